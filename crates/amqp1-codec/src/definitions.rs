@@ -1,0 +1,338 @@
+//! The common definitions of part 2 (§2.8): roles, settle modes, errors.
+
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
+    types::format_code as code,
+};
+use bytes::BytesMut;
+use core::fmt;
+
+/// Which end of a link this is (§2.8.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The end that sends messages.
+    #[default]
+    Sender,
+    /// The end that receives messages.
+    Receiver,
+}
+
+impl Role {
+    /// The other end.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Sender => Self::Receiver,
+            Self::Receiver => Self::Sender,
+        }
+    }
+}
+
+impl Encode for Role {
+    fn encoded_len(&self, _: EncodeStyle) -> usize {
+        1
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        (*self == Self::Receiver).encode(style, out);
+    }
+}
+
+impl Decode for Role {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        bool::decode(reader).map(|receiver| if receiver { Self::Receiver } else { Self::Sender })
+    }
+}
+
+/// Declares the enumerated types of the specification that are numbers.
+macro_rules! choices {
+    ($($(#[$meta:meta])* pub enum $name:ident: $ty:ty {
+        $($(#[$choice_meta:meta])* $choice:ident = $number:literal),+ $(,)?
+    })+) => { $(
+        $(#[$meta])*
+        pub enum $name { $($(#[$choice_meta])* $choice),+ }
+
+        impl $name {
+            /// The number on the wire.
+            pub const fn number(self) -> $ty {
+                match self { $(Self::$choice => $number),+ }
+            }
+        }
+
+        impl Encode for $name {
+            fn encoded_len(&self, style: EncodeStyle) -> usize {
+                self.number().encoded_len(style)
+            }
+
+            fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+                self.number().encode(style, out);
+            }
+        }
+
+        impl Decode for $name {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                let start = *reader;
+                match <$ty>::decode(reader)? {
+                    $($number => Ok(Self::$choice),)+
+                    _ => Err(start.error(DecodeErrorKind::InvalidValue)),
+                }
+            }
+        }
+    )+ };
+}
+pub(crate) use choices;
+
+choices! {
+    /// What a sender may do with its deliveries (§2.8.2).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum SenderSettleMode: u8 {
+        /// All deliveries are sent unsettled.
+        Unsettled = 0,
+        /// All deliveries are sent settled.
+        Settled = 1,
+        /// Each delivery is sent either way.
+        #[default]
+        Mixed = 2,
+    }
+
+    /// When a receiver settles (§2.8.3).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum ReceiverSettleMode: u8 {
+        /// At once, of its own accord.
+        #[default]
+        First = 0,
+        /// Only after the sender has settled.
+        Second = 1,
+    }
+}
+
+/// Properties of a connection, session or link (§2.8.13): a map whose keys are symbols.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields(Map);
+
+impl Fields {
+    /// No properties.
+    pub const fn new() -> Self {
+        Self(Map::new())
+    }
+
+    /// The value for a key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get_str(key)
+    }
+
+    /// Sets the value for a key and returns what was there before.
+    pub fn insert(&mut self, key: Symbol, value: impl Into<Value>) -> Option<Value> {
+        self.0.insert(key, value)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The keys and values in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
+        self.0.iter()
+    }
+
+    /// The map.
+    pub fn as_map(&self) -> &Map {
+        &self.0
+    }
+}
+
+impl<V: Into<Value>> FromIterator<(Symbol, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (Symbol, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl Encode for Fields {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        self.0.encoded_len(style)
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        self.0.encode(style, out);
+    }
+}
+
+impl Decode for Fields {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        let map = Map::decode(reader)?;
+        if map.iter().all(|(key, _)| matches!(key, Value::Symbol(_))) {
+            Ok(Self(map))
+        } else {
+            Err(start.error(DecodeErrorKind::UnexpectedFormatCode(code::STR8)))
+        }
+    }
+}
+
+/// What kind of error it is (§2.8.15 to §2.8.18). The set is open: conditions of other specifications are kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ErrorCondition(Symbol);
+
+impl ErrorCondition {
+    /// A condition of this name.
+    pub const fn new(name: Symbol) -> Self {
+        Self(name)
+    }
+
+    /// A condition with a static name.
+    ///
+    /// # Panics
+    ///
+    /// If the name is not ASCII; in a constant this is a compile error.
+    pub const fn from_static(name: &'static str) -> Self {
+        Self(Symbol::from_static(name))
+    }
+
+    /// The name on the wire.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The name on the wire, as a symbol.
+    pub fn as_symbol(&self) -> &Symbol {
+        &self.0
+    }
+}
+
+/// Declares the conditions that the specification names.
+macro_rules! conditions {
+    ($($(#[$meta:meta])* $name:ident = $text:literal;)+) => {
+        impl ErrorCondition {
+            $($(#[$meta])* pub const $name: Self = Self::from_static($text);)+
+        }
+    };
+}
+conditions! {
+    /// An internal error occurred; operator intervention may be needed.
+    INTERNAL_ERROR = "amqp:internal-error";
+    /// The peer tried to work with something that does not exist.
+    NOT_FOUND = "amqp:not-found";
+    /// The peer is not authorised to do this.
+    UNAUTHORIZED_ACCESS = "amqp:unauthorized-access";
+    /// Data could not be decoded.
+    DECODE_ERROR = "amqp:decode-error";
+    /// The peer exceeded its allocation.
+    RESOURCE_LIMIT_EXCEEDED = "amqp:resource-limit-exceeded";
+    /// The peer used a frame in a manner that is inconsistent with its semantics.
+    NOT_ALLOWED = "amqp:not-allowed";
+    /// A field is missing, has a wrong type, or an invalid value.
+    INVALID_FIELD = "amqp:invalid-field";
+    /// The peer asked for what is not implemented.
+    NOT_IMPLEMENTED = "amqp:not-implemented";
+    /// Another holds what the peer wants exclusively.
+    RESOURCE_LOCKED = "amqp:resource-locked";
+    /// A precondition was not met.
+    PRECONDITION_FAILED = "amqp:precondition-failed";
+    /// What the peer used was deleted.
+    RESOURCE_DELETED = "amqp:resource-deleted";
+    /// The peer sent a frame that the state does not permit.
+    ILLEGAL_STATE = "amqp:illegal-state";
+    /// A frame does not fit into the peer's max-frame-size.
+    FRAME_SIZE_TOO_SMALL = "amqp:frame-size-too-small";
+    /// An operator intervened to close the connection.
+    CONNECTION_FORCED = "amqp:connection:forced";
+    /// A valid frame header cannot be formed from the incoming octets.
+    FRAMING_ERROR = "amqp:connection:framing-error";
+    /// The container is elsewhere.
+    CONNECTION_REDIRECT = "amqp:connection:redirect";
+    /// The peer violated the incoming window of the session.
+    WINDOW_VIOLATION = "amqp:session:window-violation";
+    /// Input was received for a link that was detached with an error.
+    ERRANT_LINK = "amqp:session:errant-link";
+    /// An attach used a handle that is in use.
+    HANDLE_IN_USE = "amqp:session:handle-in-use";
+    /// A frame used a handle to which no link is attached.
+    UNATTACHED_HANDLE = "amqp:session:unattached-handle";
+    /// An operator intervened to detach the link.
+    DETACH_FORCED = "amqp:link:detach-forced";
+    /// The peer sent more deliveries than the link credit allows.
+    TRANSFER_LIMIT_EXCEEDED = "amqp:link:transfer-limit-exceeded";
+    /// The peer sent a larger message than the link allows.
+    MESSAGE_SIZE_EXCEEDED = "amqp:link:message-size-exceeded";
+    /// The address is elsewhere.
+    LINK_REDIRECT = "amqp:link:redirect";
+    /// The link was attached elsewhere.
+    STOLEN = "amqp:link:stolen";
+    /// The transaction-id is not known.
+    TRANSACTION_UNKNOWN_ID = "amqp:transaction:unknown-id";
+    /// The transaction was rolled back.
+    TRANSACTION_ROLLBACK = "amqp:transaction:rollback";
+    /// The work took too long.
+    TRANSACTION_TIMEOUT = "amqp:transaction:timeout";
+}
+
+impl Default for ErrorCondition {
+    fn default() -> Self {
+        Self::INTERNAL_ERROR
+    }
+}
+
+impl fmt::Debug for ErrorCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for ErrorCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Encode for ErrorCondition {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        self.0.encoded_len(style)
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        self.0.encode(style, out);
+    }
+}
+
+impl Decode for ErrorCondition {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Symbol::decode(reader).map(Self)
+    }
+}
+
+composite! {
+    /// Details of an error (§2.8.14), as they stand in `detach`, `end`, `close` and `rejected`.
+    pub struct AmqpError = 0x1d, "amqp:error:list" {
+        /// What kind of error.
+        condition: req ErrorCondition,
+        /// What happened, for a person to read.
+        description: opt Str,
+        /// More, for a program to read.
+        info: opt Fields,
+    }
+}
+
+impl AmqpError {
+    /// An error with a description.
+    pub fn new(condition: ErrorCondition, description: impl Into<Str>) -> Self {
+        Self { condition, description: Some(description.into()), info: None }
+    }
+}
+
+impl From<ErrorCondition> for AmqpError {
+    fn from(condition: ErrorCondition) -> Self {
+        Self { condition, description: None, info: None }
+    }
+}
+
+impl fmt::Display for AmqpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.description {
+            Some(description) => write!(f, "{}: {description}", self.condition),
+            None => fmt::Display::fmt(&self.condition, f),
+        }
+    }
+}
+
+impl core::error::Error for AmqpError {}

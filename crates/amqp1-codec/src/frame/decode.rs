@@ -1,0 +1,147 @@
+//! Octets to frames.
+
+use super::Frame;
+use crate::{Decode, DecodeError, Limits, Reader, parse, performative::Performative, sasl::SaslBody};
+use bytes::{Buf, BytesMut};
+use core::fmt;
+use nom::Parser;
+
+/// A frame that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameError {
+    /// The channel it came on, if its header could be read.
+    pub channel: Option<u16>,
+    /// What is wrong.
+    pub kind: FrameErrorKind,
+}
+
+/// What is wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameErrorKind {
+    /// SIZE is smaller than the frame's header.
+    TooSmall {
+        /// SIZE, in octets.
+        size: u32,
+    },
+    /// SIZE is more than was allowed.
+    TooLarge {
+        /// SIZE, in octets.
+        size: u32,
+        /// What was allowed, in octets.
+        max: u32,
+    },
+    /// DOFF is below 2 or points beyond the frame.
+    DataOffset(u8),
+    /// TYPE is neither AMQP nor SASL, or not the one of this layer.
+    Type(u8),
+    /// The body is malformed.
+    Body(DecodeError),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FrameErrorKind::TooSmall { size } => write!(f, "a frame of {size} octets is smaller than its header"),
+            FrameErrorKind::TooLarge { size, max } => write!(f, "a frame of {size} octets exceeds the {max} allowed"),
+            FrameErrorKind::DataOffset(doff) => write!(f, "data offset {doff} does not fit the frame"),
+            FrameErrorKind::Type(kind) => write!(f, "frame type {kind:#04x} is not expected here"),
+            FrameErrorKind::Body(error) => write!(f, "malformed frame body: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for FrameError {}
+
+/// Takes whole frames off a buffer.
+#[derive(Clone, Debug)]
+pub struct FrameDecoder {
+    max_frame_size: u32,
+    limits: Limits,
+    sasl: bool,
+}
+
+const HEADER: usize = 8;
+const TYPE_AMQP: u8 = 0x00;
+const TYPE_SASL: u8 = 0x01;
+
+impl FrameDecoder {
+    /// A decoder of AMQP frames of at most `max_frame_size` octets.
+    pub fn new(max_frame_size: u32, limits: Limits) -> Self {
+        Self { max_frame_size, limits, sasl: false }
+    }
+
+    /// A decoder of SASL frames of at most `max_frame_size` octets.
+    pub fn sasl(max_frame_size: u32, limits: Limits) -> Self {
+        Self { max_frame_size, limits, sasl: true }
+    }
+
+    /// Changes the largest frame that is taken, in octets.
+    pub fn set_max_frame_size(&mut self, max_frame_size: u32) {
+        self.max_frame_size = max_frame_size;
+    }
+
+    /// Takes one whole frame off the front of `input`; `None` if more octets are needed. The payload is a slice of
+    /// `input`'s buffer.
+    ///
+    /// # Errors
+    ///
+    /// If no valid frame begins here. What follows cannot be told apart any more, except after
+    /// [`FrameErrorKind::Body`], where the frame was taken off.
+    pub fn decode(&self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let Ok((_, (size, doff, kind, channel))) = (parse::be_u32, parse::u8, parse::u8, parse::be_u16).parse(input)
+        else {
+            // A SIZE that cannot be right is told at once.
+            if let Ok((_, size)) = parse::be_u32(input) {
+                self.check_size(size)?;
+            }
+            return Ok(None);
+        };
+        self.check_size(size)?;
+        let error = |kind| FrameError { channel: Some(channel), kind };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let start = usize::from(doff).saturating_mul(4);
+        if start < HEADER || start > size {
+            return Err(error(FrameErrorKind::DataOffset(doff)));
+        }
+        if kind != if self.sasl { TYPE_SASL } else { TYPE_AMQP } {
+            return Err(error(FrameErrorKind::Type(kind)));
+        }
+        if input.len() < size {
+            return Ok(None);
+        }
+        let mut frame = input.split_to(size).freeze();
+        frame.advance(start);
+        let mut reader = Reader::with_limits(&frame, self.limits);
+        let body = |body| error(FrameErrorKind::Body(body));
+        if self.sasl {
+            let sasl = SaslBody::decode(&mut reader).map_err(body)?;
+            reader.finish().map_err(body)?;
+            return Ok(Some(Frame::Sasl(sasl)));
+        }
+        let performative =
+            if reader.is_empty() { None } else { Some(Performative::decode(&mut reader).map_err(body)?) };
+        if !matches!(performative, Some(Performative::Transfer(_))) {
+            reader.finish().map_err(body)?;
+        }
+        let payload = reader.rest();
+        Ok(Some(Frame::Amqp { channel, performative, payload }))
+    }
+
+    fn check_size(&self, size: u32) -> Result<(), FrameError> {
+        let error = |kind| Err(FrameError { channel: None, kind });
+        if usize::try_from(size).is_ok_and(|size| size < HEADER) {
+            return error(FrameErrorKind::TooSmall { size });
+        }
+        if size > self.max_frame_size {
+            return error(FrameErrorKind::TooLarge { size, max: self.max_frame_size });
+        }
+        Ok(())
+    }
+
+    /// How many octets the frame at the front of `input` has, if that is known: for sizing the next read.
+    pub fn wanted(&self, input: &[u8]) -> Option<usize> {
+        let (_, size) = parse::be_u32(input).ok()?;
+        usize::try_from(size).ok()
+    }
+}

@@ -1,0 +1,201 @@
+//! The body of a received message (§3.2.6 to §3.2.8).
+
+use crate::{Decode, DecodeError, Reader, Value, types::format_code as code};
+use bytes::Bytes;
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// Opaque octets, in one or more sections.
+    Data(DataSections<'a>),
+    /// Lists of values, one or more.
+    Sequence(Sequences<'a>),
+    /// One value.
+    Value(BodyValue<'a>),
+    /// No body section, which the specification does not allow and real peers send.
+    Empty,
+}
+
+/// The data sections of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct DataSections<'a> {
+    chunks: &'a [Bytes],
+    at: usize,
+}
+
+/// One data section: octets, in the pieces they came in.
+#[derive(Clone, Copy, Debug)]
+pub struct DataSection<'a> {
+    chunks: &'a [Bytes],
+    at: usize,
+    length: usize,
+}
+
+impl<'a> DataSections<'a> {
+    pub(super) fn new(chunks: &'a [Bytes]) -> Self {
+        Self { chunks, at: 0 }
+    }
+
+    /// Octets from here on, however they are cut.
+    fn octets(&self) -> impl Iterator<Item = u8> + use<'a> {
+        let at = self.at;
+        self.chunks.iter().flat_map(|chunk| chunk.iter().copied()).skip(at)
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some((first, rest)) = self.chunks.split_first() {
+            let available = first.len().saturating_sub(self.at);
+            if count < available {
+                self.at = self.at.saturating_add(count);
+                return;
+            }
+            count = count.saturating_sub(available);
+            self.chunks = rest;
+            self.at = 0;
+        }
+    }
+
+    /// The octets of the next section's descriptor and size, and of its data. The scan has checked them.
+    fn extent(&self) -> Option<(usize, usize)> {
+        let mut octets = self.octets();
+        let mut header = 0usize;
+        let mut next = || {
+            header = header.saturating_add(1);
+            octets.next()
+        };
+        next()?;
+        let descriptor = match next()? {
+            code::SMALL_ULONG => 1,
+            code::ULONG => 8,
+            code::SYM8 => usize::from(next()?),
+            code::SYM32 => usize::try_from(u32::from_be_bytes([next()?, next()?, next()?, next()?])).ok()?,
+            _ => 0,
+        };
+        for _ in 0..descriptor {
+            next()?;
+        }
+        let length = match next()? {
+            code::VBIN8 => usize::from(next()?),
+            _ => usize::try_from(u32::from_be_bytes([next()?, next()?, next()?, next()?])).ok()?,
+        };
+        Some((header, length))
+    }
+}
+
+impl<'a> Iterator for DataSections<'a> {
+    type Item = DataSection<'a>;
+
+    fn next(&mut self) -> Option<DataSection<'a>> {
+        let (header, length) = self.extent()?;
+        self.advance(header);
+        let section = DataSection { chunks: self.chunks, at: self.at, length };
+        self.advance(length);
+        Some(section)
+    }
+}
+
+impl<'a> DataSection<'a> {
+    /// How many octets there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The octets, in the pieces they came in, as slices of the buffers they were read into.
+    pub fn chunks(&self) -> impl Iterator<Item = Bytes> + use<'a> {
+        let (mut at, mut left) = (self.at, self.length);
+        self.chunks
+            .iter()
+            .map_while(move |chunk| {
+                if left == 0 {
+                    return None;
+                }
+                let start = at.min(chunk.len());
+                let end = start.saturating_add(left).min(chunk.len());
+                at = 0;
+                left = left.saturating_sub(end.saturating_sub(start));
+                Some(chunk.slice(start..end))
+            })
+            .filter(|piece| !piece.is_empty())
+    }
+}
+
+/// The amqp-sequence sections of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequences<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Sequences<'a> {
+    pub(super) fn new(reader: Reader<'a>) -> Self {
+        Self { reader }
+    }
+}
+
+impl Iterator for Sequences<'_> {
+    type Item = Result<alloc::vec::Vec<Value>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let sequence = self.reader.descriptor().and_then(|_| {
+            let format = self.reader.u8()?;
+            crate::types::decode_list(&mut self.reader, format)
+        });
+        if sequence.is_err() {
+            static NOTHING: Bytes = Bytes::new();
+            self.reader = Reader::new(&NOTHING);
+        }
+        Some(sequence)
+    }
+}
+
+/// The value of an amqp-value section.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyValue<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> BodyValue<'a> {
+    pub(super) fn new(reader: Reader<'a>) -> Self {
+        Self { reader }
+    }
+
+    /// The value, read in place.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed.
+    pub fn as_ref(&self) -> Result<crate::ValueRef<'a>, DecodeError> {
+        let mut reader = self.reader;
+        reader.descriptor()?;
+        crate::ValueRef::read(&mut reader)
+    }
+
+    /// The value, owned.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed.
+    pub fn to_value(&self) -> Result<Value, DecodeError> {
+        self.decode()
+    }
+
+    /// The value as a type of one's own.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed or of another type.
+    pub fn decode<T: Decode>(&self) -> Result<T, DecodeError> {
+        let mut reader = self.reader;
+        reader.descriptor()?;
+        let value = T::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}

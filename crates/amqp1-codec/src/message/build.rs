@@ -1,0 +1,256 @@
+//! Messages to send.
+
+use crate::{
+    Encode, EncodeStyle, Map, Str, Symbol, Value,
+    messaging::{Annotations, ApplicationProperties, Header, Properties, section_code as section},
+    types::{encode_list, format_code as code},
+    write,
+};
+use alloc::{vec, vec::Vec};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// A message's octets, ready to be cut into transfers. A large body is shared, not copied.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedMessage {
+    parts: Vec<Bytes>,
+    length: usize,
+}
+
+impl EncodedMessage {
+    /// Octets that are message sections already, in pieces.
+    pub fn from_parts(parts: impl IntoIterator<Item = Bytes>) -> Self {
+        let parts: Vec<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let length = parts.iter().map(Bytes::len).sum();
+        Self { parts, length }
+    }
+
+    /// How many octets there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The octets, piece by piece.
+    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
+        self.parts.iter()
+    }
+
+    /// The pieces.
+    pub fn into_parts(self) -> Vec<Bytes> {
+        self.parts
+    }
+}
+
+/// Puts a message together, section by section; they are written in the specification's order whatever the order of
+/// the calls.
+#[derive(Clone, Debug, Default)]
+pub struct MessageBuilder {
+    header: Option<Header>,
+    delivery_annotations: Annotations,
+    message_annotations: Annotations,
+    properties: Option<Properties>,
+    application_properties: ApplicationProperties,
+    body: BuiltBody,
+    footer: Annotations,
+    style: EncodeStyle,
+}
+
+#[derive(Clone, Debug, Default)]
+enum BuiltBody {
+    #[default]
+    Empty,
+    Data(Vec<Bytes>),
+    Sequence(Vec<Vec<Value>>),
+    Value(Value),
+}
+
+/// Bodies up to this size are copied behind the sections, which is cheaper than to share them.
+const COPIED: usize = 1024;
+
+impl MessageBuilder {
+    /// Sets the header.
+    #[must_use]
+    pub fn header(mut self, header: Header) -> Self {
+        self.header = Some(header);
+        self
+    }
+
+    /// Adds a delivery annotation.
+    #[must_use]
+    pub fn delivery_annotation(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+        self.delivery_annotations.insert(key, value);
+        self
+    }
+
+    /// Adds a message annotation.
+    #[must_use]
+    pub fn message_annotation(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+        self.message_annotations.insert(key, value);
+        self
+    }
+
+    /// Sets all message annotations.
+    #[must_use]
+    pub fn message_annotations(mut self, annotations: Annotations) -> Self {
+        self.message_annotations = annotations;
+        self
+    }
+
+    /// Sets the properties.
+    #[must_use]
+    pub fn properties(mut self, properties: Properties) -> Self {
+        self.properties = Some(properties);
+        self
+    }
+
+    /// Adds an application property.
+    #[must_use]
+    pub fn application_property(mut self, key: impl Into<Str>, value: impl Into<Value>) -> Self {
+        self.application_properties.insert(key, value);
+        self
+    }
+
+    /// Sets all application properties.
+    #[must_use]
+    pub fn application_properties(mut self, properties: ApplicationProperties) -> Self {
+        self.application_properties = properties;
+        self
+    }
+
+    /// Adds a data section; a body of another kind is replaced.
+    #[must_use]
+    pub fn data(mut self, octets: impl Into<Bytes>) -> Self {
+        match &mut self.body {
+            BuiltBody::Data(sections) => sections.push(octets.into()),
+            body => *body = BuiltBody::Data(vec![octets.into()]),
+        }
+        self
+    }
+
+    /// Adds an amqp-sequence section; a body of another kind is replaced.
+    #[must_use]
+    pub fn sequence(mut self, values: Vec<Value>) -> Self {
+        match &mut self.body {
+            BuiltBody::Sequence(sections) => sections.push(values),
+            body => *body = BuiltBody::Sequence(vec![values]),
+        }
+        self
+    }
+
+    /// Makes the body an amqp-value section.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Value>) -> Self {
+        self.body = BuiltBody::Value(value.into());
+        self
+    }
+
+    /// Adds an entry to the footer.
+    #[must_use]
+    pub fn footer(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+        self.footer.insert(key, value);
+        self
+    }
+
+    /// Sets how the sections are written.
+    #[must_use]
+    pub fn style(mut self, style: EncodeStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// Encodes the message.
+    #[must_use]
+    pub fn build(self) -> EncodedMessage {
+        let style = self.style;
+        let mut parts = Vec::new();
+        let mut out = BytesMut::with_capacity(128);
+        if let Some(header) = &self.header {
+            header.encode(style, &mut out);
+        }
+        annotations(section::DELIVERY_ANNOTATIONS, &self.delivery_annotations, style, &mut out);
+        annotations(section::MESSAGE_ANNOTATIONS, &self.message_annotations, style, &mut out);
+        if let Some(properties) = &self.properties {
+            properties.encode(style, &mut out);
+        }
+        if !self.application_properties.is_empty() {
+            write::descriptor(section::APPLICATION_PROPERTIES, &mut out);
+            self.application_properties.encode(style, &mut out);
+        }
+        match self.body {
+            BuiltBody::Empty => {}
+            BuiltBody::Data(sections) => {
+                for octets in sections {
+                    write::descriptor(section::DATA, &mut out);
+                    data_header(octets.len(), &mut out);
+                    if octets.len() <= COPIED {
+                        out.put_slice(&octets);
+                    } else {
+                        parts.push(out.split().freeze());
+                        parts.push(octets);
+                    }
+                }
+            }
+            BuiltBody::Sequence(sections) => {
+                for values in sections {
+                    write::descriptor(section::AMQP_SEQUENCE, &mut out);
+                    encode_list(&values, style, &mut out);
+                }
+            }
+            BuiltBody::Value(value) => {
+                write::descriptor(section::AMQP_VALUE, &mut out);
+                value.encode(style, &mut out);
+            }
+        }
+        annotations(section::FOOTER, &self.footer, style, &mut out);
+        parts.push(out.freeze());
+        EncodedMessage::from_parts(parts)
+    }
+}
+
+fn annotations(number: u8, annotations: &Annotations, style: EncodeStyle, out: &mut BytesMut) {
+    if !annotations.is_empty() {
+        write::descriptor(number, out);
+        annotations.encode(style, out);
+    }
+}
+
+fn data_header(length: usize, out: &mut BytesMut) {
+    match u8::try_from(length) {
+        Ok(length) => out.put_slice(&[code::VBIN8, length]),
+        Err(_) => {
+            out.put_u8(code::VBIN32);
+            out.put_u32(write::saturating_u32(length));
+        }
+    }
+}
+
+impl From<MessageBuilder> for EncodedMessage {
+    fn from(builder: MessageBuilder) -> Self {
+        builder.build()
+    }
+}
+
+/// A message of one data section.
+impl From<Bytes> for EncodedMessage {
+    fn from(octets: Bytes) -> Self {
+        MessageBuilder::default().data(octets).build()
+    }
+}
+
+/// A message of one data section.
+impl From<&'static str> for EncodedMessage {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// A message of one amqp-value section.
+impl From<Map> for EncodedMessage {
+    fn from(map: Map) -> Self {
+        MessageBuilder::default().value(map).build()
+    }
+}

@@ -1,0 +1,140 @@
+//! Delivery states and outcomes (§3.4).
+
+use super::Annotations;
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader,
+    definitions::AmqpError,
+    transaction::{Declared, TransactionalState},
+    types::format_code as code,
+    write,
+};
+use alloc::boxed::Box;
+use bytes::{BufMut, BytesMut};
+
+composite! {
+    /// How far a delivery was received (§3.4.1); not an outcome.
+    pub struct Received = 0x23, "amqp:received:list" {
+        /// The first section that is not wholly received.
+        section_number: req u32,
+        /// The first octet of that section's data that is not received.
+        section_offset: req u64,
+    }
+
+    /// The message is invalid and will not be processed (§3.4.3).
+    pub struct Rejected = 0x25, "amqp:rejected:list" {
+        /// Why.
+        error: opt AmqpError,
+    }
+
+    /// The message was not processed and is to be changed (§3.4.5).
+    pub struct Modified = 0x27, "amqp:modified:list" {
+        /// Whether to count it as a failed attempt.
+        delivery_failed: def bool = false,
+        /// Whether it must not be delivered on this link again.
+        undeliverable_here: def bool = false,
+        /// Annotations to merge into the message's.
+        message_annotations: opt Annotations,
+    }
+}
+
+/// The state of a delivery. All but `Received` and `Transactional` are outcomes: they are final.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeliveryState {
+    /// Processed (§3.4.2).
+    Accepted,
+    /// Invalid, with the reason (§3.4.3).
+    Rejected(Option<Box<AmqpError>>),
+    /// Not processed, may be delivered again (§3.4.4).
+    Released,
+    /// Not processed, to be changed (§3.4.5).
+    Modified(Box<Modified>),
+    /// Received so far (§3.4.1).
+    Received(Received),
+    /// A transaction was declared (§4.5.5).
+    Declared(Box<Declared>),
+    /// Part of a transaction (§4.5.8).
+    Transactional(Box<TransactionalState>),
+}
+
+impl DeliveryState {
+    /// Whether this is final.
+    pub const fn is_outcome(&self) -> bool {
+        !matches!(self, Self::Received(_) | Self::Transactional(_))
+    }
+
+    /// Rejected, with this error.
+    pub fn rejected(error: impl Into<AmqpError>) -> Self {
+        Self::Rejected(Some(Box::new(error.into())))
+    }
+}
+
+/// The descriptors of the two outcomes that have no fields.
+const ACCEPTED: u8 = 0x24;
+const RELEASED: u8 = 0x26;
+
+fn empty_len(style: EncodeStyle) -> usize {
+    match style {
+        EncodeStyle::Compact => 4,
+        EncodeStyle::Full => 6,
+    }
+}
+
+fn write_empty(number: u8, style: EncodeStyle, out: &mut BytesMut) {
+    write::descriptor(number, out);
+    match style {
+        EncodeStyle::Compact => out.put_u8(code::LIST0),
+        EncodeStyle::Full => out.put_slice(&[code::LIST8, 1, 0]),
+    }
+}
+
+impl Encode for DeliveryState {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        match self {
+            Self::Accepted | Self::Released => empty_len(style),
+            Self::Rejected(None) => Rejected::default().encoded_len(style),
+            Self::Rejected(Some(error)) => Rejected { error: Some((**error).clone()) }.encoded_len(style),
+            Self::Modified(state) => state.encoded_len(style),
+            Self::Received(state) => state.encoded_len(style),
+            Self::Declared(state) => state.encoded_len(style),
+            Self::Transactional(state) => state.encoded_len(style),
+        }
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        match self {
+            Self::Accepted => write_empty(ACCEPTED, style, out),
+            Self::Released => write_empty(RELEASED, style, out),
+            Self::Rejected(None) => Rejected::default().encode(style, out),
+            Self::Rejected(Some(error)) => Rejected { error: Some((**error).clone()) }.encode(style, out),
+            Self::Modified(state) => state.encode(style, out),
+            Self::Received(state) => state.encode(style, out),
+            Self::Declared(state) => state.encode(style, out),
+            Self::Transactional(state) => state.encode(style, out),
+        }
+    }
+}
+
+impl Decode for DeliveryState {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        // States nest through transactional-state, whose outcome is a state.
+        reader.descend()?;
+        let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
+        let state = match code {
+            Some(ACCEPTED) => no_fields(reader).map(|()| Self::Accepted)?,
+            Some(RELEASED) => no_fields(reader).map(|()| Self::Released)?,
+            Some(Rejected::CODE) => Self::Rejected(Rejected::decode_fields(reader)?.error.map(Box::new)),
+            Some(Modified::CODE) => Self::Modified(Box::new(Modified::decode_fields(reader)?)),
+            Some(Received::CODE) => Self::Received(Received::decode_fields(reader)?),
+            Some(Declared::CODE) => Self::Declared(Box::new(Declared::decode_fields(reader)?)),
+            Some(TransactionalState::CODE) => Self::Transactional(Box::new(TransactionalState::decode_fields(reader)?)),
+            _ => return Err(start.error(DecodeErrorKind::UnexpectedDescriptor)),
+        };
+        reader.ascend();
+        Ok(state)
+    }
+}
+
+fn no_fields(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    crate::FieldReader::new(reader)?.finish()
+}

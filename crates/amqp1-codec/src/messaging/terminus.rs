@@ -1,0 +1,283 @@
+//! Sources and targets (§3.5).
+
+use super::DeliveryState;
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
+    definitions::{Fields, choices},
+    performative::Seconds,
+    types::format_code as code,
+};
+use bytes::BytesMut;
+
+choices! {
+    /// What of a terminus outlives the container (§3.5.5).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum TerminusDurability: u32 {
+        /// Nothing.
+        #[default]
+        None = 0,
+        /// That it exists and how it is configured.
+        Configuration = 1,
+        /// The state of unsettled deliveries as well.
+        UnsettledState = 2,
+    }
+}
+
+/// When a terminus begins to expire (§3.5.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum TerminusExpiryPolicy {
+    LinkDetach,
+    #[default]
+    SessionEnd,
+    ConnectionClose,
+    Never,
+}
+
+impl TerminusExpiryPolicy {
+    /// The symbol on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LinkDetach => "link-detach",
+            Self::SessionEnd => "session-end",
+            Self::ConnectionClose => "connection-close",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl Encode for TerminusExpiryPolicy {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        Symbol::from_static(self.as_str()).encoded_len(style)
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        Symbol::from_static(self.as_str()).encode(style, out);
+    }
+}
+
+impl Decode for TerminusExpiryPolicy {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        let symbol = Symbol::decode(reader)?;
+        [Self::LinkDetach, Self::SessionEnd, Self::ConnectionClose, Self::Never]
+            .into_iter()
+            .find(|policy| symbol == *policy.as_str())
+            .ok_or_else(|| start.error(DecodeErrorKind::InvalidValue))
+    }
+}
+
+/// How a node gives messages to several links (§3.5.7). The set is open.
+pub struct DistributionMode;
+
+impl DistributionMode {
+    /// A message that was transferred is gone for others.
+    pub const MOVE: Symbol = Symbol::from_static("move");
+    /// A message that was transferred stays for others.
+    pub const COPY: Symbol = Symbol::from_static("copy");
+}
+
+impl core::fmt::Debug for DistributionMode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("DistributionMode")
+    }
+}
+
+/// Which messages a link gets (§3.5.8): symbols to described values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FilterSet(Map);
+
+impl FilterSet {
+    /// No filters.
+    pub const fn new() -> Self {
+        Self(Map::new())
+    }
+
+    /// The filter of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get_str(name)
+    }
+
+    /// Sets a filter: `descriptor` says what `value` means.
+    pub fn insert(&mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) {
+        self.0.insert(name, Value::described(descriptor, value));
+    }
+
+    /// The names and filters in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
+        self.0.iter()
+    }
+}
+
+impl Encode for FilterSet {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        self.0.encoded_len(style)
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        self.0.encode(style, out);
+    }
+}
+
+impl Decode for FilterSet {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        let map = Map::decode(reader)?;
+        for (name, filter) in map.iter() {
+            if !matches!(name, Value::Symbol(_)) {
+                return Err(start.error(DecodeErrorKind::UnexpectedFormatCode(code::STR8)));
+            }
+            if !matches!(filter, Value::Described(_) | Value::Null) {
+                return Err(start.error(DecodeErrorKind::NotDescribed));
+            }
+        }
+        Ok(Self(map))
+    }
+}
+
+/// When a dynamically created node goes (§3.5.10 to §3.5.13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum LifetimePolicy {
+    DeleteOnClose,
+    DeleteOnNoLinks,
+    DeleteOnNoMessages,
+    DeleteOnNoLinksOrMessages,
+}
+
+impl LifetimePolicy {
+    /// The numeric descriptor.
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::DeleteOnClose => 0x2b,
+            Self::DeleteOnNoLinks => 0x2c,
+            Self::DeleteOnNoMessages => 0x2d,
+            Self::DeleteOnNoLinksOrMessages => 0x2e,
+        }
+    }
+
+    /// The policy that this value is.
+    pub fn from_value(value: &Value) -> Option<Self> {
+        let Value::Described(described) = value else { return None };
+        let descriptor = match &described.descriptor {
+            Value::Ulong(code) => crate::Descriptor::Code(*code),
+            Value::Symbol(name) => crate::Descriptor::Name(name.clone()),
+            _ => return None,
+        };
+        if !matches!(&described.value, Value::List(fields) if fields.is_empty()) {
+            return None;
+        }
+        [Self::DeleteOnClose, Self::DeleteOnNoLinks, Self::DeleteOnNoMessages, Self::DeleteOnNoLinksOrMessages]
+            .into_iter()
+            .find(|policy| descriptor.code() == Some(policy.code()))
+    }
+}
+
+impl From<LifetimePolicy> for Value {
+    fn from(policy: LifetimePolicy) -> Self {
+        Self::described(policy.code(), alloc::vec::Vec::new())
+    }
+}
+
+/// Properties of a node that is to be created (§3.5.9).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeProperties(pub Fields);
+
+impl NodeProperties {
+    const LIFETIME_POLICY: &'static str = "lifetime-policy";
+
+    /// When the node goes.
+    pub fn lifetime_policy(&self) -> Option<LifetimePolicy> {
+        self.0.get(Self::LIFETIME_POLICY).and_then(LifetimePolicy::from_value)
+    }
+
+    /// Sets when the node goes.
+    #[must_use]
+    pub fn with_lifetime_policy(mut self, policy: LifetimePolicy) -> Self {
+        self.0.insert(Symbol::from_static(Self::LIFETIME_POLICY), policy);
+        self
+    }
+}
+
+impl Encode for NodeProperties {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        self.0.encoded_len(style)
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        self.0.encode(style, out);
+    }
+}
+
+impl Decode for NodeProperties {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        let fields = Fields::decode(reader)?;
+        match fields.get(Self::LIFETIME_POLICY) {
+            Some(value) if !value.is_null() && LifetimePolicy::from_value(value).is_none() => {
+                Err(start.error(DecodeErrorKind::InvalidValue))
+            }
+            _ => Ok(Self(fields)),
+        }
+    }
+}
+
+composite! {
+    /// Where a link's messages come from (§3.5.3).
+    pub struct Source = 0x28, "amqp:source:list" {
+        /// The node.
+        address: opt Str,
+        /// What of the terminus outlives the container.
+        durable: def TerminusDurability = TerminusDurability::None,
+        /// When the terminus begins to expire.
+        expiry_policy: def TerminusExpiryPolicy = TerminusExpiryPolicy::SessionEnd,
+        /// How long it takes to expire.
+        timeout: def Seconds = 0,
+        /// Whether a node is to be created.
+        dynamic: def bool = false,
+        /// What the created node is to be like.
+        dynamic_node_properties: opt NodeProperties,
+        /// How the node gives messages to several links.
+        distribution_mode: opt Symbol,
+        /// Which messages the link gets.
+        filter: opt FilterSet,
+        /// What becomes of deliveries that are settled without an outcome.
+        default_outcome: opt DeliveryState,
+        /// The descriptors of the outcomes that may be chosen.
+        outcomes: multi Symbol,
+        /// Extensions that the sender of this supports or wants.
+        capabilities: multi Symbol,
+    }
+
+    /// Where a link's messages go (§3.5.4).
+    pub struct Target = 0x29, "amqp:target:list" {
+        /// The node.
+        address: opt Str,
+        /// What of the terminus outlives the container.
+        durable: def TerminusDurability = TerminusDurability::None,
+        /// When the terminus begins to expire.
+        expiry_policy: def TerminusExpiryPolicy = TerminusExpiryPolicy::SessionEnd,
+        /// How long it takes to expire.
+        timeout: def Seconds = 0,
+        /// Whether a node is to be created.
+        dynamic: def bool = false,
+        /// What the created node is to be like.
+        dynamic_node_properties: opt NodeProperties,
+        /// Extensions that the sender of this supports or wants.
+        capabilities: multi Symbol,
+    }
+}
+
+impl Source {
+    /// A source at this address.
+    pub fn at(address: impl Into<Str>) -> Self {
+        Self { address: Some(address.into()), ..Self::default() }
+    }
+}
+
+impl Target {
+    /// A target at this address.
+    pub fn at(address: impl Into<Str>) -> Self {
+        Self { address: Some(address.into()), ..Self::default() }
+    }
+}

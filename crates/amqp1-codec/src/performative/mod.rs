@@ -1,0 +1,116 @@
+//! The performatives (§2.7): the bodies of AMQP frames.
+
+mod connection;
+mod link;
+mod session;
+mod transfer;
+
+pub use connection::{Close, Open};
+pub use link::{Attach, Detach, Flow, TargetArchetype};
+pub use session::{Begin, End};
+pub use transfer::{Disposition, Transfer};
+
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader};
+use alloc::boxed::Box;
+use bytes::BytesMut;
+
+/// A link's number within a session (§2.8.4).
+pub type Handle = u32;
+/// Milliseconds (§2.8.6).
+pub type Milliseconds = u32;
+/// Seconds (§2.8.5).
+pub type Seconds = u32;
+
+/// Any performative.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Performative {
+    Open(Box<Open>),
+    Begin(Box<Begin>),
+    Attach(Box<Attach>),
+    Flow(Box<Flow>),
+    Transfer(Box<Transfer>),
+    Disposition(Disposition),
+    Detach(Box<Detach>),
+    End(End),
+    Close(Close),
+}
+
+/// Applies `$do` to whichever performative it is.
+macro_rules! each {
+    ($this:expr, $body:ident => $do:expr) => {
+        match $this {
+            Performative::Open($body) => $do,
+            Performative::Begin($body) => $do,
+            Performative::Attach($body) => $do,
+            Performative::Flow($body) => $do,
+            Performative::Transfer($body) => $do,
+            Performative::Disposition($body) => $do,
+            Performative::Detach($body) => $do,
+            Performative::End($body) => $do,
+            Performative::Close($body) => $do,
+        }
+    };
+}
+
+impl Performative {
+    /// The specification's name for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Begin(_) => "begin",
+            Self::Attach(_) => "attach",
+            Self::Flow(_) => "flow",
+            Self::Transfer(_) => "transfer",
+            Self::Disposition(_) => "disposition",
+            Self::Detach(_) => "detach",
+            Self::End(_) => "end",
+            Self::Close(_) => "close",
+        }
+    }
+}
+
+impl Encode for Performative {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        each!(self, body => body.encoded_len(style))
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        each!(self, body => body.encode(style, out));
+    }
+}
+
+impl Decode for Performative {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
+        Ok(match code {
+            Some(Transfer::CODE) => Self::Transfer(Box::new(Transfer::decode_fields(reader)?)),
+            Some(Disposition::CODE) => Self::Disposition(Disposition::decode_fields(reader)?),
+            Some(Flow::CODE) => Self::Flow(Box::new(Flow::decode_fields(reader)?)),
+            Some(Open::CODE) => Self::Open(Box::new(Open::decode_fields(reader)?)),
+            Some(Begin::CODE) => Self::Begin(Box::new(Begin::decode_fields(reader)?)),
+            Some(Attach::CODE) => Self::Attach(Box::new(Attach::decode_fields(reader)?)),
+            Some(Detach::CODE) => Self::Detach(Box::new(Detach::decode_fields(reader)?)),
+            Some(End::CODE) => Self::End(End::decode_fields(reader)?),
+            Some(Close::CODE) => Self::Close(Close::decode_fields(reader)?),
+            _ => return Err(start.error(DecodeErrorKind::UnexpectedDescriptor)),
+        })
+    }
+}
+
+macro_rules! from {
+    (boxed: $($boxed:ident)+; plain: $($plain:ident)+) => {
+        $(impl From<$boxed> for Performative {
+            fn from(body: $boxed) -> Self {
+                Self::$boxed(Box::new(body))
+            }
+        })+
+        $(impl From<$plain> for Performative {
+            fn from(body: $plain) -> Self {
+                Self::$plain(body)
+            }
+        })+
+    };
+}
+from! { boxed: Open Begin Attach Flow Transfer Detach; plain: Disposition End Close }

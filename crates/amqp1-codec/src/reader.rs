@@ -1,0 +1,330 @@
+//! A cursor over received octets.
+
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Limits, Symbol,
+    parse::{self, Parse},
+    types::{Descriptor, format_code as code},
+};
+use bytes::Bytes;
+
+/// A cursor over a buffer, with the limits that hold for what is read from it.
+///
+/// Byte strings come out as slices of the buffer, not as copies. What follows a value stays in the reader, so that
+/// sequences can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    source: &'a Bytes,
+    rest: &'a [u8],
+    depth: u8,
+    limits: Limits,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of all of `source`, with the default limits.
+    pub fn new(source: &'a Bytes) -> Self {
+        Self::with_limits(source, Limits::DEFAULT)
+    }
+
+    /// A reader of all of `source`.
+    pub fn with_limits(source: &'a Bytes, limits: Limits) -> Self {
+        Self { source, rest: source, depth: limits.depth, limits }
+    }
+
+    /// A reader of a part of `source`, which must be a sub-slice of it; otherwise of nothing.
+    pub(crate) fn part(source: &'a Bytes, rest: &'a [u8], limits: Limits) -> Self {
+        Self { source, rest, depth: limits.depth, limits }
+    }
+
+    /// The limits that hold here.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Whether everything was read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// How many octets are left.
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// What is left, as a slice of the buffer.
+    pub fn rest(&self) -> Bytes {
+        self.source.slice_ref(self.rest)
+    }
+
+    pub(crate) fn rest_slice(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// How many octets into the buffer the reader stands.
+    pub fn offset(&self) -> u32 {
+        let distance = (self.rest.as_ptr() as usize).saturating_sub(self.source.as_ptr() as usize);
+        u32::try_from(distance).unwrap_or(u32::MAX)
+    }
+
+    /// An error of this kind, here.
+    #[cold]
+    pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { kind, offset: self.offset() }
+    }
+
+    /// Checks that everything was read.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::TrailingOctets`] if octets are left.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::TrailingOctets)) }
+    }
+
+    #[inline]
+    pub(crate) fn run<T>(&mut self, parser: impl FnOnce(&'a [u8]) -> Parse<'a, T>) -> Result<T, DecodeError> {
+        match parser(self.rest) {
+            Ok((rest, value)) => {
+                self.rest = rest;
+                Ok(value)
+            }
+            Err(error) => Err(self.error(parse::kind(error))),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.run(parse::u8)
+    }
+
+    #[inline]
+    pub(crate) fn be_u32(&mut self) -> Result<u32, DecodeError> {
+        self.run(parse::be_u32)
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        self.run(parse::take(count))
+    }
+
+    /// `slice`, which was taken from this reader, as a counted slice of the buffer.
+    pub(crate) fn share(&self, slice: &'a [u8]) -> Bytes {
+        if slice.is_empty() { Bytes::new() } else { self.source.slice_ref(slice) }
+    }
+
+    /// The next octet, without taking it.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Goes one level down.
+    pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => {
+                self.depth = depth;
+                Ok(())
+            }
+            None => Err(self.error(DecodeErrorKind::DepthExceeded)),
+        }
+    }
+
+    pub(crate) fn ascend(&mut self) {
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    /// The octets of a variable-width value whose size is one octet wide.
+    pub(crate) fn variable8(&mut self) -> Result<&'a [u8], DecodeError> {
+        let size = self.u8()?;
+        self.take(usize::from(size))
+    }
+
+    /// The octets of a variable-width value whose size is four octets wide.
+    pub(crate) fn variable32(&mut self) -> Result<&'a [u8], DecodeError> {
+        let size = self.be_u32()?;
+        self.take(usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
+    /// The count and the elements of a compound, one level down, after its format code.
+    pub(crate) fn compound(&mut self, wide: bool) -> Result<(u32, Self), DecodeError> {
+        let body = if wide { self.variable32()? } else { self.variable8()? };
+        let mut inner = Self { rest: body, ..*self };
+        inner.descend()?;
+        let count = if wide { inner.be_u32()? } else { u32::from(inner.u8()?) };
+        Ok((count, inner))
+    }
+
+    /// The count and the elements of a list, after its format code; refuses other codes.
+    pub(crate) fn list(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
+        let (count, inner) = match format {
+            code::LIST0 => return Ok((0, Self { rest: &[], ..*self })),
+            code::LIST8 => self.compound(false)?,
+            code::LIST32 => self.compound(true)?,
+            other => return Err(self.wrong_code(other)),
+        };
+        inner.check_count(count)?;
+        Ok((count, inner))
+    }
+
+    /// The number of items (keys and values) and the items of a map, after its format code; refuses other codes.
+    pub(crate) fn map(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
+        let (count, inner) = match format {
+            code::MAP8 => self.compound(false)?,
+            code::MAP32 => self.compound(true)?,
+            other => return Err(self.wrong_code(other)),
+        };
+        if count % 2 != 0 {
+            return Err(inner.error(DecodeErrorKind::OddMap));
+        }
+        inner.check_count(count)?;
+        Ok((count, inner))
+    }
+
+    /// Each element of a list or a map takes at least its constructor.
+    fn check_count(&self, count: u32) -> Result<(), DecodeError> {
+        if usize::try_from(count).is_ok_and(|count| count <= self.rest.len()) {
+            Ok(())
+        } else {
+            Err(self.error(DecodeErrorKind::ElementsExceeded))
+        }
+    }
+
+    /// The end of a compound's elements.
+    pub(crate) fn end_of_compound(&self) -> Result<(), DecodeError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::LengthMismatch)) }
+    }
+
+    /// The error for a format code that was just taken and does not fit.
+    #[cold]
+    pub(crate) fn wrong_code(&self, format: u8) -> DecodeError {
+        let kind = if code::is_known(format) {
+            DecodeErrorKind::UnexpectedFormatCode(format)
+        } else {
+            DecodeErrorKind::UnknownFormatCode(format)
+        };
+        DecodeError { kind, offset: self.offset().saturating_sub(1) }
+    }
+
+    /// A null, if one comes next.
+    pub fn null(&mut self) -> bool {
+        match self.rest.split_first() {
+            Some((&code::NULL, rest)) => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The descriptor of a described value (§1.2), leaving the value.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::NotDescribed`] if none comes next; [`DecodeErrorKind::UnexpectedDescriptor`] if it is
+    /// neither an unsigned long nor a symbol.
+    pub fn descriptor(&mut self) -> Result<Descriptor, DecodeError> {
+        if let [code::DESCRIBED, code::SMALL_ULONG, number, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(Descriptor::Code(u64::from(*number)));
+        }
+        let start = *self;
+        if self.u8()? != code::DESCRIBED {
+            return Err(start.error(DecodeErrorKind::NotDescribed));
+        }
+        match self.peek() {
+            Some(code::ULONG | code::SMALL_ULONG | code::ULONG0) => Ok(Descriptor::Code(u64::decode(self)?)),
+            Some(code::SYM8 | code::SYM32) => Ok(Descriptor::Name(Symbol::decode(self)?)),
+            None => Err(self.error(DecodeErrorKind::Truncated)),
+            Some(_) => Err(start.error(DecodeErrorKind::UnexpectedDescriptor)),
+        }
+    }
+
+    /// Skips one value, whatever it is, and returns its octets. Costs the same however deep the value is nested; what
+    /// stands inside it is not looked at.
+    pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
+        let start = self.rest;
+        // A descriptor and its value are two values more, minus the constructor that announced them.
+        let mut pending = 1usize;
+        while pending > 0 {
+            let format = self.u8()?;
+            if format == code::DESCRIBED {
+                pending = pending.saturating_add(1);
+                if pending > usize::from(self.limits.depth).saturating_add(1) {
+                    return Err(self.error(DecodeErrorKind::DepthExceeded));
+                }
+                continue;
+            }
+            self.skip_data(format)?;
+            pending = pending.saturating_sub(1);
+        }
+        let length = start.len().saturating_sub(self.rest.len());
+        Ok(start.get(..length).unwrap_or_default())
+    }
+
+    fn skip_data(&mut self, format: u8) -> Result<(), DecodeError> {
+        match code::width(format) {
+            Some(code::Width::Fixed(width)) => self.take(usize::from(width)).map(drop),
+            Some(code::Width::Counted8) => self.variable8().map(drop),
+            Some(code::Width::Counted32) => self.variable32().map(drop),
+            None => Err(self.wrong_code(format)),
+        }
+    }
+}
+
+/// Reads the fields of a composite (§1.4) in their order.
+#[derive(Debug)]
+pub struct FieldReader<'a> {
+    reader: Reader<'a>,
+    left: u32,
+    index: u8,
+}
+
+impl<'a> FieldReader<'a> {
+    /// The fields of the list that comes next in `reader`.
+    ///
+    /// # Errors
+    ///
+    /// If what comes next is not a list.
+    pub fn new(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let format = reader.u8()?;
+        let (left, inner) = reader.list(format)?;
+        Ok(Self { reader: inner, left, index: 0 })
+    }
+
+    /// The next field, or `None` if it is null or absent.
+    ///
+    /// # Errors
+    ///
+    /// If the field is of another type.
+    #[inline]
+    pub fn optional<T: Decode>(&mut self) -> Result<Option<T>, DecodeError> {
+        self.index = self.index.saturating_add(1);
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        if self.reader.null() { Ok(None) } else { T::decode(&mut self.reader).map(Some) }
+    }
+
+    /// The next field, which is mandatory.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::MissingField`] if it is null or absent.
+    #[inline]
+    pub fn required<T: Decode>(&mut self) -> Result<T, DecodeError> {
+        let field = self.index;
+        match self.optional()? {
+            Some(value) => Ok(value),
+            None => Err(self.reader.error(DecodeErrorKind::MissingField(field))),
+        }
+    }
+
+    /// Checks that no field and no octet is left.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::TooManyFields`] or [`DecodeErrorKind::LengthMismatch`].
+    pub fn finish(self) -> Result<(), DecodeError> {
+        if self.left > 0 {
+            return Err(self.reader.error(DecodeErrorKind::TooManyFields));
+        }
+        self.reader.end_of_compound()
+    }
+}

@@ -1,0 +1,120 @@
+//! Delivery tags (§2.8.7).
+
+use super::text::write_variable;
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, types::format_code as code};
+use bytes::BytesMut;
+use core::fmt;
+
+/// The sender's name for a delivery: up to 32 octets, stored in line.
+#[derive(Clone, Copy, Default)]
+pub struct DeliveryTag {
+    length: u8,
+    octets: [u8; Self::MAX],
+}
+
+/// A delivery-tag may have at most 32 octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagTooLong;
+
+impl fmt::Display for TagTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a delivery-tag may have at most 32 octets")
+    }
+}
+
+impl core::error::Error for TagTooLong {}
+
+impl DeliveryTag {
+    /// The most octets that a tag may have.
+    pub const MAX: usize = 32;
+
+    /// A tag of these octets.
+    ///
+    /// # Errors
+    ///
+    /// [`TagTooLong`] if there are more than [`Self::MAX`].
+    pub fn new(octets: &[u8]) -> Result<Self, TagTooLong> {
+        let mut tag = Self { length: u8::try_from(octets.len()).map_err(|_| TagTooLong)?, octets: [0; Self::MAX] };
+        tag.octets.get_mut(..octets.len()).ok_or(TagTooLong)?.copy_from_slice(octets);
+        Ok(tag)
+    }
+
+    /// The octets.
+    pub fn as_slice(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+impl From<u32> for DeliveryTag {
+    /// The four octets of a counter, most significant first.
+    fn from(number: u32) -> Self {
+        let mut tag = Self { length: 4, octets: [0; Self::MAX] };
+        if let Some(head) = tag.octets.first_chunk_mut() {
+            *head = number.to_be_bytes();
+        }
+        tag
+    }
+}
+
+impl From<[u8; 16]> for DeliveryTag {
+    fn from(octets: [u8; 16]) -> Self {
+        let mut tag = Self { length: 16, octets: [0; Self::MAX] };
+        if let Some(head) = tag.octets.first_chunk_mut() {
+            *head = octets;
+        }
+        tag
+    }
+}
+
+impl PartialEq for DeliveryTag {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for DeliveryTag {}
+
+impl PartialOrd for DeliveryTag {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DeliveryTag {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl core::hash::Hash for DeliveryTag {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+impl fmt::Debug for DeliveryTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl Encode for DeliveryTag {
+    fn encoded_len(&self, _: EncodeStyle) -> usize {
+        usize::from(self.length).saturating_add(2)
+    }
+
+    fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
+        write_variable(code::VBIN8, code::VBIN32, self.as_slice(), out);
+    }
+}
+
+impl Decode for DeliveryTag {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let octets = match reader.u8()? {
+            code::VBIN8 => reader.variable8()?,
+            code::VBIN32 => reader.variable32()?,
+            other => return Err(reader.wrong_code(other)),
+        };
+        Self::new(octets).map_err(|_| reader.error(DecodeErrorKind::TagTooLong))
+    }
+}

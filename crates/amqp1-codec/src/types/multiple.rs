@@ -1,0 +1,86 @@
+//! Fields with `multiple="true"` (§1.4): one value, or an array of them.
+
+use super::{array::Array, format_code as code};
+use crate::{Decode, DecodeError, Encode, EncodeStyle, Reader, Value};
+use alloc::{vec, vec::Vec};
+use bytes::BytesMut;
+use core::ops::Deref;
+
+/// None, one, or several values of a type. One value and an array of one value mean the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Multiple<T>(pub Vec<T>);
+
+impl<T> Default for Multiple<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Deref for Multiple<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> From<Vec<T>> for Multiple<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self(values)
+    }
+}
+
+impl<T> From<T> for Multiple<T> {
+    fn from(value: T) -> Self {
+        Self(vec![value])
+    }
+}
+
+impl<T> FromIterator<T> for Multiple<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+impl<T: Clone + Into<Value>> Multiple<T> {
+    fn to_array(&self) -> Array {
+        // Values of one Rust type have one AMQP type, so the array cannot be mixed.
+        Array::from_values(self.0.iter().cloned().map(Into::into)).unwrap_or_default()
+    }
+}
+
+impl<T: Encode + Clone + Into<Value>> Encode for Multiple<T> {
+    fn encoded_len(&self, style: EncodeStyle) -> usize {
+        match self.0.as_slice() {
+            [] => 1,
+            [one] => one.encoded_len(style),
+            _ => self.to_array().encoded_len(style),
+        }
+    }
+
+    fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
+        match self.0.as_slice() {
+            [] => out.extend_from_slice(&[code::NULL]),
+            [one] => one.encode(style, out),
+            _ => self.to_array().encode(style, out),
+        }
+    }
+}
+
+impl<T: Decode> Decode for Multiple<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if reader.null() {
+            return Ok(Self::default());
+        }
+        if !matches!(reader.peek(), Some(code::ARRAY8 | code::ARRAY32)) {
+            return T::decode(reader).map(|value| Self(vec![value]));
+        }
+        let array = Array::decode(reader)?;
+        let mut values = Vec::new();
+        array.decode_each(reader, |element| {
+            values.push(T::decode(element)?);
+            Ok(())
+        })?;
+        Ok(Self(values))
+    }
+}

@@ -1,0 +1,252 @@
+//! A value that is looked at where it lies, without being taken out of its buffer.
+
+use super::{Decimal32, Decimal64, Decimal128, Str, Symbol, Timestamp, Uuid, Value, format_code as code, text};
+use crate::{Decode, DecodeError, Reader};
+
+/// A value read in place. Scalars are decoded, texts and binaries borrowed, compounds walked on demand.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum ValueRef<'a> {
+    Null,
+    Boolean(bool),
+    Ubyte(u8),
+    Ushort(u16),
+    Uint(u32),
+    Ulong(u64),
+    Byte(i8),
+    Short(i16),
+    Int(i32),
+    Long(i64),
+    Float(f32),
+    Double(f64),
+    Decimal32(Decimal32),
+    Decimal64(Decimal64),
+    Decimal128(Decimal128),
+    Char(char),
+    Timestamp(Timestamp),
+    Uuid(Uuid),
+    Binary(&'a [u8]),
+    String(&'a str),
+    Symbol(&'a str),
+    List(ListRef<'a>),
+    Map(MapRef<'a>),
+    Array(ArrayRef<'a>),
+    Described(DescribedRef<'a>),
+}
+
+/// The items of a list, read as they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRef<'a> {
+    whole: Reader<'a>,
+    items: Reader<'a>,
+    left: u32,
+}
+
+/// The pairs of a map, read as they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct MapRef<'a> {
+    whole: Reader<'a>,
+    items: Reader<'a>,
+    left: u32,
+}
+
+/// An array that has not been looked into.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayRef<'a> {
+    whole: Reader<'a>,
+}
+
+/// A described value that has not been looked into.
+#[derive(Clone, Copy, Debug)]
+pub struct DescribedRef<'a> {
+    whole: Reader<'a>,
+    inner: Reader<'a>,
+}
+
+impl<'a> ValueRef<'a> {
+    /// Takes one value off the front of `reader` without decoding what stands inside compounds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decode`]; errors inside compounds appear when they are walked.
+    pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let whole = *reader;
+        match whole.peek() {
+            Some(code::VBIN8 | code::STR8 | code::SYM8 | code::VBIN32 | code::STR32 | code::SYM32) => {
+                Self::read_variable(reader)
+            }
+            Some(code::LIST0 | code::LIST8 | code::LIST32) => {
+                let format = reader.u8()?;
+                let (left, items) = reader.list(format)?;
+                Ok(Self::List(ListRef { whole, items, left }))
+            }
+            Some(code::MAP8 | code::MAP32) => {
+                let format = reader.u8()?;
+                let (count, items) = reader.map(format)?;
+                Ok(Self::Map(MapRef { whole, items, left: count / 2 }))
+            }
+            Some(code::ARRAY8 | code::ARRAY32) => {
+                reader.skip()?;
+                Ok(Self::Array(ArrayRef { whole }))
+            }
+            Some(code::DESCRIBED) => {
+                let mut inner = *reader;
+                inner.u8()?;
+                inner.descend()?;
+                reader.skip()?;
+                Ok(Self::Described(DescribedRef { whole, inner }))
+            }
+            _ => Ok(Self::scalar(Value::decode(reader)?)),
+        }
+    }
+
+    fn read_variable(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let format = reader.u8()?;
+        let narrow = matches!(format, code::VBIN8 | code::STR8 | code::SYM8);
+        let octets = if narrow { reader.variable8()? } else { reader.variable32()? };
+        Ok(match format {
+            code::VBIN8 | code::VBIN32 => Self::Binary(octets),
+            code::STR8 | code::STR32 => Self::String(text::utf8(reader, octets)?),
+            _ => Self::Symbol(text::ascii(reader, octets)?),
+        })
+    }
+
+    fn scalar(value: Value) -> Self {
+        match value {
+            Value::Boolean(v) => Self::Boolean(v),
+            Value::Ubyte(v) => Self::Ubyte(v),
+            Value::Ushort(v) => Self::Ushort(v),
+            Value::Uint(v) => Self::Uint(v),
+            Value::Ulong(v) => Self::Ulong(v),
+            Value::Byte(v) => Self::Byte(v),
+            Value::Short(v) => Self::Short(v),
+            Value::Int(v) => Self::Int(v),
+            Value::Long(v) => Self::Long(v),
+            Value::Float(v) => Self::Float(v),
+            Value::Double(v) => Self::Double(v),
+            Value::Decimal32(v) => Self::Decimal32(v),
+            Value::Decimal64(v) => Self::Decimal64(v),
+            Value::Decimal128(v) => Self::Decimal128(v),
+            Value::Char(v) => Self::Char(v),
+            Value::Timestamp(v) => Self::Timestamp(v),
+            Value::Uuid(v) => Self::Uuid(v),
+            _ => Self::Null,
+        }
+    }
+
+    /// The value, owned; texts and binaries share the buffer.
+    ///
+    /// # Errors
+    ///
+    /// If what stands inside a compound is malformed.
+    pub fn to_value(&self) -> Result<Value, DecodeError> {
+        Ok(match *self {
+            Self::Null => Value::Null,
+            Self::Boolean(v) => v.into(),
+            Self::Ubyte(v) => v.into(),
+            Self::Ushort(v) => v.into(),
+            Self::Uint(v) => v.into(),
+            Self::Ulong(v) => v.into(),
+            Self::Byte(v) => v.into(),
+            Self::Short(v) => v.into(),
+            Self::Int(v) => v.into(),
+            Self::Long(v) => v.into(),
+            Self::Float(v) => v.into(),
+            Self::Double(v) => v.into(),
+            Self::Decimal32(v) => v.into(),
+            Self::Decimal64(v) => v.into(),
+            Self::Decimal128(v) => v.into(),
+            Self::Char(v) => v.into(),
+            Self::Timestamp(v) => v.into(),
+            Self::Uuid(v) => v.into(),
+            Self::Binary(v) => Value::Binary(bytes::Bytes::copy_from_slice(v)),
+            Self::String(v) => Value::String(Str::from(v)),
+            Self::Symbol(v) => Symbol::new(v).map_or(Value::Null, Value::Symbol),
+            Self::List(list) => Value::decode(&mut { list.whole })?,
+            Self::Map(map) => Value::decode(&mut { map.whole })?,
+            Self::Array(array) => Value::decode(&mut { array.whole })?,
+            Self::Described(described) => Value::decode(&mut { described.whole })?,
+        })
+    }
+
+    /// The text of a string or a symbol.
+    pub fn as_text(&self) -> Option<&'a str> {
+        match *self {
+            Self::String(text) | Self::Symbol(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of any integer type.
+    pub fn as_integer(&self) -> Option<i128> {
+        Some(match *self {
+            Self::Ubyte(number) => i128::from(number),
+            Self::Ushort(number) => i128::from(number),
+            Self::Uint(number) => i128::from(number),
+            Self::Ulong(number) => i128::from(number),
+            Self::Byte(number) => i128::from(number),
+            Self::Short(number) => i128::from(number),
+            Self::Int(number) => i128::from(number),
+            Self::Long(number) => i128::from(number),
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Iterator for ListRef<'a> {
+    type Item = Result<ValueRef<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let item = ValueRef::read(&mut self.items);
+        if item.is_err() {
+            self.left = 0;
+        }
+        Some(item)
+    }
+}
+
+impl<'a> Iterator for MapRef<'a> {
+    type Item = Result<(ValueRef<'a>, ValueRef<'a>), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let items = &mut self.items;
+        let pair = ValueRef::read(items).and_then(|key| Ok((key, ValueRef::read(items)?)));
+        if pair.is_err() {
+            self.left = 0;
+        }
+        Some(pair)
+    }
+}
+
+impl<'a> MapRef<'a> {
+    /// The value for a key that is this text, as a string or as a symbol.
+    ///
+    /// # Errors
+    ///
+    /// If the map is malformed before the key.
+    pub fn get(mut self, key: &str) -> Result<Option<ValueRef<'a>>, DecodeError> {
+        while self.left > 0 {
+            self.left -= 1;
+            if ValueRef::read(&mut self.items)?.as_text() == Some(key) {
+                return ValueRef::read(&mut self.items).map(Some);
+            }
+            self.items.skip()?;
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> DescribedRef<'a> {
+    /// The descriptor and the value.
+    ///
+    /// # Errors
+    ///
+    /// If either is malformed.
+    pub fn parts(&self) -> Result<(ValueRef<'a>, ValueRef<'a>), DecodeError> {
+        let mut inner = self.inner;
+        Ok((ValueRef::read(&mut inner)?, ValueRef::read(&mut inner)?))
+    }
+}

@@ -1,0 +1,2 @@
+//! AMQP 1.0 client and acceptor for tokio
+#![forbid(unsafe_code)]

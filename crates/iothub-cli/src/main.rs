@@ -1,0 +1,3 @@
+//! The `iothub` command.
+#![forbid(unsafe_code)]
+fn main() {}

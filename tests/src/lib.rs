@@ -1,0 +1,2 @@
+//! Whole-stack tests
+#![forbid(unsafe_code)]
