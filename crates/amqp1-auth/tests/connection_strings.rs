@@ -28,7 +28,8 @@ fn event_hubs(text: &str) -> Result<EventHubsConnectionString, ConnectionStringE
 
 #[test]
 fn a_service_connection_string_gives_its_parts() {
-    let parsed = service("HostName=my-hub.azure-devices.net;SharedAccessKeyName=service;SharedAccessKey={KEY}").unwrap();
+    let parsed =
+        service("HostName=my-hub.azure-devices.net;SharedAccessKeyName=service;SharedAccessKey={KEY}").unwrap();
     assert_eq!(parsed.host().host(), "my-hub.azure-devices.net");
     assert_eq!(parsed.host().short_name(), "my-hub");
     assert_eq!(parsed.host().port(), None);

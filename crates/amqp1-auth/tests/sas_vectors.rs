@@ -77,9 +77,8 @@ fn every_captured_token_can_be_made_again() {
 #[test]
 fn captured_tokens_name_what_they_are_for() {
     let vectors = vectors();
-    let resource = |sender: &str| {
-        vectors.iter().filter(|vector| vector.sender == sender).map(|vector| vector.token.resource()).last()
-    };
+    let resource =
+        |sender: &str| vectors.iter().rfind(|vector| vector.sender == sender).map(|vector| vector.token.resource());
     assert_eq!(resource("device, Node"), Some("localhost/devices/device1"));
     assert_eq!(resource("service, Node"), Some("localhost"));
     assert_eq!(
@@ -88,5 +87,7 @@ fn captured_tokens_name_what_they_are_for() {
     );
     let device = vectors.iter().find(|vector| vector.sender == "device, Node").expect("a device's token");
     assert_eq!(device.token.policy(), None);
-    assert!(vectors.iter().filter(|vector| vector.sender != "device, Node").all(|v| v.token.policy() == Some("service")));
+    assert!(
+        vectors.iter().filter(|vector| vector.sender != "device, Node").all(|v| v.token.policy() == Some("service"))
+    );
 }

@@ -1,0 +1,254 @@
+//! What the application decides about connections, sessions and links.
+
+use alloc::vec::Vec;
+use amqp1_codec::{
+    DeliveryTag, EncodeStyle, Limits, Str, Symbol,
+    definitions::{Fields, ReceiverSettleMode, SenderSettleMode},
+    messaging::{Source, Target},
+    performative::{Attach, TargetArchetype},
+};
+use core::time::Duration;
+
+/// How a connection behaves.
+#[derive(Clone, Debug)]
+pub struct ConnectionConfig {
+    /// The name of this container (§2.7.1).
+    pub container_id: Str,
+    /// The host that a client wants; also sent in sasl-init.
+    pub hostname: Option<Str>,
+    /// The largest frame that is taken, in octets; at least 512. 64 KiB unless set.
+    pub max_frame_size: u32,
+    /// The highest channel that the peer may use.
+    pub channel_max: u16,
+    /// The connection is given up when nothing is received for this long. The peer is told half of it (§2.4.5).
+    pub idle_timeout: Option<Duration>,
+    /// Extensions that are offered.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that are wanted.
+    pub desired_capabilities: Vec<Symbol>,
+    /// Connection properties.
+    pub properties: Fields,
+    /// How performatives are written.
+    pub style: EncodeStyle,
+    /// What the peer's octets may cost.
+    pub limits: Limits,
+    /// Our own bound on the frames that we send, in octets, however large the peer takes them: links take turns frame
+    /// by frame.
+    pub outgoing_frame_cap: u32,
+    /// How long it may take until the peer's open is received.
+    pub handshake_timeout: Duration,
+    /// How many octets the peer may send until its open is received.
+    pub handshake_octets: usize,
+    /// How long the peer's close is waited for.
+    pub close_timeout: Duration,
+    /// What the peer may do although the specification forbids it.
+    pub tolerances: Tolerances,
+}
+
+impl ConnectionConfig {
+    /// The defaults, for a container of this name.
+    pub fn new(container_id: impl Into<Str>) -> Self {
+        Self {
+            container_id: container_id.into(),
+            hostname: None,
+            max_frame_size: 64 * 1024,
+            channel_max: 1023,
+            idle_timeout: Some(Duration::from_secs(60)),
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: Fields::new(),
+            style: EncodeStyle::Compact,
+            limits: Limits::DEFAULT,
+            outgoing_frame_cap: 64 * 1024,
+            handshake_timeout: Duration::from_secs(30),
+            handshake_octets: 64 * 1024,
+            close_timeout: Duration::from_secs(5),
+            tolerances: Tolerances::default(),
+        }
+    }
+}
+
+/// What a peer may do although the specification forbids it, because real ones do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tolerances {
+    /// Detach links after having ended their session: such frames are ignored.
+    pub detach_after_end: bool,
+}
+
+impl Tolerances {
+    /// Everything that is known to be needed by some real peer.
+    pub const ALL: Self = Self { detach_after_end: true };
+}
+
+/// Which layers a server wants before AMQP.
+#[derive(Clone, Debug)]
+pub enum ServerSasl {
+    /// None: a client that asks for SASL is refused.
+    None,
+    /// SASL with these mechanisms, if the client wants it.
+    Allowed(Vec<Symbol>),
+    /// SASL with these mechanisms.
+    Required(Vec<Symbol>),
+}
+
+/// How a session behaves.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// How many transfers the peer may send ahead.
+    pub incoming_window: u32,
+    /// How many transfers this end says that it may send.
+    pub outgoing_window: u32,
+    /// The highest handle that the peer may use.
+    pub handle_max: u32,
+    /// Session properties.
+    pub properties: Fields,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { incoming_window: 5000, outgoing_window: u32::MAX, handle_max: 65_535, properties: Fields::new() }
+    }
+}
+
+/// How many deliveries a receiver allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credit {
+    /// This many from now on; the application gives more when it wants more.
+    Manual(u32),
+    /// Up to this many that the application has not taken yet, given anew as it takes them.
+    Window(u32),
+}
+
+/// A link at whose sending end this container is.
+#[derive(Clone, Debug)]
+pub struct SenderConfig {
+    /// The link's name.
+    pub name: Str,
+    /// Where the messages come from.
+    pub source: Option<Source>,
+    /// Where they go.
+    pub target: Option<TargetArchetype>,
+    /// What the sender may do.
+    pub snd_settle_mode: SenderSettleMode,
+    /// When the receiver is asked to settle.
+    pub rcv_settle_mode: ReceiverSettleMode,
+    /// The largest message that is taken at this end, in octets; of use on a link that may be turned round.
+    pub max_message_size: Option<u64>,
+    /// Extensions that are offered.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that are wanted.
+    pub desired_capabilities: Vec<Symbol>,
+    /// Link properties.
+    pub properties: Fields,
+}
+
+impl SenderConfig {
+    /// A link to this target.
+    pub fn new(name: impl Into<Str>, target: Target) -> Self {
+        Self {
+            name: name.into(),
+            source: Some(Source::default()),
+            target: Some(target.into()),
+            snd_settle_mode: SenderSettleMode::Mixed,
+            rcv_settle_mode: ReceiverSettleMode::First,
+            max_message_size: None,
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: Fields::new(),
+        }
+    }
+}
+
+/// A link at whose receiving end this container is.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// The link's name.
+    pub name: Str,
+    /// Where the messages come from.
+    pub source: Option<Source>,
+    /// Where they go.
+    pub target: Option<TargetArchetype>,
+    /// What the sender is asked to do.
+    pub snd_settle_mode: SenderSettleMode,
+    /// When this end settles.
+    pub rcv_settle_mode: ReceiverSettleMode,
+    /// The largest message that is taken, in octets.
+    pub max_message_size: Option<u64>,
+    /// How many deliveries are allowed.
+    pub credit: Credit,
+    /// Extensions that are offered.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Extensions that are wanted.
+    pub desired_capabilities: Vec<Symbol>,
+    /// Link properties.
+    pub properties: Fields,
+}
+
+impl ReceiverConfig {
+    /// A link from this source.
+    pub fn new(name: impl Into<Str>, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            source: Some(source),
+            target: Some(Target::default().into()),
+            snd_settle_mode: SenderSettleMode::Mixed,
+            rcv_settle_mode: ReceiverSettleMode::First,
+            max_message_size: None,
+            credit: Credit::Window(200),
+            offered_capabilities: Vec::new(),
+            desired_capabilities: Vec::new(),
+            properties: Fields::new(),
+        }
+    }
+}
+
+/// How a link that the peer has offered is accepted.
+#[derive(Clone, Debug)]
+pub struct AttachReply {
+    /// Where the messages come from.
+    pub source: Option<Source>,
+    /// Where they go.
+    pub target: Option<TargetArchetype>,
+    /// What the sender may do.
+    pub snd_settle_mode: SenderSettleMode,
+    /// When the receiver settles.
+    pub rcv_settle_mode: ReceiverSettleMode,
+    /// The largest message that is taken, in octets.
+    pub max_message_size: Option<u64>,
+    /// How many deliveries are allowed, if this end receives.
+    pub credit: Credit,
+    /// Extensions that are offered.
+    pub offered_capabilities: Vec<Symbol>,
+    /// Link properties.
+    pub properties: Fields,
+}
+
+impl AttachReply {
+    /// What the peer asked for.
+    pub fn echo(remote: &Attach) -> Self {
+        Self {
+            source: remote.source.as_deref().cloned(),
+            target: remote.target.clone(),
+            snd_settle_mode: remote.snd_settle_mode,
+            rcv_settle_mode: remote.rcv_settle_mode,
+            max_message_size: None,
+            credit: Credit::Window(200),
+            offered_capabilities: Vec::new(),
+            properties: Fields::new(),
+        }
+    }
+}
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendOptions {
+    /// Whether it is settled from the start: at most once, and no outcome.
+    pub settled: bool,
+    /// The delivery's tag; made up if there is none.
+    pub tag: Option<DeliveryTag>,
+    /// The message's format (§2.8.11).
+    pub message_format: u32,
+    /// Comes back in [`Settled`](crate::Settled).
+    pub token: u64,
+}

@@ -1,0 +1,380 @@
+//! What the application asks for.
+
+use super::Connection;
+use crate::{
+    config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
+    error::{ApiMisuse, ConnectionError, SendError},
+    event::{Cause, Ended, IncomingDelivery},
+    link::{Link, OutgoingDelivery},
+    session::Session,
+    store::{DeliveryKey, LinkId, SessionId},
+    time::Instant,
+};
+use alloc::boxed::Box;
+use amqp1_codec::{
+    DeliveryTag, EncodedMessage, SequenceNo,
+    definitions::{AmqpError, Role, SenderSettleMode},
+    messaging::DeliveryState,
+    performative::Attach,
+};
+
+impl Connection {
+    fn check_open(&self) -> Result<(), ApiMisuse> {
+        if self.closing.is_some() || self.ended.is_some() { Err(ApiMisuse::Closed) } else { Ok(()) }
+    }
+
+    /// Server: lets the application see the peer's open, by `Event::OpenReceived`, before ours leaves.
+    pub fn hold_open(&mut self, hold: bool) {
+        self.hold_open = hold;
+    }
+
+    /// Answers the peer's open that was held.
+    pub fn answer_open(&mut self) {
+        if self.remote_open.is_some() && !self.open_sent && self.ended.is_none() {
+            self.opened();
+        }
+    }
+
+    /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6).
+    pub fn refuse_open(&mut self, error: AmqpError) {
+        if self.ended.is_none() {
+            self.abort(Some(error), ConnectionError::LocallyClosed);
+        }
+    }
+
+    /// Closes the connection. Deliveries that can leave go first; with an error, nothing does.
+    pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
+        self.idle.set_now(now);
+        if self.closing.is_some() || self.close_sent {
+            return;
+        }
+        if error.is_some() || self.remote_open.is_none() {
+            return self.abort(error, ConnectionError::LocallyClosed);
+        }
+        self.closing = Some(None);
+        self.idle.start_close(self.config.close_timeout);
+    }
+
+    /// Begins a session. Before the connection is open the begin waits.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Closed`] if the connection is closing.
+    pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
+        self.check_open()?;
+        let opened = self.remote_open.is_some() && self.open_sent;
+        if opened && self.free_channel().is_none() {
+            return Err(ApiMisuse::NoChannel);
+        }
+        let id = self.sessions.insert(Session::new(config, 0));
+        if opened {
+            self.send_begin(id);
+        } else {
+            self.waiting.push_back(id);
+        }
+        Ok(id)
+    }
+
+    /// Answers a session that the peer has begun.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such session, or it was answered.
+    pub fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
+        if session.begin_sent {
+            return Err(ApiMisuse::WrongState);
+        }
+        session.incoming_window = config.incoming_window;
+        session.config = config;
+        if self.free_channel().is_none() {
+            return Err(ApiMisuse::NoChannel);
+        }
+        self.send_begin(id);
+        Ok(())
+    }
+
+    /// Ends a session. Deliveries that can leave go first; with an error, nothing does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such session.
+    pub fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
+        let session = self.sessions.get_mut(id).filter(|session| !session.told).ok_or(ApiMisuse::UnknownSession)?;
+        if session.end_sent || session.ending.is_some() {
+            return Ok(());
+        }
+        if !session.begin_sent && session.remote_channel.is_none() {
+            self.waiting.retain(|waiting| *waiting != id);
+            self.drop_session(id, Ended { error, by: Cause::Local });
+            return Ok(());
+        }
+        match error {
+            Some(error) => self.end_with(id, error),
+            None => {
+                session.ending = Some(None);
+                self.try_end(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches a link at whose sending end this container is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such session.
+    pub fn attach_sender(&mut self, session: SessionId, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
+        let attach = Attach {
+            name: config.name,
+            role: Role::Sender,
+            snd_settle_mode: config.snd_settle_mode,
+            rcv_settle_mode: config.rcv_settle_mode,
+            source: config.source.map(Box::new),
+            target: config.target,
+            initial_delivery_count: Some(SequenceNo(0)),
+            max_message_size: config.max_message_size,
+            offered_capabilities: config.offered_capabilities.into(),
+            desired_capabilities: config.desired_capabilities.into(),
+            properties: (!config.properties.is_empty()).then_some(config.properties),
+            ..Attach::default()
+        };
+        self.attach(session, attach, Credit::Manual(0))
+    }
+
+    /// Attaches a link at whose receiving end this container is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such session.
+    pub fn attach_receiver(&mut self, session: SessionId, config: ReceiverConfig) -> Result<LinkId, ApiMisuse> {
+        let attach = Attach {
+            name: config.name,
+            role: Role::Receiver,
+            snd_settle_mode: config.snd_settle_mode,
+            rcv_settle_mode: config.rcv_settle_mode,
+            source: config.source.map(Box::new),
+            target: config.target,
+            max_message_size: config.max_message_size,
+            offered_capabilities: config.offered_capabilities.into(),
+            desired_capabilities: config.desired_capabilities.into(),
+            properties: (!config.properties.is_empty()).then_some(config.properties),
+            ..Attach::default()
+        };
+        self.attach(session, attach, config.credit)
+    }
+
+    fn attach(&mut self, session_id: SessionId, attach: Attach, policy: Credit) -> Result<LinkId, ApiMisuse> {
+        self.check_open()?;
+        let session = self.sessions.get(session_id).ok_or(ApiMisuse::UnknownSession)?;
+        if session.end_sent || session.ending.is_some() {
+            return Err(ApiMisuse::UnknownSession);
+        }
+        let id = self.links.insert(Link::new(session_id, attach, policy));
+        self.send_attach(id);
+        Ok(id)
+    }
+
+    fn link(&self, id: LinkId) -> Result<&Link, ApiMisuse> {
+        self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
+    }
+
+    fn link_mut(&mut self, id: LinkId) -> Result<&mut Link, ApiMisuse> {
+        self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
+    }
+
+    /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on.
+    pub fn remote_attach(&self, id: LinkId) -> Option<&Attach> {
+        self.links.get(id)?.remote.as_deref()
+    }
+
+    /// The session that a link belongs to.
+    pub fn session_of(&self, id: LinkId) -> Option<SessionId> {
+        self.links.get(id).map(|link| link.session)
+    }
+
+    /// Accepts a link that the peer has offered.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link, or it was answered.
+    pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
+        let link = self.link_mut(id)?;
+        if link.handle.is_some() {
+            return Err(ApiMisuse::WrongState);
+        }
+        let local = &mut link.local;
+        local.snd_settle_mode = reply.snd_settle_mode;
+        local.rcv_settle_mode = reply.rcv_settle_mode;
+        local.source = reply.source.map(Box::new);
+        local.target = reply.target;
+        local.max_message_size = reply.max_message_size;
+        local.offered_capabilities = reply.offered_capabilities.into();
+        local.properties = (!reply.properties.is_empty()).then_some(reply.properties);
+        if link.role == Role::Sender {
+            local.initial_delivery_count = Some(SequenceNo(0));
+        }
+        let receives = link.role == Role::Receiver;
+        self.send_attach(id);
+        if receives && let Some(link) = self.links.get_mut(id) {
+            link.set_credit(reply.credit);
+            if link.credit > 0 {
+                self.link_flow(id);
+            }
+        } else if self.credit(id) > 0 {
+            self.events.push_back(crate::event::Event::Sendable(id));
+        }
+        Ok(())
+    }
+
+    /// Refuses a link that the peer has offered (§2.6.3): attach without a terminus, then detach with the reason.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link, or it was answered.
+    pub fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
+        if self.link(id)?.handle.is_some() {
+            return Err(ApiMisuse::WrongState);
+        }
+        self.refuse_link(id, error);
+        Ok(())
+    }
+
+    /// Detaches a link. Deliveries that are queued go first; with an error, nothing does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link.
+    pub fn detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
+        let link = self.link_mut(id)?;
+        if link.detached.is_some() {
+            return Ok(());
+        }
+        if error.is_some() {
+            self.detach_now(id, closed, error);
+            return Ok(());
+        }
+        link.detaching = Some(closed);
+        if link.handle.is_none() {
+            self.detach_now(id, closed, None);
+        } else {
+            self.try_detach(id);
+        }
+        Ok(())
+    }
+
+    /// How many deliveries may be queued on a link now.
+    pub fn credit(&self, id: LinkId) -> u32 {
+        self.links.get(id).map_or(0, Link::sendable)
+    }
+
+    /// Queues a delivery: the whole of it, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not queued.
+    pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
+        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() {
+            return Err(SendError::Detached);
+        }
+        match (link.sender_settle_mode(), options.settled) {
+            (SenderSettleMode::Unsettled, true) | (SenderSettleMode::Settled, false) => {
+                return Err(SendError::SettleMode);
+            }
+            _ => {}
+        }
+        if let Some(max) = link.remote_max_message_size()
+            && u64::try_from(message.len()).unwrap_or(u64::MAX) > max
+        {
+            return Err(SendError::TooLarge { max });
+        }
+        if link.sendable() == 0 {
+            return Err(SendError::NoCredit);
+        }
+        let tag = options.tag.unwrap_or_else(|| {
+            let tag = DeliveryTag::from(link.next_tag);
+            link.next_tag = link.next_tag.wrapping_add(1);
+            tag
+        });
+        link.queue.push_back(OutgoingDelivery {
+            token: options.token,
+            tag,
+            settled: options.settled,
+            message_format: options.message_format,
+            left: message.len(),
+            parts: message.into_parts().into(),
+            id: None,
+        });
+        self.wake_link(id);
+        Ok(())
+    }
+
+    /// Takes the next delivery of a link.
+    pub fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
+        let link = self.links.get_mut(id)?;
+        let delivery = link.take()?;
+        if core::mem::take(&mut link.flow_due) {
+            self.link_flow(id);
+        }
+        Some(delivery)
+    }
+
+    /// How many deliveries of a link wait to be taken.
+    pub fn buffered(&self, id: LinkId) -> usize {
+        self.links.get(id).map_or(0, |link| link.buffered.len())
+    }
+
+    /// Sets how many deliveries a link allows from now on.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link, or it sends.
+    pub fn set_credit(&mut self, id: LinkId, credit: Credit) -> Result<(), ApiMisuse> {
+        let link = self.link_mut(id)?;
+        if link.role != Role::Receiver {
+            return Err(ApiMisuse::WrongRole);
+        }
+        if !link.is_attached() {
+            link.policy = credit;
+            return Ok(());
+        }
+        link.set_credit(credit);
+        self.link_flow(id);
+        Ok(())
+    }
+
+    /// Asks the sender to use up the link's credit or give it up (§2.6.7). `Event::Drained` says that it has; no credit
+    /// is given anew until `set_credit`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link, or it sends.
+    pub fn drain(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
+        let link = self.link_mut(id)?;
+        if link.role != Role::Receiver {
+            return Err(ApiMisuse::WrongRole);
+        }
+        link.policy = Credit::Manual(0);
+        if link.credit == 0 {
+            self.events.push_back(crate::event::Event::Drained(id));
+            return Ok(());
+        }
+        link.draining = true;
+        self.link_flow(id);
+        Ok(())
+    }
+
+    /// States an outcome for a received delivery. Whether that settles it follows from the link's mode. A delivery that
+    /// is settled already is left alone.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link.
+    pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
+        let session = self.link(id)?.session;
+        self.settle_received(session, key, state);
+        Ok(())
+    }
+}

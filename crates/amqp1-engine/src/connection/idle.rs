@@ -1,0 +1,118 @@
+//! Time: heartbeats both ways, the handshake's deadline, the wait for a close.
+
+use super::{Connection, Layer};
+use crate::{config::ConnectionConfig, error::ConnectionError, time::Instant};
+use amqp1_codec::definitions::{AmqpError, ErrorCondition};
+use core::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Idle {
+    now: Instant,
+    /// How long we wait for the peer.
+    threshold: Option<Duration>,
+    last_received: Instant,
+    /// How often the peer must hear from us: half of what it announced.
+    interval: Option<Duration>,
+    last_sent: Instant,
+    /// An empty frame is to be written.
+    pub(super) heartbeat_due: bool,
+    handshake: Option<Instant>,
+    close: Option<Instant>,
+}
+
+impl Idle {
+    pub(super) fn new(config: &ConnectionConfig, now: Instant) -> Self {
+        Self {
+            now,
+            threshold: config.idle_timeout.filter(|timeout| !timeout.is_zero()),
+            last_received: now,
+            interval: None,
+            last_sent: now,
+            heartbeat_due: false,
+            handshake: Some(now + config.handshake_timeout),
+            close: None,
+        }
+    }
+
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    pub(super) fn received(&mut self) {
+        self.last_received = self.now;
+    }
+
+    pub(super) fn sent(&mut self) {
+        self.last_sent = self.now;
+        self.heartbeat_due = false;
+    }
+
+    /// What our open says: half of our own threshold (§2.4.5), in milliseconds.
+    pub(super) fn announced(&self) -> Option<u32> {
+        self.threshold.map(|threshold| u32::try_from((threshold / 2).as_millis()).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// The handshake is done.
+    pub(super) fn opened(&mut self, remote: Option<u32>) {
+        self.handshake = None;
+        self.interval = remote.filter(|millis| *millis > 0).map(|millis| Duration::from_millis(u64::from(millis)) / 2);
+    }
+
+    pub(super) fn start_close(&mut self, timeout: Duration) {
+        self.close.get_or_insert(self.now + timeout);
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        let peer = match self.handshake {
+            Some(_) => None,
+            None => self.threshold.map(|threshold| self.last_received + threshold),
+        };
+        let own = if self.heartbeat_due { None } else { self.interval.map(|interval| self.last_sent + interval) };
+        [self.handshake, self.close, peer, own].into_iter().flatten()
+    }
+}
+
+impl Connection {
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.finished {
+            return None;
+        }
+        self.idle.deadlines().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.idle.set_now(now);
+        if self.finished {
+            return;
+        }
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if due(self.idle.close) {
+            self.layer = Layer::Dead;
+            self.finished = true;
+            return self.terminate(ConnectionError::LocallyClosed);
+        }
+        if due(self.idle.handshake) {
+            return self.handshake_incomplete();
+        }
+        let idle = &self.idle;
+        let silent = idle.handshake.is_none() && due(idle.threshold.map(|threshold| idle.last_received + threshold));
+        if silent && !self.close_sent {
+            let error = AmqpError::new(
+                ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+                "nothing was received within the idle time-out that was announced",
+            );
+            return self.abort(Some(error), ConnectionError::IdleTimeout);
+        }
+        if due(idle.interval.map(|interval| idle.last_sent + interval)) && !self.close_sent {
+            self.idle.heartbeat_due = true;
+        }
+    }
+
+    pub(super) fn handshake_incomplete(&mut self) {
+        self.idle.handshake = None;
+        let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "the handshake took too long or too much");
+        self.abort(Some(error), ConnectionError::HandshakeIncomplete);
+    }
+}

@@ -1,0 +1,187 @@
+//! Octets from the network.
+
+use super::{Connection, Layer, layer::Step};
+use crate::{error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
+use alloc::boxed::Box;
+use amqp1_codec::{
+    frame::{Frame, MIN_MAX_FRAME_SIZE},
+    performative::{Open, Performative},
+};
+use bytes::{Bytes, BytesMut};
+
+impl Connection {
+    /// Takes all whole frames from the front of `input` and leaves a partial one. Never fails: what is wrong with the
+    /// frames is answered on the wire and reported by events.
+    pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
+        self.idle.set_now(now);
+        if !input.is_empty() {
+            self.idle.received();
+        }
+        while !input.is_empty() {
+            let before = input.len();
+            match self.layer {
+                Layer::Dead => {
+                    input.clear();
+                    return;
+                }
+                // Nothing may come before our outcome; what does is looked at after it.
+                Layer::ServerPending => {
+                    if before > self.config.handshake_octets {
+                        self.handshake_incomplete();
+                    }
+                    return;
+                }
+                Layer::Frames => {
+                    if !self.frame_input(input) {
+                        return;
+                    }
+                }
+                _ => {
+                    if matches!(self.layer_input(input), Step::Wanting) && !matches!(self.layer, Layer::Dead) {
+                        return;
+                    }
+                }
+            }
+            if self.remote_open.is_none() {
+                self.handshake_octets = self.handshake_octets.saturating_add(before).saturating_sub(input.len());
+                if self.handshake_octets > self.config.handshake_octets && !matches!(self.layer, Layer::Dead) {
+                    self.handshake_incomplete();
+                }
+            }
+        }
+    }
+
+    /// The transport has ended.
+    pub fn handle_eof(&mut self, now: Instant) {
+        self.idle.set_now(now);
+        self.layer = Layer::Dead;
+        self.finished = true;
+        self.control.clear();
+        let reason = if self.close_sent { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };
+        self.terminate(reason);
+    }
+
+    /// Takes a frame; whether to go on.
+    fn frame_input(&mut self, input: &mut BytesMut) -> bool {
+        match self.decoder.decode(input) {
+            Ok(None) => false,
+            Ok(Some(Frame::Amqp { channel, performative, payload })) => {
+                self.on_frame(channel, performative, payload);
+                true
+            }
+            Ok(Some(Frame::Sasl(_))) => {
+                self.misbehaved(PeerMisbehaved::SaslOutOfOrder);
+                true
+            }
+            Err(error) => {
+                if self.close_sent {
+                    // The peer was told already; nothing after this can be read.
+                    self.layer = Layer::Dead;
+                    self.finished = true;
+                } else {
+                    self.misbehaved(PeerMisbehaved::Frame(error));
+                    if !matches!(error.kind, amqp1_codec::frame::FrameErrorKind::Body(_)) {
+                        // What follows cannot be told apart, so the peer's close will not be seen either.
+                        self.layer = Layer::Dead;
+                        self.finished = true;
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
+        let Some(performative) = performative else {
+            if self.remote_open.is_none() {
+                self.misbehaved(PeerMisbehaved::FrameBeforeOpen);
+            }
+            return;
+        };
+        if self.close_sent && !matches!(performative, Performative::Close(_)) {
+            return;
+        }
+        match (performative, self.remote_open.is_some()) {
+            (Performative::Open(_), true) => self.misbehaved(PeerMisbehaved::OpenTwice),
+            (Performative::Open(open), false) if channel == 0 => self.on_open(open),
+            (Performative::Close(close), _) => self.on_close(close),
+            (_, false) => self.misbehaved(PeerMisbehaved::FrameBeforeOpen),
+            _ if channel > self.config.channel_max => {
+                self.misbehaved(PeerMisbehaved::ChannelOutOfRange { channel });
+            }
+            (Performative::Begin(begin), true) => self.on_begin(channel, *begin),
+            (Performative::End(end), true) => self.on_end(channel, end),
+            (other, true) => {
+                let Some(id) = self.by_remote_channel.get(&channel).copied() else {
+                    let tolerated = self.config.tolerances.detach_after_end;
+                    if !(tolerated && matches!(other, Performative::Detach(_))) {
+                        self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
+                    }
+                    return;
+                };
+                // §2.5.5: after our end, what comes is discarded until the peer's.
+                if self.sessions.get(id).is_none_or(|session| session.end_sent) {
+                    return;
+                }
+                match other {
+                    Performative::Attach(attach) => self.on_attach(id, attach),
+                    Performative::Flow(flow) => self.on_flow(id, &flow),
+                    Performative::Transfer(transfer) => self.on_transfer(id, &transfer, payload),
+                    Performative::Disposition(disposition) => self.on_disposition(id, &disposition),
+                    Performative::Detach(detach) => self.on_detach(id, *detach),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn on_open(&mut self, open: Box<Open>) {
+        let max_frame_size = open.max_frame_size;
+        let detached = detach_open(&open);
+        self.idle.opened(open.idle_time_out);
+        self.remote_open = Some(Box::new(detached));
+        if max_frame_size < MIN_MAX_FRAME_SIZE {
+            return self.misbehaved(PeerMisbehaved::MaxFrameSizeTooSmall { size: max_frame_size });
+        }
+        if self.hold_open && !self.open_sent {
+            self.events.push_back(Event::OpenReceived);
+            return;
+        }
+        self.opened();
+    }
+
+    /// Both opens are there, or ours is sent now.
+    pub(super) fn opened(&mut self) {
+        if !self.open_sent {
+            self.send_open();
+        }
+        self.events.push_back(Event::Opened);
+        for id in core::mem::take(&mut self.waiting) {
+            self.send_begin(id);
+        }
+    }
+
+    pub(super) fn send_open(&mut self) {
+        let config = &self.config;
+        let open = Open {
+            container_id: config.container_id.clone(),
+            hostname: config.hostname.clone(),
+            max_frame_size: config.max_frame_size,
+            channel_max: config.channel_max,
+            idle_time_out: self.idle.announced(),
+            offered_capabilities: config.offered_capabilities.clone().into(),
+            desired_capabilities: config.desired_capabilities.clone().into(),
+            properties: (!config.properties.is_empty()).then(|| config.properties.clone()),
+            ..Open::default()
+        };
+        self.push(0, open);
+        self.open_sent = true;
+    }
+}
+
+/// An open that keeps no read buffer alive.
+fn detach_open(open: &Open) -> Open {
+    use amqp1_codec::{Decode, Encode, Reader};
+    let octets = open.to_octets();
+    Open::decode(&mut Reader::new(&octets)).unwrap_or_else(|_| open.clone())
+}

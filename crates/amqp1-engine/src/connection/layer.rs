@@ -1,0 +1,258 @@
+//! What comes before AMQP frames: protocol headers (§2.2) and the SASL layer (§5.3).
+
+use super::Connection;
+use crate::{
+    config::ServerSasl,
+    error::{ConnectionError, SaslFailure},
+    event::Event,
+    violation::PeerMisbehaved,
+};
+use alloc::{boxed::Box, vec::Vec};
+use amqp1_auth::sasl::ClientMechanism;
+use amqp1_codec::{
+    EncodeStyle, Symbol,
+    frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame},
+    sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
+};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Which layer the octets that come next belong to.
+#[derive(Debug)]
+pub(super) enum Layer {
+    /// Client: its SASL header is sent.
+    ClientSaslHeader(Box<dyn ClientMechanism>),
+    /// Client: waits for the mechanisms.
+    ClientMechanisms(Box<dyn ClientMechanism>),
+    /// Client: its init is sent.
+    ClientOutcome(Box<dyn ClientMechanism>),
+    /// Client: its AMQP header is sent.
+    ClientAmqpHeader,
+    /// Server: waits for the first header.
+    ServerHeader(ServerSasl),
+    /// Server: its mechanisms are sent.
+    ServerInit(Vec<Symbol>),
+    /// Server: the application has to answer.
+    ServerPending,
+    /// Server: a challenge is sent.
+    ServerResponse,
+    /// Server: SASL is done.
+    ServerAmqpHeader,
+    /// AMQP frames.
+    Frames,
+    /// Nothing more is read.
+    Dead,
+}
+
+impl Layer {
+    pub(super) fn client(sasl: Option<Box<dyn ClientMechanism>>) -> Self {
+        sasl.map_or(Self::ClientAmqpHeader, Self::ClientSaslHeader)
+    }
+
+    pub(super) fn server(sasl: ServerSasl) -> Self {
+        Self::ServerHeader(sasl)
+    }
+}
+
+/// What a step of a layer came to.
+pub(super) enum Step {
+    /// Something was taken; there may be more.
+    Taken,
+    /// More octets are needed.
+    Wanting,
+}
+
+impl Connection {
+    pub(super) fn start_client(&mut self) {
+        match self.layer {
+            Layer::ClientSaslHeader(_) => self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode()),
+            _ => {
+                self.preamble.extend_from_slice(&ProtocolHeader::AMQP.encode());
+                self.send_open();
+            }
+        }
+    }
+
+    /// Takes a header or a SASL frame.
+    pub(super) fn layer_input(&mut self, input: &mut BytesMut) -> Step {
+        match &self.layer {
+            Layer::ClientSaslHeader(_) | Layer::ClientAmqpHeader | Layer::ServerHeader(_) | Layer::ServerAmqpHeader => {
+                self.header_input(input)
+            }
+            Layer::Frames | Layer::Dead => Step::Wanting,
+            _ => self.sasl_input(input),
+        }
+    }
+
+    fn header_input(&mut self, input: &mut BytesMut) -> Step {
+        if !ProtocolHeader::may_begin_with(input) {
+            self.header_mismatch(input);
+            return Step::Wanting;
+        }
+        let Some(octets) = input.first_chunk::<{ ProtocolHeader::LEN }>().copied() else { return Step::Wanting };
+        input.advance(ProtocolHeader::LEN);
+        let header = ProtocolHeader::decode(&octets);
+        match (core::mem::replace(&mut self.layer, Layer::Dead), header) {
+            (Layer::ClientSaslHeader(mechanism), Some(ProtocolHeader::SASL)) => {
+                self.layer = Layer::ClientMechanisms(mechanism);
+            }
+            (Layer::ClientAmqpHeader, Some(ProtocolHeader::AMQP)) => self.layer = Layer::Frames,
+            (Layer::ServerAmqpHeader, Some(ProtocolHeader::AMQP)) => self.start_server_frames(),
+            (Layer::ServerHeader(ServerSasl::None | ServerSasl::Allowed(_)), Some(ProtocolHeader::AMQP)) => {
+                self.start_server_frames();
+            }
+            (
+                Layer::ServerHeader(ServerSasl::Allowed(mechanisms) | ServerSasl::Required(mechanisms)),
+                Some(ProtocolHeader::SASL),
+            ) => {
+                self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode());
+                let list = SaslMechanisms { sasl_server_mechanisms: mechanisms.clone().into() };
+                self.push_sasl(&SaslBody::Mechanisms(list));
+                self.layer = Layer::ServerInit(mechanisms);
+            }
+            (layer, _) => {
+                self.layer = layer;
+                self.header_mismatch(&octets);
+                return Step::Wanting;
+            }
+        }
+        Step::Taken
+    }
+
+    fn start_server_frames(&mut self) {
+        self.preamble.extend_from_slice(&ProtocolHeader::AMQP.encode());
+        self.layer = Layer::Frames;
+    }
+
+    /// §2.2: a server that does not like the header says which one it would, and goes.
+    fn header_mismatch(&mut self, octets: &[u8]) {
+        let expected = match &self.layer {
+            Layer::ClientSaslHeader(_) | Layer::ServerHeader(ServerSasl::Required(_)) => ProtocolHeader::SASL,
+            _ => ProtocolHeader::AMQP,
+        };
+        if matches!(self.layer, Layer::ServerHeader(_) | Layer::ServerAmqpHeader) {
+            self.preamble.extend_from_slice(&expected.encode());
+        }
+        let mut received = [0; ProtocolHeader::LEN];
+        for (slot, octet) in received.iter_mut().zip(octets) {
+            *slot = *octet;
+        }
+        self.layer = Layer::Dead;
+        self.finished = true;
+        self.terminate(ConnectionError::ProtocolMismatch { expected, received });
+    }
+
+    fn sasl_input(&mut self, input: &mut BytesMut) -> Step {
+        let max = u32::try_from(self.config.handshake_octets).unwrap_or(u32::MAX);
+        let decoder = FrameDecoder::sasl(max, self.config.limits);
+        match decoder.decode(input) {
+            Ok(None) => Step::Wanting,
+            Ok(Some(Frame::Sasl(body))) => {
+                self.on_sasl(body);
+                Step::Taken
+            }
+            Ok(Some(_)) => {
+                self.sasl_violation(PeerMisbehaved::SaslOutOfOrder);
+                Step::Wanting
+            }
+            Err(error) => {
+                self.sasl_violation(PeerMisbehaved::Frame(error));
+                Step::Wanting
+            }
+        }
+    }
+
+    /// §5.3.2: nothing can be said in the SASL layer but an outcome; the connection just ends.
+    fn sasl_violation(&mut self, violation: PeerMisbehaved) {
+        self.layer = Layer::Dead;
+        self.finished = true;
+        self.terminate(ConnectionError::Misbehaved(violation));
+    }
+
+    fn sasl_failed(&mut self, failure: SaslFailure) {
+        self.layer = Layer::Dead;
+        self.finished = true;
+        self.terminate(ConnectionError::Sasl(failure));
+    }
+
+    fn on_sasl(&mut self, body: SaslBody) {
+        match (core::mem::replace(&mut self.layer, Layer::Dead), body) {
+            (Layer::ClientMechanisms(mechanism), SaslBody::Mechanisms(list)) => self.on_mechanisms(mechanism, list),
+            (Layer::ClientOutcome(mut mechanism), SaslBody::Challenge(challenge)) => {
+                match mechanism.respond(&challenge.challenge.0) {
+                    Ok(response) => {
+                        self.push_sasl(&SaslBody::Response(SaslResponse { response: Secret(response) }));
+                        self.layer = Layer::ClientOutcome(mechanism);
+                    }
+                    Err(error) => self.sasl_failed(SaslFailure::Mechanism(error)),
+                }
+            }
+            (Layer::ClientOutcome(_), SaslBody::Outcome(outcome)) => match outcome.code {
+                SaslCode::Ok => {
+                    self.layer = Layer::ClientAmqpHeader;
+                    self.start_client();
+                }
+                code => self.sasl_failed(SaslFailure::Refused(code)),
+            },
+            (Layer::ServerInit(offered), SaslBody::Init(init)) => {
+                if !offered.contains(&init.mechanism) {
+                    self.layer = Layer::ServerPending;
+                    return self.sasl_outcome(SaslCode::Auth, None);
+                }
+                self.layer = Layer::ServerPending;
+                self.events.push_back(Event::SaslInit {
+                    mechanism: init.mechanism.to_detached(),
+                    response: init.initial_response.map(|secret| secret.0),
+                    hostname: init.hostname.map(|hostname| hostname.to_detached()),
+                });
+            }
+            (Layer::ServerResponse, SaslBody::Response(response)) => {
+                self.layer = Layer::ServerPending;
+                self.events.push_back(Event::SaslResponse(response.response.0));
+            }
+            (_, _) => self.sasl_violation(PeerMisbehaved::SaslOutOfOrder),
+        }
+    }
+
+    fn on_mechanisms(&mut self, mut mechanism: Box<dyn ClientMechanism>, list: SaslMechanisms) {
+        let wanted = Symbol::from_static(mechanism.name());
+        if !list.sasl_server_mechanisms.contains(&wanted) {
+            let offered = list.sasl_server_mechanisms.iter().map(Symbol::to_detached).collect();
+            return self.sasl_failed(SaslFailure::NotOffered { wanted, offered });
+        }
+        let init = SaslInit {
+            mechanism: wanted,
+            initial_response: mechanism.initial_response().map(Secret),
+            hostname: self.config.hostname.clone(),
+        };
+        self.push_sasl(&SaslBody::Init(init));
+        self.layer = Layer::ClientOutcome(mechanism);
+    }
+
+    fn push_sasl(&mut self, body: &SaslBody) {
+        write_sasl_frame(body, self.sasl_style(), &mut self.preamble);
+    }
+
+    fn sasl_style(&self) -> EncodeStyle {
+        self.config.style
+    }
+
+    /// Server: asks the client for more. Ignored unless an answer is due.
+    pub fn sasl_challenge(&mut self, challenge: Bytes) {
+        if matches!(self.layer, Layer::ServerPending) {
+            self.push_sasl(&SaslBody::Challenge(SaslChallenge { challenge: Secret(challenge) }));
+            self.layer = Layer::ServerResponse;
+        }
+    }
+
+    /// Server: ends the SASL dialog. Ignored unless an answer is due.
+    pub fn sasl_outcome(&mut self, code: SaslCode, additional_data: Option<Bytes>) {
+        if !matches!(self.layer, Layer::ServerPending) {
+            return;
+        }
+        self.push_sasl(&SaslBody::Outcome(SaslOutcome { code, additional_data: additional_data.map(Secret) }));
+        match code {
+            SaslCode::Ok => self.layer = Layer::ServerAmqpHeader,
+            code => self.sasl_failed(SaslFailure::Refused(code)),
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Links coming and going (§2.6), and their flow state.
+
+use super::{After, Connection, FlowDue};
+use crate::{
+    config::Credit,
+    event::{Cause, Detached, Event, Settled, Settlement},
+    link::{Link, attach_violation},
+    store::{LinkId, SessionId},
+    violation::{PeerMisbehaved, Scope},
+};
+use alloc::{boxed::Box, vec::Vec};
+use amqp1_codec::{
+    Decode, Encode, Reader,
+    definitions::{AmqpError, Role},
+    performative::{Attach, Detach, Flow},
+};
+
+impl Connection {
+    /// Our attach, for a link that the application asked for, or in answer to the peer's.
+    pub(super) fn send_attach(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(link.session) else { return };
+        if !session.begin_received || !session.begin_sent {
+            session.waiting.push_back(id);
+            return;
+        }
+        let Some(handle) = session.free_handle() else {
+            let error = AmqpError::new(
+                amqp1_codec::definitions::ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+                "all handles that the peer allows are in use",
+            );
+            return self.drop_link(id, false, Some(error), Cause::Local);
+        };
+        session.outgoing.insert(handle, Some(id));
+        link.handle = Some(handle);
+        link.local.handle = handle;
+        let attach = (*link.local).clone();
+        let channel = session.channel;
+        self.push(channel, attach);
+    }
+
+    pub(super) fn on_attach(&mut self, session_id: SessionId, attach: Box<Attach>) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let handle = attach.handle;
+        if handle > session.config.handle_max {
+            return self.misbehaved(PeerMisbehaved::HandleOutOfRange { handle });
+        }
+        if session.incoming.contains_key(&handle) {
+            return self.session_misbehaved(session_id, PeerMisbehaved::AttachOnHandleInUse { handle });
+        }
+        let attach = Box::new(detach_attach(&attach));
+        match self.awaiting_attach(session_id, &attach) {
+            Some(id) => self.on_attach_answer(session_id, id, attach),
+            None => self.on_attach_offer(session_id, attach),
+        }
+    }
+
+    /// Our link that this attach answers. A refusal without termini may name the wrong role, as IoT Hub's does.
+    fn awaiting_attach(&self, session: SessionId, attach: &Attach) -> Option<LinkId> {
+        let session = self.sessions.get(session)?;
+        let empty = attach.source.is_none() && attach.target.is_none();
+        session.outgoing.values().flatten().copied().find(|id| {
+            self.links.get(*id).is_some_and(|link| {
+                link.remote.is_none()
+                    && link.local.name == attach.name
+                    && (link.role == attach.role.opposite() || empty)
+            })
+        })
+    }
+
+    fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: Box<Attach>) {
+        let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
+        session.incoming.insert(attach.handle, id);
+        link.remote_handle = Some(attach.handle);
+        let null_terminus = match link.role {
+            Role::Sender => link.local.target.is_some() && attach.target.is_none(),
+            Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
+        };
+        let violation = if null_terminus { None } else { attach_violation_of_answer(&attach) };
+        if link.role == Role::Receiver {
+            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+        }
+        link.remote = Some(attach);
+        if link.detached.is_some() {
+            return;
+        }
+        if let Some(violation) = violation {
+            return self.link_misbehaved(id, violation);
+        }
+        if null_terminus {
+            // §2.6.3: the detach with the reason follows.
+            link.refused = true;
+            return;
+        }
+        let policy = link.policy;
+        if link.role == Role::Receiver {
+            link.set_credit(policy);
+            self.link_flow(id);
+        }
+        self.events.push_back(Event::LinkAttached(id));
+        self.try_detach(id);
+    }
+
+    fn on_attach_offer(&mut self, session_id: SessionId, attach: Box<Attach>) {
+        let violation = attach_violation(&attach);
+        let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
+        let mut link = Link::new(session_id, local, Credit::Manual(0));
+        let handle = attach.handle;
+        link.remote_handle = Some(handle);
+        if link.role == Role::Receiver {
+            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+        }
+        link.remote = Some(attach);
+        let id = self.links.insert(link);
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.incoming.insert(handle, id);
+        }
+        match violation {
+            Some(violation) => {
+                self.refuse_link(id, AmqpError::new(violation.condition(), alloc::format!("{violation}")));
+            }
+            None => self.events.push_back(Event::LinkOffered(id)),
+        }
+    }
+
+    /// §2.6.3: attach without a terminus, then detach with the reason.
+    pub(super) fn refuse_link(&mut self, id: LinkId, error: AmqpError) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.local.source = None;
+        link.local.target = None;
+        if link.role == Role::Sender {
+            link.local.initial_delivery_count = Some(link.delivery_count);
+        }
+        self.send_attach(id);
+        self.detach_now(id, true, Some(error));
+    }
+
+    pub(super) fn on_detach(&mut self, session_id: SessionId, detach: Detach) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let Some(id) = session.incoming.remove(&detach.handle) else {
+            let violation = PeerMisbehaved::HandleUnattached { handle: detach.handle };
+            return self.session_misbehaved(session_id, violation);
+        };
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.remote_handle = None;
+        if let Some((closed, error)) = link.detached.take() {
+            link.detached = Some((closed, None));
+            return self.drop_link(id, closed, error.or(detach.error), Cause::Local);
+        }
+        if let Some(handle) = link.handle {
+            let answer = Detach { handle, closed: detach.closed, error: None };
+            link.detached = Some((detach.closed, None));
+            let channel = session.channel;
+            self.flush_marks(session_id);
+            self.push_after(channel, answer, After::Handle(session_id, handle));
+        }
+        self.drop_link(id, detach.closed, detach.error, Cause::Peer);
+    }
+
+    /// The peer broke a rule whose scope is the link.
+    pub(super) fn link_misbehaved(&mut self, id: LinkId, violation: PeerMisbehaved) {
+        debug_assert_eq!(violation.scope(), Scope::Link, "{violation}");
+        let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
+        self.detach_now(id, true, Some(error));
+    }
+
+    /// Detaches in peace, when everything queued is sent.
+    pub(super) fn try_detach(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        if let Some(closed) = link.detaching
+            && link.detached.is_none()
+            && link.queue.is_empty()
+            && link.remote.is_some()
+        {
+            self.detach_now(id, closed, None);
+        }
+    }
+
+    /// Detaches, dropping what is queued. An error is told to the application at once.
+    pub(super) fn detach_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.detached.is_some() {
+            return;
+        }
+        let session_id = link.session;
+        let Some(handle) = link.handle else {
+            // Our attach has not left, so the peer knows of nothing.
+            return self.drop_link(id, closed, error, Cause::Local);
+        };
+        link.detached = Some((closed, error.clone()));
+        self.flush_marks(session_id);
+        let Some(session) = self.sessions.get(session_id) else { return };
+        let channel = session.channel;
+        let told = error.is_some();
+        self.push_after(channel, Detach { handle, closed, error: error.clone() }, After::Handle(session_id, handle));
+        if told {
+            self.tell_detached(id, closed, error, Cause::Local);
+        }
+    }
+
+    /// Tells the application that a link is over, with what became of its deliveries. Once.
+    fn tell_detached(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if core::mem::replace(&mut link.told, true) {
+            return;
+        }
+        let session_id = link.session;
+        link.assembly = None;
+        link.ready = false;
+        let undelivered: Vec<_> = link.buffered.drain(..).filter(|delivery| delivery.settled).collect();
+        let queue = core::mem::take(&mut link.queue);
+        for delivery in queue {
+            // One whose sending has begun stands among the sent ones too, unless it was settled from the start.
+            if delivery.id.is_none() || delivery.settled {
+                let settlement = Settlement::Lost { sent: delivery.id.is_some() };
+                self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            for delivery in session.sent.take_where(|delivery| delivery.link == id) {
+                let settlement = Settlement::Lost { sent: true };
+                self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
+            }
+            session.received.take_where(|delivery| delivery.link == id);
+        }
+        self.events.push_back(Event::LinkDetached(id, Detached { closed, error, by, undelivered }));
+    }
+
+    /// Takes a link away.
+    pub(super) fn drop_link(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        self.tell_detached(id, closed, error, by);
+        let Some(link) = self.links.remove(id) else { return };
+        self.flows.retain(|due| *due != FlowDue::Link(id));
+        let Some(session) = self.sessions.get_mut(link.session) else { return };
+        if let Some(handle) = link.remote_handle {
+            session.incoming.remove(&handle);
+        }
+        session.waiting.retain(|waiting| *waiting != id);
+        if let Some(handle) = link.handle {
+            let after = After::Handle(link.session, handle);
+            if self.control.iter().any(|control| control.after == after) {
+                session.outgoing.insert(handle, None);
+            } else {
+                session.outgoing.remove(&handle);
+            }
+        }
+    }
+
+    /// Takes all links of a session away.
+    pub(super) fn detach_all(&mut self, session: SessionId, by: Cause, error: Option<&AmqpError>) {
+        for id in self.links.keys() {
+            if self.links.get(id).is_some_and(|link| link.session == session) {
+                self.drop_link(id, false, error.cloned(), by);
+            }
+        }
+    }
+
+    pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let blocked = session.remote_incoming_window == 0;
+        session.on_flow(flow);
+        if blocked && session.remote_incoming_window > 0 {
+            self.wake_session(session_id);
+        }
+        let Some(handle) = flow.handle else {
+            let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
+            if of_a_link || flow.drain {
+                return self.session_misbehaved(session_id, PeerMisbehaved::FlowWithoutHandle);
+            }
+            if flow.echo {
+                self.session_flow(session_id);
+            }
+            return;
+        };
+        let id = self.sessions.get(session_id).and_then(|session| session.incoming.get(&handle).copied());
+        let Some(id) = id else {
+            return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
+        };
+        let Some(link) = self.links.get_mut(id) else { return };
+        // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
+        if link.detached.is_some() || link.refused {
+            return;
+        }
+        match link.role {
+            Role::Sender => {
+                if link.on_receiver_flow(flow) {
+                    self.events.push_back(Event::Sendable(id));
+                }
+                self.wake_link(id);
+                self.answer_drain(id);
+            }
+            Role::Receiver => {
+                if link.on_sender_flow(flow) {
+                    self.events.push_back(Event::Drained(id));
+                }
+            }
+        }
+        if flow.echo {
+            self.link_flow(id);
+        }
+    }
+
+    /// §2.6.7: a sender that is to drain and has nothing left to send gives its credit up and says so.
+    pub(super) fn answer_drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.role != Role::Sender || !link.drain_asked || link.can_transfer() || !link.is_attached() {
+            return;
+        }
+        link.delivery_count = link.delivery_count.plus(link.credit);
+        link.credit = 0;
+        self.link_flow(id);
+    }
+
+    /// Asks for the link's state to be told.
+    pub(super) fn link_flow(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if !core::mem::replace(&mut link.flow_queued, true) {
+            self.flows.push_back(FlowDue::Link(id));
+        }
+    }
+}
+
+/// What is wrong with an attach that answers ours.
+fn attach_violation_of_answer(attach: &Attach) -> Option<PeerMisbehaved> {
+    (attach.role == Role::Sender && attach.initial_delivery_count.is_none())
+        .then_some(PeerMisbehaved::InitialDeliveryCountMissing)
+}
+
+/// An attach that keeps no read buffer alive.
+fn detach_attach(attach: &Attach) -> Attach {
+    let octets = attach.to_octets();
+    Attach::decode(&mut Reader::new(&octets)).unwrap_or_else(|_| attach.clone())
+}

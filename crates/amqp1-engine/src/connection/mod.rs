@@ -1,0 +1,247 @@
+//! One connection (§2.4) and everything on it.
+
+mod commands;
+mod idle;
+mod input;
+mod layer;
+mod links;
+mod output;
+mod sessions;
+mod transfers;
+
+use crate::{
+    config::{ConnectionConfig, ServerSasl},
+    error::ConnectionError,
+    event::{Cause, Ended, Event, Settled},
+    link::Link,
+    session::Session,
+    store::{LinkId, SessionId, Store},
+    time::Instant,
+    violation::PeerMisbehaved,
+};
+use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque};
+use amqp1_auth::sasl::ClientMechanism;
+use amqp1_codec::{
+    definitions::AmqpError,
+    frame::FrameDecoder,
+    performative::{Close, Handle, Open, Performative},
+};
+use bytes::BytesMut;
+use idle::Idle;
+use layer::Layer;
+
+/// A connection, its sessions and its links.
+///
+/// | call | after it, look at |
+/// |---|---|
+/// | [`handle_input`](Self::handle_input) | `transmit`, `poll_timeout`, `poll_event`, `poll_settled` |
+/// | [`handle_timeout`](Self::handle_timeout), [`handle_eof`](Self::handle_eof) | the same |
+/// | a command | `transmit` |
+pub struct Connection {
+    config: ConnectionConfig,
+    layer: Layer,
+    decoder: FrameDecoder,
+    /// Layer headers and SASL frames to write.
+    preamble: BytesMut,
+    /// Frames to write, in order.
+    control: VecDeque<Control>,
+
+    remote_open: Option<Box<Open>>,
+    open_sent: bool,
+    /// The application wants to see the peer's open before ours leaves.
+    hold_open: bool,
+    /// The application wants the connection to close.
+    closing: Option<Option<AmqpError>>,
+    close_sent: bool,
+    /// What `Closed` has said.
+    ended: Option<ConnectionError>,
+    finished: bool,
+
+    sessions: Store<SessionId, Session>,
+    links: Store<LinkId, Link>,
+    by_remote_channel: BTreeMap<u16, SessionId>,
+    /// By our channels; the session is kept until our end has left.
+    by_channel: BTreeMap<u16, SessionId>,
+    /// Sessions that wait for the peer's open.
+    waiting: VecDeque<SessionId>,
+    /// Links that can send.
+    ready: VecDeque<LinkId>,
+    /// Links and sessions whose state is to be told.
+    flows: VecDeque<FlowDue>,
+    /// Sessions with dispositions to write.
+    marked: VecDeque<SessionId>,
+
+    events: VecDeque<Event>,
+    settled: VecDeque<Settled>,
+    idle: Idle,
+    handshake_octets: usize,
+}
+
+/// A frame to write.
+#[derive(Debug)]
+struct Control {
+    channel: u16,
+    body: Performative,
+    after: After,
+}
+
+/// What is free when a frame has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Nothing,
+    Handle(SessionId, Handle),
+    Channel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlowDue {
+    Session(SessionId),
+    Link(LinkId),
+}
+
+impl Connection {
+    /// The client's end. Without SASL the AMQP header is sent at once (§2.2).
+    pub fn client(config: ConnectionConfig, sasl: Option<Box<dyn ClientMechanism>>, now: Instant) -> Self {
+        let layer = Layer::client(sasl);
+        let mut connection = Self::new(config, layer, now);
+        connection.start_client();
+        connection
+    }
+
+    /// The server's end, which waits for the client's header.
+    pub fn server(config: ConnectionConfig, sasl: ServerSasl, now: Instant) -> Self {
+        Self::new(config, Layer::server(sasl), now)
+    }
+
+    fn new(config: ConnectionConfig, layer: Layer, now: Instant) -> Self {
+        Self {
+            decoder: FrameDecoder::new(config.max_frame_size, config.limits),
+            idle: Idle::new(&config, now),
+            config,
+            layer,
+            preamble: BytesMut::new(),
+            control: VecDeque::new(),
+            remote_open: None,
+            open_sent: false,
+            hold_open: false,
+            closing: None,
+            close_sent: false,
+            ended: None,
+            finished: false,
+            sessions: Store::default(),
+            links: Store::default(),
+            by_remote_channel: BTreeMap::new(),
+            by_channel: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            ready: VecDeque::new(),
+            flows: VecDeque::new(),
+            marked: VecDeque::new(),
+            events: VecDeque::new(),
+            settled: VecDeque::new(),
+            handshake_octets: 0,
+        }
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What became of messages that were sent, oldest first.
+    pub fn poll_settled(&mut self) -> Option<Settled> {
+        self.settled.pop_front()
+    }
+
+    /// The peer's open.
+    pub fn remote_open(&self) -> Option<&Open> {
+        self.remote_open.as_deref()
+    }
+
+    /// Why the connection ended, if it has.
+    pub fn ended(&self) -> Option<&ConnectionError> {
+        self.ended.as_ref()
+    }
+
+    /// Whether nothing more will be read or said: when what is transmitted is written, the transport can go.
+    pub fn is_finished(&self) -> bool {
+        self.finished && self.preamble.is_empty() && self.control.is_empty()
+    }
+
+    /// Queues a frame.
+    fn push(&mut self, channel: u16, body: impl Into<Performative>) {
+        self.push_after(channel, body, After::Nothing);
+    }
+
+    fn push_after(&mut self, channel: u16, body: impl Into<Performative>, after: After) {
+        self.control.push_back(Control { channel, body: body.into(), after });
+    }
+
+    /// The peer broke a rule whose scope is the connection: say so and stop listening.
+    fn misbehaved(&mut self, violation: PeerMisbehaved) {
+        let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
+        self.abort(Some(error), ConnectionError::Misbehaved(violation));
+    }
+
+    /// Closes now, dropping what is queued, and ends for the application.
+    fn abort(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
+        if matches!(self.layer, Layer::Frames) && !self.close_sent {
+            if !self.open_sent {
+                self.send_open();
+            }
+            self.push(0, Close { error });
+            self.close_sent = true;
+            self.idle.start_close(self.config.close_timeout);
+        } else {
+            self.layer = Layer::Dead;
+            self.finished = true;
+        }
+        self.terminate(reason);
+    }
+
+    /// Ends everything for the application: links, then sessions, then the connection. Once.
+    fn terminate(&mut self, reason: ConnectionError) {
+        if self.ended.is_some() {
+            return;
+        }
+        for id in self.sessions.keys() {
+            self.drop_session(id, Ended { error: None, by: Cause::Connection });
+        }
+        self.ready.clear();
+        self.flows.clear();
+        self.marked.clear();
+        self.waiting.clear();
+        self.ended = Some(reason.clone());
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    fn on_close(&mut self, close: Close) {
+        if !self.close_sent {
+            // What is queued for the peer has no reader any more.
+            self.control.clear();
+            if !self.open_sent {
+                self.send_open();
+            }
+            self.push(0, Close::default());
+            self.close_sent = true;
+        }
+        self.layer = Layer::Dead;
+        self.finished = true;
+        let reason = match self.closing {
+            Some(_) => ConnectionError::LocallyClosed,
+            None => ConnectionError::ClosedByPeer(close.error),
+        };
+        self.terminate(reason);
+    }
+}
+
+impl core::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Connection")
+            .field("container_id", &self.config.container_id)
+            .field("layer", &self.layer)
+            .field("sessions", &self.sessions)
+            .field("links", &self.links)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}

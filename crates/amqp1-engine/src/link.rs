@@ -1,0 +1,290 @@
+//! One link (§2.6): its credit, what waits to be sent, what was received.
+
+use crate::{config::Credit, event::IncomingDelivery, store::SessionId, violation::PeerMisbehaved};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use amqp1_codec::{
+    DeliveryTag, SequenceNo,
+    definitions::{AmqpError, ReceiverSettleMode, Role, SenderSettleMode},
+    performative::{Attach, Flow, Handle, Transfer},
+};
+use bytes::Bytes;
+
+/// A message that waits to be sent, or whose sending has begun.
+#[derive(Debug)]
+pub(crate) struct OutgoingDelivery {
+    pub(crate) token: u64,
+    pub(crate) tag: DeliveryTag,
+    pub(crate) settled: bool,
+    pub(crate) message_format: u32,
+    pub(crate) parts: VecDeque<Bytes>,
+    pub(crate) left: usize,
+    /// The delivery-id, once the first transfer has left.
+    pub(crate) id: Option<u64>,
+}
+
+/// A delivery of which more is to come.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    pub(crate) id: u64,
+    pub(crate) tag: DeliveryTag,
+    pub(crate) message_format: u32,
+    pub(crate) settled: bool,
+    pub(crate) second: bool,
+    pub(crate) parts: Vec<Bytes>,
+    pub(crate) octets: u64,
+    pub(crate) transfers: u32,
+}
+
+/// A delivery may not come in more transfers than this.
+const MAX_TRANSFERS: u32 = 1 << 20;
+
+/// Payloads up to this size are copied out of the read buffer, so that they do not keep it alive.
+const COPIED: usize = 256;
+
+impl Assembly {
+    /// Adds a transfer that continues this delivery.
+    pub(crate) fn push(&mut self, payload: Bytes, max_message_size: Option<u64>) -> Result<(), PeerMisbehaved> {
+        self.transfers = self.transfers.saturating_add(1);
+        if self.transfers > MAX_TRANSFERS {
+            return Err(PeerMisbehaved::TransfersExceeded);
+        }
+        self.octets = self.octets.saturating_add(u64::try_from(payload.len()).unwrap_or(u64::MAX));
+        if max_message_size.is_some_and(|max| max > 0 && self.octets > max) {
+            return Err(PeerMisbehaved::MessageTooLarge);
+        }
+        match payload.len() {
+            0 => {}
+            1..=COPIED => self.parts.push(Bytes::copy_from_slice(&payload)),
+            _ => self.parts.push(payload),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn continues(&self, transfer: &Transfer) -> bool {
+        transfer.delivery_id.is_none_or(|id| id == crate::settlement::wire_id(self.id))
+            && transfer.delivery_tag.is_none_or(|tag| tag == self.tag)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) session: SessionId,
+    /// Which end this is.
+    pub(crate) role: Role,
+    /// Our handle, once our attach is on its way.
+    pub(crate) handle: Option<Handle>,
+    /// The peer's handle, once its attach is received.
+    pub(crate) remote_handle: Option<Handle>,
+    /// What we attach with.
+    pub(crate) local: Box<Attach>,
+    /// What the peer attached with.
+    pub(crate) remote: Option<Box<Attach>>,
+    /// The peer answered without a terminus: its detach, with the reason, follows.
+    pub(crate) refused: bool,
+    /// Our detach is on its way; what it said.
+    pub(crate) detached: Option<(bool, Option<AmqpError>)>,
+    /// The application wants to detach when everything queued is sent.
+    pub(crate) detaching: Option<bool>,
+
+    pub(crate) delivery_count: SequenceNo,
+    /// Deliveries that may still be started.
+    pub(crate) credit: u32,
+
+    // The sending end.
+    pub(crate) queue: VecDeque<OutgoingDelivery>,
+    /// Whether the link stands in the list of those that can send.
+    pub(crate) ready: bool,
+    pub(crate) drain_asked: bool,
+    pub(crate) next_tag: u32,
+
+    // The receiving end.
+    pub(crate) policy: Credit,
+    pub(crate) buffered: VecDeque<IncomingDelivery>,
+    pub(crate) assembly: Option<Assembly>,
+    pub(crate) draining: bool,
+
+    /// Whether the credit has changed so that the peer must be told.
+    pub(crate) flow_due: bool,
+    /// Whether a flow is queued.
+    pub(crate) flow_queued: bool,
+    /// Whether the application knows that the link is over.
+    pub(crate) told: bool,
+}
+
+impl Link {
+    pub(crate) fn new(session: SessionId, local: Attach, policy: Credit) -> Self {
+        Self {
+            session,
+            role: local.role,
+            handle: None,
+            remote_handle: None,
+            delivery_count: local.initial_delivery_count.unwrap_or_default(),
+            local: Box::new(local),
+            remote: None,
+            refused: false,
+            detached: None,
+            detaching: None,
+            credit: 0,
+            queue: VecDeque::new(),
+            ready: false,
+            drain_asked: false,
+            next_tag: 0,
+            policy,
+            buffered: VecDeque::new(),
+            assembly: None,
+            draining: false,
+            flow_due: false,
+            flow_queued: false,
+            told: false,
+        }
+    }
+
+    /// Whether both ends are attached and none has detached.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.handle.is_some() && self.remote_handle.is_some() && !self.refused && self.detached.is_none()
+    }
+
+    /// Deliveries that may be queued.
+    pub(crate) fn sendable(&self) -> u32 {
+        if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() || self.drain_asked {
+            return 0;
+        }
+        let waiting = self.queue.iter().filter(|delivery| delivery.id.is_none()).count();
+        self.credit.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a transfer can leave, the session's window permitting.
+    pub(crate) fn can_transfer(&self) -> bool {
+        match self.queue.front() {
+            Some(delivery) => self.detached.is_none() && (delivery.id.is_some() || self.credit > 0),
+            None => false,
+        }
+    }
+
+    /// The largest message that the peer takes.
+    pub(crate) fn remote_max_message_size(&self) -> Option<u64> {
+        self.remote.as_ref().and_then(|remote| remote.max_message_size).filter(|max| *max > 0)
+    }
+
+    /// The mode in which the sending end sends: what either end demands.
+    pub(crate) fn sender_settle_mode(&self) -> SenderSettleMode {
+        match self.local.snd_settle_mode {
+            SenderSettleMode::Mixed => self.remote.as_ref().map_or(SenderSettleMode::Mixed, |r| r.snd_settle_mode),
+            mode => mode,
+        }
+    }
+
+    /// The mode in which the receiving end settles: its own word.
+    pub(crate) fn receiver_settle_mode(&self) -> ReceiverSettleMode {
+        match self.role {
+            Role::Receiver => self.local.rcv_settle_mode,
+            Role::Sender => self.remote.as_ref().map_or(ReceiverSettleMode::First, |remote| remote.rcv_settle_mode),
+        }
+    }
+
+    /// §2.6.7: the receiver's state, seen from the sending end. Whether there is credit where there was none.
+    pub(crate) fn on_receiver_flow(&mut self, flow: &Flow) -> bool {
+        let before = self.sendable();
+        if let Some(credit) = flow.link_credit {
+            let base = flow.delivery_count.unwrap_or_else(|| self.local.initial_delivery_count.unwrap_or_default());
+            let used = self.delivery_count.offset_from(base);
+            // What was sent meanwhile is taken off; a base ahead of us is the peer's mistake and adds nothing.
+            self.credit = credit.saturating_sub(u32::try_from(used).unwrap_or(0));
+        }
+        self.drain_asked = flow.drain;
+        before == 0 && self.sendable() > 0
+    }
+
+    /// §2.6.7: the sender's state, seen from the receiving end. Whether a drain is done with it.
+    pub(crate) fn on_sender_flow(&mut self, flow: &Flow) -> bool {
+        if let Some(count) = flow.delivery_count {
+            let ahead = count.offset_from(self.delivery_count);
+            if let Ok(ahead) = u32::try_from(ahead) {
+                self.credit = self.credit.saturating_sub(ahead);
+                self.delivery_count = count;
+            }
+        }
+        self.drain_done()
+    }
+
+    /// Whether a drain that was asked for is done; if so it is over.
+    pub(crate) fn drain_done(&mut self) -> bool {
+        let done = self.draining && self.credit == 0;
+        if done {
+            self.draining = false;
+        }
+        done
+    }
+
+    /// Takes the next delivery, and gives credit for another where the policy says so.
+    pub(crate) fn take(&mut self) -> Option<IncomingDelivery> {
+        let delivery = self.buffered.pop_front()?;
+        self.refill();
+        Some(delivery)
+    }
+
+    pub(crate) fn refill(&mut self) {
+        let Credit::Window(max) = self.policy else { return };
+        if self.draining || self.detached.is_some() {
+            return;
+        }
+        let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
+        if self.credit.saturating_add(buffered) <= max / 2 {
+            self.credit = max.saturating_sub(buffered);
+            self.flow_due = true;
+        }
+    }
+
+    /// Sets the credit policy and gives what it gives at once.
+    pub(crate) fn set_credit(&mut self, policy: Credit) {
+        self.policy = policy;
+        let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
+        self.credit = match policy {
+            Credit::Manual(credit) => credit,
+            Credit::Window(max) => max.saturating_sub(buffered),
+        };
+        self.draining = false;
+        self.flow_due = true;
+    }
+
+    /// The link's part of a flow.
+    pub(crate) fn fill_flow(&self, flow: &mut Flow) {
+        flow.handle = self.handle;
+        flow.link_credit = Some(self.credit);
+        match self.role {
+            Role::Sender => {
+                flow.delivery_count = Some(self.delivery_count);
+                flow.available = Some(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
+                flow.drain = self.drain_asked;
+            }
+            Role::Receiver => {
+                // Before the sender's attach, its initial count is not known.
+                flow.delivery_count = self.remote.is_some().then_some(self.delivery_count);
+                flow.drain = self.draining;
+            }
+        }
+    }
+}
+
+/// What is wrong with an attach by itself (§2.7.3, §3.5.3).
+pub(crate) fn attach_violation(attach: &Attach) -> Option<PeerMisbehaved> {
+    if attach.role == Role::Sender && attach.initial_delivery_count.is_none() {
+        return Some(PeerMisbehaved::InitialDeliveryCountMissing);
+    }
+    let source =
+        attach.source.as_deref().map(|s| (s.dynamic, s.address.is_some(), s.dynamic_node_properties.is_some()));
+    let target = attach
+        .target
+        .as_ref()
+        .and_then(|target| target.as_target())
+        .map(|t| (t.dynamic, t.address.is_some(), t.dynamic_node_properties.is_some()));
+    // The terminus of the peer's own end may carry what was given to it; the one at our end is what it asks for.
+    let asked = match attach.role {
+        Role::Sender => target,
+        Role::Receiver => source,
+    };
+    match asked {
+        Some((true, true, _)) | Some((false, _, true)) => Some(PeerMisbehaved::DynamicNodeContradiction),
+        _ => None,
+    }
+}

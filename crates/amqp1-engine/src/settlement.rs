@@ -1,0 +1,165 @@
+//! Deliveries by their ids: numbers that wrap on the wire and are counted on here.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
+use core::ops::RangeInclusive;
+
+/// Where counting begins: far enough up that ids before the first one stay positive.
+const EPOCH: u64 = 1 << 40;
+
+/// The first id counted on from a number of the wire.
+pub(crate) fn first_id(wire: SequenceNo) -> u64 {
+    EPOCH | u64::from(wire.0)
+}
+
+/// The number on the wire.
+pub(crate) const fn wire_id(id: u64) -> SequenceNo {
+    SequenceNo(id as u32)
+}
+
+/// Deliveries that are not settled, by their ids counted on. Costs the live ones, whatever the span of their ids.
+#[derive(Debug)]
+pub(crate) struct Unsettled<T> {
+    live: BTreeMap<u64, T>,
+    /// The newest id there ever was.
+    newest: Option<u64>,
+}
+
+impl<T> Default for Unsettled<T> {
+    fn default() -> Self {
+        Self { live: BTreeMap::new(), newest: None }
+    }
+}
+
+impl<T> Unsettled<T> {
+    /// The newest id there ever was.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// Notes that an id was used, whether or not it stays unsettled.
+    pub(crate) fn note(&mut self, id: u64) {
+        self.newest = Some(id);
+    }
+
+    pub(crate) fn insert(&mut self, id: u64, delivery: T) {
+        self.newest = Some(id);
+        self.live.insert(id, delivery);
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {
+        self.live.get_mut(&id)
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
+        self.live.remove(&id)
+    }
+
+    /// The ids counted on that a range of the wire covers. Nothing that lies ahead of the newest id is covered.
+    pub(crate) fn range(&self, first: SequenceNo, last: SequenceNo) -> Option<RangeInclusive<u64>> {
+        let newest = self.newest?;
+        let behind = |wire: SequenceNo| u64::from(wire_id(newest).distance_from(wire));
+        let (first_behind, last_behind) = (behind(first), behind(last));
+        // An end that seems to lie before the beginning lies ahead of what there is.
+        let last_behind = if last_behind > first_behind { 0 } else { last_behind };
+        Some(newest.saturating_sub(first_behind)..=newest.saturating_sub(last_behind))
+    }
+
+    /// The live ids within a range: as many steps as there are live ones, not as the range claims.
+    pub(crate) fn within(&self, range: RangeInclusive<u64>) -> Vec<u64> {
+        self.live.range(range).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes out all deliveries for which `gone` holds.
+    pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&T) -> bool) -> Vec<T> {
+        let ids: Vec<u64> = self.live.iter().filter(|(_, delivery)| gone(delivery)).map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.live.remove(&id)).collect()
+    }
+}
+
+/// What is to be told about deliveries, gathered until it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(Vec<Mark>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Mark {
+    role: Role,
+    first: u64,
+    last: u64,
+    settled: bool,
+    state: Option<DeliveryState>,
+}
+
+impl Mark {
+    fn continues(&self, before: &Self) -> bool {
+        before.last.checked_add(1) == Some(self.first)
+            && before.role == self.role
+            && before.settled == self.settled
+            && before.state == self.state
+    }
+}
+
+impl Marks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `role` is that of the end that speaks.
+    pub(crate) fn add(&mut self, role: Role, id: u64, settled: bool, state: Option<DeliveryState>) {
+        let mark = Mark { role, first: id, last: id, settled, state };
+        match self.0.last_mut() {
+            Some(before) if mark.continues(before) => before.last = id,
+            _ => self.0.push(mark),
+        }
+    }
+
+    /// The dispositions to write: consecutive ids with the same state are one.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Disposition> + use<> {
+        let mut marks = core::mem::take(&mut self.0);
+        marks.sort_by_key(|mark| (mark.role == Role::Receiver, mark.first));
+        let mut merged: Vec<Mark> = Vec::new();
+        for mark in marks {
+            match merged.last_mut() {
+                Some(before) if mark.continues(before) => before.last = mark.last,
+                _ => merged.push(mark),
+            }
+        }
+        merged.into_iter().map(|mark| Disposition {
+            role: mark.role,
+            first: wire_id(mark.first),
+            last: (mark.last != mark.first).then(|| wire_id(mark.last)),
+            settled: mark.settled,
+            state: mark.state,
+            batchable: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn t_2_7_6_a_range_costs_only_what_is_live_and_wraps() {
+        let mut unsettled = Unsettled::default();
+        let start = first_id(SequenceNo(u32::MAX - 1));
+        for id in start..start + 4 {
+            unsettled.insert(id, ());
+        }
+        let range = unsettled.range(SequenceNo(u32::MAX), SequenceNo(0)).expect("ids were used");
+        assert_eq!(unsettled.within(range), vec![start + 1, start + 2]);
+        let everything = unsettled.range(SequenceNo(u32::MAX - 1), SequenceNo(0x7fff_ffff)).expect("ids were used");
+        assert_eq!(unsettled.within(everything).len(), 4);
+    }
+
+    #[test]
+    fn consecutive_marks_become_one_disposition_whatever_their_order() {
+        let mut marks = Marks::default();
+        for id in [4, 2, 3, 7] {
+            marks.add(Role::Receiver, id, true, Some(DeliveryState::Accepted));
+        }
+        let ranges: Vec<_> = marks.drain().map(|d| (d.first.0, d.last.map(|last| last.0))).collect();
+        assert_eq!(ranges, vec![(2, Some(4)), (7, None)]);
+    }
+}

@@ -1,0 +1,195 @@
+//! Every rule that a peer is held to, and what follows from breaking it.
+
+use amqp1_codec::{
+    DecodeErrorKind,
+    definitions::ErrorCondition,
+    frame::{FrameError, FrameErrorKind},
+};
+use core::fmt;
+
+/// What an error ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The connection, by close.
+    Connection,
+    /// The session, by end.
+    Session,
+    /// The link, by detach.
+    Link,
+}
+
+/// A rule that the peer broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerMisbehaved {
+    /// An attach used a handle that is in use (§2.7.3).
+    AttachOnHandleInUse {
+        /// The handle.
+        handle: u32,
+    },
+    /// A begin on a channel that has a session (§2.5.1).
+    BeginOnChannelInUse {
+        /// The channel.
+        channel: u16,
+    },
+    /// A begin answers a session that was not begun (§2.5.1).
+    BeginAnswersNothing {
+        /// The channel that it names.
+        remote_channel: u16,
+    },
+    /// A frame came on a channel without a session (§2.5).
+    ChannelUnmapped {
+        /// The channel.
+        channel: u16,
+    },
+    /// A channel above our channel-max (§2.7.1).
+    ChannelOutOfRange {
+        /// The channel.
+        channel: u16,
+    },
+    /// A transfer that continues a delivery names another delivery-id or tag (§2.7.5).
+    ContinuationChanged,
+    /// More deliveries than the link credit allows (§2.6.7).
+    CreditExceeded,
+    /// A delivery-id that was used already (§2.7.5).
+    DeliveryIdRepeated {
+        /// The id.
+        id: u32,
+    },
+    /// The first transfer of a delivery lacks its id or its tag (§2.7.5).
+    DeliveryIncomplete,
+    /// An attach asks for a dynamic node and names an address, or describes a node without asking for it (§3.5.3).
+    DynamicNodeContradiction,
+    /// A flow speaks of a link without naming it (§2.7.4).
+    FlowWithoutHandle,
+    /// A frame cannot be read (§2.3).
+    Frame(FrameError),
+    /// An AMQP frame before open, or an open on another channel than 0 (§2.4.1).
+    FrameBeforeOpen,
+    /// A handle above our handle-max (§2.7.2).
+    HandleOutOfRange {
+        /// The handle.
+        handle: u32,
+    },
+    /// A handle to which no link is attached (§2.7).
+    HandleUnattached {
+        /// The handle.
+        handle: u32,
+    },
+    /// A sender's attach without initial-delivery-count (§2.7.3).
+    InitialDeliveryCountMissing,
+    /// A max-frame-size below 512 (§2.7.1).
+    MaxFrameSizeTooSmall {
+        /// What was announced.
+        size: u32,
+    },
+    /// A message of more octets than the link allows (§2.7.3).
+    MessageTooLarge,
+    /// A second open (§2.4.1).
+    OpenTwice,
+    /// A SASL frame where it has no place (§5.3.2).
+    SaslOutOfOrder,
+    /// A transfer from the receiving end of a link (§2.6.12).
+    TransferFromReceiver,
+    /// A delivery of more transfers than is reasonable.
+    TransfersExceeded,
+    /// More transfers than the session's window allows (§2.5.6).
+    WindowExceeded,
+}
+
+impl PeerMisbehaved {
+    /// What is ended because of it.
+    pub const fn scope(&self) -> Scope {
+        match self {
+            Self::BeginOnChannelInUse { .. }
+            | Self::BeginAnswersNothing { .. }
+            | Self::ChannelUnmapped { .. }
+            | Self::ChannelOutOfRange { .. }
+            | Self::Frame(_)
+            | Self::FrameBeforeOpen
+            | Self::HandleOutOfRange { .. }
+            | Self::MaxFrameSizeTooSmall { .. }
+            | Self::OpenTwice
+            | Self::SaslOutOfOrder => Scope::Connection,
+            Self::AttachOnHandleInUse { .. }
+            | Self::DeliveryIdRepeated { .. }
+            | Self::FlowWithoutHandle
+            | Self::HandleUnattached { .. }
+            | Self::WindowExceeded => Scope::Session,
+            Self::ContinuationChanged
+            | Self::CreditExceeded
+            | Self::DeliveryIncomplete
+            | Self::DynamicNodeContradiction
+            | Self::InitialDeliveryCountMissing
+            | Self::MessageTooLarge
+            | Self::TransferFromReceiver
+            | Self::TransfersExceeded => Scope::Link,
+        }
+    }
+
+    /// The condition that the peer is told.
+    pub const fn condition(&self) -> ErrorCondition {
+        match self {
+            Self::AttachOnHandleInUse { .. } => ErrorCondition::HANDLE_IN_USE,
+            Self::BeginAnswersNothing { .. }
+            | Self::BeginOnChannelInUse { .. }
+            | Self::ChannelUnmapped { .. }
+            | Self::ContinuationChanged
+            | Self::DeliveryIdRepeated { .. }
+            | Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
+            Self::ChannelOutOfRange { .. } | Self::HandleOutOfRange { .. } => ErrorCondition::FRAMING_ERROR,
+            Self::CreditExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
+            Self::DeliveryIncomplete
+            | Self::DynamicNodeContradiction
+            | Self::FlowWithoutHandle
+            | Self::InitialDeliveryCountMissing
+            | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
+            Self::Frame(error) => match error.kind {
+                FrameErrorKind::Body(body) => match body.kind {
+                    DecodeErrorKind::MissingField(_) | DecodeErrorKind::InvalidValue => ErrorCondition::INVALID_FIELD,
+                    _ => ErrorCondition::DECODE_ERROR,
+                },
+                _ => ErrorCondition::FRAMING_ERROR,
+            },
+            Self::FrameBeforeOpen | Self::OpenTwice | Self::SaslOutOfOrder => ErrorCondition::ILLEGAL_STATE,
+            Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
+            Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
+            Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::WindowExceeded => ErrorCondition::WINDOW_VIOLATION,
+        }
+    }
+}
+
+impl fmt::Display for PeerMisbehaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AttachOnHandleInUse { handle } => write!(f, "attach on handle {handle}, which is in use"),
+            Self::BeginOnChannelInUse { channel } => write!(f, "begin on channel {channel}, which is in use"),
+            Self::BeginAnswersNothing { remote_channel } => {
+                write!(f, "begin answers channel {remote_channel}, on which nothing was begun")
+            }
+            Self::ChannelUnmapped { channel } => write!(f, "channel {channel} has no session"),
+            Self::ChannelOutOfRange { channel } => write!(f, "channel {channel} is above channel-max"),
+            Self::ContinuationChanged => f.write_str("a delivery changed its id or tag half-way"),
+            Self::CreditExceeded => f.write_str("more deliveries than link credit"),
+            Self::DeliveryIdRepeated { id } => write!(f, "delivery-id {id} was used already"),
+            Self::DeliveryIncomplete => f.write_str("a delivery's first transfer lacks its id or tag"),
+            Self::DynamicNodeContradiction => {
+                f.write_str("a dynamic node with an address, or described but not asked for")
+            }
+            Self::FlowWithoutHandle => f.write_str("a flow speaks of a link without naming it"),
+            Self::Frame(error) => error.fmt(f),
+            Self::FrameBeforeOpen => f.write_str("a frame before open"),
+            Self::HandleOutOfRange { handle } => write!(f, "handle {handle} is above handle-max"),
+            Self::HandleUnattached { handle } => write!(f, "handle {handle} is not attached"),
+            Self::InitialDeliveryCountMissing => f.write_str("a sender's attach without initial-delivery-count"),
+            Self::MaxFrameSizeTooSmall { size } => write!(f, "max-frame-size {size} is below 512"),
+            Self::MessageTooLarge => f.write_str("a message larger than max-message-size"),
+            Self::OpenTwice => f.write_str("a second open"),
+            Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
+            Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),
+            Self::TransfersExceeded => f.write_str("a delivery in too many transfers"),
+            Self::WindowExceeded => f.write_str("more transfers than the session's window allows"),
+        }
+    }
+}
