@@ -1,2 +1,86 @@
-//! AMQP 1.0 client and acceptor for tokio
+//! AMQP 1.0 for tokio: a [`Client`] that connects, an [`Acceptor`] that is connected to.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), amqp1::Error> {
+//! use amqp1::Client;
+//!
+//! let connection = Client::builder("amqp://localhost").connect().await?;
+//! let session = connection.begin().await?;
+//!
+//! let sender = session.sender("queue").attach().await?;
+//! sender.send("hello").await?.accepted()?;
+//!
+//! let mut receiver = session.receiver("queue").attach().await?;
+//! if let Some(delivery) = receiver.recv().await? {
+//!     println!("{:?}", delivery.message().data());
+//!     delivery.accept()?;
+//! }
+//! connection.close().await
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! One task per connection reads and writes; it is the only one that touches the socket. Handles talk to the protocol
+//! engine under a short lock. There is no channel per frame and no task per link.
+//!
+//! # What is bounded
+//!
+//! Every future ends: connecting, beginning, attaching, sending and closing are bounded by
+//! [`ClientBuilder::operation_timeout`]; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
+//! connection lives, and end with it. A peer that says nothing is noticed within the idle time-out.
+//!
+//! # Leaving
+//!
+//! Settlements are queued. [`Connection::close`] writes them before it returns; a `main` that returns without it may
+//! lose the last ones.
 #![forbid(unsafe_code)]
+
+mod acceptor;
+mod builders;
+mod client;
+mod connection;
+mod delivery;
+mod driver;
+mod error;
+mod incoming;
+mod link;
+mod options;
+mod outcome;
+mod receiver;
+mod sender;
+mod session;
+mod shared;
+mod transport;
+mod url;
+
+pub use amqp1_auth as auth;
+pub use amqp1_codec as codec;
+pub use amqp1_engine as engine;
+
+pub use acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision};
+pub use amqp1_codec::{
+    DeliveryTag, EncodeStyle, EncodedMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid, Value,
+    definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    message::Body,
+    messaging::{
+        Annotations, ApplicationProperties, DeliveryState, FilterSet, Header, MessageId, Modified, Properties, Source,
+        Target,
+    },
+    performative::{Attach, Open, TargetArchetype},
+};
+pub use amqp1_engine::{AttachReply, ConnectionConfig, ConnectionError, Credit, SessionConfig, Tolerances};
+pub use client::{Client, ClientBuilder};
+pub use connection::Connection;
+pub use delivery::Delivery;
+pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
+pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
+pub use link::Detached;
+pub use builders::{ReceiverBuilder, SenderBuilder};
+pub use options::{OnDrop, SendOptions};
+pub use outcome::Outcome;
+pub use receiver::Receiver;
+pub use sender::{Permit, Receipt, Sender};
+pub use session::Session;
+#[cfg(feature = "tls")]
+pub use transport::{TlsClient, TlsServer};

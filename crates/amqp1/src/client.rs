@@ -1,0 +1,232 @@
+//! The client: a connection that this end begins.
+
+use crate::{
+    connection::Connection,
+    driver,
+    error::{Error, ErrorKind},
+    link::within,
+    shared::Shared,
+    transport,
+    url::Url,
+};
+use amqp1_auth::sasl::{Anonymous, ClientMechanism};
+use amqp1_codec::Str;
+use amqp1_engine::{Connection as Engine, ConnectionConfig};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+#[cfg(feature = "tls")]
+use transport::TlsClient;
+
+/// Connects to AMQP 1.0 servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Client;
+
+impl Client {
+    /// A connection to this URL: `amqp://` or `amqps://`, `[user[:password]@]host[:port]`. A path is ignored. Errors in
+    /// the URL come out of [`ClientBuilder::connect`].
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
+}
+
+#[derive(Debug)]
+enum Sasl {
+    /// PLAIN with the URL's credentials, or ANONYMOUS.
+    ByUrl,
+    Mechanism(Box<dyn ClientMechanism>),
+    None,
+}
+
+/// A connection that is to be made.
+#[derive(Debug)]
+#[must_use = "call connect"]
+pub struct ClientBuilder {
+    target: Result<Url, Error>,
+    dial: Option<(String, u16)>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
+    server_name: Option<String>,
+    sasl: Sasl,
+    config: ConnectionConfig,
+    connect_timeout: Duration,
+    operation_timeout: Duration,
+}
+
+impl ClientBuilder {
+    fn new(url: &str) -> Self {
+        let target = Url::parse(url);
+        let mut config = ConnectionConfig::new(container_id());
+        config.hostname = target.as_ref().ok().map(|target| Str::from(target.host.as_str()));
+        config.tolerances = amqp1_engine::Tolerances::ALL;
+        Self {
+            target,
+            dial: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            server_name: None,
+            sasl: Sasl::ByUrl,
+            config,
+            connect_timeout: Duration::from_secs(30),
+            operation_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Sets the name of this container (§2.7.1).
+    pub fn container_id(mut self, name: impl Into<Str>) -> Self {
+        self.config.container_id = name.into();
+        self
+    }
+
+    /// Sets the host that is named in open and in SASL; the URL's otherwise.
+    pub fn hostname(mut self, hostname: impl Into<Str>) -> Self {
+        self.config.hostname = Some(hostname.into());
+        self
+    }
+
+    /// Sets the name that the server's certificate must be for; the URL's host otherwise.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Connects to another host and port than the URL's, without believing it to be someone else.
+    pub fn dial(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.dial = Some((host.into(), port));
+        self
+    }
+
+    /// Sets the SASL mechanism. Without this it is PLAIN if the URL has credentials, and ANONYMOUS otherwise.
+    pub fn sasl(mut self, mechanism: impl ClientMechanism + 'static) -> Self {
+        self.sasl = Sasl::Mechanism(Box::new(mechanism));
+        self
+    }
+
+    /// Begins with AMQP's own header, without a SASL layer.
+    pub fn no_sasl(mut self) -> Self {
+        self.sasl = Sasl::None;
+        self
+    }
+
+    /// Sets whom to trust and how to show who this is; what the platform trusts otherwise.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Changes anything about the connection.
+    pub fn config(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Bounds connecting, from the name's resolution to the peer's open; 30 s unless set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Bounds beginning, attaching, sending, draining, detaching and closing, each; 60 s unless set.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = timeout;
+        self
+    }
+
+    /// Sets when a silent peer is given up; 60 s unless set, `None` for never.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.config.idle_timeout = timeout;
+        self
+    }
+
+    /// Connects, authenticates, and opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// If any of that fails or takes too long; [`Error::kind`] says which.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn connect(self) -> Result<Connection, Error> {
+        let target = self.target.clone()?;
+        let limit = self.connect_timeout;
+        let connecting = async move {
+            let (host, port) = self.dial.clone().unwrap_or_else(|| (target.host.clone(), target.port));
+            let tcp = transport::connect(&host, port).await?;
+            if target.tls {
+                return self.connect_tls(&target, tcp).await;
+            }
+            self.open(&target, tcp, Vec::new()).await
+        };
+        within(limit, "no connection was made", connecting).await
+    }
+
+    #[cfg(feature = "tls")]
+    async fn connect_tls(self, target: &Url, tcp: tokio::net::TcpStream) -> Result<Connection, Error> {
+        let tls = match &self.tls {
+            Some(tls) => tls.clone(),
+            None => TlsClient::platform()?,
+        };
+        let host = self.server_name.clone().unwrap_or_else(|| target.host.clone());
+        let name = transport::tls_name(&host)?;
+        let stream = tokio_rustls::TlsConnector::from(tls.to_config()?).connect(name, tcp).await;
+        let stream = stream.map_err(|error| transport::tls_error(&host, &error))?;
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificates = certificates.iter().map(|certificate| certificate.to_vec()).collect();
+        self.open(target, stream, certificates).await
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn connect_tls(self, _: &Url, _: tokio::net::TcpStream) -> Result<Connection, Error> {
+        Err(Error::new(ErrorKind::Config, "amqps needs the feature tls"))
+    }
+
+    /// Opens the connection on a byte stream of one's own; nothing is dialled, and TLS is the stream's business.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn connect_with<IO>(self, io: IO) -> Result<Connection, Error>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let target = self.target.clone()?;
+        let limit = self.connect_timeout;
+        within(limit, "no connection was made", self.open(&target, io, Vec::new())).await
+    }
+
+    async fn open<IO>(self, target: &Url, io: IO, certificates: Vec<Vec<u8>>) -> Result<Connection, Error>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mechanism: Option<Box<dyn ClientMechanism>> = match (self.sasl, &target.plain) {
+            (Sasl::None, _) => None,
+            (Sasl::Mechanism(mechanism), _) => Some(mechanism),
+            (Sasl::ByUrl, None) => Some(Box::new(Anonymous::default())),
+            (Sasl::ByUrl, Some(plain)) => Some(Box::new(plain.clone())),
+        };
+        let shared = Shared::new(|now| Engine::client(self.config, mechanism, now), None);
+        driver::spawn(shared.clone(), io);
+        let connection = Connection::new(shared, self.operation_timeout, certificates);
+        connection.opened().await?;
+        Ok(connection)
+    }
+}
+
+/// A container name that no other connection has.
+fn container_id() -> String {
+    use std::{
+        hash::{BuildHasher, Hasher},
+        sync::atomic::{AtomicU64, Ordering},
+    };
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // The standard library's hashers are seeded at random; a name need not be a secret.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u64(NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("amqp1-{:016x}", hasher.finish())
+}

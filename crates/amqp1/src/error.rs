@@ -1,0 +1,357 @@
+//! What can go wrong, whose fault it is, and what to do about it.
+
+mod redirect;
+
+pub use redirect::Redirect;
+
+use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition},
+    messaging::Modified,
+    sasl::SaslCode,
+};
+use amqp1_engine::{ApiMisuse, ConnectionError, SaslFailure, SendError};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// Something did not work.
+///
+/// [`kind`](Self::kind) says what, [`retry`](Self::retry) what may help, [`delivered`](Self::delivered) whether the
+/// peer has the message. The text is one plain sentence, for people; do not take it apart.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    text: Cow<'static, str>,
+    amqp: Option<AmqpError>,
+    retry: Retry,
+    delivered: Delivered,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What did not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The server refuses the credentials.
+    Authentication,
+    /// The connection was closed at this end.
+    Closed,
+    /// The peer closed the connection.
+    ClosedByPeer,
+    /// This end was set up in a way that cannot work.
+    Config,
+    /// Nobody listens there, or the network does not get there.
+    Connect,
+    /// The receiver took its credit back before the message was sent.
+    CreditRevoked,
+    /// Nothing was heard from the peer for too long.
+    IdleTimeout,
+    /// A mistake in this crate, or the runtime went away.
+    Internal,
+    /// The URL is wrong.
+    InvalidUrl,
+    /// The link is gone; if the peer said why, [`Error::amqp_error`] has it.
+    LinkDetached,
+    /// The peer did not accept the link.
+    LinkRefused,
+    /// The server does not offer the SASL mechanism.
+    MechanismNotOffered,
+    /// The message is larger than the receiver takes.
+    MessageTooLarge,
+    /// The receiver gave the message back, to be changed.
+    Modified,
+    /// The peer does not speak AMQP 1.0, or broke its rules.
+    Protocol,
+    /// The receiver says that the message is invalid.
+    Rejected,
+    /// The receiver gave the message back.
+    Released,
+    /// The host's name has no address.
+    Resolve,
+    /// The session is gone.
+    SessionEnded,
+    /// It took longer than was allowed.
+    Timeout,
+    /// TLS did not come about: a certificate that is not trusted, has expired, or is another host's.
+    Tls,
+    /// The network connection went away without a close.
+    TransportLost,
+}
+
+/// What may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// The same again.
+    Now,
+    /// The same again, not before this time has passed.
+    After(Duration),
+    /// Attach the link again, in a new session if that is gone.
+    ReopenLink,
+    /// Connect again.
+    ReopenConnection,
+    /// Nothing, until something else has changed.
+    Never,
+}
+
+/// Whether the peer has the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It has it and said so.
+    Yes,
+    /// It has it not, or not any more.
+    No,
+    /// It may have it.
+    Unknown,
+}
+
+/// How long to wait when the peer says that it has too much to do.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        let retry = default_retry(kind);
+        Self(Arc::new(Inner { kind, text: text.into(), amqp: None, retry, delivered: Delivered::No, source: None }))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.change(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    pub(crate) fn with_delivered(self, delivered: Delivered) -> Self {
+        if self.0.delivered == delivered { self } else { self.change(|inner| inner.delivered = delivered) }
+    }
+
+    pub(crate) fn with_retry(self, retry: Retry) -> Self {
+        self.change(|inner| inner.retry = retry)
+    }
+
+    /// What the peer said, and what follows from it.
+    pub(crate) fn with_amqp(self, error: Option<AmqpError>) -> Self {
+        let Some(error) = error else { return self };
+        self.change(|inner| {
+            inner.retry = retry_after(&error.condition, inner.retry);
+            inner.amqp = Some(error);
+        })
+    }
+
+    pub(crate) fn internal(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Internal, text)
+    }
+
+    pub(crate) fn timeout(what: &'static str, limit: Duration) -> Self {
+        Self::new(ErrorKind::Timeout, format!("{what} took longer than {limit:?}"))
+    }
+
+    /// What did not work.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The condition that the peer stated (§2.8.15 to §2.8.18).
+    pub fn condition(&self) -> Option<&ErrorCondition> {
+        self.0.amqp.as_ref().map(|error| &error.condition)
+    }
+
+    /// What the peer stated (§2.8.14).
+    pub fn amqp_error(&self) -> Option<&AmqpError> {
+        self.0.amqp.as_ref()
+    }
+
+    /// What may help.
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// Whether the peer has the message that this is about.
+    pub fn delivered(&self) -> Delivered {
+        self.0.delivered
+    }
+
+    /// Where the peer says that the container (§2.8.16) or the address (§2.8.18) is.
+    pub fn redirect(&self) -> Option<Redirect> {
+        self.0.amqp.as_ref().and_then(Redirect::of)
+    }
+
+    /// What a connection's end means to what was under way.
+    pub(crate) fn from_connection(reason: &ConnectionError) -> Self {
+        let text = reason.to_string();
+        match reason {
+            ConnectionError::ClosedByPeer(error) => {
+                Self::new(ErrorKind::ClosedByPeer, "the peer closed the connection").with_amqp(error.clone())
+            }
+            ConnectionError::IdleTimeout => Self::new(ErrorKind::IdleTimeout, text),
+            ConnectionError::LocallyClosed => Self::new(ErrorKind::Closed, text),
+            ConnectionError::HandshakeIncomplete => Self::new(ErrorKind::Timeout, text),
+            ConnectionError::Sasl(failure) => Self::from_sasl(failure, text),
+            ConnectionError::TransportLost => Self::new(ErrorKind::TransportLost, text),
+            _ => Self::new(ErrorKind::Protocol, text),
+        }
+    }
+
+    fn from_sasl(failure: &SaslFailure, text: String) -> Self {
+        match failure {
+            SaslFailure::NotOffered { .. } => Self::new(ErrorKind::MechanismNotOffered, text),
+            SaslFailure::Refused(SaslCode::SysTemp) => {
+                Self::new(ErrorKind::Authentication, text).with_retry(Retry::After(BUSY))
+            }
+            _ => Self::new(ErrorKind::Authentication, text),
+        }
+    }
+
+    /// What a link's end means to what was under way on it.
+    pub(crate) fn detached(detached: &crate::link::Detached) -> Self {
+        Self::new(ErrorKind::LinkDetached, "the link was detached").with_amqp(detached.error.clone())
+    }
+
+    /// The peer did not attach its end, or detached it at once.
+    pub(crate) fn refused(detached: &crate::link::Detached) -> Self {
+        Self::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(detached.error.clone())
+    }
+
+    pub(crate) fn rejected(error: Option<AmqpError>) -> Self {
+        Self::new(ErrorKind::Rejected, "the receiver rejected the message").with_amqp(error)
+    }
+
+    pub(crate) fn modified(state: &Modified) -> Self {
+        let error = Self::new(ErrorKind::Modified, "the receiver gave the message back, to be changed");
+        if state.undeliverable_here { error.with_retry(Retry::Never) } else { error }
+    }
+}
+
+fn default_retry(kind: ErrorKind) -> Retry {
+    match kind {
+        ErrorKind::CreditRevoked | ErrorKind::Released | ErrorKind::Modified => Retry::Now,
+        ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Timeout => Retry::ReopenLink,
+        ErrorKind::Closed
+        | ErrorKind::ClosedByPeer
+        | ErrorKind::Connect
+        | ErrorKind::IdleTimeout
+        | ErrorKind::Resolve
+        | ErrorKind::TransportLost => Retry::ReopenConnection,
+        ErrorKind::Authentication
+        | ErrorKind::Config
+        | ErrorKind::Internal
+        | ErrorKind::InvalidUrl
+        | ErrorKind::LinkRefused
+        | ErrorKind::MechanismNotOffered
+        | ErrorKind::MessageTooLarge
+        | ErrorKind::Protocol
+        | ErrorKind::Rejected
+        | ErrorKind::Tls => Retry::Never,
+    }
+}
+
+/// What a condition changes about it.
+fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
+    match condition.as_str() {
+        "amqp:unauthorized-access"
+        | "amqp:not-found"
+        | "amqp:not-allowed"
+        | "amqp:not-implemented"
+        | "amqp:invalid-field"
+        | "amqp:decode-error"
+        | "amqp:link:redirect"
+        | "amqp:connection:redirect"
+        | "amqp:link:stolen"
+        | "amqp:link:message-size-exceeded"
+        | "amqp:resource-deleted" => Retry::Never,
+        "amqp:resource-limit-exceeded" | "amqp:resource-locked" | "com.microsoft:server-busy" => Retry::After(BUSY),
+        "amqp:link:detach-forced" | "com.microsoft:timeout" => Retry::ReopenLink,
+        "amqp:connection:forced" => Retry::ReopenConnection,
+        "amqp:internal-error" if otherwise == Retry::Never => Retry::After(BUSY),
+        _ => otherwise,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)?;
+        match &self.0.amqp {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("text", &self.to_string())
+            .field("retry", &self.0.retry)
+            .field("delivered", &self.0.delivered)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<ApiMisuse> for Error {
+    fn from(misuse: ApiMisuse) -> Self {
+        match misuse {
+            ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
+            ApiMisuse::NoChannel => Self::new(ErrorKind::Config, "all channels that the peer allows are in use"),
+            ApiMisuse::UnknownLink => Self::new(ErrorKind::LinkDetached, "the link is gone"),
+            ApiMisuse::UnknownSession => Self::new(ErrorKind::SessionEnded, "the session is gone"),
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        let kind = match error {
+            SendError::Detached => ErrorKind::LinkDetached,
+            SendError::NoCredit => ErrorKind::CreditRevoked,
+            SendError::SettleMode => ErrorKind::Config,
+            SendError::TooLarge { .. } => ErrorKind::MessageTooLarge,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_temporary_sasl_failure_is_worth_another_try() {
+        let refused = |code| Error::from_connection(&ConnectionError::Sasl(SaslFailure::Refused(code)));
+        for code in [SaslCode::Auth, SaslCode::Sys, SaslCode::SysPerm] {
+            let error = refused(code);
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::Authentication, Retry::Never));
+        }
+        assert!(matches!(refused(SaslCode::SysTemp).retry(), Retry::After(_)));
+    }
+
+    #[test]
+    fn the_peers_condition_decides_what_may_help() {
+        let detached = |condition: ErrorCondition| {
+            Error::new(ErrorKind::LinkDetached, "the peer detached the link").with_amqp(Some(condition.into())).retry()
+        };
+        assert_eq!(detached(ErrorCondition::NOT_FOUND), Retry::Never);
+        assert_eq!(detached(ErrorCondition::DETACH_FORCED), Retry::ReopenLink);
+        assert!(matches!(detached(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), Retry::After(_)));
+    }
+
+    #[test]
+    fn the_text_holds_what_the_peer_said() {
+        let said = AmqpError::new(ErrorCondition::NOT_FOUND, "no such queue");
+        let error = Error::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(Some(said));
+        assert_eq!(error.to_string(), "the peer refused the link: amqp:not-found: no such queue");
+        assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
+    }
+}

@@ -1,0 +1,28 @@
+//! What is chosen per message and per link.
+
+use amqp1_codec::DeliveryTag;
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendOptions {
+    /// Whether the delivery is settled from the start: the message arrives at most once and has no outcome. On a link
+    /// whose sender settles everything ([`SenderSettleMode::Settled`](crate::SenderSettleMode)) it is set anyway.
+    pub settled: bool,
+    /// The delivery's tag (§2.6.12), unique among the unsettled ones of the link; made up if there is none.
+    pub tag: Option<DeliveryTag>,
+    /// The message's format (§2.8.11); 0 is the one of the specification.
+    pub message_format: u32,
+}
+
+/// What becomes of a delivery that is dropped without having been settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDrop {
+    /// It is modified, its delivery having failed: the sender may try again and count the attempt (§3.4.5).
+    #[default]
+    Modify,
+    /// It is released: the sender may try again (§3.4.4).
+    Release,
+    /// Nothing is said. The sender decides when it has waited long enough.
+    LeaveUnsettled,
+}

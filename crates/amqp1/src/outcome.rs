@@ -1,0 +1,65 @@
+//! What became of a message that was sent.
+
+use crate::error::{Delivered, Error, ErrorKind};
+use amqp1_codec::{
+    definitions::AmqpError,
+    messaging::{DeliveryState, Modified},
+    transaction::{Declared, TransactionalState},
+};
+
+/// What the receiver did with a message (§3.4).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Processed.
+    Accepted,
+    /// The coordinator has begun a transaction (§4.5.5).
+    Declared(Declared),
+    /// Not processed, to be changed.
+    Modified(Modified),
+    /// Invalid.
+    Rejected(Option<AmqpError>),
+    /// Not processed.
+    Released,
+    /// Sent settled: there is no outcome, and the message is on its way.
+    SentSettled,
+    /// The receiver settled without saying how.
+    SettledWithoutState,
+    /// Part of a transaction (§4.5.8).
+    Transactional(TransactionalState),
+}
+
+impl Outcome {
+    pub(crate) fn of(state: Option<DeliveryState>) -> Self {
+        match state {
+            None | Some(DeliveryState::Received(_)) => Self::SettledWithoutState,
+            Some(DeliveryState::Accepted) => Self::Accepted,
+            Some(DeliveryState::Rejected(error)) => Self::Rejected(error.map(|error| *error)),
+            Some(DeliveryState::Released) => Self::Released,
+            Some(DeliveryState::Modified(state)) => Self::Modified(*state),
+            Some(DeliveryState::Declared(state)) => Self::Declared(*state),
+            Some(DeliveryState::Transactional(state)) => Self::Transactional(*state),
+        }
+    }
+
+    /// Takes what says that the message was not processed for an error. That the receiver settled without saying how
+    /// is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional state
+    /// counts as the outcome in it.
+    pub fn accepted(self) -> Result<(), Error> {
+        match self {
+            Self::Accepted | Self::Declared(_) | Self::SentSettled | Self::SettledWithoutState => Ok(()),
+            Self::Rejected(error) => Err(Error::rejected(error)),
+            Self::Released => Err(Error::new(ErrorKind::Released, "the receiver gave the message back")),
+            Self::Modified(state) => Err(Error::modified(&state)),
+            Self::Transactional(state) => match state.outcome {
+                Some(outcome) => Self::of(Some(*outcome)).accepted(),
+                None => Ok(()),
+            },
+        }
+        .map_err(|error| error.with_delivered(Delivered::No))
+    }
+}

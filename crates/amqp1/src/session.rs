@@ -1,0 +1,116 @@
+//! A session as the application holds it.
+
+use crate::{
+    builders::{ReceiverBuilder, SenderBuilder},
+    connection::ConnectionHandle,
+    error::{Error, ErrorKind},
+    link::within,
+    shared::Shared,
+};
+use amqp1_codec::{Str, definitions::AmqpError};
+use amqp1_engine::{Cause, Ended, SessionId};
+use std::{sync::Arc, task::Poll};
+
+/// A session. Clones are handles of the same one; when the last handle of it and of its links is dropped, it is ended.
+#[derive(Clone, Debug)]
+pub struct Session {
+    handle: Arc<SessionHandle>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SessionHandle {
+    pub(crate) connection: Arc<ConnectionHandle>,
+    pub(crate) id: SessionId,
+}
+
+impl SessionHandle {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.connection.shared
+    }
+}
+
+impl Session {
+    pub(crate) fn new(handle: Arc<SessionHandle>) -> Self {
+        Self { handle }
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<SessionHandle> {
+        &self.handle
+    }
+
+    /// A link to this address, to be attached.
+    pub fn sender(&self, address: impl Into<Str>) -> SenderBuilder {
+        SenderBuilder::new(self.handle.clone(), address.into())
+    }
+
+    /// A link from this address, to be attached.
+    pub fn receiver(&self, address: impl Into<Str>) -> ReceiverBuilder {
+        ReceiverBuilder::new(self.handle.clone(), address.into())
+    }
+
+    /// Ends the session. What is queued on it and can leave is sent first.
+    ///
+    /// # Errors
+    ///
+    /// If the peer ended it with an error, or does not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it goes on ending by itself.
+    pub async fn end(&self) -> Result<(), Error> {
+        self.end_with(None).await
+    }
+
+    /// Ends the session and tells the peer why. With an error nothing that is queued is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`end`](Self::end).
+    pub async fn end_with(&self, error: Option<AmqpError>) -> Result<(), Error> {
+        let id = self.handle.id;
+        let _ = self.handle.shared().command(|state, _| state.engine.end(id, error))?;
+        let timeout = self.handle.connection.timeout;
+        let ended = within(timeout, "the peer did not answer the end", async { Ok(self.ended().await) }).await?;
+        match (ended.by, &ended.error) {
+            (Cause::Peer, Some(_)) => Err(ended_error(&ended)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the session is over, for whatever reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    pub async fn ended(&self) -> Ended {
+        let id = self.handle.id;
+        let gone = || Ended { error: None, by: Cause::Connection };
+        let ended = self.handle.shared().wait(|state, aside| {
+            let Some(session) = state.sessions.get_mut(&id) else { return Poll::Ready(gone()) };
+            if let Some(ended) = &session.ended {
+                return Poll::Ready(ended.clone());
+            }
+            aside.join(&mut session.waiting);
+            Poll::Pending
+        });
+        ended.await.unwrap_or_else(|_| gone())
+    }
+}
+
+pub(crate) fn ended_error(ended: &Ended) -> Error {
+    Error::new(ErrorKind::SessionEnded, "the session ended").with_amqp(ended.error.clone())
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        let id = self.id;
+        let _ = self.shared().command(|state, _| {
+            let _ = state.engine.end(id, None);
+            state.sessions.remove(&id);
+        });
+    }
+}

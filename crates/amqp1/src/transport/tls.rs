@@ -1,0 +1,213 @@
+//! TLS, by rustls. Verification cannot be switched off.
+
+use crate::error::{Error, ErrorKind};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::{fmt, path::Path, sync::Arc};
+
+fn config_error(what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Config, format!("TLS cannot be configured: {what}"))
+}
+
+/// The crypto provider: the one that the application installed, or the one that a feature chose.
+fn provider() -> Result<Arc<CryptoProvider>, Error> {
+    if let Some(provider) = CryptoProvider::get_default() {
+        return Ok(provider.clone());
+    }
+    #[cfg(feature = "aws-lc-rs")]
+    return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Ok(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    Err(config_error("no crypto provider: install one, or enable the feature ring or aws-lc-rs"))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|error| config_error(format_args!("a certificate is not PEM: {error}")))?;
+    if chain.is_empty() { Err(config_error("no certificate in the PEM text")) } else { Ok(chain) }
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| config_error("no private key in the PEM text"))
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(config_error)?;
+    }
+    Ok(roots)
+}
+
+/// How a client does TLS: whom it trusts, and how it shows who it is.
+#[derive(Clone)]
+pub struct TlsClient {
+    roots: Arc<RootCertStore>,
+    identity: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
+    config: Option<Arc<ClientConfig>>,
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsClient").field("identity", &self.identity.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl TlsClient {
+    /// Trusts what the platform trusts.
+    ///
+    /// # Errors
+    ///
+    /// If the platform's trust store cannot be read.
+    pub fn platform() -> Result<Self, Error> {
+        let loaded = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(loaded.certs);
+        if added == 0 {
+            return Err(config_error("the platform's trust store holds no certificate; give a CA of your own"));
+        }
+        Ok(Self { roots: Arc::new(roots), identity: None, config: None })
+    }
+
+    /// Trusts these certificate authorities only.
+    ///
+    /// # Errors
+    ///
+    /// If the text holds no certificate.
+    pub fn with_ca_pem(pem: &[u8]) -> Result<Self, Error> {
+        Ok(Self { roots: Arc::new(roots(pem)?), identity: None, config: None })
+    }
+
+    /// Trusts the certificate authorities of this file only.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or holds no certificate.
+    pub fn with_ca_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let pem = std::fs::read(path);
+        Self::with_ca_pem(&pem.map_err(|error| config_error(format_args!("{}: {error}", path.display())))?)
+    }
+
+    /// Shows this certificate chain to servers that ask for one.
+    ///
+    /// # Errors
+    ///
+    /// If the texts hold no certificate or no key.
+    pub fn client_certificate(mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
+        self.identity = Some(Arc::new((certificates(chain_pem)?, private_key(key_pem)?)));
+        Ok(self)
+    }
+
+    /// Does as this configuration says.
+    pub fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self { roots: Arc::new(RootCertStore::empty()), identity: None, config: Some(config) }
+    }
+
+    pub(crate) fn to_config(&self) -> Result<Arc<ClientConfig>, Error> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
+        let builder = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions();
+        let builder = builder.map_err(config_error)?.with_root_certificates(self.roots.clone());
+        let config = match self.identity.as_deref() {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(config_error)?,
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+/// How a server does TLS.
+#[derive(Clone)]
+pub struct TlsServer {
+    chain: Vec<CertificateDer<'static>>,
+    key: Option<Arc<PrivateKeyDer<'static>>>,
+    client_roots: Option<Arc<RootCertStore>>,
+    config: Option<Arc<ServerConfig>>,
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServer").field("client_certificates", &self.client_roots.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl TlsServer {
+    /// Shows this certificate chain.
+    ///
+    /// # Errors
+    ///
+    /// If the texts hold no certificate or no key.
+    pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
+        let key = Some(Arc::new(private_key(key_pem)?));
+        Ok(Self { chain: certificates(chain_pem)?, key, client_roots: None, config: None })
+    }
+
+    /// Asks clients for a certificate of these authorities; those without one are served too.
+    ///
+    /// # Errors
+    ///
+    /// If the text holds no certificate.
+    pub fn request_client_certificates(mut self, ca_pem: &[u8]) -> Result<Self, Error> {
+        self.client_roots = Some(Arc::new(roots(ca_pem)?));
+        Ok(self)
+    }
+
+    /// Does as this configuration says.
+    pub fn from_config(config: Arc<ServerConfig>) -> Self {
+        Self { chain: Vec::new(), key: None, client_roots: None, config: Some(config) }
+    }
+
+    pub(crate) fn to_config(&self) -> Result<Arc<ServerConfig>, Error> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
+        let key = self.key.as_ref().ok_or_else(|| config_error("the server has no key"))?;
+        let provider = provider()?;
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(config_error)?;
+        let builder = match &self.client_roots {
+            None => builder.with_no_client_auth(),
+            Some(roots) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider);
+                let verifier = verifier.allow_unauthenticated().build().map_err(config_error)?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        builder.with_single_cert(self.chain.clone(), key.clone_key()).map(Arc::new).map_err(config_error)
+    }
+}
+
+/// The name to verify and to send as SNI.
+pub(crate) fn tls_name(host: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(host.to_owned()).map_err(|_| config_error(format_args!("{host} is not a host name")))
+}
+
+/// One plain sentence about a handshake that failed.
+pub(crate) fn tls_error(host: &str, error: &std::io::Error) -> Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let why = match inner {
+        Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
+            CertificateError::UnknownIssuer => "its certificate was issued by an authority that is not trusted".to_owned(),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".to_owned()
+            }
+            CertificateError::Revoked => "its certificate was revoked".to_owned(),
+            other => format!("its certificate cannot be verified: {other}"),
+        },
+        Some(other) => other.to_string(),
+        None => error.to_string(),
+    };
+    Error::new(ErrorKind::Tls, format!("TLS with {host} failed: {why}"))
+}
+
