@@ -150,6 +150,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             (state.engine.is_finished(), state.engine.poll_timeout(), output.remaining() > before)
         });
         progress |= more;
+        // What is written makes room for what the engine has kept back.
+        progress |= !self.output.is_empty();
         match self.poll_write(cx) {
             Poll::Ready(Ok(())) if finished => return self.poll_shutdown(cx).map(|()| false),
             Poll::Ready(Ok(())) => {}
@@ -160,15 +162,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Poll::Pending if finished && self.read_ended => return Poll::Ready(false),
             Poll::Pending => progress = false,
         }
-        match deadline {
-            Some(deadline) => {
-                let deadline = self.shared.deadline(deadline);
-                if self.timer.deadline() != deadline {
-                    self.timer.as_mut().reset(deadline);
-                }
-                progress |= self.timer.as_mut().poll(cx).is_ready();
+        if let Some(deadline) = deadline {
+            let deadline = self.shared.deadline(deadline);
+            if self.timer.deadline() != deadline {
+                self.timer.as_mut().reset(deadline);
             }
-            None => {}
+            progress |= self.timer.as_mut().poll(cx).is_ready();
         }
         if progress { Poll::Ready(true) } else { Poll::Pending }
     }
