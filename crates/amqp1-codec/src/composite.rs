@@ -7,7 +7,9 @@
 /// | `req T` | `T` | an error |
 /// | `opt T` | `Option<T>` | `None` |
 /// | `def T = value` | `T` | `value` |
+/// | `final T` | `Option<T>`, a state that is an outcome | `None` |
 /// | `multi T` | `Multiple<T>` | empty |
+/// | `some T` | `Multiple<T>`, mandatory | an error, and so is an empty array |
 macro_rules! composite {
     ($(
         $(#[$meta:meta])*
@@ -26,6 +28,8 @@ macro_rules! composite {
             pub const CODE: u8 = $code;
             /// The symbolic descriptor.
             pub const SYMBOL: &'static str = $symbol;
+            /// The names of the fields, in their order, with underscores.
+            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
 
             /// Decodes the list of fields, after the descriptor.
             ///
@@ -64,6 +68,28 @@ macro_rules! composite {
             }
         }
 
+        impl crate::trace::Trace for $name {
+            fn trace(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("(")?;
+                self.trace_fields(crate::trace::Line::unnamed(f))?;
+                f.write_str(")")
+            }
+        }
+
+        impl $name {
+            #[allow(unused_mut)]
+            fn trace_fields(&self, mut line: crate::trace::Line<'_, '_>) -> core::fmt::Result {
+                $( composite!(@trace line self.$field, $kind $(= $default)?); )*
+                Ok(())
+            }
+
+            /// One line: the specification's name, then the fields that are set.
+            #[allow(dead_code)]
+            pub(crate) fn trace_line(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.trace_fields(crate::trace::Line::named(Self::SYMBOL, f)?)
+            }
+        }
+
         impl crate::Decode for $name {
             fn decode(reader: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
                 let start = *reader;
@@ -79,7 +105,9 @@ macro_rules! composite {
     (@type req $ty:ty) => { $ty };
     (@type opt $ty:ty) => { Option<$ty> };
     (@type def $ty:ty) => { $ty };
+    (@type final $ty:ty) => { Option<$ty> };
     (@type multi $ty:ty) => { crate::Multiple<$ty> };
+    (@type some $ty:ty) => { crate::Multiple<$ty> };
 
     (@decode $fields:ident req $ty:ty) => { $fields.required::<$ty>()? };
     (@decode $fields:ident opt $ty:ty) => { $fields.optional::<$ty>()? };
@@ -88,10 +116,15 @@ macro_rules! composite {
     };
     (@decode $fields:ident multi $ty:ty) => { $fields.optional::<crate::Multiple<$ty>>()?.unwrap_or_default() };
 
+    (@decode $fields:ident final $ty:ty) => { $fields.outcome::<$ty>()? };
+    (@decode $fields:ident some $ty:ty) => { $fields.several::<$ty>()? };
+
     (@default req) => { Default::default() };
     (@default opt) => { None };
     (@default def = $default:expr) => { $default };
+    (@default final) => { None };
     (@default multi) => { crate::Multiple::default() };
+    (@default some) => { crate::Multiple::default() };
 
     (@write $list:ident $style:ident $this:ident.$field:ident, req) => { $list.field(&$this.$field) };
     (@write $list:ident $style:ident $this:ident.$field:ident, opt) => {
@@ -107,4 +140,29 @@ macro_rules! composite {
     (@write $list:ident $style:ident $this:ident.$field:ident, multi) => {
         if $this.$field.is_empty() { $list.null() } else { $list.field(&$this.$field) }
     };
+    (@write $list:ident $style:ident $this:ident.$field:ident, final) => {
+        composite!(@write $list $style $this.$field, opt)
+    };
+    (@write $list:ident $style:ident $this:ident.$field:ident, some) => {
+        composite!(@write $list $style $this.$field, multi)
+    };
+
+    (@trace $line:ident $this:ident.$field:ident, req) => { $line.field(stringify!($field), &$this.$field)? };
+    (@trace $line:ident $this:ident.$field:ident, opt) => {
+        if let Some(value) = &$this.$field {
+            $line.field(stringify!($field), value)?;
+        }
+    };
+    (@trace $line:ident $this:ident.$field:ident, def = $default:expr) => {
+        if $this.$field != $default {
+            $line.field(stringify!($field), &$this.$field)?;
+        }
+    };
+    (@trace $line:ident $this:ident.$field:ident, multi) => {
+        if !$this.$field.is_empty() {
+            $line.field(stringify!($field), &$this.$field)?;
+        }
+    };
+    (@trace $line:ident $this:ident.$field:ident, final) => { composite!(@trace $line $this.$field, opt) };
+    (@trace $line:ident $this:ident.$field:ident, some) => { composite!(@trace $line $this.$field, multi) };
 }

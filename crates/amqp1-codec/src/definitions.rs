@@ -1,9 +1,6 @@
 //! The common definitions of part 2 (§2.8): roles, settle modes, errors.
 
-use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
-    types::format_code as code,
-};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value};
 use bytes::BytesMut;
 use core::fmt;
 
@@ -56,6 +53,12 @@ macro_rules! choices {
             /// The number on the wire.
             pub const fn number(self) -> $ty {
                 match self { $(Self::$choice => $number),+ }
+            }
+        }
+
+        impl crate::trace::Trace for $name {
+            fn trace(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                crate::trace::kebab(match self { $(Self::$choice => stringify!($choice)),+ }, f)
             }
         }
 
@@ -165,7 +168,7 @@ impl Decode for Fields {
         if map.iter().all(|(key, _)| matches!(key, Value::Symbol(_))) {
             Ok(Self(map))
         } else {
-            Err(start.error(DecodeErrorKind::UnexpectedFormatCode(code::STR8)))
+            Err(start.error(DecodeErrorKind::InvalidKeyType))
         }
     }
 }

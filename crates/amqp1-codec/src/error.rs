@@ -27,6 +27,10 @@ pub enum DecodeErrorKind {
     InvalidChar,
     /// A symbol that holds something other than ASCII (§1.6.21).
     InvalidSymbol,
+    /// A map whose keys are restricted has a key of another type.
+    InvalidKeyType,
+    /// A map whose values are restricted has a value of another type.
+    InvalidValueType,
     /// A string that is not UTF-8 (§1.6.20).
     InvalidUtf8,
     /// A value outside the choices of its restricted or enumerated type, in this field (counted from 0).
@@ -68,6 +72,8 @@ impl fmt::Display for DecodeErrorKind {
             Self::InvalidBoolean => "a boolean is neither 0 nor 1",
             Self::InvalidChar => "a char is not a Unicode scalar value",
             Self::InvalidSymbol => "a symbol is not ASCII",
+            Self::InvalidKeyType => "a map has a key of a type that is not allowed in it",
+            Self::InvalidValueType => "a map has a value of a type that is not allowed in it",
             Self::InvalidUtf8 => "a string is not UTF-8",
             Self::InvalidValue => "a value is outside the choices of its type",
             Self::LengthMismatch => "a compound's size and its elements do not agree",

@@ -45,6 +45,7 @@ mod parse;
 pub mod performative;
 mod reader;
 pub mod sasl;
+mod trace;
 pub mod transaction;
 pub mod types;
 mod write;
@@ -86,4 +87,18 @@ pub trait Decode: Sized {
     ///
     /// A [`DecodeError`] that says what is wrong and at which octet. The reader's position is then unspecified.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Takes one element of an array off the front of `reader`, which holds the elements' data; `constructor` is what
+    /// they share. Types that arrays are made of often do this without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    #[doc(hidden)]
+    fn decode_element(reader: &mut Reader<'_>, constructor: &[u8]) -> Result<Self, DecodeError> {
+        reader.joined_element(constructor).and_then(|(element, at)| {
+            Self::decode(&mut Reader::with_limits(&element, reader.limits()))
+                .map_err(|error| DecodeError { kind: error.kind, offset: at })
+        })
+    }
 }

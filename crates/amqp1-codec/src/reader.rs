@@ -1,22 +1,30 @@
 //! A cursor over received octets.
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Limits, Symbol,
+    Decode, DecodeError, DecodeErrorKind, Limits, Multiple, Symbol,
+    messaging::DeliveryState,
     parse::{self, Parse},
     types::{Descriptor, format_code as code},
 };
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// A cursor over a buffer, with the limits that hold for what is read from it.
 ///
 /// Byte strings come out as slices of the buffer, not as copies. What follows a value stays in the reader, so that
 /// sequences can be read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Reader<'a> {
     source: &'a Bytes,
     rest: &'a [u8],
     depth: u8,
     limits: Limits,
+}
+
+impl core::fmt::Debug for Reader<'_> {
+    /// Where the reader stands; what it reads may be large or secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Reader").field("offset", &self.offset()).field("remaining", &self.rest.len()).finish()
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -155,7 +163,7 @@ impl<'a> Reader<'a> {
     /// The count and the elements of a list, after its format code; refuses other codes.
     pub(crate) fn list(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
         let (count, inner) = match format {
-            code::LIST0 => return Ok((0, Self { rest: &[], ..*self })),
+            code::LIST0 => return Ok((0, Self { rest: self.rest.get(..0).unwrap_or_default(), ..*self })),
             code::LIST8 => self.compound(false)?,
             code::LIST32 => self.compound(true)?,
             other => return Err(self.wrong_code(other)),
@@ -185,6 +193,41 @@ impl<'a> Reader<'a> {
         } else {
             Err(self.error(DecodeErrorKind::ElementsExceeded))
         }
+    }
+
+    /// How many elements to make room for, of the `count` that the compound claims: all, but where there are many,
+    /// only after they were seen to be there. Otherwise each level of a nest could claim the octets of all that is
+    /// deeper.
+    pub(crate) fn capacity(
+        &self,
+        count: u32,
+        mut skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<usize, DecodeError> {
+        const FEW: u32 = 8;
+        if count > FEW {
+            let mut rest = *self;
+            for _ in 0..count {
+                skip(&mut rest)?;
+            }
+            rest.end_of_compound()?;
+        }
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// An element's constructor and data in one piece, and where it stood.
+    pub(crate) fn joined_element(&mut self, constructor: &[u8]) -> Result<(Bytes, u32), DecodeError> {
+        /// The constructor is copied for each element, so a long one is no good.
+        const LONGEST: usize = 256;
+        let (at, start) = (self.offset(), self.rest);
+        if constructor.len() > LONGEST {
+            return Err(self.error(DecodeErrorKind::UnexpectedDescriptor));
+        }
+        self.skip_data(constructor.last().copied().unwrap_or(code::NULL))?;
+        let data = start.get(..start.len().saturating_sub(self.rest.len())).unwrap_or_default();
+        let mut element = BytesMut::with_capacity(constructor.len().saturating_add(data.len()));
+        element.put_slice(constructor);
+        element.put_slice(data);
+        Ok((element.freeze(), at))
     }
 
     /// The end of a compound's elements.
@@ -239,11 +282,23 @@ impl<'a> Reader<'a> {
 
     /// Skips one value, whatever it is, and returns its octets. Costs the same however deep the value is nested; what
     /// stands inside it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// If the value does not end within the buffer, or has more descriptors within descriptors than the limit.
     pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
+        let format = self.skip_descriptors()?;
+        self.skip_data(format)?;
+        let length = start.len().saturating_sub(self.rest.len());
+        Ok(start.get(..length).unwrap_or_default())
+    }
+
+    /// Takes the descriptors of a value, if it has any, and the format code after them.
+    pub(crate) fn skip_descriptors(&mut self) -> Result<u8, DecodeError> {
         // A descriptor and its value are two values more, minus the constructor that announced them.
         let mut pending = 1usize;
-        while pending > 0 {
+        loop {
             let format = self.u8()?;
             if format == code::DESCRIBED {
                 pending = pending.saturating_add(1);
@@ -252,18 +307,26 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            self.skip_data(format)?;
             pending = pending.saturating_sub(1);
+            if pending == 0 {
+                return Ok(format);
+            }
+            self.skip_data(format)?;
         }
-        let length = start.len().saturating_sub(self.rest.len());
-        Ok(start.get(..length).unwrap_or_default())
     }
 
-    fn skip_data(&mut self, format: u8) -> Result<(), DecodeError> {
+    /// Skips what follows a format code.
+    pub(crate) fn skip_data(&mut self, format: u8) -> Result<(), DecodeError> {
+        let length = self.data_len(format)?;
+        self.take(length).map(drop)
+    }
+
+    /// How many octets of data there are for a format code, after the size, which is taken.
+    pub(crate) fn data_len(&mut self, format: u8) -> Result<usize, DecodeError> {
         match code::width(format) {
-            Some(code::Width::Fixed(width)) => self.take(usize::from(width)).map(drop),
-            Some(code::Width::Counted8) => self.variable8().map(drop),
-            Some(code::Width::Counted32) => self.variable32().map(drop),
+            Some(code::Width::Fixed(width)) => Ok(usize::from(width)),
+            Some(code::Width::Counted8) => self.u8().map(usize::from),
+            Some(code::Width::Counted32) => Ok(usize::try_from(self.be_u32()?).unwrap_or(usize::MAX)),
             None => Err(self.wrong_code(format)),
         }
     }
@@ -314,6 +377,26 @@ impl<'a> FieldReader<'a> {
             Some(value) => Ok(value),
             None => Err(self.reader.error(DecodeErrorKind::MissingField(field))),
         }
+    }
+
+    /// The next field, which is a delivery state that is final.
+    pub(crate) fn outcome<T: Decode + AsRef<DeliveryState>>(&mut self) -> Result<Option<T>, DecodeError> {
+        let start = self.reader;
+        match self.optional::<T>()? {
+            Some(state) if !state.as_ref().is_outcome() => Err(start.error(DecodeErrorKind::InvalidValue)),
+            state => Ok(state),
+        }
+    }
+
+    /// The next field, which is mandatory and has several values, at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeErrorKind::MissingField`] if it is null, absent, or an empty array.
+    pub fn several<T: Decode>(&mut self) -> Result<Multiple<T>, DecodeError> {
+        let (field, start) = (self.index, self.reader);
+        let values = self.required::<Multiple<T>>()?;
+        if values.is_empty() { Err(start.error(DecodeErrorKind::MissingField(field))) } else { Ok(values) }
     }
 
     /// Checks that no field and no octet is left.

@@ -52,7 +52,7 @@ composite! {
     /// The server says which mechanisms it offers (§5.3.3.1).
     pub struct SaslMechanisms = 0x40, "amqp:sasl-mechanisms:list" {
         /// The mechanisms, most wanted first.
-        sasl_server_mechanisms: multi Symbol,
+        sasl_server_mechanisms: some Symbol,
     }
 
     /// The client chooses a mechanism (§5.3.3.2).
@@ -101,14 +101,7 @@ impl Decode for SaslBody {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         match reader.descriptor()?.code() {
-            Some(0x40) => {
-                let mechanisms = SaslMechanisms::decode_fields(reader)?;
-                // The field is mandatory, which the table cannot say of one with several values.
-                if mechanisms.sasl_server_mechanisms.is_empty() {
-                    return Err(start.error(DecodeErrorKind::MissingField(0)));
-                }
-                Ok(Self::Mechanisms(mechanisms))
-            }
+            Some(0x40) => SaslMechanisms::decode_fields(reader).map(Self::Mechanisms),
             Some(0x41) => SaslInit::decode_fields(reader).map(Self::Init),
             Some(0x42) => SaslChallenge::decode_fields(reader).map(Self::Challenge),
             Some(0x43) => SaslResponse::decode_fields(reader).map(Self::Response),
@@ -136,6 +129,32 @@ impl Encode for SaslBody {
             Self::Challenge(body) => body.encode(style, out),
             Self::Response(body) => body.encode(style, out),
             Self::Outcome(body) => body.encode(style, out),
+        }
+    }
+}
+
+impl SaslBody {
+    /// The specification's name for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Mechanisms(_) => "sasl-mechanisms",
+            Self::Init(_) => "sasl-init",
+            Self::Challenge(_) => "sasl-challenge",
+            Self::Response(_) => "sasl-response",
+            Self::Outcome(_) => "sasl-outcome",
+        }
+    }
+}
+
+/// One line: the name, then the fields that are set. Of responses and challenges only the length is shown.
+impl fmt::Display for SaslBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mechanisms(body) => body.trace_line(f),
+            Self::Init(body) => body.trace_line(f),
+            Self::Challenge(body) => body.trace_line(f),
+            Self::Response(body) => body.trace_line(f),
+            Self::Outcome(body) => body.trace_line(f),
         }
     }
 }

@@ -36,7 +36,7 @@ composite! {
         /// Which transaction.
         txn_id: req Bytes,
         /// What becomes of the delivery if the transaction succeeds.
-        outcome: opt Box<DeliveryState>,
+        outcome: final Box<DeliveryState>,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing compounds whose size is known only when they are done.
 
-use crate::{Encode, types::format_code as code};
+use crate::{Encode, Value, types::format_code as code};
 use bytes::{BufMut, BytesMut};
 
 /// How values are written.
@@ -19,11 +19,34 @@ pub(crate) fn compound(narrow: u8, wide: u8, out: &mut BytesMut, body: impl FnOn
     let start = out.len();
     out.put_slice(&[narrow, 0, 0]);
     let count = body(out);
-    finish_compound(narrow, wide, start, count, out);
+    finish_compound(wide, start, count, out);
+}
+
+/// Appends a compound's data in the wide form, without a format code: `body` writes the elements and returns how many
+/// there are.
+pub(crate) fn wide_compound(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> usize) {
+    let start = out.len();
+    out.put_bytes(0, 8);
+    let count = body(out);
+    let size = out.len().saturating_sub(start).saturating_sub(4);
+    if let Some(mut header) = out.get_mut(start..start.saturating_add(8)) {
+        header.put_u32(saturating_u32(size));
+        header.put_u32(saturating_u32(count));
+    }
+}
+
+/// Appends values in the compact style and returns how many there are.
+pub(crate) fn items<'a>(items: impl Iterator<Item = &'a Value>, out: &mut BytesMut) -> usize {
+    let mut count = 0usize;
+    for item in items {
+        item.encode(EncodeStyle::Compact, out);
+        count = count.saturating_add(1);
+    }
+    count
 }
 
 /// Fills in the three octets that were reserved at `start` for a compound whose elements are now written.
-fn finish_compound(_narrow: u8, wide: u8, start: usize, count: usize, out: &mut BytesMut) {
+fn finish_compound(wide: u8, start: usize, count: usize, out: &mut BytesMut) {
     const NARROW_HEADER: usize = 3;
     const WIDE_HEADER: usize = 9;
     let body = out.len().saturating_sub(start).saturating_sub(NARROW_HEADER);
@@ -108,7 +131,7 @@ impl<'a> ListWriter<'a> {
                 count
             }
         };
-        finish_compound(code::LIST8, code::LIST32, self.start, count, self.out);
+        finish_compound(code::LIST32, self.start, count, self.out);
     }
 }
 

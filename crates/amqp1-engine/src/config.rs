@@ -74,11 +74,13 @@ impl ConnectionConfig {
 pub struct Tolerances {
     /// Detach links after having ended their session: such frames are ignored.
     pub detach_after_end: bool,
+    /// Send somewhat more deliveries than the link credit allows.
+    pub credit_overrun: bool,
 }
 
 impl Tolerances {
     /// Everything that is known to be needed by some real peer.
-    pub const ALL: Self = Self { detach_after_end: true };
+    pub const ALL: Self = Self { detach_after_end: true, credit_overrun: true };
 }
 
 /// Which layers a server wants before AMQP.

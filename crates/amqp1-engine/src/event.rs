@@ -41,7 +41,7 @@ pub enum Event {
     LinkAttached(LinkId),
     /// The link is over; its id is dead.
     LinkDetached(LinkId, Detached),
-    /// There is credit where there was none.
+    /// There is more credit than before.
     Sendable(LinkId),
     /// A delivery is there.
     Receivable(LinkId),

@@ -37,14 +37,20 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 extern crate alloc;
 
 mod config;
 mod connection;
+mod control;
 mod error;
 mod event;
 mod link;
+mod numbers;
 mod session;
 mod settlement;
 mod store;

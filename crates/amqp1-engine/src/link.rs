@@ -33,6 +33,8 @@ pub(crate) struct Assembly {
     pub(crate) parts: Vec<Bytes>,
     pub(crate) octets: u64,
     pub(crate) transfers: u32,
+    /// It resumes a delivery that this end knows nothing of, and is ignored (§2.7.5).
+    pub(crate) ignored: bool,
 }
 
 /// A delivery may not come in more transfers than this.
@@ -53,6 +55,7 @@ impl Assembly {
             return Err(PeerMisbehaved::MessageTooLarge);
         }
         match payload.len() {
+            _ if self.ignored => {}
             0 => {}
             1..=COPIED => self.parts.push(Bytes::copy_from_slice(&payload)),
             _ => self.parts.push(payload),
@@ -63,6 +66,7 @@ impl Assembly {
     pub(crate) fn continues(&self, transfer: &Transfer) -> bool {
         transfer.delivery_id.is_none_or(|id| id == crate::settlement::wire_id(self.id))
             && transfer.delivery_tag.is_none_or(|tag| tag == self.tag)
+            && transfer.message_format.is_none_or(|format| format == self.message_format)
     }
 }
 
@@ -83,15 +87,21 @@ pub(crate) struct Link {
     pub(crate) refused: bool,
     /// Our detach is on its way; what it said.
     pub(crate) detached: Option<(bool, Option<AmqpError>)>,
+    /// Whether that detach still waits to be written.
+    pub(crate) detach_queued: bool,
     /// The application wants to detach when everything queued is sent.
     pub(crate) detaching: Option<bool>,
 
     pub(crate) delivery_count: SequenceNo,
     /// Deliveries that may still be started.
     pub(crate) credit: u32,
+    /// Deliveries that were begun and are not settled.
+    pub(crate) unsettled: usize,
 
     // The sending end.
     pub(crate) queue: VecDeque<OutgoingDelivery>,
+    /// Octets of payload in `queue`.
+    pub(crate) queued: usize,
     /// Whether the link stands in the list of those that can send.
     pub(crate) ready: bool,
     pub(crate) drain_asked: bool,
@@ -99,9 +109,13 @@ pub(crate) struct Link {
 
     // The receiving end.
     pub(crate) policy: Credit,
+    /// Deliveries that may come although the credit was lowered: they may have been on their way.
+    pub(crate) excess: u32,
     pub(crate) buffered: VecDeque<IncomingDelivery>,
     pub(crate) assembly: Option<Assembly>,
     pub(crate) draining: bool,
+    /// Deliveries that came without credit since it was last given.
+    overrun: u32,
 
     /// Whether the credit has changed so that the peer must be told.
     pub(crate) flow_due: bool,
@@ -123,16 +137,21 @@ impl Link {
             remote: None,
             refused: false,
             detached: None,
+            detach_queued: false,
             detaching: None,
             credit: 0,
+            unsettled: 0,
             queue: VecDeque::new(),
+            queued: 0,
             ready: false,
             drain_asked: false,
             next_tag: 0,
             policy,
+            excess: 0,
             buffered: VecDeque::new(),
             assembly: None,
             draining: false,
+            overrun: 0,
             flow_due: false,
             flow_queued: false,
             told: false,
@@ -149,7 +168,9 @@ impl Link {
         if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() || self.drain_asked {
             return 0;
         }
-        let waiting = self.queue.iter().filter(|delivery| delivery.id.is_none()).count();
+        // Only the first can have been begun, and then its credit is used already.
+        let begun = self.queue.front().is_some_and(|delivery| delivery.id.is_some());
+        let waiting = self.queue.len().saturating_sub(usize::from(begun));
         self.credit.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX))
     }
 
@@ -182,7 +203,7 @@ impl Link {
         }
     }
 
-    /// §2.6.7: the receiver's state, seen from the sending end. Whether there is credit where there was none.
+    /// §2.6.7: the receiver's state, seen from the sending end. Whether there is more credit than before.
     pub(crate) fn on_receiver_flow(&mut self, flow: &Flow) -> bool {
         let before = self.sendable();
         if let Some(credit) = flow.link_credit {
@@ -192,7 +213,7 @@ impl Link {
             self.credit = credit.saturating_sub(u32::try_from(used).unwrap_or(0));
         }
         self.drain_asked = flow.drain;
-        before == 0 && self.sendable() > 0
+        self.sendable() > before
     }
 
     /// §2.6.7: the sender's state, seen from the receiving end. Whether a drain is done with it.
@@ -200,11 +221,26 @@ impl Link {
         if let Some(count) = flow.delivery_count {
             let ahead = count.offset_from(self.delivery_count);
             if let Ok(ahead) = u32::try_from(ahead) {
+                self.excess = self.excess.saturating_sub(ahead.saturating_sub(self.credit));
                 self.credit = self.credit.saturating_sub(ahead);
                 self.delivery_count = count;
             }
         }
         self.drain_done()
+    }
+
+    /// A delivery begins: it uses credit. `None` if there is none. A tolerated sender may run over it by some: RabbitMQ
+    /// computes its credit before it has counted what is on its way.
+    pub(crate) fn use_credit(&mut self, tolerant: bool) -> Option<()> {
+        const OVERRUN: u32 = 1024;
+        match self.credit.checked_sub(1) {
+            Some(credit) => self.credit = credit,
+            None if self.excess > 0 => self.excess = self.excess.saturating_sub(1),
+            None if tolerant && self.overrun < OVERRUN => self.overrun = self.overrun.saturating_add(1),
+            None => return None,
+        }
+        self.delivery_count = self.delivery_count.next();
+        Some(())
     }
 
     /// Whether a drain that was asked for is done; if so it is over.
@@ -230,8 +266,7 @@ impl Link {
         }
         let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
         if self.credit.saturating_add(buffered) <= max / 2 {
-            self.credit = max.saturating_sub(buffered);
-            self.flow_due = true;
+            self.grant(max.saturating_sub(buffered));
         }
     }
 
@@ -239,11 +274,17 @@ impl Link {
     pub(crate) fn set_credit(&mut self, policy: Credit) {
         self.policy = policy;
         let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
-        self.credit = match policy {
+        self.grant(match policy {
             Credit::Manual(credit) => credit,
             Credit::Window(max) => max.saturating_sub(buffered),
-        };
+        });
         self.draining = false;
+    }
+
+    fn grant(&mut self, credit: u32) {
+        self.excess = self.credit.saturating_add(self.excess).saturating_sub(credit);
+        self.credit = credit;
+        self.overrun = 0;
         self.flow_due = true;
     }
 

@@ -2,13 +2,17 @@
 
 use crate::{
     config::SessionConfig,
+    control::Control,
+    numbers::Numbers,
     settlement::{Marks, Unsettled},
     store::LinkId,
 };
-use alloc::{collections::BTreeMap, collections::VecDeque};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
 use amqp1_codec::{
     SequenceNo,
-    definitions::AmqpError,
     performative::{Begin, Flow, Handle},
 };
 
@@ -25,7 +29,12 @@ pub(crate) struct ReceivedDelivery {
     pub(crate) link: LinkId,
     /// Whether this end waits for the sender to settle first.
     pub(crate) second: bool,
+    /// Whether the outcome was stated, so that only the sender's settlement is missing.
+    pub(crate) stated: bool,
 }
+
+/// Where this end starts to count transfers.
+const FIRST_TRANSFER: SequenceNo = SequenceNo(0);
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -37,9 +46,10 @@ pub(crate) struct Session {
     pub(crate) begin_sent: bool,
     pub(crate) begin_received: bool,
     pub(crate) end_sent: bool,
-    /// The application wants it to end.
-    pub(crate) ending: Option<Option<AmqpError>>,
-    pub(crate) error: Option<AmqpError>,
+    /// Whether our end still waits to be written.
+    pub(crate) end_queued: bool,
+    /// The application wants it to end, when everything that can be sent is sent.
+    pub(crate) ending: bool,
     /// Whether the application knows that it has ended.
     pub(crate) told: bool,
 
@@ -49,17 +59,28 @@ pub(crate) struct Session {
     pub(crate) sent: Unsettled<SentDelivery>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,
+    /// How many transfers the peer may send by what it was told last.
     pub(crate) incoming_window: u32,
+    pub(crate) flow_queued: bool,
     pub(crate) received: Unsettled<ReceivedDelivery>,
     pub(crate) marks: Marks,
 
     pub(crate) remote_handle_max: Handle,
+    pub(crate) links: BTreeSet<LinkId>,
     /// Links by the handles that the peer uses.
     pub(crate) incoming: BTreeMap<Handle, LinkId>,
-    /// Links by the handles that this end uses; `None` while a handle waits for its detach to leave.
-    pub(crate) outgoing: BTreeMap<Handle, Option<LinkId>>,
+    /// The handles that this end uses.
+    pub(crate) handles: Numbers,
     /// Links that wait for the peer's begin.
-    pub(crate) waiting: VecDeque<LinkId>,
+    pub(crate) waiting: Vec<LinkId>,
+    /// Links whose attach the peer has to answer.
+    pub(crate) unanswered: Vec<LinkId>,
+    /// Frames that wait for our begin.
+    pub(crate) held: Vec<Control>,
+    /// Links that can send, in the order of their turns.
+    pub(crate) ready: VecDeque<LinkId>,
+    /// Whether the session stands in the list of those that can send.
+    pub(crate) scheduled: bool,
 }
 
 impl Session {
@@ -72,20 +93,26 @@ impl Session {
             begin_sent: false,
             begin_received: false,
             end_sent: false,
-            ending: None,
-            error: None,
+            end_queued: false,
+            ending: false,
             told: false,
-            next_outgoing_id: SequenceNo(0),
+            next_outgoing_id: FIRST_TRANSFER,
             remote_incoming_window: 0,
             next_delivery: crate::settlement::first_id(SequenceNo(0)),
             sent: Unsettled::default(),
             next_incoming_id: None,
+            flow_queued: false,
             received: Unsettled::default(),
             marks: Marks::default(),
             remote_handle_max: u32::MAX,
+            links: BTreeSet::new(),
             incoming: BTreeMap::new(),
-            outgoing: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            handles: Numbers::default(),
+            waiting: Vec::new(),
+            unanswered: Vec::new(),
+            held: Vec::new(),
+            ready: VecDeque::new(),
+            scheduled: false,
         }
     }
 
@@ -111,30 +138,33 @@ impl Session {
 
     /// §2.5.6: what the peer can take, from what it says and what it may not know yet.
     pub(crate) fn on_flow(&mut self, flow: &Flow) {
+        let window = flow.incoming_window;
+        // Sent, and not received when this was said. A number ahead of ours is the peer's mistake and adds nothing.
+        let in_flight = |next| u32::try_from(self.next_outgoing_id.offset_from(next)).unwrap_or(0);
         self.remote_incoming_window = match flow.next_incoming_id {
-            Some(next) => {
-                let limit = next.plus(flow.incoming_window);
-                u32::try_from(limit.offset_from(self.next_outgoing_id)).unwrap_or_else(|_| {
-                    // Windows of 2^31 and more do not fit an offset.
-                    if flow.incoming_window > u32::MAX / 2 { flow.incoming_window } else { 0 }
-                })
-            }
-            // Before our begin arrives the peer cannot know; some never say it. What they say they take, they take.
-            None => flow.incoming_window,
+            Some(next) => window.saturating_sub(in_flight(next)),
+            // Before our begin arrives the peer cannot know. Some never say it: what they say they take, they take.
+            None => match window.saturating_sub(in_flight(FIRST_TRANSFER)) {
+                0 => window,
+                left => left,
+            },
         };
+        if self.next_incoming_id.is_some() {
+            self.next_incoming_id = Some(flow.next_outgoing_id);
+        }
     }
 
-    /// A transfer came. `None` if the window did not allow it, else whether the window was opened anew, which it is
-    /// when half of it is used: what bounds memory is the links' credit.
+    /// A transfer came. `None` if the window did not allow it, else whether the window is to be opened anew, which it
+    /// is when half of it is used: what bounds memory is the links' credit.
     pub(crate) fn on_transfer(&mut self) -> Option<bool> {
-        let window = self.incoming_window.checked_sub(1)?;
+        self.incoming_window = self.incoming_window.checked_sub(1)?;
         self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);
-        let reopen = window <= self.config.incoming_window / 2;
-        self.incoming_window = if reopen { self.config.incoming_window } else { window };
-        Some(reopen)
+        Some(self.incoming_window <= self.config.incoming_window / 2)
     }
 
-    pub(crate) fn flow(&self) -> Flow {
+    /// The session's part of a flow. It opens the window anew.
+    pub(crate) fn flow(&mut self) -> Flow {
+        self.incoming_window = self.config.incoming_window;
         Flow {
             next_incoming_id: self.next_incoming_id,
             incoming_window: self.incoming_window,
@@ -142,17 +172,5 @@ impl Session {
             outgoing_window: self.config.outgoing_window,
             ..Flow::default()
         }
-    }
-
-    /// The lowest handle that is free, if the peer allows it.
-    pub(crate) fn free_handle(&self) -> Option<Handle> {
-        let mut free = 0;
-        for used in self.outgoing.keys() {
-            if *used != free {
-                break;
-            }
-            free = free.checked_add(1)?;
-        }
-        (free <= self.remote_handle_max).then_some(free)
     }
 }

@@ -58,11 +58,10 @@ impl<T> Unsettled<T> {
     /// The ids counted on that a range of the wire covers. Nothing that lies ahead of the newest id is covered.
     pub(crate) fn range(&self, first: SequenceNo, last: SequenceNo) -> Option<RangeInclusive<u64>> {
         let newest = self.newest?;
-        let behind = |wire: SequenceNo| u64::from(wire_id(newest).distance_from(wire));
-        let (first_behind, last_behind) = (behind(first), behind(last));
-        // An end that seems to lie before the beginning lies ahead of what there is.
-        let last_behind = if last_behind > first_behind { 0 } else { last_behind };
-        Some(newest.saturating_sub(first_behind)..=newest.saturating_sub(last_behind))
+        // §2.8.10: the last one does not lie before the first one.
+        let span = u32::try_from(last.offset_from(first)).ok()?;
+        let first = newest.saturating_sub(u64::from(wire_id(newest).distance_from(first)));
+        Some(first..=first.saturating_add(u64::from(span)).min(newest))
     }
 
     /// The live ids within a range: as many steps as there are live ones, not as the range claims.
@@ -149,8 +148,34 @@ mod tests {
         }
         let range = unsettled.range(SequenceNo(u32::MAX), SequenceNo(0)).expect("ids were used");
         assert_eq!(unsettled.within(range), vec![start + 1, start + 2]);
-        let everything = unsettled.range(SequenceNo(u32::MAX - 1), SequenceNo(0x7fff_ffff)).expect("ids were used");
+        let everything = unsettled.range(SequenceNo(u32::MAX - 1), SequenceNo(0x7fff_fffd)).expect("ids were used");
         assert_eq!(unsettled.within(everything).len(), 4);
+    }
+
+    #[test]
+    fn t_2_7_6_4_ids_that_are_not_there_cover_nothing() {
+        let mut unsettled = Unsettled::default();
+        assert_eq!(unsettled.range(SequenceNo(0), SequenceNo(9)), None);
+        let start = first_id(SequenceNo(0));
+        for id in start..start + 10 {
+            unsettled.insert(id, ());
+        }
+        let covered =
+            |first, last| unsettled.range(SequenceNo(first), SequenceNo(last)).map(|r| unsettled.within(r).len());
+        assert_eq!(covered(8, 5), None, "backwards");
+        assert_eq!(covered(10, 20), Some(0), "ahead of the newest");
+        assert_eq!(covered(8, 20), Some(2), "from within to ahead");
+        assert_eq!(covered(u32::MAX - 3, 1), Some(2), "from before the first");
+    }
+
+    #[test]
+    fn one_delivery_that_stays_does_not_mind_that_ids_come_round() {
+        let mut unsettled = Unsettled::default();
+        let first = first_id(SequenceNo(7));
+        unsettled.insert(first, ());
+        unsettled.note(first + (1 << 31) + 5);
+        let range = unsettled.range(SequenceNo(7), SequenceNo(7)).expect("ids were used");
+        assert_eq!(unsettled.within(range), vec![first]);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The acceptor: connections that the peer begins.
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Security},
     driver,
-    error::{Error, ErrorKind},
-    incoming::IncomingConnection,
-    link::within,
-    shared::{SaslStep, Shared},
+    error::Error,
+    incoming::{Identity, IncomingConnection},
+    names,
+    shared::{SaslStep, ServerState, Shared},
+    transport,
+    wait::{Place, within},
 };
+use amqp1_auth::sasl::{anonymous, external, plain};
 use amqp1_codec::{Str, Symbol, sasl::SaslCode};
 use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig};
 use bytes::Bytes;
-use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "tls")]
@@ -33,8 +36,9 @@ pub struct SaslAttempt {
     pub response: Option<Bytes>,
     /// The host that the client believes it talks to.
     pub hostname: Option<Str>,
-    /// The certificates that the client has shown in TLS, in DER, its own first.
-    pub peer_certificates: Vec<Vec<u8>>,
+    /// The certificates that the client has shown in TLS, its own first; `None` if it has shown none.
+    #[cfg(feature = "tls")]
+    pub peer_certificates: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
 }
 
 impl fmt::Debug for SaslAttempt {
@@ -75,10 +79,9 @@ impl fmt::Debug for Acceptor {
 /// An acceptor that is to be made.
 #[must_use = "call build"]
 pub struct AcceptorBuilder {
-    mechanisms: Vec<Symbol>,
-    certificate_mechanisms: Vec<Symbol>,
+    mechanisms: Option<Vec<Symbol>>,
     authenticator: Option<Box<dyn Authenticator>>,
-    without_sasl: bool,
+    allow_no_sasl: Option<bool>,
     #[cfg(feature = "tls")]
     tls: Option<TlsServer>,
     config: ConnectionConfig,
@@ -93,16 +96,15 @@ impl fmt::Debug for AcceptorBuilder {
 }
 
 impl Acceptor {
-    /// An acceptor that offers ANONYMOUS to everyone, until it is told better.
+    /// An acceptor that lets everybody in, until it is told better.
     pub fn builder() -> AcceptorBuilder {
         AcceptorBuilder {
-            mechanisms: vec![Symbol::from_static("ANONYMOUS")],
-            certificate_mechanisms: Vec::new(),
+            mechanisms: None,
             authenticator: None,
-            without_sasl: true,
+            allow_no_sasl: None,
             #[cfg(feature = "tls")]
             tls: None,
-            config: ConnectionConfig::new("amqp1-acceptor"),
+            config: ConnectionConfig::new(names::container()),
             session_config: SessionConfig::default(),
             operation_timeout: Duration::from_secs(60),
         }
@@ -129,68 +131,92 @@ impl Acceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        transport::set_nodelay(&io);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.inner.tls {
-            let stream = tokio_rustls::TlsAcceptor::from(tls.to_config()?).accept(io).await;
-            let stream = stream.map_err(|error| Error::new(ErrorKind::Tls, format!("TLS with a client failed: {error}")))?;
-            let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let certificates = certificates.iter().map(|certificate| certificate.to_vec()).collect();
-            return self.open(stream, certificates).await;
+            let (stream, security) = transport::accept_tls(tls, io).await?;
+            return self.open(stream, security).await;
         }
-        self.open(io, Vec::new()).await
+        self.open(io, Security::default()).await
     }
 
-    async fn open<IO>(&self, io: IO, certificates: Vec<Vec<u8>>) -> Result<IncomingConnection, Error>
+    async fn open<IO>(&self, io: IO, security: Security) -> Result<IncomingConnection, Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let inner = &self.inner;
-        let mut mechanisms = inner.mechanisms.clone();
-        if !certificates.is_empty() {
-            // First: some clients take the first that they know.
-            mechanisms.splice(0..0, inner.certificate_mechanisms.iter().cloned());
-        }
-        let sasl = match (mechanisms.is_empty(), inner.without_sasl) {
-            (true, _) => ServerSasl::None,
-            (false, true) => ServerSasl::Allowed(mechanisms),
-            (false, false) => ServerSasl::Required(mechanisms),
-        };
+        let sasl = inner.sasl(&security);
         let make = |now| {
             let mut engine = Engine::server(inner.config.clone(), sasl, now);
             engine.hold_open(true);
             engine
         };
-        let shared = Shared::new(make, Some(inner.session_config.clone()));
-        driver::spawn(shared.clone(), io);
-        let connection = Connection::new(shared, inner.operation_timeout, certificates);
+        let server = ServerState { session_config: inner.session_config.clone(), ..ServerState::default() };
+        let shared = Shared::new(make, Some(server), inner.operation_timeout);
+        driver::spawn(&shared, io)?;
+        let connection = Connection::new(shared, inner.operation_timeout, security);
+        let mut dialog = Dialog { acceptor: self, connection: &connection, mechanism: None, hostname: None };
         let mut identity = None;
         while let Some(step) = next_step(connection.shared()).await? {
-            identity = self.answer(&connection, step).await?;
+            identity = dialog.answer(step).await?.or(identity);
         }
         Ok(IncomingConnection::new(connection, identity))
     }
+}
 
-    /// Answers one step of SASL.
-    async fn answer(&self, connection: &Connection, step: SaslStep) -> Result<Option<(Symbol, String)>, Error> {
-        let Some(mechanism) = step.mechanism else {
-            // No mechanism that is offered here challenges, so no response is due.
-            connection.shared().command(|state, _| state.engine.sasl_outcome(SaslCode::Auth, None))?;
-            return Ok(None);
-        };
+/// The next step of SASL, or `None` when the peer's open is there.
+async fn next_step(shared: &Shared) -> Result<Option<SaslStep>, Error> {
+    let step = shared.wait(Place::Connection, |state| {
+        let error = state.closed_error();
+        let server = state.server.as_mut()?;
+        match server.sasl.pop_front() {
+            Some(step) => Some(Ok(Some(step))),
+            None if error.is_some() => error.map(Err),
+            None => server.open_received.then_some(Ok(None)),
+        }
+    });
+    step.await?
+}
+
+/// A SASL dialog with a client.
+struct Dialog<'a> {
+    acceptor: &'a Acceptor,
+    connection: &'a Connection,
+    /// What the client chose.
+    mechanism: Option<Symbol>,
+    hostname: Option<Str>,
+}
+
+impl Dialog<'_> {
+    /// Answers one step. Who the client is, if that is settled now.
+    async fn answer(&mut self, step: SaslStep) -> Result<Option<Identity>, Error> {
+        let shared = self.connection.shared();
+        if let Some(mechanism) = step.mechanism {
+            self.hostname = step.hostname;
+            // RFC 4422 §3: these begin with the client's response, which an empty challenge asks for.
+            let speaks_first = matches!(mechanism.as_str(), "PLAIN" | "EXTERNAL");
+            self.mechanism = Some(mechanism);
+            if speaks_first && step.response.is_none() {
+                shared.command(|state, _| state.engine.sasl_challenge(Bytes::new()))?;
+                return Ok(None);
+            }
+        }
+        let Some(mechanism) = self.mechanism.clone() else { return Ok(None) };
         let attempt = SaslAttempt {
             mechanism: mechanism.clone(),
             response: step.response,
-            hostname: step.hostname,
-            peer_certificates: connection.peer_certificates().to_vec(),
+            hostname: self.hostname.clone(),
+            #[cfg(feature = "tls")]
+            peer_certificates: self.connection.peer_certificates(),
         };
-        let decision = match &self.inner.authenticator {
+        let decision = match &self.acceptor.inner.authenticator {
             Some(authenticator) => authenticator.authenticate(attempt).await,
             None => SaslDecision::Accept { identity: String::new(), additional_data: None },
         };
-        connection.shared().command(|state, _| match decision {
+        shared.command(|state, _| match decision {
             SaslDecision::Accept { identity, additional_data } => {
                 state.engine.sasl_outcome(SaslCode::Ok, additional_data);
-                Some((mechanism, identity))
+                Some(Identity { mechanism, name: identity })
             }
             SaslDecision::Refuse(code) => {
                 state.engine.sasl_outcome(if code == SaslCode::Ok { SaslCode::Auth } else { code }, None);
@@ -200,47 +226,25 @@ impl Acceptor {
     }
 }
 
-/// The next step of SASL, or `None` when the peer's open is there.
-async fn next_step(shared: &Shared) -> Result<Option<SaslStep>, Error> {
-    let step = shared.wait(|state, aside| {
-        if let Some(step) = state.sasl.pop_front() {
-            return Poll::Ready(Ok(Some(step)));
-        }
-        if state.open_received {
-            return Poll::Ready(Ok(None));
-        }
-        if let Some(error) = state.closed_error() {
-            return Poll::Ready(Err(error));
-        }
-        aside.join(&mut state.waiting);
-        Poll::Pending
-    });
-    step.await?
-}
-
 impl AcceptorBuilder {
-    /// Sets the SASL mechanisms that every client is offered, most wanted first. None means no SASL layer.
+    /// Sets the SASL mechanisms that clients are offered, most wanted first; ANONYMOUS alone unless set, or PLAIN alone
+    /// with an authenticator. EXTERNAL is offered only to clients that have shown a certificate, since some clients
+    /// take it whenever it is there.
     pub fn mechanisms(mut self, mechanisms: impl IntoIterator<Item = Symbol>) -> Self {
-        self.mechanisms = mechanisms.into_iter().collect();
+        self.mechanisms = Some(mechanisms.into_iter().collect());
         self
     }
 
-    /// Sets the SASL mechanisms that only clients with a certificate are offered besides: EXTERNAL.
-    pub fn certificate_mechanisms(mut self, mechanisms: impl IntoIterator<Item = Symbol>) -> Self {
-        self.certificate_mechanisms = mechanisms.into_iter().collect();
-        self
-    }
-
-    /// Sets who decides who a client is. Without one everybody is accepted, whatever they say.
+    /// Sets who decides who a client is. Without one everybody is accepted, whatever they say, and SASL may be left
+    /// out.
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Some(Box::new(authenticator));
-        self.without_sasl = false;
         self
     }
 
-    /// Sets whether clients may leave SASL out. With an authenticator they may not, unless this says so after it.
+    /// Sets whether clients may leave SASL out. With an authenticator they may not, unless this says so.
     pub fn allow_no_sasl(mut self, allow: bool) -> Self {
-        self.without_sasl = allow;
+        self.allow_no_sasl = Some(allow);
         self
     }
 
@@ -273,6 +277,25 @@ impl AcceptorBuilder {
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
+    }
+
+    /// Which layers are wanted of a client.
+    fn sasl(&self, security: &Security) -> ServerSasl {
+        let default = if self.authenticator.is_some() { plain::NAME } else { anonymous::NAME };
+        let mut mechanisms = self.mechanisms.clone().unwrap_or_else(|| vec![Symbol::from_static(default)]);
+        if mechanisms.is_empty() {
+            return ServerSasl::None;
+        }
+        let external = |mechanism: &Symbol| mechanism.as_str() == external::NAME;
+        // Where there is nothing else, it is offered and the authenticator refuses.
+        if !security.has_certificate() && !mechanisms.iter().all(external) {
+            mechanisms.retain(|mechanism| !external(mechanism));
+        }
+        if self.allow_no_sasl.unwrap_or(self.authenticator.is_none()) {
+            ServerSasl::Allowed(mechanisms)
+        } else {
+            ServerSasl::Required(mechanisms)
+        }
     }
 
     /// The acceptor.

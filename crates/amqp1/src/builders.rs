@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     link::{LinkHandle, LinkState},
+    names,
     options::OnDrop,
     receiver::Receiver,
     sender::Sender,
@@ -11,55 +12,56 @@ use crate::{
 use amqp1_codec::{
     Str, Symbol, Value,
     definitions::{ReceiverSettleMode, SenderSettleMode},
-    messaging::{FilterSet, Source, Target},
+    messaging::{FilterSet, Source, Target, TerminusDurability, TerminusExpiryPolicy},
     performative::TargetArchetype,
     transaction::Coordinator,
 };
 use amqp1_engine::{ApiMisuse, Connection as Engine, Credit, LinkId, ReceiverConfig, SenderConfig};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-/// A name that no other link of this process has.
-fn unique_name(address: &str) -> Str {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{address}-{:x}-{number:x}", std::process::id()).into()
-}
-
-fn attach(
+/// Attaches this end and waits for the other.
+async fn attach(
     session: Arc<SessionHandle>,
+    mode: SenderSettleMode,
     close_on_drop: bool,
     attach: impl FnOnce(&mut Engine) -> Result<LinkId, ApiMisuse>,
 ) -> Result<Arc<LinkHandle>, Error> {
     let shared = session.shared().clone();
     let id = shared.command(|state, _| {
-        let id = attach(&mut state.engine);
-        let id = id.map_err(|misuse| state.closed_error().unwrap_or_else(|| misuse.into()))?;
-        state.links.insert(id, LinkState::default());
+        let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
+        state.links.insert(id, LinkState::new(mode));
         Ok::<_, Error>(id)
     })??;
-    let timeout = session.connection.timeout;
-    Ok(Arc::new(LinkHandle { shared, id, session, timeout, close_on_drop }))
+    let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop });
+    handle.attached().await?;
+    Ok(handle)
+}
+
+/// §3.5.5, §3.5.6: whether something of the link is to outlive it, so that dropping it must not close it.
+fn outlives(source: Option<&Source>, target: Option<&TargetArchetype>) -> bool {
+    let lasts = |durable, expiry| durable != TerminusDurability::None || expiry == TerminusExpiryPolicy::Never;
+    source.is_some_and(|source| lasts(source.durable, source.expiry_policy))
+        || target
+            .and_then(TargetArchetype::as_target)
+            .is_some_and(|target| lasts(target.durable, target.expiry_policy))
 }
 
 /// Declares what both builders can be told.
 macro_rules! common {
     () => {
-        /// Sets the link's name.
+        /// Sets the link's name (§2.6.1); one that no other link has unless set.
         pub fn name(mut self, name: impl Into<Str>) -> Self {
             self.config.name = name.into();
             self
         }
 
-        /// Sets whether deliveries are sent settled.
+        /// Sets whether deliveries are sent settled (§2.8.2); each as it comes unless set.
         pub fn settle_mode(mut self, mode: SenderSettleMode) -> Self {
             self.config.snd_settle_mode = mode;
             self
         }
 
-        /// Sets when the receiver settles.
+        /// Sets when the receiver settles (§2.8.3); at once unless set.
         pub fn receiver_settle_mode(mut self, mode: ReceiverSettleMode) -> Self {
             self.config.rcv_settle_mode = mode;
             self
@@ -83,13 +85,13 @@ macro_rules! common {
             self
         }
 
-        /// Sets the source, address and all.
+        /// Sets the source (§3.5.3), address and all.
         pub fn source(mut self, source: Source) -> Self {
             self.config.source = Some(source);
             self
         }
 
-        /// Sets the target, address and all.
+        /// Sets the target (§3.5.4), address and all.
         pub fn target(mut self, target: Target) -> Self {
             self.config.target = Some(target.into());
             self
@@ -107,7 +109,7 @@ pub struct SenderBuilder {
 
 impl SenderBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
-        let config = SenderConfig::new(unique_name(&address), Target::at(address));
+        let config = SenderConfig::new(names::link(&address), Target::at(address));
         Self { session, config }
     }
 
@@ -123,17 +125,17 @@ impl SenderBuilder {
     ///
     /// # Errors
     ///
-    /// If the peer refuses, or does not answer in time.
+    /// [`ErrorKind::LinkRefused`](crate::ErrorKind::LinkRefused) with what the peer said, or if it does not answer in
+    /// time, or the session ends.
     ///
     /// # Cancel safety
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let durable = matches!(&self.config.source, Some(source) if source.durable.number() > 0);
-        let id = self.session.id;
-        let handle = attach(self.session, !durable, |engine| engine.attach_sender(id, self.config))?;
-        handle.attached().await?;
-        Ok(Sender::new(handle))
+        let Self { session, config } = self;
+        let (id, mode) = (session.id, config.snd_settle_mode);
+        let closes = !outlives(config.source.as_ref(), config.target.as_ref());
+        attach(session, mode, closes, |engine| engine.attach_sender(id, config)).await.map(Sender::new)
     }
 }
 
@@ -148,7 +150,7 @@ pub struct ReceiverBuilder {
 
 impl ReceiverBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
-        let config = ReceiverConfig::new(unique_name(&address), Source::at(address));
+        let config = ReceiverConfig::new(names::link(&address), Source::at(address));
         Self { session, config, on_drop: OnDrop::default() }
     }
 
@@ -161,7 +163,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sets how many deliveries are allowed.
+    /// Sets how many deliveries are allowed; a window of 200 unless set.
     pub fn credit(mut self, credit: Credit) -> Self {
         self.config.credit = credit;
         self
@@ -177,16 +179,17 @@ impl ReceiverBuilder {
     ///
     /// # Errors
     ///
-    /// If the peer refuses, or does not answer in time.
+    /// [`ErrorKind::LinkRefused`](crate::ErrorKind::LinkRefused) with what the peer said, or if it does not answer in
+    /// time, or the session ends.
     ///
     /// # Cancel safety
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Receiver, Error> {
-        let durable = matches!(&self.config.source, Some(source) if source.durable.number() > 0);
-        let id = self.session.id;
-        let handle = attach(self.session, !durable, |engine| engine.attach_receiver(id, self.config))?;
-        handle.attached().await?;
-        Ok(Receiver::new(handle, self.on_drop))
+        let Self { session, config, on_drop } = self;
+        let (id, mode) = (session.id, config.snd_settle_mode);
+        let closes = !outlives(config.source.as_ref(), config.target.as_ref());
+        let handle = attach(session, mode, closes, |engine| engine.attach_receiver(id, config)).await?;
+        Ok(Receiver::new(handle, on_drop))
     }
 }

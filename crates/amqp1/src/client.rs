@@ -1,13 +1,14 @@
 //! The client: a connection that this end begins.
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Security},
     driver,
     error::{Error, ErrorKind},
-    link::within,
+    names,
     shared::Shared,
     transport,
     url::Url,
+    wait::within,
 };
 use amqp1_auth::sasl::{Anonymous, ClientMechanism};
 use amqp1_codec::Str;
@@ -23,8 +24,9 @@ use transport::TlsClient;
 pub struct Client;
 
 impl Client {
-    /// A connection to this URL: `amqp://` or `amqps://`, `[user[:password]@]host[:port]`. A path is ignored. Errors in
-    /// the URL come out of [`ClientBuilder::connect`].
+    /// A connection to this URL: `amqp://` or `amqps://`, then `[user[:password]@]host[:port]`. User and password are
+    /// percent-decoded; the port is 5672, or 5671 for `amqps`, unless it is there. What is wrong with the URL comes out
+    /// of [`ClientBuilder::connect`].
     pub fn builder(url: &str) -> ClientBuilder {
         ClientBuilder::new(url)
     }
@@ -42,7 +44,7 @@ enum Sasl {
 #[derive(Debug)]
 #[must_use = "call connect"]
 pub struct ClientBuilder {
-    target: Result<Url, Error>,
+    url: Result<Url, Error>,
     dial: Option<(String, u16)>,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
@@ -55,12 +57,12 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     fn new(url: &str) -> Self {
-        let target = Url::parse(url);
-        let mut config = ConnectionConfig::new(container_id());
-        config.hostname = target.as_ref().ok().map(|target| Str::from(target.host.as_str()));
+        let url = Url::parse(url);
+        let mut config = ConnectionConfig::new(names::container());
+        config.hostname = url.as_ref().ok().map(|url| Str::from(url.host.as_str()));
         config.tolerances = amqp1_engine::Tolerances::ALL;
         Self {
-            target,
+            url,
             dial: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -149,40 +151,41 @@ impl ClientBuilder {
     ///
     /// Cancelled, the connection is closed.
     pub async fn connect(self) -> Result<Connection, Error> {
-        let target = self.target.clone()?;
+        let url = self.url.clone()?;
         let limit = self.connect_timeout;
         let connecting = async move {
-            let (host, port) = self.dial.clone().unwrap_or_else(|| (target.host.clone(), target.port));
-            let tcp = transport::connect(&host, port).await?;
-            if target.tls {
-                return self.connect_tls(&target, tcp).await;
+            let (host, port) = self.dial.clone().unwrap_or_else(|| (url.host.clone(), url.port));
+            if url.tls {
+                return self.connect_tls(&url, &host, port).await;
             }
-            self.open(&target, tcp, Vec::new()).await
+            #[cfg(feature = "tls")]
+            if self.tls.is_some() {
+                // Whoever says how to do TLS must not get none.
+                return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
+            }
+            let tcp = transport::connect(&host, port).await?;
+            self.open(&url, tcp, Security::default()).await
         };
-        within(limit, "no connection was made", connecting).await
+        within(limit, "connecting", connecting).await
     }
 
     #[cfg(feature = "tls")]
-    async fn connect_tls(self, target: &Url, tcp: tokio::net::TcpStream) -> Result<Connection, Error> {
-        let tls = match &self.tls {
-            Some(tls) => tls.clone(),
-            None => TlsClient::platform()?,
-        };
-        let host = self.server_name.clone().unwrap_or_else(|| target.host.clone());
-        let name = transport::tls_name(&host)?;
-        let stream = tokio_rustls::TlsConnector::from(tls.to_config()?).connect(name, tcp).await;
-        let stream = stream.map_err(|error| transport::tls_error(&host, &error))?;
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificates = certificates.iter().map(|certificate| certificate.to_vec()).collect();
-        self.open(target, stream, certificates).await
+    async fn connect_tls(self, url: &Url, host: &str, port: u16) -> Result<Connection, Error> {
+        let tls = self.tls.clone().map_or_else(TlsClient::platform, Ok)?;
+        let name = self.server_name.clone().unwrap_or_else(|| url.host.clone());
+        let connector = transport::Connector::new(&tls, &name)?;
+        let tcp = transport::connect(host, port).await?;
+        let (stream, security) = connector.connect(tcp).await?;
+        self.open(url, stream, security).await
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn connect_tls(self, _: &Url, _: tokio::net::TcpStream) -> Result<Connection, Error> {
+    async fn connect_tls(self, _: &Url, _: &str, _: u16) -> Result<Connection, Error> {
         Err(Error::new(ErrorKind::Config, "amqps needs the feature tls"))
     }
 
-    /// Opens the connection on a byte stream of one's own; nothing is dialled, and TLS is the stream's business.
+    /// Opens the connection on a byte stream of one's own: nothing is dialled, and TLS, if any, is the stream's
+    /// business.
     ///
     /// # Errors
     ///
@@ -195,38 +198,25 @@ impl ClientBuilder {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let target = self.target.clone()?;
+        let url = self.url.clone()?;
         let limit = self.connect_timeout;
-        within(limit, "no connection was made", self.open(&target, io, Vec::new())).await
+        within(limit, "opening the connection", self.open(&url, io, Security::default())).await
     }
 
-    async fn open<IO>(self, target: &Url, io: IO, certificates: Vec<Vec<u8>>) -> Result<Connection, Error>
+    async fn open<IO>(self, url: &Url, io: IO, security: Security) -> Result<Connection, Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mechanism: Option<Box<dyn ClientMechanism>> = match (self.sasl, &target.plain) {
+        let mechanism: Option<Box<dyn ClientMechanism>> = match (self.sasl, &url.plain) {
             (Sasl::None, _) => None,
             (Sasl::Mechanism(mechanism), _) => Some(mechanism),
             (Sasl::ByUrl, None) => Some(Box::new(Anonymous::default())),
             (Sasl::ByUrl, Some(plain)) => Some(Box::new(plain.clone())),
         };
-        let shared = Shared::new(|now| Engine::client(self.config, mechanism, now), None);
-        driver::spawn(shared.clone(), io);
-        let connection = Connection::new(shared, self.operation_timeout, certificates);
+        let shared = Shared::new(|now| Engine::client(self.config, mechanism, now), None, self.operation_timeout);
+        driver::spawn(&shared, io)?;
+        let connection = Connection::new(shared, self.operation_timeout, security);
         connection.opened().await?;
         Ok(connection)
     }
-}
-
-/// A container name that no other connection has.
-fn container_id() -> String {
-    use std::{
-        hash::{BuildHasher, Hasher},
-        sync::atomic::{AtomicU64, Ordering},
-    };
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    // The standard library's hashers are seeded at random; a name need not be a secret.
-    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
-    hasher.write_u64(NEXT.fetch_add(1, Ordering::Relaxed));
-    format!("amqp1-{:016x}", hasher.finish())
 }

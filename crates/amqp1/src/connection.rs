@@ -1,17 +1,20 @@
 //! A connection as the application holds it.
 
 use crate::{
-    error::{Error, ErrorKind},
-    link::within,
-    session::{Session, SessionHandle},
+    error::Error,
+    session::{Session, SessionHandle, ended_error},
     shared::{SessionState, Shared},
+    wait::{Place, within},
 };
 use amqp1_codec::{definitions::AmqpError, performative::Open};
 use amqp1_engine::{ConnectionError, SessionConfig};
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, time::Duration};
+
+#[cfg(feature = "tls")]
+use rustls::pki_types::CertificateDer;
 
 /// An open connection. Clones are handles of the same one; when the last handle of it and of everything on it is
-/// dropped, it is closed.
+/// dropped, it is closed, what is queued first.
 #[derive(Clone, Debug)]
 pub struct Connection {
     handle: Arc<ConnectionHandle>,
@@ -20,14 +23,32 @@ pub struct Connection {
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     pub(crate) shared: Arc<Shared>,
+    /// How long operations may take.
     pub(crate) timeout: Duration,
+    pub(crate) security: Security,
+}
+
+/// What is known of the peer from below AMQP.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Security {
     /// The chain that the peer has shown in TLS, its own certificate first.
-    pub(crate) peer_certificates: Vec<Vec<u8>>,
+    #[cfg(feature = "tls")]
+    pub(crate) peer_certificates: Option<Vec<CertificateDer<'static>>>,
+}
+
+impl Security {
+    /// Whether the peer has shown a certificate.
+    pub(crate) fn has_certificate(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.peer_certificates.as_ref().is_some_and(|chain| !chain.is_empty());
+        #[cfg(not(feature = "tls"))]
+        false
+    }
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, timeout: Duration, peer_certificates: Vec<Vec<u8>>) -> Self {
-        Self { handle: Arc::new(ConnectionHandle { shared, timeout, peer_certificates }) }
+    pub(crate) fn new(shared: Arc<Shared>, timeout: Duration, security: Security) -> Self {
+        Self { handle: Arc::new(ConnectionHandle { shared, timeout, security }) }
     }
 
     pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
@@ -40,15 +61,9 @@ impl Connection {
 
     /// Waits until both opens are exchanged.
     pub(crate) async fn opened(&self) -> Result<(), Error> {
-        let opened = self.shared().wait(|state, aside| {
-            if let Some(error) = state.closed_error() {
-                return Poll::Ready(Err(error));
-            }
-            if state.opened {
-                return Poll::Ready(Ok(()));
-            }
-            aside.join(&mut state.waiting);
-            Poll::Pending
+        let opened = self.shared().wait(Place::Connection, |state| match state.closed_error() {
+            Some(error) => Some(Err(error)),
+            None => state.opened.then_some(Ok(())),
         });
         opened.await?
     }
@@ -77,26 +92,20 @@ impl Connection {
     /// As [`begin`](Self::begin).
     pub async fn begin_with(&self, config: SessionConfig) -> Result<Session, Error> {
         let id = self.shared().command(|state, _| {
-            let id = state.engine.begin(config).map_err(|misuse| state.closed_error().unwrap_or_else(|| misuse.into()))?;
+            let id = state.engine.begin(config).map_err(|misuse| state.explain(misuse))?;
             state.sessions.insert(id, SessionState::default());
             Ok::<_, Error>(id)
         })??;
         let session = Session::new(Arc::new(SessionHandle { connection: self.handle.clone(), id }));
-        let begun = self.shared().wait(|state, aside| {
+        let begun = self.shared().wait(Place::Session(id), |state| {
             let closed = state.closed_error();
-            let Some(session) = state.sessions.get_mut(&id) else {
-                return Poll::Ready(Err(Error::new(ErrorKind::SessionEnded, "the session is gone")));
-            };
-            if let Some(ended) = &session.ended {
-                return Poll::Ready(Err(closed.unwrap_or_else(|| crate::session::ended_error(ended))));
+            let session = state.sessions.get(&id)?;
+            match &session.ended {
+                Some(ended) => Some(Err(closed.unwrap_or_else(|| ended_error(ended)))),
+                None => session.begun.then_some(Ok(())),
             }
-            if session.begun {
-                return Poll::Ready(Ok(()));
-            }
-            aside.join(&mut session.waiting);
-            Poll::Pending
         });
-        within(self.handle.timeout, "the peer did not answer the begin", async { begun.await? }).await?;
+        within(self.handle.timeout, "beginning a session", begun).await??;
         Ok(session)
     }
 
@@ -105,9 +114,10 @@ impl Connection {
         self.shared().look(|state| state.engine.remote_open().cloned()).unwrap_or_default()
     }
 
-    /// The certificates that the peer has shown in TLS, in DER, its own first.
-    pub fn peer_certificates(&self) -> &[Vec<u8>] {
-        &self.handle.peer_certificates
+    /// The certificates that the peer has shown in TLS, its own first; `None` if it has shown none.
+    #[cfg(feature = "tls")]
+    pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
+        self.handle.security.peer_certificates.clone()
     }
 
     /// Whether the connection has ended.
@@ -121,18 +131,17 @@ impl Connection {
     ///
     /// Cancel-safe.
     pub async fn closed(&self) -> ConnectionError {
-        let closed = self.shared().wait(|state, aside| {
-            if let Some(reason) = &state.closed {
-                return Poll::Ready(reason.clone());
-            }
-            aside.join(&mut state.waiting);
-            Poll::Pending
-        });
+        let closed = self.shared().wait(Place::Connection, |state| state.closed.clone());
         closed.await.unwrap_or(ConnectionError::TransportLost)
     }
 
+    /// Why the connection has ended, as an error with what may help; `None` while it lives.
+    pub fn closed_error(&self) -> Option<Error> {
+        self.shared().look(|state| state.closed_error())
+    }
+
     /// Closes the connection. What is queued and can leave is written first, settlements included; when this returns
-    /// the socket is closed.
+    /// the peer has answered and nothing is left to write.
     ///
     /// # Errors
     ///
@@ -157,23 +166,29 @@ impl Connection {
     pub async fn close_with(&self, error: Option<AmqpError>) -> Result<(), Error> {
         let now = self.shared().now();
         self.shared().command(|state, _| state.engine.close(now, error))?;
-        let done = self.shared().wait(|state, aside| {
-            if state.driver_done {
-                return Poll::Ready(match &state.closed {
-                    Some(ConnectionError::LocallyClosed) | None => Ok(()),
-                    Some(_) => Err(state.closed_error().unwrap_or_else(|| Error::new(ErrorKind::Closed, "closed"))),
-                });
-            }
-            aside.join(&mut state.waiting);
-            Poll::Pending
+        self.shut().await
+    }
+
+    /// Waits until the last octet is written.
+    pub(crate) async fn shut(&self) -> Result<(), Error> {
+        let shut = self.shared().wait(Place::Connection, |state| {
+            state.shut.then(|| match &state.closed {
+                Some(ConnectionError::LocallyClosed) | None => Ok(()),
+                Some(_) => Err(state.failure()),
+            })
         });
-        within(self.handle.timeout, "the connection did not close", async { done.await? }).await
+        within(self.handle.timeout, "closing the connection", shut).await?
     }
 }
 
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         let now = self.shared.now();
-        let _ = self.shared.command(|state, _| state.engine.close(now, None));
+        let _ = self.shared.command(|state, _| {
+            if let Some(server) = &mut state.server {
+                server.deaf = true;
+            }
+            state.engine.close(now, None);
+        });
     }
 }

@@ -6,81 +6,150 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::IncomingDelivery;
+use amqp1_engine::{DeliveryKey, IncomingDelivery};
 use std::sync::Arc;
 
-/// A message that was received. It is settled by one of the methods that consume it; they queue and never wait.
+/// What settles a delivery, from here or from elsewhere.
+macro_rules! outcomes {
+    () => {
+        /// It was processed (§3.4.2).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn accept(self) -> Result<(), Error> {
+            self.settle(DeliveryState::Accepted)
+        }
+
+        /// It is invalid (§3.4.3), perhaps with the reason.
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn reject(self, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
+            self.settle(DeliveryState::Rejected(error.into().map(Box::new)))
+        }
+
+        /// It was not processed and may be delivered again (§3.4.4).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn release(self) -> Result<(), Error> {
+            self.settle(DeliveryState::Released)
+        }
+
+        /// It was not processed and is to be changed (§3.4.5).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn modify(self, modified: Modified) -> Result<(), Error> {
+            self.settle(DeliveryState::Modified(Box::new(modified)))
+        }
+    };
+}
+
+/// A message that was received. It is settled by one of the methods that consume it; they queue and never wait. What is
+/// queued is written soon, and for certain by [`Connection::close`](crate::Connection::close).
+///
+/// Dropped without having been settled, it is dealt with as its receiver's [`OnDrop`] says.
 #[derive(Debug)]
 pub struct Delivery {
-    link: Arc<LinkHandle>,
-    delivery: IncomingDelivery,
-    on_drop: OnDrop,
+    handle: DeliveryHandle,
+    tag: DeliveryTag,
+    message_format: u32,
     settled: bool,
+    /// The message until it is taken out.
+    message: Message,
+    on_drop: OnDrop,
 }
 
 impl Delivery {
     pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
-        let settled = delivery.settled;
-        Self { link, delivery, on_drop, settled }
+        let IncomingDelivery { key, tag, message_format, settled, message } = delivery;
+        let handle = DeliveryHandle { link, key, open: !settled };
+        Self { handle, tag, message_format, settled, message, on_drop }
     }
 
     /// The message.
     pub fn message(&self) -> &Message {
-        &self.delivery.message
+        &self.message
     }
 
     /// The sender's name for the delivery.
     pub fn tag(&self) -> DeliveryTag {
-        self.delivery.tag
+        self.tag
     }
 
     /// The message's format (§2.8.11).
     pub fn message_format(&self) -> u32 {
-        self.delivery.message_format
+        self.message_format
     }
 
     /// Whether the sender had settled it: nothing that is stated about it is told to anyone.
     pub fn is_settled(&self) -> bool {
-        self.delivery.settled
+        self.settled
     }
 
-    /// It was processed (§3.4.2).
+    outcomes!();
+
+    /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.
     ///
     /// # Errors
     ///
     /// If the link has ended.
-    pub fn accept(self) -> Result<(), Error> {
-        self.settle(DeliveryState::Accepted)
+    pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
+        self.handle.state(state)
     }
 
-    /// It is invalid (§3.4.3).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn reject(self, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
-        self.settle(DeliveryState::Rejected(error.into().map(Box::new)))
+    /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
+    /// later; if it is dropped too, the sender decides.
+    pub fn leave_unsettled(mut self) -> DeliveryHandle {
+        let handle = DeliveryHandle { link: self.handle.link.clone(), key: self.handle.key, open: self.handle.open };
+        self.handle.open = false;
+        handle
     }
 
-    /// It was not processed and may be delivered again (§3.4.4).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn release(self) -> Result<(), Error> {
-        self.settle(DeliveryState::Released)
+    /// The message, and a handle that settles the delivery; if that is dropped, the sender decides.
+    pub fn into_parts(self) -> (Message, DeliveryHandle) {
+        let message = self.message.clone();
+        (message, self.leave_unsettled())
     }
 
-    /// It was not processed and is to be changed (§3.4.5).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn modify(self, modified: Modified) -> Result<(), Error> {
-        self.settle(DeliveryState::Modified(Box::new(modified)))
+    /// The message of a delivery that needs no settlement or gets none: as
+    /// [`leave_unsettled`](Self::leave_unsettled), its handle being dropped.
+    pub fn into_message(self) -> Message {
+        self.into_parts().0
     }
+}
 
-    /// Settles it with any outcome.
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let state = match self.on_drop {
+            OnDrop::LeaveUnsettled => return,
+            OnDrop::Release => DeliveryState::Released,
+            OnDrop::Modify => {
+                DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+            }
+        };
+        let _ = self.handle.state(state);
+    }
+}
+
+/// A delivery without its message, to be settled later. Dropped, it leaves the delivery as it is.
+#[derive(Debug)]
+pub struct DeliveryHandle {
+    link: Arc<LinkHandle>,
+    key: DeliveryKey,
+    /// There is something left to settle.
+    open: bool,
+}
+
+impl DeliveryHandle {
+    outcomes!();
+
+    /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.
     ///
     /// # Errors
     ///
@@ -89,33 +158,16 @@ impl Delivery {
         self.state(state)
     }
 
-    /// Lets go of it without settling it, whatever the receiver does with those that are dropped.
-    pub fn leave_unsettled(mut self) {
-        self.settled = true;
-    }
-
-    fn state(&mut self, state: DeliveryState) -> Result<(), Error> {
-        if std::mem::replace(&mut self.settled, true) {
+    fn state(&mut self, outcome: DeliveryState) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.open, false) {
             return Ok(());
         }
-        let (id, key) = (self.link.id, self.delivery.key);
-        self.link.shared.command(|shared, _| {
-            let disposed = shared.engine.dispose(id, key, state);
-            disposed.map_err(|misuse| shared.closed_error().unwrap_or_else(|| misuse.into()))
-        })?
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        let state = match self.on_drop {
-            _ if self.settled => return,
-            OnDrop::LeaveUnsettled => return,
-            OnDrop::Release => DeliveryState::Released,
-            OnDrop::Modify => {
-                DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+        let (id, key) = (self.link.id, self.key);
+        self.link.shared.command(|state, _| {
+            if state.is_dead() || state.engine.dispose(id, key, outcome).is_err() {
+                return Err(state.link_failure(id));
             }
-        };
-        let _ = self.state(state);
+            Ok(())
+        })?
     }
 }

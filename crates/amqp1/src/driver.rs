@@ -1,33 +1,40 @@
 //! The one task per connection: it reads, it writes, it keeps the time.
 
-use crate::shared::Shared;
-use amqp1_engine::TransmitQueue;
+use crate::{error::Error, shared::Shared, transport};
+use amqp1_engine::{Instant, TransmitQueue};
 use bytes::{Buf, BytesMut};
 use std::{
     future::Future,
-    io::IoSlice,
+    io::{self, IoSlice},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::Sleep,
 };
 
-/// How much is encoded under one hold of the lock.
+/// How much is encoded under one hold of the lock, in octets.
 const TRANSMIT: usize = 64 * 1024;
 
-/// The read buffer grows from the one to the other.
-const READ: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
+/// The least and the most that the read buffer makes room for.
+const READ: (usize, usize) = (2 * 1024, 64 * 1024);
 
-/// Reads before other tasks get their turn.
-const READS_IN_A_ROW: usize = 8;
+/// Turns before other tasks get theirs.
+const TURNS: usize = 16;
 
 /// Pieces of one vectored write.
 const SLICES: usize = 32;
 
-pub(crate) struct Driver<IO> {
+/// How long what the peer has said is looked for when it does not listen any more.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a connection that is over may take to write its last octets and to see the peer leave.
+const LINGER: Duration = Duration::from_secs(5);
+
+struct Driver<IO> {
     shared: Arc<Shared>,
     io: IO,
     input: BytesMut,
@@ -35,149 +42,239 @@ pub(crate) struct Driver<IO> {
     read_ended: bool,
     output: TransmitQueue,
     unflushed: bool,
-    shutting_down: bool,
+    write_failed: bool,
+    /// Why reading ended, if not by the peer's leave.
+    read_error: Option<io::Error>,
+    write_error: Option<io::Error>,
     timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    waker: Option<Waker>,
+    stage: Stage,
+    /// When a stage other than `Running` is over, or when a peer that does not listen is given up.
+    give_up: Option<Instant>,
+}
+
+/// In the order in which they follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// All is written: say so to the transport.
+    ShuttingDown,
+    /// Wait for the peer to leave. To leave first with octets unread would make TCP drop what was written last.
+    Leaving,
+    Done,
+}
+
+/// What a turn has seen under the lock.
+struct Seen {
+    finished: bool,
+    more: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
-    pub(crate) fn new(shared: Arc<Shared>, io: IO) -> Self {
-        Self {
-            shared,
-            io,
-            input: BytesMut::new(),
-            read_size: *READ.start(),
-            read_ended: false,
-            output: TransmitQueue::default(),
-            unflushed: false,
-            shutting_down: false,
-            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
-        }
-    }
-
-    /// Reads what is there. Whether anything came, or the stream has ended.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, std::io::Error> {
+    /// Reads what is there. Whether anything came or ended.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.read_ended {
-            return Ok(false);
+            return false;
+        }
+        if self.input.is_empty() && self.input.capacity() > self.read_size.saturating_mul(4) {
+            // A large buffer for little traffic is given back.
+            self.input = BytesMut::new();
         }
         self.input.reserve(self.read_size);
-        let read = pin!(self.io.read_buf(&mut self.input)).poll(cx);
-        match read {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Ok(0)) => {
-                self.read_ended = true;
-                Ok(true)
-            }
+        match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(0)) => self.read_ended = true,
             Poll::Ready(Ok(count)) => {
-                self.read_size = if count >= self.read_size { self.read_size * 2 } else { count.next_power_of_two() };
-                self.read_size = self.read_size.clamp(*READ.start(), *READ.end());
-                Ok(true)
+                let (least, most) = READ;
+                let wanted = if count >= self.read_size {
+                    self.read_size.saturating_mul(2)
+                } else {
+                    self.read_size.saturating_sub(self.read_size / 8).max(count)
+                };
+                self.read_size = wanted.clamp(least, most);
             }
             Poll::Ready(Err(error)) => {
                 self.read_ended = true;
-                Err(error)
+                self.read_error = Some(error);
             }
         }
+        true
     }
 
-    /// Writes what waits, and flushes when nothing waits: TLS buffers inside.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), std::io::Error>> {
+    /// Writes what waits, and flushes when nothing waits: TLS buffers inside. Whether anything was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut any = false;
         while !self.output.is_empty() {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let mut used = 0;
-                for (slot, segment) in slices.iter_mut().zip(self.output.segments()) {
-                    *slot = IoSlice::new(segment);
-                    used += 1;
-                }
-                ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices.get(..used).unwrap_or_default()))?
-            };
-            if written == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut used = 0;
+            for (slot, segment) in slices.iter_mut().zip(self.output.segments()) {
+                *slot = IoSlice::new(segment);
+                used += 1;
             }
-            self.output.advance(written);
+            let written = match slices.get(..used) {
+                Some(slices) if self.io.is_write_vectored() => Pin::new(&mut self.io).poll_write_vectored(cx, slices),
+                _ => Pin::new(&mut self.io).poll_write(cx, self.output.chunk()),
+            };
+            match written {
+                Poll::Pending if any => return Poll::Ready(Ok(true)),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => self.output.advance(count),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
             self.unflushed = true;
+            any = true;
         }
         if self.unflushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
+            any = true;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(any))
     }
 
-    /// Tells the engine that the transport is gone.
-    fn lost(&self, error: Option<&std::io::Error>) {
-        let now = self.shared.now();
-        self.shared.drive(None, |state, _| {
-            if let Some(error) = error {
-                state.transport_error.get_or_insert_with(|| error.to_string());
-            }
-            state.engine.handle_eof(now);
-        });
-    }
-
-    /// One turn of the loop: whether there was anything to do.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut progress = false;
-        let mut failed = None;
-        match self.poll_read(cx) {
-            Ok(read) => progress |= read,
-            Err(error) => failed = Some(error),
-        }
+    /// Lets the engine look at the input and the clock, and takes its output. `None` if the engine is broken.
+    fn consult(&mut self) -> Option<Seen> {
         let now = self.shared.now();
         let (input, output) = (&mut self.input, &mut self.output);
-        let ended = self.read_ended;
-        let room = TRANSMIT.saturating_sub(output.remaining());
-        let (finished, deadline, more) = self.shared.drive(Some(cx), |state, aside| {
+        let silent = self.write_failed && self.give_up.is_some_and(|at| at <= now);
+        let lost = self.read_ended || silent;
+        let errors = (self.read_error.take(), self.write_error.take_if(|_| lost));
+        let errors = [errors.0, errors.1].into_iter().flatten();
+        let error = errors.map(transport::lost).next();
+        let write_failed = self.write_failed;
+        let armed = self.armed;
+        let mut log = tracing::enabled!(tracing::Level::DEBUG).then(Vec::new);
+        let seen = self.shared.drive(|state, aside| {
             if !input.is_empty() {
                 state.engine.handle_input(now, input);
             }
-            if ended {
-                if let Some(error) = &failed {
-                    state.transport_error.get_or_insert_with(|| error.to_string());
+            if lost {
+                if let Some(error) = error {
+                    state.transport_error.get_or_insert(error);
                 }
                 if !state.engine.is_finished() {
                     state.engine.handle_eof(now);
                 }
             }
-            if state.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            if state.engine.poll_timeout().is_some_and(|at| at <= now) {
                 state.engine.handle_timeout(now);
             }
-            let before = output.remaining();
-            if room > 0 {
-                state.engine.transmit(now, TRANSMIT, output);
+            state.receipts.expire(now, aside);
+            state.dispatch(aside, &mut log);
+            state.engine.transmit(now, TRANSMIT, output);
+            // Messages that were sent settled are settled by having left.
+            state.dispatch(aside, &mut log);
+            if write_failed {
+                output.clear();
             }
-            aside.store(&mut state.driver);
-            (state.engine.is_finished(), state.engine.poll_timeout(), output.remaining() > before)
+            let more = state.engine.has_output();
+            state.asleep = output.is_empty() && !more;
+            let next = state.next_timeout();
+            state.armed = next.into_iter().chain(armed).min();
+            (Seen { finished: state.engine.is_finished(), more }, next)
         });
-        progress |= more;
-        // What is written makes room for what the engine has kept back.
-        progress |= !self.output.is_empty();
-        match self.poll_write(cx) {
-            Poll::Ready(Ok(())) if finished => return self.poll_shutdown(cx).map(|()| false),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => {
-                self.lost(Some(&error));
-                return Poll::Ready(false);
-            }
-            Poll::Pending if finished && self.read_ended => return Poll::Ready(false),
-            Poll::Pending => progress = false,
+        for event in log.into_iter().flatten() {
+            tracing::debug!(%event, "connection");
         }
-        if let Some(deadline) = deadline {
-            let deadline = self.shared.deadline(deadline);
-            if self.timer.deadline() != deadline {
-                self.timer.as_mut().reset(deadline);
-            }
-            progress |= self.timer.as_mut().poll(cx).is_ready();
-        }
-        if progress { Poll::Ready(true) } else { Poll::Pending }
+        let (seen, next) = seen.ok()?;
+        self.arm(next);
+        Some(seen)
     }
 
-    /// The last octets are written: say so to the transport.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shutting_down = true;
-        // A peer that has gone already is none of our worry here.
-        let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
-        Poll::Ready(())
+    /// Makes sure that the timer fires no later than this. That it may fire sooner is no harm, and saves setting it each
+    /// time that a deadline moves on.
+    fn arm(&mut self, next: Option<Instant>) {
+        let Some(next) = next.into_iter().chain(self.give_up).min() else { return };
+        if self.armed.is_none_or(|armed| next < armed) {
+            self.armed = Some(next);
+            self.timer.as_mut().reset(self.shared.deadline(next));
+        }
+    }
+
+    /// Whether the time has come to look at the clock.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let fired = self.armed.is_some() && self.timer.as_mut().poll(cx).is_ready();
+        if fired {
+            self.armed = None;
+        }
+        fired
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.give_up.is_some_and(|at| at <= self.shared.now())
+    }
+
+    /// One turn while the engine lives; whether there is more to do at once.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut again = self.poll_read(cx);
+        let Some(seen) = self.consult() else {
+            self.stage = Stage::Done;
+            return true;
+        };
+        match self.poll_write(cx) {
+            Poll::Ready(Ok(wrote)) => again |= wrote || (self.output.is_empty() && seen.more),
+            Poll::Ready(Err(error)) => {
+                // The peer may have said why before it went: what it sent is read to its end.
+                self.write_failed = true;
+                self.write_error = Some(error);
+                self.output.clear();
+                self.unflushed = false;
+                self.give_up = Some(self.shared.now() + LAST_WORDS);
+                again = true;
+            }
+            Poll::Pending => {}
+        }
+        if seen.finished {
+            let over = self.output.is_empty() && !self.unflushed;
+            if over || self.is_given_up() {
+                self.stage = Stage::ShuttingDown;
+                again = true;
+            } else if !self.write_failed && self.give_up.is_none() {
+                self.give_up = Some(self.shared.now() + LINGER);
+                self.arm(None);
+            }
+        }
+        self.poll_timer(cx) || again
+    }
+
+    /// One turn when the engine is done; whether there is more to do at once.
+    fn wind_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let until = *self.give_up.get_or_insert(self.shared.now() + LINGER);
+        self.arm(None);
+        if until <= self.shared.now() {
+            self.stage = Stage::Done;
+            return true;
+        }
+        let done = match self.stage {
+            Stage::Running | Stage::Done => true,
+            // A peer that has gone already is none of our worry here.
+            Stage::ShuttingDown => self.write_failed || Pin::new(&mut self.io).poll_shutdown(cx).is_ready(),
+            Stage::Leaving => {
+                let read = self.poll_read(cx);
+                self.input.clear();
+                if read && !self.read_ended {
+                    return true;
+                }
+                self.read_ended
+            }
+        };
+        if !done {
+            return self.poll_timer(cx);
+        }
+        if self.stage == Stage::ShuttingDown {
+            self.stage = Stage::Leaving;
+            let told = self.shared.drive(|state, aside| {
+                state.shut = true;
+                state.waiting.wake(aside);
+            });
+            if told.is_ok() {
+                return true;
+            }
+        }
+        self.stage = Stage::Done;
+        true
     }
 }
 
@@ -186,14 +283,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        for _ in 0..READS_IN_A_ROW {
-            if this.shutting_down {
-                return this.poll_shutdown(cx);
-            }
-            match this.turn(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(true) => {}
-                Poll::Ready(false) => return Poll::Ready(()),
+        if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            this.waker = Some(cx.waker().clone());
+            this.shared.set_driver(cx.waker().clone());
+        }
+        for _ in 0..TURNS {
+            let again = match this.stage {
+                Stage::Running => this.turn(cx),
+                Stage::ShuttingDown | Stage::Leaving => this.wind_up(cx),
+                Stage::Done => return Poll::Ready(()),
+            };
+            if !again {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
@@ -201,39 +302,44 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
     }
 }
 
-/// Ends everything for everyone when the task goes, for whatever reason: done, panicked, or its runtime dropped.
-#[derive(Debug)]
-pub(crate) struct Epitaph(Arc<Shared>);
-
-impl Epitaph {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
-    }
-}
+/// Tells everyone when the task goes, for whatever reason.
+struct Epitaph(Arc<Shared>);
 
 impl Drop for Epitaph {
     fn drop(&mut self) {
-        let now = self.0.now();
-        self.0.drive(None, |state, aside| {
-            if state.closed.is_none() {
-                state.engine.handle_eof(now);
-            }
-            state.driver_done = true;
-            aside.wake(state.waiting.drain(..));
-        });
+        self.0.driver_gone();
     }
 }
 
 /// Starts the task of a connection.
-pub(crate) fn spawn<IO>(shared: Arc<Shared>, io: IO)
+pub(crate) fn spawn<IO>(shared: &Arc<Shared>, io: IO) -> Result<(), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // Outside the task, so that it is there even if the task is never polled.
-    let epitaph = Epitaph::new(shared.clone());
-    let driver = Driver::new(shared, io);
-    tokio::spawn(async move {
+    let runtime = tokio::runtime::Handle::try_current()
+        .map_err(|_| Error::new(crate::ErrorKind::Config, "there is no tokio runtime here"))?;
+    let driver = Driver {
+        shared: shared.clone(),
+        io,
+        input: BytesMut::new(),
+        read_size: READ.0,
+        read_ended: false,
+        output: TransmitQueue::default(),
+        unflushed: false,
+        write_failed: false,
+        read_error: None,
+        write_error: None,
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        armed: None,
+        waker: None,
+        stage: Stage::Running,
+        give_up: None,
+    };
+    // Not in the task, so that it speaks even if the task is never polled.
+    let epitaph = Epitaph(shared.clone());
+    runtime.spawn(async move {
         let _epitaph = epitaph;
         driver.await;
     });
+    Ok(())
 }

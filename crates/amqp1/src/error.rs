@@ -205,16 +205,6 @@ impl Error {
         }
     }
 
-    /// What a link's end means to what was under way on it.
-    pub(crate) fn detached(detached: &crate::link::Detached) -> Self {
-        Self::new(ErrorKind::LinkDetached, "the link was detached").with_amqp(detached.error.clone())
-    }
-
-    /// The peer did not attach its end, or detached it at once.
-    pub(crate) fn refused(detached: &crate::link::Detached) -> Self {
-        Self::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(detached.error.clone())
-    }
-
     pub(crate) fn rejected(error: Option<AmqpError>) -> Self {
         Self::new(ErrorKind::Rejected, "the receiver rejected the message").with_amqp(error)
     }

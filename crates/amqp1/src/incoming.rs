@@ -3,36 +3,47 @@
 use crate::{
     connection::Connection,
     error::Error,
-    link::{LinkHandle, LinkState},
+    link::LinkHandle,
     options::OnDrop,
     receiver::Receiver,
     sender::Sender,
     session::{Session, SessionHandle},
+    wait::Place,
 };
 use amqp1_codec::{
     Symbol,
-    definitions::{AmqpError, Role},
-    performative::{Attach, Open},
+    definitions::{AmqpError, ErrorCondition, Role},
+    performative::{Attach, Open, TargetArchetype},
 };
-use amqp1_engine::{ApiMisuse, AttachReply, LinkId, SessionId};
+use amqp1_engine::{AttachReply, LinkId, SessionId};
 use std::{
     collections::HashMap,
     sync::Arc,
-    task::Poll,
 };
 
-/// A connection whose open was not answered yet.
+#[cfg(feature = "tls")]
+use rustls::pki_types::CertificateDer;
+
+/// Who a client is, as SASL had it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) mechanism: Symbol,
+    pub(crate) name: String,
+}
+
+/// A connection whose open was not answered yet. Dropped, it is refused.
 #[derive(Debug)]
 pub struct IncomingConnection {
     connection: Connection,
     open: Open,
-    identity: Option<(Symbol, String)>,
+    identity: Option<Identity>,
+    answered: bool,
 }
 
 impl IncomingConnection {
-    pub(crate) fn new(connection: Connection, identity: Option<(Symbol, String)>) -> Self {
+    pub(crate) fn new(connection: Connection, identity: Option<Identity>) -> Self {
         let open = connection.remote_open();
-        Self { connection, open, identity }
+        Self { connection, open, identity, answered: false }
     }
 
     /// What the client opens the connection with.
@@ -42,16 +53,17 @@ impl IncomingConnection {
 
     /// Who the client is, as the authenticator said; `None` without a SASL layer.
     pub fn identity(&self) -> Option<&str> {
-        self.identity.as_ref().map(|(_, identity)| identity.as_str())
+        self.identity.as_ref().map(|identity| identity.name.as_str())
     }
 
     /// The SASL mechanism that the client used; `None` without a SASL layer.
     pub fn mechanism(&self) -> Option<&str> {
-        self.identity.as_ref().map(|(mechanism, _)| mechanism.as_str())
+        self.identity.as_ref().map(|identity| identity.mechanism.as_str())
     }
 
-    /// The certificates that the client has shown in TLS, in DER, its own first.
-    pub fn peer_certificates(&self) -> &[Vec<u8>] {
+    /// The certificates that the client has shown in TLS, its own first; `None` if it has shown none.
+    #[cfg(feature = "tls")]
+    pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
         self.connection.peer_certificates()
     }
 
@@ -64,35 +76,44 @@ impl IncomingConnection {
     /// # Cancel safety
     ///
     /// Cancelled, the connection is closed.
-    pub async fn accept(self) -> Result<ServerConnection, Error> {
+    pub async fn accept(mut self) -> Result<ServerConnection, Error> {
+        self.answered = true;
         self.connection.shared().command(|state, _| state.engine.answer_open())?;
         self.connection.opened().await?;
-        Ok(ServerConnection { connection: self.connection, sessions: HashMap::new() })
+        Ok(ServerConnection { connection: self.connection.clone(), sessions: HashMap::new() })
     }
 
-    /// Refuses the client and says why: an open, and a close with the error.
+    /// Refuses the client and says why: an open, and a close with the error (§2.4.6).
     ///
     /// # Errors
     ///
-    /// If the connection has ended meanwhile.
+    /// If the connection has ended otherwise meanwhile.
     ///
     /// # Cancel safety
     ///
     /// Cancelled, it goes on by itself.
-    pub async fn refuse(self, error: AmqpError) -> Result<(), Error> {
+    pub async fn refuse(mut self, error: AmqpError) -> Result<(), Error> {
+        self.answered = true;
         self.connection.shared().command(|state, _| state.engine.refuse_open(error))?;
-        self.connection.close().await
+        self.connection.shut().await
     }
 }
 
-/// Sessions that the peer began: they live until it ends them, links or not.
-type Sessions = HashMap<SessionId, Arc<SessionHandle>>;
+impl Drop for IncomingConnection {
+    fn drop(&mut self) {
+        if !self.answered {
+            let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "the connection was not accepted");
+            let _ = self.connection.shared().command(|state, _| state.engine.refuse_open(error));
+        }
+    }
+}
 
-/// A connection that a client has made.
+/// A connection that a client has made. Dropped, no more links are accepted; those that were go on.
 #[derive(Debug)]
 pub struct ServerConnection {
     connection: Connection,
-    sessions: Sessions,
+    /// Sessions that the client began: they live until it ends them, links or not.
+    sessions: HashMap<SessionId, Arc<SessionHandle>>,
 }
 
 impl ServerConnection {
@@ -108,32 +129,46 @@ impl ServerConnection {
     ///
     /// Cancel-safe: no link is lost.
     pub async fn next_link(&mut self) -> Option<IncomingLink> {
-        let offered = self.connection.shared().wait(|state, aside| {
-            while let Some(id) = state.offered.pop_front() {
-                if let (Some(attach), Some(session)) =
-                    (state.engine.remote_attach(id).cloned(), state.engine.session_of(id))
-                {
-                    return Poll::Ready(Some((id, session, attach)));
+        let offered = self.connection.shared().wait(Place::Connection, |state| {
+            let server = state.server.as_mut()?;
+            while let Some(id) = server.offered.pop_front() {
+                let attach = state.engine.remote_attach(id).cloned();
+                if let (Some(attach), Some(session)) = (attach, state.engine.session_of(id)) {
+                    return Some(Some((id, session, attach)));
                 }
             }
-            if state.closed.is_some() {
-                return Poll::Ready(None);
-            }
-            aside.join(&mut state.waiting);
-            Poll::Pending
+            state.closed.is_some().then_some(None)
         });
         let (id, session, attach) = offered.await.ok().flatten()?;
-        Some(IncomingLink { id, session: self.session(session), attach, answered: false })
+        let session = self.session(session);
+        let shared = self.connection.shared().clone();
+        // From here on the link has a handle; if it is dropped without an answer, the link is refused.
+        let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop: true });
+        Some(IncomingLink { id, handle, attach, answered: false })
     }
 
     fn session(&mut self, id: SessionId) -> Arc<SessionHandle> {
         let connection = self.connection.handle();
-        let over = |id: &SessionId| {
-            connection.shared.look(|state| state.sessions.get(id).is_none_or(|session| session.ended.is_some()))
-        };
-        self.sessions.retain(|id, _| !over(id));
+        connection.shared.look(|state| {
+            let lives = |id: &SessionId| state.sessions.get(id).is_some_and(|session| session.ended.is_none());
+            self.sessions.retain(|id, _| lives(id));
+        });
         let begin = || Arc::new(SessionHandle { connection: connection.clone(), id });
         self.sessions.entry(id).or_insert_with(begin).clone()
+    }
+}
+
+impl Drop for ServerConnection {
+    fn drop(&mut self) {
+        let _ = self.connection.shared().command(|state, _| {
+            let Some(server) = &mut state.server else { return };
+            server.deaf = true;
+            for id in std::mem::take(&mut server.offered) {
+                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "the link was not accepted");
+                let _ = state.engine.reject_link(id, error);
+                state.links.remove(&id);
+            }
+        });
     }
 }
 
@@ -141,7 +176,7 @@ impl ServerConnection {
 #[derive(Debug)]
 pub struct IncomingLink {
     id: LinkId,
-    session: Arc<SessionHandle>,
+    handle: Arc<LinkHandle>,
     attach: Attach,
     answered: bool,
 }
@@ -166,17 +201,17 @@ impl IncomingLink {
         self.attach.role
     }
 
-    /// The address at our end: the target if the client sends, the source if it receives.
+    /// The address of the node at our end: the target's if the client sends, the source's if it receives.
     pub fn address(&self) -> Option<&str> {
         match self.attach.role {
-            Role::Sender => self.attach.target.as_ref()?.as_target()?.address.as_deref(),
+            Role::Sender => self.attach.target.as_ref().and_then(TargetArchetype::as_target)?.address.as_deref(),
             Role::Receiver => self.attach.source.as_ref()?.address.as_deref(),
         }
     }
 
     /// The session that it is on.
     pub fn session(&self) -> Session {
-        Session::new(self.session.clone())
+        Session::new(self.handle.session.clone())
     }
 
     /// An answer that grants what the client asked for, to be changed as needed.
@@ -184,7 +219,17 @@ impl IncomingLink {
         AttachReply::echo(&self.attach)
     }
 
-    /// Accepts the link.
+    /// Accepts the link as the client asked for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn accept_default(self) -> Result<AcceptedLink, Error> {
+        let reply = self.reply();
+        self.accept(reply)
+    }
+
+    /// Accepts the link. The answer is queued; the link can be used at once.
     ///
     /// # Errors
     ///
@@ -192,15 +237,18 @@ impl IncomingLink {
     pub fn accept(mut self, reply: AttachReply) -> Result<AcceptedLink, Error> {
         self.answered = true;
         let id = self.id;
-        let shared = self.session.shared().clone();
-        shared.command(|state, _| {
-            state.engine.accept_link(id, reply).map_err(|misuse| state.closed_error().unwrap_or_else(|| misuse.into()))?;
-            state.links.entry(id).or_insert_with(LinkState::default).attached = true;
+        let mode = reply.snd_settle_mode;
+        let remote = self.attach.snd_settle_mode;
+        self.handle.shared.command(|state, _| {
+            state.live_link(id)?;
+            state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
+            let link = state.live_link(id)?;
+            link.attached = true;
+            link.negotiate(Some(mode));
+            link.negotiate(Some(remote));
             Ok::<_, Error>(())
         })??;
-        let timeout = self.session.connection.timeout;
-        let session = self.session.clone();
-        let handle = Arc::new(LinkHandle { shared, id, session, timeout, close_on_drop: true });
+        let handle = self.handle.clone();
         Ok(match self.attach.role {
             Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),
             Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default())),
@@ -208,26 +256,21 @@ impl IncomingLink {
     }
 
     /// Refuses the link and says why (§2.6.3).
-    pub fn reject(mut self, error: AmqpError) {
+    pub fn reject(mut self, error: impl Into<AmqpError>) {
         self.answered = true;
-        self.refuse(error);
+        self.refuse(error.into());
     }
 
     fn refuse(&self, error: AmqpError) {
         let id = self.id;
-        let _ = self.session.shared().command(|state, _| {
-            let refused: Result<(), ApiMisuse> = state.engine.reject_link(id, error);
-            state.links.remove(&id);
-            refused
-        });
+        let _ = self.handle.shared.command(|state, _| state.engine.reject_link(id, error));
     }
 }
 
 impl Drop for IncomingLink {
     fn drop(&mut self) {
         if !self.answered {
-            let error = AmqpError::new(amqp1_codec::definitions::ErrorCondition::NOT_ALLOWED, "the link was not accepted");
-            self.refuse(error);
+            self.refuse(AmqpError::new(ErrorCondition::NOT_ALLOWED, "the link was not accepted"));
         }
     }
 }

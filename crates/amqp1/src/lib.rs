@@ -38,25 +38,36 @@
 
 mod acceptor;
 mod builders;
+#[cfg(feature = "cbs")]
+pub mod cbs;
 mod client;
 mod connection;
 mod delivery;
 mod driver;
 mod error;
+mod events;
+mod ids;
 mod incoming;
 mod link;
+mod names;
 mod options;
 mod outcome;
+mod permit;
+mod receipts;
 mod receiver;
 mod sender;
 mod session;
 mod shared;
 mod transport;
 mod url;
+mod wait;
 
 pub use amqp1_auth as auth;
 pub use amqp1_codec as codec;
 pub use amqp1_engine as engine;
+
+#[cfg(feature = "cbs")]
+pub use cbs::Cbs;
 
 pub use acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision};
 pub use amqp1_codec::{
@@ -69,18 +80,19 @@ pub use amqp1_codec::{
     },
     performative::{Attach, Open, TargetArchetype},
 };
-pub use amqp1_engine::{AttachReply, ConnectionConfig, ConnectionError, Credit, SessionConfig, Tolerances};
+pub use amqp1_engine::{AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, Ended, SessionConfig, Tolerances};
 pub use client::{Client, ClientBuilder};
 pub use connection::Connection;
-pub use delivery::Delivery;
+pub use delivery::{Delivery, DeliveryHandle};
 pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
 pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
 pub use link::Detached;
 pub use builders::{ReceiverBuilder, SenderBuilder};
 pub use options::{OnDrop, SendOptions};
 pub use outcome::Outcome;
+pub use permit::{Permit, Receipt};
 pub use receiver::Receiver;
-pub use sender::{Permit, Receipt, Sender};
+pub use sender::Sender;
 pub use session::Session;
 #[cfg(feature = "tls")]
 pub use transport::{TlsClient, TlsServer};

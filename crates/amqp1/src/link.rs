@@ -3,10 +3,14 @@
 use crate::{
     error::{Error, ErrorKind},
     session::SessionHandle,
-    shared::{Aside, Shared},
+    shared::{Shared, State},
+    wait::{Aside, Place, WaitList, within},
 };
-use amqp1_codec::{definitions::AmqpError, performative::Attach};
-use amqp1_engine::{Cause, IncomingDelivery, LinkId};
+use amqp1_codec::{
+    definitions::{AmqpError, SenderSettleMode},
+    performative::Attach,
+};
+use amqp1_engine::{Cause, Connection as Engine, IncomingDelivery, LinkId};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -30,54 +34,136 @@ impl Detached {
     pub(crate) fn new(detached: &amqp1_engine::Detached) -> Self {
         Self { closed: detached.closed, error: detached.error.clone(), by: detached.by }
     }
+
+    /// The connection went, and the link with it.
+    fn by_connection() -> Self {
+        Self { closed: false, error: None, by: Cause::Connection }
+    }
+
+    /// What this means to what was under way.
+    pub(crate) fn to_error(&self) -> Error {
+        let (kind, text) = match self.by {
+            Cause::Peer => (ErrorKind::LinkDetached, "the peer detached the link"),
+            Cause::Local => (ErrorKind::LinkDetached, "the link was detached at this end"),
+            Cause::Session => (ErrorKind::SessionEnded, "the session of the link ended"),
+            Cause::Connection => (ErrorKind::Closed, "the connection of the link ended"),
+        };
+        Error::new(kind, text).with_amqp(self.error.clone())
+    }
+
+    /// The same, before the peer had attached its end.
+    fn to_refusal(&self) -> Error {
+        match self.by {
+            Cause::Peer => {
+                Error::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(self.error.clone())
+            }
+            _ => self.to_error(),
+        }
+    }
+}
+
+/// Messages of this many octets may wait on a link before there is no room for more.
+const ROOM: usize = 1024 * 1024;
+
+/// How many messages may be queued on a link now.
+pub(crate) fn room(engine: &Engine, id: LinkId) -> u32 {
+    if engine.queued(id) < ROOM { engine.credit(id) } else { 0 }
 }
 
 /// Somebody who waits for credit.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+struct Ticket {
     number: u64,
     waker: Option<Waker>,
 }
 
-#[derive(Debug, Default)]
+/// A link, as its handles know it.
+#[derive(Debug)]
 pub(crate) struct LinkState {
     pub(crate) attached: bool,
     pub(crate) detached: Option<Detached>,
+    /// Deliveries that outlived the link, since the sender had settled them.
     pub(crate) undelivered: VecDeque<IncomingDelivery>,
     pub(crate) drained: bool,
-    pub(crate) waiting: Vec<Waker>,
+    pub(crate) waiting: WaitList,
+    /// Whoever waits for a delivery.
     pub(crate) receiver: Option<Waker>,
+    settle_mode: SenderSettleMode,
     /// Those who wait for credit, in the order in which they came.
     tickets: VecDeque<Ticket>,
     next_ticket: u64,
     /// Permits that were given and not used.
-    pub(crate) permits: u32,
+    permits: u32,
+    /// Whether the link stands among the starved ones.
+    pub(crate) listed: bool,
 }
 
 impl LinkState {
-    pub(crate) fn wake_all(&mut self, aside: &mut Aside) {
-        aside.wake(self.waiting.drain(..));
+    pub(crate) fn new(settle_mode: SenderSettleMode) -> Self {
+        Self {
+            attached: false,
+            detached: None,
+            undelivered: VecDeque::new(),
+            drained: false,
+            waiting: WaitList::default(),
+            receiver: None,
+            settle_mode,
+            tickets: VecDeque::new(),
+            next_ticket: 0,
+            permits: 0,
+            listed: false,
+        }
+    }
+
+    /// What the sender may do, when both ends have said what they want.
+    pub(crate) fn negotiate(&mut self, remote: Option<SenderSettleMode>) {
+        if self.settle_mode == SenderSettleMode::Mixed {
+            self.settle_mode = remote.unwrap_or_default();
+        }
+    }
+
+    /// Whether every delivery is sent settled.
+    pub(crate) fn settles_all(&self) -> bool {
+        self.settle_mode == SenderSettleMode::Settled
+    }
+
+    pub(crate) fn wake_all(&mut self, aside: &mut Aside<'_>) {
+        self.waiting.wake(aside);
         aside.wake(self.receiver.take());
         aside.wake(self.tickets.iter_mut().filter_map(|ticket| ticket.waker.take()));
     }
 
-    pub(crate) fn wake_senders(&mut self, credit: u32, aside: &mut Aside) {
-        let free = usize::try_from(credit.saturating_sub(self.permits)).unwrap_or(usize::MAX);
+    fn free(&self, room: u32) -> usize {
+        usize::try_from(room.saturating_sub(self.permits)).unwrap_or(usize::MAX)
+    }
+
+    /// Wakes as many of those who wait for credit as there is credit for.
+    pub(crate) fn feed(&mut self, engine: &Engine, id: LinkId, aside: &mut Aside<'_>) {
+        let free = self.free(room(engine, id));
         aside.wake(self.tickets.iter_mut().take(free).filter_map(|ticket| ticket.waker.take()));
     }
 
-    /// Takes a permit if there is credit for everyone who came before; otherwise waits in line.
-    pub(crate) fn poll_permit(&mut self, ticket: &mut Option<u64>, credit: u32, aside: &mut Aside) -> Poll<()> {
-        let free = usize::try_from(credit.saturating_sub(self.permits)).unwrap_or(usize::MAX);
+    pub(crate) fn is_starved(&mut self) -> bool {
+        self.listed = !self.tickets.is_empty();
+        self.listed
+    }
+
+    /// Whether a newcomer may send, with everyone served who came before.
+    pub(crate) fn is_free(&self, room: u32) -> bool {
+        self.tickets.len() < self.free(room)
+    }
+
+    /// Takes a permit if there is credit for everyone who came before as well; otherwise waits in line.
+    pub(crate) fn poll_permit(&mut self, ticket: &mut Option<u64>, room: u32, aside: &mut Aside<'_>) -> Poll<()> {
+        let end = self.tickets.len();
         let place = match *ticket {
-            None => self.tickets.len(),
-            Some(number) => {
-                self.tickets.iter().position(|ticket| ticket.number == number).unwrap_or(self.tickets.len())
-            }
+            None => end,
+            Some(number) => self.tickets.iter().position(|ticket| ticket.number == number).unwrap_or(end),
         };
-        if place < free {
+        if place < self.free(room) {
             if ticket.take().is_some() {
-                self.tickets.remove(place);
+                let woken = self.tickets.remove(place);
+                aside.trash(woken.and_then(|ticket| ticket.waker));
             }
             self.permits = self.permits.saturating_add(1);
             return Poll::Ready(());
@@ -94,11 +180,17 @@ impl LinkState {
     }
 
     /// Leaves the line; those behind move up.
-    pub(crate) fn leave(&mut self, number: u64, credit: u32, aside: &mut Aside) {
+    pub(crate) fn leave(&mut self, number: u64, room: u32, aside: &mut Aside<'_>) {
         if let Some(place) = self.tickets.iter().position(|ticket| ticket.number == number) {
-            aside.wake(self.tickets.remove(place).and_then(|ticket| ticket.waker));
-            self.wake_senders(credit, aside);
+            aside.trash(self.tickets.remove(place).and_then(|ticket| ticket.waker));
+            let free = self.free(room);
+            aside.wake(self.tickets.iter_mut().take(free).filter_map(|ticket| ticket.waker.take()));
         }
+    }
+
+    /// A permit was used, or given back.
+    pub(crate) fn release_permit(&mut self) {
+        self.permits = self.permits.saturating_sub(1);
     }
 }
 
@@ -108,12 +200,33 @@ pub(crate) struct LinkHandle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: LinkId,
     pub(crate) session: Arc<SessionHandle>,
-    pub(crate) timeout: Duration,
     /// Whether dropping the last handle closes the link, or only detaches it.
     pub(crate) close_on_drop: bool,
 }
 
+impl State {
+    /// The link, if it can still be used.
+    pub(crate) fn live_link(&mut self, id: LinkId) -> Result<&mut LinkState, Error> {
+        let closed = self.closed_error();
+        match self.links.get_mut(&id) {
+            Some(LinkState { detached: Some(detached), .. }) => Err(closed.unwrap_or_else(|| detached.to_error())),
+            Some(link) => closed.map_or(Ok(link), Err),
+            None => Err(closed.unwrap_or_else(gone)),
+        }
+    }
+
+    /// Why a link cannot be used any more.
+    pub(crate) fn link_failure(&self, id: LinkId) -> Error {
+        let detached = self.links.get(&id).and_then(|link| link.detached.as_ref());
+        self.closed_error().or_else(|| detached.map(Detached::to_error)).unwrap_or_else(gone)
+    }
+}
+
 impl LinkHandle {
+    pub(crate) fn timeout(&self) -> Duration {
+        self.session.connection.timeout
+    }
+
     pub(crate) fn remote_attach(&self) -> Attach {
         self.shared.look(|state| state.engine.remote_attach(self.id).cloned()).unwrap_or_default()
     }
@@ -121,44 +234,33 @@ impl LinkHandle {
     /// Waits for the peer's answer to our attach.
     pub(crate) async fn attached(&self) -> Result<(), Error> {
         let id = self.id;
-        let attached = self.shared.wait(|state, aside| {
+        let attached = self.shared.wait(Place::Link(id), |state| {
             let closed = state.closed_error();
-            let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(gone())) };
-            if let Some(detached) = &link.detached {
-                return Poll::Ready(Err(closed.unwrap_or_else(|| Error::refused(detached))));
+            let link = state.links.get(&id)?;
+            match &link.detached {
+                Some(detached) => Some(Err(closed.unwrap_or_else(|| detached.to_refusal()))),
+                None => link.attached.then_some(Ok(())),
             }
-            if link.attached {
-                return Poll::Ready(Ok(()));
-            }
-            aside.join(&mut link.waiting);
-            Poll::Pending
         });
-        within(self.timeout, "the peer did not answer the attach", attached).await?
+        within(self.timeout(), "attaching a link", attached).await?
     }
 
     /// Waits until the link is over, for whatever reason.
     pub(crate) async fn detached(&self) -> Detached {
         let id = self.id;
-        let gone = || Detached { closed: true, error: None, by: Cause::Connection };
-        let detached = self.shared.wait(|state, aside| {
-            let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(gone()) };
-            if let Some(detached) = &link.detached {
-                return Poll::Ready(detached.clone());
-            }
-            aside.join(&mut link.waiting);
-            Poll::Pending
-        });
-        detached.await.unwrap_or_else(|_| gone())
+        let detached = self.shared.wait(Place::Link(id), |state| state.links.get(&id)?.detached.clone());
+        detached.await.unwrap_or_else(|_| Detached::by_connection())
     }
 
     /// Detaches and waits for the peer's answer.
     pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
+        // It may be over already; then that counts.
         let _ = self.shared.command(|state, _| state.engine.detach(self.id, closed, error))?;
-        let detached = within(self.timeout, "the peer did not answer the detach", async { Ok(self.detached().await) });
-        let detached = detached.await?;
-        match (detached.by, detached.error) {
-            (Cause::Peer, Some(error)) => Err(Error::new(ErrorKind::LinkDetached, "the peer detached the link").with_amqp(Some(error))),
-            _ => Ok(()),
+        let detached = within(self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
+        match (detached.by, &detached.error) {
+            (Cause::Local, _) | (Cause::Peer, None) => Ok(()),
+            (Cause::Peer, Some(_)) => Err(detached.to_error()),
+            (Cause::Session | Cause::Connection, _) => Err(self.shared.look(|state| state.link_failure(self.id))),
         }
     }
 }
@@ -166,25 +268,15 @@ impl LinkHandle {
 impl Drop for LinkHandle {
     fn drop(&mut self) {
         let (id, closed) = (self.id, self.close_on_drop);
-        let _ = self.shared.command(|state, _| {
+        let state = self.shared.command(|state, _| {
             let _ = state.engine.detach(id, closed, None);
-            state.links.remove(&id);
+            state.links.remove(&id)
         });
+        // What it holds is dropped when the lock is released.
+        drop(state);
     }
 }
 
-pub(crate) fn gone() -> Error {
+fn gone() -> Error {
     Error::new(ErrorKind::LinkDetached, "the link is gone")
-}
-
-/// Bounds a future.
-pub(crate) async fn within<T>(
-    limit: Duration,
-    what: &'static str,
-    future: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(limit, future).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{what} within {} s", limit.as_secs_f32()))),
-    }
 }

@@ -3,29 +3,38 @@
 use crate::{
     delivery::Delivery,
     error::Error,
-    link::{Detached, LinkHandle, gone, within},
+    link::{Detached, LinkHandle},
     options::OnDrop,
-    shared::{Aside, State},
+    shared::State,
+    wait::{Aside, Place, within},
 };
-use amqp1_codec::{definitions::AmqpError, performative::Attach};
-use amqp1_engine::{Cause, Credit, IncomingDelivery};
+use amqp1_codec::{definitions::AmqpError, messaging::DeliveryState, performative::Attach};
+use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
 use futures_core::Stream;
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-/// The receiving end of a link: one consumer. Deliveries can be settled elsewhere.
+/// The receiving end of a link: one consumer, whose deliveries can be settled elsewhere.
+///
+/// When it is dropped, deliveries that nobody has taken are released; when the last delivery that was taken is settled or
+/// dropped as well, the link is detached.
 #[derive(Debug)]
 pub struct Receiver {
     handle: Arc<LinkHandle>,
     on_drop: OnDrop,
+    /// As a stream: the end was told.
+    over: bool,
 }
+
+type Next = Result<Option<IncomingDelivery>, Error>;
 
 impl Receiver {
     pub(crate) fn new(handle: Arc<LinkHandle>, on_drop: OnDrop) -> Self {
-        Self { handle, on_drop }
+        Self { handle, on_drop, over: false }
     }
 
     /// Waits for the next delivery; `None` when the link has ended without an error.
@@ -38,9 +47,8 @@ impl Receiver {
     ///
     /// Cancel-safe: no delivery is lost.
     pub async fn recv(&mut self) -> Result<Option<Delivery>, Error> {
-        let id = self.handle.id;
-        let next = self.handle.shared.wait(|state, aside| poll_next(state, aside, id)).await?;
-        Ok(next?.map(|delivery| self.delivery(delivery)))
+        let next = poll_fn(|cx| self.poll(cx)).await?;
+        Ok(next.map(|delivery| self.delivery(delivery)))
     }
 
     /// The next delivery, if it is there.
@@ -50,8 +58,19 @@ impl Receiver {
         Some(self.delivery(delivery))
     }
 
+    fn poll(&self, cx: &Context<'_>) -> Poll<Next> {
+        let id = self.handle.id;
+        let next = self.handle.shared.poll(cx, |state, aside| next(state, aside, id));
+        next.map(|next| next.and_then(|next| next))
+    }
+
     fn delivery(&self, delivery: IncomingDelivery) -> Delivery {
         Delivery::new(self.handle.clone(), delivery, self.on_drop)
+    }
+
+    /// Sets what becomes of deliveries that are received from now on and dropped without having been settled.
+    pub fn set_on_drop(&mut self, on_drop: OnDrop) {
+        self.on_drop = on_drop;
     }
 
     /// Sets how many deliveries are allowed from now on.
@@ -61,10 +80,13 @@ impl Receiver {
     /// If the link has ended.
     pub fn set_credit(&mut self, credit: Credit) -> Result<(), Error> {
         let id = self.handle.id;
-        self.handle.shared.command(|state, _| state.engine.set_credit(id, credit))?.map_err(Into::into)
+        self.handle.shared.command(|state, _| {
+            state.live_link(id)?;
+            state.engine.set_credit(id, credit).map_err(|misuse| state.explain(misuse))
+        })?
     }
 
-    /// Asks the sender to use up its credit or give it up, and waits until it has. What it sent is there to be
+    /// Asks the sender to use up its credit or give it up (§2.6.7), and waits until it has. What it sent is there to be
     /// received; credit is not given again until [`set_credit`](Self::set_credit).
     ///
     /// # Errors
@@ -77,24 +99,14 @@ impl Receiver {
     pub async fn drain(&mut self) -> Result<(), Error> {
         let id = self.handle.id;
         self.handle.shared.command(|state, _| {
-            if let Some(link) = state.links.get_mut(&id) {
-                link.drained = false;
-            }
-            state.engine.drain(id)
+            state.live_link(id)?.drained = false;
+            state.engine.drain(id).map_err(|misuse| state.explain(misuse))
         })??;
-        let drained = self.handle.shared.wait(|state, aside| {
-            let closed = state.closed_error();
-            let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(gone())) };
-            if let Some(detached) = &link.detached {
-                return Poll::Ready(Err(closed.unwrap_or_else(|| Error::detached(detached))));
-            }
-            if link.drained {
-                return Poll::Ready(Ok(()));
-            }
-            aside.join(&mut link.waiting);
-            Poll::Pending
+        let drained = self.handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
+            Ok(link) => link.drained.then_some(Ok(())),
+            Err(error) => Some(Err(error)),
         });
-        within(self.handle.timeout, "the sender did not answer the drain", async { drained.await? }).await
+        within(self.handle.timeout(), "draining a link", drained).await?
     }
 
     /// What the peer has attached the link with.
@@ -115,7 +127,7 @@ impl Receiver {
         self.handle.detach(false, None).await
     }
 
-    /// Closes the link. Settlements that are queued are written first.
+    /// Closes the link for good; otherwise as [`detach`](Self::detach).
     ///
     /// # Errors
     ///
@@ -137,7 +149,7 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// As [`detach`](Self::detach).
-    pub async fn detach_with(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
+    pub async fn detach_with(&self, error: Option<AmqpError>, closed: bool) -> Result<(), Error> {
         self.handle.detach(closed, error).await
     }
 
@@ -154,42 +166,66 @@ impl Receiver {
 }
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.
-fn take(state: &mut State, id: amqp1_engine::LinkId) -> Option<IncomingDelivery> {
+fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
     state.engine.recv(id).or_else(|| state.links.get_mut(&id)?.undelivered.pop_front())
 }
 
-fn poll_next(
-    state: &mut State,
-    aside: &mut Aside,
-    id: amqp1_engine::LinkId,
-) -> Poll<Result<Option<IncomingDelivery>, Error>> {
-    if let Some(delivery) = take(state, id) {
-        // Taking one may give credit anew.
-        state.wake_driver(aside);
+fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
+    if !state.is_dead()
+        && let Some(delivery) = take(state, id)
+    {
         return Poll::Ready(Ok(Some(delivery)));
     }
-    let closed = state.closed_error();
-    let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(closed.unwrap_or_else(gone))) };
+    let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
     match &link.detached {
-        None => {
+        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
+        None if !state.dead => {
             aside.store(&mut link.receiver);
             Poll::Pending
         }
-        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
-        Some(detached) => Poll::Ready(Err(closed.unwrap_or_else(|| Error::detached(detached)))),
+        _ => Poll::Ready(Err(state.link_failure(id))),
     }
 }
 
 impl Stream for Receiver {
     type Item = Result<Delivery, Error>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let id = self.handle.id;
-        let next = self.handle.shared.poll(cx, |state, aside| poll_next(state, aside, id));
-        next.map(|next| match next {
-            Ok(Ok(Some(delivery))) => Some(Ok(self.delivery(delivery))),
-            Ok(Ok(None)) => None,
-            Ok(Err(error)) | Err(error) => Some(Err(error)),
+    /// The end of the link, with an error or without, is the end of the stream.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        self.poll(cx).map(|next| match next {
+            Ok(Some(delivery)) => Some(Ok(self.delivery(delivery))),
+            Ok(None) => {
+                self.over = true;
+                None
+            }
+            Err(error) => {
+                self.over = true;
+                Some(Err(error))
+            }
         })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let id = self.handle.id;
+        let left = self.handle.shared.command(|state, _| {
+            let mut left = Vec::new();
+            // No more of them; those that are here go back.
+            if state.engine.set_credit(id, Credit::Manual(0)).is_ok() {
+                while let Some(delivery) = state.engine.recv(id) {
+                    if !delivery.settled {
+                        let _ = state.engine.dispose(id, delivery.key, DeliveryState::Released);
+                    }
+                    left.push(delivery);
+                }
+            }
+            left
+        });
+        // Their octets are dropped when the lock is released.
+        drop(left);
     }
 }

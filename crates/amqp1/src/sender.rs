@@ -1,22 +1,18 @@
 //! The sending end of a link.
 
 use crate::{
-    error::{Delivered, Error, ErrorKind},
-    link::{Detached, LinkHandle, gone, within},
+    error::Error,
+    link::{Detached, LinkHandle, room},
     options::SendOptions,
     outcome::Outcome,
-    shared::{Receipt as Slot, Shared},
+    permit::{Permit, Receipt, Refused, queue},
+    wait::within,
 };
 use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
-use amqp1_engine::Settlement;
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
-/// The sending end of a link. Clones are handles of the same one.
+/// The sending end of a link. Clones are handles of the same one; when the last of them and of its receipts is dropped,
+/// the link is detached, what is queued first.
 #[derive(Clone, Debug)]
 pub struct Sender {
     handle: Arc<LinkHandle>,
@@ -29,6 +25,8 @@ impl Sender {
 
     /// Sends a message and waits for its outcome.
     ///
+    /// The wait for credit and the wait for the outcome are each bounded by the connection's operation time-out.
+    ///
     /// # Errors
     ///
     /// If the message cannot be sent or its outcome is not known; [`Error::delivered`] says whether the receiver may
@@ -36,7 +34,8 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// Cancelled while it waits for credit, nothing was sent. Cancelled later, the delivery goes on.
+    /// Cancelled while it waits for credit, nothing was sent and no credit is used. Cancelled later, the delivery goes
+    /// on.
     pub async fn send(&self, message: impl Into<EncodedMessage>) -> Result<Outcome, Error> {
         self.send_with(message, SendOptions::default()).await
     }
@@ -51,23 +50,36 @@ impl Sender {
     ///
     /// As [`send`](Self::send).
     pub async fn send_with(&self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Outcome, Error> {
-        let message = message.into();
-        let timeout = self.handle.timeout;
-        let permit = within(timeout, "the receiver gave no credit", self.reserve()).await?;
-        let receipt = permit.send_with(message, options)?;
-        match tokio::time::timeout(timeout, receipt).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let error = Error::new(
-                    ErrorKind::Timeout,
-                    format!("the receiver stated no outcome within {} s", timeout.as_secs_f32()),
-                );
-                Err(error.with_delivered(Delivered::Unknown))
-            }
+        let mut message = message.into();
+        let (id, shared) = (self.handle.id, &self.handle.shared);
+        let now = shared.now();
+        loop {
+            // Where there is credit, nobody is kept waiting and no timer is set.
+            let queued = shared.command(|state, _| {
+                let room = room(&state.engine, id);
+                match state.live_link(id) {
+                    Ok(link) if !link.is_free(room) => Err(Refused::NoCredit(message)),
+                    Ok(_) => queue(state, id, message, options, now),
+                    Err(error) => Err(Refused::Failed(error)),
+                }
+            })?;
+            message = match queued {
+                Ok(token) => return Receipt::new(self.handle.clone(), token).await,
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::NoCredit(message)) => message,
+            };
+            let permit = within(self.handle.timeout(), "waiting for credit", self.reserve()).await?;
+            message = match permit.queue(message, options) {
+                Ok(receipt) => return receipt.await,
+                Err(Refused::Failed(error)) => return Err(error),
+                // The receiver took its credit back meanwhile: wait for more.
+                Err(Refused::NoCredit(message)) => message,
+            };
         }
     }
 
-    /// Waits for credit. The permit that comes of it sends without waiting.
+    /// Waits for credit, and for room if messages queue up at this end. The permit that comes of it sends without
+    /// waiting. Those who wait are served in order.
     ///
     /// # Errors
     ///
@@ -75,36 +87,40 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// Cancel-safe: nothing was sent and no credit is used. Those who wait are served in order.
+    /// Cancel-safe: nothing was sent and no credit is used.
     pub async fn reserve(&self) -> Result<Permit, Error> {
-        let mut waiting = Waiting { handle: &self.handle, ticket: None };
         let id = self.handle.id;
-        let reserved = self.handle.shared.wait(|state, aside| {
-            let closed = state.closed_error();
-            let credit = state.engine.credit(id);
-            let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(closed.unwrap_or_else(gone))) };
-            if let Some(detached) = &link.detached {
-                return Poll::Ready(Err(closed.unwrap_or_else(|| Error::detached(detached))));
-            }
-            link.poll_permit(&mut waiting.ticket, credit, aside).map(Ok)
+        let mut waiting = Waiting { handle: &self.handle, ticket: None };
+        let reserved = poll_fn(|cx| {
+            self.handle.shared.poll(cx, |state, aside| {
+                let room = room(&state.engine, id);
+                let link = match state.live_link(id) {
+                    Ok(link) => link,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                let polled = link.poll_permit(&mut waiting.ticket, room, aside);
+                if polled.is_pending() && !std::mem::replace(&mut link.listed, true) {
+                    state.starved.push(id);
+                }
+                polled.map(Ok)
+            })
         });
         reserved.await??;
-        Ok(Permit { handle: self.handle.clone(), used: false })
+        Ok(Permit::new(self.handle.clone()))
     }
 
-    /// A permit, if there is credit now.
+    /// A permit, if there is credit now and nobody waits for it.
     pub fn try_reserve(&self) -> Option<Permit> {
         let id = self.handle.id;
-        let reserved = self.handle.shared.command(|state, _| {
-            let credit = state.engine.credit(id);
-            let link = state.links.get_mut(&id)?;
-            (credit > link.permits && link.detached.is_none()).then(|| link.permits = link.permits.saturating_add(1))
+        let reserved = self.handle.shared.command(|state, aside| {
+            let room = room(&state.engine, id);
+            let link = state.live_link(id).ok()?;
+            Some(link.is_free(room) && link.poll_permit(&mut None, room, aside).is_ready())
         });
-        reserved.ok().flatten()?;
-        Some(Permit { handle: self.handle.clone(), used: false })
+        matches!(reserved, Ok(Some(true))).then(|| Permit::new(self.handle.clone()))
     }
 
-    /// How many deliveries may be sent now.
+    /// How many deliveries may be sent now (§2.6.7), permits and those who wait not counted.
     pub fn credit(&self) -> u32 {
         let id = self.handle.id;
         self.handle.shared.look(|state| state.engine.credit(id))
@@ -115,12 +131,13 @@ impl Sender {
         self.handle.remote_attach()
     }
 
-    /// The largest message that the receiver takes, in octets.
+    /// The largest message that the receiver takes, in octets; `None` if it takes any.
     pub fn max_message_size(&self) -> Option<u64> {
         self.remote_attach().max_message_size.filter(|max| *max > 0)
     }
 
-    /// Detaches the link, which may be attached again. What is queued is sent first.
+    /// Detaches the link, which may be attached again. What is queued is sent first; outcomes that have not come by
+    /// then do not come any more.
     ///
     /// # Errors
     ///
@@ -133,7 +150,7 @@ impl Sender {
         self.handle.detach(false, None).await
     }
 
-    /// Closes the link. What is queued is sent first.
+    /// Closes the link for good; otherwise as [`detach`](Self::detach).
     ///
     /// # Errors
     ///
@@ -155,17 +172,18 @@ impl Sender {
     /// # Cancel safety
     ///
     /// As [`detach`](Self::detach).
-    pub async fn detach_with(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
+    pub async fn detach_with(&self, error: Option<AmqpError>, closed: bool) -> Result<(), Error> {
         self.handle.detach(closed, error).await
     }
 
-    /// Waits until the link is over, for whatever reason.
+    /// Waits until the link is over, for whatever reason. Holds the link while it waits, but does not borrow the sender.
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe.
-    pub async fn detached(&self) -> Detached {
-        self.handle.detached().await
+    pub fn detached(&self) -> impl Future<Output = Detached> + Send + use<> {
+        let handle = self.handle.clone();
+        async move { handle.detached().await }
     }
 }
 
@@ -180,137 +198,10 @@ impl Drop for Waiting<'_> {
         let Some(number) = self.ticket else { return };
         let id = self.handle.id;
         let _ = self.handle.shared.command(|state, aside| {
-            let credit = state.engine.credit(id);
+            let room = room(&state.engine, id);
             if let Some(link) = state.links.get_mut(&id) {
-                link.leave(number, credit, aside);
+                link.leave(number, room, aside);
             }
         });
-    }
-}
-
-/// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
-#[derive(Debug)]
-pub struct Permit {
-    handle: Arc<LinkHandle>,
-    used: bool,
-}
-
-impl Permit {
-    /// Queues a message.
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended, the message is too large, or the receiver has taken its credit back.
-    pub fn send(self, message: impl Into<EncodedMessage>) -> Result<Receipt, Error> {
-        self.send_with(message, SendOptions::default())
-    }
-
-    /// Queues a message as the options say.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send).
-    pub fn send_with(mut self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Receipt, Error> {
-        let message = message.into();
-        let id = self.handle.id;
-        let token = self.handle.shared.command(|state, _| {
-            let slot = state.receipts.vacant_entry();
-            let token = slot.key();
-            let sent = state.engine.send(id, message, to_engine(options, token));
-            match sent {
-                Ok(()) => {
-                    state.receipts.insert(Slot::Pending(None));
-                    if let Some(link) = state.links.get_mut(&id) {
-                        link.permits = link.permits.saturating_sub(1);
-                    }
-                    Ok(token)
-                }
-                Err(error) => {
-                    let link = state.links.get(&id).and_then(|link| link.detached.as_ref());
-                    Err(state.closed_error().or_else(|| link.map(Error::detached)).unwrap_or_else(|| error.into()))
-                }
-            }
-        })??;
-        self.used = true;
-        Ok(Receipt { shared: self.handle.shared.clone(), token, done: false })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if self.used {
-            return;
-        }
-        let id = self.handle.id;
-        let _ = self.handle.shared.command(|state, aside| {
-            if let Some(link) = state.links.get_mut(&id) {
-                link.permits = link.permits.saturating_sub(1);
-            }
-            state.wake_senders(id, aside);
-        });
-    }
-}
-
-/// A message on its way: a future of its outcome. Dropped, the delivery goes on and nobody asks.
-#[derive(Debug)]
-#[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
-pub struct Receipt {
-    shared: Arc<Shared>,
-    token: usize,
-    done: bool,
-}
-
-impl Future for Receipt {
-    type Output = Result<Outcome, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let token = self.token;
-        let shared = self.shared.clone();
-        let settlement = shared.poll(cx, |state, aside| match state.receipts.get_mut(token) {
-            Some(Slot::Pending(waker)) => {
-                aside.store(waker);
-                Poll::Pending
-            }
-            Some(Slot::Done(_)) => match state.receipts.remove(token) {
-                Slot::Done(settlement) => Poll::Ready((settlement, state.closed_error())),
-                _ => Poll::Ready((Settlement::Lost { sent: true }, None)),
-            },
-            _ => Poll::Ready((Settlement::Lost { sent: true }, state.closed_error())),
-        });
-        let Poll::Ready(settlement) = settlement else { return Poll::Pending };
-        self.done = true;
-        Poll::Ready(settlement.and_then(|(settlement, closed)| match settlement {
-            Settlement::Sent => Ok(Outcome::SentSettled),
-            Settlement::Outcome(state) => Ok(Outcome::of(state)),
-            Settlement::Lost { sent } => {
-                let error = closed.unwrap_or_else(|| {
-                    Error::new(ErrorKind::LinkDetached, "the link ended before the receiver stated an outcome")
-                });
-                Err(error.with_delivered(if sent { Delivered::Unknown } else { Delivered::No }))
-            }
-        }))
-    }
-}
-
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let token = self.token;
-        self.shared.drive(None, |state, _| match state.receipts.get_mut(token) {
-            Some(slot @ Slot::Pending(_)) => *slot = Slot::Forgotten,
-            Some(Slot::Done(_)) => drop(state.receipts.remove(token)),
-            _ => {}
-        });
-    }
-}
-
-fn to_engine(options: SendOptions, token: usize) -> amqp1_engine::SendOptions {
-    amqp1_engine::SendOptions {
-        settled: options.settled,
-        tag: options.tag,
-        message_format: options.message_format,
-        token: u64::try_from(token).unwrap_or(u64::MAX),
     }
 }

@@ -4,18 +4,27 @@ use crate::{
     builders::{ReceiverBuilder, SenderBuilder},
     connection::ConnectionHandle,
     error::{Error, ErrorKind},
-    link::within,
     shared::Shared,
+    wait::{Place, within},
 };
 use amqp1_codec::{Str, definitions::AmqpError};
 use amqp1_engine::{Cause, Ended, SessionId};
-use std::{sync::Arc, task::Poll};
+use std::sync::Arc;
 
 /// A session. Clones are handles of the same one; when the last handle of it and of its links is dropped, it is ended.
 #[derive(Clone, Debug)]
 pub struct Session {
     handle: Arc<SessionHandle>,
 }
+
+/// Handles are equal that are handles of the same session.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+}
+
+impl Eq for Session {}
 
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
@@ -32,10 +41,6 @@ impl SessionHandle {
 impl Session {
     pub(crate) fn new(handle: Arc<SessionHandle>) -> Self {
         Self { handle }
-    }
-
-    pub(crate) fn handle(&self) -> &Arc<SessionHandle> {
-        &self.handle
     }
 
     /// A link to this address, to be attached.
@@ -71,12 +76,14 @@ impl Session {
     ///
     /// As [`end`](Self::end).
     pub async fn end_with(&self, error: Option<AmqpError>) -> Result<(), Error> {
-        let id = self.handle.id;
-        let _ = self.handle.shared().command(|state, _| state.engine.end(id, error))?;
+        let (id, shared) = (self.handle.id, self.handle.shared());
+        // It may be over already; then that counts.
+        let _ = shared.command(|state, _| state.engine.end(id, error))?;
         let timeout = self.handle.connection.timeout;
-        let ended = within(timeout, "the peer did not answer the end", async { Ok(self.ended().await) }).await?;
+        let ended = within(timeout, "ending a session", async { Ok(self.ended().await) }).await?;
         match (ended.by, &ended.error) {
             (Cause::Peer, Some(_)) => Err(ended_error(&ended)),
+            (Cause::Connection, _) => Err(shared.look(|state| state.failure())),
             _ => Ok(()),
         }
     }
@@ -88,29 +95,27 @@ impl Session {
     /// Cancel-safe.
     pub async fn ended(&self) -> Ended {
         let id = self.handle.id;
-        let gone = || Ended { error: None, by: Cause::Connection };
-        let ended = self.handle.shared().wait(|state, aside| {
-            let Some(session) = state.sessions.get_mut(&id) else { return Poll::Ready(gone()) };
-            if let Some(ended) = &session.ended {
-                return Poll::Ready(ended.clone());
-            }
-            aside.join(&mut session.waiting);
-            Poll::Pending
-        });
-        ended.await.unwrap_or_else(|_| gone())
+        let ended = self.handle.shared().wait(Place::Session(id), |state| state.sessions.get(&id)?.ended.clone());
+        ended.await.unwrap_or(Ended { error: None, by: Cause::Connection })
     }
 }
 
 pub(crate) fn ended_error(ended: &Ended) -> Error {
-    Error::new(ErrorKind::SessionEnded, "the session ended").with_amqp(ended.error.clone())
+    let text = match ended.by {
+        Cause::Peer => "the peer ended the session",
+        _ => "the session was ended",
+    };
+    Error::new(ErrorKind::SessionEnded, text).with_amqp(ended.error.clone())
 }
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
         let id = self.id;
-        let _ = self.shared().command(|state, _| {
+        let state = self.shared().command(|state, _| {
             let _ = state.engine.end(id, None);
-            state.sessions.remove(&id);
+            state.sessions.remove(&id)
         });
+        // What it holds is dropped when the lock is released.
+        drop(state);
     }
 }

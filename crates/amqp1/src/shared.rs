@@ -1,324 +1,276 @@
 //! What the handles of a connection and its driver share: the engine, and who waits for what.
 //!
-//! Nothing foreign runs under the lock: wakers are cloned before it is taken, and woken or dropped after it is
-//! released ([`Aside`]).
+//! Nothing foreign runs under the lock: wakers are cloned before it is taken, and woken or dropped after it is released
+//! ([`Aside`]).
 
 use crate::{
     error::{Error, ErrorKind},
-    link::{Detached, LinkState},
+    ids::IdMap,
+    link::LinkState,
+    receipts::Receipts,
+    wait::{Aside, Place, WaitList},
 };
 use amqp1_codec::{Str, Symbol};
-use amqp1_engine::{
-    Connection as Engine, ConnectionError, Ended, Event, Instant, LinkId, SessionConfig, SessionId, Settlement,
-};
+use amqp1_engine::{Connection as Engine, ConnectionError, Ended, Instant, LinkId, SessionConfig, SessionId};
 use bytes::Bytes;
-use slab::Slab;
 use std::{
-    collections::{HashMap, VecDeque},
-    future::poll_fn,
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-/// Wakers to be woken, and things to be dropped, when the lock is released.
-#[derive(Debug, Default)]
-pub(crate) struct Aside {
-    wake: Vec<Waker>,
-    trash: Vec<Waker>,
-    /// The waker of whoever polls, cloned before the lock was taken.
-    own: Option<Waker>,
-}
-
-impl Aside {
-    /// Wakes these when the lock is released.
-    pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        self.wake.extend(wakers);
-    }
-
-    /// Puts the poller's waker into a slot.
-    pub(crate) fn store(&mut self, slot: &mut Option<Waker>) {
-        self.trash.extend(std::mem::replace(slot, self.own.take()));
-    }
-
-    /// Adds the poller's waker to those that wait.
-    pub(crate) fn join(&mut self, waiting: &mut Vec<Waker>) {
-        let Some(own) = self.own.take() else { return };
-        if waiting.iter().any(|waker| waker.will_wake(&own)) {
-            self.trash.push(own);
-        } else {
-            waiting.push(own);
-        }
-    }
-
-    fn finish(self) {
-        self.wake.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// What became of a message, on its way to whoever asked.
-#[derive(Debug)]
-pub(crate) enum Receipt {
-    Pending(Option<Waker>),
-    Done(Settlement),
-    /// Nobody asks any more.
-    Forgotten,
-}
-
+/// A session, as its handles know it.
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
     pub(crate) begun: bool,
     pub(crate) ended: Option<Ended>,
-    pub(crate) waiting: Vec<Waker>,
+    pub(crate) waiting: WaitList,
 }
 
 /// A step of SASL that the application answers.
 #[derive(Debug)]
 pub(crate) struct SaslStep {
+    /// In the first step.
     pub(crate) mechanism: Option<Symbol>,
     pub(crate) response: Option<Bytes>,
     pub(crate) hostname: Option<Str>,
 }
 
+/// What only an acceptor's connection has.
+#[derive(Debug, Default)]
+pub(crate) struct ServerState {
+    /// How sessions that the peer begins are accepted.
+    pub(crate) session_config: SessionConfig,
+    pub(crate) sasl: VecDeque<SaslStep>,
+    pub(crate) open_received: bool,
+    /// Links that wait to be looked at.
+    pub(crate) offered: VecDeque<LinkId>,
+    /// Nobody looks at them any more.
+    pub(crate) deaf: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) engine: Engine,
-    pub(crate) driver: Option<Waker>,
     pub(crate) opened: bool,
-    pub(crate) open_received: bool,
     pub(crate) closed: Option<ConnectionError>,
     /// The transport's own word on why it ended.
-    pub(crate) transport_error: Option<String>,
-    /// The driver has let go of the socket.
-    pub(crate) driver_done: bool,
-    pub(crate) waiting: Vec<Waker>,
-    pub(crate) receipts: Slab<Receipt>,
-    pub(crate) sessions: HashMap<SessionId, SessionState>,
-    pub(crate) links: HashMap<LinkId, LinkState>,
-    /// Acceptor: links that wait to be looked at.
-    pub(crate) offered: VecDeque<LinkId>,
-    pub(crate) sasl: VecDeque<SaslStep>,
-    /// Acceptor: how sessions that the peer begins are accepted.
-    pub(crate) session_config: Option<SessionConfig>,
+    pub(crate) transport_error: Option<Error>,
+    /// The driver has written its last octet.
+    pub(crate) shut: bool,
+    /// The driver is gone: nothing will change any more.
+    pub(crate) dead: bool,
+    /// The driver has nothing to write and waits: who gives it something has to wake it.
+    pub(crate) asleep: bool,
+    /// When the driver will look at the clock.
+    pub(crate) armed: Option<Instant>,
+    pub(crate) waiting: WaitList,
+    pub(crate) receipts: Receipts,
+    pub(crate) sessions: IdMap<SessionId, SessionState>,
+    pub(crate) links: IdMap<LinkId, LinkState>,
+    /// Links with somebody who waits for credit.
+    pub(crate) starved: Vec<LinkId>,
+    pub(crate) server: Option<ServerState>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    epoch: std::time::Instant,
+    /// How to wake the driver.
+    driver: Mutex<Option<Waker>>,
+    epoch: tokio::time::Instant,
 }
 
 impl Shared {
-    pub(crate) fn new(make: impl FnOnce(Instant) -> Engine, session_config: Option<SessionConfig>) -> Arc<Self> {
+    pub(crate) fn new(
+        make: impl FnOnce(Instant) -> Engine,
+        server: Option<ServerState>,
+        operation_timeout: Duration,
+    ) -> Arc<Self> {
         let state = State {
             engine: make(Instant::default()),
-            driver: None,
             opened: false,
-            open_received: false,
             closed: None,
             transport_error: None,
-            driver_done: false,
-            waiting: Vec::new(),
-            receipts: Slab::new(),
-            sessions: HashMap::new(),
-            links: HashMap::new(),
-            offered: VecDeque::new(),
-            sasl: VecDeque::new(),
-            session_config,
+            shut: false,
+            dead: false,
+            asleep: false,
+            armed: None,
+            waiting: WaitList::default(),
+            receipts: Receipts::new(operation_timeout),
+            sessions: IdMap::default(),
+            links: IdMap::default(),
+            starved: Vec::new(),
+            server,
         };
-        // The engine's clock and tokio's tick together, so that a paused clock rules both.
-        Arc::new(Self { state: Mutex::new(state), epoch: tokio::time::Instant::now().into_std() })
+        Arc::new(Self { state: Mutex::new(state), driver: Mutex::new(None), epoch: tokio::time::Instant::now() })
     }
 
-    /// The engine's time.
+    /// The engine's time. It ticks with tokio's, so that a paused clock rules both.
     pub(crate) fn now(&self) -> Instant {
-        let elapsed = tokio::time::Instant::now().into_std().saturating_duration_since(self.epoch);
-        Instant::default() + elapsed
+        Instant::default() + tokio::time::Instant::now().saturating_duration_since(self.epoch)
     }
 
     /// A point of the engine's time on tokio's clock.
     pub(crate) fn deadline(&self, instant: Instant) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(self.epoch + (instant - Instant::default()))
+        let since = instant - Instant::default();
+        // What is too far away to be said is far enough.
+        self.epoch.checked_add(since).unwrap_or_else(|| self.epoch + Duration::from_secs(30 * 365 * 24 * 3600))
     }
 
-    /// Does something under the lock, then wakes the driver if `f` says that it has work.
-    pub(crate) fn command<T>(&self, f: impl FnOnce(&mut State, &mut Aside) -> T) -> Result<T, Error> {
+    fn lock(&self) -> Result<MutexGuard<'_, State>, Error> {
+        self.state.lock().map_err(|_| Error::internal("the task of the connection panicked"))
+    }
+
+    /// Does something under the lock, then wakes whom it concerns; the driver, if it has work from it.
+    pub(crate) fn command<T>(&self, f: impl FnOnce(&mut State, &mut Aside<'_>) -> T) -> Result<T, Error> {
         let mut aside = Aside::default();
-        let result = {
-            let mut state = self.state.lock().map_err(|_| Error::new(ErrorKind::Internal, "the connection's task broke"))?;
+        let (result, wake) = {
+            let mut state = self.lock()?;
             let result = f(&mut state, &mut aside);
-            state.dispatch(&mut aside);
-            aside.wake(state.driver.take());
-            result
+            (result, state.takes_driver())
         };
+        self.finish(aside, wake);
+        Ok(result)
+    }
+
+    /// One step of a future: `f` gives what it is ready with, or stores the poller's waker.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        mut f: impl FnMut(&mut State, &mut Aside<'_>) -> Poll<T>,
+    ) -> Poll<Result<T, Error>> {
+        // The first time without a clone of the waker, which is needed only if something is stored.
+        for cloned in [false, true] {
+            let mut aside = Aside::polled_by(cx.waker(), cloned);
+            let (result, wake) = {
+                let mut state = match self.lock() {
+                    Ok(state) => state,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                let result = f(&mut state, &mut aside);
+                (result, state.takes_driver())
+            };
+            let again = aside.is_wanting() && result.is_pending();
+            self.finish(aside, wake);
+            if !again {
+                return result.map(Ok);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn finish(&self, aside: Aside<'_>, wake_driver: bool) {
+        if wake_driver {
+            let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(driver) = driver {
+                driver.wake();
+            }
+        }
+        aside.finish();
+    }
+
+    /// As [`command`](Self::command), from the driver, which needs no waking.
+    pub(crate) fn drive<T>(&self, f: impl FnOnce(&mut State, &mut Aside<'_>) -> T) -> Result<T, Error> {
+        let mut aside = Aside::default();
+        let result = f(&mut *self.lock()?, &mut aside);
         aside.finish();
         Ok(result)
     }
 
-    /// Looks at the state without giving the driver work.
+    /// Looks at the state, also when the driver has broken it.
     pub(crate) fn look<T>(&self, f: impl FnOnce(&State) -> T) -> T {
         f(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// As [`command`](Self::command), from the driver, which is awake, and also after a panic.
-    pub(crate) fn drive<T>(&self, cx: Option<&Context<'_>>, f: impl FnOnce(&mut State, &mut Aside) -> T) -> T {
-        let mut aside = Aside { own: cx.map(|cx| cx.waker().clone()), ..Aside::default() };
-        let result = {
+    /// Sets how the driver is woken.
+    pub(crate) fn set_driver(&self, waker: Waker) {
+        let before = self.driver.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        drop(before);
+    }
+
+    /// The driver is gone, be it that it is done, that it panicked, or that its runtime was dropped: whoever waits is
+    /// told so. The engine is left alone, since a panic may have left anything in it.
+    pub(crate) fn driver_gone(&self) {
+        let mut aside = Aside::default();
+        {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = f(&mut state, &mut aside);
-            state.dispatch(&mut aside);
-            result
-        };
+            if state.closed.is_none() {
+                state.closed = Some(ConnectionError::TransportLost);
+                state.transport_error.get_or_insert_with(|| Error::internal("the task of the connection is gone"));
+            }
+            state.dead = true;
+            state.shut = true;
+            state.receipts.fail(&mut aside);
+            state.wake_all(&mut aside);
+        }
         aside.finish();
-        result
-    }
-
-    /// Waits until `f`, called under the lock, is ready. `f` registers the waker it is given.
-    pub(crate) async fn wait<T>(&self, mut f: impl FnMut(&mut State, &mut Aside) -> Poll<T>) -> Result<T, Error> {
-        poll_fn(|cx| self.poll(cx, &mut f)).await
-    }
-
-    /// One step of [`wait`](Self::wait).
-    pub(crate) fn poll<T>(
-        &self,
-        cx: &Context<'_>,
-        f: impl FnOnce(&mut State, &mut Aside) -> Poll<T>,
-    ) -> Poll<Result<T, Error>> {
-        let mut aside = Aside { own: Some(cx.waker().clone()), ..Aside::default() };
-        let result = {
-            let Ok(mut state) = self.state.lock() else {
-                return Poll::Ready(Err(Error::new(ErrorKind::Internal, "the connection's task broke")));
-            };
-            f(&mut state, &mut aside)
-        };
-        aside.finish();
-        result.map(Ok)
     }
 }
 
 impl State {
-    /// Why nothing can be asked for any more.
+    /// Whether nothing will change any more.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Whether the driver has to be woken, which then counts as done.
+    fn takes_driver(&mut self) -> bool {
+        if self.dead {
+            return false;
+        }
+        let wanted = self.next_timeout();
+        let sooner = wanted.is_some_and(|wanted| self.armed.is_none_or(|armed| wanted < armed));
+        let wakes = sooner || (self.asleep && self.engine.has_output());
+        if wakes {
+            self.asleep = false;
+            self.armed = wanted;
+        }
+        wakes
+    }
+
+    /// When the driver has to look at the clock.
+    pub(crate) fn next_timeout(&mut self) -> Option<Instant> {
+        [self.engine.poll_timeout(), self.receipts.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Why nothing can be asked for any more, if so.
     pub(crate) fn closed_error(&self) -> Option<Error> {
         let closed = self.closed.as_ref()?;
-        Some(match &self.transport_error {
-            Some(why) if *closed == ConnectionError::TransportLost => {
-                Error::new(ErrorKind::TransportLost, format!("the connection was lost: {why}"))
-            }
+        Some(match (&self.transport_error, closed) {
+            (Some(error), ConnectionError::TransportLost) => error.clone(),
             _ => Error::from_connection(closed),
         })
     }
 
-    /// Gives the driver work that a poll found.
-    pub(crate) fn wake_driver(&mut self, aside: &mut Aside) {
-        aside.wake(self.driver.take());
+    /// The same, where it is known to be so.
+    pub(crate) fn failure(&self) -> Error {
+        self.closed_error().unwrap_or_else(|| Error::new(ErrorKind::Closed, "the connection is closed"))
     }
 
-    /// Sorts what the engine has to say to those who wait for it.
-    fn dispatch(&mut self, aside: &mut Aside) {
-        while let Some(event) = self.engine.poll_event() {
-            self.on_event(event, aside);
-        }
-        while let Some(settled) = self.engine.poll_settled() {
-            let token = usize::try_from(settled.token).unwrap_or(usize::MAX);
-            match self.receipts.get_mut(token) {
-                Some(slot @ Receipt::Pending(_)) => {
-                    if let Receipt::Pending(waker) = std::mem::replace(slot, Receipt::Done(settled.settlement)) {
-                        aside.wake(waker);
-                    }
-                }
-                Some(_) => drop(self.receipts.remove(token)),
-                None => {}
-            }
+    /// An error of the engine's, unless the connection's end is the better reason.
+    pub(crate) fn explain(&self, error: impl Into<Error>) -> Error {
+        self.closed_error().unwrap_or_else(|| error.into())
+    }
+
+    /// Those who wait for changes at a place.
+    pub(crate) fn list(&mut self, place: Place) -> Option<&mut WaitList> {
+        match place {
+            Place::Connection => Some(&mut self.waiting),
+            Place::Session(id) => self.sessions.get_mut(&id).map(|session| &mut session.waiting),
+            Place::Link(id) => self.links.get_mut(&id).map(|link| &mut link.waiting),
         }
     }
 
-    fn on_event(&mut self, event: Event, aside: &mut Aside) {
-        tracing::trace!(?event, "engine");
-        match event {
-            Event::Opened => {
-                self.opened = true;
-                aside.wake(self.waiting.drain(..));
-            }
-            Event::OpenReceived => {
-                self.open_received = true;
-                aside.wake(self.waiting.drain(..));
-            }
-            Event::Closed(reason) => {
-                tracing::debug!(%reason, "connection ended");
-                self.closed = Some(reason);
-                aside.wake(self.waiting.drain(..));
-                for session in self.sessions.values_mut() {
-                    aside.wake(session.waiting.drain(..));
-                }
-                for link in self.links.values_mut() {
-                    link.wake_all(aside);
-                }
-            }
-            Event::SessionOffered(id) => {
-                let config = self.session_config.clone().unwrap_or_default();
-                if self.engine.accept_session(id, config).is_ok() {
-                    self.sessions.insert(id, SessionState { begun: true, ..SessionState::default() });
-                }
-            }
-            Event::SessionBegun(id) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.begun = true;
-                    aside.wake(session.waiting.drain(..));
-                }
-            }
-            Event::SessionEnded(id, ended) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.ended = Some(ended);
-                    aside.wake(session.waiting.drain(..));
-                }
-            }
-            Event::LinkOffered(id) => {
-                self.links.insert(id, LinkState::default());
-                self.offered.push_back(id);
-                aside.wake(self.waiting.drain(..));
-            }
-            Event::LinkAttached(id) => {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.attached = true;
-                    aside.wake(link.waiting.drain(..));
-                }
-            }
-            Event::LinkDetached(id, detached) => {
-                self.offered.retain(|offered| *offered != id);
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.detached = Some(Detached::new(&detached));
-                    link.undelivered.extend(detached.undelivered);
-                    link.wake_all(aside);
-                }
-            }
-            Event::Sendable(id) => self.wake_senders(id, aside),
-            Event::Receivable(id) => {
-                if let Some(link) = self.links.get_mut(&id) {
-                    aside.wake(link.receiver.take());
-                }
-            }
-            Event::Drained(id) => {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.drained = true;
-                    aside.wake(link.waiting.drain(..));
-                }
-            }
-            Event::SaslInit { mechanism, response, hostname } => {
-                self.sasl.push_back(SaslStep { mechanism: Some(mechanism), response, hostname });
-                aside.wake(self.waiting.drain(..));
-            }
-            Event::SaslResponse(response) => {
-                self.sasl.push_back(SaslStep { mechanism: None, response: Some(response), hostname: None });
-                aside.wake(self.waiting.drain(..));
-            }
-            other => tracing::debug!(?other, "event without a listener"),
+    /// Wakes everybody.
+    pub(crate) fn wake_all(&mut self, aside: &mut Aside<'_>) {
+        self.waiting.wake(aside);
+        for session in self.sessions.values_mut() {
+            session.waiting.wake(aside);
         }
-    }
-
-    /// Wakes as many of those who wait for credit as there is credit for.
-    pub(crate) fn wake_senders(&mut self, id: LinkId, aside: &mut Aside) {
-        let credit = self.engine.credit(id);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.wake_senders(credit, aside);
+        for link in self.links.values_mut() {
+            link.wake_all(aside);
         }
     }
 }

@@ -1,3 +1,55 @@
-//! The `iothub` command.
+//! The `iothub` command: a demo, a hub on your own machine, and tools that work against any hub.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod c2d;
+mod cli;
+mod connect;
+mod demo;
+mod device;
+mod emulator;
+mod failure;
+mod output;
+mod telemetry;
+
+use clap::Parser;
+use cli::{C2d, Cli, Command, Device, Telemetry};
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_logs();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::new(format!("the runtime does not start: {error}"))),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(code) => code,
+        Err(failure) => report(&failure),
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Emulator(options) => emulator::run(options).await,
+        Command::C2d(C2d::Send(options)) => c2d::send(options).await,
+        Command::C2d(C2d::Feedback(options)) => c2d::feedback(options).await,
+        Command::Telemetry(Telemetry::Monitor(options)) => telemetry::monitor(options).await,
+        Command::Device(Device::Simulate(options)) => device::simulate(options).await,
+    }
+}
+
+/// One plain sentence and a code that is not zero.
+fn report(failure: &Failure) -> ExitCode {
+    eprintln!("iothub: {failure}");
+    failure.code()
+}
+
+/// `RUST_LOG=debug iothub …` shows what the connections do.
+fn init_logs() {
+    use tracing_subscriber::EnvFilter;
+    if std::env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    }
+}

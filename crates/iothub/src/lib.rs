@@ -1,2 +1,54 @@
-//! Azure IoT Hub over AMQP 1.0: devices, services and telemetry readers
+//! Azure IoT Hub over AMQP 1.0: devices, services and telemetry readers.
+//!
+//! | client | who | does |
+//! |---|---|---|
+//! | [`ServiceClient`] | a service | sends messages to devices, reads feedback about them |
+//! | [`DeviceClient`] | a device or a module | receives these messages and settles them, sends telemetry |
+//! | [`EventConsumer`] | a service | reads telemetry from the hub's built-in endpoint |
+//!
+//! Each is made from a connection string, as the Azure portal shows it. A hub on one's own machine is named with its
+//! port (`HostName=localhost:5671`), and its certificate authority is given to the builder (`ca_pem`, `ca_file`).
+//!
+//! # What is bounded
+//!
+//! Every future ends by itself, within the builder's `connect_timeout` or `operation_timeout`, but for the `next` of
+//! receivers, which waits for messages for as long as the connection lives, and ends with it.
+//!
+//! # Tokens
+//!
+//! With [`Auth::Cbs`] the client renews its token before it expires, on the same connection. If that fails for good,
+//! the client ends, and every call says why: it does not go silent.
+//!
+//! # Errors
+//!
+//! [`Error::kind`] is what a caller can act on, [`Error::is_retriable`] whether to try again. Reconnecting is the
+//! caller's business.
+//!
+//! # Leaving
+//!
+//! Settlements are queued. The clients' `close` writes them before it returns; a `main` that returns without it may
+//! lose the last ones.
 #![forbid(unsafe_code)]
+
+mod connect;
+mod credential;
+mod device;
+mod error;
+mod events;
+mod lazy;
+mod message;
+mod service;
+mod time;
+mod tokens;
+
+pub use amqp1;
+
+pub use amqp1::Delivered;
+pub use credential::Auth;
+pub use device::{CloudToDevice, CloudToDeviceReceiver, DeviceClient, DeviceClientBuilder, Telemetry};
+pub use error::{Error, ErrorKind};
+pub use events::{Event, EventConsumer, EventConsumerBuilder, EventPosition};
+pub use service::{
+    Ack, CloudMessage, FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus, ServiceClient,
+    ServiceClientBuilder,
+};

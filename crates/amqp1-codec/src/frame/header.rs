@@ -48,6 +48,11 @@ impl ProtocolHeader {
         Some(Self { id, version })
     }
 
+    /// Whether this is one of the three layers of the specification, in version 1.0.0.
+    pub fn is_supported(self) -> bool {
+        self.version == Self::AMQP.version && !matches!(self.id, ProtocolId::Other(_))
+    }
+
     /// Whether these octets, of which more may come, can still become a header.
     pub fn may_begin_with(octets: &[u8]) -> bool {
         octets.iter().zip(MAGIC).all(|(octet, expected)| octet == expected)

@@ -10,12 +10,13 @@ pub use header::{ProtocolHeader, ProtocolId};
 
 use crate::{performative::Performative, sasl::SaslBody};
 use bytes::Bytes;
+use core::fmt;
 
 /// The smallest max-frame-size that a peer may announce, in octets (§2.7.1); also the most before `open` (§2.4.1).
 pub const MIN_MAX_FRAME_SIZE: u32 = 512;
 
 /// A frame as it was received.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Frame {
     /// An AMQP frame (§2.3.2).
     Amqp {
@@ -28,4 +29,34 @@ pub enum Frame {
     },
     /// A SASL frame (§5.3.1).
     Sasl(SaslBody),
+}
+
+/// One line: the channel, the performative, and how long the payload is. Payloads and secrets are not shown.
+///
+/// ```
+/// use amqp1_codec::{Limits, frame::FrameDecoder};
+/// use bytes::BytesMut;
+///
+/// let mut input = BytesMut::from(&b"\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c"[..]);
+/// let frame = FrameDecoder::new(512, Limits::DEFAULT).decode(&mut input)?.expect("a whole frame");
+/// assert_eq!(frame.to_string(), r#"[0] open container-id="c""#);
+/// # Ok::<(), amqp1_codec::frame::FrameError>(())
+/// ```
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sasl(body) => write!(f, "[sasl] {body}"),
+            Self::Amqp { channel, performative: None, .. } => write!(f, "[{channel}] empty"),
+            Self::Amqp { channel, performative: Some(performative), payload } => {
+                write!(f, "[{channel}] {performative}")?;
+                if payload.is_empty() { Ok(()) } else { write!(f, " + {} octets", payload.len()) }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({self})")
+    }
 }

@@ -38,8 +38,11 @@ impl<'a> DataSections<'a> {
 
     /// Octets from here on, however they are cut.
     fn octets(&self) -> impl Iterator<Item = u8> + use<'a> {
-        let at = self.at;
-        self.chunks.iter().flat_map(|chunk| chunk.iter().copied()).skip(at)
+        let (first, rest) = match self.chunks.split_first() {
+            Some((first, rest)) => (first.get(self.at..).unwrap_or_default(), rest),
+            None => (&[][..], self.chunks),
+        };
+        first.iter().chain(rest.iter().flat_map(|chunk| chunk.iter())).copied()
     }
 
     fn advance(&mut self, mut count: usize) {

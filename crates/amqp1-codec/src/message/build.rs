@@ -8,9 +8,10 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
+use core::fmt;
 
 /// A message's octets, ready to be cut into transfers. A large body is shared, not copied.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct EncodedMessage {
     parts: Vec<Bytes>,
     length: usize,
@@ -59,13 +60,31 @@ pub struct MessageBuilder {
     style: EncodeStyle,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 enum BuiltBody {
     #[default]
     Empty,
     Data(Vec<Bytes>),
     Sequence(Vec<Vec<Value>>),
     Value(Value),
+}
+
+impl fmt::Debug for EncodedMessage {
+    /// How long the pieces are; what they hold may be large or secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncodedMessage").field("octets", &self.length).field("pieces", &self.parts.len()).finish()
+    }
+}
+
+impl fmt::Debug for BuiltBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Data(sections) => write!(f, "Data({} octets)", sections.iter().map(Bytes::len).sum::<usize>()),
+            Self::Sequence(sections) => write!(f, "Sequence({} values)", sections.iter().map(Vec::len).sum::<usize>()),
+            Self::Value(_) => f.write_str("Value(..)"),
+        }
+    }
 }
 
 /// Bodies up to this size are copied behind the sections, which is cheaper than to share them.

@@ -2,6 +2,7 @@
 
 mod body;
 mod build;
+mod cursor;
 mod scan;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
@@ -32,7 +33,7 @@ use scan::Index;
 /// assert_eq!(received.data().as_deref(), Some(&b"hello"[..]));
 /// # Ok::<(), amqp1_codec::DecodeError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message {
     /// The sections before the body, one after another.
     head: Bytes,
@@ -298,5 +299,29 @@ impl Message {
     pub fn encoded_len(&self) -> usize {
         let body: usize = self.body.as_slice().iter().map(Bytes::len).sum();
         self.head.len().saturating_add(body).saturating_add(self.tail.len())
+    }
+}
+
+impl core::fmt::Debug for Message {
+    /// Which sections there are, and how many octets; what they hold may be large or secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let index = &self.index;
+        let mut sections = Vec::new();
+        for (name, there) in [
+            ("header", index.header.is_some()),
+            ("delivery-annotations", index.delivery_annotations.is_some()),
+            ("message-annotations", index.message_annotations.is_some()),
+            ("properties", index.properties.is_some()),
+            ("application-properties", index.application_properties.is_some()),
+            ("data", index.body == Some(section_code::DATA)),
+            ("amqp-sequence", index.body == Some(section_code::AMQP_SEQUENCE)),
+            ("amqp-value", index.body == Some(section_code::AMQP_VALUE)),
+            ("footer", index.footer.is_some()),
+        ] {
+            if there {
+                sections.push(name);
+            }
+        }
+        f.debug_struct("Message").field("sections", &sections).field("octets", &self.encoded_len()).finish()
     }
 }

@@ -1,14 +1,11 @@
 //! Annotations (§3.2.10) and application properties (§3.2.5).
 
-use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
-    types::format_code as code,
-};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value};
 use bytes::BytesMut;
 
 /// Declares a map whose keys (and values) are restricted.
 macro_rules! restricted_map {
-    ($($(#[$meta:meta])* pub struct $name:ident($key:ty), |$k:ident, $v:ident| $check:expr;)+) => { $(
+    ($($(#[$meta:meta])* pub struct $name:ident($key:ty), |$k:ident, $v:ident, $limits:ident| $check:expr;)+) => { $(
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name(Map);
@@ -65,6 +62,7 @@ macro_rules! restricted_map {
             fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let start = *reader;
                 let map = Map::decode(reader)?;
+                let $limits = reader.limits();
                 for ($k, $v) in map.iter() {
                     if let Some(kind) = $check {
                         return Err(start.error(kind));
@@ -78,17 +76,16 @@ macro_rules! restricted_map {
 
 restricted_map! {
     /// Annotations of a delivery or a message (§3.2.10): keys are symbols, or unsigned longs, which are reserved.
-    pub struct Annotations(Symbol), |key, _value| match key {
+    pub struct Annotations(Symbol), |key, _value, limits| match key {
         Value::Symbol(_) | Value::Ulong(_) => None,
-        _ => Some(DecodeErrorKind::UnexpectedFormatCode(code::STR8)),
+        Value::String(_) if limits.string_annotation_keys => None,
+        _ => Some(DecodeErrorKind::InvalidKeyType),
     };
 
-    /// Properties that belong to the application (§3.2.5): keys are strings, values are simple.
-    pub struct ApplicationProperties(Str), |key, value| match (key, value) {
-        (Value::String(_), Value::List(_)) => Some(DecodeErrorKind::UnexpectedFormatCode(code::LIST8)),
-        (Value::String(_), Value::Map(_)) => Some(DecodeErrorKind::UnexpectedFormatCode(code::MAP8)),
-        (Value::String(_), Value::Array(_)) => Some(DecodeErrorKind::UnexpectedFormatCode(code::ARRAY8)),
+    /// Properties that belong to the application (§3.2.5): keys are strings, values no lists, maps or arrays.
+    pub struct ApplicationProperties(Str), |key, value, _limits| match (key, value) {
+        (Value::String(_), Value::List(_) | Value::Map(_) | Value::Array(_)) => Some(DecodeErrorKind::InvalidValueType),
         (Value::String(_), _) => None,
-        _ => Some(DecodeErrorKind::UnexpectedFormatCode(code::SYM8)),
+        _ => Some(DecodeErrorKind::InvalidKeyType),
     };
 }

@@ -68,6 +68,12 @@ impl DeliveryState {
     }
 }
 
+impl AsRef<Self> for DeliveryState {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// The descriptors of the two outcomes that have no fields.
 const ACCEPTED: u8 = 0x24;
 const RELEASED: u8 = 0x26;
@@ -117,7 +123,8 @@ impl Encode for DeliveryState {
 impl Decode for DeliveryState {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
-        // States nest through transactional-state, whose outcome is a state.
+        // States nest through transactional-state, whose outcome is read as a state, and refused afterwards if it is none
+        // that is final.
         reader.descend()?;
         let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
         let state = match code {

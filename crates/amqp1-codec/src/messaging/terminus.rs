@@ -5,7 +5,6 @@ use crate::{
     Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
     definitions::{Fields, choices},
     performative::Seconds,
-    types::format_code as code,
 };
 use bytes::BytesMut;
 
@@ -125,7 +124,7 @@ impl Decode for FilterSet {
         let map = Map::decode(reader)?;
         for (name, filter) in map.iter() {
             if !matches!(name, Value::Symbol(_)) {
-                return Err(start.error(DecodeErrorKind::UnexpectedFormatCode(code::STR8)));
+                return Err(start.error(DecodeErrorKind::InvalidKeyType));
             }
             if !matches!(filter, Value::Described(_) | Value::Null) {
                 return Err(start.error(DecodeErrorKind::NotDescribed));
@@ -242,7 +241,7 @@ composite! {
         /// Which messages the link gets.
         filter: opt FilterSet,
         /// What becomes of deliveries that are settled without an outcome.
-        default_outcome: opt DeliveryState,
+        default_outcome: final DeliveryState,
         /// The descriptors of the outcomes that may be chosen.
         outcomes: multi Symbol,
         /// Extensions that the sender of this supports or wants.

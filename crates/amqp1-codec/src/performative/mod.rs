@@ -13,6 +13,7 @@ pub use transfer::{Disposition, Transfer};
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader};
 use alloc::boxed::Box;
 use bytes::BytesMut;
+use core::fmt;
 
 /// A link's number within a session (§2.8.4).
 pub type Handle = u32;
@@ -67,6 +68,20 @@ impl Performative {
             Self::End(_) => "end",
             Self::Close(_) => "close",
         }
+    }
+}
+
+/// One line, as in traces of frames: the name, then the fields that are set.
+///
+/// ```
+/// use amqp1_codec::{SequenceNo, performative::{Performative, Transfer}};
+///
+/// let transfer = Transfer { delivery_id: Some(SequenceNo(7)), more: true, ..Transfer::default() };
+/// assert_eq!(Performative::from(transfer).to_string(), "transfer handle=0 delivery-id=7 more=true");
+/// ```
+impl fmt::Display for Performative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        each!(self, body => body.trace_line(f))
     }
 }
 

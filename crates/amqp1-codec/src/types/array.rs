@@ -1,7 +1,7 @@
-//! Arrays (§1.6.24): values that share one constructor. They stay encoded until they are walked, so that a few octets
-//! cannot become megabytes.
+//! Arrays (§1.6.24): many values of one type. They stay encoded until they are walked, so that a few octets cannot
+//! become many values.
 
-use super::{format_code as code, value::Described};
+use super::{Described, element, format_code as code};
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Reader, Value, write};
 use alloc::{boxed::Box, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,7 +9,10 @@ use core::fmt;
 
 /// An array: a constructor, and the data of its elements.
 #[derive(Clone)]
-pub struct Array {
+pub struct Array(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
     constructor: Bytes,
     count: u32,
     octets: Bytes,
@@ -32,11 +35,19 @@ impl core::error::Error for MixedArray {}
 impl Default for Array {
     /// An empty array of nulls.
     fn default() -> Self {
-        Self { constructor: Bytes::from_static(&[code::NULL]), count: 0, octets: Bytes::new(), canonical: true }
+        Self::of(Bytes::from_static(&[code::NULL]), 0, Bytes::new(), true)
     }
 }
 
+/// An array that claims more elements of no width than this is written as it came: with an octet for each, a few
+/// octets would become many.
+const WIDENED: u32 = 256;
+
 impl Array {
+    fn of(constructor: Bytes, count: u32, octets: Bytes, canonical: bool) -> Self {
+        Self(Box::new(Parts { constructor, count, octets, canonical }))
+    }
+
     /// An array of these values, with the narrowest constructor that fits all of them.
     ///
     /// Constructors without data (`true`, `uint0`, `list0` …) are not used, because several decoders refuse them in
@@ -47,7 +58,6 @@ impl Array {
     /// [`MixedArray`] if the values are not of one type.
     pub fn from_values(values: impl IntoIterator<Item = Value>) -> Result<Self, MixedArray> {
         let mut values: Vec<Value> = values.into_iter().collect();
-        let count = write::saturating_u32(values.len());
         let mut constructor = BytesMut::new();
         while let Some(Value::Described(first)) = values.first() {
             let descriptor = first.descriptor.clone();
@@ -61,178 +71,209 @@ impl Array {
                 })
                 .collect::<Result<_, _>>()?;
         }
-        let format = shared_code(&values)?;
-        constructor.put_u8(format);
+        let format = values.first().map_or(code::NULL, element::widest_for);
         let mut octets = BytesMut::new();
         for value in &values {
-            value.encode_data(format, &mut octets);
+            if element::widest_for(value) != format {
+                return Err(MixedArray);
+            }
+            element::write_wide(value, &mut octets);
         }
-        Ok(Self { constructor: constructor.freeze(), count, octets: octets.freeze(), canonical: true })
+        Ok(Self::narrowed(constructor, write::saturating_u32(values.len()), format, octets.freeze()))
+    }
+
+    /// `format` is not yet in `constructor`; the octets are in it.
+    fn narrowed(mut constructor: BytesMut, count: u32, format: u8, octets: Bytes) -> Self {
+        let (format, octets) = match element::narrow(format, &octets) {
+            Some((narrow, octets)) => (narrow, octets.freeze()),
+            None => (format, octets),
+        };
+        constructor.put_u8(format);
+        Self::of(constructor.freeze(), count, octets, true)
     }
 
     /// An empty array of the type that `sample` has.
     pub fn empty_like(sample: &Value) -> Self {
         let mut array = Self::from_values([sample.clone()]).unwrap_or_default();
-        array.count = 0;
-        array.octets = Bytes::new();
-        array
+        array.0.count = 0;
+        array.0.octets = Bytes::new();
+        // What was too wide for the sample may be narrower for nothing.
+        array.0.canonical = false;
+        array.to_canonical()
     }
 
     /// How many elements there are.
     pub fn len(&self) -> usize {
-        usize::try_from(self.count).unwrap_or(usize::MAX)
+        usize::try_from(self.0.count).unwrap_or(usize::MAX)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.count == 0
     }
 
     /// The octets of the constructor that all elements share, a descriptor included.
     pub fn constructor(&self) -> &[u8] {
-        &self.constructor
+        &self.0.constructor
+    }
+
+    /// The format code of the elements, which ends the constructor.
+    fn format(&self) -> u8 {
+        self.0.constructor.last().copied().unwrap_or(code::NULL)
+    }
+
+    /// The descriptors that the elements share, the outermost first; mostly none.
+    pub fn descriptors(&self) -> impl Iterator<Item = Value> + '_ {
+        let mut constructor = Reader::with_limits(&self.0.constructor, VALID);
+        core::iter::from_fn(move || {
+            if constructor.peek() != Some(code::DESCRIBED) {
+                return None;
+            }
+            constructor.u8().ok()?;
+            Value::decode(&mut constructor).ok()
+        })
     }
 
     /// The elements, decoded one by one.
     pub fn iter(&self) -> Elements<'_> {
-        let mut constructor = Reader::new(&self.constructor);
-        let mut descriptors = Vec::new();
-        while constructor.peek() == Some(code::DESCRIBED) {
-            let _ = constructor.u8();
-            descriptors.extend(Value::decode(&mut constructor));
-        }
-        let format = constructor.u8().unwrap_or(code::NULL);
-        // What was decoded or built here is valid, whatever the limits of the connection were.
-        let limits = Limits { depth: u8::MAX, ..Limits::DEFAULT };
-        Elements { reader: Reader::with_limits(&self.octets, limits), descriptors, format, left: self.count }
+        Elements { descriptors: self.descriptors().collect(), ..self.undescribed() }
     }
 
-    /// Decodes each element with its constructor put before it, as a value of its own.
-    pub(crate) fn decode_each(
-        &self,
-        at: &Reader<'_>,
-        mut each: impl FnMut(&mut Reader<'_>) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
-        let mut rest = Reader::new(&self.octets);
-        let format = self.constructor.last().copied().unwrap_or(code::NULL);
-        for _ in 0..self.count {
-            let start = rest.rest_slice();
-            let mut probe = rest;
-            probe.skip_element(format).map_err(|_| at.error(DecodeErrorKind::Truncated))?;
-            let width = start.len().saturating_sub(probe.remaining());
-            let mut element = BytesMut::with_capacity(self.constructor.len().saturating_add(width));
-            element.put_slice(&self.constructor);
-            element.put_slice(start.get(..width).unwrap_or_default());
-            let element = element.freeze();
-            each(&mut Reader::new(&element)).map_err(|error| at.error(error.kind))?;
-            rest = probe;
+    /// The elements without the descriptors that they share.
+    pub(crate) fn undescribed(&self) -> Elements<'_> {
+        let reader = Reader::with_limits(&self.0.octets, VALID);
+        Elements { reader, descriptors: Vec::new(), format: self.format(), left: self.0.count }
+    }
+
+    /// As [`undescribed`](Self::undescribed), but where elements have no width, and so are all the same, only one.
+    pub(crate) fn distinct(&self) -> Elements<'_> {
+        let mut elements = self.undescribed();
+        if code::width(elements.format) == Some(code::Width::Fixed(0)) {
+            elements.left = elements.left.min(1);
         }
-        Ok(())
+        elements
+    }
+
+    /// What tells arrays apart whose elements are the same or missing: how many elements, and the widest form of
+    /// their constructor.
+    pub(crate) fn kind(&self) -> (u32, u8) {
+        (self.0.count, element::widest(self.format()))
+    }
+
+    /// Whether the octets are the same, which is more than that the elements are.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.count == other.0.count && self.0.constructor == other.0.constructor && self.0.octets == other.0.octets
     }
 
     fn to_canonical(&self) -> Self {
-        if self.canonical {
+        if self.0.canonical {
             return self.clone();
         }
-        if self.count == 0 {
-            return Self { canonical: true, ..self.clone() };
+        let Parts { count, octets, .. } = &*self.0;
+        let mut constructor = BytesMut::new();
+        for descriptor in self.descriptors() {
+            constructor.put_u8(code::DESCRIBED);
+            descriptor.encode(EncodeStyle::Compact, &mut constructor);
         }
-        Self::from_values(self).unwrap_or_else(|_| self.clone())
+        let repeat = |unit: &[u8]| Bytes::from(unit.repeat(self.len()));
+        let few = *count <= WIDENED;
+        let (format, octets) = match self.format() {
+            code::TRUE if few => (code::BOOLEAN, repeat(&[1])),
+            code::FALSE if few => (code::BOOLEAN, repeat(&[0])),
+            code::UINT0 if few => (code::SMALL_UINT, repeat(&[0])),
+            code::ULONG0 if few => (code::SMALL_ULONG, repeat(&[0])),
+            code::LIST0 if few => (code::LIST8, repeat(&[1, 0])),
+            format @ (code::LIST8 | code::LIST32 | code::MAP8 | code::MAP32 | code::ARRAY8 | code::ARRAY32) => {
+                let mut wide = BytesMut::with_capacity(octets.len());
+                self.undescribed().for_each(|value| element::write_wide(&value, &mut wide));
+                (element::widest(format), wide.freeze())
+            }
+            format => (format, octets.clone()),
+        };
+        Self::narrowed(constructor, *count, format, octets)
     }
 
     /// The array after its format code, checked element by element.
     pub(crate) fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
-        let (count, mut inner) = match format {
-            code::ARRAY8 => reader.compound(false)?,
-            code::ARRAY32 => reader.compound(true)?,
-            other => return Err(reader.wrong_code(other)),
-        };
+        let (count, mut inner) = reader.array(format)?;
         let start = inner.rest_slice();
-        let mut levels = 0u8;
-        while inner.peek() == Some(code::DESCRIBED) {
-            inner.u8()?;
-            inner.descend()?;
-            levels = levels.saturating_add(1);
-            Value::decode(&mut inner)?;
-        }
-        let element = inner.u8()?;
-        let Some(width) = code::width(element) else { return Err(inner.wrong_code(element)) };
+        let element = inner.array_constructor()?;
         let constructor = start.get(..start.len().saturating_sub(inner.remaining())).unwrap_or_default();
         let octets = inner.rest_slice();
-        if width == code::Width::Fixed(0) {
-            if count > inner.limits().zero_width_elements {
-                return Err(inner.error(DecodeErrorKind::ElementsExceeded));
-            }
-        } else {
-            // Each element takes at least one octet.
-            if usize::try_from(count).map_or(true, |count| count > octets.len()) {
-                return Err(inner.error(DecodeErrorKind::ElementsExceeded));
-            }
+        if inner.check_elements(count, element)? {
             for _ in 0..count {
                 Value::decode_data(&mut inner, element)?;
             }
         }
         inner.end_of_compound()?;
-        Ok(Self { constructor: reader.share(constructor), count, octets: reader.share(octets), canonical: false })
+        Ok(Self::of(reader.share(constructor), count, reader.share(octets), false))
     }
 
-    /// Appends the array after its format code, in the narrow or the wide form.
-    pub(crate) fn encode_data(&self, format: u8, out: &mut BytesMut) {
+    /// Appends the array's data in the form for array32.
+    pub(crate) fn write_wide(&self, out: &mut BytesMut) {
         let array = self.to_canonical();
-        let body = array.constructor.len().saturating_add(array.octets.len());
-        if format == code::ARRAY8 {
-            out.put_u8(u8::try_from(body.saturating_add(1)).unwrap_or(u8::MAX));
-            out.put_u8(u8::try_from(array.count).unwrap_or(u8::MAX));
-        } else {
-            out.put_u32(write::saturating_u32(body.saturating_add(4)));
-            out.put_u32(array.count);
-        }
-        out.put_slice(&array.constructor);
-        out.put_slice(&array.octets);
+        out.put_u32(write::saturating_u32(array.body().saturating_add(4)));
+        out.put_u32(array.0.count);
+        out.put_slice(&array.0.constructor);
+        out.put_slice(&array.0.octets);
     }
 
-    /// The format code that this array needs.
-    pub(crate) fn format_code(&self) -> u8 {
-        let array = self.to_canonical();
-        let body = array.constructor.len().saturating_add(array.octets.len());
-        if body < 255 && array.count <= 255 { code::ARRAY8 } else { code::ARRAY32 }
+    /// Octets of the constructor and of the elements.
+    fn body(&self) -> usize {
+        self.0.constructor.len().saturating_add(self.0.octets.len())
     }
 }
 
-impl Reader<'_> {
-    fn skip_element(&mut self, format: u8) -> Result<(), DecodeError> {
-        match code::width(format) {
-            Some(code::Width::Fixed(width)) => self.take(usize::from(width)).map(drop),
-            Some(code::Width::Counted8) => self.variable8().map(drop),
-            Some(code::Width::Counted32) => self.variable32().map(drop),
-            None => Err(self.wrong_code(format)),
+/// What was decoded or built is valid, whatever the limits of the connection were.
+const VALID: Limits = Limits { depth: u8::MAX, zero_width_elements: u32::MAX, ..Limits::DEFAULT };
+
+impl<'a> Reader<'a> {
+    /// The count, and the constructor with the elements, of an array, after its format code.
+    pub(crate) fn array(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
+        match format {
+            code::ARRAY8 => self.compound(false),
+            code::ARRAY32 => self.compound(true),
+            other => Err(self.wrong_code(other)),
         }
     }
-}
 
-/// The format code that all of these values can share.
-fn shared_code(values: &[Value]) -> Result<u8, MixedArray> {
-    let Some(first) = values.first() else { return Ok(code::NULL) };
-    let kind = core::mem::discriminant(first);
-    if values.iter().any(|value| core::mem::discriminant(value) != kind) {
-        return Err(MixedArray);
+    /// The constructor of an array's elements, down to its format code. Each descriptor is a level.
+    pub(crate) fn array_constructor(&mut self) -> Result<u8, DecodeError> {
+        while self.peek() == Some(code::DESCRIBED) {
+            self.u8()?;
+            self.descend()?;
+            Value::decode(self)?;
+        }
+        let format = self.u8()?;
+        if code::width(format).is_some() { Ok(format) } else { Err(self.wrong_code(format)) }
     }
-    let codes = values.iter().map(Value::array_code);
-    Ok(codes.max().unwrap_or(code::NULL))
+
+    /// Checks that there can be `count` elements of this constructor, and says whether they have any width.
+    pub(crate) fn check_elements(&self, count: u32, format: u8) -> Result<bool, DecodeError> {
+        let wide = code::width(format) != Some(code::Width::Fixed(0));
+        let most = if wide { write::saturating_u32(self.remaining()) } else { self.limits().zero_width_elements };
+        if count > most { Err(self.error(DecodeErrorKind::ElementsExceeded)) } else { Ok(wide) }
+    }
 }
 
 impl Encode for Array {
     fn encoded_len(&self, _: EncodeStyle) -> usize {
         let array = self.to_canonical();
-        let body = array.constructor.len().saturating_add(array.octets.len());
-        write::compound_len(body, array.len())
+        write::compound_len(array.body(), array.len())
     }
 
     fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
         let array = self.to_canonical();
-        let format = array.format_code();
-        out.put_u8(format);
-        array.encode_data(format, out);
+        match (u8::try_from(array.body().saturating_add(1)), u8::try_from(array.0.count)) {
+            (Ok(size), Ok(count)) => out.put_slice(&[code::ARRAY8, size, count]),
+            _ => {
+                out.put_u8(code::ARRAY32);
+                out.put_u32(write::saturating_u32(array.body().saturating_add(4)));
+                out.put_u32(array.0.count);
+            }
+        }
+        out.put_slice(&array.0.constructor);
+        out.put_slice(&array.0.octets);
     }
 }
 
@@ -244,19 +285,27 @@ impl Decode for Array {
 }
 
 impl PartialEq for Array {
+    /// Whether the elements are equal, however they are encoded. Empty arrays of different types differ.
     fn eq(&self, other: &Self) -> bool {
-        self.count == other.count
-            && ((self.constructor == other.constructor && self.octets == other.octets) || self.iter().eq(other.iter()))
+        self.is_same(other)
+            || (self.kind() == other.kind()
+                && self.descriptors().eq(other.descriptors())
+                && if self.is_uniform() && other.is_uniform() {
+                    self.distinct().eq(other.distinct())
+                } else {
+                    self.undescribed().eq(other.undescribed())
+                })
+    }
+}
+
+impl Array {
+    /// Whether the elements have no width, and so are all the same.
+    pub(crate) fn is_uniform(&self) -> bool {
+        code::width(self.format()) == Some(code::Width::Fixed(0))
     }
 }
 
 impl Eq for Array {}
-
-impl fmt::Debug for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().take(64)).finish()
-    }
-}
 
 impl<'a> IntoIterator for &'a Array {
     type Item = Value;

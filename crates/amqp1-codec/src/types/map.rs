@@ -1,12 +1,12 @@
 //! Maps (§1.6.23): ordered pairs without duplicate keys.
 
-use super::format_code as code;
+use super::{format_code as code, order::compare};
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value, write};
-use alloc::{collections::BTreeSet, vec::Vec};
-use bytes::{Bytes, BytesMut};
+use alloc::vec::Vec;
+use bytes::BytesMut;
 
 /// A map: pairs in the order in which they were written or read, no key twice.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Map(Vec<(Value, Value)>);
 
 impl Map {
@@ -63,12 +63,24 @@ impl IntoIterator for Map {
 }
 
 impl<K: Into<Value>, V: Into<Value>> FromIterator<(K, V)> for Map {
+    /// As [`insert`](Map::insert) one after another: a key keeps its first place and its last value.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut map = Self::new();
-        for (key, value) in pairs {
-            map.insert(key, value);
+        let pairs: Vec<(Value, Value)> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        if duplicate(&pairs).is_none() {
+            return Self(pairs);
         }
-        map
+        let first = first_places(&pairs);
+        let mut kept: Vec<Option<(Value, Value)>> = Vec::with_capacity(pairs.len());
+        for (place, (pair, first)) in pairs.into_iter().zip(first).enumerate() {
+            match kept.get_mut(first) {
+                Some(Some((_, value))) if first != place => {
+                    *value = pair.1;
+                    kept.push(None);
+                }
+                _ => kept.push(Some(pair)),
+            }
+        }
+        Self(kept.into_iter().flatten().collect())
     }
 }
 
@@ -100,37 +112,70 @@ impl Map {
     /// The pairs, after the map's format code.
     pub(crate) fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
         let (items, mut inner) = reader.map(format)?;
-        let mut pairs: Vec<(Value, Value)> = Vec::new();
-        let mut seen = KeySet::default();
+        let start = inner;
+        let capacity = inner.capacity(items, |rest| rest.skip().map(drop))? / 2;
+        let mut pairs: Vec<(Value, Value)> = Vec::with_capacity(capacity);
         for _ in 0..items / 2 {
-            let at = inner;
             let key = Value::decode(&mut inner)?;
-            if !seen.insert(&pairs, &key) {
-                return Err(at.error(DecodeErrorKind::DuplicateKey));
-            }
             let value = Value::decode(&mut inner)?;
             pairs.push((key, value));
         }
         inner.end_of_compound()?;
-        Ok(Self(pairs))
+        match duplicate(&pairs) {
+            // The key is found again only to say where it stands.
+            Some(pair) => {
+                let mut at = start;
+                for _ in 0..pair.saturating_mul(2) {
+                    at.skip()?;
+                }
+                Err(at.error(DecodeErrorKind::DuplicateKey))
+            }
+            None => Ok(Self(pairs)),
+        }
     }
 }
 
-/// Finds duplicate keys: by comparison while there are few, by their canonical octets when there are many, so that a
-/// large map costs no square of its size.
-#[derive(Default)]
-struct KeySet(BTreeSet<Bytes>);
+/// Up to this many pairs, keys are compared each with each; more are sorted, so that a large map does not cost the
+/// square of its size.
+const FEW: usize = 16;
 
-impl KeySet {
-    const FEW: usize = 16;
-
-    fn insert(&mut self, pairs: &[(Value, Value)], key: &Value) -> bool {
-        if pairs.len() < Self::FEW {
-            return pairs.iter().all(|(known, _)| known != key);
-        }
-        if self.0.is_empty() {
-            self.0.extend(pairs.iter().map(|(known, _)| known.to_octets()));
-        }
-        self.0.insert(key.to_octets())
+/// The first pair whose key an earlier pair has.
+fn duplicate(pairs: &[(Value, Value)]) -> Option<usize> {
+    if pairs.len() <= FEW {
+        return pairs
+            .iter()
+            .enumerate()
+            .position(|(index, (key, _))| pairs.iter().take(index).any(|(earlier, _)| earlier == key));
     }
+    sorted(pairs)
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(_, a), (at, b)] if compare(a, b).is_eq() => Some(*at),
+            _ => None,
+        })
+        .min()
+}
+
+/// The keys with their places, sorted by key and then by place.
+fn sorted(pairs: &[(Value, Value)]) -> Vec<(usize, &Value)> {
+    let mut keys: Vec<(usize, &Value)> = pairs.iter().map(|(key, _)| key).enumerate().collect();
+    keys.sort_unstable_by(|(place_a, a), (place_b, b)| compare(a, b).then(place_a.cmp(place_b)));
+    keys
+}
+
+/// For each pair, the place of the first pair that has its key.
+fn first_places(pairs: &[(Value, Value)]) -> Vec<usize> {
+    let mut first: Vec<usize> = (0..pairs.len()).collect();
+    let mut run: Option<(usize, &Value)> = None;
+    for (place, key) in sorted(pairs) {
+        match run {
+            Some((start, known)) if compare(known, key).is_eq() => {
+                if let Some(slot) = first.get_mut(place) {
+                    *slot = start;
+                }
+            }
+            _ => run = Some((place, key)),
+        }
+    }
+    first
 }

@@ -1,11 +1,14 @@
 //! Part 1 of the specification: the primitive types and what is made of them.
 
 mod array;
+pub(crate) mod debug;
 mod delivery_tag;
 mod descriptor;
+mod element;
 pub(crate) mod format_code;
 mod map;
 mod multiple;
+mod order;
 mod primitive;
 mod serial;
 mod text;

@@ -75,12 +75,17 @@ impl<T: Decode> Decode for Multiple<T> {
         if !matches!(reader.peek(), Some(code::ARRAY8 | code::ARRAY32)) {
             return T::decode(reader).map(|value| Self(vec![value]));
         }
-        let array = Array::decode(reader)?;
-        let mut values = Vec::new();
-        array.decode_each(reader, |element| {
-            values.push(T::decode(element)?);
-            Ok(())
-        })?;
+        let format = reader.u8()?;
+        let (count, mut elements) = reader.array(format)?;
+        let start = elements.rest_slice();
+        let format = elements.array_constructor()?;
+        let constructor = start.get(..start.len().saturating_sub(elements.remaining())).unwrap_or_default();
+        elements.check_elements(count, format)?;
+        let mut values = Vec::with_capacity(elements.capacity(count, |rest| rest.skip_data(format))?);
+        for _ in 0..count {
+            values.push(T::decode_element(&mut elements, constructor)?);
+        }
+        elements.end_of_compound()?;
         Ok(Self(values))
     }
 }

@@ -244,14 +244,28 @@ impl Decode for Str {
     }
 }
 
-impl Decode for Symbol {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let octets = match reader.u8()? {
+impl Symbol {
+    fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
+        let octets = match format {
             code::SYM8 => reader.variable8()?,
             code::SYM32 => reader.variable32()?,
             other => return Err(reader.wrong_code(other)),
         };
         Self::from_octets(reader, reader.share(octets))
+    }
+}
+
+impl Decode for Symbol {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let format = reader.u8()?;
+        Self::decode_data(reader, format)
+    }
+
+    fn decode_element(reader: &mut Reader<'_>, constructor: &[u8]) -> Result<Self, DecodeError> {
+        match constructor {
+            [format] => Self::decode_data(reader, *format),
+            _ => Err(reader.error(DecodeErrorKind::UnexpectedDescriptor)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// A value of any type. Strings and binaries share the buffer that they were read from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[allow(missing_docs)]
 pub enum Value {
     #[default]
@@ -40,7 +40,7 @@ pub enum Value {
 }
 
 /// A value with a descriptor (§1.2) that says what it is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Described {
     /// What the value is: a symbol or an unsigned long in everything that is defined so far.
     pub descriptor: Value,
@@ -130,146 +130,12 @@ impl Value {
             other => return Err(reader.wrong_code(other)),
         })
     }
-
-    /// The narrowest format code for this value as an element of an array, where no code without data is used. Of the
-    /// codes of one type, the greater is the wider.
-    pub(crate) fn array_code(&self) -> u8 {
-        let narrow = |fits: bool, narrow: u8, wide: u8| if fits { narrow } else { wide };
-        match self {
-            Self::Null => code::NULL,
-            Self::Boolean(_) => code::BOOLEAN,
-            Self::Uint(number) => narrow(*number <= 255, code::SMALL_UINT, code::UINT),
-            Self::Ulong(number) => narrow(*number <= 255, code::SMALL_ULONG, code::ULONG),
-            Self::List(items) => {
-                let body = items.iter().map(|item| item.encoded_len(EncodeStyle::Compact)).sum();
-                narrow(write::compound_len(body, items.len()) == body.saturating_add(3), code::LIST8, code::LIST32)
-            }
-            _ => self.format_code(),
-        }
-    }
-
-    /// The narrowest format code for this value.
-    fn format_code(&self) -> u8 {
-        let variable = |length: usize, narrow: u8, wide: u8| if length <= 255 { narrow } else { wide };
-        match self {
-            Self::Null => code::NULL,
-            Self::Boolean(true) => code::TRUE,
-            Self::Boolean(false) => code::FALSE,
-            Self::Ubyte(_) => code::UBYTE,
-            Self::Ushort(_) => code::USHORT,
-            Self::Uint(0) => code::UINT0,
-            Self::Uint(1..=255) => code::SMALL_UINT,
-            Self::Uint(_) => code::UINT,
-            Self::Ulong(0) => code::ULONG0,
-            Self::Ulong(1..=255) => code::SMALL_ULONG,
-            Self::Ulong(_) => code::ULONG,
-            Self::Byte(_) => code::BYTE,
-            Self::Short(_) => code::SHORT,
-            Self::Int(-128..=127) => code::SMALL_INT,
-            Self::Int(_) => code::INT,
-            Self::Long(-128..=127) => code::SMALL_LONG,
-            Self::Long(_) => code::LONG,
-            Self::Float(_) => code::FLOAT,
-            Self::Double(_) => code::DOUBLE,
-            Self::Decimal32(_) => code::DECIMAL32,
-            Self::Decimal64(_) => code::DECIMAL64,
-            Self::Decimal128(_) => code::DECIMAL128,
-            Self::Char(_) => code::CHAR,
-            Self::Timestamp(_) => code::TIMESTAMP,
-            Self::Uuid(_) => code::UUID,
-            Self::Binary(octets) => variable(octets.len(), code::VBIN8, code::VBIN32),
-            Self::String(text) => variable(text.len(), code::STR8, code::STR32),
-            Self::Symbol(text) => variable(text.len(), code::SYM8, code::SYM32),
-            Self::List(items) if items.is_empty() => code::LIST0,
-            Self::List(_) => self.array_code(),
-            Self::Map(map) => {
-                let length = map.encoded_len(EncodeStyle::Compact);
-                if length <= 257 && map.len() <= 127 { code::MAP8 } else { code::MAP32 }
-            }
-            Self::Array(array) => array.format_code(),
-            Self::Described(_) => code::DESCRIBED,
-        }
-    }
-
-    /// Appends the data after `format`, which must be a code of this value's type that is wide enough.
-    pub(crate) fn encode_data(&self, format: u8, out: &mut BytesMut) {
-        match self {
-            Self::Null => {}
-            Self::Boolean(value) if format == code::BOOLEAN => out.put_u8(u8::from(*value)),
-            Self::Boolean(_) => {}
-            Self::Ubyte(value) => out.put_u8(*value),
-            Self::Ushort(value) => out.put_u16(*value),
-            Self::Uint(value) => put_unsigned(u64::from(*value), format, 4, out),
-            Self::Ulong(value) => put_unsigned(*value, format, 8, out),
-            Self::Byte(value) => out.put_i8(*value),
-            Self::Short(value) => out.put_i16(*value),
-            Self::Int(value) if format == code::INT => out.put_i32(*value),
-            Self::Int(value) => out.put_i8(*value as i8),
-            Self::Long(value) if format == code::LONG => out.put_i64(*value),
-            Self::Long(value) => out.put_i8(*value as i8),
-            Self::Float(value) => out.put_f32(*value),
-            Self::Double(value) => out.put_f64(*value),
-            Self::Decimal32(value) => out.put_slice(&value.0),
-            Self::Decimal64(value) => out.put_slice(&value.0),
-            Self::Decimal128(value) => out.put_slice(&value.0),
-            Self::Char(value) => out.put_u32(u32::from(*value)),
-            Self::Timestamp(value) => out.put_i64(value.0),
-            Self::Uuid(value) => out.put_slice(&value.0),
-            Self::Binary(octets) => put_variable(octets, format == code::VBIN8, out),
-            Self::String(text) => put_variable(text.as_bytes(), format == code::STR8, out),
-            Self::Symbol(text) => put_variable(text.as_bytes(), format == code::SYM8, out),
-            Self::List(items) => {
-                let mut body = BytesMut::new();
-                items.iter().for_each(|item| item.encode(EncodeStyle::Compact, &mut body));
-                put_compound(&body, items.len(), format == code::LIST8, out);
-            }
-            Self::Map(map) => {
-                let mut body = BytesMut::new();
-                for (key, value) in map.iter() {
-                    key.encode(EncodeStyle::Compact, &mut body);
-                    value.encode(EncodeStyle::Compact, &mut body);
-                }
-                put_compound(&body, map.len().saturating_mul(2), format == code::MAP8, out);
-            }
-            Self::Array(array) => array.encode_data(format, out),
-            // The descriptors of an array's elements stand in its constructor.
-            Self::Described(_) => {}
-        }
-    }
-}
-
-fn put_unsigned(value: u64, format: u8, width: usize, out: &mut BytesMut) {
-    match code::width(format) {
-        Some(code::Width::Fixed(0)) => {}
-        Some(code::Width::Fixed(1)) => out.put_u8(value as u8),
-        _ => out.put_uint(value, width),
-    }
-}
-
-fn put_variable(octets: &[u8], narrow: bool, out: &mut BytesMut) {
-    if narrow {
-        out.put_u8(u8::try_from(octets.len()).unwrap_or(u8::MAX));
-    } else {
-        out.put_u32(write::saturating_u32(octets.len()));
-    }
-    out.put_slice(octets);
-}
-
-fn put_compound(body: &[u8], count: usize, narrow: bool, out: &mut BytesMut) {
-    if narrow {
-        out.put_u8(u8::try_from(body.len().saturating_add(1)).unwrap_or(u8::MAX));
-        out.put_u8(u8::try_from(count).unwrap_or(u8::MAX));
-    } else {
-        out.put_u32(write::saturating_u32(body.len().saturating_add(4)));
-        out.put_u32(write::saturating_u32(count));
-    }
-    out.put_slice(body);
 }
 
 /// The items of a list, after its format code.
 pub(crate) fn decode_list(reader: &mut Reader<'_>, format: u8) -> Result<Vec<Value>, DecodeError> {
     let (count, mut inner) = reader.list(format)?;
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(inner.capacity(count, |rest| rest.skip().map(drop))?);
     for _ in 0..count {
         items.push(Value::decode(&mut inner)?);
     }
@@ -295,43 +161,60 @@ pub(crate) fn list_len(items: &[Value], style: EncodeStyle) -> usize {
     write::compound_len(items.iter().map(|item| item.encoded_len(style)).sum(), items.len())
 }
 
+/// Applies `$do` to whatever the value holds, lists, null and described values apart.
+macro_rules! each {
+    ($this:expr, $v:ident => $do:expr, { $($own:tt)* }) => {
+        match $this {
+            $($own)*
+            Value::Boolean($v) => $do,
+            Value::Ubyte($v) => $do,
+            Value::Ushort($v) => $do,
+            Value::Uint($v) => $do,
+            Value::Ulong($v) => $do,
+            Value::Byte($v) => $do,
+            Value::Short($v) => $do,
+            Value::Int($v) => $do,
+            Value::Long($v) => $do,
+            Value::Float($v) => $do,
+            Value::Double($v) => $do,
+            Value::Decimal32($v) => $do,
+            Value::Decimal64($v) => $do,
+            Value::Decimal128($v) => $do,
+            Value::Char($v) => $do,
+            Value::Timestamp($v) => $do,
+            Value::Uuid($v) => $do,
+            Value::Binary($v) => $do,
+            Value::String($v) => $do,
+            Value::Symbol($v) => $do,
+            Value::Map($v) => $do,
+            Value::Array($v) => $do,
+        }
+    };
+}
+
 impl Encode for Value {
     fn encoded_len(&self, style: EncodeStyle) -> usize {
-        match self {
+        each!(self, value => value.encoded_len(style), {
+            Self::Null => 1,
             Self::List(items) => list_len(items, style),
-            Self::Map(map) => map.encoded_len(style),
-            Self::Array(array) => array.encoded_len(style),
-            Self::Binary(octets) => octets.encoded_len(style),
-            Self::String(text) => text.encoded_len(style),
-            Self::Symbol(text) => text.encoded_len(style),
             Self::Described(described) => described
                 .descriptor
                 .encoded_len(style)
                 .saturating_add(described.value.encoded_len(style))
                 .saturating_add(1),
-            fixed => match code::width(fixed.format_code()) {
-                Some(code::Width::Fixed(width)) => usize::from(width).saturating_add(1),
-                _ => 1,
-            },
-        }
+        })
     }
 
     fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
-        match self {
+        each!(self, value => value.encode(style, out), {
+            Self::Null => out.put_u8(code::NULL),
             Self::List(items) => encode_list(items, style, out),
-            Self::Map(map) => map.encode(style, out),
-            Self::Array(array) => array.encode(style, out),
             Self::Described(described) => {
                 out.put_u8(code::DESCRIBED);
                 described.descriptor.encode(style, out);
                 described.value.encode(style, out);
             }
-            other => {
-                let format = other.format_code();
-                out.put_u8(format);
-                other.encode_data(format, out);
-            }
-        }
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     error::{ApiMisuse, ConnectionError, SendError},
-    event::{Cause, Ended, IncomingDelivery},
+    event::{Cause, Ended, Event, IncomingDelivery},
     link::{Link, OutgoingDelivery},
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
@@ -20,7 +20,7 @@ use amqp1_codec::{
 
 impl Connection {
     fn check_open(&self) -> Result<(), ApiMisuse> {
-        if self.closing.is_some() || self.ended.is_some() { Err(ApiMisuse::Closed) } else { Ok(()) }
+        if self.closing || self.ended.is_some() { Err(ApiMisuse::Closed) } else { Ok(()) }
     }
 
     /// Server: lets the application see the peer's open, by `Event::OpenReceived`, before ours leaves.
@@ -45,13 +45,13 @@ impl Connection {
     /// Closes the connection. Deliveries that can leave go first; with an error, nothing does.
     pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
         self.idle.set_now(now);
-        if self.closing.is_some() || self.close_sent {
+        if self.closing || self.close_sent {
             return;
         }
         if error.is_some() || self.remote_open.is_none() {
             return self.abort(error, ConnectionError::LocallyClosed);
         }
-        self.closing = Some(None);
+        self.closing = true;
         self.idle.start_close(self.config.close_timeout);
     }
 
@@ -63,7 +63,7 @@ impl Connection {
     pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
         self.check_open()?;
         let opened = self.remote_open.is_some() && self.open_sent;
-        if opened && self.free_channel().is_none() {
+        if opened && !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }
         let id = self.sessions.insert(Session::new(config, 0));
@@ -88,7 +88,7 @@ impl Connection {
         }
         session.incoming_window = config.incoming_window;
         session.config = config;
-        if self.free_channel().is_none() {
+        if !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }
         self.send_begin(id);
@@ -102,20 +102,17 @@ impl Connection {
     /// If there is no such session.
     pub fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
         let session = self.sessions.get_mut(id).filter(|session| !session.told).ok_or(ApiMisuse::UnknownSession)?;
-        if session.end_sent || session.ending.is_some() {
+        if session.end_sent || session.ending && error.is_none() {
             return Ok(());
         }
         if !session.begin_sent && session.remote_channel.is_none() {
             self.waiting.retain(|waiting| *waiting != id);
             self.drop_session(id, Ended { error, by: Cause::Local });
-            return Ok(());
-        }
-        match error {
-            Some(error) => self.end_with(id, error),
-            None => {
-                session.ending = Some(None);
-                self.try_end(id);
-            }
+        } else if error.is_some() || !session.begin_sent {
+            self.end_now(id, error);
+        } else {
+            session.ending = true;
+            self.try_end(id);
         }
         Ok(())
     }
@@ -167,11 +164,12 @@ impl Connection {
 
     fn attach(&mut self, session_id: SessionId, attach: Attach, policy: Credit) -> Result<LinkId, ApiMisuse> {
         self.check_open()?;
-        let session = self.sessions.get(session_id).ok_or(ApiMisuse::UnknownSession)?;
-        if session.end_sent || session.ending.is_some() {
+        let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
+        if session.end_sent || session.ending {
             return Err(ApiMisuse::UnknownSession);
         }
         let id = self.links.insert(Link::new(session_id, attach, policy));
+        session.links.insert(id);
         self.send_attach(id);
         Ok(id)
     }
@@ -217,13 +215,16 @@ impl Connection {
         }
         let receives = link.role == Role::Receiver;
         self.send_attach(id);
-        if receives && let Some(link) = self.links.get_mut(id) {
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        if receives {
             link.set_credit(reply.credit);
             if link.credit > 0 {
                 self.link_flow(id);
             }
-        } else if self.credit(id) > 0 {
-            self.events.push_back(crate::event::Event::Sendable(id));
+        } else if link.sendable() > 0 {
+            self.events.push_back(Event::Sendable(id));
+        } else {
+            self.answer_drain(id);
         }
         Ok(())
     }
@@ -237,7 +238,7 @@ impl Connection {
         if self.link(id)?.handle.is_some() {
             return Err(ApiMisuse::WrongState);
         }
-        self.refuse_link(id, error);
+        self.detach_now(id, true, Some(error));
         Ok(())
     }
 
@@ -269,6 +270,11 @@ impl Connection {
         self.links.get(id).map_or(0, Link::sendable)
     }
 
+    /// How many octets of payload wait on a link to be sent.
+    pub fn queued(&self, id: LinkId) -> usize {
+        self.links.get(id).map_or(0, |link| link.queued)
+    }
+
     /// Queues a delivery: the whole of it, or nothing.
     ///
     /// # Errors
@@ -276,15 +282,16 @@ impl Connection {
     /// Why it was not queued.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
-        if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() {
+        let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
+        if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() || ending {
             return Err(SendError::Detached);
         }
-        match (link.sender_settle_mode(), options.settled) {
-            (SenderSettleMode::Unsettled, true) | (SenderSettleMode::Settled, false) => {
-                return Err(SendError::SettleMode);
-            }
-            _ => {}
+        let mode = link.sender_settle_mode();
+        if mode == SenderSettleMode::Unsettled && options.settled {
+            return Err(SendError::SettleMode);
         }
+        // On a link whose sender settles everything there is no choice.
+        let settled = options.settled || mode == SenderSettleMode::Settled;
         if let Some(max) = link.remote_max_message_size()
             && u64::try_from(message.len()).unwrap_or(u64::MAX) > max
         {
@@ -298,10 +305,11 @@ impl Connection {
             link.next_tag = link.next_tag.wrapping_add(1);
             tag
         });
+        link.queued = link.queued.saturating_add(message.len());
         link.queue.push_back(OutgoingDelivery {
             token: options.token,
             tag,
-            settled: options.settled,
+            settled,
             message_format: options.message_format,
             left: message.len(),
             parts: message.into_parts().into(),
@@ -358,7 +366,7 @@ impl Connection {
         }
         link.policy = Credit::Manual(0);
         if link.credit == 0 {
-            self.events.push_back(crate::event::Event::Drained(id));
+            self.events.push_back(Event::Drained(id));
             return Ok(());
         }
         link.draining = true;
@@ -373,8 +381,8 @@ impl Connection {
     ///
     /// If there is no such link.
     pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
-        let session = self.link(id)?.session;
-        self.settle_received(session, key, state);
+        self.link(id)?;
+        self.settle_received(id, key, state);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Time: heartbeats both ways, the handshake's deadline, the wait for a close.
 
+#![allow(clippy::arithmetic_side_effects, reason = "instants saturate, and durations are only halved")]
+
 use super::{Connection, Layer};
 use crate::{config::ConnectionConfig, error::ConnectionError, time::Instant};
 use amqp1_codec::definitions::{AmqpError, ErrorCondition};
@@ -62,7 +64,15 @@ impl Idle {
         self.close.get_or_insert(self.now + timeout);
     }
 
-    fn deadlines(&self) -> impl Iterator<Item = Instant> {
+    /// Something left before our close could.
+    pub(super) fn restart_close(&mut self, timeout: Duration) {
+        self.close = Some(self.now + timeout);
+    }
+
+    fn deadlines(&self, closing: bool) -> impl Iterator<Item = Instant> {
+        if closing {
+            return [self.close, None, None, None].into_iter().flatten();
+        }
         let peer = match self.handshake {
             Some(_) => None,
             None => self.threshold.map(|threshold| self.last_received + threshold),
@@ -78,7 +88,7 @@ impl Connection {
         if self.finished {
             return None;
         }
-        self.idle.deadlines().min()
+        self.idle.deadlines(self.close_sent).min()
     }
 
     /// Time has passed.
@@ -89,23 +99,28 @@ impl Connection {
         }
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.idle.close) {
+            // What was to go before our close had its time.
+            self.abort(None, ConnectionError::LocallyClosed);
             self.layer = Layer::Dead;
             self.finished = true;
-            return self.terminate(ConnectionError::LocallyClosed);
+            return;
+        }
+        if self.close_sent {
+            return;
         }
         if due(self.idle.handshake) {
             return self.handshake_incomplete();
         }
         let idle = &self.idle;
         let silent = idle.handshake.is_none() && due(idle.threshold.map(|threshold| idle.last_received + threshold));
-        if silent && !self.close_sent {
+        if silent {
             let error = AmqpError::new(
                 ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
                 "nothing was received within the idle time-out that was announced",
             );
             return self.abort(Some(error), ConnectionError::IdleTimeout);
         }
-        if due(idle.interval.map(|interval| idle.last_sent + interval)) && !self.close_sent {
+        if due(idle.interval.map(|interval| idle.last_sent + interval)) {
             self.idle.heartbeat_due = true;
         }
     }

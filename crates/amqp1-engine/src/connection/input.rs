@@ -1,7 +1,7 @@
 //! Octets from the network.
 
 use super::{Connection, Layer, layer::Step};
-use crate::{error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
+use crate::{control::After, error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
 use alloc::boxed::Box;
 use amqp1_codec::{
     frame::{Frame, MIN_MAX_FRAME_SIZE},
@@ -12,11 +12,19 @@ use bytes::{Bytes, BytesMut};
 impl Connection {
     /// Takes all whole frames from the front of `input` and leaves a partial one. Never fails: what is wrong with the
     /// frames is answered on the wire and reported by events.
+    ///
+    /// While the application has to answer ([`sasl_outcome`](Self::sasl_outcome), [`answer_open`](Self::answer_open))
+    /// nothing is taken: call this again after the answer, with what is left.
     pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
         self.idle.set_now(now);
-        if !input.is_empty() {
+        if input.len() > self.left_over {
             self.idle.received();
         }
+        self.take_input(input);
+        self.left_over = input.len();
+    }
+
+    fn take_input(&mut self, input: &mut BytesMut) {
         while !input.is_empty() {
             let before = input.len();
             match self.layer {
@@ -24,8 +32,8 @@ impl Connection {
                     input.clear();
                     return;
                 }
-                // Nothing may come before our outcome; what does is looked at after it.
-                Layer::ServerPending => {
+                // What comes before our outcome, or our open, is looked at after it.
+                Layer::ServerPending | Layer::Frames if self.is_asked() => {
                     if before > self.config.handshake_octets {
                         self.handshake_incomplete();
                     }
@@ -51,12 +59,22 @@ impl Connection {
         }
     }
 
+    /// Whether the application has to answer before more input can be taken.
+    fn is_asked(&self) -> bool {
+        match self.layer {
+            Layer::ServerPending => true,
+            _ => self.remote_open.is_some() && !self.open_sent,
+        }
+    }
+
     /// The transport has ended.
     pub fn handle_eof(&mut self, now: Instant) {
         self.idle.set_now(now);
         self.layer = Layer::Dead;
         self.finished = true;
-        self.control.clear();
+        if !self.close_sent {
+            self.control.clear();
+        }
         let reason = if self.close_sent { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };
         self.terminate(reason);
     }
@@ -92,15 +110,15 @@ impl Connection {
     }
 
     fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
+        if self.close_sent && !self.heard_after_close(performative.as_ref()) {
+            return;
+        }
         let Some(performative) = performative else {
             if self.remote_open.is_none() {
                 self.misbehaved(PeerMisbehaved::FrameBeforeOpen);
             }
             return;
         };
-        if self.close_sent && !matches!(performative, Performative::Close(_)) {
-            return;
-        }
         match (performative, self.remote_open.is_some()) {
             (Performative::Open(_), true) => self.misbehaved(PeerMisbehaved::OpenTwice),
             (Performative::Open(open), false) if channel == 0 => self.on_open(open),
@@ -119,8 +137,9 @@ impl Connection {
                     }
                     return;
                 };
-                // §2.5.5: after our end, what comes is discarded until the peer's.
-                if self.sessions.get(id).is_none_or(|session| session.end_sent) {
+                // §2.5.5: after our end, what comes is discarded until the peer's, but for what it says of deliveries.
+                let settles = matches!(other, Performative::Disposition(_));
+                if self.sessions.get(id).is_none_or(|session| session.told || session.end_sent && !settles) {
                     return;
                 }
                 match other {
@@ -132,6 +151,16 @@ impl Connection {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// §2.4.6: what comes after our close is discarded until the peer's. After one in peace, what it says of deliveries
+    /// still counts.
+    fn heard_after_close(&self, performative: Option<&Performative>) -> bool {
+        match performative {
+            Some(Performative::Close(_)) => true,
+            Some(Performative::Disposition(_)) => self.ended.is_none(),
+            _ => false,
         }
     }
 
@@ -174,7 +203,7 @@ impl Connection {
             properties: (!config.properties.is_empty()).then(|| config.properties.clone()),
             ..Open::default()
         };
-        self.push(0, open);
+        self.push(0, open, After::Nothing);
         self.open_sent = true;
     }
 }

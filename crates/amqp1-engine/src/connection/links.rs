@@ -1,8 +1,9 @@
 //! Links coming and going (§2.6), and their flow state.
 
-use super::{After, Connection, FlowDue};
+use super::{Connection, FlowDue};
 use crate::{
     config::Credit,
+    control::After,
     event::{Cause, Detached, Event, Settled, Settlement},
     link::{Link, attach_violation},
     store::{LinkId, SessionId},
@@ -11,7 +12,7 @@ use crate::{
 use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     Decode, Encode, Reader,
-    definitions::{AmqpError, Role},
+    definitions::{AmqpError, ErrorCondition, Role},
     performative::{Attach, Detach, Flow},
 };
 
@@ -19,24 +20,35 @@ impl Connection {
     /// Our attach, for a link that the application asked for, or in answer to the peer's.
     pub(super) fn send_attach(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(session) = self.sessions.get_mut(link.session) else { return };
-        if !session.begin_received || !session.begin_sent {
-            session.waiting.push_back(id);
+        let session_id = link.session;
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        if !session.begin_received {
+            session.waiting.push(id);
             return;
         }
-        let Some(handle) = session.free_handle() else {
-            let error = AmqpError::new(
-                amqp1_codec::definitions::ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
-                "all handles that the peer allows are in use",
-            );
+        let Some(handle) = session.handles.take(session.remote_handle_max) else {
+            let error =
+                AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use");
             return self.drop_link(id, false, Some(error), Cause::Local);
         };
-        session.outgoing.insert(handle, Some(id));
+        if link.remote.is_none() {
+            session.unanswered.push(id);
+        }
         link.handle = Some(handle);
         link.local.handle = handle;
         let attach = (*link.local).clone();
-        let channel = session.channel;
-        self.push(channel, attach);
+        self.push_in(session_id, attach, After::Nothing);
+    }
+
+    /// Our detach, of a link that is attached at this end.
+    fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(handle) = link.handle else { return };
+        link.detached = Some((closed, error.clone()));
+        link.detach_queued = true;
+        let session_id = link.session;
+        self.flush_marks(session_id);
+        self.push_in(session_id, Detach { handle, closed, error }, After::Detach(session_id, id, handle));
     }
 
     pub(super) fn on_attach(&mut self, session_id: SessionId, attach: Box<Attach>) {
@@ -58,18 +70,17 @@ impl Connection {
     /// Our link that this attach answers. A refusal without termini may name the wrong role, as IoT Hub's does.
     fn awaiting_attach(&self, session: SessionId, attach: &Attach) -> Option<LinkId> {
         let session = self.sessions.get(session)?;
+        let named = |role| {
+            let answers = move |link: &Link| link.local.name == attach.name && link.role == role;
+            session.unanswered.iter().copied().find(|id| self.links.get(*id).is_some_and(answers))
+        };
         let empty = attach.source.is_none() && attach.target.is_none();
-        session.outgoing.values().flatten().copied().find(|id| {
-            self.links.get(*id).is_some_and(|link| {
-                link.remote.is_none()
-                    && link.local.name == attach.name
-                    && (link.role == attach.role.opposite() || empty)
-            })
-        })
+        named(attach.role.opposite()).or_else(|| if empty { named(attach.role) } else { None })
     }
 
     fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: Box<Attach>) {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
+        session.unanswered.retain(|unanswered| *unanswered != id);
         session.incoming.insert(attach.handle, id);
         link.remote_handle = Some(attach.handle);
         let null_terminus = match link.role {
@@ -111,20 +122,21 @@ impl Connection {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
         link.remote = Some(attach);
+        // What is refused at once is never offered, so nothing is told of its end either.
+        link.told = violation.is_some();
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
+            session.links.insert(id);
             session.incoming.insert(handle, id);
         }
         match violation {
-            Some(violation) => {
-                self.refuse_link(id, AmqpError::new(violation.condition(), alloc::format!("{violation}")));
-            }
+            Some(violation) => self.link_misbehaved(id, violation),
             None => self.events.push_back(Event::LinkOffered(id)),
         }
     }
 
-    /// §2.6.3: attach without a terminus, then detach with the reason.
-    pub(super) fn refuse_link(&mut self, id: LinkId, error: AmqpError) {
+    /// §2.6.3: attach without a terminus. A detach, with the reason, is to follow.
+    fn attach_nothing(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.local.source = None;
         link.local.target = None;
@@ -132,7 +144,6 @@ impl Connection {
             link.local.initial_delivery_count = Some(link.delivery_count);
         }
         self.send_attach(id);
-        self.detach_now(id, true, Some(error));
     }
 
     pub(super) fn on_detach(&mut self, session_id: SessionId, detach: Detach) {
@@ -147,13 +158,10 @@ impl Connection {
             link.detached = Some((closed, None));
             return self.drop_link(id, closed, error.or(detach.error), Cause::Local);
         }
-        if let Some(handle) = link.handle {
-            let answer = Detach { handle, closed: detach.closed, error: None };
-            link.detached = Some((detach.closed, None));
-            let channel = session.channel;
-            self.flush_marks(session_id);
-            self.push_after(channel, answer, After::Handle(session_id, handle));
+        if link.handle.is_none() {
+            self.attach_nothing(id);
         }
+        self.send_detach(id, detach.closed, None);
         self.drop_link(id, detach.closed, detach.error, Cause::Peer);
     }
 
@@ -164,12 +172,12 @@ impl Connection {
         self.detach_now(id, true, Some(error));
     }
 
-    /// Detaches in peace, when everything queued is sent.
+    /// Detaches in peace, when everything that can be sent is sent: what lacks credit cannot.
     pub(super) fn try_detach(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         if let Some(closed) = link.detaching
             && link.detached.is_none()
-            && link.queue.is_empty()
+            && !link.can_transfer()
             && link.remote.is_some()
         {
             self.detach_now(id, closed, None);
@@ -178,22 +186,19 @@ impl Connection {
 
     /// Detaches, dropping what is queued. An error is told to the application at once.
     pub(super) fn detach_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get(id) else { return };
         if link.detached.is_some() {
             return;
         }
-        let session_id = link.session;
-        let Some(handle) = link.handle else {
-            // Our attach has not left, so the peer knows of nothing.
-            return self.drop_link(id, closed, error, Cause::Local);
-        };
-        link.detached = Some((closed, error.clone()));
-        self.flush_marks(session_id);
-        let Some(session) = self.sessions.get(session_id) else { return };
-        let channel = session.channel;
-        let told = error.is_some();
-        self.push_after(channel, Detach { handle, closed, error: error.clone() }, After::Handle(session_id, handle));
-        if told {
+        if link.handle.is_none() {
+            if link.remote.is_none() {
+                // Our attach has not left, so the peer knows of nothing.
+                return self.drop_link(id, closed, error, Cause::Local);
+            }
+            self.attach_nothing(id);
+        }
+        self.send_detach(id, closed, error.clone());
+        if error.is_some() {
             self.tell_detached(id, closed, error, Cause::Local);
         }
     }
@@ -209,6 +214,7 @@ impl Connection {
         link.ready = false;
         let undelivered: Vec<_> = link.buffered.drain(..).filter(|delivery| delivery.settled).collect();
         let queue = core::mem::take(&mut link.queue);
+        link.queued = 0;
         for delivery in queue {
             // One whose sending has begun stands among the sent ones too, unless it was settled from the start.
             if delivery.id.is_none() || delivery.settled {
@@ -216,7 +222,9 @@ impl Connection {
                 self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
             }
         }
-        if let Some(session) = self.sessions.get_mut(session_id) {
+        if core::mem::take(&mut link.unsettled) > 0
+            && let Some(session) = self.sessions.get_mut(session_id)
+        {
             for delivery in session.sent.take_where(|delivery| delivery.link == id) {
                 let settlement = Settlement::Lost { sent: true };
                 self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
@@ -230,38 +238,33 @@ impl Connection {
     pub(super) fn drop_link(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
         self.tell_detached(id, closed, error, by);
         let Some(link) = self.links.remove(id) else { return };
-        self.flows.retain(|due| *due != FlowDue::Link(id));
         let Some(session) = self.sessions.get_mut(link.session) else { return };
+        session.links.remove(&id);
         if let Some(handle) = link.remote_handle {
             session.incoming.remove(&handle);
         }
-        session.waiting.retain(|waiting| *waiting != id);
-        if let Some(handle) = link.handle {
-            let after = After::Handle(link.session, handle);
-            if self.control.iter().any(|control| control.after == after) {
-                session.outgoing.insert(handle, None);
-            } else {
-                session.outgoing.remove(&handle);
-            }
+        match link.handle {
+            None => session.waiting.retain(|waiting| *waiting != id),
+            Some(_) if link.detach_queued => {}
+            Some(handle) => session.handles.give_back(handle),
+        }
+        if link.remote.is_none() {
+            session.unanswered.retain(|unanswered| *unanswered != id);
         }
     }
 
     /// Takes all links of a session away.
     pub(super) fn detach_all(&mut self, session: SessionId, by: Cause, error: Option<&AmqpError>) {
-        for id in self.links.keys() {
-            if self.links.get(id).is_some_and(|link| link.session == session) {
-                self.drop_link(id, false, error.cloned(), by);
-            }
+        let Some(session) = self.sessions.get_mut(session) else { return };
+        for id in core::mem::take(&mut session.links) {
+            self.drop_link(id, false, error.cloned(), by);
         }
     }
 
     pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let blocked = session.remote_incoming_window == 0;
         session.on_flow(flow);
-        if blocked && session.remote_incoming_window > 0 {
-            self.wake_session(session_id);
-        }
+        self.wake_session(session_id);
         let Some(handle) = flow.handle else {
             let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
             if of_a_link || flow.drain {
@@ -288,6 +291,8 @@ impl Connection {
                 }
                 self.wake_link(id);
                 self.answer_drain(id);
+                self.try_detach(id);
+                self.try_end(session_id);
             }
             Role::Receiver => {
                 if link.on_sender_flow(flow) {

@@ -11,9 +11,11 @@ mod transfers;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},
+    control::{After, Control},
     error::ConnectionError,
     event::{Cause, Ended, Event, Settled},
     link::Link,
+    numbers::Numbers,
     session::Session,
     store::{LinkId, SessionId, Store},
     time::Instant,
@@ -24,7 +26,7 @@ use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
     definitions::AmqpError,
     frame::FrameDecoder,
-    performative::{Close, Handle, Open, Performative},
+    performative::{Close, Open, Performative},
 };
 use bytes::BytesMut;
 use idle::Idle;
@@ -50,8 +52,8 @@ pub struct Connection {
     open_sent: bool,
     /// The application wants to see the peer's open before ours leaves.
     hold_open: bool,
-    /// The application wants the connection to close.
-    closing: Option<Option<AmqpError>>,
+    /// The application wants the connection to close, when everything that can be sent is sent.
+    closing: bool,
     close_sent: bool,
     /// What `Closed` has said.
     ended: Option<ConnectionError>,
@@ -60,12 +62,13 @@ pub struct Connection {
     sessions: Store<SessionId, Session>,
     links: Store<LinkId, Link>,
     by_remote_channel: BTreeMap<u16, SessionId>,
-    /// By our channels; the session is kept until our end has left.
     by_channel: BTreeMap<u16, SessionId>,
+    /// The channels that this end uses.
+    channels: Numbers,
     /// Sessions that wait for the peer's open.
     waiting: VecDeque<SessionId>,
-    /// Links that can send.
-    ready: VecDeque<LinkId>,
+    /// Sessions that can send, in the order of their turns.
+    ready: VecDeque<SessionId>,
     /// Links and sessions whose state is to be told.
     flows: VecDeque<FlowDue>,
     /// Sessions with dispositions to write.
@@ -75,22 +78,8 @@ pub struct Connection {
     settled: VecDeque<Settled>,
     idle: Idle,
     handshake_octets: usize,
-}
-
-/// A frame to write.
-#[derive(Debug)]
-struct Control {
-    channel: u16,
-    body: Performative,
-    after: After,
-}
-
-/// What is free when a frame has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
-    Nothing,
-    Handle(SessionId, Handle),
-    Channel,
+    /// Octets of the input that were seen and left where they are.
+    left_over: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +113,7 @@ impl Connection {
             remote_open: None,
             open_sent: false,
             hold_open: false,
-            closing: None,
+            closing: false,
             close_sent: false,
             ended: None,
             finished: false,
@@ -132,6 +121,7 @@ impl Connection {
             links: Store::default(),
             by_remote_channel: BTreeMap::new(),
             by_channel: BTreeMap::new(),
+            channels: Numbers::default(),
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
             flows: VecDeque::new(),
@@ -139,6 +129,7 @@ impl Connection {
             events: VecDeque::new(),
             settled: VecDeque::new(),
             handshake_octets: 0,
+            left_over: 0,
         }
     }
 
@@ -167,13 +158,31 @@ impl Connection {
         self.finished && self.preamble.is_empty() && self.control.is_empty()
     }
 
-    /// Queues a frame.
-    fn push(&mut self, channel: u16, body: impl Into<Performative>) {
-        self.push_after(channel, body, After::Nothing);
+    /// Queues a frame. §2.4.3: nothing follows a close.
+    fn push(&mut self, channel: u16, body: impl Into<Performative>, after: After) {
+        if !self.close_sent {
+            self.control.push_back(Control { channel, body: body.into(), after });
+        }
     }
 
-    fn push_after(&mut self, channel: u16, body: impl Into<Performative>, after: After) {
-        self.control.push_back(Control { channel, body: body.into(), after });
+    /// Queues a frame of a session, behind its begin. Nothing follows an end.
+    fn push_in(&mut self, id: SessionId, body: impl Into<Performative>, after: After) {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| !session.end_sent) else { return };
+        let channel = session.channel;
+        if session.begin_sent {
+            self.push(channel, body, after);
+        } else {
+            session.held.push(Control { channel, body: body.into(), after });
+        }
+    }
+
+    /// Queues our close.
+    fn push_close(&mut self, error: Option<AmqpError>) {
+        if !self.open_sent {
+            self.send_open();
+        }
+        self.push(0, Close { error }, After::Nothing);
+        self.close_sent = true;
     }
 
     /// The peer broke a rule whose scope is the connection: say so and stop listening.
@@ -184,12 +193,14 @@ impl Connection {
 
     /// Closes now, dropping what is queued, and ends for the application.
     fn abort(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
-        if matches!(self.layer, Layer::Frames) && !self.close_sent {
-            if !self.open_sent {
-                self.send_open();
-            }
-            self.push(0, Close { error });
-            self.close_sent = true;
+        // §2.4.2: a close may follow an open that nobody has answered.
+        let can_speak = match self.layer {
+            Layer::Frames => true,
+            Layer::ClientAmqpHeader => self.open_sent,
+            _ => false,
+        };
+        if can_speak && !self.close_sent {
+            self.push_close(error);
             self.idle.start_close(self.config.close_timeout);
         } else {
             self.layer = Layer::Dead;
@@ -217,18 +228,14 @@ impl Connection {
     fn on_close(&mut self, close: Close) {
         if !self.close_sent {
             // What is queued for the peer has no reader any more.
-            self.control.clear();
-            if !self.open_sent {
-                self.send_open();
-            }
-            self.push(0, Close::default());
-            self.close_sent = true;
+            self.control.retain(|control| matches!(control.body, Performative::Open(_)));
+            self.push_close(None);
         }
         self.layer = Layer::Dead;
         self.finished = true;
-        let reason = match self.closing {
-            Some(_) => ConnectionError::LocallyClosed,
-            None => ConnectionError::ClosedByPeer(close.error),
+        let reason = match close.error {
+            None if self.closing => ConnectionError::LocallyClosed,
+            error => ConnectionError::ClosedByPeer(error),
         };
         self.terminate(reason);
     }

@@ -1,9 +1,11 @@
 //! Frames to the network, encoded when there is room for them.
 
-use super::{After, Connection, Control, FlowDue, Layer};
+use super::{Connection, FlowDue, Layer};
 use crate::{
+    control::{After, Control},
     event::{Settled, Settlement},
-    session::SentDelivery,
+    link::Link,
+    session::{SentDelivery, Session},
     settlement::wire_id,
     store::{LinkId, SessionId},
     time::Instant,
@@ -12,7 +14,7 @@ use crate::{
 use amqp1_codec::{
     Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
-    performative::{Close, Flow, Performative, Transfer},
+    performative::{Performative, Transfer},
 };
 use bytes::{Buf, BytesMut};
 
@@ -35,25 +37,42 @@ impl Connection {
         if !matches!(self.layer, Layer::Dead) || self.finished {
             self.transmit_frames(limit, out);
         }
-        if self.idle.heartbeat_due && self.open_sent && out.remaining() == before {
+        if self.idle.heartbeat_due && self.open_sent && !self.close_sent && !self.finished && out.remaining() == before
+        {
             out.write(|tail| write_frame(0, None::<&Performative>, self.config.style, tail));
         }
         if out.remaining() > before {
             self.idle.sent();
+            if self.closing {
+                self.idle.restart_close(self.config.close_timeout);
+            }
         }
+    }
+
+    /// Whether there is something to transmit or to poll: the driver has to be told.
+    pub fn has_output(&self) -> bool {
+        let frames = !self.control.is_empty()
+            || !self.close_sent && (!self.marked.is_empty() || !self.flows.is_empty() || !self.ready.is_empty())
+            || self.can_close();
+        let alive = !matches!(self.layer, Layer::Dead) || self.finished;
+        !self.preamble.is_empty() || !self.events.is_empty() || !self.settled.is_empty() || (alive && frames)
     }
 
     fn transmit_frames(&mut self, limit: usize, out: &mut TransmitQueue) {
         while out.remaining() < limit {
             if let Some(control) = self.control.pop_front() {
                 self.write_control(control, out);
+            } else if self.close_sent {
+                return;
             } else if let Some(session) = self.marked.pop_front() {
                 self.flush_marks(session);
             } else if let Some(due) = self.flows.pop_front() {
                 self.write_flow(due);
-            } else if let Some(link) = self.ready.pop_front() {
-                self.write_transfer(link, out);
-            } else if !self.try_close() {
+            } else if let Some(session) = self.ready.pop_front() {
+                self.take_turn(session, out);
+            } else if self.can_close() {
+                self.push_close(None);
+            } else {
                 return;
             }
         }
@@ -64,42 +83,38 @@ impl Connection {
         out.write(|tail| write_frame(channel, Some(&body), self.config.style, tail));
         match after {
             After::Nothing => {}
-            After::Channel => {
-                // The channel is free when both ends are exchanged.
-                let gone = self.by_channel.get(&channel).is_some_and(|id| self.sessions.get(*id).is_none());
-                if gone {
-                    self.by_channel.remove(&channel);
+            After::End(id) => match self.sessions.get_mut(id) {
+                Some(session) => session.end_queued = false,
+                None => self.channels.give_back(u32::from(channel)),
+            },
+            After::Detach(session, id, handle) => match self.links.get_mut(id) {
+                Some(link) => link.detach_queued = false,
+                None => {
+                    if let Some(session) = self.sessions.get_mut(session) {
+                        session.handles.give_back(handle);
+                    }
                 }
-            }
-            After::Handle(session, handle) => {
-                if let Some(session) = self.sessions.get_mut(session)
-                    && matches!(session.outgoing.get(&handle), Some(None))
-                {
-                    session.outgoing.remove(&handle);
-                }
-            }
+            },
         }
     }
 
     /// Turns the gathered settlements of a session into frames.
     pub(super) fn flush_marks(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let channel = session.channel;
-        if session.end_sent {
-            return;
-        }
         for disposition in session.marks.drain() {
-            self.push(channel, disposition);
+            self.push_in(id, disposition, After::Nothing);
         }
     }
 
     fn write_flow(&mut self, due: FlowDue) {
         match due {
             FlowDue::Session(id) => {
-                let Some(session) = self.sessions.get(id) else { return };
-                if !session.end_sent && session.begin_sent {
-                    let (channel, flow) = (session.channel, session.flow());
-                    self.push(channel, flow);
+                let Some(session) = self.sessions.get_mut(id) else { return };
+                session.flow_queued = false;
+                // Before our begin, which tells the same.
+                if session.begin_sent {
+                    let flow = session.flow();
+                    self.push_in(id, flow, After::Nothing);
                 }
             }
             FlowDue::Link(id) => {
@@ -109,14 +124,11 @@ impl Connection {
                 if link.handle.is_none() || link.detached.is_some() {
                     return;
                 }
-                let Some(session) = self.sessions.get(link.session) else { return };
-                if session.end_sent {
-                    return;
-                }
-                let mut flow: Flow = session.flow();
+                let session_id = link.session;
+                let Some(session) = self.sessions.get_mut(session_id) else { return };
+                let mut flow = session.flow();
                 link.fill_flow(&mut flow);
-                let channel = session.channel;
-                self.push(channel, flow);
+                self.push_in(session_id, flow, After::Nothing);
             }
         }
     }
@@ -127,19 +139,34 @@ impl Connection {
         if link.ready || !link.can_transfer() || !link.is_attached() {
             return;
         }
-        if self.sessions.get(link.session).is_some_and(|session| session.remote_incoming_window > 0) {
-            link.ready = true;
+        let session_id = link.session;
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        link.ready = true;
+        session.ready.push_back(id);
+        self.wake_session(session_id);
+    }
+
+    /// Puts a session among those that can send, if its window and its links allow it.
+    pub(super) fn wake_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let can_send = session.begin_sent && !session.end_sent && session.remote_incoming_window > 0;
+        if can_send && !session.ready.is_empty() && !session.scheduled {
+            session.scheduled = true;
             self.ready.push_back(id);
         }
     }
 
-    /// The session's window was opened.
-    pub(super) fn wake_session(&mut self, session: SessionId) {
-        for id in self.links.keys() {
-            if self.links.get(id).is_some_and(|link| link.session == session) {
-                self.wake_link(id);
-            }
+    /// One link of a session sends one frame. Sessions take turns, and the links of each.
+    fn take_turn(&mut self, id: SessionId, out: &mut TransmitQueue) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.scheduled = false;
+        if session.end_sent || session.remote_incoming_window == 0 {
+            return;
         }
+        if let Some(link) = session.ready.pop_front() {
+            self.write_transfer(link, out);
+        }
+        self.wake_session(id);
     }
 
     /// Writes one transfer of the delivery at the front of a link's queue.
@@ -147,7 +174,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         link.ready = false;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
-        if !link.can_transfer() || session.end_sent {
+        if !link.can_transfer() {
             return;
         }
         let Some(window) = session.remote_incoming_window.checked_sub(1) else { return };
@@ -163,6 +190,7 @@ impl Connection {
                 session.sent.note(delivery_id);
             } else {
                 session.sent.insert(delivery_id, SentDelivery { link: id, token: delivery.token });
+                link.unsettled = link.unsettled.saturating_add(1);
             }
             delivery.id = Some(delivery_id);
             link.credit = link.credit.saturating_sub(1);
@@ -191,6 +219,7 @@ impl Connection {
             }
         }
         delivery.left = delivery.left.saturating_sub(payload);
+        link.queued = link.queued.saturating_sub(payload);
         if !transfer.more {
             if let Some(done) = link.queue.pop_front()
                 && done.settled
@@ -205,21 +234,16 @@ impl Connection {
         self.wake_link(id);
     }
 
-    /// Closes in peace, when everything that can be sent is sent. Whether there is a close to write.
-    fn try_close(&mut self) -> bool {
-        if self.closing.is_none() || self.close_sent || !self.open_sent || self.remote_open.is_none() {
-            return false;
-        }
-        for id in self.sessions.keys() {
-            if self.sessions.get(id).is_some_and(|session| !session.end_sent) {
-                self.flush_marks(id);
-            }
-        }
-        let error = self.closing.clone().flatten();
-        self.push(0, Close { error });
-        self.close_sent = true;
-        self.idle.start_close(self.config.close_timeout);
-        true
+    /// Whether our close can be written in peace: everything that can be sent is sent, or has no one to go to.
+    fn can_close(&self) -> bool {
+        let opened = self.open_sent && self.remote_open.is_some();
+        let waits = |session: &Session| !session.end_sent && self.has_to_send(session);
+        self.closing && opened && !self.close_sent && !self.sessions.iter().any(waits)
+    }
+
+    /// Whether a link of this session has something to send and the credit for it. The window may have to open first.
+    pub(super) fn has_to_send(&self, session: &Session) -> bool {
+        session.ready.iter().any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
     }
 }
 

@@ -1,47 +1,49 @@
 //! Sessions coming and going (§2.5).
 
-use super::{After, Connection, Control, FlowDue};
+use super::{Connection, FlowDue};
 use crate::{
     config::SessionConfig,
+    control::After,
     event::{Cause, Ended, Event},
     session::Session,
     store::SessionId,
     violation::PeerMisbehaved,
 };
 use amqp1_codec::{
-    definitions::AmqpError,
+    definitions::{AmqpError, ErrorCondition},
     performative::{Begin, End, Performative},
 };
 
 impl Connection {
-    /// The lowest channel that is free, if both ends allow it.
-    pub(super) fn free_channel(&self) -> Option<u16> {
-        let remote_max = self.remote_open.as_ref().map_or(u16::MAX, |open| open.channel_max);
-        let mut free = 0u16;
-        for used in self.by_channel.keys() {
-            if *used != free {
-                break;
-            }
-            free = free.checked_add(1)?;
-        }
-        (free <= remote_max.min(self.config.channel_max)).then_some(free)
+    /// The highest channel that both ends allow.
+    fn channel_max(&self) -> u32 {
+        let remote = self.remote_open.as_ref().map_or(u16::MAX, |open| open.channel_max);
+        u32::from(remote.min(self.config.channel_max))
     }
 
-    /// Our begin, for a session that the application asked for.
+    pub(super) fn has_free_channel(&self) -> bool {
+        self.channels.lowest(self.channel_max()).is_some()
+    }
+
+    /// Our begin, for a session that the application asked for, or in answer to the peer's.
     pub(super) fn send_begin(&mut self, id: SessionId) {
-        let Some(channel) = self.free_channel() else {
-            let error = AmqpError::new(
-                amqp1_codec::definitions::ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
-                "all channels that the peer allows are in use",
-            );
+        let number = self.channels.take(self.channel_max());
+        let Some(channel) = number.and_then(|number| u16::try_from(number).ok()) else {
+            let error =
+                AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all channels that both ends allow are in use");
             return self.drop_session(id, Ended { error: Some(error), by: Cause::Local });
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.channel = channel;
         session.begin_sent = true;
         let begin = session.begin();
+        let held = core::mem::take(&mut session.held);
         self.by_channel.insert(channel, id);
-        self.push(channel, begin);
+        self.push(channel, begin, After::Nothing);
+        for control in held {
+            self.push(channel, control.body, control.after);
+        }
+        self.wake_session(id);
     }
 
     pub(super) fn on_begin(&mut self, channel: u16, begin: Begin) {
@@ -74,20 +76,32 @@ impl Connection {
         self.try_end(id);
     }
 
+    /// Our end, whose begin the peer must have seen.
+    fn send_end(&mut self, id: SessionId, error: Option<AmqpError>) {
+        self.flush_marks(id);
+        self.push_in(id, End { error }, After::End(id));
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.end_sent = true;
+            session.end_queued = true;
+        }
+    }
+
     pub(super) fn on_end(&mut self, channel: u16, end: End) {
         let Some(id) = self.by_remote_channel.remove(&channel) else {
             return self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let ended = if session.end_sent {
-            Ended { error: session.error.take().or(end.error), by: Cause::Local }
+            Ended { error: end.error, by: Cause::Local }
         } else {
             if session.begin_sent {
-                session.end_sent = true;
                 let channel = session.channel;
                 self.forget_control(channel);
-                self.push_after(channel, End::default(), After::Channel);
+            } else {
+                session.held.clear();
+                self.send_begin(id);
             }
+            self.send_end(id, None);
             Ended { error: end.error, by: Cause::Peer }
         };
         self.drop_session(id, ended);
@@ -101,77 +115,38 @@ impl Connection {
         });
     }
 
-    /// Ends a session with an error, dropping what is queued on it.
-    pub(super) fn end_with(&mut self, id: SessionId, error: AmqpError) {
+    /// Ends a session at once, dropping what is queued on it. The application learns it at once too; the channels stay
+    /// taken until both ends are exchanged.
+    pub(super) fn end_now(&mut self, id: SessionId, error: Option<AmqpError>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.end_sent {
             return;
         }
-        session.end_sent = true;
-        session.error = Some(error.clone());
-        let channel = session.channel;
         if !session.begin_sent {
             // The peer's begin is answered before its session is ended.
-            let Some(free) = self.free_channel() else {
-                return self.drop_session(id, Ended { error: Some(error), by: Cause::Local });
-            };
-            return self.refuse_session(id, free, error);
+            self.send_begin(id);
         }
-        self.flush_marks(id);
-        self.push_after(channel, End { error: Some(error.clone()) }, After::Channel);
-        self.tell_ended(id, error);
-    }
-
-    /// The application learns at once that the session is over; the channels stay taken until both ends are exchanged.
-    fn tell_ended(&mut self, id: SessionId, error: AmqpError) {
-        self.detach_all(id, Cause::Session, Some(&error));
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.told = true;
-        }
-        self.events.push_back(Event::SessionEnded(id, Ended { error: Some(error), by: Cause::Local }));
-    }
-
-    fn refuse_session(&mut self, id: SessionId, channel: u16, error: AmqpError) {
+        self.send_end(id, error.clone());
+        self.detach_all(id, Cause::Session, error.as_ref());
         let Some(session) = self.sessions.get_mut(id) else { return };
-        session.channel = channel;
-        session.begin_sent = true;
-        let begin = session.begin();
-        self.by_channel.insert(channel, id);
-        self.push(channel, begin);
-        self.push_after(channel, End { error: Some(error.clone()) }, After::Channel);
-        self.tell_ended(id, error);
+        if core::mem::replace(&mut session.told, true) {
+            return;
+        }
+        self.events.push_back(Event::SessionEnded(id, Ended { error, by: Cause::Local }));
     }
 
     /// The peer broke a rule whose scope is the session.
     pub(super) fn session_misbehaved(&mut self, id: SessionId, violation: PeerMisbehaved) {
-        self.end_with(id, AmqpError::new(violation.condition(), alloc::format!("{violation}")));
+        self.end_now(id, Some(AmqpError::new(violation.condition(), alloc::format!("{violation}"))));
     }
 
     /// Ends a session in peace, when everything that can be sent is sent.
     pub(super) fn try_end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        let waits = session.end_sent
-            || session.ending.is_none()
-            || !session.begin_sent
-            || !session.begin_received
-            || self.can_transfer_in(id);
-        if waits {
-            return;
+        let ready = session.ending && !session.end_sent && session.begin_sent && session.begin_received;
+        if ready && !self.has_to_send(session) {
+            self.send_end(id, None);
         }
-        self.flush_marks(id);
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        session.end_sent = true;
-        let error = session.ending.take().flatten();
-        session.error.clone_from(&error);
-        let channel = session.channel;
-        self.push_after(channel, End { error }, After::Channel);
-    }
-
-    /// Whether a link of this session has something to send and may.
-    fn can_transfer_in(&self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get(id) else { return false };
-        session.remote_incoming_window > 0
-            && self.links.iter().any(|link| link.session == id && link.is_attached() && link.can_transfer())
     }
 
     /// Takes a session and its links away and says so, unless that was said before.
@@ -182,9 +157,11 @@ impl Connection {
         if let Some(channel) = session.remote_channel {
             self.by_remote_channel.remove(&channel);
         }
-        let end_waits = |control: &Control| control.channel == session.channel && control.after == After::Channel;
-        if session.begin_sent && !self.control.iter().any(end_waits) {
+        if session.begin_sent {
             self.by_channel.remove(&session.channel);
+            if !session.end_queued {
+                self.channels.give_back(u32::from(session.channel));
+            }
         }
         if !session.told {
             self.events.push_back(Event::SessionEnded(id, ended));
@@ -193,7 +170,8 @@ impl Connection {
 
     /// Asks for the session's state to be told.
     pub(super) fn session_flow(&mut self, id: SessionId) {
-        if !self.flows.contains(&FlowDue::Session(id)) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if !core::mem::replace(&mut session.flow_queued, true) {
             self.flows.push_back(FlowDue::Session(id));
         }
     }

@@ -61,7 +61,7 @@ impl Connection {
         });
         match pushed {
             Err(violation) => self.link_misbehaved(id, violation),
-            Ok(_) if transfer.aborted => self.delivery_gone(id),
+            Ok(assembly) if transfer.aborted || assembly.ignored && !transfer.more => self.delivery_gone(id),
             Ok(assembly) if transfer.more => {
                 link.assembly = Some(assembly);
             }
@@ -89,20 +89,22 @@ impl Connection {
                 _ => return Err(PeerMisbehaved::DeliveryIdRepeated { id: wire.0 }),
             },
         };
-        link.credit = link.credit.checked_sub(1).ok_or(PeerMisbehaved::CreditExceeded)?;
-        link.delivery_count = link.delivery_count.next();
+        link.use_credit(self.config.tolerances.credit_overrun).ok_or(PeerMisbehaved::CreditExceeded)?;
         session.received.note(delivery_id);
-        let mode = transfer.rcv_settle_mode.unwrap_or_else(|| link.receiver_settle_mode());
+        // A transfer may ask for less than the link does, not for more.
+        let second = link.receiver_settle_mode() == ReceiverSettleMode::Second
+            && transfer.rcv_settle_mode != Some(ReceiverSettleMode::First);
         let settled = transfer.settled == Some(true) || link.sender_settle_mode() == SenderSettleMode::Settled;
         Ok(Assembly {
             id: delivery_id,
             tag,
             message_format: transfer.message_format.unwrap_or_default(),
             settled,
-            second: mode == ReceiverSettleMode::Second,
+            second,
             parts: Vec::new(),
             octets: 0,
             transfers: 0,
+            ignored: transfer.resume,
         })
     }
 
@@ -110,7 +112,9 @@ impl Connection {
     fn deliver(&mut self, session_id: SessionId, id: LinkId, assembly: Assembly) {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         if !assembly.settled {
-            session.received.insert(assembly.id, ReceivedDelivery { link: id, second: assembly.second });
+            let delivery = ReceivedDelivery { link: id, second: assembly.second, stated: false };
+            session.received.insert(assembly.id, delivery);
+            link.unsettled = link.unsettled.saturating_add(1);
         }
         let key = DeliveryKey(assembly.id);
         let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.limits);
@@ -119,7 +123,7 @@ impl Connection {
             Err(error) => {
                 // §3.4.3: a message that cannot be understood is rejected; one that is settled is just not there.
                 let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
-                self.settle_received(session_id, key, DeliveryState::rejected(state));
+                self.settle_received(id, key, DeliveryState::rejected(state));
                 return self.delivery_gone(id);
             }
         };
@@ -152,18 +156,31 @@ impl Connection {
     }
 
     /// States an outcome for a received delivery; whether it is settled with it follows from the mode.
-    pub(super) fn settle_received(&mut self, session_id: SessionId, key: DeliveryKey, state: DeliveryState) {
+    pub(super) fn settle_received(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) {
+        let Some(link) = self.links.get_mut(id).filter(|link| link.detached.is_none()) else { return };
+        let session_id = link.session;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let Some(delivery) = session.received.get_mut(key.0) else { return };
-        let second = delivery.second;
-        let settled = !second || !state.is_outcome();
-        if !second && state.is_outcome() {
+        if delivery.link != id || delivery.stated {
+            return;
+        }
+        let settled = state.is_outcome() && !delivery.second;
+        delivery.stated = state.is_outcome();
+        if settled {
             session.received.remove(key.0);
+            link.unsettled = link.unsettled.saturating_sub(1);
         }
         let fresh = session.marks.is_empty();
-        session.marks.add(Role::Receiver, key.0, settled && state.is_outcome(), Some(state));
+        session.marks.add(Role::Receiver, key.0, settled, Some(state));
         if fresh {
             self.marked.push_back(session_id);
+        }
+    }
+
+    /// A delivery of a link is settled by the peer's word.
+    fn forget_unsettled(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.unsettled = link.unsettled.saturating_sub(1);
         }
     }
 
@@ -179,6 +196,7 @@ impl Connection {
                     return;
                 }
                 for id in session.sent.within(range) {
+                    let Some(session) = self.sessions.get_mut(session_id) else { return };
                     let Some(delivery) = session.sent.remove(id) else { continue };
                     if !disposition.settled {
                         // §2.6.12, mode second: the receiver waits for us to settle.
@@ -189,6 +207,7 @@ impl Connection {
                     }
                     let settlement = Settlement::Outcome(disposition.state.clone());
                     self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
+                    self.forget_unsettled(delivery.link);
                 }
             }
             // The peer sends: this is about what we received. Once it has settled, there is nothing to say.
@@ -198,7 +217,10 @@ impl Connection {
                 }
                 let Some(range) = session.received.range(disposition.first, last) else { return };
                 for id in session.received.within(range) {
-                    session.received.remove(id);
+                    let Some(session) = self.sessions.get_mut(session_id) else { return };
+                    if let Some(delivery) = session.received.remove(id) {
+                        self.forget_unsettled(delivery.link);
+                    }
                 }
             }
         }

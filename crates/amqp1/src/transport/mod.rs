@@ -4,8 +4,27 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(crate) use tcp::connect;
+pub(crate) use tcp::{connect, set_nodelay};
 #[cfg(feature = "tls")]
 pub use tls::{TlsClient, TlsServer};
 #[cfg(feature = "tls")]
-pub(crate) use tls::{tls_error, tls_name};
+pub(crate) use tls::{Connector, accept as accept_tls};
+
+use crate::error::{Error, ErrorKind};
+use std::io;
+
+/// What became of a stream that broke.
+pub(crate) fn lost(error: io::Error) -> Error {
+    #[cfg(feature = "tls")]
+    if error.kind() != io::ErrorKind::UnexpectedEof
+        && let Some(why) = tls::tls_reason(&error)
+    {
+        return Error::new(ErrorKind::Tls, format!("TLS failed: {why}")).with_source(error);
+    }
+    let why = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the peer went away without a close".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the peer reset the connection".to_owned(),
+        _ => format!("the connection broke: {error}"),
+    };
+    Error::new(ErrorKind::TransportLost, why).with_source(error)
+}

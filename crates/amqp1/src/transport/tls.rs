@@ -1,13 +1,18 @@
 //! TLS, by rustls. Verification cannot be switched off.
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    connection::Security,
+    error::{Error, ErrorKind},
+};
 use rustls::{
-    CertificateError, ClientConfig, RootCertStore, ServerConfig,
+    AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 fn config_error(what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Config, format!("TLS cannot be configured: {what}"))
@@ -16,7 +21,7 @@ fn config_error(what: impl fmt::Display) -> Error {
 /// The crypto provider: the one that the application installed, or the one that a feature chose.
 fn provider() -> Result<Arc<CryptoProvider>, Error> {
     if let Some(provider) = CryptoProvider::get_default() {
-        return Ok(provider.clone());
+        return Ok(Arc::clone(provider));
     }
     #[cfg(feature = "aws-lc-rs")]
     return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -184,30 +189,115 @@ impl TlsServer {
     }
 }
 
-/// The name to verify and to send as SNI.
-pub(crate) fn tls_name(host: &str) -> Result<ServerName<'static>, Error> {
-    ServerName::try_from(host.to_owned()).map_err(|_| config_error(format_args!("{host} is not a host name")))
+/// A client's TLS handshake that is ready to be made: what can be wrong at this end has been looked at.
+pub(crate) struct Connector {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Connector {
+    /// `name` is what the server's certificate must be for; it is sent as SNI.
+    pub(crate) fn new(tls: &TlsClient, name: &str) -> Result<Self, Error> {
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| config_error(format_args!("{name} cannot be the name of a server")))?;
+        Ok(Self { config: tls.to_config()?, name })
+    }
+
+    pub(crate) async fn connect<IO>(self, io: IO) -> Result<(client::TlsStream<IO>, Security), Error>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = self.name.to_str().into_owned();
+        let stream = TlsConnector::from(self.config).connect(self.name, io).await;
+        let stream = stream.map_err(|error| handshake_error(&format!("TLS with {name} failed"), error))?;
+        let security = security(stream.get_ref().1.peer_certificates());
+        Ok((stream, security))
+    }
+}
+
+/// A server's TLS handshake.
+pub(crate) async fn accept<IO>(tls: &TlsServer, io: IO) -> Result<(server::TlsStream<IO>, Security), Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let stream = TlsAcceptor::from(tls.to_config()?).accept(io).await;
+    let stream = stream.map_err(|error| handshake_error("TLS with a client failed", error))?;
+    let security = security(stream.get_ref().1.peer_certificates());
+    Ok((stream, security))
+}
+
+fn security(chain: Option<&[CertificateDer<'static>]>) -> Security {
+    Security { peer_certificates: chain.map(<[_]>::to_vec) }
 }
 
 /// One plain sentence about a handshake that failed.
-pub(crate) fn tls_error(host: &str, error: &std::io::Error) -> Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let why = match inner {
-        Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
-            CertificateError::UnknownIssuer => "its certificate was issued by an authority that is not trusted".to_owned(),
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet".to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name".to_owned()
-            }
-            CertificateError::Revoked => "its certificate was revoked".to_owned(),
-            other => format!("its certificate cannot be verified: {other}"),
-        },
-        Some(other) => other.to_string(),
+fn handshake_error(what: &str, error: io::Error) -> Error {
+    let why = match tls_reason(&error) {
+        Some(why) => why,
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection; it may not speak TLS on this port".to_owned()
+        }
         None => error.to_string(),
     };
-    Error::new(ErrorKind::Tls, format!("TLS with {host} failed: {why}"))
+    Error::new(ErrorKind::Tls, format!("{what}: {why}")).with_source(error)
 }
 
+/// What TLS has to say about an error of the stream; `None` if it is none of TLS's.
+pub(crate) fn tls_reason(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::InvalidCertificate(certificate) => certificate_reason(certificate),
+        rustls::Error::AlertReceived(alert) => alert_reason(*alert),
+        rustls::Error::InvalidMessage(_) => "the peer does not speak TLS on this port".to_owned(),
+        rustls::Error::NoCertificatesPresented => "the peer has shown no certificate".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+fn certificate_reason(error: &CertificateError) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
+        UnknownIssuer,
+    };
+    match error {
+        UnknownIssuer => "the peer's certificate comes from an authority that is not trusted here".to_owned(),
+        Expired | ExpiredContext { .. } => "the peer's certificate has expired".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => "the peer's certificate is not valid yet".to_owned(),
+        NotValidForName => "the peer's certificate is for another name".to_owned(),
+        NotValidForNameContext { presented, .. } => {
+            format!("the peer's certificate is for another name: {}", presented.join(", "))
+        }
+        Revoked => "the peer's certificate was revoked".to_owned(),
+        other => format!("the peer's certificate cannot be verified: {other}"),
+    }
+}
+
+fn alert_reason(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::UnknownCA => "the peer does not trust the certificate that it was shown".to_owned(),
+        AlertDescription::CertificateRequired => "the peer wants a certificate, and none was shown".to_owned(),
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate => {
+            format!("the peer does not take the certificate that it was shown ({alert:?})")
+        }
+        other => format!("the peer broke the handshake off ({other:?})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_said_to_be_none() {
+        for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "rubbish"] {
+            let error = TlsClient::with_ca_pem(pem.as_bytes()).expect_err(pem);
+            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        }
+        let error = TlsClient::with_ca_file("/does/not/exist").expect_err("no file");
+        assert!(error.to_string().contains("/does/not/exist"), "{error}");
+    }
+}

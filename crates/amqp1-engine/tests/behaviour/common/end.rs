@@ -1,0 +1,194 @@
+//! An engine with what its application has seen.
+
+use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
+use amqp1_engine::{
+    AttachReply, Connection, ConnectionError, Credit, Detached, Ended, Event, IncomingDelivery, Instant, LinkId,
+    SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
+};
+use bytes::BytesMut;
+use core::ops::{Deref, DerefMut};
+
+/// What an application accepts without being asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Accept {
+    pub(crate) sasl: bool,
+    pub(crate) sessions: Option<SessionConfig>,
+    pub(crate) links: Option<Credit>,
+    pub(crate) max_message_size: Option<u64>,
+}
+
+impl Default for Accept {
+    fn default() -> Self {
+        Self {
+            sasl: true,
+            sessions: Some(SessionConfig::default()),
+            links: Some(Credit::Window(200)),
+            max_message_size: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) engine: Connection,
+    pub(crate) accept: Accept,
+    pub(crate) events: Vec<Event>,
+    pub(crate) settled: Vec<Settled>,
+    /// Octets that the engine has not taken yet.
+    pub(crate) input: BytesMut,
+    /// Everything that the engine has written.
+    pub(crate) written: Vec<u8>,
+}
+
+impl Deref for End {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.engine
+    }
+}
+
+impl DerefMut for End {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.engine
+    }
+}
+
+impl End {
+    pub(crate) fn new(engine: Connection) -> Self {
+        Self {
+            engine,
+            accept: Accept::default(),
+            events: Vec::new(),
+            settled: Vec::new(),
+            input: BytesMut::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// Gives the engine its input, and looks at what it says; as a driver does.
+    pub(crate) fn take_input(&mut self, now: Instant) {
+        if !self.input.is_empty() {
+            self.engine.handle_input(now, &mut self.input);
+        }
+        self.look();
+    }
+
+    /// Takes the engine's events, and answers those that are to be accepted.
+    pub(crate) fn look(&mut self) {
+        while let Some(event) = self.engine.poll_event() {
+            match &event {
+                Event::SaslInit { .. } if self.accept.sasl => self.engine.sasl_outcome(SaslCode::Ok, None),
+                Event::SessionOffered(id) => {
+                    if let Some(config) = &self.accept.sessions {
+                        // It may have gone by now.
+                        let _ = self.engine.accept_session(*id, config.clone());
+                    }
+                }
+                Event::LinkOffered(id) => self.accept_link(*id),
+                _ => {}
+            }
+            self.events.push(event);
+        }
+        while let Some(settled) = self.engine.poll_settled() {
+            self.settled.push(settled);
+        }
+    }
+
+    fn accept_link(&mut self, id: LinkId) {
+        let (Some(credit), Some(attach)) = (self.accept.links, self.engine.remote_attach(id)) else { return };
+        let reply = AttachReply { credit, max_message_size: self.accept.max_message_size, ..AttachReply::echo(attach) };
+        let _ = self.engine.accept_link(id, reply);
+    }
+
+    /// What the engine has to write, at most about `limit` octets at a time.
+    pub(crate) fn output(&mut self, now: Instant, limit: usize) -> Vec<u8> {
+        let mut queue = TransmitQueue::default();
+        self.engine.transmit(now, limit, &mut queue);
+        let octets = queue.to_vec();
+        self.written.extend_from_slice(&octets);
+        self.look();
+        octets
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.events.clear();
+        self.settled.clear();
+    }
+
+    pub(crate) fn opened(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Opened))
+    }
+
+    /// Why the connection ended. It must have, once.
+    pub(crate) fn closed(&self) -> ConnectionError {
+        let mut reasons = self.events.iter().filter_map(|event| match event {
+            Event::Closed(reason) => Some(reason.clone()),
+            _ => None,
+        });
+        let reason = reasons.next().expect("the connection has ended");
+        assert!(reasons.next().is_none(), "Closed came twice");
+        assert!(matches!(self.events.last(), Some(Event::Closed(_))), "Closed is the last event");
+        reason
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Closed(_)))
+    }
+
+    /// How a session ended, if it has.
+    pub(crate) fn ended_session(&self, session: SessionId) -> Option<Ended> {
+        self.events.iter().find_map(|event| match event {
+            Event::SessionEnded(id, ended) if *id == session => Some(ended.clone()),
+            _ => None,
+        })
+    }
+
+    /// How a link ended, if it has.
+    pub(crate) fn detached(&self, link: LinkId) -> Option<Detached> {
+        self.events.iter().find_map(|event| match event {
+            Event::LinkDetached(id, detached) if *id == link => Some(detached.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| wanted(event)).count()
+    }
+
+    pub(crate) fn attached(&self, link: LinkId) -> bool {
+        self.count(|event| matches!(event, Event::LinkAttached(id) if *id == link)) == 1
+    }
+
+    pub(crate) fn drained(&self, link: LinkId) -> bool {
+        self.count(|event| matches!(event, Event::Drained(id) if *id == link)) > 0
+    }
+
+    /// The sessions that the peer began, in their order.
+    pub(crate) fn offered_sessions(&self) -> Vec<SessionId> {
+        self.events.iter().filter_map(|e| if let Event::SessionOffered(id) = e { Some(*id) } else { None }).collect()
+    }
+
+    /// The links that the peer attached, in their order.
+    pub(crate) fn offered_links(&self) -> Vec<LinkId> {
+        self.events.iter().filter_map(|e| if let Event::LinkOffered(id) = e { Some(*id) } else { None }).collect()
+    }
+
+    /// The link that the peer attached under this name.
+    pub(crate) fn offered(&self, name: &str, role: Role) -> LinkId {
+        let named = |attach: &Attach| attach.name == *name && attach.role == role.opposite();
+        let links = self.offered_links();
+        let id = links.iter().rev().find(|id| self.engine.remote_attach(**id).is_some_and(named));
+        *id.expect("the link was offered")
+    }
+
+    /// Takes all deliveries of a link.
+    pub(crate) fn take_all(&mut self, link: LinkId) -> Vec<IncomingDelivery> {
+        core::iter::from_fn(|| self.engine.recv(link)).collect()
+    }
+
+    /// What became of the messages, by their tokens.
+    pub(crate) fn settlements(&self) -> Vec<(u64, Settlement)> {
+        self.settled.iter().map(|settled| (settled.token, settled.settlement.clone())).collect()
+    }
+}

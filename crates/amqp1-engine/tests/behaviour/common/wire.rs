@@ -1,0 +1,148 @@
+//! Reads back what an engine has written, and holds it to the rules that hold whatever happens.
+
+use amqp1_codec::{
+    Limits,
+    frame::{Frame, FrameDecoder, ProtocolHeader},
+    performative::Performative,
+    sasl::SaslBody,
+};
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Item {
+    Header(ProtocolHeader),
+    Sasl(SaslBody),
+    Frame { channel: u16, body: Option<Performative>, payload: Bytes, size: usize },
+}
+
+/// Everything in these octets, all of which must be whole.
+pub(crate) fn items(octets: &[u8]) -> Vec<Item> {
+    let mut input = BytesMut::from(octets);
+    let mut items = Vec::new();
+    while !input.is_empty() {
+        if input.starts_with(b"AMQP") {
+            let header = input.split_to(ProtocolHeader::LEN);
+            let header = ProtocolHeader::decode(header.first_chunk().expect("eight octets"));
+            items.push(Item::Header(header.expect("a header")));
+            continue;
+        }
+        let sasl = input.get(5) == Some(&1);
+        let new = if sasl { FrameDecoder::sasl } else { FrameDecoder::new };
+        let before = input.len();
+        let frame = new(u32::MAX, Limits::DEFAULT).decode(&mut input);
+        let size = before - input.len();
+        items.push(match frame.expect("a well-formed frame").expect("a whole frame") {
+            Frame::Sasl(body) => Item::Sasl(body),
+            Frame::Amqp { channel, performative: body, payload } => Item::Frame { channel, body, payload, size },
+        });
+    }
+    items
+}
+
+/// The AMQP frames among them.
+pub(crate) fn frames(octets: &[u8]) -> Vec<(u16, Option<Performative>, Bytes)> {
+    let frame = |item| match item {
+        Item::Frame { channel, body, payload, .. } => Some((channel, body, payload)),
+        _ => None,
+    };
+    items(octets).into_iter().filter_map(frame).collect()
+}
+
+/// What the other end has announced as its largest frame.
+fn max_frame_size(octets: &[u8]) -> Option<u32> {
+    frames(octets).into_iter().find_map(|(_, body, _)| match body {
+        Some(Performative::Open(open)) => Some(open.max_frame_size),
+        _ => None,
+    })
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    handles: BTreeSet<u32>,
+    /// Deliveries of which more is to come, by handle.
+    unfinished: BTreeMap<u32, u32>,
+    next_transfer: u32,
+    next_delivery: Option<u32>,
+}
+
+/// T-2.4.3-2, T-2.5.1-6, T-2.6.14, T-2.7.1-5, T-2.7.5: begin before attach before flows and transfers before detach
+/// before end before close, with dense ids, in frames that the other end takes.
+pub(crate) fn check(written: &[u8], other: &[u8]) {
+    let max = max_frame_size(other).map_or(u32::MAX, |max| max) as usize;
+    let mut sessions: BTreeMap<u16, Session> = BTreeMap::new();
+    let (mut opened, mut closed) = (false, false);
+    for item in items(written) {
+        let Item::Frame { channel, body, payload, size } = item else {
+            assert!(!opened, "a header or SASL among frames");
+            continue;
+        };
+        assert!(!closed, "{body:?} after close");
+        assert!(!opened || size <= max, "a frame of {size} octets, where {max} are taken");
+        let Some(body) = body else {
+            assert!(opened && channel == 0, "an empty frame before open or off channel 0");
+            continue;
+        };
+        let context = format!("on channel {channel}: {body:?}");
+        match &body {
+            Performative::Open(_) => {
+                assert!(!opened && channel == 0, "{context}");
+                opened = true;
+                continue;
+            }
+            Performative::Close(_) => {
+                assert!(opened && channel == 0, "{context}");
+                closed = true;
+                continue;
+            }
+            Performative::Begin(begin) => {
+                let session = Session { next_transfer: begin.next_outgoing_id.0, ..Session::default() };
+                assert!(opened && sessions.insert(channel, session).is_none(), "{context}");
+                continue;
+            }
+            _ => {}
+        }
+        assert!(opened, "{context}");
+        let session = sessions.get_mut(&channel).unwrap_or_else(|| panic!("no session {context}"));
+        session.check(&body, &payload, &context);
+        if matches!(body, Performative::End(_)) {
+            sessions.remove(&channel);
+        }
+    }
+}
+
+impl Session {
+    fn check(&mut self, body: &Performative, payload: &Bytes, context: &str) {
+        assert!(payload.is_empty() || matches!(body, Performative::Transfer(_)), "{context}");
+        match body {
+            Performative::Attach(attach) => assert!(self.handles.insert(attach.handle), "{context}"),
+            Performative::Detach(detach) => {
+                assert!(self.handles.remove(&detach.handle), "{context}");
+                self.unfinished.remove(&detach.handle);
+            }
+            Performative::Flow(flow) => {
+                assert!(flow.handle.is_none_or(|handle| self.handles.contains(&handle)), "{context}");
+                assert_eq!(flow.next_outgoing_id.0, self.next_transfer, "{context}");
+                assert!(flow.handle.is_some() || flow.link_credit.is_none() && !flow.drain, "{context}");
+            }
+            Performative::Transfer(transfer) => {
+                assert!(self.handles.contains(&transfer.handle), "{context}");
+                self.next_transfer = self.next_transfer.wrapping_add(1);
+                match self.unfinished.remove(&transfer.handle) {
+                    Some(id) => assert!(transfer.delivery_id.is_none_or(|own| own.0 == id), "{context}"),
+                    None => {
+                        let id = transfer.delivery_id.expect("a first transfer has its id").0;
+                        assert!(transfer.delivery_tag.is_some(), "{context}");
+                        assert!(self.next_delivery.is_none_or(|next| next == id), "{context}");
+                        self.next_delivery = Some(id.wrapping_add(1));
+                    }
+                }
+                if transfer.more && !transfer.aborted {
+                    let newest = self.next_delivery.unwrap_or_default().wrapping_sub(1);
+                    self.unfinished.insert(transfer.handle, transfer.delivery_id.map_or(newest, |id| id.0));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Claims-based security: tokens put to the peer's node `$cbs`, and kept fresh.
+//!
+//! ```no_run
+//! # async fn example(connection: amqp1::Connection) -> Result<(), amqp1::Error> {
+//! use amqp1::{
+//!     auth::{cbs::PutToken, sas::{PercentEncoding, SasKey}},
+//!     cbs::{Cbs, Token},
+//! };
+//!
+//! let key = SasKey::from_base64("c2VjcmV0IGtleSBmb3IgdGhlIGV4YW1wbGU=").expect("Base64");
+//! let cbs = Cbs::open(&connection).await?;
+//! let renewal = cbs.keep_renewed("hub.example/devices/d1", move |audience: &str| {
+//!     let token = key.sign(audience, PercentEncoding::Component, Token::expiry_in(3600), None);
+//!     let expiry = token.expiry();
+//!     Ok(Token::new(PutToken::sas(audience, token.into_secret_text()), expiry))
+//! });
+//! let renewal = renewal.await?;
+//! // Links to the audience can be attached from here on. If the token is lost, this says so:
+//! let error = renewal.failed().await;
+//! # Ok(()) }
+//! ```
+
+mod provider;
+mod renewal;
+
+pub use provider::{Token, TokenProvider};
+pub use renewal::{RenewalFailure, TokenRenewal};
+
+use crate::{
+    connection::Connection,
+    error::{Error, ErrorKind, Retry},
+    receiver::Receiver,
+    sender::Sender,
+    wait::within,
+};
+use amqp1_auth::cbs::{ADDRESS, CbsError, PutToken, Refusal, RenewalPolicy, Reply};
+use amqp1_codec::{
+    EncodeStyle,
+    definitions::{AmqpError, SenderSettleMode},
+    messaging::{MessageId, Source, Target},
+};
+use amqp1_engine::Credit;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+
+/// The peer's node `$cbs`: a session of its own with a link each way. Clones are handles of the same one; when the last
+/// is dropped, renewals stop.
+#[derive(Clone, Debug)]
+pub struct Cbs {
+    node: Arc<Node>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    connection: Connection,
+    /// `None` after they failed; the next token opens them anew.
+    links: Mutex<Option<Links>>,
+}
+
+#[derive(Debug)]
+struct Links {
+    sender: Sender,
+    receiver: Receiver,
+    next_id: u64,
+}
+
+impl Cbs {
+    /// Attaches the links to `$cbs`.
+    ///
+    /// # Errors
+    ///
+    /// If the peer has no such node, or does not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the links are closed.
+    pub async fn open(connection: &Connection) -> Result<Self, Error> {
+        let links = Links::open(connection).await?;
+        Ok(Self { node: Arc::new(Node { connection: connection.clone(), links: Mutex::new(Some(links)) }) })
+    }
+
+    /// Puts a token and waits until the peer has accepted it. Tokens are put one after another.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Authentication`] with the condition that corresponds to the node's status if it refuses the token;
+    /// otherwise why it did not get there or why the answer cannot be understood.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the token may have been put.
+    pub async fn put_token(&self, token: &PutToken) -> Result<(), Error> {
+        self.node.put(token).await.map_err(|(error, _)| error)
+    }
+
+    /// Puts a token that `provider` makes, waits until the peer has accepted it, and from then on puts a new one in
+    /// time before each expires, in a task that ends with the connection, with the last clone of this, or with the
+    /// [`TokenRenewal`].
+    ///
+    /// # Errors
+    ///
+    /// As [`put_token`](Self::put_token), or as the provider says, of the first token. It is tried once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing is renewed.
+    pub async fn keep_renewed(
+        &self,
+        audience: impl Into<String>,
+        provider: impl TokenProvider,
+    ) -> Result<TokenRenewal, Error> {
+        self.keep_renewed_with(audience, provider, RenewalPolicy::default()).await
+    }
+
+    /// As [`keep_renewed`](Self::keep_renewed), on another schedule.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep_renewed`](Self::keep_renewed).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`keep_renewed`](Self::keep_renewed).
+    pub async fn keep_renewed_with(
+        &self,
+        audience: impl Into<String>,
+        provider: impl TokenProvider,
+        policy: RenewalPolicy,
+    ) -> Result<TokenRenewal, Error> {
+        TokenRenewal::start(&self.node, audience.into(), Box::new(provider), policy).await
+    }
+}
+
+impl Node {
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Puts a token; an error comes with what it means to a renewal.
+    pub(crate) async fn put(&self, token: &PutToken) -> Result<(), (Error, Refusal)> {
+        let temporary = |error| (error, Refusal::Temporary);
+        let limit = self.connection.handle().timeout;
+        // The lock is waited for as well: those before may be stuck.
+        let put = within(limit, "putting a token", async {
+            let mut links = self.links.lock().await;
+            // They are put back when they have worked.
+            let mut used = match links.take() {
+                Some(used) => used,
+                None => Links::open(&self.connection).await?,
+            };
+            let reply = used.put(token).await?;
+            *links = Some(used);
+            Ok(reply)
+        });
+        let reply = put.await.map_err(temporary)?;
+        reply.and_then(|reply| reply.outcome()).map_err(|error| (refused(&error), error.refusal()))
+    }
+}
+
+impl Links {
+    async fn open(connection: &Connection) -> Result<Self, Error> {
+        let session = connection.begin().await?;
+        // Each link names the node at both of its ends, as the services' own libraries do.
+        let receiver = session.receiver(ADDRESS).target(Target::at(ADDRESS)).credit(Credit::Window(10));
+        let sender = session.sender(ADDRESS).source(Source::at(ADDRESS)).settle_mode(SenderSettleMode::Unsettled);
+        Ok(Self { receiver: receiver.attach().await?, sender: sender.attach().await?, next_id: 0 })
+    }
+
+    /// The answer to a token. Answers to requests that were given up are dropped.
+    async fn put(&mut self, token: &PutToken) -> Result<Result<Reply, CbsError>, Error> {
+        let id = MessageId::from(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.sender.send(token.encode(&id, EncodeStyle::Compact)).await?.accepted()?;
+        loop {
+            let gone = || Error::new(ErrorKind::LinkDetached, "the peer detached its link from $cbs");
+            let delivery = self.receiver.recv().await?.ok_or_else(gone)?;
+            let reply = Reply::parse(delivery.message());
+            delivery.accept()?;
+            match reply {
+                Ok(reply) if !reply.answers(&id) => {}
+                reply => return Ok(reply),
+            }
+        }
+    }
+}
+
+/// How long to wait when the node says that it may do better later.
+const LATER: Duration = Duration::from_secs(5);
+
+fn refused(error: &CbsError) -> Error {
+    let (kind, text) = match error {
+        CbsError::Refused { .. } => (ErrorKind::Authentication, "the peer refused the token"),
+        _ => (ErrorKind::Protocol, "the peer's answer to the token cannot be understood"),
+    };
+    let retry = match error.refusal() {
+        Refusal::Temporary => Retry::After(LATER),
+        Refusal::Final => Retry::Never,
+    };
+    let said = AmqpError::new(error.condition(), error.to_string());
+    Error::new(kind, text).with_amqp(Some(said)).with_retry(retry)
+}

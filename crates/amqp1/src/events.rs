@@ -1,0 +1,148 @@
+//! What the engine has to say, sorted to those who wait for it.
+
+use crate::{
+    link::{Detached, LinkState},
+    shared::{SaslStep, SessionState, State},
+    wait::Aside,
+};
+use amqp1_codec::definitions::{AmqpError, ErrorCondition, SenderSettleMode};
+use amqp1_engine::{ConnectionError, Event, LinkId, SessionConfig, SessionId};
+
+impl State {
+    /// Sorts all that the engine has to say. What is worth a log line goes to `log`, to be written when the lock is
+    /// released.
+    pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<String>>) {
+        loop {
+            while let Some(settled) = self.engine.poll_settled() {
+                self.receipts.settle(settled.token, settled.settlement, aside);
+            }
+            let Some(event) = self.engine.poll_event() else { break };
+            if let Some(log) = log
+                && !matches!(event, Event::Receivable(_) | Event::Sendable(_))
+            {
+                log.push(format!("{event:?}"));
+            }
+            self.on_event(event, aside);
+        }
+        self.feed_starved(aside);
+    }
+
+    fn on_event(&mut self, event: Event, aside: &mut Aside<'_>) {
+        match event {
+            Event::Receivable(id) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    aside.wake(link.receiver.take());
+                }
+            }
+            // Those who wait for credit are looked after when all events are seen.
+            Event::Sendable(_) => {}
+            Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
+            Event::Opened => {
+                self.opened = true;
+                self.waiting.wake(aside);
+            }
+            Event::Closed(reason) => self.on_closed(reason, aside),
+            Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
+            Event::SessionEnded(id, ended) => self.on_session(id, aside, |session| session.ended = Some(ended)),
+            Event::SessionOffered(id) => self.on_session_offered(id),
+            Event::LinkAttached(id) => self.on_link_attached(id, aside),
+            Event::LinkDetached(id, detached) => {
+                if let Some(server) = &mut self.server {
+                    server.offered.retain(|offered| *offered != id);
+                }
+                self.on_link(id, aside, |link| {
+                    link.detached = Some(Detached::new(&detached));
+                    link.undelivered.extend(detached.undelivered);
+                });
+            }
+            Event::LinkOffered(id) => self.on_link_offered(id, aside),
+            Event::OpenReceived => {
+                if let Some(server) = &mut self.server {
+                    server.open_received = true;
+                }
+                self.waiting.wake(aside);
+            }
+            Event::SaslInit { mechanism, response, hostname } => {
+                self.on_sasl(SaslStep { mechanism: Some(mechanism), response, hostname }, aside);
+            }
+            Event::SaslResponse(response) => {
+                self.on_sasl(SaslStep { mechanism: None, response: Some(response), hostname: None }, aside);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_sasl(&mut self, step: SaslStep, aside: &mut Aside<'_>) {
+        if let Some(server) = &mut self.server {
+            server.sasl.push_back(step);
+        }
+        self.waiting.wake(aside);
+    }
+
+    fn on_closed(&mut self, reason: ConnectionError, aside: &mut Aside<'_>) {
+        self.closed = Some(reason);
+        self.wake_all(aside);
+    }
+
+    fn on_session(&mut self, id: SessionId, aside: &mut Aside<'_>, change: impl FnOnce(&mut SessionState)) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            change(session);
+            session.waiting.wake(aside);
+        }
+    }
+
+    fn on_link(&mut self, id: LinkId, aside: &mut Aside<'_>, change: impl FnOnce(&mut LinkState)) {
+        if let Some(link) = self.links.get_mut(&id) {
+            change(link);
+            link.wake_all(aside);
+        }
+    }
+
+    fn on_session_offered(&mut self, id: SessionId) {
+        match &self.server {
+            Some(server) => {
+                if self.engine.accept_session(id, server.session_config.clone()).is_ok() {
+                    self.sessions.insert(id, SessionState { begun: true, ..SessionState::default() });
+                }
+            }
+            None => {
+                // It cannot be refused before it is answered (§2.5.1).
+                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "this client takes no sessions of others");
+                let _ = self.engine.accept_session(id, SessionConfig::default());
+                let _ = self.engine.end(id, Some(error));
+            }
+        }
+    }
+
+    fn on_link_attached(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        let remote = self.engine.remote_attach(id).map(|attach| attach.snd_settle_mode);
+        self.on_link(id, aside, |link| {
+            link.attached = true;
+            link.negotiate(remote);
+        });
+    }
+
+    fn on_link_offered(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        match &mut self.server {
+            Some(server) if !server.deaf => {
+                server.offered.push_back(id);
+                self.links.insert(id, LinkState::new(SenderSettleMode::Mixed));
+                self.waiting.wake(aside);
+            }
+            _ => {
+                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "nobody takes links here");
+                let _ = self.engine.reject_link(id, error);
+            }
+        }
+    }
+
+    /// Wakes those who wait for credit, as many of them as there is credit for.
+    pub(crate) fn feed_starved(&mut self, aside: &mut Aside<'_>) {
+        let (engine, links) = (&self.engine, &mut self.links);
+        self.starved.retain(|id| {
+            let Some(link) = links.get_mut(id) else { return false };
+            link.feed(engine, *id, aside);
+            link.is_starved()
+        });
+    }
+}

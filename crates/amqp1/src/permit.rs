@@ -1,0 +1,182 @@
+//! A claim on credit, and what becomes of the message that it was used for.
+
+use crate::{
+    error::{Delivered, Error, ErrorKind},
+    link::{LinkHandle, room},
+    options::SendOptions,
+    outcome::Outcome,
+    shared::State,
+};
+use amqp1_codec::EncodedMessage;
+use amqp1_engine::{Instant, LinkId, Settlement};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// Why a message was not queued.
+pub(crate) enum Refused {
+    /// There is no credit; here is the message.
+    NoCredit(EncodedMessage),
+    Failed(Error),
+}
+
+/// Queues a message, whatever was promised to others. Gives its receipt's slot.
+pub(crate) fn queue(
+    state: &mut State,
+    id: LinkId,
+    message: EncodedMessage,
+    options: SendOptions,
+    now: Instant,
+) -> Result<usize, Refused> {
+    let settles_all = state.live_link(id).map_err(Refused::Failed)?.settles_all();
+    if state.engine.credit(id) == 0 {
+        return Err(Refused::NoCredit(message));
+    }
+    let token = state.receipts.insert(now);
+    let sent = amqp1_engine::SendOptions {
+        settled: options.settled || settles_all,
+        tag: options.tag,
+        message_format: options.message_format,
+        token: u64::try_from(token).unwrap_or(u64::MAX),
+    };
+    match state.engine.send(id, message, sent) {
+        Ok(()) => Ok(token),
+        Err(error) => {
+            state.receipts.take_back(token);
+            Err(Refused::Failed(state.explain(error)))
+        }
+    }
+}
+
+/// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
+#[derive(Debug)]
+#[must_use = "a permit holds credit that others may wait for"]
+pub struct Permit {
+    handle: Arc<LinkHandle>,
+    spent: bool,
+}
+
+impl Permit {
+    pub(crate) fn new(handle: Arc<LinkHandle>) -> Self {
+        Self { handle, spent: false }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended, the message is too large, or the receiver has taken its credit back. Nothing was sent
+    /// then.
+    pub fn send(self, message: impl Into<EncodedMessage>) -> Result<Receipt, Error> {
+        self.send_with(message, SendOptions::default())
+    }
+
+    /// Queues a message as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
+    pub fn send_with(self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Receipt, Error> {
+        self.queue(message.into(), options).map_err(|refused| match refused {
+            Refused::Failed(error) => error,
+            Refused::NoCredit(_) => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
+        })
+    }
+
+    pub(crate) fn queue(mut self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
+        let id = self.handle.id;
+        let now = self.handle.shared.now();
+        self.spent = true;
+        let queued = self.handle.shared.command(|state, aside| {
+            let queued = queue(state, id, message, options, now);
+            give_back(state, id);
+            if queued.is_err() {
+                // The claim is free again, and somebody may wait for it.
+                state.feed_starved(aside);
+            }
+            queued
+        });
+        let token = queued.map_err(Refused::Failed)??;
+        Ok(Receipt::new(self.handle.clone(), token))
+    }
+}
+
+fn give_back(state: &mut State, id: LinkId) {
+    if let Some(link) = state.links.get_mut(&id) {
+        link.release_permit();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.spent {
+            return;
+        }
+        let id = self.handle.id;
+        let _ = self.handle.shared.command(|state, aside| {
+            give_back(state, id);
+            if room(&state.engine, id) > 0 {
+                state.feed_starved(aside);
+            }
+        });
+    }
+}
+
+/// A message on its way: a future of its outcome, which is bounded by the connection's operation time-out. Dropped, the
+/// delivery goes on and nobody asks.
+#[derive(Debug)]
+#[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
+pub struct Receipt {
+    handle: Arc<LinkHandle>,
+    token: usize,
+    done: bool,
+}
+
+impl Receipt {
+    pub(crate) fn new(handle: Arc<LinkHandle>, token: usize) -> Self {
+        Self { handle, token, done: false }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Outcome, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (token, id) = (self.token, self.handle.id);
+        if self.done {
+            return Poll::Ready(Err(Error::internal("the receipt was asked again")));
+        }
+        let settled = self.handle.shared.poll(cx, |state, aside| {
+            state.receipts.poll(token, aside).map(|settlement| match settlement {
+                Some(Settlement::Lost { sent }) => Err((sent, state.link_failure(id))),
+                settlement => Ok(settlement),
+            })
+        });
+        let Poll::Ready(settled) = settled else { return Poll::Pending };
+        self.done = true;
+        let lost = |sent| if sent { Delivered::Unknown } else { Delivered::No };
+        Poll::Ready(match settled {
+            Ok(Ok(Some(Settlement::Outcome(state)))) => Ok(Outcome::of(state)),
+            Ok(Ok(Some(_))) => Ok(Outcome::SentSettled),
+            Ok(Ok(None)) => {
+                let error = Error::timeout("waiting for the outcome", self.handle.timeout());
+                Err(error.with_delivered(Delivered::Unknown))
+            }
+            Ok(Err((sent, error))) => Err(error.with_delivered(lost(sent))),
+            Err(error) => Err(error.with_delivered(Delivered::Unknown)),
+        })
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let token = self.token;
+        let _ = self.handle.shared.command(|state, aside| state.receipts.forget(token, aside));
+    }
+}

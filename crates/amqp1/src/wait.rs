@@ -1,0 +1,172 @@
+//! Waiting for something to change, without running anything foreign under the lock.
+
+use crate::{
+    error::Error,
+    shared::{Shared, State},
+};
+use amqp1_engine::{LinkId, SessionId};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+/// What is to be done when the lock is released: wakers to be woken, things to be dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Aside<'a> {
+    wake: Vec<Waker>,
+    trash: Vec<Waker>,
+    /// Whoever polls.
+    poller: Option<&'a Waker>,
+    /// A clone of its waker, made before the lock was taken.
+    own: Option<Waker>,
+    /// A clone is needed.
+    wants_own: bool,
+}
+
+impl<'a> Aside<'a> {
+    pub(crate) fn polled_by(poller: &'a Waker, cloned: bool) -> Self {
+        Self { poller: Some(poller), own: cloned.then(|| poller.clone()), ..Self::default() }
+    }
+
+    /// Wakes these when the lock is released.
+    pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        self.wake.extend(wakers);
+    }
+
+    /// Drops these when the lock is released.
+    pub(crate) fn trash(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        self.trash.extend(wakers);
+    }
+
+    /// Puts the poller's waker into a slot, if it is not there already.
+    pub(crate) fn store(&mut self, slot: &mut Option<Waker>) {
+        let Some(poller) = self.poller else { return };
+        if slot.as_ref().is_some_and(|waker| waker.will_wake(poller)) {
+            return;
+        }
+        match self.own.take() {
+            Some(own) => self.trash.extend(slot.replace(own)),
+            None => self.wants_own = true,
+        }
+    }
+
+    /// Puts the poller among those who wait; `key` is its place.
+    fn join(&mut self, list: &mut WaitList, key: &mut Option<u64>) {
+        let Some(poller) = self.poller else { return };
+        let entry = key.and_then(|key| list.waiting.iter_mut().find(|(number, _)| *number == key));
+        match (entry, self.own.take()) {
+            (Some((_, waker)), _) if waker.will_wake(poller) => {}
+            (Some((_, waker)), Some(own)) => self.trash.push(std::mem::replace(waker, own)),
+            (None, Some(own)) => {
+                *key = Some(list.next);
+                list.waiting.push((list.next, own));
+                list.next = list.next.wrapping_add(1);
+            }
+            (_, None) => self.wants_own = true,
+        }
+    }
+
+    /// Whether what was to be stored could not be, for want of a clone.
+    pub(crate) fn is_wanting(&self) -> bool {
+        self.wants_own
+    }
+
+    /// Does what was set aside. The lock is released.
+    pub(crate) fn finish(self) {
+        self.wake.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Those who wait for one thing to change.
+#[derive(Debug, Default)]
+pub(crate) struct WaitList {
+    waiting: Vec<(u64, Waker)>,
+    next: u64,
+}
+
+impl WaitList {
+    /// Wakes them all.
+    pub(crate) fn wake(&mut self, aside: &mut Aside<'_>) {
+        aside.wake(self.waiting.drain(..).map(|(_, waker)| waker));
+    }
+
+    fn leave(&mut self, key: u64) -> Option<Waker> {
+        let place = self.waiting.iter().position(|(number, _)| *number == key)?;
+        Some(self.waiting.swap_remove(place).1)
+    }
+}
+
+/// Whose changes are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Connection,
+    Session(SessionId),
+    Link(LinkId),
+}
+
+impl Shared {
+    /// Waits until `check`, called under the lock, gives something; it is called again when what stands at `place` has
+    /// changed. Fails when nothing will change any more.
+    pub(crate) fn wait<T, F>(&self, place: Place, check: F) -> Wait<'_, F>
+    where
+        F: FnMut(&mut State) -> Option<T> + Unpin,
+    {
+        Wait { shared: self, place, check, key: None }
+    }
+}
+
+/// The future of [`Shared::wait`]. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Wait<'a, F> {
+    shared: &'a Shared,
+    place: Place,
+    check: F,
+    key: Option<u64>,
+}
+
+impl<T, F: FnMut(&mut State) -> Option<T> + Unpin> Future for Wait<'_, F> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { shared, place, check, key } = self.get_mut();
+        let polled = shared.poll(cx, |state, aside| {
+            if let Some(result) = check(state) {
+                return Poll::Ready(Ok(result));
+            }
+            if state.is_dead() {
+                return Poll::Ready(Err(state.failure()));
+            }
+            match state.list(*place) {
+                Some(list) => {
+                    aside.join(list, key);
+                    Poll::Pending
+                }
+                None => Poll::Ready(Err(state.failure())),
+            }
+        });
+        polled.map(|polled| polled.and_then(|result| result))
+    }
+}
+
+impl<F> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        let (Some(key), place) = (self.key, self.place) else { return };
+        // The waker is dropped when the lock is released.
+        let waker = self.shared.command(|state, _| state.list(place).and_then(|list| list.leave(key)));
+        drop(waker);
+    }
+}
+
+/// Bounds a future.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    what: &'static str,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, future).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::timeout(what, limit)),
+    }
+}

@@ -1,0 +1,116 @@
+//! Two ends of a connection, over memory.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use amqp1::{
+    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, IncomingLink, Receiver, Sender,
+    ServerConnection, Session,
+};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::io::DuplexStream;
+
+/// Longer than anything here takes on the slowest machine; what hangs ends here.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A client and the server's view of it, connected.
+pub(crate) struct Pair {
+    pub(crate) client: Connection,
+    pub(crate) server: ServerConnection,
+}
+
+pub(crate) async fn pair() -> Pair {
+    pair_with(|builder| builder, &Acceptor::builder().build()).await
+}
+
+pub(crate) async fn pair_with(change: impl FnOnce(ClientBuilder) -> ClientBuilder, acceptor: &Acceptor) -> Pair {
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    let (client, server) = tokio::join!(client(near, change), accept(acceptor, far));
+    Pair { client, server }
+}
+
+pub(crate) async fn client(io: DuplexStream, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Connection {
+    change(Client::builder("amqp://server.test")).connect_with(io).await.expect("a connection")
+}
+
+pub(crate) async fn accept(acceptor: &Acceptor, io: DuplexStream) -> ServerConnection {
+    let incoming = acceptor.accept(io).await.expect("a handshake");
+    incoming.accept().await.expect("an open connection")
+}
+
+impl Pair {
+    pub(crate) async fn session(&self) -> Session {
+        self.client.begin().await.expect("a session")
+    }
+
+    /// The next link that the client asks for.
+    pub(crate) async fn offered(&mut self) -> IncomingLink {
+        self.server.next_link().await.expect("a link")
+    }
+
+    /// A link on which the client sends, with this credit.
+    pub(crate) async fn to_server(&mut self, credit: Credit) -> (Sender, Receiver) {
+        let session = self.session().await;
+        let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
+            let link = self.server.next_link().await.expect("a link");
+            let mut reply = link.reply();
+            reply.credit = credit;
+            link.accept(reply).expect("accepted")
+        });
+        let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
+        (sender.expect("a sender"), receiver)
+    }
+
+    /// A link on which the client receives, with this credit.
+    pub(crate) async fn to_client(&mut self, credit: Credit) -> (Sender, Receiver) {
+        let session = self.session().await;
+        let (receiver, sender) = tokio::join!(session.receiver("q").credit(credit).attach(), async {
+            self.server.next_link().await.expect("a link").accept_default().expect("accepted")
+        });
+        let AcceptedLink::Sender(sender) = sender else { panic!("the client receives") };
+        (sender, receiver.expect("a receiver"))
+    }
+}
+
+/// The number as a body.
+pub(crate) fn body(number: u32) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+/// What `body` made.
+pub(crate) fn number(delivery: &amqp1::Delivery) -> u32 {
+    let body = delivery.message().data().expect("a data section");
+    u32::from_be_bytes(body[..].try_into().expect("four octets"))
+}
+
+/// Fails instead of waiting for ever.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it does not hang")
+}
+
+/// A peer that opens the connection and then answers nothing, but reads on.
+pub(crate) fn mute(io: DuplexStream) -> tokio::task::JoinHandle<()> {
+    use amqp1::engine::{Connection as Engine, ConnectionConfig, Instant, ServerSasl, TransmitQueue};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    tokio::spawn(async move {
+        let mut io = io;
+        let mut config = ConnectionConfig::new("mute");
+        config.idle_timeout = None;
+        let now = Instant::default();
+        let mechanisms = vec![amqp1::Symbol::from_static("ANONYMOUS")];
+        let mut engine = Engine::server(config, ServerSasl::Allowed(mechanisms), now);
+        let mut input = bytes::BytesMut::new();
+        while io.read_buf(&mut input).await.is_ok_and(|count| count > 0) {
+            engine.handle_input(now, &mut input);
+            while let Some(event) = engine.poll_event() {
+                if matches!(event, amqp1::engine::Event::SaslInit { .. }) {
+                    engine.sasl_outcome(amqp1::codec::sasl::SaslCode::Ok, None);
+                }
+            }
+            let mut output = TransmitQueue::default();
+            engine.transmit(now, usize::MAX, &mut output);
+            if io.write_all(&output.to_vec()).await.is_err() {
+                return;
+            }
+        }
+    })
+}

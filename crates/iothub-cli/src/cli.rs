@@ -1,0 +1,209 @@
+//! What can be asked for on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Azure IoT Hub over AMQP 1.0: a hub on your own machine, and tools for any hub.
+#[derive(Debug, Parser)]
+#[command(name = "iothub", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A hub, a service and devices in one process, over TLS: messages go out, feedback comes home.
+    Demo(DemoOptions),
+    /// Serve a hub on this machine until Ctrl-C.
+    Emulator(EmulatorOptions),
+    /// Cloud-to-device messages.
+    #[command(subcommand)]
+    C2d(C2d),
+    /// Device-to-cloud messages.
+    #[command(subcommand)]
+    Telemetry(Telemetry),
+    /// Act as a device.
+    #[command(subcommand)]
+    Device(Device),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// How many devices.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) devices: u32,
+    /// How many cloud-to-device messages, in all.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) messages: u32,
+    /// Print one JSON object a line instead of a story.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give up when nothing has moved for this many seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) patience: u64,
+    /// Let the hub lose this many messages that it has accepted: the ledger must notice.
+    #[arg(long, default_value_t = 0, hide = true)]
+    pub(crate) lose: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorOptions {
+    /// Where to serve AMQP over TLS; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:5671", value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Where to serve plain AMQP as well.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) amqp_listen: Option<SocketAddr>,
+    /// The name of the hub; its first label is the hub's short name.
+    #[arg(long, default_value = "localhost", value_name = "NAME")]
+    pub(crate) hostname: String,
+    /// A shared access policy; well-known names get their well-known rights.
+    #[arg(long = "policy", value_name = "NAME=BASE64KEY")]
+    pub(crate) policies: Vec<String>,
+    /// A device.
+    #[arg(long = "device", value_name = "ID=BASE64KEY")]
+    pub(crate) devices: Vec<String>,
+    /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?}.
+    #[arg(long = "devices", value_name = "FILE")]
+    pub(crate) devices_file: Option<PathBuf>,
+    /// How many partitions telemetry is spread over.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub(crate) partitions: u32,
+    /// Where the certificate authority is kept; a later start with the same folder keeps it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ca_dir: Option<PathBuf>,
+    /// Print one JSON line when ready.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum C2d {
+    /// Send a message to a device.
+    Send(SendOptions),
+    /// Print what became of messages, as it comes.
+    Feedback(FeedbackOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Telemetry {
+    /// Print what devices send, as it comes.
+    Monitor(MonitorOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// Send telemetry and settle cloud-to-device messages.
+    Simulate(SimulateOptions),
+}
+
+/// Which hub, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct HubOptions {
+    /// The connection string; "-" reads it from standard input. It is never printed.
+    #[arg(long, env = "IOTHUB_CONNECTION_STRING", hide_env_values = true, value_name = "STRING")]
+    pub(crate) connection_string: Option<String>,
+    /// The certificate authority of a hub on your own machine (PEM); the platform's trust store otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// How to authenticate.
+    #[arg(long, value_enum, default_value_t = AuthMethod::Cbs)]
+    pub(crate) auth: AuthMethod,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AuthMethod {
+    /// Claims-based security: a token that is renewed.
+    Cbs,
+    /// SASL PLAIN: one token for the connection's life.
+    Plain,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AckMode {
+    /// No feedback.
+    None,
+    /// Feedback when the device completes the message.
+    Positive,
+    /// Feedback when it does not.
+    Negative,
+    /// Feedback either way.
+    Full,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendOptions {
+    #[command(flatten)]
+    pub(crate) hub: HubOptions,
+    /// The device.
+    #[arg(long, value_name = "ID")]
+    pub(crate) device: String,
+    /// The body.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) body: String,
+    /// Which feedback to ask for.
+    #[arg(long, value_enum, default_value_t = AckMode::Full)]
+    pub(crate) ack: AckMode,
+    /// The message's id; made up if there is none.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
+    /// An application property.
+    #[arg(long = "property", value_name = "NAME=VALUE")]
+    pub(crate) properties: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedbackOptions {
+    #[command(flatten)]
+    pub(crate) hub: HubOptions,
+    /// Stop after this many records.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MonitorOptions {
+    #[command(flatten)]
+    pub(crate) hub: HubOptions,
+    /// The consumer group.
+    #[arg(long, default_value = "$Default", value_name = "NAME")]
+    pub(crate) consumer_group: String,
+    /// Which partitions; all of 0 to 3 if none is given.
+    #[arg(long = "partition", value_name = "N")]
+    pub(crate) partitions: Vec<u32>,
+    /// Where to begin: start, latest, offset:N, sequence:N, or time:MILLISECONDS since 1970.
+    #[arg(long, default_value = "latest", value_name = "POSITION")]
+    pub(crate) from: String,
+    /// Stop after this many events.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateOptions {
+    #[command(flatten)]
+    pub(crate) hub: HubOptions,
+    /// How many telemetry messages to send; without end if not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Milliseconds between them.
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    pub(crate) interval: u64,
+    /// What to do with cloud-to-device messages.
+    #[arg(long, value_enum, default_value_t = Settle::Complete)]
+    pub(crate) settle: Settle,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Settle {
+    /// Complete them.
+    Complete,
+    /// Reject them.
+    Reject,
+    /// Abandon them once, then complete them.
+    AbandonOnce,
+}

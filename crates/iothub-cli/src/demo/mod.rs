@@ -1,0 +1,173 @@
+//! `iothub demo`: a hub, a service and devices in one process, over TLS on loopback.
+//!
+//! The service sends messages and asks for full feedback; each device completes most, rejects some and abandons some
+//! once, and sends telemetry; the service reads the feedback, and the telemetry through the redirect to the
+//! Event-Hubs-compatible endpoint. The ledger counts what these clients saw, nothing from inside the hub.
+
+mod device;
+mod ledger;
+mod plan;
+mod service;
+
+use crate::{cli::DemoOptions, failure::Failure, output::Output};
+use iothub_emulator::Emulator;
+use ledger::Ledger;
+use plan::Plan;
+use serde_json::json;
+use std::{
+    pin::pin,
+    process::ExitCode,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+/// The hub closes a batch of feedback after 15 s; here nobody wants to wait for that.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// After Ctrl-C: how long what is on its way may take to arrive.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What all parts of the demo share.
+#[derive(Clone, Debug)]
+struct Stage {
+    plan: Arc<Plan>,
+    ledger: Arc<Mutex<Ledger>>,
+    output: Output,
+    /// Whether no more messages are to be sent.
+    stop: watch::Receiver<bool>,
+    /// Whether everything is over.
+    over: watch::Receiver<bool>,
+}
+
+impl Stage {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // A part that panicked has left its counts as they were.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
+    let plan = Arc::new(Plan::new(&options)?);
+    let output = Output::with_progress(options.json, u64::from(options.messages));
+    let hub = start_hub(&plan, options.lose).await?;
+    output.say(
+        &format!("A hub is up on {} (TLS), with {} devices.", hub.local_addr(), options.devices),
+        &json!({"event": "hub", "amqps": hub.local_addr().to_string(), "devices": options.devices}),
+    );
+
+    let (stop, stopped) = watch::channel(false);
+    let (end, over) = watch::channel(false);
+    let stage = Stage { plan, ledger: Arc::default(), output: output.clone(), stop: stopped, over };
+    let mut parts = JoinSet::new();
+    device::start(&stage, &hub, &mut parts).await?;
+    output.say(
+        "Every device is connected and waits for messages.",
+        &json!({"event": "devices", "connected": options.devices}),
+    );
+    let sending = service::start(&stage, &hub, &mut parts).await?;
+
+    let verdict = watch_over(&stage, sending, &mut parts, stop, Duration::from_secs(options.patience)).await;
+    let _ = end.send(true);
+    while parts.join_next().await.is_some() {}
+    hub.shutdown().await;
+    output.finish();
+    conclude(&stage, &verdict)
+}
+
+async fn start_hub(plan: &Plan, lose: u32) -> Result<Emulator, Failure> {
+    let mut builder = Emulator::builder().settings(|settings| settings.feedback_interval = FEEDBACK_INTERVAL);
+    for device in &plan.devices {
+        builder = builder.device(&device.id, &device.key);
+    }
+    let hub = builder.start().await.map_err(|error| Failure::new(format!("the hub does not start: {error}")))?;
+    for _ in 0..lose {
+        hub.lose_next_c2d();
+    }
+    Ok(hub)
+}
+
+/// How the demo came to its end.
+#[derive(Debug)]
+enum Verdict {
+    Done,
+    Interrupted,
+    Stuck(Duration),
+    Failed(String),
+}
+
+/// Waits until everything has arrived, Ctrl-C, a failure, or until nothing moves any more.
+async fn watch_over(
+    stage: &Stage,
+    sending: tokio::task::JoinHandle<Result<(), Failure>>,
+    parts: &mut JoinSet<Result<(), Failure>>,
+    stop: watch::Sender<bool>,
+    patience: Duration,
+) -> Verdict {
+    let mut sending = Some(sending);
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let mut last = (stage.ledger().steps(), Instant::now());
+    let mut interrupted: Option<Instant> = None;
+    let mut pressed = pin!(crate::emulator::interrupted());
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = &mut pressed, if interrupted.is_none() => {
+                stage.output.tell("Ctrl-C: nothing more is sent; what is on its way comes home first.");
+                interrupted = Some(Instant::now());
+                let _ = stop.send(true);
+            }
+            Some(ended) = parts.join_next() => {
+                if let Some(failure) = part_failure(ended) {
+                    return Verdict::Failed(failure);
+                }
+            }
+        }
+        if let Some(task) = sending.take_if(|task| task.is_finished())
+            && let Some(failure) = part_failure(task.await)
+        {
+            return Verdict::Failed(failure);
+        }
+        let (steps, balanced, home) = {
+            let ledger = stage.ledger();
+            (ledger.steps(), ledger.is_balanced(), ledger.feedback_count())
+        };
+        stage.output.progress(home, "messages home");
+        if sending.is_none() && balanced {
+            return if interrupted.is_some() { Verdict::Interrupted } else { Verdict::Done };
+        }
+        if interrupted.is_some_and(|since| since.elapsed() > GRACE) {
+            return Verdict::Interrupted;
+        }
+        if steps != last.0 {
+            last = (steps, Instant::now());
+        } else if last.1.elapsed() > patience {
+            return Verdict::Stuck(patience);
+        }
+    }
+}
+
+fn part_failure(ended: Result<Result<(), Failure>, tokio::task::JoinError>) -> Option<String> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(failure)) => Some(failure.to_string()),
+        Err(error) => Some(format!("a part of the demo broke: {error}")),
+    }
+}
+
+fn conclude(stage: &Stage, verdict: &Verdict) -> Result<ExitCode, Failure> {
+    let ledger = stage.ledger();
+    let interrupted = matches!(verdict, Verdict::Interrupted);
+    for oddity in ledger.oddities() {
+        stage.output.say(&format!("Odd: {oddity}."), &json!({"event": "odd", "what": oddity}));
+    }
+    stage.output.say(&ledger.to_table(), &ledger.to_json(interrupted));
+    match verdict {
+        Verdict::Failed(why) => Err(Failure::new(why.clone())),
+        Verdict::Stuck(patience) => {
+            Err(Failure::new(format!("nothing has moved for {} s and the ledger does not balance", patience.as_secs())))
+        }
+        _ if !ledger.is_balanced() => Err(Failure::new("the ledger does not balance")),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

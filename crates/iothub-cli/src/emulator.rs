@@ -1,0 +1,87 @@
+//! `iothub emulator`: serve a hub until Ctrl-C.
+
+use crate::{cli::EmulatorOptions, connect::pair, failure::Failure, output::Output};
+use iothub_emulator::Emulator;
+use serde_json::json;
+use std::process::ExitCode;
+
+pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
+    let output = Output::new(options.json);
+    let hub = start(&options).await?;
+    announce(&hub, &output);
+    interrupted().await?;
+    output.say("Closing.", &json!({"event": "closing"}));
+    hub.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(options: &EmulatorOptions) -> Result<Emulator, Failure> {
+    let mut builder =
+        Emulator::builder().hostname(&options.hostname).listen(options.listen).partitions(options.partitions);
+    if let Some(address) = options.amqp_listen {
+        builder = builder.amqp_listen(address);
+    }
+    for policy in &options.policies {
+        let (name, key) = pair(policy, "policy")?;
+        builder = builder.policy(name, key);
+    }
+    for device in &options.devices {
+        let (id, key) = pair(device, "device")?;
+        builder = builder.device(id, key);
+    }
+    if let Some(file) = &options.devices_file {
+        builder = builder.devices_file(file);
+    }
+    if let Some(dir) = &options.ca_dir {
+        builder = builder.ca_dir(dir);
+    }
+    builder.start().await.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
+}
+
+fn announce(hub: &Emulator, output: &Output) {
+    let service = hub.service_connection_string();
+    let devices: Vec<(String, String)> =
+        hub.device_ids().into_iter().filter_map(|id| Some((id.clone(), hub.device_connection_string(&id)?))).collect();
+    let ca = hub.ca_path().display().to_string();
+    let plain = hub.amqp_addr().map(|address| address.to_string());
+    let mut story = format!("An IoT hub named {} listens on {} (AMQP over TLS).\n", hub.hostname(), hub.local_addr());
+    if let Some(address) = &plain {
+        story.push_str(&format!("Plain AMQP, without TLS, on {address}.\n"));
+    }
+    story.push_str(&format!("Certificate authority: {ca}\nService: {service}\n"));
+    for (id, string) in &devices {
+        story.push_str(&format!("Device {id}: {string}\n"));
+    }
+    story.push_str("Ctrl-C ends it.");
+    let devices: Vec<_> = devices.iter().map(|(id, string)| json!({"id": id, "connection_string": string})).collect();
+    output.say(
+        &story,
+        &json!({
+            "event": "ready",
+            "hostname": hub.hostname(),
+            "amqps": hub.local_addr().to_string(),
+            "amqp": plain,
+            "ca": ca,
+            "partitions": hub.partitions(),
+            "service_connection_string": service,
+            "event_hubs_connection_string": hub.event_hubs_connection_string(),
+            "devices": devices,
+        }),
+    );
+}
+
+/// Ctrl-C, or the signal with which supervisors stop programs.
+pub(crate) async fn interrupted() -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.map_err(cannot),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(cannot)
+}

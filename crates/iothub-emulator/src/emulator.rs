@@ -1,0 +1,206 @@
+//! The emulator as its user holds it.
+
+use core::fmt;
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::builder::{EmulatorBuilder, device_spec};
+use crate::error::{DeviceError, StartError};
+use crate::hub::{DeviceId, DeviceSpec, Hub, UnixMillis};
+use crate::shared::Shared;
+
+/// How long clients get to answer our close.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The port that connection strings need not name.
+const AMQPS_PORT: u16 = 5671;
+
+/// Where an emulator is found, and how it is trusted.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    pub(crate) tls: SocketAddr,
+    pub(crate) amqp: Option<SocketAddr>,
+    pub(crate) host_name: String,
+    pub(crate) ca_pem: String,
+    pub(crate) ca_path: Option<PathBuf>,
+}
+
+/// An IoT hub on this machine. It serves until it is shut down or dropped.
+pub struct Emulator {
+    shared: Arc<Shared>,
+    addresses: Addresses,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("local_addr", &self.addresses.tls)
+            .field("amqp_addr", &self.addresses.amqp)
+            .field("hostname", &self.addresses.host_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Emulator {
+    /// Starts an emulator without devices on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`StartError`], if the machine does not grant what it needs.
+    ///
+    /// # Cancel safety
+    /// Cancelled, nothing is left.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// An emulator that is to be set up.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::default()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, addresses: Addresses, tasks: Vec<JoinHandle<()>>) -> Self {
+        Self { shared, addresses, tasks }
+    }
+
+    /// Where AMQP over TLS is served.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses.tls
+    }
+
+    /// Where AMQP without TLS is served, if it is.
+    #[must_use]
+    pub fn amqp_addr(&self) -> Option<SocketAddr> {
+        self.addresses.amqp
+    }
+
+    /// The hub's host name, which the server's certificate is good for.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        &self.addresses.host_name
+    }
+
+    /// The certificate of the authority that clients are to trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.addresses.ca_pem
+    }
+
+    /// The file with that certificate; `None` without a directory for it.
+    #[must_use]
+    pub fn ca_path(&self) -> Option<&Path> {
+        self.addresses.ca_path.as_deref()
+    }
+
+    /// `host`, or `host:port` where the port is not the usual one.
+    fn authority(&self) -> String {
+        let host = self.hostname();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        match self.addresses.tls.port() {
+            AMQPS_PORT => host,
+            port => format!("{host}:{port}"),
+        }
+    }
+
+    /// The connection string of a service, with the policy `service`. It holds that policy's key.
+    #[must_use]
+    pub fn service_connection_string(&self) -> String {
+        format!("HostName={};{}", self.authority(), self.service_key())
+    }
+
+    /// The connection string of a device, or `None` if it is not registered. It holds the device's key.
+    #[must_use]
+    pub fn device_connection_string(&self, id: &str) -> Option<String> {
+        let device = DeviceId::new(id).ok()?;
+        let key = self.with_hub(|hub, _| Some(hub.device(&device)?.keys().next()?.base64().to_owned()))?;
+        Some(format!("HostName={};DeviceId={id};SharedAccessKey={key}", self.authority()))
+    }
+
+    /// The connection string of the Event-Hubs-compatible endpoint, with the policy `service`. It holds that policy's
+    /// key.
+    #[must_use]
+    pub fn event_hubs_connection_string(&self) -> String {
+        let entity = self.with_hub(|hub, _| hub.settings().entity().to_owned());
+        format!("Endpoint=sb://{}/;{};EntityPath={entity}", self.authority(), self.service_key())
+    }
+
+    fn service_key(&self) -> String {
+        let key = self.with_hub(|hub, _| {
+            // Well-known policies can be replaced, but not taken away.
+            hub.policies().policy("service").map(|policy| policy.primary_key.base64().to_owned()).unwrap_or_default()
+        });
+        format!("SharedAccessKeyName=service;SharedAccessKey={key}")
+    }
+
+    /// Registers a device with the base64 text of its key.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the id is taken or is none, or the key is none.
+    pub fn add_device(&self, id: &str, key_base64: &str) -> Result<(), DeviceError> {
+        self.add_device_spec(device_spec(id, key_base64)?)
+    }
+
+    /// Registers a device.
+    ///
+    /// # Errors
+    /// [`DeviceError::Exists`] if its id is taken.
+    pub fn add_device_spec(&self, device: DeviceSpec) -> Result<(), DeviceError> {
+        self.with_hub(|hub, _| hub.add_device(device)).map_err(DeviceError::from)
+    }
+
+    /// Removes a device with its messages, and detaches its links. `false`: there was none.
+    pub fn remove_device(&self, id: &str) -> bool {
+        DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, _| hub.remove_device(&id)))
+    }
+
+    /// Enables or disables a device; a disabled one loses its links. `false`: there is none.
+    pub fn set_device_enabled(&self, id: &str, enabled: bool) -> bool {
+        DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, _| hub.set_device_enabled(&id, enabled)))
+    }
+
+    /// A fault, for tests of those who count: the next cloud-to-device message is accepted and lost, without feedback.
+    /// Called twice, it is the next two.
+    pub fn drop_next_c2d(&self) {
+        self.shared.add_drop();
+    }
+
+    /// Works on the hub itself, with the time of the emulator's clock: what is in the queues, purging, telemetry. All
+    /// connections wait meanwhile, so it must be brief, and it must not call this emulator.
+    pub fn with_hub<R>(&self, work: impl FnOnce(&mut Hub, UnixMillis) -> R) -> R {
+        self.shared.hub(work)
+    }
+
+    /// Stops serving: closes every connection with `amqp:connection:forced`, and returns when they are gone, or after
+    /// 10 s.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it goes on stopping by itself.
+    pub async fn shutdown(mut self) {
+        self.shared.stop();
+        let tasks = core::mem::take(&mut self.tasks);
+        let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+        let all = async {
+            for task in tasks {
+                if let Err(error) = task.await {
+                    tracing::warn!(%error, "a task of the emulator broke");
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("some clients did not answer the close");
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // The tasks say farewell by themselves.
+        self.shared.stop();
+    }
+}

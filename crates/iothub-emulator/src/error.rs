@@ -1,0 +1,88 @@
+//! Why an emulator does not start, and why a device is not added.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::ca::CaError;
+use crate::hub::{DeviceExists, DevicesFileError, IdError, KeyError, PolicyArgumentError, SettingsError};
+
+/// Why an emulator did not start. Never holds a key.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Nobody can listen there: the port is taken, or the address is not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no certificate authority, or it gave no certificate.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// A device that was given is wrong.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The devices file cannot be read.
+    #[error("{}: {source}", path.display())]
+    DevicesFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The devices file is wrong.
+    #[error("{}: {source}", path.display())]
+    DevicesFileContent {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DevicesFileError,
+    },
+    /// A policy that was given is wrong.
+    #[error("policy {name:?}: {source}")]
+    Policy {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: PolicyArgumentError,
+    },
+    /// The operating system gave no random octets for the keys of policies.
+    #[error("the operating system gave no random octets: {0}")]
+    Random(getrandom::Error),
+    /// A setting is out of range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The certificate that was made cannot be used.
+    #[error(transparent)]
+    Tls(#[from] amqp1::Error),
+}
+
+/// Why a device is not added. Never holds a key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// There is one of this id already.
+    #[error(transparent)]
+    Exists(#[from] DeviceExists),
+    /// The id is none.
+    #[error("device id {id:?}: {source}")]
+    Id {
+        /// The text.
+        id: String,
+        /// What is wrong with it.
+        source: IdError,
+    },
+    /// The key is none.
+    #[error("device {id:?}: {source}")]
+    Key {
+        /// Whose.
+        id: String,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+}

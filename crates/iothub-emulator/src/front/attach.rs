@@ -1,0 +1,177 @@
+//! Which link goes where, and which goes nowhere.
+
+use std::sync::Arc;
+
+use amqp1::{
+    AcceptedLink, AmqpError, AttachReply, Credit, ErrorCondition, Fields, IncomingLink, Role, SenderSettleMode, Symbol,
+    TargetArchetype, Value,
+};
+use tokio::task::JoinSet;
+
+use super::connection::Context;
+use super::locked::Queue;
+use super::{cbs, events, from_service, locked, management, refusal, telemetry};
+use crate::hub::{Address, Grant};
+use crate::messages::error_of;
+
+/// Deliveries that a client may send ahead of our looking at them.
+const CREDIT: u32 = 200;
+/// The largest message that any link takes, in octets. What the hub takes is less, and is told by *rejected*.
+const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
+
+/// Accepts a link and starts its task, or refuses it.
+pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut JoinSet<()>) {
+    let address = match address_of(&link) {
+        Ok(address) => address,
+        Err(error) => return reject(link, error),
+    };
+    let authorized = context.shared.hub(|hub, now| context.grants.authorize(hub, now, &address));
+    let grant = match authorized {
+        Ok(grant) => grant,
+        Err(error) => return reject(link, error_of(error.condition(), &error)),
+    };
+    match link.role() {
+        Role::Sender => from_peer(context, link, address, grant, tasks),
+        Role::Receiver => to_peer(context, link, address, tasks),
+    }
+}
+
+/// The node that the link is for: at the peer's far end.
+fn address_of(link: &IncomingLink) -> Result<Address, AmqpError> {
+    let attach = link.attach();
+    let text = match link.role() {
+        Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_ref()),
+        Role::Sender => match &attach.target {
+            Some(TargetArchetype::Coordinator(_)) => {
+                return Err(refusal(ErrorCondition::NOT_IMPLEMENTED, "the hub has no transactions"));
+            }
+            Some(TargetArchetype::Target(target)) => target.address.as_ref(),
+            None => None,
+        },
+    };
+    Ok(text.map_or(Address::Unknown, |text| Address::parse(text.as_str())))
+}
+
+fn reject(link: IncomingLink, error: AmqpError) {
+    tracing::debug!(%error, name = %link.attach().name, "link refused");
+    link.reject(error);
+}
+
+/// Links on which the peer sends.
+fn from_peer(
+    context: &Arc<Context>,
+    link: IncomingLink,
+    address: Address,
+    grant: Option<Grant>,
+    tasks: &mut JoinSet<()>,
+) {
+    let refused = match &address {
+        Address::Cbs | Address::EventHubManagement { .. } | Address::ServiceDeviceBound => None,
+        Address::DeviceTelemetry { .. } => None,
+        Address::HubEvents { rest } => Some(redirect(context, rest)),
+        Address::Methods { .. } | Address::Twin { .. } => Some(not_implemented()),
+        _ => Some(refusal(ErrorCondition::NOT_ALLOWED, "nothing can be sent to this address, only received from it")),
+    };
+    if let Some(error) = refused {
+        return reject(link, error);
+    }
+    let session = link.session();
+    let reply =
+        AttachReply { credit: Credit::Window(CREDIT), max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() };
+    let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };
+    let context = context.clone();
+    match address {
+        Address::Cbs => drop(tasks.spawn(cbs::serve(context, session, receiver))),
+        Address::EventHubManagement { .. } => drop(tasks.spawn(management::serve(context, session, receiver, address))),
+        Address::ServiceDeviceBound => drop(tasks.spawn(from_service::serve(context, receiver, address))),
+        _ => {
+            let method = grant.map(|grant| grant.auth_method()).unwrap_or_default();
+            tasks.spawn(telemetry::serve(context, receiver, address, method));
+        }
+    }
+}
+
+/// Links on which the peer receives.
+fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: &mut JoinSet<()>) {
+    let context = context.clone();
+    match &address {
+        Address::Cbs | Address::EventHubManagement { .. } => {
+            let session = link.session();
+            let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
+            let target = target.and_then(|target| target.address.clone());
+            let reply = settled_reply(&link);
+            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+                tasks.spawn(super::requests::hold(context, session, sender, address, target));
+            }
+        }
+        Address::DeviceBound { device, .. } => {
+            let queue = Queue::Device(device.clone());
+            locked_queue(context, link, address, queue, tasks);
+        }
+        Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),
+        // The hub has no file uploads, so nothing is ever sent here.
+        Address::FileNotifications => locked_queue(context, link, address, Queue::Empty, tasks),
+        Address::EventHub { .. } => match events::Reader::new(&context, &link, &address) {
+            Ok(reader) => {
+                let reply = events::reply(&link);
+                match accept(link, reply) {
+                    Some(AcceptedLink::Sender(sender)) => drop(tasks.spawn(reader.serve(context, sender, address))),
+                    _ => reader.leave(&context),
+                }
+            }
+            Err(error) => reject(link, error),
+        },
+        Address::HubEvents { rest } => {
+            let error = redirect(&context, rest);
+            reject(link, error);
+        }
+        Address::Methods { .. } | Address::Twin { .. } => reject(link, not_implemented()),
+        _ => reject(
+            link,
+            refusal(ErrorCondition::NOT_ALLOWED, "nothing can be received from this address, only sent to it"),
+        ),
+    }
+}
+
+fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, queue: Queue, tasks: &mut JoinSet<()>) {
+    let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
+    let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() };
+    if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+        tasks.spawn(locked::serve(context, sender, address, queue, settled));
+    }
+}
+
+/// For links on which we send settled, whatever the peer asked for: some clients never settle.
+pub(super) fn settled_reply(link: &IncomingLink) -> AttachReply {
+    AttachReply { snd_settle_mode: SenderSettleMode::Settled, max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() }
+}
+
+fn accept(link: IncomingLink, reply: AttachReply) -> Option<AcceptedLink> {
+    match link.accept(reply) {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::debug!(%error, "link gone before it was accepted");
+            None
+        }
+    }
+}
+
+fn not_implemented() -> AmqpError {
+    refusal(ErrorCondition::NOT_IMPLEMENTED, "this hub has no twins and no direct methods yet")
+}
+
+/// The error that sends a reader to the Event-Hubs-compatible endpoint, which is here as well.
+fn redirect(context: &Context, rest: &str) -> AmqpError {
+    let redirect = context.shared.hub(|hub, _| hub.redirect(rest, context.port));
+    // One who came over plain TCP, which the real hub does not have, is not sent to a port that wants TLS.
+    let address = match redirect.address.strip_prefix("amqps://") {
+        Some(rest) if !context.tls => format!("amqp://{rest}"),
+        _ => redirect.address,
+    };
+    let mut info = Fields::new();
+    info.insert(Symbol::from_static("hostname"), &*redirect.host);
+    info.insert(Symbol::from_static("network-host"), &*redirect.host);
+    info.insert(Symbol::from_static("port"), Value::Int(i32::from(redirect.port)));
+    info.insert(Symbol::from_static("address"), address);
+    AmqpError { condition: ErrorCondition::LINK_REDIRECT, description: None, info: Some(info) }
+}

@@ -1,0 +1,52 @@
+//! `$cbs`: tokens put on a connection.
+
+use std::sync::Arc;
+
+use amqp1::auth::cbs::{PutToken, Reply, Request};
+use amqp1::{Receiver, Session};
+
+use super::connection::Context;
+use super::requests::Node;
+use crate::messages::STYLE;
+use crate::token::{Presented, verify};
+
+/// Answers requests until the link ends.
+pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver: Receiver) {
+    loop {
+        let delivery = match receiver.recv().await {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(%error, "a $cbs link ended"),
+        };
+        let request = Request::parse(delivery.message());
+        let reply = match &request.operation {
+            Ok(put) => put_token(&context, put),
+            Err(error) => Reply::from(*error),
+        };
+        tracing::debug!(status = reply.status_code, "put-token");
+        // The request first, as the real hub does: some clients look at its outcome before they look for an answer.
+        if delivery.accept().is_err() {
+            return;
+        }
+        let reply_to = request.reply_to.as_ref().map(|address| address.as_str());
+        let answer = reply.encode(&request, STYLE);
+        context.replies.send((Node::Cbs, &session), &receiver, reply_to, answer).await;
+    }
+}
+
+fn put_token(context: &Context, put: &PutToken) -> Reply {
+    if !put.token_type().is_sas() || !put.token().starts_with("SharedAccessSignature ") {
+        return Reply::new(400, "400004 ArgumentInvalid; this hub takes shared access signatures only");
+    }
+    let result = context.shared.hub(|hub, now| {
+        let verified = verify(hub, now, Presented::Cbs, put.token());
+        verified.map(|verified| (now, verified))
+    });
+    match result {
+        Ok((now, verified)) => match context.grants.put(now, verified) {
+            Ok(()) => Reply::accepted(),
+            Err(error) => Reply::new(403, error.to_string()),
+        },
+        Err(error) => Reply::new(error.cbs_status(), error.to_string()),
+    }
+}

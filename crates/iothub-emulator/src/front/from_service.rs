@@ -1,0 +1,50 @@
+//! Cloud-to-device messages from the service: `/messages/devicebound`.
+
+use std::sync::Arc;
+
+use amqp1::{Delivery, Receiver};
+
+use super::connection::Context;
+use crate::hub::Address;
+use crate::messages::{error_of, refused, to_device};
+
+/// Takes messages until the link ends or may not go on.
+pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address) {
+    let revoked = context.grants.revoked(&context.shared, &address);
+    tokio::pin!(revoked);
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            error = &mut revoked => {
+                let _ = receiver.detach_with(Some(error_of(error.condition(), &error)), true).await;
+                return;
+            }
+            delivery = receiver.recv() => delivery,
+        };
+        match delivery {
+            Ok(Some(delivery)) => take(&context, delivery),
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(%error, "the service's link ended"),
+        }
+    }
+}
+
+fn take(context: &Context, delivery: Delivery) {
+    let taken = to_device(delivery.message()).and_then(|(device, message)| {
+        if context.shared.take_drop() {
+            tracing::warn!(%device, "a message was accepted and lost, as was asked for");
+            return Ok(());
+        }
+        context.shared.hub(|hub, now| hub.enqueue(now, &device, message)).map(drop).map_err(|error| refused(&error))
+    });
+    let settled = match taken {
+        Ok(()) => delivery.accept(),
+        Err(error) => {
+            tracing::debug!(%error, "message rejected");
+            delivery.reject(error)
+        }
+    };
+    if let Err(error) = settled {
+        tracing::debug!(%error, "the service was gone before its message was settled");
+    }
+}

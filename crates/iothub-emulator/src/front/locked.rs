@@ -1,0 +1,164 @@
+//! What is delivered under a lock: a device's cloud-to-device messages, and feedback.
+
+use std::sync::Arc;
+
+use amqp1::{Delivered, DeliveryTag, EncodedMessage, Error, Outcome, Receipt, SendOptions, Sender};
+use tokio::task::JoinSet;
+
+use super::connection::Context;
+use crate::hub::{Address, ConsumerId, DeviceId, Hub, LockToken, Locks, UnixMillis, Wake};
+use crate::messages::{self, error_of};
+use crate::shared::{Shared, Waiter};
+
+/// Most deliveries of one link that may wait for their settlement. A device's queue holds fewer; more than this come
+/// together only where locks run out again and again.
+const MAX_UNSETTLED: usize = 1000;
+
+/// Where deliveries come from.
+#[derive(Clone, Debug)]
+pub(super) enum Queue {
+    Device(DeviceId),
+    Feedback,
+    /// There never are any.
+    Empty,
+}
+
+impl Queue {
+    fn waiter(&self, shared: &Shared) -> Option<Waiter> {
+        match self {
+            Self::Device(device) => Some(shared.waiter(Wake::DeviceQueue(device.clone()))),
+            Self::Feedback => Some(shared.waiter(Wake::Feedback)),
+            Self::Empty => None,
+        }
+    }
+
+    fn take(&self, hub: &mut Hub, now: UnixMillis, consumer: ConsumerId) -> Option<(LockToken, EncodedMessage)> {
+        match self {
+            Self::Device(device) => {
+                let delivery = hub.take_next(now, device, consumer)?;
+                Some((delivery.token, messages::from_cloud(&delivery)))
+            }
+            Self::Feedback => {
+                let delivery = hub.take_feedback(now, consumer)?;
+                Some((delivery.token, messages::feedback(&delivery, hub.settings().hub_name())))
+            }
+            Self::Empty => None,
+        }
+    }
+
+    /// Does what the receiver's outcome means for the lock.
+    fn settle(&self, hub: &mut Hub, now: UnixMillis, token: &LockToken, outcome: &Result<Outcome, Error>) {
+        let settled = match (self, outcome) {
+            (Self::Empty, _) => return,
+            (Self::Device(device), Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete(now, device, token),
+            (Self::Device(device), Ok(Outcome::Rejected(_))) => hub.reject(now, device, token),
+            // Settled without a word, or in a way that the hub does not know: nothing says that it was dealt with.
+            (Self::Device(device), Ok(_)) => hub.abandon(now, device, token),
+            (Self::Feedback, Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete_feedback(now, token),
+            (Self::Feedback, Ok(Outcome::Rejected(_))) => hub.reject_feedback(now, token),
+            (Self::Feedback, Ok(_)) => hub.abandon_feedback(now, token),
+            (_, Err(error)) if error.delivered() == Delivered::No => return self.give_back(hub, now, token),
+            // The receiver may have it and be at work on it, so its lock stays until it runs out.
+            (_, Err(_)) => return,
+        };
+        if let Err(error) = settled {
+            tracing::debug!(%error, %token, "settled too late");
+        }
+    }
+
+    /// Ends a lock as if it had never been taken.
+    fn give_back(&self, hub: &mut Hub, now: UnixMillis, token: &LockToken) {
+        let given_back = match self {
+            Self::Device(device) => hub.give_back(now, device, token),
+            Self::Feedback => hub.give_back_feedback(now, token),
+            Self::Empty => return,
+        };
+        if let Err(error) = given_back {
+            tracing::debug!(%error, %token, "given back too late");
+        }
+    }
+
+    fn leave(&self, hub: &mut Hub, now: UnixMillis, consumer: ConsumerId) {
+        let held = match self {
+            Self::Device(device) => hub.leave_device(now, device, consumer, Locks::Keep),
+            Self::Feedback => hub.leave_feedback(now, consumer, Locks::Keep),
+            Self::Empty => 0,
+        };
+        if held > 0 {
+            tracing::debug!(held, "a receiver left; its locks stay until they run out");
+        }
+    }
+}
+
+/// Delivers until the link ends or may not go on.
+pub(super) async fn serve(context: Arc<Context>, sender: Sender, address: Address, queue: Queue, settled: bool) {
+    let shared = context.shared.clone();
+    let consumer = shared.hub(|hub, _| hub.add_consumer());
+    let mut settlements = JoinSet::new();
+    let link = Link { shared: &shared, sender: &sender, queue: &queue, consumer, settled };
+    tokio::select! {
+        error = context.grants.revoked(&shared, &address) => {
+            let _ = sender.detach_with(Some(error_of(error.condition(), &error)), true).await;
+        }
+        () = link.deliver(&mut settlements) => {}
+    }
+    // The link is over, so each of them is decided.
+    while settlements.join_next().await.is_some() {}
+    shared.hub(|hub, now| queue.leave(hub, now, consumer));
+}
+
+struct Link<'a> {
+    shared: &'a Arc<Shared>,
+    sender: &'a Sender,
+    queue: &'a Queue,
+    consumer: ConsumerId,
+    settled: bool,
+}
+
+impl Link<'_> {
+    /// Resolves when the link is gone.
+    async fn deliver(&self, settlements: &mut JoinSet<()>) {
+        let detached = self.sender.detached();
+        tokio::pin!(detached);
+        let Some(mut waiter) = self.queue.waiter(self.shared) else {
+            detached.await;
+            return;
+        };
+        loop {
+            while settlements.try_join_next().is_some() {}
+            if settlements.len() >= MAX_UNSETTLED {
+                tokio::select! {
+                    _ = settlements.join_next() => continue,
+                    _ = &mut detached => return,
+                }
+            }
+            let Ok(permit) = self.sender.reserve().await else { return };
+            let (token, message) = loop {
+                if let Some(found) = self.shared.hub(|hub, now| self.queue.take(hub, now, self.consumer)) {
+                    break found;
+                }
+                tokio::select! {
+                    () = waiter.woken() => {}
+                    _ = &mut detached => return,
+                }
+            };
+            let tag = DeliveryTag::from(*token.as_octets());
+            let options = SendOptions { settled: self.settled, tag: Some(tag), message_format: 0 };
+            match permit.send_with(message, options) {
+                Ok(receipt) => {
+                    settlements.spawn(settle(self.shared.clone(), self.queue.clone(), token, receipt));
+                }
+                Err(error) => {
+                    // The receiver took its credit back, or is gone.
+                    tracing::debug!(%error, "not delivered");
+                    self.shared.hub(|hub, now| self.queue.give_back(hub, now, &token));
+                }
+            }
+        }
+    }
+}
+
+async fn settle(shared: Arc<Shared>, queue: Queue, token: LockToken, receipt: Receipt) {
+    let outcome = receipt.await;
+    shared.hub(|hub, now| queue.settle(hub, now, &token, &outcome));
+}

@@ -1,0 +1,75 @@
+//! The AMQP front: what turns connections, links and deliveries into calls of the hub.
+//!
+//! | What | Where |
+//! |---|---|
+//! | accepting connections | here, `connection` |
+//! | who is talking | `sasl`, `cbs` |
+//! | which link goes where | `attach` |
+//! | cloud-to-device messages and feedback | `from_service`, `locked` |
+//! | telemetry, in and out | `telemetry`, `events`, `management` |
+
+mod attach;
+mod cbs;
+mod connection;
+mod events;
+mod from_service;
+mod locked;
+mod management;
+mod requests;
+mod sasl;
+mod telemetry;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use amqp1::{ErrorCondition, TlsServer};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::shared::Shared;
+
+/// What a listener gives to each of its connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Front {
+    pub(crate) shared: Arc<Shared>,
+    /// `None` for plain TCP.
+    pub(crate) tls: Option<TlsServer>,
+    /// The port that redirects name.
+    pub(crate) port: u16,
+    /// What this container calls itself.
+    pub(crate) container_id: Arc<str>,
+    /// How long a client may take until its open is there.
+    pub(crate) handshake_timeout: Duration,
+}
+
+/// Serves connections until the emulator stops, then sees them off.
+pub(crate) async fn listen(listener: TcpListener, front: Front) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = front.shared.stopping() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    tracing::debug!(%peer, "connection accepted");
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "no TCP_NODELAY");
+                    }
+                    connections.spawn(connection::serve(front.clone(), stream));
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: others may be given back meanwhile.
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// An error of the front's own.
+pub(crate) fn refusal(condition: ErrorCondition, text: &'static str) -> amqp1::AmqpError {
+    amqp1::AmqpError::new(condition, text)
+}

@@ -1,0 +1,114 @@
+//! Nodes that answer: `$cbs` and `$management`. Which link an answer goes to.
+
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amqp1::auth::cbs::reply_link;
+use amqp1::{EncodedMessage, Receiver, SendOptions, Sender, Session, Str};
+use tokio::sync::watch;
+
+use super::connection::Context;
+use crate::hub::Address;
+use crate::messages::error_of;
+
+/// How long an answer waits for a link to go to, and for credit on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Some clients never settle an answer.
+pub(super) const SETTLED: SendOptions = SendOptions { settled: true, tag: None, message_format: 0 };
+
+/// A node that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Cbs,
+    Management,
+}
+
+impl Node {
+    fn of(address: &Address) -> Self {
+        if *address == Address::Cbs { Self::Cbs } else { Self::Management }
+    }
+}
+
+/// The links of a connection that answers can go to.
+#[derive(Debug, Default)]
+pub(super) struct ReplyLinks {
+    links: Mutex<Vec<ReplyLink>>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Clone, Debug)]
+struct ReplyLink {
+    number: u64,
+    node: Node,
+    session: Session,
+    target: Option<Str>,
+    sender: Sender,
+}
+
+impl ReplyLinks {
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<ReplyLink>) -> R) -> R {
+        work(&mut self.links.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn find(&self, node: Node, session: &Session, reply_to: Option<&str>) -> Option<Sender> {
+        self.with(|links| {
+            let of_session = links.iter().filter(|link| link.node == node && link.session == *session);
+            reply_link(reply_to, of_session.map(|link| (&link.sender, link.target.as_ref().map(Str::as_str)))).cloned()
+        })
+    }
+
+    /// Sends the answer to a request that came from `requests`; gives up where the client has no link for it, gives no
+    /// credit, or is gone.
+    pub(super) async fn send(
+        &self,
+        (node, session): (Node, &Session),
+        requests: &Receiver,
+        reply_to: Option<&str>,
+        answer: EncodedMessage,
+    ) {
+        let mut changed = self.changed.subscribe();
+        let sent = async {
+            let sender = loop {
+                match self.find(node, session, reply_to) {
+                    Some(sender) => break sender,
+                    None => _ = changed.changed().await,
+                }
+            };
+            sender.reserve().await?.send_with(answer, SETTLED).map(drop)
+        };
+        tokio::select! {
+            sent = tokio::time::timeout(PATIENCE, sent) => match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, ?node, "answer not sent"),
+                Err(_) => tracing::debug!(?node, "no link or no credit for an answer"),
+            },
+            _ = requests.detached() => tracing::debug!(?node, "an answer came too late"),
+        }
+    }
+}
+
+/// Keeps a link that answers can go to, until it ends or may not go on.
+pub(super) async fn hold(
+    context: Arc<Context>,
+    session: Session,
+    sender: Sender,
+    address: Address,
+    target: Option<Str>,
+) {
+    let node = Node::of(&address);
+    let target = target.map(|target| target.to_detached());
+    let number = context.replies.with(|links| {
+        let number = links.iter().map(|link| link.number).max().map_or(0, |last| last + 1);
+        links.push(ReplyLink { number, node, session, target, sender: sender.clone() });
+        number
+    });
+    context.replies.changed.send_replace(());
+    tokio::select! {
+        error = context.grants.revoked(&context.shared, &address) => {
+            let _ = sender.detach_with(Some(error_of(error.condition(), &error)), true).await;
+        }
+        _ = sender.detached() => {}
+    }
+    context.replies.with(|links| links.retain(|link| link.number != number));
+}

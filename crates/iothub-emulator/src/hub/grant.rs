@@ -1,0 +1,282 @@
+//! What a SAS token allows, once its signature has been found good.
+//!
+//! The order is: [`Hub::challenge`](super::Hub::challenge) says by whom a token must have been signed,
+//! [`Challenge::verify`] tries the keys, and only then there is a [`Grant`].
+
+use core::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::address::Address;
+use super::ids::DeviceId;
+use super::key::Key;
+use super::policy::{Policies, Rights};
+use super::registry::Registry;
+use super::resource::{Resource, ResourceError, ResourceStyle, covers};
+use super::settings::Settings;
+
+/// Why a token is not good for anything here. The client is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// None of the keys made this signature.
+    #[error("401002 IotHubUnauthorizedAccess; the token's signature matches neither the primary nor the secondary key")]
+    BadSignature,
+    /// The device is disabled.
+    #[error("403012 DeviceDisabled; device {0} is disabled")]
+    DeviceDisabled(DeviceId),
+    /// No such device.
+    #[error("404001 DeviceNotFound; no device of this id is registered")]
+    DeviceNotFound,
+    /// The token is for another host.
+    #[error("401002 IotHubUnauthorizedAccess; the token's resource names another host than this hub")]
+    ForeignHost,
+    /// The user name of SASL PLAIN and the token's resource do not belong together.
+    #[error("401002 IotHubUnauthorizedAccess; the token is not for the identity in the user name")]
+    ForeignIdentity,
+    /// `sr` is no resource.
+    #[error("400004 ArgumentInvalid; {0}")]
+    MalformedResource(#[from] ResourceError),
+    /// The user name of SASL PLAIN has none of the known forms.
+    #[error(
+        "400004 ArgumentInvalid; the user name must be {{policy}}@sas.root.{{hub}} or {{deviceId}}@sas.{{hub}}, \
+         with the hub's short name"
+    )]
+    MalformedUser,
+    /// The token is for a module; this hub keeps none.
+    #[error("404010 ModuleNotFound; the device has no such module")]
+    ModuleNotFound,
+    /// A token for the hub itself, or for its Event-Hubs-compatible endpoint, must name a policy.
+    #[error("401002 IotHubUnauthorizedAccess; a token for this resource needs a policy name (skn)")]
+    PolicyMissing,
+    /// The token is past its expiry. A new one helps.
+    #[error("401002 IotHubUnauthorizedAccess; the token has expired")]
+    TokenExpired,
+    /// No policy of this name.
+    #[error("401002 IotHubUnauthorizedAccess; the hub has no policy of the name in skn")]
+    UnknownPolicy,
+    /// The path of the resource is nothing that the hub has.
+    #[error("401002 IotHubUnauthorizedAccess; the token's resource is not a part of this hub")]
+    UnknownResource,
+}
+
+impl AuthError {
+    /// The `status-code` of the answer to put-token.
+    #[must_use]
+    pub fn cbs_status(&self) -> i32 {
+        match self {
+            Self::MalformedResource(_) | Self::MalformedUser => 400,
+            Self::DeviceNotFound | Self::ModuleNotFound => 404,
+            _ => 401,
+        }
+    }
+
+    /// The error condition where there is no put-token to answer.
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
+        match self {
+            Self::DeviceNotFound | Self::ModuleNotFound => "amqp:not-found",
+            _ => "amqp:unauthorized-access",
+        }
+    }
+}
+
+/// Whose key signed a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signer {
+    /// A device's own key.
+    Device(DeviceId),
+    /// The key of a shared access policy.
+    Policy(String),
+}
+
+/// What the front found out about a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Made with this key, and the token is past its expiry.
+    Expired,
+    /// Not made with this key.
+    Forged,
+    /// Made with this key.
+    Good,
+}
+
+/// A token whose signature has not been looked at yet: the keys that may have made it, and what it will allow.
+pub struct Challenge<'a> {
+    keys: Vec<&'a Key>,
+    style: ResourceStyle,
+    grant: Grant,
+}
+
+impl Challenge<'_> {
+    /// How the token's resource was written, which tells how its signer used the key.
+    #[must_use]
+    pub fn style(&self) -> ResourceStyle {
+        self.style
+    }
+
+    /// Gives the grant if `check` finds the signature good with one of the keys, the primary one first.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenExpired`] if a key made the signature but the token is too old, else
+    /// [`AuthError::BadSignature`].
+    pub fn verify(self, mut check: impl FnMut(&Key) -> Verdict) -> Result<Grant, AuthError> {
+        for key in self.keys {
+            match check(key) {
+                Verdict::Expired => return Err(AuthError::TokenExpired),
+                Verdict::Forged => {}
+                Verdict::Good => return Ok(self.grant),
+            }
+        }
+        Err(AuthError::BadSignature)
+    }
+}
+
+impl Challenge<'_> {
+    /// Replaces the grant; `None` means that the token is another's.
+    pub(crate) fn try_map(self, map: impl FnOnce(Grant) -> Option<Grant>) -> Result<Self, AuthError> {
+        let grant = map(self.grant).ok_or(AuthError::ForeignIdentity)?;
+        Ok(Self { keys: self.keys, style: self.style, grant })
+    }
+}
+
+impl fmt::Debug for Challenge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The grant is left out: it is not given yet.
+        f.debug_struct("Challenge").field("keys", &self.keys.len()).field("style", &self.style).finish_non_exhaustive()
+    }
+}
+
+/// What a verified token allows: the rights of its signer, below the path of its resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    signer: Signer,
+    rights: Rights,
+    path: Vec<String>,
+}
+
+impl Grant {
+    /// Whose key signed the token.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// The rights of the signer.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// Whether a link may be attached to `address`. `$cbs` is open to everybody, an unknown address to nobody.
+    #[must_use]
+    pub fn permits(&self, address: &Address) -> bool {
+        let needed = match address {
+            Address::Cbs => return true,
+            Address::Unknown => return false,
+            Address::DeviceBound { .. }
+            | Address::DeviceTelemetry { .. }
+            | Address::Methods { .. }
+            | Address::Twin { .. } => Rights::DEVICE_CONNECT,
+            Address::EventHub { .. }
+            | Address::EventHubManagement { .. }
+            | Address::Feedback
+            | Address::FileNotifications
+            | Address::HubEvents { .. }
+            | Address::ServiceDeviceBound => Rights::SERVICE_CONNECT,
+        };
+        if !self.rights.contains(needed) {
+            return false;
+        }
+        // A bare $management stands for the entity's. So whoever may use the entity, or that node of it, may use it.
+        if matches!(address, Address::EventHubManagement { entity: None }) {
+            return match self.path.as_slice() {
+                [] => true,
+                [entity] => !is_hub_root(entity),
+                [entity, node] => !is_hub_root(entity) && node.eq_ignore_ascii_case("$management"),
+                _ => false,
+            };
+        }
+        covers(&self.path, &address.segments())
+    }
+
+    /// `iothub-connection-auth-method` of the telemetry that is sent under this grant.
+    #[must_use]
+    pub fn auth_method(&self) -> Arc<str> {
+        let scope = match self.signer {
+            Signer::Device(_) => "device",
+            Signer::Policy(_) => "hub",
+        };
+        format!(r#"{{"scope":"{scope}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}}"#).into()
+    }
+
+    /// The same rights, for one device only; `None` if the grant does not cover that device.
+    pub(crate) fn narrowed_to(mut self, device: &DeviceId) -> Option<Self> {
+        let path = ["devices", device.as_str()];
+        if !covers(&self.path, &path) || !self.rights.contains(Rights::DEVICE_CONNECT) {
+            return None;
+        }
+        self.path = path.map(Into::into).into();
+        Some(self)
+    }
+}
+
+/// Whether a first path segment is one of the hub's own, not the name of an Event-Hubs-compatible entity.
+fn is_hub_root(segment: &str) -> bool {
+    segment.eq_ignore_ascii_case("devices") || segment.eq_ignore_ascii_case("messages")
+}
+
+/// Which keys may have signed a token for `resource` in the name of `policy` (`skn`).
+pub(crate) fn challenge<'a>(
+    settings: &Settings,
+    registry: &'a Registry,
+    policies: &'a Policies,
+    resource: Resource,
+    policy: Option<&str>,
+) -> Result<Challenge<'a>, AuthError> {
+    let foreign = !settings.is_host(resource.host());
+    if foreign && !(settings.any_event_hub_host && resource.style() == ResourceStyle::EventHub) {
+        return Err(AuthError::ForeignHost);
+    }
+    let style = resource.style();
+    let first = resource.path.first().map(String::as_str).unwrap_or_default();
+    if !resource.path.is_empty() && !is_hub_root(first) && !settings.is_entity(first) {
+        return Err(AuthError::UnknownResource);
+    }
+    if let Some(name) = policy {
+        let policy = policies.policy(name).ok_or(AuthError::UnknownPolicy)?;
+        let path = canonical_path(registry, &resource);
+        let grant = Grant { signer: Signer::Policy(name.into()), rights: policy.rights, path };
+        return Ok(Challenge { keys: policy.keys().collect(), style, grant });
+    }
+    if !first.eq_ignore_ascii_case("devices") {
+        return Err(AuthError::PolicyMissing);
+    }
+    let path = canonical_path(registry, &resource);
+    let device = path.get(1).and_then(|id| DeviceId::new(id).ok()).ok_or(AuthError::DeviceNotFound)?;
+    let device = registry.device(&device).ok_or(AuthError::DeviceNotFound)?;
+    if path.get(2).is_some_and(|word| word.eq_ignore_ascii_case("modules")) {
+        return Err(AuthError::ModuleNotFound);
+    }
+    if !device.is_enabled() {
+        return Err(AuthError::DeviceDisabled(device.id().clone()));
+    }
+    let grant = Grant { signer: Signer::Device(device.id().clone()), rights: Rights::DEVICE_CONNECT, path };
+    Ok(Challenge { keys: device.keys().collect(), style, grant })
+}
+
+/// The path with the device id as it is registered. Some clients percent-encode an id before they encode the whole
+/// resource; an id that is registered as written wins over one that has to be decoded.
+fn canonical_path(registry: &Registry, resource: &Resource) -> Vec<String> {
+    let of_device = resource.path.first().is_some_and(|first| first.eq_ignore_ascii_case("devices"));
+    let as_written = resource.path.get(1).and_then(|id| DeviceId::new(id).ok());
+    if of_device && as_written.is_none_or(|id| registry.device(&id).is_none()) {
+        return resource.decoded_path();
+    }
+    resource.path.clone()
+}
+
+#[cfg(test)]
+mod tests;

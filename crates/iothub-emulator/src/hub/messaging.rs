@@ -1,0 +1,222 @@
+//! Cloud-to-device messages and their feedback: what the hub does with the queues.
+
+use super::address::Address;
+use super::clock::UnixMillis;
+use super::feedback::FeedbackDelivery;
+use super::ids::{ConsumerId, DeviceId};
+use super::lock_queue::LockLost;
+use super::queue::{CloudToDevice, CloudToDeviceDelivery, DeviceQueue, EnqueueError, Enqueued, Outcome};
+use super::random::{LockToken, Random};
+use super::{Hub, Wake};
+
+/// What becomes of the locks of a receiver that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locks {
+    /// They stay until they run out, as on the real hub.
+    Keep,
+    /// They end now; the deliveries are not counted.
+    Release,
+}
+
+impl Hub {
+    /// The device that a cloud-to-device message is for, from its `to` property.
+    ///
+    /// # Errors
+    /// [`EnqueueError::BadDestination`] or [`EnqueueError::ModuleNotFound`]. Whether the device exists is not asked.
+    pub fn destination(to: Option<&str>) -> Result<DeviceId, EnqueueError> {
+        match to.map(Address::parse) {
+            Some(Address::DeviceBound { device, module: None }) => Ok(device),
+            Some(Address::DeviceBound { device, module: Some(_) }) => Err(EnqueueError::ModuleNotFound(device)),
+            _ => Err(EnqueueError::BadDestination),
+        }
+    }
+
+    /// Puts a message into a device's queue.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]: the message is to be rejected with its condition and text.
+    pub fn enqueue(
+        &mut self,
+        now: UnixMillis,
+        device: &DeviceId,
+        message: CloudToDevice,
+    ) -> Result<Enqueued, EnqueueError> {
+        match self.registry.device(device) {
+            None => return Err(EnqueueError::DeviceNotFound(device.clone())),
+            Some(found) if !found.is_enabled() => return Err(EnqueueError::DeviceDisabled(device.clone())),
+            Some(_) => {}
+        }
+        if !self.queues.contains_key(device) {
+            let queue = DeviceQueue::new(device.clone(), &self.settings.cloud_to_device);
+            self.queues.insert(device.clone(), queue);
+        }
+        let result = self.with_queue(now, device, |queue, _| queue.enqueue(now, message));
+        result.unwrap_or_else(|| Err(EnqueueError::DeviceNotFound(device.clone())))
+    }
+
+    /// Locks the next message of a device for `consumer`. `None`: wait for [`Wake::DeviceQueue`].
+    pub fn take_next(
+        &mut self,
+        now: UnixMillis,
+        device: &DeviceId,
+        consumer: ConsumerId,
+    ) -> Option<CloudToDeviceDelivery> {
+        self.with_queue(now, device, |queue, random| queue.take(now, consumer, random))?
+    }
+
+    /// The device is done with a message (outcome *accepted*).
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks nothing in this device's queue.
+    pub fn complete(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
+        self.with_queue(now, device, |queue, _| queue.complete(now, token)).unwrap_or(Err(LockLost))
+    }
+
+    /// The device refuses a message (outcome *rejected*).
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks nothing in this device's queue.
+    pub fn reject(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
+        self.with_queue(now, device, |queue, _| queue.reject(now, token)).unwrap_or(Err(LockLost))
+    }
+
+    /// The device gives a message back (outcome *released*): counted, and at its old place again unless that was once
+    /// too often or the message has expired.
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks nothing in this device's queue.
+    pub fn abandon(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
+        self.with_queue(now, device, |queue, _| queue.abandon(now, token)).unwrap_or(Err(LockLost))
+    }
+
+    /// A message was taken and never sent: it is at its old place again, uncounted, unless it has expired.
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks nothing in this device's queue.
+    pub fn give_back(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
+        self.with_queue(now, device, |queue, _| queue.give_back(now, token)).unwrap_or(Err(LockLost))
+    }
+
+    /// A device's receiver is gone. Says how many locks it held.
+    pub fn leave_device(&mut self, now: UnixMillis, device: &DeviceId, consumer: ConsumerId, locks: Locks) -> usize {
+        let held = self.with_queue(now, device, |queue, _| match locks {
+            Locks::Keep => {
+                queue.handle_timeout(now);
+                queue.locks_of(consumer)
+            }
+            Locks::Release => queue.release_all(now, consumer),
+        });
+        held.unwrap_or(0)
+    }
+
+    /// Ends all messages of a device, locked ones too, and says how many.
+    pub fn purge(&mut self, now: UnixMillis, device: &DeviceId) -> usize {
+        self.with_queue(now, device, |queue, _| queue.purge(now)).unwrap_or(0)
+    }
+
+    /// How many messages of a device are waiting or locked. Does not look at the time.
+    #[must_use]
+    pub fn queue_depth(&self, device: &DeviceId) -> usize {
+        self.queues.get(device).map_or(0, DeviceQueue::depth)
+    }
+
+    /// Locks the next feedback batch for `consumer`. `None`: wait for [`Wake::Feedback`].
+    pub fn take_feedback(&mut self, now: UnixMillis, consumer: ConsumerId) -> Option<FeedbackDelivery> {
+        let delivery = self.feedback.take(now, consumer, &mut self.random);
+        self.wake_feedback();
+        delivery
+    }
+
+    /// A receiver is done with a batch (outcome *accepted*).
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks no batch.
+    pub fn complete_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
+        let result = self.feedback.complete(now, token);
+        self.wake_feedback();
+        result
+    }
+
+    /// A receiver refuses a batch (outcome *rejected*): it is dropped.
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks no batch.
+    pub fn reject_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
+        let result = self.feedback.reject(now, token);
+        self.wake_feedback();
+        result
+    }
+
+    /// A receiver gives a batch back (outcome *released*): counted, and dropped if that was once too often.
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks no batch.
+    pub fn abandon_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
+        let result = self.feedback.abandon(now, token);
+        self.wake_feedback();
+        result
+    }
+
+    /// A batch was taken and never sent: it is at its old place again, uncounted, unless it has expired.
+    ///
+    /// # Errors
+    /// [`LockLost`] if `token` locks no batch.
+    pub fn give_back_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
+        let result = self.feedback.give_back(now, token);
+        self.wake_feedback();
+        result
+    }
+
+    /// A feedback receiver is gone. Says how many locks it held.
+    pub fn leave_feedback(&mut self, now: UnixMillis, consumer: ConsumerId, locks: Locks) -> usize {
+        self.feedback.handle_timeout(now);
+        let held = match locks {
+            Locks::Keep => self.feedback.locks_of(consumer),
+            Locks::Release => self.feedback.release_all(now, consumer),
+        };
+        self.wake_feedback();
+        held
+    }
+
+    /// Closes the open feedback batch without waiting for its time or its number of records.
+    pub fn flush_feedback(&mut self, now: UnixMillis) {
+        self.feedback.handle_timeout(now);
+        self.feedback.close_batch(now);
+        self.wake_feedback();
+    }
+
+    /// Records in the open batch, and closed batches that are waiting or locked. Does not look at the time.
+    #[must_use]
+    pub fn feedback_pending(&self) -> (usize, usize) {
+        self.feedback.pending()
+    }
+
+    /// Works on a queue, then does what follows from it: feedback, wake-ups, the next deadline.
+    pub(super) fn with_queue<R>(
+        &mut self,
+        now: UnixMillis,
+        device: &DeviceId,
+        work: impl FnOnce(&mut DeviceQueue, &mut Random) -> R,
+    ) -> Option<R> {
+        let queue = self.queues.get_mut(device)?;
+        let result = work(queue, &mut self.random);
+        let finished = queue.take_finished();
+        if queue.poll_available() {
+            self.wakes.insert(Wake::DeviceQueue(device.clone()));
+        }
+        self.deadlines.set(device, queue.next_deadline());
+        if let Some(known) = self.registry.device(device) {
+            for finished in finished {
+                self.feedback.record(now, device, known.generation_id(), finished);
+            }
+        }
+        self.wake_feedback();
+        Some(result)
+    }
+
+    pub(super) fn wake_feedback(&mut self) {
+        if self.feedback.poll_available() {
+            self.wakes.insert(Wake::Feedback);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The pure model of an IoT hub: what it keeps and what it decides. No IO, no AMQP, no clock of its own.
+//!
+//! The AMQP front calls into a [`Hub`] behind a lock. Time is an argument of every call that needs it; randomness comes
+//! from a seed. So the same calls give the same answers, and tests run on a virtual clock.
+//!
+//! # How the front drives it
+//!
+//! 1. Call a method. It answers at once: `take_next`, `take_feedback` and `read` give what there is, or nothing.
+//! 2. Drain [`Hub::take_wakes`] and, after the lock is let go, wake **all** tasks that wait for what is named there.
+//!    They ask again; a wake-up says that there may be something, not that there is.
+//! 3. Sleep no longer than until [`Hub::next_deadline`], then call [`Hub::handle_timeout`] and drain the wakes.
+//!
+//! # Where things are
+//!
+//! | What | Where |
+//! |---|---|
+//! | devices, policies, keys | `registry`, `policy`, `key` |
+//! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
+//! | link addresses, selector filters | `address`, `selector` |
+//! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
+//! | telemetry | `partition`, `telemetry`, `ownership` |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+mod access;
+mod address;
+mod clock;
+mod feedback;
+mod grant;
+mod ids;
+mod key;
+mod lock_queue;
+mod messaging;
+mod ownership;
+mod partition;
+mod plain;
+mod policy;
+mod queue;
+mod random;
+mod registry;
+mod resource;
+mod selector;
+mod settings;
+mod telemetry;
+
+pub use access::{AttachError, Redirect};
+pub use address::Address;
+pub use clock::{Iso8601, UnixMillis};
+pub use feedback::{FEEDBACK_CONTENT_TYPE, FeedbackDelivery, FeedbackStatus};
+pub use grant::{AuthError, Challenge, Grant, Signer, Verdict};
+pub use ids::{ConsumerId, DeviceId, IdError, MAX_ID_LENGTH, ModuleId};
+pub use key::{Key, KeyError};
+pub use lock_queue::LockLost;
+pub use messaging::Locks;
+pub use ownership::{Displaced, MAX_READERS, OwnershipError};
+pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties};
+pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
+pub use queue::{AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Enqueued, Outcome};
+pub use random::LockToken;
+pub use registry::{Device, DeviceArgumentError, DeviceExists, DeviceSpec, DevicesFileError, EntryName, parse_devices};
+pub use resource::{Resource, ResourceError, ResourceStyle};
+pub use selector::SelectorError;
+pub use settings::{CloudToDeviceSettings, FeedbackSettings, Settings, SettingsError, TelemetrySettings};
+pub use telemetry::AppendError;
+
+use feedback::Feedback;
+use ownership::Owners;
+use partition::Partition;
+use queue::DeviceQueue;
+use random::Random;
+use registry::Registry;
+
+/// Who may have work now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Wake {
+    /// All that has to do with this device: it was removed or disabled, and its links are to be detached.
+    Device(DeviceId),
+    /// Receivers of this device's cloud-to-device messages.
+    DeviceQueue(DeviceId),
+    /// Receivers of feedback.
+    Feedback,
+    /// Readers of this partition.
+    Partition(u32),
+    /// This reader of a partition, which has been pushed out: see [`Hub::poll_displaced`].
+    Reader(ConsumerId),
+}
+
+/// The hub. See the module's documentation for how it is driven.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    policies: Policies,
+    registry: Registry,
+    queues: BTreeMap<DeviceId, DeviceQueue>,
+    deadlines: Deadlines,
+    feedback: Feedback,
+    partitions: Vec<Partition>,
+    owners: Owners,
+    wakes: BTreeSet<Wake>,
+    random: Random,
+    last_consumer: u64,
+}
+
+impl Hub {
+    /// A hub without devices.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the setting that is out of range.
+    pub fn new(settings: Settings, policies: Policies) -> Result<Self, SettingsError> {
+        settings.check()?;
+        Ok(Self {
+            policies,
+            registry: Registry::default(),
+            queues: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            feedback: Feedback::new(&settings.feedback),
+            partitions: (0..settings.partitions).map(|n| Partition::new(n, &settings.telemetry)).collect(),
+            owners: Owners::default(),
+            wakes: BTreeSet::new(),
+            random: Random::new(settings.seed),
+            last_consumer: 0,
+            settings,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The shared access policies.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Registers a device and gives it a generation id.
+    ///
+    /// # Errors
+    /// [`DeviceExists`] if its id is taken.
+    pub fn add_device(&mut self, spec: DeviceSpec) -> Result<(), DeviceExists> {
+        let generation_id = self.random.generation_id();
+        self.registry.add(spec, &generation_id)
+    }
+
+    /// Removes a device with its queue and its feedback that is pending. `false`: there was none.
+    pub fn remove_device(&mut self, id: &DeviceId) -> bool {
+        if !self.registry.remove(id) {
+            return false;
+        }
+        self.queues.remove(id);
+        self.deadlines.set(id, None);
+        self.feedback.forget_device(id);
+        self.wakes.insert(Wake::Device(id.clone()));
+        true
+    }
+
+    /// Enables or disables a device. Its queue stays. `false`: there is none.
+    pub fn set_device_enabled(&mut self, id: &DeviceId, enabled: bool) -> bool {
+        let found = self.registry.set_enabled(id, enabled);
+        if found && !enabled {
+            self.wakes.insert(Wake::Device(id.clone()));
+        }
+        found
+    }
+
+    /// The device of this id.
+    #[must_use]
+    pub fn device(&self, id: &DeviceId) -> Option<&Device> {
+        self.registry.device(id)
+    }
+
+    /// All devices, in the order of their ids.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.registry.devices()
+    }
+
+    /// A name for a new receiving link. Unique for the life of the hub.
+    pub fn add_consumer(&mut self) -> ConsumerId {
+        self.last_consumer += 1;
+        ConsumerId(self.last_consumer)
+    }
+
+    /// Who may have work now. Changed by every method that takes `&mut self`.
+    pub fn take_wakes(&mut self) -> Vec<Wake> {
+        core::mem::take(&mut self.wakes).into_iter().collect()
+    }
+
+    /// When [`Hub::handle_timeout`] is to be called next. Changed by every method that takes `now`, and by
+    /// [`Hub::remove_device`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        self.deadlines.first().into_iter().chain(self.feedback.next_deadline()).min()
+    }
+
+    /// Does what time has done: messages expire, locks run out, feedback batches close. Calling it early or late does
+    /// no harm: what it would do is also done by the calls that would notice the difference.
+    pub fn handle_timeout(&mut self, now: UnixMillis) {
+        for device in self.deadlines.due(now) {
+            self.with_queue(now, &device, |queue, _| queue.handle_timeout(now));
+        }
+        self.feedback.handle_timeout(now);
+        self.wake_feedback();
+    }
+}
+
+/// The next deadline of each queue that has one, in order.
+#[derive(Debug, Default)]
+struct Deadlines {
+    by_device: BTreeMap<DeviceId, UnixMillis>,
+    ordered: BTreeSet<(UnixMillis, DeviceId)>,
+}
+
+impl Deadlines {
+    fn set(&mut self, device: &DeviceId, deadline: Option<UnixMillis>) {
+        if self.by_device.get(device).copied() == deadline {
+            return;
+        }
+        if let Some(old) = self.by_device.remove(device) {
+            self.ordered.remove(&(old, device.clone()));
+        }
+        if let Some(new) = deadline {
+            self.by_device.insert(device.clone(), new);
+            self.ordered.insert((new, device.clone()));
+        }
+    }
+
+    fn first(&self) -> Option<UnixMillis> {
+        self.ordered.first().map(|(at, _)| *at)
+    }
+
+    fn due(&self, now: UnixMillis) -> Vec<DeviceId> {
+        self.ordered.iter().take_while(|(at, _)| *at <= now).map(|(_, device)| device.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! An Azure IoT hub on your own machine, over AMQP 1.0 and TLS: for tests, demonstrations, and work without a network.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use iothub_emulator::Emulator;
+//!
+//! let hub = Emulator::builder().device("dev1", "c2VjcmV0IG9mIGRldjE=").start().await?;
+//! println!("{}", hub.service_connection_string());
+//! println!("{:?}", hub.device_connection_string("dev1"));
+//! println!("{}", hub.ca_pem());
+//! hub.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does
+//!
+//! Cloud-to-device messages with locks, delivery counts, expiry and feedback; telemetry in partitions, read through
+//! the link redirect or at the Event-Hubs-compatible endpoint, with selector filters, epochs and `$management`.
+//! Authentication is checked for real: SAS tokens by SASL PLAIN and by claims-based security, for hub policies and for
+//! devices, until they expire.
+//!
+//! Twins, direct methods, modules, file uploads, X.509 devices and the REST interface are not there.
+//!
+//! # How it is built
+//!
+//! [`hub`] is the hub without IO and without a clock. The front accepts connections with [`amqp1`] and calls the hub
+//! for every attach and every delivery; each link is one task. Everything lives in memory.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod ca;
+mod clock;
+mod emulator;
+mod error;
+mod front;
+mod grants;
+pub mod hub;
+mod messages;
+mod shared;
+mod token;
+
+pub use builder::EmulatorBuilder;
+pub use ca::CaError;
+pub use clock::{BoxFuture, Clock, ManualClock, SystemClock};
+pub use emulator::Emulator;
+pub use error::{DeviceError, StartError};

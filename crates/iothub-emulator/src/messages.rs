@@ -1,0 +1,231 @@
+//! Messages as the hub takes them in and as it gives them out.
+
+use amqp1_codec::definitions::AmqpError;
+use amqp1_codec::message::{Body, EncodedMessage, Message, MessageBuilder};
+use amqp1_codec::messaging::{Annotations, Header, Properties};
+use amqp1_codec::{DecodeError, Encode, EncodeStyle, Symbol, Timestamp, Value, ValueRef};
+use bytes::{Bytes, BytesMut};
+
+use crate::hub::{
+    AckMode, CloudToDevice, CloudToDeviceDelivery, DeviceId, EnqueueError, Event, FEEDBACK_CONTENT_TYPE,
+    FeedbackDelivery, Hub, PartitionProperties, UnixMillis,
+};
+
+/// How the emulator writes: some clients index lists without looking at their length.
+pub(crate) const STYLE: EncodeStyle = EncodeStyle::Full;
+
+/// The message-format of a batch of telemetry: each data section is a message of its own.
+pub(crate) const BATCH_FORMAT: u32 = 0x8001_3700;
+
+/// Annotations that a device may set itself and a reader gets to see.
+const DEVICE_ANNOTATIONS: [&str; 5] =
+    ["Correlation-Context", "Diagnostic-Id", "dt-dataschema", "dt-subject", "iothub-interface-id"];
+
+/// Why a message is not taken: the error of the *rejected* outcome.
+pub(crate) fn malformed(error: DecodeError) -> AmqpError {
+    AmqpError::new(
+        amqp1_codec::definitions::ErrorCondition::DECODE_ERROR,
+        format!("400006 ErrorCode:IotHubFormatError; the message is malformed: {error}"),
+    )
+}
+
+/// The message as one piece of octets that keeps no other buffer alive.
+pub(crate) fn stored(message: &Message) -> Bytes {
+    let mut octets = BytesMut::with_capacity(message.encoded_len());
+    message.to_encoded().chunks().for_each(|chunk| octets.extend_from_slice(chunk));
+    octets.freeze()
+}
+
+/// What counts against a size limit: the body, the values of the system properties, the names and values of the
+/// user's.
+pub(crate) fn size(message: &Message) -> Result<usize, DecodeError> {
+    let body: usize = match message.body() {
+        Body::Empty => 0,
+        Body::Data(sections) => sections.map(|section| section.len()).sum(),
+        Body::Value(value) => value.to_value()?.encoded_len(EncodeStyle::Compact),
+        Body::Sequence(sequences) => {
+            let mut octets = 0;
+            for sequence in sequences {
+                octets += sequence?.iter().map(|value| value.encoded_len(EncodeStyle::Compact)).sum::<usize>();
+            }
+            octets
+        }
+    };
+    let system = message.properties()?.map_or(0, |properties| system_values(&properties));
+    let user = message
+        .application_properties()?
+        .map_or(0, |properties| properties.iter().map(|(name, value)| value_len(name) + value_len(value)).sum());
+    Ok(body + system + user)
+}
+
+fn system_values(properties: &Properties) -> usize {
+    let text = |text: &Option<amqp1_codec::Str>| text.as_ref().map_or(0, |text| text.as_str().len());
+    let symbol = |symbol: &Option<Symbol>| symbol.as_ref().map_or(0, |symbol| symbol.as_str().len());
+    let ids = [&properties.message_id, &properties.correlation_id];
+    let ids: usize = ids.into_iter().flatten().map(|id| value_len(&id.clone().into())).sum();
+    let times = [&properties.absolute_expiry_time, &properties.creation_time];
+    ids + times.into_iter().flatten().count() * 8
+        + properties.user_id.as_ref().map_or(0, Bytes::len)
+        + [&properties.to, &properties.subject, &properties.reply_to, &properties.group_id]
+            .map(text)
+            .iter()
+            .sum::<usize>()
+        + symbol(&properties.content_type)
+        + symbol(&properties.content_encoding)
+}
+
+fn value_len(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.as_str().len(),
+        Value::Symbol(text) => text.as_str().len(),
+        Value::Binary(octets) => octets.len(),
+        other => other.encoded_len(EncodeStyle::Compact).saturating_sub(1),
+    }
+}
+
+/// A cloud-to-device message from the service: for whom it is, and what the queue needs to know.
+pub(crate) fn to_device(message: &Message) -> Result<(DeviceId, CloudToDevice), AmqpError> {
+    message.validate().map_err(malformed)?;
+    let properties = message.properties().map_err(malformed)?.unwrap_or_default();
+    let device = Hub::destination(properties.to.as_ref().map(|to| to.as_str())).map_err(|error| refused(&error))?;
+    let ack = match message.application_property("iothub-ack").map_err(malformed)? {
+        None | Some(ValueRef::Null) => AckMode::None,
+        Some(value) => {
+            value.as_text().map_or(Err(EnqueueError::BadAck), str::parse).map_err(|error| refused(&error))?
+        }
+    };
+    Ok((
+        device,
+        CloudToDevice {
+            message_id: properties.message_id.map(|id| id.to_string()),
+            ack,
+            expiry: properties.absolute_expiry_time.map(|time| UnixMillis::from_timestamp(time.0)),
+            size: size(message).map_err(malformed)?,
+            payload: stored(message),
+        },
+    ))
+}
+
+/// The error of the *rejected* outcome for a message that the queue does not take.
+pub(crate) fn refused(error: &EnqueueError) -> AmqpError {
+    error_of(error.condition(), error)
+}
+
+/// An error with a condition of the hub's and a text.
+pub(crate) fn error_of(condition: &'static str, text: &impl core::fmt::Display) -> AmqpError {
+    AmqpError::new(amqp1_codec::definitions::ErrorCondition::from_static(condition), text.to_string())
+}
+
+/// A cloud-to-device message for its device.
+pub(crate) fn from_cloud(delivery: &CloudToDeviceDelivery) -> EncodedMessage {
+    let mut annotations = Annotations::new();
+    annotations.insert(Symbol::from_static("iothub-enqueuedtime"), Timestamp(delivery.enqueued.to_timestamp()));
+    let count = u8::try_from(delivery.delivery_count).unwrap_or(u8::MAX);
+    annotations.insert(Symbol::from_static("iothub-deliverycount"), count);
+    annotations.insert(Symbol::from_static("x-opt-sequence-number"), delivery.sequence_number);
+    annotations.insert(Symbol::from_static("x-opt-lock-token"), delivery.token.to_string());
+    let header = Header { delivery_count: delivery.delivery_count, ..Header::default() };
+    forwarded(&delivery.payload, Some(header), annotations).build()
+}
+
+/// The message of `payload` with another header and other annotations.
+fn forwarded(payload: &Bytes, header: Option<Header>, annotations: Annotations) -> MessageBuilder {
+    let mut builder = Message::builder().style(STYLE).message_annotations(annotations);
+    if let Some(header) = header {
+        builder = builder.header(header);
+    }
+    // What is stored has been validated, so no part of this is left out.
+    let Ok(message) = Message::from_bytes(payload.clone()) else { return builder };
+    if let Ok(Some(properties)) = message.properties() {
+        builder = builder.properties(properties);
+    }
+    if let Ok(Some(properties)) = message.application_properties() {
+        builder = builder.application_properties(properties);
+    }
+    match message.body() {
+        Body::Empty => builder.data(Bytes::new()),
+        Body::Data(sections) => {
+            sections.fold(builder, |builder, section| builder.data(section.chunks().next().unwrap_or_default()))
+        }
+        Body::Value(value) => builder.value(value.to_value().unwrap_or_default()),
+        Body::Sequence(sequences) => sequences.flatten().fold(builder, |builder, sequence| builder.sequence(sequence)),
+    }
+}
+
+/// A batch of feedback records. Some clients insist on each of its properties.
+pub(crate) fn feedback(delivery: &FeedbackDelivery, hub_name: &str) -> EncodedMessage {
+    Message::builder()
+        .style(STYLE)
+        .header(Header { delivery_count: delivery.delivery_count, ..Header::default() })
+        .message_annotation(Symbol::from_static("iothub-enqueuedtime"), Timestamp(delivery.enqueued.to_timestamp()))
+        .message_annotation(Symbol::from_static("x-opt-sequence-number"), delivery.sequence_number)
+        .message_annotation(Symbol::from_static("x-opt-lock-token"), delivery.token.to_string())
+        .properties(Properties {
+            message_id: Some(delivery.token.to_string().into()),
+            user_id: Some(Bytes::copy_from_slice(hub_name.as_bytes())),
+            content_type: Some(Symbol::from_static(FEEDBACK_CONTENT_TYPE)),
+            content_encoding: Some(Symbol::from_static("utf-8")),
+            ..Properties::default()
+        })
+        .data(delivery.body.clone())
+        .build()
+}
+
+/// The messages of a telemetry transfer: one, or those of a batch.
+pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Message>, AmqpError> {
+    if message_format != BATCH_FORMAT {
+        message.validate().map_err(malformed)?;
+        return Ok(vec![message.clone()]);
+    }
+    let Body::Data(sections) = message.body() else {
+        return Err(error_of("amqp:decode-error", &"400006 ErrorCode:IotHubFormatError; a batch has data sections"));
+    };
+    sections
+        .map(|section| {
+            let message = Message::from_chunks(section.chunks()).map_err(malformed)?;
+            message.validate().map_err(malformed)?;
+            Ok(message)
+        })
+        .collect()
+}
+
+/// A telemetry event for its reader, with `runtime` if the reader asked for the partition's state.
+pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMillis)>) -> EncodedMessage {
+    let mut annotations = Annotations::new();
+    let mut set = |key: &'static str, value: Value| annotations.insert(Symbol::from_static(key), value);
+    let enqueued = Timestamp(event.enqueued.to_timestamp());
+    set("x-opt-sequence-number", event.sequence_number.into());
+    set("x-opt-offset", event.offset.to_string().into());
+    set("x-opt-enqueued-time", enqueued.into());
+    set("x-opt-partition-key", event.origin.device.as_str().into());
+    set("iothub-connection-device-id", event.origin.device.as_str().into());
+    if let Some(module) = &event.origin.module {
+        set("iothub-connection-module-id", module.as_str().into());
+    }
+    set("iothub-connection-auth-method", (&*event.origin.auth_method).into());
+    set("iothub-connection-auth-generation-id", (&*event.origin.generation_id).into());
+    set("iothub-enqueuedtime", enqueued.into());
+    set("iothub-message-source", "Telemetry".into());
+    if let Ok(message) = Message::from_bytes(event.payload.clone())
+        && let Ok(Some(own)) = message.message_annotations()
+    {
+        for key in DEVICE_ANNOTATIONS {
+            if let Some(value) = own.get(key) {
+                set(key, value.clone());
+            }
+        }
+    }
+    let mut builder = forwarded(&event.payload, None, annotations);
+    if let Some((properties, now)) = runtime {
+        let last = Timestamp(properties.last_enqueued.to_timestamp());
+        builder = builder
+            .delivery_annotation(Symbol::from_static("last_enqueued_sequence_number"), properties.last_sequence_number)
+            .delivery_annotation(Symbol::from_static("last_enqueued_offset"), properties.last_offset.as_str())
+            .delivery_annotation(Symbol::from_static("last_enqueued_time_utc"), last)
+            .delivery_annotation(Symbol::from_static("runtime_info_retrieval_time_utc"), Timestamp(now.to_timestamp()));
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The hub behind its lock, with all that is needed to be woken by it.
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::hub::{Hub, UnixMillis, Wake};
+
+/// What all connections of an emulator share.
+pub(crate) struct Shared {
+    hub: Mutex<Hub>,
+    clock: Arc<dyn Clock>,
+    waiters: Mutex<HashMap<Wake, watch::Sender<()>>>,
+    /// Told when the hub's next deadline may have moved.
+    deadline_moved: Notify,
+    /// Cloud-to-device messages that are to be accepted and lost.
+    drops: AtomicUsize,
+    stop: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared(..)")
+    }
+}
+
+/// Waits for one kind of work. It remembers what happened since it was made or last waited.
+#[derive(Debug)]
+pub(crate) struct Waiter(watch::Receiver<()>);
+
+impl Waiter {
+    /// Resolves when there may be work.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub(crate) async fn woken(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Its other end lives as long as anybody waits.
+            core::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(hub: Hub, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            hub: Mutex::new(hub),
+            clock,
+            waiters: Mutex::default(),
+            deadline_moved: Notify::new(),
+            drops: AtomicUsize::new(0),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// Works on the hub, then wakes whoever that concerns. `work` must be brief.
+    pub(crate) fn hub<R>(&self, work: impl FnOnce(&mut Hub, UnixMillis) -> R) -> R {
+        let now = self.clock.now();
+        let (result, wakes, moved) = {
+            let mut hub = lock(&self.hub);
+            let before = hub.next_deadline();
+            let result = work(&mut hub, now);
+            let wakes = hub.take_wakes();
+            (result, wakes, hub.next_deadline() != before)
+        };
+        self.wake(&wakes);
+        if moved {
+            self.deadline_moved.notify_one();
+        }
+        result
+    }
+
+    fn wake(&self, wakes: &[Wake]) {
+        if wakes.is_empty() {
+            return;
+        }
+        let woken: Vec<watch::Sender<()>> = {
+            let mut waiters = lock(&self.waiters);
+            wakes
+                .iter()
+                .filter_map(|wake| {
+                    let waiter = waiters.get(wake)?;
+                    if waiter.receiver_count() > 0 {
+                        return Some(waiter.clone());
+                    }
+                    waiters.remove(wake);
+                    None
+                })
+                .collect()
+        };
+        for waiter in woken {
+            waiter.send_replace(());
+        }
+    }
+
+    /// To be made before the hub is asked, so that nothing falls in between.
+    pub(crate) fn waiter(&self, wake: Wake) -> Waiter {
+        Waiter(lock(&self.waiters).entry(wake).or_insert_with(|| watch::Sender::new(())).subscribe())
+    }
+
+    /// Lets time pass in the hub, until the emulator stops.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let deadline = self.hub(|hub, now| {
+                hub.handle_timeout(now);
+                hub.next_deadline()
+            });
+            let due = async {
+                match deadline {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => core::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.deadline_moved.notified() => {}
+                () = self.stopping() => return,
+            }
+        }
+    }
+
+    /// Tells everybody to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves when the emulator is to stop.
+    pub(crate) async fn stopping(&self) {
+        // An error would mean that the sender is gone; it is in `self`.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Loses one more cloud-to-device message.
+    pub(crate) fn add_drop(&self) {
+        self.drops.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this message is to be lost.
+    pub(crate) fn take_drop(&self) -> bool {
+        self.drops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// A panic under the lock leaves the hub as it was at some point between two of its steps, which is good enough for
+/// an emulator; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::hub::{AckMode, CloudToDevice, DeviceId, Policies, Settings};
+    use bytes::Bytes;
+
+    fn shared() -> (Arc<Shared>, ManualClock, DeviceId) {
+        let clock = ManualClock::new(UnixMillis(1000));
+        let mut hub = Hub::new(Settings::default(), Policies::new()).unwrap();
+        hub.add_device("d1=c2VjcmV0".parse().unwrap()).unwrap();
+        (Arc::new(Shared::new(hub, Arc::new(clock.clone()))), clock, DeviceId::new("d1").unwrap())
+    }
+
+    fn message() -> CloudToDevice {
+        CloudToDevice { message_id: None, ack: AckMode::None, expiry: None, size: 1, payload: Bytes::new() }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_also_when_the_work_came_before_the_waiting() {
+        let (shared, _, device) = shared();
+        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone()));
+        shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
+        waiter.woken().await;
+    }
+
+    #[tokio::test]
+    async fn time_passes_in_the_hub_without_anybody_asking() {
+        let (shared, clock, device) = shared();
+        let time = tokio::spawn({
+            let shared = shared.clone();
+            async move { shared.keep_time().await }
+        });
+        shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
+        let consumer = shared.hub(|hub, _| hub.add_consumer());
+        assert!(shared.hub(|hub, now| hub.take_next(now, &device, consumer)).is_some());
+        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone()));
+        clock.advance(core::time::Duration::from_secs(60));
+        waiter.woken().await;
+        assert!(shared.hub(|hub, now| hub.take_next(now, &device, consumer)).is_some());
+        shared.stop();
+        time.await.unwrap();
+    }
+
+    #[test]
+    fn a_waiter_that_is_gone_is_forgotten() {
+        let (shared, _, device) = shared();
+        drop(shared.waiter(Wake::DeviceQueue(device.clone())));
+        shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
+        assert!(lock(&shared.waiters).is_empty());
+    }
+}

@@ -1,0 +1,206 @@
+//! Who this is: keys that sign tokens, tokens that others have signed, certificates.
+
+use crate::error::{Error, ErrorKind};
+use amqp1::auth::{
+    UnixSeconds,
+    connection_string::Credential,
+    sas::{PercentEncoding, SasKey, SasToken, SharedAccessKey},
+};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How a client shows who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// By tokens that are put to the hub's `$cbs` node and renewed before they expire, on the same connection.
+    #[default]
+    Cbs,
+    /// By a token as the password of SASL PLAIN. The hub drops the connection when it expires: see
+    /// [`ErrorKind::TokenExpired`](crate::ErrorKind::TokenExpired).
+    SaslPlain,
+}
+
+/// How long tokens that are signed here are good for, unless the caller wants another time. What the vendor's
+/// libraries use.
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Gives tokens for one resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Signer {
+    resource: String,
+    pub(crate) material: Material,
+}
+
+/// What tokens are made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Material {
+    /// Each is newly signed.
+    Key(Key),
+    /// There is this one.
+    Token(SasToken),
+}
+
+/// A key, and what is signed with it besides the resource.
+#[derive(Clone)]
+pub(crate) struct Key {
+    key: SasKey,
+    policy: Option<String>,
+    lifetime: Duration,
+}
+
+impl Key {
+    pub(crate) fn sign(&self, resource: &str, now: UnixSeconds) -> SasToken {
+        let expiry = now.saturating_add(self.lifetime);
+        self.key.sign(resource, PercentEncoding::Component, expiry, self.policy.as_deref())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("policy", &self.policy).field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// For a resource of the hub, whose keys are base64. `None` for a certificate, which signs no tokens.
+    pub(crate) fn for_hub(
+        credential: &Credential,
+        resource: String,
+        lifetime: Duration,
+    ) -> Result<Option<Self>, Error> {
+        Self::new(credential, resource, lifetime, |key| key.decoded().map_err(|_| bad_key()))
+    }
+
+    /// For a resource of the Event-Hubs-compatible endpoint, where the key is its text. A token cannot be made into
+    /// one for another resource, so it must be for this one.
+    pub(crate) fn for_events(
+        credential: &Credential,
+        resource: String,
+        lifetime: Duration,
+    ) -> Result<Option<Self>, Error> {
+        Self::new(credential, resource, lifetime, |key| Ok(key.raw()))
+    }
+
+    fn new(
+        credential: &Credential,
+        resource: String,
+        lifetime: Duration,
+        key_of: impl FnOnce(&SharedAccessKey) -> Result<SasKey, Error>,
+    ) -> Result<Option<Self>, Error> {
+        let material = match credential {
+            Credential::SharedAccessKey { policy, key } => {
+                Material::Key(Key { key: key_of(key)?, policy: policy.clone(), lifetime })
+            }
+            Credential::SharedAccessSignature(token) if amqp1::auth::sas::covers(token.resource(), &resource) => {
+                Material::Token(token.clone())
+            }
+            Credential::SharedAccessSignature(_) => {
+                let sentence = format!(
+                    "the SharedAccessSignature of the connection string is not for {resource}: give a SharedAccessKey"
+                );
+                return Err(Error::new(ErrorKind::Unauthorized, sentence));
+            }
+            Credential::X509 => return Ok(None),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidConnectionString,
+                    "the connection string has a new kind of credential",
+                ));
+            }
+        };
+        Ok(Some(Self { resource, material }))
+    }
+
+    /// What the tokens are for.
+    pub(crate) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Whether a later token can have a later expiry.
+    pub(crate) fn can_renew(&self) -> bool {
+        matches!(self.material, Material::Key(_))
+    }
+
+    /// The shared access policy whose key this is.
+    pub(crate) fn policy(&self) -> Option<&str> {
+        match &self.material {
+            Material::Key(key) => key.policy.as_deref(),
+            Material::Token(token) => token.policy(),
+        }
+    }
+
+    /// A token that is good now.
+    pub(crate) fn token(&self, now: UnixSeconds) -> Result<SasToken, Error> {
+        match &self.material {
+            Material::Key(key) => Ok(key.sign(&self.resource, now)),
+            Material::Token(token) if token.is_expired(now) => Err(Error::new(
+                ErrorKind::TokenExpired,
+                "the SharedAccessSignature of the connection string has expired: get a new one",
+            )),
+            Material::Token(token) => Ok(token.clone()),
+        }
+    }
+}
+
+fn bad_key() -> Error {
+    Error::new(
+        ErrorKind::InvalidConnectionString,
+        "the connection string has a SharedAccessKey that is not base64: copy the whole key",
+    )
+}
+
+/// The time of day.
+pub(crate) fn now() -> UnixSeconds {
+    UnixSeconds::new(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1::auth::connection_string::ServiceConnectionString;
+
+    fn credential(rest: &str) -> Credential {
+        let text = format!("HostName=hub.example;SharedAccessKeyName=service;{rest}");
+        ServiceConnectionString::parse(&text).expect("a connection string").credential().clone()
+    }
+
+    fn signer(
+        credential: &Credential,
+        make: fn(&Credential, String, Duration) -> Result<Option<Signer>, Error>,
+    ) -> Signer {
+        make(credential, "hub.example".to_owned(), Duration::from_secs(60)).expect("a good key").expect("a key")
+    }
+
+    #[test]
+    fn the_hub_takes_the_decoded_key_and_event_hubs_its_text() {
+        let credential = credential("SharedAccessKey=c2VjcmV0IGtleQ==");
+        let (now, later) = (UnixSeconds::new(1000), UnixSeconds::new(1059));
+        let hub = signer(&credential, Signer::for_hub).token(now).expect("a token");
+        let events = signer(&credential, Signer::for_events).token(now).expect("a token");
+        assert_eq!(hub.expiry(), UnixSeconds::new(1060));
+        assert_eq!(hub.policy(), Some("service"));
+        hub.verify(&SasKey::from_base64("c2VjcmV0IGtleQ==").expect("base64"), later).expect("the decoded key");
+        events.verify(&SasKey::from_raw_text("c2VjcmV0IGtleQ==").expect("text"), later).expect("the key's text");
+    }
+
+    #[test]
+    fn a_token_of_someone_else_is_used_until_it_expires_and_only_for_its_resource() {
+        let text = "SharedAccessSignature sr=hub.example&sig=YWJj&se=2000&skn=service";
+        let credential = credential(&format!("SharedAccessSignature={text}"));
+        let given = signer(&credential, Signer::for_hub);
+        assert!(!given.can_renew());
+        assert_eq!(given.token(UnixSeconds::new(1999)).expect("still good").as_str(), text);
+        assert_eq!(given.token(UnixSeconds::new(2000)).expect_err("expired").kind(), ErrorKind::TokenExpired);
+        let elsewhere = Signer::for_events(&credential, "ns.example/hub".to_owned(), TOKEN_LIFETIME);
+        assert_eq!(elsewhere.expect_err("another resource").kind(), ErrorKind::Unauthorized);
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let text = format!("{:?}", signer(&credential("SharedAccessKey=c2VjcmV0IGtleQ=="), Signer::for_hub));
+        assert!(!text.contains("c2VjcmV0") && !text.contains("secret"), "{text}");
+    }
+}

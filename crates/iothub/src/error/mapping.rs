@@ -1,0 +1,250 @@
+//! From what AMQP says to what it means on a hub.
+
+use super::{Error, ErrorKind};
+use amqp1::{AmqpError, ErrorCondition};
+use std::time::Duration;
+
+/// What was being worked with, which decides what "not found" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A device, or a module of one.
+    Device,
+    /// Partitions of the telemetry.
+    Events,
+    /// The hub, for a service.
+    Service,
+}
+
+/// The longest text of a hub that is repeated, in characters.
+const MAX_DESCRIPTION: usize = 300;
+
+/// How long Event Hubs' own clients wait when it is busy.
+const BUSY: Duration = Duration::from_secs(4);
+
+impl Subject {
+    fn not_found(self) -> ErrorKind {
+        match self {
+            Self::Device | Self::Service => ErrorKind::DeviceNotFound,
+            Self::Events => ErrorKind::NotFound,
+        }
+    }
+
+    /// What an error of a connection or a link means here.
+    pub(crate) fn error(self, error: amqp1::Error) -> Error {
+        let meaning = match error.amqp_error() {
+            Some(stated) => self.stated(stated, error.kind()),
+            None => {
+                let kind = self.kind(error.kind());
+                Error::new(kind, sentence(kind, &error.to_string()))
+            }
+        };
+        meaning.with_delivered(error.delivered()).with_source(error)
+    }
+
+    /// What a condition of the hub means here; the kind of the error where the condition is not known.
+    pub(crate) fn stated(self, stated: &AmqpError, otherwise: amqp1::ErrorKind) -> Error {
+        let (kind, retriable, after) = self.condition(&stated.condition).unwrap_or_else(|| {
+            let kind = self.kind(otherwise);
+            (kind, kind.is_retriable(), kind.retry_after())
+        });
+        let description = match &stated.description {
+            Some(text) if !text.is_empty() => printable(text),
+            _ => stated.condition.to_string(),
+        };
+        Error::new(kind, sentence(kind, &description)).with_retry(retriable, after)
+    }
+
+    /// What the status-code of a request to `$cbs` or `$management` means here.
+    pub(crate) fn status(self, code: i32, description: Option<&str>) -> Error {
+        let kind = match code {
+            400 => ErrorKind::InvalidArgument,
+            401 | 403 => ErrorKind::Unauthorized,
+            404 => self.not_found(),
+            408 => ErrorKind::Timeout,
+            429 => ErrorKind::Throttled,
+            500..=599 => ErrorKind::ServiceUnavailable,
+            _ => ErrorKind::NotAllowed,
+        };
+        let description = match description {
+            Some(text) if !text.is_empty() => format!("{} (status {code})", printable(text)),
+            _ => format!("status {code}"),
+        };
+        Error::new(kind, sentence(kind, &description))
+    }
+
+    /// Kind, whether to try again, and when.
+    fn condition(self, condition: &ErrorCondition) -> Option<(ErrorKind, bool, Option<Duration>)> {
+        use ErrorKind as Kind;
+        let as_usual = |kind: Kind| Some((kind, kind.is_retriable(), kind.retry_after()));
+        match condition.as_str() {
+            "amqp:not-found" => as_usual(self.not_found()),
+            "amqp:unauthorized-access" | "com.microsoft:auth-failed" => as_usual(Kind::Unauthorized),
+            "amqp:internal-error" => as_usual(Kind::ServiceUnavailable),
+            "amqp:not-allowed" | "amqp:not-implemented" | "com.microsoft:entity-disabled" => as_usual(Kind::NotAllowed),
+            "amqp:resource-limit-exceeded" | "com.microsoft:quota-exceeded" => as_usual(Kind::QuotaExceeded),
+            "amqp:link:message-size-exceeded" => as_usual(Kind::MessageTooLarge),
+            "amqp:link:detach-forced" | "amqp:connection:forced" => as_usual(Kind::ConnectionLost),
+            "amqp:link:redirect" | "amqp:connection:redirect" => as_usual(Kind::Redirect),
+            "amqp:link:stolen" => as_usual(Kind::Superseded),
+            // The same identity has connected elsewhere; it may be this program's older connection.
+            "com.microsoft:link-creation-conflict" => Some((Kind::Superseded, true, None)),
+            "com.microsoft:timeout" => as_usual(Kind::Timeout),
+            "com.microsoft:device-container-throttled" => as_usual(Kind::Throttled),
+            "com.microsoft:server-busy" => Some((Kind::Throttled, true, Some(BUSY))),
+            "com.microsoft:operation-cancelled" => as_usual(Kind::ServiceUnavailable),
+            "com.microsoft:container-close" => Some((Kind::ServiceUnavailable, true, Some(BUSY))),
+            // Somebody has to pay, or to restore it, first.
+            "com.microsoft:iot-hub-suspended" => Some((Kind::ServiceUnavailable, false, None)),
+            "com.microsoft:iot-hub-not-found-error" => as_usual(Kind::NotFound),
+            "com.microsoft:message-lock-lost" => as_usual(Kind::MessageLockLost),
+            "com.microsoft:precondition-failed" | "com.microsoft:device-already-exists" => as_usual(Kind::Rejected),
+            "com.microsoft:argument-error" | "com.microsoft:argument-out-of-range" => as_usual(Kind::InvalidArgument),
+            "amqp:decode-error" | "amqp:invalid-field" => as_usual(Kind::InvalidArgument),
+            _ => None,
+        }
+    }
+
+    /// The kind of an error about which the hub said nothing.
+    fn kind(self, kind: amqp1::ErrorKind) -> ErrorKind {
+        use amqp1::ErrorKind as Amqp;
+        match kind {
+            Amqp::Authentication | Amqp::MechanismNotOffered => ErrorKind::Unauthorized,
+            Amqp::Closed => ErrorKind::Closed,
+            Amqp::Connect | Amqp::Resolve => ErrorKind::Connect,
+            Amqp::Config | Amqp::InvalidUrl => ErrorKind::InvalidArgument,
+            Amqp::LinkRefused => ErrorKind::NotAllowed,
+            Amqp::MessageTooLarge => ErrorKind::MessageTooLarge,
+            Amqp::Protocol => ErrorKind::Protocol,
+            Amqp::Rejected => ErrorKind::Rejected,
+            Amqp::CreditRevoked | Amqp::Modified | Amqp::Released => ErrorKind::Released,
+            Amqp::Timeout => ErrorKind::Timeout,
+            Amqp::Tls => ErrorKind::Tls,
+            Amqp::ClosedByPeer | Amqp::IdleTimeout | Amqp::LinkDetached | Amqp::SessionEnded | Amqp::TransportLost => {
+                ErrorKind::ConnectionLost
+            }
+            _ => ErrorKind::Internal,
+        }
+    }
+}
+
+fn sentence(kind: ErrorKind, why: &str) -> String {
+    let what = match kind {
+        ErrorKind::Closed => "the client is closed",
+        ErrorKind::Connect => "the hub cannot be reached",
+        ErrorKind::ConnectionLost => "the connection to the hub was lost",
+        ErrorKind::DeviceNotFound => "the hub does not know the device",
+        ErrorKind::InvalidArgument => "what was asked for makes no sense",
+        ErrorKind::InvalidConnectionString => "the connection string cannot be used",
+        ErrorKind::Internal => "something broke in this program",
+        ErrorKind::MessageLockLost => "the lock on the message had run out",
+        ErrorKind::MessageTooLarge => "the message is too large",
+        ErrorKind::NotAllowed => "the hub does not permit this",
+        ErrorKind::NotFound => "there is nothing at this address",
+        ErrorKind::Protocol => "the hub did not keep to the protocol",
+        ErrorKind::QuotaExceeded => "a quota of the hub is used up",
+        ErrorKind::Redirect => "the hub redirects to somewhere else",
+        ErrorKind::Rejected => "the hub rejected the message",
+        ErrorKind::Released => "the hub gave the message back",
+        ErrorKind::ServiceUnavailable => "the hub is out of order",
+        ErrorKind::Superseded => "another client has taken over",
+        ErrorKind::Throttled => "the hub asks for fewer requests",
+        ErrorKind::Timeout => "the hub did not answer in time",
+        ErrorKind::Tls => "no secure connection to the hub could be made",
+        ErrorKind::TokenExpired => "the token has expired",
+        ErrorKind::Unauthorized => "the hub refused the credentials",
+    };
+    format!("{what}: {why}")
+}
+
+/// A text of the hub on one line, without control characters, and not endless.
+fn printable(text: &str) -> String {
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    let line = line.trim_end_matches('.');
+    match line.char_indices().nth(MAX_DESCRIPTION) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1::Symbol;
+
+    fn stated(condition: &str, description: &str) -> AmqpError {
+        let condition = ErrorCondition::new(Symbol::new(condition).expect("ASCII"));
+        AmqpError::new(condition, description)
+    }
+
+    fn rejected(subject: Subject, condition: &str) -> Error {
+        subject.stated(&stated(condition, "as the hub says"), amqp1::ErrorKind::Rejected)
+    }
+
+    #[test]
+    fn conditions_of_the_hub_have_kinds_that_callers_act_on() {
+        for (condition, kind, retriable) in [
+            ("amqp:not-found", ErrorKind::DeviceNotFound, false),
+            ("amqp:unauthorized-access", ErrorKind::Unauthorized, false),
+            ("amqp:internal-error", ErrorKind::ServiceUnavailable, true),
+            ("amqp:resource-limit-exceeded", ErrorKind::QuotaExceeded, false),
+            ("com.microsoft:quota-exceeded", ErrorKind::QuotaExceeded, false),
+            ("amqp:link:message-size-exceeded", ErrorKind::MessageTooLarge, false),
+            ("amqp:link:detach-forced", ErrorKind::ConnectionLost, true),
+            ("amqp:connection:forced", ErrorKind::ConnectionLost, true),
+            ("amqp:link:stolen", ErrorKind::Superseded, false),
+            ("com.microsoft:link-creation-conflict", ErrorKind::Superseded, true),
+            ("com.microsoft:timeout", ErrorKind::Timeout, true),
+            ("com.microsoft:device-container-throttled", ErrorKind::Throttled, true),
+            ("com.microsoft:iot-hub-suspended", ErrorKind::ServiceUnavailable, false),
+            ("com.microsoft:message-lock-lost", ErrorKind::MessageLockLost, true),
+            ("com.microsoft:argument-error", ErrorKind::InvalidArgument, false),
+            ("vendor:unheard-of", ErrorKind::Rejected, false),
+        ] {
+            let error = rejected(Subject::Service, condition);
+            assert_eq!((error.kind(), error.is_retriable()), (kind, retriable), "{condition}");
+            assert!(error.to_string().ends_with(": as the hub says"), "{error}");
+        }
+    }
+
+    #[test]
+    fn not_found_is_about_what_was_worked_with() {
+        assert_eq!(rejected(Subject::Device, "amqp:not-found").kind(), ErrorKind::DeviceNotFound);
+        assert_eq!(rejected(Subject::Events, "amqp:not-found").kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn throttling_says_how_long_to_wait() {
+        let throttled = rejected(Subject::Service, "com.microsoft:device-container-throttled");
+        assert_eq!(throttled.retry_after(), Some(Duration::from_secs(10)));
+        assert_eq!(rejected(Subject::Events, "com.microsoft:server-busy").retry_after(), Some(BUSY));
+        assert_eq!(rejected(Subject::Events, "amqp:not-found").retry_after(), None);
+    }
+
+    #[test]
+    fn status_codes_have_kinds_too() {
+        for (code, kind) in [
+            (400, ErrorKind::InvalidArgument),
+            (401, ErrorKind::Unauthorized),
+            (404, ErrorKind::NotFound),
+            (429, ErrorKind::Throttled),
+            (500, ErrorKind::ServiceUnavailable),
+        ] {
+            assert_eq!(Subject::Events.status(code, None).kind(), kind, "{code}");
+        }
+        let error = Subject::Device.status(401, Some("The token has an invalid signature."));
+        assert_eq!(
+            error.to_string(),
+            "the hub refused the credentials: The token has an invalid signature (status 401)"
+        );
+    }
+
+    #[test]
+    fn what_the_hub_says_stays_on_one_line_and_ends() {
+        let error = Subject::Device
+            .stated(&stated("amqp:not-found", "gone\r\n\u{1b}[31mred  text"), amqp1::ErrorKind::LinkRefused);
+        assert_eq!(error.to_string(), "the hub does not know the device: gone [31mred text");
+        let long = "x".repeat(5000);
+        assert!(Subject::Device.status(500, Some(&long)).to_string().len() < 400);
+    }
+}

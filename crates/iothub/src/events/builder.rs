@@ -1,0 +1,257 @@
+use super::{
+    EventConsumer, EventPosition, management,
+    redirect::{is_loopback, path},
+    trail::Trail,
+};
+use crate::{
+    connect::{Hub, Settings, common_setters},
+    error::{Error, ErrorKind},
+};
+use amqp1::{
+    Credit, OnDrop, Receiver, Symbol,
+    auth::connection_string::{ConnectionString, Credential, EventHubsConnectionString, ServiceConnectionString},
+};
+use std::fmt;
+
+const SELECTOR: Symbol = Symbol::from_static("apache.org:selector-filter:string");
+
+/// The descriptor of a selector filter, as Apache registered it.
+const SELECTOR_DESCRIPTOR: u64 = 0x0000_468C_0000_0004;
+
+const EPOCH: Symbol = Symbol::from_static("com.microsoft:epoch");
+
+/// An [`EventConsumer`] that is to be connected.
+#[derive(Clone, Debug)]
+#[must_use = "call connect"]
+pub struct EventConsumerBuilder {
+    origin: Option<Origin>,
+    settings: Settings,
+    consumer_group: String,
+    partition: String,
+    start: EventPosition,
+    prefetch: u32,
+    owner_level: Option<i64>,
+    allowed: Vec<String>,
+}
+
+/// Where reading begins.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    Hub(ServiceConnectionString),
+    EventHubs(EventHubsConnectionString),
+}
+
+impl Origin {
+    pub(super) fn credential(&self) -> &Credential {
+        match self {
+            Self::Hub(string) => string.credential(),
+            Self::EventHubs(string) => string.credential(),
+        }
+    }
+
+    /// The host that the credentials are for.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Self::Hub(string) => string.host().host(),
+            Self::EventHubs(string) => string.endpoint().host(),
+        }
+    }
+}
+
+impl Default for EventConsumerBuilder {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            settings: Settings::default(),
+            consumer_group: "$Default".to_owned(),
+            partition: "0".to_owned(),
+            start: EventPosition::default(),
+            prefetch: 300,
+            owner_level: None,
+            allowed: Vec::new(),
+        }
+    }
+}
+
+impl EventConsumerBuilder {
+    /// Sets which hub and as whom: a service's connection string
+    /// (`HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`), or the one of the hub's Event-Hubs-compatible endpoint
+    /// (`Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…`). Hosts may have a port.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidConnectionString`], with the part that is wrong.
+    pub fn connection_string(mut self, text: &str) -> Result<Self, Error> {
+        let wrong =
+            |what: &str| Err(Error::new(ErrorKind::InvalidConnectionString, format!("the connection string {what}")));
+        self.origin = Some(match ConnectionString::parse(text)? {
+            ConnectionString::Service(string) => Origin::Hub(string),
+            ConnectionString::EventHubs(string) if string.entity_path().is_none() => return wrong("has no EntityPath"),
+            ConnectionString::EventHubs(string)
+                if string.is_development_emulator() && !is_loopback(string.endpoint().host()) =>
+            {
+                return wrong("asks for UseDevelopmentEmulator, which is without TLS, on another machine");
+            }
+            ConnectionString::EventHubs(string) => Origin::EventHubs(string),
+            ConnectionString::Device(_) => return wrong("is a device's, which may not read telemetry"),
+        });
+        Ok(self)
+    }
+
+    common_setters!();
+
+    /// Sets the consumer group; `$Default` unless set.
+    pub fn consumer_group(mut self, name: impl Into<String>) -> Self {
+        self.consumer_group = name.into();
+        self
+    }
+
+    /// Sets the partition, such as `0`; that one unless set.
+    pub fn partition(mut self, id: impl fmt::Display) -> Self {
+        self.partition = id.to_string();
+        self
+    }
+
+    /// Sets where to begin; [`EventPosition::Latest`] unless set.
+    pub fn start(mut self, position: EventPosition) -> Self {
+        self.start = position;
+        self
+    }
+
+    /// Sets how many events are fetched ahead, at least 1; 300 unless set.
+    pub fn prefetch(mut self, events: u32) -> Self {
+        self.prefetch = events.max(1);
+        self
+    }
+
+    /// Makes this the only consumer of the partition in its group: those with a lower level, or with none, are ended.
+    pub fn owner_level(mut self, level: i64) -> Self {
+        self.owner_level = Some(level);
+        self
+    }
+
+    /// Allows the hub to redirect to hosts of this domain, and to show them a token. Without this a redirect is
+    /// followed to the host of the connection string itself, to the Event Hubs of the hub's own cloud, and from this
+    /// machine to this machine.
+    pub fn allow_redirect_to(mut self, domain: impl Into<String>) -> Self {
+        self.allowed.push(domain.into());
+        self
+    }
+
+    /// Connects, follows redirects, and attaches to the partition.
+    ///
+    /// [`Auth::SaslPlain`](crate::Auth::SaslPlain) holds at the hub; the Event-Hubs-compatible endpoint is always
+    /// shown a token by CBS.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::NotFound`] for a partition or a
+    /// consumer group that is not there, [`ErrorKind::Redirect`] for a redirect that may not be followed,
+    /// [`ErrorKind::Connect`] where nobody listens, [`ErrorKind::Tls`] for a certificate that is not trusted,
+    /// [`ErrorKind::Timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn connect(self) -> Result<EventConsumer, Error> {
+        for (text, what) in [(&self.consumer_group, "consumer group"), (&self.partition, "partition")] {
+            if text.is_empty() || text.contains(['/', '?', '#']) || text.chars().any(char::is_control) {
+                return Err(Error::invalid(format!("the name of the {what} cannot stand in an address")));
+            }
+        }
+        let selector = self.start.to_selector()?;
+        let mut trail = self.trail(&format!("ConsumerGroups/{}/Partitions/{}", self.consumer_group, self.partition))?;
+        loop {
+            let hub = trail.open().await?;
+            match self.attach(&hub, trail.address(), &selector).await {
+                Ok(receiver) => return Ok(EventConsumer { hub, receiver, address: trail.address().to_owned() }),
+                Err(error) => trail.follow(&hub, error)?,
+            }
+        }
+    }
+
+    /// Asks the hub which partitions there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn partition_ids(&self) -> Result<Vec<String>, Error> {
+        let mut trail = self.trail(management::ADDRESS)?;
+        loop {
+            let hub = trail.open().await?;
+            // A hub redirects by its own address; an endpoint has one node for all of its event hubs.
+            let address = if trail.is_at_hub() { trail.address() } else { management::ADDRESS };
+            match management::Node::attach(&hub.session, address).await {
+                Ok(node) => {
+                    let entity = path(trail.address()).trim_end_matches(management::ADDRESS).trim_end_matches('/');
+                    return node.partition_ids(&hub, entity).await;
+                }
+                Err(error) => trail.follow(&hub, error)?,
+            }
+        }
+    }
+
+    fn trail(&self, below: &str) -> Result<Trail<'_>, Error> {
+        let none = || Error::new(ErrorKind::InvalidConnectionString, "an event consumer needs a connection string");
+        Trail::new(self.origin.as_ref().ok_or_else(none)?, &self.settings, &self.allowed, below)
+    }
+
+    async fn attach(&self, hub: &Hub, address: &str, selector: &str) -> Result<Receiver, amqp1::Error> {
+        let mut receiver = hub
+            .session
+            .receiver(address)
+            .filter(SELECTOR, SELECTOR_DESCRIPTOR, selector)
+            .credit(Credit::Window(self.prefetch))
+            .on_drop(OnDrop::LeaveUnsettled);
+        if let Some(level) = self.owner_level {
+            receiver = receiver.property(EPOCH, level);
+        }
+        receiver.attach().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<EventConsumerBuilder, Error> {
+        EventConsumerBuilder::default().connection_string(text)
+    }
+
+    #[test]
+    fn without_tls_there_is_this_machine_only() {
+        let text = |host: &str| {
+            format!(
+                "Endpoint=sb://{host};SharedAccessKeyName=p;SharedAccessKey=k;UseDevelopmentEmulator=true;EntityPath=e"
+            )
+        };
+        assert!(parse(&text("localhost")).is_ok());
+        let error = parse(&text("ns.example")).expect_err("another machine");
+        assert_eq!(error.kind(), ErrorKind::InvalidConnectionString);
+    }
+
+    #[test]
+    fn other_connection_strings_are_refused_with_their_reason() {
+        for (text, part) in [
+            ("HostName=h;DeviceId=d;SharedAccessKey=YWJj", "device"),
+            ("Endpoint=sb://h/;SharedAccessKeyName=p;SharedAccessKey=k", "EntityPath"),
+            ("HostName=h;SharedAccessKeyName=p", "SharedAccessKey"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.kind(), ErrorKind::InvalidConnectionString);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_would_change_the_address_are_refused() {
+        let builder = parse("HostName=h;SharedAccessKeyName=p;SharedAccessKey=YWJj").expect("a connection string");
+        for builder in [builder.clone().consumer_group("a/b"), builder.clone().partition(""), builder.partition("0#")] {
+            assert_eq!(builder.connect().await.expect_err("refused").kind(), ErrorKind::InvalidArgument);
+        }
+    }
+}

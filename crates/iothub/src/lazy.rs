@@ -1,0 +1,56 @@
+//! A sending link that is attached when it is first needed, and again after the hub has detached it.
+
+use crate::{
+    connect::Hub,
+    error::{Error, ErrorKind},
+};
+use amqp1::{EncodedMessage, Sender, SenderSettleMode};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+#[derive(Debug)]
+pub(crate) struct LazySender {
+    hub: Arc<Hub>,
+    address: String,
+    slot: Mutex<Option<Sender>>,
+}
+
+impl LazySender {
+    pub(crate) fn new(hub: Arc<Hub>, address: impl Into<String>) -> Self {
+        Self { hub, address: address.into(), slot: Mutex::new(None) }
+    }
+
+    /// Sends a message and waits until the hub has accepted it.
+    pub(crate) async fn send(&self, message: EncodedMessage) -> Result<(), Error> {
+        self.hub.check()?;
+        let sender = self.sender().await?;
+        let sent = sender.send(message).await.and_then(amqp1::Outcome::accepted);
+        sent.map_err(|error| self.hub.error(error))
+    }
+
+    async fn sender(&self) -> Result<Sender, Error> {
+        // Bounded as a whole: whoever holds the lock attaches.
+        let attaching = async {
+            let mut slot = self.slot.lock().await;
+            if let Some(sender) = slot.as_ref().filter(|sender| !is_over(sender)) {
+                return Ok(sender.clone());
+            }
+            let sender = self.hub.session.sender(self.address.as_str()).settle_mode(SenderSettleMode::Unsettled);
+            let sender = sender.attach().await.map_err(|error| self.hub.error(error))?;
+            Ok(slot.insert(sender).clone())
+        };
+        tokio::time::timeout(self.hub.operation_timeout(), attaching).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "the hub did not answer in time: the link was not attached"))
+        })
+    }
+}
+
+/// Whether the link has ended, as far as is known now.
+fn is_over(sender: &Sender) -> bool {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Waker},
+    };
+    pin!(sender.detached()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}

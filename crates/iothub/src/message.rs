@@ -1,0 +1,324 @@
+//! What all messages of a hub have in common.
+
+use crate::{
+    error::Error,
+    time::{from_timestamp, to_timestamp},
+};
+use amqp1::{
+    Annotations, ApplicationProperties, Body, Message, MessageBuilder, MessageId, Properties, Symbol, Value,
+    auth::sas::PercentEncoding,
+};
+use bytes::Bytes;
+use std::time::SystemTime;
+
+/// The longest message id, in characters; the hub's limit.
+const MAX_ID: usize = 128;
+
+/// Names that start so belong to the hub.
+const RESERVED: &str = "iothub-";
+
+/// Checks what the hub's documentation allows in a message id.
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-:.+%_#*?!(),=@$'".contains(&octet);
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(allowed) {
+        return Err(Error::invalid(
+            "a message id has up to 128 ASCII letters, digits and characters of -:.+%_#*?!(),=@$'",
+        ));
+    }
+    Ok(())
+}
+
+/// Properties of a message to the hub or to a device, as the caller gave them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) body: Bytes,
+    pub(crate) message_id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) user_id: Option<Bytes>,
+    pub(crate) expiry: Option<SystemTime>,
+    pub(crate) creation_time: Option<SystemTime>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
+    pub(crate) properties: Vec<(String, String)>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..Self::default() }
+    }
+
+    /// The message, apart from what is special to its kind.
+    pub(crate) fn to_builder(&self, to: Option<String>) -> Result<MessageBuilder, Error> {
+        if let Some(id) = &self.message_id {
+            check_id(id)?;
+        }
+        let symbol = |text: &Option<String>, what: &str| match text {
+            Some(text) => Symbol::new(text.as_str())
+                .map(Some)
+                .map_err(|error| Error::invalid(format!("the {what} is not ASCII")).with_source(error)),
+            None => Ok(None),
+        };
+        let properties = Properties {
+            message_id: self.message_id.clone().map(MessageId::from),
+            user_id: self.user_id.clone(),
+            to: to.map(Into::into),
+            correlation_id: self.correlation_id.clone().map(MessageId::from),
+            content_type: symbol(&self.content_type, "content type")?,
+            content_encoding: symbol(&self.content_encoding, "content encoding")?,
+            absolute_expiry_time: self.expiry.map(to_timestamp),
+            creation_time: self.creation_time.map(to_timestamp),
+            ..Properties::default()
+        };
+        let mut builder = Message::builder().data(self.body.clone());
+        if properties != Properties::default() {
+            builder = builder.properties(properties);
+        }
+        for (name, value) in &self.properties {
+            if name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED)) {
+                return Err(Error::invalid(format!(
+                    "the property {name:?} is the hub's: names beginning with {RESERVED} are"
+                )));
+            }
+            builder = builder.application_property(name.as_str(), value.as_str());
+        }
+        Ok(builder)
+    }
+}
+
+/// Setters that outgoing messages share.
+macro_rules! outgoing_setters {
+    () => {
+        /// Names the message: up to 128 ASCII letters, digits and some punctuation.
+        #[must_use]
+        pub fn message_id(mut self, id: impl Into<String>) -> Self {
+            self.message.message_id = Some(id.into());
+            self
+        }
+
+        /// Says which message this one belongs to.
+        #[must_use]
+        pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+            self.message.correlation_id = Some(id.into());
+            self
+        }
+
+        /// Says who made the message.
+        #[must_use]
+        pub fn user_id(mut self, id: impl Into<bytes::Bytes>) -> Self {
+            self.message.user_id = Some(id.into());
+            self
+        }
+
+        /// Sets when the message is no longer of use (absolute-expiry-time, §3.2.4).
+        #[must_use]
+        pub fn expiry(mut self, time: std::time::SystemTime) -> Self {
+            self.message.expiry = Some(time);
+            self
+        }
+
+        /// Sets the body's MIME type, such as `application/json`; ASCII.
+        #[must_use]
+        pub fn content_type(mut self, text: impl Into<String>) -> Self {
+            self.message.content_type = Some(text.into());
+            self
+        }
+
+        /// Sets how the body is encoded, such as `utf-8`; ASCII.
+        #[must_use]
+        pub fn content_encoding(mut self, text: impl Into<String>) -> Self {
+            self.message.content_encoding = Some(text.into());
+            self
+        }
+
+        /// Adds a property of the application's own. Names that begin with `iothub-` are the hub's.
+        #[must_use]
+        pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.message.properties.push((name.into(), value.into()));
+            self
+        }
+    };
+}
+pub(crate) use outgoing_setters;
+
+/// A received message, taken apart once.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) body: Bytes,
+    pub(crate) message_id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) properties: Properties,
+    pub(crate) application: ApplicationProperties,
+    pub(crate) annotations: Annotations,
+    pub(crate) delivery_count: Option<u32>,
+}
+
+impl Incoming {
+    pub(crate) fn new(message: &Message) -> Result<Self, Error> {
+        Self::read(message).map_err(|error| {
+            Error::protocol("the hub did not keep to the protocol: a message cannot be decoded").with_source(error)
+        })
+    }
+
+    fn read(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
+        let properties = message.properties()?.unwrap_or_default();
+        Ok(Self {
+            body: body(message)?,
+            message_id: properties.message_id.as_ref().map(ToString::to_string),
+            correlation_id: properties.correlation_id.as_ref().map(ToString::to_string),
+            properties,
+            application: message.application_properties()?.unwrap_or_default(),
+            annotations: message.message_annotations()?.unwrap_or_default(),
+            delivery_count: message.header()?.map(|header| header.delivery_count),
+        })
+    }
+
+    pub(crate) fn text_annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.get(name).and_then(Value::as_text)
+    }
+
+    pub(crate) fn integer_annotation<T: TryFrom<i128>>(&self, name: &str) -> Option<T> {
+        self.annotations.get(name).and_then(Value::as_integer).and_then(|number| T::try_from(number).ok())
+    }
+
+    pub(crate) fn time_annotation(&self, name: &str) -> Option<SystemTime> {
+        match self.annotations.get(name) {
+            Some(Value::Timestamp(time)) => from_timestamp(*time),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.application.get(name).and_then(Value::as_text)
+    }
+}
+
+/// The octets of a body: its data, or the text or the octets that its value is. Other values are not octets.
+fn body(message: &Message) -> Result<Bytes, amqp1::codec::DecodeError> {
+    Ok(match message.body() {
+        Body::Data(_) => message.to_contiguous().unwrap_or_default(),
+        Body::Value(value) => match value.to_value()? {
+            Value::Binary(octets) => octets,
+            Value::String(text) => text.to_bytes(),
+            _ => Bytes::new(),
+        },
+        _ => Bytes::new(),
+    })
+}
+
+/// Accessors that received messages share; they have a field `message`.
+macro_rules! incoming_accessors {
+    () => {
+        /// The body's octets; of a body that is an amqp-value, its text or its octets.
+        pub fn body(&self) -> &bytes::Bytes {
+            &self.message.body
+        }
+
+        /// The message's name as text, whatever AMQP type it has.
+        pub fn message_id(&self) -> Option<&str> {
+            self.message.message_id.as_deref()
+        }
+
+        /// The message that this one belongs to.
+        pub fn correlation_id(&self) -> Option<&str> {
+            self.message.correlation_id.as_deref()
+        }
+
+        /// Who made the message, by that one's own account.
+        pub fn user_id(&self) -> Option<&[u8]> {
+            self.message.properties.user_id.as_deref()
+        }
+
+        /// The address that the message is for.
+        pub fn to(&self) -> Option<&str> {
+            self.message.properties.to.as_deref()
+        }
+
+        /// When the message is no longer of use.
+        pub fn expiry(&self) -> Option<std::time::SystemTime> {
+            self.message.properties.absolute_expiry_time.and_then($crate::time::from_timestamp)
+        }
+
+        /// The body's MIME type.
+        pub fn content_type(&self) -> Option<&str> {
+            self.message.properties.content_type.as_deref()
+        }
+
+        /// How the body is encoded.
+        pub fn content_encoding(&self) -> Option<&str> {
+            self.message.properties.content_encoding.as_deref()
+        }
+
+        /// A property of the application's, if it is a text.
+        pub fn property(&self, name: &str) -> Option<&str> {
+            self.message.property(name)
+        }
+
+        /// The properties of the application, and those that the hub keeps among them.
+        pub fn properties(&self) -> impl Iterator<Item = (&str, &amqp1::Value)> {
+            self.message.application.iter().filter_map(|(name, value)| Some((name.as_text()?, value)))
+        }
+
+        /// A message annotation: what the hub says about the message.
+        pub fn annotation(&self, name: &str) -> Option<&amqp1::Value> {
+            self.message.annotations.get(name)
+        }
+    };
+}
+pub(crate) use incoming_accessors;
+
+/// The path of a device or of a module of it, to be put before the kind of link.
+pub(crate) fn device_path(device: &str, module: Option<&str>) -> String {
+    let encode = |id| PercentEncoding::Component.encode(id);
+    match module {
+        Some(module) => format!("/devices/{}/modules/{}", encode(device), encode(module)),
+        None => format!("/devices/{}", encode(device)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use amqp1::EncodedMessage;
+
+    /// A message as it arrives.
+    pub(crate) fn received(message: impl Into<EncodedMessage>) -> Message {
+        Message::from_chunks(message.into().into_parts()).expect("our own message")
+    }
+
+    #[test]
+    fn ids_are_percent_encoded_in_addresses() {
+        assert_eq!(device_path("dev-1", None), "/devices/dev-1");
+        assert_eq!(device_path("a#b%", Some("m=1")), "/devices/a%23b%25/modules/m%3D1");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before_it_is_sent() {
+        let refused = |message: Outgoing| message.to_builder(None).expect_err("refused").to_string();
+        let message = Outgoing::new("x");
+        assert!(refused(Outgoing { message_id: Some("a b".into()), ..message.clone() }).contains("message id"));
+        assert!(refused(Outgoing { message_id: Some("x".repeat(129)), ..message.clone() }).contains("message id"));
+        assert!(refused(Outgoing { content_type: Some("tëxt".into()), ..message.clone() }).contains("content type"));
+        let reserved = vec![("IoTHub-ack".to_owned(), "full".to_owned())];
+        assert!(refused(Outgoing { properties: reserved, ..message }).contains("iothub-"));
+    }
+
+    #[test]
+    fn a_message_without_properties_has_no_properties_section() {
+        let message = received(Outgoing::new("x").to_builder(None).expect("a message"));
+        assert_eq!(message.properties(), Ok(None));
+        assert_eq!(message.data().as_deref(), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn bodies_that_are_values_give_their_octets() {
+        for (value, expected) in [
+            (Value::from("text"), &b"text"[..]),
+            (Value::from(Bytes::from_static(b"octets")), b"octets"),
+            (Value::from(5u32), b""),
+        ] {
+            let incoming = Incoming::new(&received(Message::builder().value(value))).expect("a message");
+            assert_eq!(&incoming.body[..], expected);
+        }
+        assert_eq!(&Incoming::new(&received(Message::builder())).expect("a message").body[..], b"");
+    }
+}

@@ -1,0 +1,120 @@
+//! The service's side: messages to devices, and what became of them.
+
+mod builder;
+mod c2d;
+mod feedback;
+
+pub use builder::ServiceClientBuilder;
+pub(crate) use builder::hub_proof;
+pub(crate) use c2d::ACK;
+pub use c2d::{Ack, CloudMessage};
+pub use feedback::{FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus};
+
+#[cfg(doc)]
+use crate::ErrorKind;
+use crate::{connect::Hub, error::Error, lazy::LazySender};
+use std::sync::Arc;
+
+/// Where messages to devices go.
+const DEVICE_BOUND: &str = "/messages/devicebound";
+
+/// A service at its hub: sends messages to devices and reads feedback about them.
+///
+/// One client does for a whole program: [`send`](Self::send) takes `&self` and may be called by many tasks at a time;
+/// all share one connection.
+///
+/// ```no_run
+/// use iothub::{Ack, CloudMessage, ServiceClient};
+///
+/// # async fn example(connection_string: &str) -> Result<(), iothub::Error> {
+/// let service = ServiceClient::builder().connection_string(connection_string)?.connect().await?;
+/// let mut feedback = service.feedback().await?;
+///
+/// let message = CloudMessage::new("open the window").message_id("m1").ack(Ack::Full);
+/// service.send("device1", message).await?;
+///
+/// if let Some(batch) = feedback.next().await? {
+///     for record in batch.records() {
+///         println!("{}: {:?}", record.original_message_id, record.status);
+///     }
+///     batch.complete()?;
+/// }
+/// service.close().await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ServiceClient {
+    hub: Arc<Hub>,
+    sender: LazySender,
+}
+
+impl ServiceClient {
+    /// A client that is to be connected.
+    pub fn builder() -> ServiceClientBuilder {
+        ServiceClientBuilder::default()
+    }
+
+    fn new(hub: Hub) -> Self {
+        let hub = Arc::new(hub);
+        Self { sender: LazySender::new(hub.clone(), DEVICE_BOUND), hub }
+    }
+
+    /// Sends a message to a device and waits until the hub has put it into the device's queue.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DeviceNotFound`]; [`ErrorKind::QuotaExceeded`] when the device's queue is full;
+    /// [`ErrorKind::MessageTooLarge`]; [`ErrorKind::Throttled`]; [`ErrorKind::InvalidArgument`] for a message that
+    /// cannot be sent; what happens to connections. [`Error::delivered`] says whether the hub may have the message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled while it waits for its turn, nothing was sent. Cancelled later, the message goes on its way and its
+    /// outcome is not known.
+    pub async fn send(&self, device_id: &str, message: CloudMessage) -> Result<(), Error> {
+        self.send_to(device_id, None, message).await
+    }
+
+    /// Sends a message to a module of a device, as [`send`](Self::send) does to a device.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_to_module(&self, device_id: &str, module_id: &str, message: CloudMessage) -> Result<(), Error> {
+        self.send_to(device_id, Some(module_id), message).await
+    }
+
+    async fn send_to(&self, device: &str, module: Option<&str>, message: CloudMessage) -> Result<(), Error> {
+        self.sender.send(message.encode(device, module)?).await
+    }
+
+    /// Opens a reader of feedback. Several readers of a hub share its feedback among them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unauthorized`] if the policy does not allow it; what happens to connections.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, there is no reader.
+    pub async fn feedback(&self) -> Result<FeedbackReceiver, Error> {
+        FeedbackReceiver::attach(self.hub.clone()).await
+    }
+
+    /// Writes what is queued, settlements of feedback included, and closes the connection; readers end with it.
+    ///
+    /// # Errors
+    ///
+    /// If the connection had ended otherwise, or the hub does not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it goes on closing by itself.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.hub.close().await
+    }
+}

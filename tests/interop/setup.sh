@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Installs the third-party peers that the interop tests talk to. Idempotent: a second run finds all in place.
+#
+#   setup.sh            all of them
+#   setup.sh PART...    only some of: python rhea rabbitmq
+#
+# Python packages and node modules go to AMQP1_INTEROP_CACHE (default: .cache beside this script, ignored by
+# git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${AMQP1_INTEROP_CACHE:-$here/.cache}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+say() { printf 'interop setup: %s\n' "$*"; }
+die() { printf 'interop setup: %s\n' "$*" >&2; exit 1; }
+
+# quietly NAME COMMAND...: runs it, and shows the end of what it printed only when it fails
+quietly() {
+  local log=$cache/$1.log
+  shift
+  "$@" >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; die "failed: $*"; }
+}
+
+# debian PACKAGE...: installs Debian packages without starting any service of theirs
+debian() {
+  command -v apt-get >/dev/null || die "no apt-get here; install by hand: $*"
+  [ "$(id -u)" = 0 ] || die "not root; run: apt-get install -y --no-install-recommends $*"
+  local policy=/usr/sbin/policy-rc.d made=no rc=0
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    made=yes
+  fi
+  (
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-update apt-get -qq update
+    quietly apt-install apt-get install -y -qq --no-install-recommends "$@"
+  ) || rc=$?
+  [ "$made" = no ] || rm -f "$policy"
+  [ "$rc" = 0 ] || exit "$rc"
+}
+
+# uamqp has wheels for CPython up to 3.11 only; a newer one would have to build it from C.
+python_311() {
+  local p
+  for p in "${AMQP1_PYTHON:-}" python3.11 python3 python; do
+    [ -n "$p" ] && command -v "$p" >/dev/null || continue
+    if [ "$("$p" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; then
+      command -v "$p"
+      return
+    fi
+  done
+  die "no Python 3.11 found (AMQP1_PYTHON may name one)"
+}
+
+part_python() {
+  local stamp=$cache/venv/requirements.installed python
+  if cmp -s "$here/requirements.txt" "$stamp"; then
+    say "python: in place"
+    return
+  fi
+  python=$(python_311)
+  # python-qpid-proton is built from its source package, with TLS only if OpenSSL's headers are there
+  command -v cc >/dev/null && [ -e /usr/include/openssl/ssl.h ] || debian gcc libc6-dev libssl-dev
+  rm -rf "$cache/venv"
+  if ! "$python" -m venv "$cache/venv" >"$cache/venv.log" 2>&1; then
+    debian python3-venv
+    rm -rf "$cache/venv"
+    quietly venv "$python" -m venv "$cache/venv"
+  fi
+  quietly pip "$cache/venv/bin/python" -m pip install --disable-pip-version-check --only-binary uamqp,certifi,cffi -r "$here/requirements.txt"
+  "$cache/venv/bin/python" -c 'import proton, uamqp; assert proton.SSL.present(), "proton was built without TLS"'
+  cp "$here/requirements.txt" "$stamp"
+  say "python: installed $(grep -v '^#' "$here/requirements.txt" | tr '\n' ' ')"
+}
+
+part_rhea() {
+  local stamp=$cache/node_modules/.package.json.installed
+  if cmp -s "$here/package.json" "$stamp"; then
+    say "rhea: in place"
+    return
+  fi
+  command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
+  cp "$here/package.json" "$cache/package.json"
+  quietly npm npm install --prefix "$cache" --no-package-lock --no-fund --no-audit --loglevel=error
+  cp "$here/package.json" "$stamp"
+  say "rhea: installed $(cd "$cache" && node -p 'require("rhea/package.json").version')"
+}
+
+part_rabbitmq() {
+  if [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+    say "rabbitmq: in place"
+  else
+    debian rabbitmq-server
+    say "rabbitmq: installed $(dpkg-query -W -f '${Version}' rabbitmq-server)"
+  fi
+  command -v openssl >/dev/null || debian openssl
+}
+
+[ $# -gt 0 ] || set -- python rhea rabbitmq
+(
+  # two test processes must not install at the same time
+  flock 9
+  for part in "$@"; do
+    case $part in python | rhea | rabbitmq) ;; *) die "unknown part: $part (python, rhea, rabbitmq)" ;; esac
+    began=$SECONDS
+    "part_$part"
+    say "$part took $((SECONDS - began)) s"
+  done
+) 9>"$cache/setup.lock"

@@ -1,0 +1,103 @@
+//! Foreign programs as child processes: started with a pipe as their input, whose end ends them.
+
+use serde_json::Value;
+use std::{path::PathBuf, process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// Where the programs stand.
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop")
+}
+
+fn cache() -> PathBuf {
+    std::env::var_os("AMQP1_INTEROP_CACHE").map_or_else(|| folder().join(".cache"), PathBuf::from)
+}
+
+/// A program of `interop/`, by the name of its file.
+pub fn program(file: &str) -> Command {
+    let script = folder().join(file);
+    let mut command = if file.ends_with(".js") {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", cache().join("node_modules"));
+        command
+    } else {
+        Command::new(cache().join("venv/bin/python"))
+    };
+    command.arg(script).kill_on_drop(true);
+    command
+}
+
+/// A server that runs until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// What it said when it was ready.
+    pub ready: Value,
+    /// Its input stays open for as long as it is wanted.
+    child: Child,
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Starts a program and waits until it says that it is ready.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub async fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the packages that tests/interop/setup.sh installs");
+        let mut output = BufReader::new(child.stdout.take().expect("a piped output")).lines();
+        let line = timeout(Duration::from_secs(90), output.next_line()).await.expect("ready in time");
+        let line = line.expect("a readable output").expect("a line that says ready");
+        let ready: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(ready["event"], "ready", "{line}");
+        Self { ready, child, _output: output }
+    }
+
+    /// The port of plain AMQP.
+    ///
+    /// # Panics
+    ///
+    /// If the server named none.
+    pub fn port(&self) -> u64 {
+        self.ready["amqp"].as_u64().expect("a port")
+    }
+
+    /// The port of AMQP over TLS.
+    ///
+    /// # Panics
+    ///
+    /// If the server named none.
+    pub fn tls_port(&self) -> u64 {
+        self.ready["amqps"].as_u64().expect("a port")
+    }
+
+    /// Ends the server in peace.
+    pub async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        if timeout(Duration::from_secs(20), self.child.wait()).await.is_err() {
+            self.child.kill().await.ok();
+        }
+    }
+}
+
+/// Runs a client to its end and returns the last line that it printed, if it succeeded.
+///
+/// # Errors
+///
+/// What it printed, if it did not.
+pub async fn run(mut command: Command) -> Result<Value, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = timeout(Duration::from_secs(180), command.output()).await;
+    let output = output.map_err(|_| "it did not end".to_owned())?.map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        return Err(format!("{}: {text} {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).map_err(|error| format!("{last:?}: {error}"))
+}
