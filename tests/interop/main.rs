@@ -12,7 +12,8 @@ use amqp1_tests::{
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
-const LOADS: [(&str, Load); 3] = [("interop", Load::MANY), ("interop.settled", Load::SETTLED), ("interop.large", Load::LARGE)];
+const LOADS: [(&str, Load); 3] =
+    [("interop", Load::MANY), ("interop.settled", Load::SETTLED), ("interop.large", Load::LARGE)];
 
 /// A CA and a certificate for localhost, made anew.
 fn certificates() -> TempDir {

@@ -32,8 +32,7 @@ impl Load {
 /// If any of that is not so.
 pub async fn both(connection: &Connection, address: &str, load: Load) {
     let session = connection.begin().await.expect("a session");
-    let mut receiver =
-        session.receiver(address).credit(Credit::Window(500)).attach().await.expect("a receiving link");
+    let mut receiver = session.receiver(address).credit(Credit::Window(500)).attach().await.expect("a receiving link");
     let sending = tokio::spawn(send(connection.clone(), address.to_owned(), load));
     let mut seen = HashSet::new();
     while (seen.len() as u64) < load.count {

@@ -5,9 +5,7 @@ mod support;
 
 use allocation_counter::measure;
 use amqp1_codec::{
-    Decode, EncodeStyle, Encode, Limits, Message, Multiple, Reader, Symbol, Value,
-    frame::FrameDecoder,
-    message::Body,
+    Decode, Encode, EncodeStyle, Limits, Message, Multiple, Reader, Symbol, Value, frame::FrameDecoder, message::Body,
     performative::Performative,
 };
 use bytes::{Bytes, BytesMut};
@@ -53,11 +51,14 @@ fn a_value_is_no_larger_than_it_needs_to_be() {
 /// The forms with the most values for their octets, complete and promising more than they have.
 #[test]
 fn heap_stays_within_64_times_the_input() {
-    let keys: Vec<u8> = (0..=255u8).flat_map(|a| [[0x50, a, 0x40], [0x51, a, 0x40], [0x52, a, 0x40]]).flatten().collect();
-    let numbers: Vec<u8> = (0..20_000u16).flat_map(|number| {
-        let [high, low] = number.to_be_bytes();
-        [0x60, high, low, 0x40]
-    }).collect();
+    let keys: Vec<u8> =
+        (0..=255u8).flat_map(|a| [[0x50, a, 0x40], [0x51, a, 0x40], [0x52, a, 0x40]]).flatten().collect();
+    let numbers: Vec<u8> = (0..20_000u16)
+        .flat_map(|number| {
+            let [high, low] = number.to_be_bytes();
+            [0x60, high, low, 0x40]
+        })
+        .collect();
     let described = [0x00, 0x40, 0x40];
     let hostile: Vec<(&str, Vec<u8>)> = vec![
         ("nulls", repeated(0xd0, &[0x40], 60_000)),

@@ -4,12 +4,7 @@ mod support;
 
 use amqp1_codec::{
     Array, Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Message, Multiple, Reader, Symbol, Value,
-    ValueRef,
-    frame::FrameDecoder,
-    message::Body,
-    messaging::DeliveryState,
-    performative::Performative,
-    sasl::SaslBody,
+    ValueRef, frame::FrameDecoder, message::Body, messaging::DeliveryState, performative::Performative, sasl::SaslBody,
 };
 use bytes::{Bytes, BytesMut};
 use support::{malformed, nested, tagged::hex, vectors};
@@ -209,10 +204,7 @@ fn many_keys_are_compared_in_less_than_quadratic_time() {
     };
     let number = |number: u32| [&[0x70][..], &number.to_be_bytes()].concat();
     assert!(decode::<Value>(map(&mut (0..200_000).map(number))).is_ok());
-    assert_eq!(
-        decode::<Value>(map(&mut (0..200_000).chain([77_777]).map(number))),
-        Err(DecodeErrorKind::DuplicateKey)
-    );
+    assert_eq!(decode::<Value>(map(&mut (0..200_000).chain([77_777]).map(number))), Err(DecodeErrorKind::DuplicateKey));
     // Keys that are arrays of many nothings: only their counts differ.
     assert!(decode::<Value>(map(&mut (0..20_000).map(|count| zero_width_array(0x45, count)))).is_ok());
     // The same key, written in two ways, far apart.
@@ -278,7 +270,8 @@ fn read_message(octets: &Bytes) {
 fn seeds(all: bool) -> Vec<Bytes> {
     let vectors = vectors();
     let most = if all { usize::MAX } else { 1 };
-    let mut seeds: Vec<Bytes> = vectors.values.into_iter().flat_map(|vector| vector.wire.into_iter().take(most)).collect();
+    let mut seeds: Vec<Bytes> =
+        vectors.values.into_iter().flat_map(|vector| vector.wire.into_iter().take(most)).collect();
     seeds.extend(vectors.frames.into_iter().map(|vector| vector.wire));
     seeds.extend(vectors.messages.into_iter().map(|vector| vector.wire));
     seeds.extend(malformed().into_iter().map(|vector| vector.wire));
@@ -320,8 +313,7 @@ fn mutate(seed: &Bytes, most: usize, replacements: &[u8]) {
 /// Octets set to what they are not: format codes, sizes and counts at their edges.
 #[test]
 fn mutations_of_one_octet_are_harmless() {
-    const TELLING: [u8; 14] =
-        [0x00, 0x01, 0x02, 0x40, 0x45, 0x53, 0x56, 0x7f, 0x80, 0xa1, 0xb3, 0xc1, 0xe0, 0xff];
+    const TELLING: [u8; 14] = [0x00, 0x01, 0x02, 0x40, 0x45, 0x53, 0x56, 0x7f, 0x80, 0xa1, 0xb3, 0xc1, 0xe0, 0xff];
     seeds(false).iter().for_each(|seed| mutate(seed, 160, &TELLING));
 }
 

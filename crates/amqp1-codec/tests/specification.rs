@@ -111,168 +111,253 @@ macro_rules! row {
 fn table() -> Vec<Row> {
     use Type::*;
     vec![
-        row!(Open, "open", 0x10, "amqp:open:list", [
-            ("container-id", String, M),
-            ("hostname", String, O),
-            ("max-frame-size", Uint, default(4_294_967_295u32)),
-            ("channel-max", Ushort, default(65_535u16)),
-            ("idle-time-out", Uint, O),
-            ("outgoing-locales", Symbol, Many),
-            ("incoming-locales", Symbol, Many),
-            ("offered-capabilities", Symbol, Many),
-            ("desired-capabilities", Symbol, Many),
-            ("properties", Fields, O),
-        ]),
-        row!(Begin, "begin", 0x11, "amqp:begin:list", [
-            ("remote-channel", Ushort, O),
-            ("next-outgoing-id", Uint, M),
-            ("incoming-window", Uint, M),
-            ("outgoing-window", Uint, M),
-            ("handle-max", Uint, default(4_294_967_295u32)),
-            ("offered-capabilities", Symbol, Many),
-            ("desired-capabilities", Symbol, Many),
-            ("properties", Fields, O),
-        ]),
-        row!(Attach, "attach", 0x12, "amqp:attach:list", [
-            ("name", String, M),
-            ("handle", Uint, M),
-            ("role", Boolean, M),
-            ("snd-settle-mode", SenderSettleMode, default(2u8)),
-            ("rcv-settle-mode", ReceiverSettleMode, default(0u8)),
-            ("source", ASource, O),
-            ("target", ATarget, O),
-            ("unsettled", Map, O),
-            ("incomplete-unsettled", Boolean, default(false)),
-            ("initial-delivery-count", Uint, O),
-            ("max-message-size", Ulong, O),
-            ("offered-capabilities", Symbol, Many),
-            ("desired-capabilities", Symbol, Many),
-            ("properties", Fields, O),
-        ]),
-        row!(Flow, "flow", 0x13, "amqp:flow:list", [
-            ("next-incoming-id", Uint, O),
-            ("incoming-window", Uint, M),
-            ("next-outgoing-id", Uint, M),
-            ("outgoing-window", Uint, M),
-            ("handle", Uint, O),
-            ("delivery-count", Uint, O),
-            ("link-credit", Uint, O),
-            ("available", Uint, O),
-            ("drain", Boolean, default(false)),
-            ("echo", Boolean, default(false)),
-            ("properties", Fields, O),
-        ]),
-        row!(Transfer, "transfer", 0x14, "amqp:transfer:list", [
-            ("handle", Uint, M),
-            ("delivery-id", Uint, O),
-            ("delivery-tag", Binary, O),
-            ("message-format", Uint, O),
-            ("settled", Boolean, O),
-            ("more", Boolean, default(false)),
-            ("rcv-settle-mode", ReceiverSettleMode, O),
-            ("state", DeliveryState, O),
-            ("resume", Boolean, default(false)),
-            ("aborted", Boolean, default(false)),
-            ("batchable", Boolean, default(false)),
-        ]),
-        row!(Disposition, "disposition", 0x15, "amqp:disposition:list", [
-            ("role", Boolean, M),
-            ("first", Uint, M),
-            ("last", Uint, O),
-            ("settled", Boolean, default(false)),
-            ("state", DeliveryState, O),
-            ("batchable", Boolean, default(false)),
-        ]),
-        row!(Detach, "detach", 0x16, "amqp:detach:list", [
-            ("handle", Uint, M),
-            ("closed", Boolean, default(false)),
-            ("error", Error, O),
-        ]),
+        row!(
+            Open,
+            "open",
+            0x10,
+            "amqp:open:list",
+            [
+                ("container-id", String, M),
+                ("hostname", String, O),
+                ("max-frame-size", Uint, default(4_294_967_295u32)),
+                ("channel-max", Ushort, default(65_535u16)),
+                ("idle-time-out", Uint, O),
+                ("outgoing-locales", Symbol, Many),
+                ("incoming-locales", Symbol, Many),
+                ("offered-capabilities", Symbol, Many),
+                ("desired-capabilities", Symbol, Many),
+                ("properties", Fields, O),
+            ]
+        ),
+        row!(
+            Begin,
+            "begin",
+            0x11,
+            "amqp:begin:list",
+            [
+                ("remote-channel", Ushort, O),
+                ("next-outgoing-id", Uint, M),
+                ("incoming-window", Uint, M),
+                ("outgoing-window", Uint, M),
+                ("handle-max", Uint, default(4_294_967_295u32)),
+                ("offered-capabilities", Symbol, Many),
+                ("desired-capabilities", Symbol, Many),
+                ("properties", Fields, O),
+            ]
+        ),
+        row!(
+            Attach,
+            "attach",
+            0x12,
+            "amqp:attach:list",
+            [
+                ("name", String, M),
+                ("handle", Uint, M),
+                ("role", Boolean, M),
+                ("snd-settle-mode", SenderSettleMode, default(2u8)),
+                ("rcv-settle-mode", ReceiverSettleMode, default(0u8)),
+                ("source", ASource, O),
+                ("target", ATarget, O),
+                ("unsettled", Map, O),
+                ("incomplete-unsettled", Boolean, default(false)),
+                ("initial-delivery-count", Uint, O),
+                ("max-message-size", Ulong, O),
+                ("offered-capabilities", Symbol, Many),
+                ("desired-capabilities", Symbol, Many),
+                ("properties", Fields, O),
+            ]
+        ),
+        row!(
+            Flow,
+            "flow",
+            0x13,
+            "amqp:flow:list",
+            [
+                ("next-incoming-id", Uint, O),
+                ("incoming-window", Uint, M),
+                ("next-outgoing-id", Uint, M),
+                ("outgoing-window", Uint, M),
+                ("handle", Uint, O),
+                ("delivery-count", Uint, O),
+                ("link-credit", Uint, O),
+                ("available", Uint, O),
+                ("drain", Boolean, default(false)),
+                ("echo", Boolean, default(false)),
+                ("properties", Fields, O),
+            ]
+        ),
+        row!(
+            Transfer,
+            "transfer",
+            0x14,
+            "amqp:transfer:list",
+            [
+                ("handle", Uint, M),
+                ("delivery-id", Uint, O),
+                ("delivery-tag", Binary, O),
+                ("message-format", Uint, O),
+                ("settled", Boolean, O),
+                ("more", Boolean, default(false)),
+                ("rcv-settle-mode", ReceiverSettleMode, O),
+                ("state", DeliveryState, O),
+                ("resume", Boolean, default(false)),
+                ("aborted", Boolean, default(false)),
+                ("batchable", Boolean, default(false)),
+            ]
+        ),
+        row!(
+            Disposition,
+            "disposition",
+            0x15,
+            "amqp:disposition:list",
+            [
+                ("role", Boolean, M),
+                ("first", Uint, M),
+                ("last", Uint, O),
+                ("settled", Boolean, default(false)),
+                ("state", DeliveryState, O),
+                ("batchable", Boolean, default(false)),
+            ]
+        ),
+        row!(
+            Detach,
+            "detach",
+            0x16,
+            "amqp:detach:list",
+            [("handle", Uint, M), ("closed", Boolean, default(false)), ("error", Error, O),]
+        ),
         row!(End, "end", 0x17, "amqp:end:list", [("error", Error, O)]),
         row!(Close, "close", 0x18, "amqp:close:list", [("error", Error, O)]),
-        row!(AmqpError, "error", 0x1d, "amqp:error:list", [
-            ("condition", Symbol, M),
-            ("description", String, O),
-            ("info", Fields, O),
-        ]),
-        row!(Received, "received", 0x23, "amqp:received:list", [
-            ("section-number", Uint, M),
-            ("section-offset", Ulong, M),
-        ]),
+        row!(
+            AmqpError,
+            "error",
+            0x1d,
+            "amqp:error:list",
+            [("condition", Symbol, M), ("description", String, O), ("info", Fields, O),]
+        ),
+        row!(
+            Received,
+            "received",
+            0x23,
+            "amqp:received:list",
+            [("section-number", Uint, M), ("section-offset", Ulong, M),]
+        ),
         row!(Rejected, "rejected", 0x25, "amqp:rejected:list", [("error", Error, O)]),
         // Without defaults in the XML; the text of §3.4.5 gives absent the meaning of false.
-        row!(Modified, "modified", 0x27, "amqp:modified:list", [
-            ("delivery-failed", Boolean, default(false)),
-            ("undeliverable-here", Boolean, default(false)),
-            ("message-annotations", Fields, O),
-        ]),
-        row!(Source, "source", 0x28, "amqp:source:list", [
-            ("address", String, O),
-            ("durable", Durability, default(0u32)),
-            ("expiry-policy", ExpiryPolicy, default(amqp1_codec::Symbol::from_static("session-end"))),
-            ("timeout", Uint, default(0u32)),
-            ("dynamic", Boolean, default(false)),
-            ("dynamic-node-properties", NodeProperties, O),
-            ("distribution-mode", Symbol, O),
-            ("filter", FilterSet, O),
-            ("default-outcome", Outcome, O),
-            ("outcomes", Symbol, Many),
-            ("capabilities", Symbol, Many),
-        ]),
-        row!(Target, "target", 0x29, "amqp:target:list", [
-            ("address", String, O),
-            ("durable", Durability, default(0u32)),
-            ("expiry-policy", ExpiryPolicy, default(amqp1_codec::Symbol::from_static("session-end"))),
-            ("timeout", Uint, default(0u32)),
-            ("dynamic", Boolean, default(false)),
-            ("dynamic-node-properties", NodeProperties, O),
-            ("capabilities", Symbol, Many),
-        ]),
+        row!(
+            Modified,
+            "modified",
+            0x27,
+            "amqp:modified:list",
+            [
+                ("delivery-failed", Boolean, default(false)),
+                ("undeliverable-here", Boolean, default(false)),
+                ("message-annotations", Fields, O),
+            ]
+        ),
+        row!(
+            Source,
+            "source",
+            0x28,
+            "amqp:source:list",
+            [
+                ("address", String, O),
+                ("durable", Durability, default(0u32)),
+                ("expiry-policy", ExpiryPolicy, default(amqp1_codec::Symbol::from_static("session-end"))),
+                ("timeout", Uint, default(0u32)),
+                ("dynamic", Boolean, default(false)),
+                ("dynamic-node-properties", NodeProperties, O),
+                ("distribution-mode", Symbol, O),
+                ("filter", FilterSet, O),
+                ("default-outcome", Outcome, O),
+                ("outcomes", Symbol, Many),
+                ("capabilities", Symbol, Many),
+            ]
+        ),
+        row!(
+            Target,
+            "target",
+            0x29,
+            "amqp:target:list",
+            [
+                ("address", String, O),
+                ("durable", Durability, default(0u32)),
+                ("expiry-policy", ExpiryPolicy, default(amqp1_codec::Symbol::from_static("session-end"))),
+                ("timeout", Uint, default(0u32)),
+                ("dynamic", Boolean, default(false)),
+                ("dynamic-node-properties", NodeProperties, O),
+                ("capabilities", Symbol, Many),
+            ]
+        ),
         row!(Coordinator, "coordinator", 0x30, "amqp:coordinator:list", [("capabilities", Symbol, Many)]),
         row!(Declare, "declare", 0x31, "amqp:declare:list", [("global-id", Any, O)]),
         row!(Discharge, "discharge", 0x32, "amqp:discharge:list", [("txn-id", Binary, M), ("fail", Boolean, O)]),
         row!(Declared, "declared", 0x33, "amqp:declared:list", [("txn-id", Binary, M)]),
-        row!(TransactionalState, "transactional-state", 0x34, "amqp:transactional-state:list", [
-            ("txn-id", Binary, M),
-            ("outcome", Outcome, O),
-        ]),
-        row!(SaslMechanisms, "sasl-mechanisms", 0x40, "amqp:sasl-mechanisms:list", [
-            ("sasl-server-mechanisms", Symbol, Several),
-        ]),
-        row!(SaslInit, "sasl-init", 0x41, "amqp:sasl-init:list", [
-            ("mechanism", Symbol, M),
-            ("initial-response", Binary, O),
-            ("hostname", String, O),
-        ]),
+        row!(
+            TransactionalState,
+            "transactional-state",
+            0x34,
+            "amqp:transactional-state:list",
+            [("txn-id", Binary, M), ("outcome", Outcome, O),]
+        ),
+        row!(
+            SaslMechanisms,
+            "sasl-mechanisms",
+            0x40,
+            "amqp:sasl-mechanisms:list",
+            [("sasl-server-mechanisms", Symbol, Several),]
+        ),
+        row!(
+            SaslInit,
+            "sasl-init",
+            0x41,
+            "amqp:sasl-init:list",
+            [("mechanism", Symbol, M), ("initial-response", Binary, O), ("hostname", String, O),]
+        ),
         row!(SaslChallenge, "sasl-challenge", 0x42, "amqp:sasl-challenge:list", [("challenge", Binary, M)]),
         row!(SaslResponse, "sasl-response", 0x43, "amqp:sasl-response:list", [("response", Binary, M)]),
-        row!(SaslOutcome, "sasl-outcome", 0x44, "amqp:sasl-outcome:list", [
-            ("code", SaslCode, M),
-            ("additional-data", Binary, O),
-        ]),
+        row!(
+            SaslOutcome,
+            "sasl-outcome",
+            0x44,
+            "amqp:sasl-outcome:list",
+            [("code", SaslCode, M), ("additional-data", Binary, O),]
+        ),
         // Without defaults in the XML; the text of §3.2.1 gives them.
-        row!(Header, "header", 0x70, "amqp:header:list", [
-            ("durable", Boolean, default(false)),
-            ("priority", Ubyte, default(4u8)),
-            ("ttl", Uint, O),
-            ("first-acquirer", Boolean, default(false)),
-            ("delivery-count", Uint, default(0u32)),
-        ]),
-        row!(Properties, "properties", 0x73, "amqp:properties:list", [
-            ("message-id", MessageId, O),
-            ("user-id", Binary, O),
-            ("to", String, O),
-            ("subject", String, O),
-            ("reply-to", String, O),
-            ("correlation-id", MessageId, O),
-            ("content-type", Symbol, O),
-            ("content-encoding", Symbol, O),
-            ("absolute-expiry-time", Timestamp, O),
-            ("creation-time", Timestamp, O),
-            ("group-id", String, O),
-            ("group-sequence", Uint, O),
-            ("reply-to-group-id", String, O),
-        ]),
+        row!(
+            Header,
+            "header",
+            0x70,
+            "amqp:header:list",
+            [
+                ("durable", Boolean, default(false)),
+                ("priority", Ubyte, default(4u8)),
+                ("ttl", Uint, O),
+                ("first-acquirer", Boolean, default(false)),
+                ("delivery-count", Uint, default(0u32)),
+            ]
+        ),
+        row!(
+            Properties,
+            "properties",
+            0x73,
+            "amqp:properties:list",
+            [
+                ("message-id", MessageId, O),
+                ("user-id", Binary, O),
+                ("to", String, O),
+                ("subject", String, O),
+                ("reply-to", String, O),
+                ("correlation-id", MessageId, O),
+                ("content-type", Symbol, O),
+                ("content-encoding", Symbol, O),
+                ("absolute-expiry-time", Timestamp, O),
+                ("creation-time", Timestamp, O),
+                ("group-id", String, O),
+                ("group-sequence", Uint, O),
+                ("reply-to-group-id", String, O),
+            ]
+        ),
     ]
 }
 
@@ -327,12 +412,9 @@ fn fitting(ty: Type) -> Vec<Value> {
             let declared = described(0x33, [Bytes::from_static(b"t").into()]);
             vec![accepted, released, described(0x25, []), described(0x27, [true.into()]), declared]
         }
-        Type::MessageId => vec![
-            1u64.into(),
-            amqp1_codec::Uuid([7; 16]).into(),
-            Bytes::from_static(b"id").into(),
-            "id".into(),
-        ],
+        Type::MessageId => {
+            vec![1u64.into(), amqp1_codec::Uuid([7; 16]).into(), Bytes::from_static(b"id").into(), "id".into()]
+        }
         Type::Durability => vec![0u32.into(), 1u32.into(), 2u32.into()],
         Type::ExpiryPolicy => ["link-detach", "session-end", "connection-close", "never"].map(symbol).to_vec(),
         Type::SenderSettleMode => vec![0u8.into(), 1u8.into(), 2u8.into()],
@@ -412,7 +494,9 @@ fn unfitting(ty: Type) -> Vec<Value> {
 fn sample(field: &Field) -> Value {
     let value = fitting(field.1).remove(0);
     match field.2 {
-        Kind::Multiple | Kind::MandatoryMultiple => Array::from_values([value.clone(), value]).expect("one type").into(),
+        Kind::Multiple | Kind::MandatoryMultiple => {
+            Array::from_values([value.clone(), value]).expect("one type").into()
+        }
         _ => value,
     }
 }
@@ -458,7 +542,13 @@ fn a_missing_mandatory_field_is_refused_and_any_other_is_not() {
             fields[index] = Value::Null;
             assert_eq!((row.again)(&row.encode(&fields), EncodeStyle::Full), missing, "{}.{} null", row.name, field.0);
             fields.truncate(index);
-            assert_eq!((row.again)(&row.encode(&fields), EncodeStyle::Full), missing, "{}.{} absent", row.name, field.0);
+            assert_eq!(
+                (row.again)(&row.encode(&fields), EncodeStyle::Full),
+                missing,
+                "{}.{} absent",
+                row.name,
+                field.0
+            );
             if matches!(field.2, Kind::MandatoryMultiple) {
                 let mut fields = least.clone();
                 fields[index] = Array::empty_like(&symbol("")).into();

@@ -41,9 +41,7 @@ async fn attach(
 fn outlives(source: Option<&Source>, target: Option<&TargetArchetype>) -> bool {
     let lasts = |durable, expiry| durable != TerminusDurability::None || expiry == TerminusExpiryPolicy::Never;
     source.is_some_and(|source| lasts(source.durable, source.expiry_policy))
-        || target
-            .and_then(TargetArchetype::as_target)
-            .is_some_and(|target| lasts(target.durable, target.expiry_policy))
+        || target.and_then(TargetArchetype::as_target).is_some_and(|target| lasts(target.durable, target.expiry_policy))
 }
 
 /// Declares what both builders can be told.

@@ -173,7 +173,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.asleep = output.is_empty() && !more;
             let next = state.next_timeout();
             state.armed = next.into_iter().chain(armed).min();
-            (Seen { finished: state.engine.is_finished(), more }, next)
+            // With nothing left to wait for, it is finished but for what is to be written.
+            let idle = state.closed.is_some() && state.engine.poll_timeout().is_none();
+            (Seen { finished: idle || state.engine.is_finished(), more }, next)
         });
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
@@ -227,7 +229,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Poll::Pending => {}
         }
         if seen.finished {
-            let over = self.output.is_empty() && !self.unflushed;
+            let over = self.output.is_empty() && !self.unflushed && !seen.more;
             if over || self.is_given_up() {
                 self.stage = Stage::ShuttingDown;
                 again = true;

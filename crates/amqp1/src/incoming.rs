@@ -16,10 +16,7 @@ use amqp1_codec::{
     performative::{Attach, Open, TargetArchetype},
 };
 use amqp1_engine::{AttachReply, LinkId, SessionId};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::CertificateDer;

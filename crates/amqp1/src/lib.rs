@@ -80,14 +80,16 @@ pub use amqp1_codec::{
     },
     performative::{Attach, Open, TargetArchetype},
 };
-pub use amqp1_engine::{AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, Ended, SessionConfig, Tolerances};
+pub use amqp1_engine::{
+    AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, Ended, SessionConfig, Tolerances,
+};
+pub use builders::{ReceiverBuilder, SenderBuilder};
 pub use client::{Client, ClientBuilder};
 pub use connection::Connection;
 pub use delivery::{Delivery, DeliveryHandle};
 pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
 pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
 pub use link::Detached;
-pub use builders::{ReceiverBuilder, SenderBuilder};
 pub use options::{OnDrop, SendOptions};
 pub use outcome::Outcome;
 pub use permit::{Permit, Receipt};

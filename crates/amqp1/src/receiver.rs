@@ -171,9 +171,7 @@ fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
 }
 
 fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
-    if !state.is_dead()
-        && let Some(delivery) = take(state, id)
-    {
+    if let Some(delivery) = take(state, id) {
         return Poll::Ready(Ok(Some(delivery)));
     }
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };

@@ -18,8 +18,9 @@ pub(crate) struct Url {
 impl Url {
     /// Reads a URL. No error repeats it: it may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let (scheme, rest) =
-            text.split_once("://").ok_or_else(|| wrong("the URL has no scheme: write amqp:// or amqps:// before it"))?;
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| wrong("the URL has no scheme: write amqp:// or amqps:// before it"))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "amqp" => false,
             "amqps" => true,

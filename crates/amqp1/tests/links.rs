@@ -42,7 +42,10 @@ async fn s_3_4_every_outcome_reaches_the_sender() {
 async fn an_outcome_that_is_no_acceptance_can_be_taken_for_an_error() {
     let why = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "full");
     let error = outcome_of(|delivery| delivery.reject(why.clone())).await.accepted().expect_err("rejected");
-    assert_eq!((error.kind(), error.condition()), (ErrorKind::Rejected, Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED)));
+    assert_eq!(
+        (error.kind(), error.condition()),
+        (ErrorKind::Rejected, Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED))
+    );
     assert!(matches!(error.retry(), Retry::After(_)));
     let error = outcome_of(Delivery::release).await.accepted().expect_err("released");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Released, Retry::Now));
@@ -148,8 +151,9 @@ async fn s_2_8_3_a_receiver_of_mode_second_gets_its_outcome_through() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let builder = session.receiver("q").receiver_settle_mode(ReceiverSettleMode::Second);
-    let (receiver, link) = tokio::join!(builder.attach(), pair.server.next_link());
-    let Ok(AcceptedLink::Sender(sender)) = link.expect("a link").accept_default() else { panic!("the client receives") };
+    let (receiver, link) =
+        tokio::join!(builder.attach(), async { pair.server.next_link().await.expect("a link").accept_default() });
+    let Ok(AcceptedLink::Sender(sender)) = link else { panic!("the client receives") };
     let mut receiver = receiver.expect("a receiver");
     let (outcome, ()) = tokio::join!(sender.send("x"), async {
         receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
@@ -204,9 +208,8 @@ async fn a_link_that_the_peer_detaches_with_an_error_fails_all_that_waits_on_it(
     let receipt = sender.reserve().await.expect("credit").send("x").expect("queued");
     let waiting = sender.reserve();
     let why = AmqpError::new(ErrorCondition::DETACH_FORCED, "the queue moves");
-    let (receipt, waiting, detached) = tokio::join!(receipt, waiting, async {
-        receiver.detach_with(Some(why.clone()), true).await
-    });
+    let (receipt, waiting, detached) =
+        tokio::join!(receipt, waiting, async { receiver.detach_with(Some(why.clone()), true).await });
     detached.expect("detached");
     for error in [receipt.expect_err("lost"), waiting.expect_err("lost")] {
         assert_eq!((error.kind(), error.amqp_error()), (ErrorKind::LinkDetached, Some(&why)));
@@ -285,9 +288,10 @@ async fn the_last_handle_of_a_link_detaches_it_when_all_is_settled() {
 async fn a_session_that_the_peer_ends_takes_its_links_with_it() {
     let mut pair = pair().await;
     let session = pair.session().await;
-    let (receiver, link) = tokio::join!(session.receiver("q").attach(), pair.server.next_link());
-    let link = link.expect("a link");
-    let (server_session, attached) = (link.session(), link.accept_default());
+    let (receiver, (server_session, attached)) = tokio::join!(session.receiver("q").attach(), async {
+        let link = pair.server.next_link().await.expect("a link");
+        (link.session(), link.accept_default())
+    });
     let mut receiver = receiver.expect("a receiver");
     let why = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too much");
     server_session.end_with(Some(why.clone())).await.expect("ended");

@@ -3,11 +3,14 @@
 use crate::{cli::EmulatorOptions, connect::pair, failure::Failure, output::Output};
 use iothub_emulator::Emulator;
 use serde_json::json;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     let output = Output::new(options.json);
-    let hub = start(&options).await?;
+    // Without a folder of one's own the authority lives as long as the hub.
+    let temporary = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
+    let ca_dir = options.ca_dir.as_deref().unwrap_or(temporary.path());
+    let hub = start(&options, ca_dir).await?;
     announce(&hub, &output);
     interrupted().await?;
     output.say("Closing.", &json!({"event": "closing"}));
@@ -15,9 +18,12 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(options: &EmulatorOptions) -> Result<Emulator, Failure> {
-    let mut builder =
-        Emulator::builder().hostname(&options.hostname).listen(options.listen).partitions(options.partitions);
+async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Failure> {
+    let mut builder = Emulator::builder()
+        .hostname(&options.hostname)
+        .listen(options.listen)
+        .partitions(options.partitions)
+        .ca_dir(ca_dir);
     if let Some(address) = options.amqp_listen {
         builder = builder.amqp_listen(address);
     }
@@ -32,17 +38,18 @@ async fn start(options: &EmulatorOptions) -> Result<Emulator, Failure> {
     if let Some(file) = &options.devices_file {
         builder = builder.devices_file(file);
     }
-    if let Some(dir) = &options.ca_dir {
-        builder = builder.ca_dir(dir);
-    }
     builder.start().await.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
 }
 
 fn announce(hub: &Emulator, output: &Output) {
     let service = hub.service_connection_string();
+    let (ids, partitions) = hub.with_hub(|hub, _| {
+        let ids: Vec<String> = hub.devices().map(|device| device.id().to_string()).collect();
+        (ids, hub.settings().partitions)
+    });
     let devices: Vec<(String, String)> =
-        hub.device_ids().into_iter().filter_map(|id| Some((id.clone(), hub.device_connection_string(&id)?))).collect();
-    let ca = hub.ca_path().display().to_string();
+        ids.into_iter().filter_map(|id| hub.device_connection_string(&id).map(|string| (id, string))).collect();
+    let ca = hub.ca_path().map(|path| path.display().to_string()).unwrap_or_default();
     let plain = hub.amqp_addr().map(|address| address.to_string());
     let mut story = format!("An IoT hub named {} listens on {} (AMQP over TLS).\n", hub.hostname(), hub.local_addr());
     if let Some(address) = &plain {
@@ -62,7 +69,7 @@ fn announce(hub: &Emulator, output: &Output) {
             "amqps": hub.local_addr().to_string(),
             "amqp": plain,
             "ca": ca,
-            "partitions": hub.partitions(),
+            "partitions": partitions,
             "service_connection_string": service,
             "event_hubs_connection_string": hub.event_hubs_connection_string(),
             "devices": devices,

@@ -2,6 +2,7 @@
 
 use crate::{Decode, DecodeError, Reader, Value, types::format_code as code};
 use bytes::Bytes;
+use core::fmt;
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug)]
@@ -17,14 +18,14 @@ pub enum Body<'a> {
 }
 
 /// The data sections of a body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct DataSections<'a> {
     chunks: &'a [Bytes],
     at: usize,
 }
 
 /// One data section: octets, in the pieces they came in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct DataSection<'a> {
     chunks: &'a [Bytes],
     at: usize,
@@ -200,5 +201,19 @@ impl<'a> BodyValue<'a> {
         let value = T::decode(&mut reader)?;
         reader.finish()?;
         Ok(value)
+    }
+}
+
+impl fmt::Debug for DataSection<'_> {
+    /// How long it is; what it holds may be large or secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DataSection({} octets)", self.length)
+    }
+}
+
+impl fmt::Debug for DataSections<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 16;
+        f.debug_list().entries(self.take(SHOWN)).finish()
     }
 }

@@ -92,9 +92,12 @@ fn write_variable(octets: &[u8], out: &mut BytesMut) {
     out.put_slice(octets);
 }
 
+/// Appends the narrow form of the first element, if it has one, and says how many octets the wide form had.
+type Narrow = fn(&[u8], &mut BytesMut) -> Option<usize>;
+
 /// The narrower constructor and data, if all of these elements fit it. `octets` are valid data of `format`.
 pub(crate) fn narrow(format: u8, octets: &[u8]) -> Option<(u8, BytesMut)> {
-    let (narrow, each): (u8, fn(&[u8], &mut BytesMut) -> Option<usize>) = match format {
+    let (narrow, each): (u8, Narrow) = match format {
         code::UINT => (code::SMALL_UINT, |octets, out| {
             let (octets, _) = octets.split_first_chunk()?;
             out.put_u8(u8::try_from(u32::from_be_bytes(*octets)).ok()?);

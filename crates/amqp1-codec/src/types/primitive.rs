@@ -118,7 +118,7 @@ macro_rules! integers {
             #[inline]
             fn encoded_len(&self, _: EncodeStyle) -> usize {
                 $( if *self == 0 { let _ = $zero; return 1; } )?
-                if <$small_ty>::try_from(*self).is_ok() { 2 } else { size_of::<Self>() + 1 }
+                if <$small_ty>::try_from(*self).is_ok() { 2 } else { size_of::<Self>().saturating_add(1) }
             }
 
             #[inline]

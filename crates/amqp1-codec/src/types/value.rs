@@ -33,7 +33,7 @@ pub enum Value {
     Binary(Bytes),
     String(Str),
     Symbol(Symbol),
-    List(Vec<Value>),
+    List(Vec<Self>),
     Map(Map),
     Array(Array),
     Described(Box<Described>),

@@ -1,10 +1,15 @@
 //! A value that is looked at where it lies, without being taken out of its buffer.
 
-use super::{Decimal32, Decimal64, Decimal128, Str, Symbol, Timestamp, Uuid, Value, format_code as code, text};
+use super::{
+    Decimal32, Decimal64, Decimal128, Str, Symbol, Timestamp, Uuid, Value,
+    debug::{Octets, Text},
+    format_code as code, text,
+};
 use crate::{Decode, DecodeError, Reader};
+use core::fmt;
 
 /// A value read in place. Scalars are decoded, texts and binaries borrowed, compounds walked on demand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 #[allow(missing_docs)]
 pub enum ValueRef<'a> {
@@ -135,7 +140,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The value, owned; texts and binaries share the buffer.
+    /// The value, owned. A text or a binary is copied; those within compounds share the buffer.
     ///
     /// # Errors
     ///
@@ -228,8 +233,7 @@ impl<'a> MapRef<'a> {
     ///
     /// If the map is malformed before the key.
     pub fn get(mut self, key: &str) -> Result<Option<ValueRef<'a>>, DecodeError> {
-        while self.left > 0 {
-            self.left -= 1;
+        for _ in 0..self.left {
             if ValueRef::read(&mut self.items)?.as_text() == Some(key) {
                 return ValueRef::read(&mut self.items).map(Some);
             }
@@ -248,5 +252,20 @@ impl<'a> DescribedRef<'a> {
     pub fn parts(&self) -> Result<(ValueRef<'a>, ValueRef<'a>), DecodeError> {
         let mut inner = self.inner;
         Ok((ValueRef::read(&mut inner)?, ValueRef::read(&mut inner)?))
+    }
+}
+
+impl fmt::Debug for ValueRef<'_> {
+    /// As the owned value, cut short where it is long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(octets) => f.debug_tuple("Binary").field(&Octets(octets)).finish(),
+            Self::String(text) => f.debug_tuple("String").field(&Text(text)).finish(),
+            Self::Symbol(text) => f.debug_tuple("Symbol").field(&Text(text)).finish(),
+            other => match other.to_value() {
+                Ok(value) => fmt::Debug::fmt(&value, f),
+                Err(error) => write!(f, "<{error}>"),
+            },
+        }
     }
 }

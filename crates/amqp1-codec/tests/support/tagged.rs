@@ -48,9 +48,7 @@ fn number<T: TryFrom<i128>>(json: &Json) -> T {
 }
 
 fn bits<const N: usize>(json: &Json) -> [u8; N] {
-    octets(json["bits"].as_str().or(json["hex"].as_str()).or(json["v"].as_str()).expect("bits"))
-        .try_into()
-        .expect("the type's width")
+    octets(json["bits"].as_str().expect("bits")).try_into().expect("the type's width")
 }
 
 /// The value that a tagged value says.
@@ -75,7 +73,7 @@ pub fn from_json(json: &Json) -> Value {
         "char" => char::from_u32(number(v)).expect("a code point").into(),
         "timestamp" => Timestamp(number(v)).into(),
         "uuid" => {
-            let digits = v.as_str().or(json["hex"].as_str()).expect("digits").replace('-', "");
+            let digits = v.as_str().expect("digits").replace('-', "");
             Uuid(octets(&digits).try_into().expect("sixteen octets")).into()
         }
         "binary" => Bytes::from(octets(json["hex"].as_str().expect("digits"))).into(),

@@ -163,6 +163,7 @@ impl Connection {
         }
         self.send_detach(id, detach.closed, None);
         self.drop_link(id, detach.closed, detach.error, Cause::Peer);
+        self.try_end(session_id);
     }
 
     /// The peer broke a rule whose scope is the link.
@@ -190,6 +191,7 @@ impl Connection {
         if link.detached.is_some() {
             return;
         }
+        let session_id = link.session;
         if link.handle.is_none() {
             if link.remote.is_none() {
                 // Our attach has not left, so the peer knows of nothing.
@@ -200,6 +202,7 @@ impl Connection {
         self.send_detach(id, closed, error.clone());
         if error.is_some() {
             self.tell_detached(id, closed, error, Cause::Local);
+            self.try_end(session_id);
         }
     }
 

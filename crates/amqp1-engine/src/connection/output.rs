@@ -226,12 +226,14 @@ impl Connection {
             {
                 self.settled.push_back(Settled { link: id, token: done.token, settlement: Settlement::Sent });
             }
-            let session_id = link.session;
+        }
+        let session_id = link.session;
+        self.wake_link(id);
+        if !transfer.more {
             self.answer_drain(id);
             self.try_detach(id);
             self.try_end(session_id);
         }
-        self.wake_link(id);
     }
 
     /// Whether our close can be written in peace: everything that can be sent is sent, or has no one to go to.

@@ -3,4 +3,9 @@
 
 mod common;
 
+mod attach_detach;
+mod begin_end;
+mod headers;
+mod open_close;
+mod sasl;
 mod transfer;

@@ -6,9 +6,9 @@ mod tls;
 
 pub(crate) use tcp::{connect, set_nodelay};
 #[cfg(feature = "tls")]
-pub use tls::{TlsClient, TlsServer};
-#[cfg(feature = "tls")]
 pub(crate) use tls::{Connector, accept as accept_tls};
+#[cfg(feature = "tls")]
+pub use tls::{TlsClient, TlsServer};
 
 use crate::error::{Error, ErrorKind};
 use std::io;

@@ -122,7 +122,9 @@ impl TlsClient {
         let builder = builder.map_err(config_error)?.with_root_certificates(self.roots.clone());
         let config = match self.identity.as_deref() {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(config_error)?,
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(config_error)?
+            }
         };
         Ok(Arc::new(config))
     }

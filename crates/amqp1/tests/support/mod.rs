@@ -1,6 +1,8 @@
 //! Two ends of a connection, over memory.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod gate;
+
 use amqp1::{
     AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, IncomingLink, Receiver, Sender,
     ServerConnection, Session,
@@ -26,6 +28,16 @@ pub(crate) async fn pair_with(change: impl FnOnce(ClientBuilder) -> ClientBuilde
     let (near, far) = tokio::io::duplex(16 * 1024);
     let (client, server) = tokio::join!(client(near, change), accept(acceptor, far));
     Pair { client, server }
+}
+
+/// A pair, and the gate at the client's end of the transport.
+pub(crate) async fn gated_pair() -> (Pair, gate::Gate) {
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    let gate = gate::Gate::default();
+    let connecting = Client::builder("amqp://server.test").connect_with(gate.around(near));
+    let acceptor = Acceptor::builder().build();
+    let (client, server) = tokio::join!(connecting, accept(&acceptor, far));
+    (Pair { client: client.expect("a connection"), server }, gate)
 }
 
 pub(crate) async fn client(io: DuplexStream, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Connection {
@@ -89,28 +101,39 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// A peer that opens the connection and then answers nothing, but reads on.
 pub(crate) fn mute(io: DuplexStream) -> tokio::task::JoinHandle<()> {
-    use amqp1::engine::{Connection as Engine, ConnectionConfig, Instant, ServerSasl, TransmitQueue};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     tokio::spawn(async move {
         let mut io = io;
-        let mut config = ConnectionConfig::new("mute");
-        config.idle_timeout = None;
-        let now = Instant::default();
-        let mechanisms = vec![amqp1::Symbol::from_static("ANONYMOUS")];
-        let mut engine = Engine::server(config, ServerSasl::Allowed(mechanisms), now);
-        let mut input = bytes::BytesMut::new();
-        while io.read_buf(&mut input).await.is_ok_and(|count| count > 0) {
-            engine.handle_input(now, &mut input);
-            while let Some(event) = engine.poll_event() {
-                if matches!(event, amqp1::engine::Event::SaslInit { .. }) {
-                    engine.sasl_outcome(amqp1::codec::sasl::SaslCode::Ok, None);
-                }
-            }
-            let mut output = TransmitQueue::default();
-            engine.transmit(now, usize::MAX, &mut output);
-            if io.write_all(&output.to_vec()).await.is_err() {
-                return;
+        serve_without_an_application(&mut io, |_| false).await;
+    })
+}
+
+/// Opens the connection and does nothing more, not even read.
+pub(crate) async fn handshake_only(io: &mut DuplexStream) {
+    serve_without_an_application(io, |event| matches!(event, amqp1::engine::Event::Opened)).await;
+}
+
+async fn serve_without_an_application(io: &mut DuplexStream, stop: impl Fn(&amqp1::engine::Event) -> bool) {
+    use amqp1::engine::{Connection as Engine, ConnectionConfig, Event, Instant, ServerSasl, TransmitQueue};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut config = ConnectionConfig::new("mute");
+    config.idle_timeout = None;
+    let now = Instant::default();
+    let mechanisms = vec![amqp1::Symbol::from_static("ANONYMOUS")];
+    let mut engine = Engine::server(config, ServerSasl::Allowed(mechanisms), now);
+    let mut input = bytes::BytesMut::new();
+    let mut stopped = false;
+    while !stopped && io.read_buf(&mut input).await.is_ok_and(|count| count > 0) {
+        engine.handle_input(now, &mut input);
+        while let Some(event) = engine.poll_event() {
+            stopped |= stop(&event);
+            if matches!(event, Event::SaslInit { .. }) {
+                engine.sasl_outcome(amqp1::codec::sasl::SaslCode::Ok, None);
             }
         }
-    })
+        let mut output = TransmitQueue::default();
+        engine.transmit(now, usize::MAX, &mut output);
+        if io.write_all(&output.to_vec()).await.is_err() {
+            return;
+        }
+    }
 }

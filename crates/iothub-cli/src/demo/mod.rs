@@ -76,13 +76,13 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
 }
 
 async fn start_hub(plan: &Plan, lose: u32) -> Result<Emulator, Failure> {
-    let mut builder = Emulator::builder().settings(|settings| settings.feedback_interval = FEEDBACK_INTERVAL);
+    let mut builder = Emulator::builder().settings(|settings| settings.feedback.batch_delay = FEEDBACK_INTERVAL);
     for device in &plan.devices {
         builder = builder.device(&device.id, &device.key);
     }
     let hub = builder.start().await.map_err(|error| Failure::new(format!("the hub does not start: {error}")))?;
     for _ in 0..lose {
-        hub.lose_next_c2d();
+        hub.drop_next_c2d();
     }
     Ok(hub)
 }

@@ -29,7 +29,8 @@ pub(super) async fn start(
     let feedback = service.feedback().await?;
     let room: Room = Arc::new(stage.plan.devices.iter().map(|_| Semaphore::new(OUTSTANDING)).collect());
     parts.spawn(read_feedback(stage.clone(), feedback, room.clone()));
-    for partition in 0..hub.partitions() {
+    let partitions = hub.with_hub(|hub, _| hub.settings().partitions);
+    for partition in 0..partitions {
         let consumer = EventConsumer::builder()
             .connection_string(&string)?
             .ca_pem(ca)?
@@ -41,7 +42,7 @@ pub(super) async fn start(
     }
     stage.output.say(
         "The service is connected; it reads feedback, and telemetry through the redirect.",
-        &json!({"event": "service", "partitions": hub.partitions()}),
+        &json!({"event": "service", "partitions": partitions}),
     );
     Ok(tokio::spawn(send(stage.clone(), service, room)))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Credit, ErrorCondition, Fields, IncomingLink, Role, SenderSettleMode, Symbol,
-    TargetArchetype, Value,
+    AcceptedLink, AmqpError, AttachReply, Credit, ErrorCondition, Fields, IncomingLink, ReceiverSettleMode, Role,
+    SenderSettleMode, Symbol, TargetArchetype, Value,
 };
 use tokio::task::JoinSet;
 
@@ -76,8 +76,13 @@ fn from_peer(
         return reject(link, error);
     }
     let session = link.session();
-    let reply =
-        AttachReply { credit: Credit::Window(CREDIT), max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() };
+    // Clients that ask for mode second wait for a settlement all the same, and settle nothing themselves.
+    let reply = AttachReply {
+        credit: Credit::Window(CREDIT),
+        max_message_size: Some(MAX_MESSAGE_SIZE),
+        rcv_settle_mode: ReceiverSettleMode::First,
+        ..link.reply()
+    };
     let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };
     let context = context.clone();
     match address {

@@ -258,6 +258,8 @@ impl Replay {
                     && let Some(state) = &disposition.state
                 {
                     assert_eq!(*state, DeliveryState::Accepted, "{}", self.name);
+                    // Also where the client asked for mode second: it waits for this.
+                    assert!(disposition.settled, "{}", self.name);
                     for id in disposition.first.0..=last.0 {
                         self.outcomes.insert((own, id), state.clone());
                     }

@@ -1,4 +1,4 @@
-use crate::support::{Rules, ScriptedHub, new_pki, pki, soon};
+use crate::support::{KEY, Rules, ScriptedHub, new_pki, pki, soon};
 use amqp1::{
     SaslDecision,
     auth::{
@@ -10,8 +10,6 @@ use amqp1::{
 };
 use iothub::{Auth, DeviceClient, ErrorKind, ServiceClient};
 use std::time::Duration;
-
-use crate::support::KEY;
 
 fn service(hub: &ScriptedHub) -> iothub::ServiceClientBuilder {
     let builder = ServiceClient::builder().connection_string(&hub.service_string()).expect("a connection string");
@@ -126,4 +124,37 @@ async fn without_a_connection_string_there_is_nothing_to_connect_to() {
         iothub::EventConsumer::builder().connect().await.expect_err("no string").kind(),
     ];
     assert_eq!(kinds, [ErrorKind::InvalidConnectionString; 3]);
+}
+
+#[tokio::test]
+async fn a_certificate_stands_for_sasl_and_tokens() {
+    let mut hub = ScriptedHub::start().await;
+    let string = format!("HostName=localhost:{};DeviceId=d1;x509=true", hub.port);
+    let builder = DeviceClient::builder().connection_string(&string).expect("a connection string");
+    let (chain, key) = &pki().device;
+    let connecting = builder.ca_pem(&pki().ca).expect("a certificate").client_certificate(chain, key).connect();
+    let client = soon("a connection", connecting).await.expect("accepted");
+    let receiving = tokio::spawn(async move { client.cloud_to_device().await.map(|messages| (messages, client)) });
+    let (link, connection) = hub.next_link().await;
+    assert!(!connection.peer_certificates().unwrap_or_default().is_empty());
+    let _sender = crate::support::accept_sender(link);
+    soon("an attach", receiving).await.expect("no panic").expect("accepted");
+    assert!(hub.logins.try_recv().is_err() && hub.tokens.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_closes_its_connection_when_its_receivers_are_gone_too() {
+    let mut hub = ScriptedHub::start().await;
+    let client = soon("a connection", service(&hub).connect()).await.expect("accepted");
+    let attaching = tokio::spawn(async move { client.feedback().await });
+    let (link, connection) = hub.next_link().await;
+    let sender = crate::support::accept_sender(link);
+    let mut feedback = soon("an attach", attaching).await.expect("no panic").expect("accepted");
+    // The client is gone; its receiver still works.
+    drop(sender.reserve().await.expect("credit").send(amqp1::Message::builder().data("[]")).expect("sent"));
+    let batch = soon("a batch", feedback.next()).await.expect("feedback").expect("not detached");
+    batch.complete().expect("the link is there");
+    assert!(!connection.is_closed());
+    drop(feedback);
+    soon("the end", connection.closed()).await;
 }

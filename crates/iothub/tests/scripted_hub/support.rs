@@ -29,8 +29,11 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 pub(crate) struct Pki {
     pub(crate) ca: String,
+    /// The server's.
     chain: String,
     key: String,
+    /// A device's certificate and key.
+    pub(crate) device: (String, String),
 }
 
 /// One authority for all tests, and a certificate for `localhost`.
@@ -48,7 +51,10 @@ pub(crate) fn new_pki() -> Pki {
     let key = KeyPair::generate().expect("a key");
     let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
     let chain = server.signed_by(&key, &issuer).expect("a certificate").pem();
-    Pki { ca, chain, key: key.serialize_pem() }
+    let device_key = KeyPair::generate().expect("a key");
+    let device = CertificateParams::new(vec!["d1".to_owned()]).expect("parameters");
+    let device = device.signed_by(&device_key, &issuer).expect("a certificate").pem();
+    Pki { ca, chain, key: key.serialize_pem(), device: (device, device_key.serialize_pem()) }
 }
 
 /// How the hub answers by itself.
@@ -96,7 +102,8 @@ impl ScriptedHub {
         let acceptor = Acceptor::builder()
             .mechanisms(["MSSBCBS", "PLAIN"].map(Symbol::from_static))
             .authenticator(Logins { tell: tell_login, decide: rules.login })
-            .tls(tls)
+            .allow_no_sasl(true)
+            .tls(tls.request_client_certificates(pki().ca.as_bytes()).expect("a certificate"))
             .build();
         let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         tokio::spawn(async move {

@@ -98,6 +98,7 @@ impl Peer {
     /// The frames that the engine has written since this was last asked, without heartbeats.
     pub(crate) fn read(&mut self) -> Vec<(u16, Performative, Bytes)> {
         self.flush();
+        wire::check(&self.end.written, &[]);
         let items = wire::frames(&self.end.written);
         let fresh = items.into_iter().filter_map(|(channel, body, payload)| Some((channel, body?, payload)));
         let all: Vec<_> = fresh.collect();

@@ -1,0 +1,473 @@
+//! `attach` and `detach` (§2.6.1 to §2.6.6).
+
+use crate::common::*;
+use amqp1_codec::{
+    SequenceNo, Symbol,
+    definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::{DeliveryState, Source},
+    performative::{Attach, Begin, Detach, Performative},
+};
+use amqp1_engine::{
+    ApiMisuse, AttachReply, Cause, Credit, Event, LinkId, SendError, SenderConfig, SessionConfig, SessionId, Settlement,
+};
+
+/// A client with a session that the peer has answered.
+fn client() -> (Peer, SessionId) {
+    let mut peer = Peer::of_client().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    peer.read();
+    (peer, session)
+}
+
+/// What a client's link saw.
+fn gone(peer: &Peer, link: LinkId) -> (bool, Option<ErrorCondition>, Cause) {
+    let detached = peer.end.detached(link).expect("the link is over");
+    (detached.closed, detached.error.map(|error| error.condition), detached.by)
+}
+
+#[test]
+fn t_2_6_3_1_links_of_both_roles_are_attached_from_both_ends() {
+    let mut pair = Pair::open();
+    let (session, seen) = pair.session();
+    pair.sender(session, "a");
+    pair.receiver(session, "b", Credit::Manual(3));
+    let tx = pair.server.attach_sender(seen, sender("c")).unwrap();
+    let rx = pair.server.attach_receiver(seen, receiver("d", Credit::Manual(3))).unwrap();
+    pair.drive();
+    assert!(pair.server.attached(tx) && pair.server.attached(rx));
+    assert_eq!(pair.client.offered_links().len(), 2);
+    assert_eq!(pair.server.credit(tx), 200);
+    assert_eq!(pair.server.session_of(tx), Some(seen));
+}
+
+#[test]
+fn t_2_6_1_1_one_name_serves_once_in_each_direction() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "x");
+    let (rx, far) = pair.receiver(session, "x", Credit::Manual(5));
+    assert_ne!(tx, rx);
+    assert_eq!(pair.server.credit(far), 5);
+    assert_eq!(pair.client.credit(tx), 200);
+}
+
+#[test]
+fn the_answer_shows_what_was_granted() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let config = SenderConfig { rcv_settle_mode: ReceiverSettleMode::Second, ..sender("l") };
+    let tx = pair.client.attach_sender(session, config).unwrap();
+    pair.drive();
+    let rx = pair.server.offered_links()[0];
+    let asked = pair.server.remote_attach(rx).unwrap();
+    assert_eq!(asked.rcv_settle_mode, ReceiverSettleMode::Second);
+    let mut properties = Fields::new();
+    properties.insert(Symbol::from_static("k"), 1u32);
+    let reply = AttachReply {
+        source: Some(Source::at("granted")),
+        rcv_settle_mode: ReceiverSettleMode::First,
+        max_message_size: Some(1000),
+        properties,
+        ..AttachReply::echo(asked)
+    };
+    pair.server.accept_link(rx, reply.clone()).unwrap();
+    assert_eq!(pair.server.accept_link(rx, reply), Err(ApiMisuse::WrongState));
+    assert_eq!(pair.server.reject_link(rx, error(ErrorCondition::NOT_FOUND)), Err(ApiMisuse::WrongState));
+    pair.drive();
+    let granted = pair.client.remote_attach(tx).unwrap();
+    assert_eq!(granted.source.as_ref().unwrap().address.as_ref().unwrap(), "granted");
+    assert_eq!((granted.rcv_settle_mode, granted.max_message_size), (ReceiverSettleMode::First, Some(1000)));
+    assert!(granted.properties.as_ref().unwrap().get("k").is_some());
+}
+
+#[test]
+fn t_2_6_3_2_a_refused_link_is_attached_to_nothing_and_detached() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let tx = pair.client.attach_sender(session, sender("a")).unwrap();
+    let rx = pair.client.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
+    pair.drive();
+    for link in pair.server.offered_links() {
+        pair.server.reject_link(link, error(ErrorCondition::NOT_FOUND)).unwrap();
+    }
+    pair.drive();
+    for link in [tx, rx] {
+        let detached = pair.client.detached(link).unwrap();
+        assert_eq!((detached.closed, detached.by), (true, Cause::Peer));
+        assert_eq!(detached.error, Some(error(ErrorCondition::NOT_FOUND)));
+        assert!(!pair.client.attached(link), "a refused link is never said to be attached");
+    }
+    let attaches: Vec<_> = frames(&pair.server.written)
+        .into_iter()
+        .filter_map(|(_, body, _)| if let Some(Performative::Attach(attach)) = body { Some(attach) } else { None })
+        .collect();
+    assert!(attaches.iter().all(|attach| attach.source.is_none() && attach.target.is_none()));
+}
+
+#[test]
+fn t_2_8_18_1_the_whole_of_a_redirect_arrives() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let rx = pair.client.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
+    pair.drive();
+    let mut info = Fields::new();
+    info.insert(Symbol::from_static("hostname"), "eh.example");
+    info.insert(Symbol::from_static("network-host"), "10.0.0.1");
+    info.insert(Symbol::from_static("port"), 5671u32);
+    info.insert(Symbol::from_static("address"), "amqps://eh.example/hub/Partitions/0");
+    let redirect = AmqpError { info: Some(info), ..AmqpError::new(ErrorCondition::LINK_REDIRECT, "elsewhere") };
+    let link = pair.server.offered_links()[0];
+    pair.server.reject_link(link, redirect.clone()).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.detached(rx).unwrap().error, Some(redirect));
+}
+
+#[test]
+fn a_refusal_that_names_the_wrong_role_is_understood() {
+    let (mut peer, session) = client();
+    let rx = peer.end.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
+    peer.send(0, Attach { name: "b".into(), handle: 0, role: Role::Receiver, ..Attach::default() });
+    let detach = Detach { handle: 0, closed: true, error: Some(error(ErrorCondition::UNAUTHORIZED_ACCESS)) };
+    peer.send(0, detach);
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    assert_eq!(gone(&peer, rx), (true, Some(ErrorCondition::UNAUTHORIZED_ACCESS), Cause::Peer));
+    assert!(peer.end.offered_links().is_empty());
+}
+
+#[test]
+fn a_refusal_meets_the_link_of_its_role_first() {
+    let (mut peer, session) = client();
+    let tx = peer.end.attach_sender(session, sender("x")).unwrap();
+    let rx = peer.end.attach_receiver(session, receiver("x", Credit::Window(5))).unwrap();
+    let refusal = Attach {
+        name: "x".into(),
+        role: Role::Sender,
+        initial_delivery_count: Some(SequenceNo(0)),
+        ..Attach::default()
+    };
+    peer.send(0, refusal);
+    peer.send(0, Detach { handle: 0, closed: true, error: Some(error(ErrorCondition::NOT_FOUND)) });
+    assert_eq!(gone(&peer, rx).1, Some(ErrorCondition::NOT_FOUND));
+    assert!(peer.end.detached(tx).is_none());
+}
+
+#[test]
+fn t_2_6_2_1_handles_of_the_two_ends_differ() {
+    let mut peer = Peer::with_session();
+    peer.send(0, attach("l", 7, Role::Receiver));
+    let frames = peer.read();
+    let Performative::Attach(answer) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!((answer.handle, answer.role), (0, Role::Sender));
+    assert_eq!(answer.initial_delivery_count, Some(SequenceNo(0)));
+    peer.send(0, credit(7, 1));
+    let tx = peer.end.offered_links()[0];
+    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+    let frames = peer.read();
+    let Performative::Transfer(transfer) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!(transfer.handle, 0);
+    peer.send(0, Detach { handle: 7, ..Detach::default() });
+    let frames = peer.read();
+    assert_eq!(frames[0].1, Detach { handle: 0, ..Detach::default() }.into());
+}
+
+#[test]
+fn t_2_6_4_1_a_detach_is_answered_in_kind_and_frees_the_handle() {
+    for closed in [false, true] {
+        let mut peer = Peer::with_sender();
+        peer.send(0, Detach { handle: 0, closed, ..Detach::default() });
+        assert_eq!(peer.read()[0].1, Detach { handle: 0, closed, error: None }.into());
+        assert_eq!(gone(&peer, peer.end.offered_links()[0]), (closed, None, Cause::Peer));
+        // T-2.6.2-2
+        peer.send(0, attach("another", 0, Role::Receiver));
+        assert_eq!(peer.names(), ["attach"]);
+    }
+}
+
+#[test]
+fn either_end_detaches() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.detach(tx, true, None).unwrap();
+    assert_eq!(pair.client.detach(tx, true, None), Ok(()), "it is detaching already");
+    pair.drive();
+    assert_eq!(pair.client.detached(tx).unwrap().by, Cause::Local);
+    assert_eq!(pair.server.detached(rx).unwrap().by, Cause::Peer);
+    assert_eq!(pair.client.detach(tx, true, None), Err(ApiMisuse::UnknownLink));
+    let (tx, rx) = pair.sender(session, "l");
+    let why = error(ErrorCondition::DETACH_FORCED);
+    pair.server.detach(rx, true, Some(why.clone())).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.detached(tx).unwrap().error, Some(why.clone()));
+    let detached = pair.server.detached(rx).unwrap();
+    assert_eq!((detached.by, detached.error), (Cause::Local, Some(why)));
+}
+
+#[test]
+fn both_detach_at_once() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    for error in [None, Some(error(ErrorCondition::DETACH_FORCED))] {
+        let (tx, rx) = pair.sender(session, "l");
+        pair.client.detach(tx, true, None).unwrap();
+        pair.server.detach(rx, true, error.clone()).unwrap();
+        pair.drive();
+        let (near, far) = (pair.client.detached(tx).unwrap(), pair.server.detached(rx).unwrap());
+        assert_eq!((near.by, far.by), (Cause::Local, Cause::Local));
+        assert_eq!(near.error, error, "what the peer says is not lost");
+        pair.client.forget();
+        pair.server.forget();
+    }
+    pair.sender(session, "again");
+}
+
+#[test]
+fn a_detach_in_peace_lets_what_was_sent_go_first() {
+    let (client, mut server) = Pair::configs();
+    server.max_frame_size = 512;
+    let mut pair = Pair::open_with(client, server);
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..30 {
+        pair.client.send(tx, message(token, 2000), settled(token as u64)).unwrap();
+    }
+    pair.client.detach(tx, true, None).unwrap();
+    assert_eq!(pair.client.send(tx, message(1, 1), settled(99)), Err(SendError::Detached));
+    pair.drive();
+    assert!(pair.client.settlements().iter().all(|(_, settlement)| *settlement == Settlement::Sent));
+    assert_eq!(pair.server.detached(rx).unwrap().undelivered.len(), 30);
+}
+
+#[test]
+fn a_detach_in_peace_does_not_wait_for_credit_that_was_taken_back() {
+    let mut peer = Peer::with_receiver();
+    let tx = peer.end.offered_links()[0];
+    peer.send(0, amqp1_codec::performative::Flow { incoming_window: 0, ..credit(0, 5) });
+    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+    peer.end.detach(tx, true, None).unwrap();
+    assert!(peer.names().is_empty(), "it waits for the window");
+    peer.send(0, credit(0, 0));
+    assert_eq!(peer.names(), ["detach"]);
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    assert_eq!(peer.end.settlements(), [(1, Settlement::Lost { sent: false })]);
+}
+
+#[test]
+fn t_2_6_5_after_an_errored_detach_transfers_are_discarded_until_the_answer() {
+    let mut peer = Peer::with_sender();
+    let rx = peer.end.offered_links()[0];
+    peer.end.detach(rx, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
+    assert_eq!(peer.names(), ["detach"]);
+    let told = peer.end.events.len();
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    peer.send(0, credit(0, 7));
+    assert!(peer.names().is_empty() && peer.end.events.len() == told);
+    // The handle stays taken until the peer's detach.
+    peer.send(0, attach("other", 1, Role::Sender));
+    let frames = peer.read();
+    let Performative::Attach(answer) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!(answer.handle, 1);
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    peer.send(0, attach("third", 0, Role::Sender));
+    let frames = peer.read();
+    let Performative::Attach(answer) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!(answer.handle, 0);
+}
+
+#[test]
+fn t_2_7_3_2_a_handle_in_use_ends_the_session() {
+    let mut peer = Peer::with_sender();
+    peer.send(0, attach("other", 0, Role::Sender));
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::HANDLE_IN_USE)));
+    assert!(!peer.end.is_closed());
+}
+
+#[test]
+fn t_2_7_2_3_a_handle_above_handle_max_closes_the_connection() {
+    let mut peer = Peer::of_server(amqp1_engine::ServerSasl::None).open();
+    peer.end.accept.sessions = Some(SessionConfig { handle_max: 4, ..SessionConfig::default() });
+    peer.send(0, begin());
+    peer.send(0, attach("fits", 4, Role::Sender));
+    assert_eq!(peer.names(), ["begin", "attach", "flow"]);
+    peer.send(0, attach("does not", 5, Role::Sender));
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::FRAMING_ERROR)));
+}
+
+#[test]
+fn t_2_7_2_2_handles_stay_below_the_peers_handle_max() {
+    let mut pair = Pair::open();
+    pair.server.accept.sessions = Some(SessionConfig { handle_max: 1, ..SessionConfig::default() });
+    let (session, _) = pair.session();
+    let (first, _) = pair.sender(session, "a");
+    pair.sender(session, "b");
+    let third = pair.client.attach_sender(session, sender("c")).unwrap();
+    pair.drive();
+    let detached = pair.client.detached(third).unwrap();
+    assert_eq!(detached.by, Cause::Local);
+    assert_eq!(detached.error.unwrap().condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
+    // T-2.7.3-3: the handle comes back.
+    pair.client.detach(first, true, None).unwrap();
+    pair.drive();
+    pair.sender(session, "d");
+}
+
+#[test]
+fn t_2_7_2_2_attaches_that_wait_for_begin_respect_handle_max_too() {
+    let mut peer = Peer::of_client().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    let links: Vec<_> = ["a", "b"].map(|name| peer.end.attach_sender(session, sender(name)).unwrap()).to_vec();
+    peer.flush();
+    peer.send(0, Begin { remote_channel: Some(0), handle_max: 0, ..begin() });
+    assert_eq!(peer.names(), ["begin", "attach"]);
+    assert_eq!(gone(&peer, links[1]).1, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+}
+
+#[test]
+fn t_2_7_7_1_a_detach_of_nothing_ends_the_session() {
+    let mut peer = Peer::with_sender();
+    peer.send(0, Detach { handle: 9, ..Detach::default() });
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+}
+
+#[test]
+fn t_2_7_3_6_a_senders_attach_says_where_it_counts_from() {
+    let mut peer = Peer::with_session();
+    peer.send(0, Attach { initial_delivery_count: None, ..attach("l", 0, Role::Sender) });
+    let frames = peer.read();
+    assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["attach", "detach"]);
+    assert_eq!(refusal(&frames), Some(("detach", ErrorCondition::INVALID_FIELD)));
+    assert!(peer.end.events.iter().all(|e| !matches!(e, Event::LinkOffered(_) | Event::LinkDetached(..))));
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    peer.send(0, attach("l", 0, Role::Sender));
+    assert_eq!(peer.names(), ["attach", "flow"]);
+}
+
+#[test]
+fn t_2_7_3_6_the_answer_to_a_receiver_says_it_too() {
+    let (mut peer, session) = client();
+    let rx = peer.end.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
+    peer.send(0, Attach { initial_delivery_count: None, ..attach("b", 0, Role::Sender) });
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+    assert_eq!(gone(&peer, rx).2, Cause::Local);
+}
+
+#[test]
+fn t_2_7_3_7_a_receivers_initial_delivery_count_is_ignored() {
+    let mut peer = Peer::with_session();
+    let strange = Some(SequenceNo(77));
+    peer.send(0, Attach { initial_delivery_count: strange, ..attach("l", 0, Role::Receiver) });
+    peer.send(0, credit(0, 3));
+    assert_eq!(peer.end.credit(peer.end.offered_links()[0]), 3);
+}
+
+#[test]
+fn an_attach_that_contradicts_itself_is_refused() {
+    let source = Source { dynamic: true, ..Source::at("q") };
+    let mut peer = Peer::with_session();
+    peer.send(0, Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) });
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+}
+
+#[test]
+fn an_offered_link_that_goes_before_it_is_answered_is_answered_all_the_same() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    let mut octets = frame(0, attach("l", 0, Role::Sender), b"").to_vec();
+    octets.extend(frame(0, Detach { handle: 0, closed: true, error: None }, b""));
+    peer.raw(&octets);
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    let link = peer.end.offered_links()[0];
+    assert_eq!(peer.end.reject_link(link, error(ErrorCondition::NOT_FOUND)), Err(ApiMisuse::UnknownLink));
+    assert_eq!(gone(&peer, link).2, Cause::Peer);
+}
+
+#[test]
+fn an_offered_link_that_the_application_detaches_is_refused() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Sender));
+    let link = peer.end.offered_links()[0];
+    peer.end.detach(link, true, None).unwrap();
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    assert_eq!(gone(&peer, link).2, Cause::Local);
+}
+
+#[test]
+fn a_transfer_on_an_offered_link_is_refused_before_it_is_answered() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
+    peer.send_payload(0, transfer(0, 1), HELLO);
+    assert!(peer.names().is_empty());
+}
+
+#[test]
+fn a_link_detached_before_the_peer_has_answered_is_over_when_it_has() {
+    let (mut peer, session) = client();
+    let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+    peer.end.detach(tx, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    peer.send(0, attach("l", 3, Role::Receiver));
+    peer.send(0, credit(3, 10));
+    peer.send(0, Detach { handle: 3, closed: true, error: None });
+    assert!(peer.names().is_empty() && !peer.end.is_closed());
+    assert_eq!(peer.end.count(|event| matches!(event, Event::LinkDetached(..))), 1);
+    assert!(!peer.end.attached(tx));
+}
+
+#[test]
+fn what_was_sent_and_not_settled_is_lost_with_the_link() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..3 {
+        pair.client.send(tx, message(1, 10), unsettled(token)).unwrap();
+    }
+    pair.drive();
+    let first = pair.server.recv(rx).unwrap().key;
+    pair.server.dispose(rx, first, DeliveryState::Accepted).unwrap();
+    pair.server.detach(rx, true, None).unwrap();
+    pair.drive();
+    let mut settlements = pair.client.settlements();
+    settlements.sort_by_key(|(token, _)| *token);
+    let lost = Settlement::Lost { sent: true };
+    let accepted = Settlement::Outcome(Some(DeliveryState::Accepted));
+    assert_eq!(settlements, [(0, accepted), (1, lost.clone()), (2, lost)]);
+}
+
+#[test]
+fn commands_of_the_other_role_are_refused() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    assert_eq!(pair.client.set_credit(tx, Credit::Manual(1)), Err(ApiMisuse::WrongRole));
+    assert_eq!(pair.client.drain(tx), Err(ApiMisuse::WrongRole));
+    assert_eq!(pair.server.send(rx, message(1, 1), unsettled(1)), Err(SendError::Detached));
+    assert!(pair.client.recv(tx).is_none());
+}
+
+#[test]
+fn settle_modes_bind_the_sender() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let config = SenderConfig { snd_settle_mode: SenderSettleMode::Unsettled, ..sender("l") };
+    let tx = pair.client.attach_sender(session, config).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.send(tx, message(1, 1), settled(1)), Err(SendError::SettleMode));
+    // T-2.7.5-8: on a link whose sender settles everything, every delivery is settled.
+    let config = SenderConfig { snd_settle_mode: SenderSettleMode::Settled, ..sender("m") };
+    let tx = pair.client.attach_sender(session, config).unwrap();
+    pair.drive();
+    pair.client.send(tx, message(1, 1), unsettled(1)).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.settlements(), [(1, Settlement::Sent)]);
+    let rx = pair.server.offered("m", Role::Receiver);
+    assert!(pair.server.recv(rx).unwrap().settled);
+}

@@ -1,0 +1,397 @@
+//! `begin` and `end` (§2.5).
+
+use crate::common::*;
+use amqp1_codec::{
+    SequenceNo,
+    definitions::{ErrorCondition, Role},
+    performative::{Begin, Close, Detach, End as EndFrame, Open, Performative},
+};
+use amqp1_engine::{
+    ApiMisuse, Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved,
+    ServerSasl, SessionConfig, Settlement, Tolerances,
+};
+
+#[test]
+fn t_2_5_1_2_the_answer_names_the_channel_that_it_answers() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.send(5, begin());
+    let frames = peer.read();
+    let Performative::Begin(answer) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!((frames[0].0, answer.remote_channel), (0, Some(5)));
+}
+
+#[test]
+fn sessions_begin_from_both_ends() {
+    let mut pair = Pair::open();
+    let from_client = pair.client.begin(SessionConfig::default()).unwrap();
+    let from_server = pair.server.begin(SessionConfig::default()).unwrap();
+    pair.drive();
+    let begun = |end: &End, session| end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session));
+    assert_eq!((begun(&pair.client, from_client), begun(&pair.server, from_server)), (1, 1));
+    assert_eq!((pair.client.offered_sessions().len(), pair.server.offered_sessions().len()), (1, 1));
+}
+
+#[test]
+fn t_2_5_1_7_many_sessions_run_side_by_side() {
+    let mut pair = Pair::open();
+    let links: Vec<_> = (0..8)
+        .map(|_| {
+            let (session, _) = pair.session();
+            pair.sender(session, "same name, another session")
+        })
+        .collect();
+    for (at, (tx, _)) in links.iter().enumerate() {
+        pair.client.send(*tx, message(at, 10), settled(at as u64)).unwrap();
+    }
+    pair.drive();
+    for (at, (_, rx)) in links.iter().enumerate() {
+        assert_eq!(data(&pair.server.take_all(*rx)[0].message), body(at, 10));
+    }
+}
+
+#[test]
+fn t_2_7_1_8_channels_stay_below_the_peers_channel_max() {
+    let (client, mut server) = Pair::configs();
+    server.channel_max = 1;
+    let mut pair = Pair::open_with(client, server);
+    pair.session();
+    let (second, _) = pair.session();
+    assert_eq!(pair.client.begin(SessionConfig::default()), Err(ApiMisuse::NoChannel));
+    // T-2.5.2-2: an ended session leaves room.
+    pair.client.end(second, None).unwrap();
+    pair.drive();
+    pair.session();
+}
+
+#[test]
+fn sessions_that_wait_for_open_and_find_no_channel_are_told() {
+    let (client, mut server) = Pair::configs();
+    server.channel_max = 0;
+    let mut pair = Pair::with(client, server);
+    pair.client.begin(SessionConfig::default()).unwrap();
+    let second = pair.client.begin(SessionConfig::default()).unwrap();
+    pair.drive();
+    let ended = pair.client.ended_session(second).unwrap();
+    assert_eq!((ended.by, ended.error.unwrap().condition), (Cause::Local, ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+}
+
+#[test]
+fn t_2_5_2_1_either_end_ends_a_session() {
+    let mut pair = Pair::open();
+    let (session, seen) = pair.session();
+    pair.client.end(session, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().by, Cause::Local);
+    assert_eq!(pair.server.ended_session(seen).unwrap().by, Cause::Peer);
+    let (session, seen) = pair.session();
+    let why = error(ErrorCondition::INTERNAL_ERROR);
+    pair.server.end(seen, Some(why.clone())).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().error, Some(why.clone()));
+    let ended = pair.server.ended_session(seen).unwrap();
+    assert_eq!((ended.by, ended.error), (Cause::Local, Some(why)));
+    assert_eq!(pair.client.end(session, None), Err(ApiMisuse::UnknownSession));
+}
+
+#[test]
+fn t_2_5_3_1_both_end_at_once() {
+    let mut pair = Pair::open();
+    let (session, seen) = pair.session();
+    pair.client.end(session, None).unwrap();
+    pair.server.end(seen, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().by, Cause::Local);
+    assert_eq!(pair.server.ended_session(seen).unwrap().by, Cause::Local);
+    let (session, _) = pair.session();
+    pair.sender(session, "l");
+}
+
+#[test]
+fn t_2_5_2_2_a_channel_is_used_again_only_after_both_ends() {
+    let mut peer = Peer::of_client().open();
+    let first = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.send(9, Begin { remote_channel: Some(0), ..begin() });
+    peer.end.end(first, None).unwrap();
+    assert_eq!(peer.names(), ["begin", "end"]);
+    peer.end.begin(SessionConfig::default()).unwrap();
+    assert_eq!(peer.read()[0].0, 1, "channel 0 waits for the peer's end");
+    peer.send(9, EndFrame::default());
+    peer.end.begin(SessionConfig::default()).unwrap();
+    assert_eq!(peer.read()[0].0, 0);
+}
+
+#[test]
+fn t_2_5_2_2_a_channel_is_not_used_again_before_our_end_has_left() {
+    let mut peer = Peer::of_client().open();
+    peer.end.begin(SessionConfig::default()).unwrap();
+    peer.flush();
+    // Begin and end arrive together, and the next session is wanted before anything is written.
+    let mut octets = frame(9, Begin { remote_channel: Some(0), ..begin() }, b"").to_vec();
+    octets.extend(frame(9, EndFrame::default(), b""));
+    peer.end.input.extend_from_slice(&octets);
+    peer.end.take_input(peer.now);
+    peer.end.begin(SessionConfig::default()).unwrap();
+    let frames: Vec<_> = peer.read().into_iter().map(|(channel, body, _)| (channel, body.name())).collect();
+    assert_eq!(frames, [(0, "begin"), (0, "end"), (1, "begin")]);
+}
+
+#[test]
+fn t_2_5_2_2_sessions_come_and_go_on_the_same_channel() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    for _ in 0..5 {
+        peer.send(3, begin());
+        peer.send(3, attach("l", 0, Role::Sender));
+        peer.send(3, EndFrame::default());
+        let channels: Vec<_> = peer.read().into_iter().map(|(channel, body, _)| (channel, body.name())).collect();
+        assert_eq!(channels, [(0, "begin"), (0, "attach"), (0, "flow"), (0, "end")]);
+    }
+}
+
+#[test]
+fn a_session_that_is_ended_before_it_was_accepted_is_answered() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.end.accept.sessions = None;
+    let mut octets = frame(2, begin(), b"").to_vec();
+    octets.extend(frame(2, attach("l", 0, Role::Sender), b""));
+    octets.extend(frame(2, EndFrame::default(), b""));
+    peer.raw(&octets);
+    assert_eq!(peer.names(), ["begin", "end"]);
+    let session = peer.end.offered_sessions()[0];
+    assert_eq!(peer.end.accept_session(session, SessionConfig::default()), Err(ApiMisuse::UnknownSession));
+    peer.send(2, begin());
+    assert!(!peer.end.is_closed());
+}
+
+#[test]
+fn a_session_can_be_refused() {
+    let mut pair = Pair::open();
+    pair.server.accept.sessions = None;
+    let (session, seen) = pair.session();
+    pair.server.end(seen, Some(error(ErrorCondition::NOT_ALLOWED))).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().error, Some(error(ErrorCondition::NOT_ALLOWED)));
+    // One that is ended in peace before it is accepted is answered too.
+    let (session, seen) = pair.session();
+    pair.server.end(seen, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().by, Cause::Peer);
+}
+
+#[test]
+fn links_that_are_answered_before_their_session_follow_its_begin() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.end.accept.sessions = None;
+    peer.send(0, begin());
+    peer.send(0, attach("taken", 0, Role::Sender));
+    peer.send(0, attach("gone", 1, Role::Sender));
+    peer.send(0, Detach { handle: 1, closed: true, ..Detach::default() });
+    assert!(peer.names().is_empty());
+    let session = peer.end.offered_sessions()[0];
+    peer.end.accept_session(session, SessionConfig::default()).unwrap();
+    assert_eq!(peer.end.accept_session(session, SessionConfig::default()), Err(ApiMisuse::WrongState));
+    let mut names = peer.names();
+    assert_eq!(names.remove(0), "begin");
+    names.sort_unstable();
+    assert_eq!(names, ["attach", "attach", "detach", "flow", "flow"]);
+}
+
+#[test]
+fn a_session_may_be_ended_before_the_peer_has_answered() {
+    let mut pair = Pair::open();
+    let session = pair.client.begin(SessionConfig::default()).unwrap();
+    pair.client.attach_sender(session, sender("l")).unwrap();
+    pair.client.end(session, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.ended_session(session).unwrap().by, Cause::Local);
+    assert_eq!(pair.client.count(|event| matches!(event, Event::LinkDetached(..))), 1);
+    let session = pair.client.begin(SessionConfig::default()).unwrap();
+    pair.client.end(session, Some(error(ErrorCondition::INTERNAL_ERROR))).unwrap();
+    pair.drive();
+    assert!(pair.client.ended_session(session).is_some());
+    pair.session();
+}
+
+#[test]
+fn t_2_5_1_3_a_begin_that_answers_nothing_is_refused() {
+    for channel in [0, 77] {
+        let mut peer = Peer::of_server(ServerSasl::None).open();
+        peer.send(0, Begin { remote_channel: Some(channel), ..begin() });
+        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    }
+    // Nor is one session answered twice.
+    let mut peer = Peer::of_client().open();
+    peer.end.begin(SessionConfig::default()).unwrap();
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    peer.send(1, Begin { remote_channel: Some(0), ..begin() });
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+}
+
+#[test]
+fn t_2_5_1_5_a_begin_on_a_channel_in_use_is_refused() {
+    let mut peer = Peer::with_session();
+    peer.send(0, begin());
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::BeginOnChannelInUse { channel: 0 }));
+}
+
+#[test]
+fn t_2_5_1_6_frames_on_a_channel_without_a_session_are_refused() {
+    let bodies: [Performative; 6] = [
+        attach("l", 0, Role::Sender).into(),
+        session_flow(1).into(),
+        transfer(0, 0).into(),
+        amqp1_codec::performative::Disposition::default().into(),
+        Detach::default().into(),
+        EndFrame::default().into(),
+    ];
+    for body in bodies {
+        let mut peer = Peer::of_server(ServerSasl::None).open();
+        peer.send(0, body.clone());
+        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)), "{body:?}");
+    }
+}
+
+#[test]
+fn a_detach_after_the_end_is_tolerated_only_where_it_is_said() {
+    for tolerated in [false, true] {
+        let mut config = ConnectionConfig::new("server");
+        if tolerated {
+            config.tolerances = Tolerances::ALL;
+        }
+        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        peer.send(0, begin());
+        peer.send(0, attach("l", 0, Role::Sender));
+        peer.send(0, EndFrame::default());
+        peer.send(0, Detach { handle: 0, closed: true, ..Detach::default() });
+        assert_eq!(peer.end.is_closed(), !tolerated);
+        assert_eq!(peer.refusal().is_some(), !tolerated);
+    }
+}
+
+#[test]
+fn t_2_5_4_2_after_an_errored_end_everything_is_discarded_until_the_peers() {
+    let mut peer = Peer::with_session();
+    peer.send(0, Detach { handle: 7, ..Detach::default() });
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    let events = peer.end.events.len();
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.send(0, session_flow(10));
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert!(peer.names().is_empty() && peer.end.events.len() == events);
+    // The connection lives on, and so does the channel after the peer's end.
+    peer.send(0, EndFrame::default());
+    peer.send(0, begin());
+    assert_eq!(peer.names(), ["begin"]);
+}
+
+#[test]
+fn t_2_5_2_3_ending_a_session_detaches_its_links_and_loses_their_deliveries() {
+    let mut pair = Pair::open();
+    let (session, seen) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    pair.drive();
+    pair.server.end(seen, None).unwrap();
+    pair.drive();
+    let detached = pair.client.detached(tx).unwrap();
+    assert_eq!((detached.by, detached.closed), (Cause::Session, false));
+    assert!(pair.server.detached(rx).is_some());
+    assert_eq!(pair.client.settlements(), [(1, Settlement::Lost { sent: true })]);
+    let (session, _) = pair.session();
+    pair.sender(session, "l");
+}
+
+#[test]
+fn an_end_in_peace_lets_what_was_sent_go_first() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..50 {
+        pair.client.send(tx, message(token, 3000), settled(token as u64)).unwrap();
+    }
+    pair.client.end(session, None).unwrap();
+    assert!(pair.client.send(tx, message(1, 1), settled(99)).is_err());
+    pair.drive();
+    assert!(pair.client.settlements().iter().all(|(_, s)| *s == Settlement::Sent));
+    assert_eq!(pair.server.detached(rx).unwrap().undelivered.len(), 50);
+}
+
+#[test]
+fn an_end_in_peace_waits_for_the_peers_window() {
+    let mut pair = Pair::open();
+    pair.server.accept.sessions = Some(SessionConfig { incoming_window: 2, ..SessionConfig::default() });
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..20 {
+        pair.client.send(tx, message(token, 10), settled(token as u64)).unwrap();
+    }
+    pair.client.end(session, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.server.detached(rx).unwrap().undelivered.len(), 20);
+}
+
+#[test]
+fn an_outcome_that_crosses_our_end_still_counts() {
+    let mut peer = Peer::with_receiver();
+    let tx = peer.end.offered_links()[0];
+    peer.send(0, credit(0, 1));
+    peer.end.send(tx, message(1, 1), unsettled(5)).unwrap();
+    let session = peer.end.offered_sessions()[0];
+    peer.end.end(session, None).unwrap();
+    assert_eq!(peer.names(), ["transfer", "end"]);
+    let accepted = amqp1_codec::performative::Disposition {
+        role: Role::Receiver,
+        first: SequenceNo(0),
+        settled: true,
+        state: Some(amqp1_codec::messaging::DeliveryState::Accepted),
+        ..Default::default()
+    };
+    peer.send(0, accepted);
+    peer.send(0, EndFrame::default());
+    assert!(matches!(peer.end.settlements()[..], [(5, Settlement::Outcome(Some(_)))]));
+}
+
+#[test]
+fn events_come_from_the_inside_out() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "a");
+    pair.receiver(session, "b", Credit::Manual(1));
+    pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    pair.drive();
+    pair.client.forget();
+    pair.server.engine.close(pair.now, Some(error(ErrorCondition::CONNECTION_FORCED)));
+    pair.drive();
+    let names: Vec<_> = pair.client.events.iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(names[0].starts_with("LinkDetached") && names[1].starts_with("LinkDetached"));
+    assert!(names[2].starts_with("SessionEnded") && names[3].starts_with("Closed"));
+    assert_eq!(pair.client.settlements(), [(1, Settlement::Lost { sent: true })]);
+}
+
+#[test]
+fn t_2_5_1_1_a_peer_that_counts_from_elsewhere_is_followed() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.send(0, Begin { next_outgoing_id: SequenceNo(u32::MAX), ..begin() });
+    peer.send(0, attach("l", 0, Role::Sender));
+    for id in 0..3 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    peer.send(0, amqp1_codec::performative::Flow { echo: true, next_outgoing_id: SequenceNo(2), ..session_flow(10) });
+    let frames = peer.read();
+    let Some((_, Performative::Flow(flow), _)) = frames.last() else { panic!("{frames:?}") };
+    assert_eq!(flow.next_incoming_id, Some(SequenceNo(2)));
+}
+
+#[test]
+fn a_second_close_of_everything_finds_nothing() {
+    let mut peer = Peer::with_sender();
+    let (session, link) = (peer.end.offered_sessions()[0], peer.end.offered_links()[0]);
+    peer.send(0, Close::default());
+    assert_eq!(peer.end.end(session, None), Err(ApiMisuse::UnknownSession));
+    assert_eq!(peer.end.detach(link, true, None), Err(ApiMisuse::UnknownLink));
+    assert_eq!((peer.end.credit(link), peer.end.session_of(link)), (0, None));
+    peer.end.engine.close(peer.now, None);
+    peer.send(0, Open::default());
+    assert!(matches!(peer.end.closed(), ConnectionError::ClosedByPeer(None)));
+}

@@ -1,0 +1,341 @@
+//! The SASL layer (§5.3), with both ends and with peers that break its order.
+
+use crate::common::*;
+use amqp1_auth::sasl::{Anonymous, ClientMechanism, Plain, SaslError, plain::Credentials};
+use amqp1_codec::{
+    EncodeStyle, Symbol,
+    definitions::ErrorCondition,
+    frame::{ProtocolHeader, write_sasl_frame},
+    performative::Open,
+    sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
+};
+use amqp1_engine::{
+    Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SaslFailure, ServerSasl,
+};
+use bytes::{Bytes, BytesMut};
+
+const MECHANISMS: [&str; 2] = ["PLAIN", "ANONYMOUS"];
+
+fn offered() -> Vec<Symbol> {
+    MECHANISMS.map(Symbol::from_static).to_vec()
+}
+
+fn plain() -> Box<dyn ClientMechanism> {
+    Box::new(Plain::new("user", "secret").unwrap())
+}
+
+/// A client that authenticates like this, and a server that demands it.
+fn pair(mechanism: Box<dyn ClientMechanism>) -> Pair {
+    let (mut client, server) = Pair::configs();
+    client.hostname = Some("hub.example".into());
+    let mut pair = Pair::sasl(client, Some(mechanism), server, ServerSasl::Required(offered()));
+    pair.server.accept.sasl = false;
+    pair
+}
+
+/// The client's mechanism, response and host, when they are there.
+fn asked(end: &mut End) -> (Symbol, Option<Bytes>, Option<String>) {
+    let inits = end.events.iter().filter_map(|event| match event {
+        Event::SaslInit { mechanism, response, hostname } => {
+            Some((mechanism.clone(), response.clone(), hostname.as_ref().map(|host| host.as_str().to_owned())))
+        }
+        _ => None,
+    });
+    inits.last().expect("the client began")
+}
+
+fn sasl(body: SaslBody) -> BytesMut {
+    let mut out = BytesMut::new();
+    write_sasl_frame(&body, EncodeStyle::Compact, &mut out);
+    out
+}
+
+fn init(mechanism: &'static str, response: Option<&'static [u8]>) -> SaslBody {
+    SaslBody::Init(SaslInit {
+        mechanism: Symbol::from_static(mechanism),
+        initial_response: response.map(|octets| Secret(Bytes::from_static(octets))),
+        hostname: None,
+    })
+}
+
+fn mechanisms(names: &[&'static str]) -> SaslBody {
+    let names: Vec<_> = names.iter().map(|name| Symbol::from_static(name)).collect();
+    SaslBody::Mechanisms(SaslMechanisms { sasl_server_mechanisms: names.into() })
+}
+
+fn outcome(code: SaslCode) -> SaslBody {
+    SaslBody::Outcome(SaslOutcome { code, additional_data: None })
+}
+
+fn sasl_client(mechanism: Box<dyn ClientMechanism>) -> Peer {
+    let config = ConnectionConfig::new("client");
+    Peer::new(Connection::client(config, Some(mechanism), Instant::default()))
+}
+
+/// A server that has taken the SASL header and offered its mechanisms.
+fn sasl_server() -> Peer {
+    let mut peer = Peer::of_server(ServerSasl::Required(offered()));
+    peer.end.accept.sasl = false;
+    peer.raw(&ProtocolHeader::SASL.encode());
+    peer
+}
+
+#[test]
+fn s_5_3_2_1_plain_succeeds_and_the_connection_opens() {
+    let mut pair = pair(plain());
+    pair.drive();
+    let (mechanism, response, hostname) = asked(&mut pair.server);
+    assert_eq!(mechanism, "PLAIN");
+    assert_eq!(hostname.as_deref(), Some("hub.example"));
+    let credentials = Credentials::parse(&response.unwrap()).unwrap();
+    assert!(credentials.authcid() == "user" && credentials.password_matches("secret"));
+    assert!(!pair.client.opened());
+    pair.server.sasl_outcome(SaslCode::Ok, None);
+    pair.drive();
+    assert!(pair.client.opened() && pair.server.opened());
+}
+
+#[test]
+fn anonymous_succeeds_octet_by_octet() {
+    let mut pair = pair(Box::new(Anonymous::default()));
+    (pair.up.segment, pair.down.segment) = (Segment::Of(1), Segment::Of(1));
+    pair.server.accept.sasl = true;
+    pair.drive();
+    assert_eq!(asked(&mut pair.server).0, "ANONYMOUS");
+    assert!(pair.client.opened() && pair.server.opened());
+}
+
+#[test]
+fn s_5_3_3_6_1_each_refusal_is_told_apart() {
+    for code in [SaslCode::Auth, SaslCode::Sys, SaslCode::SysPerm, SaslCode::SysTemp] {
+        let mut pair = pair(plain());
+        pair.drive();
+        pair.server.sasl_outcome(code, None);
+        pair.drive();
+        assert_eq!(pair.client.closed(), ConnectionError::Sasl(SaslFailure::Refused(code)));
+        assert_eq!(pair.server.closed(), ConnectionError::Sasl(SaslFailure::Refused(code)));
+        assert!(pair.client.is_finished() && pair.server.is_finished());
+        // S-5.1-1: the outcome is the last that the server says.
+        assert_eq!(items(&pair.server.written).last(), Some(&Item::Sasl(outcome(code))));
+    }
+}
+
+#[test]
+fn s_5_3_2_3_a_client_does_not_use_what_is_not_offered() {
+    let mut peer = sasl_client(plain());
+    peer.raw(&ProtocolHeader::SASL.encode());
+    peer.raw(&sasl(mechanisms(&["SCRAM-SHA-256", "EXTERNAL"])));
+    let ConnectionError::Sasl(SaslFailure::NotOffered { wanted, offered }) = peer.end.closed() else {
+        panic!("{:?}", peer.end.events)
+    };
+    assert_eq!((wanted.as_str(), offered.len()), ("PLAIN", 2));
+    assert_eq!(items(&peer.end.written), [Item::Header(ProtocolHeader::SASL)], "no secret leaves");
+}
+
+#[test]
+fn s_5_3_2_5_a_server_refuses_what_it_does_not_offer() {
+    let mut peer = sasl_server();
+    peer.raw(&sasl(init("SCRAM-SHA-1", Some(b"n,,n=user"))));
+    assert_eq!(items(&peer.end.written).last(), Some(&Item::Sasl(outcome(SaslCode::Auth))));
+    assert!(peer.end.is_finished());
+    assert!(!peer.end.events.iter().any(|event| matches!(event, Event::SaslInit { .. })));
+}
+
+/// A mechanism of three steps.
+#[derive(Debug)]
+struct Questions(u8);
+
+impl ClientMechanism for Questions {
+    fn name(&self) -> &'static str {
+        "X-QUESTIONS"
+    }
+
+    fn initial_response(&mut self) -> Option<Bytes> {
+        None
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Bytes, SaslError> {
+        self.0 += 1;
+        if self.0 > 2 {
+            return Err(SaslError::UnexpectedChallenge { mechanism: "X-QUESTIONS" });
+        }
+        Ok(Bytes::from([challenge, b"!"].concat()))
+    }
+}
+
+fn questions() -> Pair {
+    let (client, server) = Pair::configs();
+    let offered = vec![Symbol::from_static("X-QUESTIONS")];
+    let mut pair = Pair::sasl(client, Some(Box::new(Questions(0))), server, ServerSasl::Required(offered));
+    pair.server.accept.sasl = false;
+    pair.drive();
+    assert_eq!(asked(&mut pair.server).1, None, "a missing response is not an empty one");
+    pair
+}
+
+fn answers(end: &End) -> Vec<&[u8]> {
+    let answer = |event| if let &Event::SaslResponse(ref octets) = event { Some(&octets[..]) } else { None };
+    end.events.iter().filter_map(answer).collect()
+}
+
+#[test]
+fn s_5_3_2_6_challenges_go_back_and_forth() {
+    let mut pair = questions();
+    for question in ["one", ""] {
+        pair.server.sasl_challenge(question.into());
+        pair.drive();
+    }
+    assert_eq!(answers(&pair.server), [&b"one!"[..], b"!"]);
+    pair.server.sasl_outcome(SaslCode::Ok, Some("done".into()));
+    pair.drive();
+    assert!(pair.client.opened());
+}
+
+#[test]
+fn a_client_that_cannot_answer_a_challenge_gives_up() {
+    let mut pair = questions();
+    for _ in 0..3 {
+        pair.server.sasl_challenge("?".into());
+        pair.drive();
+    }
+    let why = SaslError::UnexpectedChallenge { mechanism: "X-QUESTIONS" };
+    assert_eq!(pair.client.closed(), ConnectionError::Sasl(SaslFailure::Mechanism(why)));
+}
+
+#[test]
+fn answers_that_nobody_asked_for_are_ignored() {
+    let mut pair = questions();
+    pair.server.sasl_outcome(SaslCode::Ok, None);
+    pair.server.sasl_outcome(SaslCode::Auth, None);
+    pair.server.sasl_challenge("?".into());
+    pair.drive();
+    assert!(pair.client.opened() && pair.server.opened());
+}
+
+#[test]
+fn s_5_3_2_8_a_client_may_send_everything_before_the_outcome() {
+    let mut peer = Peer::of_server(ServerSasl::Required(offered()));
+    peer.end.accept.sasl = false;
+    let mut octets = ProtocolHeader::SASL.encode().to_vec();
+    octets.extend(sasl(init("ANONYMOUS", Some(b""))));
+    octets.extend(ProtocolHeader::AMQP.encode());
+    octets.extend(frame(0, Open { container_id: "peer".into(), ..Open::default() }, b""));
+    octets.extend(frame(0, begin(), b""));
+    peer.raw(&octets);
+    // S-5.3.2-7: nothing of it counts yet.
+    assert!(peer.names().is_empty() && peer.end.remote_open().is_none());
+    peer.end.sasl_outcome(SaslCode::Ok, None);
+    assert_eq!(peer.names(), ["open", "begin"]);
+}
+
+#[test]
+fn an_amqp_header_without_sasl_is_refused_where_sasl_is_demanded() {
+    let mut peer = Peer::of_server(ServerSasl::Required(offered()));
+    let mut octets = ProtocolHeader::AMQP.encode().to_vec();
+    octets.extend(frame(0, Open { container_id: "peer".into(), ..Open::default() }, b""));
+    peer.raw(&octets);
+    assert_eq!(items(&peer.end.written), [Item::Header(ProtocolHeader::SASL)]);
+    assert!(!peer.end.opened() && peer.end.is_finished());
+}
+
+#[test]
+fn s_5_3_2_6_frames_out_of_order_end_the_connection() {
+    let response = || SaslBody::Response(SaslResponse { response: Secret("r".into()) });
+    let challenge = || SaslBody::Challenge(SaslChallenge { challenge: Secret("c".into()) });
+    for body in [response(), challenge(), outcome(SaslCode::Ok), mechanisms(&["PLAIN"])] {
+        let mut peer = sasl_server();
+        let before = peer.end.written.len();
+        peer.raw(&sasl(body));
+        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
+        assert!(peer.end.is_finished() && peer.end.written.len() == before);
+    }
+    // A client is as strict.
+    for body in [response(), init("PLAIN", None), outcome(SaslCode::Ok), challenge()] {
+        let mut peer = sasl_client(plain());
+        peer.raw(&ProtocolHeader::SASL.encode());
+        peer.raw(&sasl(body));
+        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
+    }
+}
+
+#[test]
+fn s_5_3_2_6_a_second_init_ends_the_connection_whatever_the_first_got() {
+    let mut peer = sasl_server();
+    let twice = [sasl(init("ANONYMOUS", None)), sasl(init("ANONYMOUS", None))].concat();
+    peer.raw(&twice);
+    peer.end.sasl_outcome(SaslCode::Ok, None);
+    peer.flush();
+    assert!(matches!(peer.end.closed(), ConnectionError::ProtocolMismatch { .. }));
+    let outcomes = items(&peer.end.written).into_iter().filter(|item| matches!(item, Item::Sasl(SaslBody::Outcome(_))));
+    assert_eq!(outcomes.count(), 1);
+    assert!(peer.end.is_finished());
+}
+
+#[test]
+fn s_5_3_1_malformed_sasl_ends_the_connection() {
+    let garbage: [&[u8]; 8] = [
+        // An empty SASL frame (S-5.3.1-3).
+        b"\0\0\0\x08\x02\x01\0\0",
+        // An AMQP frame (S-5.3.1-4).
+        b"\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
+        // An open in a SASL frame.
+        b"\0\0\0\x11\x02\x01\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
+        // An init without a mechanism (S-5.3.3.2-1).
+        b"\0\0\0\x0c\x02\x01\0\0\0\x53\x41\x45",
+        // DOFF 1.
+        b"\0\0\0\x0c\x01\x01\0\0\0\x53\x41\x45",
+        // SIZE 0.
+        b"\0\0\0\0\x02\x01\0\0",
+        // The AMQP header instead of an init (S-5.3.2-7).
+        b"AMQP\0\x01\0\0\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
+        // Octets after the performative.
+        b"\0\0\0\x1a\x02\x01\0\0\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS\x40",
+    ];
+    for octets in garbage {
+        let mut peer = sasl_server();
+        peer.raw(octets);
+        assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)), "{}", octets.escape_ascii());
+        assert!(peer.end.is_finished() && !peer.end.opened());
+    }
+}
+
+#[test]
+fn s_5_3_1_1_octets_6_and_7_and_the_extended_header_are_ignored() {
+    let mut peer = sasl_server();
+    peer.raw(b"\0\0\0\x1d\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS");
+    assert_eq!(asked(&mut peer.end).0, "ANONYMOUS");
+}
+
+#[test]
+fn t_rob_6_octets_before_open_are_bounded() {
+    // Within the dialog, by frames that never end.
+    let mut peer = sasl_server();
+    peer.raw(&sasl(init("PLAIN", None)));
+    for _ in 0..2000 {
+        peer.end.sasl_challenge("again".into());
+        peer.flush();
+        peer.raw(&sasl(SaslBody::Response(SaslResponse { response: Secret(Bytes::from(vec![0; 400])) })));
+    }
+    assert_eq!(peer.end.closed(), ConnectionError::HandshakeIncomplete);
+    // While the application thinks, by what is pipelined.
+    let mut peer = sasl_server();
+    peer.raw(&sasl(init("PLAIN", None)));
+    peer.raw(&vec![0; 70_000]);
+    assert_eq!(peer.end.closed(), ConnectionError::HandshakeIncomplete);
+    assert!(peer.end.is_finished() && peer.refusal().is_none_or(|r| r.1 == ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+}
+
+#[test]
+fn a_token_of_some_kilobytes_fits_a_sasl_frame() {
+    let mut peer = sasl_server();
+    let response: &'static [u8] = Box::leak(vec![b'x'; 3000].into_boxed_slice());
+    peer.raw(&sasl(init("PLAIN", Some(response))));
+    assert_eq!(asked(&mut peer.end).1.unwrap().len(), 3000);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let mut pair = pair(plain());
+    pair.drive();
+    assert!(!format!("{:?} {:?}", pair.server.events, pair.client.engine).contains("secret"));
+}
