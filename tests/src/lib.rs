@@ -5,3 +5,8 @@ pub mod bodies;
 pub mod broker;
 pub mod peer;
 pub mod traffic;
+
+/// The README's programs, so that they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

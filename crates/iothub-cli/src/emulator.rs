@@ -9,7 +9,7 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     let output = Output::new(options.json);
     // Without a folder of one's own the authority lives as long as the hub.
     let temporary = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
-    let ca_dir = options.ca_dir.as_deref().unwrap_or(temporary.path());
+    let ca_dir = options.ca_dir.as_deref().unwrap_or_else(|| temporary.path());
     let hub = start(&options, ca_dir).await?;
     announce(&hub, &output);
     interrupted().await?;

@@ -9,18 +9,22 @@ mod ledger;
 mod plan;
 mod service;
 
-use crate::{cli::DemoOptions, failure::Failure, output::Output};
+use crate::{cli::DemoOptions, emulator::interrupted, failure::Failure, output::Output};
 use iothub_emulator::Emulator;
 use ledger::Ledger;
 use plan::Plan;
 use serde_json::json;
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 
 /// The hub closes a batch of feedback after 15 s; here nobody wants to wait for that.
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(200);
@@ -48,31 +52,56 @@ impl Stage {
 }
 
 pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
-    let plan = Arc::new(Plan::new(&options)?);
+    let mut pressed = pin!(interrupted());
     let output = Output::with_progress(options.json, u64::from(options.messages));
-    let hub = start_hub(&plan, options.lose).await?;
-    output.say(
-        &format!("A hub is up on {} (TLS), with {} devices.", hub.local_addr(), options.devices),
-        &json!({"event": "hub", "amqps": hub.local_addr().to_string(), "devices": options.devices}),
-    );
-
-    let (stop, stopped) = watch::channel(false);
-    let (end, over) = watch::channel(false);
-    let stage = Stage { plan, ledger: Arc::default(), output: output.clone(), stop: stopped, over };
-    let mut parts = JoinSet::new();
-    device::start(&stage, &hub, &mut parts).await?;
-    output.say(
-        "Every device is connected and waits for messages.",
-        &json!({"event": "devices", "connected": options.devices}),
-    );
-    let sending = service::start(&stage, &hub, &mut parts).await?;
-
-    let verdict = watch_over(&stage, sending, &mut parts, stop, Duration::from_secs(options.patience)).await;
-    let _ = end.send(true);
-    while parts.join_next().await.is_some() {}
-    hub.shutdown().await;
+    let show = tokio::select! {
+        biased;
+        _ = &mut pressed => None,
+        show = Show::set_up(&options, &output) => Some(show?),
+    };
+    let Some(mut show) = show else {
+        output.finish();
+        output.say("Ctrl-C before anything was sent.", &Ledger::default().to_json(true));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let verdict = show.watch_over(pressed, Duration::from_secs(options.patience)).await;
+    let _ = show.end.send(true);
+    while show.parts.join_next().await.is_some() {}
+    show.hub.shutdown().await;
     output.finish();
-    conclude(&stage, &verdict)
+    conclude(&show.stage, &verdict)
+}
+
+/// Everything that runs.
+struct Show {
+    stage: Stage,
+    hub: Emulator,
+    parts: JoinSet<Result<(), Failure>>,
+    sending: Option<JoinHandle<Result<(), Failure>>>,
+    stop: watch::Sender<bool>,
+    end: watch::Sender<bool>,
+}
+
+impl Show {
+    async fn set_up(options: &DemoOptions, output: &Output) -> Result<Self, Failure> {
+        let plan = Arc::new(Plan::new(options)?);
+        let hub = start_hub(&plan, options.lose).await?;
+        output.say(
+            &format!("A hub is up on {} (TLS), with {} devices.", hub.local_addr(), options.devices),
+            &json!({"event": "hub", "amqps": hub.local_addr().to_string(), "devices": options.devices}),
+        );
+        let (stop, stopped) = watch::channel(false);
+        let (end, over) = watch::channel(false);
+        let stage = Stage { plan, ledger: Arc::default(), output: output.clone(), stop: stopped, over };
+        let mut parts = JoinSet::new();
+        device::start(&stage, &hub, &mut parts).await?;
+        output.say(
+            "Every device is connected and waits for messages.",
+            &json!({"event": "devices", "connected": options.devices}),
+        );
+        let sending = service::start(&stage, &hub, &mut parts).await?;
+        Ok(Self { stage, hub, parts, sending: Some(sending), stop, end })
+    }
 }
 
 async fn start_hub(plan: &Plan, lose: u32) -> Result<Emulator, Failure> {
@@ -96,53 +125,52 @@ enum Verdict {
     Failed(String),
 }
 
-/// Waits until everything has arrived, Ctrl-C, a failure, or until nothing moves any more.
-async fn watch_over(
-    stage: &Stage,
-    sending: tokio::task::JoinHandle<Result<(), Failure>>,
-    parts: &mut JoinSet<Result<(), Failure>>,
-    stop: watch::Sender<bool>,
-    patience: Duration,
-) -> Verdict {
-    let mut sending = Some(sending);
-    let mut tick = tokio::time::interval(Duration::from_millis(50));
-    let mut last = (stage.ledger().steps(), Instant::now());
-    let mut interrupted: Option<Instant> = None;
-    let mut pressed = pin!(crate::emulator::interrupted());
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = &mut pressed, if interrupted.is_none() => {
-                stage.output.tell("Ctrl-C: nothing more is sent; what is on its way comes home first.");
-                interrupted = Some(Instant::now());
-                let _ = stop.send(true);
-            }
-            Some(ended) = parts.join_next() => {
-                if let Some(failure) = part_failure(ended) {
-                    return Verdict::Failed(failure);
+impl Show {
+    /// Waits until everything has arrived, Ctrl-C, a failure, or until nothing moves any more.
+    async fn watch_over(
+        &mut self,
+        mut pressed: Pin<&mut impl Future<Output = Result<(), Failure>>>,
+        patience: Duration,
+    ) -> Verdict {
+        let stage = self.stage.clone();
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let mut last = (stage.ledger().steps(), Instant::now());
+        let mut interrupted: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = &mut pressed, if interrupted.is_none() => {
+                    stage.output.tell("Ctrl-C: nothing more is sent; what is on its way comes home first.");
+                    interrupted = Some(Instant::now());
+                    let _ = self.stop.send(true);
+                }
+                Some(ended) = self.parts.join_next() => {
+                    if let Some(failure) = part_failure(ended) {
+                        return Verdict::Failed(failure);
+                    }
                 }
             }
-        }
-        if let Some(task) = sending.take_if(|task| task.is_finished())
-            && let Some(failure) = part_failure(task.await)
-        {
-            return Verdict::Failed(failure);
-        }
-        let (steps, balanced, home) = {
-            let ledger = stage.ledger();
-            (ledger.steps(), ledger.is_balanced(), ledger.feedback_count())
-        };
-        stage.output.progress(home, "messages home");
-        if sending.is_none() && balanced {
-            return if interrupted.is_some() { Verdict::Interrupted } else { Verdict::Done };
-        }
-        if interrupted.is_some_and(|since| since.elapsed() > GRACE) {
-            return Verdict::Interrupted;
-        }
-        if steps != last.0 {
-            last = (steps, Instant::now());
-        } else if last.1.elapsed() > patience {
-            return Verdict::Stuck(patience);
+            if let Some(task) = self.sending.take_if(|task| task.is_finished())
+                && let Some(failure) = part_failure(task.await)
+            {
+                return Verdict::Failed(failure);
+            }
+            let (steps, balanced, home) = {
+                let ledger = stage.ledger();
+                (ledger.steps(), ledger.is_balanced(), ledger.feedback_count())
+            };
+            stage.output.progress(home, "messages home");
+            if self.sending.is_none() && balanced {
+                return if interrupted.is_some() { Verdict::Interrupted } else { Verdict::Done };
+            }
+            if interrupted.is_some_and(|since| since.elapsed() > GRACE) {
+                return Verdict::Interrupted;
+            }
+            if steps != last.0 {
+                last = (steps, Instant::now());
+            } else if last.1.elapsed() > patience {
+                return Verdict::Stuck(patience);
+            }
         }
     }
 }

@@ -1,0 +1,227 @@
+//! The `iothub` command as a person or a script meets it.
+#![allow(missing_docs)]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+fn iothub() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iothub"));
+    command.env_remove("IOTHUB_CONNECTION_STRING").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    iothub().args(arguments).output().expect("the command runs")
+}
+
+fn last_json(output: &Output) -> serde_json::Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or_default()).expect("a last line of JSON")
+}
+
+/// One plain sentence, and a code that is not zero.
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn the_demo_balances_its_ledger() {
+    let output = run(&["demo", "--devices", "4", "--messages", "120", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let ledger = last_json(&output);
+    assert_eq!(ledger["event"], "ledger");
+    assert_eq!(ledger["balanced"], true);
+    assert_eq!(
+        (&ledger["sent"], &ledger["feedback"], &ledger["telemetry_read"]),
+        (&120.into(), &120.into(), &120.into())
+    );
+    assert_eq!((&ledger["rejected"], &ledger["abandoned"]), (&12.into(), &17.into()));
+}
+
+#[test]
+fn one_device_takes_more_messages_than_the_hub_holds_for_it() {
+    let output = run(&["demo", "--devices", "1", "--messages", "130", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(last_json(&output)["sent"], 130);
+}
+
+#[test]
+fn a_message_that_the_hub_loses_is_noticed() {
+    let output = run(&["demo", "--messages", "30", "--lose", "1", "--patience", "2", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let ledger = last_json(&output);
+    assert_eq!(ledger["balanced"], false);
+    assert_eq!((&ledger["sent"], &ledger["feedback"]), (&30.into(), &29.into()));
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+}
+
+/// Ten moments from before the hub is up to the middle of the traffic: whatever was acknowledged is accounted for.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_at_any_moment_loses_nothing_that_was_acknowledged() {
+    for moment in 0..10u64 {
+        let mut child = iothub()
+            .args(["demo", "--devices", "5", "--messages", "100000", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let mut output = BufReader::new(child.stdout.take().expect("a piped output"));
+        // Once the hub has spoken, the moments are spread over what follows.
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        std::thread::sleep(Duration::from_millis(moment * 37));
+        interrupt(&child);
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).expect("text");
+        let status = child.wait().expect("an end");
+        let ledger: serde_json::Value =
+            serde_json::from_str(rest.lines().last().unwrap_or_default()).expect("a last line of JSON");
+        assert!(status.success(), "moment {moment}: {ledger}");
+        assert_eq!(ledger["balanced"], true, "moment {moment}: {ledger}");
+        assert_eq!(ledger["interrupted"], true, "moment {moment}: {ledger}");
+    }
+}
+
+/// An emulator that runs until it is dropped, and what it said when it was ready.
+struct Hub {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Hub {
+    fn start(more: &[&str]) -> Self {
+        let mut child = iothub()
+            .args(["emulator", "--listen", "127.0.0.1:0", "--json", "--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a piped output")).read_line(&mut line).expect("a line");
+        Self { child, ready: serde_json::from_str(&line).expect("JSON") }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.ready[key].as_str().expect("text")
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn messages_feedback_and_telemetry_pass_between_commands() {
+    let hub = Hub::start(&["--partitions", "1"]);
+    let (service, ca) = (hub.text("service_connection_string"), hub.text("ca"));
+    let device = hub.ready["devices"][0]["connection_string"].as_str().expect("text");
+    let sent = iothub()
+        .args(["c2d", "send", "--device", "dev1", "--body", "hello", "--message-id", "m1", "--ca", ca, "--json"])
+        .env("IOTHUB_CONNECTION_STRING", service)
+        .output()
+        .expect("the command runs");
+    assert!(sent.status.success(), "{sent:?}");
+
+    let mut simulate = iothub()
+        .args([
+            "device",
+            "simulate",
+            "--connection-string",
+            "-",
+            "--ca",
+            ca,
+            "--json",
+            "--count",
+            "3",
+            "--interval",
+            "300",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    simulate.stdin.take().expect("a piped input").write_all(device.as_bytes()).expect("written");
+    let simulated = simulate.wait_with_output().expect("an end");
+    let text = String::from_utf8_lossy(&simulated.stdout);
+    assert!(simulated.status.success() && text.contains(r#""settled":"completed""#), "{text}");
+
+    let monitored = run(&[
+        "telemetry",
+        "monitor",
+        "--connection-string",
+        service,
+        "--ca",
+        ca,
+        "--json",
+        "--partition",
+        "0",
+        "--from",
+        "start",
+        "--count",
+        "3",
+    ]);
+    assert!(monitored.status.success(), "{monitored:?}");
+    assert_eq!(last_json(&monitored)["device"], "dev1");
+}
+
+#[test]
+fn a_kept_authority_stays_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let first = std::fs::read(Hub::start(&["--ca-dir", path]).text("ca")).expect("a certificate");
+    let second = std::fs::read(Hub::start(&["--ca-dir", path]).text("ca")).expect("a certificate");
+    assert_eq!(first, second);
+}
+
+#[test]
+fn what_is_wrong_is_one_plain_sentence() {
+    let hub = Hub::start(&[]);
+    let (service, ca) = (hub.text("service_connection_string"), hub.text("ca"));
+    let send = ["c2d", "send", "--device", "dev1", "--body", "x"];
+    let with = |string: &str, ca: Option<&str>, plain: bool| {
+        let mut command = iothub();
+        command.args(send).args(["--connection-string", string]);
+        if let Some(ca) = ca {
+            command.args(["--ca", ca]);
+        }
+        if plain {
+            command.args(["--auth", "plain"]);
+        }
+        refused(&command.output().expect("the command runs"))
+    };
+
+    assert!(refused(&run(&send)).contains("no connection string"));
+    assert!(with("HostName=localhost;SharedAccessKeyName=service", None, false).contains("SharedAccessKey"));
+    assert!(with("nonsense", None, false).contains("connection string"));
+    let (head, _) = service.rsplit_once("SharedAccessKey=").expect("a key");
+    let wrong = format!("{head}SharedAccessKey=d3Jvbmcta2V5LXdyb25nLWtleQ==");
+    for plain in [false, true] {
+        let sentence = with(&wrong, Some(ca), plain);
+        assert!(!sentence.contains("d3Jvbmcta2V5"), "{sentence}");
+    }
+    assert!(with(service, None, false).to_lowercase().contains("certificate"));
+
+    let unknown = iothub()
+        .args(["c2d", "send", "--device", "nobody", "--body", "x", "--connection-string", service, "--ca", ca])
+        .output()
+        .expect("the command runs");
+    refused(&unknown);
+
+    drop(std::net::TcpListener::bind("127.0.0.1:0"));
+    let closed = "HostName=localhost:1;SharedAccessKeyName=service;SharedAccessKey=d3Jvbmcta2V5LXdyb25nLWtleQ==";
+    refused(&iothub().args(send).args(["--connection-string", closed, "--ca", ca]).output().expect("the command runs"));
+}
