@@ -7,6 +7,7 @@
 /// | `req T` | `T` | an error |
 /// | `opt T` | `Option<T>` | `None` |
 /// | `def T = value` | `T` | `value` |
+/// | `id T` | `T`, octets of which there may be 32 | an error |
 /// | `final T` | `Option<T>`, a state that is an outcome | `None` |
 /// | `multi T` | `Multiple<T>` | empty |
 /// | `some T` | `Multiple<T>`, mandatory | an error, and so is an empty array |
@@ -105,6 +106,7 @@ macro_rules! composite {
     (@type req $ty:ty) => { $ty };
     (@type opt $ty:ty) => { Option<$ty> };
     (@type def $ty:ty) => { $ty };
+    (@type id $ty:ty) => { $ty };
     (@type final $ty:ty) => { Option<$ty> };
     (@type multi $ty:ty) => { crate::Multiple<$ty> };
     (@type some $ty:ty) => { crate::Multiple<$ty> };
@@ -116,12 +118,14 @@ macro_rules! composite {
     };
     (@decode $fields:ident multi $ty:ty) => { $fields.optional::<crate::Multiple<$ty>>()?.unwrap_or_default() };
 
+    (@decode $fields:ident id $ty:ty) => { $fields.transaction_id()? };
     (@decode $fields:ident final $ty:ty) => { $fields.outcome::<$ty>()? };
     (@decode $fields:ident some $ty:ty) => { $fields.several::<$ty>()? };
 
     (@default req) => { Default::default() };
     (@default opt) => { None };
     (@default def = $default:expr) => { $default };
+    (@default id) => { Default::default() };
     (@default final) => { None };
     (@default multi) => { crate::Multiple::default() };
     (@default some) => { crate::Multiple::default() };
@@ -140,6 +144,7 @@ macro_rules! composite {
     (@write $list:ident $style:ident $this:ident.$field:ident, multi) => {
         if $this.$field.is_empty() { $list.null() } else { $list.field(&$this.$field) }
     };
+    (@write $list:ident $style:ident $this:ident.$field:ident, id) => { composite!(@write $list $style $this.$field, req) };
     (@write $list:ident $style:ident $this:ident.$field:ident, final) => {
         composite!(@write $list $style $this.$field, opt)
     };
@@ -163,6 +168,7 @@ macro_rules! composite {
             $line.field(stringify!($field), &$this.$field)?;
         }
     };
+    (@trace $line:ident $this:ident.$field:ident, id) => { composite!(@trace $line $this.$field, req) };
     (@trace $line:ident $this:ident.$field:ident, final) => { composite!(@trace $line $this.$field, opt) };
     (@trace $line:ident $this:ident.$field:ident, some) => { composite!(@trace $line $this.$field, multi) };
 }

@@ -47,6 +47,7 @@ extern crate alloc;
 mod composite;
 pub mod definitions;
 mod error;
+mod fields;
 pub mod frame;
 mod limits;
 pub mod message;
@@ -61,9 +62,10 @@ pub mod types;
 mod write;
 
 pub use error::{DecodeError, DecodeErrorKind};
+pub use fields::FieldReader;
 pub use limits::Limits;
 pub use message::{EncodedMessage, Message, MessageBuilder};
-pub use reader::{FieldReader, Reader};
+pub use reader::Reader;
 pub use types::{
     Array, DeliveryTag, Described, Descriptor, Map, Multiple, SequenceNo, Str, Symbol, Timestamp, Uuid, Value, ValueRef,
 };

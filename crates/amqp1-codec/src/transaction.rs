@@ -20,7 +20,7 @@ composite! {
     /// Asks the coordinator to end a transaction (§4.5.3); the body of a message.
     pub struct Discharge = 0x32, "amqp:discharge:list" {
         /// Which transaction.
-        txn_id: req Bytes,
+        txn_id: id Bytes,
         /// Whether to roll back.
         fail: opt bool,
     }
@@ -28,13 +28,13 @@ composite! {
     /// The outcome of a declare (§4.5.5).
     pub struct Declared = 0x33, "amqp:declared:list" {
         /// The transaction's id, at most 32 octets.
-        txn_id: req Bytes,
+        txn_id: id Bytes,
     }
 
     /// A delivery's state within a transaction (§4.5.8).
     pub struct TransactionalState = 0x34, "amqp:transactional-state:list" {
         /// Which transaction.
-        txn_id: req Bytes,
+        txn_id: id Bytes,
         /// What becomes of the delivery if the transaction succeeds.
         outcome: final Box<DeliveryState>,
     }

@@ -1,12 +1,14 @@
 //! The composites, choices and conditions as the specification declares them, typed from its XML: this guards the
-//! declarations in the crate (Y-1.3.4-1 to Y-1.3.4-4, Y-1.3.5-1, Y-1.4-1 to Y-1.4-5, Y-1.3.3-1).
+//! declarations in the crate (Y-1.3.4-1 to Y-1.3.4-4, Y-1.3.5-1, Y-1.4-1 to Y-1.4-5, Y-1.3.3-1; T-2.8.1-1, T-2.8.2-1,
+//! T-2.8.3-1, T-2.8.7-1, T-2.8.13-1, T-2.8.14-1, M-3.2.4-1, M-3.2.4-2, M-3.5.8-1, M-3.5.9-1, X-4.5.1-1, X-4.5.4-1,
+//! X-4.5.7-1, X-4.5.8-1, S-5.3.3.3-1, S-5.3.3.6-1).
 
 use amqp1_codec::{
     Array, Decode, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Symbol, Timestamp, Value,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{
-        DistributionMode, Header, LifetimePolicy, Modified, Properties, Received, Rejected, Source, Target,
-        TerminusDurability, TerminusExpiryPolicy,
+        Annotations, ApplicationProperties, DistributionMode, Header, LifetimePolicy, Modified, Properties, Received,
+        Rejected, Source, Target, TerminusDurability, TerminusExpiryPolicy,
     },
     performative::{Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Transfer},
     sasl::{SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse},
@@ -43,6 +45,8 @@ enum Type {
     SenderSettleMode,
     ReceiverSettleMode,
     SaslCode,
+    Tag,
+    TxnId,
 }
 
 /// Whether a field must be there, and what it is where it is not.
@@ -194,7 +198,7 @@ fn table() -> Vec<Row> {
             [
                 ("handle", Uint, M),
                 ("delivery-id", Uint, O),
-                ("delivery-tag", Binary, O),
+                ("delivery-tag", Tag, O),
                 ("message-format", Uint, O),
                 ("settled", Boolean, O),
                 ("more", Boolean, default(false)),
@@ -291,14 +295,14 @@ fn table() -> Vec<Row> {
         ),
         row!(Coordinator, "coordinator", 0x30, "amqp:coordinator:list", [("capabilities", Symbol, Many)]),
         row!(Declare, "declare", 0x31, "amqp:declare:list", [("global-id", Any, O)]),
-        row!(Discharge, "discharge", 0x32, "amqp:discharge:list", [("txn-id", Binary, M), ("fail", Boolean, O)]),
-        row!(Declared, "declared", 0x33, "amqp:declared:list", [("txn-id", Binary, M)]),
+        row!(Discharge, "discharge", 0x32, "amqp:discharge:list", [("txn-id", TxnId, M), ("fail", Boolean, O)]),
+        row!(Declared, "declared", 0x33, "amqp:declared:list", [("txn-id", TxnId, M)]),
         row!(
             TransactionalState,
             "transactional-state",
             0x34,
             "amqp:transactional-state:list",
-            [("txn-id", Binary, M), ("outcome", Outcome, O),]
+            [("txn-id", TxnId, M), ("outcome", Outcome, O),]
         ),
         row!(
             SaslMechanisms,
@@ -396,7 +400,14 @@ fn fitting(ty: Type) -> Vec<Value> {
         Type::Map => vec![map([]), map([(Bytes::from_static(b"tag").into(), accepted)])],
         Type::Fields => vec![map([]), map([(symbol("k"), list([Value::Null]))])],
         Type::NodeProperties => {
-            vec![map([]), map([(symbol("lifetime-policy"), described(0x2b, []))]), map([(symbol("x"), 1u8.into())])]
+            let modes = Array::from_values([symbol("move"), symbol("copy")]).expect("one type");
+            vec![
+                map([]),
+                map([(symbol("lifetime-policy"), described(0x2b, []))]),
+                map([(symbol("supported-dist-modes"), modes.into())]),
+                map([(symbol("supported-dist-modes"), symbol("move"))]),
+                map([(symbol("x"), 1u8.into())]),
+            ]
         }
         Type::FilterSet => {
             vec![map([]), map([(symbol("f"), Value::described(symbol("a:b"), "x"))]), map([(symbol("f"), Value::Null)])]
@@ -419,6 +430,7 @@ fn fitting(ty: Type) -> Vec<Value> {
         Type::ExpiryPolicy => ["link-detach", "session-end", "connection-close", "never"].map(symbol).to_vec(),
         Type::SenderSettleMode => vec![0u8.into(), 1u8.into(), 2u8.into()],
         Type::ReceiverSettleMode => vec![0u8.into(), 1u8.into()],
+        Type::Tag | Type::TxnId => vec![Bytes::new().into(), Bytes::from(vec![7; 32]).into()],
         Type::SaslCode => (0..=4u8).map(Value::from).collect(),
     }
 }
@@ -457,8 +469,16 @@ fn unfitting(ty: Type) -> Vec<Value> {
         Type::Symbol => all.retain(|v| !matches!(v, Value::Symbol(_))),
         Type::Timestamp => all.retain(|v| !matches!(v, Value::Timestamp(_))),
         Type::Map => all.retain(|v| !matches!(v, Value::Map(_))),
+        Type::Tag | Type::TxnId => {
+            all.retain(|v| !matches!(v, Value::Binary(_)));
+            all.push(Bytes::from(vec![7; 33]).into());
+        }
         Type::Fields => {}
-        Type::NodeProperties => all.push(map([(symbol("lifetime-policy"), "delete".into())])),
+        Type::NodeProperties => {
+            all.push(map([(symbol("lifetime-policy"), "delete".into())]));
+            all.push(map([(symbol("supported-dist-modes"), "move".into())]));
+            all.push(map([(symbol("supported-dist-modes"), list([symbol("move")]))]));
+        }
         Type::FilterSet => all.push(map([(symbol("f"), "undescribed".into())])),
         Type::Any => all.clear(),
         Type::Error => all.retain(|v| *v != described(0x1d, [symbol("amqp:not-found")])),
@@ -782,4 +802,35 @@ fn error_conditions_and_capabilities_have_their_names() {
     // The set is open.
     let own = symbol("com.microsoft:timeout").to_octets();
     assert_eq!(whole::<ErrorCondition>(&own).expect("a symbol").as_str(), "com.microsoft:timeout");
+}
+
+/// S-5.3.3.2-3: no initial response is not an empty one.
+#[test]
+fn a_null_initial_response_differs_from_an_empty_one() {
+    let init = |fields: Vec<Value>| whole::<SaslInit>(&described(0x41, fields).to_octets()).expect("valid");
+    let none = init(vec![symbol("EXTERNAL")]);
+    let empty = init(vec![symbol("EXTERNAL"), Bytes::new().into()]);
+    assert!(none.initial_response.is_none());
+    assert!(empty.initial_response.as_ref().is_some_and(|response| response.0.is_empty()));
+    assert_ne!(none.to_octets(), empty.to_octets());
+}
+
+/// M-3.2.5-1, M-3.2.10-1: keys and values of the maps in a message.
+#[test]
+fn maps_of_a_message_restrict_their_keys_and_values() {
+    let application = |key: Value, value: Value| whole::<ApplicationProperties>(&map([(key, value)]).to_octets());
+    assert!(application("k".into(), Value::Null).is_ok());
+    assert!(application("k".into(), Value::described(symbol("x:y"), 1i64)).is_ok());
+    for value in [list([]), map([]), Array::default().into()] {
+        assert_eq!(application("k".into(), value), Err(DecodeErrorKind::InvalidValueType));
+    }
+    for key in [symbol("k"), 1u64.into(), Value::Null] {
+        assert_eq!(application(key, Value::Null), Err(DecodeErrorKind::InvalidKeyType));
+    }
+    let annotations = |key: Value| whole::<Annotations>(&map([(key, list([]))]).to_octets());
+    assert!(annotations(symbol("x-opt-k")).is_ok());
+    assert!(annotations(1u64.into()).is_ok());
+    for key in ["k".into(), 1u32.into(), Value::Null] {
+        assert_eq!(annotations(key), Err(DecodeErrorKind::InvalidKeyType));
+    }
 }

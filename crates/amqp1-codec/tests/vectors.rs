@@ -300,7 +300,7 @@ fn expected(vector: &MessageVector) -> Vec<Value> {
     all
 }
 
-/// Y-3.2: out of order only by a switch; and strictly, not without a body.
+/// M-3.2-1: out of order only by a switch; and strictly, not without a body.
 #[test]
 fn order_and_body_of_messages_are_required() {
     for vector in vectors().messages {
@@ -315,7 +315,7 @@ fn order_and_body_of_messages_are_required() {
     }
 }
 
-/// M-3.2-1: lazy access gives what eager decoding gives.
+/// M-3.2-1, M-3.2-5, M-3.2.6-1, M-3.2.7-1, M-3.2.8-1: lazy access gives what eager decoding gives.
 #[test]
 fn messages_are_read_section_by_section() {
     let messages = vectors().messages;

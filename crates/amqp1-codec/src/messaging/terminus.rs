@@ -184,6 +184,7 @@ pub struct NodeProperties(pub Fields);
 
 impl NodeProperties {
     const LIFETIME_POLICY: &'static str = "lifetime-policy";
+    const SUPPORTED_DIST_MODES: &'static str = "supported-dist-modes";
 
     /// When the node goes.
     pub fn lifetime_policy(&self) -> Option<LifetimePolicy> {
@@ -212,12 +213,15 @@ impl Decode for NodeProperties {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let fields = Fields::decode(reader)?;
-        match fields.get(Self::LIFETIME_POLICY) {
-            Some(value) if !value.is_null() && LifetimePolicy::from_value(value).is_none() => {
-                Err(start.error(DecodeErrorKind::InvalidValue))
-            }
-            _ => Ok(Self(fields)),
-        }
+        let policy = fields
+            .get(Self::LIFETIME_POLICY)
+            .is_none_or(|value| value.is_null() || LifetimePolicy::from_value(value).is_some());
+        let modes = fields.get(Self::SUPPORTED_DIST_MODES).is_none_or(|value| match value {
+            Value::Null | Value::Symbol(_) => true,
+            Value::Array(modes) => modes.is_of_symbols(),
+            _ => false,
+        });
+        if policy && modes { Ok(Self(fields)) } else { Err(start.error(DecodeErrorKind::InvalidValue)) }
     }
 }
 

@@ -299,6 +299,11 @@ impl PartialEq for Array {
 }
 
 impl Array {
+    /// Whether the elements are symbols, not described.
+    pub(crate) fn is_of_symbols(&self) -> bool {
+        matches!(self.constructor(), [code::SYM8 | code::SYM32])
+    }
+
     /// Whether the elements have no width, and so are all the same.
     pub(crate) fn is_uniform(&self) -> bool {
         code::width(self.format()) == Some(code::Width::Fixed(0))

@@ -1,0 +1,4 @@
+//! See `bodies::frame_decode`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::bodies::frame_decode(octets));

@@ -1,0 +1,138 @@
+//! What each target does with its octets. The codec's tests run the same over the corpus.
+
+use amqp1_codec::{
+    Decode, Encode, EncodeStyle, Limits, Message, Reader, Value, ValueRef,
+    frame::{Frame, FrameDecoder, FrameWriter},
+    message::Body,
+    sasl::SaslBody,
+};
+use bytes::{Bytes, BytesMut};
+
+/// Octets to frames and back: what decodes is written and decodes to the same, in both styles, and cutting the stream
+/// up changes nothing. The first octet says which layer.
+pub fn frame_decode(octets: &[u8]) {
+    let Some((layer, octets)) = octets.split_first() else { return };
+    let sasl = layer % 2 == 1;
+    let decoder = || {
+        if sasl { FrameDecoder::sasl(4_096, Limits::DEFAULT) } else { FrameDecoder::new(4_096, Limits::DEFAULT) }
+    };
+    let whole = frames(&decoder(), &[octets]);
+    let halves = octets.split_at(octets.len() / 2);
+    assert_eq!(whole, frames(&decoder(), &[halves.0, halves.1]), "cutting the stream up changes nothing");
+    for frame in whole.0 {
+        assert!(!frame.to_string().contains('\n'));
+        for style in [EncodeStyle::Compact, EncodeStyle::Full] {
+            let mut out = BytesMut::new();
+            match &frame {
+                Frame::Sasl(body) => write_sasl(body, style, &mut out),
+                Frame::Amqp { channel, performative, payload } => {
+                    let writer = FrameWriter::begin(*channel, &mut out);
+                    if let Some(performative) = performative {
+                        let start = out.len();
+                        performative.encode(style, &mut out);
+                        assert_eq!(out.len() - start, performative.encoded_len(style));
+                    }
+                    writer.finish(payload.len(), &mut out);
+                    out.extend_from_slice(payload);
+                }
+            }
+            // Written in full, or with widened arrays, a frame may be larger than the one that was read.
+            let large = if sasl {
+                FrameDecoder::sasl(u32::MAX, Limits::DEFAULT)
+            } else {
+                FrameDecoder::new(u32::MAX, Limits::DEFAULT)
+            };
+            assert_eq!(large.decode(&mut out).as_ref().map(Option::as_ref), Ok(Some(&frame)));
+        }
+    }
+}
+
+fn write_sasl(body: &SaslBody, style: EncodeStyle, out: &mut BytesMut) {
+    amqp1_codec::frame::write_sasl_frame(body, style, out);
+}
+
+/// The frames of a stream in pieces, up to the first that is wrong, and what is wrong with it.
+fn frames(decoder: &FrameDecoder, pieces: &[&[u8]]) -> (Vec<Frame>, Option<String>) {
+    let (mut input, mut frames) = (BytesMut::new(), Vec::new());
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error.to_string())),
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// Octets to a value, to octets, to the same value; what is canonical stays.
+pub fn value_roundtrip(octets: &[u8]) {
+    let octets = Bytes::copy_from_slice(octets);
+    let mut reader = Reader::new(&octets);
+    let lazy = ValueRef::read(&mut Reader::new(&octets)).and_then(|value| value.to_value());
+    let Ok(value) = Value::decode(&mut reader) else { return };
+    assert_eq!(lazy.as_ref(), Ok(&value), "in place it is the same");
+    let read = octets.len() - reader.remaining();
+    assert_eq!(Reader::new(&octets).skip().map(<[u8]>::len), Ok(read), "skipping goes as far");
+    for style in [EncodeStyle::Compact, EncodeStyle::Full] {
+        let mut out = BytesMut::new();
+        value.encode(style, &mut out);
+        assert_eq!(out.len(), value.encoded_len(style));
+        let out = out.freeze();
+        let again = Value::decode(&mut Reader::new(&out));
+        assert_eq!(again.as_ref(), Ok(&value));
+        if style == EncodeStyle::Compact {
+            assert_eq!(again.map(|again| again.to_octets()), Ok(out));
+        }
+    }
+    assert!(!format!("{value:?}").is_empty());
+}
+
+/// Octets to a message: in one piece and in several it is the same, and lazy access gives what eager decoding gives.
+/// The first octet says how large the pieces are.
+pub fn message_scan(octets: &[u8]) {
+    let Some((step, octets)) = octets.split_first() else { return };
+    let step = usize::from(step % 16) + 1;
+    let one = Message::from_bytes(Bytes::copy_from_slice(octets));
+    let many = Message::from_chunks(octets.chunks(step).map(Bytes::copy_from_slice));
+    assert_eq!(one.is_ok(), many.is_ok());
+    let (Ok(one), Ok(many)) = (one, many) else { return };
+    assert_eq!(one.validate().is_ok(), many.validate().is_ok());
+    assert_eq!(one.header(), many.header());
+    assert_eq!(one.delivery_annotations(), many.delivery_annotations());
+    assert_eq!(one.message_annotations(), many.message_annotations());
+    assert_eq!(one.properties(), many.properties());
+    assert_eq!(one.application_properties(), many.application_properties());
+    assert_eq!(one.footer(), many.footer());
+    assert_eq!(body(&one), body(&many));
+    for message in [&one, &many] {
+        let again: Vec<u8> = message.to_encoded().chunks().flat_map(|chunk| chunk.to_vec()).collect();
+        assert_eq!(again, octets, "what is passed on is the same");
+        if let Ok(Some(properties)) = message.application_properties() {
+            for (key, value) in properties.iter() {
+                let key = key.as_text().expect("keys are texts");
+                let lazy = message.application_property(key).expect("valid").expect("there");
+                assert_eq!(lazy.to_value().as_ref(), Ok(value));
+            }
+        }
+    }
+}
+
+fn body(message: &Message) -> Vec<Result<Value, String>> {
+    match message.body() {
+        Body::Empty => Vec::new(),
+        Body::Data(sections) => sections
+            .map(|section| {
+                let octets: Vec<u8> = section.chunks().flat_map(|chunk| chunk.to_vec()).collect();
+                assert_eq!(octets.len(), section.len());
+                Ok(Bytes::from(octets).into())
+            })
+            .collect(),
+        Body::Sequence(sequences) => {
+            sequences.map(|sequence| sequence.map(Value::List).map_err(|error| error.kind.to_string())).collect()
+        }
+        Body::Value(value) => vec![value.to_value().map_err(|error| error.kind.to_string())],
+    }
+}
