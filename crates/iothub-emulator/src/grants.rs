@@ -21,6 +21,11 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
+    /// Whether no token has been put yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.borrow().is_empty()
+    }
+
     /// Adds a token, or renews the one for the same audience.
     pub(crate) fn put(&self, now: UnixMillis, token: Verified) -> Result<(), TooManyTokens> {
         let mut result = Ok(());

@@ -5,8 +5,15 @@ mod support;
 use core::time::Duration;
 
 use amqp1::auth::sasl::Mssbcbs;
-use amqp1::{Client, ConnectionError, ErrorKind, TlsClient};
+use amqp1::codec::Limits;
+use amqp1::codec::frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame};
+use amqp1::codec::sasl::{SaslBody, SaslCode, SaslInit, Secret};
+use amqp1::{Client, ConnectionError, EncodeStyle, ErrorKind, Symbol, TlsClient};
+use bytes::BytesMut;
+use iothub_emulator::Emulator;
 use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const UNAUTHORIZED: &str = "amqp:unauthorized-access";
 const NOT_FOUND: &str = "amqp:not-found";
@@ -30,6 +37,50 @@ async fn plain_refuses_wrong_keys_expired_tokens_and_foreign_devices() {
         let error = plain(&hub, user, password).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication, "{why}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_wrong_password_gets_outcome_2_as_on_the_real_hub() {
+    let hub = Emulator::builder().amqp_listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let mut stream = TcpStream::connect(hub.amqp_addr().unwrap()).await.unwrap();
+    let mut out = BytesMut::from(&ProtocolHeader::SASL.encode()[..]);
+    let password = token(OTHER_KEY, "localhost", HOUR, Some("service"));
+    let init = SaslInit {
+        mechanism: Symbol::from_static("PLAIN"),
+        initial_response: Some(Secret(format!("\0service@sas.root.localhost\0{password}").into())),
+        hostname: None,
+    };
+    write_sasl_frame(&SaslBody::Init(init), EncodeStyle::Compact, &mut out);
+    stream.write_all(&out).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let mut answer = BytesMut::from(answer.strip_prefix(&ProtocolHeader::SASL.encode()).expect("the SASL header"));
+    let decoder = FrameDecoder::sasl(512, Limits::DEFAULT);
+    let offered = decoder.decode(&mut answer).unwrap();
+    let Some(Frame::Sasl(SaslBody::Mechanisms(offered))) = offered else { panic!("{offered:?}") };
+    let offered: Vec<_> = offered.sasl_server_mechanisms.iter().map(Symbol::as_str).collect();
+    assert_eq!(offered, ["MSSBCBS", "ANONYMOUS", "PLAIN"]);
+    let outcome = decoder.decode(&mut answer).unwrap();
+    let Some(Frame::Sasl(SaslBody::Outcome(outcome))) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(outcome.code, SaslCode::Sys);
+}
+
+#[tokio::test]
+async fn one_that_shows_no_token_gets_a_few_links_only() {
+    let (hub, _) = hub().await;
+    let mut cbs = Cbs::open(&hub).await;
+    let mut links = Vec::new();
+    let refused = loop {
+        match cbs.session.receiver("$cbs").attach().await {
+            Ok(link) => links.push(link),
+            Err(error) => break error,
+        }
+        assert!(links.len() < 100);
+    };
+    assert_eq!(refusal::<()>(Err(refused)), "amqp:resource-limit-exceeded");
+    links.clear();
+    cbs.put(device_token("a")).await.outcome().unwrap();
+    cbs.session.receiver(devicebound("a")).attach().await.unwrap();
 }
 
 #[tokio::test]

@@ -180,12 +180,11 @@ async fn a_message_that_is_given_up_too_often_dies() {
 }
 
 #[tokio::test]
-async fn a_message_expires_and_feedback_comes_by_itself() {
+async fn feedback_comes_by_itself_when_its_batch_is_old_enough() {
     let (hub, clock) = hub().await;
     let service = service(&hub).await;
     send(&to_devices(&service).await, "one").await;
     let mut reports = service.receiver(FEEDBACK).attach().await.unwrap();
-    // Almost all of the token's hour: the message lives an hour by default.
     hub.with_hub(|hub, now| hub.purge(now, &"a".parse().unwrap()));
     clock.advance(Duration::from_secs(15));
     let report = next(&mut reports).await;

@@ -18,6 +18,9 @@ use crate::messages::error_of;
 const CREDIT: u32 = 200;
 /// The largest message that any link takes, in octets. What the hub takes is less, and is told by *rejected*.
 const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
+/// The same for the nodes that answer requests, one of which is open to those who have not shown a token.
+const REQUEST_CREDIT: u32 = 50;
+const MAX_REQUEST_SIZE: u64 = 64 * 1024;
 
 /// Accepts a link and starts its task, or refuses it.
 pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut JoinSet<()>) {
@@ -77,9 +80,13 @@ fn from_peer(
     }
     let session = link.session();
     // Clients that ask for mode second wait for a settlement all the same, and settle nothing themselves.
+    let (credit, size) = match address {
+        Address::Cbs | Address::EventHubManagement { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
+        _ => (CREDIT, MAX_MESSAGE_SIZE),
+    };
     let reply = AttachReply {
-        credit: Credit::Window(CREDIT),
-        max_message_size: Some(MAX_MESSAGE_SIZE),
+        credit: Credit::Window(credit),
+        max_message_size: Some(size),
         rcv_settle_mode: ReceiverSettleMode::First,
         ..link.reply()
     };

@@ -24,6 +24,8 @@ const HANDLE_MAX: u32 = 262_143;
 
 /// Most links that one connection may have. A client that carries 995 devices needs some ten a device.
 const MAX_LINKS: usize = 20_000;
+/// Most links of one that has shown no token yet: `$cbs` takes two.
+const MAX_LINKS_BEFORE_TOKEN: usize = 32;
 
 /// What the links of one connection share.
 #[derive(Debug)]
@@ -118,7 +120,7 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
             Some(_) = links.join_next() => {}
             link = server.next_link() => match link {
                 None => break None,
-                Some(link) if links.len() >= MAX_LINKS => {
+                Some(link) if links.len() >= max_links(&context) => {
                     link.reject(refusal(
                         ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
                         "this connection has as many links as it may have",
@@ -135,4 +137,8 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
     }
     // What was settled before the end still counts.
     while links.join_next().await.is_some() {}
+}
+
+fn max_links(context: &Context) -> usize {
+    if context.grants.is_empty() { MAX_LINKS_BEFORE_TOKEN } else { MAX_LINKS }
 }
