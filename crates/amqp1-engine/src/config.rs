@@ -76,11 +76,13 @@ pub struct Tolerances {
     pub detach_after_end: bool,
     /// Send somewhat more deliveries than the link credit allows.
     pub credit_overrun: bool,
+    /// Name a delivery as another one that is not settled yet.
+    pub repeated_tags: bool,
 }
 
 impl Tolerances {
     /// Everything that is known to be needed by some real peer.
-    pub const ALL: Self = Self { detach_after_end: true, credit_overrun: true };
+    pub const ALL: Self = Self { detach_after_end: true, credit_overrun: true, repeated_tags: true };
 }
 
 /// Which layers a server wants before AMQP.

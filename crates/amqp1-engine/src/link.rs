@@ -1,7 +1,11 @@
 //! One link (§2.6): its credit, what waits to be sent, what was received.
 
 use crate::{config::Credit, event::IncomingDelivery, store::SessionId, violation::PeerMisbehaved};
-use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
     definitions::{AmqpError, ReceiverSettleMode, Role, SenderSettleMode},
@@ -38,7 +42,7 @@ pub(crate) struct Assembly {
 }
 
 /// A delivery may not come in more transfers than this.
-const MAX_TRANSFERS: u32 = 1 << 20;
+const MAX_TRANSFERS: u32 = 1 << 18;
 
 /// Payloads up to this size are copied out of the read buffer, so that they do not keep it alive.
 const COPIED: usize = 256;
@@ -95,8 +99,8 @@ pub(crate) struct Link {
     pub(crate) delivery_count: SequenceNo,
     /// Deliveries that may still be started.
     pub(crate) credit: u32,
-    /// Deliveries that were begun and are not settled.
-    pub(crate) unsettled: usize,
+    /// Deliveries that were begun and are not settled, by their ids in the session.
+    pub(crate) unsettled: BTreeSet<u64>,
 
     // The sending end.
     pub(crate) queue: VecDeque<OutgoingDelivery>,
@@ -113,6 +117,8 @@ pub(crate) struct Link {
     pub(crate) excess: u32,
     pub(crate) buffered: VecDeque<IncomingDelivery>,
     pub(crate) assembly: Option<Assembly>,
+    /// The tags of deliveries that are not settled, where repeated ones are not tolerated.
+    pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
     /// Deliveries that came without credit since it was last given.
     overrun: u32,
@@ -140,7 +146,7 @@ impl Link {
             detach_queued: false,
             detaching: None,
             credit: 0,
-            unsettled: 0,
+            unsettled: BTreeSet::new(),
             queue: VecDeque::new(),
             queued: 0,
             ready: false,
@@ -150,6 +156,7 @@ impl Link {
             excess: 0,
             buffered: VecDeque::new(),
             assembly: None,
+            tags: BTreeSet::new(),
             draining: false,
             overrun: 0,
             flow_due: false,

@@ -12,7 +12,7 @@ use alloc::{
     vec::Vec,
 };
 use amqp1_codec::{
-    SequenceNo,
+    DeliveryTag, SequenceNo,
     performative::{Begin, Flow, Handle},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct SentDelivery {
 #[derive(Debug)]
 pub(crate) struct ReceivedDelivery {
     pub(crate) link: LinkId,
+    pub(crate) tag: DeliveryTag,
     /// Whether this end waits for the sender to settle first.
     pub(crate) second: bool,
     /// Whether the outcome was stated, so that only the sender's settlement is missing.

@@ -68,12 +68,6 @@ impl<T> Unsettled<T> {
     pub(crate) fn within(&self, range: RangeInclusive<u64>) -> Vec<u64> {
         self.live.range(range).map(|(id, _)| *id).collect()
     }
-
-    /// Takes out all deliveries for which `gone` holds.
-    pub(crate) fn take_where(&mut self, mut gone: impl FnMut(&T) -> bool) -> Vec<T> {
-        let ids: Vec<u64> = self.live.iter().filter(|(_, delivery)| gone(delivery)).map(|(id, _)| *id).collect();
-        ids.into_iter().filter_map(|id| self.live.remove(&id)).collect()
-    }
 }
 
 /// What is to be told about deliveries, gathered until it is written.

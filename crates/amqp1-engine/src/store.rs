@@ -69,11 +69,11 @@ impl<K, T> Default for Store<K, T> {
 
 impl<K: Key, T> Store<K, T> {
     pub(crate) fn insert(&mut self, value: T) -> K {
-        if let Some(index) = self.free.pop()
-            && let Some(slot) = self.slots.get_mut(index as usize)
-        {
-            slot.value = Some(value);
-            return K::new(index, slot.generation);
+        if let Some(index) = self.free.pop() {
+            if let Some(slot) = self.slots.get_mut(index as usize) {
+                slot.value = Some(value);
+                return K::new(index, slot.generation);
+            }
         }
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.slots.push(Slot { generation: 0, value: Some(value) });

@@ -89,6 +89,8 @@ pub enum PeerMisbehaved {
     OpenTwice,
     /// A SASL frame where it has no place (§5.3.2).
     SaslOutOfOrder,
+    /// A delivery has the tag of another that is not settled (§2.6.12).
+    TagRepeated,
     /// A transfer from the receiving end of a link (§2.6.12).
     TransferFromReceiver,
     /// A delivery of more transfers than is reasonable.
@@ -122,6 +124,7 @@ impl PeerMisbehaved {
             | Self::DynamicNodeContradiction
             | Self::InitialDeliveryCountMissing
             | Self::MessageTooLarge
+            | Self::TagRepeated
             | Self::TransferFromReceiver
             | Self::TransfersExceeded => Scope::Link,
         }
@@ -136,6 +139,7 @@ impl PeerMisbehaved {
             | Self::ChannelUnmapped { .. }
             | Self::ContinuationChanged
             | Self::DeliveryIdRepeated { .. }
+            | Self::TagRepeated
             | Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
             Self::ChannelOutOfRange { .. } | Self::HandleOutOfRange { .. } => ErrorCondition::FRAMING_ERROR,
             Self::CreditExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
@@ -187,6 +191,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::MessageTooLarge => f.write_str("a message larger than max-message-size"),
             Self::OpenTwice => f.write_str("a second open"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
+            Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),
             Self::TransfersExceeded => f.write_str("a delivery in too many transfers"),
             Self::WindowExceeded => f.write_str("more transfers than the session's window allows"),

@@ -8,7 +8,7 @@ use crate::{
     names,
     shared::{SaslStep, ServerState, Shared},
     transport,
-    wait::{Place, within},
+    wait::{Place, connect_within},
 };
 use amqp1_auth::sasl::{anonymous, external, plain};
 use amqp1_codec::{Str, Symbol, sasl::SaslCode};
@@ -124,7 +124,7 @@ impl Acceptor {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limit = self.inner.config.handshake_timeout;
-        within(limit, "the handshake was not done", self.handshake(io)).await
+        connect_within(limit, "the handshake was not done", self.handshake(io)).await
     }
 
     async fn handshake<IO>(&self, io: IO) -> Result<IncomingConnection, Error>
@@ -291,7 +291,7 @@ impl AcceptorBuilder {
         if !security.has_certificate() && !mechanisms.iter().all(external) {
             mechanisms.retain(|mechanism| !external(mechanism));
         }
-        if self.allow_no_sasl.unwrap_or(self.authenticator.is_none()) {
+        if self.allow_no_sasl.unwrap_or_else(|| self.authenticator.is_none()) {
             ServerSasl::Allowed(mechanisms)
         } else {
             ServerSasl::Required(mechanisms)

@@ -8,7 +8,7 @@ use crate::{
     shared::Shared,
     transport,
     url::Url,
-    wait::within,
+    wait::connect_within,
 };
 use amqp1_auth::sasl::{Anonymous, ClientMechanism};
 use amqp1_codec::Str;
@@ -166,7 +166,7 @@ impl ClientBuilder {
             let tcp = transport::connect(&host, port).await?;
             self.open(&url, tcp, Security::default()).await
         };
-        within(limit, "connecting", connecting).await
+        connect_within(limit, "connecting", connecting).await
     }
 
     #[cfg(feature = "tls")]
@@ -200,7 +200,7 @@ impl ClientBuilder {
     {
         let url = self.url.clone()?;
         let limit = self.connect_timeout;
-        within(limit, "opening the connection", self.open(&url, io, Security::default())).await
+        connect_within(limit, "opening the connection", self.open(&url, io, Security::default())).await
     }
 
     async fn open<IO>(self, url: &Url, io: IO, security: Security) -> Result<Connection, Error>

@@ -25,6 +25,7 @@ pub(crate) struct ConnectionHandle {
     pub(crate) shared: Arc<Shared>,
     /// How long operations may take.
     pub(crate) timeout: Duration,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS nothing is known"))]
     pub(crate) security: Security,
 }
 

@@ -243,7 +243,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// One turn when the engine is done; whether there is more to do at once.
     fn wind_up(&mut self, cx: &mut Context<'_>) -> bool {
-        let until = *self.give_up.get_or_insert(self.shared.now() + LINGER);
+        let until = *self.give_up.get_or_insert_with(|| self.shared.now() + LINGER);
         self.arm(None);
         if until <= self.shared.now() {
             self.stage = Stage::Done;

@@ -149,6 +149,13 @@ impl Error {
         Self::new(ErrorKind::Timeout, format!("{what} took longer than {limit:?}"))
     }
 
+    /// There is no token to be had: for [`TokenProvider`](crate::cbs::TokenProvider)s. `why` is for people, and must hold
+    /// no secret.
+    #[cfg(feature = "cbs")]
+    pub fn no_token(why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Authentication, format!("there is no token: {why}"))
+    }
+
     /// What did not work.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -285,6 +292,12 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<ConnectionError> for Error {
+    fn from(reason: ConnectionError) -> Self {
+        Self::from_connection(&reason)
     }
 }
 

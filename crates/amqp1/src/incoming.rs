@@ -146,10 +146,14 @@ impl ServerConnection {
 
     fn session(&mut self, id: SessionId) -> Arc<SessionHandle> {
         let connection = self.connection.handle();
-        connection.shared.look(|state| {
-            let lives = |id: &SessionId| state.sessions.get(id).is_some_and(|session| session.ended.is_none());
-            self.sessions.retain(|id, _| lives(id));
+        // Those that are over are dropped when the lock is released: their drop takes it.
+        let over: Vec<_> = connection.shared.look(|state| {
+            let over = |id: &&SessionId| state.sessions.get(*id).is_none_or(|session| session.ended.is_some());
+            self.sessions.keys().filter(over).copied().collect()
         });
+        for id in over {
+            self.sessions.remove(&id);
+        }
         let begin = || Arc::new(SessionHandle { connection: connection.clone(), id });
         self.sessions.entry(id).or_insert_with(begin).clone()
     }

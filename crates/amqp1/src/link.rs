@@ -122,9 +122,13 @@ impl LinkState {
         }
     }
 
-    /// Whether every delivery is sent settled.
-    pub(crate) fn settles_all(&self) -> bool {
-        self.settle_mode == SenderSettleMode::Settled
+    /// Whether a delivery is sent settled; `None` if it must not be as it is asked for.
+    pub(crate) fn settles(&self, asked: bool) -> Option<bool> {
+        match self.settle_mode {
+            SenderSettleMode::Settled => Some(true),
+            SenderSettleMode::Unsettled => (!asked).then_some(false),
+            SenderSettleMode::Mixed => Some(asked),
+        }
     }
 
     pub(crate) fn wake_all(&mut self, aside: &mut Aside<'_>) {

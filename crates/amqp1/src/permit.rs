@@ -8,7 +8,7 @@ use crate::{
     shared::State,
 };
 use amqp1_codec::EncodedMessage;
-use amqp1_engine::{Instant, LinkId, Settlement};
+use amqp1_engine::{Instant, LinkId, SendError, Settlement};
 use std::{
     future::Future,
     pin::Pin,
@@ -16,11 +16,12 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Why a message was not queued.
+/// Why a message was not queued, and the message: it is dropped when the lock is released.
+#[derive(Debug)]
 pub(crate) enum Refused {
-    /// There is no credit; here is the message.
+    /// There is no credit.
     NoCredit(EncodedMessage),
-    Failed(Error),
+    Failed(Error, #[expect(dead_code, reason = "it is here to be dropped later")] EncodedMessage),
 }
 
 /// Queues a message, whatever was promised to others. Gives its receipt's slot.
@@ -31,24 +32,38 @@ pub(crate) fn queue(
     options: SendOptions,
     now: Instant,
 ) -> Result<usize, Refused> {
-    let settles_all = state.live_link(id).map_err(Refused::Failed)?.settles_all();
+    let settled = match state.live_link(id) {
+        Ok(link) => link.settles(options.settled),
+        Err(error) => return Err(Refused::Failed(error, message)),
+    };
+    let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
+    if let Some(max) = max_message_size(state, id)
+        && u64::try_from(message.len()).unwrap_or(u64::MAX) > max
+    {
+        return Err(Refused::Failed(SendError::TooLarge { max }.into(), message));
+    }
     if state.engine.credit(id) == 0 {
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now);
-    let sent = amqp1_engine::SendOptions {
-        settled: options.settled || settles_all,
+    let options = amqp1_engine::SendOptions {
+        settled,
         tag: options.tag,
         message_format: options.message_format,
         token: u64::try_from(token).unwrap_or(u64::MAX),
     };
-    match state.engine.send(id, message, sent) {
+    match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
         Err(error) => {
             state.receipts.take_back(token);
-            Err(Refused::Failed(state.explain(error)))
+            Err(Refused::Failed(state.explain(error), EncodedMessage::default()))
         }
     }
+}
+
+/// The largest message that the receiver takes.
+pub(crate) fn max_message_size(state: &State, id: LinkId) -> Option<u64> {
+    state.engine.remote_attach(id)?.max_message_size.filter(|max| *max > 0)
 }
 
 /// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
@@ -81,7 +96,7 @@ impl Permit {
     /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
     pub fn send_with(self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Receipt, Error> {
         self.queue(message.into(), options).map_err(|refused| match refused {
-            Refused::Failed(error) => error,
+            Refused::Failed(error, _) => error,
             Refused::NoCredit(_) => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
         })
     }
@@ -99,7 +114,7 @@ impl Permit {
             }
             queued
         });
-        let token = queued.map_err(Refused::Failed)??;
+        let token = queued.unwrap_or_else(|error| Err(Refused::Failed(error, EncodedMessage::default())))?;
         Ok(Receipt::new(self.handle.clone(), token))
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     link::{Detached, LinkHandle, room},
     options::SendOptions,
     outcome::Outcome,
-    permit::{Permit, Receipt, Refused, queue},
+    permit::{Permit, Receipt, Refused, max_message_size, queue},
     wait::within,
 };
 use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
@@ -60,18 +60,18 @@ impl Sender {
                 match state.live_link(id) {
                     Ok(link) if !link.is_free(room) => Err(Refused::NoCredit(message)),
                     Ok(_) => queue(state, id, message, options, now),
-                    Err(error) => Err(Refused::Failed(error)),
+                    Err(error) => Err(Refused::Failed(error, message)),
                 }
             })?;
             message = match queued {
                 Ok(token) => return Receipt::new(self.handle.clone(), token).await,
-                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Failed(error, _)) => return Err(error),
                 Err(Refused::NoCredit(message)) => message,
             };
             let permit = within(self.handle.timeout(), "waiting for credit", self.reserve()).await?;
             message = match permit.queue(message, options) {
                 Ok(receipt) => return receipt.await,
-                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Failed(error, _)) => return Err(error),
                 // The receiver took its credit back meanwhile: wait for more.
                 Err(Refused::NoCredit(message)) => message,
             };
@@ -133,7 +133,7 @@ impl Sender {
 
     /// The largest message that the receiver takes, in octets; `None` if it takes any.
     pub fn max_message_size(&self) -> Option<u64> {
-        self.remote_attach().max_message_size.filter(|max| *max > 0)
+        self.handle.shared.look(|state| max_message_size(state, self.handle.id))
     }
 
     /// Detaches the link, which may be attached again. What is queued is sent first; outcomes that have not come by

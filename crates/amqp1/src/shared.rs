@@ -4,7 +4,7 @@
 //! ([`Aside`]).
 
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Retry},
     ids::IdMap,
     link::LinkState,
     receipts::Receipts,
@@ -198,7 +198,8 @@ impl Shared {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.closed.is_none() {
                 state.closed = Some(ConnectionError::TransportLost);
-                state.transport_error.get_or_insert_with(|| Error::internal("the task of the connection is gone"));
+                let gone = || Error::internal("the task of the connection is gone").with_retry(Retry::ReopenConnection);
+                state.transport_error.get_or_insert_with(gone);
             }
             state.dead = true;
             state.shut = true;

@@ -32,7 +32,7 @@ async fn take(receiver: &mut Receiver) -> u32 {
 #[tokio::test]
 async fn a_recv_that_is_cancelled_and_resumed_loses_nothing() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(7)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(7)).await;
     let sending = tokio::spawn(async move {
         for index in 0..200 {
             sender.send(body(index)).await.expect("sent").accepted().expect("accepted");
@@ -65,7 +65,7 @@ async fn a_recv_that_is_cancelled_and_resumed_loses_nothing() {
 #[tokio::test]
 async fn a_reserve_that_is_cancelled_uses_no_credit() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Manual(1)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Manual(1)).await;
     let permit = sender.reserve().await.expect("credit");
     {
         // Waits behind the permit, and goes.
@@ -82,7 +82,7 @@ async fn a_reserve_that_is_cancelled_uses_no_credit() {
 #[tokio::test]
 async fn those_who_wait_for_credit_are_served_in_order_and_newcomers_do_not_push_in() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Manual(0)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Manual(0)).await;
     let mut waiting = Vec::new();
     for index in 0..5 {
         let sender = sender.clone();
@@ -102,7 +102,7 @@ async fn those_who_wait_for_credit_are_served_in_order_and_newcomers_do_not_push
 #[tokio::test]
 async fn a_waiter_that_was_woken_and_goes_passes_its_credit_on() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Manual(0)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Manual(0)).await;
     let second = {
         let mut first = Box::pin(sender.reserve());
         assert!(nudge(first.as_mut()).await);
@@ -124,7 +124,7 @@ async fn a_waiter_that_was_woken_and_goes_passes_its_credit_on() {
 #[tokio::test]
 async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Manual(1)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Manual(1)).await;
     let permit = sender.reserve().await.expect("credit");
     assert!(sender.try_reserve().is_none());
     let next = sender.clone();
@@ -161,7 +161,7 @@ async fn a_begin_that_is_cancelled_leaves_no_session() {
 #[tokio::test]
 async fn a_send_that_is_cancelled_after_it_was_queued_goes_on() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(5)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(5)).await;
     {
         let mut sending = pin!(sender.send(body(3)));
         assert!(nudge(sending.as_mut()).await);
@@ -171,7 +171,7 @@ async fn a_send_that_is_cancelled_after_it_was_queued_goes_on() {
 
 async fn starved() -> (support::Pair, Sender, Receiver) {
     let mut pair = pair().await;
-    let (sender, receiver) = pair.to_server(Credit::Manual(0)).await;
+    let (sender, receiver) = pair.client_sends(Credit::Manual(0)).await;
     (pair, sender, receiver)
 }
 

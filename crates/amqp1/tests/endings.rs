@@ -21,10 +21,10 @@ struct Waiting(Vec<(&'static str, tokio::task::JoinHandle<Option<Error>>)>);
 
 impl Waiting {
     async fn start(pair: &mut support::Pair) -> Self {
-        let (starved, far_receiver) = pair.to_server(Credit::Manual(0)).await;
-        let (sender, far_receiver_2) = pair.to_server(Credit::Manual(1)).await;
-        let (far_sender, mut receiver) = pair.to_client(Credit::Manual(5)).await;
-        let (far_sender_2, mut draining) = pair.to_client(Credit::Manual(5)).await;
+        let (starved, far_receiver) = pair.client_sends(Credit::Manual(0)).await;
+        let (sender, far_receiver_2) = pair.client_sends(Credit::Manual(1)).await;
+        let (far_sender, mut receiver) = pair.client_receives(Credit::Manual(5)).await;
+        let (far_sender_2, mut draining) = pair.client_receives(Credit::Manual(5)).await;
         let receipt = sender.reserve().await.expect("credit").send("x").expect("queued");
         let session = pair.session().await;
         let mut tasks = Vec::new();
@@ -110,8 +110,8 @@ fn when_the_drivers_runtime_is_dropped_handles_elsewhere_fail() {
     let (drivers, elsewhere) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
     let (mut pair, sender, mut receiver) = drivers.block_on(async {
         let mut pair = pair().await;
-        let (sender, far) = pair.to_server(Credit::Manual(0)).await;
-        let (far_sender, receiver) = pair.to_client(Credit::Manual(5)).await;
+        let (sender, far) = pair.client_sends(Credit::Manual(0)).await;
+        let (far_sender, receiver) = pair.client_receives(Credit::Manual(5)).await;
         std::mem::forget((far, far_sender));
         (pair, sender, receiver)
     });
@@ -134,7 +134,7 @@ fn when_the_drivers_runtime_is_dropped_handles_elsewhere_fail() {
 #[tokio::test]
 async fn close_writes_the_settlements_that_are_queued() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_client(Credit::Window(1000)).await;
+    let (sender, mut receiver) = pair.client_receives(Credit::Window(1000)).await;
     let mut receipts = Vec::new();
     for index in 0..500 {
         receipts.push(sender.reserve().await.expect("credit").send(body(index)).expect("queued"));
@@ -151,7 +151,7 @@ async fn close_writes_the_settlements_that_are_queued() {
 #[tokio::test]
 async fn close_sends_the_messages_that_are_queued() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(1000)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(1000)).await;
     for index in 0..300 {
         drop(sender.reserve().await.expect("credit").send_with(body(index), settled()).expect("queued"));
     }
@@ -171,7 +171,7 @@ fn settled() -> amqp1::SendOptions {
 #[tokio::test]
 async fn the_last_handle_of_all_closes_the_connection() {
     let mut pair = pair().await;
-    let (sender, far) = pair.to_server(Credit::Window(5)).await;
+    let (sender, far) = pair.client_sends(Credit::Window(5)).await;
     drop(pair.client);
     assert!(!pair.server.connection().is_closed(), "a link holds it open");
     drop(sender);
@@ -206,8 +206,8 @@ async fn an_incoming_connection_that_is_dropped_is_refused() {
 #[tokio::test]
 async fn both_ends_may_fill_the_transport_at_once() {
     let mut pair = pair().await;
-    let (to_server, at_server) = pair.to_server(Credit::Window(50)).await;
-    let (to_client, at_client) = pair.to_client(Credit::Window(50)).await;
+    let (to_server, at_server) = pair.client_sends(Credit::Window(50)).await;
+    let (to_client, at_client) = pair.client_receives(Credit::Window(50)).await;
     async fn send(sender: Sender) {
         let message = Bytes::from(vec![7; 60_000]);
         let mut receipts = Vec::new();
@@ -285,7 +285,7 @@ async fn a_client_that_does_not_say_anything_is_given_up() {
 async fn an_outcome_that_does_not_come_is_given_up_and_the_message_may_have_arrived() {
     let mut pair =
         pair_with(|builder| builder.operation_timeout(Duration::from_secs(9)), &Acceptor::builder().build()).await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(5)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(5)).await;
     let start = tokio::time::Instant::now();
     let error = sender.send("x").await.expect_err("no outcome");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::Timeout, Delivered::Unknown));
@@ -301,7 +301,7 @@ async fn an_outcome_that_does_not_come_is_given_up_and_the_message_may_have_arri
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_stands_still_keeps_neither_outcomes_nor_close_waiting_for_ever() {
     let (mut pair, gate) = gated_pair().await;
-    let (sender, receiver) = pair.to_server(Credit::Window(50)).await;
+    let (sender, receiver) = pair.client_sends(Credit::Window(50)).await;
     gate.stick();
     let mut receipts = Vec::new();
     for _ in 0..8 {
@@ -357,7 +357,7 @@ fn a_waker_whose_drop_settles_a_delivery_does_not_lock_up() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let mut pair = pair().await;
-            let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+            let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
             let receipts = [sender.try_reserve(), sender.try_reserve()]
                 .map(|permit| permit.expect("credit").send("x").expect("queued"));
             let mut deliveries = Vec::new();
@@ -381,10 +381,58 @@ fn a_waker_whose_drop_settles_a_delivery_does_not_lock_up() {
     finished.recv_timeout(support::PATIENCE).expect("it does not lock up");
 }
 
+/// Octets whose owner does something foreign when it is dropped: it looks at a link.
+struct Owner(Vec<u8>, Sender);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.1.credit();
+    }
+}
+
+#[test]
+fn octets_whose_owner_looks_at_the_link_when_it_is_dropped_do_not_lock_up() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut pair = pair().await;
+            let session = pair.session().await;
+            let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
+                let link = pair.server.next_link().await.expect("a link");
+                let mut reply = link.reply();
+                reply.max_message_size = Some(10_000);
+                link.accept(reply).expect("accepted")
+            });
+            let (sender, amqp1::AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
+                panic!("the client sends")
+            };
+            let owned = |size| Bytes::from_owner(Owner(vec![0; size], sender.clone()));
+            let (outcome, ()) = tokio::join!(sender.send(owned(5_000)), async {
+                receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
+            });
+            assert_eq!(outcome.expect("an outcome"), Outcome::Accepted);
+            assert_eq!(sender.send(owned(20_000)).await.expect_err("too large").kind(), ErrorKind::MessageTooLarge);
+            let permit = sender.reserve().await.expect("credit");
+            assert_eq!(permit.send(owned(20_000)).expect_err("too large").kind(), ErrorKind::MessageTooLarge);
+            sender.close().await.expect("closed");
+            assert_eq!(sender.send(owned(5_000)).await.expect_err("gone").kind(), ErrorKind::LinkDetached);
+        });
+        done.send(()).expect("the test waits");
+    });
+    finished.recv_timeout(support::PATIENCE).expect("it does not lock up");
+}
+
 #[tokio::test]
 async fn poll_of_a_receipt_with_another_waker_wakes_that_one() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
     let mut receipt = Box::pin(sender.reserve().await.expect("credit").send("x").expect("queued"));
     assert!(receipt.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let waiting = tokio::spawn(receipt);

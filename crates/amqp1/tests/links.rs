@@ -13,7 +13,7 @@ use support::{body, number, pair, soon};
 /// Sends one message to a receiver that does this with it.
 async fn outcome_of(settle: impl FnOnce(Delivery) -> Result<(), amqp1::Error>) -> Outcome {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
     let (outcome, ()) = tokio::join!(sender.send("x"), async {
         let delivery = receiver.recv().await.expect("a link").expect("a delivery");
         settle(delivery).expect("settled");
@@ -54,7 +54,7 @@ async fn an_outcome_that_is_no_acceptance_can_be_taken_for_an_error() {
 #[tokio::test]
 async fn a_dropped_delivery_is_dealt_with_as_the_receiver_says() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
     let failed = Modified { delivery_failed: true, ..Modified::default() };
     for (on_drop, expected) in [(OnDrop::Modify, Outcome::Modified(failed)), (OnDrop::Release, Outcome::Released)] {
         receiver.set_on_drop(on_drop);
@@ -90,7 +90,7 @@ async fn poll_once<F: Future + Unpin>(future: F) -> Option<F::Output> {
 #[tokio::test]
 async fn a_receiver_that_goes_gives_back_what_nobody_has_taken() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
     let mut receipts = Vec::new();
     for _ in 0..3 {
         receipts.push(sender.reserve().await.expect("credit").send("x").expect("queued"));
@@ -112,7 +112,7 @@ async fn a_receiver_that_goes_gives_back_what_nobody_has_taken() {
 #[tokio::test]
 async fn messages_that_are_sent_settled_arrive_and_have_no_outcome() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(10)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
     let settled = SendOptions { settled: true, ..SendOptions::default() };
     assert_eq!(sender.send_with(body(7), settled).await.expect("sent"), Outcome::SentSettled);
     let delivery = receiver.recv().await.expect("a link").expect("a delivery");
@@ -180,7 +180,7 @@ async fn a_message_that_is_too_large_is_not_sent() {
 #[tokio::test]
 async fn s_2_6_7_a_drained_link_has_no_credit_until_it_is_given_anew() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_client(Credit::Manual(10)).await;
+    let (sender, mut receiver) = pair.client_receives(Credit::Manual(10)).await;
     let permit = sender.reserve().await.expect("credit");
     let receipt = permit.send(body(1)).expect("queued");
     let revoked = sender.reserve().await.expect("credit");
@@ -204,7 +204,7 @@ async fn s_2_6_7_a_drained_link_has_no_credit_until_it_is_given_anew() {
 #[tokio::test]
 async fn a_link_that_the_peer_detaches_with_an_error_fails_all_that_waits_on_it() {
     let mut pair = pair().await;
-    let (sender, receiver) = pair.to_server(Credit::Manual(1)).await;
+    let (sender, receiver) = pair.client_sends(Credit::Manual(1)).await;
     let receipt = sender.reserve().await.expect("credit").send("x").expect("queued");
     let waiting = sender.reserve();
     let why = AmqpError::new(ErrorCondition::DETACH_FORCED, "the queue moves");
@@ -223,10 +223,10 @@ async fn a_link_that_the_peer_detaches_with_an_error_fails_all_that_waits_on_it(
 #[tokio::test]
 async fn a_receiver_tells_a_link_that_ended_in_peace_from_one_that_did_not() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_client(Credit::Window(5)).await;
+    let (sender, mut receiver) = pair.client_receives(Credit::Window(5)).await;
     sender.detach().await.expect("detached");
     assert!(receiver.recv().await.expect("no error").is_none());
-    let (sender, mut receiver) = pair.to_client(Credit::Window(5)).await;
+    let (sender, mut receiver) = pair.client_receives(Credit::Window(5)).await;
     sender.detach_with(Some(ErrorCondition::RESOURCE_DELETED.into()), true).await.expect("detached");
     let error = receiver.recv().await.expect_err("an error");
     assert_eq!(error.condition(), Some(&ErrorCondition::RESOURCE_DELETED));
@@ -274,7 +274,7 @@ async fn s_2_8_18_a_redirect_says_where_to_go() {
 #[tokio::test]
 async fn the_last_handle_of_a_link_detaches_it_when_all_is_settled() {
     let mut pair = pair().await;
-    let (sender, mut receiver) = pair.to_server(Credit::Window(5)).await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(5)).await;
     let receipt = sender.reserve().await.expect("credit").send("x").expect("queued");
     drop(sender);
     let delivery = receiver.recv().await.expect("a link").expect("a delivery");

@@ -225,14 +225,17 @@ impl Connection {
                 self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
             }
         }
-        if core::mem::take(&mut link.unsettled) > 0
-            && let Some(session) = self.sessions.get_mut(session_id)
-        {
-            for delivery in session.sent.take_where(|delivery| delivery.link == id) {
-                let settlement = Settlement::Lost { sent: true };
-                self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
+        let (role, unsettled) = (link.role, core::mem::take(&mut link.unsettled));
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            for delivery in unsettled {
+                // The ids of the two directions have nothing to do with each other.
+                if role == Role::Receiver {
+                    session.received.remove(delivery);
+                } else if let Some(delivery) = session.sent.remove(delivery) {
+                    let settlement = Settlement::Lost { sent: true };
+                    self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
+                }
             }
-            session.received.take_where(|delivery| delivery.link == id);
         }
         self.events.push_back(Event::LinkDetached(id, Detached { closed, error, by, undelivered }));
     }

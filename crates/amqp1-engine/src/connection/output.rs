@@ -14,6 +14,7 @@ use crate::{
 use amqp1_codec::{
     Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
+    messaging::DeliveryState,
     performative::{Performative, Transfer},
 };
 use bytes::{Buf, BytesMut};
@@ -79,8 +80,17 @@ impl Connection {
     }
 
     fn write_control(&mut self, control: Control, out: &mut TransmitQueue) {
-        let Control { channel, body, after } = control;
-        out.write(|tail| write_frame(channel, Some(&body), self.config.style, tail));
+        let Control { channel, mut body, after } = control;
+        let (style, max) = (self.config.style, self.remote_max_frame_size());
+        out.write(|tail| {
+            let start = tail.len();
+            write_frame(channel, Some(&body), style, tail);
+            // §2.7.1: what explains an error may be left out, the error may not.
+            while tail.len().saturating_sub(start) > max && shorten(&mut body) {
+                tail.truncate(start);
+                write_frame(channel, Some(&body), style, tail);
+            }
+        });
         match after {
             After::Nothing => {}
             After::End(id) => match self.sessions.get_mut(id) {
@@ -96,6 +106,12 @@ impl Connection {
                 }
             },
         }
+    }
+
+    /// The largest frame that the peer takes: until its open is there, the least of all.
+    fn remote_max_frame_size(&self) -> usize {
+        let max = self.remote_open.as_ref().map_or(MIN_MAX_FRAME_SIZE, |open| open.max_frame_size);
+        usize::try_from(max.max(MIN_MAX_FRAME_SIZE)).unwrap_or(usize::MAX)
     }
 
     /// Turns the gathered settlements of a session into frames.
@@ -171,6 +187,8 @@ impl Connection {
 
     /// Writes one transfer of the delivery at the front of a link's queue.
     fn write_transfer(&mut self, id: LinkId, out: &mut TransmitQueue) {
+        let cap = self.config.outgoing_frame_cap.max(MIN_MAX_FRAME_SIZE);
+        let max = usize::try_from(cap).unwrap_or(usize::MAX).min(self.remote_max_frame_size());
         let Some(link) = self.links.get_mut(id) else { return };
         link.ready = false;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
@@ -190,7 +208,7 @@ impl Connection {
                 session.sent.note(delivery_id);
             } else {
                 session.sent.insert(delivery_id, SentDelivery { link: id, token: delivery.token });
-                link.unsettled = link.unsettled.saturating_add(1);
+                link.unsettled.insert(delivery_id);
             }
             delivery.id = Some(delivery_id);
             link.credit = link.credit.saturating_sub(1);
@@ -202,9 +220,6 @@ impl Connection {
         } else if self.config.style == EncodeStyle::Full {
             transfer.delivery_id = delivery.id.map(wire_id);
         }
-        let remote_max = self.remote_open.as_ref().map_or(MIN_MAX_FRAME_SIZE, |open| open.max_frame_size);
-        let max =
-            usize::try_from(remote_max.min(self.config.outgoing_frame_cap.max(MIN_MAX_FRAME_SIZE))).unwrap_or(512);
         transfer.more = delivery.left > max.saturating_sub(TRANSFER_ROOM);
         let style = self.config.style;
         let payload = out.write(|tail| begin_transfer(session.channel, &mut transfer, delivery.left, max, style, tail));
@@ -220,16 +235,14 @@ impl Connection {
         }
         delivery.left = delivery.left.saturating_sub(payload);
         link.queued = link.queued.saturating_sub(payload);
-        if !transfer.more {
-            if let Some(done) = link.queue.pop_front()
-                && done.settled
-            {
-                self.settled.push_back(Settled { link: id, token: done.token, settlement: Settlement::Sent });
-            }
+        let whole = !transfer.more;
+        let sent = if whole { link.queue.pop_front() } else { None };
+        if let Some(sent) = sent.filter(|sent| sent.settled) {
+            self.settled.push_back(Settled { link: id, token: sent.token, settlement: Settlement::Sent });
         }
         let session_id = link.session;
         self.wake_link(id);
-        if !transfer.more {
+        if whole {
             self.answer_drain(id);
             self.try_detach(id);
             self.try_end(session_id);
@@ -247,6 +260,21 @@ impl Connection {
     pub(super) fn has_to_send(&self, session: &Session) -> bool {
         session.ready.iter().any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
     }
+}
+
+/// Leaves something out of the error in a frame; whether there was something.
+fn shorten(body: &mut Performative) -> bool {
+    let error = match body {
+        Performative::Disposition(body) => match &mut body.state {
+            Some(DeliveryState::Rejected(error)) => error.as_deref_mut(),
+            _ => None,
+        },
+        Performative::Detach(body) => body.error.as_mut(),
+        Performative::End(body) => body.error.as_mut(),
+        Performative::Close(body) => body.error.as_mut(),
+        _ => None,
+    };
+    error.is_some_and(|error| error.info.take().is_some() || error.description.take().is_some())
 }
 
 /// Appends the header of a transfer frame and says how many octets of payload belong to it.

@@ -11,7 +11,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use amqp1_codec::{
-    Message,
+    DeliveryTag, Message,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::{Disposition, Transfer},
@@ -94,7 +94,11 @@ impl Connection {
         // A transfer may ask for less than the link does, not for more.
         let second = link.receiver_settle_mode() == ReceiverSettleMode::Second
             && transfer.rcv_settle_mode != Some(ReceiverSettleMode::First);
-        let settled = transfer.settled == Some(true) || link.sender_settle_mode() == SenderSettleMode::Settled;
+        let settles_all = link.remote.as_ref().is_some_and(|r| r.snd_settle_mode == SenderSettleMode::Settled);
+        let settled = transfer.settled == Some(true) || settles_all;
+        if !settled && link.tags.contains(&tag) {
+            return Err(PeerMisbehaved::TagRepeated);
+        }
         Ok(Assembly {
             id: delivery_id,
             tag,
@@ -112,9 +116,13 @@ impl Connection {
     fn deliver(&mut self, session_id: SessionId, id: LinkId, assembly: Assembly) {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         if !assembly.settled {
-            let delivery = ReceivedDelivery { link: id, second: assembly.second, stated: false };
+            let tag = assembly.tag;
+            let delivery = ReceivedDelivery { link: id, tag, second: assembly.second, stated: false };
             session.received.insert(assembly.id, delivery);
-            link.unsettled = link.unsettled.saturating_add(1);
+            link.unsettled.insert(assembly.id);
+            if !self.config.tolerances.repeated_tags {
+                link.tags.insert(tag);
+            }
         }
         let key = DeliveryKey(assembly.id);
         let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.limits);
@@ -167,8 +175,9 @@ impl Connection {
         let settled = state.is_outcome() && !delivery.second;
         delivery.stated = state.is_outcome();
         if settled {
+            link.tags.remove(&delivery.tag);
+            link.unsettled.remove(&key.0);
             session.received.remove(key.0);
-            link.unsettled = link.unsettled.saturating_sub(1);
         }
         let fresh = session.marks.is_empty();
         session.marks.add(Role::Receiver, key.0, settled, Some(state));
@@ -178,9 +187,12 @@ impl Connection {
     }
 
     /// A delivery of a link is settled by the peer's word.
-    fn forget_unsettled(&mut self, id: LinkId) {
+    fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
         if let Some(link) = self.links.get_mut(id) {
-            link.unsettled = link.unsettled.saturating_sub(1);
+            link.unsettled.remove(&delivery);
+            if let Some(tag) = received {
+                link.tags.remove(&tag);
+            }
         }
     }
 
@@ -207,7 +219,7 @@ impl Connection {
                     }
                     let settlement = Settlement::Outcome(disposition.state.clone());
                     self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
-                    self.forget_unsettled(delivery.link);
+                    self.forget_unsettled(delivery.link, id, None);
                 }
             }
             // The peer sends: this is about what we received. Once it has settled, there is nothing to say.
@@ -219,7 +231,7 @@ impl Connection {
                 for id in session.received.within(range) {
                     let Some(session) = self.sessions.get_mut(session_id) else { return };
                     if let Some(delivery) = session.received.remove(id) {
-                        self.forget_unsettled(delivery.link);
+                        self.forget_unsettled(delivery.link, id, Some(delivery.tag));
                     }
                 }
             }

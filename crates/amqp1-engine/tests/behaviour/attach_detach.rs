@@ -5,20 +5,9 @@ use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{DeliveryState, Source},
-    performative::{Attach, Begin, Detach, Performative},
+    performative::{Attach, Detach, Performative},
 };
-use amqp1_engine::{
-    ApiMisuse, AttachReply, Cause, Credit, Event, LinkId, SendError, SenderConfig, SessionConfig, SessionId, Settlement,
-};
-
-/// A client with a session that the peer has answered.
-fn client() -> (Peer, SessionId) {
-    let mut peer = Peer::of_client().open();
-    let session = peer.end.begin(SessionConfig::default()).unwrap();
-    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
-    peer.read();
-    (peer, session)
-}
+use amqp1_engine::{ApiMisuse, AttachReply, Cause, Credit, Event, LinkId, SendError, SenderConfig, Settlement};
 
 /// What a client's link saw.
 fn gone(peer: &Peer, link: LinkId) -> (bool, Option<ErrorCondition>, Cause) {
@@ -128,7 +117,7 @@ fn t_2_8_18_1_the_whole_of_a_redirect_arrives() {
 
 #[test]
 fn a_refusal_that_names_the_wrong_role_is_understood() {
-    let (mut peer, session) = client();
+    let (mut peer, session) = Peer::client_with_session();
     let rx = peer.end.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
     peer.send(0, Attach { name: "b".into(), handle: 0, role: Role::Receiver, ..Attach::default() });
     let detach = Detach { handle: 0, closed: true, error: Some(error(ErrorCondition::UNAUTHORIZED_ACCESS)) };
@@ -140,7 +129,7 @@ fn a_refusal_that_names_the_wrong_role_is_understood() {
 
 #[test]
 fn a_refusal_meets_the_link_of_its_role_first() {
-    let (mut peer, session) = client();
+    let (mut peer, session) = Peer::client_with_session();
     let tx = peer.end.attach_sender(session, sender("x")).unwrap();
     let rx = peer.end.attach_receiver(session, receiver("x", Credit::Window(5))).unwrap();
     let refusal = Attach {
@@ -279,100 +268,6 @@ fn t_2_6_5_after_an_errored_detach_transfers_are_discarded_until_the_answer() {
 }
 
 #[test]
-fn t_2_7_3_2_a_handle_in_use_ends_the_session() {
-    let mut peer = Peer::with_sender();
-    peer.send(0, attach("other", 0, Role::Sender));
-    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::HANDLE_IN_USE)));
-    assert!(!peer.end.is_closed());
-}
-
-#[test]
-fn t_2_7_2_3_a_handle_above_handle_max_closes_the_connection() {
-    let mut peer = Peer::of_server(amqp1_engine::ServerSasl::None).open();
-    peer.end.accept.sessions = Some(SessionConfig { handle_max: 4, ..SessionConfig::default() });
-    peer.send(0, begin());
-    peer.send(0, attach("fits", 4, Role::Sender));
-    assert_eq!(peer.names(), ["begin", "attach", "flow"]);
-    peer.send(0, attach("does not", 5, Role::Sender));
-    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::FRAMING_ERROR)));
-}
-
-#[test]
-fn t_2_7_2_2_handles_stay_below_the_peers_handle_max() {
-    let mut pair = Pair::open();
-    pair.server.accept.sessions = Some(SessionConfig { handle_max: 1, ..SessionConfig::default() });
-    let (session, _) = pair.session();
-    let (first, _) = pair.sender(session, "a");
-    pair.sender(session, "b");
-    let third = pair.client.attach_sender(session, sender("c")).unwrap();
-    pair.drive();
-    let detached = pair.client.detached(third).unwrap();
-    assert_eq!(detached.by, Cause::Local);
-    assert_eq!(detached.error.unwrap().condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
-    // T-2.7.3-3: the handle comes back.
-    pair.client.detach(first, true, None).unwrap();
-    pair.drive();
-    pair.sender(session, "d");
-}
-
-#[test]
-fn t_2_7_2_2_attaches_that_wait_for_begin_respect_handle_max_too() {
-    let mut peer = Peer::of_client().open();
-    let session = peer.end.begin(SessionConfig::default()).unwrap();
-    let links: Vec<_> = ["a", "b"].map(|name| peer.end.attach_sender(session, sender(name)).unwrap()).to_vec();
-    peer.flush();
-    peer.send(0, Begin { remote_channel: Some(0), handle_max: 0, ..begin() });
-    assert_eq!(peer.names(), ["begin", "attach"]);
-    assert_eq!(gone(&peer, links[1]).1, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
-}
-
-#[test]
-fn t_2_7_7_1_a_detach_of_nothing_ends_the_session() {
-    let mut peer = Peer::with_sender();
-    peer.send(0, Detach { handle: 9, ..Detach::default() });
-    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
-}
-
-#[test]
-fn t_2_7_3_6_a_senders_attach_says_where_it_counts_from() {
-    let mut peer = Peer::with_session();
-    peer.send(0, Attach { initial_delivery_count: None, ..attach("l", 0, Role::Sender) });
-    let frames = peer.read();
-    assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["attach", "detach"]);
-    assert_eq!(refusal(&frames), Some(("detach", ErrorCondition::INVALID_FIELD)));
-    assert!(peer.end.events.iter().all(|e| !matches!(e, Event::LinkOffered(_) | Event::LinkDetached(..))));
-    peer.send(0, Detach { handle: 0, closed: true, error: None });
-    peer.send(0, attach("l", 0, Role::Sender));
-    assert_eq!(peer.names(), ["attach", "flow"]);
-}
-
-#[test]
-fn t_2_7_3_6_the_answer_to_a_receiver_says_it_too() {
-    let (mut peer, session) = client();
-    let rx = peer.end.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
-    peer.send(0, Attach { initial_delivery_count: None, ..attach("b", 0, Role::Sender) });
-    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
-    assert_eq!(gone(&peer, rx).2, Cause::Local);
-}
-
-#[test]
-fn t_2_7_3_7_a_receivers_initial_delivery_count_is_ignored() {
-    let mut peer = Peer::with_session();
-    let strange = Some(SequenceNo(77));
-    peer.send(0, Attach { initial_delivery_count: strange, ..attach("l", 0, Role::Receiver) });
-    peer.send(0, credit(0, 3));
-    assert_eq!(peer.end.credit(peer.end.offered_links()[0]), 3);
-}
-
-#[test]
-fn an_attach_that_contradicts_itself_is_refused() {
-    let source = Source { dynamic: true, ..Source::at("q") };
-    let mut peer = Peer::with_session();
-    peer.send(0, Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) });
-    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
-}
-
-#[test]
 fn an_offered_link_that_goes_before_it_is_answered_is_answered_all_the_same() {
     let mut peer = Peer::with_session();
     peer.end.accept.links = None;
@@ -410,7 +305,7 @@ fn a_transfer_on_an_offered_link_is_refused_before_it_is_answered() {
 
 #[test]
 fn a_link_detached_before_the_peer_has_answered_is_over_when_it_has() {
-    let (mut peer, session) = client();
+    let (mut peer, session) = Peer::client_with_session();
     let tx = peer.end.attach_sender(session, sender("l")).unwrap();
     peer.end.detach(tx, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
     assert_eq!(peer.names(), ["attach", "detach"]);

@@ -4,8 +4,19 @@
 mod common;
 
 mod attach_detach;
+mod bad_attach;
+mod bad_transfer;
 mod begin_end;
+mod credit;
+mod cut;
+mod disposition;
 mod headers;
+mod idle;
+mod limits;
+mod malformed;
+mod model;
 mod open_close;
 mod sasl;
+mod sweep;
 mod transfer;
+mod window;

@@ -174,8 +174,13 @@ fn questions() -> Pair {
 }
 
 fn answers(end: &End) -> Vec<&[u8]> {
-    let answer = |event| if let &Event::SaslResponse(ref octets) = event { Some(&octets[..]) } else { None };
-    end.events.iter().filter_map(answer).collect()
+    let mut answers = Vec::new();
+    for event in &end.events {
+        if let Event::SaslResponse(octets) = event {
+            answers.push(&octets[..]);
+        }
+    }
+    answers
 }
 
 #[test]

@@ -258,11 +258,14 @@ pub(crate) fn tls_reason(error: &io::Error) -> Option<String> {
 
 fn certificate_reason(error: &CertificateError) -> String {
     use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
-        UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, Revoked, UnknownIssuer,
     };
     match error {
-        UnknownIssuer => "the peer's certificate comes from an authority that is not trusted here".to_owned(),
+        // The second: there is a trusted authority of that name, but with another key.
+        UnknownIssuer | BadSignature => {
+            "the peer's certificate comes from an authority that is not trusted here".to_owned()
+        }
         Expired | ExpiredContext { .. } => "the peer's certificate has expired".to_owned(),
         NotValidYet | NotValidYetContext { .. } => "the peer's certificate is not valid yet".to_owned(),
         NotValidForName => "the peer's certificate is for another name".to_owned(),

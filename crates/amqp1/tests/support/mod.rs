@@ -1,6 +1,8 @@
 //! Two ends of a connection, over memory.
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificates;
 pub(crate) mod gate;
 
 use amqp1::{
@@ -60,7 +62,7 @@ impl Pair {
     }
 
     /// A link on which the client sends, with this credit.
-    pub(crate) async fn to_server(&mut self, credit: Credit) -> (Sender, Receiver) {
+    pub(crate) async fn client_sends(&mut self, credit: Credit) -> (Sender, Receiver) {
         let session = self.session().await;
         let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
             let link = self.server.next_link().await.expect("a link");
@@ -73,7 +75,7 @@ impl Pair {
     }
 
     /// A link on which the client receives, with this credit.
-    pub(crate) async fn to_client(&mut self, credit: Credit) -> (Sender, Receiver) {
+    pub(crate) async fn client_receives(&mut self, credit: Credit) -> (Sender, Receiver) {
         let session = self.session().await;
         let (receiver, sender) = tokio::join!(session.receiver("q").credit(credit).attach(), async {
             self.server.next_link().await.expect("a link").accept_default().expect("accepted")

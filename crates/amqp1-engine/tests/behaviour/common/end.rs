@@ -7,6 +7,7 @@ use amqp1_engine::{
 };
 use bytes::BytesMut;
 use core::ops::{Deref, DerefMut};
+use std::collections::BTreeMap;
 
 /// What an application accepts without being asked.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct End {
     pub(crate) accept: Accept,
     pub(crate) events: Vec<Event>,
     pub(crate) settled: Vec<Settled>,
+    /// The names of links that the peer attached.
+    pub(crate) names: BTreeMap<String, LinkId>,
     /// Octets that the engine has not taken yet.
     pub(crate) input: BytesMut,
     /// Everything that the engine has written.
@@ -61,6 +64,7 @@ impl End {
             accept: Accept::default(),
             events: Vec::new(),
             settled: Vec::new(),
+            names: BTreeMap::new(),
             input: BytesMut::new(),
             written: Vec::new(),
         }
@@ -85,7 +89,12 @@ impl End {
                         let _ = self.engine.accept_session(*id, config.clone());
                     }
                 }
-                Event::LinkOffered(id) => self.accept_link(*id),
+                Event::LinkOffered(id) => {
+                    if let Some(attach) = self.engine.remote_attach(*id) {
+                        self.names.insert(attach.name.as_str().to_owned(), *id);
+                    }
+                    self.accept_link(*id);
+                }
                 _ => {}
             }
             self.events.push(event);

@@ -6,11 +6,11 @@ mod peer;
 mod pipe;
 mod wire;
 
-pub(crate) use end::{Accept, End};
+pub(crate) use end::End;
 pub(crate) use pair::Pair;
 pub(crate) use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};
 pub(crate) use pipe::{Random, Segment};
-pub(crate) use wire::{Item, check, frames, items};
+pub(crate) use wire::{Item, frames, items};
 
 use amqp1_codec::{
     EncodedMessage, Message,

@@ -1,6 +1,6 @@
 //! Two engines, a clock that is moved by hand, and a pipe each way.
 
-use super::{End, pipe::Pipe, receiver, secs, sender, wire};
+use super::{End, pipe::Pipe, receiver, secs, sender, wire::Checker};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
@@ -20,6 +20,7 @@ pub(crate) struct Pair {
     pub(crate) down: Pipe,
     /// How much an end may write at a time.
     pub(crate) limit: usize,
+    checkers: [Checker; 2],
 }
 
 impl Pair {
@@ -42,6 +43,7 @@ impl Pair {
             up: Pipe::default(),
             down: Pipe::default(),
             limit: 16 * 1024,
+            checkers: Default::default(),
         }
     }
 
@@ -65,20 +67,14 @@ impl Pair {
     /// Lets everything happen that can, without time passing. What was written is checked.
     pub(crate) fn drive(&mut self) {
         self.drive_unchecked();
-        wire::check(&self.client.written, &self.server.written);
-        wire::check(&self.server.written, &self.client.written);
+        let [up, down] = &mut self.checkers;
+        up.check(&self.client.written, &self.server.written);
+        down.check(&self.server.written, &self.client.written);
     }
 
     fn drive_unchecked(&mut self) {
         for _ in 0..STEPS {
-            let up = self.client.output(self.now, self.limit);
-            self.up.write(&up);
-            let down = self.server.output(self.now, self.limit);
-            self.down.write(&down);
-            let moved = self.up.read(&mut self.server.input) + self.down.read(&mut self.client.input);
-            self.server.take_input(self.now);
-            self.client.take_input(self.now);
-            if up.is_empty() && down.is_empty() && moved == 0 {
+            if !self.step() {
                 for (pipe, end) in [(&self.up, &mut self.server), (&self.down, &mut self.client)] {
                     if pipe.is_cut() && !end.is_closed() {
                         end.engine.handle_eof(self.now);
@@ -89,6 +85,18 @@ impl Pair {
             }
         }
         panic!("still busy after {STEPS} steps");
+    }
+
+    /// Each end writes once and reads one piece. Whether anything has moved.
+    pub(crate) fn step(&mut self) -> bool {
+        let up = self.client.output(self.now, self.limit);
+        self.up.write(&up);
+        let down = self.server.output(self.now, self.limit);
+        self.down.write(&down);
+        let moved = self.up.read(&mut self.server.input) + self.down.read(&mut self.client.input);
+        self.server.take_input(self.now);
+        self.client.take_input(self.now);
+        moved > 0 || !up.is_empty() || !down.is_empty()
     }
 
     /// Lets time pass, from one deadline to the next.

@@ -1,6 +1,9 @@
 //! One engine, and a peer that is written down: for what a real one would not do.
 
-use super::{End, wire};
+use super::{
+    End,
+    wire::{self, Checker},
+};
 use amqp1_codec::{
     Encode, EncodeStyle, SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -8,7 +11,7 @@ use amqp1_codec::{
     messaging::{Source, Target},
     performative::{Attach, Begin, Flow, Open, Performative, Transfer},
 };
-use amqp1_engine::{Connection, ConnectionConfig, Instant, ServerSasl};
+use amqp1_engine::{Connection, ConnectionConfig, Instant, ServerSasl, SessionConfig, SessionId};
 use bytes::{Bytes, BytesMut};
 
 #[derive(Debug)]
@@ -18,11 +21,12 @@ pub(crate) struct Peer {
     pub(crate) now: Instant,
     /// How much of what it wrote was looked at.
     seen: usize,
+    checker: Checker,
 }
 
 impl Peer {
     pub(crate) fn new(engine: Connection) -> Self {
-        Self { end: End::new(engine), now: Instant::default(), seen: 0 }
+        Self { end: End::new(engine), now: Instant::default(), seen: 0, checker: Checker::default() }
     }
 
     /// The engine is a server that has seen nothing.
@@ -50,6 +54,15 @@ impl Peer {
         peer.send(0, begin());
         assert_eq!(peer.names(), ["begin"]);
         peer
+    }
+
+    /// A client after header and open, with a session that the peer has answered.
+    pub(crate) fn client_with_session() -> (Self, SessionId) {
+        let mut peer = Self::of_client().open();
+        let session = peer.end.begin(SessionConfig::default()).expect("the connection is open");
+        peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+        peer.read();
+        (peer, session)
     }
 
     /// A server with a session, and a link with handle 0 on which the peer sends.
@@ -98,13 +111,10 @@ impl Peer {
     /// The frames that the engine has written since this was last asked, without heartbeats.
     pub(crate) fn read(&mut self) -> Vec<(u16, Performative, Bytes)> {
         self.flush();
-        wire::check(&self.end.written, &[]);
-        let items = wire::frames(&self.end.written);
-        let fresh = items.into_iter().filter_map(|(channel, body, payload)| Some((channel, body?, payload)));
-        let all: Vec<_> = fresh.collect();
-        let fresh = all.get(self.seen..).unwrap_or_default().to_vec();
-        self.seen = all.len();
-        fresh
+        self.checker.check(&self.end.written, &[]);
+        let fresh = wire::frames(self.end.written.get(self.seen..).unwrap_or_default());
+        self.seen = self.end.written.len();
+        fresh.into_iter().filter_map(|(channel, body, payload)| Some((channel, body?, payload))).collect()
     }
 
     /// The names of those frames.

@@ -68,45 +68,64 @@ struct Session {
 
 /// T-2.4.3-2, T-2.5.1-6, T-2.6.14, T-2.7.1-5, T-2.7.5: begin before attach before flows and transfers before detach
 /// before end before close, with dense ids, in frames that the other end takes.
-pub(crate) fn check(written: &[u8], other: &[u8]) {
-    let max = max_frame_size(other).map_or(u32::MAX, |max| max) as usize;
-    let mut sessions: BTreeMap<u16, Session> = BTreeMap::new();
-    let (mut opened, mut closed) = (false, false);
-    for item in items(written) {
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    /// How many octets were looked at.
+    at: usize,
+    /// The largest frame that the other end takes.
+    max: Option<usize>,
+    sessions: BTreeMap<u16, Session>,
+    opened: bool,
+    closed: bool,
+}
+
+impl Checker {
+    /// Looks at what an end has written since, to another that has written this.
+    pub(crate) fn check(&mut self, written: &[u8], other: &[u8]) {
+        let fresh = written.get(self.at..).unwrap_or_default();
+        self.at = written.len();
+        self.max = self.max.or_else(|| max_frame_size(other).map(|max| max as usize));
+        for item in items(fresh) {
+            self.check_item(item);
+        }
+    }
+
+    fn check_item(&mut self, item: Item) {
         let Item::Frame { channel, body, payload, size } = item else {
-            assert!(!opened, "a header or SASL among frames");
-            continue;
+            assert!(!self.opened, "a header or SASL among frames");
+            return;
         };
-        assert!(!closed, "{body:?} after close");
-        assert!(!opened || size <= max, "a frame of {size} octets, where {max} are taken");
+        assert!(!self.closed, "{body:?} after close");
+        let max = if self.opened { self.max } else { None };
+        assert!(max.is_none_or(|max| size <= max), "a frame of {size} octets, where {max:?} are taken");
         let Some(body) = body else {
-            assert!(opened && channel == 0, "an empty frame before open or off channel 0");
-            continue;
+            assert!(self.opened && channel == 0, "an empty frame before open or off channel 0");
+            return;
         };
         let context = format!("on channel {channel}: {body:?}");
         match &body {
             Performative::Open(_) => {
-                assert!(!opened && channel == 0, "{context}");
-                opened = true;
-                continue;
+                assert!(!self.opened && channel == 0, "{context}");
+                self.opened = true;
+                return;
             }
             Performative::Close(_) => {
-                assert!(opened && channel == 0, "{context}");
-                closed = true;
-                continue;
+                assert!(self.opened && channel == 0, "{context}");
+                self.closed = true;
+                return;
             }
             Performative::Begin(begin) => {
                 let session = Session { next_transfer: begin.next_outgoing_id.0, ..Session::default() };
-                assert!(opened && sessions.insert(channel, session).is_none(), "{context}");
-                continue;
+                assert!(self.opened && self.sessions.insert(channel, session).is_none(), "{context}");
+                return;
             }
             _ => {}
         }
-        assert!(opened, "{context}");
-        let session = sessions.get_mut(&channel).unwrap_or_else(|| panic!("no session {context}"));
+        assert!(self.opened, "{context}");
+        let session = self.sessions.get_mut(&channel).unwrap_or_else(|| panic!("no session {context}"));
         session.check(&body, &payload, &context);
         if matches!(body, Performative::End(_)) {
-            sessions.remove(&channel);
+            self.sessions.remove(&channel);
         }
     }
 }

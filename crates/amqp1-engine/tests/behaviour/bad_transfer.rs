@@ -1,0 +1,255 @@
+//! Transfers that are wrong, and those that only look so (§2.6.14, §2.7.5).
+
+use crate::common::*;
+use amqp1_codec::{
+    DeliveryTag, SequenceNo,
+    definitions::{ErrorCondition, ReceiverSettleMode, Role},
+    messaging::DeliveryState,
+    performative::{Performative, Transfer},
+};
+use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, Tolerances};
+
+/// A continuation, which names nothing.
+fn more_of(handle: u32, more: bool) -> Transfer {
+    Transfer { handle, more, ..Transfer::default() }
+}
+
+fn first(id: u32) -> Transfer {
+    Transfer { more: true, ..transfer(0, id) }
+}
+
+/// Feeds a delivery in pieces to a server.
+fn pieces(transfers: impl IntoIterator<Item = (Transfer, &'static [u8])>) -> Peer {
+    let mut peer = Peer::with_sender();
+    for (transfer, payload) in transfers {
+        peer.send_payload(0, transfer, payload);
+    }
+    peer
+}
+
+/// What the application got, whole.
+fn got(peer: &mut Peer) -> Vec<Vec<u8>> {
+    let rx = peer.end.offered_links()[0];
+    peer.end.take_all(rx).iter().map(|delivery| data(&delivery.message).to_vec()).collect()
+}
+
+const HEL: &[u8] = b"\x00\x53\x75\xa0\x05hel";
+const LO: &[u8] = b"lo";
+
+#[test]
+fn a_continuation_need_not_repeat_what_the_first_said() {
+    let mut peer = pieces([(first(0), HEL), (more_of(0, true), b""), (more_of(0, false), LO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    let mut peer = pieces([(first(0), HEL), (transfer(0, 0), LO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    assert!(peer.names().is_empty());
+}
+
+#[test]
+fn t_2_7_5_4_a_continuation_that_names_another_delivery_is_refused() {
+    let other_tag = DeliveryTag::from(99u32);
+    let wrong = [
+        Transfer { delivery_id: Some(SequenceNo(1)), ..more_of(0, false) },
+        Transfer { delivery_tag: Some(other_tag), ..more_of(0, false) },
+        Transfer { message_format: Some(1), ..more_of(0, false) },
+        // T-2.6.14-2: the next delivery before this one is whole.
+        transfer(0, 1),
+    ];
+    for second in wrong {
+        let mut peer = pieces([(first(0), HEL), (second, LO)]);
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)));
+        assert!(!peer.end.is_closed());
+    }
+}
+
+#[test]
+fn t_2_7_5_2_a_first_transfer_has_an_id_and_a_tag() {
+    for incomplete in [
+        Transfer { delivery_id: None, ..transfer(0, 0) },
+        Transfer { delivery_tag: None, ..transfer(0, 0) },
+        more_of(0, true),
+    ] {
+        let mut peer = pieces([(incomplete, HELLO)]);
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+    }
+    let mut peer = pieces([(Transfer { message_format: None, ..transfer(0, 0) }, HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"], "T-2.7.5-5: no format is format 0");
+}
+
+#[test]
+fn t_2_7_5_3_gaps_in_ids_are_taken_and_repeats_are_not() {
+    let mut peer = pieces([(transfer(0, 5), HELLO), (transfer(0, 9), HELLO), (transfer(0, u32::MAX / 2), HELLO)]);
+    assert_eq!(got(&mut peer).len(), 3);
+    for repeated in [7, 0, u32::MAX] {
+        let mut peer = pieces([(transfer(0, 7), HELLO), (transfer(0, repeated), HELLO)]);
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::NOT_ALLOWED)), "{repeated}");
+    }
+}
+
+#[test]
+fn t_2_7_5_3_ids_wrap() {
+    let mut peer = pieces((0..4).map(|at| (transfer(0, (u32::MAX - 1).wrapping_add(at)), HELLO)));
+    assert_eq!(got(&mut peer).len(), 4);
+    assert!(peer.names().is_empty());
+}
+
+#[test]
+fn t_2_6_14_4_an_aborted_delivery_leaves_nothing() {
+    let abort = Transfer { aborted: true, ..more_of(0, false) };
+    let mut peer = pieces([(first(0), HEL), (first(0), b""), (abort.clone(), HEL), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    assert!(peer.names().is_empty(), "no disposition");
+    // T-2.7.5-10: aborted wins over more.
+    let both = Transfer { more: true, ..abort };
+    let mut peer = pieces([(first(0), HEL), (both, b""), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    // Even the first transfer may abort.
+    let mut peer = pieces([(Transfer { aborted: true, ..transfer(0, 0) }, &b""[..]), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+}
+
+#[test]
+fn aborted_deliveries_use_credit_that_is_given_anew() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = Some(Credit::Window(4));
+    peer.send(0, attach("l", 0, Role::Sender));
+    for id in 0..40 {
+        peer.send_payload(0, Transfer { aborted: true, ..transfer(0, id) }, b"");
+    }
+    assert!(!peer.names().contains(&"detach"));
+}
+
+#[test]
+fn t_2_6_14_3_deliveries_of_two_links_interleave() {
+    let mut peer = Peer::with_sender();
+    peer.send(0, attach("m", 1, Role::Sender));
+    peer.send_payload(0, first(0), HEL);
+    peer.send_payload(0, Transfer { more: true, ..transfer(1, 1) }, HEL);
+    peer.send_payload(0, more_of(0, false), LO);
+    peer.send_payload(0, more_of(1, false), b"p!");
+    let links = peer.end.offered_links();
+    let bodies: Vec<_> = links.iter().map(|link| data(&peer.end.recv(*link).unwrap().message)).collect();
+    assert_eq!(bodies, [&b"hello"[..], b"help!"]);
+}
+
+#[test]
+fn t_2_7_3_16_a_message_above_our_maximum_detaches() {
+    for (length, fine) in [(10, true), (11, false)] {
+        let mut peer = Peer::with_session();
+        peer.end.accept.max_message_size = Some(10);
+        peer.send(0, attach("l", 0, Role::Sender));
+        peer.read();
+        let octets = [HELLO, b"x"].concat();
+        let (one, rest) = octets[..length].split_at(6);
+        peer.send_payload(0, first(0), one);
+        peer.send_payload(0, more_of(0, true), rest);
+        let expected = (!fine).then_some(("detach", ErrorCondition::MESSAGE_SIZE_EXCEEDED));
+        assert_eq!(peer.refusal(), expected, "{length}");
+    }
+}
+
+#[test]
+fn t_2_7_5_1_a_transfer_on_an_unattached_handle_ends_the_session() {
+    let mut peer = pieces([(transfer(42, 0), HELLO)]);
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+}
+
+#[test]
+fn a_transfer_from_a_receiver_detaches() {
+    let mut peer = Peer::with_receiver();
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)));
+}
+
+#[test]
+fn t_2_7_5_7_settled_sticks_from_whichever_transfer_says_it() {
+    let settled = |transfer: Transfer| Transfer { settled: Some(true), ..transfer };
+    for delivery in
+        [[(settled(first(0)), HEL), (more_of(0, false), LO)], [(first(0), HEL), (settled(more_of(0, false)), LO)]]
+    {
+        let mut peer = pieces(delivery);
+        let rx = peer.end.offered_links()[0];
+        let delivery = peer.end.recv(rx).unwrap();
+        assert!(delivery.settled);
+        peer.end.dispose(rx, delivery.key, DeliveryState::Accepted).unwrap();
+        assert!(peer.names().is_empty(), "there is nothing to settle");
+    }
+}
+
+#[test]
+fn t_2_7_5_14_what_resumes_an_unknown_delivery_is_ignored() {
+    let resumed = Transfer { resume: true, ..first(0) };
+    let mut peer = pieces([(resumed, HEL), (more_of(0, false), LO), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Receivable(_))), 1);
+    assert!(peer.names().is_empty());
+}
+
+#[test]
+fn t_2_7_5_12_a_transfer_cannot_ask_for_mode_second_on_a_link_of_mode_first() {
+    let second = Transfer { rcv_settle_mode: Some(ReceiverSettleMode::Second), ..transfer(0, 0) };
+    let mut peer = pieces([(second, HELLO)]);
+    let rx = peer.end.offered_links()[0];
+    let key = peer.end.recv(rx).unwrap().key;
+    peer.end.dispose(rx, key, DeliveryState::Accepted).unwrap();
+    let frames = peer.read();
+    let Performative::Disposition(disposition) = &frames[0].1 else { panic!("{frames:?}") };
+    assert!(disposition.settled);
+}
+
+#[test]
+fn t_rob_3_a_delivery_of_very_many_transfers_is_refused() {
+    let mut peer = Peer::with_sender();
+    peer.send_payload(0, first(0), HEL);
+    let many: Vec<u8> = (0..1000).flat_map(|_| frame(0, more_of(0, true), b"")).collect();
+    let mut refusal = None;
+    for _ in 0..270 {
+        peer.end.input.extend_from_slice(&many);
+        peer.end.take_input(peer.now);
+        // Nothing but flows and the refusal is said; old ones are of no interest.
+        peer.end.written.clear();
+        let octets = peer.end.output(peer.now, 4096);
+        refusal = refusal.or_else(|| refusal_of(&octets));
+    }
+    assert_eq!(refusal, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+}
+
+fn refusal_of(octets: &[u8]) -> Option<ErrorCondition> {
+    let frames: Vec<_> = frames(octets).into_iter().filter_map(|(c, body, p)| Some((c, body?, p))).collect();
+    refusal(&frames).map(|(_, condition)| condition)
+}
+
+#[test]
+fn a_malformed_message_is_rejected_and_the_link_lives_on() {
+    let mut peer = pieces([(transfer(0, 0), &b"\x00\x53\x75\xa0\xffshort"[..]), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    let frames = peer.read();
+    let Performative::Disposition(disposition) = &frames[0].1 else { panic!("{frames:?}") };
+    let Some(DeliveryState::Rejected(Some(error))) = &disposition.state else { panic!("{disposition:?}") };
+    assert_eq!(error.condition, ErrorCondition::DECODE_ERROR);
+    assert!(disposition.settled);
+}
+
+#[test]
+fn a_malformed_message_that_is_settled_is_dropped() {
+    let settled = Transfer { settled: Some(true), ..transfer(0, 0) };
+    let mut peer = pieces([(settled, &b"\x00\x53\x75"[..]), (transfer(0, 1), HELLO)]);
+    assert_eq!(got(&mut peer), [b"hello"]);
+    assert!(peer.names().is_empty());
+}
+
+#[test]
+fn some_overrun_of_credit_is_taken_where_it_is_tolerated() {
+    let config = ConnectionConfig { tolerances: Tolerances::ALL, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    peer.send(0, begin());
+    peer.end.accept.links = Some(Credit::Manual(1));
+    peer.send(0, attach("l", 0, Role::Sender));
+    for id in 0..50 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    assert_eq!(got(&mut peer).len(), 50);
+    let many: Vec<u8> = (50..2000).flat_map(|id| frame(0, transfer(0, id), HELLO)).collect();
+    peer.raw(&many);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
+}

@@ -1,0 +1,341 @@
+//! Link credit and drain (§2.6.7, §2.7.4).
+
+use crate::common::*;
+use amqp1_codec::{
+    SequenceNo,
+    definitions::{ErrorCondition, Role},
+    performative::{Attach, Flow, Performative},
+};
+use amqp1_engine::{Credit, Event, LinkId, SendError, Settlement};
+
+/// The last flow among these frames.
+fn flow(frames: &[(u16, Performative, bytes::Bytes)]) -> Flow {
+    let flows = frames.iter().filter_map(|(_, body, _)| match body {
+        Performative::Flow(flow) => Some((**flow).clone()),
+        _ => None,
+    });
+    flows.last().unwrap_or_else(|| panic!("no flow in {frames:?}"))
+}
+
+/// A server that sends on a link to which the peer has granted this much.
+fn granted(credit_: u32) -> (Peer, LinkId) {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(0, credit_));
+    let tx = peer.end.offered_links()[0];
+    (peer, tx)
+}
+
+#[test]
+fn t_2_6_7_4_nothing_is_sent_without_credit() {
+    let (mut peer, tx) = granted(3);
+    for token in 0..3 {
+        assert_eq!(u64::from(peer.end.credit(tx)), 3 - token);
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    assert_eq!(peer.end.send(tx, message(1, 1), unsettled(3)), Err(SendError::NoCredit));
+    assert_eq!(peer.names(), ["transfer"; 3]);
+    assert_eq!(peer.end.credit(tx), 0);
+}
+
+#[test]
+fn t_2_6_7_2_credit_counts_from_what_the_receiver_has_seen() {
+    let (mut peer, tx) = granted(10);
+    for token in 0..4 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    peer.flush();
+    // The same grant again: four of it are used.
+    peer.send(0, credit(0, 10));
+    assert_eq!(peer.end.credit(tx), 6);
+    peer.send(0, Flow { delivery_count: Some(SequenceNo(2)), ..credit(0, 10) });
+    assert_eq!(peer.end.credit(tx), 8);
+    // T-2.6.7-5: less than what is used already is none.
+    peer.send(0, credit(0, 3));
+    assert_eq!(peer.end.credit(tx), 0);
+}
+
+#[test]
+fn t_2_6_7_3_a_receiver_that_does_not_know_the_count_means_the_first() {
+    let (mut peer, tx) = granted(2);
+    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+    peer.flush();
+    peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
+    assert_eq!(peer.end.credit(tx), 4);
+}
+
+#[test]
+fn a_count_ahead_of_ours_adds_nothing() {
+    let (mut peer, tx) = granted(2);
+    peer.send(0, Flow { delivery_count: Some(SequenceNo(100)), ..credit(0, 5) });
+    assert_eq!(peer.end.credit(tx), 5);
+    peer.send(0, Flow { delivery_count: Some(SequenceNo(u32::MAX)), link_credit: Some(u32::MAX), ..credit(0, 5) });
+    assert_eq!(peer.end.credit(tx), u32::MAX - 1);
+}
+
+#[test]
+fn t_2_6_7_10_settling_gives_no_credit() {
+    let (mut peer, tx) = granted(1);
+    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+    peer.flush();
+    peer.send(0, amqp1_codec::performative::Disposition { role: Role::Receiver, settled: true, ..Default::default() });
+    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(None))]);
+    assert_eq!(peer.end.credit(tx), 0);
+}
+
+#[test]
+fn sendable_is_said_when_there_is_more_credit() {
+    let (mut peer, tx) = granted(1);
+    let said = |peer: &Peer| peer.end.count(|event| matches!(event, Event::Sendable(id) if *id == tx));
+    assert_eq!(said(&peer), 1);
+    peer.send(0, credit(0, 1));
+    assert_eq!(said(&peer), 1, "no more than before");
+    peer.send(0, credit(0, 9));
+    assert_eq!(said(&peer), 2);
+}
+
+#[test]
+fn credit_that_came_before_the_link_was_accepted_counts() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, credit(0, 4));
+    let tx = peer.end.offered_links()[0];
+    assert_eq!(peer.end.credit(tx), 0);
+    let reply = amqp1_engine::AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    peer.end.accept_link(tx, reply).unwrap();
+    assert_eq!(peer.end.credit(tx), 4);
+    peer.flush();
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Sendable(_))), 1);
+}
+
+#[test]
+fn a_drain_that_came_before_the_link_was_accepted_is_answered() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, Flow { drain: true, ..credit(0, 4) });
+    let tx = peer.end.offered_links()[0];
+    let reply = amqp1_engine::AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    peer.end.accept_link(tx, reply).unwrap();
+    let answer = flow(&peer.read());
+    assert_eq!((answer.delivery_count, answer.link_credit), (Some(SequenceNo(4)), Some(0)));
+}
+
+#[test]
+fn t_2_6_7_7_a_sender_with_nothing_to_send_gives_its_credit_up() {
+    let (mut peer, tx) = granted(5);
+    peer.read();
+    peer.send(0, Flow { drain: true, ..credit(0, 5) });
+    let answer = flow(&peer.read());
+    assert_eq!(answer.handle, Some(0));
+    assert_eq!((answer.delivery_count, answer.link_credit, answer.drain), (Some(SequenceNo(5)), Some(0), true));
+    assert_eq!(peer.end.send(tx, message(1, 1), unsettled(0)), Err(SendError::NoCredit));
+    // Credit counts from where it was given up.
+    peer.send(0, Flow { delivery_count: Some(SequenceNo(5)), ..credit(0, 2) });
+    assert_eq!(peer.end.credit(tx), 2);
+}
+
+#[test]
+fn t_2_6_7_8_a_sender_that_drains_sends_what_it_has_first() {
+    let (mut peer, tx) = granted(5);
+    peer.read();
+    // Two wait, in frames of which the window lets one pass at a time.
+    peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+    for token in 0..2 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    peer.send(0, Flow { incoming_window: 1, drain: true, ..credit(0, 5) });
+    assert_eq!(peer.names(), ["transfer"]);
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1)), ..session_flow(10) });
+    let frames = peer.read();
+    assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["transfer", "flow"]);
+    assert_eq!(flow(&frames).delivery_count, Some(SequenceNo(5)));
+}
+
+#[test]
+fn a_receiver_that_drains_learns_that_nothing_more_comes() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (rx, tx) = pair.receiver(session, "l", Credit::Manual(10));
+    for token in 0..4 {
+        pair.server.send(tx, message(token, 10), settled(token as u64)).unwrap();
+    }
+    pair.client.drain(rx).unwrap();
+    pair.drive();
+    assert!(pair.client.drained(rx));
+    assert_eq!(pair.client.take_all(rx).len(), 4);
+    assert_eq!(pair.server.credit(tx), 0);
+    // Nothing comes until it is asked for again.
+    pair.drive();
+    assert_eq!(pair.server.credit(tx), 0);
+    pair.client.set_credit(rx, Credit::Manual(3)).unwrap();
+    pair.drive();
+    assert_eq!(pair.server.credit(tx), 3);
+}
+
+#[test]
+fn a_drain_without_credit_is_done_at_once() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (rx, _) = pair.receiver(session, "l", Credit::Manual(0));
+    pair.client.drain(rx).unwrap();
+    pair.client.look();
+    assert!(pair.client.drained(rx));
+}
+
+#[test]
+fn while_a_link_drains_credit_is_not_refilled() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (rx, tx) = pair.receiver(session, "l", Credit::Window(4));
+    for token in 0..4 {
+        pair.server.send(tx, message(token, 10), settled(token as u64)).unwrap();
+    }
+    pair.client.drain(rx).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.take_all(rx).len(), 4);
+    pair.drive();
+    assert_eq!(pair.server.credit(tx), 0);
+    assert_eq!(pair.client.count(|event| matches!(event, Event::Drained(_))), 1);
+}
+
+#[test]
+fn a_window_of_credit_is_refilled_as_deliveries_are_taken() {
+    for window in [1, 2, 5, 100] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let (rx, tx) = pair.receiver(session, "l", Credit::Window(window));
+        for token in 0..300 {
+            if pair.server.credit(tx) == 0 {
+                pair.drive();
+                assert!(pair.client.buffered(rx) <= window as usize);
+                assert_eq!(pair.server.credit(tx), 0, "nothing was taken yet");
+                pair.client.recv(rx).unwrap();
+                pair.client.take_all(rx);
+                pair.drive();
+            }
+            pair.server.send(tx, message(token, 1), settled(0)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn t_2_6_7_6_more_than_the_credit_detaches() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = Some(Credit::Manual(2));
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    for id in 0..2 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    assert!(peer.names().is_empty());
+    peer.send_payload(0, transfer(0, 2), HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
+    assert!(!peer.end.is_closed());
+}
+
+#[test]
+fn t_2_6_7_5_what_was_on_its_way_when_credit_was_lowered_is_taken() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = Some(Credit::Manual(10));
+    peer.send(0, attach("l", 0, Role::Sender));
+    let rx = peer.end.offered_links()[0];
+    peer.end.set_credit(rx, Credit::Manual(1)).unwrap();
+    assert_eq!(flow(&peer.read()).link_credit, Some(1));
+    for id in 0..10 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    assert!(peer.names().is_empty());
+    // It is not given twice.
+    peer.end.set_credit(rx, Credit::Manual(2)).unwrap();
+    for id in 10..13 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
+    assert_eq!(peer.end.buffered(rx), 0);
+}
+
+#[test]
+fn t_2_6_7_1_counts_wrap() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = Some(Credit::Manual(4));
+    let count = SequenceNo(u32::MAX - 1);
+    peer.send(0, Attach { initial_delivery_count: Some(count), ..attach("l", 0, Role::Sender) });
+    assert_eq!(flow(&peer.read()).delivery_count, Some(count));
+    for id in 0..3 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    peer.send(0, Flow { echo: true, delivery_count: Some(SequenceNo(1)), ..credit(0, 0) });
+    let answer = flow(&peer.read());
+    assert_eq!((answer.delivery_count, answer.link_credit), (Some(SequenceNo(1)), Some(1)));
+    // The sender gives the last one up across the wrap.
+    peer.send(0, Flow { echo: true, delivery_count: Some(SequenceNo(2)), ..credit(0, 0) });
+    assert_eq!(flow(&peer.read()).link_credit, Some(0));
+}
+
+#[test]
+fn t_2_7_4_7_an_echo_is_answered_with_the_links_state_and_asks_for_none() {
+    let (mut peer, tx) = granted(7);
+    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+    peer.read();
+    peer.send(0, Flow { echo: true, ..credit(0, 7) });
+    let answer = flow(&peer.read());
+    assert_eq!((answer.handle, answer.delivery_count), (Some(0), Some(SequenceNo(1))));
+    assert_eq!((answer.link_credit, answer.available, answer.echo), (Some(6), Some(0), false));
+}
+
+#[test]
+fn t_rob_2_many_echoes_are_answered_by_one_flow() {
+    let mut peer = Peer::with_receiver();
+    let mut octets = Vec::new();
+    for _ in 0..10_000 {
+        octets.extend(frame(0, Flow { echo: true, ..session_flow(10) }, b""));
+        octets.extend(frame(0, Flow { echo: true, ..credit(0, 1) }, b""));
+    }
+    peer.raw(&octets);
+    assert_eq!(peer.names(), ["flow", "flow"]);
+}
+
+#[test]
+fn t_2_7_4_10_credit_from_a_sender_means_nothing() {
+    let mut peer = Peer::with_sender();
+    let rx = peer.end.offered_links()[0];
+    peer.send(0, Flow { delivery_count: Some(SequenceNo(0)), available: Some(3), ..credit(0, 1000) });
+    peer.send(0, Flow { echo: true, ..credit(0, 0) });
+    assert_eq!(flow(&peer.read()).link_credit, Some(200));
+    assert_eq!((peer.end.credit(rx), peer.end.buffered(rx)), (0, 0));
+}
+
+#[test]
+fn t_2_7_4_4_a_flow_of_a_link_names_it() {
+    let nameless = || Flow { handle: None, delivery_count: None, link_credit: None, ..credit(0, 0) };
+    let wrong = [
+        Flow { link_credit: Some(5), ..nameless() },
+        Flow { delivery_count: Some(SequenceNo(5)), ..nameless() },
+        Flow { available: Some(5), ..nameless() },
+        Flow { drain: true, ..nameless() },
+    ];
+    for flow in wrong {
+        let mut peer = Peer::with_receiver();
+        peer.send(0, flow);
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::INVALID_FIELD)));
+    }
+}
+
+#[test]
+fn t_2_7_4_3_a_flow_on_an_unattached_handle_ends_the_session() {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(u32::MAX, 5));
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+}
+
+#[test]
+fn set_credit_before_the_link_is_attached_is_what_it_begins_with() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let rx = pair.client.attach_receiver(session, receiver("l", Credit::Manual(0))).unwrap();
+    pair.client.set_credit(rx, Credit::Manual(6)).unwrap();
+    pair.drive();
+    let tx = pair.server.offered("l", Role::Sender);
+    assert_eq!(pair.server.credit(tx), 6);
+}

@@ -1,0 +1,134 @@
+//! A transport that ends without a close, wherever that is.
+
+use crate::common::*;
+use amqp1_engine::{ConnectionError, Credit, Event, Settlement};
+
+/// A conversation of everything, over a transport that breaks after so many octets each way.
+fn conversation(up: Option<usize>, down: Option<usize>) -> Pair {
+    let (client, server) = Pair::configs();
+    let mut pair = Pair::with(client, server);
+    (pair.up.cut_after, pair.down.cut_after) = (up, down);
+    let session = pair.client.begin(Default::default()).unwrap();
+    let tx = pair.client.attach_sender(session, sender("a")).unwrap();
+    let rx = pair.client.attach_receiver(session, receiver("b", Credit::Window(5))).unwrap();
+    pair.drive();
+    for token in 0..3 {
+        // Where the transport is cut already there is no credit.
+        let _ = pair.client.send(tx, message(token, 40), unsettled(token as u64));
+    }
+    pair.drive();
+    for link in pair.server.offered_links() {
+        let _ = pair.server.send(link, message(9, 9), settled(9));
+        for delivery in pair.server.take_all(link) {
+            pair.server.dispose(link, delivery.key, amqp1_codec::messaging::DeliveryState::Accepted).unwrap();
+        }
+    }
+    pair.drive();
+    let _ = pair.client.detach(rx, true, None);
+    pair.drive();
+    pair.client.engine.close(pair.now, None);
+    pair.drive();
+    pair
+}
+
+/// Links go before their session, sessions before the connection, each once, and nothing stays open.
+fn check_events(end: &End) {
+    let (mut links, mut sessions) = (Vec::new(), Vec::new());
+    for event in &end.events {
+        match event {
+            Event::LinkDetached(id, _) => {
+                assert!(!links.contains(id), "{:?}", end.events);
+                links.push(*id);
+            }
+            Event::SessionEnded(id, _) => {
+                assert!(!sessions.contains(id), "{:?}", end.events);
+                sessions.push(*id);
+            }
+            Event::LinkOffered(id) | Event::LinkAttached(id) | Event::Receivable(id) | Event::Sendable(id) => {
+                assert!(!links.contains(id), "{event:?} after its end");
+            }
+            _ => {}
+        }
+    }
+    let known: Vec<_> = end.offered_links();
+    assert!(known.iter().all(|id| links.contains(id)), "{:?}", end.events);
+    assert!(end.offered_sessions().iter().all(|id| sessions.contains(id)), "{:?}", end.events);
+    end.closed();
+}
+
+#[test]
+fn the_end_of_the_transport_at_any_octet_ends_everything_once() {
+    let whole = conversation(None, None);
+    let (up, down) = (whole.client.written.len(), whole.server.written.len());
+    for cut in 0..up.max(down) {
+        for (up, down) in [(Some(cut), None), (None, Some(cut)), (Some(cut), Some(cut))] {
+            let mut pair = conversation(up, down);
+            pair.sleep(secs(100));
+            for end in [&pair.client, &pair.server] {
+                check_events(end);
+                assert!(end.is_finished() && end.poll_timeout().is_none());
+            }
+            // Each message that was taken for sending has one fate.
+            let mut tokens: Vec<_> = pair.client.settlements().into_iter().map(|(token, _)| token).collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            assert_eq!(tokens.len(), pair.client.settled.len());
+        }
+    }
+}
+
+#[test]
+fn messages_on_their_way_are_lost_and_said_to_be_sent_or_not() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "l");
+    pair.client.send(tx, message(0, 100), unsettled(0)).unwrap();
+    pair.client.send(tx, message(1, 100_000), settled(1)).unwrap();
+    pair.client.send(tx, message(2, 10), settled(2)).unwrap();
+    pair.client.send(tx, message(3, 10), unsettled(3)).unwrap();
+    pair.client.output(pair.now, 1000);
+    pair.client.engine.handle_eof(pair.now);
+    pair.client.look();
+    let mut fates = pair.client.settlements();
+    fates.sort_by_key(|(token, _)| *token);
+    let lost = |sent| Settlement::Lost { sent };
+    assert_eq!(fates, [(0, lost(true)), (1, lost(true)), (2, lost(false)), (3, lost(false))]);
+    assert_eq!(pair.client.closed(), ConnectionError::TransportLost);
+}
+
+#[test]
+fn nothing_is_written_after_the_end_of_the_transport() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "l");
+    pair.client.send(tx, message(0, 100), unsettled(0)).unwrap();
+    pair.client.begin(Default::default()).unwrap();
+    pair.client.engine.handle_eof(pair.now);
+    assert!(pair.client.output(pair.now, usize::MAX).is_empty());
+    assert!(pair.client.is_finished());
+}
+
+#[test]
+fn a_refusal_is_written_even_if_the_peer_has_stopped_writing() {
+    let mut peer = Peer::with_session();
+    peer.end.input.extend_from_slice(&frame(0, begin(), b""));
+    peer.end.take_input(peer.now);
+    peer.end.engine.handle_eof(peer.now);
+    peer.end.look();
+    assert_eq!(peer.names(), ["close"]);
+    assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)));
+}
+
+#[test]
+fn the_end_of_the_transport_is_no_surprise_after_a_close() {
+    let mut pair = Pair::open();
+    pair.down.stalled = true;
+    pair.client.engine.close(pair.now, None);
+    pair.drive();
+    pair.client.engine.handle_eof(pair.now);
+    pair.client.look();
+    assert_eq!(pair.client.closed(), ConnectionError::LocallyClosed);
+    pair.client.engine.handle_eof(pair.now);
+    pair.client.look();
+    pair.client.closed();
+}

@@ -1,0 +1,149 @@
+//! What a connection has much of: links, sessions, errors of many words; and the other style of writing.
+
+use crate::common::*;
+use amqp1_codec::{
+    EncodeStyle, Symbol,
+    definitions::{AmqpError, ErrorCondition, Fields, Role},
+    messaging::DeliveryState,
+    performative::{Detach, End as EndFrame},
+};
+use amqp1_engine::{Credit, SessionConfig};
+
+#[test]
+fn t_rob_4_thousands_of_links_come_and_go_in_one_session() {
+    const COUNT: u32 = 2000;
+    let mut peer = Peer::with_session();
+    for round in 0..2 {
+        let attaches: Vec<u8> =
+            (0..COUNT).flat_map(|handle| frame(0, attach("l", handle, Role::Sender), b"")).collect();
+        peer.raw(&attaches);
+        let transfers = (0..COUNT).flat_map(|handle| frame(0, transfer(handle, round * COUNT + handle), HELLO));
+        peer.raw(&transfers.collect::<Vec<_>>());
+        let detaches = (0..COUNT).flat_map(|handle| frame(0, Detach { handle, ..Detach::default() }, b""));
+        peer.raw(&detaches.collect::<Vec<_>>());
+        let names = peer.names();
+        let count = |name| names.iter().filter(|other| **other == name).count();
+        assert_eq!((count("attach"), count("detach")), (2000, 2000));
+        assert!(!peer.end.is_closed());
+    }
+}
+
+#[test]
+fn t_rob_4_thousands_of_links_end_with_their_session() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let links: Vec<_> = (0..1500).map(|_| pair.client.attach_sender(session, sender("l")).unwrap()).collect();
+    pair.drive();
+    for link in &links {
+        pair.client.send(*link, message(1, 1), unsettled(1)).unwrap();
+    }
+    pair.drive();
+    pair.client.end(session, None).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.settled.len(), 1500);
+    assert!(links.iter().all(|link| pair.client.session_of(*link).is_none()));
+    assert!(pair.client.ended_session(session).is_some());
+}
+
+#[test]
+fn t_rob_4_sessions_that_come_and_go_leave_nothing() {
+    let mut peer = Peer::of_server(amqp1_engine::ServerSasl::None).open();
+    for _ in 0..50 {
+        let mut octets = Vec::new();
+        for channel in 0..100 {
+            octets.extend(frame(channel, begin(), b""));
+            octets.extend(frame(channel, EndFrame::default(), b""));
+        }
+        peer.raw(&octets);
+    }
+    assert_eq!(peer.names().len(), 10_000);
+    assert!(format!("{:?}", peer.end.engine).contains("sessions: 0 of"), "{:?}", peer.end.engine);
+}
+
+#[test]
+fn ten_thousand_sends_are_settled_by_one_frame_each_way() {
+    const COUNT: u64 = 10_000;
+    let mut pair = Pair::open();
+    pair.server.accept.links = Some(Credit::Manual(COUNT as u32));
+    pair.server.accept.sessions = Some(SessionConfig { incoming_window: u32::MAX, ..SessionConfig::default() });
+    pair.limit = usize::MAX;
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..COUNT {
+        pair.client.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    pair.drive();
+    for delivery in pair.server.take_all(rx) {
+        pair.server.dispose(rx, delivery.key, DeliveryState::Accepted).unwrap();
+    }
+    let octets = pair.server.output(pair.now, usize::MAX);
+    assert_eq!(frames(&octets).len(), 1);
+    pair.client.engine.handle_input(pair.now, &mut octets[..].into());
+    pair.client.look();
+    assert_eq!(pair.client.settled.len(), 10_000);
+}
+
+/// An error that does not fit a frame of 512 octets, nor do its words alone.
+fn verbose() -> AmqpError {
+    let mut info = Fields::new();
+    info.insert(Symbol::from_static("k"), "v".repeat(600));
+    AmqpError { info: Some(info), ..AmqpError::new(ErrorCondition::INTERNAL_ERROR, "w".repeat(600)) }
+}
+
+#[test]
+fn t_2_7_1_5_an_error_is_shortened_to_the_peers_frame_size() {
+    let (mut client, server) = Pair::configs();
+    client.max_frame_size = 512;
+    let mut pair = Pair::open_with(client, server);
+    let (session, seen) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 1), unsettled(1)).unwrap();
+    pair.drive();
+    let key = pair.server.recv(rx).unwrap().key;
+    pair.server.dispose(rx, key, DeliveryState::rejected(verbose())).unwrap();
+    // `drive` looks at the sizes of frames.
+    pair.drive();
+    pair.server.detach(rx, true, Some(verbose())).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.detached(tx).unwrap().error.unwrap().condition, ErrorCondition::INTERNAL_ERROR);
+    pair.server.end(seen, Some(verbose())).unwrap();
+    pair.drive();
+    pair.server.engine.close(pair.now, Some(verbose()));
+    pair.drive();
+    assert_eq!(pair.client.settled.len(), 1);
+    assert!(pair.client.is_closed());
+}
+
+#[test]
+fn an_error_that_fits_is_sent_whole() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.server.detach(rx, true, Some(verbose())).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.detached(tx).unwrap().error, Some(verbose()));
+}
+
+#[test]
+fn every_field_is_written_where_the_style_is_full() {
+    let (mut client, server) = Pair::configs();
+    client.style = EncodeStyle::Full;
+    client.outgoing_frame_cap = 512;
+    let mut pair = Pair::open_with(client, server);
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 2000), unsettled(1)).unwrap();
+    pair.drive();
+    let delivery = pair.server.recv(rx).unwrap();
+    assert_eq!(data(&delivery.message), body(1, 2000));
+    // No list0 where there are fields, and an id in each transfer.
+    let transfers = frames(&pair.client.written).into_iter().filter_map(|(_, body, _)| match body {
+        Some(amqp1_codec::performative::Performative::Transfer(transfer)) => Some(transfer.delivery_id),
+        _ => None,
+    });
+    assert!(transfers.collect::<Vec<_>>().iter().all(Option::is_some));
+    pair.client.detach(tx, true, None).unwrap();
+    pair.drive();
+    pair.client.engine.close(pair.now, None);
+    pair.assert_closed();
+}

@@ -1,0 +1,220 @@
+//! Session windows (§2.5.6).
+
+use crate::common::*;
+use amqp1_codec::{
+    SequenceNo,
+    definitions::{ErrorCondition, Role},
+    performative::{Begin, Flow, Performative},
+};
+use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig};
+
+/// A server that sends to a peer with a window of this many transfers.
+fn sending(window: u32) -> (Peer, LinkId) {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.send(0, Begin { incoming_window: window, ..begin() });
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, Flow { incoming_window: window, ..credit(0, 100) });
+    peer.read();
+    let tx = peer.end.offered_links()[0];
+    (peer, tx)
+}
+
+/// A server that receives in a session with a window of this many transfers.
+fn receiving(window: u32) -> Peer {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.end.accept.sessions = Some(SessionConfig { incoming_window: window, ..SessionConfig::default() });
+    peer.send(0, begin());
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    peer
+}
+
+#[test]
+fn t_2_5_6_3_transfers_stop_at_the_peers_window() {
+    let (mut peer, tx) = sending(2);
+    for token in 0..5 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    assert_eq!(peer.names(), ["transfer"; 2]);
+    // The peer has seen one of them: one more fits.
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1)), ..session_flow(2) });
+    assert_eq!(peer.names(), ["transfer"; 1]);
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(3)), ..session_flow(2) });
+    assert_eq!(peer.names(), ["transfer"; 2]);
+}
+
+#[test]
+fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
+    let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    peer.send(0, Begin { incoming_window: 1, ..begin() });
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, Flow { incoming_window: 1, ..credit(0, 100) });
+    peer.read();
+    let tx = peer.end.offered_links()[0];
+    // T-2.6.14-5: it takes one credit, and a window of one suffices to begin it.
+    peer.end.send(tx, message(1, 1500), unsettled(0)).unwrap();
+    for seen in 1..=4 {
+        assert_eq!(peer.names(), ["transfer"], "frame {seen}");
+        peer.send(0, Flow { next_incoming_id: Some(SequenceNo(seen)), ..session_flow(1) });
+    }
+    assert!(peer.names().is_empty());
+    assert_eq!(peer.end.credit(tx), 99);
+}
+
+#[test]
+fn t_2_5_6_8_an_exhausted_window_does_not_become_huge() {
+    let (mut peer, tx) = sending(3);
+    for token in 0..10 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    assert_eq!(peer.names().len(), 3);
+    // An old flow: three were allowed from 0 on, and three are sent; then even less.
+    peer.send(0, session_flow(3));
+    peer.send(0, session_flow(1));
+    assert!(peer.names().is_empty());
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(3)), ..session_flow(u32::MAX) });
+    assert_eq!(peer.names().len(), 7);
+}
+
+#[test]
+fn t_2_5_6_4_a_peer_that_has_not_seen_our_begin_counts_from_our_first_transfer() {
+    let (mut peer, tx) = sending(2);
+    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+    peer.flush();
+    peer.send(0, Flow { next_incoming_id: None, ..session_flow(3) });
+    for token in 1..5 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    assert_eq!(peer.names().len(), 3);
+}
+
+#[test]
+fn a_peer_that_never_says_what_it_has_seen_is_sent_to() {
+    let (mut peer, tx) = sending(2);
+    for token in 0..10 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    for _ in 0..5 {
+        peer.send(0, Flow { next_incoming_id: None, ..session_flow(2) });
+    }
+    assert_eq!(peer.names().len(), 10);
+}
+
+#[test]
+fn a_peer_that_has_seen_more_than_was_sent_gets_no_more_than_its_window() {
+    let (mut peer, tx) = sending(0);
+    for token in 0..10 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1000)), ..session_flow(4) });
+    assert_eq!(peer.names().len(), 4);
+}
+
+#[test]
+fn t_2_5_6_5_more_than_our_window_ends_the_session() {
+    for window in [0, 1, 2, 5, 100] {
+        let mut peer = receiving(window);
+        // In one go, so that no flow of ours can have come between.
+        let octets: Vec<u8> = (0..=window).flat_map(|id| frame(0, transfer(0, id), HELLO)).collect();
+        peer.raw(&octets);
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::WINDOW_VIOLATION)), "{window}");
+        assert!(!peer.end.is_closed());
+    }
+}
+
+#[test]
+fn t_rob_5_transfers_beyond_the_window_are_not_kept() {
+    let mut peer = receiving(10);
+    for _ in 0..100 {
+        let octets: Vec<u8> = (0..1000).flat_map(|id| frame(0, transfer(0, id), HELLO)).collect();
+        peer.raw(&octets);
+    }
+    assert_eq!(peer.names(), ["end"]);
+    assert_eq!(peer.end.count(|event| matches!(event, amqp1_engine::Event::Receivable(_))), 10);
+}
+
+#[test]
+fn our_window_is_opened_anew_before_it_is_used_up() {
+    let mut peer = receiving(4);
+    let mut window = 4;
+    for id in 0..100 {
+        assert!(window > 0, "at transfer {id}");
+        peer.send_payload(0, transfer(0, id), HELLO);
+        window -= 1;
+        let rx = peer.end.offered_links()[0];
+        peer.end.take_all(rx);
+        for (_, body, _) in peer.read() {
+            let Performative::Flow(flow) = body else { panic!("{body:?}") };
+            assert_eq!(flow.next_incoming_id, Some(SequenceNo(id + 1)));
+            window = flow.incoming_window;
+        }
+    }
+}
+
+#[test]
+fn deliveries_pass_through_a_window_of_one() {
+    let (client, mut server) = Pair::configs();
+    server.max_frame_size = 512;
+    let mut pair = Pair::open_with(client, server);
+    pair.server.accept.sessions = Some(SessionConfig { incoming_window: 1, ..SessionConfig::default() });
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..10 {
+        pair.client.send(tx, message(token, 5000), settled(token as u64)).unwrap();
+    }
+    pair.drive();
+    assert_eq!(pair.server.take_all(rx).len(), 10);
+}
+
+#[test]
+fn a_narrow_window_starves_no_link() {
+    let mut pair = Pair::open();
+    pair.server.accept.sessions = Some(SessionConfig { incoming_window: 1, ..SessionConfig::default() });
+    let (session, _) = pair.session();
+    let links: Vec<_> = ["a", "b", "c"].map(|name| pair.sender(session, name)).to_vec();
+    for (tx, _) in &links {
+        for token in 0..50 {
+            pair.client.send(*tx, message(token, 10), settled(token as u64)).unwrap();
+        }
+    }
+    // Whichever link is looked at, it has had its share.
+    for _ in 0..40 {
+        let octets = pair.client.output(pair.now, 1);
+        pair.up.write(&octets);
+        pair.up.read(&mut pair.server.input);
+        pair.server.take_input(pair.now);
+        let octets = pair.server.output(pair.now, 1024);
+        pair.down.write(&octets);
+        pair.down.read(&mut pair.client.input);
+        pair.client.take_input(pair.now);
+    }
+    let got: Vec<_> = links.iter().map(|(_, rx)| pair.server.buffered(*rx)).collect();
+    assert!(got.iter().all(|count| (5..=20).contains(count)), "{got:?}");
+    pair.drive();
+    assert!(links.iter().all(|(_, rx)| pair.server.buffered(*rx) == 50));
+}
+
+#[test]
+fn t_2_7_4_2_flows_say_what_was_seen_as_soon_as_it_is_known() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    pair.receiver(session, "l", Credit::Manual(1));
+    let flows = frames(&pair.client.written).into_iter().filter_map(|(_, body, _)| match body {
+        Some(Performative::Flow(flow)) => Some(flow),
+        _ => None,
+    });
+    for flow in flows {
+        assert_eq!(flow.next_incoming_id, Some(SequenceNo(0)));
+        assert!(flow.delivery_count.is_some(), "T-2.7.4-6");
+    }
+}
+
+#[test]
+fn an_echo_of_the_session_is_answered() {
+    let mut peer = receiving(9);
+    peer.send(0, Flow { echo: true, ..session_flow(10) });
+    let frames = peer.read();
+    let Performative::Flow(flow) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!((flow.handle, flow.incoming_window, flow.echo), (None, 9, false));
+}

@@ -1,0 +1,208 @@
+//! TCP and TLS on the loopback interface, and everything that can be wrong with a certificate.
+#![allow(missing_docs)]
+#![cfg(all(feature = "tls", any(feature = "ring", feature = "aws-lc-rs")))]
+
+mod support;
+
+use amqp1::{
+    AcceptedLink, Acceptor, Authenticator, Client, ClientBuilder, Connection, Credit, Error, ErrorKind, Retry,
+    SaslAttempt, SaslDecision, Symbol, TlsClient, TlsServer,
+    auth::sasl::{External, Plain},
+    codec::sasl::SaslCode,
+};
+use bytes::Bytes;
+use std::{future::Future, net::SocketAddr, pin::Pin};
+use support::{
+    body,
+    certificates::{Authority, Issued},
+    number, soon,
+};
+use tokio::net::TcpListener;
+
+/// Accepts connections and, on them, links whose messages it sends back on links that receive.
+async fn serve(acceptor: Acceptor) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut connection = acceptor.accept(stream).await?.accept().await?;
+                while let Some(link) = connection.next_link().await {
+                    if let AcceptedLink::Receiver(mut receiver) = link.accept_default()? {
+                        tokio::spawn(async move {
+                            while let Ok(Some(delivery)) = receiver.recv().await {
+                                delivery.accept().expect("settled");
+                            }
+                        });
+                    }
+                }
+                Ok::<_, Error>(())
+            });
+        }
+    });
+    address
+}
+
+fn tls_server(issued: &Issued) -> TlsServer {
+    TlsServer::from_pem(issued.chain.as_bytes(), issued.key.as_bytes()).expect("a certificate")
+}
+
+/// A client of `server.test`, which is at this address.
+fn builder(address: SocketAddr, authority: &Authority) -> ClientBuilder {
+    let tls = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+    Client::builder("amqps://server.test").dial("127.0.0.1", address.port()).tls(tls)
+}
+
+async fn connect(issued: &Issued, authority: &Authority) -> Result<Connection, Error> {
+    let address = serve(Acceptor::builder().tls(tls_server(issued)).build()).await;
+    soon(builder(address, authority).connect()).await
+}
+
+#[tokio::test]
+async fn messages_pass_over_tls() {
+    let authority = Authority::new();
+    let connection = connect(&authority.issue("server.test"), &authority).await.expect("a connection");
+    assert_eq!(connection.peer_certificates().map(|chain| chain.len()), Some(1));
+    let session = connection.begin().await.expect("a session");
+    let sender = session.sender("q").attach().await.expect("a sender");
+    let mut receipts = Vec::new();
+    for index in 0..2_000 {
+        receipts.push(sender.reserve().await.expect("credit").send(body(index)).expect("queued"));
+    }
+    for receipt in receipts {
+        soon(receipt).await.expect("an outcome").accepted().expect("accepted");
+    }
+    let large = Bytes::from(vec![5; 10 * 1024 * 1024]);
+    soon(sender.send(large)).await.expect("an outcome").accepted().expect("accepted");
+    connection.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_delivery_comes_over_tls_as_soon_as_it_is_sent() {
+    // What stays in a buffer of TLS would be a message that never comes.
+    let authority = Authority::new();
+    let acceptor = Acceptor::builder().tls(tls_server(&authority.issue("server.test"))).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (client, server) = tokio::join!(builder(address, &authority).connect(), async {
+        let (stream, _) = listener.accept().await.expect("a client");
+        acceptor.accept(stream).await?.accept().await
+    });
+    let mut pair = support::Pair { client: client.expect("a connection"), server: server.expect("a connection") };
+    let (sender, mut receiver) = pair.client_receives(Credit::Window(1)).await;
+    for index in 0..200 {
+        let (sent, ()) = soon(async {
+            tokio::join!(sender.send(body(index)), async {
+                let delivery = receiver.recv().await.expect("a link").expect("a delivery");
+                assert_eq!(number(&delivery), index);
+                delivery.accept().expect("settled");
+            })
+        })
+        .await;
+        sent.expect("sent").accepted().expect("accepted");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let error = connect(&Authority::new().issue("server.test"), &Authority::new()).await.expect_err("not trusted");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Tls, Retry::Never));
+    assert!(error.to_string().contains("authority that is not trusted"), "{error}");
+}
+
+#[tokio::test]
+async fn the_platforms_trust_store_does_not_hold_a_tests_authority() {
+    let Ok(platform) = TlsClient::platform() else { return };
+    let address = serve(Acceptor::builder().tls(tls_server(&Authority::new().issue("server.test"))).build()).await;
+    let builder = Client::builder("amqps://server.test").dial("127.0.0.1", address.port()).tls(platform);
+    assert_eq!(soon(builder.connect()).await.expect_err("not trusted").kind(), ErrorKind::Tls);
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_refused() {
+    let authority = Authority::new();
+    let error = connect(&authority.issue_expired("server.test"), &authority).await.expect_err("expired");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.to_string().contains("expired"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_is_refused() {
+    let authority = Authority::new();
+    let error = connect(&authority.issue("other.test"), &authority).await.expect_err("another's");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.to_string().contains("another name"), "{error}");
+}
+
+#[tokio::test]
+async fn the_name_to_verify_can_be_another_than_the_urls() {
+    let authority = Authority::new();
+    let address = serve(Acceptor::builder().tls(tls_server(&authority.issue("other.test"))).build()).await;
+    let connection = builder(address, &authority).server_name("other.test").connect();
+    soon(connection).await.expect("a connection").close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_port_that_does_not_speak_tls_is_said_to_be_one() {
+    let authority = Authority::new();
+    let address = serve(Acceptor::builder().build()).await;
+    let error = soon(builder(address, &authority).connect()).await.expect_err("no TLS");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.to_string().contains("not speak TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_that_is_set_up_for_a_url_without_it_is_refused() {
+    let authority = Authority::new();
+    let tls = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+    let error = Client::builder("amqp://server.test").tls(tls).connect().await.expect_err("a contradiction");
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+/// Takes EXTERNAL from whoever has a certificate, and one password.
+struct Door;
+
+impl Authenticator for Door {
+    fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
+        let known = match attempt.mechanism.as_str() {
+            "EXTERNAL" => attempt.peer_certificates.is_some(),
+            _ => attempt.response.as_deref() == Some(b"\0user\0right"),
+        };
+        Box::pin(std::future::ready(match known {
+            true => SaslDecision::Accept { identity: "user".to_owned(), additional_data: None },
+            false => SaslDecision::Refuse(SaslCode::Auth),
+        }))
+    }
+}
+
+#[tokio::test]
+async fn external_is_for_those_who_have_shown_a_certificate() {
+    let authority = Authority::new();
+    let tls = tls_server(&authority.issue("server.test"));
+    let tls = tls.request_client_certificates(authority.pem.as_bytes()).expect("a CA");
+    let mechanisms = ["EXTERNAL", "PLAIN"].map(Symbol::from_static);
+    let acceptor = Acceptor::builder().tls(tls).mechanisms(mechanisms).authenticator(Door).build();
+    let address = serve(acceptor).await;
+    let external = || builder(address, &authority).sasl(External::default());
+
+    let error = soon(external().connect()).await.expect_err("no certificate");
+    assert_eq!(error.kind(), ErrorKind::MechanismNotOffered);
+
+    let mine = authority.issue("client.test");
+    let trusting = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+    let tls = trusting.client_certificate(mine.chain.as_bytes(), mine.key.as_bytes()).expect("a certificate");
+    let connection = soon(external().tls(tls).connect()).await.expect("a connection");
+    connection.close().await.expect("closed");
+
+    let plain = |password: &str| builder(address, &authority).sasl(Plain::new("user", password).expect("PLAIN"));
+    soon(plain("right").connect()).await.expect("a connection");
+    let error = soon(plain("wrong").connect()).await.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+
+    let foreign = Authority::new().issue("client.test");
+    let trusting = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+    let tls = trusting.client_certificate(foreign.chain.as_bytes(), foreign.key.as_bytes()).expect("a certificate");
+    let error = soon(external().tls(tls).connect()).await.expect_err("not trusted");
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+}
