@@ -37,6 +37,8 @@ pub struct ConnectionConfig {
     pub outgoing_frame_cap: u32,
     /// How long it may take until the peer's open is received.
     pub handshake_timeout: Duration,
+    /// How many links there may be before the peer may offer no more, refused ones included until it detaches them.
+    pub max_links: usize,
     /// How many octets the peer may send until its open is received.
     pub handshake_octets: usize,
     /// How long the peer's close is waited for.
@@ -61,6 +63,7 @@ impl ConnectionConfig {
             limits: Limits::DEFAULT,
             outgoing_frame_cap: 64 * 1024,
             handshake_timeout: Duration::from_secs(30),
+            max_links: 16 * 1024,
             handshake_octets: 64 * 1024,
             close_timeout: Duration::from_secs(5),
             tolerances: Tolerances::default(),

@@ -47,9 +47,17 @@ const MAX_TRANSFERS: u32 = 1 << 18;
 /// Payloads up to this size are copied out of the read buffer, so that they do not keep it alive.
 const COPIED: usize = 256;
 
+/// The same for payloads of which more is to come: nobody takes them before that.
+const COPIED_PARTS: usize = 8 * 1024;
+
 impl Assembly {
     /// Adds a transfer that continues this delivery.
-    pub(crate) fn push(&mut self, payload: Bytes, max_message_size: Option<u64>) -> Result<(), PeerMisbehaved> {
+    pub(crate) fn push(
+        &mut self,
+        payload: Bytes,
+        more: bool,
+        max_message_size: Option<u64>,
+    ) -> Result<(), PeerMisbehaved> {
         self.transfers = self.transfers.saturating_add(1);
         if self.transfers > MAX_TRANSFERS {
             return Err(PeerMisbehaved::TransfersExceeded);
@@ -58,10 +66,11 @@ impl Assembly {
         if max_message_size.is_some_and(|max| max > 0 && self.octets > max) {
             return Err(PeerMisbehaved::MessageTooLarge);
         }
+        let copied = if more { COPIED_PARTS } else { COPIED };
         match payload.len() {
             _ if self.ignored => {}
             0 => {}
-            1..=COPIED => self.parts.push(Bytes::copy_from_slice(&payload)),
+            length if length <= copied => self.parts.push(Bytes::copy_from_slice(&payload)),
             _ => self.parts.push(payload),
         }
         Ok(())
@@ -268,7 +277,7 @@ impl Link {
 
     pub(crate) fn refill(&mut self) {
         let Credit::Window(max) = self.policy else { return };
-        if self.draining || self.detached.is_some() {
+        if self.detached.is_some() {
             return;
         }
         let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);

@@ -61,7 +61,7 @@ impl<T> Unsettled<T> {
         // §2.8.10: the last one does not lie before the first one.
         let span = u32::try_from(last.offset_from(first)).ok()?;
         let first = newest.saturating_sub(u64::from(wire_id(newest).distance_from(first)));
-        Some(first..=first.saturating_add(u64::from(span)).min(newest))
+        Some(first..=first.saturating_add(u64::from(span)))
     }
 
     /// The live ids within a range: as many steps as there are live ones, not as the range claims.

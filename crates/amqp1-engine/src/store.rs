@@ -80,6 +80,10 @@ impl<K: Key, T> Store<K, T> {
         K::new(index, 0)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
     pub(crate) fn get(&self, key: K) -> Option<&T> {
         let slot = self.slots.get(key.index() as usize)?;
         if slot.generation == key.generation() { slot.value.as_ref() } else { None }

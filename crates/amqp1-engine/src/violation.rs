@@ -78,6 +78,8 @@ pub enum PeerMisbehaved {
     },
     /// A sender's attach without initial-delivery-count (§2.7.3).
     InitialDeliveryCountMissing,
+    /// More links than are allowed on one connection.
+    LinksExceeded,
     /// A max-frame-size below 512 (§2.7.1).
     MaxFrameSizeTooSmall {
         /// What was announced.
@@ -117,6 +119,7 @@ impl PeerMisbehaved {
             | Self::DeliveryIdRepeated { .. }
             | Self::FlowWithoutHandle
             | Self::HandleUnattached { .. }
+            | Self::LinksExceeded
             | Self::WindowExceeded => Scope::Session,
             Self::ContinuationChanged
             | Self::CreditExceeded
@@ -158,7 +161,7 @@ impl PeerMisbehaved {
             Self::FrameBeforeOpen | Self::OpenTwice | Self::SaslOutOfOrder => ErrorCondition::ILLEGAL_STATE,
             Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
             Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::LinksExceeded | Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
             Self::WindowExceeded => ErrorCondition::WINDOW_VIOLATION,
         }
     }
@@ -193,6 +196,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),
+            Self::LinksExceeded => f.write_str("more links than are allowed"),
             Self::TransfersExceeded => f.write_str("a delivery in too many transfers"),
             Self::WindowExceeded => f.write_str("more transfers than the session's window allows"),
         }

@@ -38,6 +38,8 @@ struct Driver<IO> {
     shared: Arc<Shared>,
     io: IO,
     input: BytesMut,
+    /// So many answers wait to be written that nothing is read.
+    congested: bool,
     read_size: usize,
     read_ended: bool,
     output: TransmitQueue,
@@ -69,6 +71,7 @@ enum Stage {
 struct Seen {
     finished: bool,
     more: bool,
+    congested: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
@@ -175,7 +178,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.armed = next.into_iter().chain(armed).min();
             // With nothing left to wait for, it is finished but for what is to be written.
             let idle = state.closed.is_some() && state.engine.poll_timeout().is_none();
-            (Seen { finished: idle || state.engine.is_finished(), more }, next)
+            let congested = state.engine.is_congested();
+            (Seen { finished: idle || state.engine.is_finished(), more, congested }, next)
         });
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
@@ -210,11 +214,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// One turn while the engine lives; whether there is more to do at once.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut again = self.poll_read(cx);
+        // A peer that does not take its answers is not listened to until it does.
+        let mut again = !self.congested && self.poll_read(cx);
         let Some(seen) = self.consult() else {
             self.stage = Stage::Done;
             return true;
         };
+        again |= self.congested && !seen.congested;
+        self.congested = seen.congested;
         match self.poll_write(cx) {
             Poll::Ready(Ok(wrote)) => again |= wrote || (self.output.is_empty() && seen.more),
             Poll::Ready(Err(error)) => {
@@ -324,6 +331,7 @@ where
         shared: shared.clone(),
         io,
         input: BytesMut::new(),
+        congested: false,
         read_size: READ.0,
         read_ended: false,
         output: TransmitQueue::default(),

@@ -43,12 +43,21 @@ impl State {
             }
             Event::Closed(reason) => self.on_closed(reason, aside),
             Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
-            Event::SessionEnded(id, ended) => self.on_session(id, aside, |session| session.ended = Some(ended)),
+            Event::SessionEnded(id, ended) => {
+                self.on_session(id, aside, |session| session.ended = Some(ended));
+                // Without a handle nobody asks for it, and nobody drops it.
+                if self.sessions.get(&id).is_some_and(|session| session.unheld) {
+                    self.sessions.remove(&id);
+                }
+            }
             Event::SessionOffered(id) => self.on_session_offered(id),
             Event::LinkAttached(id) => self.on_link_attached(id, aside),
             Event::LinkDetached(id, detached) => {
-                if let Some(server) = &mut self.server {
-                    server.offered.retain(|offered| *offered != id);
+                // Nobody has looked at it, so nobody will miss it.
+                let unseen = self.server.as_mut().is_some_and(|server| server.withdraw(id));
+                if unseen {
+                    self.links.remove(&id);
+                    return;
                 }
                 self.on_link(id, aside, |link| {
                     link.detached = Some(Detached::new(&detached));
@@ -101,8 +110,16 @@ impl State {
     fn on_session_offered(&mut self, id: SessionId) {
         match &self.server {
             Some(server) => {
-                if self.engine.accept_session(id, server.session_config.clone()).is_ok() {
-                    self.sessions.insert(id, SessionState { begun: true, ..SessionState::default() });
+                match self.engine.accept_session(id, server.session_config.clone()) {
+                    Ok(()) => {
+                        let state = SessionState { begun: true, unheld: true, ..SessionState::default() };
+                        self.sessions.insert(id, state);
+                    }
+                    // There is no way to refuse a begin but to answer it (§2.5.1), for which there is no channel.
+                    Err(misuse) => {
+                        let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, misuse.to_string());
+                        self.engine.close(amqp1_engine::Instant::default(), Some(error));
+                    }
                 }
             }
             None => {

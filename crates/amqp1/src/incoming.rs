@@ -131,8 +131,12 @@ impl ServerConnection {
             while let Some(id) = server.offered.pop_front() {
                 let attach = state.engine.remote_attach(id).cloned();
                 if let (Some(attach), Some(session)) = (attach, state.engine.session_of(id)) {
+                    if let Some(session) = state.sessions.get_mut(&session) {
+                        session.unheld = false;
+                    }
                     return Some(Some((id, session, attach)));
                 }
+                state.links.remove(&id);
             }
             state.closed.is_some().then_some(None)
         });

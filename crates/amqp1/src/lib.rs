@@ -30,6 +30,11 @@
 //! [`ClientBuilder::operation_timeout`]; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
 //! connection lives, and end with it. A peer that says nothing is noticed within the idle time-out.
 //!
+//! # Features
+//!
+//! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for
+//! tokens put to `$cbs`.
+//!
 //! # Leaving
 //!
 //! Settlements are queued. [`Connection::close`] writes them before it returns; a `main` that returns without it may

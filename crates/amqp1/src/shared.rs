@@ -24,6 +24,8 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
     pub(crate) begun: bool,
+    /// The peer began it and no handle of it was made.
+    pub(crate) unheld: bool,
     pub(crate) ended: Option<Ended>,
     pub(crate) waiting: WaitList,
 }
@@ -48,6 +50,14 @@ pub(crate) struct ServerState {
     pub(crate) offered: VecDeque<LinkId>,
     /// Nobody looks at them any more.
     pub(crate) deaf: bool,
+}
+
+impl ServerState {
+    /// Takes a link back that nobody has looked at; whether there was one.
+    pub(crate) fn withdraw(&mut self, id: LinkId) -> bool {
+        let place = self.offered.iter().position(|offered| *offered == id);
+        place.and_then(|place| self.offered.remove(place)).is_some()
+    }
 }
 
 #[derive(Debug)]

@@ -9,12 +9,16 @@ use amqp1_codec::{
 };
 use bytes::{Bytes, BytesMut};
 
+/// Frames that may wait to be written before input waits for them.
+const MAX_WAITING: usize = 4096;
+
 impl Connection {
     /// Takes all whole frames from the front of `input` and leaves a partial one. Never fails: what is wrong with the
     /// frames is answered on the wire and reported by events.
     ///
     /// While the application has to answer ([`sasl_outcome`](Self::sasl_outcome), [`answer_open`](Self::answer_open))
-    /// nothing is taken: call this again after the answer, with what is left.
+    /// nothing is taken: call this again after the answer, with what is left. The same holds while
+    /// [`is_congested`](Self::is_congested).
     pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) {
         self.idle.set_now(now);
         if input.len() > self.left_over {
@@ -24,8 +28,14 @@ impl Connection {
         self.left_over = input.len();
     }
 
+    /// Whether so many answers wait to be written that no more input is taken until some have left. A peer that does
+    /// not read what it asks for is no longer listened to, and given up after the idle time-out.
+    pub fn is_congested(&self) -> bool {
+        self.control.len() >= MAX_WAITING
+    }
+
     fn take_input(&mut self, input: &mut BytesMut) {
-        while !input.is_empty() {
+        while !input.is_empty() && !self.is_congested() {
             let before = input.len();
             match self.layer {
                 Layer::Dead => {

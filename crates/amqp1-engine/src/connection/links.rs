@@ -113,6 +113,9 @@ impl Connection {
     }
 
     fn on_attach_offer(&mut self, session_id: SessionId, attach: Box<Attach>) {
+        if self.links.len() >= self.config.max_links {
+            return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
+        }
         let violation = attach_violation(&attach);
         let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));

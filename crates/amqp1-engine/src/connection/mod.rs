@@ -78,6 +78,8 @@ pub struct Connection {
     settled: VecDeque<Settled>,
     idle: Idle,
     handshake_octets: usize,
+    /// Whether a transfer has left since this was asked last.
+    transferred: bool,
     /// Octets of the input that were seen and left where they are.
     left_over: usize,
 }
@@ -129,6 +131,7 @@ impl Connection {
             events: VecDeque::new(),
             settled: VecDeque::new(),
             handshake_octets: 0,
+            transferred: false,
             left_over: 0,
         }
     }

@@ -44,7 +44,8 @@ impl Connection {
         }
         if out.remaining() > before {
             self.idle.sent();
-            if self.closing {
+            // Deliveries that leave before our close are worth waiting for; heartbeats are not.
+            if core::mem::take(&mut self.transferred) && self.closing {
                 self.idle.restart_close(self.config.close_timeout);
             }
         }
@@ -191,6 +192,7 @@ impl Connection {
         let max = usize::try_from(cap).unwrap_or(usize::MAX).min(self.remote_max_frame_size());
         let Some(link) = self.links.get_mut(id) else { return };
         link.ready = false;
+        self.transferred = true;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         if !link.can_transfer() {
             return;

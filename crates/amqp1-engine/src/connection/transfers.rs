@@ -55,7 +55,7 @@ impl Connection {
         let pushed = begun.and_then(|mut assembly| {
             assembly.settled |= transfer.settled == Some(true);
             if !transfer.aborted {
-                assembly.push(payload, max)?;
+                assembly.push(payload, transfer.more, max)?;
             }
             Ok(assembly)
         });

@@ -4,7 +4,7 @@ use crate::common::*;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
-    performative::{Begin, Close, Detach, End as EndFrame, Open, Performative},
+    performative::{Begin, Close, Detach, End as EndFrame, Flow, Open, Performative},
 };
 use amqp1_engine::{
     ApiMisuse, Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved,
@@ -331,6 +331,41 @@ fn an_end_in_peace_waits_for_the_peers_window() {
 }
 
 #[test]
+fn an_end_in_peace_does_not_wait_for_a_link_that_goes() {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+    let (session, tx) = (peer.end.offered_sessions()[0], peer.end.offered_links()[0]);
+    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+    peer.end.end(session, None).unwrap();
+    assert!(peer.names().is_empty(), "it waits for the window");
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    assert_eq!(peer.names(), ["detach", "end"]);
+    assert_eq!(peer.end.settlements(), [(1, Settlement::Lost { sent: false })]);
+}
+
+#[test]
+fn an_end_in_peace_does_not_wait_for_a_link_that_is_given_up() {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+    let (session, tx) = (peer.end.offered_sessions()[0], peer.end.offered_links()[0]);
+    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+    peer.end.end(session, None).unwrap();
+    peer.end.detach(tx, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
+    assert_eq!(peer.names(), ["detach", "end"]);
+}
+
+#[test]
+fn what_is_queued_for_a_session_that_the_peer_has_ended_is_not_written() {
+    let mut peer = Peer::with_session();
+    let session = peer.end.offered_sessions()[0];
+    peer.end.attach_sender(session, sender("late")).unwrap();
+    peer.end.input.extend_from_slice(&frame(0, EndFrame::default(), b""));
+    peer.end.take_input(peer.now);
+    assert_eq!(peer.names(), ["end"]);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::LinkDetached(..))), 1);
+}
+
+#[test]
 fn an_outcome_that_crosses_our_end_still_counts() {
     let mut peer = Peer::with_receiver();
     let tx = peer.end.offered_links()[0];
@@ -377,7 +412,7 @@ fn t_2_5_1_1_a_peer_that_counts_from_elsewhere_is_followed() {
     for id in 0..3 {
         peer.send_payload(0, transfer(0, id), HELLO);
     }
-    peer.send(0, amqp1_codec::performative::Flow { echo: true, next_outgoing_id: SequenceNo(2), ..session_flow(10) });
+    peer.send(0, Flow { echo: true, next_outgoing_id: SequenceNo(2), ..session_flow(10) });
     let frames = peer.read();
     let Some((_, Performative::Flow(flow), _)) = frames.last() else { panic!("{frames:?}") };
     assert_eq!(flow.next_incoming_id, Some(SequenceNo(2)));

@@ -386,6 +386,19 @@ fn dead() -> DeliveryKey {
 }
 
 #[test]
+fn dispositions_leave_before_the_end_of_their_session() {
+    let (mut pair, _, rx, keys) = sent(3, sender("l"));
+    for key in keys {
+        pair.server.dispose(rx, key, ACCEPTED).unwrap();
+    }
+    let session = pair.server.session_of(rx).unwrap();
+    pair.server.end(session, Some(error(ErrorCondition::INTERNAL_ERROR))).unwrap();
+    pair.drive();
+    assert!(pair.client.settlements().iter().all(|(_, s)| *s == Settlement::Outcome(Some(ACCEPTED))));
+    assert_eq!(pair.client.settled.len(), 3);
+}
+
+#[test]
 fn dispositions_leave_before_the_close() {
     let (mut pair, _, rx, keys) = sent(3, sender("l"));
     for key in keys {

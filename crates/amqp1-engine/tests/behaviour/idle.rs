@@ -184,6 +184,16 @@ fn t_2_4_5_7_no_heartbeat_follows_a_close() {
 }
 
 #[test]
+fn no_heartbeat_follows_the_end_of_the_transport() {
+    let mut peer = server(None, Some(1000));
+    let deadline = peer.end.poll_timeout().unwrap();
+    peer.end.engine.handle_timeout(deadline);
+    peer.end.engine.handle_eof(deadline);
+    peer.flush();
+    assert_eq!(heartbeats(&peer.end), 0);
+}
+
+#[test]
 fn the_handshake_has_its_own_deadline() {
     let config = ConnectionConfig {
         idle_timeout: Some(secs(2)),

@@ -104,6 +104,28 @@ fn a_close_in_peace_lets_what_was_sent_go_first() {
 }
 
 #[test]
+fn a_close_in_peace_may_take_long_while_something_leaves() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 1 << 19), settled(1)).unwrap();
+    pair.client.engine.close(pair.now, None);
+    // One frame every four seconds, where the close is waited for five.
+    while pair.client.queued(tx) > 0 {
+        pair.now = pair.now + secs(4);
+        let octets = pair.client.output(pair.now, 1);
+        pair.up.write(&octets);
+        pair.up.read(&mut pair.server.input);
+        pair.server.take_input(pair.now);
+        pair.client.engine.handle_timeout(pair.now + secs(1));
+    }
+    assert!(pair.server.recv(rx).is_some());
+    pair.drive();
+    assert!(pair.client.is_finished());
+    assert_eq!(pair.client.settlements(), [(1, Settlement::Sent)]);
+}
+
+#[test]
 fn a_close_with_an_error_drops_what_was_not_sent() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();
