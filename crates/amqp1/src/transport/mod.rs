@@ -16,10 +16,10 @@ use std::io;
 /// What became of a stream that broke.
 pub(crate) fn lost(error: io::Error) -> Error {
     #[cfg(feature = "tls")]
-    if error.kind() != io::ErrorKind::UnexpectedEof
-        && let Some(why) = tls::tls_reason(&error)
-    {
-        return Error::new(ErrorKind::Tls, format!("TLS failed: {why}")).with_source(error);
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        if let Some(why) = tls::tls_reason(&error) {
+            return Error::new(ErrorKind::Tls, format!("TLS failed: {why}")).with_source(error);
+        }
     }
     let why = match error.kind() {
         io::ErrorKind::UnexpectedEof => "the peer went away without a close".to_owned(),
