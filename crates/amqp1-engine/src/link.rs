@@ -100,8 +100,6 @@ pub(crate) struct Link {
     pub(crate) refused: bool,
     /// Our detach is on its way; what it said.
     pub(crate) detached: Option<(bool, Option<AmqpError>)>,
-    /// Whether that detach still waits to be written.
-    pub(crate) detach_queued: bool,
     /// The application wants to detach when everything queued is sent.
     pub(crate) detaching: Option<bool>,
 
@@ -152,7 +150,6 @@ impl Link {
             remote: None,
             refused: false,
             detached: None,
-            detach_queued: false,
             detaching: None,
             credit: 0,
             unsettled: BTreeSet::new(),

@@ -47,8 +47,6 @@ pub(crate) struct Session {
     pub(crate) begin_sent: bool,
     pub(crate) begin_received: bool,
     pub(crate) end_sent: bool,
-    /// Whether our end still waits to be written.
-    pub(crate) end_queued: bool,
     /// The application wants it to end, when everything that can be sent is sent.
     pub(crate) ending: bool,
     /// Whether the application knows that it has ended.
@@ -94,7 +92,6 @@ impl Session {
             begin_sent: false,
             begin_received: false,
             end_sent: false,
-            end_queued: false,
             ending: false,
             told: false,
             next_outgoing_id: FIRST_TRANSFER,

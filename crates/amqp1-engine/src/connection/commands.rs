@@ -292,9 +292,8 @@ impl Connection {
         }
         // On a link whose sender settles everything there is no choice.
         let settled = options.settled || mode == SenderSettleMode::Settled;
-        if let Some(max) = link.remote_max_message_size()
-            && u64::try_from(message.len()).unwrap_or(u64::MAX) > max
-        {
+        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
             return Err(SendError::TooLarge { max });
         }
         if link.sendable() == 0 {

@@ -1,7 +1,7 @@
 //! Octets from the network.
 
 use super::{Connection, Layer, layer::Step};
-use crate::{control::After, error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
+use crate::{error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
 use alloc::boxed::Box;
 use amqp1_codec::{
     frame::{Frame, MIN_MAX_FRAME_SIZE},
@@ -213,7 +213,7 @@ impl Connection {
             properties: (!config.properties.is_empty()).then(|| config.properties.clone()),
             ..Open::default()
         };
-        self.push(0, open, After::Nothing);
+        self.push(0, open);
         self.open_sent = true;
     }
 }

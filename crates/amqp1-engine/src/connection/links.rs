@@ -3,7 +3,6 @@
 use super::{Connection, FlowDue};
 use crate::{
     config::Credit,
-    control::After,
     event::{Cause, Detached, Event, Settled, Settlement},
     link::{Link, attach_violation},
     store::{LinkId, SessionId},
@@ -37,7 +36,7 @@ impl Connection {
         link.handle = Some(handle);
         link.local.handle = handle;
         let attach = (*link.local).clone();
-        self.push_in(session_id, attach, After::Nothing);
+        self.push_in(session_id, attach);
     }
 
     /// Our detach, of a link that is attached at this end.
@@ -45,10 +44,9 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(handle) = link.handle else { return };
         link.detached = Some((closed, error.clone()));
-        link.detach_queued = true;
         let session_id = link.session;
         self.flush_marks(session_id);
-        self.push_in(session_id, Detach { handle, closed, error }, After::Detach(session_id, id, handle));
+        self.push_in(session_id, Detach { handle, closed, error });
     }
 
     pub(super) fn on_attach(&mut self, session_id: SessionId, attach: Box<Attach>) {
@@ -179,11 +177,8 @@ impl Connection {
     /// Detaches in peace, when everything that can be sent is sent: what lacks credit cannot.
     pub(super) fn try_detach(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
-        if let Some(closed) = link.detaching
-            && link.detached.is_none()
-            && !link.can_transfer()
-            && link.remote.is_some()
-        {
+        let Some(closed) = link.detaching else { return };
+        if link.detached.is_none() && !link.can_transfer() && link.remote.is_some() {
             self.detach_now(id, closed, None);
         }
     }
@@ -254,7 +249,6 @@ impl Connection {
         }
         match link.handle {
             None => session.waiting.retain(|waiting| *waiting != id),
-            Some(_) if link.detach_queued => {}
             Some(handle) => session.handles.give_back(handle),
         }
         if link.remote.is_none() {

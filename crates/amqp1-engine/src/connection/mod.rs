@@ -11,7 +11,7 @@ mod transfers;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},
-    control::{After, Control},
+    control::Control,
     error::ConnectionError,
     event::{Cause, Ended, Event, Settled},
     link::Link,
@@ -162,20 +162,20 @@ impl Connection {
     }
 
     /// Queues a frame. §2.4.3: nothing follows a close.
-    fn push(&mut self, channel: u16, body: impl Into<Performative>, after: After) {
+    fn push(&mut self, channel: u16, body: impl Into<Performative>) {
         if !self.close_sent {
-            self.control.push_back(Control { channel, body: body.into(), after });
+            self.control.push_back(Control { channel, body: body.into() });
         }
     }
 
     /// Queues a frame of a session, behind its begin. Nothing follows an end.
-    fn push_in(&mut self, id: SessionId, body: impl Into<Performative>, after: After) {
+    fn push_in(&mut self, id: SessionId, body: impl Into<Performative>) {
         let Some(session) = self.sessions.get_mut(id).filter(|session| !session.end_sent) else { return };
         let channel = session.channel;
         if session.begin_sent {
-            self.push(channel, body, after);
+            self.push(channel, body);
         } else {
-            session.held.push(Control { channel, body: body.into(), after });
+            session.held.push(Control { channel, body: body.into() });
         }
     }
 
@@ -184,7 +184,7 @@ impl Connection {
         if !self.open_sent {
             self.send_open();
         }
-        self.push(0, Close { error }, After::Nothing);
+        self.push(0, Close { error });
         self.close_sent = true;
     }
 

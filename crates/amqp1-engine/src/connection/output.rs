@@ -2,7 +2,7 @@
 
 use super::{Connection, FlowDue, Layer};
 use crate::{
-    control::{After, Control},
+    control::Control,
     event::{Settled, Settlement},
     link::Link,
     session::{SentDelivery, Session},
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     fn write_control(&mut self, control: Control, out: &mut TransmitQueue) {
-        let Control { channel, mut body, after } = control;
+        let Control { channel, mut body } = control;
         let (style, max) = (self.config.style, self.remote_max_frame_size());
         out.write(|tail| {
             let start = tail.len();
@@ -92,21 +92,6 @@ impl Connection {
                 write_frame(channel, Some(&body), style, tail);
             }
         });
-        match after {
-            After::Nothing => {}
-            After::End(id) => match self.sessions.get_mut(id) {
-                Some(session) => session.end_queued = false,
-                None => self.channels.give_back(u32::from(channel)),
-            },
-            After::Detach(session, id, handle) => match self.links.get_mut(id) {
-                Some(link) => link.detach_queued = false,
-                None => {
-                    if let Some(session) = self.sessions.get_mut(session) {
-                        session.handles.give_back(handle);
-                    }
-                }
-            },
-        }
     }
 
     /// The largest frame that the peer takes: until its open is there, the least of all.
@@ -119,7 +104,7 @@ impl Connection {
     pub(super) fn flush_marks(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         for disposition in session.marks.drain() {
-            self.push_in(id, disposition, After::Nothing);
+            self.push_in(id, disposition);
         }
     }
 
@@ -131,7 +116,7 @@ impl Connection {
                 // Before our begin, which tells the same.
                 if session.begin_sent {
                     let flow = session.flow();
-                    self.push_in(id, flow, After::Nothing);
+                    self.push_in(id, flow);
                 }
             }
             FlowDue::Link(id) => {
@@ -145,7 +130,7 @@ impl Connection {
                 let Some(session) = self.sessions.get_mut(session_id) else { return };
                 let mut flow = session.flow();
                 link.fill_flow(&mut flow);
-                self.push_in(session_id, flow, After::Nothing);
+                self.push_in(session_id, flow);
             }
         }
     }

@@ -3,7 +3,6 @@
 use super::{Connection, FlowDue};
 use crate::{
     config::SessionConfig,
-    control::After,
     event::{Cause, Ended, Event},
     session::Session,
     store::SessionId,
@@ -39,9 +38,9 @@ impl Connection {
         let begin = session.begin();
         let held = core::mem::take(&mut session.held);
         self.by_channel.insert(channel, id);
-        self.push(channel, begin, After::Nothing);
+        self.push(channel, begin);
         for control in held {
-            self.push(channel, control.body, control.after);
+            self.push(channel, control.body);
         }
         self.wake_session(id);
     }
@@ -79,10 +78,9 @@ impl Connection {
     /// Our end, whose begin the peer must have seen.
     fn send_end(&mut self, id: SessionId, error: Option<AmqpError>) {
         self.flush_marks(id);
-        self.push_in(id, End { error }, After::End(id));
+        self.push_in(id, End { error });
         if let Some(session) = self.sessions.get_mut(id) {
             session.end_sent = true;
-            session.end_queued = true;
         }
     }
 
@@ -159,9 +157,7 @@ impl Connection {
         }
         if session.begin_sent {
             self.by_channel.remove(&session.channel);
-            if !session.end_queued {
-                self.channels.give_back(u32::from(session.channel));
-            }
+            self.channels.give_back(u32::from(session.channel));
         }
         if !session.told {
             self.events.push_back(Event::SessionEnded(id, ended));

@@ -7,7 +7,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Detach, End as EndFrame},
 };
-use amqp1_engine::{Credit, SessionConfig};
+use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, ServerSasl, SessionConfig};
 
 #[test]
 fn t_rob_4_thousands_of_links_come_and_go_in_one_session() {
@@ -47,7 +47,7 @@ fn t_rob_4_thousands_of_links_end_with_their_session() {
 
 #[test]
 fn t_rob_4_sessions_that_come_and_go_leave_nothing() {
-    let mut peer = Peer::of_server(amqp1_engine::ServerSasl::None).open();
+    let mut peer = Peer::of_server(ServerSasl::None).open();
     for _ in 0..50 {
         let mut octets = Vec::new();
         for channel in 0..100 {
@@ -58,6 +58,42 @@ fn t_rob_4_sessions_that_come_and_go_leave_nothing() {
     }
     assert_eq!(peer.names().len(), 10_000);
     assert!(format!("{:?}", peer.end.engine).contains("sessions: 0 of"), "{:?}", peer.end.engine);
+}
+
+#[test]
+fn t_rob_4_a_connection_has_no_more_links_than_it_allows() {
+    let config = ConnectionConfig { max_links: 3, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    // On however many sessions they are.
+    for channel in 0..2 {
+        peer.send(channel, begin());
+    }
+    for (channel, handle) in [(0, 0), (1, 0), (1, 1)] {
+        peer.send(channel, attach("l", handle, Role::Sender));
+    }
+    assert!(!peer.names().contains(&"end"));
+    peer.send(0, attach("one too many", 1, Role::Sender));
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::RESOURCE_LIMIT_EXCEEDED)));
+    peer.send(0, EndFrame::default());
+    // The session that ended has made room for one.
+    peer.send(1, attach("fits", 2, Role::Sender));
+    assert!(!peer.names().contains(&"end"));
+}
+
+#[test]
+fn t_rob_2_a_peer_that_does_not_take_its_answers_is_not_listened_to() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let churn = [frame(0, begin(), b""), frame(0, EndFrame::default(), b"")].concat();
+    peer.end.input.extend_from_slice(&churn.repeat(20_000));
+    peer.end.take_input(peer.now);
+    assert!(peer.end.is_congested());
+    let left = peer.end.input.len();
+    assert!(left > churn.len() * 15_000, "{left} octets are left");
+    peer.end.take_input(peer.now);
+    assert_eq!(peer.end.input.len(), left);
+    // As its answers leave, it is listened to again.
+    assert_eq!(peer.names().len(), 40_000);
+    assert!(peer.end.input.is_empty() && !peer.end.is_congested());
 }
 
 #[test]
