@@ -1,7 +1,7 @@
 //! The codec's hot path: `cargo bench -p amqp1-benches --bench codec`.
 #![allow(missing_docs)]
 
-use amqp1_benches::message;
+use amqp1_benches::codec::message;
 use amqp1_codec::{
     DeliveryTag, Encode, EncodeStyle, Limits, Message, SequenceNo,
     frame::{FrameDecoder, FrameWriter},
@@ -33,7 +33,7 @@ fn frame(payload: &Bytes) -> Bytes {
 
 fn codec(criterion: &mut Criterion) {
     for size in [0, 64, 1024, 64 * 1024] {
-        let parts: Vec<Bytes> = message(size).into_parts();
+        let parts: Vec<Bytes> = message(size).build().into_parts();
         let payload = Bytes::from(parts.concat());
         let frame = frame(&payload);
         let mut group = criterion.benchmark_group(format!("transfer with {size} octets"));

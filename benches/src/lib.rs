@@ -1,29 +1,17 @@
-//! What the benchmarks have in common: one message, and two engines that talk to each other in memory.
+//! What the benchmarks have in common: the codec's cases, and two engines that talk to each other in memory.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+
 use amqp1_codec::{
-    EncodedMessage, Message,
-    messaging::{Header, Properties, Source, Target},
+    EncodedMessage,
+    messaging::{Source, Target},
 };
 use amqp1_engine::{
     AttachReply, Connection, ConnectionConfig, Credit, Event, Instant, LinkId, SenderConfig, ServerSasl, SessionConfig,
     TransmitQueue,
 };
-use bytes::{Bytes, BytesMut};
-
-/// A message with a header, four properties, five application properties and a body of this size.
-pub fn message(body: usize) -> EncodedMessage {
-    let properties = Properties {
-        message_id: Some("message-000001".into()),
-        to: Some("/devices/device-1/messages/devicebound".into()),
-        correlation_id: Some("correlation-1".into()),
-        content_type: amqp1_codec::Symbol::new("application/json").ok(),
-        ..Properties::default()
-    };
-    let builder = Message::builder().header(Header { durable: true, ..Header::default() }).properties(properties);
-    let builder = (0..5).fold(builder, |builder, n| builder.application_property(format!("property-{n}"), n));
-    builder.data(Bytes::from(vec![b'x'; body])).build()
-}
+use bytes::BytesMut;
 
 /// A sending and a receiving engine with one link between them.
 #[derive(Debug)]
@@ -131,7 +119,7 @@ mod tests {
     #[test]
     fn every_message_of_a_round_comes_back_settled() {
         let mut pair = Pair::new();
-        assert_eq!(pair.round(&message(64), 100), 100);
-        assert_eq!(pair.round(&message(64 * 1024), 100), 100);
+        assert_eq!(pair.round(&codec::message(64).build(), 100), 100);
+        assert_eq!(pair.round(&codec::message(64 * 1024).build(), 100), 100);
     }
 }

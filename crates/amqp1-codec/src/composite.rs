@@ -11,10 +11,12 @@
 /// | `final T` | `Option<T>`, a state that is an outcome | `None` |
 /// | `multi T` | `Multiple<T>` | empty |
 /// | `some T` | `Multiple<T>`, mandatory | an error, and so is an empty array |
+///
+/// After the two descriptors, `by_hand` says that the type is also written by hand in the compact style.
 macro_rules! composite {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident = $code:literal, $symbol:literal {
+        pub struct $name:ident = $code:literal, $symbol:literal $(, $by_hand:ident)? {
             $( $(#[$field_meta:meta])* $field:ident : $kind:ident $ty:ty $(= $default:expr)? ),* $(,)?
         }
     )+) => { $(
@@ -60,10 +62,20 @@ macro_rules! composite {
                 list.finish().saturating_add(3)
             }
 
-            #[allow(unused_mut)]
+            #[inline]
             fn encode(&self, style: crate::EncodeStyle, out: &mut bytes::BytesMut) {
-                crate::write::descriptor(Self::CODE, out);
-                let mut list = crate::ListWriter::new(style, out);
+                $( composite!(@$by_hand self, style, out); )?
+                self.encode_by_table(style, out);
+            }
+        }
+
+        impl $name {
+            /// Writes what [`Encode`](crate::Encode) does, and never by hand: what is written by hand is compared with
+            /// this.
+            #[doc(hidden)]
+            #[allow(unused_mut)]
+            pub fn encode_by_table(&self, style: crate::EncodeStyle, out: &mut bytes::BytesMut) {
+                let mut list = crate::ListWriter::described(Self::CODE, style, out);
                 $( composite!(@write list style self.$field, $kind $(= $default)?); )*
                 list.finish();
             }
@@ -102,6 +114,12 @@ macro_rules! composite {
             }
         }
     )+ };
+
+    (@by_hand $this:expr, $style:expr, $out:expr) => {
+        if $style == crate::EncodeStyle::Compact && crate::performative::fast::encode($this, $out) {
+            return;
+        }
+    };
 
     (@type req $ty:ty) => { $ty };
     (@type opt $ty:ty) => { Option<$ty> };

@@ -287,12 +287,49 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If the value does not end within the buffer, or has more descriptors within descriptors than the limit.
+    #[inline]
     pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
+        if let Some((octets, rest)) = self.usual_extent() {
+            self.rest = rest;
+            return Ok(octets);
+        }
+        self.skip_any()
+    }
+
+    /// The value that comes next and what follows it, if it is of a kind that is often met.
+    #[inline]
+    fn usual_extent(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let (format, rest) = self.rest.split_first()?;
+        // The upper half of a format code says how wide the data are.
+        let length = match format >> 4 {
+            0xa => 2usize.wrapping_add(usize::from(*rest.first()?)),
+            0x5 => 2,
+            0x7 => 5,
+            0x8 => 9,
+            _ => return None,
+        };
+        if code::is_known(*format) { self.rest.split_at_checked(length) } else { None }
+    }
+
+    /// As [`skip`](Self::skip), whatever it is.
+    #[inline(never)]
+    fn skip_any(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
         let format = self.skip_descriptors()?;
         self.skip_data(format)?;
         let length = start.len().saturating_sub(self.rest.len());
         Ok(start.get(..length).unwrap_or_default())
+    }
+
+    /// Skips one value, and says whether it is this text, as a string or as a symbol.
+    #[inline]
+    pub(crate) fn skip_if_text(&mut self, text: &[u8]) -> Result<bool, DecodeError> {
+        let octets = self.skip()?;
+        Ok(match octets {
+            [code::STR8 | code::SYM8, _, octets @ ..] => octets == text,
+            [code::STR32 | code::SYM32, _, _, _, _, octets @ ..] => octets == text,
+            _ => false,
+        })
     }
 
     /// Takes the descriptors of a value, if it has any, and the format code after them.

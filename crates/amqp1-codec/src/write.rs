@@ -45,22 +45,30 @@ pub(crate) fn items<'a>(items: impl Iterator<Item = &'a Value>, out: &mut BytesM
     count
 }
 
+const NARROW_HEADER: usize = 3;
+const WIDE_HEADER: usize = 9;
+
 /// Fills in the three octets that were reserved at `start` for a compound whose elements are now written.
+#[inline]
 fn finish_compound(wide: u8, start: usize, count: usize, out: &mut BytesMut) {
-    const NARROW_HEADER: usize = 3;
-    const WIDE_HEADER: usize = 9;
     let body = out.len().saturating_sub(start).saturating_sub(NARROW_HEADER);
-    if let (Ok(size), Ok(count)) = (u8::try_from(body.saturating_add(1)), u8::try_from(count)) {
-        if let Some(header) = out.get_mut(start.saturating_add(1)..start.saturating_add(NARROW_HEADER)) {
-            header.copy_from_slice(&[size, count]);
+    match (u8::try_from(body.saturating_add(1)), u8::try_from(count)) {
+        (Ok(size), Ok(count)) => {
+            if let Some(header) = out.get_mut(start.saturating_add(1)..start.saturating_add(NARROW_HEADER)) {
+                header.copy_from_slice(&[size, count]);
+            }
         }
-        return;
+        _ => widen(wide, start, body, count, out),
     }
+}
+
+/// Makes room for the wide header of a compound whose elements are written, and writes it.
+#[cold]
+fn widen(wide: u8, start: usize, body: usize, count: usize, out: &mut BytesMut) {
     out.put_bytes(0, WIDE_HEADER - NARROW_HEADER);
     let (from, to) = (start.saturating_add(NARROW_HEADER), start.saturating_add(WIDE_HEADER));
     out.copy_within(from..from.saturating_add(body), to);
-    if let Some(header) = out.get_mut(start..to) {
-        let mut header = header;
+    if let Some(mut header) = out.get_mut(start..to) {
         header.put_u8(wide);
         header.put_u32(saturating_u32(body.saturating_add(4)));
         header.put_u32(saturating_u32(count));
@@ -76,7 +84,8 @@ pub(crate) fn saturating_u32(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// Writes a composite's descriptor: every one in the specification fits `smallulong`.
+/// Writes the descriptor of a section: every one in the specification fits `smallulong`.
+#[inline]
 pub(crate) fn descriptor(number: u8, out: &mut BytesMut) {
     out.put_slice(&[code::DESCRIBED, code::SMALL_ULONG, number]);
 }
@@ -86,52 +95,68 @@ pub(crate) fn descriptor(number: u8, out: &mut BytesMut) {
 pub struct ListWriter<'a> {
     out: &'a mut BytesMut,
     style: EncodeStyle,
+    /// Where the list's format code stands.
     start: usize,
     count: usize,
-    /// The end and the count up to the last field that is not null.
-    kept: (usize, usize),
+    /// Nulls that are written only if a field follows them, or the style wants all.
+    nulls: usize,
 }
 
 impl<'a> ListWriter<'a> {
     /// Starts a list at the end of `out`.
+    #[inline]
     pub fn new(style: EncodeStyle, out: &'a mut BytesMut) -> Self {
         let start = out.len();
         out.put_slice(&[code::LIST8, 0, 0]);
-        let end = out.len();
-        Self { out, style, start, count: 0, kept: (end, 0) }
+        Self { out, style, start, count: 0, nulls: 0 }
+    }
+
+    /// Writes the descriptor of a composite and starts its list.
+    #[inline]
+    pub(crate) fn described(number: u8, style: EncodeStyle, out: &'a mut BytesMut) -> Self {
+        let start = out.len().saturating_add(3);
+        out.put_slice(&[code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, 0, 0]);
+        Self { out, style, start, count: 0, nulls: 0 }
     }
 
     /// The next field.
     #[inline]
     pub fn field(&mut self, value: &impl Encode) {
+        if self.nulls > 0 {
+            self.flush();
+        }
         value.encode(self.style, self.out);
         self.count = self.count.saturating_add(1);
-        self.kept = (self.out.len(), self.count);
     }
 
     /// The next field, absent.
     #[inline]
     pub fn null(&mut self) {
-        self.out.put_u8(code::NULL);
-        self.count = self.count.saturating_add(1);
+        self.nulls = self.nulls.saturating_add(1);
+    }
+
+    /// Writes the nulls that came before a field.
+    #[inline]
+    fn flush(&mut self) {
+        self.count = self.count.saturating_add(self.nulls);
+        for _ in 0..core::mem::take(&mut self.nulls) {
+            self.out.put_u8(code::NULL);
+        }
     }
 
     /// Ends the list.
-    pub fn finish(self) {
-        let count = match self.style {
-            EncodeStyle::Full => self.count,
-            EncodeStyle::Compact => {
-                let (end, count) = self.kept;
-                self.out.truncate(end);
-                if count == 0 {
-                    self.out.truncate(self.start);
-                    self.out.put_u8(code::LIST0);
-                    return;
-                }
-                count
+    #[inline]
+    pub fn finish(mut self) {
+        match self.style {
+            EncodeStyle::Full => self.flush(),
+            EncodeStyle::Compact if self.count == 0 => {
+                self.out.truncate(self.start);
+                self.out.put_u8(code::LIST0);
+                return;
             }
-        };
-        finish_compound(code::LIST32, self.start, count, self.out);
+            EncodeStyle::Compact => {}
+        }
+        finish_compound(code::LIST32, self.start, self.count, self.out);
     }
 }
 

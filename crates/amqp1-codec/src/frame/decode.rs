@@ -1,10 +1,13 @@
 //! Octets to frames.
 
 use super::Frame;
-use crate::{Decode, DecodeError, Limits, Reader, parse, performative::Performative, sasl::SaslBody};
-use bytes::{Buf, BytesMut};
+use crate::{
+    Decode, DecodeError, Limits, Reader, parse,
+    performative::{Performative, fast},
+    sasl::SaslBody,
+};
+use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
-use nom::Parser;
 
 /// A frame that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +92,14 @@ impl FrameDecoder {
     /// If no valid frame begins here. What follows cannot be told apart any more, except after
     /// [`FrameErrorKind::Body`], where the frame was taken off.
     pub fn decode(&self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let Ok((_, (size, doff, kind, channel))) = (parse::be_u32, parse::u8, parse::u8, parse::be_u16).parse(input)
-        else {
+        let Some(&[s0, s1, s2, s3, doff, kind, c0, c1]) = input.first_chunk::<HEADER>() else {
             // A SIZE that cannot be right is told at once.
             if let Ok((_, size)) = parse::be_u32(input) {
                 self.check_size(size)?;
             }
             return Ok(None);
         };
+        let (size, channel) = (u32::from_be_bytes([s0, s1, s2, s3]), u16::from_be_bytes([c0, c1]));
         self.check_size(size)?;
         let error = |kind| FrameError { channel: Some(channel), kind };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -107,27 +110,47 @@ impl FrameDecoder {
         if kind != if self.sasl { TYPE_SASL } else { TYPE_AMQP } {
             return Err(error(FrameErrorKind::Type(kind)));
         }
-        if input.len() < size {
-            return Ok(None);
+        let Some(body) = input.get(start..size) else { return Ok(None) };
+        if !self.sasl {
+            if let Some((performative, length)) = fast::decode(body, &self.limits) {
+                let end = start.saturating_add(length);
+                let payload = if matches!(performative, Performative::Transfer(_)) {
+                    let mut frame = input.split_to(size).freeze();
+                    frame.advance(end);
+                    Some(frame)
+                } else if end == size {
+                    input.advance(size);
+                    Some(Bytes::new())
+                } else {
+                    None
+                };
+                if let Some(payload) = payload {
+                    return Ok(Some(Frame::Amqp { channel, performative: Some(performative), payload }));
+                }
+            }
         }
         let mut frame = input.split_to(size).freeze();
         frame.advance(start);
-        let mut reader = Reader::with_limits(&frame, self.limits);
-        let body = |body| error(FrameErrorKind::Body(body));
-        if self.sasl {
-            let sasl = SaslBody::decode(&mut reader).map_err(body)?;
-            reader.finish().map_err(body)?;
-            return Ok(Some(Frame::Sasl(sasl)));
-        }
-        let performative =
-            if reader.is_empty() { None } else { Some(Performative::decode(&mut reader).map_err(body)?) };
-        if !matches!(performative, Some(Performative::Transfer(_))) {
-            reader.finish().map_err(body)?;
-        }
-        let payload = reader.rest();
-        Ok(Some(Frame::Amqp { channel, performative, payload }))
+        self.decode_body(channel, &frame).map(Some).map_err(|body| error(FrameErrorKind::Body(body)))
     }
 
+    /// The frame whose extended header is taken off.
+    #[inline(never)]
+    fn decode_body(&self, channel: u16, body: &Bytes) -> Result<Frame, DecodeError> {
+        let mut reader = Reader::with_limits(body, self.limits);
+        if self.sasl {
+            let sasl = SaslBody::decode(&mut reader)?;
+            reader.finish()?;
+            return Ok(Frame::Sasl(sasl));
+        }
+        let performative = if reader.is_empty() { None } else { Some(Performative::decode(&mut reader)?) };
+        if !matches!(performative, Some(Performative::Transfer(_))) {
+            reader.finish()?;
+        }
+        Ok(Frame::Amqp { channel, performative, payload: reader.rest() })
+    }
+
+    #[inline]
     fn check_size(&self, size: u32) -> Result<(), FrameError> {
         let error = |kind| Err(FrameError { channel: None, kind });
         if usize::try_from(size).is_ok_and(|size| size < HEADER) {

@@ -14,10 +14,12 @@ impl FrameWriter {
     pub const HEADER: usize = 8;
 
     /// Starts an AMQP frame at the end of `out`.
+    #[inline]
     pub fn begin(channel: u16, out: &mut BytesMut) -> Self {
         Self::begin_type(0, channel, out)
     }
 
+    #[inline]
     fn begin_type(kind: u8, channel: u16, out: &mut BytesMut) -> Self {
         let start = out.len();
         let [high, low] = channel.to_be_bytes();
@@ -26,10 +28,11 @@ impl FrameWriter {
     }
 
     /// Ends the frame: `payload` octets will follow what is in `out` now.
+    #[inline]
     pub fn finish(self, payload: usize, out: &mut BytesMut) {
         let size = out.len().saturating_sub(self.start).saturating_add(payload);
-        if let Some(field) = out.get_mut(self.start..self.start.saturating_add(4)) {
-            field.copy_from_slice(&saturating_u32(size).to_be_bytes());
+        if let Some(field) = out.get_mut(self.start..).and_then(<[u8]>::first_chunk_mut) {
+            *field = saturating_u32(size).to_be_bytes();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The body of a received message (§3.2.6 to §3.2.8).
 
+use super::scan::Range;
 use crate::{Decode, DecodeError, Reader, Value, types::format_code as code};
 use bytes::Bytes;
 use core::fmt;
@@ -21,7 +22,10 @@ pub enum Body<'a> {
 #[derive(Clone, Copy)]
 pub struct DataSections<'a> {
     chunks: &'a [Bytes],
+    /// Where the next section begins in the first chunk.
     at: usize,
+    /// Octets of all sections that are left.
+    left: usize,
 }
 
 /// One data section: octets, in the pieces they came in.
@@ -33,8 +37,9 @@ pub struct DataSection<'a> {
 }
 
 impl<'a> DataSections<'a> {
-    pub(super) fn new(chunks: &'a [Bytes]) -> Self {
-        Self { chunks, at: 0 }
+    /// The sections in a part of the chunks.
+    pub(super) fn new(chunks: &'a [Bytes], range: Range) -> Self {
+        Self { chunks, at: range.start(), left: range.end().saturating_sub(range.start()) }
     }
 
     /// Octets from here on, however they are cut.
@@ -47,6 +52,7 @@ impl<'a> DataSections<'a> {
     }
 
     fn advance(&mut self, mut count: usize) {
+        self.left = self.left.saturating_sub(count);
         while let Some((first, rest)) = self.chunks.split_first() {
             let available = first.len().saturating_sub(self.at);
             if count < available {
@@ -61,6 +67,20 @@ impl<'a> DataSections<'a> {
 
     /// The octets of the next section's descriptor and size, and of its data. The scan has checked them.
     fn extent(&self) -> Option<(usize, usize)> {
+        if self.left == 0 {
+            return None;
+        }
+        match self.chunks.first().and_then(|chunk| chunk.get(self.at..)) {
+            Some([code::DESCRIBED, code::SMALL_ULONG, _, code::VBIN8, length, ..]) => Some((5, usize::from(*length))),
+            Some([code::DESCRIBED, code::SMALL_ULONG, _, code::VBIN32, a, b, c, d, ..]) => {
+                Some((8, usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?))
+            }
+            _ => self.unusual_extent(),
+        }
+    }
+
+    /// As [`extent`](Self::extent), whatever the descriptor, and however the chunks are cut.
+    fn unusual_extent(&self) -> Option<(usize, usize)> {
         let mut octets = self.octets();
         let mut header = 0usize;
         let mut next = || {
@@ -107,6 +127,18 @@ impl<'a> DataSection<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// The octets, if they came in one piece.
+    pub(super) fn in_one_piece(&self) -> Option<Bytes> {
+        match self.chunks.first() {
+            // What is shared keeps the whole buffer alive, and nothing needs none.
+            _ if self.length == 0 => Some(Bytes::new()),
+            Some(chunk) if chunk.len().saturating_sub(self.at) >= self.length => {
+                Some(chunk.slice(self.at..self.at.saturating_add(self.length)))
+            }
+            _ => None,
+        }
     }
 
     /// The octets, in the pieces they came in, as slices of the buffers they were read into.

@@ -181,52 +181,79 @@ impl MessageBuilder {
         self
     }
 
-    /// Encodes the message.
+    /// Encodes the message. Data of more than 1 KiB is shared, not copied.
     #[must_use]
     pub fn build(self) -> EncodedMessage {
-        let style = self.style;
-        let mut parts = Vec::new();
         let mut out = BytesMut::with_capacity(128);
-        if let Some(header) = &self.header {
-            header.encode(style, &mut out);
+        self.write_head(&mut out);
+        let BuiltBody::Data(sections) = &self.body else {
+            self.write_body(&mut out);
+            self.write_footer(&mut out);
+            return EncodedMessage::from_parts([out.freeze()]);
+        };
+        let mut parts = Vec::with_capacity(sections.len().saturating_mul(2).saturating_add(1));
+        for octets in sections {
+            data_header(octets.len(), &mut out);
+            if octets.len() <= COPIED {
+                out.put_slice(octets);
+            } else {
+                parts.push(out.split().freeze());
+                parts.push(octets.clone());
+            }
         }
-        annotations(section::DELIVERY_ANNOTATIONS, &self.delivery_annotations, style, &mut out);
-        annotations(section::MESSAGE_ANNOTATIONS, &self.message_annotations, style, &mut out);
+        self.write_footer(&mut out);
+        parts.push(out.freeze());
+        EncodedMessage::from_parts(parts)
+    }
+
+    /// Appends the encoded message to `out`, its body included: for a buffer that is used again and again. Large data
+    /// is better shared, as [`build`](Self::build) does.
+    pub fn encode(&self, out: &mut BytesMut) {
+        self.write_head(out);
+        self.write_body(out);
+        self.write_footer(out);
+    }
+
+    fn write_head(&self, out: &mut BytesMut) {
+        let style = self.style;
+        if let Some(header) = &self.header {
+            header.encode(style, out);
+        }
+        annotations(section::DELIVERY_ANNOTATIONS, &self.delivery_annotations, style, out);
+        annotations(section::MESSAGE_ANNOTATIONS, &self.message_annotations, style, out);
         if let Some(properties) = &self.properties {
-            properties.encode(style, &mut out);
+            properties.encode(style, out);
         }
         if !self.application_properties.is_empty() {
-            write::descriptor(section::APPLICATION_PROPERTIES, &mut out);
-            self.application_properties.encode(style, &mut out);
+            write::descriptor(section::APPLICATION_PROPERTIES, out);
+            self.application_properties.encode(style, out);
         }
-        match self.body {
+    }
+
+    fn write_body(&self, out: &mut BytesMut) {
+        match &self.body {
             BuiltBody::Empty => {}
             BuiltBody::Data(sections) => {
                 for octets in sections {
-                    write::descriptor(section::DATA, &mut out);
-                    data_header(octets.len(), &mut out);
-                    if octets.len() <= COPIED {
-                        out.put_slice(&octets);
-                    } else {
-                        parts.push(out.split().freeze());
-                        parts.push(octets);
-                    }
+                    data_header(octets.len(), out);
+                    out.put_slice(octets);
                 }
             }
             BuiltBody::Sequence(sections) => {
                 for values in sections {
-                    write::descriptor(section::AMQP_SEQUENCE, &mut out);
-                    encode_list(&values, style, &mut out);
+                    write::descriptor(section::AMQP_SEQUENCE, out);
+                    encode_list(values, self.style, out);
                 }
             }
             BuiltBody::Value(value) => {
-                write::descriptor(section::AMQP_VALUE, &mut out);
-                value.encode(style, &mut out);
+                write::descriptor(section::AMQP_VALUE, out);
+                value.encode(self.style, out);
             }
         }
-        annotations(section::FOOTER, &self.footer, style, &mut out);
-        parts.push(out.freeze());
-        EncodedMessage::from_parts(parts)
+    }
+
+    fn write_footer(&self, out: &mut BytesMut) {
+        annotations(section::FOOTER, &self.footer, self.style, out);
     }
 }
 
@@ -237,7 +264,9 @@ fn annotations(number: u8, annotations: &Annotations, style: EncodeStyle, out: &
     }
 }
 
+/// All of a data section but its octets.
 fn data_header(length: usize, out: &mut BytesMut) {
+    write::descriptor(section::DATA, out);
     match u8::try_from(length) {
         Ok(length) => out.put_slice(&[code::VBIN8, length]),
         Err(_) => {

@@ -11,6 +11,7 @@ pub use build::{EncodedMessage, MessageBuilder};
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,
     messaging::{Annotations, ApplicationProperties, Header, Properties, section_code},
+    types::MapRef,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -35,14 +36,20 @@ use scan::Index;
 /// ```
 #[derive(Clone)]
 pub struct Message {
-    /// The sections before the body, one after another.
+    /// The whole message, or if it came in several pieces the sections before the body, one after another.
     head: Bytes,
-    /// The body's sections, in the chunks they came in.
-    body: Chunks,
-    /// The footer.
-    tail: Bytes,
+    rest: Rest,
     index: Index,
     limits: Limits,
+}
+
+/// Where the body and the footer are.
+#[derive(Clone, Debug)]
+pub(crate) enum Rest {
+    /// In one piece with the rest of the message.
+    InHead,
+    /// The body's sections in the chunks they came in, and the footer.
+    Apart { body: Chunks, tail: Bytes },
 }
 
 /// Octets in one piece or in several.
@@ -72,6 +79,7 @@ impl Message {
     /// # Errors
     ///
     /// If the octets are not message sections in their order.
+    #[inline]
     pub fn from_bytes(payload: Bytes) -> Result<Self, DecodeError> {
         Self::with_limits(Chunks::One(payload), Limits::DEFAULT)
     }
@@ -106,9 +114,21 @@ impl Message {
         scan::scan(chunks, limits)
     }
 
-    fn section<T: Decode>(&self, range: Option<&scan::Range>) -> Result<Option<T>, DecodeError> {
-        let Some(octets) = range.and_then(|range| range.of(&self.head)) else { return Ok(None) };
-        let mut reader = Reader::part(&self.head, octets, self.limits);
+    /// The octets that the footer is in.
+    fn tail(&self) -> &Bytes {
+        match &self.rest {
+            Rest::InHead => &self.head,
+            Rest::Apart { tail, .. } => tail,
+        }
+    }
+
+    /// A reader of the value of a section before the body.
+    fn reader(&self, number: u8) -> Option<Reader<'_>> {
+        self.index.head(number).of(&self.head).map(|octets| Reader::part(&self.head, octets, self.limits))
+    }
+
+    fn map_section<T: Decode>(&self, number: u8) -> Result<Option<T>, DecodeError> {
+        let Some(mut reader) = self.reader(number) else { return Ok(None) };
         let value = T::decode(&mut reader)?;
         reader.finish()?;
         Ok(Some(value))
@@ -120,8 +140,8 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn header(&self) -> Result<Option<Header>, DecodeError> {
-        let Some(octets) = self.index.header.as_ref().and_then(|range| range.of(&self.head)) else { return Ok(None) };
-        Header::decode_fields(&mut Reader::part(&self.head, octets, self.limits)).map(Some)
+        let Some(mut reader) = self.reader(section_code::HEADER) else { return Ok(None) };
+        Header::decode_fields(&mut reader).map(Some)
     }
 
     /// The delivery annotations (§3.2.2).
@@ -130,7 +150,7 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn delivery_annotations(&self) -> Result<Option<Annotations>, DecodeError> {
-        self.section(self.index.delivery_annotations.as_ref())
+        self.map_section(section_code::DELIVERY_ANNOTATIONS)
     }
 
     /// The message annotations (§3.2.3).
@@ -139,7 +159,7 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn message_annotations(&self) -> Result<Option<Annotations>, DecodeError> {
-        self.section(self.index.message_annotations.as_ref())
+        self.map_section(section_code::MESSAGE_ANNOTATIONS)
     }
 
     /// The properties (§3.2.4).
@@ -148,10 +168,8 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn properties(&self) -> Result<Option<Properties>, DecodeError> {
-        let Some(octets) = self.index.properties.as_ref().and_then(|range| range.of(&self.head)) else {
-            return Ok(None);
-        };
-        Properties::decode_fields(&mut Reader::part(&self.head, octets, self.limits)).map(Some)
+        let Some(mut reader) = self.reader(section_code::PROPERTIES) else { return Ok(None) };
+        Properties::decode_fields(&mut reader).map(Some)
     }
 
     /// The application properties (§3.2.5).
@@ -160,7 +178,7 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn application_properties(&self) -> Result<Option<ApplicationProperties>, DecodeError> {
-        self.section(self.index.application_properties.as_ref())
+        self.map_section(section_code::APPLICATION_PROPERTIES)
     }
 
     /// One application property, without decoding the others.
@@ -169,7 +187,7 @@ impl Message {
     ///
     /// If the section is malformed before it.
     pub fn application_property(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        self.entry(self.index.application_properties.as_ref(), key)
+        self.entry(section_code::APPLICATION_PROPERTIES, key)
     }
 
     /// One message annotation, without decoding the others.
@@ -178,16 +196,12 @@ impl Message {
     ///
     /// If the section is malformed before it.
     pub fn message_annotation(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        self.entry(self.index.message_annotations.as_ref(), key)
+        self.entry(section_code::MESSAGE_ANNOTATIONS, key)
     }
 
-    fn entry(&self, range: Option<&scan::Range>, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        let Some(octets) = range.and_then(|range| range.of(&self.head)) else { return Ok(None) };
-        let mut reader = Reader::part(&self.head, octets, self.limits);
-        match ValueRef::read(&mut reader)? {
-            ValueRef::Map(map) => map.get(key),
-            _ => Ok(None),
-        }
+    fn entry(&self, number: u8, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
+        let Some(mut reader) = self.reader(number) else { return Ok(None) };
+        MapRef::read(&mut reader)?.get(key)
     }
 
     /// The footer (§3.2.9).
@@ -196,32 +210,46 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn footer(&self) -> Result<Option<Annotations>, DecodeError> {
-        let Some(octets) = self.index.footer.as_ref().and_then(|range| range.of(&self.tail)) else { return Ok(None) };
-        Annotations::decode(&mut Reader::part(&self.tail, octets, self.limits)).map(Some)
+        let tail = self.tail();
+        let Some(octets) = self.index.footer.of(tail) else { return Ok(None) };
+        Annotations::decode(&mut Reader::part(tail, octets, self.limits)).map(Some)
     }
 
     /// The body.
     pub fn body(&self) -> Body<'_> {
-        match self.index.body {
-            None => Body::Empty,
-            Some(section_code::DATA) => Body::Data(DataSections::new(self.body.as_slice())),
-            Some(section_code::AMQP_SEQUENCE) => Body::Sequence(Sequences::new(self.body_reader())),
-            Some(_) => Body::Value(BodyValue::new(self.body_reader())),
+        match self.index.body_number {
+            0 => Body::Empty,
+            section_code::DATA => Body::Data(self.data_sections()),
+            section_code::AMQP_SEQUENCE => Body::Sequence(Sequences::new(self.body_reader())),
+            _ => Body::Value(BodyValue::new(self.body_reader())),
         }
+    }
+
+    /// The chunks that the body lies in, and where it begins and ends in them.
+    fn body_chunks(&self) -> (&[Bytes], scan::Range) {
+        match &self.rest {
+            Rest::InHead => (core::slice::from_ref(&self.head), self.index.body),
+            Rest::Apart { body, .. } => (body.as_slice(), self.index.body),
+        }
+    }
+
+    fn data_sections(&self) -> DataSections<'_> {
+        let (chunks, range) = self.body_chunks();
+        DataSections::new(chunks, range)
     }
 
     fn body_reader(&self) -> Reader<'_> {
         static NOTHING: Bytes = Bytes::new();
-        Reader::with_limits(self.body.as_slice().first().unwrap_or(&NOTHING), self.limits)
+        let (chunks, range) = self.body_chunks();
+        let octets = chunks.first().unwrap_or(&NOTHING);
+        Reader::part(octets, range.of(octets).unwrap_or_default(), self.limits)
     }
 
     /// The octets of the body if it is data in one section and one piece: the common case, without a copy.
     pub fn data(&self) -> Option<Bytes> {
         let Body::Data(mut sections) = self.body() else { return None };
         let first = sections.next()?;
-        let mut chunks = first.chunks();
-        let chunk = chunks.next().unwrap_or_default();
-        (chunks.next().is_none() && sections.next().is_none()).then_some(chunk)
+        if sections.next().is_some() { None } else { first.in_one_piece() }
     }
 
     /// The octets of all data sections, copied together if they are in several pieces.
@@ -272,51 +300,57 @@ impl Message {
 
     /// The message as it was received, octet for octet, to be sent on.
     pub fn to_encoded(&self) -> EncodedMessage {
-        let mut parts = Vec::new();
-        parts.push(self.head.clone());
-        parts.extend(self.body.as_slice().iter().cloned());
-        parts.push(self.tail.clone());
+        let mut parts = Vec::from([self.head.clone()]);
+        if let Rest::Apart { body, tail } = &self.rest {
+            parts.extend(body.as_slice().iter().cloned());
+            parts.push(tail.clone());
+        }
         EncodedMessage::from_parts(parts)
     }
 
     /// A copy that keeps no larger buffer alive than its own octets.
     #[must_use]
     pub fn to_detached(&self) -> Self {
-        let body = match &self.body {
-            Chunks::One(chunk) => Chunks::One(Bytes::copy_from_slice(chunk)),
-            Chunks::Many(chunks) => Chunks::Many(chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk)).collect()),
+        let copy = |octets: &Bytes| Bytes::copy_from_slice(octets);
+        let rest = match &self.rest {
+            Rest::InHead => Rest::InHead,
+            Rest::Apart { body: Chunks::One(body), tail } => {
+                Rest::Apart { body: Chunks::One(copy(body)), tail: copy(tail) }
+            }
+            Rest::Apart { body: Chunks::Many(body), tail } => {
+                Rest::Apart { body: Chunks::Many(body.iter().map(copy).collect()), tail: copy(tail) }
+            }
         };
-        Self {
-            head: Bytes::copy_from_slice(&self.head),
-            body,
-            tail: Bytes::copy_from_slice(&self.tail),
-            index: self.index,
-            limits: self.limits,
-        }
+        Self { head: copy(&self.head), rest, index: self.index, limits: self.limits }
     }
 
     /// How many octets the message has.
     pub fn encoded_len(&self) -> usize {
-        let body: usize = self.body.as_slice().iter().map(Bytes::len).sum();
-        self.head.len().saturating_add(body).saturating_add(self.tail.len())
+        match &self.rest {
+            Rest::InHead => self.head.len(),
+            Rest::Apart { body, tail } => {
+                let body: usize = body.as_slice().iter().map(Bytes::len).sum();
+                self.head.len().saturating_add(body).saturating_add(tail.len())
+            }
+        }
     }
 }
 
 impl core::fmt::Debug for Message {
     /// Which sections there are, and how many octets; what they hold may be large or secret.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let index = &self.index;
+        let (index, body) = (&self.index, self.index.body_number);
         let mut sections = Vec::new();
         for (name, there) in [
-            ("header", index.header.is_some()),
-            ("delivery-annotations", index.delivery_annotations.is_some()),
-            ("message-annotations", index.message_annotations.is_some()),
-            ("properties", index.properties.is_some()),
-            ("application-properties", index.application_properties.is_some()),
-            ("data", index.body == Some(section_code::DATA)),
-            ("amqp-sequence", index.body == Some(section_code::AMQP_SEQUENCE)),
-            ("amqp-value", index.body == Some(section_code::AMQP_VALUE)),
-            ("footer", index.footer.is_some()),
+            ("header", index.head(section_code::HEADER).is_there()),
+            ("delivery-annotations", index.head(section_code::DELIVERY_ANNOTATIONS).is_there()),
+            ("message-annotations", index.head(section_code::MESSAGE_ANNOTATIONS).is_there()),
+            ("properties", index.head(section_code::PROPERTIES).is_there()),
+            ("application-properties", index.head(section_code::APPLICATION_PROPERTIES).is_there()),
+            ("data", body == section_code::DATA),
+            ("amqp-sequence", body == section_code::AMQP_SEQUENCE),
+            ("amqp-value", body == section_code::AMQP_VALUE),
+            ("footer", index.footer.is_there()),
         ] {
             if there {
                 sections.push(name);

@@ -1,6 +1,6 @@
 //! One pass over the headers of a message's sections.
 
-use super::{Chunks, Message, cursor::Cursor};
+use super::{Chunks, Message, Rest, cursor::Cursor};
 use crate::{
     DecodeError, DecodeErrorKind, Descriptor, Limits, Reader, messaging::section_code as section,
     types::format_code as code,
@@ -8,35 +8,57 @@ use crate::{
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
-/// Where a section's value stands.
-#[derive(Clone, Copy, Debug)]
+/// Where something stands; nowhere, if it is not there.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Range {
     start: u32,
     end: u32,
 }
 
 impl Range {
-    fn new(start: usize, end: usize) -> Self {
+    pub(super) fn new(start: usize, end: usize) -> Self {
         let clamp = |at| u32::try_from(at).unwrap_or(u32::MAX);
         Self { start: clamp(start), end: clamp(end) }
     }
 
-    pub(super) fn of<'a>(&self, octets: &'a Bytes) -> Option<&'a [u8]> {
-        octets.get(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
+    /// Whether it is there: no section begins with its value, and none is empty.
+    #[inline]
+    pub(super) fn is_there(self) -> bool {
+        self.end > 0
+    }
+
+    pub(super) fn start(self) -> usize {
+        usize::try_from(self.start).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn end(self) -> usize {
+        usize::try_from(self.end).unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    pub(super) fn of(self, octets: &Bytes) -> Option<&[u8]> {
+        if self.is_there() { octets.get(self.start()..self.end()) } else { None }
     }
 }
 
-/// Which sections a message has, and where; the descriptors are left out of the ranges.
+/// Which sections a message has, and where; the descriptors are left out of the ranges, but for the body's.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Index {
-    pub(super) header: Option<Range>,
-    pub(super) delivery_annotations: Option<Range>,
-    pub(super) message_annotations: Option<Range>,
-    pub(super) properties: Option<Range>,
-    pub(super) application_properties: Option<Range>,
-    /// The numeric descriptor of the body's sections.
-    pub(super) body: Option<u8>,
-    pub(super) footer: Option<Range>,
+    /// Header to application-properties, by their numbers.
+    pub(super) head: [Range; 5],
+    /// The numeric descriptor of the body's sections; 0 if there are none.
+    pub(super) body_number: u8,
+    /// The body's sections, descriptors included.
+    pub(super) body: Range,
+    pub(super) footer: Range,
+}
+
+impl Index {
+    /// Where the value of a section before the body stands.
+    #[inline]
+    pub(super) fn head(&self, number: u8) -> Range {
+        self.head.get(usize::from(number.wrapping_sub(section::HEADER))).copied().unwrap_or_default()
+    }
 }
 
 /// A section's descriptor and value.
@@ -115,68 +137,68 @@ impl Layout {
             let offset = u32::try_from(end).unwrap_or(u32::MAX);
             return Err(DecodeError { kind: DecodeErrorKind::MissingBody, offset });
         }
-        let tail_start = self.footer.map_or(end, |footer| footer.start);
-        let (body_start, body_end) = self.body.map_or((tail_start, tail_start), |(_, body)| (body.start, body.end));
-        let index = self.index();
-        let body_kind = self.body.map(|(number, _)| number);
-        let in_place = matches!(chunks, Chunks::One(_)) && !self.misplaced;
-        let (head, body, tail) = match chunks {
-            Chunks::One(mut head) if in_place => {
-                let mut body = head.split_off(body_start.min(head.len()));
-                let tail = body.split_off(body_end.saturating_sub(body_start).min(body.len()));
-                (head, Chunks::One(body), tail)
+        let chunks = match chunks {
+            Chunks::One(head) if !self.misplaced => {
+                return Ok(Message { head, rest: Rest::InHead, index: self.in_place(), limits });
             }
-            chunks => {
-                let mut gathered = BytesMut::new();
-                for extent in self.head.iter().flatten() {
-                    let copy = &mut |chunk: Bytes| gathered.extend_from_slice(&chunk);
-                    Cursor::new(chunks.as_slice()).range(extent.start, extent.end, copy)?;
-                }
-                let mut tail = BytesMut::new();
-                if let Some(extent) = self.footer {
-                    let copy = &mut |chunk: Bytes| tail.extend_from_slice(&chunk);
-                    Cursor::new(chunks.as_slice()).range(extent.start, extent.end, copy)?;
-                }
-                let mut body = Vec::new();
-                Cursor::new(chunks.as_slice()).range(body_start, body_end, &mut |chunk| body.push(chunk))?;
-                (gathered.freeze(), joined(body, body_kind), tail.freeze())
-            }
+            chunks => chunks,
         };
-        let message = Message { head, body, tail, index, limits };
-        if !in_place {
-            message.check_extents()?;
+        let mut head = BytesMut::new();
+        for extent in self.head.iter().flatten() {
+            let copy = &mut |chunk: Bytes| head.extend_from_slice(&chunk);
+            Cursor::new(chunks.as_slice()).range(extent.start, extent.end, copy)?;
         }
+        let mut tail = BytesMut::new();
+        if let Some(extent) = self.footer {
+            let copy = &mut |chunk: Bytes| tail.extend_from_slice(&chunk);
+            Cursor::new(chunks.as_slice()).range(extent.start, extent.end, copy)?;
+        }
+        let mut body = Vec::new();
+        if let Some((_, extent)) = self.body {
+            Cursor::new(chunks.as_slice()).range(extent.start, extent.end, &mut |chunk| body.push(chunk))?;
+        }
+        let index = self.gathered();
+        let rest = Rest::Apart { body: joined(body, index.body_number), tail: tail.freeze() };
+        let message = Message { head: head.freeze(), rest, index, limits };
+        message.check_extents()?;
         Ok(message)
     }
 
-    /// The places of the values, counted from the start of the head or of the tail.
-    fn index(&self) -> Index {
-        let mut at = 0usize;
-        let mut head = self.head.iter().map(|extent| {
-            let extent = (*extent)?;
-            let descriptor = extent.value.saturating_sub(extent.start);
-            let start = at;
-            at = at.saturating_add(extent.end.saturating_sub(extent.start));
-            Some(Range::new(start.saturating_add(descriptor), at))
-        });
-        let mut next = || head.next().flatten();
+    /// The places in the octets that were scanned.
+    fn in_place(&self) -> Index {
+        let value = |extent: Option<Extent>| extent.map_or(Range::default(), |at| Range::new(at.value, at.end));
         Index {
-            header: next(),
-            delivery_annotations: next(),
-            message_annotations: next(),
-            properties: next(),
-            application_properties: next(),
-            body: self.body.map(|(number, _)| number),
-            footer: self.footer.map(|footer| {
-                Range::new(footer.value.saturating_sub(footer.start), footer.end.saturating_sub(footer.start))
-            }),
+            head: self.head.map(value),
+            body_number: self.body.map_or(0, |(number, _)| number),
+            body: self.body.map_or(Range::default(), |(_, at)| Range::new(at.start, at.end)),
+            footer: value(self.footer),
         }
+    }
+
+    /// The places after the sections before the body were put together, and the body and the footer each apart.
+    fn gathered(&self) -> Index {
+        let moved = |extent: Extent, to: usize| {
+            let moved = |at: usize| at.saturating_sub(extent.start).saturating_add(to);
+            Range::new(moved(extent.value), moved(extent.end))
+        };
+        let mut at = 0usize;
+        let head = self.head.map(|extent| {
+            let Some(extent) = extent else { return Range::default() };
+            let range = moved(extent, at);
+            at = range.end();
+            range
+        });
+        let (body_number, body) = match self.body {
+            Some((number, at)) => (number, Range::new(0, at.end.saturating_sub(at.start))),
+            None => (0, Range::default()),
+        };
+        Index { head, body_number, body, footer: self.footer.map_or(Range::default(), |extent| moved(extent, 0)) }
     }
 }
 
 /// Data stays in the pieces that it came in; other bodies are made one piece.
-fn joined(mut pieces: Vec<Bytes>, kind: Option<u8>) -> Chunks {
-    if kind == Some(section::DATA) && pieces.len() > 1 {
+fn joined(mut pieces: Vec<Bytes>, body_number: u8) -> Chunks {
+    if body_number == section::DATA && pieces.len() > 1 {
         return Chunks::Many(pieces);
     }
     if pieces.len() <= 1 {
@@ -188,7 +210,61 @@ fn joined(mut pieces: Vec<Bytes>, kind: Option<u8>) -> Chunks {
 }
 
 /// Finds the sections. All but data sections that straddle chunks are joined once.
+#[inline]
 pub(super) fn scan(chunks: Chunks, limits: Limits) -> Result<Message, DecodeError> {
+    match chunks {
+        Chunks::One(head) => match scan_usual(&head, limits) {
+            Some(index) => Ok(Message { head, rest: Rest::InHead, index, limits }),
+            None => scan_any(Chunks::One(head), limits),
+        },
+        many => scan_any(many, limits),
+    }
+}
+
+/// Finds the sections as they are mostly written: small descriptors, in their order, in one piece. `None` leaves what
+/// is unusual or wrong to [`scan_any`].
+fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
+    let mut index = Index::default();
+    let (mut rest, mut at, mut last) = (octets, 0usize, 0);
+    while let [code::DESCRIBED, code::SMALL_ULONG, number, format, after @ ..] = rest {
+        let data = match *format {
+            code::LIST8 | code::MAP8 | code::VBIN8 | code::STR8 => 2usize.wrapping_add(usize::from(*after.first()?)),
+            code::VBIN32 | code::LIST32 | code::MAP32 | code::STR32 => {
+                5usize.checked_add(usize::try_from(u32::from_be_bytes(*after.first_chunk()?)).ok()?)?
+            }
+            code::LIST0 => 1,
+            _ => return None,
+        };
+        let length = data.checked_add(3)?;
+        rest = rest.get(length..)?;
+        let (start, value) = (at, at.wrapping_add(3));
+        at = at.wrapping_add(length);
+        check_type(*number, *format).ok()?;
+        let repeats = *number == last && matches!(*number, section::DATA | section::AMQP_SEQUENCE);
+        if *number <= last && !repeats {
+            return None;
+        }
+        last = *number;
+        match *number {
+            section::FOOTER => index.footer = Range::new(value, at),
+            section::DATA | section::AMQP_SEQUENCE | section::AMQP_VALUE => {
+                if index.body_number == 0 {
+                    (index.body_number, index.body) = (*number, Range::new(start, at));
+                } else if repeats {
+                    index.body.end = Range::new(0, at).end;
+                } else {
+                    return None;
+                }
+            }
+            _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = Range::new(value, at),
+        }
+    }
+    (rest.is_empty() && !(limits.strict && index.body_number == 0)).then_some(index)
+}
+
+/// Finds the sections, however they are written.
+#[inline(never)]
+fn scan_any(chunks: Chunks, limits: Limits) -> Result<Message, DecodeError> {
     let mut layout = Layout::default();
     let mut at = 0usize;
     match &chunks {
@@ -255,16 +331,10 @@ fn check_type(number: u8, format: u8) -> Result<(), DecodeErrorKind> {
 impl Message {
     /// Sections that were gathered from chunks were measured only; here their values' ends are checked.
     fn check_extents(&self) -> Result<(), DecodeError> {
-        let index = &self.index;
-        for (octets, range) in [
-            (&self.head, index.header),
-            (&self.head, index.delivery_annotations),
-            (&self.head, index.message_annotations),
-            (&self.head, index.properties),
-            (&self.head, index.application_properties),
-            (&self.tail, index.footer),
-        ] {
-            if let Some(value) = range.and_then(|range| range.of(octets)) {
+        let tail = self.tail();
+        let head = self.index.head.into_iter().map(|range| (&self.head, range));
+        for (octets, range) in head.chain([(tail, self.index.footer)]) {
+            if let Some(value) = range.of(octets) {
                 let mut reader = Reader::part(octets, value, self.limits);
                 reader.skip()?;
                 reader.finish()?;

@@ -44,7 +44,7 @@ composite! {
     }
 
     /// Updates the flow state of a session, and of a link if a handle is given (§2.7.4).
-    pub struct Flow = 0x13, "amqp:flow:list" {
+    pub struct Flow = 0x13, "amqp:flow:list", by_hand {
         /// The transfer-id expected next; absent only before the peer's begin was received.
         next_incoming_id: opt SequenceNo,
         /// How many transfers the sender of this can take.

@@ -1,6 +1,7 @@
 //! The performatives (§2.7): the bodies of AMQP frames.
 
 mod connection;
+pub(crate) mod fast;
 mod link;
 mod session;
 mod transfer;
@@ -29,8 +30,8 @@ pub enum Performative {
     Open(Box<Open>),
     Begin(Box<Begin>),
     Attach(Box<Attach>),
-    Flow(Box<Flow>),
-    Transfer(Box<Transfer>),
+    Flow(Flow),
+    Transfer(Transfer),
     Disposition(Disposition),
     Detach(Box<Detach>),
     End(End),
@@ -97,12 +98,16 @@ impl Encode for Performative {
 
 impl Decode for Performative {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if let Some((performative, length)) = fast::decode(reader.rest_slice(), &reader.limits()) {
+            reader.take(length)?;
+            return Ok(performative);
+        }
         let start = *reader;
         let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
         Ok(match code {
-            Some(Transfer::CODE) => Self::Transfer(Box::new(Transfer::decode_fields(reader)?)),
+            Some(Transfer::CODE) => Self::Transfer(Transfer::decode_fields(reader)?),
             Some(Disposition::CODE) => Self::Disposition(Disposition::decode_fields(reader)?),
-            Some(Flow::CODE) => Self::Flow(Box::new(Flow::decode_fields(reader)?)),
+            Some(Flow::CODE) => Self::Flow(Flow::decode_fields(reader)?),
             Some(Open::CODE) => Self::Open(Box::new(Open::decode_fields(reader)?)),
             Some(Begin::CODE) => Self::Begin(Box::new(Begin::decode_fields(reader)?)),
             Some(Attach::CODE) => Self::Attach(Box::new(Attach::decode_fields(reader)?)),
@@ -128,4 +133,4 @@ macro_rules! from {
         })+
     };
 }
-from! { boxed: Open Begin Attach Flow Transfer Detach; plain: Disposition End Close }
+from! { boxed: Open Begin Attach Detach; plain: Flow Transfer Disposition End Close }

@@ -9,7 +9,7 @@ use crate::{
 
 composite! {
     /// Carries a part of a delivery (§2.7.5); the payload follows it in the frame.
-    pub struct Transfer = 0x14, "amqp:transfer:list" {
+    pub struct Transfer = 0x14, "amqp:transfer:list", by_hand {
         /// Which link.
         handle: req Handle,
         /// The delivery's number in the session; mandatory on its first transfer.
@@ -35,7 +35,7 @@ composite! {
     }
 
     /// States what became of deliveries (§2.7.6).
-    pub struct Disposition = 0x15, "amqp:disposition:list" {
+    pub struct Disposition = 0x15, "amqp:disposition:list", by_hand {
         /// Which end of the links the sender of this is.
         role: req Role,
         /// The first delivery.

@@ -33,13 +33,20 @@ impl DeliveryTag {
     /// # Errors
     ///
     /// [`TagTooLong`] if there are more than [`Self::MAX`].
+    #[inline]
     pub fn new(octets: &[u8]) -> Result<Self, TagTooLong> {
         let mut tag = Self { length: u8::try_from(octets.len()).map_err(|_| TagTooLong)?, octets: [0; Self::MAX] };
         tag.octets.get_mut(..octets.len()).ok_or(TagTooLong)?.copy_from_slice(octets);
         Ok(tag)
     }
 
+    /// How many octets there are.
+    pub(crate) const fn len(&self) -> u8 {
+        self.length
+    }
+
     /// The octets.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         self.octets.get(..usize::from(self.length)).unwrap_or_default()
     }

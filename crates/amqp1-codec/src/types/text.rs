@@ -36,6 +36,7 @@ impl Str {
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -73,6 +74,7 @@ impl Symbol {
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -164,6 +166,7 @@ fn text_len(length: usize) -> usize {
 }
 
 /// Appends a variable-width value with the narrower of its two constructors that fits.
+#[inline]
 pub(crate) fn write_variable(narrow: u8, wide: u8, octets: &[u8], out: &mut BytesMut) {
     if let Ok(size) = u8::try_from(octets.len()) {
         out.put_slice(&[narrow, size]);
@@ -175,30 +178,36 @@ pub(crate) fn write_variable(narrow: u8, wide: u8, octets: &[u8], out: &mut Byte
 }
 
 impl Encode for Str {
+    #[inline]
     fn encoded_len(&self, _: EncodeStyle) -> usize {
         text_len(self.len())
     }
 
+    #[inline]
     fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
         write_variable(code::STR8, code::STR32, self.as_bytes(), out);
     }
 }
 
 impl Encode for Symbol {
+    #[inline]
     fn encoded_len(&self, _: EncodeStyle) -> usize {
         text_len(self.len())
     }
 
+    #[inline]
     fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
         write_variable(code::SYM8, code::SYM32, self.as_bytes(), out);
     }
 }
 
 impl Encode for Bytes {
+    #[inline]
     fn encoded_len(&self, _: EncodeStyle) -> usize {
         text_len(self.len())
     }
 
+    #[inline]
     fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
         write_variable(code::VBIN8, code::VBIN32, self, out);
     }

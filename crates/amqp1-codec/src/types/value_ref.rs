@@ -86,11 +86,7 @@ impl<'a> ValueRef<'a> {
                 let (left, items) = reader.list(format)?;
                 Ok(Self::List(ListRef { whole, items, left }))
             }
-            Some(code::MAP8 | code::MAP32) => {
-                let format = reader.u8()?;
-                let (count, items) = reader.map(format)?;
-                Ok(Self::Map(MapRef { whole, items, left: count / 2 }))
-            }
+            Some(code::MAP8 | code::MAP32) => MapRef::read(reader).map(Self::Map),
             Some(code::ARRAY8 | code::ARRAY32) => {
                 reader.skip()?;
                 Ok(Self::Array(ArrayRef { whole }))
@@ -227,14 +223,23 @@ impl<'a> Iterator for MapRef<'a> {
 }
 
 impl<'a> MapRef<'a> {
-    /// The value for a key that is this text, as a string or as a symbol.
+    /// Takes a map off the front of `reader` without looking into it.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let whole = *reader;
+        let format = reader.u8()?;
+        let (count, items) = reader.map(format)?;
+        Ok(Self { whole, items, left: count / 2 })
+    }
+
+    /// The value for a key that is this text, as a string or as a symbol. Other keys and their values are skipped: what
+    /// stands inside them is not looked at.
     ///
     /// # Errors
     ///
-    /// If the map is malformed before the key.
+    /// If a key or a value before it does not end within the map; if the value is malformed.
     pub fn get(mut self, key: &str) -> Result<Option<ValueRef<'a>>, DecodeError> {
         for _ in 0..self.left {
-            if ValueRef::read(&mut self.items)?.as_text() == Some(key) {
+            if self.items.skip_if_text(key.as_bytes())? {
                 return ValueRef::read(&mut self.items).map(Some);
             }
             self.items.skip()?;

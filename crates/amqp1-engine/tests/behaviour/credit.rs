@@ -11,7 +11,7 @@ use amqp1_engine::{Credit, Event, LinkId, SendError, Settlement};
 /// The last flow among these frames.
 fn flow(frames: &[(u16, Performative, bytes::Bytes)]) -> Flow {
     let flows = frames.iter().filter_map(|(_, body, _)| match body {
-        Performative::Flow(flow) => Some((**flow).clone()),
+        Performative::Flow(flow) => Some(flow.clone()),
         _ => None,
     });
     flows.last().unwrap_or_else(|| panic!("no flow in {frames:?}"))

@@ -72,7 +72,7 @@ fn octets_that_arrive_one_by_one_are_put_together() {
 /// The transfers that an end has written, and how large each frame's payload is.
 fn transfers(written: &[u8]) -> Vec<(amqp1_codec::performative::Transfer, usize)> {
     let transfers = frames(written).into_iter().filter_map(|(_, body, payload)| match body {
-        Some(Performative::Transfer(transfer)) => Some((*transfer, payload.len())),
+        Some(Performative::Transfer(transfer)) => Some((transfer, payload.len())),
         _ => None,
     });
     transfers.collect()
