@@ -4,6 +4,7 @@ use amqp1_codec::{
     Decode, Encode, EncodeStyle, Limits, Message, Reader, Value, ValueRef,
     frame::{Frame, FrameDecoder, FrameWriter},
     message::Body,
+    performative::{Disposition, Flow, Performative, Transfer},
     sasl::SaslBody,
 };
 use bytes::{Bytes, BytesMut};
@@ -65,6 +66,66 @@ fn frames(decoder: &FrameDecoder, pieces: &[&[u8]]) -> (Vec<Frame>, Option<Strin
         }
     }
     (frames, None)
+}
+
+/// The performatives that are read and written by hand are what the table says they are. The first octet says which of
+/// the three it is, and whether the list's size is made to fit.
+pub fn transfer_fast_vs_table(octets: &[u8]) {
+    let Some((choice, octets)) = octets.split_first() else { return };
+    let number = [Transfer::CODE, Flow::CODE, Disposition::CODE][usize::from(choice % 3)];
+    let mut body = vec![0x00, 0x53, number, 0xc0];
+    let fits = choice / 3 % 2 == 0;
+    if let (true, Ok(size)) = (fits, u8::try_from(octets.len())) {
+        body.push(size);
+    }
+    body.extend_from_slice(octets);
+    by_hand_is_by_table(&body.into());
+}
+
+/// Compares the two ways to read a performative, and if it is one, the two ways to write it.
+pub fn by_hand_is_by_table(octets: &Bytes) {
+    let number = octets.get(2).copied();
+    let mut table = Reader::new(octets);
+    let by_table = match number {
+        Some(Transfer::CODE) => Transfer::decode(&mut table).map(Performative::from),
+        Some(Flow::CODE) => Flow::decode(&mut table).map(Performative::from),
+        _ => Disposition::decode(&mut table).map(Performative::from),
+    };
+    let mut reader = Reader::new(octets);
+    let by_hand = Performative::decode(&mut reader);
+    match (by_hand, &by_table) {
+        (Ok(by_hand), Ok(by_table)) => {
+            assert_eq!(&by_hand, by_table);
+            assert_eq!(reader.remaining(), table.remaining());
+        }
+        (by_hand, by_table) => assert_eq!(by_hand.is_ok(), by_table.is_ok(), "{by_hand:?} {by_table:?}"),
+    }
+    let mut frame = BytesMut::new();
+    FrameWriter::begin(3, &mut frame).finish(octets.len(), &mut frame);
+    frame.extend_from_slice(octets);
+    let of_frame = FrameDecoder::new(u32::MAX, Limits::DEFAULT).decode(&mut frame);
+    let Ok(performative) = by_table else {
+        return assert!(of_frame.is_err(), "{of_frame:?}");
+    };
+    let rest = table.rest();
+    if rest.is_empty() || number == Some(Transfer::CODE) {
+        let expected = Frame::Amqp { channel: 3, performative: Some(performative.clone()), payload: rest };
+        assert_eq!(of_frame, Ok(Some(expected)));
+    } else {
+        assert!(of_frame.is_err(), "{of_frame:?}");
+    }
+    for style in [EncodeStyle::Compact, EncodeStyle::Full] {
+        let (mut by_hand, mut by_table) = (BytesMut::new(), BytesMut::new());
+        performative.encode(style, &mut by_hand);
+        match &performative {
+            Performative::Transfer(body) => body.encode_by_table(style, &mut by_table),
+            Performative::Flow(body) => body.encode_by_table(style, &mut by_table),
+            Performative::Disposition(body) => body.encode_by_table(style, &mut by_table),
+            other => unreachable!("{other}"),
+        }
+        assert_eq!(by_hand, by_table, "{style:?} {performative}");
+        assert_eq!(by_hand.len(), performative.encoded_len(style));
+    }
 }
 
 /// Octets to a value, to octets, to the same value; what is canonical stays.

@@ -44,6 +44,12 @@ fn message_scan() {
     corpus("message_scan").iter().chain(&all_vectors()).for_each(|octets| bodies::message_scan(octets));
 }
 
+#[test]
+fn transfer_fast_vs_table() {
+    let all = corpus("transfer_fast_vs_table");
+    all.iter().chain(&all_vectors()).for_each(|octets| bodies::transfer_fast_vs_table(octets));
+}
+
 /// Makes the seed corpus again from the vectors: run by name after the vectors have changed.
 #[test]
 #[ignore = "writes files"]
@@ -70,6 +76,16 @@ fn make_corpus() {
     for vector in &all.frames {
         if !vector.id.starts_with("cap-") || seen.insert(vector.id.clone()) {
             write("frame_decode", &vector.id, &[&[u8::from(vector.sasl)][..], &vector.wire].concat());
+        }
+    }
+    for vector in all.values.iter().filter(|vector| vector.group == "performative") {
+        for (index, wire) in vector.wire.iter().enumerate() {
+            if let (Some(choice), [0x00, 0x53, _, 0xc0, _, fields @ ..]) =
+                ([0x14, 0x13, 0x15].iter().position(|number| wire.get(2) == Some(number)), &wire[..])
+            {
+                let name = format!("{}-{index}", vector.id);
+                write("transfer_fast_vs_table", &name, &[&[choice as u8][..], fields].concat());
+            }
         }
     }
     for vector in &all.messages {
