@@ -1,7 +1,6 @@
 //! Runs one of the codec's cases, for a tool that counts instructions: `cases CASE COUNT`.
 //!
-//! What counts stands in the function `measured`; everything before it is preparation. Prints a line of JSON with the
-//! number of heap allocations that were made there.
+//! What counts stands in the function `measured`; everything before it is preparation.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -24,11 +23,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut succeeded = 0;
-    let allocations = allocation_counter::measure(|| measured(&mut || succeeded = work()));
+    measured(&mut || succeeded = work());
     if succeeded != count {
         eprintln!("{name}: {succeeded} of {count} succeeded");
         return ExitCode::FAILURE;
     }
-    println!(r#"{{"case":"{name}","count":{count},"allocations":{}}}"#, allocations.count_total);
     ExitCode::SUCCESS
 }

@@ -106,8 +106,7 @@ macro_rules! composite {
         impl crate::Decode for $name {
             fn decode(reader: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
                 let start = *reader;
-                let descriptor = reader.descriptor()?;
-                if descriptor.code() != Some(u64::from(Self::CODE)) {
+                if reader.descriptor_number()? != Some(Self::CODE) {
                     return Err(start.error(crate::DecodeErrorKind::UnexpectedDescriptor));
                 }
                 Self::decode_fields(reader)

@@ -17,9 +17,9 @@ impl<'a> FieldReader<'a> {
     /// # Errors
     ///
     /// If what comes next is not a list.
+    #[inline]
     pub fn new(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let format = reader.u8()?;
-        let (left, inner) = reader.list(format)?;
+        let (left, inner) = reader.fields()?;
         Ok(Self { reader: inner, left, index: 0 })
     }
 
@@ -28,12 +28,23 @@ impl<'a> FieldReader<'a> {
     /// # Errors
     ///
     /// If the field is of another type.
-    #[inline]
+    #[inline(always)]
     pub fn optional<T: Decode>(&mut self) -> Result<Option<T>, DecodeError> {
-        self.index = self.index.saturating_add(1);
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        self.left = left;
-        if self.reader.null() { Ok(None) } else { T::decode(&mut self.reader).map(Some) }
+        // Most fields of most composites are absent: that much is said in place, whatever it takes to read the others.
+        if self.takes_absent() { Ok(None) } else { T::decode(&mut self.reader).map(Some) }
+    }
+
+    /// Goes on to the next field; if it is null or absent, that was all.
+    #[inline(always)]
+    fn takes_absent(&mut self) -> bool {
+        self.index = self.index.wrapping_add(1);
+        match self.left.checked_sub(1) {
+            None => true,
+            Some(left) => {
+                self.left = left;
+                self.reader.null()
+            }
+        }
     }
 
     /// The next field, which is mandatory.
@@ -83,6 +94,7 @@ impl<'a> FieldReader<'a> {
     /// # Errors
     ///
     /// [`DecodeErrorKind::TooManyFields`] or [`DecodeErrorKind::LengthMismatch`].
+    #[inline]
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.left > 0 {
             return Err(self.reader.error(DecodeErrorKind::TooManyFields));

@@ -19,6 +19,12 @@ pub struct Reader<'a> {
     limits: Limits,
 }
 
+/// Whether two texts are the same. Names in one map begin alike more often than they end alike.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.last() == b.last() && a == b
+}
+
 impl core::fmt::Debug for Reader<'_> {
     /// Where the reader stands; what it reads may be large or secret.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -28,31 +34,37 @@ impl core::fmt::Debug for Reader<'_> {
 
 impl<'a> Reader<'a> {
     /// A reader of all of `source`, with the default limits.
+    #[inline]
     pub fn new(source: &'a Bytes) -> Self {
         Self::with_limits(source, Limits::DEFAULT)
     }
 
     /// A reader of all of `source`.
+    #[inline]
     pub fn with_limits(source: &'a Bytes, limits: Limits) -> Self {
         Self { source, rest: source, depth: limits.depth, limits }
     }
 
     /// A reader of a part of `source`, which must be a sub-slice of it; otherwise of nothing.
+    #[inline]
     pub(crate) fn part(source: &'a Bytes, rest: &'a [u8], limits: Limits) -> Self {
         Self { source, rest, depth: limits.depth, limits }
     }
 
     /// The limits that hold here.
+    #[inline]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
     /// Whether everything was read.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// How many octets are left.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -62,6 +74,14 @@ impl<'a> Reader<'a> {
         self.source.slice_ref(self.rest)
     }
 
+    /// The same reader, this many octets further on.
+    #[inline]
+    pub(crate) fn skipped(mut self, count: usize) -> Option<Self> {
+        self.rest = self.rest.get(count..)?;
+        Some(self)
+    }
+
+    #[inline]
     pub(crate) fn rest_slice(&self) -> &'a [u8] {
         self.rest
     }
@@ -83,6 +103,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`DecodeErrorKind::TrailingOctets`] if octets are left.
+    #[inline]
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::TrailingOctets)) }
     }
@@ -114,16 +135,22 @@ impl<'a> Reader<'a> {
     }
 
     /// `slice`, which was taken from this reader, as a counted slice of the buffer.
+    #[inline]
     pub(crate) fn share(&self, slice: &'a [u8]) -> Bytes {
-        if slice.is_empty() { Bytes::new() } else { self.source.slice_ref(slice) }
+        // As `slice_ref`, which checks more.
+        let start = (slice.as_ptr() as usize).wrapping_sub(self.source.as_ptr() as usize);
+        let end = start.wrapping_add(slice.len());
+        if slice.is_empty() || end > self.source.len() { Bytes::new() } else { self.source.slice(start..end) }
     }
 
     /// The next octet, without taking it.
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
     /// Goes one level down.
+    #[inline]
     pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {
         match self.depth.checked_sub(1) {
             Some(depth) => {
@@ -134,23 +161,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn ascend(&mut self) {
         self.depth = self.depth.saturating_add(1);
     }
 
     /// The octets of a variable-width value whose size is one octet wide.
+    #[inline]
     pub(crate) fn variable8(&mut self) -> Result<&'a [u8], DecodeError> {
         let size = self.u8()?;
         self.take(usize::from(size))
     }
 
     /// The octets of a variable-width value whose size is four octets wide.
+    #[inline]
     pub(crate) fn variable32(&mut self) -> Result<&'a [u8], DecodeError> {
         let size = self.be_u32()?;
         self.take(usize::try_from(size).unwrap_or(usize::MAX))
     }
 
     /// The count and the elements of a compound, one level down if there are any, after its format code.
+    #[inline]
     pub(crate) fn compound(&mut self, wide: bool) -> Result<(u32, Self), DecodeError> {
         let body = if wide { self.variable32()? } else { self.variable8()? };
         let mut inner = Self { rest: body, ..*self };
@@ -162,6 +193,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The count and the elements of a list, after its format code; refuses other codes.
+    #[inline]
     pub(crate) fn list(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
         let (count, inner) = match format {
             code::LIST0 => return Ok((0, Self { rest: self.rest.get(..0).unwrap_or_default(), ..*self })),
@@ -174,6 +206,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of items (keys and values) and the items of a map, after its format code; refuses other codes.
+    #[inline]
     pub(crate) fn map(&mut self, format: u8) -> Result<(u32, Self), DecodeError> {
         let (count, inner) = match format {
             code::MAP8 => self.compound(false)?,
@@ -188,6 +221,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Each element of a list or a map takes at least its constructor.
+    #[inline]
     fn check_count(&self, count: u32) -> Result<(), DecodeError> {
         if usize::try_from(count).is_ok_and(|count| count <= self.rest.len()) {
             Ok(())
@@ -204,7 +238,7 @@ impl<'a> Reader<'a> {
         count: u32,
         mut skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
     ) -> Result<usize, DecodeError> {
-        const FEW: u32 = 8;
+        const FEW: u32 = 16;
         if count > FEW {
             let mut rest = *self;
             for _ in 0..count {
@@ -232,6 +266,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The end of a compound's elements.
+    #[inline]
     pub(crate) fn end_of_compound(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error(DecodeErrorKind::LengthMismatch)) }
     }
@@ -248,6 +283,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A null, if one comes next.
+    #[inline]
     pub fn null(&mut self) -> bool {
         match self.rest.split_first() {
             Some((&code::NULL, rest)) => {
@@ -264,6 +300,7 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeErrorKind::NotDescribed`] if none comes next; [`DecodeErrorKind::UnexpectedDescriptor`] if it is
     /// neither an unsigned long nor a symbol.
+    #[inline]
     pub fn descriptor(&mut self) -> Result<Descriptor, DecodeError> {
         if let [code::DESCRIBED, code::SMALL_ULONG, number, rest @ ..] = self.rest {
             self.rest = rest;
@@ -281,6 +318,77 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The descriptor as the number of a type of the specification, however it is written; `None` if it is another.
+    ///
+    /// # Errors
+    ///
+    /// As [`descriptor`](Self::descriptor).
+    #[inline]
+    pub(crate) fn descriptor_number(&mut self) -> Result<Option<u8>, DecodeError> {
+        if let [code::DESCRIBED, code::SMALL_ULONG, number, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(Some(*number));
+        }
+        self.unusual_descriptor_number()
+    }
+
+    #[cold]
+    fn unusual_descriptor_number(&mut self) -> Result<Option<u8>, DecodeError> {
+        Ok(self.descriptor()?.code().and_then(|code| u8::try_from(code).ok()))
+    }
+
+    /// The octets of a value that is written as `format`, a size in one octet, and the octets; taken if it is there.
+    #[inline]
+    pub(crate) fn counted8(&mut self, format: u8) -> Option<&'a [u8]> {
+        match self.rest {
+            [first, size, rest @ ..] if *first == format => {
+                let (octets, rest) = rest.split_at_checked(usize::from(*size))?;
+                self.rest = rest;
+                Some(octets)
+            }
+            _ => None,
+        }
+    }
+
+    /// The fields of a composite: their number, and a reader of them, one level down if there are any.
+    #[inline]
+    pub(crate) fn fields(&mut self) -> Result<(u32, Self), DecodeError> {
+        if let [code::LIST8, size, count, rest @ ..] = self.rest {
+            let body = usize::from(*size).checked_sub(1).and_then(|size| rest.split_at_checked(size));
+            if let (Some((body, after)), Some(depth)) = (body, self.depth.checked_sub(1)) {
+                if usize::from(*count) <= body.len() && *count > 0 {
+                    self.rest = after;
+                    return Ok((u32::from(*count), Self { rest: body, depth, ..*self }));
+                }
+            }
+        }
+        self.unusual_fields()
+    }
+
+    /// The number of items and the items of a map, one level down if there are any; as [`map`](Self::map) with the format
+    /// code.
+    #[inline]
+    pub(crate) fn pairs(&mut self) -> Result<(u32, Self), DecodeError> {
+        if let [code::MAP8, size, count, rest @ ..] = self.rest {
+            let body = usize::from(*size).checked_sub(1).and_then(|size| rest.split_at_checked(size));
+            if let (Some((body, after)), Some(depth)) = (body, self.depth.checked_sub(1)) {
+                if usize::from(*count) <= body.len() && *count > 0 && *count % 2 == 0 {
+                    self.rest = after;
+                    return Ok((u32::from(*count), Self { rest: body, depth, ..*self }));
+                }
+            }
+        }
+        let format = self.u8()?;
+        self.map(format)
+    }
+
+    /// As [`fields`](Self::fields), however the list is written, and whatever is wrong with it.
+    #[inline(never)]
+    fn unusual_fields(&mut self) -> Result<(u32, Self), DecodeError> {
+        let format = self.u8()?;
+        self.list(format)
+    }
+
     /// Skips one value, whatever it is, and returns its octets. Costs the same however deep the value is nested; what
     /// stands inside it is not looked at.
     ///
@@ -289,29 +397,16 @@ impl<'a> Reader<'a> {
     /// If the value does not end within the buffer, or has more descriptors within descriptors than the limit.
     #[inline]
     pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
-        if let Some((octets, rest)) = self.usual_extent() {
-            self.rest = rest;
-            return Ok(octets);
+        match code::length(self.rest).and_then(|length| self.rest.split_at_checked(length)) {
+            Some((octets, rest)) => {
+                self.rest = rest;
+                Ok(octets)
+            }
+            None => self.skip_any(),
         }
-        self.skip_any()
     }
 
-    /// The value that comes next and what follows it, if it is of a kind that is often met.
-    #[inline]
-    fn usual_extent(&self) -> Option<(&'a [u8], &'a [u8])> {
-        let (format, rest) = self.rest.split_first()?;
-        // The upper half of a format code says how wide the data are.
-        let length = match format >> 4 {
-            0xa => 2usize.wrapping_add(usize::from(*rest.first()?)),
-            0x5 => 2,
-            0x7 => 5,
-            0x8 => 9,
-            _ => return None,
-        };
-        if code::is_known(*format) { self.rest.split_at_checked(length) } else { None }
-    }
-
-    /// As [`skip`](Self::skip), whatever it is.
+    /// As [`skip`](Self::skip), of a described value or of what is malformed.
     #[inline(never)]
     fn skip_any(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
@@ -326,8 +421,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn skip_if_text(&mut self, text: &[u8]) -> Result<bool, DecodeError> {
         let octets = self.skip()?;
         Ok(match octets {
-            [code::STR8 | code::SYM8, _, octets @ ..] => octets == text,
-            [code::STR32 | code::SYM32, _, _, _, _, octets @ ..] => octets == text,
+            [code::STR8 | code::SYM8, _, octets @ ..] => same(octets, text),
+            [code::STR32 | code::SYM32, _, _, _, _, octets @ ..] => same(octets, text),
             _ => false,
         })
     }

@@ -100,7 +100,7 @@ pub enum SaslBody {
 impl Decode for SaslBody {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
-        match reader.descriptor()?.code() {
+        match reader.descriptor_number()? {
             Some(0x40) => SaslMechanisms::decode_fields(reader).map(Self::Mechanisms),
             Some(0x41) => SaslInit::decode_fields(reader).map(Self::Init),
             Some(0x42) => SaslChallenge::decode_fields(reader).map(Self::Challenge),

@@ -110,11 +110,15 @@ impl FrameDecoder {
         if kind != if self.sasl { TYPE_SASL } else { TYPE_AMQP } {
             return Err(error(FrameErrorKind::Type(kind)));
         }
-        let Some(body) = input.get(start..size) else { return Ok(None) };
+        if input.len() < size {
+            return Ok(None);
+        }
         if !self.sasl {
-            if let Some((performative, length)) = fast::decode(body, &self.limits) {
+            let received = input.get(start..).unwrap_or_default();
+            if let Some((performative, length)) = fast::decode(received, &self.limits) {
+                // It may have been read into the next frame, which is as wrong as what else does not fit.
                 let end = start.saturating_add(length);
-                let payload = if matches!(performative, Performative::Transfer(_)) {
+                let payload = if matches!(performative, Performative::Transfer(_)) && end <= size {
                     let mut frame = input.split_to(size).freeze();
                     frame.advance(end);
                     Some(frame)

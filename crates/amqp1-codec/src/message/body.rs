@@ -42,6 +42,11 @@ impl<'a> DataSections<'a> {
         Self { chunks, at: range.start(), left: range.end().saturating_sub(range.start()) }
     }
 
+    /// Whether no section is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// Octets from here on, however they are cut.
     fn octets(&self) -> impl Iterator<Item = u8> + use<'a> {
         let (first, rest) = match self.chunks.split_first() {

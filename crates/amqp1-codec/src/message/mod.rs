@@ -10,10 +10,10 @@ pub use build::{EncodedMessage, MessageBuilder};
 
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,
-    messaging::{Annotations, ApplicationProperties, Header, Properties, section_code},
+    messaging::{Annotations, ApplicationProperties, Header, Properties, PropertiesRef, section_code},
     types::MapRef,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
 use scan::Index;
 
@@ -38,18 +38,18 @@ use scan::Index;
 pub struct Message {
     /// The whole message, or if it came in several pieces the sections before the body, one after another.
     head: Bytes,
-    rest: Rest,
+    apart: Option<Box<Apart>>,
     index: Index,
     limits: Limits,
 }
 
-/// Where the body and the footer are.
+/// What follows the head of a message that came in several pieces.
 #[derive(Clone, Debug)]
-pub(crate) enum Rest {
-    /// In one piece with the rest of the message.
-    InHead,
-    /// The body's sections in the chunks they came in, and the footer.
-    Apart { body: Chunks, tail: Bytes },
+pub(crate) struct Apart {
+    /// The body's sections, in the chunks they came in.
+    body: Chunks,
+    /// The footer.
+    tail: Bytes,
 }
 
 /// Octets in one piece or in several.
@@ -116,10 +116,7 @@ impl Message {
 
     /// The octets that the footer is in.
     fn tail(&self) -> &Bytes {
-        match &self.rest {
-            Rest::InHead => &self.head,
-            Rest::Apart { tail, .. } => tail,
-        }
+        self.apart.as_ref().map_or(&self.head, |apart| &apart.tail)
     }
 
     /// A reader of the value of a section before the body.
@@ -172,6 +169,17 @@ impl Message {
         Properties::decode_fields(&mut reader).map(Some)
     }
 
+    /// The properties (§3.2.4), read in place: each is decoded when it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the section is no list of fields.
+    #[inline]
+    pub fn properties_ref(&self) -> Result<Option<PropertiesRef<'_>>, DecodeError> {
+        let Some(mut reader) = self.reader(section_code::PROPERTIES) else { return Ok(None) };
+        PropertiesRef::read(&mut reader).map(Some)
+    }
+
     /// The application properties (§3.2.5).
     ///
     /// # Errors
@@ -179,6 +187,30 @@ impl Message {
     /// If the section is malformed.
     pub fn application_properties(&self) -> Result<Option<ApplicationProperties>, DecodeError> {
         self.map_section(section_code::APPLICATION_PROPERTIES)
+    }
+
+    /// The application properties (§3.2.5), read in place: pairs are decoded as they are walked.
+    ///
+    /// # Errors
+    ///
+    /// If the section is no map.
+    pub fn application_properties_ref(&self) -> Result<Option<MapRef<'_>>, DecodeError> {
+        self.map_ref(section_code::APPLICATION_PROPERTIES)
+    }
+
+    /// The message annotations (§3.2.3), read in place: pairs are decoded as they are walked.
+    ///
+    /// # Errors
+    ///
+    /// If the section is no map.
+    pub fn message_annotations_ref(&self) -> Result<Option<MapRef<'_>>, DecodeError> {
+        self.map_ref(section_code::MESSAGE_ANNOTATIONS)
+    }
+
+    #[inline]
+    fn map_ref(&self, number: u8) -> Result<Option<MapRef<'_>>, DecodeError> {
+        let Some(mut reader) = self.reader(number) else { return Ok(None) };
+        MapRef::read(&mut reader).map(Some)
     }
 
     /// One application property, without decoding the others.
@@ -200,8 +232,7 @@ impl Message {
     }
 
     fn entry(&self, number: u8, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        let Some(mut reader) = self.reader(number) else { return Ok(None) };
-        MapRef::read(&mut reader)?.get(key)
+        self.map_ref(number)?.map_or(Ok(None), |map| map.get(key))
     }
 
     /// The footer (§3.2.9).
@@ -227,9 +258,9 @@ impl Message {
 
     /// The chunks that the body lies in, and where it begins and ends in them.
     fn body_chunks(&self) -> (&[Bytes], scan::Range) {
-        match &self.rest {
-            Rest::InHead => (core::slice::from_ref(&self.head), self.index.body),
-            Rest::Apart { body, .. } => (body.as_slice(), self.index.body),
+        match &self.apart {
+            None => (core::slice::from_ref(&self.head), self.index.body),
+            Some(apart) => (apart.body.as_slice(), self.index.body),
         }
     }
 
@@ -249,7 +280,7 @@ impl Message {
     pub fn data(&self) -> Option<Bytes> {
         let Body::Data(mut sections) = self.body() else { return None };
         let first = sections.next()?;
-        if sections.next().is_some() { None } else { first.in_one_piece() }
+        if sections.is_empty() { first.in_one_piece() } else { None }
     }
 
     /// The octets of all data sections, copied together if they are in several pieces.
@@ -301,9 +332,9 @@ impl Message {
     /// The message as it was received, octet for octet, to be sent on.
     pub fn to_encoded(&self) -> EncodedMessage {
         let mut parts = Vec::from([self.head.clone()]);
-        if let Rest::Apart { body, tail } = &self.rest {
-            parts.extend(body.as_slice().iter().cloned());
-            parts.push(tail.clone());
+        if let Some(apart) = &self.apart {
+            parts.extend(apart.body.as_slice().iter().cloned());
+            parts.push(apart.tail.clone());
         }
         EncodedMessage::from_parts(parts)
     }
@@ -312,27 +343,23 @@ impl Message {
     #[must_use]
     pub fn to_detached(&self) -> Self {
         let copy = |octets: &Bytes| Bytes::copy_from_slice(octets);
-        let rest = match &self.rest {
-            Rest::InHead => Rest::InHead,
-            Rest::Apart { body: Chunks::One(body), tail } => {
-                Rest::Apart { body: Chunks::One(copy(body)), tail: copy(tail) }
-            }
-            Rest::Apart { body: Chunks::Many(body), tail } => {
-                Rest::Apart { body: Chunks::Many(body.iter().map(copy).collect()), tail: copy(tail) }
-            }
-        };
-        Self { head: copy(&self.head), rest, index: self.index, limits: self.limits }
+        let apart = self.apart.as_ref().map(|apart| {
+            let body = match &apart.body {
+                Chunks::One(body) => Chunks::One(copy(body)),
+                Chunks::Many(body) => Chunks::Many(body.iter().map(copy).collect()),
+            };
+            Box::new(Apart { body, tail: copy(&apart.tail) })
+        });
+        Self { head: copy(&self.head), apart, index: self.index, limits: self.limits }
     }
 
     /// How many octets the message has.
     pub fn encoded_len(&self) -> usize {
-        match &self.rest {
-            Rest::InHead => self.head.len(),
-            Rest::Apart { body, tail } => {
-                let body: usize = body.as_slice().iter().map(Bytes::len).sum();
-                self.head.len().saturating_add(body).saturating_add(tail.len())
-            }
-        }
+        let apart = self.apart.as_ref().map_or(0, |apart| {
+            let body: usize = apart.body.as_slice().iter().map(Bytes::len).sum();
+            body.saturating_add(apart.tail.len())
+        });
+        self.head.len().saturating_add(apart)
     }
 }
 

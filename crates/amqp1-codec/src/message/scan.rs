@@ -1,11 +1,10 @@
 //! One pass over the headers of a message's sections.
 
-use super::{Chunks, Message, Rest, cursor::Cursor};
+use super::{Apart, Chunks, Message, cursor::Cursor};
 use crate::{
-    DecodeError, DecodeErrorKind, Descriptor, Limits, Reader, messaging::section_code as section,
-    types::format_code as code,
+    DecodeError, DecodeErrorKind, Limits, Reader, messaging::section_code as section, types::format_code as code,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use bytes::{Bytes, BytesMut};
 
 /// Where something stands; nowhere, if it is not there.
@@ -139,7 +138,7 @@ impl Layout {
         }
         let chunks = match chunks {
             Chunks::One(head) if !self.misplaced => {
-                return Ok(Message { head, rest: Rest::InHead, index: self.in_place(), limits });
+                return Ok(Message { head, apart: None, index: self.in_place(), limits });
             }
             chunks => chunks,
         };
@@ -158,8 +157,8 @@ impl Layout {
             Cursor::new(chunks.as_slice()).range(extent.start, extent.end, &mut |chunk| body.push(chunk))?;
         }
         let index = self.gathered();
-        let rest = Rest::Apart { body: joined(body, index.body_number), tail: tail.freeze() };
-        let message = Message { head: head.freeze(), rest, index, limits };
+        let apart = Apart { body: joined(body, index.body_number), tail: tail.freeze() };
+        let message = Message { head: head.freeze(), apart: Some(Box::new(apart)), index, limits };
         message.check_extents()?;
         Ok(message)
     }
@@ -214,7 +213,7 @@ fn joined(mut pieces: Vec<Bytes>, body_number: u8) -> Chunks {
 pub(super) fn scan(chunks: Chunks, limits: Limits) -> Result<Message, DecodeError> {
     match chunks {
         Chunks::One(head) => match scan_usual(&head, limits) {
-            Some(index) => Ok(Message { head, rest: Rest::InHead, index, limits }),
+            Some(index) => Ok(Message { head, apart: None, index, limits }),
             None => scan_any(Chunks::One(head), limits),
         },
         many => scan_any(many, limits),
@@ -224,22 +223,18 @@ pub(super) fn scan(chunks: Chunks, limits: Limits) -> Result<Message, DecodeErro
 /// Finds the sections as they are mostly written: small descriptors, in their order, in one piece. `None` leaves what
 /// is unusual or wrong to [`scan_any`].
 fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
+    const DESCRIPTOR: usize = 3;
     let mut index = Index::default();
     let (mut rest, mut at, mut last) = (octets, 0usize, 0);
-    while let [code::DESCRIBED, code::SMALL_ULONG, number, format, after @ ..] = rest {
-        let data = match *format {
-            code::LIST8 | code::MAP8 | code::VBIN8 | code::STR8 => 2usize.wrapping_add(usize::from(*after.first()?)),
-            code::VBIN32 | code::LIST32 | code::MAP32 | code::STR32 => {
-                5usize.checked_add(usize::try_from(u32::from_be_bytes(*after.first_chunk()?)).ok()?)?
-            }
-            code::LIST0 => 1,
-            _ => return None,
-        };
-        let length = data.checked_add(3)?;
+    while let [code::DESCRIBED, code::SMALL_ULONG, number, format, ..] = rest {
+        let data = code::length(rest.get(DESCRIPTOR..)?)?;
+        let length = data.checked_add(DESCRIPTOR)?;
         rest = rest.get(length..)?;
-        let (start, value) = (at, at.wrapping_add(3));
+        let (start, value) = (at, at.wrapping_add(DESCRIPTOR));
         at = at.wrapping_add(length);
-        check_type(*number, *format).ok()?;
+        if !fits(*number, *format) {
+            return None;
+        }
         let repeats = *number == last && matches!(*number, section::DATA | section::AMQP_SEQUENCE);
         if *number <= last && !repeats {
             return None;
@@ -300,28 +295,36 @@ fn next_section(reader: &mut Reader<'_>) -> Result<Section, DecodeError> {
 /// Takes a section's descriptor and checks the type of the value that follows.
 pub(super) fn section_start(reader: &mut Reader<'_>) -> Result<u8, DecodeError> {
     let start = *reader;
-    let number =
-        section_number(reader.descriptor()?).ok_or_else(|| start.error(DecodeErrorKind::UnexpectedDescriptor))?;
+    let number = reader
+        .descriptor_number()?
+        .filter(is_section)
+        .ok_or_else(|| start.error(DecodeErrorKind::UnexpectedDescriptor))?;
     let format = reader.peek().ok_or_else(|| reader.error(DecodeErrorKind::Truncated))?;
     check_type(number, format).map_err(|kind| reader.error(kind))?;
     Ok(number)
 }
 
-fn section_number(descriptor: Descriptor) -> Option<u8> {
-    let number = u8::try_from(descriptor.code()?).ok()?;
-    (section::HEADER..=section::FOOTER).contains(&number).then_some(number)
+fn is_section(number: &u8) -> bool {
+    (section::HEADER..=section::FOOTER).contains(number)
+}
+
+/// Whether the value of a section has the type that it must have.
+#[inline]
+fn fits(number: u8, format: u8) -> bool {
+    match format {
+        code::LIST0 | code::LIST8 | code::LIST32 => {
+            matches!(number, section::HEADER | section::PROPERTIES | section::AMQP_SEQUENCE | section::AMQP_VALUE)
+        }
+        code::VBIN8 | code::VBIN32 => matches!(number, section::DATA | section::AMQP_VALUE),
+        code::MAP8 | code::MAP32 => {
+            !matches!(number, section::HEADER | section::PROPERTIES | section::AMQP_SEQUENCE | section::DATA)
+        }
+        _ => number == section::AMQP_VALUE,
+    }
 }
 
 fn check_type(number: u8, format: u8) -> Result<(), DecodeErrorKind> {
-    let fits = match number {
-        section::HEADER | section::PROPERTIES | section::AMQP_SEQUENCE => {
-            matches!(format, code::LIST0 | code::LIST8 | code::LIST32)
-        }
-        section::DATA => matches!(format, code::VBIN8 | code::VBIN32),
-        section::AMQP_VALUE => true,
-        _ => matches!(format, code::MAP8 | code::MAP32),
-    };
-    match (fits, code::is_known(format)) {
+    match (fits(number, format), code::is_known(format)) {
         (true, _) => Ok(()),
         (false, true) => Err(DecodeErrorKind::UnexpectedFormatCode(format)),
         (false, false) => Err(DecodeErrorKind::UnknownFormatCode(format)),

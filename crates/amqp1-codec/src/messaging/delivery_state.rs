@@ -126,7 +126,7 @@ impl Decode for DeliveryState {
         // States nest through transactional-state, whose outcome is read as a state, and refused afterwards if it is none
         // that is final.
         reader.descend()?;
-        let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
+        let code = reader.descriptor_number()?;
         let state = match code {
             Some(ACCEPTED) => no_fields(reader).map(|()| Self::Accepted)?,
             Some(RELEASED) => no_fields(reader).map(|()| Self::Released)?,

@@ -2,11 +2,13 @@
 
 mod annotations;
 mod delivery_state;
+mod properties_ref;
 mod sections;
 mod terminus;
 
 pub use annotations::{Annotations, ApplicationProperties};
 pub use delivery_state::{DeliveryState, Modified, Received, Rejected};
+pub use properties_ref::{MessageIdRef, PropertiesRef};
 pub use sections::{Header, MessageId, Properties};
 pub use terminus::{
     DistributionMode, FilterSet, LifetimePolicy, NodeProperties, Source, Target, TerminusDurability,

@@ -15,11 +15,18 @@ use crate::{
 };
 use bytes::{BufMut, BytesMut};
 
-/// The descriptors of the outcomes that are mostly met; both have no fields.
-const ACCEPTED: u8 = 0x24;
-const RELEASED: u8 = 0x26;
+/// The outcomes that are mostly met, as they are written: both have no fields.
+const ACCEPTED: u32 = without_fields(0x24);
+const RELEASED: u32 = without_fields(0x26);
+
+const fn without_fields(number: u8) -> u32 {
+    u32::from_le_bytes([code::DESCRIBED, code::SMALL_ULONG, number, code::LIST0])
+}
 
 /// The performative that `octets` begin with, and how many octets it has. `None` leaves it to the table.
+///
+/// What follows the performative in `octets`, even if it is another frame, is not looked at; the more there is, the less
+/// is copied.
 #[inline(always)]
 pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, usize)> {
     /// The list of fields, and the state within it.
@@ -28,23 +35,32 @@ pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, us
     const BEFORE: usize = 5;
     let [code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, size, count, body @ ..] = octets else { return None };
     let size = usize::from(*size);
-    let body = body.get(..size.checked_sub(1)?)?;
-    if limits.depth < LEVELS {
+    let length = size.checked_sub(1)?;
+    if length > body.len() || length > LONGEST || limits.depth < LEVELS {
         return None;
     }
+    let mut copy;
+    let octets: &Octets = match body.first_chunk() {
+        Some(octets) => octets,
+        None => {
+            copy = [0; _];
+            let (copied, _) = copy.split_at_mut_checked(length)?;
+            copied.copy_from_slice(body.get(..length)?);
+            &copy
+        }
+    };
+    let fields = Fields { octets, at: 0, index: 0, count: *count, length };
     let performative = match *number {
-        Transfer::CODE => transfer(body, *count)?,
-        Flow::CODE => flow(body, *count)?,
-        Disposition::CODE => disposition(body, *count)?,
+        Transfer::CODE => transfer(fields)?,
+        Flow::CODE => flow(fields)?,
+        Disposition::CODE => disposition(fields)?,
         _ => return None,
     };
     Some((performative, size.wrapping_add(BEFORE)))
 }
 
 #[inline(always)]
-fn transfer(body: &[u8], count: u8) -> Option<Performative> {
-    let mut octets = [code::NULL; _];
-    let mut fields = Fields::new(body, count, &mut octets)?;
+fn transfer(mut fields: Fields<'_>) -> Option<Performative> {
     let mut transfer = Transfer {
         handle: fields.u32()??,
         delivery_id: fields.u32()?.map(SequenceNo),
@@ -53,7 +69,7 @@ fn transfer(body: &[u8], count: u8) -> Option<Performative> {
         settled: fields.boolean()?,
         ..Transfer::default()
     };
-    if !fields.is_done() {
+    if fields.index < fields.count {
         transfer.more = fields.boolean()?.unwrap_or_default();
         transfer.rcv_settle_mode = fields.receiver_settle_mode()?;
         transfer.state = fields.state()?;
@@ -65,9 +81,7 @@ fn transfer(body: &[u8], count: u8) -> Option<Performative> {
 }
 
 #[inline(always)]
-fn flow(body: &[u8], count: u8) -> Option<Performative> {
-    let mut octets = [code::NULL; _];
-    let mut fields = Fields::new(body, count, &mut octets)?;
+fn flow(mut fields: Fields<'_>) -> Option<Performative> {
     let mut flow = Flow {
         next_incoming_id: fields.u32()?.map(SequenceNo),
         incoming_window: fields.u32()??,
@@ -78,7 +92,7 @@ fn flow(body: &[u8], count: u8) -> Option<Performative> {
         link_credit: fields.u32()?,
         ..Flow::default()
     };
-    if !fields.is_done() {
+    if fields.index < fields.count {
         flow.available = fields.u32()?;
         flow.drain = fields.boolean()?.unwrap_or_default();
         flow.echo = fields.boolean()?.unwrap_or_default();
@@ -88,9 +102,7 @@ fn flow(body: &[u8], count: u8) -> Option<Performative> {
 }
 
 #[inline(always)]
-fn disposition(body: &[u8], count: u8) -> Option<Performative> {
-    let mut octets = [code::NULL; _];
-    let mut fields = Fields::new(body, count, &mut octets)?;
+fn disposition(mut fields: Fields<'_>) -> Option<Performative> {
     let disposition = Disposition {
         role: if fields.boolean()?? { Role::Receiver } else { Role::Sender },
         first: SequenceNo(fields.u32()??),
@@ -105,8 +117,8 @@ fn disposition(body: &[u8], count: u8) -> Option<Performative> {
 /// The fields of a list. The outer `None` of each answer leaves the whole performative to the table; the inner one
 /// says that the field is null or absent.
 ///
-/// The octets are copied to where nulls follow them, so that a field is read with one load and absent ones need no
-/// special care. What this lets pass on the way is found at the end: the list must end where its octets do.
+/// A field is read with one load, which may see what follows the list. What this lets pass on the way is found at the
+/// end: the fields must end where the list does.
 struct Fields<'a> {
     octets: &'a Octets,
     at: usize,
@@ -116,30 +128,23 @@ struct Fields<'a> {
     count: u8,
     /// Octets that there are.
     length: usize,
-    /// Where the last field that there is ended, once it was read.
-    end: usize,
 }
 
-impl<'a> Fields<'a> {
-    /// The fields in `body`; `octets` holds nulls.
-    #[inline(always)]
-    fn new(body: &[u8], count: u8, octets: &'a mut Octets) -> Option<Self> {
-        octets.get_mut(..LONGEST)?.get_mut(..body.len())?.copy_from_slice(body);
-        Some(Self { octets, at: 0, index: 0, count, length: body.len(), end: usize::MAX })
-    }
-
-    /// Whether the last field was read, and ended with the octets.
+impl Fields<'_> {
+    /// Whether all fields were read, and ended with the octets.
     #[inline(always)]
     fn is_done(&self) -> bool {
-        self.end == self.length && self.index >= self.count
+        self.at == self.length && self.index == self.count
     }
 
-    /// Eight octets from here on, the first one lowest.
+    /// Eight octets from the next field on, the first one lowest; nothing if the field is absent.
     #[inline(always)]
-    fn load(&self) -> u64 {
+    fn load(&self) -> Option<u64> {
+        if self.index == self.count {
+            return None;
+        }
         let at = self.at & MASK;
-        let octets = self.octets.get(at..at.wrapping_add(size_of::<u64>()));
-        octets.and_then(<[u8]>::first_chunk).map_or(0, |octets| u64::from_le_bytes(*octets))
+        self.octets.get(at..at.wrapping_add(size_of::<u64>()))?.first_chunk().map(|octets| u64::from_le_bytes(*octets))
     }
 
     /// The next field took this many octets.
@@ -147,22 +152,19 @@ impl<'a> Fields<'a> {
     fn advance(&mut self, width: usize) {
         self.at = self.at.wrapping_add(width);
         self.index = self.index.wrapping_add(1);
-        if self.index == self.count {
-            self.end = self.at;
-        }
     }
 
     /// Takes a field that is null or absent.
     #[inline(always)]
     fn null(&mut self) -> Option<()> {
-        let [format, ..] = self.load().to_le_bytes();
+        let Some(word) = self.load() else { return Some(()) };
         self.advance(1);
-        (format == code::NULL).then_some(())
+        (word as u8 == code::NULL).then_some(())
     }
 
     #[inline(always)]
     fn u32(&mut self) -> Option<Option<u32>> {
-        let word = self.load();
+        let Some(word) = self.load() else { return Some(None) };
         // Shifts and casts, not patterns of octets, of which the compiler makes many instructions.
         let (format, data) = (word as u8, word >> 8);
         let (value, width) = if format == code::UINT {
@@ -182,9 +184,9 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn boolean(&mut self) -> Option<Option<bool>> {
-        let [format, ..] = self.load().to_le_bytes();
+        let Some(word) = self.load() else { return Some(None) };
         self.advance(1);
-        match format {
+        match word as u8 {
             code::TRUE => Some(Some(true)),
             code::FALSE => Some(Some(false)),
             code::NULL => Some(None),
@@ -194,7 +196,8 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn tag(&mut self) -> Option<Option<DeliveryTag>> {
-        match self.load().to_le_bytes() {
+        let Some(word) = self.load() else { return Some(None) };
+        match word.to_le_bytes() {
             [code::VBIN8, length, ..] => {
                 let length = usize::from(length);
                 let start = self.at.wrapping_add(2);
@@ -212,7 +215,8 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn receiver_settle_mode(&mut self) -> Option<Option<ReceiverSettleMode>> {
-        let (mode, width) = match self.load().to_le_bytes() {
+        let Some(word) = self.load() else { return Some(None) };
+        let (mode, width) = match word.to_le_bytes() {
             [code::NULL, ..] => (None, 1),
             [code::UBYTE, 0, ..] => (Some(ReceiverSettleMode::First), 2),
             [code::UBYTE, 1, ..] => (Some(ReceiverSettleMode::Second), 2),
@@ -225,11 +229,15 @@ impl<'a> Fields<'a> {
     /// A state without fields.
     #[inline(always)]
     fn state(&mut self) -> Option<Option<DeliveryState>> {
-        let (state, width) = match self.load().to_le_bytes() {
-            [code::NULL, ..] => (None, 1),
-            [code::DESCRIBED, code::SMALL_ULONG, ACCEPTED, code::LIST0, ..] => (Some(DeliveryState::Accepted), 4),
-            [code::DESCRIBED, code::SMALL_ULONG, RELEASED, code::LIST0, ..] => (Some(DeliveryState::Released), 4),
-            _ => return None,
+        let Some(word) = self.load() else { return Some(None) };
+        let (state, width) = if word as u32 == ACCEPTED {
+            (Some(DeliveryState::Accepted), 4)
+        } else if word as u8 == code::NULL {
+            (None, 1)
+        } else if word as u32 == RELEASED {
+            (Some(DeliveryState::Released), 4)
+        } else {
+            return None;
         };
         self.advance(width);
         Some(state)
@@ -243,7 +251,7 @@ const LONGEST: usize = 66;
 const MASK: usize = 0x7f;
 /// Where the fields are put together or taken apart, on the stack.
 type Octets = [u8; MASK + 1 + size_of::<u64>()];
-const _: () = assert!(LONGEST + 11 <= MASK, "with all the fields that may be absent, nothing is turned around");
+const _: () = assert!(LONGEST + 34 <= MASK, "what begins within the list, however long, is not turned around");
 
 /// Appends the performative in the compact style and says that it did; `false` leaves it to the table.
 #[inline]
@@ -423,16 +431,12 @@ impl<'a> List<'a> {
 
     #[inline]
     fn state(&mut self, state: Option<&DeliveryState>) -> Option<()> {
-        let number = match state {
-            None => {
-                self.null();
-                return Some(());
-            }
-            Some(DeliveryState::Accepted) => ACCEPTED,
-            Some(DeliveryState::Released) => RELEASED,
+        match state {
+            None => self.null(),
+            Some(DeliveryState::Accepted) => self.field(u64::from(ACCEPTED), 4),
+            Some(DeliveryState::Released) => self.field(u64::from(RELEASED), 4),
             Some(_) => return None,
-        };
-        self.field(u64::from_le_bytes([code::DESCRIBED, code::SMALL_ULONG, number, code::LIST0, 0, 0, 0, 0]), 4);
+        }
         Some(())
     }
 

@@ -123,7 +123,7 @@ impl Encode for TargetArchetype {
 impl Decode for TargetArchetype {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
-        match reader.descriptor()?.code() {
+        match reader.descriptor_number()? {
             Some(0x29) => Target::decode_fields(reader).map(Into::into),
             Some(0x30) => Coordinator::decode_fields(reader).map(Self::Coordinator),
             _ => Err(start.error(DecodeErrorKind::UnexpectedDescriptor)),

@@ -103,7 +103,7 @@ impl Decode for Performative {
             return Ok(performative);
         }
         let start = *reader;
-        let code = reader.descriptor()?.code().and_then(|code| u8::try_from(code).ok());
+        let code = reader.descriptor_number()?;
         Ok(match code {
             Some(Transfer::CODE) => Self::Transfer(Transfer::decode_fields(reader)?),
             Some(Disposition::CODE) => Self::Disposition(Disposition::decode_fields(reader)?),

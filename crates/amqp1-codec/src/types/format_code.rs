@@ -68,6 +68,43 @@ pub(crate) const fn width(code: u8) -> Option<Width> {
     })
 }
 
+/// What [`length`] gives for codes that are followed by a size of one octet or of four, and for what is no code.
+const COUNTED8: u8 = 0xfd;
+const COUNTED32: u8 = 0xfe;
+const NONE: u8 = 0xff;
+
+/// The widths of all octets, so that skipping a value costs a load and not a chain of comparisons.
+static WIDTHS: [u8; 256] = {
+    let mut widths = [NONE; 256];
+    let mut code = 0u8;
+    loop {
+        widths[code as usize] = match width(code) {
+            Some(Width::Fixed(width)) => width,
+            Some(Width::Counted8) => COUNTED8,
+            Some(Width::Counted32) => COUNTED32,
+            None => NONE,
+        };
+        if code == u8::MAX {
+            break;
+        }
+        code = code.wrapping_add(1);
+    }
+    widths
+};
+
+/// How many octets the value at the front of `octets` has, its format code included, if it says so there; `None` for
+/// described values, and for what is malformed. There may be fewer octets than that.
+#[inline]
+pub(crate) fn length(octets: &[u8]) -> Option<usize> {
+    let (code, rest) = octets.split_first()?;
+    match WIDTHS.get(usize::from(*code)).copied() {
+        Some(COUNTED8) => Some(2usize.wrapping_add(usize::from(*rest.first()?))),
+        Some(COUNTED32) => 5usize.checked_add(usize::try_from(u32::from_be_bytes(*rest.first_chunk()?)).ok()?),
+        Some(NONE) | None => None,
+        Some(width) => Some(1usize.wrapping_add(usize::from(width))),
+    }
+}
+
 /// Whether this octet is a format code, that of described values included.
 pub(crate) const fn is_known(code: u8) -> bool {
     code == DESCRIBED || width(code).is_some()

@@ -227,23 +227,28 @@ pub(crate) fn ascii<'a>(reader: &Reader<'a>, octets: &'a [u8]) -> Result<&'a str
 }
 
 impl Str {
+    #[inline]
     pub(crate) fn from_octets(reader: &Reader<'_>, octets: Bytes) -> Result<Self, DecodeError> {
         ByteString::try_from(octets).map(Self).map_err(|_| reader.error(DecodeErrorKind::InvalidUtf8))
     }
 }
 
 impl Symbol {
+    #[inline]
     pub(crate) fn from_octets(reader: &Reader<'_>, octets: Bytes) -> Result<Self, DecodeError> {
-        let invalid = reader.error(DecodeErrorKind::InvalidSymbol);
-        if !octets.is_ascii() {
-            return Err(invalid);
+        match ByteString::try_from(octets) {
+            Ok(text) if text.is_ascii() => Ok(Self(text)),
+            _ => Err(reader.error(DecodeErrorKind::InvalidSymbol)),
         }
-        ByteString::try_from(octets).map(Self).map_err(|_| invalid)
     }
 }
 
 impl Decode for Str {
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if let Some(octets) = reader.counted8(code::STR8) {
+            return Self::from_octets(reader, reader.share(octets));
+        }
         let octets = match reader.u8()? {
             code::STR8 => reader.variable8()?,
             code::STR32 => reader.variable32()?,
@@ -254,6 +259,7 @@ impl Decode for Str {
 }
 
 impl Symbol {
+    #[inline]
     fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
         let octets = match format {
             code::SYM8 => reader.variable8()?,
@@ -265,7 +271,11 @@ impl Symbol {
 }
 
 impl Decode for Symbol {
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if let Some(octets) = reader.counted8(code::SYM8) {
+            return Self::from_octets(reader, reader.share(octets));
+        }
         let format = reader.u8()?;
         Self::decode_data(reader, format)
     }
@@ -279,6 +289,7 @@ impl Decode for Symbol {
 }
 
 impl Decode for Bytes {
+    #[inline]
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let octets = match reader.u8()? {
             code::VBIN8 => reader.variable8()?,

@@ -220,6 +220,9 @@ impl Encode for Value {
 
 impl Decode for Value {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if let Some(octets) = reader.counted8(code::STR8) {
+            return Str::from_octets(reader, reader.share(octets)).map(Self::String);
+        }
         let format = reader.u8()?;
         if format != code::DESCRIBED {
             return Self::decode_data(reader, format);

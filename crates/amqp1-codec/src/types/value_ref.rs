@@ -3,9 +3,9 @@
 use super::{
     Decimal32, Decimal64, Decimal128, Str, Symbol, Timestamp, Uuid, Value,
     debug::{Octets, Text},
-    format_code as code, text,
+    format_code as code, primitive, text,
 };
-use crate::{Decode, DecodeError, Reader};
+use crate::{Decode, DecodeError, Reader, parse};
 use core::fmt;
 
 /// A value read in place. Scalars are decoded, texts and binaries borrowed, compounds walked on demand.
@@ -76,6 +76,9 @@ impl<'a> ValueRef<'a> {
     ///
     /// As [`Decode`]; errors inside compounds appear when they are walked.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        if let Some(octets) = reader.counted8(code::STR8) {
+            return text::utf8(reader, octets).map(Self::String);
+        }
         let whole = *reader;
         match whole.peek() {
             Some(code::VBIN8 | code::STR8 | code::SYM8 | code::VBIN32 | code::STR32 | code::SYM32) => {
@@ -98,8 +101,40 @@ impl<'a> ValueRef<'a> {
                 reader.skip()?;
                 Ok(Self::Described(DescribedRef { whole, inner }))
             }
-            _ => Ok(Self::scalar(Value::decode(reader)?)),
+            _ => Self::read_scalar(reader),
         }
+    }
+
+    fn read_scalar(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            code::NULL => Self::Null,
+            code::TRUE => Self::Boolean(true),
+            code::FALSE => Self::Boolean(false),
+            code::BOOLEAN => Self::Boolean(primitive::boolean(reader)?),
+            code::UBYTE => Self::Ubyte(reader.u8()?),
+            code::USHORT => Self::Ushort(reader.run(parse::be_u16)?),
+            code::UINT => Self::Uint(reader.be_u32()?),
+            code::SMALL_UINT => Self::Uint(u32::from(reader.u8()?)),
+            code::UINT0 => Self::Uint(0),
+            code::ULONG => Self::Ulong(reader.run(parse::be_u64)?),
+            code::SMALL_ULONG => Self::Ulong(u64::from(reader.u8()?)),
+            code::ULONG0 => Self::Ulong(0),
+            code::BYTE => Self::Byte(i8::from_be_bytes(reader.run(parse::octets)?)),
+            code::SHORT => Self::Short(i16::from_be_bytes(reader.run(parse::octets)?)),
+            code::INT => Self::Int(i32::from_be_bytes(reader.run(parse::octets)?)),
+            code::SMALL_INT => Self::Int(i32::from(i8::from_be_bytes(reader.run(parse::octets)?))),
+            code::LONG => Self::Long(i64::from_be_bytes(reader.run(parse::octets)?)),
+            code::SMALL_LONG => Self::Long(i64::from(i8::from_be_bytes(reader.run(parse::octets)?))),
+            code::FLOAT => Self::Float(f32::from_be_bytes(reader.run(parse::octets)?)),
+            code::DOUBLE => Self::Double(f64::from_be_bytes(reader.run(parse::octets)?)),
+            code::DECIMAL32 => Self::Decimal32(Decimal32(reader.run(parse::octets)?)),
+            code::DECIMAL64 => Self::Decimal64(Decimal64(reader.run(parse::octets)?)),
+            code::DECIMAL128 => Self::Decimal128(Decimal128(reader.run(parse::octets)?)),
+            code::CHAR => Self::Char(primitive::character(reader)?),
+            code::TIMESTAMP => Self::Timestamp(Timestamp(i64::from_be_bytes(reader.run(parse::octets)?))),
+            code::UUID => Self::Uuid(Uuid(reader.run(parse::octets)?)),
+            other => return Err(reader.wrong_code(other)),
+        })
     }
 
     fn read_variable(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -111,29 +146,6 @@ impl<'a> ValueRef<'a> {
             code::STR8 | code::STR32 => Self::String(text::utf8(reader, octets)?),
             _ => Self::Symbol(text::ascii(reader, octets)?),
         })
-    }
-
-    fn scalar(value: Value) -> Self {
-        match value {
-            Value::Boolean(v) => Self::Boolean(v),
-            Value::Ubyte(v) => Self::Ubyte(v),
-            Value::Ushort(v) => Self::Ushort(v),
-            Value::Uint(v) => Self::Uint(v),
-            Value::Ulong(v) => Self::Ulong(v),
-            Value::Byte(v) => Self::Byte(v),
-            Value::Short(v) => Self::Short(v),
-            Value::Int(v) => Self::Int(v),
-            Value::Long(v) => Self::Long(v),
-            Value::Float(v) => Self::Float(v),
-            Value::Double(v) => Self::Double(v),
-            Value::Decimal32(v) => Self::Decimal32(v),
-            Value::Decimal64(v) => Self::Decimal64(v),
-            Value::Decimal128(v) => Self::Decimal128(v),
-            Value::Char(v) => Self::Char(v),
-            Value::Timestamp(v) => Self::Timestamp(v),
-            Value::Uuid(v) => Self::Uuid(v),
-            _ => Self::Null,
-        }
     }
 
     /// The value, owned. A text or a binary is copied; those within compounds share the buffer.
@@ -224,10 +236,10 @@ impl<'a> Iterator for MapRef<'a> {
 
 impl<'a> MapRef<'a> {
     /// Takes a map off the front of `reader` without looking into it.
+    #[inline]
     pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let whole = *reader;
-        let format = reader.u8()?;
-        let (count, items) = reader.map(format)?;
+        let (count, items) = reader.pairs()?;
         Ok(Self { whole, items, left: count / 2 })
     }
 

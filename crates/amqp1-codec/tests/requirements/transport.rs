@@ -1,0 +1,214 @@
+//! Part 2, §2.7 and §2.8: performatives as whole frames' bodies, and what they are made of.
+
+use crate::support::*;
+use amqp1_codec::{
+    DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Map, Multiple, SequenceNo, Value,
+    definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::{DeliveryState, Source, Target},
+    performative::{Attach, Begin, Detach, Disposition, Flow, Open, TargetArchetype, Transfer},
+    transaction::Coordinator,
+};
+
+/// T-2.7.1-1, T-2.7.1-10, T-2.7.1-14, T-2.7.1-11: an open with all its fields, each of another kind.
+#[test]
+fn an_open_with_all_its_fields() {
+    let mut properties = Fields::new();
+    properties.insert(name("product"), "x");
+    let open = Open {
+        container_id: "c".into(),
+        hostname: Some("h".into()),
+        max_frame_size: 512,
+        channel_max: 9,
+        idle_time_out: Some(1_000),
+        outgoing_locales: symbols(&["en-US"]).into(),
+        incoming_locales: symbols(&["de", "fr"]).into(),
+        offered_capabilities: Multiple::default(),
+        desired_capabilities: symbols(&["ANONYMOUS-RELAY"]).into(),
+        properties: Some(properties),
+    };
+    let fields = "a1 01 'c' a1 01 'h' 70 00000200 60 0009 70 000003e8 a3 05 'en-US' e0 08 02 a3 02 'de' 02 'fr' 40 \
+                  a3 0f 'ANONYMOUS-RELAY' c1 0d 02 a3 07 'product' a1 01 'x'";
+    let narrow = format!("00 53 10 c0 {:02x} 0a {fields}", hex(fields).len() + 1);
+    let wide = format!("00 80 0000000000000010 d0 {:08x} 0000000a {fields}", hex(fields).len() + 4);
+    both_ways(open, &narrow, &narrow, &[&wide]);
+    let least = Open { container_id: "c".into(), ..Open::default() };
+    both_ways(
+        least,
+        "00 53 10 c0 04 01 a1 01 'c'",
+        "00 53 10 c0 13 0a a1 01 'c' 40 70 ffffffff 60 ffff 40 40 40 40 40 40",
+        &["00 53 10 c0 05 02 a1 01 'c' 40"],
+    );
+    refused::<Open>("00 53 10 45", Kind::MissingField(0), 4);
+}
+
+/// T-2.7.2-1: a begin answers with the channel of the other, and has three numbers.
+#[test]
+fn a_begin_with_and_without_a_remote_channel() {
+    let begin = Begin {
+        remote_channel: Some(0),
+        next_outgoing_id: SequenceNo(u32::MAX),
+        incoming_window: 2_048,
+        outgoing_window: 0,
+        ..Begin::default()
+    };
+    both_ways(
+        begin,
+        "00 53 11 c0 0f 04 60 0000 70 ffffffff 70 00000800 43",
+        "00 53 11 c0 17 08 60 0000 70 ffffffff 70 00000800 43 70 ffffffff 40 40 40",
+        &["00 53 11 c0 10 04 60 0000 70 ffffffff 70 00000800 52 00"],
+    );
+    assert_eq!(read::<Begin>("00 53 11 c0 05 04 40 43 43 43").remote_channel, None, "null is not channel 0");
+}
+
+/// T-2.7.3-1, T-2.7.3-8, T-2.8.1-1, T-2.8.2-1, T-2.8.3-1: both ends of a link.
+#[test]
+fn an_attach_of_either_role() {
+    let attach = Attach {
+        name: "l".into(),
+        handle: 1,
+        role: Role::Sender,
+        snd_settle_mode: SenderSettleMode::Settled,
+        rcv_settle_mode: ReceiverSettleMode::Second,
+        source: Some(Box::new(Source::default())),
+        target: Some(Target::at("q").into()),
+        initial_delivery_count: Some(SequenceNo(0)),
+        max_message_size: Some(0),
+        ..Attach::default()
+    };
+    let head = "a1 01 'l' 52 01 42 50 01 50 01";
+    both_ways(
+        attach,
+        &format!("00 53 12 c0 1c 0b {head} 00 53 28 45 00 53 29 c0 04 01 a1 01 'q' 40 40 43 44"),
+        &format!(
+            "00 53 12 c0 4a 0e {head} 00 53 28 c0 18 0b 40 43 a3 0b 'session-end' 43 42 40 40 40 40 40 40 \
+             00 53 29 c0 16 07 a1 01 'q' 43 a3 0b 'session-end' 43 42 40 40 40 42 43 44 40 40 40"
+        ),
+        &[&format!("00 53 12 c0 20 0b {head} 00 53 28 c0 01 00 00 53 29 c0 04 01 a1 01 'q' 40 56 00 52 00 44")],
+    );
+    let receiver = read::<Attach>("00 53 12 c0 06 03 a1 01 'l' 43 41");
+    assert_eq!((receiver.role, receiver.snd_settle_mode), (Role::Receiver, SenderSettleMode::Mixed));
+    assert_eq!((receiver.rcv_settle_mode, receiver.initial_delivery_count), (ReceiverSettleMode::First, None));
+    let coordinator = read::<Attach>("00 53 12 c0 0d 07 a1 01 'l' 43 42 40 40 40 00 53 30 45");
+    assert_eq!(coordinator.target, Some(TargetArchetype::Coordinator(Coordinator::default())));
+    // A source is no target, and neither is text.
+    refused_as::<Attach>("00 53 12 c0 0d 07 a1 01 'l' 43 42 40 40 40 00 53 28 45", Kind::UnexpectedDescriptor);
+    refused_as::<Attach>("00 53 12 c0 0c 07 a1 01 'l' 43 42 40 40 40 a1 01 'q'", Kind::NotDescribed);
+    refused_as::<Attach>("00 53 12 c0 0c 06 a1 01 'l' 43 42 40 40 00 53 29 45", Kind::UnexpectedDescriptor);
+}
+
+/// T-2.7.3-11: no map of unsettled deliveries is not an empty one; its states are any, and null for none.
+#[test]
+fn an_absent_map_of_unsettled_deliveries_is_not_an_empty_one() {
+    let attach = |unsettled: &str| {
+        let fields = format!("a1 01 'l' 43 41 40 40 40 40 {unsettled}");
+        read::<Attach>(&format!("00 53 12 c0 {:02x} 08 {fields}", hex(&fields).len() + 1)).unsettled
+    };
+    assert_eq!(attach("40"), None);
+    assert_eq!(attach("c1 01 00"), Some(Map::new()));
+    let tag = |name: &'static str| Value::Binary(name.into());
+    let states: Map =
+        [(tag("a"), Value::described(0x24u64, Vec::new())), (tag("b"), Value::Null)].into_iter().collect();
+    assert_eq!(attach("c1 0c 04 a0 01 'a' 00 53 24 45 a0 01 'b' 40"), Some(states));
+}
+
+/// T-2.7.4-1, T-2.7.4-2, T-2.7.4-4: a flow of a session, and one of a link.
+#[test]
+fn a_flow_of_a_session_and_of_a_link() {
+    let session = Flow {
+        next_incoming_id: None,
+        incoming_window: 5,
+        next_outgoing_id: SequenceNo(0),
+        outgoing_window: 5,
+        ..Flow::default()
+    };
+    both_ways(
+        session,
+        "00 53 13 c0 07 04 40 52 05 43 52 05",
+        "00 53 13 c0 0e 0b 40 52 05 43 52 05 40 40 40 40 42 42 40",
+        &[],
+    );
+    let link = Flow {
+        next_incoming_id: Some(SequenceNo(0)),
+        incoming_window: 5,
+        outgoing_window: 5,
+        handle: Some(0),
+        delivery_count: Some(SequenceNo(u32::MAX)),
+        link_credit: Some(100),
+        drain: true,
+        echo: true,
+        ..Flow::default()
+    };
+    let compact = "00 53 13 c0 12 0a 43 52 05 43 52 05 43 70 ffffffff 52 64 40 41 41";
+    both_ways(
+        link,
+        compact,
+        &compact.replace("c0 12 0a", "c0 13 0b").replace("41 41", "41 41 40"),
+        &["00 53 13 c0 13 0a 43 52 05 43 52 05 43 70 ffffffff 52 64 40 41 56 01"],
+    );
+}
+
+/// T-2.7.5-1, T-2.7.5-6, T-2.8.7-1, T-2.8.11-1: a transfer with all its fields; a null settled is not false.
+#[test]
+fn a_transfer_with_all_its_fields() {
+    let transfer = Transfer {
+        handle: 2,
+        delivery_id: Some(SequenceNo(7)),
+        delivery_tag: Some(DeliveryTag::new(b"").expect("short")),
+        message_format: Some(0x8001_3700),
+        settled: Some(false),
+        more: true,
+        rcv_settle_mode: Some(ReceiverSettleMode::First),
+        state: Some(DeliveryState::Accepted),
+        resume: true,
+        aborted: true,
+        batchable: true,
+    };
+    let compact = "00 53 14 c0 17 0b 52 02 52 07 a0 00 70 80013700 42 41 50 00 00 53 24 45 41 41 41";
+    let full = compact.replace("c0 17", "c0 19").replace("24 45", "24 c0 01 00");
+    both_ways(transfer, compact, &full, &[]);
+    let first = read::<Transfer>("00 53 14 c0 07 04 43 43 a0 01 00 43").settled;
+    assert_eq!(first, None);
+    let tag = |size: u8| format!("00 53 14 c0 {:02x} 03 43 43 a0 {size:02x} {}", size + 5, "ff".repeat(size.into()));
+    assert_eq!(read::<Transfer>(&tag(32)).delivery_tag.expect("a tag").as_slice(), [0xff; 32]);
+    refused_as::<Transfer>(&tag(33), Kind::TagTooLong);
+    assert!(DeliveryTag::new(&[0; 33]).is_err());
+}
+
+/// T-2.7.6-1, T-2.7.7-1: dispositions and detaches.
+#[test]
+fn dispositions_and_detaches() {
+    let disposition = Disposition {
+        role: Role::Receiver,
+        first: SequenceNo(u32::MAX),
+        last: Some(SequenceNo(1)),
+        settled: true,
+        state: Some(DeliveryState::Released),
+        batchable: false,
+    };
+    both_ways(
+        disposition,
+        "00 53 15 c0 0e 05 41 70 ffffffff 52 01 41 00 53 26 45",
+        "00 53 15 c0 11 06 41 70 ffffffff 52 01 41 00 53 26 c0 01 00 42",
+        &["00 53 15 c0 14 06 56 01 70 ffffffff 70 00000001 41 00 53 26 45 56 00"],
+    );
+    let detach = Detach { handle: 3, closed: true, error: Some(ErrorCondition::NOT_FOUND.into()) };
+    both_ways(
+        detach,
+        "00 53 16 c0 1a 03 52 03 41 00 53 1d c0 11 01 a3 0e 'amqp:not-found'",
+        "00 53 16 c0 1c 03 52 03 41 00 53 1d c0 13 03 a3 0e 'amqp:not-found' 40 40",
+        &[],
+    );
+}
+
+/// T-2.7.1-14, Y-1.1.2-2: what is unknown in an open's properties is passed over, and kept.
+#[test]
+fn unknown_extensions_are_kept() {
+    let entry = "c1 15 02 a3 01 'k' 00 a3 03 'x:y' c0 09 03 40 00 53 f0 45 a1 01 'v'";
+    let fields = format!("a1 01 'c' 40 40 40 40 40 40 40 40 {entry}");
+    let text = format!("00 53 10 c0 {:02x} 0a {fields}", hex(&fields).len() + 1);
+    let open = read::<Open>(&text);
+    let extension = vec![Value::Null, Value::described(0xf0u64, Vec::new()), "v".into()];
+    let kept = open.properties.as_ref().and_then(|fields| fields.get("k"));
+    assert_eq!(kept, Some(&Value::described(symbol("x:y"), extension)));
+    assert_eq!(shown(&written(&open, EncodeStyle::Compact)), shown(&hex(&text)));
+}
