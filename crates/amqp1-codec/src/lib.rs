@@ -100,6 +100,12 @@ pub trait Decode: Sized {
     /// A [`DecodeError`] that says what is wrong and at which octet. The reader's position is then unspecified.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
+    /// Whether an array whose elements have this constructor can be one of such values, even if it is empty.
+    #[doc(hidden)]
+    fn takes_constructor(_constructor: &[u8]) -> bool {
+        true
+    }
+
     /// Takes one element of an array off the front of `reader`, which holds the elements' data; `constructor` is what
     /// they share. Types that arrays are made of often do this without a copy.
     ///

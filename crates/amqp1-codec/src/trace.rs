@@ -8,7 +8,7 @@ use crate::{
     messaging::{
         Annotations, ApplicationProperties, DeliveryState, FilterSet, MessageId, NodeProperties, TerminusExpiryPolicy,
     },
-    performative::TargetArchetype,
+    performative::{TargetArchetype, Unsettled},
     sasl::Secret,
     types::debug::{Octets, Text},
 };
@@ -123,6 +123,7 @@ macro_rules! maps {
 maps! {
     Map => |map| map.iter(),
     Fields => |map| map.iter(),
+    Unsettled => |deliveries| deliveries.as_map().iter(),
     FilterSet => |map| map.iter(),
     NodeProperties => |map| map.0.iter(),
     Annotations => |map| map.iter(),

@@ -29,7 +29,8 @@ enum Type {
     String,
     Symbol,
     Timestamp,
-    Map,
+    /// A map from delivery-tags to delivery states.
+    Unsettled,
     Fields,
     NodeProperties,
     FilterSet,
@@ -162,7 +163,7 @@ fn table() -> Vec<Row> {
                 ("rcv-settle-mode", ReceiverSettleMode, default(0u8)),
                 ("source", ASource, O),
                 ("target", ATarget, O),
-                ("unsettled", Map, O),
+                ("unsettled", Unsettled, O),
                 ("incomplete-unsettled", Boolean, default(false)),
                 ("initial-delivery-count", Uint, O),
                 ("max-message-size", Ulong, O),
@@ -397,7 +398,7 @@ fn fitting(ty: Type) -> Vec<Value> {
         Type::String => vec!["".into(), "a\u{e9}".into()],
         Type::Symbol => vec![symbol(""), symbol("a")],
         Type::Timestamp => vec![Timestamp(-1).into(), Timestamp(i64::MAX).into()],
-        Type::Map => vec![map([]), map([(Bytes::from_static(b"tag").into(), accepted)])],
+        Type::Unsettled => vec![map([]), map([(Bytes::from_static(b"tag").into(), accepted)])],
         Type::Fields => vec![map([]), map([(symbol("k"), list([Value::Null]))])],
         Type::NodeProperties => {
             let modes = Array::from_values([symbol("move"), symbol("copy")]).expect("one type");
@@ -468,7 +469,12 @@ fn unfitting(ty: Type) -> Vec<Value> {
         Type::String => all.retain(|v| !matches!(v, Value::String(_))),
         Type::Symbol => all.retain(|v| !matches!(v, Value::Symbol(_))),
         Type::Timestamp => all.retain(|v| !matches!(v, Value::Timestamp(_))),
-        Type::Map => all.retain(|v| !matches!(v, Value::Map(_))),
+        Type::Unsettled => {
+            all.retain(|v| !matches!(v, Value::Map(map) if map.is_empty()));
+            let long = Bytes::from_static(&[7; 33]);
+            all.extend([map([(long.into(), Value::Null)]), map([(Value::Null, Value::Null)])]);
+            all.push(map([(Bytes::from_static(b"tag").into(), 1u32.into())]));
+        }
         Type::Tag | Type::TxnId => {
             all.retain(|v| !matches!(v, Value::Binary(_)));
             all.push(Bytes::from(vec![7; 33]).into());

@@ -1,9 +1,8 @@
 //! Delivery states and outcomes (§3.4).
 
-use super::Annotations;
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader,
-    definitions::AmqpError,
+    definitions::{AmqpError, Fields},
     transaction::{Declared, TransactionalState},
     types::format_code as code,
     write,
@@ -33,7 +32,7 @@ composite! {
         /// Whether it must not be delivered on this link again.
         undeliverable_here: def bool = false,
         /// Annotations to merge into the message's.
-        message_annotations: opt Annotations,
+        message_annotations: opt Fields,
     }
 }
 

@@ -1,8 +1,8 @@
 //! `attach`, `flow` and `detach`.
 
-use super::Handle;
+use super::{Handle, Unsettled};
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, SequenceNo, Str, Symbol,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, SequenceNo, Str, Symbol,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{Source, Target},
     transaction::Coordinator,
@@ -28,7 +28,7 @@ composite! {
         /// Where messages go.
         target: opt TargetArchetype,
         /// The deliveries that are unsettled at this end, by their tags.
-        unsettled: opt Map,
+        unsettled: opt Unsettled,
         /// Whether `unsettled` is only a part.
         incomplete_unsettled: def bool = false,
         /// Where the sender starts to count deliveries. Mandatory from a sender.

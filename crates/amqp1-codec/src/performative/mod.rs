@@ -5,11 +5,13 @@ pub(crate) mod fast;
 mod link;
 mod session;
 mod transfer;
+mod unsettled;
 
 pub use connection::{Close, Open};
 pub use link::{Attach, Detach, Flow, TargetArchetype};
 pub use session::{Begin, End};
 pub use transfer::{Disposition, Transfer};
+pub use unsettled::Unsettled;
 
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader};
 use alloc::boxed::Box;

@@ -1,7 +1,7 @@
 //! Fields with `multiple="true"` (§1.4): one value, or an array of them.
 
 use super::{array::Array, format_code as code};
-use crate::{Decode, DecodeError, Encode, EncodeStyle, Reader, Value};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value};
 use alloc::{vec, vec::Vec};
 use bytes::BytesMut;
 use core::ops::Deref;
@@ -80,6 +80,13 @@ impl<T: Decode> Decode for Multiple<T> {
         let start = elements.rest_slice();
         let format = elements.array_constructor()?;
         let constructor = start.get(..start.len().saturating_sub(elements.remaining())).unwrap_or_default();
+        // What is refused with elements is refused without them; the elements say where.
+        if count == 0 && !T::takes_constructor(constructor) {
+            return Err(match constructor {
+                [format] => elements.wrong_code(*format),
+                _ => elements.error(DecodeErrorKind::UnexpectedDescriptor),
+            });
+        }
         elements.check_elements(count, format)?;
         let mut values = Vec::with_capacity(elements.capacity(count, |rest| rest.skip_data(format))?);
         for _ in 0..count {

@@ -280,6 +280,10 @@ impl Decode for Symbol {
         Self::decode_data(reader, format)
     }
 
+    fn takes_constructor(constructor: &[u8]) -> bool {
+        matches!(constructor, [code::SYM8 | code::SYM32])
+    }
+
     fn decode_element(reader: &mut Reader<'_>, constructor: &[u8]) -> Result<Self, DecodeError> {
         match constructor {
             [format] => Self::decode_data(reader, *format),

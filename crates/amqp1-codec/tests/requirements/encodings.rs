@@ -72,7 +72,7 @@ pub(crate) fn values(ty: &str) -> Vec<(Option<Value>, Vec<Bytes>)> {
         "fields" => {
             vec![empty(), one(symbol("k"), "c1 06 02 a3 01 'k' 52 01"), one(symbol("k"), "c1 08 02 b3 00000001 'k' 45")]
         }
-        "map" => vec![empty(), one(Bytes::from_static(b"t").into(), "c1 08 02 a0 01 't' 00 53 24 45")],
+        "unsettled" => vec![empty(), one(Bytes::from_static(b"t").into(), "c1 08 02 a0 01 't' 00 53 24 45")],
         "filter-set" => vec![
             empty(),
             one(symbol("f"), "c1 09 02 a3 01 'f' 00 a3 01 'x' 41"),
@@ -130,7 +130,7 @@ pub(crate) fn codes(ty: &str) -> &'static [u8] {
         "binary" | "binary32" => &[0xa0, 0xb0],
         "string" => &[0xa1, 0xb1],
         "symbol" | "terminus-expiry-policy" => &[0xa3, 0xb3],
-        "fields" | "map" | "filter-set" => &[0xc1, 0xd1],
+        "fields" | "unsettled" | "filter-set" => &[0xc1, 0xd1],
         "message-id" => &[0x44, 0x53, 0x80, 0x98, 0xa0, 0xb0, 0xa1, 0xb1],
         _ => &[0x00],
     }

@@ -25,7 +25,7 @@ desired-capabilities:symbol* properties:fields
 11 begin remote-channel:ushort next-outgoing-id:uint! incoming-window:uint! outgoing-window:uint! \
 handle-max:uint=70ffffffff offered-capabilities:symbol* desired-capabilities:symbol* properties:fields
 12 attach name:string! handle:uint! role:boolean! snd-settle-mode:sender-settle-mode=5002 \
-rcv-settle-mode:receiver-settle-mode=5000 source:source target:target unsettled:map \
+rcv-settle-mode:receiver-settle-mode=5000 source:source target:target unsettled:unsettled \
 incomplete-unsettled:boolean=42 initial-delivery-count:uint max-message-size:ulong offered-capabilities:symbol* \
 desired-capabilities:symbol* properties:fields
 13 flow next-incoming-id:uint incoming-window:uint! next-outgoing-id:uint! outgoing-window:uint! handle:uint \

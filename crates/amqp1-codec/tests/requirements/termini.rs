@@ -10,6 +10,23 @@ use amqp1_codec::{
     },
 };
 
+/// T-2.8.13-1, M-3.4.5-3: the annotations of a modified are fields, whose keys are symbols and nothing else.
+#[test]
+fn annotations_to_merge_have_symbols_for_keys() {
+    let state = read::<DeliveryState>("00 53 27 c0 0a 03 40 40 c1 05 02 a3 01 'k' 40");
+    let DeliveryState::Modified(modified) = state else { panic!("{state:?}") };
+    assert_eq!(modified.message_annotations.expect("some").get("k"), Some(&Value::Null));
+    for key in ["53 01", "a1 01 'k'", "40"] {
+        let pair = format!("{key} 40");
+        let map = format!("c1 {:02x} 02 {pair}", hex(&pair).len() + 1);
+        let fields = format!("40 40 {map}");
+        refused_as::<DeliveryState>(
+            &format!("00 53 27 c0 {:02x} 03 {fields}", hex(&fields).len() + 1),
+            Kind::InvalidKeyType,
+        );
+    }
+}
+
 /// M-3.4.1-2, M-3.4.2-1 to M-3.4.5-3: the delivery states.
 #[test]
 fn delivery_states_have_their_forms() {

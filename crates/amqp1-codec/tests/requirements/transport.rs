@@ -2,10 +2,10 @@
 
 use crate::support::*;
 use amqp1_codec::{
-    DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Map, Multiple, SequenceNo, Value,
+    DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Multiple, SequenceNo, Value,
     definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{DeliveryState, Source, Target},
-    performative::{Attach, Begin, Detach, Disposition, Flow, Open, TargetArchetype, Transfer},
+    performative::{Attach, Begin, Detach, Disposition, Flow, Open, TargetArchetype, Transfer, Unsettled},
     transaction::Coordinator,
 };
 
@@ -104,11 +104,30 @@ fn an_absent_map_of_unsettled_deliveries_is_not_an_empty_one() {
         read::<Attach>(&format!("00 53 12 c0 {:02x} 08 {fields}", hex(&fields).len() + 1)).unsettled
     };
     assert_eq!(attach("40"), None);
-    assert_eq!(attach("c1 01 00"), Some(Map::new()));
-    let tag = |name: &'static str| Value::Binary(name.into());
-    let states: Map =
-        [(tag("a"), Value::described(0x24u64, Vec::new())), (tag("b"), Value::Null)].into_iter().collect();
-    assert_eq!(attach("c1 0c 04 a0 01 'a' 00 53 24 45 a0 01 'b' 40"), Some(states));
+    assert_eq!(attach("c1 01 00"), Some(Unsettled::new()));
+    let tag = |name: &str| DeliveryTag::new(name.as_bytes()).expect("a short one");
+    let states = [(tag("a"), Value::described(0x24u64, Vec::new())), (tag("b"), Value::Null)];
+    let unsettled = attach("c1 0c 04 a0 01 'a' 00 53 24 45 a0 01 'b' 40").expect("some");
+    assert_eq!(unsettled, states.iter().cloned().collect());
+    assert_eq!(unsettled.get(&tag("b")), Some(&Value::Null));
+    assert_eq!(unsettled.get(&tag("c")), None);
+    assert_eq!(unsettled.iter().collect::<Vec<_>>(), [(states[0].0, &states[0].1), (states[1].0, &states[1].1)]);
+}
+
+/// T-2.7.3-10: the keys of the unsettled deliveries are delivery-tags, and not null; what they stand for are states.
+#[test]
+fn unsettled_deliveries_have_tags_and_states() {
+    for (unsettled, kind) in [
+        ("c1 03 02 40 40", Kind::InvalidKeyType),
+        ("c1 05 02 a1 01 'k' 40", Kind::InvalidKeyType),
+        ("c1 05 02 a0 01 't' 43", Kind::InvalidValueType),
+    ] {
+        let fields = format!("a1 01 'l' 43 41 40 40 40 40 {unsettled}");
+        refused_as::<Attach>(&format!("00 53 12 c0 {:02x} 08 {fields}", hex(&fields).len() + 1), kind);
+    }
+    let long = format!("c1 25 02 a0 21 {} 40", "07 ".repeat(33));
+    let fields = format!("a1 01 'l' 43 41 40 40 40 40 {long}");
+    refused_as::<Attach>(&format!("00 53 12 c0 {:02x} 08 {fields}", hex(&fields).len() + 1), Kind::InvalidKeyType);
 }
 
 /// T-2.7.4-1, T-2.7.4-2, T-2.7.4-4: a flow of a session, and one of a link.

@@ -8,7 +8,7 @@ use amqp1_codec::{
         NodeProperties, Properties, Received, Rejected, Source, Target, TerminusDurability, TerminusExpiryPolicy,
     },
     performative::{
-        Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Performative, TargetArchetype, Transfer,
+        Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Performative, TargetArchetype, Transfer, Unsettled,
     },
     sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
     transaction::{Coordinator, Declare, Declared, Discharge, TransactionalState},
@@ -174,7 +174,7 @@ pub fn received() -> impl Strategy<Value = Received> {
 }
 
 pub fn modified() -> impl Strategy<Value = Modified> {
-    (any::<bool>(), any::<bool>(), of(annotations())).prop_map(
+    (any::<bool>(), any::<bool>(), of(fields())).prop_map(
         |(delivery_failed, undeliverable_here, message_annotations)| Modified {
             delivery_failed,
             undeliverable_here,
@@ -357,9 +357,18 @@ fn target_archetype() -> impl Strategy<Value = TargetArchetype> {
     prop_oneof![3 => target().prop_map(Into::into), 1 => coordinator().prop_map(TargetArchetype::Coordinator)]
 }
 
+fn unsettled() -> impl Strategy<Value = Unsettled> {
+    let state = prop_oneof![
+        Just(Value::Null),
+        Just(Value::described(0x24u64, Vec::new())),
+        (any::<u64>(), value()).prop_map(|(descriptor, value)| Value::described(descriptor, value)),
+    ];
+    vec((tag(), state), 0..4).prop_map(Unsettled::from_iter)
+}
+
 pub fn attach() -> BoxedStrategy<Attach> {
     let first = (text(), uint(), role(), sender_settle_mode(), receiver_settle_mode());
-    let second = (of(source().prop_map(Box::new)), of(target_archetype()), of(map()), any::<bool>());
+    let second = (of(source().prop_map(Box::new)), of(target_archetype()), of(unsettled()), any::<bool>());
     let third = (of(sequence_no()), of(ulong()), symbols(), symbols(), of(fields()));
     (first, second, third)
         .prop_map(|(first, second, third)| {

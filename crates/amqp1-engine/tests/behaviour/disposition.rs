@@ -3,8 +3,8 @@
 use crate::common::*;
 use amqp1_codec::{
     SequenceNo, Symbol,
-    definitions::{ErrorCondition, ReceiverSettleMode, Role},
-    messaging::{Annotations, DeliveryState, Modified, Received},
+    definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role},
+    messaging::{DeliveryState, Modified, Received},
     performative::{Attach, Disposition, Performative},
     transaction::TransactionalState,
 };
@@ -76,7 +76,7 @@ fn settled_tokens(peer: &Peer) -> Vec<u64> {
 
 #[test]
 fn every_outcome_reaches_the_sender_as_it_was_stated() {
-    let mut annotations = Annotations::default();
+    let mut annotations = Fields::default();
     annotations.insert(Symbol::from_static("x-opt-why"), "because");
     let outcomes = [
         DeliveryState::Accepted,
