@@ -1,4 +1,4 @@
-//! See `bodies::frame_decode`.
+//! See `codec::frame_decode`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::bodies::frame_decode(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::codec::frame_decode(octets));

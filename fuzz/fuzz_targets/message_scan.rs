@@ -1,4 +1,4 @@
-//! See `bodies::message_scan`.
+//! See `codec::message_scan`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::bodies::message_scan(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::codec::message_scan(octets));

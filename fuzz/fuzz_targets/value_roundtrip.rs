@@ -1,4 +1,4 @@
-//! See `bodies::value_roundtrip`.
+//! See `codec::value_roundtrip`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::bodies::value_roundtrip(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| amqp1_fuzz::codec::value_roundtrip(octets));

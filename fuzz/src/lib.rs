@@ -1,4 +1,6 @@
-//! Fuzz targets of the codec; the bodies are also run by its tests.
+//! What the fuzz targets do; the crates' tests run the same over the seed corpora.
 #![forbid(unsafe_code)]
 
-pub mod bodies;
+pub mod auth;
+pub mod codec;
+pub mod engine;

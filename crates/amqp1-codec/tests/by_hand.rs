@@ -1,9 +1,9 @@
 //! What is read and written by hand is what the table of the composite types says (Y-1.3.3-1, Y-1.3.4-1 to Y-1.3.4-4,
 //! Y-1.4-2), verdict and value, for whatever octets.
 
-#[path = "../../../fuzz/src/bodies.rs"]
+#[path = "../../../fuzz/src/codec.rs"]
 #[allow(unreachable_pub, dead_code)]
-mod bodies;
+mod codec;
 #[path = "support/strategies.rs"]
 #[allow(unreachable_pub, dead_code)]
 mod strategies;
@@ -76,7 +76,7 @@ proptest! {
 
     #[test]
     fn lists_of_any_fields(octets in list()) {
-        bodies::by_hand_is_by_table(&octets);
+        codec::by_hand_is_by_table(&octets);
     }
 }
 
@@ -89,13 +89,13 @@ proptest! {
             let mut out = BytesMut::new();
             body.encode(style, &mut out);
             let whole = out.freeze();
-            bodies::by_hand_is_by_table(&whole);
+            codec::by_hand_is_by_table(&whole);
             // The descriptor stays: it says what to compare with.
             let at = 3 + usize::from(at) % (whole.len() - 3);
-            bodies::by_hand_is_by_table(&whole.slice(..at));
+            codec::by_hand_is_by_table(&whole.slice(..at));
             let mut changed = whole.to_vec();
             changed[at] = octet;
-            bodies::by_hand_is_by_table(&changed.into());
+            codec::by_hand_is_by_table(&changed.into());
         }
     }
 }
@@ -119,7 +119,7 @@ fn every_octet_of_the_usual_changed() {
             for octet in 0..=u8::MAX {
                 let mut changed = whole.to_vec();
                 changed[at] = octet;
-                bodies::by_hand_is_by_table(&changed.into());
+                codec::by_hand_is_by_table(&changed.into());
             }
         }
     }

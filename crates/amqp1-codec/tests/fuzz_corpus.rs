@@ -1,8 +1,8 @@
 //! The bodies of the fuzz targets, over the seed corpus and over the vectors.
 
-#[path = "../../../fuzz/src/bodies.rs"]
+#[path = "../../../fuzz/src/codec.rs"]
 #[allow(unreachable_pub)]
-mod bodies;
+mod codec;
 mod support;
 
 use std::{fs, path::Path};
@@ -31,23 +31,23 @@ fn all_vectors() -> Vec<Vec<u8>> {
 
 #[test]
 fn frame_decode() {
-    corpus("frame_decode").iter().chain(&all_vectors()).for_each(|octets| bodies::frame_decode(octets));
+    corpus("frame_decode").iter().chain(&all_vectors()).for_each(|octets| codec::frame_decode(octets));
 }
 
 #[test]
 fn value_roundtrip() {
-    corpus("value_roundtrip").iter().chain(&all_vectors()).for_each(|octets| bodies::value_roundtrip(octets));
+    corpus("value_roundtrip").iter().chain(&all_vectors()).for_each(|octets| codec::value_roundtrip(octets));
 }
 
 #[test]
 fn message_scan() {
-    corpus("message_scan").iter().chain(&all_vectors()).for_each(|octets| bodies::message_scan(octets));
+    corpus("message_scan").iter().chain(&all_vectors()).for_each(|octets| codec::message_scan(octets));
 }
 
 #[test]
 fn transfer_fast_vs_table() {
     let all = corpus("transfer_fast_vs_table");
-    all.iter().chain(&all_vectors()).for_each(|octets| bodies::transfer_fast_vs_table(octets));
+    all.iter().chain(&all_vectors()).for_each(|octets| codec::transfer_fast_vs_table(octets));
 }
 
 /// Makes the seed corpus again from the vectors: run by name after the vectors have changed.

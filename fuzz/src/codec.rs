@@ -1,9 +1,10 @@
-//! What each target does with its octets. The codec's tests run the same over the corpus.
+//! What each target of the codec does with its octets. The codec's tests run the same over the corpus.
 
 use amqp1_codec::{
-    Decode, Encode, EncodeStyle, Limits, Message, Reader, Value, ValueRef,
+    Decode, DecodeError, Encode, EncodeStyle, Limits, Message, Reader, Str, Symbol, Value, ValueRef,
     frame::{Frame, FrameDecoder, FrameWriter},
     message::Body,
+    messaging::{Properties, PropertiesRef},
     performative::{Disposition, Flow, Performative, Transfer},
     sasl::SaslBody,
 };
@@ -169,6 +170,7 @@ pub fn message_scan(octets: &[u8]) {
     assert_eq!(one.footer(), many.footer());
     assert_eq!(body(&one), body(&many));
     for message in [&one, &many] {
+        in_place_is_owned(message);
         let again: Vec<u8> = message.to_encoded().chunks().flat_map(|chunk| chunk.to_vec()).collect();
         assert_eq!(again, octets, "what is passed on is the same");
         if let Ok(Some(properties)) = message.application_properties() {
@@ -179,6 +181,45 @@ pub fn message_scan(octets: &[u8]) {
             }
         }
     }
+}
+
+/// What is read in place is what is decoded, and what is wrong is found both ways.
+fn in_place_is_owned(message: &Message) {
+    match (message.properties(), message.properties_ref().map(|properties| properties.map(owned))) {
+        (Ok(owned), Ok(in_place)) => assert_eq!(in_place, owned.map(Ok)),
+        (Err(_), Err(_) | Ok(Some(Err(_)))) => {}
+        (owned, in_place) => panic!("{owned:?} is not {in_place:?}"),
+    }
+    let Ok(Some(owned)) = message.application_properties() else { return };
+    let pairs = message.application_properties_ref().expect("valid").expect("there");
+    let pairs = pairs.map(|pair| {
+        let (key, value) = pair.expect("valid");
+        (key.to_value().expect("valid"), value.to_value().expect("valid"))
+    });
+    assert!(owned.iter().eq(pairs.collect::<Vec<_>>().iter().map(|(key, value)| (key, value))));
+}
+
+/// The properties that were read in place, field by field.
+fn owned(fields: PropertiesRef<'_>) -> Result<Properties, DecodeError> {
+    let text = |text: Result<Option<&str>, DecodeError>| text.map(|text| text.map(Str::from));
+    let symbol = |text: Result<Option<&str>, DecodeError>| {
+        text.map(|text| text.map(|text| Symbol::new(text).expect("checked to be ASCII")))
+    };
+    Ok(Properties {
+        message_id: fields.message_id()?.map(|id| id.to_owned()),
+        user_id: fields.user_id()?.map(Bytes::copy_from_slice),
+        to: text(fields.to())?,
+        subject: text(fields.subject())?,
+        reply_to: text(fields.reply_to())?,
+        correlation_id: fields.correlation_id()?.map(|id| id.to_owned()),
+        content_type: symbol(fields.content_type())?,
+        content_encoding: symbol(fields.content_encoding())?,
+        absolute_expiry_time: fields.absolute_expiry_time()?,
+        creation_time: fields.creation_time()?,
+        group_id: text(fields.group_id())?,
+        group_sequence: fields.group_sequence()?,
+        reply_to_group_id: text(fields.reply_to_group_id())?,
+    })
 }
 
 fn body(message: &Message) -> Vec<Result<Value, String>> {
