@@ -167,7 +167,8 @@ pub fn message_scan(octets: &[u8]) {
     assert_eq!(one.message_annotations(), many.message_annotations());
     assert_eq!(one.properties(), many.properties());
     assert_eq!(one.application_properties(), many.application_properties());
-    assert_eq!(one.footer(), many.footer());
+    // Each says where in the buffer that it is in; that of the second is its own.
+    assert_eq!(one.footer().map_err(|error| error.kind), many.footer().map_err(|error| error.kind));
     assert_eq!(body(&one), body(&many));
     for message in [&one, &many] {
         in_place_is_owned(message);
