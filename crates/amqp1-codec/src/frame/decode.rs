@@ -3,7 +3,7 @@
 use super::Frame;
 use crate::{
     Decode, DecodeError, Limits, Reader, parse,
-    performative::{Performative, fast},
+    performative::{Disposition, Flow, Performative, Transfer, fast},
     sasl::SaslBody,
 };
 use bytes::{Buf, Bytes, BytesMut};
@@ -64,6 +64,23 @@ pub struct FrameDecoder {
     sasl: bool,
 }
 
+/// What a frame's header says (§2.3.1).
+#[derive(Clone, Copy)]
+struct Layout {
+    size: usize,
+    /// Where the body begins.
+    start: usize,
+    channel: u16,
+}
+
+impl Layout {
+    /// The frame of a performative without a payload.
+    #[inline(always)]
+    fn frame(self, performative: Performative) -> Frame {
+        Frame::Amqp { channel: self.channel, performative: Some(performative), payload: Bytes::new() }
+    }
+}
+
 const HEADER: usize = 8;
 const TYPE_AMQP: u8 = 0x00;
 const TYPE_SASL: u8 = 0x01;
@@ -113,34 +130,71 @@ impl FrameDecoder {
         if input.len() < size {
             return Ok(None);
         }
-        if !self.sasl {
-            let received = input.get(start..).unwrap_or_default();
-            if let Some((performative, length)) = fast::decode(received, &self.limits) {
-                // It may have been read into the next frame, which is as wrong as what else does not fit.
-                let end = start.saturating_add(length);
-                let payload = if matches!(performative, Performative::Transfer(_)) && end <= size {
-                    let mut frame = input.split_to(size).freeze();
-                    frame.advance(end);
-                    Some(frame)
-                } else if end == size {
-                    input.advance(size);
-                    Some(Bytes::new())
-                } else {
-                    None
-                };
-                if let Some(payload) = payload {
-                    return Ok(Some(Frame::Amqp { channel, performative: Some(performative), payload }));
+        let layout = Layout { size, start, channel };
+        // Each has a function of its own, in which the frame is built where it is wanted.
+        match input.get(start..).and_then(fast::number) {
+            Some(Transfer::CODE) if !self.sasl => self.transfer(layout, input),
+            Some(Flow::CODE) if !self.sasl => self.flow(layout, input),
+            Some(Disposition::CODE) if !self.sasl => self.disposition(layout, input),
+            _ => self.any(layout, input),
+        }
+    }
+
+    #[inline(never)]
+    fn transfer(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let octets = input.get(layout.start..).unwrap_or_default();
+        match fast::length(octets).map(|length| layout.start.wrapping_add(length)) {
+            Some(end) if end <= layout.size => {
+                if let Some(transfer) = fast::transfer(octets, &self.limits, |transfer| transfer) {
+                    let mut payload = input.split_to(layout.size).freeze();
+                    payload.advance(end);
+                    let performative = Some(Performative::Transfer(transfer));
+                    return Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload }));
                 }
             }
+            _ => {}
         }
-        let mut frame = input.split_to(size).freeze();
-        frame.advance(start);
-        self.decode_body(channel, &frame).map(Some).map_err(|body| error(FrameErrorKind::Body(body)))
+        self.any(layout, input)
+    }
+
+    #[inline(never)]
+    fn flow(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let octets = input.get(layout.start..).unwrap_or_default();
+        if fast::length(octets) == layout.size.checked_sub(layout.start) {
+            let frame = fast::flow(octets, &self.limits, |flow| layout.frame(Performative::Flow(flow)));
+            if frame.is_some() {
+                input.advance(layout.size);
+                return Ok(frame);
+            }
+        }
+        self.any(layout, input)
+    }
+
+    #[inline(never)]
+    fn disposition(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let octets = input.get(layout.start..).unwrap_or_default();
+        if fast::length(octets) == layout.size.checked_sub(layout.start) {
+            let frame = fast::disposition(octets, &self.limits, |body| layout.frame(Performative::Disposition(body)));
+            if frame.is_some() {
+                input.advance(layout.size);
+                return Ok(frame);
+            }
+        }
+        self.any(layout, input)
+    }
+
+    /// Any frame, by the tables.
+    #[inline(never)]
+    fn any(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let mut frame = input.split_to(layout.size).freeze();
+        frame.advance(layout.start);
+        self.body(layout.channel, &frame)
+            .map(Some)
+            .map_err(|body| FrameError { channel: Some(layout.channel), kind: FrameErrorKind::Body(body) })
     }
 
     /// The frame whose extended header is taken off.
-    #[inline(never)]
-    fn decode_body(&self, channel: u16, body: &Bytes) -> Result<Frame, DecodeError> {
+    fn body(&self, channel: u16, body: &Bytes) -> Result<Frame, DecodeError> {
         let mut reader = Reader::with_limits(body, self.limits);
         if self.sasl {
             let sasl = SaslBody::decode(&mut reader)?;

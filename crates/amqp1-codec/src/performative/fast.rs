@@ -24,18 +24,68 @@ const fn without_fields(number: u8) -> u32 {
 }
 
 /// The performative that `octets` begin with, and how many octets it has. `None` leaves it to the table.
-///
-/// What follows the performative in `octets`, even if it is another frame, is not looked at; the more there is, the less
-/// is copied.
-#[inline(always)]
 pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, usize)> {
+    let length = length(octets)?;
+    match number(octets)? {
+        Transfer::CODE => transfer(octets, limits, |body| (body.into(), length)),
+        Flow::CODE => flow(octets, limits, |body| (body.into(), length)),
+        Disposition::CODE => disposition(octets, limits, |body| (body.into(), length)),
+        _ => None,
+    }
+}
+
+/// How many octets the composite has that `octets`, of which [`number`] has said so, begin with.
+#[inline(always)]
+pub(crate) fn length(octets: &[u8]) -> Option<usize> {
+    octets.get(4).map(|size| usize::from(*size).wrapping_add(5))
+}
+
+/// The numeric descriptor of a composite, if it is written as it mostly is.
+#[inline(always)]
+pub(crate) fn number(octets: &[u8]) -> Option<u8> {
+    match octets {
+        [code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, ..] => Some(*number),
+        _ => None,
+    }
+}
+
+/// The transfer that `octets`, of which [`number`] has said so, begin with, put where `build` wants it. What follows,
+/// even if it is another frame, is not looked at; the more there is, the less is copied.
+#[inline(always)]
+pub(crate) fn transfer<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Transfer) -> T) -> Option<T> {
+    // With the first five there, as they mostly are, nobody need ask for each.
+    with_fields(octets, limits, |fields| {
+        let body = if fields.count >= 5 { transfer_with::<true>(fields)? } else { transfer_with::<false>(fields)? };
+        Some(build(body))
+    })
+}
+
+/// As [`transfer`], of a flow.
+#[inline(always)]
+pub(crate) fn flow<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Flow) -> T) -> Option<T> {
+    with_fields(octets, limits, |fields| {
+        let body = if fields.count >= 7 { flow_with::<true>(fields)? } else { flow_with::<false>(fields)? };
+        Some(build(body))
+    })
+}
+
+/// As [`transfer`], of a disposition.
+#[inline(always)]
+pub(crate) fn disposition<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Disposition) -> T) -> Option<T> {
+    with_fields(octets, limits, |fields| {
+        let body =
+            if fields.count >= 5 { disposition_with::<true>(fields)? } else { disposition_with::<false>(fields)? };
+        Some(build(body))
+    })
+}
+
+/// Lays the fields of a list open.
+#[inline(always)]
+fn with_fields<T>(octets: &[u8], limits: &Limits, read: impl FnOnce(Fields<'_>) -> Option<T>) -> Option<T> {
     /// The list of fields, and the state within it.
     const LEVELS: u8 = 2;
-    /// What `size` does not count: descriptor, format code, and itself.
-    const BEFORE: usize = 5;
-    let [code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, size, count, body @ ..] = octets else { return None };
-    let size = usize::from(*size);
-    let length = size.checked_sub(1)?;
+    let [_, _, _, _, size, count, body @ ..] = octets else { return None };
+    let length = usize::from(*size).checked_sub(1)?;
     if length > body.len() || length > LONGEST || limits.depth < LEVELS {
         return None;
     }
@@ -49,69 +99,65 @@ pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, us
             &copy
         }
     };
-    let fields = Fields { octets, at: 0, index: 0, count: *count, length };
-    let performative = match *number {
-        Transfer::CODE => transfer(fields)?,
-        Flow::CODE => flow(fields)?,
-        Disposition::CODE => disposition(fields)?,
-        _ => return None,
-    };
-    Some((performative, size.wrapping_add(BEFORE)))
+    read(Fields { octets, at: 0, index: 0, count: *count, length })
 }
 
 #[inline(always)]
-fn transfer(mut fields: Fields<'_>) -> Option<Performative> {
+fn transfer_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Transfer> {
     let mut transfer = Transfer {
-        handle: fields.u32()??,
-        delivery_id: fields.u32()?.map(SequenceNo),
-        delivery_tag: fields.tag()?,
-        message_format: fields.u32()?,
-        settled: fields.boolean()?,
+        handle: fields.u32::<SURE>()??,
+        delivery_id: fields.u32::<SURE>()?.map(SequenceNo),
+        delivery_tag: fields.tag::<SURE>()?,
+        message_format: fields.u32::<SURE>()?,
+        settled: fields.boolean::<SURE>()?,
         ..Transfer::default()
     };
     if fields.index < fields.count {
-        transfer.more = fields.boolean()?.unwrap_or_default();
-        transfer.rcv_settle_mode = fields.receiver_settle_mode()?;
-        transfer.state = fields.state()?;
-        transfer.resume = fields.boolean()?.unwrap_or_default();
-        transfer.aborted = fields.boolean()?.unwrap_or_default();
-        transfer.batchable = fields.boolean()?.unwrap_or_default();
+        transfer.more = fields.boolean::<false>()?.unwrap_or_default();
+        transfer.rcv_settle_mode = fields.receiver_settle_mode::<false>()?;
+        transfer.state = fields.state::<false>()?;
+        transfer.resume = fields.boolean::<false>()?.unwrap_or_default();
+        transfer.aborted = fields.boolean::<false>()?.unwrap_or_default();
+        transfer.batchable = fields.boolean::<false>()?.unwrap_or_default();
     }
-    fields.is_done().then_some(Performative::Transfer(transfer))
+    if fields.is_done() { Some(transfer) } else { None }
 }
 
 #[inline(always)]
-fn flow(mut fields: Fields<'_>) -> Option<Performative> {
+fn flow_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Flow> {
     let mut flow = Flow {
-        next_incoming_id: fields.u32()?.map(SequenceNo),
-        incoming_window: fields.u32()??,
-        next_outgoing_id: SequenceNo(fields.u32()??),
-        outgoing_window: fields.u32()??,
-        handle: fields.u32()?,
-        delivery_count: fields.u32()?.map(SequenceNo),
-        link_credit: fields.u32()?,
+        next_incoming_id: fields.u32::<SURE>()?.map(SequenceNo),
+        incoming_window: fields.u32::<SURE>()??,
+        next_outgoing_id: SequenceNo(fields.u32::<SURE>()??),
+        outgoing_window: fields.u32::<SURE>()??,
+        handle: fields.u32::<SURE>()?,
+        delivery_count: fields.u32::<SURE>()?.map(SequenceNo),
+        link_credit: fields.u32::<SURE>()?,
         ..Flow::default()
     };
     if fields.index < fields.count {
-        flow.available = fields.u32()?;
-        flow.drain = fields.boolean()?.unwrap_or_default();
-        flow.echo = fields.boolean()?.unwrap_or_default();
-        fields.null()?;
+        flow.available = fields.u32::<false>()?;
+        flow.drain = fields.boolean::<false>()?.unwrap_or_default();
+        flow.echo = fields.boolean::<false>()?.unwrap_or_default();
+        fields.null::<false>()?;
     }
-    fields.is_done().then_some(Performative::Flow(flow))
+    if fields.is_done() { Some(flow) } else { None }
 }
 
 #[inline(always)]
-fn disposition(mut fields: Fields<'_>) -> Option<Performative> {
-    let disposition = Disposition {
-        role: if fields.boolean()?? { Role::Receiver } else { Role::Sender },
-        first: SequenceNo(fields.u32()??),
-        last: fields.u32()?.map(SequenceNo),
-        settled: fields.boolean()?.unwrap_or_default(),
-        state: fields.state()?,
-        batchable: fields.boolean()?.unwrap_or_default(),
+fn disposition_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Disposition> {
+    let mut disposition = Disposition {
+        role: if fields.boolean::<SURE>()?? { Role::Receiver } else { Role::Sender },
+        first: SequenceNo(fields.u32::<SURE>()??),
+        last: fields.u32::<SURE>()?.map(SequenceNo),
+        settled: fields.boolean::<SURE>()?.unwrap_or_default(),
+        state: fields.state::<SURE>()?,
+        batchable: false,
     };
-    fields.is_done().then_some(Performative::Disposition(disposition))
+    if fields.index < fields.count {
+        disposition.batchable = fields.boolean::<false>()?.unwrap_or_default();
+    }
+    if fields.is_done() { Some(disposition) } else { None }
 }
 
 /// The fields of a list. The outer `None` of each answer leaves the whole performative to the table; the inner one
@@ -137,10 +183,11 @@ impl Fields<'_> {
         self.at == self.length && self.index == self.count
     }
 
-    /// Eight octets from the next field on, the first one lowest; nothing if the field is absent.
+    /// Eight octets from the next field on, the first one lowest; nothing if the field is absent, which it is not if that
+    /// is sure.
     #[inline(always)]
-    fn load(&self) -> Option<u64> {
-        if self.index == self.count {
+    fn load<const SURE: bool>(&self) -> Option<u64> {
+        if !SURE && self.index == self.count {
             return None;
         }
         let at = self.at & MASK;
@@ -156,15 +203,15 @@ impl Fields<'_> {
 
     /// Takes a field that is null or absent.
     #[inline(always)]
-    fn null(&mut self) -> Option<()> {
-        let Some(word) = self.load() else { return Some(()) };
+    fn null<const SURE: bool>(&mut self) -> Option<()> {
+        let Some(word) = self.load::<SURE>() else { return Some(()) };
         self.advance(1);
         (word as u8 == code::NULL).then_some(())
     }
 
     #[inline(always)]
-    fn u32(&mut self) -> Option<Option<u32>> {
-        let Some(word) = self.load() else { return Some(None) };
+    fn u32<const SURE: bool>(&mut self) -> Option<Option<u32>> {
+        let Some(word) = self.load::<SURE>() else { return Some(None) };
         // Shifts and casts, not patterns of octets, of which the compiler makes many instructions.
         let (format, data) = (word as u8, word >> 8);
         let (value, width) = if format == code::UINT {
@@ -183,8 +230,8 @@ impl Fields<'_> {
     }
 
     #[inline(always)]
-    fn boolean(&mut self) -> Option<Option<bool>> {
-        let Some(word) = self.load() else { return Some(None) };
+    fn boolean<const SURE: bool>(&mut self) -> Option<Option<bool>> {
+        let Some(word) = self.load::<SURE>() else { return Some(None) };
         self.advance(1);
         match word as u8 {
             code::TRUE => Some(Some(true)),
@@ -195,8 +242,8 @@ impl Fields<'_> {
     }
 
     #[inline(always)]
-    fn tag(&mut self) -> Option<Option<DeliveryTag>> {
-        let Some(word) = self.load() else { return Some(None) };
+    fn tag<const SURE: bool>(&mut self) -> Option<Option<DeliveryTag>> {
+        let Some(word) = self.load::<SURE>() else { return Some(None) };
         match word.to_le_bytes() {
             [code::VBIN8, length, ..] => {
                 let length = usize::from(length);
@@ -214,8 +261,8 @@ impl Fields<'_> {
     }
 
     #[inline(always)]
-    fn receiver_settle_mode(&mut self) -> Option<Option<ReceiverSettleMode>> {
-        let Some(word) = self.load() else { return Some(None) };
+    fn receiver_settle_mode<const SURE: bool>(&mut self) -> Option<Option<ReceiverSettleMode>> {
+        let Some(word) = self.load::<SURE>() else { return Some(None) };
         let (mode, width) = match word.to_le_bytes() {
             [code::NULL, ..] => (None, 1),
             [code::UBYTE, 0, ..] => (Some(ReceiverSettleMode::First), 2),
@@ -228,8 +275,8 @@ impl Fields<'_> {
 
     /// A state without fields.
     #[inline(always)]
-    fn state(&mut self) -> Option<Option<DeliveryState>> {
-        let Some(word) = self.load() else { return Some(None) };
+    fn state<const SURE: bool>(&mut self) -> Option<Option<DeliveryState>> {
+        let Some(word) = self.load::<SURE>() else { return Some(None) };
         let (state, width) = if word as u32 == ACCEPTED {
             (Some(DeliveryState::Accepted), 4)
         } else if word as u8 == code::NULL {
