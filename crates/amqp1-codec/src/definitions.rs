@@ -1,4 +1,16 @@
 //! The common definitions of part 2 (§2.8): roles, settle modes, errors.
+//!
+//! ```
+//! use amqp1_codec::definitions::{AmqpError, ErrorCondition, Role};
+//!
+//! assert_eq!(Role::Sender.opposite(), Role::Receiver);
+//!
+//! let error = AmqpError::new(ErrorCondition::NOT_FOUND, "no such queue");
+//! assert_eq!(error.condition.as_str(), "amqp:not-found");
+//! // A condition of another specification.
+//! const BUSY: ErrorCondition = ErrorCondition::from_static("com.microsoft:server-busy");
+//! assert_ne!(error.condition, BUSY);
+//! ```
 
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value};
 use bytes::BytesMut;

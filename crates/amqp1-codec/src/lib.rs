@@ -13,6 +13,12 @@
 //! | [`sasl`] | part 5, section 5.3: the SASL frames |
 //! | [`frame`] | part 2, sections 2.2 and 2.3: protocol headers and frames |
 //!
+//! | feature | |
+//! |---|---|
+//! | `serde` (off) | types of one's own as the bodies of messages; see the module `serde` |
+//!
+//! With it and without it, `alloc` is all that the crate needs.
+//!
 //! Decoding never trusts a count or a size ([`Limits`]) and never copies a payload: byte strings are slices of the
 //! buffer that was read. Encoding is canonical by default ([`EncodeStyle::Compact`]).
 //!
@@ -56,6 +62,9 @@ mod parse;
 pub mod performative;
 mod reader;
 pub mod sasl;
+#[cfg(feature = "serde")]
+pub mod serde;
+mod steps;
 mod trace;
 pub mod transaction;
 pub mod types;

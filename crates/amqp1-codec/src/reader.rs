@@ -3,6 +3,7 @@
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Symbol,
     parse::{self, Parse},
+    steps::step,
     types::{Descriptor, format_code as code},
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -110,6 +111,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn run<T>(&mut self, parser: impl FnOnce(&'a [u8]) -> Parse<'a, T>) -> Result<T, DecodeError> {
+        step();
         match parser(self.rest) {
             Ok((rest, value)) => {
                 self.rest = rest;
@@ -340,6 +342,7 @@ impl<'a> Reader<'a> {
     /// The octets of a value that is written as `format`, a size in one octet, and the octets; taken if it is there.
     #[inline]
     pub(crate) fn counted8(&mut self, format: u8) -> Option<&'a [u8]> {
+        step();
         match self.rest {
             [first, size, rest @ ..] if *first == format => {
                 let (octets, rest) = rest.split_at_checked(usize::from(*size))?;
@@ -353,6 +356,7 @@ impl<'a> Reader<'a> {
     /// The fields of a composite: their number, and a reader of them, one level down if there are any.
     #[inline]
     pub(crate) fn fields(&mut self) -> Result<(u32, Self), DecodeError> {
+        step();
         if let [code::LIST8, size, count, rest @ ..] = self.rest {
             let body = usize::from(*size).checked_sub(1).and_then(|size| rest.split_at_checked(size));
             if let (Some((body, after)), Some(depth)) = (body, self.depth.checked_sub(1)) {
@@ -369,6 +373,7 @@ impl<'a> Reader<'a> {
     /// code.
     #[inline]
     pub(crate) fn pairs(&mut self) -> Result<(u32, Self), DecodeError> {
+        step();
         if let [code::MAP8, size, count, rest @ ..] = self.rest {
             let body = usize::from(*size).checked_sub(1).and_then(|size| rest.split_at_checked(size));
             if let (Some((body, after)), Some(depth)) = (body, self.depth.checked_sub(1)) {
@@ -397,6 +402,7 @@ impl<'a> Reader<'a> {
     /// If the value does not end within the buffer, or has more descriptors within descriptors than the limit.
     #[inline]
     pub fn skip(&mut self) -> Result<&'a [u8], DecodeError> {
+        step();
         match code::length(self.rest).and_then(|length| self.rest.split_at_checked(length)) {
             Some((octets, rest)) => {
                 self.rest = rest;

@@ -1,4 +1,20 @@
 //! The SASL frames (§5.3.3).
+//!
+//! ```
+//! use amqp1_codec::{Decode, Encode, Reader, Symbol, sasl::{SaslBody, SaslInit, Secret}};
+//! use bytes::Bytes;
+//!
+//! let init = SaslBody::Init(SaslInit {
+//!     mechanism: Symbol::from_static("PLAIN"),
+//!     initial_response: Some(Secret(Bytes::from_static(b"\0user\0password"))),
+//!     ..SaslInit::default()
+//! });
+//! let octets = init.to_octets();
+//! assert_eq!(SaslBody::decode(&mut Reader::new(&octets))?, init);
+//! // The secret is not shown.
+//! assert_eq!(init.to_string(), "sasl-init mechanism=PLAIN initial-response=<14 octets>");
+//! # Ok::<(), amqp1_codec::DecodeError>(())
+//! ```
 
 use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Str, Symbol, definitions::choices};
 use bytes::{Bytes, BytesMut};
@@ -86,14 +102,18 @@ composite! {
     }
 }
 
-/// The body of a SASL frame.
+/// The body of a SASL frame (§5.3.1).
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub enum SaslBody {
+    /// The server offers mechanisms (§5.3.3.1).
     Mechanisms(SaslMechanisms),
+    /// The client chooses one (§5.3.3.2).
     Init(SaslInit),
+    /// The server asks (§5.3.3.3).
     Challenge(SaslChallenge),
+    /// The client answers (§5.3.3.4).
     Response(SaslResponse),
+    /// The end of the dialog (§5.3.3.5).
     Outcome(SaslOutcome),
 }
 

@@ -1,4 +1,14 @@
 //! Part 4: the types that a transaction's controller and coordinator exchange (§4.5).
+//!
+//! ```
+//! use amqp1_codec::{Decode, Encode, Reader, transaction::Discharge};
+//! use bytes::Bytes;
+//!
+//! let discharge = Discharge { txn_id: Bytes::from_static(b"t1"), fail: Some(true) };
+//! let octets = discharge.to_octets();
+//! assert_eq!(Discharge::decode(&mut Reader::new(&octets))?, discharge);
+//! # Ok::<(), amqp1_codec::DecodeError>(())
+//! ```
 
 use crate::{Symbol, Value, messaging::DeliveryState};
 use alloc::boxed::Box;

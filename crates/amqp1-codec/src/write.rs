@@ -51,14 +51,13 @@ const WIDE_HEADER: usize = 9;
 /// Fills in the three octets that were reserved at `start` for a compound whose elements are now written.
 #[inline]
 fn finish_compound(wide: u8, start: usize, count: usize, out: &mut BytesMut) {
-    let body = out.len().saturating_sub(start).saturating_sub(NARROW_HEADER);
-    match (u8::try_from(body.saturating_add(1)), u8::try_from(count)) {
-        (Ok(size), Ok(count)) => {
-            if let Some(header) = out.get_mut(start.saturating_add(1)..start.saturating_add(NARROW_HEADER)) {
-                header.copy_from_slice(&[size, count]);
-            }
-        }
-        _ => widen(wide, start, body, count, out),
+    let body = out.len().wrapping_sub(start).wrapping_sub(NARROW_HEADER);
+    // The size counts the octet of the count.
+    if body >= usize::from(u8::MAX) || count > usize::from(u8::MAX) {
+        return widen(wide, start, body, count, out);
+    }
+    if let Some([_, size_octet, count_octet]) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        (*size_octet, *count_octet) = ((body as u8).wrapping_add(1), count as u8);
     }
 }
 
@@ -78,6 +77,16 @@ fn widen(wide: u8, start: usize, body: usize, count: usize, out: &mut BytesMut) 
 /// The octets that a compound takes, constructor included.
 pub(crate) fn compound_len(body: usize, count: usize) -> usize {
     if body < 255 && count <= 255 { body.saturating_add(3) } else { body.saturating_add(9) }
+}
+
+/// Appends a format code and its data in one piece, whose length is one more than that of the data.
+#[inline]
+pub(crate) fn fixed<const WIDTH: usize, const WHOLE: usize>(code: u8, data: [u8; WIDTH], out: &mut BytesMut) {
+    let mut octets = [code; WHOLE];
+    if let Some(slot) = octets.last_chunk_mut() {
+        *slot = data;
+    }
+    out.put_slice(&octets);
 }
 
 pub(crate) fn saturating_u32(value: usize) -> u32 {
@@ -114,7 +123,7 @@ impl<'a> ListWriter<'a> {
     /// Writes the descriptor of a composite and starts its list.
     #[inline]
     pub(crate) fn described(number: u8, style: EncodeStyle, out: &'a mut BytesMut) -> Self {
-        let start = out.len().saturating_add(3);
+        let start = out.len().wrapping_add(3);
         out.put_slice(&[code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, 0, 0]);
         Self { out, style, start, count: 0, nulls: 0 }
     }
@@ -126,19 +135,19 @@ impl<'a> ListWriter<'a> {
             self.flush();
         }
         value.encode(self.style, self.out);
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.wrapping_add(1);
     }
 
     /// The next field, absent.
     #[inline]
     pub fn null(&mut self) {
-        self.nulls = self.nulls.saturating_add(1);
+        self.nulls = self.nulls.wrapping_add(1);
     }
 
     /// Writes the nulls that came before a field.
     #[inline]
     fn flush(&mut self) {
-        self.count = self.count.saturating_add(self.nulls);
+        self.count = self.count.wrapping_add(self.nulls);
         for _ in 0..core::mem::take(&mut self.nulls) {
             self.out.put_u8(code::NULL);
         }

@@ -61,23 +61,30 @@ impl core::error::Error for FrameError {}
 pub struct FrameDecoder {
     max_frame_size: u32,
     limits: Limits,
-    sasl: bool,
+    /// The type of the frames (§2.3.1) of this layer.
+    kind: u8,
+    /// Whether the performatives that can be read by hand may be.
+    by_hand: bool,
 }
 
-/// What a frame's header says (§2.3.1).
+/// What a frame's header says (§2.3.1); small enough for a register.
 #[derive(Clone, Copy)]
 struct Layout {
-    size: usize,
+    size: u32,
     /// Where the body begins.
-    start: usize,
+    start: u16,
     channel: u16,
 }
 
 impl Layout {
-    /// The frame of a performative without a payload.
     #[inline(always)]
-    fn frame(self, performative: Performative) -> Frame {
-        Frame::Amqp { channel: self.channel, performative: Some(performative), payload: Bytes::new() }
+    fn size(self) -> usize {
+        usize::try_from(self.size).unwrap_or(usize::MAX)
+    }
+
+    #[inline(always)]
+    fn start(self) -> usize {
+        usize::from(self.start)
     }
 }
 
@@ -88,12 +95,12 @@ const TYPE_SASL: u8 = 0x01;
 impl FrameDecoder {
     /// A decoder of AMQP frames of at most `max_frame_size` octets.
     pub fn new(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, sasl: false }
+        Self { max_frame_size, limits, kind: TYPE_AMQP, by_hand: fast::can_decode(&limits) }
     }
 
     /// A decoder of SASL frames of at most `max_frame_size` octets.
     pub fn sasl(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, sasl: true }
+        Self { max_frame_size, limits, kind: TYPE_SASL, by_hand: false }
     }
 
     /// Changes the largest frame that is taken, in octets.
@@ -108,6 +115,7 @@ impl FrameDecoder {
     ///
     /// If no valid frame begins here. What follows cannot be told apart any more, except after
     /// [`FrameErrorKind::Body`], where the frame was taken off.
+    #[inline]
     pub fn decode(&self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let Some(&[s0, s1, s2, s3, doff, kind, c0, c1]) = input.first_chunk::<HEADER>() else {
             // A SIZE that cannot be right is told at once.
@@ -117,77 +125,70 @@ impl FrameDecoder {
             return Ok(None);
         };
         let (size, channel) = (u32::from_be_bytes([s0, s1, s2, s3]), u16::from_be_bytes([c0, c1]));
-        self.check_size(size)?;
-        let error = |kind| FrameError { channel: Some(channel), kind };
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let start = usize::from(doff).saturating_mul(4);
-        if start < HEADER || start > size {
-            return Err(error(FrameErrorKind::DataOffset(doff)));
-        }
-        if kind != if self.sasl { TYPE_SASL } else { TYPE_AMQP } {
-            return Err(error(FrameErrorKind::Type(kind)));
+        let layout = Layout { size, start: u16::from(doff).wrapping_mul(4), channel };
+        // What is smaller than its header is smaller than where its body begins.
+        let (size, start) = (layout.size(), layout.start());
+        if layout.size > self.max_frame_size || start < HEADER || start > size || kind != self.kind {
+            return Err(self.wrong_header(layout, doff, kind));
         }
         if input.len() < size {
             return Ok(None);
         }
-        let layout = Layout { size, start, channel };
         // Each has a function of its own, in which the frame is built where it is wanted.
-        match input.get(start..).and_then(fast::number) {
-            Some(Transfer::CODE) if !self.sasl => self.transfer(layout, input),
-            Some(Flow::CODE) if !self.sasl => self.flow(layout, input),
-            Some(Disposition::CODE) if !self.sasl => self.disposition(layout, input),
+        if self.by_hand {
+            match input.get(start..).and_then(fast::number) {
+                Some(Transfer::CODE) => return self.transfer(layout, input),
+                Some(Flow::CODE) => return self.flow(layout, input),
+                Some(Disposition::CODE) => return self.disposition(layout, input),
+                _ => {}
+            }
+        }
+        self.any(layout, input)
+    }
+
+    #[inline(never)]
+    fn transfer(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        match fast::transfer(input.get(layout.start()..).unwrap_or_default()) {
+            Some((transfer, length)) if layout.start().wrapping_add(length) <= layout.size() => {
+                let mut payload = input.split_to(layout.size()).freeze();
+                payload.advance(layout.start().wrapping_add(length));
+                let performative = Some(Performative::Transfer(transfer));
+                Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload }))
+            }
+            // It may have been read into the next frame, which is as wrong as what else does not fit.
             _ => self.any(layout, input),
         }
     }
 
     #[inline(never)]
-    fn transfer(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let octets = input.get(layout.start..).unwrap_or_default();
-        match fast::length(octets).map(|length| layout.start.wrapping_add(length)) {
-            Some(end) if end <= layout.size => {
-                if let Some(transfer) = fast::transfer(octets, &self.limits, |transfer| transfer) {
-                    let mut payload = input.split_to(layout.size).freeze();
-                    payload.advance(end);
-                    let performative = Some(Performative::Transfer(transfer));
-                    return Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload }));
-                }
-            }
-            _ => {}
-        }
-        self.any(layout, input)
-    }
-
-    #[inline(never)]
     fn flow(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let octets = input.get(layout.start..).unwrap_or_default();
-        if fast::length(octets) == layout.size.checked_sub(layout.start) {
-            let frame = fast::flow(octets, &self.limits, |flow| layout.frame(Performative::Flow(flow)));
-            if frame.is_some() {
-                input.advance(layout.size);
-                return Ok(frame);
+        match fast::flow(input.get(layout.start()..).unwrap_or_default()) {
+            Some((flow, length)) if layout.start().wrapping_add(length) == layout.size() => {
+                input.advance(layout.size());
+                let performative = Some(Performative::Flow(flow));
+                Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload: Bytes::new() }))
             }
+            _ => self.any(layout, input),
         }
-        self.any(layout, input)
     }
 
     #[inline(never)]
     fn disposition(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let octets = input.get(layout.start..).unwrap_or_default();
-        if fast::length(octets) == layout.size.checked_sub(layout.start) {
-            let frame = fast::disposition(octets, &self.limits, |body| layout.frame(Performative::Disposition(body)));
-            if frame.is_some() {
-                input.advance(layout.size);
-                return Ok(frame);
+        match fast::disposition(input.get(layout.start()..).unwrap_or_default()) {
+            Some((disposition, length)) if layout.start().wrapping_add(length) == layout.size() => {
+                input.advance(layout.size());
+                let performative = Some(Performative::Disposition(disposition));
+                Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload: Bytes::new() }))
             }
+            _ => self.any(layout, input),
         }
-        self.any(layout, input)
     }
 
     /// Any frame, by the tables.
     #[inline(never)]
     fn any(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let mut frame = input.split_to(layout.size).freeze();
-        frame.advance(layout.start);
+        let mut frame = input.split_to(layout.size()).freeze();
+        frame.advance(layout.start());
         self.body(layout.channel, &frame)
             .map(Some)
             .map_err(|body| FrameError { channel: Some(layout.channel), kind: FrameErrorKind::Body(body) })
@@ -196,7 +197,7 @@ impl FrameDecoder {
     /// The frame whose extended header is taken off.
     fn body(&self, channel: u16, body: &Bytes) -> Result<Frame, DecodeError> {
         let mut reader = Reader::with_limits(body, self.limits);
-        if self.sasl {
+        if self.kind == TYPE_SASL {
             let sasl = SaslBody::decode(&mut reader)?;
             reader.finish()?;
             return Ok(Frame::Sasl(sasl));
@@ -208,7 +209,20 @@ impl FrameDecoder {
         Ok(Frame::Amqp { channel, performative, payload: reader.rest() })
     }
 
-    #[inline]
+    /// The first thing that is wrong with a header.
+    #[cold]
+    fn wrong_header(&self, layout: Layout, doff: u8, kind: u8) -> FrameError {
+        if let Err(error) = self.check_size(layout.size) {
+            return error;
+        }
+        let kind = if layout.start() < HEADER || layout.start() > layout.size() {
+            FrameErrorKind::DataOffset(doff)
+        } else {
+            FrameErrorKind::Type(kind)
+        };
+        FrameError { channel: Some(layout.channel), kind }
+    }
+
     fn check_size(&self, size: u32) -> Result<(), FrameError> {
         let error = |kind| Err(FrameError { channel: None, kind });
         if usize::try_from(size).is_ok_and(|size| size < HEADER) {

@@ -1,4 +1,28 @@
 //! Protocol headers (§2.2) and frames (§2.3).
+//!
+//! ```
+//! use amqp1_codec::{
+//!     EncodeStyle, Limits,
+//!     frame::{Frame, FrameDecoder, write_frame},
+//!     performative::Close,
+//! };
+//! use bytes::BytesMut;
+//!
+//! let mut wire = BytesMut::new();
+//! write_frame(0, Some(&Close::default()), EncodeStyle::Compact, &mut wire);
+//! // An empty frame, which only shows that we live.
+//! write_frame(0, None::<&Close>, EncodeStyle::Compact, &mut wire);
+//!
+//! let mut decoder = FrameDecoder::new(512, Limits::DEFAULT);
+//! let mut names = Vec::new();
+//! while let Some(frame) = decoder.decode(&mut wire)? {
+//!     if let Frame::Amqp { performative, .. } = &frame {
+//!         names.push(performative.as_ref().map_or("empty", |performative| performative.name()));
+//!     }
+//! }
+//! assert_eq!(names, ["close", "empty"]);
+//! # Ok::<(), amqp1_codec::frame::FrameError>(())
+//! ```
 
 mod decode;
 mod encode;

@@ -239,6 +239,20 @@ impl<'a> BodyValue<'a> {
         reader.finish()?;
         Ok(value)
     }
+
+    /// The value as a type of one's own, by way of [`serde`](crate::serde); texts and octets may be borrowed from the
+    /// message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::serde::Error::Decode) if the value is malformed or breaks the message's limits;
+    /// another if it is not what the type wants.
+    #[cfg(feature = "serde")]
+    pub fn deserialize<T: ::serde::Deserialize<'a>>(&self) -> Result<T, crate::serde::Error> {
+        let mut reader = self.reader;
+        reader.descriptor()?;
+        crate::serde::Deserializer::new(reader).read_all()
+    }
 }
 
 impl fmt::Debug for DataSection<'_> {

@@ -167,6 +167,17 @@ impl MessageBuilder {
         self
     }
 
+    /// Makes the body an amqp-value section of a type of one's own, by way of [`serde`](crate::serde).
+    ///
+    /// # Errors
+    ///
+    /// As [`to_value`](crate::serde::to_value): if the type holds what AMQP has no form for. That is the program's
+    /// fault, and trying again does not help.
+    #[cfg(feature = "serde")]
+    pub fn serialized<T: ::serde::Serialize + ?Sized>(self, value: &T) -> Result<Self, crate::serde::Error> {
+        crate::serde::to_value(value).map(|value| self.value(value))
+    }
+
     /// Adds an entry to the footer.
     #[must_use]
     pub fn footer(mut self, key: Symbol, value: impl Into<Value>) -> Self {

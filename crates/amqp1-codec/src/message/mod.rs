@@ -1,4 +1,20 @@
 //! Whole messages (§3.2): received ones, whose sections are found once and decoded when asked for, and ones to send.
+//!
+//! ```
+//! use amqp1_codec::{Message, Value, message::Body};
+//!
+//! let sent = Message::builder().application_property("kind", "reading").value(21.5).build();
+//!
+//! let received = Message::from_chunks(sent.into_parts())?;
+//! match received.body() {
+//!     Body::Value(value) => assert_eq!(value.decode::<f64>()?, 21.5),
+//!     Body::Data(sections) => println!("{} sections of octets", sections.count()),
+//!     Body::Sequence(_) | Body::Empty => {}
+//! }
+//! // What is only passed on keeps its octets.
+//! assert_eq!(received.to_encoded().len(), received.encoded_len());
+//! # Ok::<(), amqp1_codec::DecodeError>(())
+//! ```
 
 mod body;
 mod build;
@@ -110,6 +126,7 @@ impl Message {
         Self::with_limits(Chunks::Many(all), limits)
     }
 
+    #[inline]
     fn with_limits(chunks: Chunks, limits: Limits) -> Result<Self, DecodeError> {
         scan::scan(chunks, limits)
     }
@@ -120,6 +137,7 @@ impl Message {
     }
 
     /// A reader of the value of a section before the body.
+    #[inline]
     fn reader(&self, number: u8) -> Option<Reader<'_>> {
         self.index.head(number).of(&self.head).map(|octets| Reader::part(&self.head, octets, self.limits))
     }
@@ -218,6 +236,7 @@ impl Message {
     /// # Errors
     ///
     /// If the section is malformed before it.
+    #[inline]
     pub fn application_property(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
         self.entry(section_code::APPLICATION_PROPERTIES, key)
     }
@@ -231,6 +250,7 @@ impl Message {
         self.entry(section_code::MESSAGE_ANNOTATIONS, key)
     }
 
+    #[inline]
     fn entry(&self, number: u8, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
         self.map_ref(number)?.map_or(Ok(None), |map| map.get(key))
     }

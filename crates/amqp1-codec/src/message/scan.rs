@@ -165,11 +165,11 @@ impl Layout {
 
     /// The places in the octets that were scanned.
     fn in_place(&self) -> Index {
-        let value = |extent: Option<Extent>| extent.map_or(Range::default(), |at| Range::new(at.value, at.end));
+        let value = |extent: Option<Extent>| extent.map_or_else(Range::default, |at| Range::new(at.value, at.end));
         Index {
             head: self.head.map(value),
             body_number: self.body.map_or(0, |(number, _)| number),
-            body: self.body.map_or(Range::default(), |(_, at)| Range::new(at.start, at.end)),
+            body: self.body.map_or_else(Range::default, |(_, at)| Range::new(at.start, at.end)),
             footer: value(self.footer),
         }
     }
@@ -191,7 +191,7 @@ impl Layout {
             Some((number, at)) => (number, Range::new(0, at.end.saturating_sub(at.start))),
             None => (0, Range::default()),
         };
-        Index { head, body_number, body, footer: self.footer.map_or(Range::default(), |extent| moved(extent, 0)) }
+        Index { head, body_number, body, footer: self.footer.map_or_else(Range::default, |extent| moved(extent, 0)) }
     }
 }
 
@@ -224,6 +224,10 @@ pub(super) fn scan(chunks: Chunks, limits: Limits) -> Result<Message, DecodeErro
 /// is unusual or wrong to [`scan_any`].
 fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
     const DESCRIPTOR: usize = 3;
+    if u32::try_from(octets.len()).is_err() {
+        return None;
+    }
+    let range = |start: usize, end: usize| Range { start: start as u32, end: end as u32 };
     let mut index = Index::default();
     let (mut rest, mut at, mut last) = (octets, 0usize, 0);
     while let [code::DESCRIBED, code::SMALL_ULONG, number, format, ..] = rest {
@@ -241,17 +245,17 @@ fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
         }
         last = *number;
         match *number {
-            section::FOOTER => index.footer = Range::new(value, at),
+            section::FOOTER => index.footer = range(value, at),
             section::DATA | section::AMQP_SEQUENCE | section::AMQP_VALUE => {
                 if index.body_number == 0 {
-                    (index.body_number, index.body) = (*number, Range::new(start, at));
+                    (index.body_number, index.body) = (*number, range(start, at));
                 } else if repeats {
-                    index.body.end = Range::new(0, at).end;
+                    index.body.end = at as u32;
                 } else {
                     return None;
                 }
             }
-            _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = Range::new(value, at),
+            _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = range(value, at),
         }
     }
     (rest.is_empty() && !(limits.strict && index.body_number == 0)).then_some(index)

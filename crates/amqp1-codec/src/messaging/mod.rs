@@ -1,4 +1,20 @@
 //! Part 3: message sections (§3.2), delivery states (§3.4), sources and targets (§3.5).
+//!
+//! ```
+//! use amqp1_codec::{
+//!     Decode, Encode, Reader, Symbol,
+//!     definitions::{AmqpError, ErrorCondition},
+//!     messaging::{DeliveryState, Source},
+//! };
+//!
+//! let source = Source { outcomes: [Symbol::from_static("amqp:accepted:list")].into_iter().collect(), ..Source::at("q") };
+//! let octets = source.to_octets();
+//! assert_eq!(Source::decode(&mut Reader::new(&octets))?, source);
+//!
+//! let state = DeliveryState::rejected(AmqpError::new(ErrorCondition::DECODE_ERROR, "no message"));
+//! assert!(state.is_outcome());
+//! # Ok::<(), amqp1_codec::DecodeError>(())
+//! ```
 
 mod annotations;
 mod delivery_state;

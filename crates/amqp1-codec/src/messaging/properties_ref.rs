@@ -29,11 +29,14 @@ const ABSENT: u32 = u32::MAX;
 
 /// The name of a message (§3.2.11 to §3.2.14), borrowed from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum MessageIdRef<'a> {
+    /// A number.
     Ulong(u64),
+    /// A UUID.
     Uuid(Uuid),
+    /// Octets.
     Binary(&'a [u8]),
+    /// A text.
     String(&'a str),
 }
 

@@ -55,11 +55,14 @@ composite! {
 
 /// The name of a message (§3.2.11 to §3.2.14). Which of the four types it has is part of the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum MessageId {
+    /// A number (§3.2.11).
     Ulong(u64),
+    /// A UUID (§3.2.12).
     Uuid(Uuid),
+    /// Octets (§3.2.13).
     Binary(Bytes),
+    /// A text (§3.2.14).
     String(Str),
 }
 

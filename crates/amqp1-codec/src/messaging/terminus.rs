@@ -24,12 +24,15 @@ choices! {
 
 /// When a terminus begins to expire (§3.5.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum TerminusExpiryPolicy {
+    /// When its link is detached.
     LinkDetach,
+    /// When its session has ended.
     #[default]
     SessionEnd,
+    /// When its connection is closed.
     ConnectionClose,
+    /// Never.
     Never,
 }
 
@@ -136,11 +139,14 @@ impl Decode for FilterSet {
 
 /// When a dynamically created node goes (§3.5.10 to §3.5.13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum LifetimePolicy {
+    /// With the link that it was created for (§3.5.10).
     DeleteOnClose,
+    /// When no link is left that it is the source or the target of (§3.5.11).
     DeleteOnNoLinks,
+    /// When no message is left in it (§3.5.12).
     DeleteOnNoMessages,
+    /// When neither links nor messages are left (§3.5.13).
     DeleteOnNoLinksOrMessages,
 }
 

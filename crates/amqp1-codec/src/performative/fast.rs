@@ -25,81 +25,79 @@ const fn without_fields(number: u8) -> u32 {
 
 /// The performative that `octets` begin with, and how many octets it has. `None` leaves it to the table.
 pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, usize)> {
-    let length = length(octets)?;
-    match number(octets)? {
-        Transfer::CODE => transfer(octets, limits, |body| (body.into(), length)),
-        Flow::CODE => flow(octets, limits, |body| (body.into(), length)),
-        Disposition::CODE => disposition(octets, limits, |body| (body.into(), length)),
-        _ => None,
+    if !can_decode(limits) {
+        return None;
     }
+    let performative = match number(octets)? {
+        Transfer::CODE => transfer(octets).map(|(body, length)| (body.into(), length)),
+        Flow::CODE => flow(octets).map(|(body, length)| (body.into(), length)),
+        Disposition::CODE => disposition(octets).map(|(body, length)| (body.into(), length)),
+        _ => None,
+    };
+    performative.filter(|(_, length)| *length <= octets.len())
 }
 
-/// How many octets the composite has that `octets`, of which [`number`] has said so, begin with.
-#[inline(always)]
-pub(crate) fn length(octets: &[u8]) -> Option<usize> {
-    octets.get(4).map(|size| usize::from(*size).wrapping_add(5))
+/// Whether the limits allow what is read by hand: the list of fields, and the state within it.
+pub(crate) const fn can_decode(limits: &Limits) -> bool {
+    limits.depth >= 2
 }
 
 /// The numeric descriptor of a composite, if it is written as it mostly is.
 #[inline(always)]
 pub(crate) fn number(octets: &[u8]) -> Option<u8> {
-    match octets {
-        [code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, ..] => Some(*number),
-        _ => None,
-    }
+    const MASK: u32 = u32::from_le_bytes([0xff, 0xff, 0, 0xff]);
+    const USUAL: u32 = u32::from_le_bytes([code::DESCRIBED, code::SMALL_ULONG, 0, code::LIST8]);
+    let word = u32::from_le_bytes(*octets.first_chunk()?);
+    if word & MASK == USUAL { Some((word >> 16) as u8) } else { None }
 }
 
-/// The transfer that `octets`, of which [`number`] has said so, begin with, put where `build` wants it. What follows,
-/// even if it is another frame, is not looked at; the more there is, the less is copied.
+/// The transfer that `octets`, of which [`number`] has said so, begin with, and how many octets it has, which may be more
+/// than there are. What follows, even if it is another frame, is not looked at; the more there is, the less is copied.
 #[inline(always)]
-pub(crate) fn transfer<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Transfer) -> T) -> Option<T> {
+pub(crate) fn transfer(octets: &[u8]) -> Option<(Transfer, usize)> {
     // With the first five there, as they mostly are, nobody need ask for each.
-    with_fields(octets, limits, |fields| {
-        let body = if fields.count >= 5 { transfer_with::<true>(fields)? } else { transfer_with::<false>(fields)? };
-        Some(build(body))
-    })
+    with_fields(
+        octets,
+        |fields| {
+            if fields.count >= 5 { transfer_with::<true>(fields) } else { transfer_with::<false>(fields) }
+        },
+    )
 }
 
 /// As [`transfer`], of a flow.
 #[inline(always)]
-pub(crate) fn flow<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Flow) -> T) -> Option<T> {
-    with_fields(octets, limits, |fields| {
-        let body = if fields.count >= 7 { flow_with::<true>(fields)? } else { flow_with::<false>(fields)? };
-        Some(build(body))
-    })
+pub(crate) fn flow(octets: &[u8]) -> Option<(Flow, usize)> {
+    with_fields(octets, |fields| if fields.count >= 7 { flow_with::<true>(fields) } else { flow_with::<false>(fields) })
 }
 
 /// As [`transfer`], of a disposition.
 #[inline(always)]
-pub(crate) fn disposition<T>(octets: &[u8], limits: &Limits, build: impl FnOnce(Disposition) -> T) -> Option<T> {
-    with_fields(octets, limits, |fields| {
-        let body =
-            if fields.count >= 5 { disposition_with::<true>(fields)? } else { disposition_with::<false>(fields)? };
-        Some(build(body))
+pub(crate) fn disposition(octets: &[u8]) -> Option<(Disposition, usize)> {
+    with_fields(octets, |fields| {
+        if fields.count >= 5 { disposition_with::<true>(fields) } else { disposition_with::<false>(fields) }
     })
 }
 
 /// Lays the fields of a list open.
 #[inline(always)]
-fn with_fields<T>(octets: &[u8], limits: &Limits, read: impl FnOnce(Fields<'_>) -> Option<T>) -> Option<T> {
-    /// The list of fields, and the state within it.
-    const LEVELS: u8 = 2;
-    let [_, _, _, _, size, count, body @ ..] = octets else { return None };
-    let length = usize::from(*size).checked_sub(1)?;
-    if length > body.len() || length > LONGEST || limits.depth < LEVELS {
-        return None;
-    }
+fn with_fields<T>(octets: &[u8], read: impl FnOnce(Fields<'_>) -> Option<T>) -> Option<(T, usize)> {
     let mut copy;
-    let octets: &Octets = match body.first_chunk() {
+    let octets: &Octets = match octets.first_chunk() {
         Some(octets) => octets,
         None => {
             copy = [0; _];
-            let (copied, _) = copy.split_at_mut_checked(length)?;
-            copied.copy_from_slice(body.get(..length)?);
+            copy.get_mut(..octets.len())?.copy_from_slice(octets);
             &copy
         }
     };
-    read(Fields { octets, at: 0, index: 0, count: *count, length })
+    let [_, _, _, _, size, count, ..] = octets;
+    // The size counts itself not, but the count; the fields begin after it.
+    let end = usize::from(*size).wrapping_add(BEFORE).wrapping_sub(1);
+    if end > LONGEST {
+        return None;
+    }
+    let body = read(Fields { octets, at: BEFORE, index: 0, count: *count, end })?;
+    Some((body, end))
 }
 
 #[inline(always)]
@@ -172,15 +170,15 @@ struct Fields<'a> {
     index: u8,
     /// Fields that there are.
     count: u8,
-    /// Octets that there are.
-    length: usize,
+    /// Where the list ends.
+    end: usize,
 }
 
 impl Fields<'_> {
     /// Whether all fields were read, and ended with the octets.
     #[inline(always)]
     fn is_done(&self) -> bool {
-        self.at == self.length && self.index == self.count
+        self.at == self.end && self.index == self.count
     }
 
     /// Eight octets from the next field on, the first one lowest; nothing if the field is absent, which it is not if that
@@ -212,9 +210,14 @@ impl Fields<'_> {
     #[inline(always)]
     fn u32<const SURE: bool>(&mut self) -> Option<Option<u32>> {
         let Some(word) = self.load::<SURE>() else { return Some(None) };
-        // Shifts and casts, not patterns of octets, of which the compiler makes many instructions.
+        // Shifts and casts, not patterns of octets, of which the compiler makes many instructions. Of the four format codes
+        // only that of the full form has this bit: asking for it first makes the usual case the short one.
+        const FULL: u8 = 0x20;
         let (format, data) = (word as u8, word >> 8);
-        let (value, width) = if format == code::UINT {
+        let (value, width) = if format & FULL != 0 {
+            if format != code::UINT {
+                return None;
+            }
             (Some((data as u32).swap_bytes()), 5)
         } else if format == code::SMALL_UINT {
             (Some(u32::from(data as u8)), 2)
@@ -294,6 +297,8 @@ impl Fields<'_> {
 /// The most octets that one of the three has when it is written by hand: descriptor and list8's header 6; a transfer's
 /// handle and two numbers 15, tag 34, state 4, mode 2, flags 5. A flow has fewer. What is longer is left to the table.
 const LONGEST: usize = 66;
+/// Octets of the descriptor and of list8's header, before the fields.
+const BEFORE: usize = 6;
 /// Says to the compiler what [`LONGEST`] says to the reader: no store and no load of eight octets is out of bounds.
 const MASK: usize = 0x7f;
 /// Where the fields are put together or taken apart, on the stack.
@@ -389,11 +394,9 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    const HEADER: usize = 6;
-
     #[inline]
     fn new(number: u8, octets: &'a mut Octets) -> Self {
-        let mut list = Self { octets, at: 0, count: 0, kept: (Self::HEADER, 0) };
+        let mut list = Self { octets, at: 0, count: 0, kept: (BEFORE, 0) };
         list.put(u64::from_le_bytes([code::DESCRIBED, code::SMALL_ULONG, number, code::LIST8, 0, 0, 0, 0]), 6);
         list
     }
@@ -491,7 +494,7 @@ impl<'a> List<'a> {
     fn finish(self, out: &mut BytesMut) {
         let (end, count) = self.kept;
         // The size covers the octet of the count.
-        let size = u8::try_from(end.wrapping_sub(Self::HEADER).wrapping_add(1)).unwrap_or(u8::MAX);
+        let size = u8::try_from(end.wrapping_sub(BEFORE).wrapping_add(1)).unwrap_or(u8::MAX);
         let [_, _, _, _, size_octet, count_octet, ..] = self.octets;
         (*size_octet, *count_octet) = (size, count);
         out.put_slice(self.octets.get(..end).unwrap_or_default());

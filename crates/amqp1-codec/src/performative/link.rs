@@ -82,9 +82,10 @@ composite! {
 
 /// Where a link's messages go (§2.7.3): to a node, or to a transaction coordinator.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub enum TargetArchetype {
+    /// A node (§3.5.4).
     Target(Box<Target>),
+    /// A transaction coordinator (§4.5.1).
     Coordinator(Coordinator),
 }
 

@@ -1,4 +1,16 @@
 //! The performatives (§2.7): the bodies of AMQP frames.
+//!
+//! ```
+//! use amqp1_codec::{Decode, Encode, Reader, performative::{Begin, Performative}};
+//!
+//! let begin = Begin { incoming_window: 5000, outgoing_window: 5000, ..Begin::default() };
+//! let octets = begin.to_octets();
+//!
+//! let received = Performative::decode(&mut Reader::new(&octets))?;
+//! assert_eq!(received, Performative::from(begin));
+//! assert_eq!(received.to_string(), "begin next-outgoing-id=0 incoming-window=5000 outgoing-window=5000");
+//! # Ok::<(), amqp1_codec::DecodeError>(())
+//! ```
 
 mod connection;
 pub(crate) mod fast;
@@ -27,16 +39,24 @@ pub type Seconds = u32;
 
 /// Any performative.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
 pub enum Performative {
+    /// What a container says first on a connection (§2.7.1).
     Open(Box<Open>),
+    /// Begins a session (§2.7.2).
     Begin(Box<Begin>),
+    /// Attaches a link (§2.7.3).
     Attach(Box<Attach>),
+    /// The state of a session's windows and of a link's credit (§2.7.4).
     Flow(Flow),
+    /// A message, or a part of one (§2.7.5).
     Transfer(Transfer),
+    /// The states of deliveries (§2.7.6).
     Disposition(Disposition),
+    /// Detaches a link (§2.7.7).
     Detach(Box<Detach>),
+    /// Ends a session (§2.7.8).
     End(End),
+    /// The last that is said on a connection (§2.7.9).
     Close(Close),
 }
 

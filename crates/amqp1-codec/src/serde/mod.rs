@@ -51,8 +51,9 @@ mod de;
 mod error;
 mod ser;
 mod special;
+mod walk;
 
-pub use de::{Deserializer, Elements, Entries, Variant};
+pub use de::Deserializer;
 pub use error::Error;
 pub use ser::{Items, Pairs, Serializer};
 

@@ -5,6 +5,7 @@ use crate::{Limits, Map, Str, Value};
 use ::serde::ser::{self, Serialize};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 
 /// Makes a [`Value`] of whatever is given to it; the [module](super) says what becomes what.
 ///
@@ -116,7 +117,11 @@ impl ser::Serializer for Serializer {
         Ok(name(variant))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, type_name: &'static str, value: &T) -> Result<Value, Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        type_name: &'static str,
+        value: &T,
+    ) -> Result<Value, Error> {
         special::named(type_name, value.serialize(self)?)
     }
 
@@ -184,11 +189,17 @@ fn variant_of(variant: Option<&'static str>, value: Value) -> Value {
 }
 
 /// The items of a list that is being made.
-#[derive(Debug)]
 pub struct Items {
     variant: Option<&'static str>,
     items: Vec<Value>,
     inner: Serializer,
+}
+
+impl fmt::Debug for Items {
+    /// How many there are; what they hold may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Items({})", self.items.len())
+    }
 }
 
 impl Items {
@@ -227,13 +238,19 @@ items! {
 }
 
 /// The pairs of a map that is being made.
-#[derive(Debug)]
 pub struct Pairs {
     variant: Option<&'static str>,
     pairs: Vec<(Value, Value)>,
     /// A key that waits for its value.
     key: Option<Value>,
     inner: Serializer,
+}
+
+impl fmt::Debug for Pairs {
+    /// How many there are; what they hold may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pairs({})", self.pairs.len())
+    }
 }
 
 impl Pairs {
@@ -259,7 +276,7 @@ impl ser::SerializeMap for Pairs {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        let key = self.key.take().ok_or_else(|| ser::Error::custom("a map's value without its key"))?;
+        let key = self.key.take().ok_or_else(|| <Error as ser::Error>::custom("a map's value without its key"))?;
         self.push(key, value)
     }
 

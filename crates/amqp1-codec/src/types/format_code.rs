@@ -74,6 +74,7 @@ const COUNTED32: u8 = 0xfe;
 const NONE: u8 = 0xff;
 
 /// The widths of all octets, so that skipping a value costs a load and not a chain of comparisons.
+#[allow(clippy::indexing_slicing)] // what is out of bounds in a constant does not compile
 static WIDTHS: [u8; 256] = {
     let mut widths = [NONE; 256];
     let mut code = 0u8;

@@ -1,7 +1,7 @@
 //! Maps (§1.6.23): ordered pairs without duplicate keys.
 
 use super::{format_code as code, order::compare};
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value, write};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value, steps::step, write};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 
@@ -169,6 +169,7 @@ fn duplicate(pairs: &[(Value, Value)]) -> Option<usize> {
 /// Whether two keys are equal. Names in one map begin alike more often than they end alike.
 #[inline]
 fn is_same_key(a: &Value, b: &Value) -> bool {
+    step();
     match (a, b) {
         (Value::String(a), Value::String(b)) => {
             a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b

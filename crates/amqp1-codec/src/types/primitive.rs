@@ -1,7 +1,7 @@
 //! Fixed-width primitive types (§1.6).
 
 use super::format_code as code;
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, parse};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, parse, write};
 use alloc::boxed::Box;
 use bytes::{BufMut, BytesMut};
 use core::fmt;
@@ -81,8 +81,7 @@ macro_rules! fixed {
             #[inline]
             fn encode(&self, _: EncodeStyle, out: &mut BytesMut) {
                 let $from = self;
-                out.put_u8($code);
-                out.put_slice(&$write);
+                write::fixed::<$width, { $width + 1 }>($code, $write, out);
             }
         }
 
@@ -130,8 +129,8 @@ macro_rules! integers {
                         out.put_slice(&[$small, octet]);
                     }
                     Err(_) => {
-                        out.put_u8($code);
-                        out.put_slice(&self.to_be_bytes());
+                        const WIDTH: usize = size_of::<$ty>();
+                        write::fixed::<WIDTH, { WIDTH + 1 }>($code, self.to_be_bytes(), out);
                     }
                 }
             }

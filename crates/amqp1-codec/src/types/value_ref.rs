@@ -11,32 +11,56 @@ use core::fmt;
 /// A value read in place. Scalars are decoded, texts and binaries borrowed, compounds walked on demand.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-#[allow(missing_docs)]
 pub enum ValueRef<'a> {
+    /// null (§1.6.1).
     Null,
+    /// boolean (§1.6.2).
     Boolean(bool),
+    /// ubyte (§1.6.3).
     Ubyte(u8),
+    /// ushort (§1.6.4).
     Ushort(u16),
+    /// uint (§1.6.5).
     Uint(u32),
+    /// ulong (§1.6.6).
     Ulong(u64),
+    /// byte (§1.6.7).
     Byte(i8),
+    /// short (§1.6.8).
     Short(i16),
+    /// int (§1.6.9).
     Int(i32),
+    /// long (§1.6.10).
     Long(i64),
+    /// float (§1.6.11).
     Float(f32),
+    /// double (§1.6.12).
     Double(f64),
+    /// decimal32 (§1.6.13).
     Decimal32(Decimal32),
+    /// decimal64 (§1.6.14).
     Decimal64(Decimal64),
+    /// decimal128 (§1.6.15).
     Decimal128(Decimal128),
+    /// char (§1.6.16).
     Char(char),
+    /// timestamp (§1.6.17).
     Timestamp(Timestamp),
+    /// uuid (§1.6.18).
     Uuid(Uuid),
+    /// binary (§1.6.19).
     Binary(&'a [u8]),
+    /// string (§1.6.20).
     String(&'a str),
+    /// symbol (§1.6.21).
     Symbol(&'a str),
+    /// list (§1.6.22).
     List(ListRef<'a>),
+    /// map (§1.6.23).
     Map(MapRef<'a>),
+    /// array (§1.6.24).
     Array(ArrayRef<'a>),
+    /// A value with a descriptor (§1.2).
     Described(DescribedRef<'a>),
 }
 

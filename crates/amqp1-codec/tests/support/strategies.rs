@@ -119,10 +119,6 @@ fn descriptor() -> impl Strategy<Value = Value> {
     prop_oneof![ulong().prop_map(Value::from), symbol().prop_map(Value::from)]
 }
 
-pub fn map() -> BoxedStrategy<Map> {
-    vec((value(), value()), 0..4).prop_map(|pairs| pairs.into_iter().collect()).boxed()
-}
-
 pub fn fields() -> BoxedStrategy<Fields> {
     vec((symbol(), value()), 0..4).prop_map(|pairs| pairs.into_iter().collect()).boxed()
 }
