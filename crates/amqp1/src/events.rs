@@ -17,10 +17,11 @@ impl State {
                 self.receipts.settle(settled.token, settled.settlement, aside);
             }
             let Some(event) = self.engine.poll_event() else { break };
-            if let Some(log) = log
-                && !matches!(event, Event::Receivable(_) | Event::Sendable(_))
-            {
-                log.push(format!("{event:?}"));
+            match log {
+                Some(log) if !matches!(event, Event::Receivable(_) | Event::Sendable(_)) => {
+                    log.push(format!("{event:?}"));
+                }
+                _ => {}
             }
             self.on_event(event, aside);
         }

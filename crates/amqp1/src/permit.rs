@@ -37,10 +37,10 @@ pub(crate) fn queue(
         Err(error) => return Err(Refused::Failed(error, message)),
     };
     let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
-    if let Some(max) = max_message_size(state, id)
-        && u64::try_from(message.len()).unwrap_or(u64::MAX) > max
-    {
-        return Err(Refused::Failed(SendError::TooLarge { max }.into(), message));
+    let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+    match max_message_size(state, id) {
+        Some(max) if length > max => return Err(Refused::Failed(SendError::TooLarge { max }.into(), message)),
+        _ => {}
     }
     if state.engine.credit(id) == 0 {
         return Err(Refused::NoCredit(message));

@@ -7,7 +7,7 @@ extern crate std;
 
 use amqp1_auth::UnixSeconds;
 use amqp1_auth::sas::{PercentEncoding, SasKey, SasToken};
-use amqp1_codec::Message;
+use amqp1_codec::{Message, message::Body};
 use amqp1_engine::{Connection, ConnectionConfig, Event, Instant, ServerSasl, TransmitQueue};
 use bytes::{Bytes, BytesMut};
 use linked_list_allocator::LockedHeap;
@@ -52,7 +52,15 @@ fn codec() -> Option<()> {
     let encoded = Message::builder().application_property("n", 7_u32).data(Bytes::from_static(b"body")).build();
     let decoded = Message::from_chunks(encoded.into_parts()).ok()?;
     let property = decoded.application_property("n").ok()?.is_some();
-    (property && decoded.data()? == b"body"[..]).then_some(())
+    (property && decoded.data()? == b"body"[..] && serde()?).then_some(())
+}
+
+/// The codec's feature of this name.
+fn serde() -> Option<bool> {
+    let sent = Message::builder().serialized(&("text", [1_u8, 2])).ok()?.build();
+    let received = Message::from_chunks(sent.into_parts()).ok()?;
+    let Body::Value(body) = received.body() else { return None };
+    Some(body.deserialize::<(&str, [u8; 2])>().ok()? == ("text", [1, 2]))
 }
 
 fn auth() -> Option<()> {

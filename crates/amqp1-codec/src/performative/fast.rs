@@ -85,7 +85,7 @@ fn with_fields<T>(octets: &[u8], read: impl FnOnce(Fields<'_>) -> Option<T>) -> 
     let octets: &Octets = match octets.first_chunk() {
         Some(octets) => octets,
         None => {
-            copy = [0; _];
+            copy = [0; size_of::<Octets>()];
             copy.get_mut(..octets.len())?.copy_from_slice(octets);
             &copy
         }
@@ -320,7 +320,7 @@ pub(crate) trait Fast {
 impl Fast for Transfer {
     #[inline]
     fn write(&self, out: &mut BytesMut) -> Option<()> {
-        let mut octets = [0; _];
+        let mut octets = [0; size_of::<Octets>()];
         let mut list = List::new(Self::CODE, &mut octets);
         list.u32(self.handle);
         list.opt_u32(self.delivery_id.map(|id| id.0));
@@ -346,7 +346,7 @@ impl Fast for Flow {
         if self.properties.is_some() {
             return None;
         }
-        let mut octets = [0; _];
+        let mut octets = [0; size_of::<Octets>()];
         let mut list = List::new(Self::CODE, &mut octets);
         list.opt_u32(self.next_incoming_id.map(|id| id.0));
         list.u32(self.incoming_window);
@@ -368,7 +368,7 @@ impl Fast for Flow {
 impl Fast for Disposition {
     #[inline]
     fn write(&self, out: &mut BytesMut) -> Option<()> {
-        let mut octets = [0; _];
+        let mut octets = [0; size_of::<Octets>()];
         let mut list = List::new(Self::CODE, &mut octets);
         list.opt_boolean(Some(self.role == Role::Receiver));
         list.u32(self.first.0);

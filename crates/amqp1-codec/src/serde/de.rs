@@ -69,10 +69,11 @@ impl<'de> Deserializer<'de> {
 
     /// Skips one value.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
-        Ok(match self.element {
+        match self.element {
             Some(format) => self.reader.skip_data(format)?,
-            None => self.reader.skip().map(drop)?,
-        })
+            None => drop(self.reader.skip()?),
+        }
+        Ok(())
     }
 
     /// Does `walk` with the inside of a compound, which must be at its end then.
