@@ -1,81 +1,72 @@
-//! The codec's hot path: `cargo bench -p amqp1-benches --bench codec`.
+//! The codec's hot path by time, for people: `cargo bench -p amqp1-benches --bench codec`. What is compared with other
+//! libraries and guarded against growth is counted in instructions, by `benches/performance.py`.
 #![allow(missing_docs)]
 
-use amqp1_benches::codec::message;
+use amqp1_benches::codec::{
+    CASES, buffers, case, message, read_full, read_view, transfer, transfer_frame, write_transfer,
+};
 use amqp1_codec::{
-    DeliveryTag, Encode, EncodeStyle, Limits, Message, SequenceNo,
-    frame::{FrameDecoder, FrameWriter},
-    performative::{Disposition, Flow, Transfer},
+    Limits, Message,
+    frame::{Frame, FrameDecoder},
 };
 use bytes::{Bytes, BytesMut};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
-fn transfer() -> Transfer {
-    Transfer {
-        handle: 0,
-        delivery_id: Some(SequenceNo(7)),
-        delivery_tag: Some(DeliveryTag::from(7)),
-        message_format: Some(0),
-        settled: Some(false),
-        ..Transfer::default()
+/// Octets of data in the messages of the grid.
+const SIZES: [usize; 5] = [0, 64, 1024, 64 * 1024, 1024 * 1024];
+
+/// The cases whose instructions are counted.
+fn cases(criterion: &mut Criterion) {
+    const COUNT: usize = 1000;
+    let mut group = criterion.benchmark_group("cases");
+    group.throughput(Throughput::Elements(COUNT as u64));
+    for name in CASES {
+        group.bench_function(name, |bencher| {
+            let work = || case(name, COUNT).expect("a case of this name");
+            bencher.iter_batched(work, |mut work| work(), BatchSize::PerIteration);
+        });
     }
+    group.finish();
 }
 
-fn frame(payload: &Bytes) -> Bytes {
-    let mut out = BytesMut::new();
-    let frame = FrameWriter::begin(0, &mut out);
-    transfer().encode(EncodeStyle::Compact, &mut out);
-    frame.finish(payload.len(), &mut out);
-    out.extend_from_slice(payload);
-    out.freeze()
-}
-
-fn codec(criterion: &mut Criterion) {
-    for size in [0, 64, 1024, 64 * 1024] {
-        let parts: Vec<Bytes> = message(size).build().into_parts();
-        let payload = Bytes::from(parts.concat());
-        let frame = frame(&payload);
-        let mut group = criterion.benchmark_group(format!("transfer with {size} octets"));
+/// A message out and in, by the size of its body.
+fn sizes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sizes");
+    for size in SIZES {
+        let frame = transfer_frame(size);
         group.throughput(Throughput::Bytes(frame.len() as u64));
-        group.bench_function("encode the frame's header", |bencher| {
-            let mut out = BytesMut::with_capacity(256);
+        let id = |what: &str| BenchmarkId::new(what, size);
+        group.bench_function(id("encode into a buffer that is used again"), |bencher| {
+            let (transfer, message, mut out) = (transfer(), message(size), BytesMut::with_capacity(frame.len()));
             bencher.iter(|| {
                 out.clear();
-                let frame = FrameWriter::begin(0, &mut out);
-                transfer().encode(EncodeStyle::Compact, &mut out);
-                frame.finish(black_box(payload.len()), &mut out);
+                write_transfer(black_box(&transfer), black_box(&message), &mut out);
             });
         });
-        group.bench_function("decode, and read one property", |bencher| {
-            let decoder = FrameDecoder::new(1 << 20, Limits::DEFAULT);
-            bencher.iter(|| {
-                let mut input = BytesMut::from(&frame[..]);
-                let decoded = decoder.decode(&mut input).expect("a frame").expect("a whole one");
-                let amqp1_codec::frame::Frame::Amqp { payload, .. } = decoded else { return 0 };
-                let message = Message::from_bytes(payload).expect("a message");
-                let property = message.application_property("property-3").expect("properties");
-                black_box(property.and_then(|value| value.as_integer()).unwrap_or_default())
-            });
+        group.bench_function(id("build, to be cut into frames"), |bencher| {
+            let data = Bytes::from(vec![b'x'; size]);
+            let message = || Message::builder().application_property("colour", "green").data(data.clone());
+            bencher.iter_batched(message, |message| message.build(), BatchSize::SmallInput);
         });
-        group.finish();
+        group.bench_function(id("decode, and read properties"), |bencher| decode(bencher, &frame, read_view));
+        group.bench_function(id("decode, and read everything in place"), |bencher| decode(bencher, &frame, read_full));
     }
-    let flow = Flow { handle: Some(1), link_credit: Some(100), ..Flow::default() };
-    let disposition = Disposition { first: SequenceNo(1), last: Some(SequenceNo(500)), ..Disposition::default() };
-    let mut out = BytesMut::with_capacity(256);
-    criterion.bench_function("flow, encode", |bencher| {
-        bencher.iter(|| {
-            out.clear();
-            black_box(&flow).encode(EncodeStyle::Compact, &mut out);
-        });
-    });
-    criterion.bench_function("disposition, encode", |bencher| {
-        bencher.iter(|| {
-            out.clear();
-            black_box(&disposition).encode(EncodeStyle::Compact, &mut out);
-        });
-    });
+    group.finish();
 }
 
-criterion_group!(benches, codec);
+fn decode(bencher: &mut Bencher<'_>, frame: &Bytes, read: fn(Frame) -> usize) {
+    let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+    let input = || buffers(frame, 1).remove(0);
+    bencher.iter_batched(
+        input,
+        |mut input| {
+            let frame = decoder.decode(&mut input).expect("a frame").expect("a whole one");
+            (read(frame), input)
+        },
+        BatchSize::SmallInput,
+    );
+}
+
+criterion_group!(benches, cases, sizes);
 criterion_main!(benches);

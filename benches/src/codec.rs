@@ -282,3 +282,7 @@ pub fn buffers(frame: &Bytes, count: usize) -> Vec<BytesMut> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;
