@@ -32,6 +32,7 @@ mod map;
 mod multiple;
 mod order;
 pub(crate) mod primitive;
+mod scalar;
 mod serial;
 pub(crate) mod text;
 mod value;

@@ -2,6 +2,7 @@
 
 use super::{
     Array, Decimal32, Decimal64, Decimal128, Map, Str, Symbol, Timestamp, Uuid, format_code as code, primitive,
+    scalar::scalars,
 };
 use crate::{Decode, DecodeError, Encode, EncodeStyle, Reader, parse, steps::step, write};
 use alloc::{boxed::Box, string::String, vec::Vec};
@@ -85,33 +86,7 @@ impl Value {
 
     /// The value after its format code.
     pub(crate) fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
-        Ok(match format {
-            code::NULL => Self::Null,
-            code::TRUE => Self::Boolean(true),
-            code::FALSE => Self::Boolean(false),
-            code::BOOLEAN => Self::Boolean(primitive::boolean(reader)?),
-            code::UBYTE => Self::Ubyte(reader.u8()?),
-            code::USHORT => Self::Ushort(reader.run(parse::be_u16)?),
-            code::UINT => Self::Uint(reader.be_u32()?),
-            code::SMALL_UINT => Self::Uint(u32::from(reader.u8()?)),
-            code::UINT0 => Self::Uint(0),
-            code::ULONG => Self::Ulong(reader.run(parse::be_u64)?),
-            code::SMALL_ULONG => Self::Ulong(u64::from(reader.u8()?)),
-            code::ULONG0 => Self::Ulong(0),
-            code::BYTE => Self::Byte(i8::from_be_bytes(reader.run(parse::octets)?)),
-            code::SHORT => Self::Short(i16::from_be_bytes(reader.run(parse::octets)?)),
-            code::INT => Self::Int(i32::from_be_bytes(reader.run(parse::octets)?)),
-            code::SMALL_INT => Self::Int(i32::from(i8::from_be_bytes(reader.run(parse::octets)?))),
-            code::LONG => Self::Long(i64::from_be_bytes(reader.run(parse::octets)?)),
-            code::SMALL_LONG => Self::Long(i64::from(i8::from_be_bytes(reader.run(parse::octets)?))),
-            code::FLOAT => Self::Float(f32::from_be_bytes(reader.run(parse::octets)?)),
-            code::DOUBLE => Self::Double(f64::from_be_bytes(reader.run(parse::octets)?)),
-            code::DECIMAL32 => Self::Decimal32(Decimal32(reader.run(parse::octets)?)),
-            code::DECIMAL64 => Self::Decimal64(Decimal64(reader.run(parse::octets)?)),
-            code::DECIMAL128 => Self::Decimal128(Decimal128(reader.run(parse::octets)?)),
-            code::CHAR => Self::Char(primitive::character(reader)?),
-            code::TIMESTAMP => Self::Timestamp(Timestamp(i64::from_be_bytes(reader.run(parse::octets)?))),
-            code::UUID => Self::Uuid(Uuid(reader.run(parse::octets)?)),
+        Ok(scalars!(reader, format, {
             code::VBIN8 | code::VBIN32 => {
                 let octets = if format == code::VBIN8 { reader.variable8()? } else { reader.variable32()? };
                 Self::Binary(reader.share(octets))
@@ -128,7 +103,7 @@ impl Value {
             code::MAP8 | code::MAP32 => Self::Map(Map::decode_data(reader, format)?),
             code::ARRAY8 | code::ARRAY32 => Self::Array(Array::decode_data(reader, format)?),
             other => return Err(reader.wrong_code(other)),
-        })
+        }))
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{
     Decimal32, Decimal64, Decimal128, Str, Symbol, Timestamp, Uuid, Value,
     debug::{Octets, Text},
-    format_code as code, primitive, text,
+    format_code as code, primitive,
+    scalar::scalars,
+    text,
 };
 use crate::{Decode, DecodeError, Reader, parse};
 use core::fmt;
@@ -130,35 +132,10 @@ impl<'a> ValueRef<'a> {
     }
 
     fn read_scalar(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(match reader.u8()? {
-            code::NULL => Self::Null,
-            code::TRUE => Self::Boolean(true),
-            code::FALSE => Self::Boolean(false),
-            code::BOOLEAN => Self::Boolean(primitive::boolean(reader)?),
-            code::UBYTE => Self::Ubyte(reader.u8()?),
-            code::USHORT => Self::Ushort(reader.run(parse::be_u16)?),
-            code::UINT => Self::Uint(reader.be_u32()?),
-            code::SMALL_UINT => Self::Uint(u32::from(reader.u8()?)),
-            code::UINT0 => Self::Uint(0),
-            code::ULONG => Self::Ulong(reader.run(parse::be_u64)?),
-            code::SMALL_ULONG => Self::Ulong(u64::from(reader.u8()?)),
-            code::ULONG0 => Self::Ulong(0),
-            code::BYTE => Self::Byte(i8::from_be_bytes(reader.run(parse::octets)?)),
-            code::SHORT => Self::Short(i16::from_be_bytes(reader.run(parse::octets)?)),
-            code::INT => Self::Int(i32::from_be_bytes(reader.run(parse::octets)?)),
-            code::SMALL_INT => Self::Int(i32::from(i8::from_be_bytes(reader.run(parse::octets)?))),
-            code::LONG => Self::Long(i64::from_be_bytes(reader.run(parse::octets)?)),
-            code::SMALL_LONG => Self::Long(i64::from(i8::from_be_bytes(reader.run(parse::octets)?))),
-            code::FLOAT => Self::Float(f32::from_be_bytes(reader.run(parse::octets)?)),
-            code::DOUBLE => Self::Double(f64::from_be_bytes(reader.run(parse::octets)?)),
-            code::DECIMAL32 => Self::Decimal32(Decimal32(reader.run(parse::octets)?)),
-            code::DECIMAL64 => Self::Decimal64(Decimal64(reader.run(parse::octets)?)),
-            code::DECIMAL128 => Self::Decimal128(Decimal128(reader.run(parse::octets)?)),
-            code::CHAR => Self::Char(primitive::character(reader)?),
-            code::TIMESTAMP => Self::Timestamp(Timestamp(i64::from_be_bytes(reader.run(parse::octets)?))),
-            code::UUID => Self::Uuid(Uuid(reader.run(parse::octets)?)),
+        let format = reader.u8()?;
+        Ok(scalars!(reader, format, {
             other => return Err(reader.wrong_code(other)),
-        })
+        }))
     }
 
     fn read_variable(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
