@@ -4,3 +4,4 @@
 pub mod auth;
 pub mod codec;
 pub mod engine;
+pub mod serde;
