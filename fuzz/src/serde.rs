@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 struct Everything {
     number: Option<i64>,
     text: Option<String>,
-    list: Option<Vec<Everything>>,
+    list: Option<Vec<Self>>,
     map: Option<BTreeMap<String, u32>>,
     choice: Option<Choice>,
     octets: Option<(u8, i16, bool, char)>,

@@ -3,7 +3,6 @@
 #[path = "../../../fuzz/src/serde.rs"]
 #[allow(unreachable_pub)]
 mod body;
-#[allow(dead_code, unreachable_pub)]
 mod support;
 
 use std::{fs, path::Path};
