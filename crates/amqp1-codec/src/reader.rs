@@ -20,6 +20,13 @@ pub struct Reader<'a> {
     limits: Limits,
 }
 
+/// Which types a text may have that is looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct TextKind {
+    pub(crate) string: bool,
+    pub(crate) symbol: bool,
+}
+
 /// Whether two texts are the same. Names in one map begin alike more often than they end alike.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
@@ -267,6 +274,18 @@ impl<'a> Reader<'a> {
         Ok((element.freeze(), at))
     }
 
+    /// Takes what is left.
+    pub(crate) fn take_rest(&mut self) {
+        self.rest = self.rest.get(..0).unwrap_or_default();
+    }
+
+    /// The error of octets that are left after a compound's last element, once; they are taken.
+    pub(crate) fn take_excess(&mut self) -> Option<DecodeError> {
+        let error = self.end_of_compound().err()?;
+        self.take_rest();
+        Some(error)
+    }
+
     /// The end of a compound's elements.
     #[inline]
     pub(crate) fn end_of_compound(&self) -> Result<(), DecodeError> {
@@ -422,13 +441,15 @@ impl<'a> Reader<'a> {
         Ok(start.get(..length).unwrap_or_default())
     }
 
-    /// Skips one value, and says whether it is this text, as a string or as a symbol.
-    #[inline]
-    pub(crate) fn skip_if_text(&mut self, text: &[u8]) -> Result<bool, DecodeError> {
+    /// Skips one value, and says whether it is this text, as one of these.
+    #[inline(always)]
+    pub(crate) fn skip_if_text(&mut self, text: &[u8], kind: TextKind) -> Result<bool, DecodeError> {
         let octets = self.skip()?;
         Ok(match octets {
-            [code::STR8 | code::SYM8, _, octets @ ..] => same(octets, text),
-            [code::STR32 | code::SYM32, _, _, _, _, octets @ ..] => same(octets, text),
+            [code::STR8, _, octets @ ..] => kind.string && same(octets, text),
+            [code::SYM8, _, octets @ ..] => kind.symbol && same(octets, text),
+            [code::STR32, _, _, _, _, octets @ ..] => kind.string && same(octets, text),
+            [code::SYM32, _, _, _, _, octets @ ..] => kind.symbol && same(octets, text),
             _ => false,
         })
     }

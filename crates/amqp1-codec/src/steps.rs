@@ -142,10 +142,48 @@ mod counting {
         check("many keys", keys(20_000, |number| format!("{number}")));
         check("many keys that begin alike", keys(2_000, |number| format!("{}{number:06}", "x".repeat(200))));
         check("the same key again and again", keys(20_000, |_| "k".into()));
-        // Maps as keys of maps are compared item by item.
-        let key = compound(0xd1, 32, &(0..16u8).flat_map(|number| [0x52, number, 0x40]).collect::<Vec<_>>());
-        let pairs: Vec<u8> = (0..16).flat_map(|_| [&key[..], &[0x40]].concat()).collect();
-        check("maps as keys", compound(0xd1, 32, &pairs));
+    }
+
+    /// Steps per octet for each level of compounds in the keys of a map: their canonical octets are made once, for which
+    /// arrays in arrays are read once for each level.
+    const PER_LEVEL_OF_KEYS: u64 = 12;
+
+    fn check_keys(name: &str, levels: u64, keys: &[Vec<u8>]) {
+        let pairs: Vec<u8> = keys.iter().flat_map(|key| [&key[..], &[0x40]].concat()).collect();
+        let octets = Bytes::from(compound(0xd1, keys.len() as u32 * 2, &pairs));
+        let most = octets.len() as u64 * (PER_OCTET + PER_LEVEL_OF_KEYS * levels) + AT_LEAST;
+        let steps = steps(&octets);
+        assert!(steps <= most, "{name}: {steps} steps for {} octets", octets.len());
+    }
+
+    #[test]
+    fn compounds_as_keys_cost_a_fixed_number_of_steps_per_octet_and_level() {
+        let map = compound(0xd1, 32, &(0..16u8).flat_map(|number| [0x52, number, 0x40]).collect::<Vec<_>>());
+        check_keys("the same map", 1, &vec![map; 16]);
+        // Arrays of nothing are few octets, and equal to an array of many.
+        let uniform = compound(0xf0, 35_000, &[0x43]);
+        let wide = compound(0xf0, 35_000, &[&[0x52][..], &[0; 35_000]].concat());
+        let mut keys = vec![uniform; 2_000];
+        for (place, number) in [(0, 9), (1, 8), (2, 7), (3, 6)] {
+            keys[place] = vec![0x52, number];
+        }
+        keys[1136] = wide;
+        check_keys("arrays of nothing and an array of zeros", 1, &keys);
+        for levels in [1, 10, 30] {
+            let nested = |last: u8| {
+                let mut array = [&[0x52][..], &[1; 4_000], &[last]].concat();
+                let mut count = 4_001;
+                for _ in 1..levels {
+                    array = [&[0xf0][..], &(array.len() as u32 + 4).to_be_bytes(), &u32::to_be_bytes(count), &array]
+                        .concat();
+                    count = 1;
+                }
+                compound(0xf0, count, &array)
+            };
+            check_keys("arrays in arrays", levels, &(0..16).map(nested).collect::<Vec<_>>());
+        }
+        let lists = compound(0xd0, 16, &compound(0xd0, 500, &[0x43; 500]).repeat(16));
+        check_keys("lists of lists", 2, &vec![lists; 16]);
     }
 
     /// What is counted is what happens: twice the octets, twice the steps.

@@ -239,6 +239,10 @@ impl Trace for DeliveryState {
             Self::Received(state) => named("received", state),
             Self::Declared(state) => named("declared", state),
             Self::Transactional(state) => named("transactional-state", state),
+            Self::Extension(state) => {
+                named("", &state.descriptor)?;
+                named(" ", &state.value)
+            }
         }
     }
 }

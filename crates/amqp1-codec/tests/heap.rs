@@ -76,6 +76,10 @@ fn heap_stays_within_64_times_the_input() {
         ("many keys", compound(0xd1, 40_000, &numbers)),
         ("array of symbols", repeated(0xf0, &[0], 60_000).tap(9, 0xa3)),
         ("array of lists", repeated(0xf0, &[1, 0], 30_000).tap(9, 0xc0)),
+        ("keys of arrays of nothings", {
+            let list = repeated(0xd0, &[0xe0, 2, 32, 0x43], 12_000);
+            compound(0xd1, 4, &[&list[..], &[0x40, 0x43, 0x40]].concat())
+        }),
         ("nest of promises", nested(32, 0xd0, |out| out.extend([0x40; 3]))),
         ("nest of lists", nested(32, 0xd0, |_| {})),
     ];

@@ -5,7 +5,7 @@
 mod strategies;
 
 use amqp1_codec::{
-    Decode, Encode, EncodeStyle, EncodedMessage, Limits, Message, Reader, Value, ValueRef,
+    Decode, DecodeErrorKind, Encode, EncodeStyle, EncodedMessage, Limits, Message, Reader, Value, ValueRef,
     frame::{Frame, FrameDecoder, FrameWriter, write_sasl_frame},
     message::Body,
     performative::Performative,
@@ -252,4 +252,40 @@ fn content(message: &Message) -> Option<Content> {
         Body::Value(value) => Content::Value(value.to_value().expect("valid")),
         Body::Empty => return None,
     })
+}
+
+/// What is malformed is found by walking in place too (M-3.2.5-1, M-3.2.10-1): octets after the last item, and keys and
+/// values that the section may not have.
+#[test]
+fn what_decoding_refuses_walking_does_not_pass_over() {
+    let message = |octets: &'static [u8]| Message::from_bytes(Bytes::from_static(octets)).expect("sections");
+    // An application property, and an octet that no pair has.
+    let excess = message(b"\0\x53\x74\xc1\x07\x02\xa1\x01k\x54\x05\x40\0\x53\x77\x40");
+    assert!(excess.application_properties().is_err());
+    let walked: Vec<_> = excess.application_properties_ref().expect("a map").expect("there").collect();
+    assert!(matches!(&walked[..], [Ok(_), Err(error)] if error.kind == DecodeErrorKind::LengthMismatch));
+    assert!(excess.application_property("another").is_err());
+    assert!(excess.application_property("k").expect("found before").is_some());
+    let received = message(b"\0\x53\x77\xc0\x03\x01\x43\x40");
+    let Body::Value(body) = received.body() else { panic!("a value") };
+    assert!(body.to_value().is_err());
+    let Ok(ValueRef::List(items)) = body.as_ref() else { panic!("a list") };
+    assert!(matches!(&items.collect::<Vec<_>>()[..], [Ok(_), Err(_)]));
+    // A symbol is no key of an application property, and a list no value.
+    let symbol = message(b"\0\x53\x74\xc1\x06\x02\xa3\x01k\x54\x05");
+    assert_eq!(symbol.application_property("k").expect("skipped").map(|value| value.as_integer()), None);
+    let list = message(b"\0\x53\x74\xc1\x05\x02\xa1\x01k\x45");
+    assert_eq!(
+        list.application_property("k").map(|_| ()).map_err(|error| error.kind),
+        Err(DecodeErrorKind::InvalidValueType)
+    );
+    // A string is a key of an annotation only where that is tolerated.
+    let octets = Bytes::from_static(b"\0\x53\x72\xc1\x06\x02\xa1\x01k\x54\x05");
+    let mut limits = Limits::DEFAULT;
+    for tolerated in [false, true] {
+        limits.string_annotation_keys = tolerated;
+        let message = Message::from_chunks_with_limits([octets.clone()], limits).expect("sections");
+        assert_eq!(message.message_annotations().is_ok(), tolerated);
+        assert_eq!(message.message_annotation("k").expect("a map").is_some(), tolerated);
+    }
 }

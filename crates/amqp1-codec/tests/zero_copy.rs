@@ -3,6 +3,7 @@
 use amqp1_codec::{
     Encode, EncodeStyle, EncodedMessage, Limits, Message,
     frame::{Frame, FrameDecoder, FrameWriter},
+    message::Body,
     messaging::Properties,
     performative::{Performative, Transfer},
 };
@@ -76,7 +77,7 @@ fn the_body_of_several_frames_points_into_the_read_buffer() {
     assert!(payloads.len() > 8);
     let message = Message::from_chunks(payloads).expect("valid");
     assert_eq!(message.data(), None, "the body is in several pieces");
-    let amqp1_codec::message::Body::Data(mut sections) = message.body() else { panic!("data") };
+    let Body::Data(mut sections) = message.body() else { panic!("data") };
     let section = sections.next().expect("a section");
     assert!(sections.next().is_none());
     let mut octets = Vec::new();
@@ -101,4 +102,21 @@ fn a_detached_message_keeps_no_buffer_alive() {
     let buffer = addresses(&input);
     let message = Message::from_chunks(payloads(&mut input)).expect("valid").to_detached();
     assert!(!lies_in(&message.data().expect("data"), &buffer));
+}
+
+/// A body of more than four gibibytes, of which every piece is the same octets.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_body_of_any_size_is_read_to_its_end() {
+    const SECTION: usize = 1 << 20;
+    const SECTIONS: usize = 4_100;
+    let data = Message::builder().data(vec![7u8; SECTION]).build().into_parts().concat();
+    let (large, small) = (Bytes::from(data), Bytes::from_static(&[0x00, 0x53, 0x75, 0xa0, 3, 1, 2, 3]));
+    let chunks = std::iter::repeat_n(large.clone(), SECTIONS).chain([small]);
+    let message = Message::from_chunks(chunks).expect("a message");
+    assert_eq!(message.encoded_len(), SECTIONS * large.len() + 8);
+    let Body::Data(sections) = message.body() else { panic!("{message:?}") };
+    let lengths: Vec<usize> = sections.map(|section| section.len()).collect();
+    assert_eq!(lengths.len(), SECTIONS + 1);
+    assert_eq!(lengths.iter().sum::<usize>(), SECTIONS * SECTION + 3);
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Delivered, Error, ErrorKind};
 use amqp1_codec::{
+    Described,
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
     transaction::{Declared, TransactionalState},
@@ -15,6 +16,8 @@ pub enum Outcome {
     Accepted,
     /// The coordinator has begun a transaction (§4.5.5).
     Declared(Declared),
+    /// The receiver settled with a state of an extension, which this library does not know.
+    Extension(Box<Described>),
     /// Not processed, to be changed.
     Modified(Modified),
     /// Invalid.
@@ -39,6 +42,7 @@ impl Outcome {
             Some(DeliveryState::Modified(state)) => Self::Modified(*state),
             Some(DeliveryState::Declared(state)) => Self::Declared(*state),
             Some(DeliveryState::Transactional(state)) => Self::Transactional(*state),
+            Some(DeliveryState::Extension(state)) => Self::Extension(state),
         }
     }
 
@@ -48,13 +52,18 @@ impl Outcome {
     /// # Errors
     ///
     /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional state
-    /// counts as the outcome in it.
+    /// counts as the outcome in it. [`ErrorKind::Protocol`] for a state of an extension: whether it was delivered is not
+    /// known.
     pub fn accepted(self) -> Result<(), Error> {
         match self {
             Self::Accepted | Self::Declared(_) | Self::SentSettled | Self::SettledWithoutState => Ok(()),
             Self::Rejected(error) => Err(Error::rejected(error)),
             Self::Released => Err(Error::new(ErrorKind::Released, "the receiver gave the message back")),
             Self::Modified(state) => Err(Error::modified(&state)),
+            Self::Extension(_) => {
+                let error = Error::new(ErrorKind::Protocol, "the receiver settled with a state that is not known here");
+                return Err(error.with_delivered(Delivered::Unknown));
+            }
             Self::Transactional(state) => match state.outcome {
                 Some(outcome) => Self::of(Some(*outcome)).accepted(),
                 None => Ok(()),

@@ -48,7 +48,7 @@ impl EncodedMessage {
 
 /// Puts a message together, section by section; they are written in the specification's order whatever the order of
 /// the calls.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MessageBuilder {
     header: Option<Header>,
     delivery_annotations: Annotations,
@@ -73,6 +73,21 @@ impl fmt::Debug for EncodedMessage {
     /// How long the pieces are; what they hold may be large or secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncodedMessage").field("octets", &self.length).field("pieces", &self.parts.len()).finish()
+    }
+}
+
+impl fmt::Debug for MessageBuilder {
+    /// How much there is of each section; what they hold may be large or secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageBuilder")
+            .field("header", &self.header)
+            .field("delivery_annotations", &self.delivery_annotations.len())
+            .field("message_annotations", &self.message_annotations.len())
+            .field("properties", &self.properties.is_some())
+            .field("application_properties", &self.application_properties.len())
+            .field("body", &self.body)
+            .field("footer", &self.footer.len())
+            .finish()
     }
 }
 

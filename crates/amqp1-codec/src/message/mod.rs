@@ -27,6 +27,7 @@ pub use build::{EncodedMessage, MessageBuilder};
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,
     messaging::{Annotations, ApplicationProperties, Header, Properties, PropertiesRef, section_code},
+    reader::TextKind,
     types::MapRef,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -231,28 +232,38 @@ impl Message {
         MapRef::read(&mut reader).map(Some)
     }
 
-    /// One application property, without decoding the others.
+    /// One application property, without looking into the others ([`MapRef::get`]).
     ///
     /// # Errors
     ///
-    /// If the section is malformed before it.
+    /// If the section is malformed before it; if it is a list, a map or an array, which it may not be.
     #[inline]
     pub fn application_property(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        self.entry(section_code::APPLICATION_PROPERTIES, key)
+        let Some(map) = self.application_properties_ref()? else { return Ok(None) };
+        let value = map.find(key, TextKind { string: true, symbol: false })?;
+        match value {
+            Some(ValueRef::List(_) | ValueRef::Map(_) | ValueRef::Array(_)) => {
+                Err(self.wrong_value(section_code::APPLICATION_PROPERTIES))
+            }
+            value => Ok(value),
+        }
     }
 
-    /// One message annotation, without decoding the others.
+    /// One message annotation, without looking into the others ([`MapRef::get`]). Its key is a symbol, or a string if
+    /// [`Limits::string_annotation_keys`] says so.
     ///
     /// # Errors
     ///
     /// If the section is malformed before it.
     pub fn message_annotation(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        self.entry(section_code::MESSAGE_ANNOTATIONS, key)
+        let Some(map) = self.message_annotations_ref()? else { return Ok(None) };
+        map.find(key, TextKind { string: self.limits.string_annotation_keys, symbol: true })
     }
 
-    #[inline]
-    fn entry(&self, number: u8, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
-        self.map_ref(number)?.map_or(Ok(None), |map| map.get(key))
+    #[cold]
+    fn wrong_value(&self, number: u8) -> DecodeError {
+        let offset = u32::try_from(self.index.head(number).start()).unwrap_or(u32::MAX);
+        DecodeError { kind: DecodeErrorKind::InvalidValueType, offset }
     }
 
     /// The footer (§3.2.9).

@@ -10,14 +10,13 @@ use bytes::{Bytes, BytesMut};
 /// Where something stands; nowhere, if it is not there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Range {
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
 }
 
 impl Range {
     pub(super) fn new(start: usize, end: usize) -> Self {
-        let clamp = |at| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: clamp(start), end: clamp(end) }
+        Self { start, end }
     }
 
     /// Whether it is there: no section begins with its value, and none is empty.
@@ -27,11 +26,11 @@ impl Range {
     }
 
     pub(super) fn start(self) -> usize {
-        usize::try_from(self.start).unwrap_or(usize::MAX)
+        self.start
     }
 
     pub(super) fn end(self) -> usize {
-        usize::try_from(self.end).unwrap_or(usize::MAX)
+        self.end
     }
 
     #[inline]
@@ -224,10 +223,6 @@ pub(super) fn scan(chunks: Chunks, limits: Limits) -> Result<Message, DecodeErro
 /// is unusual or wrong to [`scan_any`].
 fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
     const DESCRIPTOR: usize = 3;
-    if u32::try_from(octets.len()).is_err() {
-        return None;
-    }
-    let range = |start: usize, end: usize| Range { start: start as u32, end: end as u32 };
     let mut index = Index::default();
     let (mut rest, mut at, mut last) = (octets, 0usize, 0);
     while let [code::DESCRIBED, code::SMALL_ULONG, number, format, ..] = rest {
@@ -245,17 +240,17 @@ fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
         }
         last = *number;
         match *number {
-            section::FOOTER => index.footer = range(value, at),
+            section::FOOTER => index.footer = Range::new(value, at),
             section::DATA | section::AMQP_SEQUENCE | section::AMQP_VALUE => {
                 if index.body_number == 0 {
-                    (index.body_number, index.body) = (*number, range(start, at));
+                    (index.body_number, index.body) = (*number, Range::new(start, at));
                 } else if repeats {
-                    index.body.end = at as u32;
+                    index.body.end = at;
                 } else {
                     return None;
                 }
             }
-            _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = range(value, at),
+            _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = Range::new(value, at),
         }
     }
     (rest.is_empty() && !(limits.strict && index.body_number == 0)).then_some(index)

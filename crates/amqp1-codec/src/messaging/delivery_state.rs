@@ -1,10 +1,10 @@
 //! Delivery states and outcomes (§3.4).
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value,
     definitions::{AmqpError, Fields},
     transaction::{Declared, TransactionalState},
-    types::format_code as code,
+    types::{Described, format_code as code},
     write,
 };
 use alloc::boxed::Box;
@@ -36,7 +36,7 @@ composite! {
     }
 }
 
-/// The state of a delivery. All but `Received` and `Transactional` are outcomes: they are final.
+/// The state of a delivery. All but `Received`, `Transactional` and `Extension` are outcomes: they are final.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryState {
     /// Processed (§3.4.2).
@@ -53,12 +53,15 @@ pub enum DeliveryState {
     Declared(Box<Declared>),
     /// Part of a transaction (§4.5.8).
     Transactional(Box<TransactionalState>),
+    /// A state of an extension, kept as it is: a descriptor that the specification does not give to anything, and a
+    /// list. It counts as none that is final.
+    Extension(Box<Described>),
 }
 
 impl DeliveryState {
     /// Whether this is final.
     pub const fn is_outcome(&self) -> bool {
-        !matches!(self, Self::Received(_) | Self::Transactional(_))
+        !matches!(self, Self::Received(_) | Self::Transactional(_) | Self::Extension(_))
     }
 
     /// Rejected, with this error.
@@ -92,6 +95,10 @@ fn write_empty(number: u8, style: EncodeStyle, out: &mut BytesMut) {
     }
 }
 
+fn extension_len(state: &Described, style: EncodeStyle) -> usize {
+    state.descriptor.encoded_len(style).saturating_add(state.value.encoded_len(style)).saturating_add(1)
+}
+
 impl Encode for DeliveryState {
     fn encoded_len(&self, style: EncodeStyle) -> usize {
         match self {
@@ -102,6 +109,7 @@ impl Encode for DeliveryState {
             Self::Received(state) => state.encoded_len(style),
             Self::Declared(state) => state.encoded_len(style),
             Self::Transactional(state) => state.encoded_len(style),
+            Self::Extension(state) => extension_len(state, style),
         }
     }
 
@@ -115,6 +123,11 @@ impl Encode for DeliveryState {
             Self::Received(state) => state.encode(style, out),
             Self::Declared(state) => state.encode(style, out),
             Self::Transactional(state) => state.encode(style, out),
+            Self::Extension(state) => {
+                out.put_u8(code::DESCRIBED);
+                state.descriptor.encode(style, out);
+                state.value.encode(style, out);
+            }
         }
     }
 }
@@ -134,10 +147,31 @@ impl Decode for DeliveryState {
             Some(Received::CODE) => Self::Received(Received::decode_fields(reader)?),
             Some(Declared::CODE) => Self::Declared(Box::new(Declared::decode_fields(reader)?)),
             Some(TransactionalState::CODE) => Self::Transactional(Box::new(TransactionalState::decode_fields(reader)?)),
-            _ => return Err(start.error(DecodeErrorKind::UnexpectedDescriptor)),
+            _ => {
+                *reader = start;
+                return extension(reader);
+            }
         };
         reader.ascend();
         Ok(state)
+    }
+}
+
+/// A described list whose descriptor means nothing else.
+#[cold]
+fn extension(reader: &mut Reader<'_>) -> Result<DeliveryState, DecodeError> {
+    let start = *reader;
+    let descriptor = reader.descriptor()?;
+    if descriptor.is_of_specification() {
+        return Err(start.error(DecodeErrorKind::UnexpectedDescriptor));
+    }
+    if !matches!(reader.peek(), Some(code::LIST0 | code::LIST8 | code::LIST32)) {
+        return Err(start.error(DecodeErrorKind::UnexpectedDescriptor));
+    }
+    *reader = start;
+    match Value::decode(reader)? {
+        Value::Described(state) => Ok(DeliveryState::Extension(state)),
+        _ => Err(start.error(DecodeErrorKind::NotDescribed)),
     }
 }
 

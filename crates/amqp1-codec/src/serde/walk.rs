@@ -1,7 +1,7 @@
 //! Walking compounds: the elements of lists and arrays, the pairs of maps, what a variant holds.
 
 use super::{Deserializer, Error};
-use crate::{Decode, DecodeErrorKind, Value, types::compare};
+use crate::{Decode, DecodeErrorKind, Value, types::duplicate};
 use ::serde::de::{self, DeserializeSeed, IgnoredAny, Visitor};
 use alloc::vec::Vec;
 
@@ -64,8 +64,7 @@ impl<'a, 'de> Entries<'a, 'de> {
     }
 
     fn check_keys(&mut self) -> Result<(), Error> {
-        self.keys.sort_unstable_by(compare);
-        let twice = self.keys.windows(2).any(|pair| matches!(pair, [a, b] if compare(a, b).is_eq()));
+        let twice = duplicate(self.keys.iter()).is_some();
         if twice { Err(self.of.reader.error(DecodeErrorKind::DuplicateKey).into()) } else { Ok(()) }
     }
 }

@@ -41,7 +41,7 @@ impl Default for Array {
 
 /// An array that claims more elements of no width than this is written as it came: with an octet for each, a few
 /// octets would become many.
-const WIDENED: u32 = 256;
+const WIDENED: u32 = 32;
 
 impl Array {
     fn of(constructor: Bytes, count: u32, octets: Bytes, canonical: bool) -> Self {

@@ -24,6 +24,16 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// Whether it lies where the specification's own are: in domain 0, or as a name of the specification.
+    pub(crate) fn is_of_specification(&self) -> bool {
+        match self {
+            Self::Code(code) => *code <= u64::from(u32::MAX),
+            Self::Name(name) => name.starts_with("amqp:"),
+        }
+    }
+}
+
 impl Encode for Descriptor {
     fn encoded_len(&self, style: EncodeStyle) -> usize {
         match self {

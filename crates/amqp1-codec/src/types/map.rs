@@ -1,7 +1,7 @@
 //! Maps (§1.6.23): ordered pairs without duplicate keys.
 
-use super::{format_code as code, order::compare};
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value, steps::step, write};
+use super::{format_code as code, order};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value, write};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 
@@ -66,10 +66,10 @@ impl<K: Into<Value>, V: Into<Value>> FromIterator<(K, V)> for Map {
     /// As [`insert`](Map::insert) one after another: a key keeps its first place and its last value.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let pairs: Vec<(Value, Value)> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        if duplicate(&pairs).is_none() {
+        if order::duplicate(pairs.iter().map(|(key, _)| key)).is_none() {
             return Self(pairs);
         }
-        let first = first_places(&pairs);
+        let first = order::first_places(pairs.iter().map(|(key, _)| key));
         let mut kept: Vec<Option<(Value, Value)>> = Vec::with_capacity(pairs.len());
         for (place, (pair, first)) in pairs.into_iter().zip(first).enumerate() {
             match kept.get_mut(first) {
@@ -131,7 +131,7 @@ impl Map {
             pairs.push((key, value));
         }
         inner.end_of_compound()?;
-        match duplicate(&pairs) {
+        match order::duplicate(pairs.iter().map(|(key, _)| key)) {
             // The key is found again only to say where it stands.
             Some(pair) => {
                 let mut at = start;
@@ -143,61 +143,4 @@ impl Map {
             None => Ok(Self(pairs)),
         }
     }
-}
-
-/// Up to this many pairs, keys are compared each with each; more are sorted, so that a large map does not cost the
-/// square of its size.
-const FEW: usize = 16;
-
-/// The first pair whose key an earlier pair has.
-fn duplicate(pairs: &[(Value, Value)]) -> Option<usize> {
-    if pairs.len() <= FEW {
-        return pairs
-            .iter()
-            .enumerate()
-            .position(|(index, (key, _))| pairs.iter().take(index).any(|(earlier, _)| is_same_key(earlier, key)));
-    }
-    sorted(pairs)
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [(_, a), (at, b)] if compare(a, b).is_eq() => Some(*at),
-            _ => None,
-        })
-        .min()
-}
-
-/// Whether two keys are equal. Names in one map begin alike more often than they end alike.
-#[inline]
-fn is_same_key(a: &Value, b: &Value) -> bool {
-    step();
-    match (a, b) {
-        (Value::String(a), Value::String(b)) => {
-            a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
-        }
-        (a, b) => a == b,
-    }
-}
-
-/// The keys with their places, sorted by key and then by place.
-fn sorted(pairs: &[(Value, Value)]) -> Vec<(usize, &Value)> {
-    let mut keys: Vec<(usize, &Value)> = pairs.iter().map(|(key, _)| key).enumerate().collect();
-    keys.sort_unstable_by(|(place_a, a), (place_b, b)| compare(a, b).then(place_a.cmp(place_b)));
-    keys
-}
-
-/// For each pair, the place of the first pair that has its key.
-fn first_places(pairs: &[(Value, Value)]) -> Vec<usize> {
-    let mut first: Vec<usize> = (0..pairs.len()).collect();
-    let mut run: Option<(usize, &Value)> = None;
-    for (place, key) in sorted(pairs) {
-        match run {
-            Some((start, known)) if compare(known, key).is_eq() => {
-                if let Some(slot) = first.get_mut(place) {
-                    *slot = start;
-                }
-            }
-            _ => run = Some((place, key)),
-        }
-    }
-    first
 }

@@ -44,7 +44,7 @@ pub use descriptor::Descriptor;
 pub use map::Map;
 pub use multiple::Multiple;
 #[cfg(feature = "serde")]
-pub(crate) use order::compare;
+pub(crate) use order::duplicate;
 pub use primitive::{Decimal32, Decimal64, Decimal128, Timestamp, Uuid};
 pub use serial::SequenceNo;
 pub use text::{NotAscii, Str, Symbol};

@@ -1,12 +1,46 @@
-//! A total order of values, so that duplicate keys of a large map are found by sorting.
+//! The keys of a map in a total order, so that duplicates among many are found by sorting.
 
-use super::{Array, element::widest_for};
-use crate::{Value, steps::step};
+use super::element::widest_for;
+use crate::{Encode, EncodeStyle, Value, steps::step};
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
 use core::cmp::Ordering;
 
-/// Compares values by type, then by content. Equal are those that `==` says are equal.
-pub(crate) fn compare(a: &Value, b: &Value) -> Ordering {
-    step();
+/// A key as it is compared: a compound as its canonical octets, which are made once. Comparing compounds item by item
+/// would cost the same again for each comparison, and for each level of arrays in arrays.
+pub(crate) enum Key<'a> {
+    Scalar(&'a Value),
+    Compound(Bytes),
+}
+
+/// Whether comparing a key costs what its octets do.
+pub(crate) const fn is_compound(key: &Value) -> bool {
+    matches!(key, Value::List(_) | Value::Map(_) | Value::Array(_) | Value::Described(_))
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn new(key: &'a Value) -> Self {
+        if !is_compound(key) {
+            return Self::Scalar(key);
+        }
+        let mut octets = BytesMut::new();
+        key.encode(EncodeStyle::Compact, &mut octets);
+        Self::Compound(octets.freeze())
+    }
+
+    /// By type, then by content. Scalars are equal that `==` says are equal, compounds whose canonical octets are.
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        step();
+        match (self, other) {
+            (Self::Scalar(a), Self::Scalar(b)) => scalars(a, b),
+            (Self::Compound(a), Self::Compound(b)) => a.cmp(b),
+            (Self::Scalar(_), Self::Compound(_)) => Ordering::Less,
+            (Self::Compound(_), Self::Scalar(_)) => Ordering::Greater,
+        }
+    }
+}
+
+fn scalars(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
         (Value::Ubyte(a), Value::Ubyte(b)) => a.cmp(b),
@@ -28,50 +62,62 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Binary(a), Value::Binary(b)) => a.cmp(b),
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Symbol(a), Value::Symbol(b)) => a.cmp(b),
-        (Value::List(a), Value::List(b)) => a.len().cmp(&b.len()).then_with(|| compare_all(a.iter(), b.iter())),
-        (Value::Map(a), Value::Map(b)) => a.len().cmp(&b.len()).then_with(|| {
-            let items = |(key, value)| [key, value];
-            compare_all(a.iter().flat_map(items), b.iter().flat_map(items))
-        }),
-        (Value::Array(a), Value::Array(b)) => compare_arrays(a, b),
-        (Value::Described(a), Value::Described(b)) => {
-            compare(&a.descriptor, &b.descriptor).then_with(|| compare(&a.value, &b.value))
-        }
         _ => widest_for(a).cmp(&widest_for(b)),
     }
 }
 
-fn compare_all<'a>(mut a: impl Iterator<Item = &'a Value>, mut b: impl Iterator<Item = &'a Value>) -> Ordering {
-    loop {
-        match (a.next(), b.next()) {
-            (Some(a), Some(b)) => match compare(a, b) {
-                Ordering::Equal => {}
-                unequal => return unequal,
-            },
-            (a, b) => return a.is_some().cmp(&b.is_some()),
-        }
+/// The first place whose key an earlier one has.
+pub(crate) fn duplicate<'a>(keys: impl ExactSizeIterator<Item = &'a Value> + Clone) -> Option<usize> {
+    /// Up to this many keys are compared each with each, if they are scalars; more are sorted, so that a large map does
+    /// not cost the square of its size.
+    const FEW: usize = 16;
+    if keys.len() <= FEW && !keys.clone().any(is_compound) {
+        return keys
+            .clone()
+            .enumerate()
+            .position(|(index, key)| keys.clone().take(index).any(|earlier| is_same_scalar(earlier, key)));
     }
+    sorted(keys)
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [(_, a), (at, b)] if a.compare(b).is_eq() => Some(*at),
+            _ => None,
+        })
+        .min()
 }
 
-fn compare_arrays(a: &Array, b: &Array) -> Ordering {
-    if a.is_same(b) {
-        return Ordering::Equal;
+/// For each key, the place of the first one that is equal.
+pub(crate) fn first_places<'a>(keys: impl ExactSizeIterator<Item = &'a Value>) -> Vec<usize> {
+    let mut first: Vec<usize> = (0..keys.len()).collect();
+    let mut run: Option<(usize, Key<'_>)> = None;
+    for (place, key) in sorted(keys) {
+        match &run {
+            Some((start, known)) if known.compare(&key).is_eq() => {
+                if let Some(slot) = first.get_mut(place) {
+                    *slot = *start;
+                }
+            }
+            _ => run = Some((place, key)),
+        }
     }
-    let owned = |a: &mut dyn Iterator<Item = Value>, b: &mut dyn Iterator<Item = Value>| loop {
-        match (a.next(), b.next()) {
-            (Some(a), Some(b)) => match compare(&a, &b) {
-                Ordering::Equal => {}
-                unequal => return unequal,
-            },
-            (a, b) => return a.is_some().cmp(&b.is_some()),
+    first
+}
+
+/// The keys with their places, sorted by key and then by place.
+fn sorted<'a>(keys: impl Iterator<Item = &'a Value>) -> Vec<(usize, Key<'a>)> {
+    let mut keys: Vec<(usize, Key<'a>)> = keys.map(Key::new).enumerate().collect();
+    keys.sort_unstable_by(|(place_a, a), (place_b, b)| a.compare(b).then(place_a.cmp(place_b)));
+    keys
+}
+
+/// Whether two scalars are equal. Names in one map begin alike more often than they end alike.
+#[inline]
+fn is_same_scalar(a: &Value, b: &Value) -> bool {
+    step();
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => {
+            a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
         }
-    };
-    a.kind().cmp(&b.kind()).then_with(|| owned(&mut a.descriptors(), &mut b.descriptors())).then_with(|| {
-        // Elements without width are all the same: comparing one is enough, and costs what its octets do.
-        if a.is_uniform() && b.is_uniform() {
-            owned(&mut a.distinct(), &mut b.distinct())
-        } else {
-            owned(&mut a.undescribed(), &mut b.undescribed())
-        }
-    })
+        (a, b) => a == b,
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     scalar::scalars,
     text,
 };
-use crate::{Decode, DecodeError, Reader, parse};
+use crate::{Decode, DecodeError, Reader, parse, reader::TextKind};
 use core::fmt;
 
 /// A value read in place. Scalars are decoded, texts and binaries borrowed, compounds walked on demand.
@@ -66,7 +66,7 @@ pub enum ValueRef<'a> {
     Described(DescribedRef<'a>),
 }
 
-/// The items of a list, read as they are asked for.
+/// The items of a list, read as they are asked for. Octets that follow the last one are an error that comes after it.
 #[derive(Clone, Copy, Debug)]
 pub struct ListRef<'a> {
     whole: Reader<'a>,
@@ -74,7 +74,8 @@ pub struct ListRef<'a> {
     left: u32,
 }
 
-/// The pairs of a map, read as they are asked for.
+/// The pairs of a map, read as they are asked for. Octets that follow the last one are an error that comes after it; that
+/// a key stands twice is found only by decoding ([`ValueRef::to_value`]).
 #[derive(Clone, Copy, Debug)]
 pub struct MapRef<'a> {
     whole: Reader<'a>,
@@ -212,9 +213,11 @@ impl<'a> Iterator for ListRef<'a> {
     type Item = Result<ValueRef<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        let Some(left) = self.left.checked_sub(1) else { return self.items.take_excess().map(Err) };
+        self.left = left;
         let item = ValueRef::read(&mut self.items);
         if item.is_err() {
+            self.items.take_rest();
             self.left = 0;
         }
         Some(item)
@@ -225,10 +228,12 @@ impl<'a> Iterator for MapRef<'a> {
     type Item = Result<(ValueRef<'a>, ValueRef<'a>), DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+        let Some(left) = self.left.checked_sub(1) else { return self.items.take_excess().map(Err) };
+        self.left = left;
         let items = &mut self.items;
         let pair = ValueRef::read(items).and_then(|key| Ok((key, ValueRef::read(items)?)));
         if pair.is_err() {
+            self.items.take_rest();
             self.left = 0;
         }
         Some(pair)
@@ -245,19 +250,27 @@ impl<'a> MapRef<'a> {
     }
 
     /// The value for a key that is this text, as a string or as a symbol. Other keys and their values are skipped: what
-    /// stands inside them is not looked at.
+    /// stands inside them is not looked at, nor what follows the key, and of a key that stands twice, which only decoding
+    /// finds, it is the first.
     ///
     /// # Errors
     ///
-    /// If a key or a value before it does not end within the map; if the value is malformed.
-    pub fn get(mut self, key: &str) -> Result<Option<ValueRef<'a>>, DecodeError> {
+    /// If a key or a value before it does not end within the map; if the value is malformed; if the key is not there and
+    /// the map's size and its pairs do not agree.
+    pub fn get(self, key: &str) -> Result<Option<ValueRef<'a>>, DecodeError> {
+        self.find(key, TextKind { string: true, symbol: true })
+    }
+
+    /// As [`get`](Self::get), of keys of these types.
+    #[inline(always)]
+    pub(crate) fn find(mut self, key: &str, kind: TextKind) -> Result<Option<ValueRef<'a>>, DecodeError> {
         for _ in 0..self.left {
-            if self.items.skip_if_text(key.as_bytes())? {
+            if self.items.skip_if_text(key.as_bytes(), kind)? {
                 return ValueRef::read(&mut self.items).map(Some);
             }
             self.items.skip()?;
         }
-        Ok(None)
+        self.items.end_of_compound().map(|()| None)
     }
 }
 

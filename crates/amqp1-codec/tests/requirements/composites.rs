@@ -72,7 +72,10 @@ fn composites_are_nothing_but_described_lists() {
             (format!("00 a1 {:02x} 'amqp:{name}:list'", name.len() + 10), Kind::UnexpectedDescriptor),
         ] {
             let octets = hex(&format!("{descriptor} {list}"));
-            assert_eq!(refusal(&composite, &octets), Some((kind, 0)), "{name} as {descriptor}");
+            // These two have no type of their own, and a state may be an extension's.
+            let own = descriptor.starts_with("00 80") || descriptor.ends_with(&format!(" '{name}'"));
+            let expected = if ["accepted", "released"].contains(&name) && own { None } else { Some((kind, 0)) };
+            assert_eq!(refusal(&composite, &octets), expected, "{name} as {descriptor}");
         }
         for (format, body) in CONSTRUCTORS.iter().filter(|(format, _)| ![0x45, 0xc0, 0xd0].contains(format)) {
             let octets = hex(&format!("00 53 {code:02x} {body}"));
@@ -191,11 +194,12 @@ fn fields_of_another_type_are_refused() {
         }
         if fits == [0x00] {
             let (octets, offset) = at(&hex("00 a3 03 'x:y' 45"));
-            assert_eq!(
-                refusal(composite, &octets),
-                Some((Kind::UnexpectedDescriptor, offset)),
-                "{name} of another kind"
-            );
+            let expected = match field.ty {
+                "delivery-state" => None,
+                "outcome" => Some((Kind::InvalidValue, offset)),
+                _ => Some((Kind::UnexpectedDescriptor, offset)),
+            };
+            assert_eq!(refusal(composite, &octets), expected, "{name} of another kind");
         }
     });
 }

@@ -1,11 +1,11 @@
 //! Part 3, §3.2: what is passed on stays as it was, known to us or not.
 
-use crate::support::{STYLES, hex, messages, passed_on, read, shown, symbol, whole_within, written};
+use crate::support::{STYLES, hex, messages, passed_on, read, refused_as, shown, symbol, whole_within, written};
 use amqp1_codec::{
-    Encode, EncodeStyle, EncodedMessage, Limits, Message, Value,
+    DecodeErrorKind as Kind, Encode, EncodeStyle, EncodedMessage, Limits, Message, Value,
     definitions::Fields,
-    messaging::{Annotations, ApplicationProperties, FilterSet, Source},
-    performative::Attach,
+    messaging::{Annotations, ApplicationProperties, DeliveryState, FilterSet, Source},
+    performative::{Attach, Disposition},
 };
 use bytes::Bytes;
 
@@ -151,4 +151,23 @@ fn unknown_states_and_filters_survive_in_an_attach() {
     assert_eq!(compact.matches("0000468c00000099").count(), 2);
     let source = *attach.source.expect("a source");
     assert_eq!(read::<Source>(&shown(&source.to_octets())), source);
+}
+
+/// Y-1.1.2-2: a state that nobody knows survives in a disposition, and as it came; one that is misspelt is refused.
+#[test]
+fn states_of_extensions_survive() {
+    for state in ["00 a3 03 'x:y' 45", "00 80 0000468c00000099 c0 03 01 52 07", "00 a3 03 'x:y' c0 04 01 a1 01 'a'"] {
+        let text = format!("00 53 15 {}", list(&["41", "43", "40", "41", state]));
+        let disposition = read::<Disposition>(&text);
+        let Some(DeliveryState::Extension(_)) = &disposition.state else { panic!("{disposition:?}") };
+        assert!(!disposition.state.as_ref().is_some_and(DeliveryState::is_outcome));
+        assert!(shown(&written(&disposition, EncodeStyle::Compact)).ends_with(&shown(&hex(state))));
+        for style in STYLES {
+            assert_eq!(read::<Disposition>(&shown(&written(&disposition, style))), disposition);
+        }
+    }
+    for state in ["00 53 2a 45", "00 a3 0c 'amqp:unknown' 45", "00 a3 03 'x:y' 40", "00 a3 03 'x:y' c1 01 00"] {
+        let text = format!("00 53 15 {}", list(&["41", "43", "40", "41", state]));
+        refused_as::<Disposition>(&text, Kind::UnexpectedDescriptor);
+    }
 }
