@@ -6,7 +6,7 @@ use amqp1_benches::codec::{
     CASES, buffers, case, message, read_full, read_view, transfer, transfer_frame, write_transfer,
 };
 use amqp1_codec::{
-    Limits, Message,
+    Limits,
     frame::{Frame, FrameDecoder},
 };
 use bytes::{Bytes, BytesMut};
@@ -15,6 +15,9 @@ use std::hint::black_box;
 
 /// Octets of data in the messages of the grid.
 const SIZES: [usize; 5] = [0, 64, 1024, 64 * 1024, 1024 * 1024];
+
+/// Octets of inputs that are prepared at once.
+const BATCH: usize = 4 * 1024 * 1024;
 
 /// The cases whose instructions are counted.
 fn cases(criterion: &mut Criterion) {
@@ -44,10 +47,9 @@ fn sizes(criterion: &mut Criterion) {
                 write_transfer(black_box(&transfer), black_box(&message), &mut out);
             });
         });
-        group.bench_function(id("build, to be cut into frames"), |bencher| {
-            let data = Bytes::from(vec![b'x'; size]);
-            let message = || Message::builder().application_property("colour", "green").data(data.clone());
-            bencher.iter_batched(message, |message| message.build(), BatchSize::SmallInput);
+        group.bench_function(id("build, to be cut into frames; large bodies are shared"), |bencher| {
+            let message = message(size);
+            bencher.iter_batched(|| message.clone(), |message| message.build(), BatchSize::SmallInput);
         });
         group.bench_function(id("decode, and read properties"), |bencher| decode(bencher, &frame, read_view));
         group.bench_function(id("decode, and read everything in place"), |bencher| decode(bencher, &frame, read_full));
@@ -58,13 +60,15 @@ fn sizes(criterion: &mut Criterion) {
 fn decode(bencher: &mut Bencher<'_>, frame: &Bytes, read: fn(Frame) -> usize) {
     let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
     let input = || buffers(frame, 1).remove(0);
+    // As many inputs at once as do not fill the memory.
+    let inputs = BatchSize::NumIterations((BATCH / frame.len()).max(1) as u64);
     bencher.iter_batched(
         input,
         |mut input| {
             let frame = decoder.decode(&mut input).expect("a frame").expect("a whole one");
             (read(frame), input)
         },
-        BatchSize::SmallInput,
+        inputs,
     );
 }
 

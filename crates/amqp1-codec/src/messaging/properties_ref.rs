@@ -184,7 +184,7 @@ impl core::fmt::Debug for PropertiesRef<'_> {
     /// Which fields there are; what they hold may be large or secret.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let there = Properties::FIELDS.iter().zip(self.starts).filter(|(_, start)| *start != ABSENT);
-        f.write_str("PropertiesRef")?;
+        f.write_str("PropertiesRef ")?;
         f.debug_set().entries(there.map(|(name, _)| name)).finish()
     }
 }
