@@ -1,10 +1,11 @@
 //! What the application decides about connections, sessions and links.
 
 use alloc::vec::Vec;
+use crate::resume::{SuspendedReceiver, SuspendedSender};
 use amqp1_codec::{
-    DeliveryTag, EncodeStyle, Limits, Str, Symbol,
+    DeliveryTag, EncodeStyle, Limits, SequenceNo, Str, Symbol,
     definitions::{Fields, ReceiverSettleMode, SenderSettleMode},
-    messaging::{Source, Target},
+    messaging::{DeliveryState, Source, Target},
     performative::{Attach, TargetArchetype},
 };
 use core::time::Duration;
@@ -43,6 +44,8 @@ pub struct ConnectionConfig {
     pub handshake_octets: usize,
     /// How long the peer's close is waited for.
     pub close_timeout: Duration,
+    /// What happens when the peer attaches a link of a name that it has attached already, in the same direction.
+    pub link_names: LinkNames,
     /// What the peer may do although the specification forbids it.
     pub tolerances: Tolerances,
 }
@@ -66,6 +69,7 @@ impl ConnectionConfig {
             max_links: 16 * 1024,
             handshake_octets: 64 * 1024,
             close_timeout: Duration::from_secs(5),
+            link_names: LinkNames::Free,
             tolerances: Tolerances::default(),
         }
     }
@@ -88,6 +92,16 @@ impl Tolerances {
     pub const ALL: Self = Self { detach_after_end: true, credit_overrun: true, repeated_tags: true };
 }
 
+/// What the name of a link means to the end to which it is attached (§2.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkNames {
+    /// Nothing: each attach is a link of its own. Some real clients repeat names in several sessions.
+    #[default]
+    Free,
+    /// A link that is attached again is stolen: its old endpoint is detached with `amqp:link:stolen`, not closed.
+    Steal,
+}
+
 /// Which layers a server wants before AMQP.
 #[derive(Clone, Debug)]
 pub enum ServerSasl {
@@ -104,8 +118,16 @@ pub enum ServerSasl {
 pub struct SessionConfig {
     /// How many transfers the peer may send ahead.
     pub incoming_window: u32,
+    /// How many octets of streamed deliveries may wait here to be taken, those included that the window lets come:
+    /// once a link of the session is streamed, the window is no wider than these octets in the largest frames. A
+    /// stream that nobody takes from holds up to this much.
+    pub stream_octets: u32,
     /// How many transfers this end says that it may send.
     pub outgoing_window: u32,
+    /// Where this end starts to count its transfers (§2.5.6).
+    pub next_outgoing_id: SequenceNo,
+    /// Where this end starts to count its deliveries (§2.8.9).
+    pub first_delivery_id: SequenceNo,
     /// The highest handle that the peer may use.
     pub handle_max: u32,
     /// Session properties.
@@ -114,7 +136,15 @@ pub struct SessionConfig {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { incoming_window: 5000, outgoing_window: u32::MAX, handle_max: 65_535, properties: Fields::new() }
+        Self {
+            incoming_window: 5000,
+            stream_octets: 4 * 1024 * 1024,
+            outgoing_window: u32::MAX,
+            next_outgoing_id: SequenceNo(0),
+            first_delivery_id: SequenceNo(0),
+            handle_max: 65_535,
+            properties: Fields::new(),
+        }
     }
 }
 
@@ -140,6 +170,13 @@ pub struct SenderConfig {
     pub snd_settle_mode: SenderSettleMode,
     /// When the receiver is asked to settle.
     pub rcv_settle_mode: ReceiverSettleMode,
+    /// Where this end starts to count deliveries (§2.6.7).
+    pub initial_delivery_count: SequenceNo,
+    /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
+    /// in [`Detached`](crate::Detached).
+    pub resumable: bool,
+    /// What an earlier endpoint of this link has left (§2.6.13).
+    pub resume: Option<SuspendedSender>,
     /// The largest message that is taken at this end, in octets; of use on a link that may be turned round.
     pub max_message_size: Option<u64>,
     /// Extensions that are offered.
@@ -159,6 +196,9 @@ impl SenderConfig {
             target: Some(target.into()),
             snd_settle_mode: SenderSettleMode::Mixed,
             rcv_settle_mode: ReceiverSettleMode::First,
+            initial_delivery_count: SequenceNo(0),
+            resumable: false,
+            resume: None,
             max_message_size: None,
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
@@ -180,6 +220,14 @@ pub struct ReceiverConfig {
     pub snd_settle_mode: SenderSettleMode,
     /// When this end settles.
     pub rcv_settle_mode: ReceiverSettleMode,
+    /// Whether deliveries are handed out piece by piece as they come, with
+    /// [`poll_stream`](crate::Connection::poll_stream), and not when they are whole.
+    pub streamed: bool,
+    /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
+    /// in [`Detached`](crate::Detached).
+    pub resumable: bool,
+    /// What an earlier endpoint of this link has left (§2.6.13).
+    pub resume: Option<SuspendedReceiver>,
     /// The largest message that is taken, in octets.
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed.
@@ -201,6 +249,9 @@ impl ReceiverConfig {
             target: Some(Target::default().into()),
             snd_settle_mode: SenderSettleMode::Mixed,
             rcv_settle_mode: ReceiverSettleMode::First,
+            streamed: false,
+            resumable: false,
+            resume: None,
             max_message_size: None,
             credit: Credit::Window(200),
             offered_capabilities: Vec::new(),
@@ -225,6 +276,16 @@ pub struct AttachReply {
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed, if this end receives.
     pub credit: Credit,
+    /// Whether deliveries are handed out piece by piece, if this end receives: see [`ReceiverConfig::streamed`].
+    pub streamed: bool,
+    /// Where this end starts to count deliveries, if it sends.
+    pub initial_delivery_count: SequenceNo,
+    /// Whether what is not settled when the link is suspended is kept and handed over.
+    pub resumable: bool,
+    /// What an earlier endpoint of this link has left, if this end sends.
+    pub resume_sender: Option<SuspendedSender>,
+    /// What an earlier endpoint of this link has left, if this end receives.
+    pub resume_receiver: Option<SuspendedReceiver>,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
     /// Link properties.
@@ -241,6 +302,11 @@ impl AttachReply {
             rcv_settle_mode: remote.rcv_settle_mode,
             max_message_size: None,
             credit: Credit::Window(200),
+            streamed: false,
+            initial_delivery_count: SequenceNo(0),
+            resumable: false,
+            resume_sender: None,
+            resume_receiver: None,
             offered_capabilities: Vec::new(),
             properties: Fields::new(),
         }
@@ -248,7 +314,7 @@ impl AttachReply {
 }
 
 /// How a message is sent.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SendOptions {
     /// Whether it is settled from the start: at most once, and no outcome.
     pub settled: bool,
@@ -256,6 +322,8 @@ pub struct SendOptions {
     pub tag: Option<DeliveryTag>,
     /// The message's format (§2.8.11).
     pub message_format: u32,
+    /// The delivery's state at this end, on each of its transfers: a transactional state, for one.
+    pub state: Option<DeliveryState>,
     /// Comes back in [`Settled`](crate::Settled).
     pub token: u64,
 }

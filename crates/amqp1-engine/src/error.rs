@@ -122,13 +122,19 @@ pub enum SendError {
     Detached,
     /// The receiver has given no credit, or it is used up.
     NoCredit,
+    /// The link must be attached anew first: see [`Event::Reattach`](crate::Event::Reattach).
+    Reattach,
     /// The link's settle mode does not allow it.
     SettleMode,
+    /// A delivery of this tag is not settled.
+    TagInUse,
     /// The receiver takes at most this many octets.
     TooLarge {
         /// The bound, in octets.
         max: u64,
     },
+    /// A stream on this link is not finished.
+    Unfinished,
 }
 
 impl fmt::Display for SendError {
@@ -136,8 +142,11 @@ impl fmt::Display for SendError {
         match self {
             Self::Detached => f.write_str("the link is gone"),
             Self::NoCredit => f.write_str("the receiver has given no credit"),
+            Self::Reattach => f.write_str("the link's unsettled deliveries are not sorted out: it must be attached anew"),
             Self::SettleMode => f.write_str("the link's settle mode does not allow this"),
+            Self::TagInUse => f.write_str("another delivery of this tag is not settled"),
             Self::TooLarge { max } => write!(f, "the receiver takes messages of at most {max} octets"),
+            Self::Unfinished => f.write_str("a delivery that is streamed on this link is not finished"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     error::ConnectionError,
+    resume::Suspended,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::vec::Vec;
@@ -43,10 +44,21 @@ pub enum Event {
     LinkDetached(LinkId, Detached),
     /// There is more credit than before.
     Sendable(LinkId),
-    /// A delivery is there.
+    /// A delivery is there, or on a streamed link a piece of one.
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
     Drained(LinkId),
+    /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
+    SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
+    /// The receiver has stated a provisional outcome within a transaction, for the delivery sent with this token
+    /// (§4.4.2). The delivery stays unsettled until [`settle_sent`](crate::Connection::settle_sent).
+    Provisional(LinkId, u64, DeliveryState),
+    /// The properties of the link's flow have changed: see
+    /// [`remote_flow_properties`](crate::Connection::remote_flow_properties).
+    FlowProperties(LinkId),
+    /// Both ends have said all that can be said of what is not settled, but one of them could not name all of it
+    /// (§2.7.3, incomplete-unsettled): detach the link without closing it, and attach it anew.
+    Reattach(LinkId),
 }
 
 impl fmt::Debug for Event {
@@ -66,6 +78,14 @@ impl fmt::Debug for Event {
             Self::Sendable(id) => f.debug_tuple("Sendable").field(id).finish(),
             Self::Receivable(id) => f.debug_tuple("Receivable").field(id).finish(),
             Self::Drained(id) => f.debug_tuple("Drained").field(id).finish(),
+            Self::SettledBySender(id, key, state) => {
+                f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()
+            }
+            Self::Provisional(id, token, state) => {
+                f.debug_tuple("Provisional").field(id).field(token).field(state).finish()
+            }
+            Self::FlowProperties(id) => f.debug_tuple("FlowProperties").field(id).finish(),
+            Self::Reattach(id) => f.debug_tuple("Reattach").field(id).finish(),
         }
     }
 }
@@ -103,6 +123,8 @@ pub struct Detached {
     pub by: Cause,
     /// Deliveries that the sender had settled and nobody has taken: they exist only here.
     pub undelivered: Vec<IncomingDelivery>,
+    /// What is not settled, if the link is resumable and was not closed: what a new endpoint of it resumes with.
+    pub suspended: Option<Suspended>,
 }
 
 /// A delivery that was received whole.
@@ -116,8 +138,40 @@ pub struct IncomingDelivery {
     pub message_format: u32,
     /// Whether the sender has settled it already.
     pub settled: bool,
+    /// Whether it was begun at an earlier endpoint of the link. The application may have taken it there already: its
+    /// tag is the same, its key is another.
+    pub resumed: bool,
+    /// Its state at the sender: a transactional state, for one.
+    pub state: Option<DeliveryState>,
     /// The message.
     pub message: Message,
+}
+
+/// A piece of a delivery on a streamed link.
+#[derive(Clone, Debug)]
+pub enum StreamItem {
+    /// A delivery begins.
+    Begin {
+        /// Names it in `dispose`.
+        key: DeliveryKey,
+        /// The sender's name for it.
+        tag: DeliveryTag,
+        /// The message's format.
+        message_format: u32,
+        /// Whether the sender has settled it already.
+        settled: bool,
+        /// Its state at the sender.
+        state: Option<DeliveryState>,
+    },
+    /// Octets of the encoded message.
+    Data(Bytes),
+    /// The delivery is whole, and whether the sender has settled it.
+    End {
+        /// Whether the sender has settled it.
+        settled: bool,
+    },
+    /// The sender has given it up: what came of it is void, and there is nothing to settle.
+    Aborted,
 }
 
 /// What became of a message that was sent.
@@ -138,6 +192,8 @@ pub enum Settlement {
     Sent,
     /// The receiver's outcome; `None` if it settled without one.
     Outcome(Option<DeliveryState>),
+    /// This end gave it up with `abort`, before it was whole.
+    Aborted,
     /// The link, the session or the connection ended first.
     Lost {
         /// Whether any of it had left, so that the receiver may have it.

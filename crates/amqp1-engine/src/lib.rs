@@ -51,6 +51,7 @@ mod error;
 mod event;
 mod link;
 mod numbers;
+mod resume;
 mod session;
 mod settlement;
 mod store;
@@ -59,12 +60,13 @@ mod transmit;
 mod violation;
 
 pub use config::{
-    AttachReply, ConnectionConfig, Credit, ReceiverConfig, SendOptions, SenderConfig, ServerSasl, SessionConfig,
+    AttachReply, ConnectionConfig, Credit, LinkNames, ReceiverConfig, SendOptions, SenderConfig, ServerSasl, SessionConfig,
     Tolerances,
 };
 pub use connection::Connection;
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
-pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement};
+pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement, StreamItem};
+pub use resume::{ReceivedSoFar, SentSoFar, Suspended, SuspendedReceiver, SuspendedSender};
 pub use store::{DeliveryKey, LinkId, SessionId};
 pub use time::Instant;
 pub use transmit::TransmitQueue;

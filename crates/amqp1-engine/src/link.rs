@@ -1,6 +1,13 @@
 //! One link (§2.6): its credit, what waits to be sent, what was received.
 
-use crate::{config::Credit, event::IncomingDelivery, store::SessionId, violation::PeerMisbehaved};
+use crate::{
+    config::{Credit, SendOptions},
+    error::SendError,
+    event::{IncomingDelivery, Settlement, StreamItem},
+    resume::{Retained, SentSoFar, SuspendedReceiver, SuspendedSender},
+    store::SessionId,
+    violation::PeerMisbehaved,
+};
 use alloc::{
     boxed::Box,
     collections::{BTreeSet, VecDeque},
@@ -8,7 +15,8 @@ use alloc::{
 };
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
-    definitions::{AmqpError, ReceiverSettleMode, Role, SenderSettleMode},
+    definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::DeliveryState,
     performative::{Attach, Flow, Handle, Transfer},
 };
 use bytes::Bytes;
@@ -22,8 +30,58 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) message_format: u32,
     pub(crate) parts: VecDeque<Bytes>,
     pub(crate) left: usize,
+    /// Octets that were written to a stream.
+    pub(crate) written: u64,
     /// The delivery-id, once the first transfer has left.
     pub(crate) id: Option<u64>,
+    /// A stream of which the application will write more.
+    pub(crate) open: bool,
+    /// It is given up: the next transfer says so, and is the last.
+    pub(crate) aborted: bool,
+    /// It was begun at an earlier endpoint.
+    pub(crate) resume: bool,
+    /// Its state at this end.
+    pub(crate) state: Option<DeliveryState>,
+    /// How much of the session's window its later transfers leave to other deliveries.
+    pub(crate) share: u32,
+    /// What the application is told when the last transfer is written, if that ends it.
+    pub(crate) report: Option<Settlement>,
+    /// What is needed to send it again.
+    pub(crate) retained: Option<Box<Retained>>,
+    /// What it is resumed from, as long as none of it has left.
+    pub(crate) origin: Option<Box<SentSoFar>>,
+}
+
+impl OutgoingDelivery {
+    pub(crate) fn new(token: u64, tag: DeliveryTag, message_format: u32) -> Self {
+        Self {
+            token,
+            tag,
+            settled: false,
+            message_format,
+            parts: VecDeque::new(),
+            left: 0,
+            written: 0,
+            id: None,
+            open: false,
+            aborted: false,
+            resume: false,
+            state: None,
+            share: 0,
+            report: None,
+            retained: None,
+            origin: None,
+        }
+    }
+
+    /// Whether there is something to write, if it may be begun.
+    fn has_octets(&self) -> bool {
+        self.left > 0 || !self.open
+    }
+
+    pub(crate) fn is_transactional(&self) -> bool {
+        matches!(self.state, Some(DeliveryState::Transactional(_)))
+    }
 }
 
 /// A delivery of which more is to come.
@@ -37,8 +95,15 @@ pub(crate) struct Assembly {
     pub(crate) parts: Vec<Bytes>,
     pub(crate) octets: u64,
     pub(crate) transfers: u32,
-    /// It resumes a delivery that this end knows nothing of, and is ignored (§2.7.5).
+    /// Nothing of it is wanted: it resumes a delivery that this end knows nothing of (§2.7.5), or has an outcome for.
     pub(crate) ignored: bool,
+    /// Its pieces are handed out as they come.
+    pub(crate) streamed: bool,
+    /// Octets at its front that are held already.
+    pub(crate) skip: usize,
+    pub(crate) resumed: bool,
+    /// Its state at the sender.
+    pub(crate) state: Option<DeliveryState>,
 }
 
 /// A delivery may not come in more transfers than this.
@@ -54,12 +119,16 @@ impl Assembly {
     /// Adds a transfer that continues this delivery.
     pub(crate) fn push(
         &mut self,
-        payload: Bytes,
+        mut payload: Bytes,
         more: bool,
         max_message_size: Option<u64>,
     ) -> Result<(), PeerMisbehaved> {
+        if self.skip > 0 {
+            let skipped = payload.split_to(self.skip.min(payload.len()));
+            self.skip = self.skip.saturating_sub(skipped.len());
+        }
         self.transfers = self.transfers.saturating_add(1);
-        if self.transfers > MAX_TRANSFERS {
+        if self.transfers > MAX_TRANSFERS && !self.streamed {
             return Err(PeerMisbehaved::TransfersExceeded);
         }
         self.octets = self.octets.saturating_add(u64::try_from(payload.len()).unwrap_or(u64::MAX));
@@ -70,6 +139,7 @@ impl Assembly {
         match payload.len() {
             _ if self.ignored => {}
             0 => {}
+            _ if self.streamed => self.parts.push(payload),
             length if length <= copied => self.parts.push(Bytes::copy_from_slice(&payload)),
             _ => self.parts.push(payload),
         }
@@ -117,14 +187,34 @@ pub(crate) struct Link {
     pub(crate) ready: bool,
     pub(crate) drain_asked: bool,
     pub(crate) next_tag: u32,
+    /// The flow of a link tells these too.
+    pub(crate) flow_properties: Option<Fields>,
+    pub(crate) remote_flow_properties: Option<Fields>,
+
+    // Resumption.
+    pub(crate) resumable: bool,
+    /// What an earlier endpoint has left, until both attaches are there; then what has to wait for the next endpoint.
+    pub(crate) resume_sender: Option<SuspendedSender>,
+    /// What an earlier endpoint has left, as far as the sender has not come back to it.
+    pub(crate) resume_receiver: Option<SuspendedReceiver>,
+    /// One of the ends could not name all of its unsettled deliveries: nothing new is sent (§2.7.3).
+    pub(crate) reducing: bool,
+    /// Whether the application was told that the link is to be attached anew.
+    pub(crate) reattach_told: bool,
 
     // The receiving end.
     pub(crate) policy: Credit,
     /// Deliveries that may come although the credit was lowered: they may have been on their way.
     pub(crate) excess: u32,
     pub(crate) buffered: VecDeque<IncomingDelivery>,
+    /// Whether deliveries are handed out piece by piece.
+    pub(crate) streamed: bool,
+    pub(crate) stream: VecDeque<StreamItem>,
+    /// Streamed deliveries whose end was not taken.
+    pub(crate) streams: u32,
     pub(crate) assembly: Option<Assembly>,
-    /// The tags of deliveries that are not settled, where repeated ones are not tolerated.
+    /// The tags of deliveries that are not settled: at the receiving end where repeated ones are not tolerated, at the
+    /// sending end of a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
     /// Deliveries that came without credit since it was last given.
@@ -158,9 +248,19 @@ impl Link {
             ready: false,
             drain_asked: false,
             next_tag: 0,
+            flow_properties: None,
+            remote_flow_properties: None,
+            resumable: false,
+            resume_sender: None,
+            resume_receiver: None,
+            reducing: false,
+            reattach_told: false,
             policy,
             excess: 0,
             buffered: VecDeque::new(),
+            streamed: false,
+            stream: VecDeque::new(),
+            streams: 0,
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
@@ -168,6 +268,45 @@ impl Link {
             flow_due: false,
             flow_queued: false,
             told: false,
+        }
+    }
+
+    /// Takes over what an earlier endpoint has left.
+    pub(crate) fn continue_sending(&mut self, suspended: Option<SuspendedSender>) {
+        if let Some(suspended) = &suspended {
+            self.next_tag = suspended.next_tag;
+            self.tags = suspended.deliveries.iter().map(|delivery| delivery.tag).collect();
+        }
+        self.resume_sender = suspended;
+    }
+
+    /// A delivery to queue, still without its message.
+    pub(crate) fn outgoing(&mut self, options: SendOptions) -> Result<OutgoingDelivery, SendError> {
+        let tag = match options.tag {
+            Some(tag) if self.tags.contains(&tag) => return Err(SendError::TagInUse),
+            Some(tag) => tag,
+            None => self.unused_tag(),
+        };
+        let mut delivery = OutgoingDelivery::new(options.token, tag, options.message_format);
+        // On a link whose sender settles everything there is no choice.
+        delivery.settled = options.settled || self.sender_settle_mode() == SenderSettleMode::Settled;
+        delivery.report = delivery.settled.then_some(Settlement::Sent);
+        if self.resumable && !delivery.settled {
+            self.tags.insert(tag);
+            let message_format = options.message_format;
+            delivery.retained = Some(Box::new(Retained { tag, message_format, parts: None, state: None }));
+        }
+        delivery.state = options.state;
+        Ok(delivery)
+    }
+
+    fn unused_tag(&mut self) -> DeliveryTag {
+        loop {
+            let tag = DeliveryTag::from(self.next_tag);
+            self.next_tag = self.next_tag.wrapping_add(1);
+            if !self.tags.contains(&tag) {
+                return tag;
+            }
         }
     }
 
@@ -181,6 +320,9 @@ impl Link {
         if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() || self.drain_asked {
             return 0;
         }
+        if self.reducing || self.queue.back().is_some_and(|delivery| delivery.open) {
+            return 0;
+        }
         // Only the first can have been begun, and then its credit is used already.
         let begun = self.queue.front().is_some_and(|delivery| delivery.id.is_some());
         let waiting = self.queue.len().saturating_sub(usize::from(begun));
@@ -190,7 +332,10 @@ impl Link {
     /// Whether a transfer can leave, the session's window permitting.
     pub(crate) fn can_transfer(&self) -> bool {
         match self.queue.front() {
-            Some(delivery) => self.detached.is_none() && (delivery.id.is_some() || self.credit > 0),
+            Some(delivery) => {
+                let may_begin = delivery.id.is_some() || self.credit > 0;
+                self.detached.is_none() && may_begin && delivery.has_octets()
+            }
             None => false,
         }
     }
@@ -272,12 +417,17 @@ impl Link {
         Some(delivery)
     }
 
+    /// How many deliveries the application has not taken.
+    fn waiting(&self) -> u32 {
+        u32::try_from(self.buffered.len()).unwrap_or(u32::MAX).saturating_add(self.streams)
+    }
+
     pub(crate) fn refill(&mut self) {
         let Credit::Window(max) = self.policy else { return };
         if self.detached.is_some() {
             return;
         }
-        let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
+        let buffered = self.waiting();
         if self.credit.saturating_add(buffered) <= max / 2 {
             self.grant(max.saturating_sub(buffered));
         }
@@ -286,7 +436,7 @@ impl Link {
     /// Sets the credit policy and gives what it gives at once.
     pub(crate) fn set_credit(&mut self, policy: Credit) {
         self.policy = policy;
-        let buffered = u32::try_from(self.buffered.len()).unwrap_or(u32::MAX);
+        let buffered = self.waiting();
         self.grant(match policy {
             Credit::Manual(credit) => credit,
             Credit::Window(max) => max.saturating_sub(buffered),
@@ -304,6 +454,7 @@ impl Link {
     /// The link's part of a flow.
     pub(crate) fn fill_flow(&self, flow: &mut Flow) {
         flow.handle = self.handle;
+        flow.properties = self.flow_properties.clone();
         flow.link_credit = Some(self.credit);
         match self.role {
             Role::Sender => {

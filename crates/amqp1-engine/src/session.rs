@@ -3,11 +3,13 @@
 use crate::{
     config::SessionConfig,
     control::Control,
+    resume::{HeldDelivery, Retained},
     numbers::Numbers,
     settlement::{Marks, Unsettled},
     store::LinkId,
 };
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
@@ -21,6 +23,10 @@ use amqp1_codec::{
 pub(crate) struct SentDelivery {
     pub(crate) link: LinkId,
     pub(crate) token: u64,
+    /// It was sent within a transaction, so that a provisional outcome ends it.
+    pub(crate) transactional: bool,
+    /// What is needed to send it again, if its link is resumable.
+    pub(crate) retained: Option<Box<Retained>>,
 }
 
 /// A delivery that was received and is not settled.
@@ -32,10 +38,9 @@ pub(crate) struct ReceivedDelivery {
     pub(crate) second: bool,
     /// Whether the outcome was stated, so that only the sender's settlement is missing.
     pub(crate) stated: bool,
+    /// What is needed to resume it, if its link is resumable.
+    pub(crate) held: Option<Box<HeldDelivery>>,
 }
-
-/// Where this end starts to count transfers.
-const FIRST_TRANSFER: SequenceNo = SequenceNo(0);
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -60,6 +65,17 @@ pub(crate) struct Session {
     pub(crate) next_incoming_id: Option<SequenceNo>,
     /// How many transfers the peer may send by what it was told last.
     pub(crate) incoming_window: u32,
+    /// Transfers that may come although the window was narrowed: they may have been on their way.
+    excess: u32,
+    /// The widest window there is, once a link is streamed.
+    stream_window: Option<u32>,
+    /// Transfers of streamed links that nobody has taken yet.
+    pub(crate) held_transfers: u32,
+    /// Where the window ends that the peer has opened: the first transfer-id that it does not take.
+    remote_window_end: Option<SequenceNo>,
+    /// How much of its window the peer had left when it opened it anew, as far as was seen: one that waits until
+    /// nothing is left must be let use all of it.
+    pub(crate) reopens_at: u32,
     pub(crate) flow_queued: bool,
     pub(crate) received: Unsettled<ReceivedDelivery>,
     pub(crate) marks: Marks,
@@ -78,6 +94,8 @@ pub(crate) struct Session {
     pub(crate) held: Vec<Control>,
     /// Links that can send, in the order of their turns.
     pub(crate) ready: VecDeque<LinkId>,
+    /// Links that leave the rest of the window to others until it is wider.
+    pub(crate) patient: Vec<LinkId>,
     /// Whether the session stands in the list of those that can send.
     pub(crate) scheduled: bool,
 }
@@ -86,6 +104,13 @@ impl Session {
     pub(crate) fn new(config: SessionConfig, channel: u16) -> Self {
         Self {
             incoming_window: config.incoming_window,
+            excess: 0,
+            stream_window: None,
+            held_transfers: 0,
+            remote_window_end: None,
+            reopens_at: 0,
+            next_outgoing_id: config.next_outgoing_id,
+            next_delivery: crate::settlement::first_id(config.first_delivery_id),
             config,
             channel,
             remote_channel: None,
@@ -94,9 +119,7 @@ impl Session {
             end_sent: false,
             ending: false,
             told: false,
-            next_outgoing_id: FIRST_TRANSFER,
             remote_incoming_window: 0,
-            next_delivery: crate::settlement::first_id(SequenceNo(0)),
             sent: Unsettled::default(),
             next_incoming_id: None,
             flow_queued: false,
@@ -110,6 +133,7 @@ impl Session {
             unanswered: Vec::new(),
             held: Vec::new(),
             ready: VecDeque::new(),
+            patient: Vec::new(),
             scheduled: false,
         }
     }
@@ -131,6 +155,7 @@ impl Session {
         self.begin_received = true;
         self.next_incoming_id = Some(begin.next_outgoing_id);
         self.remote_incoming_window = begin.incoming_window;
+        self.remote_window_end = Some(self.config.next_outgoing_id.plus(begin.incoming_window));
         self.remote_handle_max = begin.handle_max;
     }
 
@@ -142,27 +167,89 @@ impl Session {
         self.remote_incoming_window = match flow.next_incoming_id {
             Some(next) => window.saturating_sub(in_flight(next)),
             // Before our begin arrives the peer cannot know. Some never say it: what they say they take, they take.
-            None => match window.saturating_sub(in_flight(FIRST_TRANSFER)) {
+            None => match window.saturating_sub(in_flight(self.config.next_outgoing_id)) {
                 0 => window,
                 left => left,
             },
         };
+        self.learn_window(flow);
         if self.next_incoming_id.is_some() {
             self.next_incoming_id = Some(flow.next_outgoing_id);
         }
     }
 
-    /// A transfer came. `None` if the window did not allow it, else whether the window is to be opened anew, which it
-    /// is when half of it is used: what bounds memory is the links' credit.
-    pub(crate) fn on_transfer(&mut self) -> Option<bool> {
-        self.incoming_window = self.incoming_window.checked_sub(1)?;
-        self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);
-        Some(self.incoming_window <= self.config.incoming_window / 2)
+    /// Sees how early the peer opens its window anew.
+    fn learn_window(&mut self, flow: &Flow) {
+        let next = flow.next_incoming_id.unwrap_or(self.config.next_outgoing_id);
+        let end = next.plus(flow.incoming_window);
+        if let Some(before) = self.remote_window_end {
+            let left = u32::try_from(before.offset_from(next)).unwrap_or(0);
+            // A flow that says the same again tells nothing.
+            if end.offset_from(before) > 0 {
+                self.reopens_at = left;
+            }
+        }
+        self.remote_window_end = Some(end);
     }
 
-    /// The session's part of a flow. It opens the window anew.
+    /// How much of the peer's window a delivery that begins now leaves to others, so that one that is not taken at
+    /// the other end does not stop them.
+    pub(crate) fn share(&self) -> u32 {
+        (self.remote_incoming_window / 2).min(self.reopens_at.saturating_sub(1))
+    }
+
+    /// A link of this session is streamed: what was let come beyond `octets` of the largest frames may still come.
+    pub(crate) fn narrow_window(&mut self, max_frame_size: u32) {
+        let frames = self.config.stream_octets.checked_div(max_frame_size).unwrap_or(1).max(1);
+        let window = frames.min(self.config.incoming_window);
+        self.stream_window = Some(window);
+        if self.begin_sent {
+            self.excess = self.excess.max(self.incoming_window.saturating_sub(window));
+        }
+        self.incoming_window = self.incoming_window.min(window);
+    }
+
+    /// The widest window.
+    fn widest_window(&self) -> u32 {
+        self.stream_window.unwrap_or(self.config.incoming_window)
+    }
+
+    /// How many transfers may come now.
+    fn open_window(&self) -> u32 {
+        self.widest_window().saturating_sub(self.held_transfers).max(self.incoming_window)
+    }
+
+    /// Whether the peer is to be told of a wider window: when half of it is used, and there is enough to tell.
+    pub(crate) fn window_due(&self) -> bool {
+        let widest = self.widest_window();
+        let gain = self.open_window().saturating_sub(self.incoming_window);
+        self.incoming_window <= widest / 2 && gain > 0 && gain >= widest / 4
+    }
+
+    /// A transfer came. `None` if the window did not allow it. Of links that are not streamed, the credit bounds the
+    /// memory: their transfers count as taken at once.
+    pub(crate) fn on_transfer(&mut self) -> Option<()> {
+        match self.incoming_window.checked_sub(1) {
+            Some(window) => self.incoming_window = window,
+            None => self.excess = self.excess.checked_sub(1)?,
+        }
+        self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);
+        Some(())
+    }
+
+    /// A transfer of a streamed link waits to be taken.
+    pub(crate) fn hold_transfer(&mut self) {
+        self.held_transfers = self.held_transfers.saturating_add(1);
+    }
+
+    /// Transfers of a streamed link were taken, or will not be.
+    pub(crate) fn release_transfers(&mut self, count: u32) {
+        self.held_transfers = self.held_transfers.saturating_sub(count);
+    }
+
+    /// The session's part of a flow. It opens the window as far as it goes.
     pub(crate) fn flow(&mut self) -> Flow {
-        self.incoming_window = self.config.incoming_window;
+        self.incoming_window = self.open_window();
         Flow {
             next_incoming_id: self.next_incoming_id,
             incoming_window: self.incoming_window,

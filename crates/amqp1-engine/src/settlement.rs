@@ -47,6 +47,10 @@ impl<T> Unsettled<T> {
         self.live.insert(id, delivery);
     }
 
+    pub(crate) fn get(&self, id: u64) -> Option<&T> {
+        self.live.get(&id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {
         self.live.get_mut(&id)
     }

@@ -87,8 +87,12 @@ pub enum PeerMisbehaved {
     },
     /// A message of more octets than the link allows (§2.7.3).
     MessageTooLarge,
+    /// A new delivery although the receiver's unsettled map was not complete (§2.7.3).
+    NewWhileIncomplete,
     /// A second open (§2.4.1).
     OpenTwice,
+    /// A delivery is resumed beyond what was received of it (§3.4.6).
+    ResumedBeyond,
     /// A SASL frame where it has no place (§5.3.2).
     SaslOutOfOrder,
     /// A delivery has the tag of another that is not settled (§2.6.12).
@@ -127,6 +131,8 @@ impl PeerMisbehaved {
             | Self::DynamicNodeContradiction
             | Self::InitialDeliveryCountMissing
             | Self::MessageTooLarge
+            | Self::NewWhileIncomplete
+            | Self::ResumedBeyond
             | Self::TagRepeated
             | Self::TransferFromReceiver
             | Self::TransfersExceeded => Scope::Link,
@@ -150,6 +156,7 @@ impl PeerMisbehaved {
             | Self::DynamicNodeContradiction
             | Self::FlowWithoutHandle
             | Self::InitialDeliveryCountMissing
+            | Self::ResumedBeyond
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
             Self::Frame(error) => match error.kind {
                 FrameErrorKind::Body(body) => match body.kind {
@@ -158,7 +165,7 @@ impl PeerMisbehaved {
                 },
                 _ => ErrorCondition::FRAMING_ERROR,
             },
-            Self::FrameBeforeOpen | Self::OpenTwice | Self::SaslOutOfOrder => ErrorCondition::ILLEGAL_STATE,
+            Self::FrameBeforeOpen | Self::NewWhileIncomplete | Self::OpenTwice | Self::SaslOutOfOrder => ErrorCondition::ILLEGAL_STATE,
             Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
             Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::LinksExceeded | Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
@@ -192,7 +199,9 @@ impl fmt::Display for PeerMisbehaved {
             Self::InitialDeliveryCountMissing => f.write_str("a sender's attach without initial-delivery-count"),
             Self::MaxFrameSizeTooSmall { size } => write!(f, "max-frame-size {size} is below 512"),
             Self::MessageTooLarge => f.write_str("a message larger than max-message-size"),
+            Self::NewWhileIncomplete => f.write_str("a new delivery while unsettled ones are not sorted out"),
             Self::OpenTwice => f.write_str("a second open"),
+            Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),

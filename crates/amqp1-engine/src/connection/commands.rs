@@ -5,15 +5,15 @@ use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Link, OutgoingDelivery},
+    link::Link,
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    DeliveryTag, EncodedMessage, SequenceNo,
-    definitions::{AmqpError, Role, SenderSettleMode},
+    EncodedMessage,
+    definitions::{AmqpError, Fields, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
 };
@@ -38,7 +38,7 @@ impl Connection {
     /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6).
     pub fn refuse_open(&mut self, error: AmqpError) {
         if self.ended.is_none() {
-            self.abort(Some(error), ConnectionError::LocallyClosed);
+            self.close_now(Some(error), ConnectionError::LocallyClosed);
         }
     }
 
@@ -49,7 +49,7 @@ impl Connection {
             return;
         }
         if error.is_some() || self.remote_open.is_none() {
-            return self.abort(error, ConnectionError::LocallyClosed);
+            return self.close_now(error, ConnectionError::LocallyClosed);
         }
         self.closing = true;
         self.idle.start_close(self.config.close_timeout);
@@ -130,14 +130,17 @@ impl Connection {
             rcv_settle_mode: config.rcv_settle_mode,
             source: config.source.map(Box::new),
             target: config.target,
-            initial_delivery_count: Some(SequenceNo(0)),
+            initial_delivery_count: Some(config.initial_delivery_count),
             max_message_size: config.max_message_size,
             offered_capabilities: config.offered_capabilities.into(),
             desired_capabilities: config.desired_capabilities.into(),
             properties: (!config.properties.is_empty()).then_some(config.properties),
             ..Attach::default()
         };
-        self.attach(session, attach, Credit::Manual(0))
+        let mut link = Link::new(session, attach, Credit::Manual(0));
+        link.resumable = config.resumable;
+        link.continue_sending(config.resume);
+        self.attach(link)
     }
 
     /// Attaches a link at whose receiving end this container is.
@@ -159,17 +162,26 @@ impl Connection {
             properties: (!config.properties.is_empty()).then_some(config.properties),
             ..Attach::default()
         };
-        self.attach(session, attach, config.credit)
+        let mut link = Link::new(session, attach, config.credit);
+        link.resumable = config.resumable;
+        link.resume_receiver = config.resume;
+        link.streamed = config.streamed;
+        self.attach(link)
     }
 
-    fn attach(&mut self, session_id: SessionId, attach: Attach, policy: Credit) -> Result<LinkId, ApiMisuse> {
+    fn attach(&mut self, link: Link) -> Result<LinkId, ApiMisuse> {
         self.check_open()?;
+        let session_id = link.session;
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         if session.end_sent || session.ending {
             return Err(ApiMisuse::UnknownSession);
         }
-        let id = self.links.insert(Link::new(session_id, attach, policy));
+        let streamed = link.streamed;
+        let id = self.links.insert(link);
         session.links.insert(id);
+        if streamed {
+            self.narrow_window(session_id);
+        }
         self.send_attach(id);
         Ok(id)
     }
@@ -210,11 +222,22 @@ impl Connection {
         local.max_message_size = reply.max_message_size;
         local.offered_capabilities = reply.offered_capabilities.into();
         local.properties = (!reply.properties.is_empty()).then_some(reply.properties);
-        if link.role == Role::Sender {
-            local.initial_delivery_count = Some(SequenceNo(0));
-        }
         let receives = link.role == Role::Receiver;
+        link.resumable = reply.resumable;
+        if receives {
+            link.streamed = reply.streamed;
+            link.resume_receiver = reply.resume_receiver;
+        } else {
+            local.initial_delivery_count = Some(reply.initial_delivery_count);
+            link.delivery_count = reply.initial_delivery_count;
+            link.continue_sending(reply.resume_sender);
+        }
+        let (session_id, streamed) = (link.session, link.streamed);
+        if streamed {
+            self.narrow_window(session_id);
+        }
         self.send_attach(id);
+        self.resume_link(id);
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
         if receives {
             link.set_credit(reply.credit);
@@ -281,41 +304,44 @@ impl Connection {
     ///
     /// Why it was not queued.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
+        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        let link = self.may_send(id, &options)?;
+        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
+            return Err(SendError::TooLarge { max });
+        }
+        let mut delivery = link.outgoing(options)?;
+        link.queued = link.queued.saturating_add(message.len());
+        delivery.left = message.len();
+        let parts = message.into_parts();
+        if let Some(retained) = &mut delivery.retained {
+            retained.parts = Some(parts.clone());
+        }
+        delivery.parts = parts.into();
+        link.queue.push_back(delivery);
+        self.wake_link(id);
+        Ok(())
+    }
+
+    /// The link, if a delivery may be queued on it.
+    pub(super) fn may_send(&mut self, id: LinkId, options: &SendOptions) -> Result<&mut Link, SendError> {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
         let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
         if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() || ending {
             return Err(SendError::Detached);
         }
-        let mode = link.sender_settle_mode();
-        if mode == SenderSettleMode::Unsettled && options.settled {
+        if link.sender_settle_mode() == SenderSettleMode::Unsettled && options.settled {
             return Err(SendError::SettleMode);
         }
-        // On a link whose sender settles everything there is no choice.
-        let settled = options.settled || mode == SenderSettleMode::Settled;
-        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
-            return Err(SendError::TooLarge { max });
+        if link.reducing {
+            return Err(SendError::Reattach);
+        }
+        if link.queue.back().is_some_and(|delivery| delivery.open) {
+            return Err(SendError::Unfinished);
         }
         if link.sendable() == 0 {
             return Err(SendError::NoCredit);
         }
-        let tag = options.tag.unwrap_or_else(|| {
-            let tag = DeliveryTag::from(link.next_tag);
-            link.next_tag = link.next_tag.wrapping_add(1);
-            tag
-        });
-        link.queued = link.queued.saturating_add(message.len());
-        link.queue.push_back(OutgoingDelivery {
-            token: options.token,
-            tag,
-            settled,
-            message_format: options.message_format,
-            left: message.len(),
-            parts: message.into_parts().into(),
-            id: None,
-        });
-        self.wake_link(id);
-        Ok(())
+        Ok(link)
     }
 
     /// Takes the next delivery of a link.
@@ -371,6 +397,25 @@ impl Connection {
         link.draining = true;
         self.link_flow(id);
         Ok(())
+    }
+
+    /// Sets what this end's flows say of the link in their properties (§2.7.4), and tells it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link.
+    pub fn set_flow_properties(&mut self, id: LinkId, properties: Fields) -> Result<(), ApiMisuse> {
+        let link = self.link_mut(id)?;
+        link.flow_properties = (!properties.is_empty()).then_some(properties);
+        if link.is_attached() {
+            self.link_flow(id);
+        }
+        Ok(())
+    }
+
+    /// What the peer's last flow of the link had in its properties.
+    pub fn remote_flow_properties(&self, id: LinkId) -> Option<&Fields> {
+        self.links.get(id)?.remote_flow_properties.as_ref()
     }
 
     /// States an outcome for a received delivery. Whether that settles it follows from the link's mode. A delivery that

@@ -100,7 +100,7 @@ impl Connection {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.idle.close) {
             // What was to go before our close had its time.
-            self.abort(None, ConnectionError::LocallyClosed);
+            self.close_now(None, ConnectionError::LocallyClosed);
             self.layer = Layer::Dead;
             self.finished = true;
             return;
@@ -118,7 +118,7 @@ impl Connection {
                 ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
                 "nothing was received within the idle time-out that was announced",
             );
-            return self.abort(Some(error), ConnectionError::IdleTimeout);
+            return self.close_now(Some(error), ConnectionError::IdleTimeout);
         }
         if due(idle.interval.map(|interval| idle.last_sent + interval)) {
             self.idle.heartbeat_due = true;
@@ -128,6 +128,6 @@ impl Connection {
     pub(super) fn handshake_incomplete(&mut self) {
         self.idle.handshake = None;
         let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "the handshake took too long or too much");
-        self.abort(Some(error), ConnectionError::HandshakeIncomplete);
+        self.close_now(Some(error), ConnectionError::HandshakeIncomplete);
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{Connection, FlowDue};
 use crate::{
-    config::Credit,
-    event::{Cause, Detached, Event, Settled, Settlement},
+    config::{Credit, LinkNames},
+    event::{Cause, Detached, Event},
     link::{Link, attach_violation},
+    resume::Suspended,
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 use amqp1_codec::{
     Decode, Encode, Reader,
     definitions::{AmqpError, ErrorCondition, Role},
@@ -35,6 +36,8 @@ impl Connection {
         }
         link.handle = Some(handle);
         link.local.handle = handle;
+        self.fill_unsettled(id);
+        let Some(link) = self.links.get_mut(id) else { return };
         let attach = (*link.local).clone();
         self.push_in(session_id, attach);
     }
@@ -107,12 +110,16 @@ impl Connection {
             self.link_flow(id);
         }
         self.events.push_back(Event::LinkAttached(id));
+        self.resume_link(id);
         self.try_detach(id);
     }
 
     fn on_attach_offer(&mut self, session_id: SessionId, attach: Box<Attach>) {
         if self.links.len() >= self.config.max_links {
             return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
+        }
+        if self.config.link_names == LinkNames::Steal {
+            self.steal(&attach);
         }
         let violation = attach_violation(&attach);
         let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
@@ -133,6 +140,22 @@ impl Connection {
         match violation {
             Some(violation) => self.link_misbehaved(id, violation),
             None => self.events.push_back(Event::LinkOffered(id)),
+        }
+    }
+
+    /// §2.6.1: a link that is attached elsewhere on this connection is taken from there.
+    fn steal(&mut self, attach: &Attach) {
+        let same = |link: &Link| {
+            link.local.name == attach.name
+                && link.role == attach.role.opposite()
+                && link.remote_handle.is_some()
+                && link.detached.is_none()
+        };
+        for id in self.links.keys() {
+            if self.links.get(id).is_some_and(same) {
+                let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
+                self.detach_now(id, false, Some(error));
+            }
         }
     }
 
@@ -211,31 +234,20 @@ impl Connection {
             return;
         }
         let session_id = link.session;
-        link.assembly = None;
         link.ready = false;
-        let undelivered: Vec<_> = link.buffered.drain(..).filter(|delivery| delivery.settled).collect();
-        let queue = core::mem::take(&mut link.queue);
-        link.queued = 0;
-        for delivery in queue {
-            // One whose sending has begun stands among the sent ones too, unless it was settled from the start.
-            if delivery.id.is_none() || delivery.settled {
-                let settlement = Settlement::Lost { sent: delivery.id.is_some() };
-                self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
-            }
+        let (held, mut undelivered) = link.empty_stream();
+        let (keeps, role) = (link.resumable && !closed, link.role);
+        let suspended = match role {
+            Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
+            Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
+        };
+        if let Some(link) = self.links.get_mut(id) {
+            undelivered.extend(link.buffered.drain(..).filter(|delivery| delivery.settled));
         }
-        let (role, unsettled) = (link.role, core::mem::take(&mut link.unsettled));
-        if let Some(session) = self.sessions.get_mut(session_id) {
-            for delivery in unsettled {
-                // The ids of the two directions have nothing to do with each other.
-                if role == Role::Receiver {
-                    session.received.remove(delivery);
-                } else if let Some(delivery) = session.sent.remove(delivery) {
-                    let settlement = Settlement::Lost { sent: true };
-                    self.settled.push_back(Settled { link: id, token: delivery.token, settlement });
-                }
-            }
+        if held > 0 {
+            self.release_transfers(session_id, held);
         }
-        self.events.push_back(Event::LinkDetached(id, Detached { closed, error, by, undelivered }));
+        self.events.push_back(Event::LinkDetached(id, Detached { closed, error, by, undelivered, suspended }));
     }
 
     /// Takes a link away.
@@ -267,6 +279,9 @@ impl Connection {
     pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.on_flow(flow);
+        // What they leave to others is judged anew.
+        let patient = core::mem::take(&mut session.patient);
+        session.ready.extend(patient);
         self.wake_session(session_id);
         let Some(handle) = flow.handle else {
             let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
@@ -286,6 +301,10 @@ impl Connection {
         // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
         if link.detached.is_some() || link.refused {
             return;
+        }
+        if link.remote_flow_properties != flow.properties {
+            link.remote_flow_properties.clone_from(&flow.properties);
+            self.events.push_back(Event::FlowProperties(id));
         }
         match link.role {
             Role::Sender => {

@@ -6,7 +6,9 @@ mod input;
 mod layer;
 mod links;
 mod output;
+mod resume;
 mod sessions;
+mod streams;
 mod transfers;
 
 use crate::{
@@ -191,11 +193,11 @@ impl Connection {
     /// The peer broke a rule whose scope is the connection: say so and stop listening.
     fn misbehaved(&mut self, violation: PeerMisbehaved) {
         let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
-        self.abort(Some(error), ConnectionError::Misbehaved(violation));
+        self.close_now(Some(error), ConnectionError::Misbehaved(violation));
     }
 
     /// Closes now, dropping what is queued, and ends for the application.
-    fn abort(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
+    fn close_now(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
         // §2.4.2: a close may follow an open that nobody has answered.
         let can_speak = match self.layer {
             Layer::Frames => true,

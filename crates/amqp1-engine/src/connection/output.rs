@@ -3,7 +3,7 @@
 use super::{Connection, FlowDue, Layer};
 use crate::{
     control::Control,
-    event::{Settled, Settlement},
+    event::Settled,
     link::Link,
     session::{SentDelivery, Session},
     settlement::wire_id,
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// The largest frame that the peer takes: until its open is there, the least of all.
-    fn remote_max_frame_size(&self) -> usize {
+    pub(super) fn remote_max_frame_size(&self) -> usize {
         let max = self.remote_open.as_ref().map_or(MIN_MAX_FRAME_SIZE, |open| open.max_frame_size);
         usize::try_from(max.max(MIN_MAX_FRAME_SIZE)).unwrap_or(usize::MAX)
     }
@@ -183,7 +183,15 @@ impl Connection {
             return;
         }
         let Some(window) = session.remote_incoming_window.checked_sub(1) else { return };
+        let waiting = link.queued;
         let (Some(handle), Some(delivery)) = (link.handle, link.queue.front_mut()) else { return };
+        let share = session.share();
+        if delivery.id.is_some() && session.remote_incoming_window <= delivery.share {
+            // The rest of the window is for the deliveries of others.
+            link.ready = true;
+            session.patient.push(id);
+            return;
+        }
         session.remote_incoming_window = window;
         session.next_outgoing_id = session.next_outgoing_id.next();
         let mut transfer = Transfer { handle, ..Transfer::default() };
@@ -191,25 +199,37 @@ impl Connection {
             // The entry is there before the first octet can leave, so that no answer comes too early.
             let delivery_id = session.next_delivery;
             session.next_delivery = delivery_id.saturating_add(1);
-            if delivery.settled {
+            if delivery.settled || delivery.aborted {
                 session.sent.note(delivery_id);
             } else {
-                session.sent.insert(delivery_id, SentDelivery { link: id, token: delivery.token });
+                let (token, transactional) = (delivery.token, delivery.is_transactional());
+                let retained = delivery.retained.take();
+                session.sent.insert(delivery_id, SentDelivery { link: id, token, transactional, retained });
                 link.unsettled.insert(delivery_id);
             }
             delivery.id = Some(delivery_id);
+            delivery.share = share;
+            delivery.origin = None;
             link.credit = link.credit.saturating_sub(1);
             link.delivery_count = link.delivery_count.next();
             transfer.delivery_id = Some(wire_id(delivery_id));
             transfer.delivery_tag = Some(delivery.tag);
             transfer.message_format = Some(delivery.message_format);
             transfer.settled = Some(delivery.settled);
+            transfer.resume = delivery.resume;
+            transfer.state.clone_from(&delivery.state);
         } else if self.config.style == EncodeStyle::Full {
             transfer.delivery_id = delivery.id.map(wire_id);
         }
-        transfer.more = delivery.left > max.saturating_sub(TRANSFER_ROOM);
+        if delivery.is_transactional() {
+            // §4.4.1: on all transfers.
+            transfer.state.clone_from(&delivery.state);
+        }
+        transfer.aborted = delivery.aborted;
+        transfer.more = delivery.open || delivery.left > max.saturating_sub(TRANSFER_ROOM);
         let style = self.config.style;
-        let payload = out.write(|tail| begin_transfer(session.channel, &mut transfer, delivery.left, max, style, tail));
+        let (left, open) = (delivery.left, delivery.open);
+        let payload = out.write(|tail| begin_transfer(session.channel, &mut transfer, left, open, max, style, tail));
         let mut left = payload;
         while left > 0 {
             let Some(part) = delivery.parts.front_mut() else { break };
@@ -224,15 +244,17 @@ impl Connection {
         link.queued = link.queued.saturating_sub(payload);
         let whole = !transfer.more;
         let sent = if whole { link.queue.pop_front() } else { None };
-        if let Some(sent) = sent.filter(|sent| sent.settled) {
-            self.settled.push_back(Settled { link: id, token: sent.token, settlement: Settlement::Sent });
+        if let Some((token, settlement)) = sent.and_then(|sent| Some((sent.token, sent.report?))) {
+            self.settled.push_back(Settled { link: id, token, settlement });
         }
         let session_id = link.session;
         self.wake_link(id);
+        self.ask_for_more(id, waiting);
         if whole {
             self.answer_drain(id);
             self.try_detach(id);
             self.try_end(session_id);
+            self.check_reduced(id);
         }
     }
 
@@ -269,6 +291,7 @@ fn begin_transfer(
     channel: u16,
     transfer: &mut Transfer,
     left: usize,
+    open: bool,
     max: usize,
     style: EncodeStyle,
     out: &mut BytesMut,
@@ -279,7 +302,7 @@ fn begin_transfer(
         transfer.encode(style, out);
         let room = max.saturating_sub(out.len().saturating_sub(start));
         // That more follows was guessed from the room that a transfer can take at most.
-        if transfer.more && left <= room {
+        if transfer.more && !open && left <= room {
             transfer.more = false;
             out.truncate(start);
             continue;

@@ -2,14 +2,16 @@
 
 use super::Connection;
 use crate::{
-    event::{Event, IncomingDelivery, Settled, Settlement},
+    error::ApiMisuse,
+    event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Assembly,
-    session::ReceivedDelivery,
+    resume::HeldDelivery,
+    session::{ReceivedDelivery, Session},
     settlement::{first_id, wire_id},
     store::{DeliveryKey, LinkId, SessionId},
     violation::PeerMisbehaved,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     DeliveryTag, Message,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
@@ -21,16 +23,20 @@ use bytes::Bytes;
 impl Connection {
     pub(super) fn on_transfer(&mut self, session_id: SessionId, transfer: &Transfer, payload: Bytes) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        match session.on_transfer() {
-            None => return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded),
-            Some(true) => self.session_flow(session_id),
-            Some(false) => {}
+        if session.on_transfer().is_none() {
+            return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
         }
         let handle = transfer.handle;
-        let id = self.sessions.get(session_id).and_then(|session| session.incoming.get(&handle).copied());
-        let Some(id) = id else {
+        let Some(id) = session.incoming.get(&handle).copied() else {
             return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
         };
+        self.take_transfer(session_id, id, transfer, payload);
+        if self.sessions.get(session_id).is_some_and(Session::window_due) {
+            self.session_flow(session_id);
+        }
+    }
+
+    fn take_transfer(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer, payload: Bytes) {
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.6.5: after our detach, what comes is discarded until the peer's.
         if link.detached.is_some() {
@@ -42,7 +48,7 @@ impl Connection {
         let begun = match link.assembly.take() {
             Some(assembly) if assembly.continues(transfer) => Ok(assembly),
             Some(_) => Err(PeerMisbehaved::ContinuationChanged),
-            None => match self.begin_delivery(session_id, id, transfer) {
+            None => match self.begin_incoming(session_id, id, transfer) {
                 Ok(assembly) => Ok(assembly),
                 Err(violation @ PeerMisbehaved::DeliveryIdRepeated { .. }) => {
                     return self.session_misbehaved(session_id, violation);
@@ -54,23 +60,61 @@ impl Connection {
         let max = link.local.max_message_size;
         let pushed = begun.and_then(|mut assembly| {
             assembly.settled |= transfer.settled == Some(true);
+            if transfer.state.is_some() {
+                assembly.state.clone_from(&transfer.state);
+            }
             if !transfer.aborted {
                 assembly.push(payload, transfer.more, max)?;
             }
             Ok(assembly)
         });
-        match pushed {
-            Err(violation) => self.link_misbehaved(id, violation),
-            Ok(assembly) if transfer.aborted || assembly.ignored && !transfer.more => self.delivery_gone(id),
-            Ok(assembly) if transfer.more => {
-                link.assembly = Some(assembly);
+        let mut assembly = match pushed {
+            Ok(assembly) => assembly,
+            Err(violation) => return self.link_misbehaved(id, violation),
+        };
+        if assembly.streamed && !assembly.ignored {
+            self.stream_data(session_id, id, &mut assembly);
+        }
+        match (transfer.aborted, transfer.more) {
+            (true, _) => self.incoming_aborted(session_id, id, &assembly),
+            (false, true) => {
+                if let Some(link) = self.links.get_mut(id) {
+                    link.assembly = Some(assembly);
+                }
             }
-            Ok(assembly) => self.deliver(session_id, id, assembly),
+            (false, false) if assembly.ignored => self.delivery_gone(id),
+            (false, false) if assembly.streamed => self.stream_ends(session_id, id, &assembly),
+            (false, false) => self.deliver(session_id, id, assembly),
         }
     }
 
+    /// §2.6.14: the sender has given a delivery up, which settles it.
+    fn incoming_aborted(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
+        if assembly.streamed && !assembly.ignored {
+            if let Some(session) = self.sessions.get_mut(session_id) {
+                session.received.remove(assembly.id);
+            }
+            self.forget_unsettled(id, assembly.id, Some(assembly.tag));
+            self.stream_item(id, StreamItem::Aborted);
+        }
+        self.delivery_gone(id);
+    }
+
+    /// The last transfer of a streamed delivery has come.
+    fn stream_ends(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
+        if assembly.settled {
+            // It may have been begun unsettled.
+            if let Some(session) = self.sessions.get_mut(session_id) {
+                session.received.remove(assembly.id);
+            }
+            self.forget_unsettled(id, assembly.id, Some(assembly.tag));
+        }
+        self.stream_item(id, StreamItem::End { settled: assembly.settled });
+        self.check_drained(id);
+    }
+
     /// The first transfer of a delivery: it uses credit and an id.
-    fn begin_delivery(
+    fn begin_incoming(
         &mut self,
         session_id: SessionId,
         id: LinkId,
@@ -99,7 +143,7 @@ impl Connection {
         if !settled && link.tags.contains(&tag) {
             return Err(PeerMisbehaved::TagRepeated);
         }
-        Ok(Assembly {
+        let mut assembly = Assembly {
             id: delivery_id,
             tag,
             message_format: transfer.message_format.unwrap_or_default(),
@@ -108,22 +152,48 @@ impl Connection {
             parts: Vec::new(),
             octets: 0,
             transfers: 0,
-            ignored: transfer.resume,
-        })
+            ignored: false,
+            streamed: link.streamed,
+            skip: 0,
+            resumed: false,
+            state: None,
+        };
+        if transfer.resume {
+            self.resume_incoming(session_id, id, transfer, &mut assembly)?;
+        } else if link.local.incomplete_unsettled {
+            return Err(PeerMisbehaved::NewWhileIncomplete);
+        }
+        if assembly.streamed && !assembly.ignored {
+            if !settled {
+                self.note_received(session_id, id, &assembly);
+            }
+            self.stream_begins(id, &assembly);
+        }
+        Ok(assembly)
+    }
+
+    /// A delivery is to be settled.
+    fn note_received(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
+        let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
+        let tag = assembly.tag;
+        let held = (link.resumable && !assembly.streamed).then(|| {
+            let (message_format, parts) = (assembly.message_format, assembly.parts.clone());
+            Box::new(HeldDelivery { message_format, parts, state: None })
+        });
+        let delivery = ReceivedDelivery { link: id, tag, second: assembly.second, stated: false, held };
+        session.received.insert(assembly.id, delivery);
+        link.unsettled.insert(assembly.id);
+        if !self.config.tolerances.repeated_tags {
+            link.tags.insert(tag);
+        }
     }
 
     /// A delivery is whole.
     fn deliver(&mut self, session_id: SessionId, id: LinkId, assembly: Assembly) {
-        let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         if !assembly.settled {
-            let tag = assembly.tag;
-            let delivery = ReceivedDelivery { link: id, tag, second: assembly.second, stated: false };
-            session.received.insert(assembly.id, delivery);
-            link.unsettled.insert(assembly.id);
-            if !self.config.tolerances.repeated_tags {
-                link.tags.insert(tag);
-            }
+            self.note_received(session_id, id, &assembly);
         }
+        let Some(link) = self.links.get_mut(id) else { return };
         let key = DeliveryKey(assembly.id);
         let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.limits);
         let message = match parsed.and_then(|message| message.validate().map(|()| message)) {
@@ -140,6 +210,8 @@ impl Connection {
             tag: assembly.tag,
             message_format: assembly.message_format,
             settled: assembly.settled,
+            resumed: assembly.resumed,
+            state: assembly.state,
             message,
         });
         self.events.push_back(Event::Receivable(id));
@@ -147,7 +219,7 @@ impl Connection {
     }
 
     /// A delivery has used credit and the application will not take it.
-    fn delivery_gone(&mut self, id: LinkId) {
+    pub(super) fn delivery_gone(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.refill();
             if core::mem::take(&mut link.flow_due) {
@@ -174,6 +246,9 @@ impl Connection {
         }
         let settled = state.is_outcome() && !delivery.second;
         delivery.stated = state.is_outcome();
+        if let Some(held) = &mut delivery.held {
+            held.state = Some(state.clone());
+        }
         if settled {
             link.tags.remove(&delivery.tag);
             link.unsettled.remove(&key.0);
@@ -187,7 +262,7 @@ impl Connection {
     }
 
     /// A delivery of a link is settled by the peer's word.
-    fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
+    pub(super) fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
         if let Some(link) = self.links.get_mut(id) {
             link.unsettled.remove(&delivery);
             if let Some(tag) = received {
@@ -197,45 +272,86 @@ impl Connection {
     }
 
     pub(super) fn on_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        match disposition.role {
+            Role::Receiver => self.on_receiver_disposition(session_id, disposition),
+            Role::Sender => self.on_sender_disposition(session_id, disposition),
+        }
+    }
+
+    /// The peer receives: this is about what we sent.
+    fn on_receiver_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let last = disposition.last.unwrap_or(disposition.first);
-        match disposition.role {
-            // The peer receives: this is about what we sent.
-            Role::Receiver => {
-                let Some(range) = session.sent.range(disposition.first, last) else { return };
-                let outcome = disposition.state.as_ref().filter(|state| state_ends(state));
-                if !disposition.settled && outcome.is_none() {
-                    return;
+        let Some(range) = session.sent.range(disposition.first, last) else { return };
+        let state = disposition.state.as_ref();
+        if !disposition.settled && !state.is_some_and(state_ends) {
+            return;
+        }
+        for id in session.sent.within(range) {
+            let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(delivery) = session.sent.get(id) else { continue };
+            match state {
+                // §4.4.2: what was not sent within the transaction is retired within it, by and by.
+                Some(state @ DeliveryState::Transactional(_)) if !disposition.settled && !delivery.transactional => {
+                    let event = Event::Provisional(delivery.link, delivery.token, state.clone());
+                    self.events.push_back(event);
                 }
-                for id in session.sent.within(range) {
-                    let Some(session) = self.sessions.get_mut(session_id) else { return };
-                    let Some(delivery) = session.sent.remove(id) else { continue };
-                    if !disposition.settled {
-                        // §2.6.12, mode second: the receiver waits for us to settle.
-                        if session.marks.is_empty() {
-                            self.marked.push_back(session_id);
-                        }
-                        session.marks.add(Role::Sender, id, true, disposition.state.clone());
-                    }
-                    let settlement = Settlement::Outcome(disposition.state.clone());
-                    self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
-                    self.forget_unsettled(delivery.link, id, None);
-                }
-            }
-            // The peer sends: this is about what we received. Once it has settled, there is nothing to say.
-            Role::Sender => {
-                if !disposition.settled {
-                    return;
-                }
-                let Some(range) = session.received.range(disposition.first, last) else { return };
-                for id in session.received.within(range) {
-                    let Some(session) = self.sessions.get_mut(session_id) else { return };
-                    if let Some(delivery) = session.received.remove(id) {
-                        self.forget_unsettled(delivery.link, id, Some(delivery.tag));
-                    }
-                }
+                // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
+                state => self.sent_is_settled(session_id, id, state, !disposition.settled),
             }
         }
+    }
+
+    /// A delivery that we sent is settled; with `answered` the peer is told so.
+    fn sent_is_settled(&mut self, session_id: SessionId, id: u64, state: Option<&DeliveryState>, answered: bool) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let Some(delivery) = session.sent.remove(id) else { return };
+        if answered {
+            if session.marks.is_empty() {
+                self.marked.push_back(session_id);
+            }
+            session.marks.add(Role::Sender, id, true, state.cloned());
+        }
+        let settlement = Settlement::Outcome(state.cloned());
+        self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
+        let tag = delivery.retained.map(|retained| retained.tag);
+        self.forget_unsettled(delivery.link, id, tag);
+        self.check_reduced(delivery.link);
+    }
+
+    /// The peer sends: this is about what we received. Once it has settled, there is nothing to say.
+    fn on_sender_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        if !disposition.settled {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let last = disposition.last.unwrap_or(disposition.first);
+        let Some(range) = session.received.range(disposition.first, last) else { return };
+        for id in session.received.within(range) {
+            let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(delivery) = session.received.remove(id) else { continue };
+            self.forget_unsettled(delivery.link, id, Some(delivery.tag));
+            let event = Event::SettledBySender(delivery.link, DeliveryKey(id), disposition.state.clone());
+            self.events.push_back(event);
+        }
+    }
+
+    /// Settles a delivery that was sent, with a state: because its time has run out, or because the transaction in
+    /// which it was retired is discharged. The receiver is told; the delivery is reported with that state.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongState`] if no delivery of this token is unsettled, or not all of it has left.
+    pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
+        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let session_id = link.session;
+        let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
+        let half = link.queue.front().and_then(|delivery| delivery.id);
+        let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
+        let delivery = link.unsettled.iter().find(of_token).copied().filter(|id| half != Some(*id));
+        let delivery = delivery.ok_or(ApiMisuse::WrongState)?;
+        self.sent_is_settled(session_id, delivery, state.as_ref(), true);
+        Ok(())
     }
 }
 

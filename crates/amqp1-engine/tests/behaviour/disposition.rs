@@ -8,7 +8,9 @@ use amqp1_codec::{
     performative::{Attach, Disposition, Performative},
     transaction::TransactionalState,
 };
-use amqp1_engine::{ApiMisuse, Credit, DeliveryKey, LinkId, SenderConfig, SessionId, Settlement};
+use amqp1_engine::{
+    ApiMisuse, Credit, DeliveryKey, Event, LinkId, SendOptions, SenderConfig, SessionId, Settlement,
+};
 
 const ACCEPTED: DeliveryState = DeliveryState::Accepted;
 
@@ -195,13 +197,63 @@ fn progress_is_no_outcome() {
     assert_eq!(peer.end.settled.len(), 1);
 }
 
-#[test]
-fn a_provisional_outcome_of_a_transaction_waits_for_the_sender() {
-    let (mut peer, ..) = server_sent(1);
+fn provisional() -> DeliveryState {
     let state = TransactionalState { outcome: Some(Box::new(ACCEPTED)), ..TransactionalState::default() };
-    let state = DeliveryState::Transactional(Box::new(state));
-    peer.send(0, Disposition { state: Some(state.clone()), settled: false, ..says(0, 0) });
-    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(Some(state)))]);
+    DeliveryState::Transactional(Box::new(state))
+}
+
+#[test]
+fn a_provisional_outcome_of_what_was_posted_in_the_transaction_settles_it() {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(0, 1));
+    let tx = peer.end.offered_links()[0];
+    let posted = TransactionalState::default();
+    let state = Some(DeliveryState::Transactional(Box::new(posted)));
+    peer.end.send(tx, message(1, 1), SendOptions { state, ..unsettled(7) }).unwrap();
+    peer.read();
+    peer.send(0, Disposition { state: Some(provisional()), settled: false, ..says(0, 0) });
+    assert_eq!(peer.end.settlements(), [(7, Settlement::Outcome(Some(provisional())))]);
+    assert_eq!(peer.names(), ["disposition"]);
+}
+
+/// Also X-4.4.2-3: what was retired in a transaction can be stated anew.
+#[test]
+fn x_4_4_2_1_a_retirement_in_a_transaction_takes_effect_when_the_resource_says_so() {
+    let (mut peer, tx, _) = server_sent(2);
+    peer.send(0, Disposition { state: Some(provisional()), settled: false, ..says(0, 1) });
+    let events: Vec<_> = peer.end.events.iter().filter(|event| matches!(event, Event::Provisional(..))).collect();
+    assert_eq!(events.len(), 2);
+    assert!(peer.end.settled.is_empty() && peer.names().is_empty());
+    // Committed.
+    peer.end.settle_sent(tx, 0, Some(ACCEPTED)).unwrap();
+    let committed = Disposition { role: Role::Sender, last: None, ..says(0, 0) };
+    assert_eq!(dispositions(&peer.end.output(peer.now, 1000)), [committed]);
+    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(Some(ACCEPTED)))]);
+    assert_eq!(peer.end.settle_sent(tx, 0, Some(ACCEPTED)), Err(ApiMisuse::WrongState));
+    // Rolled back: the delivery is still the receiver's.
+    peer.send(0, Disposition { state: Some(DeliveryState::Released), ..says(1, 1) });
+    assert_eq!(peer.end.settlements()[1], (1, Settlement::Outcome(Some(DeliveryState::Released))));
+}
+
+#[test]
+fn m_3_4_4_2_a_sender_may_settle_by_itself_and_the_receiver_learns_it() {
+    let (mut pair, tx, rx, keys) = sent(2, sender("l"));
+    pair.client.settle_sent(tx, 1, Some(DeliveryState::Released)).unwrap();
+    pair.drive();
+    let told = pair.server.events.iter().find_map(|event| match event {
+        Event::SettledBySender(link, key, state) => Some((*link, *key, state.clone())),
+        _ => None,
+    });
+    assert_eq!(told, Some((rx, keys[1], Some(DeliveryState::Released))));
+    // What the receiver says afterwards counts no more.
+    pair.server.dispose(rx, keys[1], ACCEPTED).unwrap();
+    pair.server.dispose(rx, keys[0], ACCEPTED).unwrap();
+    pair.drive();
+    let outcomes = pair.client.settlements();
+    assert_eq!(
+        outcomes,
+        [(1, Settlement::Outcome(Some(DeliveryState::Released))), (0, Settlement::Outcome(Some(ACCEPTED)))]
+    );
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn what_the_sender_says_of_a_delivery_arrives() {
     let (session, _) = pair.session();
     let (tx, rx) = pair.sender(session, "l");
     let tag = DeliveryTag::new(b"a tag of thirty-two octets, fine").unwrap();
-    let options = SendOptions { tag: Some(tag), message_format: 0x8001_3700, settled: true, token: 1 };
+    let options = SendOptions { tag: Some(tag), message_format: 0x8001_3700, settled: true, token: 1, ..SendOptions::default() };
     pair.client.send(tx, message(0, 3), options).unwrap();
     pair.drive();
     let delivery = pair.server.recv(rx).unwrap();

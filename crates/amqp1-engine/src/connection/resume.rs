@@ -1,0 +1,367 @@
+//! Links that are suspended, and those that go on (§2.6.13, §3.4.6).
+
+use super::Connection;
+use crate::{
+    event::{Event, IncomingDelivery, Settled, Settlement},
+    link::{Assembly, OutgoingDelivery},
+    resume::{
+        ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, from_value,
+        octets_before, plan,
+    },
+    session::ReceivedDelivery,
+    store::{DeliveryKey, LinkId, SessionId},
+    violation::PeerMisbehaved,
+};
+use alloc::{boxed::Box, collections::BTreeSet};
+use amqp1_codec::{
+    EncodedMessage, Message,
+    definitions::Role,
+    messaging::DeliveryState,
+    performative::{Transfer, Unsettled},
+};
+
+impl Connection {
+    /// Gathers what a sending end leaves. What is not kept is reported as lost.
+    pub(super) fn suspend_sender(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedSender> {
+        let link = self.links.get_mut(id)?;
+        let mut suspended = link.resume_sender.take().unwrap_or_default();
+        suspended.next_tag = link.next_tag;
+        link.queued = 0;
+        let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
+        let session = self.sessions.get_mut(link.session);
+        let mut begun = alloc::vec::Vec::new();
+        let mut lost = alloc::vec::Vec::new();
+        for delivery in session.into_iter().flat_map(|session| unsettled.iter().filter_map(|id| session.sent.remove(*id)))
+        {
+            match delivery.retained.filter(|_| keeps) {
+                Some(retained) => begun.push(SentSoFar {
+                    tag: retained.tag,
+                    token: delivery.token,
+                    message_format: retained.message_format,
+                    settled: false,
+                    begun: true,
+                    state: retained.state,
+                    message: retained.parts.map(EncodedMessage::from_parts),
+                }),
+                None => lost.push((delivery.token, Settlement::Lost { sent: true })),
+            }
+        }
+        // What has waited for the next endpoint was sent before what this one has not sent.
+        for (at, delivery) in begun.into_iter().enumerate() {
+            suspended.deliveries.insert(at, delivery);
+        }
+        for delivery in queue {
+            match (delivery.id, delivery.origin) {
+                // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
+                (Some(_), _) if delivery.settled && !delivery.resume => {
+                    lost.push((delivery.token, Settlement::Lost { sent: true }));
+                }
+                (Some(_), _) => lost.extend(delivery.report.map(|report| (delivery.token, report))),
+                (None, Some(origin)) if keeps => suspended.deliveries.push_back(*origin),
+                (None, None) if keeps && !delivery.open => suspended.deliveries.push_back(SentSoFar {
+                    tag: delivery.tag,
+                    token: delivery.token,
+                    message_format: delivery.message_format,
+                    settled: delivery.settled,
+                    begun: false,
+                    state: None,
+                    message: Some(EncodedMessage::from_parts(delivery.parts)),
+                }),
+                (None, origin) => {
+                    let sent = origin.is_some_and(|origin| origin.begun);
+                    lost.push((delivery.token, Settlement::Lost { sent }));
+                }
+            }
+        }
+        if !keeps {
+            let rest = core::mem::take(&mut suspended.deliveries);
+            lost.extend(rest.into_iter().map(|rest| (rest.token, Settlement::Lost { sent: rest.begun })));
+        }
+        for (token, settlement) in lost {
+            self.settled.push_back(Settled { link: id, token, settlement });
+        }
+        keeps.then_some(suspended)
+    }
+
+    /// Gathers what a receiving end leaves.
+    pub(super) fn suspend_receiver(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedReceiver> {
+        let link = self.links.get_mut(id)?;
+        let mut suspended = link.resume_receiver.take().unwrap_or_default();
+        let buffered: BTreeSet<_> = link.buffered.iter().map(|delivery| delivery.key.0).collect();
+        let unsettled = core::mem::take(&mut link.unsettled);
+        if let Some(session) = self.sessions.get_mut(link.session) {
+            for id in unsettled {
+                let Some(delivery) = session.received.remove(id) else { continue };
+                let Some(held) = delivery.held.filter(|_| keeps) else { continue };
+                let received = ReceivedSoFar {
+                    message_format: held.message_format,
+                    parts: held.parts,
+                    whole: true,
+                    taken: !buffered.contains(&id),
+                    outcome: held.state.filter(DeliveryState::is_outcome),
+                };
+                suspended.deliveries.insert(delivery.tag, received);
+            }
+        }
+        let half = link.assembly.take().filter(|half| keeps && !half.settled && !half.ignored && !half.streamed);
+        if let Some(half) = half {
+            let received = ReceivedSoFar {
+                message_format: half.message_format,
+                parts: half.parts,
+                whole: false,
+                taken: false,
+                outcome: None,
+            };
+            suspended.deliveries.insert(half.tag, received);
+        }
+        keeps.then_some(suspended)
+    }
+
+    /// T-2.6.3-6: an end that knows of unsettled deliveries says so when it attaches.
+    pub(super) fn fill_unsettled(&mut self, id: LinkId) {
+        let (max, style) = (self.remote_max_frame_size(), self.config.style);
+        let Some(link) = self.links.get_mut(id) else { return };
+        match (&link.resume_sender, &link.resume_receiver) {
+            (Some(sender), _) => fill_unsettled(&mut link.local, sender.entries(), max, style),
+            (_, Some(receiver)) => fill_unsettled(&mut link.local, receiver.entries(), max, style),
+            (None, None) => {}
+        }
+    }
+
+    /// Both ends have attached: what they know of unsettled deliveries is compared.
+    pub(super) fn resume_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(remote) = &mut link.remote else { return };
+        let incomplete = remote.incomplete_unsettled;
+        let theirs = remote.unsettled.take().unwrap_or_default();
+        link.reducing = incomplete || link.local.incomplete_unsettled;
+        // The application has no use for either map, and they may be large.
+        link.local.unsettled = None;
+        match link.role {
+            Role::Sender => self.resume_sender(id, &theirs, incomplete),
+            Role::Receiver => self.resume_receiver(id, &theirs, incomplete),
+        }
+        self.check_reduced(id);
+    }
+
+    fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(suspended) = link.resume_sender.take() else { return };
+        let reducing = link.reducing;
+        let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
+        let mut reports = alloc::vec::Vec::new();
+        for delivery in suspended.deliveries {
+            let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(from_value);
+            if state.is_none() && incomplete && delivery.begun {
+                // Its absence says nothing (§2.6.13).
+                rest.deliveries.push_back(delivery);
+                continue;
+            }
+            let remote = state.as_ref().map_or(Remote::Absent, |state| Remote::There(state.as_ref()));
+            let step = plan(delivery.state.as_ref(), remote);
+            match step {
+                Step::Forget(state) => reports.push((delivery.token, Settlement::Outcome(Some(state)))),
+                Step::SendAnew | Step::AbortAndSendAnew => {
+                    if step == Step::AbortAndSendAnew {
+                        link.queue.push_back(abort(&delivery));
+                    }
+                    let anew = SentSoFar { begun: false, state: None, ..delivery };
+                    match anew.message {
+                        None => reports.push((anew.token, Settlement::Lost { sent: true })),
+                        Some(_) if reducing => rest.deliveries.push_back(anew),
+                        Some(_) => link.queue.push_back(send(anew)),
+                    }
+                }
+                Step::ResumeWhole => link.queue.push_back(resume(delivery, None)),
+                Step::ResumeFrom(position) => {
+                    let state = Some(DeliveryState::Received(position));
+                    link.queue.push_back(resume(delivery, state));
+                }
+                Step::Abort => {
+                    let mut given_up = abort(&delivery);
+                    given_up.report = Some(Settlement::Outcome(delivery.state.clone()));
+                    given_up.origin = Some(Box::new(delivery));
+                    link.queue.push_back(given_up);
+                }
+                Step::Settle(state) => {
+                    let mut settles = decided(&delivery, state.clone());
+                    settles.settled = true;
+                    settles.report = Some(Settlement::Outcome(Some(state)));
+                    settles.origin = Some(Box::new(delivery));
+                    link.queue.push_back(settles);
+                }
+                Step::Overrule(state) => {
+                    let mut overrules = decided(&delivery, state);
+                    overrules.origin = Some(Box::new(delivery));
+                    link.queue.push_back(overrules);
+                }
+            }
+        }
+        link.queued = link.queue.iter().fold(0, |sum, delivery| sum.saturating_add(delivery.left));
+        link.resume_sender = (!rest.is_empty()).then_some(rest);
+        for (token, settlement) in reports {
+            self.settled.push_back(Settled { link: id, token, settlement });
+        }
+        self.wake_link(id);
+    }
+
+    /// T-2.6.13-2: what the sender does not know any more is settled.
+    fn resume_receiver(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(mut suspended) = link.resume_receiver.take() else { return };
+        let mut settled = alloc::vec::Vec::new();
+        if !incomplete {
+            suspended.deliveries.retain(|tag, delivery| {
+                let known = theirs.get(tag).is_some();
+                if !known && delivery.whole && !delivery.taken {
+                    settled.push((*tag, delivery.clone()));
+                }
+                known
+            });
+        }
+        link.resume_receiver = (!suspended.is_empty()).then_some(suspended);
+        for (tag, delivery) in settled {
+            // Nobody has taken it: it exists only here.
+            let Ok(message) = Message::from_chunks(delivery.parts) else { continue };
+            link.buffered.push_back(IncomingDelivery {
+                key: DeliveryKey(0),
+                tag,
+                message_format: delivery.message_format,
+                settled: true,
+                resumed: true,
+                state: None,
+                message,
+            });
+            self.events.push_back(Event::Receivable(id));
+        }
+    }
+
+    /// The first transfer of a delivery that was begun at an earlier endpoint.
+    pub(super) fn resume_incoming(
+        &mut self,
+        session_id: SessionId,
+        id: LinkId,
+        transfer: &Transfer,
+        assembly: &mut Assembly,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        let known = link.resume_receiver.as_mut().and_then(|known| known.deliveries.remove(&assembly.tag));
+        assembly.resumed = true;
+        let Some(delivery) = known else {
+            // §2.7.5: what is not known is ignored.
+            assembly.ignored = true;
+            return Ok(());
+        };
+        if transfer.aborted {
+            return Ok(());
+        }
+        let Some(ours) = delivery.outcome else {
+            let start = match &transfer.state {
+                Some(DeliveryState::Received(position)) => octets_before(&delivery.parts, position),
+                _ => Some(0),
+            };
+            let held = delivery.parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+            let start = start.ok_or(PeerMisbehaved::ResumedBeyond)?;
+            assembly.skip = held.saturating_sub(start);
+            assembly.octets = u64::try_from(held).unwrap_or(u64::MAX);
+            assembly.parts = delivery.parts;
+            return Ok(());
+        };
+        assembly.ignored = true;
+        if assembly.settled {
+            return Ok(());
+        }
+        // M-3.4.6-13: the sender's outcome is the one that counts, and is settled with; else ours is said again.
+        let theirs = transfer.state.clone().filter(DeliveryState::is_outcome);
+        let (state, second) = match theirs {
+            Some(theirs) if theirs != ours => (theirs, false),
+            _ => (ours, assembly.second),
+        };
+        let (tag, key) = (assembly.tag, DeliveryKey(assembly.id));
+        let held = None;
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.received.insert(assembly.id, ReceivedDelivery { link: id, tag, second, stated: false, held });
+        }
+        link.unsettled.insert(assembly.id);
+        self.settle_received(id, key, state);
+        Ok(())
+    }
+
+    /// Tells the application once that everything was said that can be said on this endpoint.
+    pub(super) fn check_reduced(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let done = link.reducing && link.role == Role::Sender && link.queue.is_empty() && link.unsettled.is_empty();
+        if done && !core::mem::replace(&mut link.reattach_told, true) {
+            self.events.push_back(Event::Reattach(id));
+        }
+    }
+}
+
+/// The message as a delivery of its own.
+fn send(delivery: SentSoFar) -> OutgoingDelivery {
+    let mut outgoing = OutgoingDelivery::new(delivery.token, delivery.tag, delivery.message_format);
+    outgoing.settled = delivery.settled;
+    outgoing.report = delivery.settled.then_some(Settlement::Sent);
+    fill(&mut outgoing, &delivery, 0);
+    outgoing.origin = Some(Box::new(delivery));
+    outgoing
+}
+
+/// Goes on where the receiver stands.
+fn resume(delivery: SentSoFar, state: Option<DeliveryState>) -> OutgoingDelivery {
+    let mut outgoing = OutgoingDelivery::new(delivery.token, delivery.tag, delivery.message_format);
+    let parts = delivery.message.clone().map(EncodedMessage::into_parts).unwrap_or_default();
+    let skip = match &state {
+        Some(DeliveryState::Received(position)) => octets_before(&parts, position),
+        _ => Some(0),
+    };
+    let Some(skip) = skip.filter(|_| delivery.message.is_some()) else {
+        // There is nothing to go on with, or the receiver claims what was never sent.
+        outgoing = abort(&delivery);
+        outgoing.report = Some(Settlement::Lost { sent: true });
+        outgoing.origin = Some(Box::new(delivery));
+        return outgoing;
+    };
+    outgoing.resume = true;
+    outgoing.state = state;
+    fill(&mut outgoing, &delivery, skip);
+    outgoing.origin = Some(Box::new(delivery));
+    outgoing
+}
+
+/// The message without its first octets.
+fn fill(outgoing: &mut OutgoingDelivery, delivery: &SentSoFar, mut skip: usize) {
+    let parts = delivery.message.clone().map(EncodedMessage::into_parts).unwrap_or_default();
+    outgoing.retained = (!delivery.settled).then(|| {
+        let (tag, message_format, state) = (delivery.tag, delivery.message_format, delivery.state.clone());
+        Box::new(crate::resume::Retained { tag, message_format, parts: Some(parts.clone()), state })
+    });
+    for mut part in parts {
+        let skipped = part.split_to(skip.min(part.len()));
+        skip = skip.saturating_sub(skipped.len());
+        if !part.is_empty() {
+            outgoing.left = outgoing.left.saturating_add(part.len());
+            outgoing.parts.push_back(part);
+        }
+    }
+}
+
+/// Tells the receiver to forget what it has.
+fn abort(delivery: &SentSoFar) -> OutgoingDelivery {
+    let mut outgoing = OutgoingDelivery::new(delivery.token, delivery.tag, delivery.message_format);
+    outgoing.resume = true;
+    outgoing.aborted = true;
+    outgoing
+}
+
+/// Names an outcome, without the message.
+fn decided(delivery: &SentSoFar, state: DeliveryState) -> OutgoingDelivery {
+    let mut outgoing = OutgoingDelivery::new(delivery.token, delivery.tag, delivery.message_format);
+    outgoing.resume = true;
+    let (tag, message_format) = (delivery.tag, delivery.message_format);
+    let parts = delivery.message.clone().map(EncodedMessage::into_parts);
+    let retained = crate::resume::Retained { tag, message_format, parts, state: Some(state.clone()) };
+    outgoing.retained = Some(Box::new(retained));
+    outgoing.state = Some(state);
+    outgoing
+}

@@ -1,0 +1,244 @@
+//! Deliveries that go and come piece by piece, in memory that does not grow with them.
+
+use super::Connection;
+use crate::{
+    config::SendOptions,
+    error::{ApiMisuse, SendError},
+    event::{Event, Settled, Settlement, StreamItem},
+    link::{Assembly, Link},
+    store::{DeliveryKey, LinkId, SessionId},
+};
+use alloc::{collections::VecDeque, vec::Vec};
+use bytes::Bytes;
+
+/// How many octets of a stream wait here when its application is asked for more.
+const LOW_WATER: usize = 64 * 1024;
+
+impl Connection {
+    /// Begins a delivery whose message is written piece by piece. Nothing else can be sent on the link until it is
+    /// finished or aborted. The pieces are the octets of an encoded message (§3.2).
+    ///
+    /// What is written waits here until there is room for it on the wire: look at [`queued`](Self::queued), and go on
+    /// at [`Event::Sendable`].
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be sent.
+    pub fn begin_delivery(&mut self, id: LinkId, options: SendOptions) -> Result<(), SendError> {
+        let link = self.may_send(id, &options)?;
+        let mut delivery = link.outgoing(options)?;
+        delivery.open = true;
+        link.queue.push_back(delivery);
+        Ok(())
+    }
+
+    /// Writes a piece of the delivery that was begun.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
+    pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
+        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        let max = link.remote_max_message_size();
+        let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
+        delivery.written = delivery.written.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        if let Some(max) = max.filter(|max| delivery.written > *max) {
+            return Err(SendError::TooLarge { max });
+        }
+        link.queued = link.queued.saturating_add(octets.len());
+        delivery.left = delivery.left.saturating_add(octets.len());
+        if !octets.is_empty() {
+            delivery.parts.push_back(octets);
+        }
+        self.wake_link(id);
+        Ok(())
+    }
+
+    /// Says that all of the delivery that was begun is written.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
+    pub fn finish(&mut self, id: LinkId) -> Result<(), SendError> {
+        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
+        delivery.open = false;
+        self.wake_link(id);
+        Ok(())
+    }
+
+    /// Gives up a delivery that is not wholly written (§2.6.14): the receiver forgets what it has of it. The delivery is
+    /// reported as [`Settlement::Aborted`].
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongState`] if all of it has left, or there is none of this token.
+    pub fn abort(&mut self, id: LinkId, token: u64) -> Result<(), ApiMisuse> {
+        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let place = link.queue.iter().position(|delivery| delivery.token == token && !delivery.aborted);
+        let at = place.ok_or(ApiMisuse::WrongState)?;
+        let Some(delivery) = link.queue.get_mut(at) else { return Err(ApiMisuse::WrongState) };
+        link.queued = link.queued.saturating_sub(delivery.left);
+        link.tags.remove(&delivery.tag);
+        let (session_id, begun, was_settled) = (link.session, delivery.id, delivery.settled);
+        match begun {
+            None if delivery.resume => return Err(ApiMisuse::WrongState),
+            None => {
+                link.queue.remove(at);
+            }
+            Some(_) => {
+                delivery.parts = VecDeque::new();
+                delivery.left = 0;
+                delivery.open = false;
+                delivery.aborted = true;
+                delivery.report = None;
+            }
+        }
+        let unsettled = begun.filter(|_| !was_settled);
+        // Its outcome may have come before it was whole: then that was told.
+        let untold = match (unsettled, self.sessions.get_mut(session_id)) {
+            (Some(delivery), Some(session)) => {
+                link.unsettled.remove(&delivery);
+                session.sent.remove(delivery).is_some()
+            }
+            _ => true,
+        };
+        if untold {
+            self.settled.push_back(Settled { link: id, token, settlement: Settlement::Aborted });
+        }
+        self.wake_link(id);
+        self.answer_drain(id);
+        self.try_detach(id);
+        self.try_end(session_id);
+        Ok(())
+    }
+
+    /// Takes the next piece of a streamed link's deliveries, which come one after the other. Taking opens the session's
+    /// window anew.
+    pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
+        let link = self.links.get_mut(id)?;
+        let session_id = link.session;
+        let item = link.stream.pop_front()?;
+        match item {
+            StreamItem::Data(_) => self.release_transfers(session_id, 1),
+            StreamItem::End { .. } | StreamItem::Aborted => {
+                link.streams = link.streams.saturating_sub(1);
+                link.refill();
+                if core::mem::take(&mut link.flow_due) {
+                    self.link_flow(id);
+                }
+            }
+            StreamItem::Begin { .. } => {}
+        }
+        Some(item)
+    }
+
+    /// How many octets of a streamed link wait to be taken.
+    pub fn buffered_octets(&self, id: LinkId) -> usize {
+        let octets = |item: &StreamItem| if let StreamItem::Data(octets) = item { octets.len() } else { 0 };
+        self.links.get(id).map_or(0, |link| link.stream.iter().map(octets).sum())
+    }
+
+    /// Transfers of a streamed link are taken, or will not be.
+    pub(super) fn release_transfers(&mut self, session_id: SessionId, count: u32) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        session.release_transfers(count);
+        if session.window_due() {
+            self.session_flow(session_id);
+        }
+    }
+
+    /// A session has a streamed link from now on.
+    pub(super) fn narrow_window(&mut self, session_id: SessionId) {
+        let max = self.config.max_frame_size;
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.narrow_window(max);
+            if session.begin_sent {
+                self.session_flow(session_id);
+            }
+        }
+    }
+
+    /// A streamed delivery begins.
+    pub(super) fn stream_begins(&mut self, id: LinkId, assembly: &Assembly) {
+        self.stream_item(
+            id,
+            StreamItem::Begin {
+                key: DeliveryKey(assembly.id),
+                tag: assembly.tag,
+                message_format: assembly.message_format,
+                settled: assembly.settled,
+                state: assembly.state.clone(),
+            },
+        );
+        if let Some(link) = self.links.get_mut(id) {
+            link.streams = link.streams.saturating_add(1);
+        }
+    }
+
+    /// What has come of a streamed delivery is handed on.
+    pub(super) fn stream_data(&mut self, session_id: SessionId, id: LinkId, assembly: &mut Assembly) {
+        for octets in core::mem::take(&mut assembly.parts) {
+            if let Some(session) = self.sessions.get_mut(session_id) {
+                session.hold_transfer();
+            }
+            self.stream_item(id, StreamItem::Data(octets));
+        }
+    }
+
+    pub(super) fn stream_item(&mut self, id: LinkId, item: StreamItem) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.stream.push_back(item);
+        self.events.push_back(Event::Receivable(id));
+    }
+
+    /// A stream has sent what was written: the application is asked for more.
+    pub(super) fn ask_for_more(&mut self, id: LinkId, before: usize) {
+        let Some(link) = self.links.get(id) else { return };
+        let open = link.queue.back().is_some_and(|delivery| delivery.open);
+        if open && before > LOW_WATER && link.queued <= LOW_WATER || open && link.queued == 0 {
+            self.events.push_back(Event::Sendable(id));
+        }
+    }
+}
+
+impl Link {
+    /// Empties the stream of a link that is over: how many transfers waited there, and the whole deliveries among
+    /// them that only exist here, because the sender has settled them.
+    pub(crate) fn empty_stream(&mut self) -> (u32, Vec<crate::event::IncomingDelivery>) {
+        let mut held: u32 = 0;
+        let mut whole = Vec::new();
+        let mut current = None;
+        for item in core::mem::take(&mut self.stream) {
+            match item {
+                StreamItem::Begin { key, tag, message_format, state, .. } => {
+                    current = Some((key, tag, message_format, state, Vec::new()));
+                }
+                StreamItem::Data(octets) => {
+                    held = held.saturating_add(1);
+                    if let Some((.., parts)) = &mut current {
+                        parts.push(octets);
+                    }
+                }
+                StreamItem::End { settled: true } => {
+                    let Some((key, tag, message_format, state, parts)) = current.take() else { continue };
+                    if let Ok(message) = amqp1_codec::Message::from_chunks(parts) {
+                        let (settled, resumed) = (true, false);
+                        let delivery = crate::event::IncomingDelivery {
+                            key,
+                            tag,
+                            message_format,
+                            settled,
+                            resumed,
+                            state,
+                            message,
+                        };
+                        whole.push(delivery);
+                    }
+                }
+                StreamItem::End { settled: false } | StreamItem::Aborted => current = None,
+            }
+        }
+        (held, whole)
+    }
+}
