@@ -1,7 +1,7 @@
 //! What the application decides about connections, sessions and links.
 
-use alloc::vec::Vec;
 use crate::resume::{SuspendedReceiver, SuspendedSender};
+use alloc::vec::Vec;
 use amqp1_codec::{
     DeliveryTag, EncodeStyle, Limits, SequenceNo, Str, Symbol,
     definitions::{Fields, ReceiverSettleMode, SenderSettleMode},

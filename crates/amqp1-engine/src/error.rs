@@ -142,7 +142,9 @@ impl fmt::Display for SendError {
         match self {
             Self::Detached => f.write_str("the link is gone"),
             Self::NoCredit => f.write_str("the receiver has given no credit"),
-            Self::Reattach => f.write_str("the link's unsettled deliveries are not sorted out: it must be attached anew"),
+            Self::Reattach => {
+                f.write_str("the link's unsettled deliveries are not sorted out: it must be attached anew")
+            }
             Self::SettleMode => f.write_str("the link's settle mode does not allow this"),
             Self::TagInUse => f.write_str("another delivery of this tag is not settled"),
             Self::TooLarge { max } => write!(f, "the receiver takes messages of at most {max} octets"),

@@ -60,8 +60,8 @@ mod transmit;
 mod violation;
 
 pub use config::{
-    AttachReply, ConnectionConfig, Credit, LinkNames, ReceiverConfig, SendOptions, SenderConfig, ServerSasl, SessionConfig,
-    Tolerances,
+    AttachReply, ConnectionConfig, Credit, LinkNames, ReceiverConfig, SendOptions, SenderConfig, ServerSasl,
+    SessionConfig, Tolerances,
 };
 pub use connection::Connection;
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};

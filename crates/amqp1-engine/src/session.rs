@@ -3,8 +3,8 @@
 use crate::{
     config::SessionConfig,
     control::Control,
-    resume::{HeldDelivery, Retained},
     numbers::Numbers,
+    resume::{HeldDelivery, Retained},
     settlement::{Marks, Unsettled},
     store::LinkId,
 };

@@ -165,7 +165,9 @@ impl PeerMisbehaved {
                 },
                 _ => ErrorCondition::FRAMING_ERROR,
             },
-            Self::FrameBeforeOpen | Self::NewWhileIncomplete | Self::OpenTwice | Self::SaslOutOfOrder => ErrorCondition::ILLEGAL_STATE,
+            Self::FrameBeforeOpen | Self::NewWhileIncomplete | Self::OpenTwice | Self::SaslOutOfOrder => {
+                ErrorCondition::ILLEGAL_STATE
+            }
             Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
             Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
             Self::LinksExceeded | Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,

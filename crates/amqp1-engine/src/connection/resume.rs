@@ -31,7 +31,8 @@ impl Connection {
         let session = self.sessions.get_mut(link.session);
         let mut begun = alloc::vec::Vec::new();
         let mut lost = alloc::vec::Vec::new();
-        for delivery in session.into_iter().flat_map(|session| unsettled.iter().filter_map(|id| session.sent.remove(*id)))
+        for delivery in
+            session.into_iter().flat_map(|session| unsettled.iter().filter_map(|id| session.sent.remove(*id)))
         {
             match delivery.retained.filter(|_| keeps) {
                 Some(retained) => begun.push(SentSoFar {

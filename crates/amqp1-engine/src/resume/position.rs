@@ -106,7 +106,9 @@ mod tests {
         let mut sections = alloc::collections::BTreeSet::new();
         for length in 0..=whole.len() {
             let prefix = whole.slice(..length);
-            for parts in [alloc::vec![prefix.clone()], alloc::vec![prefix.slice(..length / 3), prefix.slice(length / 3..)]] {
+            for parts in
+                [alloc::vec![prefix.clone()], alloc::vec![prefix.slice(..length / 3), prefix.slice(length / 3..)]]
+            {
                 let position = position(&parts);
                 assert_eq!(octets_before(core::slice::from_ref(&whole), &position), Some(length), "{position:?}");
                 sections.insert(position.section_number);
@@ -118,7 +120,8 @@ mod tests {
     #[test]
     fn a_position_beyond_the_message_is_none() {
         let parts = message();
-        let beyond = |section_number, section_offset| octets_before(&parts, &Received { section_number, section_offset });
+        let beyond =
+            |section_number, section_offset| octets_before(&parts, &Received { section_number, section_offset });
         assert_eq!(beyond(4, 0), None);
         assert_eq!(beyond(0, u64::MAX), None);
         assert_eq!(beyond(u32::MAX, 0), None);

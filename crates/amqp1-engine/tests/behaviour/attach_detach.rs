@@ -1,6 +1,5 @@
 //! `attach` and `detach` (§2.6.1 to §2.6.6).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
@@ -8,6 +7,7 @@ use amqp1_codec::{
     performative::{Attach, Detach, Performative},
 };
 use amqp1_engine::{ApiMisuse, AttachReply, Cause, Credit, Event, LinkId, SendError, SenderConfig, Settlement};
+use amqp1_testkit::*;
 
 /// What a client's link saw.
 fn gone(peer: &Peer, link: LinkId) -> (bool, Option<ErrorCondition>, Cause) {

@@ -1,6 +1,5 @@
 //! Attaches and handles that are wrong (§2.7.2, §2.7.3).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -8,6 +7,7 @@ use amqp1_codec::{
     performative::{Attach, Begin, Detach},
 };
 use amqp1_engine::{Cause, Credit, Event, SessionConfig};
+use amqp1_testkit::*;
 
 #[test]
 fn t_2_7_3_2_a_handle_in_use_ends_the_session() {

@@ -1,6 +1,5 @@
 //! Transfers that are wrong, and those that only look so (§2.6.14, §2.7.5).
 
-use crate::common::*;
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
@@ -8,6 +7,7 @@ use amqp1_codec::{
     performative::{Performative, Transfer},
 };
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, Tolerances};
+use amqp1_testkit::*;
 
 /// A continuation, which names nothing.
 fn more_of(handle: u32, more: bool) -> Transfer {

@@ -1,6 +1,5 @@
 //! `begin` and `end` (§2.5).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -10,6 +9,7 @@ use amqp1_engine::{
     ApiMisuse, Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved,
     ServerSasl, SessionConfig, Settlement, Tolerances,
 };
+use amqp1_testkit::*;
 
 #[test]
 fn t_2_5_1_2_the_answer_names_the_channel_that_it_answers() {

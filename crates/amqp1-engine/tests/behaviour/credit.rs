@@ -1,12 +1,12 @@
 //! Link credit and drain (§2.6.7, §2.7.4).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
     performative::{Attach, Flow, Performative},
 };
 use amqp1_engine::{Credit, Event, LinkId, SendError, Settlement};
+use amqp1_testkit::*;
 
 /// The last flow among these frames.
 fn flow(frames: &[(u16, Performative, bytes::Bytes)]) -> Flow {

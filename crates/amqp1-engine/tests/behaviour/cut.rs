@@ -1,7 +1,7 @@
 //! A transport that ends without a close, wherever that is.
 
-use crate::common::*;
 use amqp1_engine::{ConnectionError, Credit, Event, Settlement};
+use amqp1_testkit::*;
 
 /// A conversation of everything, over a transport that breaks after so many octets each way.
 fn conversation(up: Option<usize>, down: Option<usize>) -> Pair {

@@ -1,6 +1,5 @@
 //! Outcomes and settlement (§2.6.12, §2.7.6).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role},
@@ -8,9 +7,8 @@ use amqp1_codec::{
     performative::{Attach, Disposition, Performative},
     transaction::TransactionalState,
 };
-use amqp1_engine::{
-    ApiMisuse, Credit, DeliveryKey, Event, LinkId, SendOptions, SenderConfig, SessionId, Settlement,
-};
+use amqp1_engine::{ApiMisuse, Credit, DeliveryKey, Event, LinkId, SendOptions, SenderConfig, SessionId, Settlement};
+use amqp1_testkit::*;
 
 const ACCEPTED: DeliveryState = DeliveryState::Accepted;
 

@@ -1,12 +1,12 @@
 //! Protocol headers (§2.2): what is answered to the right one, to others, and to what is none.
 
-use crate::common::*;
 use amqp1_codec::{
     Symbol,
     frame::{ProtocolHeader, ProtocolId},
     performative::Open,
 };
 use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
+use amqp1_testkit::*;
 
 fn anonymous() -> Vec<Symbol> {
     vec![Symbol::from_static("ANONYMOUS")]

@@ -1,12 +1,12 @@
 //! Heartbeats and silence (§2.4.5), on a clock that is moved by hand.
 
-use crate::common::*;
 use amqp1_codec::{
     definitions::ErrorCondition,
     frame::ProtocolHeader,
     performative::{Open, Performative},
 };
 use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
+use amqp1_testkit::*;
 use core::time::Duration;
 
 const fn millis(millis: u64) -> Duration {

@@ -1,6 +1,5 @@
 //! What a connection has much of: links, sessions, errors of many words; and the other style of writing.
 
-use crate::common::*;
 use amqp1_codec::{
     EncodeStyle, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, Role},
@@ -8,6 +7,7 @@ use amqp1_codec::{
     performative::{Detach, End as EndFrame},
 };
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, ServerSasl, SessionConfig};
+use amqp1_testkit::*;
 
 #[test]
 fn t_rob_4_thousands_of_links_come_and_go_in_one_session() {

@@ -1,8 +1,6 @@
 //! Behaviour of the engine: two engines that talk over a pipe on a virtual clock, or one that talks to a script.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-mod common;
-
 mod attach_detach;
 mod bad_attach;
 mod bad_transfer;

@@ -1,8 +1,8 @@
 //! What is well-formed and wrong where it arrives: each case has a set of answers that are right.
 
-use crate::common::*;
 use amqp1_codec::{Symbol, definitions::Role, frame::ProtocolHeader, performative::Open, performative::Transfer};
 use amqp1_engine::{Credit, ServerSasl};
+use amqp1_testkit::*;
 use serde_json::Value;
 
 const VECTORS: &str = include_str!("../data/malformed_engine.json");

@@ -3,7 +3,6 @@
 //! Nothing is lost, nothing comes twice, order is kept, no end breaks a rule of the other's, every message that was
 //! taken for sending has one fate, and both ends come to rest.
 
-use crate::common::*;
 use amqp1_codec::{
     EncodedMessage, Message,
     definitions::{ErrorCondition, ReceiverSettleMode},
@@ -13,6 +12,7 @@ use amqp1_engine::{
     ConnectionError, Credit, DeliveryKey, Event, LinkId, ReceiverConfig, SendError, SenderConfig, SessionConfig,
     SessionId, Settlement,
 };
+use amqp1_testkit::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -226,7 +226,7 @@ impl Model {
     fn send(&mut self, at: usize, length: usize, settled: bool) -> Option<()> {
         let (side, id) = self.id(at, true)?;
         let token = self.next_token;
-        let options = if settled { super::common::settled(token) } else { unsettled(token) };
+        let options = if settled { amqp1_testkit::settled(token) } else { unsettled(token) };
         let credit = self.end(side).credit(id);
         match self.end(side).send(id, marked(token, length), options) {
             Ok(()) => {

@@ -1,6 +1,5 @@
 //! `open` and `close` (§2.4).
 
-use crate::common::*;
 use amqp1_codec::{
     EncodeStyle, Symbol,
     definitions::ErrorCondition,
@@ -11,6 +10,7 @@ use amqp1_engine::{
     ApiMisuse, Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SendError, ServerSasl,
     SessionConfig, Settlement,
 };
+use amqp1_testkit::*;
 
 fn open(peer: &mut Peer, open: Open) {
     peer.raw(&ProtocolHeader::AMQP.encode());

@@ -1,1 +1,672 @@
-//! Links that outlive their endpoints.
+//! Links that outlive their endpoints (§2.6.13, §3.4.6).
+
+use amqp1_codec::{
+    DeliveryTag, EncodedMessage, Message, SequenceNo, Value,
+    definitions::{ErrorCondition, ReceiverSettleMode, Role},
+    messaging::{DeliveryState, Properties, Received, Target},
+    performative::{Attach, Disposition, Performative, Transfer, Unsettled},
+};
+use amqp1_engine::{
+    AttachReply, ConnectionConfig, Credit, Event, LinkId, LinkNames, ReceivedSoFar, ReceiverConfig, SendError,
+    SendOptions, SenderConfig, SentSoFar, ServerSasl, Settlement, Suspended, SuspendedReceiver, SuspendedSender,
+};
+use amqp1_testkit::*;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+use DeliveryState::{Accepted, Released};
+
+fn at(section_number: u32, section_offset: u64) -> DeliveryState {
+    DeliveryState::Received(Received { section_number, section_offset })
+}
+
+fn value(state: Option<&DeliveryState>) -> Value {
+    use amqp1_codec::{Decode, Encode, Reader};
+    state.map_or(Value::Null, |state| Value::decode(&mut Reader::new(&state.to_octets())).unwrap())
+}
+
+fn tag(number: u8) -> DeliveryTag {
+    DeliveryTag::new(&[number]).unwrap()
+}
+
+/// A message of four sections, of which the last three are longer than the offsets of the worked example.
+fn long_message(number: u8) -> EncodedMessage {
+    let properties = Properties { subject: Some(format!("{number:0>1000}").into()), ..Properties::default() };
+    let sections = [body(number.into(), 3000), body(7, 3000), body(8, 3000)];
+    let [a, b, c] = sections;
+    Message::builder().properties(properties).data(a).data(b).data(c).build()
+}
+
+fn octets(message: EncodedMessage) -> Bytes {
+    message.into_parts().concat().into()
+}
+
+/// What both ends say in the worked example of §3.4.6, by tag: the sender's state, and the receiver's if it has an entry.
+fn worked_example() -> Vec<(Option<DeliveryState>, Option<Option<DeliveryState>>)> {
+    vec![
+        (None, None),
+        (None, Some(Some(at(3, 0)))),
+        (None, Some(Some(Accepted))),
+        (None, Some(None)),
+        (Some(at(0, 200)), None),
+        (Some(at(1, 150)), Some(Some(at(2, 0)))),
+        (Some(at(0, 500)), Some(Some(at(0, 100)))),
+        (Some(at(3, 5)), Some(Some(Accepted))),
+        (Some(at(2, 0)), Some(None)),
+        (Some(Accepted), None),
+        (Some(Accepted), Some(Some(at(1, 2000)))),
+        (Some(Accepted), Some(Some(Accepted))),
+        (Some(Accepted), Some(Some(Released))),
+        (Some(Accepted), Some(None)),
+    ]
+}
+
+fn unsettled_map(states: impl Iterator<Item = (u8, Option<DeliveryState>)>) -> Option<Unsettled> {
+    Some(states.map(|(number, state)| (tag(number), value(state.as_ref()))).collect())
+}
+
+/// What a sending end has kept of the worked example.
+fn suspended_sender() -> SuspendedSender {
+    let mut suspended = SuspendedSender::new();
+    for (number, (state, _)) in (1..).zip(worked_example()) {
+        suspended.deliveries.push_back(SentSoFar {
+            tag: tag(number),
+            token: number.into(),
+            message_format: 0,
+            settled: false,
+            begun: true,
+            state,
+            message: Some(long_message(number)),
+        });
+    }
+    suspended
+}
+
+/// The transfers of a delivery put together: the first one, whether one was aborted or settled, and the payload.
+#[derive(Debug)]
+struct Sent {
+    first: Transfer,
+    aborted: bool,
+    settled: bool,
+    payload: Vec<u8>,
+}
+
+fn deliveries(frames: Vec<(u16, Performative, Bytes)>) -> Vec<Sent> {
+    let mut sent: Vec<Sent> = Vec::new();
+    for (_, body, payload) in frames {
+        let Performative::Transfer(transfer) = body else { continue };
+        if transfer.delivery_tag.is_some() {
+            sent.push(Sent { first: transfer.clone(), aborted: false, settled: false, payload: Vec::new() });
+        }
+        let delivery = sent.last_mut().expect("a delivery has begun");
+        delivery.aborted |= transfer.aborted;
+        delivery.settled |= transfer.settled == Some(true);
+        delivery.payload.extend_from_slice(&payload);
+    }
+    sent
+}
+
+/// The engine sends. Also M-3.4.6-1 to M-3.4.6-12, M-3.4.6-14, M-3.4.1-1, T-2.6.13-1, T-2.6.13-2, T-2.6.13-3, T-2.6.13-5,
+/// T-2.6.3-6, T-2.7.3-12, T-2.7.5-15 and T-2.7.5-16.
+#[test]
+fn m_3_4_6_13_the_sender_of_the_worked_example_does_what_each_pair_of_states_asks_for() {
+    let (mut peer, session) = Peer::client_with_session();
+    let tx = peer.end.attach_sender(session, SenderConfig { resume: Some(suspended_sender()), ..sender("l") }).unwrap();
+    let [(_, Performative::Attach(ours), _)] = &peer.read()[..] else { panic!("an attach") };
+    assert_eq!(ours.unsettled, unsettled_map((1..).zip(worked_example().into_iter().map(|(sender, _)| sender))));
+    let theirs = (1..).zip(worked_example()).filter_map(|(number, (_, receiver))| Some((number, receiver?)));
+    let answer = Attach { unsettled: unsettled_map(theirs), ..attach("l", 0, Role::Receiver) };
+    peer.send(0, answer);
+    assert!(peer.end.attached(tx) && peer.names().is_empty(), "without credit nothing is resumed");
+    peer.send(0, credit(0, 100));
+    let sent = deliveries(peer.read());
+    let whole = |number| octets(long_message(number));
+    let from = |number, state: DeliveryState| {
+        let DeliveryState::Received(position) = &state else { panic!("{state:?}") };
+        let whole = whole(number);
+        // Section 0 holds the properties, the others 3008 octets each.
+        let properties = whole.len() - 3 * 3008;
+        let sections = [0, properties, properties + 3008, properties + 2 * 3008];
+        whole.slice(sections[position.section_number as usize] + position.section_offset as usize..)
+    };
+    let no_payload = Bytes::new();
+    // Tag, resume, aborted, settled, state, payload.
+    let expected = [
+        (1, false, false, false, None, whole(1)),
+        (2, true, false, false, Some(at(3, 0)), from(2, at(3, 0))),
+        (3, true, false, true, Some(Accepted), no_payload.clone()),
+        (4, true, false, false, None, whole(4)),
+        (5, false, false, false, None, whole(5)),
+        (6, true, false, false, Some(at(2, 0)), from(6, at(2, 0))),
+        (7, true, true, false, None, no_payload.clone()),
+        (7, false, false, false, None, whole(7)),
+        (8, true, false, true, Some(Accepted), no_payload.clone()),
+        (9, true, true, false, None, no_payload.clone()),
+        (9, false, false, false, None, whole(9)),
+        (11, true, true, false, None, no_payload.clone()),
+        (12, true, false, true, Some(Accepted), no_payload.clone()),
+        (13, true, false, false, Some(Accepted), no_payload.clone()),
+        (14, true, true, false, None, no_payload),
+    ];
+    assert_eq!(sent.len(), expected.len(), "{sent:?}");
+    for (sent, (number, resume, aborted, settled, state, payload)) in sent.iter().zip(expected) {
+        let first = &sent.first;
+        assert_eq!(first.delivery_tag, Some(tag(number)));
+        assert_eq!((first.resume, sent.aborted, sent.settled), (resume, aborted, settled), "tag {number}");
+        assert_eq!(first.state, state, "tag {number}");
+        assert!(sent.payload == payload, "tag {number}: {} octets, not {}", sent.payload.len(), payload.len());
+    }
+    // What is decided is told.
+    let mut outcomes = peer.end.settlements();
+    outcomes.sort_unstable_by_key(|(token, _)| *token);
+    let decided = |token| (token, Settlement::Outcome(Some(Accepted)));
+    assert_eq!(outcomes, [3, 8, 10, 11, 12, 14].map(decided));
+    // Tag 13: the receiver settles with our outcome. The others are settled as ever.
+    let of_13 = sent.iter().find(|sent| sent.first.delivery_tag == Some(tag(13))).unwrap().first.delivery_id.unwrap();
+    let settles = Disposition {
+        role: Role::Receiver,
+        first: of_13,
+        settled: true,
+        state: Some(Accepted),
+        ..Disposition::default()
+    };
+    peer.send(0, settles.clone());
+    assert_eq!(peer.end.settlements().last(), Some(&decided(13)));
+    peer.send(0, Disposition { first: SequenceNo(0), last: Some(SequenceNo(14)), ..settles });
+    let mut tokens: Vec<_> = peer.end.settlements().into_iter().map(|(token, _)| token).collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, (1..=14).collect::<Vec<_>>());
+}
+
+/// What a receiving end has kept of the worked example.
+fn suspended_receiver() -> SuspendedReceiver {
+    let mut suspended = SuspendedReceiver::new();
+    for (number, (_, state)) in (1..).zip(worked_example()) {
+        let Some(state) = state else { continue };
+        let whole = octets(long_message(number));
+        let properties = whole.len() - 3 * 3008;
+        let held = match &state {
+            Some(DeliveryState::Received(position)) => {
+                let start = [0, properties, properties + 3008, properties + 2 * 3008][position.section_number as usize];
+                start + position.section_offset as usize
+            }
+            Some(_) => whole.len(),
+            None => 0,
+        };
+        let received = ReceivedSoFar {
+            message_format: 0,
+            parts: vec![whole.slice(..held / 2), whole.slice(held / 2..held)],
+            whole: held == whole.len(),
+            taken: held == whole.len(),
+            outcome: state.filter(DeliveryState::is_outcome),
+        };
+        suspended.deliveries.insert(tag(number), received);
+    }
+    suspended
+}
+
+/// A server whose receiving end goes on with what it has kept, opposite a sender with this map.
+fn resumed_receiver(mode: ReceiverSettleMode) -> (Peer, LinkId) {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    let theirs = (1..).zip(worked_example().into_iter().map(|(sender, _)| sender));
+    let unsettled = unsettled_map(theirs);
+    peer.send(0, Attach { unsettled, rcv_settle_mode: mode, ..attach("l", 0, Role::Sender) });
+    let rx = peer.end.offered_links()[0];
+    let offered = peer.end.remote_attach(rx).unwrap().clone();
+    let reply =
+        AttachReply { resume_receiver: Some(suspended_receiver()), resumable: true, ..AttachReply::echo(&offered) };
+    peer.end.accept_link(rx, reply).unwrap();
+    let frames = peer.read();
+    let Performative::Attach(ours) = &frames[0].1 else { panic!("{frames:?}") };
+    // M-3.4.6-15: of tags 4, 9 and 14 nothing is held, so they are not named.
+    let named: Vec<_> = ours.unsettled.as_ref().unwrap().iter().map(|(tag, state)| (tag, state.clone())).collect();
+    let states =
+        (1..).zip(worked_example()).filter_map(|(number, (_, state))| Some((tag(number), value(Some(&state??)))));
+    assert_eq!(named, states.collect::<Vec<_>>());
+    (peer, rx)
+}
+
+fn resuming(number: u8, id: u32) -> Transfer {
+    Transfer { delivery_tag: Some(tag(number)), resume: true, ..transfer(0, id) }
+}
+
+fn dispositions(frames: Vec<(u16, Performative, Bytes)>) -> Vec<Disposition> {
+    let bodies = frames.into_iter().filter_map(|(_, body, _)| match body {
+        Performative::Disposition(disposition) => Some(disposition),
+        _ => None,
+    });
+    bodies.collect()
+}
+
+/// The engine receives. Also M-3.4.6-15, M-3.4.6-13 and M-3.4.1-2.
+#[test]
+fn m_3_4_6_17_the_receiver_of_the_worked_example_ignores_what_it_has_and_keeps_what_it_lacks() {
+    let (mut peer, rx) = resumed_receiver(ReceiverSettleMode::First);
+    let got = |peer: &mut Peer| {
+        let taken: Vec<_> = peer.end.take_all(rx);
+        taken
+            .into_iter()
+            .map(|delivery| (delivery.tag, delivery.resumed, octets(delivery.message.to_encoded())))
+            .collect::<Vec<_>>()
+    };
+    let whole = |number| octets(long_message(number));
+    let properties = whole(2).len() - 3 * 3008;
+    // Tag 2 holds sections 0 to 2. The sender may begin anywhere before that.
+    for (id, (state, start)) in
+        [(None, 0), (Some(at(1, 10)), properties + 10), (Some(at(3, 0)), properties + 2 * 3008)].into_iter().enumerate()
+    {
+        let (mut peer, _) = resumed_receiver(ReceiverSettleMode::First);
+        peer.send_payload(0, Transfer { state, more: true, ..resuming(2, id as u32) }, &whole(2)[start..start + 20]);
+        peer.send_payload(0, Transfer { handle: 0, ..Transfer::default() }, &whole(2)[start + 20..]);
+        assert_eq!(got(&mut peer), [(tag(2), true, whole(2))]);
+    }
+    // Tag 6 holds two sections.
+    peer.send_payload(0, Transfer { state: Some(at(1, 150)), ..resuming(6, 1) }, &whole(6)[properties + 150..]);
+    assert_eq!(got(&mut peer), [(tag(6), true, whole(6))]);
+    // Tags 3, 8 and 12: the sender agrees and settles.
+    for (number, id) in [(3, 2), (8, 3), (12, 4)] {
+        peer.send(0, Transfer { settled: Some(true), state: Some(Accepted), ..resuming(number, id) });
+    }
+    // Tags 7 and 11: what is held is void, and 7 comes anew.
+    for (number, id) in [(7, 5), (11, 6)] {
+        peer.send(0, Transfer { aborted: true, ..resuming(number, id) });
+    }
+    peer.send_payload(0, Transfer { resume: false, ..resuming(7, 7) }, &whole(7));
+    assert_eq!(got(&mut peer), [(tag(7), false, whole(7))]);
+    assert!(dispositions(peer.read()).is_empty());
+    // Tag 13: the sender's outcome counts.
+    peer.send(0, Transfer { settled: Some(false), state: Some(Accepted), ..resuming(13, 8) });
+    let [says] = &dispositions(peer.read())[..] else { panic!("a disposition") };
+    assert_eq!((says.first, says.settled, &says.state), (SequenceNo(8), true, &Some(Accepted)));
+    assert!(got(&mut peer).is_empty() && peer.end.detached(rx).is_none());
+}
+
+#[test]
+fn t_2_7_5_14_what_is_resumed_and_not_known_is_ignored() {
+    let (mut peer, rx) = resumed_receiver(ReceiverSettleMode::First);
+    peer.send_payload(0, Transfer { more: true, ..resuming(77, 0) }, HELLO);
+    peer.send_payload(0, Transfer { handle: 0, ..Transfer::default() }, HELLO);
+    assert!(peer.end.take_all(rx).is_empty() && dispositions(peer.read()).is_empty());
+    assert!(peer.end.detached(rx).is_none());
+}
+
+#[test]
+fn an_outcome_that_the_sender_does_not_know_yet_is_said_again() {
+    for (mode, settled) in [(ReceiverSettleMode::First, true), (ReceiverSettleMode::Second, false)] {
+        let (mut peer, _) = resumed_receiver(mode);
+        peer.send(0, resuming(3, 0));
+        let [says] = &dispositions(peer.read())[..] else { panic!("a disposition") };
+        assert_eq!((says.first, says.settled, &says.state), (SequenceNo(0), settled, &Some(Accepted)), "{mode:?}");
+    }
+}
+
+#[test]
+fn what_is_resumed_beyond_what_was_received_detaches_the_link() {
+    let (mut peer, _) = resumed_receiver(ReceiverSettleMode::First);
+    peer.send_payload(0, Transfer { state: Some(at(3, 5)), ..resuming(2, 0) }, HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+}
+
+/// Both ends of a link, and what they have kept of it.
+struct Resumable {
+    pair: Pair,
+    mode: ReceiverSettleMode,
+    sender: Option<SuspendedSender>,
+    receiver: Option<SuspendedReceiver>,
+    /// Bodies that the application has taken for good, by tag.
+    taken: BTreeMap<DeliveryTag, Bytes>,
+    twice: usize,
+    outcomes: Vec<(u64, Settlement)>,
+}
+
+impl Resumable {
+    fn new(mode: ReceiverSettleMode) -> Self {
+        let pair = Self::connection();
+        let (taken, outcomes) = Default::default();
+        Self { pair, mode, sender: None, receiver: None, taken, twice: 0, outcomes }
+    }
+
+    fn connection() -> Pair {
+        let (mut client, mut server) = Pair::configs();
+        client.max_frame_size = 512;
+        server.max_frame_size = 512;
+        let mut pair = Pair::open_with(client, server);
+        pair.server.accept.links = None;
+        pair
+    }
+
+    /// Attaches the link on the connection that is there.
+    fn attach(&mut self) -> (LinkId, Option<LinkId>) {
+        let session = self.pair.client.begin(Default::default()).unwrap();
+        let config =
+            SenderConfig { resumable: true, resume: self.sender.take(), rcv_settle_mode: self.mode, ..sender("l") };
+        let tx = self.pair.client.attach_sender(session, config).unwrap();
+        self.pair.drive();
+        let rx = self.pair.server.offered_links().first().copied();
+        if let Some(rx) = rx {
+            if let Some(offered) = self.pair.server.remote_attach(rx).cloned() {
+                let resume_receiver =
+                    self.receiver.take().or_else(|| offered.unsettled.is_some().then(SuspendedReceiver::new));
+                let reply = AttachReply { resumable: true, resume_receiver, ..AttachReply::echo(&offered) };
+                self.pair.server.accept_link(rx, reply).unwrap();
+            }
+        }
+        self.pair.drive();
+        (tx, rx)
+    }
+
+    /// Takes and accepts what is there.
+    fn take(&mut self, rx: Option<LinkId>) {
+        let Some(rx) = rx else { return };
+        for _ in 0..20 {
+            for delivery in self.pair.server.take_all(rx) {
+                let body = data(&delivery.message);
+                // What was taken before and not stated comes again, and says so.
+                let before = self.taken.insert(delivery.tag, body);
+                self.twice += usize::from(before.is_some() && !delivery.resumed);
+                if !delivery.settled {
+                    self.pair.server.dispose(rx, delivery.key, Accepted).unwrap();
+                }
+            }
+            self.pair.drive();
+        }
+    }
+
+    /// The transport has gone.
+    fn lose(&mut self, tx: LinkId, rx: Option<LinkId>) {
+        let now = self.pair.now;
+        for end in [&mut self.pair.client, &mut self.pair.server] {
+            end.engine.handle_eof(now);
+            end.look();
+        }
+        self.outcomes.extend(self.pair.client.settlements());
+        match self.pair.client.detached(tx).expect("the link is over").suspended {
+            Some(Suspended::Sender(suspended)) => self.sender = Some(suspended),
+            other => panic!("{other:?}"),
+        }
+        match rx.and_then(|rx| self.pair.server.detached(rx)).and_then(|detached| detached.suspended) {
+            Some(Suspended::Receiver(suspended)) => self.receiver = Some(suspended),
+            Some(other) => panic!("{other:?}"),
+            None => {}
+        }
+        self.pair = Self::connection();
+    }
+}
+
+/// Three messages of several frames, over a transport that breaks at one octet or another; then again over one that
+/// does not. Also T-2.6.3-6, T-2.6.13-3 and M-3.4.6-2.
+#[test]
+fn t_2_6_13_5_a_link_that_is_cut_anywhere_is_resumed_and_nothing_is_lost() {
+    for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
+        let mut resumed_twice = 0;
+        let mut cuts = 0;
+        for (up, down) in (0..6000).step_by(7).map(|cut| (Some(cut), None)).chain((0..900).map(|cut| (None, Some(cut))))
+        {
+            let mut link = Resumable::new(mode);
+            link.pair.up.cut_after = up;
+            link.pair.down.cut_after = down;
+            let (tx, rx) = link.attach();
+            for token in 0..3 {
+                let _ = link.pair.client.send(tx, message(token, 1500), unsettled(token as u64));
+            }
+            let queued = link.pair.client.credit(tx) > 0;
+            link.pair.drive();
+            link.take(rx);
+            if !link.pair.up.is_cut() && !link.pair.down.is_cut() {
+                continue;
+            }
+            cuts += 1;
+            link.lose(tx, rx);
+            let (tx, rx) = link.attach();
+            link.take(rx);
+            link.outcomes.extend(link.pair.client.settlements());
+            if !queued && link.taken.is_empty() {
+                continue;
+            }
+            let mut outcomes = core::mem::take(&mut link.outcomes);
+            outcomes.sort_unstable_by_key(|(token, _)| *token);
+            let accepted = |token| (token, Settlement::Outcome(Some(Accepted)));
+            assert_eq!(outcomes, [0, 1, 2].map(accepted), "{mode:?} {up:?} {down:?}");
+            let bodies: Vec<_> = link.taken.values().cloned().collect();
+            assert_eq!(bodies, [0, 1, 2].map(|token| body(token, 1500)), "{mode:?} {up:?} {down:?}");
+            resumed_twice += link.twice;
+            let left = link.pair.client.detached(tx);
+            assert!(left.is_none(), "{left:?}");
+        }
+        assert!(cuts > 500, "{cuts}");
+        match mode {
+            // The receiver has settled, and its word was lost: at least once.
+            ReceiverSettleMode::First => assert!(resumed_twice > 0),
+            ReceiverSettleMode::Second => assert_eq!(resumed_twice, 0, "exactly once"),
+        }
+    }
+}
+
+/// Also T-2.6.4-1 and T-2.5.2-3.
+#[test]
+fn t_2_6_4_3_a_detached_link_that_is_not_closed_is_suspended_and_one_that_is_closed_is_not() {
+    for closed in [false, true] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let config = SenderConfig { resumable: true, ..sender("l") };
+        let tx = pair.client.attach_sender(session, config).unwrap();
+        pair.drive();
+        pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+        pair.drive();
+        pair.client.detach(tx, closed, None).unwrap();
+        pair.drive();
+        let detached = pair.client.detached(tx).unwrap();
+        match detached.suspended {
+            Some(Suspended::Sender(suspended)) if !closed => assert_eq!(suspended.deliveries[0].token, 1),
+            None if closed => assert_eq!(pair.client.settlements(), [(1, Settlement::Lost { sent: true })]),
+            other => panic!("{other:?}"),
+        }
+        // Attached anew without what was kept, it says nothing of it.
+        let tx = pair.client.attach_sender(session, sender("l")).unwrap();
+        pair.drive();
+        assert!(pair.client.attached(tx));
+        let attaches = frames(&pair.client.written).into_iter().filter_map(|(_, body, _)| match body {
+            Some(Performative::Attach(attach)) => Some(attach.unsettled),
+            _ => None,
+        });
+        assert_eq!(attaches.collect::<Vec<_>>(), [None, None]);
+    }
+}
+
+/// Also T-2.7.3-11: a map that is there, and empty, on a resumption of nothing.
+#[test]
+fn t_2_6_13_2_what_the_sender_has_forgotten_is_settled() {
+    let mut link = Resumable::new(ReceiverSettleMode::Second);
+    let (tx, rx) = link.attach();
+    let rx = rx.unwrap();
+    link.pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    link.pair.client.send(tx, message(2, 10), unsettled(2)).unwrap();
+    link.pair.drive();
+    let first = link.pair.server.recv(rx).unwrap();
+    link.lose(tx, Some(rx));
+    link.sender = Some(SuspendedSender::new());
+    let (_, rx) = link.attach();
+    // One was taken; the other exists only here.
+    let [delivery] = &link.pair.server.take_all(rx.unwrap())[..] else { panic!("one delivery") };
+    assert!(delivery.settled && delivery.resumed && delivery.tag != first.tag);
+    let attach = frames(&link.pair.client.written).into_iter().find_map(|(_, body, _)| match body {
+        Some(Performative::Attach(attach)) => Some(attach.unsettled),
+        _ => None,
+    });
+    assert_eq!(attach, Some(Some(Unsettled::new())));
+}
+
+/// Also T-2.6.13-4, T-2.7.3-14.
+#[test]
+fn t_2_7_3_13_a_map_that_does_not_fit_is_sent_in_parts_over_several_attaches() {
+    const COUNT: u64 = 200;
+    let mut link = Resumable::new(ReceiverSettleMode::Second);
+    let (tx, rx) = link.attach();
+    for token in 0..COUNT {
+        let tag = DeliveryTag::new(format!("a tag of {token:>20}").as_bytes()).unwrap();
+        let options = SendOptions { tag: Some(tag), ..unsettled(token) };
+        link.pair.client.send(tx, message(token as usize, 20), options).unwrap();
+    }
+    link.pair.drive();
+    let deliveries = link.pair.server.take_all(rx.unwrap());
+    assert_eq!(deliveries.len() as u64, COUNT);
+    link.lose(tx, rx);
+    let mut rounds = 0;
+    let last = loop {
+        let (tx, rx) = link.attach();
+        rounds += 1;
+        let incomplete = frames(&link.pair.client.written).into_iter().find_map(|(_, body, _)| match body {
+            Some(Performative::Attach(attach)) => Some(attach.incomplete_unsettled),
+            _ => None,
+        });
+        let sent = link.pair.client.send(tx, message(0, 1), unsettled(COUNT));
+        link.take(rx);
+        if incomplete != Some(true) && sent.is_ok() {
+            break (tx, rx);
+        }
+        assert_eq!(sent, Err(SendError::Reattach));
+        let told = link.pair.client.count(|event| matches!(event, Event::Reattach(id) if *id == tx));
+        assert_eq!(told, 1, "round {rounds}");
+        assert!(rounds < 100, "no end");
+        link.pair.client.detach(tx, false, None).unwrap();
+        link.pair.drive();
+        link.lose(tx, rx);
+    };
+    assert!(rounds > 3, "{rounds}");
+    link.take(last.1);
+    link.outcomes.extend(link.pair.client.settlements());
+    let mut tokens: Vec<_> = link.outcomes.iter().map(|(token, _)| *token).collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, (0..=COUNT).collect::<Vec<_>>());
+    assert!(link.outcomes.iter().all(|(_, outcome)| *outcome == Settlement::Outcome(Some(Accepted))));
+    assert_eq!(link.twice, 0);
+}
+
+#[test]
+fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_link() {
+    let mut suspended = SuspendedReceiver::new();
+    for number in 0..200 {
+        let parts = vec![octets(message(1, 20))];
+        let received = ReceivedSoFar { message_format: 0, parts, whole: true, taken: true, outcome: None };
+        suspended.deliveries.insert(DeliveryTag::new(format!("{number:>30}").as_bytes()).unwrap(), received);
+    }
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
+    let open =
+        amqp1_codec::performative::Open { container_id: "peer".into(), max_frame_size: 600, ..Default::default() };
+    peer.send(0, open);
+    peer.send(0, begin());
+    peer.end.accept.links = None;
+    peer.send(
+        0,
+        Attach { unsettled: Some(Unsettled::new()), incomplete_unsettled: true, ..attach("l", 0, Role::Sender) },
+    );
+    let rx = peer.end.offered_links()[0];
+    let offered = peer.end.remote_attach(rx).unwrap().clone();
+    let reply = AttachReply { resume_receiver: Some(suspended), resumable: true, ..AttachReply::echo(&offered) };
+    peer.end.accept_link(rx, reply).unwrap();
+    let frames = peer.read();
+    let ours = frames
+        .iter()
+        .find_map(|(_, body, _)| if let Performative::Attach(attach) = body { Some(attach) } else { None });
+    assert!(ours.unwrap().incomplete_unsettled);
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::ILLEGAL_STATE)));
+}
+
+#[test]
+fn what_was_decided_while_there_was_no_link_is_told_when_there_is_one() {
+    let mut link = Resumable::new(ReceiverSettleMode::Second);
+    let (tx, rx) = link.attach();
+    link.pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    link.pair.drive();
+    let delivery = link.pair.server.recv(rx.unwrap()).unwrap();
+    link.lose(tx, rx);
+    let suspended = link.receiver.as_mut().unwrap();
+    assert!(suspended.dispose(&delivery.tag, Released));
+    assert!(!suspended.dispose(&delivery.tag, Accepted), "a state that is final stays");
+    let (_, rx) = link.attach();
+    link.take(rx);
+    assert!(link.taken.is_empty());
+    assert_eq!(link.pair.client.settlements(), [(1, Settlement::Outcome(Some(Released)))]);
+}
+
+#[test]
+fn deliveries_that_had_not_left_go_with_the_next_endpoint() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let config = SenderConfig { resumable: true, ..sender("l") };
+    let tx = pair.client.attach_sender(session, config.clone()).unwrap();
+    pair.drive();
+    // Nothing is written any more.
+    for token in 0..3 {
+        pair.client
+            .send(tx, message(token, 10), if token == 1 { settled(1) } else { unsettled(token as u64) })
+            .unwrap();
+    }
+    pair.client.engine.handle_eof(pair.now);
+    pair.client.look();
+    assert!(pair.client.settled.is_empty());
+    let Some(Suspended::Sender(suspended)) = pair.client.detached(tx).unwrap().suspended else { panic!("suspended") };
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let tx = pair.client.attach_sender(session, SenderConfig { resume: Some(suspended), ..config }).unwrap();
+    pair.drive();
+    let rx = pair.server.offered("l", Role::Receiver);
+    let bodies: Vec<_> = pair.server.take_all(rx).iter().map(|delivery| data(&delivery.message)).collect();
+    assert_eq!(bodies, [0, 1, 2].map(|token| body(token, 10)));
+    assert_eq!(pair.client.settlements(), [(1, Settlement::Sent)]);
+    assert!(pair.client.detached(tx).is_none());
+}
+
+#[test]
+fn t_2_6_1_2_a_link_that_is_attached_again_is_stolen_where_the_acceptor_says_so() {
+    for names in [LinkNames::Free, LinkNames::Steal] {
+        let (client, server) = Pair::configs();
+        let mut pair = Pair::open_with(client, ConnectionConfig { link_names: names, ..server });
+        let (one, _) = pair.session();
+        let (two, _) = pair.session();
+        let config = SenderConfig { resumable: true, ..sender("l") };
+        let old = pair.client.attach_sender(one, config).unwrap();
+        pair.drive();
+        // The same name in the other direction is another link.
+        let config = ReceiverConfig { name: "l".into(), ..receiver("l", Credit::Manual(1)) };
+        let other = pair.client.attach_receiver(one, config).unwrap();
+        pair.drive();
+        pair.client.send(old, message(1, 10), unsettled(1)).unwrap();
+        pair.drive();
+        let new = pair.client.attach_sender(two, sender("l")).unwrap();
+        pair.drive();
+        assert!(pair.client.attached(new) && pair.client.detached(other).is_none());
+        let detached = pair.client.detached(old);
+        match names {
+            LinkNames::Free => assert!(detached.is_none()),
+            LinkNames::Steal => {
+                let detached = detached.unwrap();
+                assert_eq!(detached.error.unwrap().condition, ErrorCondition::STOLEN);
+                assert!(!detached.closed && matches!(detached.suspended, Some(Suspended::Sender(_))));
+            }
+        }
+    }
+}
+
+#[test]
+fn t_2_6_3_7_a_recovering_attach_may_be_answered_without_a_terminus() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let config = SenderConfig {
+        resume: Some(SuspendedSender::new()),
+        target: None,
+        ..SenderConfig::new("l", Target::default())
+    };
+    let tx = pair.client.attach_sender(session, config).unwrap();
+    pair.drive();
+    let rx = pair.server.offered("l", Role::Receiver);
+    let offered = pair.server.remote_attach(rx).unwrap();
+    assert!(offered.target.is_none() && offered.unsettled.is_some());
+    pair.server.reject_link(rx, error(ErrorCondition::NOT_FOUND)).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.detached(tx).unwrap().error.unwrap().condition, ErrorCondition::NOT_FOUND);
+}

@@ -1,6 +1,5 @@
 //! The SASL layer (§5.3), with both ends and with peers that break its order.
 
-use crate::common::*;
 use amqp1_auth::sasl::{Anonymous, ClientMechanism, Plain, SaslError, plain::Credentials};
 use amqp1_codec::{
     EncodeStyle, Symbol,
@@ -12,6 +11,7 @@ use amqp1_codec::{
 use amqp1_engine::{
     Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SaslFailure, ServerSasl,
 };
+use amqp1_testkit::*;
 use bytes::{Bytes, BytesMut};
 
 const MECHANISMS: [&str; 2] = ["PLAIN", "ANONYMOUS"];

@@ -1,8 +1,8 @@
 //! Links and sessions side by side: what one of them does not take is no loss of the others.
 
-use crate::common::*;
 use amqp1_codec::{definitions::Role, messaging::DeliveryState};
 use amqp1_engine::{AttachReply, LinkId, SessionConfig, SessionId};
+use amqp1_testkit::*;
 
 fn accept(pair: &mut Pair, session: SessionId, name: &'static str, streamed: bool) -> (LinkId, LinkId) {
     pair.server.accept.links = None;

@@ -1,6 +1,5 @@
 //! Deliveries in pieces: streams out and in, and aborted ones (§2.6.14).
 
-use crate::common::*;
 use amqp1_codec::{
     Message,
     definitions::Role,
@@ -10,6 +9,7 @@ use amqp1_codec::{
 use amqp1_engine::{
     ApiMisuse, AttachReply, Credit, Event, LinkId, SendError, SessionConfig, SessionId, Settlement, StreamItem,
 };
+use amqp1_testkit::*;
 use bytes::Bytes;
 
 /// A client's sender to a server whose end of the link is streamed.
@@ -38,7 +38,8 @@ fn take(end: &mut End, rx: LinkId) -> Vec<StreamItem> {
 }
 
 fn octets(items: &[StreamItem]) -> Vec<u8> {
-    let data = items.iter().filter_map(|item| if let StreamItem::Data(octets) = item { Some(&octets[..]) } else { None });
+    let data =
+        items.iter().filter_map(|item| if let StreamItem::Data(octets) = item { Some(&octets[..]) } else { None });
     data.collect::<Vec<_>>().concat()
 }
 
@@ -99,7 +100,10 @@ fn t_2_6_14_1_every_transfer_but_the_last_says_more() {
         transfers(&pair.client.written[before..]).iter().map(|(t, _)| (t.more, t.delivery_id.map(|id| id.0))).collect();
     assert_eq!(more, [(true, Some(0)), (true, None), (false, None)]);
     assert_eq!(pair.client.credit(tx), 1);
-    assert!(matches!(take(&mut pair.server, rx)[..], [StreamItem::Begin { settled: true, .. }, .., StreamItem::End { .. }]));
+    assert!(matches!(
+        take(&mut pair.server, rx)[..],
+        [StreamItem::Begin { settled: true, .. }, .., StreamItem::End { .. }]
+    ));
     assert_eq!(pair.client.settlements(), [(0, Settlement::Sent)]);
 }
 
@@ -123,8 +127,7 @@ fn t_2_6_14_4_an_aborted_delivery_is_forgotten_and_the_next_one_comes() {
     for is_streamed in [true, false] {
         let mut pair = Pair::open();
         let (session, _) = pair.session();
-        let (tx, rx) =
-            if is_streamed { streamed(&mut pair, session, "l", 10) } else { pair.sender(session, "l") };
+        let (tx, rx) = if is_streamed { streamed(&mut pair, session, "l", 10) } else { pair.sender(session, "l") };
         pair.client.begin_delivery(tx, unsettled(0)).unwrap();
         pair.client.write(tx, body(1, 100)).unwrap();
         pair.drive();

@@ -1,10 +1,10 @@
 //! A whole conversation, cut off at each octet and with each octet changed: the server survives, says little, and
 //! comes to an end.
 
-use crate::common::*;
 use amqp1_auth::sasl::Plain;
 use amqp1_codec::{Symbol, messaging::DeliveryState};
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, SendError, ServerSasl};
+use amqp1_testkit::*;
 use core::time::Duration;
 
 fn sasl() -> ServerSasl {

@@ -1,8 +1,8 @@
 //! Deliveries of every size, both ways (§2.6.14, §2.7.5).
 
-use crate::common::*;
 use amqp1_codec::{DeliveryTag, EncodedMessage, messaging::DeliveryState, performative::Performative};
 use amqp1_engine::{ConnectionConfig, Credit, SendError, SendOptions, Settlement};
+use amqp1_testkit::*;
 
 #[test]
 fn a_message_arrives_and_is_accepted() {
@@ -205,7 +205,8 @@ fn what_the_sender_says_of_a_delivery_arrives() {
     let (session, _) = pair.session();
     let (tx, rx) = pair.sender(session, "l");
     let tag = DeliveryTag::new(b"a tag of thirty-two octets, fine").unwrap();
-    let options = SendOptions { tag: Some(tag), message_format: 0x8001_3700, settled: true, token: 1, ..SendOptions::default() };
+    let options =
+        SendOptions { tag: Some(tag), message_format: 0x8001_3700, settled: true, token: 1, ..SendOptions::default() };
     pair.client.send(tx, message(0, 3), options).unwrap();
     pair.drive();
     let delivery = pair.server.recv(rx).unwrap();

@@ -1,12 +1,12 @@
 //! Session windows (§2.5.6).
 
-use crate::common::*;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
     performative::{Begin, Flow, Performative},
 };
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig};
+use amqp1_testkit::*;
 
 /// A server that sends to a peer with a window of this many transfers.
 fn sending(window: u32) -> (Peer, LinkId) {

@@ -1,9 +1,6 @@
 //! One engine, and a peer that is written down: for what a real one would not do.
 
-use super::{
-    End,
-    wire::{self, Checker},
-};
+use crate::{Checker, End, frames};
 use amqp1_codec::{
     Encode, EncodeStyle, SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -14,33 +11,36 @@ use amqp1_codec::{
 use amqp1_engine::{Connection, ConnectionConfig, Instant, ServerSasl, SessionConfig, SessionId};
 use bytes::{Bytes, BytesMut};
 
+/// One engine, and a peer that says what it is told to say.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub struct Peer {
     /// What is tested.
-    pub(crate) end: End,
-    pub(crate) now: Instant,
+    pub end: End,
+    /// The clock. It moves when it is asked to.
+    pub now: Instant,
     /// How much of what it wrote was looked at.
     seen: usize,
     checker: Checker,
 }
 
 impl Peer {
-    pub(crate) fn new(engine: Connection) -> Self {
+    /// A peer of this engine, in whatever state that is.
+    pub fn new(engine: Connection) -> Self {
         Self { end: End::new(engine), now: Instant::default(), seen: 0, checker: Checker::default() }
     }
 
     /// The engine is a server that has seen nothing.
-    pub(crate) fn of_server(sasl: ServerSasl) -> Self {
+    pub fn of_server(sasl: ServerSasl) -> Self {
         Self::new(Connection::server(ConnectionConfig::new("server"), sasl, Instant::default()))
     }
 
     /// The engine is a client that has seen nothing.
-    pub(crate) fn of_client() -> Self {
+    pub fn of_client() -> Self {
         Self::new(Connection::client(ConnectionConfig::new("client"), None, Instant::default()))
     }
 
     /// An engine of either role, after header and open.
-    pub(crate) fn open(mut self) -> Self {
+    pub fn open(mut self) -> Self {
         self.raw(&ProtocolHeader::AMQP.encode());
         self.send(0, Open { container_id: "peer".into(), ..Open::default() });
         assert!(self.end.opened(), "{:?}", self.end.events);
@@ -49,7 +49,7 @@ impl Peer {
     }
 
     /// A server after header, open, and begin on channel 0.
-    pub(crate) fn with_session() -> Self {
+    pub fn with_session() -> Self {
         let mut peer = Self::of_server(ServerSasl::None).open();
         peer.send(0, begin());
         assert_eq!(peer.names(), ["begin"]);
@@ -57,7 +57,7 @@ impl Peer {
     }
 
     /// A client after header and open, with a session that the peer has answered.
-    pub(crate) fn client_with_session() -> (Self, SessionId) {
+    pub fn client_with_session() -> (Self, SessionId) {
         let mut peer = Self::of_client().open();
         let session = peer.end.begin(SessionConfig::default()).expect("the connection is open");
         peer.send(0, Begin { remote_channel: Some(0), ..begin() });
@@ -66,7 +66,7 @@ impl Peer {
     }
 
     /// A server with a session, and a link with handle 0 on which the peer sends.
-    pub(crate) fn with_sender() -> Self {
+    pub fn with_sender() -> Self {
         let mut peer = Self::with_session();
         peer.send(0, attach("l", 0, Role::Sender));
         assert_eq!(peer.names(), ["attach", "flow"]);
@@ -74,7 +74,7 @@ impl Peer {
     }
 
     /// A server with a session, and a link with handle 0 on which the peer receives.
-    pub(crate) fn with_receiver() -> Self {
+    pub fn with_receiver() -> Self {
         let mut peer = Self::with_session();
         peer.send(0, attach("l", 0, Role::Receiver));
         assert_eq!(peer.names(), ["attach"]);
@@ -82,14 +82,14 @@ impl Peer {
     }
 
     /// Octets from the peer.
-    pub(crate) fn raw(&mut self, octets: &[u8]) {
+    pub fn raw(&mut self, octets: &[u8]) {
         self.end.input.extend_from_slice(octets);
         self.end.take_input(self.now);
         self.flush();
     }
 
     /// Lets the engine write.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         loop {
             let before = self.end.input.len();
             let wrote = !self.end.output(self.now, 4096).is_empty();
@@ -100,36 +100,38 @@ impl Peer {
         }
     }
 
-    pub(crate) fn send(&mut self, channel: u16, body: impl Into<Performative>) {
+    /// A frame from the peer.
+    pub fn send(&mut self, channel: u16, body: impl Into<Performative>) {
         self.raw(&frame(channel, body, b""));
     }
 
-    pub(crate) fn send_payload(&mut self, channel: u16, transfer: Transfer, payload: &[u8]) {
+    /// A transfer frame from the peer.
+    pub fn send_payload(&mut self, channel: u16, transfer: Transfer, payload: &[u8]) {
         self.raw(&frame(channel, transfer, payload));
     }
 
     /// The frames that the engine has written since this was last asked, without heartbeats.
-    pub(crate) fn read(&mut self) -> Vec<(u16, Performative, Bytes)> {
+    pub fn read(&mut self) -> Vec<(u16, Performative, Bytes)> {
         self.flush();
         self.checker.check(&self.end.written, &[]);
-        let fresh = wire::frames(self.end.written.get(self.seen..).unwrap_or_default());
+        let fresh = frames(self.end.written.get(self.seen..).unwrap_or_default());
         self.seen = self.end.written.len();
         fresh.into_iter().filter_map(|(channel, body, payload)| Some((channel, body?, payload))).collect()
     }
 
     /// The names of those frames.
-    pub(crate) fn names(&mut self) -> Vec<&'static str> {
+    pub fn names(&mut self) -> Vec<&'static str> {
         self.read().iter().map(|(_, body, _)| body.name()).collect()
     }
 
     /// The name and the condition of the only frame that tells an error, among those.
-    pub(crate) fn refusal(&mut self) -> Option<(&'static str, ErrorCondition)> {
+    pub fn refusal(&mut self) -> Option<(&'static str, ErrorCondition)> {
         refusal(&self.read())
     }
 }
 
 /// The name and the condition of the first frame that tells an error.
-pub(crate) fn refusal(frames: &[(u16, Performative, Bytes)]) -> Option<(&'static str, ErrorCondition)> {
+pub fn refusal(frames: &[(u16, Performative, Bytes)]) -> Option<(&'static str, ErrorCondition)> {
     frames.iter().find_map(|(_, body, _)| {
         let error = match body {
             Performative::Detach(body) => body.error.as_ref(),
@@ -141,7 +143,8 @@ pub(crate) fn refusal(frames: &[(u16, Performative, Bytes)]) -> Option<(&'static
     })
 }
 
-pub(crate) fn frame(channel: u16, body: impl Into<Performative>, payload: &[u8]) -> Bytes {
+/// The octets of a frame.
+pub fn frame(channel: u16, body: impl Into<Performative>, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::new();
     let frame = FrameWriter::begin(channel, &mut out);
     body.into().encode(EncodeStyle::Compact, &mut out);
@@ -151,11 +154,12 @@ pub(crate) fn frame(channel: u16, body: impl Into<Performative>, payload: &[u8])
 }
 
 /// A begin with wide windows that starts counting at 0.
-pub(crate) fn begin() -> Begin {
+pub fn begin() -> Begin {
     Begin { incoming_window: 1000, outgoing_window: 1000, ..Begin::default() }
 }
 
-pub(crate) fn attach(name: &'static str, handle: u32, role: Role) -> Attach {
+/// An attach to or from the node "q".
+pub fn attach(name: &'static str, handle: u32, role: Role) -> Attach {
     Attach {
         name: name.into(),
         handle,
@@ -168,16 +172,17 @@ pub(crate) fn attach(name: &'static str, handle: u32, role: Role) -> Attach {
 }
 
 /// A flow that grants this many deliveries from the first on.
-pub(crate) fn credit(handle: u32, credit: u32) -> Flow {
+pub fn credit(handle: u32, credit: u32) -> Flow {
     Flow { handle: Some(handle), delivery_count: Some(SequenceNo(0)), link_credit: Some(credit), ..session_flow(1000) }
 }
 
-pub(crate) fn session_flow(window: u32) -> Flow {
+/// A flow without a link that tells this incoming window.
+pub fn session_flow(window: u32) -> Flow {
     Flow { next_incoming_id: Some(SequenceNo(0)), incoming_window: window, outgoing_window: 1000, ..Flow::default() }
 }
 
 /// The first transfer of an unsettled delivery.
-pub(crate) fn transfer(handle: u32, id: u32) -> Transfer {
+pub fn transfer(handle: u32, id: u32) -> Transfer {
     Transfer {
         handle,
         delivery_id: Some(SequenceNo(id)),
@@ -188,4 +193,4 @@ pub(crate) fn transfer(handle: u32, id: u32) -> Transfer {
 }
 
 /// A small valid message.
-pub(crate) const HELLO: &[u8] = b"\x00\x53\x75\xa0\x05hello";
+pub const HELLO: &[u8] = b"\x00\x53\x75\xa0\x05hello";

@@ -1,6 +1,6 @@
 //! Two engines, a clock that is moved by hand, and a pipe each way.
 
-use super::{End, pipe::Pipe, receiver, secs, sender, wire::Checker};
+use crate::{Checker, End, Pipe, receiver, secs, sender};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
@@ -9,27 +9,32 @@ use core::time::Duration;
 /// More steps than any test needs: whoever takes so many turns in circles.
 const STEPS: usize = 4_000_000;
 
+/// Two engines with a pipe each way.
 #[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) client: End,
-    pub(crate) server: End,
-    pub(crate) now: Instant,
+pub struct Pair {
+    /// The end that was the first to speak.
+    pub client: End,
+    /// The other end.
+    pub server: End,
+    /// The clock. It moves when it is asked to.
+    pub now: Instant,
     /// From the client to the server.
-    pub(crate) up: Pipe,
+    pub up: Pipe,
     /// From the server to the client.
-    pub(crate) down: Pipe,
+    pub down: Pipe,
     /// How much an end may write at a time.
-    pub(crate) limit: usize,
+    pub limit: usize,
     checkers: [Checker; 2],
 }
 
 impl Pair {
     /// Two ends that have said nothing yet.
-    pub(crate) fn with(client: ConnectionConfig, server: ConnectionConfig) -> Self {
+    pub fn with(client: ConnectionConfig, server: ConnectionConfig) -> Self {
         Self::sasl(client, None, server, ServerSasl::None)
     }
 
-    pub(crate) fn sasl(
+    /// As [`Pair::with`], with a security layer.
+    pub fn sasl(
         client: ConnectionConfig,
         mechanism: Option<Box<dyn ClientMechanism>>,
         server: ConnectionConfig,
@@ -47,17 +52,19 @@ impl Pair {
         }
     }
 
-    pub(crate) fn configs() -> (ConnectionConfig, ConnectionConfig) {
+    /// The configurations that [`Pair::open`] uses, to be changed.
+    pub fn configs() -> (ConnectionConfig, ConnectionConfig) {
         (ConnectionConfig::new("client"), ConnectionConfig::new("server"))
     }
 
     /// An open connection.
-    pub(crate) fn open() -> Self {
+    pub fn open() -> Self {
         let (client, server) = Self::configs();
         Self::open_with(client, server)
     }
 
-    pub(crate) fn open_with(client: ConnectionConfig, server: ConnectionConfig) -> Self {
+    /// An open connection with these configurations.
+    pub fn open_with(client: ConnectionConfig, server: ConnectionConfig) -> Self {
         let mut pair = Self::with(client, server);
         pair.drive();
         assert!(pair.client.opened() && pair.server.opened());
@@ -65,7 +72,7 @@ impl Pair {
     }
 
     /// Lets everything happen that can, without time passing. What was written is checked.
-    pub(crate) fn drive(&mut self) {
+    pub fn drive(&mut self) {
         self.drive_unchecked();
         let [up, down] = &mut self.checkers;
         up.check(&self.client.written, &self.server.written);
@@ -88,7 +95,7 @@ impl Pair {
     }
 
     /// Each end writes once and reads one piece. Whether anything has moved.
-    pub(crate) fn step(&mut self) -> bool {
+    pub fn step(&mut self) -> bool {
         let up = self.client.output(self.now, self.limit);
         self.up.write(&up);
         let down = self.server.output(self.now, self.limit);
@@ -100,7 +107,7 @@ impl Pair {
     }
 
     /// Lets time pass, from one deadline to the next.
-    pub(crate) fn sleep(&mut self, duration: Duration) {
+    pub fn sleep(&mut self, duration: Duration) {
         let until = self.now + duration;
         for _ in 0..10_000 {
             self.drive();
@@ -121,18 +128,19 @@ impl Pair {
     }
 
     /// A session, as the client and the server know it.
-    pub(crate) fn session(&mut self) -> (SessionId, SessionId) {
+    pub fn session(&mut self) -> (SessionId, SessionId) {
         self.session_with(SessionConfig::default())
     }
 
-    pub(crate) fn session_with(&mut self, config: SessionConfig) -> (SessionId, SessionId) {
+    /// A session that the client begins with this configuration.
+    pub fn session_with(&mut self, config: SessionConfig) -> (SessionId, SessionId) {
         let client = self.client.begin(config).expect("the connection is open");
         self.drive();
         (client, *self.server.offered_sessions().last().expect("the session was offered"))
     }
 
     /// A link from the client to the server, as both know it.
-    pub(crate) fn sender(&mut self, session: SessionId, name: &'static str) -> (LinkId, LinkId) {
+    pub fn sender(&mut self, session: SessionId, name: &'static str) -> (LinkId, LinkId) {
         let sends = self.client.attach_sender(session, sender(name)).expect("the session is there");
         self.drive();
         assert!(self.client.attached(sends), "{:?}", self.client.events);
@@ -140,7 +148,7 @@ impl Pair {
     }
 
     /// A link from the server to the client: the client's receiver and the server's sender.
-    pub(crate) fn receiver(&mut self, session: SessionId, name: &'static str, credit: Credit) -> (LinkId, LinkId) {
+    pub fn receiver(&mut self, session: SessionId, name: &'static str, credit: Credit) -> (LinkId, LinkId) {
         let receives = self.client.attach_receiver(session, receiver(name, credit)).expect("the session is there");
         self.drive();
         assert!(self.client.attached(receives), "{:?}", self.client.events);
@@ -148,7 +156,7 @@ impl Pair {
     }
 
     /// Both ends have said and heard all there is.
-    pub(crate) fn assert_closed(&mut self) {
+    pub fn assert_closed(&mut self) {
         self.sleep(secs(60));
         for end in [&self.client, &self.server] {
             assert!(end.is_finished(), "{end:?}");

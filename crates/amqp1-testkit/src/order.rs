@@ -1,61 +1,9 @@
-//! Reads back what an engine has written, and holds it to the rules that hold whatever happens.
+//! The order of frames and dense ids, which hold whatever happens.
 
-use amqp1_codec::{
-    Limits,
-    frame::{Frame, FrameDecoder, ProtocolHeader},
-    performative::Performative,
-    sasl::SaslBody,
-};
-use bytes::{Bytes, BytesMut};
+use crate::wire::{Item, items, max_frame_size};
+use amqp1_codec::performative::Performative;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Item {
-    Header(ProtocolHeader),
-    Sasl(SaslBody),
-    Frame { channel: u16, body: Option<Performative>, payload: Bytes, size: usize },
-}
-
-/// Everything in these octets, all of which must be whole.
-pub(crate) fn items(octets: &[u8]) -> Vec<Item> {
-    let mut input = BytesMut::from(octets);
-    let mut items = Vec::new();
-    while !input.is_empty() {
-        if input.starts_with(b"AMQP") {
-            let header = input.split_to(ProtocolHeader::LEN);
-            let header = ProtocolHeader::decode(header.first_chunk().expect("eight octets"));
-            items.push(Item::Header(header.expect("a header")));
-            continue;
-        }
-        let sasl = input.get(5) == Some(&1);
-        let new = if sasl { FrameDecoder::sasl } else { FrameDecoder::new };
-        let before = input.len();
-        let frame = new(u32::MAX, Limits::DEFAULT).decode(&mut input);
-        let size = before - input.len();
-        items.push(match frame.expect("a well-formed frame").expect("a whole frame") {
-            Frame::Sasl(body) => Item::Sasl(body),
-            Frame::Amqp { channel, performative: body, payload } => Item::Frame { channel, body, payload, size },
-        });
-    }
-    items
-}
-
-/// The AMQP frames among them.
-pub(crate) fn frames(octets: &[u8]) -> Vec<(u16, Option<Performative>, Bytes)> {
-    let frame = |item| match item {
-        Item::Frame { channel, body, payload, .. } => Some((channel, body, payload)),
-        _ => None,
-    };
-    items(octets).into_iter().filter_map(frame).collect()
-}
-
-/// What the other end has announced as its largest frame.
-fn max_frame_size(octets: &[u8]) -> Option<u32> {
-    frames(octets).into_iter().find_map(|(_, body, _)| match body {
-        Some(Performative::Open(open)) => Some(open.max_frame_size),
-        _ => None,
-    })
-}
 
 #[derive(Debug, Default)]
 struct Session {
@@ -69,7 +17,7 @@ struct Session {
 /// T-2.4.3-2, T-2.5.1-6, T-2.6.14, T-2.7.1-5, T-2.7.5: begin before attach before flows and transfers before detach
 /// before end before close, with dense ids, in frames that the other end takes.
 #[derive(Debug, Default)]
-pub(crate) struct Checker {
+pub struct Checker {
     /// How many octets were looked at.
     at: usize,
     /// The largest frame that the other end takes.
@@ -81,7 +29,7 @@ pub(crate) struct Checker {
 
 impl Checker {
     /// Looks at what an end has written since, to another that has written this.
-    pub(crate) fn check(&mut self, written: &[u8], other: &[u8]) {
+    pub fn check(&mut self, written: &[u8], other: &[u8]) {
         let fresh = written.get(self.at..).unwrap_or_default();
         self.at = written.len();
         self.max = self.max.or_else(|| max_frame_size(other).map(|max| max as usize));

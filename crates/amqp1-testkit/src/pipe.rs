@@ -1,29 +1,12 @@
 //! One direction of a transport in memory, which cuts the octets into pieces, stalls, and breaks.
 
+use crate::Random;
 use bytes::BytesMut;
 use std::collections::VecDeque;
 
-/// A small generator of numbers, so that a failing run is a seed.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound.max(1)
-    }
-}
-
 /// How many octets arrive at a time.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Segment {
+pub enum Segment {
     /// All there are.
     #[default]
     Whole,
@@ -33,23 +16,26 @@ pub(crate) enum Segment {
     UpTo(usize, Random),
 }
 
+/// One direction of a transport.
 #[derive(Debug, Default)]
-pub(crate) struct Pipe {
+pub struct Pipe {
     octets: VecDeque<u8>,
-    pub(crate) segment: Segment,
+    /// How many octets arrive at a time.
+    pub segment: Segment,
     /// Nothing arrives.
-    pub(crate) stalled: bool,
+    pub stalled: bool,
     /// The transport breaks when so many octets more have arrived.
-    pub(crate) cut_after: Option<usize>,
+    pub cut_after: Option<usize>,
 }
 
 impl Pipe {
-    pub(crate) fn write(&mut self, octets: &[u8]) {
+    /// Octets that were sent.
+    pub fn write(&mut self, octets: &[u8]) {
         self.octets.extend(octets);
     }
 
     /// Moves the next piece; how many octets it has.
-    pub(crate) fn read(&mut self, into: &mut BytesMut) -> usize {
+    pub fn read(&mut self, into: &mut BytesMut) -> usize {
         if self.stalled {
             return 0;
         }
@@ -66,7 +52,8 @@ impl Pipe {
         count
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
+    /// Whether the transport has broken.
+    pub fn is_cut(&self) -> bool {
         self.cut_after == Some(0)
     }
 }

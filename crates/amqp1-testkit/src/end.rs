@@ -11,11 +11,15 @@ use std::collections::BTreeMap;
 
 /// What an application accepts without being asked.
 #[derive(Clone, Debug)]
-pub(crate) struct Accept {
-    pub(crate) sasl: bool,
-    pub(crate) sessions: Option<SessionConfig>,
-    pub(crate) links: Option<Credit>,
-    pub(crate) max_message_size: Option<u64>,
+pub struct Accept {
+    /// Any mechanism and any response; the outcome is ok.
+    pub sasl: bool,
+    /// Sessions, answered with this.
+    pub sessions: Option<SessionConfig>,
+    /// Links, answered as asked, with this credit where we receive.
+    pub links: Option<Credit>,
+    /// The largest message that such links take, in octets.
+    pub max_message_size: Option<u64>,
 }
 
 impl Default for Accept {
@@ -29,18 +33,25 @@ impl Default for Accept {
     }
 }
 
+/// One of two ends: an engine, and what an application would have seen of it.
+///
+/// It is the engine for all that is not here.
 #[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) engine: Connection,
-    pub(crate) accept: Accept,
-    pub(crate) events: Vec<Event>,
-    pub(crate) settled: Vec<Settled>,
+pub struct End {
+    /// What is tested.
+    pub engine: Connection,
+    /// What is accepted without being asked.
+    pub accept: Accept,
+    /// The events so far, or since [`End::forget`].
+    pub events: Vec<Event>,
+    /// What became of sent messages, so far or since [`End::forget`].
+    pub settled: Vec<Settled>,
     /// The names of links that the peer attached.
-    pub(crate) names: BTreeMap<String, LinkId>,
+    pub names: BTreeMap<String, LinkId>,
     /// Octets that the engine has not taken yet.
-    pub(crate) input: BytesMut,
+    pub input: BytesMut,
     /// Everything that the engine has written.
-    pub(crate) written: Vec<u8>,
+    pub written: Vec<u8>,
 }
 
 impl Deref for End {
@@ -58,7 +69,8 @@ impl DerefMut for End {
 }
 
 impl End {
-    pub(crate) fn new(engine: Connection) -> Self {
+    /// An end that has seen nothing, and accepts by [`Accept::default`].
+    pub fn new(engine: Connection) -> Self {
         Self {
             engine,
             accept: Accept::default(),
@@ -71,7 +83,7 @@ impl End {
     }
 
     /// Gives the engine its input, and looks at what it says; as a driver does.
-    pub(crate) fn take_input(&mut self, now: Instant) {
+    pub fn take_input(&mut self, now: Instant) {
         if !self.input.is_empty() {
             self.engine.handle_input(now, &mut self.input);
         }
@@ -79,7 +91,7 @@ impl End {
     }
 
     /// Takes the engine's events, and answers those that are to be accepted.
-    pub(crate) fn look(&mut self) {
+    pub fn look(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             match &event {
                 Event::SaslInit { .. } if self.accept.sasl => self.engine.sasl_outcome(SaslCode::Ok, None),
@@ -111,7 +123,7 @@ impl End {
     }
 
     /// What the engine has to write, at most about `limit` octets at a time.
-    pub(crate) fn output(&mut self, now: Instant, limit: usize) -> Vec<u8> {
+    pub fn output(&mut self, now: Instant, limit: usize) -> Vec<u8> {
         let mut queue = TransmitQueue::default();
         self.engine.transmit(now, limit, &mut queue);
         let octets = queue.to_vec();
@@ -120,17 +132,19 @@ impl End {
         octets
     }
 
-    pub(crate) fn forget(&mut self) {
+    /// Forgets the events, not what was written.
+    pub fn forget(&mut self) {
         self.events.clear();
         self.settled.clear();
     }
 
-    pub(crate) fn opened(&self) -> bool {
+    /// Whether the connection was opened.
+    pub fn opened(&self) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Opened))
     }
 
     /// Why the connection ended. It must have, once.
-    pub(crate) fn closed(&self) -> ConnectionError {
+    pub fn closed(&self) -> ConnectionError {
         let mut reasons = self.events.iter().filter_map(|event| match event {
             Event::Closed(reason) => Some(reason.clone()),
             _ => None,
@@ -141,12 +155,13 @@ impl End {
         reason
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Closed(_)))
     }
 
     /// How a session ended, if it has.
-    pub(crate) fn ended_session(&self, session: SessionId) -> Option<Ended> {
+    pub fn ended_session(&self, session: SessionId) -> Option<Ended> {
         self.events.iter().find_map(|event| match event {
             Event::SessionEnded(id, ended) if *id == session => Some(ended.clone()),
             _ => None,
@@ -154,37 +169,40 @@ impl End {
     }
 
     /// How a link ended, if it has.
-    pub(crate) fn detached(&self, link: LinkId) -> Option<Detached> {
+    pub fn detached(&self, link: LinkId) -> Option<Detached> {
         self.events.iter().find_map(|event| match event {
             Event::LinkDetached(id, detached) if *id == link => Some(detached.clone()),
             _ => None,
         })
     }
 
-    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+    /// How many events are like that.
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| wanted(event)).count()
     }
 
-    pub(crate) fn attached(&self, link: LinkId) -> bool {
+    /// Whether the link was attached, once.
+    pub fn attached(&self, link: LinkId) -> bool {
         self.count(|event| matches!(event, Event::LinkAttached(id) if *id == link)) == 1
     }
 
-    pub(crate) fn drained(&self, link: LinkId) -> bool {
+    /// Whether the link was drained.
+    pub fn drained(&self, link: LinkId) -> bool {
         self.count(|event| matches!(event, Event::Drained(id) if *id == link)) > 0
     }
 
     /// The sessions that the peer began, in their order.
-    pub(crate) fn offered_sessions(&self) -> Vec<SessionId> {
+    pub fn offered_sessions(&self) -> Vec<SessionId> {
         self.events.iter().filter_map(|e| if let Event::SessionOffered(id) = e { Some(*id) } else { None }).collect()
     }
 
     /// The links that the peer attached, in their order.
-    pub(crate) fn offered_links(&self) -> Vec<LinkId> {
+    pub fn offered_links(&self) -> Vec<LinkId> {
         self.events.iter().filter_map(|e| if let Event::LinkOffered(id) = e { Some(*id) } else { None }).collect()
     }
 
     /// The link that the peer attached under this name.
-    pub(crate) fn offered(&self, name: &str, role: Role) -> LinkId {
+    pub fn offered(&self, name: &str, role: Role) -> LinkId {
         let named = |attach: &Attach| attach.name == *name && attach.role == role.opposite();
         let links = self.offered_links();
         let id = links.iter().rev().find(|id| self.engine.remote_attach(**id).is_some_and(named));
@@ -192,12 +210,12 @@ impl End {
     }
 
     /// Takes all deliveries of a link.
-    pub(crate) fn take_all(&mut self, link: LinkId) -> Vec<IncomingDelivery> {
+    pub fn take_all(&mut self, link: LinkId) -> Vec<IncomingDelivery> {
         core::iter::from_fn(|| self.engine.recv(link)).collect()
     }
 
     /// What became of the messages, by their tokens.
-    pub(crate) fn settlements(&self) -> Vec<(u64, Settlement)> {
+    pub fn settlements(&self) -> Vec<(u64, Settlement)> {
         self.settled.iter().map(|settled| (settled.token, settled.settlement.clone())).collect()
     }
 }

@@ -1,0 +1,24 @@
+//! What the tests of this workspace share: two engines with a pipe between them on a virtual clock, one engine with a
+//! scripted peer, a reader of the wire, and checkers of what must hold whatever happens.
+//!
+//! It panics where something does not hold, as tests do; it is not for programs.
+#![forbid(unsafe_code)]
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
+
+mod end;
+mod fixtures;
+mod order;
+mod pair;
+mod peer;
+mod pipe;
+mod random;
+mod wire;
+
+pub use end::{Accept, End};
+pub use fixtures::{body, data, error, message, receiver, secs, sender, settled, unsettled};
+pub use order::Checker;
+pub use pair::Pair;
+pub use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};
+pub use pipe::{Pipe, Segment};
+pub use random::Random;
+pub use wire::{Item, frames, items, max_frame_size};
