@@ -67,7 +67,7 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
-        let IncomingDelivery { key, tag, message_format, settled, message } = delivery;
+        let IncomingDelivery { key, tag, message_format, settled, message, .. } = delivery;
         let handle = DeliveryHandle { link, key, open: !settled };
         Self { handle, tag, message_format, settled, message, on_drop }
     }

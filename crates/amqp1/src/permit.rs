@@ -50,6 +50,7 @@ pub(crate) fn queue(
         settled,
         tag: options.tag,
         message_format: options.message_format,
+        state: None,
         token: u64::try_from(token).unwrap_or(u64::MAX),
     };
     match state.engine.send(id, message, options) {
