@@ -52,6 +52,7 @@ pub struct End {
     pub input: BytesMut,
     /// Everything that the engine has written.
     pub written: Vec<u8>,
+    queue: TransmitQueue,
 }
 
 impl Deref for End {
@@ -79,15 +80,34 @@ impl End {
             names: BTreeMap::new(),
             input: BytesMut::new(),
             written: Vec::new(),
+            queue: TransmitQueue::default(),
         }
     }
 
-    /// Gives the engine its input, and looks at what it says; as a driver does.
-    pub fn take_input(&mut self, now: Instant) {
-        if !self.input.is_empty() {
+    /// Gives the engine its input, and looks at what it says; as a driver does. How many octets the engine took.
+    pub fn take_input(&mut self, now: Instant) -> usize {
+        let before = self.input.len();
+        if before > 0 {
             self.engine.handle_input(now, &mut self.input);
         }
         self.look();
+        before - self.input.len()
+    }
+
+    /// Tells the engine that its time has come, if it has.
+    pub fn take_timeout(&mut self, now: Instant) {
+        if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.engine.handle_timeout(now);
+            self.look();
+        }
+    }
+
+    /// Tells the engine that the transport has ended, unless it knows that the connection has.
+    pub fn take_end(&mut self, now: Instant) {
+        if !self.is_closed() || !self.engine.is_finished() {
+            self.engine.handle_eof(now);
+            self.look();
+        }
     }
 
     /// Takes the engine's events, and answers those that are to be accepted.
@@ -124,12 +144,19 @@ impl End {
 
     /// What the engine has to write, at most about `limit` octets at a time.
     pub fn output(&mut self, now: Instant, limit: usize) -> Vec<u8> {
-        let mut queue = TransmitQueue::default();
-        self.engine.transmit(now, limit, &mut queue);
-        let octets = queue.to_vec();
-        self.written.extend_from_slice(&octets);
+        self.write_out(now, limit).to_vec()
+    }
+
+    /// As [`End::output`], without a copy: the last octets of [`End::written`].
+    pub fn write_out(&mut self, now: Instant, limit: usize) -> &[u8] {
+        let before = self.written.len();
+        self.engine.transmit(now, limit, &mut self.queue);
+        for segment in self.queue.segments() {
+            self.written.extend_from_slice(segment);
+        }
+        self.queue.clear();
         self.look();
-        octets
+        &self.written[before..]
     }
 
     /// Forgets the events, not what was written.

@@ -3,7 +3,7 @@
 //!
 //! It panics where something does not hold, as tests do; it is not for programs.
 #![forbid(unsafe_code)]
-#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod end;
 mod fixtures;
@@ -19,6 +19,6 @@ pub use fixtures::{body, data, error, message, receiver, secs, sender, settled, 
 pub use order::Checker;
 pub use pair::Pair;
 pub use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};
-pub use pipe::{Pipe, Segment};
+pub use pipe::{Pipe, Segment, Stall};
 pub use random::Random;
 pub use wire::{Item, frames, items, max_frame_size};

@@ -71,7 +71,8 @@ impl Pair {
         pair
     }
 
-    /// Lets everything happen that can, without time passing. What was written is checked.
+    /// Lets everything happen that can: what is on its way arrives, and the clock moves for that alone. What was written
+    /// is checked.
     pub fn drive(&mut self) {
         self.drive_unchecked();
         let [up, down] = &mut self.checkers;
@@ -81,13 +82,7 @@ impl Pair {
 
     fn drive_unchecked(&mut self) {
         for _ in 0..STEPS {
-            if !self.step() {
-                for (pipe, end) in [(&self.up, &mut self.server), (&self.down, &mut self.client)] {
-                    if pipe.is_cut() && !end.is_closed() {
-                        end.engine.handle_eof(self.now);
-                        end.look();
-                    }
-                }
+            if !self.step() && !self.wait_for_arrival() && !self.end_streams() {
                 return;
             }
         }
@@ -96,30 +91,60 @@ impl Pair {
 
     /// Each end writes once and reads one piece. Whether anything has moved.
     pub fn step(&mut self) -> bool {
-        let up = self.client.output(self.now, self.limit);
-        self.up.write(&up);
-        let down = self.server.output(self.now, self.limit);
-        self.down.write(&down);
-        let moved = self.up.read(&mut self.server.input) + self.down.read(&mut self.client.input);
-        self.server.take_input(self.now);
-        self.client.take_input(self.now);
-        moved > 0 || !up.is_empty() || !down.is_empty()
+        let up = self.client.write_out(self.now, self.limit);
+        let mut moved = !up.is_empty();
+        self.up.send(self.now, up);
+        let down = self.server.write_out(self.now, self.limit);
+        moved |= !down.is_empty();
+        self.down.send(self.now, down);
+        for (pipe, end) in [(&mut self.up, &mut self.server), (&mut self.down, &mut self.client)] {
+            moved |= pipe.receive(self.now, &mut end.input) > 0;
+            moved |= end.take_input(self.now) > 0;
+        }
+        moved
     }
 
-    /// Lets time pass, from one deadline to the next.
+    /// Moves the clock to the next arrival, past the deadlines that come before. Whether there is one.
+    pub fn wait_for_arrival(&mut self) -> bool {
+        let Some(arrival) = [self.up.next_arrival(), self.down.next_arrival()].into_iter().flatten().min() else {
+            return false;
+        };
+        let next = self.next_deadline().map_or(arrival, |deadline| deadline.min(arrival));
+        self.move_clock(next);
+        true
+    }
+
+    /// The next deadline of an end.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.client.poll_timeout(), self.server.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Moves the clock, never back, and tells the ends whose time has come.
+    fn move_clock(&mut self, to: Instant) {
+        self.now = self.now.max(to);
+        self.client.take_timeout(self.now);
+        self.server.take_timeout(self.now);
+    }
+
+    /// Tells the ends of streams that are over. Whether one of them did not know.
+    fn end_streams(&mut self) -> bool {
+        let mut any = false;
+        for (pipe, end) in [(&self.up, &mut self.server), (&self.down, &mut self.client)] {
+            if pipe.is_over() && !end.is_closed() {
+                end.take_end(self.now);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Lets time pass, from one arrival or deadline to the next.
     pub fn sleep(&mut self, duration: Duration) {
         let until = self.now + duration;
         for _ in 0..10_000 {
             self.drive();
-            let deadlines = [self.client.poll_timeout(), self.server.poll_timeout()];
-            let next = deadlines.into_iter().flatten().min().filter(|next| *next <= until);
-            self.now = next.unwrap_or(until).max(self.now);
-            for end in [&mut self.client, &mut self.server] {
-                if end.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
-                    end.engine.handle_timeout(self.now);
-                    end.look();
-                }
-            }
+            let next = self.next_deadline().filter(|next| *next <= until);
+            self.move_clock(next.unwrap_or(until));
             if next.is_none() {
                 return self.drive();
             }
@@ -162,5 +187,77 @@ impl Pair {
             assert!(end.is_finished(), "{end:?}");
             end.closed();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Random, Stall, data, message, unsettled};
+    use amqp1_codec::messaging::DeliveryState;
+    use amqp1_engine::{Event, Settlement};
+
+    /// A pair whose pipes take their time.
+    fn slow(latency: Duration) -> Pair {
+        let (client, server) = Pair::configs();
+        let mut pair = Pair::with(client, server);
+        (pair.up.latency, pair.down.latency) = (latency, latency);
+        pair
+    }
+
+    #[test]
+    fn the_clock_moves_to_the_next_arrival_and_no_further() {
+        let mut pair = slow(Duration::from_millis(40));
+        let start = pair.now;
+        pair.drive();
+        assert!(pair.client.opened() && pair.server.opened());
+        // The header, the open and their answers: a round trip and what it takes to come back.
+        let taken = pair.now - start;
+        assert!(taken >= Duration::from_millis(80) && taken <= Duration::from_millis(160), "{taken:?}");
+    }
+
+    #[test]
+    fn deadlines_before_an_arrival_are_met() {
+        let mut pair = slow(Duration::ZERO);
+        pair.drive();
+        // A stall that is longer than the idle time-out: the server gives up before the octets arrive.
+        pair.up.stall = Some(Stall { after: 0, lasts: secs(100) });
+        pair.client.begin(SessionConfig::default()).unwrap();
+        pair.drive();
+        assert_eq!(pair.server.closed(), amqp1_engine::ConnectionError::IdleTimeout);
+    }
+
+    #[test]
+    fn any_seeded_pipes_carry_a_conversation() {
+        for seed in 0..40 {
+            let mut random = Random::new(seed);
+            let mut pair = slow(Duration::ZERO);
+            (pair.up, pair.down) = (Pipe::seeded(&mut random), Pipe::seeded(&mut random));
+            pair.drive();
+            let (session, _) = pair.session();
+            let (tx, rx) = pair.sender(session, "q");
+            for number in 0..5 {
+                pair.client.send(tx, message(number, 3000), unsettled(number as u64)).unwrap();
+            }
+            pair.drive();
+            for (number, delivery) in pair.server.take_all(rx).into_iter().enumerate() {
+                assert_eq!(data(&delivery.message), crate::body(number, 3000));
+                pair.server.dispose(rx, delivery.key, DeliveryState::Accepted).unwrap();
+            }
+            pair.drive();
+            let accepted = |number| (number, Settlement::Outcome(Some(DeliveryState::Accepted)));
+            assert_eq!(pair.client.settlements(), (0..5).map(accepted).collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_finished_stream_ends_the_reader_behind_its_last_octet() {
+        let mut pair = slow(Duration::from_millis(5));
+        pair.drive();
+        let (_, far) = pair.session();
+        pair.up.finish();
+        pair.drive();
+        assert!(pair.server.ended_session(far).is_some() && pair.server.is_closed());
+        assert_eq!(pair.client.count(|event| matches!(event, Event::Closed(_))), 0);
     }
 }
