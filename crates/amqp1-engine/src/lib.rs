@@ -51,6 +51,7 @@ mod error;
 mod event;
 mod link;
 mod numbers;
+mod planted;
 mod resume;
 mod session;
 mod settlement;
@@ -66,6 +67,9 @@ pub use config::{
 pub use connection::Connection;
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
 pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement, StreamItem};
+#[cfg(amqp1_planted)]
+#[doc(hidden)]
+pub use planted::{Planted, plant};
 pub use resume::{ReceivedSoFar, SentSoFar, Suspended, SuspendedReceiver, SuspendedSender};
 pub use store::{DeliveryKey, LinkId, SessionId};
 pub use time::Instant;

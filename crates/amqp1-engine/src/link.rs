@@ -4,6 +4,7 @@ use crate::{
     config::{Credit, SendOptions},
     error::SendError,
     event::{IncomingDelivery, Settlement, StreamItem},
+    planted::{self, Planted},
     resume::{Retained, SentSoFar, SuspendedReceiver, SuspendedSender},
     store::SessionId,
     violation::PeerMisbehaved,
@@ -369,6 +370,9 @@ impl Link {
             let used = self.delivery_count.offset_from(base);
             // What was sent meanwhile is taken off; a base ahead of us is the peer's mistake and adds nothing.
             self.credit = credit.saturating_sub(u32::try_from(used).unwrap_or(0));
+            if planted::is(Planted::CreditOffByOne) {
+                self.credit = self.credit.saturating_add(1);
+            }
         }
         self.drain_asked = flow.drain;
         self.sendable() > before

@@ -5,6 +5,7 @@ use crate::{
     config::{Credit, LinkNames},
     event::{Cause, Detached, Event},
     link::{Link, attach_violation},
+    planted::{self, Planted},
     resume::Suspended,
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
@@ -282,7 +283,9 @@ impl Connection {
         // What they leave to others is judged anew.
         let patient = core::mem::take(&mut session.patient);
         session.ready.extend(patient);
-        self.wake_session(session_id);
+        if !planted::is(Planted::LostWakeUp) {
+            self.wake_session(session_id);
+        }
         let Some(handle) = flow.handle else {
             let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
             if of_a_link || flow.drain {

@@ -5,6 +5,7 @@ use crate::{
     control::Control,
     event::Settled,
     link::Link,
+    planted::{self, Planted},
     session::{SentDelivery, Session},
     settlement::wire_id,
     store::{LinkId, SessionId},
@@ -192,7 +193,9 @@ impl Connection {
             session.patient.push(id);
             return;
         }
-        session.remote_incoming_window = window;
+        if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {
+            session.remote_incoming_window = window;
+        }
         session.next_outgoing_id = session.next_outgoing_id.next();
         let mut transfer = Transfer { handle, ..Transfer::default() };
         if delivery.id.is_none() {

@@ -5,6 +5,7 @@ use crate::{
     error::ApiMisuse,
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Assembly,
+    planted::{self, Planted},
     resume::HeldDelivery,
     session::{ReceivedDelivery, Session},
     settlement::{first_id, wire_id},
@@ -287,7 +288,13 @@ impl Connection {
         if !disposition.settled && !state.is_some_and(state_ends) {
             return;
         }
-        for id in session.sent.within(range) {
+        let within = session.sent.within(range.clone());
+        if planted::is(Planted::RangeWalkedIdById) {
+            for id in range {
+                core::hint::black_box(session.sent.get(id));
+            }
+        }
+        for id in within {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(delivery) = session.sent.get(id) else { continue };
             match state {
@@ -313,6 +320,10 @@ impl Connection {
             session.marks.add(Role::Sender, id, true, state.cloned());
         }
         let settlement = Settlement::Outcome(state.cloned());
+        if planted::is(Planted::SettledTwice) {
+            let (link, token, settlement) = (delivery.link, delivery.token, settlement.clone());
+            self.settled.push_back(Settled { link, token, settlement });
+        }
         self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
         let tag = delivery.retained.map(|retained| retained.tag);
         self.forget_unsettled(delivery.link, id, tag);
