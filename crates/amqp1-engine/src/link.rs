@@ -37,6 +37,8 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) id: Option<u64>,
     /// A stream of which the application will write more.
     pub(crate) open: bool,
+    /// The application has chosen its tag.
+    pub(crate) named: bool,
     /// It is given up: the next transfer says so, and is the last.
     pub(crate) aborted: bool,
     /// It was begun at an earlier endpoint.
@@ -65,6 +67,7 @@ impl OutgoingDelivery {
             written: 0,
             id: None,
             open: false,
+            named: false,
             aborted: false,
             resume: false,
             state: None,
@@ -215,7 +218,7 @@ pub(crate) struct Link {
     pub(crate) streams: u32,
     pub(crate) assembly: Option<Assembly>,
     /// The tags of deliveries that are not settled: at the receiving end where repeated ones are not tolerated, at the
-    /// sending end of a resumable link.
+    /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
     /// Deliveries that came without credit since it was last given.
@@ -292,6 +295,10 @@ impl Link {
         // On a link whose sender settles everything there is no choice.
         delivery.settled = options.settled || self.sender_settle_mode() == SenderSettleMode::Settled;
         delivery.report = delivery.settled.then_some(Settlement::Sent);
+        if options.tag.is_some() && !delivery.settled {
+            self.tags.insert(tag);
+            delivery.named = true;
+        }
         if self.resumable && !delivery.settled {
             self.tags.insert(tag);
             let message_format = options.message_format;

@@ -14,7 +14,7 @@ use alloc::{
     vec::Vec,
 };
 use amqp1_codec::{
-    DeliveryTag, SequenceNo,
+    DeliveryTag, SequenceNo, Str,
     performative::{Begin, Flow, Handle},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct SentDelivery {
     pub(crate) token: u64,
     /// It was sent within a transaction, so that a provisional outcome ends it.
     pub(crate) transactional: bool,
+    /// Its tag, if that must not be used again before it is settled.
+    pub(crate) tag: Option<Box<DeliveryTag>>,
     /// What is needed to send it again, if its link is resumable.
     pub(crate) retained: Option<Box<Retained>>,
 }
@@ -61,6 +63,9 @@ pub(crate) struct Session {
     pub(crate) remote_incoming_window: u32,
     pub(crate) next_delivery: u64,
     pub(crate) sent: Unsettled<SentDelivery>,
+    /// Deliveries of links that are suspended, by the names of those: while the session lives, the peer may still settle
+    /// them by their ids (§2.6.4).
+    pub(crate) suspended: BTreeMap<Str, Vec<u64>>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,
     /// How many transfers the peer may send by what it was told last.
@@ -121,6 +126,7 @@ impl Session {
             told: false,
             remote_incoming_window: 0,
             sent: Unsettled::default(),
+            suspended: BTreeMap::new(),
             next_incoming_id: None,
             flow_queued: false,
             received: Unsettled::default(),

@@ -110,6 +110,10 @@ impl<K: Key, T> Store<K, T> {
         occupied.map(|(index, slot)| K::new(u32::try_from(index).unwrap_or(u32::MAX), slot.generation)).collect()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.value.as_mut())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }

@@ -76,6 +76,11 @@ pub enum PeerMisbehaved {
         /// The handle.
         handle: u32,
     },
+    /// An idle time-out so short that this end does not keep to it (§2.4.5).
+    IdleTimeoutTooShort {
+        /// What was announced, in milliseconds.
+        millis: u32,
+    },
     /// A sender's attach without initial-delivery-count (§2.7.3).
     InitialDeliveryCountMissing,
     /// More links than are allowed on one connection.
@@ -116,6 +121,7 @@ impl PeerMisbehaved {
             | Self::Frame(_)
             | Self::FrameBeforeOpen
             | Self::HandleOutOfRange { .. }
+            | Self::IdleTimeoutTooShort { .. }
             | Self::MaxFrameSizeTooSmall { .. }
             | Self::OpenTwice
             | Self::SaslOutOfOrder => Scope::Connection,
@@ -155,6 +161,7 @@ impl PeerMisbehaved {
             Self::DeliveryIncomplete
             | Self::DynamicNodeContradiction
             | Self::FlowWithoutHandle
+            | Self::IdleTimeoutTooShort { .. }
             | Self::InitialDeliveryCountMissing
             | Self::ResumedBeyond
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
@@ -198,6 +205,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::FrameBeforeOpen => f.write_str("a frame before open"),
             Self::HandleOutOfRange { handle } => write!(f, "handle {handle} is above handle-max"),
             Self::HandleUnattached { handle } => write!(f, "handle {handle} is not attached"),
+            Self::IdleTimeoutTooShort { millis } => write!(f, "an idle time-out of {millis} ms cannot be kept to"),
             Self::InitialDeliveryCountMissing => f.write_str("a sender's attach without initial-delivery-count"),
             Self::MaxFrameSizeTooSmall { size } => write!(f, "max-frame-size {size} is below 512"),
             Self::MessageTooLarge => f.write_str("a message larger than max-message-size"),

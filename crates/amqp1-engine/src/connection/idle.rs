@@ -7,6 +7,10 @@ use crate::{config::ConnectionConfig, error::ConnectionError, time::Instant};
 use amqp1_codec::definitions::{AmqpError, ErrorCondition};
 use core::time::Duration;
 
+/// The shortest idle time-out of a peer that this end keeps to, in milliseconds: one that wants to hear more often than
+/// every few milliseconds costs more than it can be worth.
+pub(super) const LEAST_MILLIS: u32 = 10;
+
 #[derive(Debug)]
 pub(super) struct Idle {
     now: Instant,

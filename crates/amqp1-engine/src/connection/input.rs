@@ -1,6 +1,6 @@
 //! Octets from the network.
 
-use super::{Connection, Layer, layer::Step};
+use super::{Connection, Layer, idle, layer::Step};
 use crate::{error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
 use alloc::boxed::Box;
 use amqp1_codec::{
@@ -176,11 +176,15 @@ impl Connection {
 
     fn on_open(&mut self, open: Box<Open>) {
         let max_frame_size = open.max_frame_size;
+        let open_time_out = open.idle_time_out;
         let detached = detach_open(&open);
         self.idle.opened(open.idle_time_out);
         self.remote_open = Some(Box::new(detached));
         if max_frame_size < MIN_MAX_FRAME_SIZE {
             return self.misbehaved(PeerMisbehaved::MaxFrameSizeTooSmall { size: max_frame_size });
+        }
+        if let Some(millis) = open_time_out.filter(|millis| (1..idle::LEAST_MILLIS).contains(millis)) {
+            return self.misbehaved(PeerMisbehaved::IdleTimeoutTooShort { millis });
         }
         if self.hold_open && !self.open_sent {
             self.events.push_back(Event::OpenReceived);

@@ -181,6 +181,9 @@ impl Connection {
         link.remote_handle = None;
         if let Some((closed, error)) = link.detached.take() {
             link.detached = Some((closed, None));
+            if detach.closed && !closed {
+                return self.close_detached(id, error.or(detach.error));
+            }
             return self.drop_link(id, closed, error.or(detach.error), Cause::Local);
         }
         if link.handle.is_none() {
@@ -189,6 +192,23 @@ impl Connection {
         self.send_detach(id, detach.closed, None);
         self.drop_link(id, detach.closed, detach.error, Cause::Peer);
         self.try_end(session_id);
+    }
+
+    /// §2.6.6: we have detached, and the peer has closed: the link is attached once more, to be closed at this end too.
+    fn close_detached(&mut self, id: LinkId, error: Option<AmqpError>) {
+        self.tell_detached(id, true, error, Cause::Peer);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(handle) = link.handle else { return };
+        link.remote = None;
+        link.detached = Some((true, None));
+        link.local.unsettled = None;
+        link.local.incomplete_unsettled = false;
+        let (session_id, attach) = (link.session, (*link.local).clone());
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.unanswered.push(id);
+        }
+        self.push_in(session_id, attach);
+        self.push_in(session_id, Detach { handle, closed: true, error: None });
     }
 
     /// The peer broke a rule whose scope is the link.

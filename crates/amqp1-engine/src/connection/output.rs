@@ -12,6 +12,7 @@ use crate::{
     time::Instant,
     transmit::TransmitQueue,
 };
+use alloc::boxed::Box;
 use amqp1_codec::{
     Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
@@ -207,7 +208,8 @@ impl Connection {
             } else {
                 let (token, transactional) = (delivery.token, delivery.is_transactional());
                 let retained = delivery.retained.take();
-                session.sent.insert(delivery_id, SentDelivery { link: id, token, transactional, retained });
+                let tag = (delivery.named || retained.is_some()).then(|| Box::new(delivery.tag));
+                session.sent.insert(delivery_id, SentDelivery { link: id, token, transactional, tag, retained });
                 link.unsettled.insert(delivery_id);
             }
             delivery.id = Some(delivery_id);

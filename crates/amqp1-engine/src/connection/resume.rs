@@ -28,14 +28,21 @@ impl Connection {
         suspended.next_tag = link.next_tag;
         link.queued = 0;
         let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
-        let session = self.sessions.get_mut(link.session);
+        let (session, name) = (self.sessions.get_mut(link.session), link.local.name.clone());
         let mut begun = alloc::vec::Vec::new();
         let mut lost = alloc::vec::Vec::new();
-        for delivery in
-            session.into_iter().flat_map(|session| unsettled.iter().filter_map(|id| session.sent.remove(*id)))
-        {
-            match delivery.retained.filter(|_| keeps) {
-                Some(retained) => begun.push(SentSoFar {
+        if let Some(session) = session {
+            for id in unsettled {
+                let retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
+                let Some(retained) = retained.filter(|_| keeps) else {
+                    let token = session.sent.remove(id).map(|delivery| delivery.token);
+                    lost.extend(token.map(|token| (token, Settlement::Lost { sent: true })));
+                    continue;
+                };
+                // It stays among the session's: the peer may still settle it by its id.
+                let Some(delivery) = session.sent.get(id) else { continue };
+                session.suspended.entry(name.clone()).or_default().push(id);
+                begun.push(SentSoFar {
                     tag: retained.tag,
                     token: delivery.token,
                     message_format: retained.message_format,
@@ -43,8 +50,7 @@ impl Connection {
                     begun: true,
                     state: retained.state,
                     message: retained.parts.map(EncodedMessage::from_parts),
-                }),
-                None => lost.push((delivery.token, Settlement::Lost { sent: true })),
+                });
             }
         }
         // What has waited for the next endpoint was sent before what this one has not sent.
@@ -148,6 +154,12 @@ impl Connection {
     fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(suspended) = link.resume_sender.take() else { return };
+        // From now on these have other ids.
+        for session in self.sessions.iter_mut() {
+            for id in session.suspended.remove(&link.local.name).unwrap_or_default() {
+                session.sent.remove(id);
+            }
+        }
         let reducing = link.reducing;
         let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
         let mut reports = alloc::vec::Vec::new();

@@ -325,8 +325,7 @@ impl Connection {
             self.settled.push_back(Settled { link, token, settlement });
         }
         self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
-        let tag = delivery.retained.map(|retained| retained.tag);
-        self.forget_unsettled(delivery.link, id, tag);
+        self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
         self.check_reduced(delivery.link);
     }
 

@@ -51,6 +51,13 @@ impl SuspendedSender {
         Self { deliveries: VecDeque::new(), next_tag: 0 }
     }
 
+    /// Takes a delivery out that was settled after its link was suspended, as
+    /// [`poll_settled`](crate::Connection::poll_settled) may still say while the session lives. Whether it was there.
+    pub fn settle(&mut self, token: u64) -> bool {
+        let place = self.deliveries.iter().position(|delivery| delivery.token == token);
+        place.and_then(|at| self.deliveries.remove(at)).is_some()
+    }
+
     /// Whether nothing is left to resume.
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
