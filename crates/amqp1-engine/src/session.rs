@@ -144,6 +144,15 @@ impl Session {
         }
     }
 
+    /// Takes the configuration of a session that the peer has begun.
+    pub(crate) fn configure(&mut self, config: SessionConfig) {
+        self.incoming_window = config.incoming_window;
+        self.next_outgoing_id = config.next_outgoing_id;
+        self.next_delivery = crate::settlement::first_id(config.first_delivery_id);
+        self.remote_window_end = Some(config.next_outgoing_id.plus(self.remote_incoming_window));
+        self.config = config;
+    }
+
     pub(crate) fn begin(&self) -> Begin {
         Begin {
             remote_channel: self.remote_channel,

@@ -86,8 +86,7 @@ impl Connection {
         if session.begin_sent {
             return Err(ApiMisuse::WrongState);
         }
-        session.incoming_window = config.incoming_window;
-        session.config = config;
+        session.configure(config);
         if !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }

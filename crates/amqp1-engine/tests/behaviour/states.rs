@@ -1,0 +1,323 @@
+//! The states of connections (§2.4.6) and sessions (§2.5.5), walked one frame at a time.
+
+use amqp1_codec::{
+    SequenceNo, Symbol,
+    definitions::{ErrorCondition, Role},
+    frame::ProtocolHeader,
+    performative::{Begin, Close, End, Flow, Open, Performative},
+};
+use amqp1_engine::{Cause, ConnectionConfig, ConnectionError, Event, Instant, ServerSasl, SessionConfig};
+use amqp1_testkit::*;
+
+fn open() -> Open {
+    Open { container_id: "peer".into(), ..Open::default() }
+}
+
+const HEADER: [u8; 8] = ProtocolHeader::AMQP.encode();
+
+/// START: also S-5.1-1 for an engine without a security layer, T-2.2-5.
+#[test]
+fn t_2_4_6_1_a_frame_before_the_header_is_the_end() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.raw(&frame(0, open(), b""));
+    assert!(matches!(peer.end.closed(), ConnectionError::ProtocolMismatch { .. }));
+    assert_eq!(peer.end.written, HEADER, "§2.2: the header that is spoken, and no more");
+    assert!(peer.end.is_finished());
+}
+
+/// HDR_RCVD, HDR_SENT and HDR_EXCH, in either order. Also T-2.2-4: the version asked for is answered with itself.
+#[test]
+fn t_2_4_6_2_headers_are_exchanged_in_either_order() {
+    let mut server = Peer::of_server(ServerSasl::None);
+    server.flush();
+    assert!(server.end.written.is_empty(), "START");
+    server.raw(&HEADER);
+    assert_eq!(server.end.written, HEADER, "HDR_EXCH, and no open before the client's");
+    let mut client = Peer::of_client();
+    client.flush();
+    assert_eq!(client.end.written[..8], HEADER, "HDR_SENT, with the open in the pipe");
+    assert!(!client.end.opened());
+    client.raw(&HEADER);
+    assert!(!client.end.opened() && !client.end.is_closed());
+    client.send(0, open());
+    assert!(client.end.opened());
+}
+
+/// OPEN_PIPE. Also T-2.4.2-2: what is in the pipe is within 512 octets and on channel 0.
+#[test]
+fn t_2_4_6_3_a_client_says_open_before_it_hears_anything_and_waits_with_the_rest() {
+    let mut peer = Peer::of_client();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.flush();
+    let before: Vec<_> = items(&peer.end.written);
+    let [Item::Header(_), Item::Frame { channel: 0, body: Some(Performative::Open(_)), size, .. }] = &before[..] else {
+        panic!("{before:?}")
+    };
+    assert!(*size <= 512);
+    peer.raw(&HEADER);
+    peer.send(0, open());
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    assert_eq!(peer.names(), ["open", "begin"]);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session)), 1);
+}
+
+/// Before the opens are exchanged a frame has at most 512 octets; ours is taken to be read by such a peer too.
+#[test]
+fn t_2_4_1_3_an_open_of_long_names_is_cut_to_nothing_that_a_peer_must_refuse() {
+    let (client, server) = Pair::configs();
+    let mut pair = Pair::with(client, server);
+    pair.drive();
+    for written in [&pair.client.written, &pair.server.written] {
+        let opens = items(written).into_iter().filter_map(|item| match item {
+            Item::Frame { body: Some(Performative::Open(_)), size, channel, .. } => Some((size, channel)),
+            _ => None,
+        });
+        for (size, channel) in opens {
+            assert!(size <= 512 && channel == 0);
+        }
+    }
+}
+
+/// Also T-2.6.14-1: after the opens, the peer's limits are kept.
+#[test]
+fn t_2_4_1_4_every_frame_after_the_opens_is_within_the_peers_limits() {
+    let (client, mut server) = Pair::configs();
+    server.max_frame_size = 512;
+    server.channel_max = 1;
+    let mut pair = Pair::open_with(client, server);
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 5000), unsettled(1)).unwrap();
+    pair.drive();
+    assert_eq!(pair.server.take_all(rx).len(), 1);
+    for item in items(&pair.client.written) {
+        if let Item::Frame { size, channel, .. } = item {
+            assert!(size <= 512 && channel <= 1);
+        }
+    }
+}
+
+/// CLOSE_PIPE: open and close in the pipe, the peer's open not yet read. Also T-2.4.3-4: on channel 0.
+#[test]
+fn t_2_4_6_6_a_close_may_follow_an_open_that_nobody_has_answered() {
+    let mut peer = Peer::of_client();
+    let now = peer.now;
+    peer.end.engine.close(now, None);
+    assert_eq!(peer.names(), ["open", "close"]);
+    peer.raw(&HEADER);
+    peer.send(0, open());
+    assert!(!peer.end.is_finished(), "the peer's close is awaited");
+    peer.send(0, Close { error: None });
+    assert_eq!(peer.end.closed(), ConnectionError::LocallyClosed);
+    assert!(peer.end.is_finished());
+}
+
+/// OPENED. Also T-2.1.2-1: in order.
+#[test]
+fn t_2_4_6_7_an_open_connection_carries_everything_in_its_order() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    for token in 0..20 {
+        pair.client.send(tx, message(token, 10 * token), unsettled(token as u64)).unwrap();
+    }
+    pair.drive();
+    let bodies: Vec<_> = pair.server.take_all(rx).iter().map(|delivery| data(&delivery.message)).collect();
+    assert_eq!(bodies, (0..20).map(|token| body(token, 10 * token)).collect::<Vec<_>>());
+}
+
+#[test]
+fn t_2_4_3_4_a_close_is_honoured_on_any_channel() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.send(3, Close { error: None });
+    assert_eq!(peer.end.closed(), ConnectionError::ClosedByPeer(None));
+    assert_eq!(peer.names(), ["close"]);
+}
+
+/// CLOSE_SENT, and END behind it. Also T-2.4.6-11 and T-2.4.3-5: the transport is done with.
+#[test]
+fn t_2_4_6_9_nothing_is_written_once_close_is_sent() {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(0, 10));
+    let link = peer.end.offered_links()[0];
+    let now = peer.now;
+    peer.end.engine.close(now, None);
+    assert_eq!(peer.names(), ["close"]);
+    assert!(peer.end.send(link, message(1, 1), unsettled(1)).is_err());
+    peer.send(0, Flow { echo: true, ..session_flow(10) });
+    peer.end.engine.handle_timeout(now + secs(1));
+    assert!(peer.names().is_empty());
+    peer.send(0, Close { error: None });
+    assert!(peer.names().is_empty() && peer.end.is_finished());
+    assert_eq!(peer.end.poll_timeout(), None);
+    peer.raw(&frame(0, begin(), b""));
+    assert!(peer.names().is_empty());
+}
+
+/// DISCARDING.
+#[test]
+fn t_2_4_6_10_after_a_close_with_an_error_input_counts_for_nothing_until_the_peers_close() {
+    let mut peer = Peer::with_session();
+    peer.send(0, open());
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
+    peer.send(1, begin());
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.raw(b"no frame at all: the size is what these octets say");
+    assert!(peer.names().is_empty());
+    assert_eq!(peer.end.offered_sessions().len(), 1);
+}
+
+#[test]
+fn t_2_4_5_4_an_idle_time_out_that_cannot_be_kept_to_closes_the_connection() {
+    for (millis, refused) in [(0, false), (1, true), (9, true), (10, false), (1000, false)] {
+        let mut peer = Peer::of_server(ServerSasl::None);
+        peer.raw(&HEADER);
+        peer.send(0, Open { idle_time_out: Some(millis), ..open() });
+        let refusal = peer.refusal();
+        assert_eq!(refusal.is_some(), refused, "{millis}");
+        if refused {
+            assert_eq!(refusal, Some(("close", ErrorCondition::INVALID_FIELD)));
+        }
+    }
+}
+
+#[test]
+fn t_2_4_5_6_heartbeats_are_on_channel_0() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.raw(&HEADER);
+    peer.send(0, Open { idle_time_out: Some(1000), ..open() });
+    peer.read();
+    let seen = peer.end.written.len();
+    peer.now = peer.now + secs(1);
+    let now = peer.now;
+    peer.end.engine.handle_timeout(now);
+    peer.flush();
+    assert_eq!(peer.end.written[seen..], [0, 0, 0, 8, 2, 0, 0, 0]);
+}
+
+/// UNMAPPED, BEGIN_SENT, MAPPED, END_SENT, UNMAPPED; then by way of BEGIN_RCVD and END_RCVD.
+#[test]
+fn t_2_5_5_1_a_session_passes_through_its_states() {
+    let mut peer = Peer::of_client().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    assert_eq!(peer.names(), ["begin"], "BEGIN_SENT");
+    let link = peer.end.attach_sender(session, sender("l")).unwrap();
+    assert!(peer.names().is_empty(), "handle-max is not known before the peer's begin");
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    assert_eq!(peer.names(), ["attach"], "MAPPED");
+    peer.end.end(session, None).unwrap();
+    assert_eq!(peer.names(), ["end"], "END_SENT");
+    assert!(peer.end.ended_session(session).is_none());
+    peer.send(0, End { error: None });
+    let ended = peer.end.ended_session(session).unwrap();
+    assert!(ended.by == Cause::Local && peer.end.detached(link).is_some(), "UNMAPPED");
+
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.end.accept.sessions = None;
+    peer.send(4, begin());
+    assert!(peer.names().is_empty(), "BEGIN_RCVD");
+    let session = peer.end.offered_sessions()[0];
+    peer.end.accept_session(session, SessionConfig::default()).unwrap();
+    assert_eq!(peer.names(), ["begin"], "MAPPED");
+    peer.send(4, End { error: None });
+    assert_eq!(peer.names(), ["end"], "END_RCVD, answered at once");
+    assert_eq!(peer.end.ended_session(session).unwrap().by, Cause::Peer);
+    // UNMAPPED: the channel is free.
+    peer.send(4, begin());
+    assert_eq!(peer.end.offered_sessions().len(), 2);
+}
+
+/// DISCARDING of sessions. Also T-2.8.17-1.
+#[test]
+fn t_2_5_4_1_what_a_session_cannot_take_ends_it_with_an_error_and_only_it() {
+    let mut peer = Peer::with_session();
+    peer.send(1, begin());
+    peer.read();
+    peer.send(0, Flow { handle: Some(9), ..session_flow(10) });
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    peer.send(0, attach("l", 0, Role::Sender));
+    assert!(peer.names().is_empty());
+    peer.send(1, attach("m", 0, Role::Sender));
+    assert_eq!(peer.names(), ["attach", "flow"]);
+    peer.send(0, End { error: None });
+    peer.send(0, begin());
+    assert_eq!(peer.names(), ["begin"]);
+}
+
+#[test]
+fn t_2_5_1_4_the_lowest_free_channel_is_taken() {
+    let mut pair = Pair::open();
+    let begun: Vec<_> = (0..3).map(|_| pair.session().0).collect();
+    pair.client.end(begun[1], None).unwrap();
+    pair.drive();
+    let before = pair.client.written.len();
+    pair.session();
+    let channels: Vec<_> = frames(&pair.client.written[before..]).into_iter().map(|(channel, ..)| channel).collect();
+    assert_eq!(channels, [1]);
+}
+
+/// Also T-2.7.2-4: what is offered and desired in begins is data of the application.
+#[test]
+fn t_2_7_1_12_capabilities_arrive_and_a_peer_that_lacks_one_can_be_closed() {
+    let (mut client, mut server) = Pair::configs();
+    client.desired_capabilities = vec![Symbol::from_static("needed"), Symbol::from_static("nice")];
+    server.offered_capabilities = vec![Symbol::from_static("nice")];
+    let mut pair = Pair::open_with(client, server);
+    let offered = pair.client.remote_open().unwrap().offered_capabilities.clone();
+    let desired = pair.server.remote_open().unwrap().desired_capabilities.clone();
+    assert!(desired.contains(&Symbol::from_static("needed")) && !offered.contains(&Symbol::from_static("needed")));
+    let now = pair.now;
+    pair.client.engine.close(now, Some(error(ErrorCondition::NOT_IMPLEMENTED)));
+    pair.drive();
+    let ConnectionError::ClosedByPeer(Some(error)) = pair.server.closed() else { panic!("an error") };
+    assert_eq!(error.condition, ErrorCondition::NOT_IMPLEMENTED);
+}
+
+/// §2.5.6, from the peer's flows: also T-2.5.6-2, that ours never run ahead of what was received.
+#[test]
+fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
+    let mut peer = Peer::with_sender();
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    peer.send(0, Flow { next_outgoing_id: SequenceNo(7), echo: true, ..session_flow(10) });
+    let flows = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!(flow.next_incoming_id, Some(SequenceNo(7)));
+    // Each transfer frame advances it by one.
+    peer.send_payload(0, transfer(0, 1), HELLO);
+    peer.send(0, Flow { next_outgoing_id: SequenceNo(8), echo: true, ..session_flow(10) });
+    let flows = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!(flow.next_incoming_id, Some(SequenceNo(8)));
+}
+
+#[test]
+fn hostnames_arrive_and_an_unknown_one_can_be_refused() {
+    // T-2.7.1-2, T-2.7.1-3.
+    let (mut client, server) = Pair::configs();
+    client.hostname = Some("here.example".into());
+    let mut pair = Pair::with(client, server);
+    pair.server.hold_open(true);
+    pair.drive();
+    assert_eq!(pair.server.remote_open().unwrap().hostname.as_ref().unwrap(), "here.example");
+    pair.server.refuse_open(error(ErrorCondition::NOT_FOUND));
+    pair.drive();
+    let ConnectionError::ClosedByPeer(Some(error)) = pair.client.closed() else { panic!("an error") };
+    assert_eq!(error.condition, ErrorCondition::NOT_FOUND);
+}
+
+#[test]
+fn a_clock_that_leaps_ends_a_silent_connection_once() {
+    let mut config = ConnectionConfig::new("server");
+    config.idle_timeout = Some(secs(10));
+    let engine = amqp1_engine::Connection::server(config, ServerSasl::None, Instant::default());
+    let mut peer = Peer::new(engine).open();
+    let now = peer.now + secs(3600);
+    peer.now = now;
+    for _ in 0..3 {
+        peer.end.engine.handle_timeout(now);
+    }
+    peer.flush();
+    peer.end.look();
+    assert_eq!(peer.names(), ["close"]);
+    assert_eq!(peer.end.closed(), ConnectionError::IdleTimeout);
+}
