@@ -137,8 +137,9 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    /// Also T-2.7.6-5.
     #[test]
-    fn t_2_7_6_a_range_costs_only_what_is_live_and_wraps() {
+    fn t_2_7_6_3_a_range_costs_only_what_is_live_and_wraps() {
         let mut unsettled = Unsettled::default();
         let start = first_id(SequenceNo(u32::MAX - 1));
         for id in start..start + 4 {

@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use amqp1_auth::sasl::{ClientMechanism, plain::Credentials};
 
+    /// T-2.8.19-1: the ports.
     #[test]
     fn ports_have_defaults_by_scheme() {
         let url = Url::parse("amqps://hub.example").expect("a URL");

@@ -180,7 +180,7 @@ async fn the_last_handle_of_all_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn s_2_4_6_a_connection_that_is_refused_says_why() {
+async fn t_2_7_1_4_a_connection_that_is_refused_says_why() {
     let (near, far) = tokio::io::duplex(4096);
     let connecting = Client::builder("amqp://server.test").hostname("other.test").connect_with(near);
     let acceptor = Acceptor::builder().build();
@@ -231,7 +231,7 @@ async fn both_ends_may_fill_the_transport_at_once() {
 // Time. The clock is virtual and jumps when nothing else is left to do.
 
 #[tokio::test(start_paused = true)]
-async fn s_2_4_5_heartbeats_keep_a_silent_connection_alive() {
+async fn t_2_4_5_1_heartbeats_keep_a_silent_connection_alive() {
     let pair = pair().await;
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
     assert!(!pair.client.is_closed());
@@ -239,7 +239,7 @@ async fn s_2_4_5_heartbeats_keep_a_silent_connection_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s_2_4_5_a_peer_that_is_not_heard_of_is_given_up_within_the_idle_time_out() {
+async fn t_2_4_5_3_a_peer_that_is_not_heard_of_is_given_up_within_the_idle_time_out() {
     let (near, far) = tokio::io::duplex(4096);
     let _peer = mute(far);
     let start = tokio::time::Instant::now();

@@ -22,7 +22,7 @@ async fn outcome_of(settle: impl FnOnce(Delivery) -> Result<(), amqp1::Error>) -
 }
 
 #[tokio::test]
-async fn s_3_4_every_outcome_reaches_the_sender() {
+async fn every_outcome_reaches_the_sender() {
     assert_eq!(outcome_of(Delivery::accept).await, Outcome::Accepted);
     assert_eq!(outcome_of(Delivery::release).await, Outcome::Released);
     let why = AmqpError::new(ErrorCondition::DECODE_ERROR, "no such colour");
@@ -130,8 +130,9 @@ async fn messages_that_are_sent_settled_arrive_and_have_no_outcome() {
     assert!(receiver.recv().await.expect("no error").is_none());
 }
 
+/// Also T-2.7.5-9.
 #[tokio::test]
-async fn s_2_8_2_a_link_that_settles_everything_sends_settled_and_one_that_settles_nothing_refuses_to() {
+async fn t_2_7_5_8_a_link_that_settles_everything_sends_settled_and_one_that_settles_nothing_refuses_to() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let all = session.sender("all").settle_mode(SenderSettleMode::Settled);
@@ -147,7 +148,7 @@ async fn s_2_8_2_a_link_that_settles_everything_sends_settled_and_one_that_settl
 }
 
 #[tokio::test]
-async fn s_2_8_3_a_receiver_of_mode_second_gets_its_outcome_through() {
+async fn t_2_6_12_4_a_receiver_of_mode_second_gets_its_outcome_through() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let builder = session.receiver("q").receiver_settle_mode(ReceiverSettleMode::Second);
@@ -178,7 +179,7 @@ async fn a_message_that_is_too_large_is_not_sent() {
 }
 
 #[tokio::test]
-async fn s_2_6_7_a_drained_link_has_no_credit_until_it_is_given_anew() {
+async fn t_2_6_7_8_a_drained_link_has_no_credit_until_it_is_given_anew() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_receives(Credit::Manual(10)).await;
     let permit = sender.reserve().await.expect("credit");
@@ -233,7 +234,7 @@ async fn a_receiver_tells_a_link_that_ended_in_peace_from_one_that_did_not() {
 }
 
 #[tokio::test]
-async fn s_2_6_3_a_refused_link_is_an_error_with_the_reason() {
+async fn t_2_6_3_2_a_refused_link_is_an_error_with_the_reason() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let (sender, ()) = tokio::join!(session.sender("nothing").attach(), async {
@@ -252,7 +253,7 @@ async fn s_2_6_3_a_refused_link_is_an_error_with_the_reason() {
 }
 
 #[tokio::test]
-async fn s_2_8_18_a_redirect_says_where_to_go() {
+async fn t_2_8_18_1_a_redirect_says_where_to_go() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let (receiver, ()) = tokio::join!(session.receiver("elsewhere").attach(), async {

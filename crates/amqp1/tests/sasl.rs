@@ -83,7 +83,7 @@ async fn a_mechanism_that_is_not_offered_is_not_tried() {
 }
 
 #[tokio::test]
-async fn s_5_3_2_sasl_can_be_left_out_only_where_that_is_allowed() {
+async fn t_2_2_8_sasl_can_be_left_out_only_where_that_is_allowed() {
     let bare = || Client::builder("amqp://server.test").no_sasl();
     let (client, server) = meet(bare(), &acceptor()).await;
     assert_eq!(client.expect_err("refused").kind(), ErrorKind::Protocol);

@@ -71,7 +71,7 @@ fn errors_have_a_condition() {
     assert_eq!(read::<ErrorCondition>("a3 03 'x:y'").as_str(), "x:y");
 }
 
-/// T-2.8.15-1, T-2.8.16-1, T-2.8.17-1, T-2.8.18-1: the conditions have the names of the text.
+/// T-2.8.16-1, T-2.8.17-1, T-2.8.18-1 (§2.8.15): the conditions have the names of the text.
 #[test]
 fn conditions_have_their_names() {
     for (condition, name) in [

@@ -48,7 +48,7 @@ fn body_refused(text: &str, kind: Kind) {
 /// The close that stands in most frames here: descriptor and an empty list.
 const CLOSE: &str = "00 53 18 45";
 
-/// T-2.2-1, S-5.2-1, S-5.3-2: eight octets name the layer and the version.
+/// §2.2, §5.2, §5.3: eight octets name the layer and the version.
 #[test]
 fn protocol_headers_name_their_layer() {
     for (text, header, id) in [
@@ -64,7 +64,7 @@ fn protocol_headers_name_their_layer() {
     }
 }
 
-/// T-2.2-5, T-2.2-7, T-2.2-8: other layers and versions are headers that are not supported, anything else is none.
+/// §2.2: other layers and versions are headers that are not supported, anything else is none.
 #[test]
 fn other_headers_are_told_from_what_is_none() {
     for text in ["'AMQP' 00 000901", "'AMQP' 00 010001", "'AMQP' 00 010100", "'AMQP' 00 020000", "'AMQP' 01 010000"] {
@@ -196,7 +196,7 @@ fn a_body_is_one_performative() {
     }
 }
 
-/// T-2.3.2-2, T-2.4.5-5: a frame without a body only shows that its sender lives, on any channel.
+/// T-2.3.2-2: a frame without a body only shows that its sender lives, on any channel.
 #[test]
 fn frames_may_be_empty() {
     for channel in [0, 1, 65_535] {

@@ -116,7 +116,7 @@ fn sections_are_described_by_number_or_by_name() {
     }
 }
 
-/// M-3.2-6: what is no section is refused.
+/// §3.2: what is no section is refused.
 #[test]
 fn what_is_no_section_is_refused() {
     for (text, kind) in [

@@ -132,7 +132,7 @@ fn unknown_types_keep_their_fields() {
     }
 }
 
-/// Y-1.1.2-2, T-2.7.3-11: states and filters that nobody knows survive in an attach.
+/// Y-1.1.2-2: states and filters that nobody knows survive in an attach.
 #[test]
 fn unknown_states_and_filters_survive_in_an_attach() {
     let source = format!(

@@ -113,7 +113,7 @@ fn application_properties_are_simple() {
     refused_as::<ApplicationProperties>("c1 09 04 a1 01 'k' 40 a1 01 'k' 40", Kind::DuplicateKey);
 }
 
-/// M-3.2.10-1, M-3.2.2-1, M-3.2.3-1, M-3.2.9-1: annotations have symbols and unsigned longs as keys, and any values.
+/// M-3.2.10-1, M-3.2.9-1 (§3.2.2, §3.2.3): annotations have symbols and unsigned longs as keys, and any values.
 #[test]
 fn annotations_have_symbols_or_numbers_as_keys() {
     let octets = "c1 0f 06 a3 01 'a' 45 53 01 c1 01 00 44 e0 02 00 40";

@@ -47,7 +47,7 @@ fn bodies_are_told_by_number_and_by_name() {
     }
 }
 
-/// S-5.3.2-1, S-5.3.3.1-1, Y-1.4-3, Y-1.4-4: mechanisms are one symbol or an array, and never none.
+/// S-5.3.3.1-1, Y-1.4-3, Y-1.4-4: mechanisms are one symbol or an array, and never none.
 #[test]
 fn there_is_at_least_one_mechanism() {
     let of = |names: &[&'static str]| SaslMechanisms { sasl_server_mechanisms: symbols(names).into() };

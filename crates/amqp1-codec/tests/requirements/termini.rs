@@ -10,7 +10,7 @@ use amqp1_codec::{
     },
 };
 
-/// T-2.8.13-1, M-3.4.5-3: the annotations of a modified are fields, whose keys are symbols and nothing else.
+/// T-2.8.13-1 (§3.4.5): the annotations of a modified are fields, whose keys are symbols and nothing else.
 #[test]
 fn annotations_to_merge_have_symbols_for_keys() {
     let state = read::<DeliveryState>("00 53 27 c0 0a 03 40 40 c1 05 02 a3 01 'k' 40");
@@ -27,7 +27,7 @@ fn annotations_to_merge_have_symbols_for_keys() {
     }
 }
 
-/// M-3.4.1-2, M-3.4.2-1 to M-3.4.5-3: the delivery states.
+/// §3.4.1 to §3.4.5: the forms of the delivery states.
 #[test]
 fn delivery_states_have_their_forms() {
     use DeliveryState as State;
@@ -61,7 +61,7 @@ fn delivery_states_have_their_forms() {
     assert!(!State::Received(Received::default()).is_outcome() && State::Released.is_outcome());
 }
 
-/// M-3.5.5-1, M-3.5.6-1: durability is an uint, the expiry policy a symbol.
+/// §3.5.5, §3.5.6: durability is an uint, the expiry policy a symbol.
 #[test]
 fn termini_have_policies() {
     both_ways(TerminusDurability::None, "43", "43", &["52 00", "70 00000000"]);
@@ -84,7 +84,7 @@ fn termini_have_policies() {
     let octets = "00 53 28 c0 21 0a 40 40 40 40 41 40 40 40 00 53 26 45 a3 12 'amqp:released:list'";
     assert_eq!(shown(&source.to_octets()), shown(&hex(octets)));
     assert_eq!(read::<Source>(octets), source);
-    // What is no outcome cannot be the default one (M-3.5.3-5).
+    // What is no outcome cannot be the default one (§3.5.3).
     refused_as::<Source>("00 53 28 c0 11 09 40 40 40 40 40 40 40 40 00 53 23 c0 03 02 43 44", Kind::InvalidValue);
     refused::<Target>("00 53 28 45", Kind::UnexpectedDescriptor, 0);
 }
@@ -104,7 +104,7 @@ fn filters_are_named_and_described() {
     }
 }
 
-/// M-3.5.9-1, M-3.5.10-1 to M-3.5.13-1, Y-1.4-2: a lifetime policy is one of four lists without fields.
+/// M-3.5.9-1, Y-1.4-2 (§3.5.10 to §3.5.13): a lifetime policy is one of four lists without fields.
 #[test]
 fn node_properties_have_a_lifetime_and_modes() {
     let policies = [

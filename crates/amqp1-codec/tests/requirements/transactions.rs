@@ -32,7 +32,7 @@ fn a_coordinator_is_a_target() {
     refused_as::<Coordinator>("00 53 30 c0 07 01 c0 04 01 a3 01 'a'", Kind::UnexpectedFormatCode(0xc0));
 }
 
-/// X-4.2-1, X-4.5.2-1: declare is the value of a message; its global-id is anything.
+/// §4.5.2: declare is the value of a message; its global-id is anything.
 #[test]
 fn declare_is_a_message() {
     both_ways(Declare::default(), "00 53 31 45", "00 53 31 c0 02 01 40", &["00 53 31 c0 01 00"]);
@@ -46,7 +46,7 @@ fn declare_is_a_message() {
     });
 }
 
-/// X-4.3-1: discharge has an id, and may roll back.
+/// §4.5.3: discharge has an id, and may roll back.
 #[test]
 fn discharge_is_a_message() {
     let discharge = |fail: Option<bool>| Discharge { txn_id: id(b"t"), fail };
@@ -65,7 +65,7 @@ fn discharge_is_a_message() {
     });
 }
 
-/// X-4.5.4-1, X-4.2-4: a transaction id is octets, 32 at the most.
+/// X-4.5.4-1: a transaction id is octets, 32 at the most.
 #[test]
 fn transaction_ids_are_octets() {
     both_ways(
@@ -94,7 +94,7 @@ fn transaction_ids_are_octets() {
     }
 }
 
-/// X-4.4.1-1, X-4.4.2-1: a delivery's state in a transaction, with an outcome or without.
+/// §4.5.6: a delivery's state in a transaction, with an outcome or without.
 #[test]
 fn a_transactional_state_has_an_outcome_or_none() {
     let state = |outcome: Option<DeliveryState>| {

@@ -9,7 +9,7 @@ use amqp1_codec::{
     transaction::Coordinator,
 };
 
-/// T-2.7.1-1, T-2.7.1-10, T-2.7.1-14, T-2.7.1-11: an open with all its fields, each of another kind.
+/// T-2.7.1-1, T-2.7.1-10, T-2.7.1-14: an open with all its fields, each of another kind.
 #[test]
 fn an_open_with_all_its_fields() {
     let mut properties = Fields::new();
@@ -96,7 +96,7 @@ fn an_attach_of_either_role() {
     refused_as::<Attach>("00 53 12 c0 0c 06 a1 01 'l' 43 42 40 40 00 53 29 45", Kind::UnexpectedDescriptor);
 }
 
-/// T-2.7.3-11: no map of unsettled deliveries is not an empty one; its states are any, and null for none.
+/// §2.7.3: no map of unsettled deliveries is not an empty one; its states are any, and null for none.
 #[test]
 fn an_absent_map_of_unsettled_deliveries_is_not_an_empty_one() {
     let attach = |unsettled: &str| {

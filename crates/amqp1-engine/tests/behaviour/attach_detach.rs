@@ -246,7 +246,7 @@ fn a_detach_in_peace_does_not_wait_for_credit_that_was_taken_back() {
 }
 
 #[test]
-fn t_2_6_5_after_an_errored_detach_transfers_are_discarded_until_the_answer() {
+fn t_2_6_5_1_after_an_errored_detach_transfers_are_discarded_until_the_answer() {
     let mut peer = Peer::with_sender();
     let rx = peer.end.offered_links()[0];
     peer.end.detach(rx, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();

@@ -220,7 +220,7 @@ fn refusal_of(octets: &[u8]) -> Option<ErrorCondition> {
 }
 
 #[test]
-fn a_malformed_message_is_rejected_and_the_link_lives_on() {
+fn m_3_2_6_a_malformed_message_is_rejected_and_the_link_lives_on() {
     let mut peer = pieces([(transfer(0, 0), &b"\x00\x53\x75\xa0\xffshort"[..]), (transfer(0, 1), HELLO)]);
     assert_eq!(got(&mut peer), [b"hello"]);
     let frames = peer.read();

@@ -21,6 +21,7 @@ fn refused(sasl: ServerSasl, octets: &[u8]) -> Vec<Item> {
     items(&peer.end.written)
 }
 
+/// Also T-2.2-1.
 #[test]
 fn t_2_2_2_a_client_sends_its_header_without_waiting() {
     let mut peer = Peer::of_client();

@@ -22,7 +22,7 @@ fn named() -> Open {
 }
 
 #[test]
-fn t_2_7_1_both_ends_see_the_others_open() {
+fn t_2_7_1_1_both_ends_see_the_others_open() {
     let (mut client, mut server) = Pair::configs();
     client.hostname = Some("hub.example".into());
     client.channel_max = 7;
@@ -376,7 +376,7 @@ fn t_rob_6_a_peer_that_does_not_open_is_left() {
 }
 
 #[test]
-fn t_2_3_1_extended_headers_are_skipped() {
+fn t_2_3_1_5_extended_headers_are_skipped() {
     let mut peer = Peer::of_server(ServerSasl::None);
     peer.raw(b"AMQP\0\x01\0\0");
     peer.raw(b"\0\0\0\x15\x03\0\0\0\xde\xad\xbe\xef\0\x53\x10\xc0\x04\x01\xa1\x01c");

@@ -277,7 +277,7 @@ fn s_5_3_2_6_a_second_init_ends_the_connection_whatever_the_first_got() {
 }
 
 #[test]
-fn s_5_3_1_malformed_sasl_ends_the_connection() {
+fn s_5_3_1_4_malformed_sasl_ends_the_connection() {
     let garbage: [&[u8]; 8] = [
         // An empty SASL frame (S-5.3.1-3).
         b"\0\0\0\x08\x02\x01\0\0",
