@@ -20,6 +20,10 @@ ci:
 demo *ARGS:
     cargo run --release -p iothub-cli -- demo {{ARGS}}
 
+# Writes REQUIREMENTS.md; `just requirements --open` lists what no test shows
+requirements *ARGS:
+    cargo run -q -p amqp1-requirements -- {{ARGS}}
+
 # Third-party clients and servers against ours
 interop:
     .ci/run interop seed
