@@ -111,6 +111,11 @@ impl SenderBuilder {
         Self { session, config }
     }
 
+    pub(crate) fn anonymous(session: Arc<SessionHandle>) -> Self {
+        let config = SenderConfig::new(names::link("relay"), Target::default());
+        Self { session, config }
+    }
+
     common!();
 
     /// Makes the target a transaction coordinator.

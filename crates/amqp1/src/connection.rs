@@ -6,7 +6,7 @@ use crate::{
     shared::{SessionState, Shared},
     wait::{Place, within},
 };
-use amqp1_codec::{definitions::AmqpError, performative::Open};
+use amqp1_codec::{Symbol, definitions::AmqpError, performative::Open};
 use amqp1_engine::{ConnectionError, SessionConfig};
 use std::{sync::Arc, time::Duration};
 
@@ -113,6 +113,12 @@ impl Connection {
     /// What the peer has opened the connection with.
     pub fn remote_open(&self) -> Open {
         self.shared().look(|state| state.engine.remote_open().cloned()).unwrap_or_default()
+    }
+
+    /// Whether the peer's open offers an extension (§2.7.1), such as those in [`capability`](crate::capability).
+    pub fn offers(&self, capability: &Symbol) -> bool {
+        let offers = |open: &Open| open.offered_capabilities.iter().any(|offered| offered == capability);
+        self.shared().look(|state| state.engine.remote_open().is_some_and(offers))
     }
 
     /// The certificates that the peer has shown in TLS, its own first; `None` if it has shown none.

@@ -4,6 +4,7 @@ mod redirect;
 
 pub use redirect::Redirect;
 
+use crate::management::Status;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::Modified,
@@ -26,6 +27,7 @@ struct Inner {
     amqp: Option<AmqpError>,
     retry: Retry,
     delivered: Delivered,
+    status: Option<Status>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -63,6 +65,8 @@ pub enum ErrorKind {
     Modified,
     /// The peer does not speak AMQP 1.0, or broke its rules.
     Protocol,
+    /// The node answered the request with a status that is none of success; [`Error::status`] has it.
+    Refused,
     /// The receiver says that the message is invalid.
     Rejected,
     /// The receiver gave the message back.
@@ -112,7 +116,8 @@ const BUSY: Duration = Duration::from_secs(5);
 impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         let retry = default_retry(kind);
-        Self(Arc::new(Inner { kind, text: text.into(), amqp: None, retry, delivered: Delivered::No, source: None }))
+        let (text, delivered) = (text.into(), Delivered::No);
+        Self(Arc::new(Inner { kind, text, amqp: None, retry, delivered, status: None, source: None }))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -130,6 +135,10 @@ impl Error {
 
     pub(crate) fn with_retry(self, retry: Retry) -> Self {
         self.change(|inner| inner.retry = retry)
+    }
+
+    pub(crate) fn with_status(self, status: Status) -> Self {
+        self.change(|inner| inner.status = Some(status))
     }
 
     /// What the peer said, and what follows from it.
@@ -179,6 +188,11 @@ impl Error {
     /// Whether the peer has the message that this is about.
     pub fn delivered(&self) -> Delivered {
         self.0.delivered
+    }
+
+    /// The status that a node answered a request with, if it is that which this is about.
+    pub fn status(&self) -> Option<&Status> {
+        self.0.status.as_ref()
     }
 
     /// Where the peer says that the container (§2.8.16) or the address (§2.8.18) is.
@@ -240,6 +254,7 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::MechanismNotOffered
         | ErrorKind::MessageTooLarge
         | ErrorKind::Protocol
+        | ErrorKind::Refused
         | ErrorKind::Rejected
         | ErrorKind::Tls => Retry::Never,
     }

@@ -43,6 +43,7 @@
 
 mod acceptor;
 mod builders;
+pub mod capability;
 #[cfg(feature = "cbs")]
 pub mod cbs;
 mod client;
@@ -54,12 +55,14 @@ mod events;
 mod ids;
 mod incoming;
 mod link;
+pub mod management;
 mod names;
 mod options;
 mod outcome;
 mod permit;
 mod receipts;
 mod receiver;
+pub mod request;
 mod sender;
 mod session;
 mod shared;
@@ -99,6 +102,7 @@ pub use options::{OnDrop, SendOptions};
 pub use outcome::Outcome;
 pub use permit::{Permit, Receipt};
 pub use receiver::Receiver;
+pub use request::{Request, Requester, Responder};
 pub use sender::Sender;
 pub use session::Session;
 #[cfg(feature = "tls")]

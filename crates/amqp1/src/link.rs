@@ -208,6 +208,72 @@ pub(crate) struct LinkHandle {
     pub(crate) close_on_drop: bool,
 }
 
+/// What both ends of a link have: `$before` says what goes before the detach.
+macro_rules! common {
+    ($before:literal) => {
+        pub(crate) fn handle(&self) -> &Arc<LinkHandle> {
+            &self.handle
+        }
+
+        /// What the peer has attached the link with.
+        pub fn remote_attach(&self) -> Attach {
+            self.handle.remote_attach()
+        }
+
+        #[doc = concat!("Detaches the link, which may be attached again. ", $before)]
+        ///
+        /// # Errors
+        ///
+        /// If the peer does not answer in time, or has detached with an error.
+        ///
+        /// # Cancel safety
+        ///
+        /// Cancelled, it goes on by itself.
+        pub async fn detach(&self) -> Result<(), Error> {
+            self.handle.detach(false, None).await
+        }
+
+        /// Closes the link for good; otherwise as [`detach`](Self::detach).
+        ///
+        /// # Errors
+        ///
+        /// As [`detach`](Self::detach).
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`detach`](Self::detach).
+        pub async fn close(&self) -> Result<(), Error> {
+            self.handle.detach(true, None).await
+        }
+
+        /// Detaches the link, or closes it, and tells the peer why. With an error nothing that is queued is sent.
+        ///
+        /// # Errors
+        ///
+        /// As [`detach`](Self::detach).
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`detach`](Self::detach).
+        pub async fn detach_with(&self, error: Option<AmqpError>, closed: bool) -> Result<(), Error> {
+            self.handle.detach(closed, error).await
+        }
+
+        /// Waits until the link is over, for whatever reason. Holds the link while it waits, but does not borrow this,
+        /// so that it can be waited for beside other calls.
+        ///
+        /// # Cancel safety
+        ///
+        /// Cancel-safe.
+        pub fn detached(&self) -> impl Future<Output = Detached> + Send + use<> {
+            let handle = self.handle.clone();
+            async move { handle.detached().await }
+        }
+    };
+}
+
+pub(crate) use common;
+
 impl State {
     /// The link, if it can still be used.
     pub(crate) fn live_link(&mut self, id: LinkId) -> Result<&mut LinkState, Error> {
@@ -256,6 +322,17 @@ impl LinkHandle {
         detached.await.unwrap_or_else(|_| Detached::by_connection())
     }
 
+    /// Whether the link has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        let ended = |link: &LinkState| link.detached.is_some();
+        self.shared.look(|state| state.closed.is_some() || state.links.get(&self.id).is_none_or(ended))
+    }
+
+    /// Why the link cannot be used any more.
+    pub(crate) fn failure(&self) -> Error {
+        self.shared.look(|state| state.link_failure(self.id))
+    }
+
     /// Detaches and waits for the peer's answer.
     pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
         // It may be over already; then that counts.
@@ -264,7 +341,7 @@ impl LinkHandle {
         match (detached.by, &detached.error) {
             (Cause::Local, _) | (Cause::Peer, None) => Ok(()),
             (Cause::Peer, Some(_)) => Err(detached.to_error()),
-            (Cause::Session | Cause::Connection, _) => Err(self.shared.look(|state| state.link_failure(self.id))),
+            (Cause::Session | Cause::Connection, _) => Err(self.failure()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     delivery::Delivery,
     error::Error,
-    link::{Detached, LinkHandle},
+    link::{Detached, LinkHandle, common},
     options::OnDrop,
     shared::State,
     wait::{Aside, Place, within},
@@ -109,60 +109,7 @@ impl Receiver {
         within(self.handle.timeout(), "draining a link", drained).await?
     }
 
-    /// What the peer has attached the link with.
-    pub fn remote_attach(&self) -> Attach {
-        self.handle.remote_attach()
-    }
-
-    /// Detaches the link, which may be attached again. Settlements that are queued are written first.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not answer in time, or has detached with an error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, it goes on by itself.
-    pub async fn detach(&self) -> Result<(), Error> {
-        self.handle.detach(false, None).await
-    }
-
-    /// Closes the link for good; otherwise as [`detach`](Self::detach).
-    ///
-    /// # Errors
-    ///
-    /// As [`detach`](Self::detach).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`detach`](Self::detach).
-    pub async fn close(&self) -> Result<(), Error> {
-        self.handle.detach(true, None).await
-    }
-
-    /// Detaches the link, or closes it, and tells the peer why.
-    ///
-    /// # Errors
-    ///
-    /// As [`detach`](Self::detach).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`detach`](Self::detach).
-    pub async fn detach_with(&self, error: Option<AmqpError>, closed: bool) -> Result<(), Error> {
-        self.handle.detach(closed, error).await
-    }
-
-    /// Waits until the link is over, for whatever reason. Does not borrow the receiver, so that it can be waited for
-    /// beside `recv`.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel-safe.
-    pub fn detached(&self) -> impl Future<Output = Detached> + Send + use<> {
-        let handle = self.handle.clone();
-        async move { handle.detached().await }
-    }
+    common!("Settlements that are queued are written first.");
 }
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.

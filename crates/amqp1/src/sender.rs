@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    link::{Detached, LinkHandle, room},
+    link::{Detached, LinkHandle, common, room},
     options::SendOptions,
     outcome::Outcome,
     permit::{Permit, Receipt, Refused, max_message_size, queue},
@@ -126,65 +126,12 @@ impl Sender {
         self.handle.shared.look(|state| state.engine.credit(id))
     }
 
-    /// What the peer has attached the link with.
-    pub fn remote_attach(&self) -> Attach {
-        self.handle.remote_attach()
-    }
-
     /// The largest message that the receiver takes, in octets; `None` if it takes any.
     pub fn max_message_size(&self) -> Option<u64> {
         self.handle.shared.look(|state| max_message_size(state, self.handle.id))
     }
 
-    /// Detaches the link, which may be attached again. What is queued is sent first; outcomes that have not come by
-    /// then do not come any more.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not answer in time, or has detached with an error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, it goes on by itself.
-    pub async fn detach(&self) -> Result<(), Error> {
-        self.handle.detach(false, None).await
-    }
-
-    /// Closes the link for good; otherwise as [`detach`](Self::detach).
-    ///
-    /// # Errors
-    ///
-    /// As [`detach`](Self::detach).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`detach`](Self::detach).
-    pub async fn close(&self) -> Result<(), Error> {
-        self.handle.detach(true, None).await
-    }
-
-    /// Detaches the link, or closes it, and tells the peer why. With an error nothing that is queued is sent.
-    ///
-    /// # Errors
-    ///
-    /// As [`detach`](Self::detach).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`detach`](Self::detach).
-    pub async fn detach_with(&self, error: Option<AmqpError>, closed: bool) -> Result<(), Error> {
-        self.handle.detach(closed, error).await
-    }
-
-    /// Waits until the link is over, for whatever reason. Holds the link while it waits, but does not borrow the sender.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel-safe.
-    pub fn detached(&self) -> impl Future<Output = Detached> + Send + use<> {
-        let handle = self.handle.clone();
-        async move { handle.detached().await }
-    }
+    common!("What is queued is sent first; outcomes that have not come by then do not come any more.");
 }
 
 /// A place in the line for credit, given up when it is dropped.

@@ -4,6 +4,7 @@ use crate::{
     builders::{ReceiverBuilder, SenderBuilder},
     connection::ConnectionHandle,
     error::{Error, ErrorKind},
+    request::RequesterBuilder,
     shared::Shared,
     wait::{Place, within},
 };
@@ -46,6 +47,18 @@ impl Session {
     /// A link to this address, to be attached.
     pub fn sender(&self, address: impl Into<Str>) -> SenderBuilder {
         SenderBuilder::new(self.handle.clone(), address.into())
+    }
+
+    /// A link to no address, to be attached: each message goes where its `to` says (§3.2.4). For peers whose open offers
+    /// [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY), which [`Connection::offers`](crate::Connection::offers)
+    /// tells. A message that cannot be routed is rejected, or the peer detaches the link.
+    pub fn anonymous_sender(&self) -> SenderBuilder {
+        SenderBuilder::anonymous(self.handle.clone())
+    }
+
+    /// Links to this node and from it, to be attached: for requests and their answers.
+    pub fn requester(&self, node: impl Into<Str>) -> RequesterBuilder {
+        RequesterBuilder::new(self.handle.clone(), node.into())
     }
 
     /// A link from this address, to be attached.

@@ -29,17 +29,15 @@ pub use renewal::{RenewalFailure, TokenRenewal};
 use crate::{
     connection::Connection,
     error::{Error, ErrorKind, Retry},
-    receiver::Receiver,
-    sender::Sender,
+    request::Requester,
     wait::within,
 };
 use amqp1_auth::cbs::{ADDRESS, CbsError, PutToken, Refusal, RenewalPolicy, Reply};
 use amqp1_codec::{
-    EncodeStyle,
+    EncodeStyle, Str,
     definitions::{AmqpError, SenderSettleMode},
-    messaging::{MessageId, Source, Target},
+    messaging::MessageId,
 };
-use amqp1_engine::Credit;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
@@ -53,15 +51,8 @@ pub struct Cbs {
 #[derive(Debug)]
 pub(crate) struct Node {
     connection: Connection,
-    /// `None` after they failed; the next token opens them anew.
-    links: Mutex<Option<Links>>,
-}
-
-#[derive(Debug)]
-struct Links {
-    sender: Sender,
-    receiver: Receiver,
-    next_id: u64,
+    /// `None` after its links failed; the next token attaches them anew.
+    requester: Mutex<Option<Requester>>,
 }
 
 impl Cbs {
@@ -75,8 +66,8 @@ impl Cbs {
     ///
     /// Cancelled, the links are closed.
     pub async fn open(connection: &Connection) -> Result<Self, Error> {
-        let links = Links::open(connection).await?;
-        Ok(Self { node: Arc::new(Node { connection: connection.clone(), links: Mutex::new(Some(links)) }) })
+        let requester = Mutex::new(Some(attach(connection).await?));
+        Ok(Self { node: Arc::new(Node { connection: connection.clone(), requester }) })
     }
 
     /// Puts a token and waits until the peer has accepted it. Tokens are put one after another.
@@ -142,46 +133,28 @@ impl Node {
         let limit = self.connection.handle().timeout;
         // The lock is waited for as well: those before may be stuck.
         let put = within(limit, "putting a token", async {
-            let mut links = self.links.lock().await;
-            // They are put back when they have worked.
-            let mut used = match links.take() {
+            let mut requester = self.requester.lock().await;
+            // It is put back when it has worked.
+            let used = match requester.take() {
                 Some(used) => used,
-                None => Links::open(&self.connection).await?,
+                None => attach(&self.connection).await?,
             };
-            let reply = used.put(token).await?;
-            *links = Some(used);
-            Ok(reply)
+            let encode = |id: &MessageId, _: Option<&Str>| token.encode(id, EncodeStyle::Compact);
+            let answer = used.request_with(limit, encode).await?;
+            *requester = Some(used);
+            Ok(Reply::parse(&answer))
         });
         let reply = put.await.map_err(temporary)?;
         reply.and_then(|reply| reply.outcome()).map_err(|error| (refused(&error), error.refusal()))
     }
 }
 
-impl Links {
-    async fn open(connection: &Connection) -> Result<Self, Error> {
-        let session = connection.begin().await?;
-        // Each link names the node at both of its ends, as the services' own libraries do.
-        let receiver = session.receiver(ADDRESS).target(Target::at(ADDRESS)).credit(Credit::Window(10));
-        let sender = session.sender(ADDRESS).source(Source::at(ADDRESS)).settle_mode(SenderSettleMode::Unsettled);
-        Ok(Self { receiver: receiver.attach().await?, sender: sender.attach().await?, next_id: 0 })
-    }
-
-    /// The answer to a token. Answers to requests that were given up are dropped.
-    async fn put(&mut self, token: &PutToken) -> Result<Result<Reply, CbsError>, Error> {
-        let id = MessageId::from(self.next_id);
-        self.next_id = self.next_id.wrapping_add(1);
-        self.sender.send(token.encode(&id, EncodeStyle::Compact)).await?.accepted()?;
-        loop {
-            let gone = || Error::new(ErrorKind::LinkDetached, "the peer detached its link from $cbs");
-            let delivery = self.receiver.recv().await?.ok_or_else(gone)?;
-            let reply = Reply::parse(delivery.message());
-            delivery.accept()?;
-            match reply {
-                Ok(reply) if !reply.answers(&id) => {}
-                reply => return Ok(reply),
-            }
-        }
-    }
+/// Attaches the links, in a session of their own.
+async fn attach(connection: &Connection) -> Result<Requester, Error> {
+    let session = connection.begin().await?;
+    // Each link names the node at both of its ends, as the services' own libraries do.
+    let requester = session.requester(ADDRESS).reply_to_unsaid();
+    requester.sender(|sender| sender.settle_mode(SenderSettleMode::Unsettled)).attach().await
 }
 
 /// How long to wait when the node says that it may do better later.

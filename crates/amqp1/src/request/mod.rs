@@ -1,0 +1,67 @@
+//! Requests and their answers, over a link each way.
+//!
+//! AMQP has messages that go one way. A request is one that names itself (message-id) and says where its answer is
+//! wanted (reply-to); the answer names the request in turn (correlation-id, §3.2.4).
+//!
+//! ```no_run
+//! # async fn example(session: &amqp1::Session) -> Result<(), amqp1::Error> {
+//! use amqp1::Message;
+//!
+//! let prices = session.requester("prices").attach().await?;
+//! let (tea, milk) = tokio::join!(
+//!     prices.request(Message::builder().data("tea")),
+//!     prices.request(Message::builder().data("milk")),
+//! );
+//! println!("{:?} {:?}", tea?.data(), milk?.data());
+//! # Ok(()) }
+//! ```
+//!
+//! The other end of it is a [`Responder`], which a [`Pairing`] makes of the links that a client attaches.
+
+mod builder;
+mod pairing;
+mod requester;
+mod responder;
+mod waiting;
+
+pub use builder::RequesterBuilder;
+pub use pairing::Pairing;
+pub use requester::Requester;
+pub use responder::{IncomingRequest, Responder};
+pub use waiting::Strays;
+
+use amqp1_codec::{MessageBuilder, messaging::Properties};
+use std::time::Duration;
+
+/// A request that is to be made: a message, and how long its answer may take.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    properties: Properties,
+    pub(crate) message: MessageBuilder,
+    timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A request with these sections. Its properties are set by [`properties`](Self::properties).
+    pub fn new(message: MessageBuilder) -> Self {
+        Self { properties: Properties::default(), message, timeout: None }
+    }
+
+    /// Sets the properties (§3.2.4). The requester sets message-id and reply-to, and leaves correlation-id out.
+    pub fn properties(mut self, properties: Properties) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// Sets how long the request waits for its answer, sending included; as the requester has it unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl From<MessageBuilder> for Request {
+    fn from(message: MessageBuilder) -> Self {
+        Self::new(message)
+    }
+}

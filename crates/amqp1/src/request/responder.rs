@@ -1,0 +1,128 @@
+//! The answering end.
+
+use crate::{delivery::Delivery, error::Error, receiver::Receiver, sender::Sender};
+use amqp1_codec::{
+    EncodedMessage, Message, MessageBuilder, Str,
+    definitions::AmqpError,
+    messaging::{MessageId, Properties},
+};
+
+/// Takes requests from one link and sends answers on another.
+#[derive(Debug)]
+pub struct Responder {
+    requests: Receiver,
+    answers: Sender,
+}
+
+impl Responder {
+    /// A responder of these two links.
+    pub fn new(requests: Receiver, answers: Sender) -> Self {
+        Self { requests, answers }
+    }
+
+    /// Waits for the next request; `None` when the client has detached the link.
+    ///
+    /// # Errors
+    ///
+    /// If the link, its session or the connection ended with an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no request is lost.
+    pub async fn next(&mut self) -> Result<Option<IncomingRequest>, Error> {
+        let delivery = self.requests.recv().await?;
+        Ok(delivery.map(|delivery| IncomingRequest::new(delivery, self.answers.clone())))
+    }
+
+    /// The links.
+    pub fn into_parts(self) -> (Receiver, Sender) {
+        (self.requests, self.answers)
+    }
+}
+
+/// A request that came in. Dropped without an answer, its delivery is dealt with as its receiver says; the one who
+/// asked is told so, and need not wait.
+#[derive(Debug)]
+pub struct IncomingRequest {
+    delivery: Delivery,
+    answers: Sender,
+    message_id: Option<MessageId>,
+    reply_to: Option<Str>,
+}
+
+impl IncomingRequest {
+    fn new(delivery: Delivery, answers: Sender) -> Self {
+        // What cannot be read is answered as if it were not there.
+        let properties = delivery.message().properties().ok().flatten().unwrap_or_default();
+        let Properties { message_id, reply_to, .. } = properties;
+        Self { delivery, answers, message_id, reply_to }
+    }
+
+    /// The request.
+    pub fn message(&self) -> &Message {
+        self.delivery.message()
+    }
+
+    /// What the request is named. Its answer has the same, of the same AMQP type, as its correlation-id.
+    pub fn message_id(&self) -> Option<&MessageId> {
+        self.message_id.as_ref()
+    }
+
+    /// Where the answer is wanted.
+    pub fn reply_to(&self) -> Option<&Str> {
+        self.reply_to.as_ref()
+    }
+
+    /// Accepts the request, answers it, and waits until the one who asked has settled the answer. To take the next
+    /// request meanwhile, do this in a task.
+    ///
+    /// # Errors
+    ///
+    /// If the answer cannot be sent or is not accepted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the answer may have been sent; the request is accepted.
+    pub async fn answer(self, message: MessageBuilder) -> Result<(), Error> {
+        self.answer_with(Properties::default(), message).await
+    }
+
+    /// As [`answer`](Self::answer), with properties, of which to and correlation-id are set from the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`answer`](Self::answer).
+    pub async fn answer_with(self, mut properties: Properties, message: MessageBuilder) -> Result<(), Error> {
+        properties.to = self.reply_to.clone();
+        properties.correlation_id = self.message_id.clone();
+        self.answer_encoded(message.properties(properties)).await
+    }
+
+    /// As [`answer`](Self::answer), with a message as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`answer`](Self::answer).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`answer`](Self::answer).
+    pub async fn answer_encoded(self, message: impl Into<EncodedMessage>) -> Result<(), Error> {
+        let Self { delivery, answers, .. } = self;
+        delivery.accept()?;
+        answers.send(message).await?.accepted()
+    }
+
+    /// Refuses the request without an answer (§3.4.3).
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn reject(self, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
+        self.delivery.reject(error)
+    }
+}
