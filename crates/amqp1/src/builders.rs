@@ -6,6 +6,7 @@ use crate::{
     names,
     options::OnDrop,
     receiver::Receiver,
+    relay,
     sender::Sender,
     session::SessionHandle,
 };
@@ -112,7 +113,8 @@ impl SenderBuilder {
     }
 
     pub(crate) fn anonymous(session: Arc<SessionHandle>) -> Self {
-        let config = SenderConfig::new(names::link("relay"), Target::default());
+        let mut config = SenderConfig::new(names::link("relay"), Target::default());
+        config.source = Some(relay::any_outcome());
         Self { session, config }
     }
 

@@ -62,6 +62,7 @@ mod outcome;
 mod permit;
 mod receipts;
 mod receiver;
+mod relay;
 pub mod request;
 mod sender;
 mod session;

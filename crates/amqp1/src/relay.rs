@@ -1,0 +1,65 @@
+//! The anonymous terminus: a target without an address, whose messages say themselves where they go.
+
+use crate::{delivery::Delivery, error::Error, incoming::IncomingLink, receiver::Receiver};
+use amqp1_codec::{
+    Symbol, Value,
+    definitions::{AmqpError, Fields, Role},
+    messaging::{DeliveryState, Source},
+    performative::TargetArchetype,
+};
+use bytes::Bytes;
+
+const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
+const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
+const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
+const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
+
+/// Names, in the info of a detach's error, the delivery that it is about.
+const DELIVERY_TAG: Symbol = Symbol::from_static("delivery-tag");
+
+/// A source whose deliveries may have any outcome (§3.5.3). What is sent over it and cannot be routed is rejected; else
+/// it would cost the link.
+pub(crate) fn any_outcome() -> Source {
+    let outcomes = vec![ACCEPTED, REJECTED, RELEASED, MODIFIED];
+    Source { outcomes: outcomes.into(), ..Source::default() }
+}
+
+/// §3.5.3: a source that names no outcomes supports its default one only, and accepted without that.
+fn allows_rejected(source: &Source) -> bool {
+    source.outcomes.contains(&REJECTED) || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
+}
+
+impl IncomingLink {
+    /// Whether the client sends to no address: each message goes where its `to` says (§3.2.4). An acceptor that takes
+    /// such links offers [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY) in its open.
+    pub fn is_anonymous(&self) -> bool {
+        let target = self.attach().target.as_ref().and_then(TargetArchetype::as_target);
+        self.role() == Role::Sender && target.is_some_and(|target| target.address.is_none() && !target.dynamic)
+    }
+}
+
+impl Receiver {
+    /// Refuses a delivery that cannot go where its message wants it, `error` being the reason: usually
+    /// [`NOT_FOUND`](crate::ErrorCondition::NOT_FOUND). It is rejected if it is not settled yet and the sender's source
+    /// allows that outcome; otherwise there is no other way to tell the sender, and the link is closed with the error
+    /// and the delivery's tag. Whether the link is still there.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended, or the peer does not answer its end in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it goes on by itself.
+    pub async fn refuse_unroutable(&self, delivery: Delivery, mut error: AmqpError) -> Result<bool, Error> {
+        let allowed = self.remote_attach().source.is_some_and(|source| allows_rejected(&source));
+        if allowed && !delivery.is_settled() {
+            return delivery.reject(error).map(|()| true);
+        }
+        let tag = Bytes::copy_from_slice(delivery.tag().as_slice());
+        error.info.get_or_insert_with(Fields::new).insert(DELIVERY_TAG, Value::Binary(tag));
+        // It ends with the link.
+        drop(delivery.leave_unsettled());
+        self.detach_with(Some(error), true).await.map(|()| false)
+    }
+}
