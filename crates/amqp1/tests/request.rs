@@ -84,7 +84,7 @@ async fn answers_find_their_requests_whatever_their_order() {
 }
 
 #[tokio::test]
-async fn s_3_2_4_a_request_names_itself_and_the_place_for_its_answer() {
+async fn a_request_names_itself_and_the_place_for_its_answer() {
     let mut pair = pair().await;
     let (requester, mut responder) = attached(&mut pair, |builder| builder.reply_to("here")).await;
     let properties = Properties {
