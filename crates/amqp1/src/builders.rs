@@ -174,6 +174,12 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Has messages come piece by piece, with [`Receiver::recv_stream`], in memory that does not grow with them.
+    pub fn streamed(mut self) -> Self {
+        self.config.streamed = true;
+        self
+    }
+
     /// Sets what becomes of deliveries that are dropped without having been settled.
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = on_drop;
@@ -194,7 +200,8 @@ impl ReceiverBuilder {
         let Self { session, config, on_drop } = self;
         let (id, mode) = (session.id, config.snd_settle_mode);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
+        let streamed = config.streamed;
         let handle = attach(session, mode, closes, |engine| engine.attach_receiver(id, config)).await?;
-        Ok(Receiver::new(handle, on_drop))
+        Ok(Receiver::new(handle, on_drop, streamed))
     }
 }

@@ -147,6 +147,10 @@ pub struct DeliveryHandle {
 }
 
 impl DeliveryHandle {
+    pub(crate) fn new(link: Arc<LinkHandle>, key: DeliveryKey, open: bool) -> Self {
+        Self { link, key, open }
+    }
+
     outcomes!();
 
     /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.

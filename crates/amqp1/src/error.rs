@@ -35,6 +35,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The sender has given the message up before it was whole.
+    Aborted,
     /// The server refuses the credentials.
     Authentication,
     /// The connection was closed at this end.
@@ -246,7 +248,8 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::IdleTimeout
         | ErrorKind::Resolve
         | ErrorKind::TransportLost => Retry::ReopenConnection,
-        ErrorKind::Authentication
+        ErrorKind::Aborted
+        | ErrorKind::Authentication
         | ErrorKind::Config
         | ErrorKind::Internal
         | ErrorKind::InvalidUrl

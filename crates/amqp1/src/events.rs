@@ -35,8 +35,12 @@ impl State {
                     aside.wake(link.receiver.take());
                 }
             }
-            // Those who wait for credit are looked after when all events are seen.
-            Event::Sendable(_) => {}
+            // Those who wait for credit are looked after when all events are seen; here are those who write streams.
+            Event::Sendable(id) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.waiting.wake(aside);
+                }
+            }
             Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
             Event::Opened => {
                 self.opened = true;

@@ -242,7 +242,7 @@ impl IncomingLink {
     pub fn accept(mut self, reply: AttachReply) -> Result<AcceptedLink, Error> {
         self.answered = true;
         let id = self.id;
-        let mode = reply.snd_settle_mode;
+        let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
         let remote = self.attach.snd_settle_mode;
         self.handle.shared.command(|state, _| {
             state.live_link(id)?;
@@ -256,7 +256,7 @@ impl IncomingLink {
         let handle = self.handle.clone();
         Ok(match self.attach.role {
             Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),
-            Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default())),
+            Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default(), streamed)),
         })
     }
 

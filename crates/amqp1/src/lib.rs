@@ -67,6 +67,7 @@ pub mod request;
 mod sender;
 mod session;
 mod shared;
+mod stream;
 mod transport;
 mod url;
 mod wait;
@@ -106,5 +107,6 @@ pub use receiver::Receiver;
 pub use request::{Request, Requester, Responder};
 pub use sender::Sender;
 pub use session::Session;
+pub use stream::{IncomingStream, SendStream};
 #[cfg(feature = "tls")]
 pub use transport::{TlsClient, TlsServer};

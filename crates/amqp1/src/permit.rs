@@ -24,6 +24,12 @@ pub(crate) enum Refused {
     Failed(Error, #[expect(dead_code, reason = "it is here to be dropped later")] EncodedMessage),
 }
 
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Failed(error, EncodedMessage::default())
+    }
+}
+
 /// Queues a message, whatever was promised to others. Gives its receipt's slot.
 pub(crate) fn queue(
     state: &mut State,
@@ -46,20 +52,38 @@ pub(crate) fn queue(
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now);
-    let options = amqp1_engine::SendOptions {
-        settled,
-        tag: options.tag,
-        message_format: options.message_format,
-        state: None,
-        token: u64::try_from(token).unwrap_or(u64::MAX),
-    };
-    match state.engine.send(id, message, options) {
+    match state.engine.send(id, message, engine_options(options, settled, token)) {
         Ok(()) => Ok(token),
         Err(error) => {
             state.receipts.take_back(token);
             Err(Refused::Failed(state.explain(error), EncodedMessage::default()))
         }
     }
+}
+
+fn engine_options(options: SendOptions, settled: bool, token: usize) -> amqp1_engine::SendOptions {
+    let SendOptions { tag, message_format, .. } = options;
+    amqp1_engine::SendOptions {
+        settled,
+        tag,
+        message_format,
+        state: None,
+        token: u64::try_from(token).unwrap_or(u64::MAX),
+    }
+}
+
+/// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
+pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Result<usize, Error> {
+    let settled = state.live_link(id)?.settles(options.settled).ok_or(SendError::SettleMode)?;
+    let token = state.receipts.insert_unarmed();
+    let options = engine_options(options, settled, token);
+    state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
+        state.receipts.take_back(token);
+        match error {
+            SendError::NoCredit => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
+            error => state.explain(error),
+        }
+    })
 }
 
 /// The largest message that the receiver takes.
@@ -102,21 +126,29 @@ impl Permit {
         })
     }
 
-    pub(crate) fn queue(mut self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
-        let id = self.handle.id;
+    pub(crate) fn queue(self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
         let now = self.handle.shared.now();
+        let (handle, queued) = self.claim(|state, id| queue(state, id, message, options, now));
+        Ok(Receipt::new(handle, queued?))
+    }
+
+    /// Uses the claim.
+    pub(crate) fn claim<E: From<Error>>(
+        mut self,
+        f: impl FnOnce(&mut State, LinkId) -> Result<usize, E>,
+    ) -> (Arc<LinkHandle>, Result<usize, E>) {
+        let id = self.handle.id;
         self.spent = true;
-        let queued = self.handle.shared.command(|state, aside| {
-            let queued = queue(state, id, message, options, now);
+        let used = self.handle.shared.command(|state, aside| {
+            let used = f(state, id);
             give_back(state, id);
-            if queued.is_err() {
+            if used.is_err() {
                 // The claim is free again, and somebody may wait for it.
                 state.feed_starved(aside);
             }
-            queued
+            used
         });
-        let token = queued.unwrap_or_else(|error| Err(Refused::Failed(error, EncodedMessage::default())))?;
-        Ok(Receipt::new(self.handle.clone(), token))
+        (self.handle.clone(), used.unwrap_or_else(|error| Err(error.into())))
     }
 }
 

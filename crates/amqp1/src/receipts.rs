@@ -48,16 +48,28 @@ impl Receipts {
 
     /// A slot for a message that is sent now.
     pub(crate) fn insert(&mut self, now: Instant) -> usize {
+        let token = self.insert_unarmed();
+        self.arm(token, now);
+        token
+    }
+
+    /// A slot for a message that is not whole yet: its time does not run.
+    pub(crate) fn insert_unarmed(&mut self) -> usize {
         let number = self.next;
         self.next = number.wrapping_add(1);
         self.pending = self.pending.saturating_add(1);
-        let token = self.slots.insert(Slot::Pending { waker: None, number });
+        self.slots.insert(Slot::Pending { waker: None, number })
+    }
+
+    /// The time of a slot runs from now on.
+    pub(crate) fn arm(&mut self, token: usize, now: Instant) {
+        let Some(Slot::Pending { number, .. }) = self.slots.get(token) else { return };
+        let number = *number;
         if self.deadlines.len() > 64 && self.deadlines.len() / 2 > self.pending {
             let slots = &self.slots;
             self.deadlines.retain(|deadline| is_pending(slots, deadline));
         }
         self.deadlines.push_back(Deadline { at: now + self.timeout, token, number });
-        token
     }
 
     /// The message of this slot was not sent after all.

@@ -2,7 +2,7 @@
 
 use crate::{
     delivery::Delivery,
-    error::Error,
+    error::{Error, ErrorKind},
     link::{Detached, LinkHandle, common},
     options::OnDrop,
     shared::State,
@@ -26,6 +26,8 @@ use std::{
 pub struct Receiver {
     handle: Arc<LinkHandle>,
     on_drop: OnDrop,
+    /// Whether messages come piece by piece.
+    streamed: bool,
     /// As a stream: the end was told.
     over: bool,
 }
@@ -33,8 +35,17 @@ pub struct Receiver {
 type Next = Result<Option<IncomingDelivery>, Error>;
 
 impl Receiver {
-    pub(crate) fn new(handle: Arc<LinkHandle>, on_drop: OnDrop) -> Self {
-        Self { handle, on_drop, over: false }
+    pub(crate) fn new(handle: Arc<LinkHandle>, on_drop: OnDrop, streamed: bool) -> Self {
+        Self { handle, on_drop, streamed, over: false }
+    }
+
+    pub(crate) fn on_drop(&self) -> OnDrop {
+        self.on_drop
+    }
+
+    /// Whether messages come piece by piece, with [`recv_stream`](Self::recv_stream).
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
     }
 
     /// Waits for the next delivery; `None` when the link has ended without an error.
@@ -59,6 +70,10 @@ impl Receiver {
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Next> {
+        if self.streamed {
+            let text = "the link was attached as streamed: its messages come with recv_stream";
+            return Poll::Ready(Err(Error::new(ErrorKind::Config, text)));
+        }
         let id = self.handle.id;
         let next = self.handle.shared.poll(cx, |state, aside| next(state, aside, id));
         next.map(|next| next.and_then(|next| next))

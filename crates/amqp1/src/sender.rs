@@ -23,6 +23,10 @@ impl Sender {
         Self { handle }
     }
 
+    pub(crate) fn timeout(&self) -> std::time::Duration {
+        self.handle.timeout()
+    }
+
     /// Sends a message and waits for its outcome.
     ///
     /// The wait for credit and the wait for the outcome are each bounded by the connection's operation time-out.

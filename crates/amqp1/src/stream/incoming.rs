@@ -1,0 +1,263 @@
+//! A message that is read piece by piece.
+
+use super::sections::{Malformed, Sections};
+use crate::{
+    delivery::DeliveryHandle,
+    error::{Error, ErrorKind},
+    link::{Detached, LinkHandle},
+    options::OnDrop,
+    receiver::Receiver,
+    shared::State,
+    wait::Aside,
+};
+use amqp1_codec::{
+    DeliveryTag, Message,
+    messaging::{Annotations, DeliveryState, Modified},
+};
+use amqp1_engine::{Cause, LinkId, StreamItem};
+use bytes::Bytes;
+use std::{future::poll_fn, task::Poll};
+
+/// A message that is read piece by piece as it comes, in memory that does not grow with it. What is not taken holds back
+/// the sender once the session's share for streams is full ([`SessionConfig::stream_octets`](crate::SessionConfig)).
+///
+/// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
+/// [`OnDrop`] says, and what still comes of it is passed over.
+#[derive(Debug)]
+pub struct IncomingStream<'a> {
+    receiver: &'a mut Receiver,
+    handle: Option<DeliveryHandle>,
+    tag: DeliveryTag,
+    message_format: u32,
+    settled: bool,
+    sections: Sections,
+    ended: bool,
+}
+
+/// The next piece, or `None` if the link has ended in peace.
+type NextItem = Poll<Result<Option<StreamItem>, Error>>;
+
+fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
+    if let Some(item) = state.engine.poll_stream(id) {
+        return Poll::Ready(Ok(Some(item)));
+    }
+    let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
+    match &link.detached {
+        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
+        None if !state.dead => {
+            aside.store(&mut link.receiver);
+            Poll::Pending
+        }
+        _ => Poll::Ready(Err(state.link_failure(id))),
+    }
+}
+
+async fn next(link: &LinkHandle) -> Result<Option<StreamItem>, Error> {
+    let next = poll_fn(|cx| link.shared.poll(cx, |state, aside| next_item(state, aside, link.id)));
+    next.await?
+}
+
+impl Receiver {
+    /// Waits for the next message of a link that was attached as [`streamed`](crate::ReceiverBuilder::streamed); `None`
+    /// when the link has ended without an error. What is left of the message before is passed over.
+    ///
+    /// # Errors
+    ///
+    /// If the link, its session or the connection ended with an error, or the link is not streamed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no message is lost.
+    pub async fn recv_stream(&mut self) -> Result<Option<IncomingStream<'_>>, Error> {
+        if !self.is_streamed() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the link was not attached as streamed: its messages come whole",
+            ));
+        }
+        let link = self.handle().clone();
+        if let Some(whole) = link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())? {
+            let mut stream = IncomingStream::new(self, None, whole.tag, whole.message_format, true);
+            for part in whole.message.to_encoded().into_parts() {
+                stream.sections.push(part).map_err(malformed)?;
+            }
+            stream.end()?;
+            return Ok(Some(stream));
+        }
+        loop {
+            match next(&link).await? {
+                None => return Ok(None),
+                Some(StreamItem::Begin { key, tag, message_format, settled, .. }) => {
+                    let handle = DeliveryHandle::new(link, key, !settled);
+                    return Ok(Some(IncomingStream::new(self, Some(handle), tag, message_format, settled)));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl<'a> IncomingStream<'a> {
+    fn new(
+        receiver: &'a mut Receiver,
+        handle: Option<DeliveryHandle>,
+        tag: DeliveryTag,
+        message_format: u32,
+        settled: bool,
+    ) -> Self {
+        Self { receiver, handle, tag, message_format, settled, sections: Sections::new(), ended: false }
+    }
+
+    /// The sender's name for the delivery.
+    pub fn tag(&self) -> DeliveryTag {
+        self.tag
+    }
+
+    /// The message's format (§2.8.11).
+    pub fn message_format(&self) -> u32 {
+        self.message_format
+    }
+
+    /// Whether the sender has settled it: nothing that is stated about it is told to anyone.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Waits for what comes before the body: a message without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`data`](Self::data).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    pub async fn head(&mut self) -> Result<Message, Error> {
+        while !self.sections.has_head() {
+            self.advance().await?;
+        }
+        self.sections.head().map_err(undecodable)
+    }
+
+    /// Waits for the next octets of the body; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was
+    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no octets are lost.
+    pub async fn data(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(data) = self.sections.take() {
+                return Ok(Some(data));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.advance().await?;
+        }
+    }
+
+    /// What came after the body: there once [`data`](Self::data) has given `None`.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed.
+    pub fn footer(&self) -> Result<Option<Annotations>, Error> {
+        self.sections.tail().and_then(|tail| tail.footer()).map_err(undecodable)
+    }
+
+    async fn advance(&mut self) -> Result<(), Error> {
+        let link = self.receiver.handle().clone();
+        match next(&link).await? {
+            Some(StreamItem::Data(octets)) => self.sections.push(octets).map_err(malformed),
+            Some(StreamItem::End { settled }) => {
+                self.settled |= settled;
+                self.end()
+            }
+            Some(_) => {
+                self.ended = true;
+                self.handle = None;
+                Err(Error::new(ErrorKind::Aborted, "the sender has given the message up"))
+            }
+            None => Err(Error::new(ErrorKind::LinkDetached, "the link has ended before the message was whole")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.ended = true;
+        self.sections.finish().map_err(malformed)
+    }
+
+    /// States an outcome. Whether that settles the message at once follows from the link's receiver settle mode.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn settle(mut self, outcome: DeliveryState) -> Result<(), Error> {
+        self.handle.take().map_or(Ok(()), |handle| handle.settle(outcome))
+    }
+
+    /// It was processed (§3.4.2).
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn accept(self) -> Result<(), Error> {
+        self.settle(DeliveryState::Accepted)
+    }
+
+    /// It is invalid (§3.4.3).
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn reject(self, error: impl Into<amqp1_codec::definitions::AmqpError>) -> Result<(), Error> {
+        self.settle(DeliveryState::rejected(error))
+    }
+
+    /// It was not processed and may be delivered again (§3.4.4).
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn release(self) -> Result<(), Error> {
+        self.settle(DeliveryState::Released)
+    }
+
+    /// What settles it later.
+    pub fn into_handle(mut self) -> Option<DeliveryHandle> {
+        self.handle.take()
+    }
+}
+
+impl Drop for IncomingStream<'_> {
+    fn drop(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        let state = match self.receiver.on_drop() {
+            OnDrop::LeaveUnsettled => return,
+            OnDrop::Release => DeliveryState::Released,
+            OnDrop::Modify => {
+                DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+            }
+        };
+        let _ = handle.settle(state);
+    }
+}
+
+fn malformed(malformed: Malformed) -> Error {
+    let text = match malformed {
+        Malformed::NotData => "the body of the message is not data: receive it whole",
+        Malformed::NoSection => "the message holds what is no section of a message",
+        Malformed::TooLarge => "the properties and annotations of the message are too large",
+        Malformed::Truncated => "the message ends within a section",
+    };
+    Error::new(ErrorKind::Protocol, text)
+}
+
+fn undecodable(error: amqp1_codec::DecodeError) -> Error {
+    Error::new(ErrorKind::Protocol, format!("the message cannot be read: {error}"))
+}

@@ -1,0 +1,8 @@
+//! Messages whose bodies are larger than memory: written and read piece by piece, as data sections (§3.2.6).
+
+mod incoming;
+mod outgoing;
+mod sections;
+
+pub use incoming::IncomingStream;
+pub use outgoing::SendStream;

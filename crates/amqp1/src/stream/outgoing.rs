@@ -1,0 +1,213 @@
+//! A message that is written piece by piece.
+
+use crate::{
+    error::{Error, ErrorKind},
+    link::LinkHandle,
+    options::SendOptions,
+    permit::{Permit, Receipt, begin},
+    sender::Sender,
+    shared::State,
+    wait::{Place, within},
+};
+use amqp1_codec::EncodedMessage;
+use amqp1_engine::LinkId;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
+
+/// This many octets may wait at this end before [`SendStream::write`] waits.
+const WAITING: usize = 256 * 1024;
+
+/// A message that is written piece by piece, in memory that does not grow with it. Until it is finished nothing else is
+/// sent on its link; other links go on.
+///
+/// Dropped without having been finished, it is aborted: the receiver forgets what it has of it (§2.6.14).
+///
+/// ```no_run
+/// # async fn example(sender: amqp1::Sender, mut file: impl tokio::io::AsyncRead + Unpin)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// use amqp1::{Message, Properties};
+/// use tokio::io::AsyncReadExt;
+///
+/// let properties = Properties { subject: Some("backup".into()), ..Properties::default() };
+/// let mut stream = sender.stream(Message::builder().properties(properties)).await?;
+/// let mut piece = vec![0; 64 * 1024];
+/// loop {
+///     let length = file.read(&mut piece).await?;
+///     if length == 0 {
+///         break;
+///     }
+///     stream.write(piece[..length].to_vec()).await?;
+/// }
+/// let outcome = stream.finish()?.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a stream that is dropped is aborted"]
+pub struct SendStream {
+    handle: Arc<LinkHandle>,
+    token: usize,
+    open: bool,
+}
+
+impl Sender {
+    /// Begins a message that is written piece by piece; `head` is what comes before its body.
+    ///
+    /// # Errors
+    ///
+    /// If the link ends, or there is no credit within the operation time-out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: nothing was sent and no credit is used.
+    pub async fn stream(&self, head: impl Into<EncodedMessage>) -> Result<SendStream, Error> {
+        self.stream_with(head, SendOptions::default()).await
+    }
+
+    /// Begins a message that is written piece by piece, as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Self::stream).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`stream`](Self::stream).
+    pub async fn stream_with(
+        &self,
+        head: impl Into<EncodedMessage>,
+        options: SendOptions,
+    ) -> Result<SendStream, Error> {
+        let head = head.into();
+        let permit = within(self.timeout(), "waiting for credit", self.reserve()).await?;
+        permit.stream_with(head, options)
+    }
+}
+
+impl Permit {
+    /// Begins a message that is written piece by piece; `head` is what comes before its body.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn stream(self, head: impl Into<EncodedMessage>) -> Result<SendStream, Error> {
+        self.stream_with(head, SendOptions::default())
+    }
+
+    /// Begins a message that is written piece by piece, as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_with`](Self::send_with).
+    pub fn stream_with(self, head: impl Into<EncodedMessage>, options: SendOptions) -> Result<SendStream, Error> {
+        let head = head.into().into_parts();
+        let (handle, begun) = self.claim::<Error>(|state, id| {
+            let token = begin(state, id, options)?;
+            for part in head {
+                if let Err(error) = state.engine.write(id, part) {
+                    abort(state, id, token);
+                    return Err(state.explain(error));
+                }
+            }
+            Ok(token)
+        });
+        Ok(SendStream { handle, token: begun?, open: true })
+    }
+}
+
+impl SendStream {
+    /// Writes a piece of the body, as a data section of its own; waits while too much of what was written before is
+    /// still here.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended, the message becomes larger than the receiver takes, or nothing can leave for longer than
+    /// the operation time-out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: the piece is written or it is not.
+    pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<(), Error> {
+        let data = data.into();
+        if data.is_empty() {
+            return Ok(());
+        }
+        let header = data_header(data.len())?;
+        self.write_parts([header, data]).await
+    }
+
+    /// Writes octets of the encoded message as they are: for bodies of another kind, and for footers.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](Self::write).
+    pub async fn write_encoded(&mut self, octets: impl Into<Bytes>) -> Result<(), Error> {
+        self.write_parts([octets.into()]).await
+    }
+
+    async fn write_parts<const N: usize>(&mut self, parts: [Bytes; N]) -> Result<(), Error> {
+        let id = self.handle.id;
+        let room = self.handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
+            Ok(_) => (state.engine.queued(id) < WAITING).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        });
+        within(self.handle.timeout(), "writing a stream", room).await??;
+        self.handle.shared.command(|state, _| {
+            for part in parts {
+                state.engine.write(id, part).map_err(|error| state.explain(error))?;
+            }
+            Ok(())
+        })?
+    }
+
+    /// Says that the message is whole. The receipt is a future of its outcome.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn finish(mut self) -> Result<Receipt, Error> {
+        let (id, token) = (self.handle.id, self.token);
+        let now = self.handle.shared.now();
+        self.handle.shared.command(|state, _| {
+            state.engine.finish(id).map_err(|error| state.explain(error))?;
+            state.receipts.arm(token, now);
+            Ok::<_, Error>(())
+        })??;
+        self.open = false;
+        Ok(Receipt::new(self.handle.clone(), token))
+    }
+
+    /// Gives the message up: the receiver forgets what it has of it.
+    pub fn abort(self) {}
+}
+
+impl Drop for SendStream {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let (id, token) = (self.handle.id, self.token);
+        let _ = self.handle.shared.command(|state, aside| {
+            abort(state, id, token);
+            state.receipts.forget(token, aside);
+        });
+    }
+}
+
+fn abort(state: &mut State, id: LinkId, token: usize) {
+    let _ = state.engine.abort(id, u64::try_from(token).unwrap_or(u64::MAX));
+}
+
+/// What stands before the octets of a data section.
+fn data_header(length: usize) -> Result<Bytes, Error> {
+    let too_large = |_| Error::new(ErrorKind::MessageTooLarge, "a piece of a stream has at most 4 GiB");
+    let length = u32::try_from(length).map_err(too_large)?;
+    let mut header = BytesMut::with_capacity(8);
+    header.put_slice(&[0x00, 0x53, 0x75, 0xb0]);
+    header.put_u32(length);
+    Ok(header.freeze())
+}

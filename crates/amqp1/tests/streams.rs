@@ -1,0 +1,212 @@
+//! Messages that are written and read piece by piece.
+#![allow(missing_docs)]
+
+mod support;
+
+use amqp1::{
+    AcceptedLink, AmqpError, Credit, ErrorCondition, ErrorKind, Message, MessageBuilder, Outcome, Properties, Receiver,
+    SendOptions, Sender, Symbol,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use support::{Pair, pair, soon};
+
+/// A link on which the client sends and the server reads piece by piece.
+async fn streamed(pair: &mut Pair, credit: Credit) -> (Sender, Receiver) {
+    let session = pair.session().await;
+    let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
+        let link = pair.server.next_link().await.expect("a link");
+        let mut reply = link.reply();
+        (reply.credit, reply.streamed) = (credit, true);
+        link.accept(reply).expect("accepted")
+    });
+    let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
+    (sender.expect("a sender"), receiver)
+}
+
+fn head() -> MessageBuilder {
+    Message::builder().properties(Properties { subject: Some("large".into()), ..Properties::default() })
+}
+
+async fn read_all(stream: &mut amqp1::IncomingStream<'_>) -> Vec<u8> {
+    let mut got = Vec::new();
+    while let Some(data) = stream.data().await.expect("data") {
+        got.extend_from_slice(&data);
+    }
+    got
+}
+
+#[tokio::test]
+async fn a_stream_arrives_with_what_stands_around_its_body_and_is_settled() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let sending = async {
+        let mut stream = sender.stream(head()).await.expect("a stream");
+        for number in 0..50_u8 {
+            stream.write(vec![number; 10_000]).await.expect("written");
+        }
+        let footer = Message::builder().footer(Symbol::from_static("x-opt-crc"), 7_u32).build();
+        for part in footer.into_parts() {
+            stream.write_encoded(part).await.expect("written");
+        }
+        stream.finish().expect("finished").await.expect("an outcome")
+    };
+    let receiving = async {
+        let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+        let head = stream.head().await.expect("a head").properties().expect("properties").expect("some");
+        assert_eq!(head.subject.as_deref(), Some("large"));
+        let got = read_all(&mut stream).await;
+        let expected: Vec<u8> = (0..50_u8).flat_map(|number| vec![number; 10_000]).collect();
+        assert!(got == expected);
+        assert!(stream.footer().expect("a footer").is_some() && !stream.is_settled());
+        stream.accept().expect("settled");
+    };
+    let (outcome, ()) = soon(async { tokio::join!(sending, receiving) }).await;
+    assert_eq!(outcome, Outcome::Accepted);
+    // Whole messages come the same way.
+    let (outcome, ()) = soon(async {
+        tokio::join!(sender.send(Message::builder().data("small")), async {
+            let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+            assert_eq!(read_all(&mut stream).await, b"small");
+            stream.reject(AmqpError::new(ErrorCondition::NOT_ALLOWED, "no")).expect("settled");
+        })
+    })
+    .await;
+    assert!(matches!(outcome, Ok(Outcome::Rejected(_))));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_is_aborted_and_the_next_message_comes() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let mut stream = soon(sender.stream(head())).await.expect("a stream");
+    soon(stream.write(vec![1; 100_000])).await.expect("written");
+    let receipt = {
+        let mut incoming = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+        assert!(soon(incoming.data()).await.expect("data").is_some());
+        drop(stream);
+        let receipt = sender.reserve().await.expect("credit").send(Message::builder().data("next")).expect("queued");
+        let error = soon(async {
+            loop {
+                match incoming.data().await {
+                    Ok(data) => assert!(data.is_some(), "it is not whole"),
+                    Err(error) => break error,
+                }
+            }
+        })
+        .await;
+        assert_eq!(error.kind(), ErrorKind::Aborted);
+        receipt
+    };
+    let mut incoming = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    assert_eq!(soon(read_all(&mut incoming)).await, b"next");
+    incoming.accept().expect("settled");
+    assert_eq!(soon(receipt).await.expect("an outcome"), Outcome::Accepted);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_to_its_end_is_passed_over() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let sending = async {
+        let mut stream = sender.stream(head()).await.expect("a stream");
+        for _ in 0..100 {
+            stream.write(vec![1; 100_000]).await.expect("written");
+        }
+        let first = stream.finish().expect("finished").await.expect("an outcome");
+        (first, sender.send(Message::builder().data("second")).await.expect("an outcome"))
+    };
+    let receiving = async {
+        let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+        stream.data().await.expect("data");
+        stream.release().expect("settled");
+        let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+        assert_eq!(read_all(&mut stream).await, b"second");
+        stream.accept().expect("settled");
+    };
+    let (outcomes, ()) = soon(async { tokio::join!(sending, receiving) }).await;
+    assert_eq!(outcomes, (Outcome::Released, Outcome::Accepted));
+}
+
+#[tokio::test]
+async fn a_link_is_streamed_or_it_is_not() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    assert_eq!(receiver.recv().await.expect_err("streamed").kind(), ErrorKind::Config);
+    let (_, mut whole) = pair.client_sends(Credit::Manual(1)).await;
+    assert_eq!(whole.recv_stream().await.expect_err("not streamed").kind(), ErrorKind::Config);
+    // While a stream is open, its link sends nothing else.
+    let stream = soon(sender.stream(head())).await.expect("a stream");
+    assert!(sender.try_reserve().is_none());
+    drop(stream);
+    assert!(sender.try_reserve().is_some());
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_data_is_said_to_be() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let options = SendOptions { settled: true, ..SendOptions::default() };
+    soon(sender.send_with(Message::builder().value("text"), options)).await.expect("sent");
+    let mut stream = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    assert_eq!(soon(stream.data()).await.expect_err("no data").kind(), ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn the_end_of_the_connection_ends_both_ends_of_a_stream() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let mut stream = soon(sender.stream(head())).await.expect("a stream");
+    soon(stream.write("some")).await.expect("written");
+    let mut incoming = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    assert_eq!(soon(incoming.data()).await.expect("data"), Some(Bytes::from_static(b"some")));
+    let error = AmqpError::new(ErrorCondition::CONNECTION_FORCED, "going down");
+    soon(pair.server.connection().close_with(Some(error))).await.expect("closed");
+    assert!(soon(incoming.data()).await.is_err());
+    assert_eq!(soon(stream.write("more")).await.expect_err("gone").kind(), ErrorKind::ClosedByPeer);
+    assert!(stream.finish().is_err());
+}
+
+/// Two gibibytes in all: each end holds what the window lets it, and no more. A reader that is slow at first, so that
+/// everything fills up.
+#[tokio::test]
+async fn a_gibibyte_passes_in_a_few_mebibytes() {
+    const PIECE: usize = 64 * 1024;
+    const PIECES: usize = 16 * 1024;
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(1)).await;
+    let piece = Bytes::from(vec![7; PIECE]);
+    let written = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = written.clone();
+    let sending = async move {
+        let mut stream = sender.stream(head()).await.expect("a stream");
+        for _ in 0..PIECES {
+            stream.write(piece.clone()).await.expect("written");
+            count.fetch_add(PIECE, std::sync::atomic::Ordering::Relaxed);
+        }
+        stream.finish().expect("finished").await.expect("an outcome")
+    };
+    let receiving = async move {
+        let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+        let (mut got, mut most, mut taken) = (0, 0, 0);
+        while let Some(data) = stream.data().await.expect("data") {
+            assert!(data.iter().step_by(4096).all(|octet| *octet == 7));
+            got += data.len();
+            taken += 1;
+            if taken < 500 {
+                // Others run as long as they can.
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            most = most.max(written.load(std::sync::atomic::Ordering::Relaxed).saturating_sub(got));
+        }
+        assert_eq!(got, PIECE * PIECES);
+        stream.accept().expect("settled");
+        most
+    };
+    let (outcome, most) = soon(async { tokio::join!(sending, receiving) }).await;
+    assert_eq!(outcome, Outcome::Accepted);
+    // On its way, at both ends together.
+    assert!((1024 * 1024..8 * 1024 * 1024).contains(&most), "{most}");
+}
