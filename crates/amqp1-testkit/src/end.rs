@@ -2,8 +2,8 @@
 
 use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
-    AttachReply, Connection, ConnectionError, Credit, Detached, Ended, Event, IncomingDelivery, Instant, LinkId,
-    SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
+    ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, Ended, Event, IncomingDelivery, Instant,
+    LinkId, SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
 };
 use bytes::BytesMut;
 use core::ops::{Deref, DerefMut};
@@ -53,6 +53,8 @@ pub struct End {
     /// Everything that the engine has written.
     pub written: Vec<u8>,
     queue: TransmitQueue,
+    /// Sessions that the peer has begun and that are to be accepted.
+    unanswered: Vec<SessionId>,
 }
 
 impl Deref for End {
@@ -81,6 +83,7 @@ impl End {
             input: BytesMut::new(),
             written: Vec::new(),
             queue: TransmitQueue::default(),
+            unanswered: Vec::new(),
         }
     }
 
@@ -116,10 +119,8 @@ impl End {
             match &event {
                 Event::SaslInit { .. } if self.accept.sasl => self.engine.sasl_outcome(SaslCode::Ok, None),
                 Event::SessionOffered(id) => {
-                    if let Some(config) = &self.accept.sessions {
-                        // It may have gone by now.
-                        let _ = self.engine.accept_session(*id, config.clone());
-                    }
+                    self.unanswered.push(*id);
+                    self.answer_sessions();
                 }
                 Event::LinkOffered(id) => {
                     if let Some(attach) = self.engine.remote_attach(*id) {
@@ -134,6 +135,17 @@ impl End {
         while let Some(settled) = self.engine.poll_settled() {
             self.settled.push(settled);
         }
+        if !self.unanswered.is_empty() {
+            self.answer_sessions();
+        }
+    }
+
+    /// Answers the sessions that were offered. Where all channels are in use, one must become free first.
+    fn answer_sessions(&mut self) {
+        let Some(config) = &self.accept.sessions else { return self.unanswered.clear() };
+        let engine = &mut self.engine;
+        // One that is gone by now needs no answer.
+        self.unanswered.retain(|id| engine.accept_session(*id, config.clone()) == Err(ApiMisuse::NoChannel));
     }
 
     fn accept_link(&mut self, id: LinkId) {
@@ -211,6 +223,12 @@ impl End {
     /// Whether the link was attached, once.
     pub fn attached(&self, link: LinkId) -> bool {
         self.count(|event| matches!(event, Event::LinkAttached(id) if *id == link)) == 1
+    }
+
+    /// Whether the link was offered or attached, and is not over.
+    pub fn attached_now(&self, link: LinkId) -> bool {
+        let begun = |e: &Event| matches!(e, Event::LinkAttached(id) | Event::LinkOffered(id) if *id == link);
+        self.count(begun) > 0 && self.detached(link).is_none()
     }
 
     /// Whether the link was drained.

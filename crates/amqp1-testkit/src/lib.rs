@@ -7,6 +7,7 @@
 
 mod end;
 mod fixtures;
+pub mod model;
 mod order;
 mod pair;
 mod peer;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use end::{Accept, End};
 pub use fixtures::{body, data, error, message, receiver, secs, sender, settled, unsettled};
+pub use model::{Judge, Side};
 pub use order::Checker;
 pub use pair::Pair;
 pub use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};

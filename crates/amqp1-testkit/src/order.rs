@@ -1,9 +1,19 @@
 //! The order of frames and dense ids, which hold whatever happens.
 
 use crate::wire::{Item, items, max_frame_size};
-use amqp1_codec::performative::Performative;
+use amqp1_codec::{SequenceNo, definitions::Role, performative::Performative};
 use bytes::Bytes;
+use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What a failure is about; written only then.
+struct Context<'a>(u16, &'a Performative);
+
+impl fmt::Display for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on channel {}: {:?}", self.0, self.1)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Session {
@@ -34,52 +44,60 @@ impl Checker {
         self.at = written.len();
         self.max = self.max.or_else(|| max_frame_size(other).map(|max| max as usize));
         for item in items(fresh) {
-            self.check_item(item);
+            self.wrote(&item);
         }
     }
 
-    fn check_item(&mut self, item: Item) {
+    /// The end has heard something.
+    pub(crate) fn heard(&mut self, item: &Item) {
+        if let Item::Frame { body: Some(Performative::Open(open)), .. } = item {
+            self.max = Some(open.max_frame_size as usize);
+        }
+    }
+
+    /// The end writes something.
+    pub(crate) fn wrote(&mut self, item: &Item) {
         let Item::Frame { channel, body, payload, size } = item else {
             assert!(!self.opened, "a header or SASL among frames");
             return;
         };
         assert!(!self.closed, "{body:?} after close");
         let max = if self.opened { self.max } else { None };
-        assert!(max.is_none_or(|max| size <= max), "a frame of {size} octets, where {max:?} are taken");
+        assert!(max.is_none_or(|max| *size <= max), "a frame of {size} octets, where {max:?} are taken");
         let Some(body) = body else {
-            assert!(self.opened && channel == 0, "an empty frame before open or off channel 0");
+            assert!(self.opened && *channel == 0, "an empty frame before open or off channel 0");
             return;
         };
-        let context = format!("on channel {channel}: {body:?}");
-        match &body {
+        let context = Context(*channel, body);
+        match body {
             Performative::Open(_) => {
-                assert!(!self.opened && channel == 0, "{context}");
+                assert!(!self.opened && *channel == 0, "{context}");
                 self.opened = true;
                 return;
             }
             Performative::Close(_) => {
-                assert!(self.opened && channel == 0, "{context}");
+                assert!(self.opened && *channel == 0, "{context}");
                 self.closed = true;
                 return;
             }
             Performative::Begin(begin) => {
                 let session = Session { next_transfer: begin.next_outgoing_id.0, ..Session::default() };
-                assert!(self.opened && self.sessions.insert(channel, session).is_none(), "{context}");
+                assert!(self.opened && self.sessions.insert(*channel, session).is_none(), "{context}");
                 return;
             }
             _ => {}
         }
         assert!(self.opened, "{context}");
-        let session = self.sessions.get_mut(&channel).unwrap_or_else(|| panic!("no session {context}"));
-        session.check(&body, &payload, &context);
+        let session = self.sessions.get_mut(channel).unwrap_or_else(|| panic!("no session {context}"));
+        session.check(body, payload, &context);
         if matches!(body, Performative::End(_)) {
-            self.sessions.remove(&channel);
+            self.sessions.remove(channel);
         }
     }
 }
 
 impl Session {
-    fn check(&mut self, body: &Performative, payload: &Bytes, context: &str) {
+    fn check(&mut self, body: &Performative, payload: &Bytes, context: &Context<'_>) {
         assert!(payload.is_empty() || matches!(body, Performative::Transfer(_)), "{context}");
         match body {
             Performative::Attach(attach) => assert!(self.handles.insert(attach.handle), "{context}"),
@@ -108,6 +126,11 @@ impl Session {
                     let newest = self.next_delivery.unwrap_or_default().wrapping_sub(1);
                     self.unfinished.insert(transfer.handle, transfer.delivery_id.map_or(newest, |id| id.0));
                 }
+            }
+            Performative::Disposition(disposition) if disposition.role == Role::Sender => {
+                let last = disposition.last.unwrap_or(disposition.first);
+                let ahead = self.next_delivery.map(|next| last.offset_from(SequenceNo(next)));
+                assert!(ahead.is_some_and(|ahead| ahead < 0), "{context}: it is not sent yet");
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Two engines, a clock that is moved by hand, and a pipe each way.
 
-use crate::{Checker, End, Pipe, receiver, secs, sender};
+use crate::{Checker, End, Judge, Pipe, Side, receiver, secs, sender};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
@@ -24,6 +24,10 @@ pub struct Pair {
     pub down: Pipe,
     /// How much an end may write at a time.
     pub limit: usize,
+    /// Whether an end whose engine has finished ends its stream, as a driver does that closes the socket.
+    pub hangup: bool,
+    /// Who judges every frame by what its writer has said and heard. Without one the order of frames is checked.
+    pub judge: Option<Box<Judge>>,
     checkers: [Checker; 2],
 }
 
@@ -48,6 +52,8 @@ impl Pair {
             up: Pipe::default(),
             down: Pipe::default(),
             limit: 16 * 1024,
+            hangup: false,
+            judge: None,
             checkers: Default::default(),
         }
     }
@@ -75,6 +81,9 @@ impl Pair {
     /// is checked.
     pub fn drive(&mut self) {
         self.drive_unchecked();
+        if self.judge.is_some() {
+            return;
+        }
         let [up, down] = &mut self.checkers;
         up.check(&self.client.written, &self.server.written);
         down.check(&self.server.written, &self.client.written);
@@ -91,15 +100,26 @@ impl Pair {
 
     /// Each end writes once and reads one piece. Whether anything has moved.
     pub fn step(&mut self) -> bool {
-        let up = self.client.write_out(self.now, self.limit);
-        let mut moved = !up.is_empty();
-        self.up.send(self.now, up);
-        let down = self.server.write_out(self.now, self.limit);
-        moved |= !down.is_empty();
-        self.down.send(self.now, down);
-        for (pipe, end) in [(&mut self.up, &mut self.server), (&mut self.down, &mut self.client)] {
+        let mut moved = false;
+        let up = (Side::Client, &mut self.client, &mut self.up);
+        let down = (Side::Server, &mut self.server, &mut self.down);
+        for (side, end, pipe) in [up, down] {
+            let octets = end.write_out(self.now, self.limit);
+            moved |= !octets.is_empty();
+            if let Some(judge) = &mut self.judge {
+                judge.wrote(side, octets);
+            }
+            pipe.send(self.now, octets);
+        }
+        let up = (Side::Server, &mut self.server, &mut self.up);
+        let down = (Side::Client, &mut self.client, &mut self.down);
+        for (side, end, pipe) in [up, down] {
             moved |= pipe.receive(self.now, &mut end.input) > 0;
-            moved |= end.take_input(self.now) > 0;
+            let taken = end.take_input(self.now);
+            moved |= taken > 0;
+            if let Some(judge) = &mut self.judge {
+                judge.took(side, taken);
+            }
         }
         moved
     }
@@ -129,6 +149,11 @@ impl Pair {
     /// Tells the ends of streams that are over. Whether one of them did not know.
     fn end_streams(&mut self) -> bool {
         let mut any = false;
+        if self.hangup {
+            for (pipe, end) in [(&mut self.up, &self.client), (&mut self.down, &self.server)] {
+                any |= end.is_finished() && pipe.finish();
+            }
+        }
         for (pipe, end) in [(&self.up, &mut self.server), (&self.down, &mut self.client)] {
             if pipe.is_over() && !end.is_closed() {
                 end.take_end(self.now);

@@ -121,9 +121,10 @@ impl Pipe {
         }
     }
 
-    /// Nothing more will be sent: the other end sees the end of the stream behind what is on its way.
-    pub fn finish(&mut self) {
-        self.finished = true;
+    /// Nothing more will be sent: the other end sees the end of the stream behind what is on its way. False if that was
+    /// so already.
+    pub fn finish(&mut self) -> bool {
+        !core::mem::replace(&mut self.finished, true)
     }
 
     /// Moves the next piece, whenever it arrives; how many octets it has.

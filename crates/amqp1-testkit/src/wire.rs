@@ -30,13 +30,18 @@ pub enum Item {
 
 /// Everything in these octets, all of which must be whole.
 pub fn items(octets: &[u8]) -> Vec<Item> {
+    sized_items(octets).into_iter().map(|(_, item)| item).collect()
+}
+
+/// The same, with how many octets each takes.
+pub(crate) fn sized_items(octets: &[u8]) -> Vec<(usize, Item)> {
     let mut input = BytesMut::from(octets);
     let mut items = Vec::new();
     while !input.is_empty() {
         if input.starts_with(b"AMQP") {
             let header = input.split_to(ProtocolHeader::LEN);
             let header = ProtocolHeader::decode(header.first_chunk().expect("eight octets"));
-            items.push(Item::Header(header.expect("a header")));
+            items.push((ProtocolHeader::LEN, Item::Header(header.expect("a header"))));
             continue;
         }
         let sasl = input.get(5) == Some(&1);
@@ -44,10 +49,11 @@ pub fn items(octets: &[u8]) -> Vec<Item> {
         let before = input.len();
         let frame = new(u32::MAX, Limits::DEFAULT).decode(&mut input);
         let size = before - input.len();
-        items.push(match frame.expect("a well-formed frame").expect("a whole frame") {
+        let item = match frame.expect("a well-formed frame").expect("a whole frame") {
             Frame::Sasl(body) => Item::Sasl(body),
             Frame::Amqp { channel, performative: body, payload } => Item::Frame { channel, body, payload, size },
-        });
+        };
+        items.push((size, item));
     }
     items
 }

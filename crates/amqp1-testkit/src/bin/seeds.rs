@@ -1,0 +1,208 @@
+//! Runs the reference model on many seeds, or one of them with a trace.
+//!
+//! `seeds --from 0 --count 100000` uses all cores, and stops at the first seed that fails (`--all` goes on).
+//! `seeds --seed 7` runs that one, shows its operations, and the shortest part of them that still fails.
+#![forbid(unsafe_code)]
+
+use amqp1_testkit::model::{Operation, Tally, run, shrink, try_run};
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A seed that takes longer is stuck.
+const STUCK: Duration = Duration::from_secs(10);
+
+const USAGE: &str = "usage: seeds [--from SEED] [--count COUNT] [--threads COUNT] [--all] | seeds --seed SEED";
+
+struct Options {
+    from: u64,
+    count: u64,
+    threads: usize,
+    all: bool,
+    seed: Option<u64>,
+}
+
+fn options() -> Option<Options> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut options = Options { from: 0, count: 100_000, threads, all: false, seed: None };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--all" {
+            options.all = true;
+            continue;
+        }
+        let number = words.next()?.parse().ok()?;
+        match word.as_str() {
+            "--from" => options.from = number,
+            "--count" => options.count = number,
+            "--threads" => options.threads = usize::try_from(number).ok()?.max(1),
+            "--seed" => options.seed = Some(number),
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match options.seed {
+        Some(seed) => replay(seed),
+        None => Campaign::new(&options).run(),
+    }
+}
+
+/// One seed, with everything that is known of it.
+fn replay(seed: u64) -> ExitCode {
+    let list = Operation::list(seed);
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    if try_run(seed, &list).is_ok() {
+        let tally = run(seed, &list, |operation| println!("{operation:?}"));
+        println!("seed {seed} holds: {tally:?}");
+        return ExitCode::SUCCESS;
+    }
+    let short = shrink(seed, list.clone());
+    std::panic::set_hook(quiet);
+    println!("seed {seed} fails with {} of its {} operations:", short.len(), list.len());
+    run(seed, &short, |operation| println!("{operation:?}"));
+    ExitCode::FAILURE
+}
+
+/// What a thread is at: a seed plus one, and when it began, in milliseconds.
+#[derive(Default)]
+struct Worker {
+    seed: AtomicU64,
+    since: AtomicU64,
+}
+
+struct Campaign {
+    from: u64,
+    end: u64,
+    all: bool,
+    started: Instant,
+    next: AtomicU64,
+    done: AtomicU64,
+    stop: AtomicBool,
+    over: AtomicBool,
+    workers: Vec<Worker>,
+    results: Mutex<(Tally, BTreeMap<u64, String>)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Campaign {
+    fn new(options: &Options) -> Self {
+        Self {
+            from: options.from,
+            end: options.from.saturating_add(options.count),
+            all: options.all,
+            started: Instant::now(),
+            next: AtomicU64::new(options.from),
+            done: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            workers: (0..options.threads).map(|_| Worker::default()).collect(),
+            results: Mutex::default(),
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn run(&self) -> ExitCode {
+        std::panic::set_hook(Box::new(|_| {}));
+        thread::scope(|scope| {
+            let watchdog = scope.spawn(|| self.watch());
+            let threads: Vec<_> = self.workers.iter().map(|worker| scope.spawn(|| self.work(worker))).collect();
+            for thread in threads {
+                let _ = thread.join();
+            }
+            self.over.store(true, Relaxed);
+            watchdog.thread().unpark();
+        });
+        self.report()
+    }
+
+    fn work(&self, worker: &Worker) {
+        let mut tally = Tally::default();
+        while !self.stop.load(Relaxed) {
+            let seed = self.next.fetch_add(1, Relaxed);
+            if seed >= self.end {
+                break;
+            }
+            worker.since.store(self.millis(), Relaxed);
+            worker.seed.store(seed.wrapping_add(1), Relaxed);
+            match try_run(seed, &Operation::list(seed)) {
+                Ok(one) => tally += one,
+                Err(text) => {
+                    lock(&self.results).1.insert(seed, text);
+                    self.stop.store(!self.all, Relaxed);
+                }
+            }
+            worker.seed.store(0, Relaxed);
+            self.done.fetch_add(1, Relaxed);
+        }
+        lock(&self.results).0 += tally;
+    }
+
+    /// Says how it goes, and gives up when a seed is stuck.
+    fn watch(&self) {
+        let mut told = 0;
+        while !self.over.load(Relaxed) {
+            thread::park_timeout(Duration::from_secs(1));
+            let now = self.millis();
+            for worker in &self.workers {
+                // In this order: a new seed has a new time by then.
+                let seed = worker.seed.load(Relaxed);
+                let since = worker.since.load(Relaxed);
+                if seed != 0 && now.saturating_sub(since) > STUCK.as_millis() as u64 {
+                    let seed = seed.wrapping_sub(1);
+                    println!("seed {seed} is stuck: it runs for more than {STUCK:?}");
+                    println!("replay it with: cargo run --release -p amqp1-testkit --bin seeds -- --seed {seed}");
+                    std::process::exit(1);
+                }
+            }
+            if now / 10_000 > told {
+                told = now / 10_000;
+                println!("{} seeds after {} s", self.done.load(Relaxed), now / 1000);
+            }
+        }
+    }
+
+    fn report(&self) -> ExitCode {
+        let (tally, failures) = &*lock(&self.results);
+        let (done, seconds) = (self.done.load(Relaxed), self.started.elapsed().as_secs_f64());
+        println!(
+            "{done} seeds from {} in {seconds:.1} s on {} threads: {:.0} a second, with {} operations, {} messages, \
+             {} deliveries, {} frames",
+            self.from,
+            self.workers.len(),
+            done as f64 / seconds,
+            tally.operations,
+            tally.messages,
+            tally.deliveries,
+            tally.frames,
+        );
+        for (seed, text) in failures {
+            let text: String = text.chars().take(300).collect();
+            println!("seed {seed} fails: {text}");
+        }
+        let Some(first) = failures.keys().next() else { return ExitCode::SUCCESS };
+        println!("{} seeds fail", failures.len());
+        println!("replay the first with: cargo run --release -p amqp1-testkit --bin seeds -- --seed {first}");
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,87 @@
+//! What the model knows of a link.
+
+use super::Side;
+use amqp1_codec::{
+    EncodedMessage, Message,
+    definitions::{AmqpError, ErrorCondition, SenderSettleMode},
+    messaging::{DeliveryState, Modified, Received},
+};
+use amqp1_engine::{Credit, DeliveryKey, LinkId};
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) name: String,
+    pub(super) sender: Side,
+    /// The end that attached it, and its id there.
+    pub(super) attached: (Side, LinkId),
+    pub(super) session: usize,
+    pub(super) snd: SenderSettleMode,
+    /// The tokens of messages that were taken for sending, and whether they are settled.
+    pub(super) sent: Vec<(u64, bool)>,
+    pub(super) received: Vec<u64>,
+    /// Taken and not disposed of.
+    pub(super) held: Vec<(u64, DeliveryKey)>,
+    /// The outcomes that the receiver has stated.
+    pub(super) stated: BTreeMap<u64, DeliveryState>,
+    /// Somebody has detached or refused it, ended its session, closed or cut the connection.
+    pub(super) ended: bool,
+    pub(super) draining: bool,
+    /// How often a drain was asked for.
+    pub(super) drains: usize,
+    /// Whether credit is given anew whenever deliveries are taken, so that there must be some when all are.
+    pub(super) window: bool,
+}
+
+impl Link {
+    /// The end that sends, or the one that receives.
+    pub(super) fn side(&self, sending: bool) -> Side {
+        if sending { self.sender } else { self.sender.other() }
+    }
+
+    /// The receiver's policy is this now, and a drain is over.
+    pub(super) fn gives(&mut self, credit: Credit) {
+        self.draining = false;
+        // The answer to a drain that is still on its way may use up what is given here.
+        self.window = matches!(credit, Credit::Window(1..)) && self.drains == 0;
+    }
+
+    /// Whether messages leave settled.
+    pub(super) fn sends_settled(&self, asked: bool) -> bool {
+        asked || self.snd == SenderSettleMode::Settled
+    }
+}
+
+/// What the model's errors say.
+pub(super) const OURS: ErrorCondition = ErrorCondition::DETACH_FORCED;
+
+pub(super) fn why(wanted: bool) -> Option<AmqpError> {
+    wanted.then(|| crate::error(OURS))
+}
+
+/// The state of a number. The last is not an outcome.
+pub(super) fn state(number: u8) -> DeliveryState {
+    match number {
+        0 => DeliveryState::Accepted,
+        1 => DeliveryState::Released,
+        2 => DeliveryState::Modified(Box::default()),
+        3 => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
+        4 => DeliveryState::rejected(crate::error(ErrorCondition::NOT_FOUND)),
+        _ => DeliveryState::Received(Received { section_number: 0, section_offset: 1 }),
+    }
+}
+
+/// A message that carries its token.
+pub(super) fn marked(token: u64, length: usize) -> EncodedMessage {
+    let data = [&token.to_be_bytes()[..], &crate::body(token as usize, length)].concat();
+    Message::builder().data(data).build()
+}
+
+/// The token of a message, which must be whole.
+pub(super) fn token(message: &Message) -> u64 {
+    let data = crate::data(message);
+    let (token, rest) = data.split_first_chunk().expect("a token");
+    let token = u64::from_be_bytes(*token);
+    assert!(rest == crate::body(token as usize, rest.len()), "message {token} has changed on its way");
+    token
+}

@@ -1,0 +1,39 @@
+//! Finds a short list that still fails.
+
+use super::{Operation, run};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a list. What the panic said, if something does not hold.
+///
+/// # Errors
+///
+/// What did not hold.
+pub fn try_run(seed: u64, operations: &[Operation]) -> Result<super::Tally, String> {
+    let result = catch_unwind(AssertUnwindSafe(|| run(seed, operations, |_| {})));
+    result.map_err(|panic| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
+    })
+}
+
+/// Leaves out of a failing list what it fails without: halves first, then ever smaller pieces, until nothing can go.
+pub fn shrink(seed: u64, mut operations: Vec<Operation>) -> Vec<Operation> {
+    let mut size = operations.len().div_ceil(2);
+    while size > 0 {
+        let (mut at, mut shorter) = (0, false);
+        while at < operations.len() {
+            let mut without = operations.clone();
+            without.drain(at..operations.len().min(at + size));
+            if try_run(seed, &without).is_err() {
+                operations = without;
+                shorter = true;
+            } else {
+                at += size;
+            }
+        }
+        if !shorter || size > 1 {
+            size /= 2;
+        }
+    }
+    operations
+}
