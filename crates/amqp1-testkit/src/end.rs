@@ -55,6 +55,7 @@ pub struct End {
     queue: TransmitQueue,
     /// Sessions that the peer has begun and that are to be accepted.
     unanswered: Vec<SessionId>,
+    transport_ended: bool,
 }
 
 impl Deref for End {
@@ -84,6 +85,7 @@ impl End {
             written: Vec::new(),
             queue: TransmitQueue::default(),
             unanswered: Vec::new(),
+            transport_ended: false,
         }
     }
 
@@ -105,12 +107,14 @@ impl End {
         }
     }
 
-    /// Tells the engine that the transport has ended, unless it knows that the connection has.
-    pub fn take_end(&mut self, now: Instant) {
-        if !self.is_closed() || !self.engine.is_finished() {
-            self.engine.handle_eof(now);
-            self.look();
+    /// Tells the engine that the transport has ended. False if it was told already.
+    pub fn take_end(&mut self, now: Instant) -> bool {
+        if core::mem::replace(&mut self.transport_ended, true) {
+            return false;
         }
+        self.engine.handle_eof(now);
+        self.look();
+        true
     }
 
     /// Takes the engine's events, and answers those that are to be accepted.

@@ -155,10 +155,7 @@ impl Pair {
             }
         }
         for (pipe, end) in [(&self.up, &mut self.server), (&self.down, &mut self.client)] {
-            if pipe.is_over() && !end.is_closed() {
-                end.take_end(self.now);
-                any = true;
-            }
+            any |= pipe.is_over() && end.take_end(self.now);
         }
         any
     }

@@ -211,7 +211,8 @@ impl Operation {
         }
     }
 
-    fn cut(random: &mut Random) -> Self {
+    /// The transport breaks, one way or both.
+    pub fn cut(random: &mut Random) -> Self {
         let octets = |random: &mut Random| {
             let most = random.pick(&[1, 100, 5000]);
             Some(random.below(most))
@@ -223,20 +224,23 @@ impl Operation {
         }
     }
 
-    /// A list that a seed determines. In one of eight the transport breaks somewhere.
-    ///
-    /// It begins with two sessions and four links, so that there is something to work with.
-    pub fn list(seed: u64) -> Vec<Self> {
-        let random = &mut Random::new(seed ^ 0x6f70_6572_6174_696f);
+    /// Two sessions and four links, so that there is something to work with.
+    pub fn opening(random: &mut Random) -> Vec<Self> {
         let mut list = Vec::new();
-        for side in [Side::Client, Side::Server] {
+        for (session, side) in [Side::Client, Side::Server].into_iter().enumerate() {
             list.push(Self::Begin { side, window: random.pick(&[1, 2, 7, 5000]) });
-            let session = list.len() / 3;
             list.extend([Self::attach(session, random), Self::attach(session, random)]);
         }
         if !random.chance(4) {
             list.push(Self::Drive);
         }
+        list
+    }
+
+    /// A list that a seed determines. In one of eight the transport breaks somewhere.
+    pub fn list(seed: u64) -> Vec<Self> {
+        let random = &mut Random::new(seed ^ 0x6f70_6572_6174_696f);
+        let mut list = Self::opening(random);
         let most = random.pick(&[10, 60, 150, 250]);
         list.extend((0..=random.below(most)).map(|_| Self::any(random)));
         if random.chance(8) {
