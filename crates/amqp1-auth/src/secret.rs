@@ -14,6 +14,12 @@ pub(crate) fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
+/// Compares in a time that does not depend on where the octets differ: their keyed hashes are compared.
+pub(crate) fn equal(left: &[u8], right: &[u8]) -> bool {
+    let digest = |octets: &[u8]| mac(b"amqp1-auth secret comparison", octets);
+    digest(left).verify_slice(&digest(right).finalize().into_bytes()).is_ok()
+}
+
 /// Text that is wiped when dropped and that `Debug` does not show.
 ///
 /// There is no `==` on purpose: it would take the longer the more of a guess is right.
@@ -29,10 +35,9 @@ impl SecretText {
         &self.0
     }
 
-    /// Compares in a time that does not depend on where the texts differ: their keyed hashes are compared.
+    /// Compares in a time that does not depend on where the texts differ.
     pub(crate) fn matches(&self, other: &str) -> bool {
-        let digest = |text: &str| mac(b"amqp1-auth secret comparison", text.as_bytes());
-        digest(self.expose()).verify_slice(&digest(other).finalize().into_bytes()).is_ok()
+        equal(self.expose().as_bytes(), other.as_bytes())
     }
 
     /// Gives the text away; from here on wiping it is the caller's business.
