@@ -75,8 +75,22 @@ impl fmt::Display for SaslFailure {
         match self {
             Self::Mechanism(error) => error.fmt(f),
             Self::NotOffered { wanted, offered } => write!(f, "the server offers {offered:?}, not {wanted}"),
-            Self::Refused(SaslCode::SysTemp) => f.write_str("the server cannot authenticate now, but may later"),
-            Self::Refused(code) => write!(f, "the server refused the credentials (outcome {})", code.number()),
+            Self::Refused(code) => f.write_str(match code {
+                SaslCode::Ok => "the server took the credentials (code 0, ok)",
+                SaslCode::Auth => {
+                    "the server refused the credentials: check the user name and the password, key or token \
+                     (code 1, auth)"
+                }
+                SaslCode::Sys => {
+                    "the server says that its system failed; some servers, IoT Hub among them, say so of a wrong \
+                     password, key or token (code 2, sys)"
+                }
+                SaslCode::SysPerm => {
+                    "the server says that its system failed, and that trying again will not help: ask those who run \
+                     it (code 3, sys-perm)"
+                }
+                SaslCode::SysTemp => "the server cannot authenticate now: try again later (code 4, sys-temp)",
+            }),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Connection {
             (
                 Layer::ServerHeader(ServerSasl::Allowed(mechanisms) | ServerSasl::Required(mechanisms)),
                 Some(ProtocolHeader::SASL),
-            ) => {
+            ) if !mechanisms.is_empty() => {
                 self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode());
                 let list = SaslMechanisms { sasl_server_mechanisms: mechanisms.clone().into() };
                 self.push_sasl(&SaslBody::Mechanisms(list));
@@ -186,13 +186,7 @@ impl Connection {
                     Err(error) => self.sasl_failed(SaslFailure::Mechanism(error)),
                 }
             }
-            (Layer::ClientOutcome(_), SaslBody::Outcome(outcome)) => match outcome.code {
-                SaslCode::Ok => {
-                    self.layer = Layer::ClientAmqpHeader;
-                    self.start_client();
-                }
-                code => self.sasl_failed(SaslFailure::Refused(code)),
-            },
+            (Layer::ClientOutcome(mechanism), SaslBody::Outcome(outcome)) => self.on_outcome(mechanism, &outcome),
             (Layer::ServerInit(offered), SaslBody::Init(init)) => {
                 if !offered.contains(&init.mechanism) {
                     self.layer = Layer::ServerPending;
@@ -228,6 +222,23 @@ impl Connection {
         self.layer = Layer::ClientOutcome(mechanism);
     }
 
+    /// §5.3.3.5: it is over. Also a server may have something to prove, and an ok without it is none.
+    fn on_outcome(&mut self, mut mechanism: Box<dyn ClientMechanism>, outcome: &SaslOutcome) {
+        if outcome.code != SaslCode::Ok {
+            let refused = SaslFailure::Refused(outcome.code);
+            // That another attempt may succeed is worth more than why this one did not.
+            let reason = mechanism.refusal().filter(|_| outcome.code != SaslCode::SysTemp);
+            return self.sasl_failed(reason.map_or(refused, SaslFailure::Mechanism));
+        }
+        match mechanism.verify_outcome(outcome.additional_data.as_ref().map(|data| &data.0[..])) {
+            Ok(()) => {
+                self.layer = Layer::ClientAmqpHeader;
+                self.start_client();
+            }
+            Err(error) => self.sasl_failed(SaslFailure::Mechanism(error)),
+        }
+    }
+
     fn push_sasl(&mut self, body: &SaslBody) {
         write_sasl_frame(body, self.sasl_style(), &mut self.preamble);
     }
@@ -244,12 +255,14 @@ impl Connection {
         }
     }
 
-    /// Server: ends the SASL dialog. Ignored unless an answer is due.
+    /// Server: ends the SASL dialog. Ignored unless an answer is due. The additional data is sent only with ok
+    /// (§5.3.3.5).
     pub fn sasl_outcome(&mut self, code: SaslCode, additional_data: Option<Bytes>) {
         if !matches!(self.layer, Layer::ServerPending) {
             return;
         }
-        self.push_sasl(&SaslBody::Outcome(SaslOutcome { code, additional_data: additional_data.map(Secret) }));
+        let additional_data = additional_data.filter(|_| code == SaslCode::Ok).map(Secret);
+        self.push_sasl(&SaslBody::Outcome(SaslOutcome { code, additional_data }));
         match code {
             SaslCode::Ok => self.layer = Layer::ServerAmqpHeader,
             code => self.sasl_failed(SaslFailure::Refused(code)),
