@@ -1,16 +1,23 @@
 //! The acceptor: connections that the peer begins.
 
+mod dialog;
+pub(crate) mod nonce;
+
+use self::dialog::Dialog;
 use crate::{
     connection::{Connection, Security},
     driver,
     error::Error,
-    incoming::{Identity, IncomingConnection},
+    incoming::IncomingConnection,
     names,
     shared::{SaslStep, ServerState, Shared},
     transport,
     wait::{Place, connect_within},
 };
-use amqp1_auth::sasl::{anonymous, external, plain};
+use amqp1_auth::sasl::{
+    anonymous, external, plain,
+    scram::{ScramDecoy, ScramHash, StoredCredential},
+};
 use amqp1_codec::{Str, Symbol, sasl::SaslCode};
 use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig};
 use bytes::Bytes;
@@ -23,7 +30,23 @@ use crate::transport::TlsServer;
 /// Decides who a client is. It may look things up: the connection waits, within its handshake's time.
 pub trait Authenticator: Send + Sync + 'static {
     /// Looks at what the client has said.
+    ///
+    /// The parsers are in [`auth::sasl`](crate::auth::sasl): `plain::Credentials`, `oauthbearer::Request` and so on.
+    /// The SCRAM mechanisms do not come here, but to [`scram_credential`](Self::scram_credential).
     fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>>;
+
+    /// Gives what is stored of a user's password, for the SCRAM mechanisms; the acceptor does the rest. `None` is for
+    /// users that do not exist, which the client is not told; an error is an outcome other than ok, as
+    /// [`SaslCode::SysTemp`] while a database is down. A user that asks to act as another is refused.
+    ///
+    /// Unless it is overridden there are no users.
+    fn scram_credential<'a>(
+        &'a self,
+        _user: &'a str,
+        _hash: ScramHash,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<StoredCredential>, SaslCode>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What a client has said in SASL.
@@ -32,8 +55,10 @@ pub trait Authenticator: Send + Sync + 'static {
 pub struct SaslAttempt {
     /// The mechanism, one of those offered.
     pub mechanism: Symbol,
-    /// What the mechanism begins with. It may hold a password.
+    /// What the mechanism begins with, or the answer to the latest challenge. It may hold a password.
     pub response: Option<Bytes>,
+    /// What the client has said before, each with the challenge that it got for it; empty at first.
+    pub earlier: Vec<(Bytes, Bytes)>,
     /// The host that the client believes it talks to.
     pub hostname: Option<Str>,
     /// The certificates that the client has shown in TLS, its own first; `None` if it has shown none.
@@ -46,12 +71,13 @@ impl fmt::Debug for SaslAttempt {
         f.debug_struct("SaslAttempt")
             .field("mechanism", &self.mechanism)
             .field("hostname", &self.hostname)
+            .field("challenges", &self.earlier.len())
             .finish_non_exhaustive()
     }
 }
 
 /// What is made of a client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum SaslDecision {
     /// It is this one.
     Accept {
@@ -60,8 +86,26 @@ pub enum SaslDecision {
         /// What the outcome says besides.
         additional_data: Option<Bytes>,
     },
-    /// It is refused.
+    /// It is asked for more: its answer comes to [`Authenticator::authenticate`], with what was said before in
+    /// [`SaslAttempt::earlier`]. After 16 challenges it is refused.
+    ///
+    /// With OAUTHBEARER and XOAUTH2 a challenge only says, in JSON, why the client is refused: its answer is not asked
+    /// for, and the outcome is [`SaslCode::Auth`].
+    Challenge(Bytes),
+    /// It is refused. With OAUTHBEARER and XOAUTH2, [`SaslCode::Auth`] tells it first that the token is invalid.
     Refuse(SaslCode),
+}
+
+impl fmt::Debug for SaslDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accept { identity, .. } => {
+                f.debug_struct("Accept").field("identity", identity).finish_non_exhaustive()
+            }
+            Self::Challenge(_) => f.write_str("Challenge(..)"),
+            Self::Refuse(code) => f.debug_tuple("Refuse").field(code).finish(),
+        }
+    }
 }
 
 /// Takes connections that others have made to us. Clones share their configuration.
@@ -82,6 +126,7 @@ pub struct AcceptorBuilder {
     mechanisms: Option<Vec<Symbol>>,
     authenticator: Option<Box<dyn Authenticator>>,
     allow_no_sasl: Option<bool>,
+    scram_decoy: ScramDecoy,
     #[cfg(feature = "tls")]
     tls: Option<TlsServer>,
     config: ConnectionConfig,
@@ -102,6 +147,7 @@ impl Acceptor {
             mechanisms: None,
             authenticator: None,
             allow_no_sasl: None,
+            scram_decoy: drawn_decoy(),
             #[cfg(feature = "tls")]
             tls: None,
             config: ConnectionConfig::new(names::container()),
@@ -155,13 +201,19 @@ impl Acceptor {
         let shared = Shared::new(make, Some(server), inner.operation_timeout);
         driver::spawn(&shared, io)?;
         let connection = Connection::new(shared, inner.operation_timeout, security);
-        let mut dialog = Dialog { acceptor: self, connection: &connection, mechanism: None, hostname: None };
+        let mut dialog = Dialog::new(self, &connection);
         let mut identity = None;
         while let Some(step) = next_step(connection.shared()).await? {
             identity = dialog.answer(step).await?.or(identity);
         }
         Ok(IncomingConnection::new(connection, identity))
     }
+}
+
+/// Good for as long as the process lives.
+fn drawn_decoy() -> ScramDecoy {
+    let secret: Vec<u8> = nonce::draw().iter().flat_map(|number| number.to_be_bytes()).collect();
+    ScramDecoy::new(secret).expect("32 octets are enough")
 }
 
 /// The next step of SASL, or `None` when the peer's open is there.
@@ -176,54 +228,6 @@ async fn next_step(shared: &Shared) -> Result<Option<SaslStep>, Error> {
         }
     });
     step.await?
-}
-
-/// A SASL dialog with a client.
-struct Dialog<'a> {
-    acceptor: &'a Acceptor,
-    connection: &'a Connection,
-    /// What the client chose.
-    mechanism: Option<Symbol>,
-    hostname: Option<Str>,
-}
-
-impl Dialog<'_> {
-    /// Answers one step. Who the client is, if that is settled now.
-    async fn answer(&mut self, step: SaslStep) -> Result<Option<Identity>, Error> {
-        let shared = self.connection.shared();
-        if let Some(mechanism) = step.mechanism {
-            self.hostname = step.hostname;
-            // RFC 4422 §3: these begin with the client's response, which an empty challenge asks for.
-            let speaks_first = matches!(mechanism.as_str(), "PLAIN" | "EXTERNAL");
-            self.mechanism = Some(mechanism);
-            if speaks_first && step.response.is_none() {
-                shared.command(|state, _| state.engine.sasl_challenge(Bytes::new()))?;
-                return Ok(None);
-            }
-        }
-        let Some(mechanism) = self.mechanism.clone() else { return Ok(None) };
-        let attempt = SaslAttempt {
-            mechanism: mechanism.clone(),
-            response: step.response,
-            hostname: self.hostname.clone(),
-            #[cfg(feature = "tls")]
-            peer_certificates: self.connection.peer_certificates(),
-        };
-        let decision = match &self.acceptor.inner.authenticator {
-            Some(authenticator) => authenticator.authenticate(attempt).await,
-            None => SaslDecision::Accept { identity: String::new(), additional_data: None },
-        };
-        shared.command(|state, _| match decision {
-            SaslDecision::Accept { identity, additional_data } => {
-                state.engine.sasl_outcome(SaslCode::Ok, additional_data);
-                Some(Identity { mechanism, name: identity })
-            }
-            SaslDecision::Refuse(code) => {
-                state.engine.sasl_outcome(if code == SaslCode::Ok { SaslCode::Auth } else { code }, None);
-                None
-            }
-        })
-    }
 }
 
 impl AcceptorBuilder {
@@ -245,6 +249,14 @@ impl AcceptorBuilder {
     /// Sets whether clients may leave SASL out. With an authenticator they may not, unless this says so.
     pub fn allow_no_sasl(mut self, allow: bool) -> Self {
         self.allow_no_sasl = Some(allow);
+        self
+    }
+
+    /// Sets what clients of SCRAM are told of users that do not exist. Drawn anew for each acceptor unless set, with
+    /// salts of 16 octets and 4096 iterations: set it where the credentials have others, and where such users should
+    /// look the same after a restart, and on each of several servers, as the others do.
+    pub fn scram_decoy(mut self, decoy: ScramDecoy) -> Self {
+        self.scram_decoy = decoy;
         self
     }
 

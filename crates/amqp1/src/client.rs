@@ -1,6 +1,7 @@
 //! The client: a connection that this end begins.
 
 use crate::{
+    acceptor::nonce,
     connection::{Connection, Security},
     driver,
     error::{Error, ErrorKind},
@@ -10,7 +11,7 @@ use crate::{
     url::Url,
     wait::connect_within,
 };
-use amqp1_auth::sasl::{Anonymous, ClientMechanism};
+use amqp1_auth::sasl::{Anonymous, ClientMechanism, Scram, scram::ScramHash};
 use amqp1_codec::Str;
 use amqp1_engine::{Connection as Engine, ConnectionConfig};
 use std::time::Duration;
@@ -98,10 +99,35 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the SASL mechanism. Without this it is PLAIN if the URL has credentials, and ANONYMOUS otherwise.
+    /// Sets the SASL mechanism, one of [`auth::sasl`](crate::auth::sasl) or one's own. Without this it is PLAIN if the
+    /// URL has credentials, and ANONYMOUS otherwise.
     pub fn sasl(mut self, mechanism: impl ClientMechanism + 'static) -> Self {
         self.sasl = Sasl::Mechanism(Box::new(mechanism));
         self
+    }
+
+    /// Sets SCRAM as the SASL mechanism, with a nonce that is drawn for it: the password does not travel, and the
+    /// server has to show that it knows it too. What is wrong with the user name or the password comes out of
+    /// [`connect`](Self::connect).
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), amqp1::Error> {
+    /// use amqp1::{Client, auth::sasl::scram::ScramHash};
+    ///
+    /// let client = Client::builder("amqps://broker.example").scram(ScramHash::Sha256, "user", "pencil");
+    /// let connection = client.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scram(mut self, hash: ScramHash, user: impl Into<String>, password: impl Into<String>) -> Self {
+        match Scram::new(hash, user, password, nonce::nonce()) {
+            Ok(scram) => self.sasl(scram),
+            Err(error) => {
+                // Where the other mistakes are kept, the first of which is told.
+                self.url = self.url.and(Err(Error::new(ErrorKind::Config, error.to_string())));
+                self
+            }
+        }
     }
 
     /// Begins with AMQP's own header, without a SASL layer.

@@ -552,6 +552,20 @@ fn s_5_3_1_1_octets_6_and_7_and_the_extended_header_are_ignored() {
     let mut peer = sasl_server();
     peer.raw(b"\0\0\0\x1d\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS");
     assert_eq!(asked(&mut peer.end).0, "ANONYMOUS");
+    // The same for a client: mechanisms, in a frame with DOFF 3.
+    let mut peer = sasl_client(plain());
+    peer.raw(&ProtocolHeader::SASL.encode());
+    peer.raw(b"\0\0\0\x18\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x40\xc0\x07\x01\xa3\x05PLAIN");
+    assert!(matches!(items(&peer.end.written).last(), Some(Item::Sasl(SaslBody::Init(_)))));
+}
+
+#[test]
+fn s_5_3_1_1_what_is_sent_has_the_plainest_header() {
+    let mut client = pair(plain());
+    client.drive();
+    for end in [&client.client, &client.server] {
+        assert_eq!(end.written.get(12..16), Some(&[2, 1, 0, 0][..]), "DOFF 2, TYPE 1, zeros");
+    }
 }
 
 #[test]
