@@ -221,6 +221,8 @@ pub(crate) struct Link {
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
+    /// Credit was given before a drain was answered: the answer, when it comes, does not know of it.
+    drain_crossed: bool,
     /// Deliveries that came without credit since it was last given.
     overrun: u32,
 
@@ -268,6 +270,7 @@ impl Link {
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
+            drain_crossed: false,
             overrun: 0,
             flow_due: false,
             flow_queued: false,
@@ -388,8 +391,14 @@ impl Link {
     /// §2.6.7: the sender's state, seen from the receiving end. Whether a drain is done with it.
     pub(crate) fn on_sender_flow(&mut self, flow: &Flow) -> bool {
         if let Some(count) = flow.delivery_count {
-            let ahead = count.offset_from(self.delivery_count);
-            if let Ok(ahead) = u32::try_from(ahead) {
+            let ahead = u32::try_from(count.offset_from(self.delivery_count)).unwrap_or(0);
+            let crossed = self.drain_crossed;
+            self.drain_crossed &= ahead == 0 && !flow.drain;
+            if ahead > 0 && crossed && !self.draining {
+                // It has answered a drain that is over for us: what was given since then is given again.
+                self.delivery_count = count;
+                self.flow_due = true;
+            } else if ahead > 0 {
                 self.excess = self.excess.saturating_sub(ahead.saturating_sub(self.credit));
                 self.credit = self.credit.saturating_sub(ahead);
                 self.delivery_count = count;
@@ -452,6 +461,7 @@ impl Link {
             Credit::Manual(credit) => credit,
             Credit::Window(max) => max.saturating_sub(buffered),
         });
+        self.drain_crossed |= self.draining;
         self.draining = false;
     }
 

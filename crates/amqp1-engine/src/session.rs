@@ -93,6 +93,8 @@ pub(crate) struct Session {
     pub(crate) handles: Numbers,
     /// Links that wait for the peer's begin.
     pub(crate) waiting: Vec<LinkId>,
+    /// Links that the peer has attached, and that cannot be answered before a handle is free.
+    pub(crate) starved: Vec<LinkId>,
     /// Links whose attach the peer has to answer.
     pub(crate) unanswered: Vec<LinkId>,
     /// Frames that wait for our begin.
@@ -136,6 +138,7 @@ impl Session {
             incoming: BTreeMap::new(),
             handles: Numbers::default(),
             waiting: Vec::new(),
+            starved: Vec::new(),
             unanswered: Vec::new(),
             held: Vec::new(),
             ready: VecDeque::new(),

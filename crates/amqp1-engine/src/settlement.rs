@@ -76,10 +76,15 @@ impl<T> Unsettled<T> {
 
 /// What is to be told about deliveries, gathered until it is written.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Vec<Mark>);
+pub(crate) struct Marks {
+    marks: Vec<Mark>,
+    /// Grows with each state that another may follow for the same delivery: what comes later is written later.
+    age: u32,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 struct Mark {
+    age: u32,
     role: Role,
     first: u64,
     last: u64,
@@ -90,6 +95,7 @@ struct Mark {
 impl Mark {
     fn continues(&self, before: &Self) -> bool {
         before.last.checked_add(1) == Some(self.first)
+            && before.age == self.age
             && before.role == self.role
             && before.settled == self.settled
             && before.state == self.state
@@ -98,22 +104,25 @@ impl Mark {
 
 impl Marks {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.marks.is_empty()
     }
 
     /// `role` is that of the end that speaks.
     pub(crate) fn add(&mut self, role: Role, id: u64, settled: bool, state: Option<DeliveryState>) {
-        let mark = Mark { role, first: id, last: id, settled, state };
-        match self.0.last_mut() {
+        let passing = !settled && !state.as_ref().is_some_and(DeliveryState::is_outcome);
+        let mark = Mark { age: self.age, role, first: id, last: id, settled, state };
+        match self.marks.last_mut() {
             Some(before) if mark.continues(before) => before.last = id,
-            _ => self.0.push(mark),
+            _ => self.marks.push(mark),
         }
+        self.age = self.age.wrapping_add(u32::from(passing));
     }
 
     /// The dispositions to write: consecutive ids with the same state are one.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Disposition> + use<> {
-        let mut marks = core::mem::take(&mut self.0);
-        marks.sort_by_key(|mark| (mark.role == Role::Receiver, mark.first));
+        let mut marks = core::mem::take(&mut self.marks);
+        self.age = 0;
+        marks.sort_by_key(|mark| (mark.age, mark.role == Role::Receiver, mark.first));
         let mut merged: Vec<Mark> = Vec::new();
         for mark in marks {
             match merged.last_mut() {

@@ -100,6 +100,8 @@ pub enum PeerMisbehaved {
     ResumedBeyond,
     /// A SASL frame where it has no place (§5.3.2).
     SaslOutOfOrder,
+    /// A session that no channel is left to answer on.
+    SessionsExceeded,
     /// A delivery has the tag of another that is not settled (§2.6.12).
     TagRepeated,
     /// A transfer from the receiving end of a link (§2.6.12).
@@ -124,7 +126,8 @@ impl PeerMisbehaved {
             | Self::IdleTimeoutTooShort { .. }
             | Self::MaxFrameSizeTooSmall { .. }
             | Self::OpenTwice
-            | Self::SaslOutOfOrder => Scope::Connection,
+            | Self::SaslOutOfOrder
+            | Self::SessionsExceeded => Scope::Connection,
             Self::AttachOnHandleInUse { .. }
             | Self::DeliveryIdRepeated { .. }
             | Self::FlowWithoutHandle
@@ -177,7 +180,9 @@ impl PeerMisbehaved {
             }
             Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
             Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::LinksExceeded | Self::TransfersExceeded => ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
+            Self::LinksExceeded | Self::SessionsExceeded | Self::TransfersExceeded => {
+                ErrorCondition::RESOURCE_LIMIT_EXCEEDED
+            }
             Self::WindowExceeded => ErrorCondition::WINDOW_VIOLATION,
         }
     }
@@ -213,6 +218,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::OpenTwice => f.write_str("a second open"),
             Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
+            Self::SessionsExceeded => f.write_str("a session that no channel is left to answer on"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),
             Self::LinksExceeded => f.write_str("more links than are allowed"),

@@ -28,9 +28,11 @@ impl Connection {
             return;
         }
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
-            let error =
-                AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use");
-            return self.drop_link(id, false, Some(error), Cause::Local);
+            if link.remote.is_some() {
+                session.starved.push(id);
+                return self.tell_detached(id, true, Some(no_handle()), Cause::Local);
+            }
+            return self.drop_link(id, false, Some(no_handle()), Cause::Local);
         };
         if link.remote.is_none() {
             session.unanswered.push(id);
@@ -177,8 +179,13 @@ impl Connection {
             let violation = PeerMisbehaved::HandleUnattached { handle: detach.handle };
             return self.session_misbehaved(session_id, violation);
         };
+        let starved = session.starved.contains(&id);
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote_handle = None;
+        if starved {
+            // It is answered when there is a handle to do so.
+            return;
+        }
         if let Some((closed, error)) = link.detached.take() {
             link.detached = Some((closed, None));
             if detach.closed && !closed {
@@ -274,6 +281,29 @@ impl Connection {
     /// Takes a link away.
     pub(super) fn drop_link(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
         self.tell_detached(id, closed, error, by);
+        let session = self.links.get(id).map(|link| link.session);
+        self.forget_link(id);
+        if let Some(session) = session {
+            self.answer_starved(session);
+        }
+    }
+
+    /// Refuses links that could not be answered for want of handles, now that there is one.
+    fn answer_starved(&mut self, session_id: SessionId) {
+        while let Some(session) = self.sessions.get_mut(session_id) {
+            if session.end_sent || session.handles.lowest(session.remote_handle_max).is_none() {
+                return;
+            }
+            let Some(id) = session.starved.pop() else { return };
+            self.attach_nothing(id);
+            self.send_detach(id, true, Some(no_handle()));
+            if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
+                self.forget_link(id);
+            }
+        }
+    }
+
+    fn forget_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         session.links.remove(&id);
@@ -287,13 +317,15 @@ impl Connection {
         if link.remote.is_none() {
             session.unanswered.retain(|unanswered| *unanswered != id);
         }
+        session.starved.retain(|starved| *starved != id);
     }
 
     /// Takes all links of a session away.
     pub(super) fn detach_all(&mut self, session: SessionId, by: Cause, error: Option<&AmqpError>) {
         let Some(session) = self.sessions.get_mut(session) else { return };
         for id in core::mem::take(&mut session.links) {
-            self.drop_link(id, false, error.cloned(), by);
+            self.tell_detached(id, false, error.cloned(), by);
+            self.forget_link(id);
         }
     }
 
@@ -322,7 +354,7 @@ impl Connection {
         };
         let Some(link) = self.links.get_mut(id) else { return };
         // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
-        if link.detached.is_some() || link.refused {
+        if link.detached.is_some() || link.refused || link.told {
             return;
         }
         if link.remote_flow_properties != flow.properties {
@@ -342,6 +374,9 @@ impl Connection {
             Role::Receiver => {
                 if link.on_sender_flow(flow) {
                     self.events.push_back(Event::Drained(id));
+                }
+                if core::mem::take(&mut link.flow_due) {
+                    self.link_flow(id);
                 }
             }
         }
@@ -368,6 +403,10 @@ impl Connection {
             self.flows.push_back(FlowDue::Link(id));
         }
     }
+}
+
+fn no_handle() -> AmqpError {
+    AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use")
 }
 
 /// What is wrong with an attach that answers ours.

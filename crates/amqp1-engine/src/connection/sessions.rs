@@ -88,6 +88,7 @@ impl Connection {
         let Some(id) = self.by_remote_channel.remove(&channel) else {
             return self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
         };
+        let can_begin = self.has_free_channel();
         let Some(session) = self.sessions.get_mut(id) else { return };
         let ended = if session.end_sent {
             Ended { error: end.error, by: Cause::Local }
@@ -95,6 +96,9 @@ impl Connection {
             if session.begin_sent {
                 let channel = session.channel;
                 self.forget_control(channel);
+            } else if !can_begin {
+                // Both ends may have used up their channels for sessions that the other cannot answer.
+                return self.misbehaved(PeerMisbehaved::SessionsExceeded);
             } else {
                 session.held.clear();
                 self.send_begin(id);
@@ -151,16 +155,21 @@ impl Connection {
     pub(super) fn drop_session(&mut self, id: SessionId, ended: Ended) {
         let cause = if ended.by == Cause::Connection { Cause::Connection } else { Cause::Session };
         self.detach_all(id, cause, ended.error.as_ref());
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
         if let Some(channel) = session.remote_channel {
             self.by_remote_channel.remove(&channel);
         }
+        if !core::mem::replace(&mut session.told, true) {
+            self.events.push_back(Event::SessionEnded(id, ended));
+        }
+        self.forget_session(id);
+    }
+
+    fn forget_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(id) else { return };
         if session.begin_sent {
             self.by_channel.remove(&session.channel);
             self.channels.give_back(u32::from(session.channel));
-        }
-        if !session.told {
-            self.events.push_back(Event::SessionEnded(id, ended));
         }
     }
 

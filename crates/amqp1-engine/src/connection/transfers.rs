@@ -40,7 +40,7 @@ impl Connection {
     fn take_transfer(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer, payload: Bytes) {
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.6.5: after our detach, what comes is discarded until the peer's.
-        if link.detached.is_some() {
+        if link.detached.is_some() || link.told {
             return;
         }
         if link.role == Role::Sender {

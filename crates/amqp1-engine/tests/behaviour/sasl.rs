@@ -555,7 +555,7 @@ fn s_5_3_1_1_octets_6_and_7_and_the_extended_header_are_ignored() {
     // The same for a client: mechanisms, in a frame with DOFF 3.
     let mut peer = sasl_client(plain());
     peer.raw(&ProtocolHeader::SASL.encode());
-    peer.raw(b"\0\0\0\x18\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x40\xc0\x07\x01\xa3\x05PLAIN");
+    peer.raw(b"\0\0\0\x19\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x40\xc0\x08\x01\xa3\x05PLAIN");
     assert!(matches!(items(&peer.end.written).last(), Some(Item::Sasl(SaslBody::Init(_)))));
 }
 
