@@ -1,10 +1,9 @@
 //! The SASL layer (§5.3), with both ends and with peers that break its order.
 
-use amqp1_auth::sasl::{
-    Anonymous, ClientMechanism, OAuthBearer, Plain, SaslError, Scram, TokenStatus, oauthbearer,
-    plain::Credentials,
-    scram::{ScramDecoy, ScramHash, ScramServer, ScramStep, StoredCredential},
-};
+mod malformed;
+mod steps;
+
+use amqp1_auth::sasl::{Anonymous, ClientMechanism, Plain, SaslError, plain::Credentials};
 use amqp1_codec::{
     EncodeStyle, Symbol,
     definitions::ErrorCondition,
@@ -337,76 +336,6 @@ fn a_client_that_cannot_answer_a_challenge_gives_up() {
     assert_eq!(pair.client.closed(), ConnectionError::Sasl(SaslFailure::Mechanism(why)));
 }
 
-fn scram_server() -> ScramServer {
-    let decoy = ScramDecoy::new([3; 16]).unwrap();
-    ScramServer::new(ScramHash::Sha256, "server", &decoy).unwrap()
-}
-
-/// A SCRAM dialog up to where the outcome is due: the ends, and how the server's half sees the client.
-fn scram(password: &str) -> (Pair, Result<ScramStep, SaslError>) {
-    let (client, server) = Pair::configs();
-    let mechanism = Scram::new(ScramHash::Sha256, "user", password, "client").unwrap();
-    let offered = vec![Symbol::from_static("SCRAM-SHA-256")];
-    let mut pair = Pair::sasl(client, Some(Box::new(mechanism)), server, ServerSasl::Required(offered));
-    pair.server.accept.sasl = false;
-    pair.drive();
-    let mut half = scram_server();
-    half.respond(&asked(&mut pair.server).1.unwrap()).unwrap();
-    let stored = StoredCredential::from_password(ScramHash::Sha256, "pencil", *b"salt", 4096).unwrap();
-    pair.server.sasl_challenge(half.credential(Some(&stored)).unwrap());
-    pair.drive();
-    let step = half.respond(answers(&pair.server)[0]);
-    (pair, step)
-}
-
-#[test]
-fn s_scram_1_both_ends_prove_that_they_know_the_password() {
-    let (mut pair, step) = scram("pencil");
-    let Ok(ScramStep::Verified { additional_data, .. }) = step else { panic!("{step:?}") };
-    pair.server.sasl_outcome(SaslCode::Ok, Some(additional_data));
-    pair.drive();
-    assert!(pair.client.opened() && pair.server.opened());
-    assert_eq!(scram("guess").1, Err(SaslError::WrongProof));
-}
-
-/// Also S-5.3.3.5-1.
-#[test]
-fn s_scram_1_a_client_leaves_a_server_that_has_proven_nothing() {
-    let wrong = "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    for additional_data in [None, Some(wrong.into())] {
-        let (mut pair, _) = scram("pencil");
-        pair.server.sasl_outcome(SaslCode::Ok, additional_data);
-        pair.drive();
-        let unproven = SaslError::ServerUnproven { mechanism: "SCRAM-SHA-256" };
-        assert_eq!(pair.client.closed(), ConnectionError::Sasl(SaslFailure::Mechanism(unproven)));
-        assert!(!pair.client.opened() && pair.client.is_finished());
-        let written = items(&pair.client.written);
-        assert!(matches!(written.last(), Some(Item::Sasl(SaslBody::Response(_)))), "no AMQP header leaves");
-    }
-}
-
-#[test]
-fn why_a_token_was_refused_is_told_by_the_client() {
-    for (code, told) in [(SaslCode::Auth, true), (SaslCode::SysTemp, false)] {
-        let (client, server) = Pair::configs();
-        let mechanism = OAuthBearer::new("t".repeat(4000)).unwrap();
-        let offered = vec![Symbol::from_static("OAUTHBEARER")];
-        let mut pair = Pair::sasl(client, Some(Box::new(mechanism)), server, ServerSasl::Required(offered));
-        pair.server.accept.sasl = false;
-        pair.drive();
-        let request = oauthbearer::Request::parse(&asked(&mut pair.server).1.unwrap()).unwrap();
-        assert_eq!(request.token().len(), 4000);
-        pair.server.sasl_challenge(oauthbearer::failure(TokenStatus::InvalidToken));
-        pair.drive();
-        assert_eq!(answers(&pair.server), [oauthbearer::DUMMY_RESPONSE]);
-        pair.server.sasl_outcome(code, None);
-        pair.drive();
-        let why = SaslError::ServerStatus { mechanism: "OAUTHBEARER", status: "invalid_token" };
-        let why = if told { SaslFailure::Mechanism(why) } else { SaslFailure::Refused(code) };
-        assert_eq!(pair.client.closed(), ConnectionError::Sasl(why));
-    }
-}
-
 #[test]
 fn answers_that_nobody_asked_for_are_ignored() {
     let mut pair = questions();
@@ -443,131 +372,6 @@ fn s_5_3_2_an_amqp_header_without_sasl_is_refused_where_sasl_is_demanded() {
     assert!(!peer.end.opened() && peer.end.is_finished());
 }
 
-/// Also S-5.3-1: who is connected to is the server, and speaks as one.
-#[test]
-fn s_5_3_2_6_frames_out_of_order_end_the_connection() {
-    let response = || SaslBody::Response(SaslResponse { response: Secret("r".into()) });
-    let challenge = || SaslBody::Challenge(SaslChallenge { challenge: Secret("c".into()) });
-    for body in [response(), challenge(), outcome(SaslCode::Ok), mechanisms(&["PLAIN"])] {
-        let mut peer = sasl_server();
-        let before = peer.end.written.len();
-        peer.raw(&sasl(body));
-        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
-        assert!(peer.end.is_finished() && peer.end.written.len() == before);
-    }
-    // A client is as strict.
-    for body in [response(), init("PLAIN", None), outcome(SaslCode::Ok), challenge()] {
-        let mut peer = sasl_client(plain());
-        peer.raw(&ProtocolHeader::SASL.encode());
-        peer.raw(&sasl(body));
-        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
-    }
-}
-
-#[test]
-fn s_5_3_2_6_a_second_init_ends_the_connection_whatever_the_first_got() {
-    let mut peer = sasl_server();
-    let twice = [sasl(init("ANONYMOUS", None)), sasl(init("ANONYMOUS", None))].concat();
-    peer.raw(&twice);
-    peer.end.sasl_outcome(SaslCode::Ok, None);
-    peer.flush();
-    assert!(matches!(peer.end.closed(), ConnectionError::ProtocolMismatch { .. }));
-    let outcomes = items(&peer.end.written).into_iter().filter(|item| matches!(item, Item::Sasl(SaslBody::Outcome(_))));
-    assert_eq!(outcomes.count(), 1);
-    assert!(peer.end.is_finished());
-}
-
-/// Also S-5.3.1-4, S-5.3.2-7 and S-5.3.3.2-1.
-#[test]
-fn s_5_3_1_3_malformed_sasl_ends_the_connection() {
-    let garbage: [&[u8]; 8] = [
-        // An empty SASL frame.
-        b"\0\0\0\x08\x02\x01\0\0",
-        // An AMQP frame.
-        b"\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
-        // An open in a SASL frame.
-        b"\0\0\0\x11\x02\x01\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
-        // An init without a mechanism.
-        b"\0\0\0\x0c\x02\x01\0\0\0\x53\x41\x45",
-        // DOFF 1.
-        b"\0\0\0\x0c\x01\x01\0\0\0\x53\x41\x45",
-        // SIZE 0.
-        b"\0\0\0\0\x02\x01\0\0",
-        // The AMQP header instead of an init.
-        b"AMQP\0\x01\0\0\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
-        // Octets after the performative.
-        b"\0\0\0\x1a\x02\x01\0\0\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS\x40",
-    ];
-    for octets in garbage {
-        let mut peer = sasl_server();
-        peer.raw(octets);
-        assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)), "{}", octets.escape_ascii());
-        assert!(peer.end.is_finished() && !peer.end.opened());
-    }
-}
-
-/// Also S-5.3.1-4, S-5.3.3.3-1 and S-5.3.3.1-1.
-#[test]
-fn s_5_3_1_3_malformed_sasl_ends_the_connection_for_a_client_too() {
-    let garbage: [&[u8]; 5] = [
-        // An empty SASL frame.
-        b"\0\0\0\x08\x02\x01\0\0",
-        // An AMQP frame.
-        b"\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
-        // An open in a SASL frame.
-        b"\0\0\0\x11\x02\x01\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c",
-        // A challenge without its octets.
-        b"\0\0\0\x0c\x02\x01\0\0\0\x53\x42\x45",
-        // A challenge that is a text.
-        b"\0\0\0\x11\x02\x01\0\0\0\x53\x42\xc0\x04\x01\xa1\x01c",
-    ];
-    for octets in garbage {
-        let mut peer = asked_client(Box::new(Questions(0)), "X-QUESTIONS");
-        let before = peer.end.written.len();
-        peer.raw(octets);
-        assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)), "{}", octets.escape_ascii());
-        assert!(peer.end.is_finished() && peer.end.written.len() == before);
-    }
-}
-
-#[test]
-fn s_5_3_3_3_1_a_response_must_hold_octets_which_may_be_none() {
-    for (octets, taken) in [
-        (&b"\0\0\0\x10\x02\x01\0\0\0\x53\x43\xc0\x03\x01\xa0\0"[..], true),
-        (b"\0\0\0\x0c\x02\x01\0\0\0\x53\x43\x45", false),
-        (b"\0\0\0\x0f\x02\x01\0\0\0\x53\x43\xc0\x02\x01\x40", false),
-    ] {
-        let mut peer = sasl_server();
-        peer.raw(&sasl(init("PLAIN", None)));
-        peer.end.sasl_challenge(Bytes::new());
-        peer.flush();
-        peer.raw(octets);
-        assert_eq!(answers(&peer.end).first(), taken.then_some(&&b""[..]), "{}", octets.escape_ascii());
-        assert_eq!(peer.end.is_closed(), !taken);
-    }
-}
-
-#[test]
-fn s_5_3_1_1_octets_6_and_7_and_the_extended_header_are_ignored() {
-    let mut peer = sasl_server();
-    peer.raw(b"\0\0\0\x1d\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS");
-    assert_eq!(asked(&mut peer.end).0, "ANONYMOUS");
-    // The same for a client: mechanisms, in a frame with DOFF 3.
-    let mut peer = sasl_client(plain());
-    peer.raw(&ProtocolHeader::SASL.encode());
-    peer.raw(b"\0\0\0\x19\x03\x01\xab\xcd\xff\xff\xff\xff\0\x53\x40\xc0\x08\x01\xa3\x05PLAIN");
-    assert!(matches!(items(&peer.end.written).last(), Some(Item::Sasl(SaslBody::Init(_)))));
-}
-
-#[test]
-fn s_5_3_1_1_what_is_sent_has_the_plainest_header() {
-    let mut client = pair(plain());
-    client.drive();
-    for end in [&client.client, &client.server] {
-        assert_eq!(end.written.get(12..16), Some(&[2, 1, 0, 0][..]), "DOFF 2, TYPE 1, zeros");
-    }
-}
-
 #[test]
 fn t_rob_6_octets_before_open_are_bounded() {
     // Within the dialog, by frames that never end.
@@ -585,21 +389,6 @@ fn t_rob_6_octets_before_open_are_bounded() {
     peer.raw(&vec![0; 70_000]);
     assert_eq!(peer.end.closed(), ConnectionError::HandshakeIncomplete);
     assert!(peer.end.is_finished() && peer.refusal().is_none_or(|r| r.1 == ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
-}
-
-/// Tokens need more: see the next.
-#[test]
-fn s_5_3_1_2_what_is_not_a_token_fits_512_octets() {
-    let (mut pair, step) = scram("pencil");
-    let Ok(ScramStep::Verified { additional_data, .. }) = step else { panic!("{step:?}") };
-    pair.server.sasl_outcome(SaslCode::Ok, Some(additional_data));
-    pair.drive();
-    for end in [&pair.client, &pair.server] {
-        for item in items(&end.written) {
-            let Item::Sasl(body) = item else { continue };
-            assert!(sasl(body).len() <= 512);
-        }
-    }
 }
 
 #[test]
