@@ -22,11 +22,12 @@
 //! # How it works
 //!
 //! One task per connection reads and writes; it is the only one that touches the socket. Handles talk to the protocol
-//! engine under a short lock. There is no channel per frame and no task per link.
+//! engine under a short lock. There is no channel per frame and no task per link; a [`Requester`] has one that hands its
+//! answers out.
 //!
 //! # What is bounded
 //!
-//! Every future ends: connecting, beginning, attaching, sending and closing are bounded by
+//! Every future ends: connecting, beginning, attaching, sending, asking and closing are bounded by
 //! [`ClientBuilder::operation_timeout`]; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
 //! connection lives, and end with it. A peer that says nothing is noticed within the idle time-out.
 //!

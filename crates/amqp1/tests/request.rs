@@ -258,6 +258,38 @@ async fn links_are_put_together_by_what_they_say_and_not_by_their_order() {
     drop(server);
 }
 
+#[tokio::test]
+async fn e_pair_1_pairs_of_one_node_are_told_apart_by_their_names() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let attach = || session.requester("node").paired().attach();
+    let (one, two, responders) = soon(async {
+        tokio::join!(attach(), attach(), async {
+            let (mut pairing, mut links, mut responders) = (Pairing::new(), Vec::new(), Vec::new());
+            // Both receivers come first, the sender of the second one before that of the first.
+            for _ in 0..2 {
+                links.push(pair.server.next_link().await.expect("a link"));
+            }
+            assert!(links.iter().all(|link| link.role() == Role::Receiver));
+            for link in links {
+                assert!(pairing.accept(link).expect("accepted").is_none());
+            }
+            let mut links = vec![pair.server.next_link().await, pair.server.next_link().await];
+            while let Some(Some(link)) = links.pop() {
+                responders.extend(pairing.accept(link).expect("accepted"));
+            }
+            responders
+        })
+    })
+    .await;
+    assert_eq!(responders.len(), 2);
+    for responder in responders {
+        let (requests, answers) = responder.into_parts();
+        assert_eq!(requests.remote_attach().name, answers.remote_attach().name);
+    }
+    assert!(one.is_ok() && two.is_ok());
+}
+
 // What goes wrong.
 
 #[tokio::test(start_paused = true)]
