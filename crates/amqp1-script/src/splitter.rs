@@ -1,0 +1,95 @@
+//! A stream of octets to headers and frames, whatever the octets are.
+
+use crate::got::{AmqpFrame, Got, Why};
+use amqp1_codec::{
+    Limits,
+    frame::{Frame, FrameDecoder, FrameError, FrameErrorKind, ProtocolHeader},
+};
+use bytes::{Bytes, BytesMut};
+
+const FRAME_HEADER: usize = 8;
+const TYPE_SASL: u8 = 1;
+
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    buffer: BytesMut,
+    max_frame_size: u32,
+    /// Whether a SIZE was wrong, so that no frame can be found any more.
+    lost: bool,
+}
+
+impl Splitter {
+    pub(crate) fn new(max_frame_size: u32) -> Self {
+        Self { buffer: BytesMut::new(), max_frame_size, lost: false }
+    }
+
+    pub(crate) fn set_max_frame_size(&mut self, max_frame_size: u32) {
+        self.max_frame_size = max_frame_size;
+    }
+
+    pub(crate) fn feed(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// How many octets of something unfinished there are.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn take_unfinished(&mut self) -> Bytes {
+        self.buffer.split().freeze()
+    }
+
+    /// The next header, frame or undecodable octets; `None` if more is needed.
+    pub(crate) fn next(&mut self) -> Option<Got> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        if self.lost {
+            return Some(self.all(Why::Lost));
+        }
+        // As a SIZE this would be more than a gigabyte.
+        if self.buffer.starts_with(b"AMQP") {
+            let header = self.buffer.first_chunk().and_then(ProtocolHeader::decode)?;
+            let _ = self.buffer.split_to(ProtocolHeader::LEN);
+            return Some(Got::Header(header));
+        }
+        let claimed = u32::from_be_bytes(*self.buffer.first_chunk()?);
+        let size = usize::try_from(claimed).unwrap_or(usize::MAX);
+        let kind = if size < FRAME_HEADER {
+            Some(FrameErrorKind::TooSmall { size: claimed })
+        } else if claimed > self.max_frame_size {
+            Some(FrameErrorKind::TooLarge { size: claimed, max: self.max_frame_size })
+        } else {
+            None
+        };
+        if let Some(kind) = kind {
+            self.lost = true;
+            return Some(self.all(Why::Frame(FrameError { channel: None, kind })));
+        }
+        if self.buffer.len() < size {
+            return None;
+        }
+        let octets = self.buffer.split_to(size).freeze();
+        Some(frame(octets, claimed))
+    }
+
+    fn all(&mut self, why: Why) -> Got {
+        Got::Undecodable { why, octets: self.take_unfinished() }
+    }
+}
+
+/// Reads a whole frame.
+fn frame(octets: Bytes, size: u32) -> Got {
+    let is_sasl = octets.get(5) == Some(&TYPE_SASL);
+    let decoder = if is_sasl { FrameDecoder::sasl } else { FrameDecoder::new };
+    // The decoder takes off what it reads, and the octets are to be kept.
+    match decoder(size, Limits::DEFAULT).decode(&mut BytesMut::from(&octets[..])) {
+        Ok(Some(Frame::Amqp { channel, performative, payload })) => {
+            Got::Frame(AmqpFrame { channel, body: performative, payload, octets })
+        }
+        Ok(Some(Frame::Sasl(body))) => Got::Sasl(body),
+        Ok(None) => Got::Undecodable { why: Why::Lost, octets },
+        Err(error) => Got::Undecodable { why: Why::Frame(error), octets },
+    }
+}
