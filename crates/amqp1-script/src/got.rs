@@ -1,7 +1,7 @@
 //! Whatever can come of waiting.
 
 use amqp1_codec::{
-    frame::{FrameError, ProtocolHeader},
+    frame::{FrameError, FrameErrorKind, ProtocolHeader},
     performative::Performative,
     sasl::SaslBody,
 };
@@ -61,7 +61,7 @@ pub enum Got {
 pub enum Why {
     /// They are no valid frame.
     Frame(FrameError),
-    /// They follow what had no valid SIZE, so nobody knows where a frame begins.
+    /// They follow what was no valid frame and begin none themselves, so nobody knows where a frame begins.
     Lost,
 }
 
@@ -94,34 +94,29 @@ impl Got {
     }
 }
 
-/// How many octets of a broken frame are shown: its header, and a descriptor. What a secret may stand in comes later.
+/// How many octets of what begins no frame are shown: what a frame's header and a descriptor would take. What a secret
+/// may stand in comes later.
 const SHOWN: usize = 11;
 
-/// How many octets there are and how they begin, unless they begin in the middle of something.
-struct Octets<'a>(&'a [u8], bool);
-
-impl fmt::Display for Octets<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(octets, shown) = *self;
-        write!(f, "{} octets", octets.len())?;
-        if !shown || octets.is_empty() {
-            return Ok(());
-        }
-        f.write_str(" (")?;
-        for (index, octet) in octets.iter().take(SHOWN).enumerate() {
-            let separator = if index == 0 { "" } else { " " };
-            write!(f, "{separator}{octet:02x}")?;
-        }
-        f.write_str(if octets.len() > SHOWN { " …)" } else { ")" })
+/// What another protocol says is told from its first octets. Of all else that cannot be read the reason says enough, and
+/// the octets may be the middle of a secret.
+fn octets(octets: &[u8], why: Why, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{} octets", octets.len())?;
+    let Why::Frame(FrameError { kind: FrameErrorKind::TooSmall { .. } | FrameErrorKind::TooLarge { .. }, .. }) = why
+    else {
+        return Ok(());
+    };
+    f.write_str(" (")?;
+    for (index, octet) in octets.iter().take(SHOWN).enumerate() {
+        let separator = if index == 0 { "" } else { " " };
+        write!(f, "{separator}{octet:02x}")?;
     }
+    f.write_str(if octets.len() > SHOWN { " …)" } else { ")" })
 }
 
 fn end(f: &mut fmt::Formatter<'_>, what: &str, unfinished: &[u8]) -> fmt::Result {
     f.write_str(what)?;
-    if unfinished.is_empty() {
-        return Ok(());
-    }
-    write!(f, " after the first {} of a frame", Octets(unfinished, true))
+    if unfinished.is_empty() { Ok(()) } else { write!(f, " after {} octets of a frame", unfinished.len()) }
 }
 
 /// The layer as a header names it, and the version where it is not 1.0.0.
@@ -142,8 +137,9 @@ impl fmt::Display for Got {
             Self::Header(got) => header(*got, f),
             Self::Frame(frame) => fmt::Display::fmt(frame, f),
             Self::Sasl(body) => write!(f, "[sasl] {body}"),
-            Self::Undecodable { why, octets } => {
-                write!(f, "{} that cannot be read: {why}", Octets(octets, *why != Why::Lost))
+            Self::Undecodable { why, octets: kept } => {
+                octets(kept, *why, f)?;
+                write!(f, " that cannot be read: {why}")
             }
             Self::Eof { unfinished } => end(f, "end", unfinished),
             Self::Reset { unfinished } => end(f, "reset", unfinished),

@@ -4,13 +4,13 @@ use crate::{
     body::{Body, Received},
     frames,
     got::{AmqpFrame, Got},
+    refusal::Refusal,
     splitter::Splitter,
     transcript::{Direction, Transcript},
     transport::{Read, Transport, Written},
     unexpected::Unexpected,
 };
 use amqp1_codec::{
-    definitions::AmqpError,
     frame::ProtocolHeader,
     performative::{Performative, Transfer},
     sasl::SaslBody,
@@ -52,28 +52,6 @@ impl Default for Skip {
     fn default() -> Self {
         Self::EMPTY
     }
-}
-
-/// What a refusal ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A link, by `detach`.
-    Link,
-    /// A session, by `end`.
-    Session,
-    /// The connection, by `close`.
-    Connection,
-}
-
-/// How the peer said that something is wrong: it ended something with an error (§2.8.14).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
-    /// What it ended.
-    pub scope: Scope,
-    /// On which of its channels.
-    pub channel: u16,
-    /// Why.
-    pub error: AmqpError,
 }
 
 /// A scripted peer.
@@ -238,6 +216,23 @@ impl<T: Transport> Peer<T> {
         self.wait(deadline, |_| false)
     }
 
+    /// Everything that comes within this time, up to the end, but no more things than `most`.
+    pub fn gather(&mut self, within: Duration, most: usize) -> Vec<Got> {
+        let deadline = self.deadline(within);
+        let mut all = Vec::new();
+        while all.len() < most {
+            let got = self.wait(deadline, |_| false);
+            let is_last = got.is_end() || self.now() >= deadline;
+            if !matches!(got, Got::Timeout { .. }) {
+                all.push(got);
+            }
+            if is_last {
+                break;
+            }
+        }
+        all
+    }
+
     /// The next thing that is not passed over. However much is passed over, or however slowly it comes, the deadline
     /// holds.
     pub(crate) fn wait(&mut self, deadline: Duration, skips: impl Fn(&Got) -> bool) -> Got {
@@ -353,7 +348,7 @@ impl<T: Transport> Peer<T> {
     pub fn expect_refusal(&mut self) -> Result<Refusal, Unexpected> {
         let deadline = self.deadline(self.patience);
         let got = self.wait(deadline, |got| Skip::CHATTER.skips(got));
-        refusal(&got).ok_or_else(|| self.unexpected("detach, end or close with an error", got))
+        Refusal::of(&got).ok_or_else(|| self.unexpected("detach, end or close with an error", got))
     }
 
     /// Waits for the end, in good order: empty frames are passed over, and a broken transport is no end.
@@ -393,17 +388,6 @@ impl<T: Transport> Peer<T> {
             got => Err(self.unexpected(format!("nothing for {duration:?}"), got)),
         }
     }
-}
-
-fn refusal(got: &Got) -> Option<Refusal> {
-    let Got::Frame(AmqpFrame { channel, body: Some(body), .. }) = got else { return None };
-    let (scope, error) = match body {
-        Performative::Detach(detach) => (Scope::Link, &detach.error),
-        Performative::End(end) => (Scope::Session, &end.error),
-        Performative::Close(close) => (Scope::Connection, &close.error),
-        _ => return None,
-    };
-    Some(Refusal { scope, channel: *channel, error: error.clone()? })
 }
 
 impl<T: fmt::Debug> fmt::Debug for Peer<T> {

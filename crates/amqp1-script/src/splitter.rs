@@ -16,11 +16,13 @@ pub(crate) struct Splitter {
     max_frame_size: u32,
     /// Whether a SIZE was wrong, so that no frame can be found any more.
     lost: bool,
+    /// Whether the last frame could be read. If not, its SIZE may have been wrong too.
+    clean: bool,
 }
 
 impl Splitter {
     pub(crate) fn new(max_frame_size: u32) -> Self {
-        Self { buffer: BytesMut::new(), max_frame_size, lost: false }
+        Self { buffer: BytesMut::new(), max_frame_size, lost: false, clean: true }
     }
 
     pub(crate) fn set_max_frame_size(&mut self, max_frame_size: u32) {
@@ -65,13 +67,17 @@ impl Splitter {
         };
         if let Some(kind) = kind {
             self.lost = true;
-            return Some(self.all(Why::Frame(FrameError { channel: None, kind })));
+            // What stands where a SIZE would is nobody's business if it is none: a secret may have been cut.
+            let why = if self.clean { Why::Frame(FrameError { channel: None, kind }) } else { Why::Lost };
+            return Some(self.all(why));
         }
         if self.buffer.len() < size {
             return None;
         }
         let octets = self.buffer.split_to(size).freeze();
-        Some(frame(octets, claimed))
+        let got = frame(octets, claimed);
+        self.clean = !matches!(got, Got::Undecodable { .. });
+        Some(got)
     }
 
     fn all(&mut self, why: Why) -> Got {

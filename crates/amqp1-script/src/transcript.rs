@@ -47,7 +47,7 @@ impl Transcript {
     pub const MAX: usize = 4096;
 
     /// The lines that are kept, in their order.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = &Line> {
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &Line> + ExactSizeIterator {
         self.lines.iter()
     }
 
