@@ -437,9 +437,10 @@ impl Link {
         Some(delivery)
     }
 
-    /// How many deliveries the application has not taken.
+    /// How many deliveries the application has not taken, one of which only a part has come included.
     fn waiting(&self) -> u32 {
-        u32::try_from(self.buffered.len()).unwrap_or(u32::MAX).saturating_add(self.streams)
+        let half = self.assembly.as_ref().is_some_and(|assembly| !assembly.streamed);
+        u32::try_from(self.buffered.len()).unwrap_or(u32::MAX).saturating_add(self.streams).saturating_add(half.into())
     }
 
     pub(crate) fn refill(&mut self) {

@@ -48,6 +48,8 @@ pub struct End {
     pub settled: Vec<Settled>,
     /// The names of links that the peer attached.
     pub names: BTreeMap<String, LinkId>,
+    /// The sessions of links that were offered or attached.
+    pub session_ids: BTreeMap<LinkId, SessionId>,
     /// Octets that the engine has not taken yet.
     pub input: BytesMut,
     /// Everything that the engine has written.
@@ -81,6 +83,7 @@ impl End {
             events: Vec::new(),
             settled: Vec::new(),
             names: BTreeMap::new(),
+            session_ids: BTreeMap::new(),
             input: BytesMut::new(),
             written: Vec::new(),
             queue: TransmitQueue::default(),
@@ -126,7 +129,9 @@ impl End {
                     self.unanswered.push(*id);
                     self.answer_sessions();
                 }
+                Event::LinkAttached(id) => self.note_session(*id),
                 Event::LinkOffered(id) => {
+                    self.note_session(*id);
                     if let Some(attach) = self.engine.remote_attach(*id) {
                         self.names.insert(attach.name.as_str().to_owned(), *id);
                     }
@@ -150,6 +155,12 @@ impl End {
         let engine = &mut self.engine;
         // One that is gone by now needs no answer.
         self.unanswered.retain(|id| engine.accept_session(*id, config.clone()) == Err(ApiMisuse::NoChannel));
+    }
+
+    fn note_session(&mut self, link: LinkId) {
+        if let Some(session) = self.engine.session_of(link) {
+            self.session_ids.insert(link, session);
+        }
     }
 
     fn accept_link(&mut self, id: LinkId) {

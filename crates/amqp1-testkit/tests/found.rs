@@ -72,6 +72,29 @@ fn an_outcome_is_written_after_the_state_that_was_told_before_it() {
 }
 
 #[test]
+fn no_more_deliveries_wait_than_the_window_allows() {
+    let (mut client, server) = Pair::configs();
+    client.max_frame_size = 512;
+    let mut pair = Pair::open_with(client, server);
+    let (session, _) = pair.session();
+    let (rx, tx) = pair.receiver(session, "l", Credit::Window(4));
+    for token in 0..4 {
+        pair.server.send(tx, message(0, 900), unsettled(token)).unwrap();
+    }
+    // All but the last are there, and the first frame of that.
+    let mut first = pair.server.output(pair.now, usize::MAX);
+    let rest = first.split_off(first.len() - 100);
+    pair.down.write(&first);
+    pair.drive();
+    assert_eq!(pair.client.take_all(rx).len(), 3);
+    pair.drive();
+    pair.down.write(&rest);
+    while pair.server.send(tx, message(0, 9), unsettled(9)).is_ok() {}
+    pair.drive();
+    assert!(pair.client.buffered(rx) <= 4, "{}", pair.client.buffered(rx));
+}
+
+#[test]
 fn a_window_that_is_set_before_a_drain_is_answered_is_kept_filled() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();

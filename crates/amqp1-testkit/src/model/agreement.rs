@@ -2,7 +2,7 @@
 
 use super::monitor::{Link, Monitor, Session};
 
-/// Compares two ends at rest: windows, credit, and what is not settled.
+/// Compares two ends at rest: windows, credit, and what is not settled, which is nothing when all was disposed of.
 pub(super) fn check(one: &Monitor, other: &Monitor) {
     for session in one.sessions.iter().filter(|session| session.is_mapped()) {
         let same = |there: &&Session| there.is_mapped() && there.in_channel == session.out_channel;
@@ -15,6 +15,7 @@ pub(super) fn check(one: &Monitor, other: &Monitor) {
         };
         let (sent, received) = (unsettled(&session.sent, &session.links), unsettled(&there.received, &there.links));
         assert_eq!(sent, received, "unsettled deliveries at the sender and the receiver");
+        assert!(sent.is_empty(), "{sent:?} have outcomes and are not settled");
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::End;
 use amqp1_codec::definitions::ErrorCondition;
-use amqp1_engine::{Cause, ConnectionError, Event, LinkId, SessionId, Settlement};
+use amqp1_engine::{ConnectionError, Event, LinkId, SessionId, Settlement};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages: nothing is lost that was not said to be, nothing comes twice, order is kept, each has one fate.
@@ -19,10 +19,12 @@ pub(super) fn check(world: &mut World) {
         }
         check_events(end);
     }
+    let judge = world.pair.judge.as_ref().expect("a judge");
     for link in &world.links {
         check_received(link);
         for (token, settled) in &link.sent {
-            check_fate(link, *token, *settled, fates.remove(token));
+            let begun = judge.has_begun(*token);
+            check_fate(link, *token, *settled, begun, fates.remove(token));
         }
     }
     assert!(fates.is_empty(), "fates of messages that nobody has sent: {fates:?}");
@@ -50,10 +52,12 @@ fn check_received(link: &Link) {
     }
 }
 
-fn check_fate(link: &Link, token: u64, settled: bool, fate: Option<Settlement>) {
+fn check_fate(link: &Link, token: u64, settled: bool, begun: bool, fate: Option<Settlement>) {
     let received = link.received.contains(&token);
     match (&fate, settled) {
-        (Some(Settlement::Sent), true) => {}
+        (Some(Settlement::Sent), true) => {
+            assert!(received || link.harsh, "message {token} was sent, and has not arrived on {}", link.name);
+        }
         (Some(Settlement::Outcome(state)), false) => {
             assert_eq!(state.as_ref(), link.stated.get(&token), "message {token}");
             assert!(received, "message {token} has an outcome and was not received");
@@ -61,6 +65,8 @@ fn check_fate(link: &Link, token: u64, settled: bool, fate: Option<Settlement>) 
         (Some(Settlement::Lost { sent }), _) => {
             assert!(link.ended, "message {token} is lost on {}, which nobody has ended", link.name);
             assert!(*sent || !received, "message {token} was received although it was not sent");
+            assert!(*sent || link.harsh, "message {token} on {} did not leave before the end in peace", link.name);
+            assert_eq!(*sent, begun, "message {token}: whether any of it was written");
         }
         _ => panic!("message {token} on {}: {fate:?}", link.name),
     }
@@ -70,7 +76,7 @@ fn check_fate(link: &Link, token: u64, settled: bool, fate: Option<Settlement>) 
 /// that the other has broken a rule.
 fn check_events(end: &End) {
     let (mut links, mut sessions) = (BTreeSet::<LinkId>::new(), BTreeSet::<SessionId>::new());
-    let mut gone = BTreeSet::new();
+    let (mut gone, mut ended_sessions) = (BTreeSet::new(), BTreeSet::new());
     for event in &end.events {
         let context = || format!("{event:?} among {:?}", end.events);
         match event {
@@ -85,11 +91,14 @@ fn check_events(end: &End) {
             Event::LinkDetached(id, detached) => {
                 assert!(gone.insert(*id), "{}", context());
                 links.remove(id);
-                check_reason(detached.error.as_ref().map(|error| &error.condition), detached.by, &context);
+                let session = end.session_ids.get(id);
+                assert!(session.is_none_or(|session| !ended_sessions.contains(session)), "{}", context());
+                check_reason(detached.error.as_ref().map(|error| &error.condition), &context);
             }
             Event::SessionEnded(id, ended) => {
                 sessions.remove(id);
-                check_reason(ended.error.as_ref().map(|error| &error.condition), ended.by, &context);
+                assert!(ended_sessions.insert(*id), "{}", context());
+                check_reason(ended.error.as_ref().map(|error| &error.condition), &context);
             }
             Event::Closed(reason) => {
                 let fault = matches!(
@@ -107,9 +116,7 @@ fn check_events(end: &End) {
     end.closed();
 }
 
-/// Nothing ends with an error but by the model's wish, or for want of handles and channels at this end.
-fn check_reason(condition: Option<&ErrorCondition>, by: Cause, context: &dyn Fn() -> String) {
-    let no_room = matches!(by, Cause::Local | Cause::Session)
-        && condition.is_some_and(|condition| *condition == ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
-    assert!(no_room || condition.is_none_or(|condition| *condition == OURS), "{}", context());
+/// Nothing ends with an error but by the model's wish.
+fn check_reason(condition: Option<&ErrorCondition>, context: &dyn Fn() -> String) {
+    assert!(condition.is_none_or(|condition| *condition == OURS), "{}", context());
 }

@@ -2,7 +2,8 @@
 
 use super::{agreement, monitor::Monitor};
 use crate::wire::{Item, sized_items};
-use std::collections::VecDeque;
+use amqp1_codec::performative::Performative;
+use std::collections::{BTreeSet, VecDeque};
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Judge {
     /// By the end that reads.
     directions: [Direction; 2],
     frames: u64,
+    /// The tokens of messages of which something was written.
+    begun: BTreeSet<u64>,
 }
 
 impl Judge {
@@ -63,6 +66,7 @@ impl Judge {
         for (size, item) in sized_items(octets) {
             end.wrote(&item);
             self.frames += 1;
+            self.begun.extend(first_token(&item));
             to.written += size as u64;
             to.frames.push_back((to.written, item));
         }
@@ -86,6 +90,11 @@ impl Judge {
         agreement::check(server, client);
     }
 
+    /// Whether anything was written of the message that carries this token.
+    pub fn has_begun(&self, token: u64) -> bool {
+        self.begun.contains(&token)
+    }
+
     /// How many frames were judged.
     pub fn frames(&self) -> u64 {
         self.frames
@@ -95,4 +104,16 @@ impl Judge {
     pub fn deliveries(&self) -> usize {
         self.ends.iter().map(Monitor::deliveries).sum()
     }
+}
+
+/// The token in the first transfer of a message as the model makes them: a data section (§3.2.6) that begins with it.
+fn first_token(item: &Item) -> Option<u64> {
+    let Item::Frame { body: Some(Performative::Transfer(transfer)), payload, .. } = item else { return None };
+    let _first = transfer.delivery_tag?;
+    let header = match payload.get(..4)? {
+        [0, 0x53, 0x75, 0xa0] => 5,
+        [0, 0x53, 0x75, 0xb0] => 8,
+        _ => return None,
+    };
+    Some(u64::from_be_bytes(payload.get(header..header + 8)?.try_into().ok()?))
 }

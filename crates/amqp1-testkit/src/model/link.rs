@@ -29,6 +29,11 @@ pub(super) struct Link {
     pub(super) draining: bool,
     /// How often a drain was asked for.
     pub(super) drains: usize,
+    /// Something else has happened to it than what lets all go that was taken for sending: only its sender ends it, in
+    /// peace, and credit was not changed.
+    pub(super) harsh: bool,
+    /// The most that may wait to be taken, if only windows were ever given.
+    pub(super) most: Option<u32>,
     /// Whether credit is given anew whenever deliveries are taken, so that there must be some when all are.
     pub(super) window: bool,
 }
@@ -42,8 +47,19 @@ impl Link {
     /// The receiver's policy is this now, and a drain is over.
     pub(super) fn gives(&mut self, credit: Credit) {
         self.draining = false;
+        self.harsh = true;
+        self.most = match (credit, self.most) {
+            (Credit::Window(window), Some(most)) => Some(most.max(window)),
+            _ => None,
+        };
         // The answer to a drain that is still on its way may use up what is given here.
         self.window = matches!(credit, Credit::Window(1..)) && self.drains == 0;
+    }
+
+    /// An end ends it, or what it belongs to.
+    pub(super) fn ends(&mut self, side: Side, error: bool) {
+        self.ended = true;
+        self.harsh |= error || side != self.sender;
     }
 
     /// Whether messages leave settled.

@@ -18,6 +18,6 @@ mod window;
 mod world;
 
 pub use judge::{Judge, Side};
-pub use operation::Operation;
+pub use operation::{NEWEST, Operation};
 pub use run::{Tally, run, run_seed};
 pub use shrink::{shrink, try_run};

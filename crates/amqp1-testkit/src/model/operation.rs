@@ -8,7 +8,7 @@ use core::time::Duration;
 
 /// Something that an application, the network or the clock does.
 ///
-/// Links and sessions are named by a number, modulo how many there are.
+/// Links and sessions are named by a number, modulo how many there are, or by [`NEWEST`].
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// An end begins a session.
@@ -237,9 +237,31 @@ impl Operation {
         list
     }
 
-    /// A list that a seed determines. In one of eight the transport breaks somewhere.
+    /// Links and sessions that come and go, more of them than there are handles and channels.
+    fn churn(random: &mut Random) -> Vec<Self> {
+        let mut list = Self::opening(random);
+        for _ in 0..80 {
+            list.push(Self::attach(0, random));
+            list.push(Self::Drive);
+            list.push(Self::Send { link: NEWEST, count: 2, length: length(random), settled: random.chance(2) });
+            let (by_sender, closed, error) = (random.chance(2), random.chance(2), random.chance(2));
+            list.push(Self::Detach { link: NEWEST, by_sender, closed, error });
+            if random.chance(3) {
+                list.push(Self::Begin { side: side(random), window: 5 });
+                list.push(Self::Drive);
+                list.push(Self::End { session: NEWEST, by_owner: true, error: random.chance(2) });
+            }
+            list.push(Self::Drive);
+        }
+        list
+    }
+
+    /// A list that a seed determines. In one of 32 links come and go all the time. In one of eight the transport breaks somewhere.
     pub fn list(seed: u64) -> Vec<Self> {
         let random = &mut Random::new(seed ^ 0x6f70_6572_6174_696f);
+        if random.chance(32) {
+            return Self::churn(random);
+        }
         let mut list = Self::opening(random);
         let most = random.pick(&[10, 60, 150, 250]);
         list.extend((0..=random.below(most)).map(|_| Self::any(random)));
@@ -250,6 +272,9 @@ impl Operation {
         list
     }
 }
+
+/// The number of the newest link or session.
+pub const NEWEST: usize = usize::MAX;
 
 /// How many states [`Operation::Dispose`] knows.
 pub(super) const OUTCOMES: u8 = 6;

@@ -117,13 +117,16 @@ fn check_drained(world: &mut World, at: usize) {
     let (receiving, sending) = (world.id(at, false), world.id(at, true));
     let (Some((receiver, rx)), Some((sender, tx))) = (receiving, sending) else { return };
     let link = &world.links[at];
-    let (ended, draining, drains, name) = (link.ended, link.draining, link.drains, link.name.clone());
+    let (ended, draining, drains, harsh, name) =
+        (link.ended, link.draining, link.drains, link.harsh, link.name.clone());
     let drained = |event: &amqp1_engine::Event| matches!(event, amqp1_engine::Event::Drained(id) if *id == rx);
     let said = world.end(receiver).count(drained);
     assert!(said <= drains, "{name} was drained {drains} times, and {said} times it was said");
     if draining && !ended && world.end(receiver).attached_now(rx) {
         assert!(said > 0, "no Drained for {name}");
         assert_eq!(world.end(sender).credit(tx), 0, "{name} is drained and has credit");
+        let left = if harsh { 0 } else { world.end(sender).queued(tx) };
+        assert_eq!(left, 0, "{name} is drained although it had to send");
     }
 }
 

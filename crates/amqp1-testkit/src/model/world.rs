@@ -3,6 +3,7 @@
 use super::{
     Operation, Side,
     link::{Link, marked, state, token, why},
+    operation::NEWEST,
 };
 use crate::{End, Judge, Pair, Pipe, Random, Stall, receiver, sender};
 use amqp1_codec::{
@@ -10,8 +11,8 @@ use amqp1_codec::{
     definitions::{ReceiverSettleMode, SenderSettleMode},
 };
 use amqp1_engine::{
-    AttachReply, ConnectionConfig, Credit, LinkId, ReceiverConfig, SendError, SendOptions, SenderConfig, SessionConfig,
-    SessionId,
+    ApiMisuse, AttachReply, ConnectionConfig, Credit, LinkId, ReceiverConfig, SendError, SendOptions, SenderConfig,
+    SessionConfig, SessionId,
 };
 use core::time::Duration;
 
@@ -26,6 +27,11 @@ pub(super) struct World {
     pub(super) closed: bool,
     /// The transport breaks, or has.
     pub(super) cut: bool,
+}
+
+/// What a number names, of so many.
+fn choose(number: usize, of: usize) -> Option<usize> {
+    if number == NEWEST { of.checked_sub(1) } else { number.checked_rem(of) }
 }
 
 fn config(name: &'static str, random: &mut Random) -> ConnectionConfig {
@@ -85,7 +91,7 @@ impl World {
     /// Does one operation. `None` if there is nothing that it could be done to.
     pub(super) fn apply(&mut self, operation: &Operation) -> Option<()> {
         let links = self.links.len();
-        let pick = |number: usize| number.checked_rem(links);
+        let pick = |number: usize| choose(number, links);
         match *operation {
             Operation::Begin { side, window } => {
                 let config = SessionConfig { incoming_window: window, ..self.end(side).accept.sessions.clone()? };
@@ -93,11 +99,15 @@ impl World {
                 if self.live_sessions(side) >= 2 {
                     return None;
                 }
-                let session = self.end(side).begin(config).ok()?;
+                let session = match self.end(side).begin(config) {
+                    Ok(session) => session,
+                    Err(ApiMisuse::Closed) => return None,
+                    Err(other) => panic!("{other}, with two sessions at most"),
+                };
                 self.sessions.push((side, session));
             }
             Operation::Attach { session, by_owner, sends, snd, second, credit } => {
-                let session = session.checked_rem(self.sessions.len())?;
+                let session = choose(session, self.sessions.len())?;
                 self.attach(session, by_owner, sends, (snd, second), credit)?;
             }
             Operation::Hold { side, hold } => {
@@ -126,21 +136,21 @@ impl World {
                 let at = pick(link)?;
                 let (side, id) = self.id(at, false)?;
                 if self.end(side).drain(id).is_ok() {
-                    self.links[at].gives(Credit::Manual(0));
-                    self.links[at].draining = true;
-                    self.links[at].drains += 1;
+                    let link = &mut self.links[at];
+                    (link.draining, link.window) = (true, false);
+                    link.drains += 1;
                 }
             }
             Operation::Detach { link, by_sender, closed, error } => {
                 let at = pick(link)?;
                 let (side, id) = self.id(at, by_sender)?;
-                self.links[at].ended = true;
+                self.links[at].ends(side, error);
                 let _ = self.end(side).detach(id, closed, why(error));
             }
             Operation::End { session, by_owner, error } => {
-                let at = session.checked_rem(self.sessions.len())?;
+                let at = choose(session, self.sessions.len())?;
                 let (side, id) = self.session(at, by_owner)?;
-                self.links.iter_mut().filter(|link| link.session == at).for_each(|link| link.ended = true);
+                self.links.iter_mut().filter(|link| link.session == at).for_each(|link| link.ends(side, error));
                 let _ = self.end(side).end(id, why(error));
             }
             Operation::Close { side, error } => self.close(side, error),
@@ -154,7 +164,7 @@ impl World {
             Operation::Stall { side, lasts } => self.pipe_to(side).stall = Some(Stall { after: 0, lasts }),
             Operation::Cut { up, down } => {
                 self.cut = true;
-                self.links.iter_mut().for_each(|link| link.ended = true);
+                self.links.iter_mut().for_each(|link| (link.ended, link.harsh) = (true, true));
                 (self.pair.up.cut_after, self.pair.down.cut_after) = (up, down);
             }
         }
@@ -170,7 +180,7 @@ impl World {
 
     pub(super) fn close(&mut self, side: Side, error: bool) {
         self.closed = true;
-        self.links.iter_mut().for_each(|link| link.ended = true);
+        self.links.iter_mut().for_each(|link| link.ends(side, error));
         let now = self.pair.now;
         self.end(side).engine.close(now, why(error));
     }
@@ -230,6 +240,13 @@ impl World {
             ended: self.cut || self.closed,
             draining: false,
             drains: 0,
+            harsh: self.cut || self.closed,
+            most: match credit {
+                // The other end receives: no end gives more than this.
+                _ if sends => Some(9),
+                Credit::Window(window) => Some(window),
+                Credit::Manual(_) => None,
+            },
             // Where the other end receives it answers with a window.
             window: sends || matches!(credit, Credit::Window(1..)),
         });
@@ -242,7 +259,7 @@ impl World {
         let (side, id) = self.id(at, sending)?;
         if reject {
             if self.end(side).reject_link(id, crate::error(super::link::OURS)).is_ok() {
-                self.links[at].ended = true;
+                (self.links[at].ended, self.links[at].harsh) = (true, true);
             }
             return Some(());
         }
@@ -287,10 +304,14 @@ impl World {
     }
 
     /// Takes deliveries at the receiving end; whether there were any.
-    pub(super) fn take(&mut self, at: usize, most: usize) -> Option<bool> {
+    pub(super) fn take(&mut self, at: usize, count: usize) -> Option<bool> {
         let (side, id) = self.id(at, false)?;
+        let waiting = self.end(side).buffered(id);
+        let most = self.links[at].most.unwrap_or(u32::MAX - 1) as usize;
+        // One more, whose first frames had come when credit was given anew.
+        assert!(waiting <= most + 1, "{waiting} deliveries wait where the window is {most}");
         let mut any = false;
-        for _ in 0..most {
+        for _ in 0..count {
             let Some(delivery) = self.end(side).recv(id) else { break };
             any = true;
             let token = token(&delivery.message);
