@@ -90,6 +90,11 @@ impl Judge {
         agreement::check(server, client);
     }
 
+    /// The channels on which an end hears of sessions that it has not ended.
+    pub fn channels(&self, side: Side) -> Vec<u16> {
+        self.ends[side.index()].channels()
+    }
+
     /// Whether anything was written of the message that carries this token.
     pub fn has_begun(&self, token: u64) -> bool {
         self.begun.contains(&token)

@@ -225,6 +225,12 @@ impl Monitor {
         self.sessions[at].windows.wrote_begin(begin);
     }
 
+    /// The channels on which this end hears of sessions that it has not ended.
+    pub(super) fn channels(&self) -> Vec<u16> {
+        let alive = |at: usize| self.sessions[at].out_channel.is_some() && !self.sessions[at].wrote_end;
+        self.in_channels.iter().filter(|(_, at)| alive(**at)).map(|(channel, _)| *channel).collect()
+    }
+
     fn add(&mut self) -> usize {
         self.sessions.push(Session::default());
         self.sessions.len() - 1
