@@ -269,7 +269,25 @@ impl Operation {
             let at = random.below(list.len() + 1);
             list.insert(at, Self::cut(random));
         }
+        if random.chance(5) {
+            list.extend(Self::farewell(random));
+        }
         list
+    }
+
+    /// Messages, and behind them an end in peace: they leave first.
+    fn farewell(random: &mut Random) -> [Self; 4] {
+        let (link, side) = (random.below(1 << 16), side(random));
+        let end = match random.below(3) {
+            0 => Self::Detach { link, by_sender: true, closed: random.chance(2), error: false },
+            1 => Self::End { session: random.below(1 << 16), by_owner: random.chance(2), error: false },
+            _ => Self::Close { side, error: false },
+        };
+        let send = |link, random: &mut Random| {
+            let length = length(random);
+            Self::Send { link, count: 9, length, settled: random.chance(2) }
+        };
+        [Self::Drive, send(link, random), send(link + 1, random), end]
     }
 }
 
