@@ -4,7 +4,7 @@
 //! `seeds --seed 7` runs that one, shows its operations, and the shortest part of them that still fails.
 #![forbid(unsafe_code)]
 
-use amqp1_testkit::model::{Operation, Tally, run, shrink, try_run};
+use amqp1_testkit::model::{Operation, Tally, run, shrink, try_run, try_run_with};
 use std::{
     collections::BTreeMap,
     process::ExitCode,
@@ -66,10 +66,13 @@ fn replay(seed: u64) -> ExitCode {
     let list = Operation::list(seed);
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    if try_run(seed, &list).is_ok() {
-        let tally = run(seed, &list, |operation| println!("{operation:?}"));
-        println!("seed {seed} holds: {tally:?}");
-        return ExitCode::SUCCESS;
+    // Each is shown before it happens: where a seed is stuck, the last one is where.
+    match try_run_with(seed, &list, |operation| println!("{operation:?}")) {
+        Ok(tally) => {
+            println!("seed {seed} holds: {tally:?}");
+            return ExitCode::SUCCESS;
+        }
+        Err(text) => println!("\n{text}\n"),
     }
     let short = shrink(seed, list.clone());
     std::panic::set_hook(quiet);

@@ -20,4 +20,4 @@ mod world;
 pub use judge::{Judge, Side};
 pub use operation::{NEWEST, Operation};
 pub use run::{Tally, run, run_seed};
-pub use shrink::{shrink, try_run};
+pub use shrink::{shrink, try_run, try_run_with};

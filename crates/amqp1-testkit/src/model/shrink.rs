@@ -1,6 +1,6 @@
 //! Finds a short list that still fails.
 
-use super::{Operation, run};
+use super::{Operation, Tally, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a list. What the panic said, if something does not hold.
@@ -8,8 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// # Errors
 ///
 /// What did not hold.
-pub fn try_run(seed: u64, operations: &[Operation]) -> Result<super::Tally, String> {
-    let result = catch_unwind(AssertUnwindSafe(|| run(seed, operations, |_| {})));
+pub fn try_run(seed: u64, operations: &[Operation]) -> Result<Tally, String> {
+    try_run_with(seed, operations, |_| {})
+}
+
+/// As [`try_run`]; `trace` is shown each operation before it happens.
+///
+/// # Errors
+///
+/// What did not hold.
+pub fn try_run_with(seed: u64, operations: &[Operation], trace: impl FnMut(&Operation)) -> Result<Tally, String> {
+    let result = catch_unwind(AssertUnwindSafe(|| run(seed, operations, trace)));
     result.map_err(|panic| match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
