@@ -6,7 +6,9 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod end;
+pub mod faults;
 mod fixtures;
+pub mod ledger;
 pub mod model;
 mod order;
 mod pair;
