@@ -1,8 +1,8 @@
 //! The transport breaks at an octet of a delivery.
 
 use super::{Fault, Scale, Side, run::Run, stream::Spec};
-use crate::{Pair, ledger::Ledger};
-use amqp1_codec::definitions::ReceiverSettleMode;
+use crate::{Pair, frames, ledger::Ledger};
+use amqp1_codec::{definitions::ReceiverSettleMode, performative::Performative};
 
 pub(super) const FAULT: Fault = Fault {
     name: "F1",
@@ -63,6 +63,9 @@ fn one(case: Case, cut: usize) -> (Ledger, bool) {
     run.write(0, LENGTH);
     run.quiet();
     let was_cut = run.pipe_from(case.broken).is_cut();
+    let transfers = frames(&run.end(case.from).written);
+    let transfers = transfers.iter().filter(|(_, body, _)| matches!(body, Some(Performative::Transfer(_)))).count();
+    run.ledger.expect(transfers == 3, || format!("a delivery of {transfers} frames"));
     if was_cut {
         run.await_end();
         run.reconnect();

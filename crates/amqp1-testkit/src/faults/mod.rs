@@ -1,5 +1,6 @@
 //! Faults by name, each made on simulated pipes and judged by a [`Ledger`].
 
+mod document;
 mod f01_cut;
 mod f02_silence;
 mod f03_replies;
@@ -8,12 +9,18 @@ mod f05_forced;
 mod f06_session;
 mod f07_link;
 mod f14_credit;
+mod f15_rules;
 mod f16_held;
 mod f19_smallest;
+mod f21_clock;
+mod f22_resume;
 mod run;
+mod script;
 mod stream;
 
 use crate::ledger::Ledger;
+
+pub use document::document;
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +56,9 @@ pub struct Scale {
 impl Scale {
     /// What the document shows and the ordinary test tries.
     pub const ORDINARY: Self = Self { seeds: 20, passing: 2_000 };
+
+    /// What takes minutes.
+    pub const LONG: Self = Self { seeds: 1_000, passing: 1_000_000 };
 }
 
 /// Something that goes wrong.
@@ -76,9 +86,20 @@ pub const FAULTS: &[Fault] = &[
     f06_session::FAULT,
     f07_link::FAULT,
     f14_credit::FAULT,
+    f15_rules::FAULT,
     f16_held::FAULT,
     f19_smallest::FAULT,
+    f21_clock::FAULT,
+    f22_resume::FAULT,
 ];
+
+/// Makes all of them, at the same time.
+pub fn make_all(scale: Scale) -> Vec<(&'static Fault, Ledger)> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = FAULTS.iter().map(|fault| scope.spawn(move || (fault, (fault.run)(scale)))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a fault that can be made")).collect()
+    })
+}
 
 /// Runs once per seed.
 fn seeded(seeds: u64, run: impl Fn(u64) -> Ledger) -> Ledger {

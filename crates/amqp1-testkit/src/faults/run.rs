@@ -10,7 +10,9 @@ use crate::{
     secs,
 };
 use amqp1_codec::definitions::AmqpError;
-use amqp1_engine::{ConnectionConfig, ConnectionError, Event, Instant, SessionConfig, SessionId, Suspended};
+use amqp1_engine::{
+    Connection, ConnectionConfig, ConnectionError, Event, Instant, ServerSasl, SessionConfig, SessionId, Suspended,
+};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -36,6 +38,8 @@ pub(super) struct Run {
     pub(super) patience: Duration,
     /// An octet takes this long on the line, and the next one waits for it.
     pub(super) slow: Option<Duration>,
+    /// An end writes only when all that it wrote before has arrived.
+    pub(super) narrow: bool,
     /// Whether what is written is looked at, and kept.
     pub(super) checked: bool,
     /// How the client's sessions behave.
@@ -59,8 +63,12 @@ impl Run {
 
     /// Two ends of which nothing has been heard yet.
     pub(super) fn with(client: ConnectionConfig, server: ConnectionConfig) -> Self {
-        let pair = Pair::with(client.clone(), server.clone());
-        let now = pair.now;
+        Self::at(Instant::from_nanos(1_000), client, server)
+    }
+
+    /// As [`Run::with`], at this time.
+    pub(super) fn at(now: Instant, client: ConnectionConfig, server: ConnectionConfig) -> Self {
+        let pair = pair_at(now, client.clone(), server.clone());
         let mut run = Self {
             pair,
             book: Book::default(),
@@ -71,6 +79,7 @@ impl Run {
             resumable: false,
             patience: PATIENCE,
             slow: None,
+            narrow: false,
             checked: true,
             session: SessionConfig::default(),
             heard: [now; 2],
@@ -98,8 +107,8 @@ impl Run {
     pub(super) fn reconnect(&mut self) {
         self.check_over();
         let (client, server) = self.configs.clone();
-        self.pair = Pair::with(client, server);
         let now = self.pair.now;
+        self.pair = pair_at(now, client, server);
         (self.heard, self.free) = ([now; 2], [now; 2]);
         (self.watches, self.checkers, self.seen) = Default::default();
         for stream in &mut self.streams {
@@ -176,6 +185,7 @@ impl Run {
         for side in Side::BOTH {
             let (end, pipe) = outbound(&mut self.pair, side);
             match self.slow {
+                None if self.narrow && (pipe.in_flight() > 0 || pipe.is_cut()) => {}
                 None => {
                     let octets = end.write_out(now, limit);
                     moved |= !octets.is_empty();
@@ -386,6 +396,15 @@ impl Run {
         self.ledger.expect(pending == 0, || format!("{pending} operations have no end"));
         self.ledger
     }
+}
+
+/// Two engines that begin at this time.
+fn pair_at(now: Instant, client: ConnectionConfig, server: ConnectionConfig) -> Pair {
+    let mut pair = Pair::with(client.clone(), server.clone());
+    pair.client = End::new(Connection::client(client, None, now));
+    pair.server = End::new(Connection::server(server, ServerSasl::None, now));
+    pair.now = now;
+    pair
 }
 
 fn outbound(pair: &mut Pair, side: Side) -> (&mut End, &mut Pipe) {

@@ -7,6 +7,7 @@ pub use book::Book;
 pub use watch::{Operation, Watch};
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 /// Reasons beyond so many are counted and not kept.
 const REASONS: usize = 12;
@@ -46,6 +47,8 @@ pub struct Ledger {
     pub time: Duration,
     /// The longest time that an operation or a message has waited for its end.
     pub worst_wait: Duration,
+    /// Deliveries by the state in which they were cut off, where a fault counts that.
+    pub states: BTreeMap<&'static str, u64>,
     /// What was noted against it.
     reasons: Vec<String>,
     /// How often something was noted.
@@ -105,6 +108,9 @@ impl Ledger {
         self.changes += other.changes;
         self.time += other.time;
         self.waited(other.worst_wait);
+        for (state, count) in other.states {
+            *self.states.entry(state).or_default() += count;
+        }
         self.wrongs += other.wrongs;
         let room = REASONS.saturating_sub(self.reasons.len());
         self.reasons.extend(other.reasons.into_iter().take(room).map(|reason| format!("{what}: {reason}")));
