@@ -29,11 +29,12 @@ An account holds only if, in every run:
 - every change of a connection, a session or a link is reported once, in its order, and nothing after the end;
 - when the connection is over, the engine holds no session and no link, has nothing to write and wants no timer.
 
-What was lost is sent again on a new link or connection, and in the end everything is accepted.
+What was lost is sent again on a new link or connection, and in the end everything is settled.
 ";
 
 const LEGEND: &str = "\
-*Sent* counts how often a message was given to an engine, again included. *Twice* counts messages that the receiving
+*Sent* counts how often a message was given to an engine, again included. *Otherwise* counts those that ended
+with another outcome, or were sent settled. *Twice* counts messages that the receiving
 application took for new and had before; *known* those that came again when a link was resumed, and that it knew by
 their tags. *Lost* and *handed over* are the ends that sends were told when their link ended. *Operations* are those of
 the list above, each of which has ended. *Time* is virtual, of all runs together; *longest wait* is that of a message or
@@ -45,16 +46,17 @@ pub fn document(accounts: &[(&Fault, Ledger)]) -> String {
     let mut out = String::from(INTRODUCTION);
     out.push_str("\n## Accounts\n\n");
     out.push_str(
-        "| Fault | Runs | Messages | Sent | Accepted | Received | Twice | Known | Lost | Handed over | Operations | \
+        "| Fault | Runs | Messages | Sent | Accepted | Otherwise | Received | Twice | Known | Lost | Handed over | Operations | \
          Changes | Time | Longest wait | Holds |\n",
     );
-    out.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n");
+    out.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n");
     for (fault, ledger) in accounts {
         let counts = [
             ledger.runs,
             ledger.messages,
             ledger.sent,
             ledger.accepted,
+            ledger.otherwise,
             ledger.received,
             ledger.duplicates,
             ledger.recognised,

@@ -2,7 +2,10 @@
 
 use super::{Fault, Scale, Side, run::Run, seeded, stream::Spec};
 use crate::{Random, ledger::Ledger, secs};
-use amqp1_codec::definitions::ReceiverSettleMode;
+use amqp1_codec::{
+    definitions::ReceiverSettleMode,
+    messaging::DeliveryState::{Accepted, Released},
+};
 use amqp1_engine::ConnectionError;
 use core::time::Duration;
 
@@ -39,14 +42,17 @@ fn one(seed: u64) -> Ledger {
 /// Links in both directions, with messages on their way.
 pub(super) fn traffic(random: &mut Random) -> Run {
     let mut run = Run::new();
-    let latency = Duration::from_millis(1 + random.below(300) as u64);
-    (run.pair.up.latency, run.pair.down.latency) = (latency, latency);
+    run.rough_pipes(random);
     let mode = random.pick(&[ReceiverSettleMode::First, ReceiverSettleMode::Second]);
     run.converse([
         Spec { mode, ..Spec::new("out", Side::Client) },
         Spec { mode, ..Spec::new("in", Side::Server) },
         Spec::new("idle", Side::Server),
     ]);
+    for stream in [0, 1] {
+        run.streams[stream].settled = |number| number % 6 == 5;
+        run.streams[stream].outcome = |number| if number % 7 == 3 { Released } else { Accepted };
+    }
     for stream in [0, 1, 0, 1] {
         for _ in 0..random.below(20) {
             run.write(stream, 8 + random.below(2000));

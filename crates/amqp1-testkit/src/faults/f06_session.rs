@@ -26,8 +26,7 @@ const NAMES: [[&str; 2]; 3] = [["a-out", "a-in"], ["b-out", "b-in"], ["c-out", "
 fn one(seed: u64) -> Ledger {
     let mut random = Random::new(seed);
     let mut run = Run::new();
-    let latency = Duration::from_millis(1 + random.below(300) as u64);
-    (run.pair.up.latency, run.pair.down.latency) = (latency, latency);
+    run.rough_pipes(&mut random);
     let mut sessions = Vec::new();
     for [out, back] in NAMES {
         sessions.extend(run.converse([Spec::new(out, Side::Client), Spec::new(back, Side::Server)]));
@@ -48,7 +47,7 @@ fn one(seed: u64) -> Ledger {
     };
     let (own, others) = if ends == Side::Client { (client, server) } else { (server, client) };
     run.end_session(ends, own, Some(error(ErrorCondition::RESOURCE_DELETED)));
-    run.sleep(secs(5));
+    run.sleep(secs(30));
     let told = run.end(ends.other()).ended_session(others);
     let by_peer = told.as_ref().is_some_and(|ended| {
         ended.by == Cause::Peer

@@ -22,8 +22,7 @@ fn run(scale: Scale) -> Ledger {
 fn one(seed: u64) -> Ledger {
     let mut random = Random::new(seed);
     let mut run = Run::new();
-    let latency = Duration::from_millis(1 + random.below(300) as u64);
-    (run.pair.up.latency, run.pair.down.latency) = (latency, latency);
+    run.rough_pipes(&mut random);
     let from = random.pick(&Side::BOTH);
     let mode = random.pick(&[ReceiverSettleMode::First, ReceiverSettleMode::Second]);
     let session = run.converse([Spec { mode, ..Spec::new("hit", from) }, Spec { mode, ..Spec::new("beside", from) }]);
@@ -42,7 +41,7 @@ fn one(seed: u64) -> Ledger {
     let detaches = random.pick(&Side::BOTH);
     let other = run.streams[0].links[detaches.other().index()];
     run.detach(detaches, 0, random.chance(2), Some(error(ErrorCondition::DETACH_FORCED)));
-    run.sleep(secs(5));
+    run.sleep(secs(30));
     let told = other.and_then(|link| run.end(detaches.other()).detached(link)).and_then(|detached| detached.error);
     let expected = told.as_ref().is_some_and(|error| error.condition == ErrorCondition::DETACH_FORCED);
     run.ledger.expect(expected, || format!("the other end was told {told:?}"));

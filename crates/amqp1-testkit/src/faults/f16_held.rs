@@ -46,7 +46,7 @@ fn one(from: Side, mode: ReceiverSettleMode, passing: usize) -> Ledger {
             run.write(0, 20);
         }
         run.quiet();
-        let left = run.book.not_accepted();
+        let left = run.book.undone();
         run.ledger.expect(left == 1, || format!("{left} messages are held"));
         run.sleep(secs(1));
     }

@@ -51,7 +51,8 @@ fn time_of_day(seed: u64) -> Ledger {
     let mut all = Ledger::default();
     let mut written = Vec::new();
     for hours in [1, 0, 2] {
-        let run = conversation(seed, Instant::from_nanos(1_000) + HOUR * hours);
+        let mut run = conversation(seed, Instant::from_nanos(1_000) + HOUR * hours);
+        run.quiet();
         written.push((run.pair.client.written.clone(), run.pair.server.written.clone()));
         all.add(&format!("begun in hour {hours}"), run.done());
     }

@@ -52,6 +52,7 @@ fn one(seed: u64, broken: Side, cut: usize) -> Ledger {
     run.pair.limit = 1;
     run.converse([Spec { mode, credit: Credit::Manual(100), ..Spec::new("l", from) }]);
     run.streams[0].holds = random.pick(&[(|_| false) as fn(u64) -> bool, |n| n % 2 == 0, |n| n % 3 != 0]);
+    run.streams[0].outcome = |number| if number % 5 == 1 { DeliveryState::Released } else { DeliveryState::Accepted };
     run.streams[0].appetite = 1 + random.below(6);
     // The octets of about eight messages, or of what is said about them.
     let octets = if broken == from { 9_000 } else { 300 };

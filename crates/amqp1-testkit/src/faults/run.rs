@@ -5,7 +5,7 @@ use super::{
     stream::{Spec, Stream},
 };
 use crate::{
-    Checker, End, Pair, Pipe,
+    Checker, End, Pair, Pipe, Random,
     ledger::{Book, Ledger, Operation, Watch},
     secs,
 };
@@ -127,6 +127,15 @@ impl Run {
     /// The pipe into which an end writes.
     pub(super) fn pipe_from(&mut self, side: Side) -> &mut Pipe {
         outbound(&mut self.pair, side).1
+    }
+
+    /// Pipes that segment, delay and stall, as a seed has it; an octet takes a millisecond at least.
+    pub(super) fn rough_pipes(&mut self, random: &mut Random) {
+        for side in Side::BOTH {
+            let mut pipe = Pipe::seeded(random);
+            pipe.latency = pipe.latency.max(Duration::from_millis(1));
+            *self.pipe_from(side) = pipe;
+        }
     }
 
     /// An operation begins.
@@ -366,10 +375,10 @@ impl Run {
         self.ledger.expect(worst <= patience, || format!("something took {worst:?}"));
     }
 
-    /// All messages were accepted, and nothing waits at either end.
+    /// All messages were settled, and nothing waits at either end.
     pub(super) fn check_done(&mut self) {
-        let left = self.book.not_accepted();
-        self.ledger.expect(left == 0, || format!("{left} messages were not accepted"));
+        let left = self.book.undone();
+        self.ledger.expect(left == 0, || format!("{left} messages were not settled"));
         let to_send: usize = self.streams.iter().map(|stream| stream.todo.len()).sum();
         self.ledger.expect(to_send == 0, || format!("{to_send} messages were not sent"));
         for stream in &self.streams {
@@ -381,7 +390,7 @@ impl Run {
         }
     }
 
-    /// Everything was accepted: closes, and gives the account.
+    /// Everything was settled: closes, and gives the account.
     pub(super) fn done(mut self) -> Ledger {
         self.check_done();
         self.over()

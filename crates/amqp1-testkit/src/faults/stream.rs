@@ -1,15 +1,15 @@
 //! What the applications do with a link: one writes messages, the other takes and accepts them.
 
 use super::{Side, run::Run};
-use crate::{data, ledger::Operation, receiver, sender, unsettled};
+use crate::{data, ledger::Operation, receiver, sender};
 use amqp1_codec::{
     DeliveryTag,
     definitions::{AmqpError, ReceiverSettleMode},
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    AttachReply, Credit, DeliveryKey, Detached, IncomingDelivery, LinkId, ReceiverConfig, SenderConfig, SessionId,
-    Settled, Suspended, SuspendedReceiver, SuspendedSender,
+    AttachReply, Credit, DeliveryKey, Detached, IncomingDelivery, LinkId, ReceiverConfig, SendOptions, SenderConfig,
+    SessionId, Settled, Suspended, SuspendedReceiver, SuspendedSender,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -44,9 +44,13 @@ pub(super) struct Stream {
     pub(super) lost: usize,
     /// How many deliveries the receiving application will take.
     pub(super) appetite: usize,
-    /// Which of those it accepts only when it is told to.
+    /// Which of those it decides about only when it is told to.
     pub(super) holds: fn(u64) -> bool,
-    held: Vec<(DeliveryKey, DeliveryTag)>,
+    /// Which messages are sent settled.
+    pub(super) settled: fn(u64) -> bool,
+    /// What the receiving application says of a message.
+    pub(super) outcome: fn(u64) -> DeliveryState,
+    held: Vec<(DeliveryKey, u64)>,
     /// What was taken, by tag: a resumed delivery is known by it.
     taken: BTreeMap<DeliveryTag, u64>,
     attached_before: bool,
@@ -65,6 +69,8 @@ impl Run {
             lost: 0,
             appetite: usize::MAX,
             holds: |_| false,
+            settled: |_| false,
+            outcome: |_| DeliveryState::Accepted,
             held: Vec::new(),
             taken: BTreeMap::new(),
             attached_before: false,
@@ -217,7 +223,9 @@ impl Run {
                 Side::Server => &mut self.pair.server.engine,
             };
             while let Some(number) = stream.todo.front().copied().filter(|_| engine.credit(link) > 0) {
-                if engine.send(link, self.book.message(number), unsettled(number)).is_err() {
+                let options =
+                    SendOptions { token: number, settled: (stream.settled)(number), ..SendOptions::default() };
+                if engine.send(link, self.book.message(number), options).is_err() {
                     break;
                 }
                 stream.todo.pop_front();
@@ -242,26 +250,27 @@ impl Run {
                     continue;
                 }
                 if (self.streams[at].holds)(number) {
-                    self.streams[at].held.push((delivery.key, delivery.tag));
+                    self.streams[at].held.push((delivery.key, number));
                 } else {
-                    self.accept(at, delivery.key);
+                    self.dispose(at, delivery.key, number);
                 }
             }
         }
         any
     }
 
-    fn accept(&mut self, stream: usize, key: DeliveryKey) {
+    fn dispose(&mut self, stream: usize, key: DeliveryKey, number: u64) {
+        let outcome = (self.streams[stream].outcome)(number);
         let side = self.streams[stream].from.other();
         let Some(link) = self.streams[stream].links[side.index()] else { return };
-        let disposed = self.end(side).dispose(link, key, DeliveryState::Accepted);
+        let disposed = self.end(side).dispose(link, key, outcome);
         self.ledger.expect(disposed.is_ok(), || format!("dispose: {disposed:?}"));
     }
 
-    /// Accepts what was held.
+    /// Decides about what was held.
     pub(super) fn release(&mut self, stream: usize) {
-        for (key, _) in core::mem::take(&mut self.streams[stream].held) {
-            self.accept(stream, key);
+        for (key, number) in core::mem::take(&mut self.streams[stream].held) {
+            self.dispose(stream, key, number);
         }
     }
 

@@ -23,7 +23,8 @@ struct Entry {
     /// It was handed over, and goes on with the next endpoint of its link.
     suspended: bool,
     received: u32,
-    accepted: bool,
+    /// Something else than a loss was told of it.
+    done: bool,
 }
 
 /// The messages of a conversation. What is settled and can come no more costs nothing.
@@ -57,7 +58,7 @@ impl Book {
             left: false,
             suspended: false,
             received: 0,
-            accepted: false,
+            done: false,
         };
         self.entries.insert(number, entry);
         number
@@ -92,10 +93,10 @@ impl Book {
             Some(sent) => ledger.waited(now - sent),
             None => ledger.wrong(format!("message {number} is not sent, and now {settlement:?}")),
         }
+        entry.done |= !lost;
         match settlement {
             Settlement::Outcome(Some(DeliveryState::Accepted)) => {
                 ledger.accepted += 1;
-                entry.accepted = true;
                 let received = entry.received > 0;
                 ledger.expect(received, || format!("message {number} is accepted, and was not received"));
             }
@@ -177,9 +178,9 @@ impl Book {
         self.entries.values().filter(|entry| entry.open.is_some()).count()
     }
 
-    /// Messages that were not accepted.
-    pub fn not_accepted(&self) -> usize {
-        self.entries.values().filter(|entry| !entry.accepted).count()
+    /// Messages that have no end but that they were lost.
+    pub fn undone(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.done).count()
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
         let (mut book, mut ledger) = book();
         assert!(take(&mut book, &mut ledger, 0));
         book.settled(0, &ACCEPTED, at(5), &mut ledger);
-        assert!(ledger.holds() && ledger.worst_wait.as_nanos() == 5 && book.not_accepted() == 2);
+        assert!(ledger.holds() && ledger.worst_wait.as_nanos() == 5 && book.undone() == 2);
         book.settled(1, &ACCEPTED, at(6), &mut ledger);
         assert!(!ledger.holds());
     }

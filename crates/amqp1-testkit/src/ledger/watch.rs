@@ -161,3 +161,55 @@ impl Watch {
         self.operations.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1_engine::{Cause, Ended, ServerSasl, SessionConfig};
+
+    /// An end that has begun a session, and its name.
+    fn begun() -> (Watch, Ledger, SessionId) {
+        let config = amqp1_engine::ConnectionConfig::new("c");
+        let mut engine = Connection::server(config, ServerSasl::None, Instant::default());
+        let id = engine.begin(SessionConfig::default()).unwrap();
+        let (mut watch, mut ledger) = (Watch::default(), Ledger::default());
+        watch.begin(Operation::Begin(id), Instant::default(), &mut ledger);
+        watch.note(&Event::SessionBegun(id), Instant::from_nanos(7), &mut ledger);
+        (watch, ledger, id)
+    }
+
+    fn ended(id: SessionId) -> Event {
+        Event::SessionEnded(id, Ended { error: None, by: Cause::Peer })
+    }
+
+    const LOST: Event = Event::Closed(ConnectionError::TransportLost);
+
+    #[test]
+    fn an_operation_ends_by_its_event() {
+        let (watch, ledger, _) = begun();
+        assert_eq!((ledger.begun, ledger.ended, ledger.changes, watch.pending()), (1, 1, 1, 0));
+        assert_eq!(ledger.worst_wait.as_nanos(), 7);
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_nothing_after_the_end() {
+        let now = Instant::default();
+        let (mut watch, mut ledger, id) = begun();
+        watch.note(&ended(id), now, &mut ledger);
+        watch.note(&LOST, now, &mut ledger);
+        assert!(ledger.holds());
+        watch.note(&LOST, now, &mut ledger);
+        assert!(!ledger.holds());
+        let (mut watch, mut ledger, id) = begun();
+        watch.note(&Event::SessionBegun(id), now, &mut ledger);
+        assert!(!ledger.holds());
+    }
+
+    #[test]
+    fn the_connection_does_not_end_before_what_is_in_it() {
+        let (mut watch, mut ledger, id) = begun();
+        watch.begin(Operation::End(id), Instant::default(), &mut ledger);
+        watch.note(&LOST, Instant::default(), &mut ledger);
+        assert_eq!(ledger.reasons().len(), 2, "{ledger:?}");
+    }
+}
