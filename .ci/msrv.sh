@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the oldest compilers that the crates promise to build with: the codec, auth, engine and amqp1 (without
+# Checks the oldest compilers that the crates promise to build with: the codec, auth, engine, script and amqp1 (without
 # WebSocket) with 1.85, which Debian 12 has as rustc-web; the rest with 1.95.
 #
 #   .ci/msrv.sh             where a compiler cannot be had, it says so and passes
@@ -102,7 +102,7 @@ check() {
 }
 
 if rustc=$(of_rustup "$old" || of_debian) && [[ $(version_of "$rustc") == "$old".* ]]; then
-  for crate in amqp1-codec amqp1-auth amqp1-engine amqp1; do
+  for crate in amqp1-codec amqp1-auth amqp1-engine amqp1-script amqp1; do
     check "$rustc" -p "$crate"
     all=$(features "$crate")
     [ -z "$all" ] || check "$rustc" -p "$crate" --no-default-features --features "$all"

@@ -5,4 +5,5 @@ pub mod auth;
 pub mod codec;
 pub mod engine;
 pub mod engine_input;
+pub mod engine_ops;
 pub mod serde;

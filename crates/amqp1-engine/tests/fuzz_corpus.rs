@@ -6,6 +6,9 @@ mod engine;
 #[path = "../../../fuzz/src/engine_input.rs"]
 #[allow(unreachable_pub)]
 mod engine_input;
+#[path = "../../../fuzz/src/engine_ops.rs"]
+#[allow(unreachable_pub)]
+mod engine_ops;
 
 use amqp1_codec::messaging::DeliveryState;
 use amqp1_engine::{Credit, SenderConfig};
@@ -35,6 +38,11 @@ fn sasl_server() {
 #[test]
 fn engine_input() {
     run("engine_input", engine_input::engine_input);
+}
+
+#[test]
+fn engine_ops() {
+    run("engine_ops", engine_ops::engine_ops);
 }
 
 /// A conversation with something of everything; what the client and the server have written.
@@ -69,6 +77,18 @@ fn conversation() -> [Vec<u8>; 2] {
     pair.client.engine.close(pair.now, None);
     pair.drive();
     [pair.client.written.clone(), pair.server.written.clone()]
+}
+
+#[test]
+#[ignore = "writes files"]
+fn write_the_corpus_of_engine_ops() {
+    let folder = folder("engine_ops");
+    fs::create_dir_all(&folder).expect("a folder");
+    for seed in 0..8 {
+        let mut random = Random::new(seed);
+        let octets: Vec<u8> = (0..1 + 20 * seed).map(|_| random.below(256) as u8).collect();
+        fs::write(folder.join(format!("list-{seed}")), octets).expect("a file");
+    }
 }
 
 #[test]

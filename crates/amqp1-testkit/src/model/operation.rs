@@ -275,6 +275,20 @@ impl Operation {
         list
     }
 
+    /// A list that octets determine, two for each operation, and the seed of its engines and pipes: for fuzzing.
+    pub fn of_octets(octets: &[u8]) -> (u64, Vec<Self>) {
+        /// More than any finding needs.
+        const MOST: usize = 200;
+        let (seed, octets) = octets.split_first().map_or((0, octets), |(seed, rest)| (u64::from(*seed), rest));
+        let mut list = Self::opening(&mut Random::new(seed));
+        let pairs = octets.chunks_exact(2).take(MOST).map(|pair| u64::from(pair[0]) << 8 | u64::from(pair[1]));
+        list.extend(pairs.map(|pair| match &mut Random::new(pair) {
+            random if pair == u64::from(u16::MAX) => Self::cut(random),
+            random => Self::any(random),
+        }));
+        (seed, list)
+    }
+
     /// Messages, and behind them an end in peace: they leave first.
     fn farewell(random: &mut Random) -> [Self; 4] {
         let (link, side) = (random.below(1 << 16), side(random));
