@@ -348,7 +348,7 @@ async fn a_begin_that_there_is_no_channel_to_answer_on_ends_the_connection_with_
 const HEARTBEAT: [u8; 8] = [0, 0, 0, 8, 2, 0, 0, 0];
 
 #[tokio::test(start_paused = true)]
-async fn s_2_4_5_heartbeats_after_our_close_do_not_put_off_its_time_out() {
+async fn heartbeats_after_our_close_do_not_put_off_its_time_out() {
     for close_timeout in [2, 5] {
         let (near, far) = tokio::io::duplex(4096);
         let peer = tokio::spawn(async move {

@@ -593,6 +593,27 @@ fn what_was_decided_while_there_was_no_link_is_told_when_there_is_one() {
 }
 
 #[test]
+fn m_3_4_6_16_the_senders_map_names_no_outcome_while_the_message_may_be_wanted() {
+    let mut link = Resumable::new(ReceiverSettleMode::Second);
+    let (tx, rx) = link.attach();
+    for token in 0..3 {
+        link.pair.client.send(tx, message(1, 10), unsettled(token)).unwrap();
+    }
+    link.pair.drive();
+    // One is accepted, and the sender has not heard of it.
+    let delivery = link.pair.server.recv(rx.unwrap()).unwrap();
+    link.pair.server.dispose(rx.unwrap(), delivery.key, Accepted).unwrap();
+    link.lose(tx, rx);
+    link.attach();
+    let map = frames(&link.pair.client.written).into_iter().find_map(|(_, body, _)| match body {
+        Some(Performative::Attach(attach)) => attach.unsettled,
+        _ => None,
+    });
+    let states: Vec<_> = map.unwrap().iter().map(|(_, state)| state.clone()).collect();
+    assert_eq!(states, [Value::Null, Value::Null, Value::Null]);
+}
+
+#[test]
 fn deliveries_that_had_not_left_go_with_the_next_endpoint() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();
@@ -620,6 +641,7 @@ fn deliveries_that_had_not_left_go_with_the_next_endpoint() {
     assert!(pair.client.detached(tx).is_none());
 }
 
+/// Also T-2.5.1-8: it is attached to one session at a time.
 #[test]
 fn t_2_6_1_2_a_link_that_is_attached_again_is_stolen_where_the_acceptor_says_so() {
     for names in [LinkNames::Free, LinkNames::Steal] {
