@@ -324,6 +324,10 @@ pub struct SendOptions {
     pub message_format: u32,
     /// The delivery's state at this end, on each of its transfers: a transactional state, for one.
     pub state: Option<DeliveryState>,
+    /// Whether a provisional outcome within a transaction (§4.4.2) leaves the delivery as it is until
+    /// [`settle_sent`](crate::Connection::settle_sent), although it was sent with the state of that transaction: a
+    /// resource says so of what is acquired (§4.4.3). What a controller posts is settled by its provisional outcome.
+    pub acquired: bool,
     /// Comes back in [`Settled`](crate::Settled).
     pub token: u64,
 }

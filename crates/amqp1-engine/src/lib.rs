@@ -57,6 +57,7 @@ mod session;
 mod settlement;
 mod store;
 mod time;
+pub mod transaction;
 mod transmit;
 mod violation;
 

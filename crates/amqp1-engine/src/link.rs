@@ -45,6 +45,8 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) resume: bool,
     /// Its state at this end.
     pub(crate) state: Option<DeliveryState>,
+    /// A provisional outcome does not end it.
+    pub(crate) acquired: bool,
     /// How much of the session's window its later transfers leave to other deliveries.
     pub(crate) share: u32,
     /// What the application is told when the last transfer is written, if that ends it.
@@ -71,6 +73,7 @@ impl OutgoingDelivery {
             aborted: false,
             resume: false,
             state: None,
+            acquired: false,
             share: 0,
             report: None,
             retained: None,
@@ -308,6 +311,7 @@ impl Link {
             delivery.retained = Some(Box::new(Retained { tag, message_format, parts: None, state: None }));
         }
         delivery.state = options.state;
+        delivery.acquired = options.acquired;
         Ok(delivery)
     }
 

@@ -68,6 +68,7 @@ fn engine_options(options: SendOptions, settled: bool, token: usize) -> amqp1_en
         tag,
         message_format,
         state: None,
+        acquired: false,
         token: u64::try_from(token).unwrap_or(u64::MAX),
     }
 }

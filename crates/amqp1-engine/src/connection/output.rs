@@ -206,7 +206,7 @@ impl Connection {
             if delivery.settled || delivery.aborted {
                 session.sent.note(delivery_id);
             } else {
-                let (token, transactional) = (delivery.token, delivery.is_transactional());
+                let (token, transactional) = (delivery.token, delivery.is_transactional() && !delivery.acquired);
                 let retained = delivery.retained.take();
                 let tag = (delivery.named || retained.is_some()).then(|| Box::new(delivery.tag));
                 session.sent.insert(delivery_id, SentDelivery { link: id, token, transactional, tag, retained });

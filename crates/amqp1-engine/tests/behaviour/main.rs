@@ -22,5 +22,6 @@ mod share;
 mod states;
 mod streams;
 mod sweep;
+mod transactions;
 mod transfer;
 mod window;

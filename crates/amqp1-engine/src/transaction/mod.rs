@@ -1,0 +1,82 @@
+//! Transactions (part 4), both ends of the control link: what a controller keeps to, and what a coordinator keeps.
+//!
+//! Neither does IO. A [`Controller`] makes the messages that are sent on the control link and reads their outcomes; a
+//! [`Coordinator`] reads those messages and keeps the work of each transaction until it is discharged. The work itself
+//! (making messages visible, retiring deliveries) is the application's.
+//!
+//! On the wire the work of a transaction is:
+//!
+//! - *posting* (§4.4.1): a message sent with [`SendOptions::state`](crate::SendOptions) as [`Controller::post`] says;
+//! - *retirement* (§4.4.2): an outcome stated with [`Connection::dispose`](crate::Connection::dispose) as
+//!   [`Controller::retire`] says; the resource sees [`Event::Provisional`](crate::Event), and settles with
+//!   [`Connection::settle_sent`](crate::Connection::settle_sent) when the transaction is discharged;
+//! - *acquisition* (§4.4.3): flow properties as [`Controller::acquire`] says; the resource sees
+//!   [`Event::FlowProperties`](crate::Event) and sends with that state.
+
+mod controller;
+mod coordinator;
+
+pub use controller::{Answer, Controller, ControllerError};
+pub use coordinator::{Coordinator, CoordinatorConfig, Discharging, Refusal, Request};
+
+use alloc::boxed::Box;
+use amqp1_codec::{
+    Symbol,
+    definitions::Fields,
+    messaging::{DeliveryState, Source},
+    transaction::TransactionalState,
+};
+use bytes::Bytes;
+
+/// The name of a transaction: at most 32 octets that the coordinator has chosen (§4.5.4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxnId(Bytes);
+
+impl TxnId {
+    /// The longest there is, in octets.
+    pub const MAX: usize = 32;
+
+    /// The transaction of this name; `None` if that is too long.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        (octets.len() <= Self::MAX).then(|| Self(Bytes::copy_from_slice(octets)))
+    }
+
+    /// The octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The transaction that a state is part of.
+    pub fn of(state: &DeliveryState) -> Option<Self> {
+        match state {
+            DeliveryState::Transactional(state) => Self::new(&state.txn_id),
+            _ => None,
+        }
+    }
+
+    /// The transaction that the properties of a flow name (§4.4.3).
+    pub fn of_flow(properties: &Fields) -> Option<Self> {
+        match properties.get(TXN_ID) {
+            Some(amqp1_codec::Value::Binary(octets)) => Self::new(octets),
+            _ => None,
+        }
+    }
+
+    /// A state of a delivery within this transaction, with an outcome that is provisional until it is discharged.
+    pub fn state(&self, outcome: Option<DeliveryState>) -> DeliveryState {
+        let outcome = outcome.map(Box::new);
+        DeliveryState::Transactional(Box::new(TransactionalState { txn_id: self.0.clone(), outcome }))
+    }
+}
+
+/// The key under which a flow's properties name a transaction.
+const TXN_ID: &str = "txn-id";
+
+const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
+
+/// §3.5.3: a source that names no outcomes supports its default one only, and accepted without that.
+fn allows_rejected(source: Option<&Source>) -> bool {
+    source.is_some_and(|source| {
+        source.outcomes.contains(&REJECTED) || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
+    })
+}
