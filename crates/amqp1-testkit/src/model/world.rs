@@ -15,6 +15,7 @@ use amqp1_engine::{
     SessionConfig, SessionId,
 };
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -22,6 +23,8 @@ pub(super) struct World {
     /// Sessions with the ends that have begun them.
     pub(super) sessions: Vec<(Side, SessionId)>,
     pub(super) links: Vec<Link>,
+    /// The sessions, by their places, that an end was asked to end. Links may be attached until it does.
+    ending: BTreeSet<usize>,
     pub(super) next_token: u64,
     /// An end has closed the connection.
     pub(super) closed: bool,
@@ -63,7 +66,15 @@ impl World {
         (pair.up, pair.down) = (Pipe::seeded(random), Pipe::seeded(random));
         pair.hangup = true;
         pair.judge = Some(Box::new(Judge::default()));
-        Self { pair, sessions: Vec::new(), links: Vec::new(), next_token: 0, closed: false, cut: false }
+        Self {
+            pair,
+            sessions: Vec::new(),
+            links: Vec::new(),
+            ending: BTreeSet::new(),
+            next_token: 0,
+            closed: false,
+            cut: false,
+        }
     }
 
     pub(super) fn end(&mut self, side: Side) -> &mut End {
@@ -150,6 +161,7 @@ impl World {
             Operation::End { session, by_owner, error } => {
                 let at = choose(session, self.sessions.len())?;
                 let (side, id) = self.session(at, by_owner)?;
+                self.ending.insert(at);
                 self.links.iter_mut().filter(|link| link.session == at).for_each(|link| link.ends(side, error));
                 let _ = self.end(side).end(id, why(error));
             }
@@ -226,6 +238,7 @@ impl World {
             self.end(side).attach_receiver(id, config)
         };
         let attached = (side, attached.ok()?);
+        let ending = self.cut || self.closed || self.ending.contains(&session);
         self.links.push(Link {
             name,
             sender: if sends { side } else { side.other() },
@@ -237,10 +250,10 @@ impl World {
             held: Vec::new(),
             stated: Default::default(),
             // An end may have no room for it: then nothing can be sent on it.
-            ended: self.cut || self.closed,
+            ended: ending,
             draining: false,
             drains: 0,
-            harsh: self.cut || self.closed,
+            harsh: ending,
             most: match credit {
                 // The other end receives: no end gives more than this.
                 _ if sends => Some(9),
