@@ -2,10 +2,7 @@
 
 use super::{Fault, Scale, Side, run::Run, seeded, stream::Spec};
 use crate::{Random, ledger::Ledger, secs};
-use amqp1_codec::{
-    definitions::ReceiverSettleMode,
-    messaging::DeliveryState::{Accepted, Released},
-};
+use amqp1_codec::definitions::ReceiverSettleMode;
 use amqp1_engine::ConnectionError;
 use core::time::Duration;
 
@@ -13,7 +10,7 @@ pub(super) const FAULT: Fault = Fault {
     name: "F2",
     title: "Silence in both directions",
     made: "In the middle of traffic both directions stop for good, without an end of the stream. Both applications go on \
-           to begin sessions, attach, drain and detach links.",
+           to begin and end sessions, and to attach, drain and detach links.",
     seen: "The connection ends with `IdleTimeout` within the idle time-out and a second of the last octet, at both ends, \
            and with it everything that was waited for.",
     run,
@@ -49,10 +46,7 @@ pub(super) fn traffic(random: &mut Random) -> Run {
         Spec { mode, ..Spec::new("in", Side::Server) },
         Spec::new("idle", Side::Server),
     ]);
-    for stream in [0, 1] {
-        run.streams[stream].settled = |number| number % 6 == 5;
-        run.streams[stream].outcome = |number| if number % 7 == 3 { Released } else { Accepted };
-    }
+    run.vary_outcomes();
     for stream in [0, 1, 0, 1] {
         for _ in 0..random.below(20) {
             run.write(stream, 8 + random.below(2000));
@@ -75,6 +69,10 @@ pub(super) fn ask_for_everything(run: &mut Run) {
     }
     run.drain(2);
     run.detach(Side::Client, 1, true, None);
+    let ended = run.begin();
+    if let Some(session) = ended {
+        run.end_session(Side::Client, session, None);
+    }
 }
 
 /// An end has noticed within the idle time-out, and a second, after it has heard something last.

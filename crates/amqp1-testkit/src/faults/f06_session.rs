@@ -31,6 +31,7 @@ fn one(seed: u64) -> Ledger {
     for [out, back] in NAMES {
         sessions.extend(run.converse([Spec::new(out, Side::Client), Spec::new(back, Side::Server)]));
     }
+    run.vary_outcomes();
     for _ in 0..4 {
         for stream in 0..run.streams.len() {
             for _ in 0..random.below(8) {

@@ -26,6 +26,7 @@ fn one(seed: u64) -> Ledger {
     let from = random.pick(&Side::BOTH);
     let mode = random.pick(&[ReceiverSettleMode::First, ReceiverSettleMode::Second]);
     let session = run.converse([Spec { mode, ..Spec::new("hit", from) }, Spec { mode, ..Spec::new("beside", from) }]);
+    run.vary_outcomes();
     for _ in 0..4 {
         for stream in [0, 1] {
             for _ in 0..random.below(12) {
@@ -34,9 +35,10 @@ fn one(seed: u64) -> Ledger {
         }
         run.sleep(Duration::from_millis(random.below(500) as u64));
     }
-    // At least this much is in flight.
-    run.write(0, 5000);
-    run.write(1, 5000);
+    // At least this much is in flight, and no two in a row are sent settled.
+    for stream in [0, 0, 1] {
+        run.write(stream, 5000);
+    }
     run.sleep(Duration::ZERO);
     let detaches = random.pick(&Side::BOTH);
     let other = run.streams[0].links[detaches.other().index()];

@@ -8,14 +8,14 @@ pub(super) const FAULT: Fault = Fault {
     name: "F14",
     title: "No credit for a minute, then a flood of it",
     made: "Messages wait on links in both directions, and the receivers give no credit for a minute and more. Then they \
-           give it for up to two thousand million messages at a time, and in the end drain.",
+           give it for up to all the messages that the field can count, and in the end drain.",
     seen: "Sending waits, and the connection stays up by its heartbeats; with the credit everything arrives in its order, \
            and what the drain finds unused is given back.",
     run,
 };
 
-/// The most credit that can be given: delivery-counts are compared by half of their range.
-const FLOOD: u32 = i32::MAX as u32;
+/// The most credit that can be given.
+const FLOOD: u32 = u32::MAX;
 
 fn run(scale: Scale) -> Ledger {
     seeded(scale.seeds, one)
@@ -35,7 +35,7 @@ fn one(seed: u64) -> Ledger {
     let sent = run.ledger.sent;
     run.ledger.expect(sent == 0, || format!("{sent} messages were sent without credit"));
     for stream in [0, 1] {
-        run.grant(stream, Credit::Manual(1 + random.below(FLOOD as usize) as u32));
+        run.grant(stream, Credit::Manual(1 + random.below(i32::MAX as usize) as u32));
     }
     run.quiet();
     // Again, on top of what is there.

@@ -78,6 +78,14 @@ impl Run {
         self.streams.len() - 1
     }
 
+    /// On each stream some messages are sent settled, and some released.
+    pub(super) fn vary_outcomes(&mut self) {
+        for stream in &mut self.streams {
+            stream.settled = |number| number % 6 == 5;
+            stream.outcome = |number| if number % 7 == 3 { DeliveryState::Released } else { DeliveryState::Accepted };
+        }
+    }
+
     /// Writes a message, which leaves when it can.
     pub(super) fn write(&mut self, stream: usize, length: usize) {
         let number = self.book.write(self.streams[stream].name, length, &mut self.ledger);
