@@ -110,7 +110,8 @@ fn commit(offence: Offence, script: &mut Script, random: &mut Random) -> (&'stat
             ("end", ErrorCondition::HANDLE_IN_USE)
         }
         Offence::IdRepeated => {
-            let id = next - 1 - random.below(next as usize) as u32;
+            let back = if random.chance(2) { 0 } else { random.below(next as usize) };
+            let id = next - 1 - back as u32;
             script.wrong_transfer(channel, transfer(handle, id));
             ("end", ErrorCondition::NOT_ALLOWED)
         }

@@ -1,6 +1,7 @@
 //! Faults by name, each made on simulated pipes and judged by a [`Ledger`].
 
 mod document;
+mod drive;
 mod f01_cut;
 mod f02_silence;
 mod f03_replies;

@@ -2,6 +2,7 @@
 
 use super::{
     Side,
+    drive::outbound,
     stream::{Spec, Stream},
 };
 use crate::{
@@ -11,13 +12,10 @@ use crate::{
 };
 use amqp1_codec::definitions::AmqpError;
 use amqp1_engine::{
-    Connection, ConnectionConfig, ConnectionError, Event, Instant, ServerSasl, SessionConfig, SessionId, Suspended,
+    Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl, SessionConfig, SessionId, Suspended,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
-
-/// More turns than any run needs: whoever takes so many turns in circles.
-const TURNS: usize = 2_000_000;
 
 /// The idle time-out of both ends, and what may be waited for beyond it: the close, and a second.
 const PATIENCE: Duration = secs(66);
@@ -47,11 +45,14 @@ pub(super) struct Run {
     /// When an end has received something last.
     pub(super) heard: [Instant; 2],
     configs: (ConnectionConfig, ConnectionConfig),
-    free: [Instant; 2],
-    checkers: [Checker; 2],
+    /// When the line from each end has room for the next octet.
+    pub(super) free: [Instant; 2],
+    pub(super) checkers: [Checker; 2],
     /// How many events and settlements of each end are done with.
-    seen: [(usize, usize); 2],
+    pub(super) seen: [(usize, usize); 2],
     began: Instant,
+    /// How often the clock was moved to where it was.
+    pub(super) standstills: usize,
 }
 
 impl Run {
@@ -88,6 +89,7 @@ impl Run {
             checkers: Default::default(),
             seen: [(0, 0); 2],
             began: now,
+            standstills: 0,
         };
         run.start();
         run
@@ -108,7 +110,9 @@ impl Run {
         self.check_over();
         let (client, server) = self.configs.clone();
         let now = self.pair.now;
+        let limit = self.pair.limit;
         self.pair = pair_at(now, client, server);
+        self.pair.limit = limit;
         (self.heard, self.free) = ([now; 2], [now; 2]);
         (self.watches, self.checkers, self.seen) = Default::default();
         for stream in &mut self.streams {
@@ -186,167 +190,6 @@ impl Run {
         Some(session)
     }
 
-    /// Each end writes once and reads one piece. Whether anything has moved.
-    fn step(&mut self) -> bool {
-        let now = self.pair.now;
-        let limit = self.pair.limit;
-        let mut moved = false;
-        for side in Side::BOTH {
-            let (end, pipe) = outbound(&mut self.pair, side);
-            match self.slow {
-                None if self.narrow && (pipe.in_flight() > 0 || pipe.is_cut()) => {}
-                None => {
-                    let octets = end.write_out(now, limit);
-                    moved |= !octets.is_empty();
-                    pipe.send(now, octets);
-                }
-                Some(_) if pipe.in_flight() > 0 => {}
-                Some(time) => {
-                    let free = &mut self.free[side.index()];
-                    for octet in end.write_out(now, 1) {
-                        moved = true;
-                        *free = (*free).max(now) + time;
-                        pipe.send(*free, &[*octet]);
-                    }
-                }
-            }
-            if !self.checked {
-                end.written.clear();
-            }
-        }
-        for side in Side::BOTH {
-            let (end, pipe) = inbound(&mut self.pair, side);
-            if pipe.receive(now, &mut end.input) > 0 {
-                self.heard[side.index()] = now;
-                moved = true;
-            }
-            moved |= end.take_input(now) > 0;
-        }
-        moved
-    }
-
-    /// An end that has finished lets the transport go; its peer sees that. Whether anything has happened.
-    fn end_streams(&mut self) -> bool {
-        let now = self.pair.now;
-        let mut any = false;
-        for side in Side::BOTH {
-            let (end, pipe) = outbound(&mut self.pair, side);
-            if end.is_finished() && !end.has_output() && !pipe.stalled {
-                pipe.finish();
-            }
-            let (end, pipe) = inbound(&mut self.pair, side);
-            if pipe.is_over() && !end.is_finished() {
-                end.take_end(now);
-                any = true;
-            }
-        }
-        any
-    }
-
-    /// Moves the clock, never back, and tells the ends whose time has come.
-    pub(super) fn move_clock(&mut self, to: Instant) {
-        self.pair.now = self.pair.now.max(to);
-        let now = self.pair.now;
-        self.pair.client.take_timeout(now);
-        self.pair.server.take_timeout(now);
-    }
-
-    /// Everything that happens now. Whether that came to an end.
-    fn settle(&mut self) -> bool {
-        for _ in 0..TURNS {
-            let moved = self.step();
-            let acted = self.application();
-            if !moved && !acted && !self.end_streams() {
-                self.check_order();
-                return true;
-            }
-        }
-        self.ledger.wrong(format!("still busy after {TURNS} turns"));
-        false
-    }
-
-    /// Lets everything happen that can without waiting: the clock moves for arrivals alone.
-    pub(super) fn quiet(&mut self) {
-        while self.settle() {
-            let arrivals = [self.pair.up.next_arrival(), self.pair.down.next_arrival()];
-            let Some(arrival) = arrivals.into_iter().flatten().min() else { return };
-            self.move_clock(self.pair.next_deadline().map_or(arrival, |deadline| deadline.min(arrival)));
-        }
-    }
-
-    /// Lets time pass, from one arrival or deadline to the next, until something holds. Whether it does.
-    pub(super) fn wait(&mut self, time: Duration, until: impl Fn(&Self) -> bool) -> bool {
-        let last = self.pair.now + time;
-        for _ in 0..TURNS {
-            if !self.settle() || until(self) {
-                break;
-            }
-            let times = [self.pair.up.next_arrival(), self.pair.down.next_arrival(), self.pair.next_deadline()];
-            let next = times.into_iter().flatten().min().filter(|next| *next <= last);
-            if next.is_none() && self.pair.now >= last {
-                break;
-            }
-            self.move_clock(next.unwrap_or(last));
-        }
-        until(self)
-    }
-
-    /// Lets time pass.
-    pub(super) fn sleep(&mut self, time: Duration) {
-        self.wait(time, |_| false);
-    }
-
-    fn check_order(&mut self) {
-        if self.checked {
-            let [up, down] = &mut self.checkers;
-            up.check(&self.pair.client.written, &self.pair.server.written);
-            down.check(&self.pair.server.written, &self.pair.client.written);
-        } else if Side::BOTH.iter().all(|side| self.watches[side.index()].closed.is_none()) {
-            self.pair.client.forget();
-            self.pair.server.forget();
-            self.seen = Default::default();
-        }
-    }
-
-    /// The applications look at what there is, and do what they have to. Whether there was anything.
-    fn application(&mut self) -> bool {
-        let mut acted = false;
-        for side in Side::BOTH {
-            acted |= self.look(side);
-        }
-        acted | self.pump() | self.take()
-    }
-
-    /// Takes note of events and settlements.
-    fn look(&mut self, side: Side) -> bool {
-        let now = self.pair.now;
-        let (events_seen, settled_seen) = self.seen[side.index()];
-        let end = self.end(side);
-        if (events_seen, settled_seen) == (end.events.len(), end.settled.len()) {
-            return false;
-        }
-        let events = core::mem::take(&mut end.events);
-        let settled: Vec<_> = end.settled[settled_seen..].to_vec();
-        self.seen[side.index()] = (events.len(), settled_seen + settled.len());
-        for settled in settled {
-            if self.book.settled(settled.token, &settled.settlement, now, &mut self.ledger) {
-                self.lost(side, &settled);
-            }
-        }
-        for event in &events[events_seen..] {
-            self.watches[side.index()].note(event, now, &mut self.ledger);
-            match event {
-                Event::LinkOffered(id) => self.answer(side, *id),
-                Event::LinkDetached(id, detached) => self.detached(side, *id, detached),
-                _ => {}
-            }
-        }
-        // What has come meanwhile stands behind.
-        let later = core::mem::replace(&mut self.end(side).events, events);
-        self.end(side).events.extend(later);
-        true
-    }
-
     /// Why an end's connection is over.
     pub(super) fn closed(&self, side: Side) -> Option<&ConnectionError> {
         self.watches[side.index()].closed.as_ref().map(|(_, reason)| reason)
@@ -414,18 +257,4 @@ fn pair_at(now: Instant, client: ConnectionConfig, server: ConnectionConfig) -> 
     pair.server = End::new(Connection::server(server, ServerSasl::None, now));
     pair.now = now;
     pair
-}
-
-fn outbound(pair: &mut Pair, side: Side) -> (&mut End, &mut Pipe) {
-    match side {
-        Side::Client => (&mut pair.client, &mut pair.up),
-        Side::Server => (&mut pair.server, &mut pair.down),
-    }
-}
-
-fn inbound(pair: &mut Pair, side: Side) -> (&mut End, &mut Pipe) {
-    match side {
-        Side::Client => (&mut pair.client, &mut pair.down),
-        Side::Server => (&mut pair.server, &mut pair.up),
-    }
 }
