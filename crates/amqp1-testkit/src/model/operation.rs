@@ -282,8 +282,10 @@ impl Operation {
         let (seed, octets) = octets.split_first().map_or((0, octets), |(seed, rest)| (u64::from(*seed), rest));
         let mut list = Self::opening(&mut Random::new(seed));
         let pairs = octets.chunks_exact(2).take(MOST).map(|pair| u64::from(pair[0]) << 8 | u64::from(pair[1]));
+        // A transport breaks once.
+        let mut whole = true;
         list.extend(pairs.map(|pair| match &mut Random::new(pair) {
-            random if pair == u64::from(u16::MAX) => Self::cut(random),
+            random if pair == u64::from(u16::MAX) && core::mem::take(&mut whole) => Self::cut(random),
             random => Self::any(random),
         }));
         (seed, list)
