@@ -5,7 +5,7 @@ use amqp1_codec::{
     messaging::{DeliveryState, Received},
     performative::Performative,
 };
-use amqp1_engine::{Credit, SessionConfig};
+use amqp1_engine::{Credit, SessionConfig, Settlement};
 use amqp1_testkit::{Pair, error, frames, message, sender, unsettled};
 
 #[test]
@@ -106,4 +106,29 @@ fn a_window_that_is_set_before_a_drain_is_answered_is_kept_filled() {
     pair.client.set_credit(rx, Credit::Window(5)).unwrap();
     pair.drive();
     assert!(pair.server.credit(tx) > 0, "nothing can ever be sent again");
+}
+
+#[test]
+fn a_close_in_peace_waits_for_a_delivery_that_leaves_the_window_to_others() {
+    let (mut client, mut server) = Pair::configs();
+    client.max_frame_size = 512;
+    server.max_frame_size = 512;
+    let mut pair = Pair::open_with(client, server);
+    pair.server.accept.sessions = Some(SessionConfig { incoming_window: 7, ..SessionConfig::default() });
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    // By now it is seen that the window is opened early.
+    for token in 0..20 {
+        pair.client.send(tx, message(0, 1), unsettled(token)).unwrap();
+        pair.drive();
+    }
+    for token in 20..29 {
+        pair.client.send(tx, message(0, 3000), unsettled(token)).unwrap();
+    }
+    pair.client.engine.close(pair.now, None);
+    pair.drive();
+    let undelivered = pair.server.detached(rx).expect("the connection is closed").undelivered.len();
+    assert_eq!(undelivered, 0);
+    let lost = pair.client.settlements().iter().filter(|(_, s)| *s == Settlement::Lost { sent: false }).count();
+    assert_eq!(lost, 0, "all of it has left");
 }

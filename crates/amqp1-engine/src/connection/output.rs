@@ -188,7 +188,7 @@ impl Connection {
         let waiting = link.queued;
         let (Some(handle), Some(delivery)) = (link.handle, link.queue.front_mut()) else { return };
         let share = session.share();
-        if delivery.id.is_some() && session.remote_incoming_window <= delivery.share {
+        if delivery.id.is_some() && !delivery.aborted && session.remote_incoming_window <= delivery.share {
             // The rest of the window is for the deliveries of others.
             link.ready = true;
             session.patient.push(id);
@@ -272,7 +272,7 @@ impl Connection {
 
     /// Whether a link of this session has something to send and the credit for it. The window may have to open first.
     pub(super) fn has_to_send(&self, session: &Session) -> bool {
-        session.ready.iter().any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
+        session.ready.iter().chain(&session.patient).any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
     }
 }
 

@@ -94,6 +94,12 @@ impl Connection {
                 delivery.report = None;
             }
         }
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            // It need not wait for a wider window to say so.
+            let waiting = session.patient.len();
+            session.patient.retain(|patient| *patient != id);
+            link.ready &= session.patient.len() == waiting;
+        }
         let unsettled = begun.filter(|_| !was_settled);
         // Its outcome may have come before it was whole: then that was told.
         let untold = match (unsettled, self.sessions.get_mut(session_id)) {

@@ -52,8 +52,7 @@ impl Link {
             (Credit::Window(window), Some(most)) => Some(most.max(window)),
             _ => None,
         };
-        // The answer to a drain that is still on its way may use up what is given here.
-        self.window = matches!(credit, Credit::Window(1..)) && self.drains == 0;
+        self.window = matches!(credit, Credit::Window(1..));
     }
 
     /// An end ends it, or what it belongs to.

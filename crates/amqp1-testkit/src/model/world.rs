@@ -321,8 +321,7 @@ impl World {
         let (side, id) = self.id(at, false)?;
         let waiting = self.end(side).buffered(id);
         let most = self.links[at].most.unwrap_or(u32::MAX - 1) as usize;
-        // One more, whose first frames had come when credit was given anew.
-        assert!(waiting <= most + 1, "{waiting} deliveries wait where the window is {most}");
+        assert!(waiting <= most, "{waiting} deliveries wait where the window is {most}");
         let mut any = false;
         for _ in 0..count {
             let Some(delivery) = self.end(side).recv(id) else { break };
@@ -349,18 +348,12 @@ impl World {
         let state = state(number);
         if state.is_outcome() {
             held.drain(first..last);
-        } else {
-            // It can be disposed of still. That comes later, on the wire too.
-            self.pair.drive();
         }
         for (token, key) in chosen {
             let disposed = self.end(side).dispose(id, key, state.clone()).is_ok();
             if disposed && state.is_outcome() {
                 self.links[at].stated.insert(token, state.clone());
             }
-        }
-        if !state.is_outcome() {
-            self.pair.drive();
         }
         Some(())
     }
