@@ -56,6 +56,7 @@ mod resume;
 mod session;
 mod settlement;
 mod store;
+pub mod terminus;
 mod time;
 pub mod transaction;
 mod transmit;

@@ -395,7 +395,13 @@ impl Link {
     /// §2.6.7: the sender's state, seen from the receiving end. Whether a drain is done with it.
     pub(crate) fn on_sender_flow(&mut self, flow: &Flow) -> bool {
         if let Some(count) = flow.delivery_count {
-            let ahead = u32::try_from(count.offset_from(self.delivery_count)).unwrap_or(0);
+            let distance = count.distance_from(self.delivery_count);
+            let ahead = match u32::try_from(count.offset_from(self.delivery_count)) {
+                Ok(ahead) => ahead,
+                // All of a credit of half the numbers there are, and more, may be given up at once.
+                Err(_) if self.draining && distance <= self.credit => distance,
+                Err(_) => 0,
+            };
             let crossed = self.drain_crossed;
             self.drain_crossed &= ahead == 0 && !flow.drain;
             if ahead > 0 && crossed && !self.draining {

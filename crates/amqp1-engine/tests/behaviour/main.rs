@@ -22,6 +22,7 @@ mod share;
 mod states;
 mod streams;
 mod sweep;
+mod terminus;
 mod transactions;
 mod transfer;
 mod window;

@@ -1,0 +1,259 @@
+//! What is asked for, what is granted, and whether that suits.
+
+use alloc::vec::Vec;
+use amqp1_codec::{
+    Symbol, Value,
+    messaging::{DeliveryState, FilterSet, Source, TerminusDurability, TerminusExpiryPolicy},
+    performative::Seconds,
+    types::Described,
+};
+
+/// What a node does for sources.
+#[derive(Clone, Debug)]
+pub struct Support {
+    /// The outcomes that receivers may choose, by their descriptors.
+    pub outcomes: Vec<Symbol>,
+    /// The outcome of deliveries that are settled without one.
+    pub default_outcome: Option<DeliveryState>,
+    /// The distribution modes, the first of which is what a receiver gets that asks for none, or for another.
+    pub distribution_modes: Vec<Symbol>,
+    /// Whether a filter is understood, by its descriptor.
+    pub filters: fn(&Value) -> bool,
+    /// The most durable that a terminus can be (§3.5.5).
+    pub durable: TerminusDurability,
+    /// Whether a terminus can outlive its connection (§3.5.6).
+    pub outlives_connections: bool,
+    /// The longest that it is kept, in seconds.
+    pub timeout: Seconds,
+}
+
+impl Support {
+    /// §2.6.3: the source that is in force, of the one that was asked for. The address is the application's to check.
+    pub fn grant(&self, asked: &Source) -> Source {
+        let mut granted = asked.clone();
+        // M-3.5.1-1: a filter that is not understood is not in force.
+        granted.filter = asked.filter.as_ref().map(|filters| {
+            let mut kept = FilterSet::new();
+            for (name, filter) in filters.iter() {
+                if let (Value::Symbol(name), Value::Described(filter)) = (name, filter) {
+                    if (self.filters)(&filter.descriptor) {
+                        kept.insert(name.clone(), filter.descriptor.clone(), filter.value.clone());
+                    }
+                }
+            }
+            kept
+        });
+        let wanted = asked.distribution_mode.as_ref().filter(|mode| self.distribution_modes.contains(mode));
+        granted.distribution_mode = wanted.or_else(|| self.distribution_modes.first()).cloned();
+        let outcomes: Vec<_> =
+            asked.outcomes.iter().filter(|outcome| self.outcomes.contains(outcome)).cloned().collect();
+        granted.outcomes = if outcomes.is_empty() { self.outcomes.clone() } else { outcomes }.into();
+        granted.default_outcome.clone_from(&self.default_outcome);
+        if rank(asked.durable) > rank(self.durable) {
+            granted.durable = self.durable;
+        }
+        let outlives =
+            matches!(asked.expiry_policy, TerminusExpiryPolicy::Never | TerminusExpiryPolicy::ConnectionClose);
+        if outlives && !self.outlives_connections {
+            granted.expiry_policy = TerminusExpiryPolicy::SessionEnd;
+        }
+        granted.timeout = asked.timeout.min(self.timeout);
+        granted
+    }
+}
+
+const fn rank(durable: TerminusDurability) -> u8 {
+    match durable {
+        TerminusDurability::None => 0,
+        TerminusDurability::Configuration => 1,
+        TerminusDurability::UnsettledState => 2,
+    }
+}
+
+/// Something that was asked for and is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// A dynamic node was asked for, and no address came (§3.5.3).
+    AddressMissing,
+    /// It expires sooner.
+    ExpiresSooner,
+    /// A filter is not in force.
+    FilterMissing(Symbol),
+    /// It is less durable.
+    LessDurable,
+    /// The distribution mode is another.
+    OtherMode,
+    /// An outcome may not be chosen.
+    OutcomeMissing(Symbol),
+}
+
+/// §2.6.3: what an end that asked for a source finds missing in the one that is in force. With any of these the link
+/// may not do what its application needs: detach it, unless the application knows better.
+pub fn differences(asked: &Source, granted: &Source) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if asked.dynamic && granted.address.is_none() {
+        found.push(Difference::AddressMissing);
+    }
+    for (name, filter) in asked.filter.iter().flat_map(FilterSet::iter) {
+        if let (Value::Symbol(name), false) = (name, filter.is_null()) {
+            if granted.filter.as_ref().and_then(|filters| filters.get(name.as_str())) != Some(filter) {
+                found.push(Difference::FilterMissing(name.clone()));
+            }
+        }
+    }
+    if rank(granted.durable) < rank(asked.durable) {
+        found.push(Difference::LessDurable);
+    }
+    let lasts = |policy| match policy {
+        TerminusExpiryPolicy::LinkDetach => 0,
+        TerminusExpiryPolicy::SessionEnd => 1,
+        TerminusExpiryPolicy::ConnectionClose => 2,
+        TerminusExpiryPolicy::Never => 3,
+    };
+    let sooner = lasts(granted.expiry_policy) < lasts(asked.expiry_policy) || granted.timeout < asked.timeout;
+    if sooner {
+        found.push(Difference::ExpiresSooner);
+    }
+    if asked.distribution_mode.is_some() && asked.distribution_mode != granted.distribution_mode {
+        found.push(Difference::OtherMode);
+    }
+    for outcome in asked.outcomes.iter().filter(|outcome| !granted.outcomes.contains(outcome)) {
+        found.push(Difference::OutcomeMissing(outcome.clone()));
+    }
+    found
+}
+
+/// Whether a message passes: it does if every filter says so; one that is null is none (§3.5.8). What a filter says is
+/// the node's to know.
+pub fn passes(filters: Option<&FilterSet>, mut says: impl FnMut(&Described) -> bool) -> bool {
+    let mut filters = filters.into_iter().flat_map(FilterSet::iter);
+    filters.all(|(_, filter)| match filter {
+        Value::Described(filter) => says(filter),
+        _ => true,
+    })
+}
+
+/// The outcome of a delivery that was settled without one, or whose source has gone (§3.5.3). A source without a
+/// default leaves its messages as they were: released.
+pub fn default_outcome(source: &Source) -> DeliveryState {
+    source.default_outcome.clone().unwrap_or(DeliveryState::Released)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use amqp1_codec::messaging::DistributionMode;
+
+    const KNOWN: u64 = 0x0000_468C_0000_0004;
+
+    fn accepted() -> Symbol {
+        Symbol::from_static("amqp:accepted:list")
+    }
+
+    fn released() -> Symbol {
+        Symbol::from_static("amqp:released:list")
+    }
+
+    fn support() -> Support {
+        Support {
+            outcomes: vec![accepted(), released()],
+            default_outcome: Some(DeliveryState::Released),
+            distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
+            filters: |descriptor| *descriptor == Value::Ulong(KNOWN),
+            durable: TerminusDurability::Configuration,
+            outlives_connections: false,
+            timeout: 60,
+        }
+    }
+
+    fn filters() -> FilterSet {
+        let mut filters = FilterSet::new();
+        filters.insert(Symbol::from_static("known"), KNOWN, "a = 1");
+        filters.insert(Symbol::from_static("other"), Symbol::from_static("x:other"), 1_u32);
+        filters
+    }
+
+    /// Also M-3.5.1-2: the receiver finds out.
+    #[test]
+    fn m_3_5_1_1_a_filter_that_is_not_understood_is_left_out() {
+        let asked = Source { filter: Some(filters()), ..Source::at("q") };
+        let granted = support().grant(&asked);
+        let names: Vec<_> =
+            granted.filter.as_ref().map(|f| f.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default();
+        assert_eq!(names, [Value::Symbol(Symbol::from_static("known"))]);
+        assert_eq!(differences(&asked, &granted), [Difference::FilterMissing(Symbol::from_static("other"))]);
+    }
+
+    /// Also M-3.5.1-2 and T-2.6.3-3: what is in force is what is said, and each difference is found.
+    #[test]
+    fn t_2_6_3_4_what_comes_back_is_compared_with_what_was_asked_for() {
+        let asked = Source {
+            durable: TerminusDurability::UnsettledState,
+            expiry_policy: TerminusExpiryPolicy::Never,
+            timeout: 3600,
+            dynamic: true,
+            distribution_mode: Some(Symbol::from_static("broadcast")),
+            outcomes: vec![accepted(), Symbol::from_static("x:other")].into(),
+            ..Source::default()
+        };
+        let granted = support().grant(&asked);
+        assert_eq!((granted.durable, granted.timeout), (TerminusDurability::Configuration, 60));
+        assert_eq!(
+            differences(&asked, &granted),
+            [
+                Difference::AddressMissing,
+                Difference::LessDurable,
+                Difference::ExpiresSooner,
+                Difference::OtherMode,
+                Difference::OutcomeMissing(Symbol::from_static("x:other")),
+            ]
+        );
+        assert!(differences(&granted, &Source { address: Some("made".into()), ..granted.clone() }).is_empty());
+    }
+
+    #[test]
+    fn m_3_5_3_5_the_outcomes_in_force_are_those_of_both() {
+        let asked = |outcomes: Vec<Symbol>| Source { outcomes: outcomes.into(), ..Source::at("q") };
+        assert_eq!(support().grant(&asked(vec![accepted()])).outcomes, vec![accepted()].into());
+        assert_eq!(support().grant(&asked(vec![])).outcomes, vec![accepted(), released()].into());
+    }
+
+    #[test]
+    fn m_3_5_3_6_what_is_settled_without_an_outcome_has_the_default_one() {
+        let granted = support().grant(&Source::at("q"));
+        assert_eq!(default_outcome(&granted), DeliveryState::Released);
+        let other = Source { default_outcome: Some(DeliveryState::Accepted), ..Source::default() };
+        assert_eq!(default_outcome(&other), DeliveryState::Accepted);
+    }
+
+    #[test]
+    fn m_3_5_3_7_the_mode_in_force_is_said() {
+        let asked = |mode: Option<Symbol>| Source { distribution_mode: mode, ..Source::at("q") };
+        let granted = |mode| support().grant(&asked(mode)).distribution_mode;
+        assert_eq!(granted(None), Some(DistributionMode::MOVE));
+        assert_eq!(granted(Some(DistributionMode::COPY)), Some(DistributionMode::COPY));
+    }
+
+    #[test]
+    fn m_3_5_5_1_a_terminus_is_as_durable_as_is_said() {
+        for asked in [TerminusDurability::None, TerminusDurability::Configuration, TerminusDurability::UnsettledState] {
+            let granted = support().grant(&Source { durable: asked, ..Source::at("q") }).durable;
+            assert_eq!(rank(granted), rank(asked).min(1));
+        }
+    }
+
+    #[test]
+    fn m_3_5_8_2_a_message_passes_every_filter_or_it_does_not() {
+        let filters = filters();
+        let mut asked = Vec::new();
+        assert!(passes(Some(&filters), |filter| {
+            asked.push(filter.descriptor.clone());
+            true
+        }));
+        assert_eq!(asked.len(), 2);
+        assert!(!passes(Some(&filters), |filter| filter.descriptor == Value::Ulong(KNOWN)));
+        assert!(passes(None, |_| false));
+    }
+}

@@ -1,0 +1,196 @@
+//! Sources and targets between two engines (§3.5).
+
+use amqp1_codec::{
+    Symbol,
+    definitions::{ErrorCondition, Role},
+    messaging::{
+        DeliveryState, DistributionMode, FilterSet, LifetimePolicy, NodeProperties, Source, Target,
+        TerminusExpiryPolicy,
+    },
+    performative::Attach,
+};
+use amqp1_engine::{
+    AttachReply, Credit, LinkId, ReceiverConfig, SenderConfig, Settlement, Suspended, SuspendedReceiver,
+    terminus::{Difference, DynamicNodes, Key, Lost, Support, Suspension, TerminusStore, differences},
+};
+use amqp1_testkit::*;
+
+fn dynamic(address: Option<&'static str>, dynamic: bool, described: bool) -> Source {
+    let properties = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnClose);
+    let dynamic_node_properties = described.then_some(properties);
+    Source { address: address.map(Into::into), dynamic, dynamic_node_properties, ..Source::default() }
+}
+
+/// Also M-3.5.3-4 and M-3.5.4-1: in a source and in a target.
+#[test]
+fn m_3_5_3_1_a_request_for_a_dynamic_node_names_no_address() {
+    for (source, refused) in [
+        (dynamic(Some("here"), true, false), true),
+        (dynamic(None, false, true), true),
+        (dynamic(None, true, true), false),
+        (dynamic(Some("here"), false, false), false),
+    ] {
+        let Source { address, dynamic, dynamic_node_properties, .. } = source.clone();
+        let target = Target { address, dynamic, dynamic_node_properties, ..Target::default() };
+        for attach in [
+            Attach { source: Some(Box::new(source.clone())), ..attach("l", 0, Role::Receiver) },
+            Attach { target: Some(target.into()), ..attach("l", 0, Role::Sender) },
+        ] {
+            let mut peer = Peer::with_session();
+            peer.send(0, attach);
+            let expected = refused.then_some(("detach", ErrorCondition::INVALID_FIELD));
+            assert_eq!(peer.refusal(), expected, "{source:?}");
+        }
+    }
+}
+
+/// The asking end sees the address; two requests have two.
+#[test]
+fn m_3_5_3_2_the_answer_to_a_dynamic_request_carries_the_address() {
+    let mut nodes = DynamicNodes::new();
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let mut addresses = Vec::new();
+    for name in ["a", "b"] {
+        let config = ReceiverConfig { source: Some(dynamic(None, true, true)), ..receiver(name, Credit::Manual(1)) };
+        let rx = pair.client.attach_receiver(session, config.clone()).unwrap();
+        pair.drive();
+        let tx = pair.server.offered(name, Role::Sender);
+        let offered = pair.server.remote_attach(tx).unwrap().clone();
+        let asked = offered.source.clone().unwrap();
+        let address = nodes.create(Key::new("client", name, Role::Sender), asked.dynamic_node_properties.as_ref());
+        let source = Some(Source { address: Some(address), ..*asked });
+        pair.server.accept_link(tx, AttachReply { source, ..AttachReply::echo(&offered) }).unwrap();
+        pair.drive();
+        let granted = pair.client.remote_attach(rx).unwrap().source.clone().unwrap();
+        assert!(differences(config.source.as_ref().unwrap(), &granted).is_empty());
+        addresses.push(granted.address.unwrap());
+    }
+    assert!(addresses[0] != addresses[1] && addresses.iter().all(|address| nodes.contains(address)));
+}
+
+fn support() -> Support {
+    Support {
+        outcomes: vec![Symbol::from_static("amqp:accepted:list")],
+        default_outcome: Some(DeliveryState::Released),
+        distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
+        filters: |_| false,
+        durable: Default::default(),
+        outlives_connections: true,
+        timeout: 60,
+    }
+}
+
+/// Also M-3.5.1-2: the asking end finds out and detaches.
+#[test]
+fn m_3_5_1_1_the_attach_in_answer_shows_which_filters_are_in_force() {
+    let mut filter = FilterSet::new();
+    filter.insert(Symbol::from_static("mine"), 1_u64, "x");
+    let asked = Source { filter: Some(filter), ..Source::at("q") };
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let config = ReceiverConfig { source: Some(asked.clone()), ..receiver("l", Credit::Manual(1)) };
+    let rx = pair.client.attach_receiver(session, config).unwrap();
+    pair.drive();
+    let tx = pair.server.offered("l", Role::Sender);
+    let offered = pair.server.remote_attach(tx).unwrap().clone();
+    let source = Some(support().grant(offered.source.as_deref().unwrap()));
+    pair.server.accept_link(tx, AttachReply { source, ..AttachReply::echo(&offered) }).unwrap();
+    pair.drive();
+    let granted = pair.client.remote_attach(rx).unwrap().source.clone().unwrap();
+    assert_eq!(differences(&asked, &granted), [Difference::FilterMissing(Symbol::from_static("mine"))]);
+    pair.client.detach(rx, true, Some(error(ErrorCondition::NOT_IMPLEMENTED))).unwrap();
+    pair.drive();
+    assert!(pair.server.detached(tx).is_some());
+}
+
+/// One message, two receivers: one browses, and one consumes.
+#[test]
+fn m_3_5_7_1_a_copy_leaves_the_message_and_a_move_takes_it() {
+    for mode in [DistributionMode::COPY, DistributionMode::MOVE] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let mut queue = vec![message(1, 10)];
+        let mut seen = 0;
+        for name in ["a", "b"] {
+            let source = Source { distribution_mode: Some(mode.clone()), ..Source::at("q") };
+            let config = ReceiverConfig { source: Some(source), ..receiver(name, Credit::Manual(1)) };
+            let rx = pair.client.attach_receiver(session, config).unwrap();
+            pair.drive();
+            let tx = pair.server.offered(name, Role::Sender);
+            let granted = pair.client.remote_attach(rx).unwrap().source.clone().unwrap();
+            assert_eq!(granted.distribution_mode, Some(mode.clone()));
+            let copies = granted.distribution_mode == Some(DistributionMode::COPY);
+            let Some(next) = (if copies { queue.first().cloned() } else { queue.pop() }) else { continue };
+            pair.server.send(tx, next, unsettled(1)).unwrap();
+            pair.drive();
+            let delivery = pair.client.recv(rx).unwrap();
+            pair.client.dispose(rx, delivery.key, DeliveryState::Accepted).unwrap();
+            pair.drive();
+            seen += 1;
+        }
+        assert_eq!(seen, if mode == DistributionMode::COPY { 2 } else { 1 });
+    }
+}
+
+fn attach_and_accept(
+    pair: &mut Pair,
+    resume: Option<amqp1_engine::SuspendedSender>,
+    store: &mut TerminusStore,
+) -> (LinkId, LinkId) {
+    pair.server.accept.links = None;
+    let session = pair.client.begin(Default::default()).unwrap();
+    let config = SenderConfig {
+        resumable: true,
+        resume,
+        rcv_settle_mode: amqp1_codec::definitions::ReceiverSettleMode::Second,
+        ..sender("l")
+    };
+    let tx = pair.client.attach_sender(session, config).unwrap();
+    pair.drive();
+    let rx = pair.server.offered("l", Role::Receiver);
+    let offered = pair.server.remote_attach(rx).unwrap().clone();
+    let kept = store.resume(&Key::new("client", "l", Role::Receiver)).map(|suspension| suspension.state);
+    let resume_receiver = match kept {
+        Some(Suspended::Receiver(receiver)) => Some(receiver),
+        _ => offered.unsettled.is_some().then(SuspendedReceiver::new),
+    };
+    let reply = AttachReply { resumable: true, resume_receiver, ..AttachReply::echo(&offered) };
+    pair.server.accept_link(rx, reply).unwrap();
+    pair.drive();
+    (tx, rx)
+}
+
+/// A delivery is with the receiver when the connection goes; the terminus is kept for ten seconds.
+#[test]
+fn m_3_5_6_1_a_link_is_resumed_from_the_store_in_time_and_not_after_it() {
+    for (pause, kept) in [(9, true), (11, false)] {
+        let mut store = TerminusStore::new(10);
+        let mut pair = Pair::open();
+        let (tx, rx) = attach_and_accept(&mut pair, None, &mut store);
+        pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+        pair.drive();
+        let first = pair.server.recv(rx).unwrap();
+        let now = pair.now;
+        for end in [&mut pair.client, &mut pair.server] {
+            end.engine.handle_eof(now);
+            end.look();
+        }
+        let state = pair.server.detached(rx).unwrap().suspended.unwrap();
+        let policy = TerminusExpiryPolicy::ConnectionClose;
+        let suspension = Suspension { state, durable: Default::default(), policy, timeout: 10 };
+        store.suspend(Key::new("client", "l", Role::Receiver), suspension, Lost::Connection, now);
+        let Some(Suspended::Sender(sender)) = pair.client.detached(tx).unwrap().suspended else { panic!("kept") };
+        let later = now + secs(pause);
+        assert_eq!(store.expire(later).len(), usize::from(!kept));
+        let mut pair = Pair::open();
+        let (_, rx) = attach_and_accept(&mut pair, Some(sender), &mut store);
+        let again = pair.server.recv(rx).unwrap();
+        assert_eq!((again.tag, again.resumed), (first.tag, kept));
+        pair.server.dispose(rx, again.key, DeliveryState::Accepted).unwrap();
+        pair.drive();
+        assert_eq!(pair.client.settlements(), [(1, Settlement::Outcome(Some(DeliveryState::Accepted)))]);
+    }
+}
