@@ -91,6 +91,11 @@ fn section(out: &mut String, fault: &Fault, ledger: &Ledger) {
         out.push('\n');
         paragraph(out, &format!("Deliveries that were cut off, by state at either end: {}.", states.join(", ")));
     }
+    if ledger.reattached > 0 {
+        let count = grouped(ledger.reattached);
+        out.push('\n');
+        paragraph(out, &format!("Links that were attached anew because their maps did not fit into a frame: {count}."));
+    }
     if !ledger.holds() {
         out.push_str("\n**It does not hold:**\n\n");
         for reason in ledger.reasons() {

@@ -177,6 +177,7 @@ impl Run {
             match event {
                 Event::LinkOffered(id) => self.answer(side, *id),
                 Event::LinkDetached(id, detached) => self.detached(side, *id, detached),
+                Event::Reattach(id) => self.reattach(side, *id),
                 _ => {}
             }
         }

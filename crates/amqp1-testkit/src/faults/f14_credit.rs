@@ -8,14 +8,14 @@ pub(super) const FAULT: Fault = Fault {
     name: "F14",
     title: "No credit for a minute, then a flood of it",
     made: "Messages wait on links in both directions, and the receivers give no credit for a minute and more. Then they \
-           give it for up to all the messages that the field can count, and in the end drain.",
+           give it for up to two thousand million messages at a time, and in the end drain.",
     seen: "Sending waits, and the connection stays up by its heartbeats; with the credit everything arrives in its order, \
            and what the drain finds unused is given back.",
     run,
 };
 
-/// The most credit that can be given.
-const FLOOD: u32 = u32::MAX;
+/// The most credit that can be given, where delivery-counts are compared by half of their range (§2.6.7).
+const FLOOD: u32 = i32::MAX as u32;
 
 fn run(scale: Scale) -> Ledger {
     seeded(scale.seeds, one)

@@ -218,12 +218,14 @@ impl Run {
         self.ledger.expect(worst <= patience, || format!("something took {worst:?}"));
     }
 
-    /// All messages were settled, and nothing waits at either end.
+    /// All messages were settled, all that was asked for was answered, and nothing waits at either end.
     pub(super) fn check_done(&mut self) {
         let left = self.book.undone();
         self.ledger.expect(left == 0, || format!("{left} messages were not settled"));
         let to_send: usize = self.streams.iter().map(|stream| stream.todo.len()).sum();
         self.ledger.expect(to_send == 0, || format!("{to_send} messages were not sent"));
+        let pending: usize = self.watches.iter().map(Watch::pending).sum();
+        self.ledger.expect(pending == 0, || format!("{pending} operations were not answered"));
         for stream in &self.streams {
             let [client, server] = stream.links;
             for (engine, link) in [(&self.pair.client.engine, client), (&self.pair.server.engine, server)] {

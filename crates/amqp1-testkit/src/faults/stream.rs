@@ -8,8 +8,8 @@ use amqp1_codec::{
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    AttachReply, Credit, DeliveryKey, Detached, IncomingDelivery, LinkId, ReceiverConfig, SendOptions, SenderConfig,
-    SessionId, Settled, Suspended, SuspendedReceiver, SuspendedSender,
+    AttachReply, Cause, Credit, DeliveryKey, Detached, IncomingDelivery, LinkId, ReceiverConfig, SendOptions,
+    SenderConfig, SessionId, Settled, Suspended, SuspendedReceiver, SuspendedSender,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -54,6 +54,9 @@ pub(super) struct Stream {
     /// What was taken, by tag: a resumed delivery is known by it.
     taken: BTreeMap<DeliveryTag, u64>,
     attached_before: bool,
+    /// Where the link is to be attached anew as soon as it is detached.
+    reattach: bool,
+    session: Option<SessionId>,
 }
 
 impl Run {
@@ -74,6 +77,8 @@ impl Run {
             held: Vec::new(),
             taken: BTreeMap::new(),
             attached_before: false,
+            reattach: false,
+            session: None,
         });
         self.streams.len() - 1
     }
@@ -128,6 +133,7 @@ impl Run {
         };
         self.watch(Side::Client, Operation::Attach(id));
         self.streams[stream].links[Side::Client.index()] = Some(id);
+        self.streams[stream].session = Some(session);
         Some(id)
     }
 
@@ -187,6 +193,14 @@ impl Run {
         self.ledger.expect(granted.is_ok(), || format!("credit: {granted:?}"));
     }
 
+    /// Not all deliveries could be named: the link is detached, and will be attached anew.
+    pub(super) fn reattach(&mut self, side: Side, id: LinkId) {
+        let Some(at) = self.streams.iter().position(|stream| stream.links[side.index()] == Some(id)) else { return };
+        self.ledger.reattached += 1;
+        self.streams[at].reattach = true;
+        self.detach(side, at, false, None);
+    }
+
     /// A link is over: what it has left is put where it belongs.
     pub(super) fn detached(&mut self, side: Side, id: LinkId, detached: &Detached) {
         let Some(at) = self.streams.iter().position(|stream| stream.links[side.index()] == Some(id)) else { return };
@@ -197,13 +211,24 @@ impl Run {
         for delivery in &detached.undelivered {
             self.received(at, delivery);
         }
-        let Some(suspended) = &detached.suspended else { return };
+        if let Some(suspended) = &detached.suspended {
+            self.keep(side, at, suspended);
+        }
+        let stream = &mut self.streams[at];
+        if side == Side::Client && core::mem::take(&mut stream.reattach) && detached.by != Cause::Connection {
+            if let Some(session) = stream.session {
+                self.attach(at, session);
+            }
+        }
+    }
+
+    /// What an endpoint of a stream's link has left.
+    fn keep(&mut self, side: Side, at: usize, suspended: &Suspended) {
         if let Suspended::Sender(suspended) = suspended {
             let now = self.pair.now;
             for delivery in &suspended.deliveries {
-                // A receiver that settles first forgets what its word was about, and the word may be lost.
-                let unknown = delivery.begun && self.streams[at].mode == ReceiverSettleMode::First;
-                self.book.suspended(delivery.token, unknown, now, &mut self.ledger);
+                let first = self.streams[at].mode == ReceiverSettleMode::First;
+                self.book.suspended(delivery.token, delivery.begun, first, now, &mut self.ledger);
             }
         }
         self.kept[side.index()].insert(self.streams[at].name.to_owned(), suspended.clone());

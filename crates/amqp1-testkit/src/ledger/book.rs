@@ -20,7 +20,7 @@ struct Entry {
     unknown: bool,
     /// Some of it may have left.
     left: bool,
-    /// It was handed over, and goes on with the next endpoint of its link.
+    /// It was handed over when some of it may have left, and goes on with the next endpoint of its link.
     suspended: bool,
     received: u32,
     /// Something else than a loss was told of it.
@@ -116,9 +116,9 @@ impl Book {
         lost
     }
 
-    /// A message was handed over, to go on with the next endpoint of its link. `unknown`: the receiving end may have
-    /// settled it already, and will then take it for a new one.
-    pub fn suspended(&mut self, number: u64, unknown: bool, now: Instant, ledger: &mut Ledger) {
+    /// A message was handed over, to go on with the next endpoint of its link: `begun`, if some of it has left. Where
+    /// the receiver settles `first` it may have done so already, and will then take the message for a new one.
+    pub fn suspended(&mut self, number: u64, begun: bool, first: bool, now: Instant, ledger: &mut Ledger) {
         ledger.suspended += 1;
         let Some(entry) = self.entries.get_mut(&number) else {
             return ledger.wrong(format!("message {number} was settled, and is handed over"));
@@ -127,8 +127,8 @@ impl Book {
             Some(sent) => ledger.waited(now - sent),
             None => ledger.wrong(format!("message {number} is not sent, and is handed over")),
         }
-        entry.suspended = true;
-        entry.unknown |= unknown;
+        entry.suspended |= begun;
+        entry.unknown |= begun && first;
     }
 
     /// A message goes on with the next endpoint of its link.

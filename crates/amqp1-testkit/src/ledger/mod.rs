@@ -47,6 +47,8 @@ pub struct Ledger {
     pub time: Duration,
     /// The longest time that an operation or a message has waited for its end.
     pub worst_wait: Duration,
+    /// Links that were attached anew because not all deliveries could be named in one attach.
+    pub reattached: u64,
     /// Deliveries by the state in which they were cut off, where a fault counts that.
     pub states: BTreeMap<&'static str, u64>,
     /// What was noted against it.
@@ -108,6 +110,7 @@ impl Ledger {
         self.changes += other.changes;
         self.time += other.time;
         self.waited(other.worst_wait);
+        self.reattached += other.reattached;
         for (state, count) in other.states {
             *self.states.entry(state).or_default() += count;
         }
