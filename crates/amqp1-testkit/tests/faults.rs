@@ -16,7 +16,7 @@ fn every_fault_holds_and_the_document_shows_it() {
     assert!(same, "FAULTS.md is stale: cargo run --release -p amqp1-testkit --bin faults");
 }
 
-/// T-2.7.6: what is held costs what it is, whatever passes by.
+/// What is held costs what it is, however many deliveries pass it by.
 #[test]
 fn memory_is_bounded_while_one_delivery_is_held() {
     let fault = FAULTS.iter().find(|fault| fault.name == "F16").expect("there is F16");
