@@ -339,3 +339,20 @@ fn set_credit_before_the_link_is_attached_is_what_it_begins_with() {
     let tx = pair.server.offered("l", Role::Sender);
     assert_eq!(pair.server.credit(tx), 6);
 }
+
+#[test]
+fn a_drain_of_all_the_credit_that_can_be_given_ends() {
+    for credit in [i32::MAX as u32, 1 << 31, u32::MAX] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let (rx, tx) = pair.receiver(session, "l", Credit::Manual(credit));
+        pair.server.send(tx, message(1, 1), settled(1)).unwrap();
+        pair.client.drain(rx).unwrap();
+        pair.drive();
+        assert!(pair.client.drained(rx), "{credit}");
+        assert_eq!(pair.server.credit(tx), 0);
+        pair.client.set_credit(rx, Credit::Manual(1)).unwrap();
+        pair.drive();
+        assert_eq!(pair.server.credit(tx), 1, "{credit}");
+    }
+}

@@ -487,7 +487,7 @@ fn x_4_2_7_the_end_of_the_control_link_rolls_everything_back() {
             bank.pair.client.detach(bank.control.0, true, None).unwrap();
         }
         bank.run();
-        assert_eq!(bank.rolled_back, [txn.clone()]);
+        assert_eq!(bank.rolled_back, std::slice::from_ref(&txn));
         assert!(bank.coordinator.is_empty() && bank.visible.is_empty());
         assert_eq!(bank.controller.post(&txn), Err(ControllerError::UnknownTransaction));
         let detached = bank.pair.client.detached(bank.control.0).unwrap();
@@ -550,7 +550,7 @@ fn x_4_3_3_a_commit_that_fails_is_a_rollback_and_says_so() {
         bank.fails = Some(error(ErrorCondition::INTERNAL_ERROR));
         let Some(Answer::RolledBack { txn: named, error }) = bank.discharge(&txn, false) else { panic!("rolled back") };
         assert_eq!(named, txn);
-        let condition = error.map(|error| error.condition).or(bank.detached());
+        let condition = error.map(|error| error.condition).or_else(|| bank.detached());
         assert_eq!(condition, Some(ErrorCondition::TRANSACTION_ROLLBACK));
         assert!(bank.visible.is_empty() && bank.coordinator.is_empty());
     }

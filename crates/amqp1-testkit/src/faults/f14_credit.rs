@@ -14,8 +14,8 @@ pub(super) const FAULT: Fault = Fault {
     run,
 };
 
-/// The most credit that can be given, where delivery-counts are compared by half of their range (§2.6.7).
-const FLOOD: u32 = i32::MAX as u32;
+/// The most credit that can be given: more than half of the numbers that delivery-counts have (§2.6.7).
+const FLOOD: u32 = u32::MAX;
 
 fn run(scale: Scale) -> Ledger {
     seeded(scale.seeds, one)
