@@ -288,6 +288,19 @@ impl Operation {
             random if pair == u64::from(u16::MAX) && core::mem::take(&mut whole) => Self::cut(random),
             random => Self::any(random),
         }));
+        // There are channels and handles for so many; what happens beyond has tests of its own.
+        let (mut sessions, mut links) = (0, 0);
+        list.retain(|operation| match operation {
+            Self::Begin { .. } => {
+                sessions += 1;
+                sessions <= 12
+            }
+            Self::Attach { .. } => {
+                links += 1;
+                links <= 60
+            }
+            _ => true,
+        });
         (seed, list)
     }
 
