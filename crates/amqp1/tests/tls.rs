@@ -59,8 +59,9 @@ async fn connect(issued: &Issued, authority: &Authority) -> Result<Connection, E
     soon(builder(address, authority).connect()).await
 }
 
+/// Also S-5.2.1-1: nothing is said before the handshake, and both headers within.
 #[tokio::test]
-async fn messages_pass_over_tls() {
+async fn s_5_2_4_messages_pass_over_tls() {
     let authority = Authority::new();
     let connection = connect(&authority.issue("server.test"), &authority).await.expect("a connection");
     assert_eq!(connection.peer_certificates().map(|chain| chain.len()), Some(1));
@@ -105,7 +106,7 @@ async fn a_delivery_comes_over_tls_as_soon_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_refused() {
+async fn s_5_2_3_a_certificate_of_an_unknown_authority_is_refused() {
     let error = connect(&Authority::new().issue("server.test"), &Authority::new()).await.expect_err("not trusted");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Tls, Retry::Never));
     assert!(error.to_string().contains("authority that is not trusted"), "{error}");
@@ -120,7 +121,7 @@ async fn the_platforms_trust_store_does_not_hold_a_tests_authority() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_expired_is_refused() {
+async fn s_5_2_3_a_certificate_that_has_expired_is_refused() {
     let authority = Authority::new();
     let error = connect(&authority.issue_expired("server.test"), &authority).await.expect_err("expired");
     assert_eq!(error.kind(), ErrorKind::Tls);
@@ -128,7 +129,7 @@ async fn a_certificate_that_has_expired_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_name_is_refused() {
+async fn s_5_2_3_a_certificate_of_another_name_is_refused() {
     let authority = Authority::new();
     let error = connect(&authority.issue("other.test"), &authority).await.expect_err("another's");
     assert_eq!(error.kind(), ErrorKind::Tls);
@@ -205,4 +206,22 @@ async fn external_is_for_those_who_have_shown_a_certificate() {
     let tls = trusting.client_certificate(foreign.chain.as_bytes(), foreign.key.as_bytes()).expect("a certificate");
     let error = soon(external().tls(tls).connect()).await.expect_err("not trusted");
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+}
+
+/// The name of the host in the hello, and none for an address.
+#[tokio::test]
+async fn s_5_2_2_the_client_names_the_host_before_anything_else() {
+    let authority = Authority::new();
+    for (url, named) in [("amqps://server.test", Some("server.test")), ("amqps://127.0.0.1", None)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let tls = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+        let client = tokio::spawn(Client::builder(url).dial("127.0.0.1", port).tls(tls).connect());
+        let (stream, _) = soon(listener.accept()).await.expect("a client");
+        let hello = tokio_rustls::LazyConfigAcceptor::new(Default::default(), stream);
+        let hello = soon(hello).await.expect("a hello");
+        assert_eq!(hello.client_hello().server_name(), named);
+        drop(hello);
+        assert!(soon(client).await.expect("no panic").is_err());
+    }
 }

@@ -54,8 +54,9 @@ async fn settled(hub: &Emulator, depth: usize) {
     until(hub, |hub| hub.queue_depth(&device) == depth).await;
 }
 
+/// Also M-3.4.3-1: what is rejected does not come again.
 #[tokio::test]
-async fn messages_are_completed_rejected_and_abandoned_and_feedback_says_so() {
+async fn m_3_4_2_1_messages_are_completed_rejected_and_abandoned_and_feedback_says_so() {
     let (hub, _) = hub().await;
     let service = service(&hub).await;
     let sender = to_devices(&service).await;

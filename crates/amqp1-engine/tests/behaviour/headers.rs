@@ -38,6 +38,7 @@ fn t_2_2_3_a_server_waits_for_the_clients_header() {
     assert_eq!(items(&peer.end.written), [Item::Header(ProtocolHeader::AMQP)]);
 }
 
+/// Also T-2.2-6: there is one version that is spoken.
 #[test]
 fn t_2_2_5_an_unsupported_version_gets_the_supported_header_and_the_end() {
     for version in [[2, 0, 0], [1, 1, 0], [1, 0, 1], [0, 9, 1], [0, 10, 0], [255, 255, 255]] {

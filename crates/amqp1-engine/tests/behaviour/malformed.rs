@@ -77,6 +77,7 @@ fn answer(peer: &mut Peer) -> String {
     if !peer.end.opened() && peer.end.is_finished() { "drop".into() } else { "ignored".into() }
 }
 
+/// Also T-2.8.15-1: each condition for what it means.
 #[test]
 fn every_wrong_octet_string_gets_one_of_its_right_answers() {
     let data: Value = serde_json::from_str(VECTORS).unwrap();

@@ -321,3 +321,48 @@ fn a_clock_that_leaps_ends_a_silent_connection_once() {
     assert_eq!(peer.names(), ["close"]);
     assert_eq!(peer.end.closed(), ConnectionError::IdleTimeout);
 }
+
+#[test]
+fn t_2_4_5_5_an_empty_frame_is_taken_on_any_channel() {
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    for channel in [0_u8, 1, 200] {
+        peer.raw(&[0, 0, 0, 8, 2, 0, 0, channel]);
+    }
+    assert!(!peer.end.is_closed() && peer.names().is_empty());
+}
+
+#[test]
+fn t_2_7_1_11_locales_are_taken_and_none_is_needed() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.raw(&HEADER);
+    let locales = [Symbol::from_static("xx-XX"), Symbol::from_static("en-US")].to_vec();
+    peer.send(0, Open { outgoing_locales: locales.clone().into(), incoming_locales: locales.into(), ..open() });
+    let frames = peer.read();
+    let [(_, Performative::Open(ours), _)] = &frames[..] else { panic!("{frames:?}") };
+    // None said is en-US, which is what descriptions of errors are in.
+    assert!(ours.outgoing_locales.is_empty() && ours.incoming_locales.is_empty());
+}
+
+/// Also S-conf-2: without any, everything here works.
+#[test]
+fn t_2_7_1_13_nothing_is_desired_or_offered_unless_the_application_says_so() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    pair.sender(session, "l");
+    for written in [&pair.client.written, &pair.server.written] {
+        for (_, body, _) in frames(written) {
+            match body {
+                Some(Performative::Open(open)) => {
+                    assert!(open.desired_capabilities.is_empty() && open.offered_capabilities.is_empty());
+                }
+                Some(Performative::Begin(begin)) => {
+                    assert!(begin.desired_capabilities.is_empty() && begin.offered_capabilities.is_empty());
+                }
+                Some(Performative::Attach(attach)) => {
+                    assert!(attach.desired_capabilities.is_empty() && attach.offered_capabilities.is_empty());
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Fixture {
 }
 
 #[test]
-fn items_are_taken_in_order_and_by_one_consumer_only() {
+fn m_3_3_1_items_are_taken_in_order_and_by_one_consumer_only() {
     let mut f = Fixture::with(&["one", "two"]);
     assert_eq!(f.take(1, A).unwrap().0, "one");
     assert_eq!(f.take(1, B).unwrap().0, "two");
@@ -42,8 +42,9 @@ fn items_are_taken_in_order_and_by_one_consumer_only() {
     assert_eq!((f.queue.len(), f.queue.locks_of(A), f.queue.locks_of(B)), (2, 1, 1));
 }
 
+/// Also M-3.2.1-9: the count is of attempts before.
 #[test]
-fn an_abandoned_item_returns_to_the_front_and_is_counted() {
+fn m_3_4_5_1_an_abandoned_item_returns_to_the_front_and_is_counted() {
     let mut f = Fixture::with(&["one", "two", "three"]);
     let (_, first, _) = f.take(1, A).unwrap();
     f.take(1, A).unwrap();
@@ -102,7 +103,7 @@ fn a_lock_that_runs_out_is_counted_on_request() {
 }
 
 #[test]
-fn a_waiting_item_dies_at_its_expiry() {
+fn m_3_2_1_7_a_waiting_item_dies_at_its_expiry() {
     let mut f = Fixture::new(RULES);
     f.queue.push(UnixMillis(0), "late", UnixMillis(100));
     f.queue.push(UnixMillis(0), "early", UnixMillis(50));
