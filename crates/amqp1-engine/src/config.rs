@@ -157,6 +157,9 @@ pub enum Credit {
     Window(u32),
 }
 
+/// More than any window of credit, and some megabytes of entries.
+const MAX_UNSETTLED: u32 = 64 * 1024;
+
 /// A link at whose sending end this container is.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
@@ -232,6 +235,10 @@ pub struct ReceiverConfig {
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed.
     pub credit: Credit,
+    /// How many deliveries may be unsettled before a window of credit is not filled any more, which
+    /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says: some senders ask for receiver-settle-mode second and
+    /// then never settle.
+    pub max_unsettled: u32,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that are wanted.
@@ -254,6 +261,7 @@ impl ReceiverConfig {
             resume: None,
             max_message_size: None,
             credit: Credit::Window(200),
+            max_unsettled: MAX_UNSETTLED,
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
             properties: Fields::new(),
@@ -276,6 +284,8 @@ pub struct AttachReply {
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed, if this end receives.
     pub credit: Credit,
+    /// How many deliveries may be unsettled, if this end receives: see [`ReceiverConfig::max_unsettled`].
+    pub max_unsettled: u32,
     /// Whether deliveries are handed out piece by piece, if this end receives: see [`ReceiverConfig::streamed`].
     pub streamed: bool,
     /// Where this end starts to count deliveries, if it sends.
@@ -302,6 +312,7 @@ impl AttachReply {
             rcv_settle_mode: remote.rcv_settle_mode,
             max_message_size: None,
             credit: Credit::Window(200),
+            max_unsettled: MAX_UNSETTLED,
             streamed: false,
             initial_delivery_count: SequenceNo(0),
             resumable: false,

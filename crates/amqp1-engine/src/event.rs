@@ -48,6 +48,8 @@ pub enum Event {
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
     Drained(LinkId),
+    /// So many deliveries of the link are unsettled that its window of credit is not filled until some are settled.
+    CreditWithheld(LinkId),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
     /// The receiver has stated a provisional outcome within a transaction, for the delivery sent with this token
@@ -78,6 +80,7 @@ impl fmt::Debug for Event {
             Self::Sendable(id) => f.debug_tuple("Sendable").field(id).finish(),
             Self::Receivable(id) => f.debug_tuple("Receivable").field(id).finish(),
             Self::Drained(id) => f.debug_tuple("Drained").field(id).finish(),
+            Self::CreditWithheld(id) => f.debug_tuple("CreditWithheld").field(id).finish(),
             Self::SettledBySender(id, key, state) => {
                 f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()
             }

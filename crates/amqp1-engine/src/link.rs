@@ -160,6 +160,15 @@ impl Assembly {
     }
 }
 
+/// Whether a window of credit is not filled because too much is unsettled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    No,
+    /// The application is to be told.
+    Untold,
+    Told,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -211,6 +220,10 @@ pub(crate) struct Link {
 
     // The receiving end.
     pub(crate) policy: Credit,
+    /// Beyond so many unsettled deliveries a window is not filled.
+    pub(crate) max_unsettled: u32,
+    /// A window was not filled, and what the application knows of that.
+    pub(crate) withheld: Withheld,
     /// Deliveries that may come although the credit was lowered: they may have been on their way.
     pub(crate) excess: u32,
     pub(crate) buffered: VecDeque<IncomingDelivery>,
@@ -265,6 +278,8 @@ impl Link {
             reducing: false,
             reattach_told: false,
             policy,
+            max_unsettled: u32::MAX,
+            withheld: Withheld::No,
             excess: 0,
             buffered: VecDeque::new(),
             streamed: false,
@@ -459,9 +474,17 @@ impl Link {
             return;
         }
         let buffered = self.waiting();
-        if self.credit.saturating_add(buffered) <= max / 2 {
-            self.grant(max.saturating_sub(buffered));
+        if self.credit.saturating_add(buffered) > max / 2 {
+            return;
         }
+        if u32::try_from(self.unsettled.len()).unwrap_or(u32::MAX) >= self.max_unsettled {
+            if self.withheld == Withheld::No {
+                self.withheld = Withheld::Untold;
+            }
+            return;
+        }
+        self.withheld = Withheld::No;
+        self.grant(max.saturating_sub(buffered));
     }
 
     /// Sets the credit policy and gives what it gives at once.

@@ -164,6 +164,7 @@ impl Connection {
         let mut link = Link::new(session, attach, config.credit);
         link.resumable = config.resumable;
         link.resume_receiver = config.resume;
+        link.max_unsettled = config.max_unsettled;
         link.streamed = config.streamed;
         self.attach(link)
     }
@@ -226,6 +227,7 @@ impl Connection {
         if receives {
             link.streamed = reply.streamed;
             link.resume_receiver = reply.resume_receiver;
+            link.max_unsettled = reply.max_unsettled;
         } else {
             local.initial_delivery_count = Some(reply.initial_delivery_count);
             link.delivery_count = reply.initial_delivery_count;
@@ -347,9 +349,7 @@ impl Connection {
     pub fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
         let link = self.links.get_mut(id)?;
         let delivery = link.take()?;
-        if core::mem::take(&mut link.flow_due) {
-            self.link_flow(id);
-        }
+        self.tell_credit(id);
         Some(delivery)
     }
 

@@ -130,9 +130,7 @@ impl Connection {
             StreamItem::End { .. } | StreamItem::Aborted => {
                 link.streams = link.streams.saturating_sub(1);
                 link.refill();
-                if core::mem::take(&mut link.flow_due) {
-                    self.link_flow(id);
-                }
+                self.tell_credit(id);
             }
             StreamItem::Begin { .. } => {}
         }

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     error::ApiMisuse,
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
-    link::Assembly,
+    link::{Assembly, Withheld},
     planted::{self, Planted},
     resume::HeldDelivery,
     session::{ReceivedDelivery, Session},
@@ -223,11 +223,21 @@ impl Connection {
     pub(super) fn delivery_gone(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.refill();
-            if core::mem::take(&mut link.flow_due) {
-                self.link_flow(id);
-            }
         }
+        self.tell_credit(id);
         self.check_drained(id);
+    }
+
+    /// Tells the peer of credit that was given, and the application of credit that was not.
+    pub(super) fn tell_credit(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.withheld == Withheld::Untold {
+            link.withheld = Withheld::Told;
+            self.events.push_back(Event::CreditWithheld(id));
+        }
+        if core::mem::take(&mut link.flow_due) {
+            self.link_flow(id);
+        }
     }
 
     fn check_drained(&mut self, id: LinkId) {
@@ -250,6 +260,7 @@ impl Connection {
         if let Some(held) = &mut delivery.held {
             held.state = Some(state.clone());
         }
+        let held_back = settled && link.withheld != Withheld::No;
         if settled {
             link.tags.remove(&delivery.tag);
             link.unsettled.remove(&key.0);
@@ -260,6 +271,12 @@ impl Connection {
         if fresh {
             self.marked.push_back(session_id);
         }
+        if held_back {
+            if let Some(link) = self.links.get_mut(id) {
+                link.refill();
+            }
+            self.tell_credit(id);
+        }
     }
 
     /// A delivery of a link is settled by the peer's word.
@@ -268,6 +285,10 @@ impl Connection {
             link.unsettled.remove(&delivery);
             if let Some(tag) = received {
                 link.tags.remove(&tag);
+            }
+            if link.withheld != Withheld::No {
+                link.refill();
+                self.tell_credit(id);
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use amqp1_codec::{
     SequenceNo,
-    definitions::{ErrorCondition, Role},
-    performative::{Attach, Flow, Performative},
+    definitions::{ErrorCondition, ReceiverSettleMode, Role},
+    messaging::DeliveryState,
+    performative::{Attach, Disposition, Flow, Performative},
 };
-use amqp1_engine::{Credit, Event, LinkId, SendError, Settlement};
+use amqp1_engine::{AttachReply, Credit, Event, LinkId, SendError, Settlement};
 use amqp1_testkit::*;
 
 /// The last flow among these frames.
@@ -77,7 +78,7 @@ fn t_2_6_7_10_settling_gives_no_credit() {
     let (mut peer, tx) = granted(1);
     peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
     peer.flush();
-    peer.send(0, amqp1_codec::performative::Disposition { role: Role::Receiver, settled: true, ..Default::default() });
+    peer.send(0, Disposition { role: Role::Receiver, settled: true, ..Default::default() });
     assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(None))]);
     assert_eq!(peer.end.credit(tx), 0);
 }
@@ -101,7 +102,7 @@ fn credit_that_came_before_the_link_was_accepted_counts() {
     peer.send(0, credit(0, 4));
     let tx = peer.end.offered_links()[0];
     assert_eq!(peer.end.credit(tx), 0);
-    let reply = amqp1_engine::AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    let reply = AttachReply::echo(peer.end.remote_attach(tx).unwrap());
     peer.end.accept_link(tx, reply).unwrap();
     assert_eq!(peer.end.credit(tx), 4);
     peer.flush();
@@ -115,7 +116,7 @@ fn a_drain_that_came_before_the_link_was_accepted_is_answered() {
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { drain: true, ..credit(0, 4) });
     let tx = peer.end.offered_links()[0];
-    let reply = amqp1_engine::AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    let reply = AttachReply::echo(peer.end.remote_attach(tx).unwrap());
     peer.end.accept_link(tx, reply).unwrap();
     let answer = flow(&peer.read());
     assert_eq!((answer.delivery_count, answer.link_credit), (Some(SequenceNo(4)), Some(0)));
@@ -354,5 +355,44 @@ fn a_drain_of_all_the_credit_that_can_be_given_ends() {
         pair.client.set_credit(rx, Credit::Manual(1)).unwrap();
         pair.drive();
         assert_eq!(pair.server.credit(tx), 1, "{credit}");
+    }
+}
+
+/// A sender that asks for mode second and never settles does not fill our memory, and nothing stops silently.
+#[test]
+fn credit_is_withheld_while_too_many_deliveries_are_unsettled() {
+    for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
+        let mut peer = Peer::with_session();
+        peer.end.accept.links = None;
+        peer.send(0, Attach { rcv_settle_mode: mode, ..attach("l", 0, Role::Sender) });
+        let rx = peer.end.offered_links()[0];
+        let offered = peer.end.remote_attach(rx).unwrap().clone();
+        let reply = AttachReply { max_unsettled: 10, credit: Credit::Window(4), ..AttachReply::echo(&offered) };
+        peer.end.accept_link(rx, reply).unwrap();
+        peer.read();
+        let mut keys = Vec::new();
+        let (mut id, mut credit) = (0, 4);
+        while credit > 0 && id < 100 {
+            peer.send_payload(0, transfer(0, id), HELLO);
+            (id, credit) = (id + 1, credit - 1);
+            keys.extend(peer.end.take_all(rx).iter().map(|delivery| delivery.key));
+            let flows = peer.read().into_iter().filter_map(|(_, body, _)| match body {
+                Performative::Flow(flow) => flow.link_credit,
+                _ => None,
+            });
+            credit = flows.last().unwrap_or(credit);
+        }
+        assert!((10..=14).contains(&id), "{id}");
+        assert_eq!(peer.end.count(|event| matches!(event, Event::CreditWithheld(id) if *id == rx)), 1);
+        // The outcome alone does not help in mode second: the sender has to settle.
+        for key in keys {
+            peer.end.dispose(rx, key, DeliveryState::Accepted).unwrap();
+        }
+        if mode == ReceiverSettleMode::Second {
+            assert_eq!(peer.names(), ["disposition"]);
+            let settles = Disposition { settled: true, last: Some(SequenceNo(id - 1)), ..Disposition::default() };
+            peer.send(0, Disposition { role: Role::Sender, ..settles });
+        }
+        assert!(peer.names().contains(&"flow"), "{mode:?}");
     }
 }
