@@ -237,8 +237,8 @@ pub(crate) struct Link {
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
-    /// Credit was given before a drain was answered: the answer, when it comes, does not know of it.
-    drain_crossed: bool,
+    /// How often credit was given before a drain was answered: the answers, when they come, do not know of it.
+    drains_crossed: u32,
     /// Deliveries that came without credit since it was last given.
     overrun: u32,
 
@@ -288,7 +288,7 @@ impl Link {
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
-            drain_crossed: false,
+            drains_crossed: 0,
             overrun: 0,
             flow_due: false,
             flow_queued: false,
@@ -417,8 +417,8 @@ impl Link {
                 Err(_) if self.draining && distance <= self.credit => distance,
                 Err(_) => 0,
             };
-            let crossed = self.drain_crossed;
-            self.drain_crossed &= ahead == 0 && !flow.drain;
+            let crossed = self.drains_crossed > 0;
+            self.drains_crossed = self.drains_crossed.saturating_sub(u32::from(ahead > 0 || flow.drain));
             if ahead > 0 && crossed && !self.draining {
                 // It has answered a drain that is over for us: what was given since then is given again.
                 self.delivery_count = count;
@@ -427,6 +427,10 @@ impl Link {
                 self.excess = self.excess.saturating_sub(ahead.saturating_sub(self.credit));
                 self.credit = self.credit.saturating_sub(ahead);
                 self.delivery_count = count;
+            }
+            if ahead > 0 && !self.draining {
+                // Whatever it was that has taken the credit: a window is kept filled.
+                self.refill();
             }
         }
         self.drain_done()
@@ -495,7 +499,7 @@ impl Link {
             Credit::Manual(credit) => credit,
             Credit::Window(max) => max.saturating_sub(buffered),
         });
-        self.drain_crossed |= self.draining;
+        self.drains_crossed = self.drains_crossed.saturating_add(u32::from(self.draining));
         self.draining = false;
     }
 

@@ -132,3 +132,26 @@ fn a_close_in_peace_waits_for_a_delivery_that_leaves_the_window_to_others() {
     let lost = pair.client.settlements().iter().filter(|(_, s)| *s == Settlement::Lost { sent: false }).count();
     assert_eq!(lost, 0, "all of it has left");
 }
+
+#[test]
+fn credit_that_is_given_twice_before_drains_are_answered_is_there_in_the_end() {
+    for credit in [Credit::Window(1), Credit::Manual(1)] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let (rx, tx) = pair.receiver(session, "l", Credit::Manual(0));
+        // Each flow leaves by itself, and none has arrived when the next one does.
+        for step in 0..5 {
+            match step {
+                0 => pair.client.set_credit(rx, Credit::Manual(10)).unwrap(),
+                1 | 3 => pair.client.drain(rx).unwrap(),
+                2 => pair.client.set_credit(rx, Credit::Window(16)).unwrap(),
+                _ => pair.client.set_credit(rx, credit).unwrap(),
+            }
+            let octets = pair.client.output(pair.now, usize::MAX);
+            pair.up.write(&octets);
+        }
+        pair.drive();
+        assert_eq!(pair.server.credit(tx), 1, "{credit:?}");
+        assert!(pair.client.detached(rx).is_none());
+    }
+}
