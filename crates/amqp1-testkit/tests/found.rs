@@ -139,7 +139,7 @@ fn credit_that_is_given_twice_before_drains_are_answered_is_there_in_the_end() {
         let mut pair = Pair::open();
         let (session, _) = pair.session();
         let (rx, tx) = pair.receiver(session, "l", Credit::Manual(0));
-        // Each flow leaves by itself, and none has arrived when the next one does.
+        // Each flow leaves and is answered by itself, and no answer has arrived when the next one leaves.
         for step in 0..5 {
             match step {
                 0 => pair.client.set_credit(rx, Credit::Manual(10)).unwrap(),
@@ -148,7 +148,10 @@ fn credit_that_is_given_twice_before_drains_are_answered_is_there_in_the_end() {
                 _ => pair.client.set_credit(rx, credit).unwrap(),
             }
             let octets = pair.client.output(pair.now, usize::MAX);
-            pair.up.write(&octets);
+            pair.server.input.extend_from_slice(&octets);
+            pair.server.take_input(pair.now);
+            let octets = pair.server.output(pair.now, usize::MAX);
+            pair.down.write(&octets);
         }
         pair.drive();
         assert_eq!(pair.server.credit(tx), 1, "{credit:?}");
