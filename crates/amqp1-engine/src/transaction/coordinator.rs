@@ -63,7 +63,7 @@ impl Refusal {
 pub enum Request<W> {
     /// A transaction was declared: answer with this outcome.
     Declared(TxnId, DeliveryState),
-    /// A transaction is to be discharged: do or undo its work, then answer as [`Coordinator::finish`] says.
+    /// A transaction is to be discharged: do or undo its work, then answer as [`Discharging::answer`] says.
     Discharge(Discharging<W>),
 }
 
