@@ -15,6 +15,7 @@ use alloc::{
 };
 use amqp1_codec::{
     DeliveryTag, SequenceNo, Str,
+    messaging::DeliveryState,
     performative::{Begin, Flow, Handle},
 };
 
@@ -25,6 +26,8 @@ pub(crate) struct SentDelivery {
     pub(crate) token: u64,
     /// It was sent within a transaction, so that a provisional outcome ends it.
     pub(crate) transactional: bool,
+    /// The provisional outcome that the application was told last.
+    pub(crate) provisional: Option<Box<DeliveryState>>,
     /// Its tag, if that must not be used again before it is settled.
     pub(crate) tag: Option<Box<DeliveryTag>>,
     /// What is needed to send it again, if its link is resumable.
@@ -63,9 +66,9 @@ pub(crate) struct Session {
     pub(crate) remote_incoming_window: u32,
     pub(crate) next_delivery: u64,
     pub(crate) sent: Unsettled<SentDelivery>,
-    /// Deliveries of links that are suspended, by the names of those: while the session lives, the peer may still settle
+    /// Deliveries of links that are suspended, ids and tokens, by the names of those: while the session lives, the peer may still settle
     /// them by their ids (§2.6.4).
-    pub(crate) suspended: BTreeMap<Str, Vec<u64>>,
+    pub(crate) suspended: BTreeMap<Str, Vec<(u64, u64)>>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,
     /// How many transfers the peer may send by what it was told last.
@@ -78,9 +81,9 @@ pub(crate) struct Session {
     pub(crate) held_transfers: u32,
     /// Where the window ends that the peer has opened: the first transfer-id that it does not take.
     remote_window_end: Option<SequenceNo>,
-    /// How much of its window the peer had left when it opened it anew, as far as was seen: one that waits until
+    /// The least of its window that the peer had left when it opened it anew by itself, as far as was seen: one that waits until
     /// nothing is left must be let use all of it.
-    pub(crate) reopens_at: u32,
+    reopens_at: Option<u32>,
     pub(crate) flow_queued: bool,
     pub(crate) received: Unsettled<ReceivedDelivery>,
     pub(crate) marks: Marks,
@@ -115,7 +118,7 @@ impl Session {
             stream_window: None,
             held_transfers: 0,
             remote_window_end: None,
-            reopens_at: 0,
+            reopens_at: None,
             next_outgoing_id: config.next_outgoing_id,
             next_delivery: crate::settlement::first_id(config.first_delivery_id),
             config,
@@ -202,9 +205,9 @@ impl Session {
         let end = next.plus(flow.incoming_window);
         if let Some(before) = self.remote_window_end {
             let left = u32::try_from(before.offset_from(next)).unwrap_or(0);
-            // A flow that says the same again tells nothing.
-            if end.offset_from(before) > 0 {
-                self.reopens_at = left;
+            // A flow that says the same again tells nothing, and one that gives credit may open the window by the way.
+            if end.offset_from(before) > 0 && flow.handle.is_none() {
+                self.reopens_at = Some(self.reopens_at.map_or(left, |least| least.min(left)));
             }
         }
         self.remote_window_end = Some(end);
@@ -213,7 +216,7 @@ impl Session {
     /// How much of the peer's window a delivery that begins now leaves to others, so that one that is not taken at
     /// the other end does not stop them.
     pub(crate) fn share(&self) -> u32 {
-        (self.remote_incoming_window / 2).min(self.reopens_at.saturating_sub(1))
+        (self.remote_incoming_window / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))
     }
 
     /// A link of this session is streamed: what was let come beyond `octets` of the largest frames may still come.
@@ -241,14 +244,19 @@ impl Session {
     pub(crate) fn window_due(&self) -> bool {
         let widest = self.widest_window();
         let gain = self.open_window().saturating_sub(self.incoming_window);
-        self.incoming_window <= widest / 2 && gain > 0 && gain >= widest / 4
+        let enough = gain >= widest / 4 || self.incoming_window == 0;
+        self.incoming_window <= widest / 2 && gain > 0 && enough
     }
 
     /// A transfer came. `None` if the window did not allow it. Of links that are not streamed, the credit bounds the
     /// memory: their transfers count as taken at once.
-    pub(crate) fn on_transfer(&mut self) -> Option<()> {
+    ///
+    /// What may come although the window was narrowed for a streamed link comes on other links: it has its credit only
+    /// since then.
+    pub(crate) fn on_transfer(&mut self, streamed: bool) -> Option<()> {
         match self.incoming_window.checked_sub(1) {
             Some(window) => self.incoming_window = window,
+            None if streamed => return None,
             None => self.excess = self.excess.checked_sub(1)?,
         }
         self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);

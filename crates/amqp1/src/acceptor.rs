@@ -296,7 +296,9 @@ impl AcceptorBuilder {
         let default = if self.authenticator.is_some() { plain::NAME } else { anonymous::NAME };
         let mut mechanisms = self.mechanisms.clone().unwrap_or_else(|| vec![Symbol::from_static(default)]);
         if mechanisms.is_empty() {
-            return ServerSasl::None;
+            // Nothing to authenticate with is no permission to go without.
+            let open = self.allow_no_sasl.unwrap_or_else(|| self.authenticator.is_none());
+            return if open { ServerSasl::None } else { ServerSasl::Required(mechanisms) };
         }
         let external = |mechanism: &Symbol| mechanism.as_str() == external::NAME;
         // Where there is nothing else, it is offered and the authenticator refuses.

@@ -153,6 +153,7 @@ impl Connection {
                 && link.role == attach.role.opposite()
                 && link.remote_handle.is_some()
                 && link.detached.is_none()
+                && !link.told
         };
         for id in self.links.keys() {
             if self.links.get(id).is_some_and(same) {
@@ -206,6 +207,13 @@ impl Connection {
         self.tell_detached(id, true, error, Cause::Peer);
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(handle) = link.handle else { return };
+        let (name, role) = (link.local.name.clone(), link.role);
+        let lives = |other: &Link| other.local.name == name && other.role == role && !other.told;
+        if self.links.iter().any(lives) {
+            // Another endpoint has taken its place, and lives.
+            return self.drop_link(id, true, None, Cause::Peer);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
         link.remote = None;
         link.detached = Some((true, None));
         link.local.unsettled = None;

@@ -209,7 +209,10 @@ impl Connection {
                 let (token, transactional) = (delivery.token, delivery.is_transactional() && !delivery.acquired);
                 let retained = delivery.retained.take();
                 let tag = (delivery.named || retained.is_some()).then(|| Box::new(delivery.tag));
-                session.sent.insert(delivery_id, SentDelivery { link: id, token, transactional, tag, retained });
+                session.sent.insert(
+                    delivery_id,
+                    SentDelivery { link: id, token, transactional, provisional: None, tag, retained },
+                );
                 link.unsettled.insert(delivery_id);
             }
             delivery.id = Some(delivery_id);

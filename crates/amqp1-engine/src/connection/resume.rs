@@ -41,7 +41,7 @@ impl Connection {
                 };
                 // It stays among the session's: the peer may still settle it by its id.
                 let Some(delivery) = session.sent.get(id) else { continue };
-                session.suspended.entry(name.clone()).or_default().push(id);
+                session.suspended.entry(name.clone()).or_default().push((id, delivery.token));
                 begun.push(SentSoFar {
                     tag: retained.tag,
                     token: delivery.token,
@@ -59,6 +59,8 @@ impl Connection {
         }
         for delivery in queue {
             match (delivery.id, delivery.origin) {
+                // What the next endpoint plans anew.
+                (None, None) if delivery.aborted => {}
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
                 (Some(_), _) if delivery.settled && !delivery.resume => {
                     lost.push((delivery.token, Settlement::Lost { sent: true }));
@@ -141,7 +143,9 @@ impl Connection {
         let Some(remote) = &mut link.remote else { return };
         let incomplete = remote.incomplete_unsettled;
         let theirs = remote.unsettled.take().unwrap_or_default();
-        link.reducing = incomplete || link.local.incomplete_unsettled;
+        // Who resumes nothing has nothing to sort out, whatever the peer says of itself.
+        let resumes = link.resume_sender.is_some() || link.resume_receiver.is_some();
+        link.reducing = resumes && incomplete || link.local.incomplete_unsettled;
         // The application has no use for either map, and they may be large.
         link.local.unsettled = None;
         match link.role {
@@ -154,16 +158,19 @@ impl Connection {
     fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(suspended) = link.resume_sender.take() else { return };
-        // From now on these have other ids.
+        // From now on these have other ids; what was settled by its old one meanwhile is not sent again.
+        let mut settled = BTreeSet::new();
         for session in self.sessions.iter_mut() {
-            for id in session.suspended.remove(&link.local.name).unwrap_or_default() {
-                session.sent.remove(id);
+            for (id, token) in session.suspended.remove(&link.local.name).unwrap_or_default() {
+                if session.sent.remove(id).is_none() {
+                    settled.insert(token);
+                }
             }
         }
         let reducing = link.reducing;
         let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
         let mut reports = alloc::vec::Vec::new();
-        for delivery in suspended.deliveries {
+        for delivery in suspended.deliveries.into_iter().filter(|delivery| !settled.contains(&delivery.token)) {
             let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(from_value);
             if state.is_none() && incomplete && delivery.begun {
                 // Its absence says nothing (§2.6.13).
@@ -175,6 +182,7 @@ impl Connection {
             match step {
                 Step::Forget(state) => reports.push((delivery.token, Settlement::Outcome(Some(state)))),
                 Step::SendAnew | Step::AbortAndSendAnew => {
+                    let origin = delivery.clone();
                     if step == Step::AbortAndSendAnew {
                         link.queue.push_back(abort(&delivery));
                     }
@@ -182,7 +190,11 @@ impl Connection {
                     match anew.message {
                         None => reports.push((anew.token, Settlement::Lost { sent: true })),
                         Some(_) if reducing => rest.deliveries.push_back(anew),
-                        Some(_) => link.queue.push_back(send(anew)),
+                        Some(_) => {
+                            let mut anew = send(anew);
+                            anew.origin = Some(Box::new(origin));
+                            link.queue.push_back(anew);
+                        }
                     }
                 }
                 Step::ResumeWhole => link.queue.push_back(resume(delivery, None)),

@@ -41,10 +41,11 @@ impl Connection {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
         let max = link.remote_max_message_size();
         let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
-        delivery.written = delivery.written.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
-        if let Some(max) = max.filter(|max| delivery.written > *max) {
+        let written = delivery.written.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        if let Some(max) = max.filter(|max| written > *max) {
             return Err(SendError::TooLarge { max });
         }
+        delivery.written = written;
         link.queued = link.queued.saturating_add(octets.len());
         delivery.left = delivery.left.saturating_add(octets.len());
         if !octets.is_empty() {
@@ -78,11 +79,13 @@ impl Connection {
         let place = link.queue.iter().position(|delivery| delivery.token == token && !delivery.aborted);
         let at = place.ok_or(ApiMisuse::WrongState)?;
         let Some(delivery) = link.queue.get_mut(at) else { return Err(ApiMisuse::WrongState) };
+        if delivery.id.is_none() && delivery.resume {
+            return Err(ApiMisuse::WrongState);
+        }
         link.queued = link.queued.saturating_sub(delivery.left);
         link.tags.remove(&delivery.tag);
         let (session_id, begun, was_settled) = (link.session, delivery.id, delivery.settled);
         match begun {
-            None if delivery.resume => return Err(ApiMisuse::WrongState),
             None => {
                 link.queue.remove(at);
             }

@@ -23,12 +23,14 @@ use bytes::Bytes;
 
 impl Connection {
     pub(super) fn on_transfer(&mut self, session_id: SessionId, transfer: &Transfer, payload: Bytes) {
+        let handle = transfer.handle;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        if session.on_transfer().is_none() {
+        let id = session.incoming.get(&handle).copied();
+        let streamed = id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed);
+        if session.on_transfer(streamed).is_none() {
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
         }
-        let handle = transfer.handle;
-        let Some(id) = session.incoming.get(&handle).copied() else {
+        let Some(id) = id else {
             return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
         };
         self.take_transfer(session_id, id, transfer, payload);
@@ -258,6 +260,10 @@ impl Connection {
         let settled = state.is_outcome() && !delivery.second;
         delivery.stated = state.is_outcome();
         if let Some(held) = &mut delivery.held {
+            if state.is_outcome() {
+                // What is decided needs no octets.
+                held.parts = Vec::new();
+            }
             held.state = Some(state.clone());
         }
         let held_back = settled && link.withheld != Withheld::No;
@@ -317,12 +323,16 @@ impl Connection {
         }
         for id in within {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
-            let Some(delivery) = session.sent.get(id) else { continue };
+            let Some(delivery) = session.sent.get_mut(id) else { continue };
             match state {
                 // §4.4.2: what was not sent within the transaction is retired within it, by and by.
                 Some(state @ DeliveryState::Transactional(_)) if !disposition.settled && !delivery.transactional => {
-                    let event = Event::Provisional(delivery.link, delivery.token, state.clone());
-                    self.events.push_back(event);
+                    // Once, however often it is said.
+                    if delivery.provisional.as_deref() != Some(state) {
+                        delivery.provisional = Some(Box::new(state.clone()));
+                        let event = Event::Provisional(delivery.link, delivery.token, state.clone());
+                        self.events.push_back(event);
+                    }
                 }
                 // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
                 state => self.sent_is_settled(session_id, id, state, !disposition.settled),

@@ -35,22 +35,40 @@ fn value_len(octets: &[u8], depth: u8) -> Option<usize> {
     }
 }
 
-/// The first octets from `at` on, across pieces.
-fn head(parts: &[Bytes], mut at: usize) -> Vec<u8> {
-    let mut head = Vec::new();
-    for part in parts {
-        if let Some(rest) = part.get(at..) {
+/// A place in a message that comes in pieces: it only goes forward, so that a walk costs each piece once.
+struct Cursor<'a> {
+    parts: &'a [Bytes],
+    /// Where in the first of them.
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// The first octets from here on, across pieces.
+    fn head(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        let mut at = self.at;
+        for part in self.parts {
+            let rest = part.get(at..).unwrap_or_default();
             let missing = HEAD.saturating_sub(head.len());
             head.extend_from_slice(rest.get(..missing).unwrap_or(rest));
             at = 0;
-        } else {
-            at = at.saturating_sub(part.len());
+            if head.len() >= HEAD {
+                break;
+            }
         }
-        if head.len() >= HEAD {
-            break;
+        head
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count);
+        while let Some((part, rest)) = self.parts.split_first() {
+            if self.at < part.len() {
+                return;
+            }
+            self.at = self.at.saturating_sub(part.len());
+            self.parts = rest;
         }
     }
-    head
 }
 
 fn total(parts: &[Bytes]) -> usize {
@@ -61,9 +79,12 @@ fn total(parts: &[Bytes]) -> usize {
 pub(crate) fn position(parts: &[Bytes]) -> Received {
     let total = total(parts);
     let (mut start, mut section_number) = (0, 0);
+    let mut cursor = Cursor { parts, at: 0 };
     while start < total {
-        match value_len(&head(parts, start), 8).and_then(|length| start.checked_add(length)) {
+        let length = value_len(&cursor.head(), 8);
+        match length.and_then(|length| usize::checked_add(start, length)) {
             Some(end) if end <= total => {
+                cursor.advance(end.saturating_sub(start));
                 start = end;
                 section_number = u32::saturating_add(section_number, 1);
             }
@@ -78,11 +99,14 @@ pub(crate) fn position(parts: &[Bytes]) -> Received {
 pub(crate) fn octets_before(parts: &[Bytes], position: &Received) -> Option<usize> {
     let total = total(parts);
     let mut start: usize = 0;
+    let mut cursor = Cursor { parts, at: 0 };
     for _ in 0..position.section_number {
         if start >= total {
             return None;
         }
-        start = start.checked_add(value_len(&head(parts, start), 8)?)?;
+        let length = value_len(&cursor.head(), 8)?;
+        cursor.advance(length);
+        start = start.checked_add(length)?;
     }
     let at = start.checked_add(usize::try_from(position.section_offset).ok()?)?;
     (at <= total).then_some(at)

@@ -61,11 +61,17 @@ pub enum Answer {
     },
     /// The declare was refused, or its outcome is not known.
     NotDeclared(Option<AmqpError>),
+    /// The commit was asked for, and the control link was lost before the answer: it may have been done. If the
+    /// coordinator has detached the link with `amqp:transaction:rollback` or `amqp:transaction:unknown-id`, it was not.
+    InDoubt {
+        /// Which.
+        txn: TxnId,
+    },
     /// The commit was refused: the transaction is rolled back.
     RolledBack {
         /// Which.
         txn: TxnId,
-        /// Why; `None` if the control link was lost before the answer.
+        /// Why, if the coordinator has said it.
         error: Option<AmqpError>,
     },
 }
@@ -81,6 +87,8 @@ enum Asked {
 struct Live {
     retired: BTreeSet<(LinkId, DeliveryKey)>,
     acquiring: BTreeSet<LinkId>,
+    /// Its discharge is asked for.
+    discharging: bool,
 }
 
 /// The controller's end of a control link.
@@ -149,6 +157,9 @@ impl Controller {
             return Err(ControllerError::CreditLeft(*link));
         }
         self.asked.insert(token, Asked::Discharge { txn: txn.clone(), fail });
+        if let Some(live) = self.live.get_mut(txn) {
+            live.discharging = true;
+        }
         Ok(message(&Discharge { txn_id: txn.0.clone(), fail: Some(fail) }))
     }
 
@@ -176,6 +187,10 @@ impl Controller {
                 self.forget(&txn);
                 Answer::Discharged { txn, committed: !fail }
             }
+            (Asked::Discharge { txn, fail: false }, None) if *settlement == (Settlement::Lost { sent: true }) => {
+                self.forget(&txn);
+                Answer::InDoubt { txn }
+            }
             (Asked::Discharge { txn, .. }, _) => {
                 self.forget(&txn);
                 Answer::RolledBack { txn, error }
@@ -202,7 +217,7 @@ impl Controller {
     ///
     /// If there is no such transaction.
     pub fn post(&self, txn: &TxnId) -> Result<DeliveryState, ControllerError> {
-        self.live.get(txn).map(|_| txn.state(None)).ok_or(ControllerError::UnknownTransaction)
+        self.working(txn).map(|_| txn.state(None))
     }
 
     /// The state with which a delivery is retired.
@@ -231,12 +246,14 @@ impl Controller {
     }
 
     fn own(&mut self, txn: &TxnId, link: LinkId, delivery: DeliveryKey) -> Result<(), ControllerError> {
-        let live = self.live.get_mut(txn).ok_or(ControllerError::UnknownTransaction)?;
+        self.working(txn)?;
         match self.owners.get(&(link, delivery)) {
             Some(owner) if owner != txn => return Err(ControllerError::OtherTransaction),
             _ => {}
         }
-        live.retired.insert((link, delivery));
+        if let Some(live) = self.live.get_mut(txn) {
+            live.retired.insert((link, delivery));
+        }
         self.owners.insert((link, delivery), txn.clone());
         Ok(())
     }
@@ -247,11 +264,18 @@ impl Controller {
     ///
     /// If there is no such transaction.
     pub fn acquire(&mut self, txn: &TxnId, link: LinkId) -> Result<Fields, ControllerError> {
-        let live = self.live.get_mut(txn).ok_or(ControllerError::UnknownTransaction)?;
-        live.acquiring.insert(link);
+        self.working(txn)?;
+        if let Some(live) = self.live.get_mut(txn) {
+            live.acquiring.insert(link);
+        }
         let mut properties = Fields::new();
         properties.insert(Symbol::from_static(TXN_ID), txn.0.clone());
         Ok(properties)
+    }
+
+    /// The transaction, if work can be done in it: once its discharge is asked for, none can.
+    fn working(&self, txn: &TxnId) -> Result<&Live, ControllerError> {
+        self.live.get(txn).filter(|live| !live.discharging).ok_or(ControllerError::UnknownTransaction)
     }
 
     fn forget(&mut self, txn: &TxnId) {

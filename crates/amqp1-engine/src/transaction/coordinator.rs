@@ -198,7 +198,8 @@ impl<W> Coordinator<W> {
     fn discharge(&mut self, control: LinkId, discharge: &Discharge, rejects: bool) -> Result<Request<W>, Refusal> {
         let refuse = |error, detach| Err(Refusal { error, detach: detach || !rejects });
         let Some(txn) = TxnId::new(&discharge.txn_id) else { return refuse(unknown_id(), false) };
-        if self.expired.remove(&txn).is_some() {
+        if self.expired.get(&txn) == Some(&control) {
+            self.expired.remove(&txn);
             let error = error(ErrorCondition::TRANSACTION_TIMEOUT, "the transaction took too long and was rolled back");
             return refuse(error, false);
         }

@@ -15,6 +15,7 @@ mod malformed;
 mod model;
 mod open_close;
 mod resume;
+mod reviewed;
 mod rules;
 mod sasl;
 mod serials;

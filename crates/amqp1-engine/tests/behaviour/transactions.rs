@@ -548,7 +548,12 @@ fn x_4_3_3_a_commit_that_fails_is_a_rollback_and_says_so() {
         let txn = bank.declare();
         bank.post(&txn, "a");
         bank.fails = Some(error(ErrorCondition::INTERNAL_ERROR));
-        let Some(Answer::RolledBack { txn: named, error }) = bank.discharge(&txn, false) else { panic!("rolled back") };
+        let (named, error) = match bank.discharge(&txn, false) {
+            Some(Answer::RolledBack { txn, error }) => (txn, error),
+            // The detach says why, and by its condition what has become of the transaction.
+            Some(Answer::InDoubt { txn }) if !rejects => (txn, None),
+            other => panic!("{other:?}"),
+        };
         assert_eq!(named, txn);
         let condition = error.map(|error| error.condition).or_else(|| bank.detached());
         assert_eq!(condition, Some(ErrorCondition::TRANSACTION_ROLLBACK));
@@ -627,7 +632,7 @@ fn x_4_4_1_3_a_delivery_that_is_not_whole_is_no_work() {
     // The resource has seen the first of it.
     let session = bank.pair.server.session_of(far).unwrap();
     bank.coordinator.posting(&txn, session, far, 0).unwrap();
-    assert!(matches!(bank.discharge(&txn, false), Some(Answer::RolledBack { .. })));
+    assert!(matches!(bank.discharge(&txn, false), Some(Answer::InDoubt { .. })));
     assert_eq!(bank.detached(), Some(ErrorCondition::TRANSACTION_ROLLBACK));
     assert!(bank.coordinator.is_empty());
     // Whole, it is work like any other.
@@ -917,6 +922,25 @@ fn x_4_5_8_1_a_transaction_that_takes_too_long_is_rolled_back_and_its_discharge_
     assert_eq!(bank.coordinator.poll_timeout(), None);
     let Some(Answer::RolledBack { error: Some(error), .. }) = bank.discharge(&txn, false) else { panic!("too late") };
     assert_eq!(error.condition, ErrorCondition::TRANSACTION_TIMEOUT);
+}
+
+/// The coordinator may have done it: doing the work again would double it.
+#[test]
+fn a_commit_whose_answer_is_lost_is_in_doubt() {
+    let mut bank = Bank::new();
+    let txn = bank.declare();
+    bank.post(&txn, "a");
+    let token = bank.token();
+    let message = bank.controller.discharge(token, &txn, false, |_| 0).unwrap();
+    assert_eq!(bank.controller.post(&txn), Err(ControllerError::UnknownTransaction), "its discharge is asked for");
+    bank.pair.client.send(bank.control.0, message, unsettled(token)).unwrap();
+    let now = bank.pair.now;
+    assert!(!bank.pair.client.output(now, usize::MAX).is_empty());
+    bank.pair.client.engine.handle_eof(now);
+    bank.pair.client.look();
+    bank.tell_controller();
+    assert_eq!(bank.answers, [Answer::InDoubt { txn }]);
+    assert!(bank.rolled_back.is_empty(), "it is named once");
 }
 
 #[test]

@@ -91,8 +91,11 @@ impl Credit {
             assert!(asked, "{flow:?} drains to elsewhere: {self:?}");
             self.count = Some(said);
         }
-        self.drained.clear();
         let left = self.limit.map_or(0, |limit| limit.offset_from(said).max(0));
+        // With credit left it may still have something to send before it drains.
+        if left == 0 {
+            self.drained.clear();
+        }
         assert_eq!(flow.link_credit, u32::try_from(left).ok(), "{flow:?} has other credit: {self:?}");
     }
 

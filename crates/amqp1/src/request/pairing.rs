@@ -84,7 +84,7 @@ impl Pairing {
         }
         let half = Half { session, name, address, paired, link: link.accept(reply)? };
         match self.halves.iter().position(|other| other.belongs_to(&half)) {
-            Some(place) => Ok(responder(self.halves.swap_remove(place).link, half.link)),
+            Some(place) => Ok(responder(self.halves.remove(place).link, half.link)),
             None => {
                 self.halves.push(half);
                 Ok(None)

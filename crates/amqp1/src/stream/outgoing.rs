@@ -156,12 +156,20 @@ impl SendStream {
             Err(error) => Some(Err(error)),
         });
         within(self.handle.timeout(), "writing a stream", room).await??;
-        self.handle.shared.command(|state, _| {
+        let token = self.token;
+        let written = self.handle.shared.command(|state, aside| {
             for part in parts {
-                state.engine.write(id, part).map_err(|error| state.explain(error))?;
+                if let Err(error) = state.engine.write(id, part) {
+                    // Half of a section is no message: there is nothing to go on with.
+                    abort(state, id, token);
+                    state.receipts.forget(token, aside);
+                    return Err(state.explain(error));
+                }
             }
             Ok(())
-        })?
+        })?;
+        self.open &= written.is_ok();
+        written
     }
 
     /// Says that the message is whole. The receipt is a future of its outcome.
@@ -171,6 +179,9 @@ impl SendStream {
     /// If the link has ended.
     pub fn finish(mut self) -> Result<Receipt, Error> {
         let (id, token) = (self.handle.id, self.token);
+        if !self.open {
+            return Err(Error::new(ErrorKind::Aborted, "a piece of the stream was refused, and the message given up"));
+        }
         let now = self.handle.shared.now();
         self.handle.shared.command(|state, _| {
             state.engine.finish(id).map_err(|error| state.explain(error))?;
