@@ -28,6 +28,40 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::transport::TlsServer;
 
 /// Decides who a client is. It may look things up: the connection waits, within its handshake's time.
+///
+/// ```
+/// use amqp1::{
+///     Acceptor, Authenticator, SaslAttempt, SaslDecision, Symbol,
+///     auth::sasl::scram::{ScramHash, StoredCredential},
+///     codec::sasl::SaslCode,
+/// };
+/// use std::{future::Future, pin::Pin};
+///
+/// /// One user; a real one looks into a database.
+/// struct Users(StoredCredential);
+///
+/// impl Authenticator for Users {
+///     fn authenticate(&self, _: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
+///         // Nothing but SCRAM is offered.
+///         Box::pin(async { SaslDecision::Refuse(SaslCode::Auth) })
+///     }
+///
+///     fn scram_credential<'a>(
+///         &'a self,
+///         user: &'a str,
+///         _: ScramHash,
+///     ) -> Pin<Box<dyn Future<Output = Result<Option<StoredCredential>, SaslCode>> + Send + 'a>> {
+///         Box::pin(async move { Ok((user == "user").then(|| self.0.clone())) })
+///     }
+/// }
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let salt = b"drawn at random once".as_slice();
+/// let users = Users(StoredCredential::from_password(ScramHash::Sha256, "pencil", salt, 4096)?);
+/// let acceptor = Acceptor::builder().authenticator(users).mechanisms([Symbol::from_static("SCRAM-SHA-256")]).build();
+/// # Ok(()) }
+/// # example().unwrap();
+/// ```
 pub trait Authenticator: Send + Sync + 'static {
     /// Looks at what the client has said.
     ///
