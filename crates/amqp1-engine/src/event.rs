@@ -126,6 +126,9 @@ pub struct Detached {
     pub by: Cause,
     /// Deliveries that the sender had settled and nobody has taken: they exist only here.
     pub undelivered: Vec<IncomingDelivery>,
+    /// On a streamed link, the octets that are left of a delivery whose beginning was taken, and which is whole and
+    /// settled by its sender: they too exist only here.
+    pub stream_rest: Option<Vec<Bytes>>,
     /// What is not settled, if the link is resumable and was not closed: what a new endpoint of it resumes with.
     pub suspended: Option<Suspended>,
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use alloc::{
     boxed::Box,
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use amqp1_codec::{
@@ -202,6 +202,8 @@ pub(crate) struct Link {
     /// Whether the link stands in the list of those that can send.
     pub(crate) ready: bool,
     pub(crate) drain_asked: bool,
+    /// The ids of deliveries with a provisional outcome, by their tokens.
+    pub(crate) provisional: BTreeMap<u64, u64>,
     pub(crate) next_tag: u32,
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Fields>,
@@ -269,6 +271,7 @@ impl Link {
             queued: 0,
             ready: false,
             drain_asked: false,
+            provisional: BTreeMap::new(),
             next_tag: 0,
             flow_properties: None,
             remote_flow_properties: None,

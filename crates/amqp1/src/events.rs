@@ -6,7 +6,7 @@ use crate::{
     wait::Aside,
 };
 use amqp1_codec::definitions::{AmqpError, ErrorCondition, SenderSettleMode};
-use amqp1_engine::{ConnectionError, Event, LinkId, SessionConfig, SessionId};
+use amqp1_engine::{ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
 
 impl State {
     /// Sorts all that the engine has to say. What is worth a log line goes to `log`, to be written when the lock is
@@ -67,6 +67,10 @@ impl State {
                 self.on_link(id, aside, |link| {
                     link.detached = Some(Detached::new(&detached));
                     link.undelivered.extend(detached.undelivered);
+                    if let Some(rest) = detached.stream_rest {
+                        link.stream_rest.extend(rest.into_iter().map(StreamItem::Data));
+                        link.stream_rest.push_back(StreamItem::End { settled: true });
+                    }
                 });
             }
             Event::LinkOffered(id) => self.on_link_offered(id, aside),

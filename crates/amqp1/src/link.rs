@@ -10,7 +10,7 @@ use amqp1_codec::{
     definitions::{AmqpError, SenderSettleMode},
     performative::Attach,
 };
-use amqp1_engine::{Cause, Connection as Engine, IncomingDelivery, LinkId};
+use amqp1_engine::{Cause, Connection as Engine, IncomingDelivery, LinkId, StreamItem};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -84,6 +84,8 @@ pub(crate) struct LinkState {
     pub(crate) detached: Option<Detached>,
     /// Deliveries that outlived the link, since the sender had settled them.
     pub(crate) undelivered: VecDeque<IncomingDelivery>,
+    /// The rest of a streamed one that has outlived the link.
+    pub(crate) stream_rest: VecDeque<StreamItem>,
     pub(crate) drained: bool,
     pub(crate) waiting: WaitList,
     /// Whoever waits for a delivery.
@@ -104,6 +106,7 @@ impl LinkState {
             attached: false,
             detached: None,
             undelivered: VecDeque::new(),
+            stream_rest: VecDeque::new(),
             drained: false,
             waiting: WaitList::default(),
             receiver: None,

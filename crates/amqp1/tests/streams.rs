@@ -210,3 +210,19 @@ async fn a_gibibyte_passes_in_a_few_mebibytes() {
     // On its way, at both ends together.
     assert!((1024 * 1024..8 * 1024 * 1024).contains(&most), "{most}");
 }
+
+#[tokio::test]
+async fn what_was_settled_from_the_start_and_has_come_is_read_to_its_end_although_the_link_has_gone() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    let options = SendOptions { settled: true, ..SendOptions::default() };
+    let body = vec![3; 200_000];
+    soon(sender.send_with(Message::builder().data(body.clone()), options)).await.expect("sent");
+    let mut stream = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    let first = soon(stream.data()).await.expect("data").expect("some");
+    soon(sender.close()).await.expect("closed");
+    let rest = soon(read_all(&mut stream)).await;
+    assert!([&first[..], &rest[..]].concat() == body);
+    drop(stream);
+    assert!(soon(receiver.recv_stream()).await.expect("an end in peace").is_none());
+}

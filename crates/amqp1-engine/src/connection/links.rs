@@ -1,6 +1,6 @@
 //! Links coming and going (§2.6), and their flow state.
 
-use super::{Connection, FlowDue};
+use super::{Connection, FlowDue, streams::EmptiedStream};
 use crate::{
     config::{Credit, LinkNames},
     event::{Cause, Detached, Event},
@@ -271,7 +271,7 @@ impl Connection {
         }
         let session_id = link.session;
         link.ready = false;
-        let (held, mut undelivered) = link.empty_stream();
+        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream();
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {
             Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
@@ -283,7 +283,8 @@ impl Connection {
         if held > 0 {
             self.release_transfers(session_id, held);
         }
-        self.events.push_back(Event::LinkDetached(id, Detached { closed, error, by, undelivered, suspended }));
+        let detached = Detached { closed, error, by, undelivered, stream_rest: rest, suspended };
+        self.events.push_back(Event::LinkDetached(id, detached));
     }
 
     /// Takes a link away.

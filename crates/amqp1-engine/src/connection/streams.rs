@@ -209,24 +209,39 @@ impl Connection {
     }
 }
 
+/// What waited on a streamed link when it ended.
+pub(crate) struct EmptiedStream {
+    /// How many transfers.
+    pub(crate) held: u32,
+    /// The whole deliveries that only exist here, because the sender has settled them.
+    pub(crate) whole: Vec<crate::event::IncomingDelivery>,
+    /// The rest of such a one whose beginning was taken.
+    pub(crate) rest: Option<Vec<Bytes>>,
+}
+
 impl Link {
-    /// Empties the stream of a link that is over: how many transfers waited there, and the whole deliveries among
-    /// them that only exist here, because the sender has settled them.
-    pub(crate) fn empty_stream(&mut self) -> (u32, Vec<crate::event::IncomingDelivery>) {
+    /// Empties the stream of a link that is over.
+    pub(crate) fn empty_stream(&mut self) -> EmptiedStream {
         let mut held: u32 = 0;
         let mut whole = Vec::new();
         let mut current = None;
+        // What comes before the first beginning belongs to a delivery whose beginning was taken.
+        let mut begun = Some(Vec::new());
+        let mut rest = None;
         for item in core::mem::take(&mut self.stream) {
             match item {
                 StreamItem::Begin { key, tag, message_format, state, .. } => {
+                    begun = None;
                     current = Some((key, tag, message_format, state, Vec::new()));
                 }
                 StreamItem::Data(octets) => {
                     held = held.saturating_add(1);
-                    if let Some((.., parts)) = &mut current {
-                        parts.push(octets);
+                    match (&mut current, &mut begun) {
+                        (Some((.., parts)), _) | (None, Some(parts)) => parts.push(octets),
+                        (None, None) => {}
                     }
                 }
+                StreamItem::End { settled: true } if begun.is_some() => rest = begun.take(),
                 StreamItem::End { settled: true } => {
                     let Some((key, tag, message_format, state, parts)) = current.take() else { continue };
                     if let Ok(message) = amqp1_codec::Message::from_chunks(parts) {
@@ -243,9 +258,9 @@ impl Link {
                         whole.push(delivery);
                     }
                 }
-                StreamItem::End { settled: false } | StreamItem::Aborted => current = None,
+                StreamItem::End { settled: false } | StreamItem::Aborted => (current, begun) = (None, None),
             }
         }
-        (held, whole)
+        EmptiedStream { held, whole, rest }
     }
 }

@@ -330,8 +330,11 @@ impl Connection {
                     // Once, however often it is said.
                     if delivery.provisional.as_deref() != Some(state) {
                         delivery.provisional = Some(Box::new(state.clone()));
-                        let event = Event::Provisional(delivery.link, delivery.token, state.clone());
-                        self.events.push_back(event);
+                        let (link, token) = (delivery.link, delivery.token);
+                        self.events.push_back(Event::Provisional(link, token, state.clone()));
+                        if let Some(link) = self.links.get_mut(link) {
+                            link.provisional.insert(token, id);
+                        }
                     }
                 }
                 // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
@@ -356,6 +359,9 @@ impl Connection {
             self.settled.push_back(Settled { link, token, settlement });
         }
         self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
+        if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
+            link.provisional.remove(&delivery.token);
+        }
         self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
         self.check_reduced(delivery.link);
     }
@@ -389,7 +395,9 @@ impl Connection {
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         let half = link.queue.front().and_then(|delivery| delivery.id);
         let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
-        let delivery = link.unsettled.iter().find(of_token).copied().filter(|id| half != Some(*id));
+        let known = link.provisional.get(&token).copied();
+        let delivery = known.or_else(|| link.unsettled.iter().find(of_token).copied());
+        let delivery = delivery.filter(|id| half != Some(*id));
         let delivery = delivery.ok_or(ApiMisuse::WrongState)?;
         self.sent_is_settled(session_id, delivery, state.as_ref(), true);
         Ok(())
