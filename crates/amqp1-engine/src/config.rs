@@ -178,7 +178,8 @@ pub struct SenderConfig {
     /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
     /// in [`Detached`](crate::Detached).
     pub resumable: bool,
-    /// What an earlier endpoint of this link has left (§2.6.13).
+    /// What an earlier endpoint of this link has left (§2.6.13). An attach that fails drops it: keep a clone, which
+    /// shares the messages.
     pub resume: Option<SuspendedSender>,
     /// The largest message that is taken at this end, in octets; of use on a link that may be turned round.
     pub max_message_size: Option<u64>,
@@ -229,7 +230,8 @@ pub struct ReceiverConfig {
     /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
     /// in [`Detached`](crate::Detached).
     pub resumable: bool,
-    /// What an earlier endpoint of this link has left (§2.6.13).
+    /// What an earlier endpoint of this link has left (§2.6.13). An attach that fails drops it: keep a clone, which
+    /// shares the messages.
     pub resume: Option<SuspendedReceiver>,
     /// The largest message that is taken, in octets.
     pub max_message_size: Option<u64>,
