@@ -47,6 +47,7 @@ extern crate alloc;
 mod config;
 mod connection;
 mod control;
+mod delivery;
 mod error;
 mod event;
 mod link;

@@ -2,163 +2,23 @@
 
 use crate::{
     config::{Credit, SendOptions},
+    delivery::{Assembly, OutgoingDelivery},
     error::SendError,
     event::{IncomingDelivery, Settlement, StreamItem},
     planted::{self, Planted},
-    resume::{Retained, SentSoFar, SuspendedReceiver, SuspendedSender},
+    resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
     violation::PeerMisbehaved,
 };
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    vec::Vec,
 };
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
-    messaging::DeliveryState,
-    performative::{Attach, Flow, Handle, Transfer},
+    performative::{Attach, Flow, Handle},
 };
-use bytes::Bytes;
-
-/// A message that waits to be sent, or whose sending has begun.
-#[derive(Debug)]
-pub(crate) struct OutgoingDelivery {
-    pub(crate) token: u64,
-    pub(crate) tag: DeliveryTag,
-    pub(crate) settled: bool,
-    pub(crate) message_format: u32,
-    pub(crate) parts: VecDeque<Bytes>,
-    pub(crate) left: usize,
-    /// Octets that were written to a stream.
-    pub(crate) written: u64,
-    /// The delivery-id, once the first transfer has left.
-    pub(crate) id: Option<u64>,
-    /// A stream of which the application will write more.
-    pub(crate) open: bool,
-    /// The application has chosen its tag.
-    pub(crate) named: bool,
-    /// It is given up: the next transfer says so, and is the last.
-    pub(crate) aborted: bool,
-    /// It was begun at an earlier endpoint.
-    pub(crate) resume: bool,
-    /// Its state at this end.
-    pub(crate) state: Option<DeliveryState>,
-    /// A provisional outcome does not end it.
-    pub(crate) acquired: bool,
-    /// How much of the session's window its later transfers leave to other deliveries.
-    pub(crate) share: u32,
-    /// What the application is told when the last transfer is written, if that ends it.
-    pub(crate) report: Option<Settlement>,
-    /// What is needed to send it again.
-    pub(crate) retained: Option<Box<Retained>>,
-    /// What it is resumed from, as long as none of it has left.
-    pub(crate) origin: Option<Box<SentSoFar>>,
-}
-
-impl OutgoingDelivery {
-    pub(crate) fn new(token: u64, tag: DeliveryTag, message_format: u32) -> Self {
-        Self {
-            token,
-            tag,
-            settled: false,
-            message_format,
-            parts: VecDeque::new(),
-            left: 0,
-            written: 0,
-            id: None,
-            open: false,
-            named: false,
-            aborted: false,
-            resume: false,
-            state: None,
-            acquired: false,
-            share: 0,
-            report: None,
-            retained: None,
-            origin: None,
-        }
-    }
-
-    /// Whether there is something to write, if it may be begun.
-    fn has_octets(&self) -> bool {
-        self.left > 0 || !self.open
-    }
-
-    pub(crate) fn is_transactional(&self) -> bool {
-        matches!(self.state, Some(DeliveryState::Transactional(_)))
-    }
-}
-
-/// A delivery of which more is to come.
-#[derive(Debug)]
-pub(crate) struct Assembly {
-    pub(crate) id: u64,
-    pub(crate) tag: DeliveryTag,
-    pub(crate) message_format: u32,
-    pub(crate) settled: bool,
-    pub(crate) second: bool,
-    pub(crate) parts: Vec<Bytes>,
-    pub(crate) octets: u64,
-    pub(crate) transfers: u32,
-    /// Nothing of it is wanted: it resumes a delivery that this end knows nothing of (§2.7.5), or has an outcome for.
-    pub(crate) ignored: bool,
-    /// Its pieces are handed out as they come.
-    pub(crate) streamed: bool,
-    /// Octets at its front that are held already.
-    pub(crate) skip: usize,
-    pub(crate) resumed: bool,
-    /// Its state at the sender.
-    pub(crate) state: Option<DeliveryState>,
-}
-
-/// A delivery may not come in more transfers than this.
-const MAX_TRANSFERS: u32 = 1 << 18;
-
-/// Payloads up to this size are copied out of the read buffer, so that they do not keep it alive.
-const COPIED: usize = 256;
-
-/// The same for payloads of which more is to come: nobody takes them before that.
-const COPIED_PARTS: usize = 8 * 1024;
-
-impl Assembly {
-    /// Adds a transfer that continues this delivery.
-    pub(crate) fn push(
-        &mut self,
-        mut payload: Bytes,
-        more: bool,
-        max_message_size: Option<u64>,
-    ) -> Result<(), PeerMisbehaved> {
-        if self.skip > 0 {
-            let skipped = payload.split_to(self.skip.min(payload.len()));
-            self.skip = self.skip.saturating_sub(skipped.len());
-        }
-        self.transfers = self.transfers.saturating_add(1);
-        if self.transfers > MAX_TRANSFERS && !self.streamed {
-            return Err(PeerMisbehaved::TransfersExceeded);
-        }
-        self.octets = self.octets.saturating_add(u64::try_from(payload.len()).unwrap_or(u64::MAX));
-        if max_message_size.is_some_and(|max| max > 0 && self.octets > max) {
-            return Err(PeerMisbehaved::MessageTooLarge);
-        }
-        let copied = if more { COPIED_PARTS } else { COPIED };
-        match payload.len() {
-            _ if self.ignored => {}
-            0 => {}
-            _ if self.streamed => self.parts.push(payload),
-            length if length <= copied => self.parts.push(Bytes::copy_from_slice(&payload)),
-            _ => self.parts.push(payload),
-        }
-        Ok(())
-    }
-
-    pub(crate) fn continues(&self, transfer: &Transfer) -> bool {
-        transfer.delivery_id.is_none_or(|id| id == crate::settlement::wire_id(self.id))
-            && transfer.delivery_tag.is_none_or(|tag| tag == self.tag)
-            && transfer.message_format.is_none_or(|format| format == self.message_format)
-    }
-}
 
 /// Whether a window of credit is not filled because too much is unsettled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

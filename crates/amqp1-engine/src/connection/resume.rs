@@ -2,8 +2,8 @@
 
 use super::Connection;
 use crate::{
+    delivery::{Assembly, OutgoingDelivery},
     event::{Event, IncomingDelivery, Settled, Settlement},
-    link::{Assembly, OutgoingDelivery},
     resume::{
         ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, from_value,
         octets_before, plan,

@@ -3,9 +3,10 @@
 use super::Connection;
 use crate::{
     config::SendOptions,
+    delivery::Assembly,
     error::{ApiMisuse, SendError},
     event::{Event, Settled, Settlement, StreamItem},
-    link::{Assembly, Link},
+    link::Link,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::{collections::VecDeque, vec::Vec};

@@ -2,9 +2,10 @@
 
 use super::Connection;
 use crate::{
+    delivery::Assembly,
     error::ApiMisuse,
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
-    link::{Assembly, Withheld},
+    link::Withheld,
     planted::{self, Planted},
     resume::HeldDelivery,
     session::{ReceivedDelivery, Session},
