@@ -1,34 +1,18 @@
 //! What nobody can guess and nobody has had before.
 
-use std::{
-    collections::hash_map::RandomState,
-    fmt::Write,
-    hash::{BuildHasher, Hasher},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::fmt::Write;
 
-/// Four numbers out of a keyed hash, SipHash, over a counter. Its key of 128 bits is the one that the standard library
-/// has from the operating system, and never leaves the process.
-pub(crate) fn draw() -> [u64; 4] {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static KEY: OnceLock<RandomState> = OnceLock::new();
-    let key = KEY.get_or_init(RandomState::new);
-    [(); 4].map(|()| {
-        let mut hasher = key.build_hasher();
-        hasher.write_u64(NEXT.fetch_add(1, Ordering::Relaxed));
-        // After a fork the key and the counter are the same.
-        hasher.write_u32(std::process::id());
-        hasher.finish()
-    })
+/// Octets from the operating system, if it has any to give.
+pub(crate) fn draw() -> Option<[u8; 32]> {
+    let mut octets = [0; 32];
+    getrandom::fill(&mut octets).ok().map(|()| octets)
 }
 
-/// A nonce for one dialog of SCRAM.
+/// A nonce for one dialog of SCRAM; without random octets an empty one, which the mechanism refuses.
 pub(crate) fn nonce() -> String {
-    draw().iter().fold(String::with_capacity(64), |mut text, number| {
-        let _ = write!(text, "{number:016x}");
+    let octets = draw();
+    octets.iter().flatten().fold(String::with_capacity(64), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
         text
     })
 }
