@@ -118,6 +118,10 @@ impl SenderBuilder {
         Self { session, config }
     }
 
+    pub(crate) fn of(session: Arc<SessionHandle>, config: SenderConfig) -> Self {
+        Self { session, config }
+    }
+
     common!();
 
     /// Makes the target a transaction coordinator.

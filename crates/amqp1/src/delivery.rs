@@ -103,6 +103,11 @@ impl Delivery {
         self.handle.state(state)
     }
 
+    /// Where it came, and its name there.
+    pub(crate) fn place(&self) -> (&Arc<LinkHandle>, DeliveryKey) {
+        (&self.handle.link, self.handle.key)
+    }
+
     /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
     /// later; if it is dropped too, the sender decides.
     pub fn leave_unsettled(mut self) -> DeliveryHandle {

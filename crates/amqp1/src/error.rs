@@ -51,6 +51,9 @@ pub enum ErrorKind {
     CreditRevoked,
     /// Nothing was heard from the peer for too long.
     IdleTimeout,
+    /// Whether the transaction was committed is not known: the control link was lost, or the coordinator did not answer
+    /// in time.
+    InDoubt,
     /// A mistake in this crate, or the runtime went away.
     Internal,
     /// The URL is wrong.
@@ -75,6 +78,8 @@ pub enum ErrorKind {
     Released,
     /// The host's name has no address.
     Resolve,
+    /// The transaction is rolled back: nothing of its work is done.
+    RolledBack,
     /// The session is gone.
     SessionEnded,
     /// It took longer than was allowed.
@@ -240,7 +245,7 @@ impl Error {
 
 fn default_retry(kind: ErrorKind) -> Retry {
     match kind {
-        ErrorKind::CreditRevoked | ErrorKind::Released | ErrorKind::Modified => Retry::Now,
+        ErrorKind::CreditRevoked | ErrorKind::Released | ErrorKind::Modified | ErrorKind::RolledBack => Retry::Now,
         ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Timeout => Retry::ReopenLink,
         ErrorKind::Closed
         | ErrorKind::ClosedByPeer
@@ -251,6 +256,7 @@ fn default_retry(kind: ErrorKind) -> Retry {
         ErrorKind::Aborted
         | ErrorKind::Authentication
         | ErrorKind::Config
+        | ErrorKind::InDoubt
         | ErrorKind::Internal
         | ErrorKind::InvalidUrl
         | ErrorKind::LinkRefused

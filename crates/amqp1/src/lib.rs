@@ -69,6 +69,7 @@ mod sender;
 mod session;
 mod shared;
 mod stream;
+pub mod transaction;
 mod transport;
 mod url;
 mod wait;

@@ -7,7 +7,7 @@ use crate::{
     outcome::Outcome,
     shared::State,
 };
-use amqp1_codec::EncodedMessage;
+use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
 use amqp1_engine::{Instant, LinkId, SendError, Settlement};
 use std::{
     future::Future,
@@ -38,6 +38,18 @@ pub(crate) fn queue(
     options: SendOptions,
     now: Instant,
 ) -> Result<usize, Refused> {
+    queue_in(state, id, message, options, None, now)
+}
+
+/// As [`queue`], with a state of the delivery at this end: that of a transaction, for one.
+pub(crate) fn queue_in(
+    state: &mut State,
+    id: LinkId,
+    message: EncodedMessage,
+    options: SendOptions,
+    stated: Option<DeliveryState>,
+    now: Instant,
+) -> Result<usize, Refused> {
     let settled = match state.live_link(id) {
         Ok(link) => link.settles(options.settled),
         Err(error) => return Err(Refused::Failed(error, message)),
@@ -52,7 +64,8 @@ pub(crate) fn queue(
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now);
-    match state.engine.send(id, message, engine_options(options, settled, token)) {
+    let options = amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, token) };
+    match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
         Err(error) => {
             state.receipts.take_back(token);
@@ -128,9 +141,23 @@ impl Permit {
     }
 
     pub(crate) fn queue(self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
+        self.queue_in(message, options, None)
+    }
+
+    pub(crate) fn queue_in(
+        self,
+        message: EncodedMessage,
+        options: SendOptions,
+        stated: Option<DeliveryState>,
+    ) -> Result<Receipt, Refused> {
         let now = self.handle.shared.now();
-        let (handle, queued) = self.claim(|state, id| queue(state, id, message, options, now));
+        let (handle, queued) = self.claim(|state, id| queue_in(state, id, message, options, stated, now));
         Ok(Receipt::new(handle, queued?))
+    }
+
+    /// The link that it is for.
+    pub(crate) fn handle(&self) -> &Arc<LinkHandle> {
+        &self.handle
     }
 
     /// Uses the claim.

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind},
     request::RequesterBuilder,
     shared::Shared,
+    transaction::Controller,
     wait::{Place, within},
 };
 use amqp1_codec::{Str, definitions::AmqpError};
@@ -64,6 +65,20 @@ impl Session {
     /// A link from this address, to be attached.
     pub fn receiver(&self, address: impl Into<Str>) -> ReceiverBuilder {
         ReceiverBuilder::new(self.handle.clone(), address.into())
+    }
+
+    /// Attaches a control link to the peer's transaction coordinator (§4.1): for transactions on this session and, where
+    /// the coordinator offers that, on the others of the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LinkRefused`] if the peer coordinates no transactions; otherwise as for any link that is attached.
+    ///
+    /// # Cancel safety
+    ///
+    /// A link that is attached and not returned is closed.
+    pub async fn transactions(&self) -> Result<Controller, Error> {
+        Controller::attach(self.handle.clone()).await
     }
 
     /// Ends the session. What is queued on it and can leave is sent first.

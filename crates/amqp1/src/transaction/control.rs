@@ -1,0 +1,106 @@
+//! The control link, and what is asked on it.
+
+use crate::{
+    error::{Delivered, Error},
+    options::SendOptions,
+    outcome::Outcome,
+    permit::{Receipt, Refused},
+    sender::Sender,
+    shared::Shared,
+    wait::within,
+};
+use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
+use amqp1_engine::{
+    Settlement,
+    transaction::{Answer, Controller as Rules, ControllerError},
+};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::runtime::Handle;
+
+/// What the handles of a controller and of its transactions share.
+#[derive(Debug)]
+pub(super) struct Control {
+    link: Sender,
+    rules: Mutex<(Rules, u64)>,
+    /// Where what was begun goes on when nobody waits for it.
+    runtime: Handle,
+}
+
+impl Control {
+    pub(super) fn new(link: Sender, rules: Rules, runtime: Handle) -> Self {
+        Self { link, rules: Mutex::new((rules, 0)), runtime }
+    }
+
+    pub(super) fn link(&self) -> &Sender {
+        &self.link
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.link.handle().shared
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Rules, u64)> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the rules say.
+    pub(super) fn rules<T>(&self, f: impl FnOnce(&mut Rules) -> T) -> T {
+        f(&mut self.lock().0)
+    }
+
+    /// Goes on with this, whether or not anybody waits for it.
+    pub(super) fn spawn<T, F>(&self, future: F) -> impl Future<Output = Result<T, Error>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let task = self.runtime.spawn(future);
+        async { task.await.unwrap_or_else(|_| Err(Error::internal("the task of a transaction is gone"))) }
+    }
+
+    /// Asks something on the control link. Gives what was made of the answer, and the error if there was none.
+    pub(super) async fn ask(
+        &self,
+        message: impl FnOnce(&mut Rules, u64) -> Result<EncodedMessage, ControllerError>,
+    ) -> Result<(Answer, Option<Error>), Error> {
+        let (token, message) = {
+            let (rules, next) = &mut *self.lock();
+            let token = *next;
+            *next = token.wrapping_add(1);
+            (token, message(rules, token).map_err(super::errors::of_rules)?)
+        };
+        let outcome = match self.queue(message).await {
+            Ok(receipt) => receipt.await,
+            Err(error) => Err(error),
+        };
+        let answer = self.rules(|rules| rules.handle_settled(token, &settlement(&outcome)));
+        let answer = answer.ok_or_else(|| Error::internal("an answer to what was not asked"))?;
+        Ok((answer, outcome.err()))
+    }
+
+    /// Nothing else goes to the control link than what is queued here (§4.1).
+    async fn queue(&self, mut message: EncodedMessage) -> Result<Receipt, Error> {
+        loop {
+            let permit = within(self.link.timeout(), "waiting for credit", self.link.reserve()).await?;
+            message = match permit.queue(message, SendOptions::default()) {
+                Ok(receipt) => return Ok(receipt),
+                Err(Refused::Failed(error, _)) => return Err(error),
+                Err(Refused::NoCredit(message)) => message,
+            };
+        }
+    }
+}
+
+/// The outcome as the engine had it.
+fn settlement(outcome: &Result<Outcome, Error>) -> Settlement {
+    Settlement::Outcome(match outcome {
+        Ok(Outcome::Accepted) => Some(DeliveryState::Accepted),
+        Ok(Outcome::Declared(declared)) => Some(DeliveryState::Declared(Box::new(declared.clone()))),
+        Ok(Outcome::Rejected(error)) => Some(DeliveryState::Rejected(error.clone().map(Box::new))),
+        Ok(_) => None,
+        Err(error) => return Settlement::Lost { sent: error.delivered() != Delivered::No },
+    })
+}

@@ -1,0 +1,58 @@
+//! What went wrong with a transaction, in the words of this crate.
+
+use crate::error::{Delivered, Error, ErrorKind};
+use amqp1_codec::definitions::{AmqpError, ErrorCondition};
+use amqp1_engine::transaction::ControllerError;
+
+/// This end has asked for what must not be.
+pub(super) fn of_rules(error: ControllerError) -> Error {
+    let kind = match error {
+        ControllerError::UnknownTransaction => ErrorKind::RolledBack,
+        _ => ErrorKind::Config,
+    };
+    Error::new(kind, error.to_string())
+}
+
+/// The coordinator has refused to declare a transaction, or has not answered.
+pub(super) fn not_declared(refusal: Option<AmqpError>, failure: Option<Error>) -> Error {
+    match (refusal, failure) {
+        (None, Some(failure)) => failure,
+        (refusal, _) => Error::new(ErrorKind::Rejected, "the coordinator declared no transaction").with_amqp(refusal),
+    }
+}
+
+/// The coordinator has rolled the transaction back rather than commit it.
+pub(super) fn refused(error: Option<AmqpError>) -> Error {
+    Error::new(ErrorKind::RolledBack, "the coordinator has rolled the transaction back").with_amqp(error)
+}
+
+/// The control link is gone, and with it the transaction (§4.2); or it could not be asked for the commit, which will not
+/// come then.
+pub(super) fn lost(failure: Error) -> Error {
+    let text = match failure.kind() {
+        ErrorKind::Timeout => "the coordinator could not be asked to commit the transaction, which is not committed",
+        _ => "the control link is gone, and the transaction is rolled back",
+    };
+    rolled_back(text, failure)
+}
+
+/// It was rolled back at this end, because a part of it had failed.
+pub(super) fn spoilt(failure: Error) -> Error {
+    rolled_back("a message of the transaction was not posted, so that it was rolled back", failure)
+}
+
+fn rolled_back(text: &'static str, failure: Error) -> Error {
+    let error = Error::new(ErrorKind::RolledBack, text).with_amqp(failure.amqp_error().cloned());
+    error.with_retry(failure.retry()).with_source(failure)
+}
+
+/// The commit was asked for, and there was no answer. The coordinator may yet have said what became of it, when it
+/// detached the control link (§4.3).
+pub(super) fn unanswered(failure: Error) -> Error {
+    let undone = [ErrorCondition::TRANSACTION_ROLLBACK, ErrorCondition::TRANSACTION_UNKNOWN_ID];
+    if failure.condition().is_some_and(|condition| undone.contains(condition)) {
+        return refused(failure.amqp_error().cloned());
+    }
+    let text = "the commit was not answered: whether the transaction was committed is not known";
+    Error::new(ErrorKind::InDoubt, text).with_source(failure).with_delivered(Delivered::Unknown)
+}

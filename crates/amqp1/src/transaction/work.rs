@@ -1,0 +1,368 @@
+//! A transaction and its work.
+
+use super::{TxnId, control::Control, errors};
+use crate::{
+    delivery::Delivery,
+    error::{Delivered, Error, ErrorKind},
+    link::LinkHandle,
+    options::SendOptions,
+    outcome::Outcome,
+    permit::{Permit, Receipt, Refused},
+    sender::Sender,
+    wait::within,
+};
+use amqp1_codec::{
+    EncodedMessage,
+    definitions::AmqpError,
+    messaging::{DeliveryState, Modified},
+};
+use amqp1_engine::transaction::Answer;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A transaction that is live: what is done within it is done at the [`commit`](Self::commit), all of it or nothing.
+///
+/// Dropped, it is rolled back, without anybody waiting for it.
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Transaction {
+    id: TxnId,
+    /// There until it is discharged.
+    work: Option<Work>,
+}
+
+/// What is done within a transaction.
+#[derive(Debug)]
+pub(super) struct Work {
+    control: Arc<Control>,
+    txn: TxnId,
+    posted: Mutex<Posted>,
+    retired: Mutex<Vec<Delivery>>,
+}
+
+/// What is known of messages that nobody waits for any more.
+#[derive(Debug, Default)]
+struct Posted {
+    /// On their way.
+    unfinished: Vec<Receipt>,
+    /// Why the first one failed that did.
+    failed: Option<Error>,
+}
+
+impl Transaction {
+    pub(super) fn new(work: Work) -> Self {
+        Self { id: work.txn.clone(), work: Some(work) }
+    }
+
+    /// The coordinator's name for it (§4.5.4).
+    pub fn id(&self) -> &TxnId {
+        &self.id
+    }
+
+    fn work(&self) -> Result<&Work, Error> {
+        self.work.as_ref().ok_or_else(|| Error::internal("the transaction was discharged"))
+    }
+
+    /// Posts a message (§4.4.1) and waits for its outcome, which is provisional: the message is there for others after
+    /// the commit. Otherwise as [`Sender::send`]; the sender may be of any session of the connection, if the
+    /// coordinator offers `amqp:multi-ssns-per-txn`.
+    ///
+    /// An outcome that is not an acceptance is no error here, and whether the transaction can be committed in spite of
+    /// it is the coordinator's decision.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`]; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the sender
+    /// is of another connection. If the receiver may have the message ([`Delivered::Unknown`]), the transaction cannot
+    /// be committed any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled while it waits for credit, nothing was posted. Cancelled later, the message is part of the transaction,
+    /// and the commit waits for its outcome.
+    pub async fn send(&self, sender: &Sender, message: impl Into<EncodedMessage>) -> Result<Outcome, Error> {
+        self.send_with(sender, message, SendOptions::default()).await
+    }
+
+    /// Posts a message as the options say and waits for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_with(
+        &self,
+        sender: &Sender,
+        message: impl Into<EncodedMessage>,
+        options: SendOptions,
+    ) -> Result<Outcome, Error> {
+        let mut message = message.into();
+        let work = self.work()?;
+        work.check(sender.handle())?;
+        loop {
+            let permit = within(sender.timeout(), "waiting for credit", sender.reserve()).await?;
+            message = match work.post(permit, message, options) {
+                Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
+                Err(Refused::Failed(error, _)) => return Err(error),
+                Err(Refused::NoCredit(message)) => message,
+            };
+        }
+    }
+
+    /// Posts a message with credit that was claimed before, and does not wait: the commit does. If it is not accepted
+    /// by then, the transaction is not committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Permit::send`], and [`send`](Self::send). The message was not posted.
+    pub fn post(&self, permit: Permit, message: impl Into<EncodedMessage>) -> Result<(), Error> {
+        let work = self.work()?;
+        work.check(permit.handle())?;
+        match work.post(permit, message.into(), SendOptions::default()) {
+            Ok(receipt) => work.posted().unfinished.push(receipt),
+            Err(Refused::Failed(error, _)) => return Err(error),
+            Err(Refused::NoCredit(_)) => {
+                return Err(Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Retires a delivery (§4.4.2): it was processed.
+    ///
+    /// # Errors
+    ///
+    /// As [`retire`](Self::retire).
+    pub fn accept(&self, delivery: Delivery) -> Result<(), Error> {
+        self.retire(delivery, DeliveryState::Accepted)
+    }
+
+    /// Retires a delivery: it is invalid, perhaps with the reason.
+    ///
+    /// # Errors
+    ///
+    /// As [`retire`](Self::retire).
+    pub fn reject(&self, delivery: Delivery, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
+        self.retire(delivery, DeliveryState::Rejected(error.into().map(Box::new)))
+    }
+
+    /// Retires a delivery: it was not processed.
+    ///
+    /// # Errors
+    ///
+    /// As [`retire`](Self::retire).
+    pub fn release(&self, delivery: Delivery) -> Result<(), Error> {
+        self.retire(delivery, DeliveryState::Released)
+    }
+
+    /// Retires a delivery: it was not processed and is to be changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`retire`](Self::retire).
+    pub fn modify(&self, delivery: Delivery, modified: Modified) -> Result<(), Error> {
+        self.retire(delivery, DeliveryState::Modified(Box::new(modified)))
+    }
+
+    /// Retires a delivery with any outcome, which takes effect at the commit. This queues and never waits. Until then
+    /// the transaction has the delivery; [`rollback`](Self::rollback) gives it back.
+    ///
+    /// # Errors
+    ///
+    /// If its link has ended; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the sender
+    /// had settled the delivery, it came on another connection, or the state is no outcome. The delivery is dropped
+    /// then, and dealt with as its receiver's [`OnDrop`](crate::OnDrop) says.
+    pub fn retire(&self, delivery: Delivery, outcome: DeliveryState) -> Result<(), Error> {
+        self.work()?.retire(delivery, outcome)
+    }
+
+    /// Commits the transaction (§4.3), when every message that was posted has its outcome.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::RolledBack`] if it was rolled back instead, be it that the coordinator has refused, that a message
+    ///   of [`post`](Self::post) was not accepted, or that the control link is gone. Nothing of its work is done.
+    ///   Deliveries that were retired are dropped, and dealt with as their receivers'
+    ///   [`OnDrop`](crate::OnDrop) says.
+    /// - [`ErrorKind::InDoubt`] if the coordinator was asked and has not answered. Deliveries that were retired are left
+    ///   as they are.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it was polled, the transaction is rolled back. Cancelled later, the commit goes on, and nobody
+    /// is told what comes of it.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let Some(work) = self.work.take() else { return Err(Error::internal("the transaction was discharged")) };
+        let control = work.control.clone();
+        control.spawn(work.commit()).await
+    }
+
+    /// Rolls the transaction back (§4.3): what was posted is gone, and what was retired is as before. The deliveries
+    /// that were retired come back, to be settled anew (§4.4.2).
+    ///
+    /// # Errors
+    ///
+    /// If the coordinator does not answer in time. It rolls back in any case, at the latest when the control link ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it goes on by itself; the deliveries are dropped.
+    pub async fn rollback(mut self) -> Result<Vec<Delivery>, Error> {
+        let Some(work) = self.work.take() else { return Err(Error::internal("the transaction was discharged")) };
+        let control = work.control.clone();
+        control.spawn(work.roll_back()).await
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            let control = work.control.clone();
+            drop(control.spawn(work.roll_back()));
+        }
+    }
+}
+
+impl Work {
+    pub(super) fn new(control: Arc<Control>, txn: TxnId) -> Self {
+        let (posted, retired) = Default::default();
+        Self { control, txn, posted, retired }
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Posted> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether work can be done on this link.
+    fn check(&self, link: &LinkHandle) -> Result<(), Error> {
+        if !Arc::ptr_eq(&link.shared, self.control.shared()) {
+            return Err(Error::new(ErrorKind::Config, "the link is of another connection than the transaction"));
+        }
+        let control = self.control.link().handle();
+        if control.is_over() { Err(errors::lost(control.failure())) } else { Ok(()) }
+    }
+
+    fn post(&self, permit: Permit, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
+        let state = self.control.rules(|rules| rules.post(&self.txn)).map_err(errors::of_rules)?;
+        permit.queue_in(message, options, Some(state))
+    }
+
+    fn retire(&self, delivery: Delivery, outcome: DeliveryState) -> Result<(), Error> {
+        let (link, key) = delivery.place();
+        self.check(link)?;
+        if delivery.is_settled() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the sender has settled the delivery: there is nothing to retire",
+            ));
+        }
+        if !outcome.is_outcome() {
+            return Err(Error::new(ErrorKind::Config, "a delivery is retired with an outcome"));
+        }
+        let id = link.id;
+        let state = self.control.rules(|rules| rules.retire(&self.txn, id, key, outcome)).map_err(errors::of_rules)?;
+        link.shared.command(|shared, _| {
+            if shared.is_dead() || shared.engine.dispose(id, key, state).is_err() {
+                return Err(shared.link_failure(id));
+            }
+            Ok(())
+        })??;
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+        Ok(())
+    }
+
+    /// Waits for the outcomes that nobody else waits for. Until then a discharge might overtake what it discharges:
+    /// deliveries of several links leave frame by frame, by turns (§4.4.1).
+    async fn finish(&self) -> Result<(), Error> {
+        let unfinished = std::mem::take(&mut self.posted().unfinished);
+        for receipt in unfinished {
+            let posted = receipt.await.and_then(Outcome::accepted);
+            if let Err(error) = posted {
+                self.posted().failed.get_or_insert(error);
+            }
+        }
+        self.posted().failed.take().map_or(Ok(()), Err)
+    }
+
+    async fn discharge(&self, fail: bool) -> Result<(Answer, Option<Error>), Error> {
+        self.control.ask(|rules, token| rules.discharge(token, &self.txn, fail, |_| 0)).await
+    }
+
+    fn into_retired(self) -> Vec<Delivery> {
+        self.retired.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn commit(self) -> Result<(), Error> {
+        if let Err(failure) = self.finish().await {
+            self.roll_back().await?;
+            return Err(errors::spoilt(failure));
+        }
+        let error = match self.discharge(false).await? {
+            (Answer::Discharged { .. }, _) => {
+                self.leave_retired();
+                return Ok(());
+            }
+            (Answer::InDoubt { .. }, Some(failure)) => errors::unanswered(failure),
+            (Answer::RolledBack { error: None, .. }, Some(failure)) => errors::lost(failure),
+            (Answer::RolledBack { error, .. }, _) => errors::refused(error),
+            _ => Error::internal("a discharge was answered as a declare"),
+        };
+        if error.kind() != ErrorKind::RolledBack {
+            self.leave_retired();
+        }
+        Err(error)
+    }
+
+    /// Nothing is said of what was retired: it is settled, or nobody knows.
+    fn leave_retired(self) {
+        for delivery in self.into_retired() {
+            drop(delivery.leave_unsettled());
+        }
+    }
+
+    async fn roll_back(self) -> Result<Vec<Delivery>, Error> {
+        // What has failed is rolled back with the rest.
+        let _ = self.finish().await;
+        if self.control.link().handle().is_over() {
+            return Ok(self.into_retired());
+        }
+        match self.discharge(true).await? {
+            (Answer::RolledBack { error: None, .. }, Some(failure)) if failure.kind() == ErrorKind::Timeout => {
+                self.leave_retired();
+                Err(failure)
+            }
+            // That it has timed out, or went with the control link, means the same.
+            _ => Ok(self.into_retired()),
+        }
+    }
+}
+
+/// Somebody waits for the outcome of a posting; when it is given up, the commit waits for it.
+struct Posting<'a> {
+    work: &'a Work,
+    receipt: Option<Receipt>,
+}
+
+impl Posting<'_> {
+    async fn outcome(mut self) -> Result<Outcome, Error> {
+        let Some(receipt) = &mut self.receipt else { return Err(Error::internal("there is no posting")) };
+        let outcome = receipt.await;
+        self.receipt = None;
+        if let Err(error) = &outcome {
+            if error.delivered() != Delivered::No {
+                self.work.posted().failed.get_or_insert_with(|| error.clone());
+            }
+        }
+        outcome
+    }
+}
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            self.work.posted().unfinished.push(receipt);
+        }
+    }
+}
