@@ -304,15 +304,17 @@ impl LinkHandle {
         self.shared.look(|state| state.engine.remote_attach(self.id).cloned()).unwrap_or_default()
     }
 
-    /// Waits for the peer's answer to our attach.
+    /// Waits for the peer's answer to our attach. A link that has ended since was attached all the same: what is sent or
+    /// received next says how it ended, however fast the end came, and what had arrived on it can still be received.
     pub(crate) async fn attached(&self) -> Result<(), Error> {
         let id = self.id;
         let attached = self.shared.wait(Place::Link(id), |state| {
             let closed = state.closed_error();
             let link = state.links.get(&id)?;
             match &link.detached {
+                _ if link.attached => Some(Ok(())),
                 Some(detached) => Some(Err(closed.unwrap_or_else(|| detached.to_refusal()))),
-                None => link.attached.then_some(Ok(())),
+                None => None,
             }
         });
         within(self.timeout(), "attaching a link", attached).await?

@@ -4,7 +4,7 @@
 mod support;
 
 use amqp1::{
-    AcceptedLink, AmqpError, Cause, Credit, Delivery, ErrorCondition, ErrorKind, Modified, OnDrop, Outcome,
+    AcceptedLink, AmqpError, Cause, Credit, Delivered, Delivery, ErrorCondition, ErrorKind, Modified, OnDrop, Outcome,
     ReceiverSettleMode, Retry, SendOptions, SenderSettleMode, Symbol, codec::definitions::Fields,
 };
 use bytes::Bytes;
@@ -250,6 +250,32 @@ async fn t_2_6_3_2_a_refused_link_is_an_error_with_the_reason() {
         drop(pair.server.next_link().await.expect("a link"));
     });
     assert_eq!(receiver.expect_err("refused").kind(), ErrorKind::LinkRefused);
+}
+
+/// It was attached, however fast its end came: it is not taken for refused, and nothing that had arrived is lost.
+#[tokio::test]
+async fn a_link_that_is_detached_at_once_was_not_refused() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let (sender, ()) = tokio::join!(session.sender("q").attach(), async {
+        drop(pair.offered().await.accept_default().expect("accepted"));
+    });
+    let error = soon(sender.expect("a sender").send("x")).await.expect_err("no link");
+    assert_eq!((error.kind(), error.delivered()), (ErrorKind::LinkDetached, Delivered::No));
+
+    let settled = session.receiver("q").settle_mode(SenderSettleMode::Settled);
+    let (receiver, ()) = tokio::join!(settled.attach(), async {
+        let link = pair.offered().await;
+        let AcceptedLink::Sender(sender) = link.accept_default().expect("accepted") else { panic!("it receives") };
+        assert_eq!(sender.send("x").await.expect("sent"), Outcome::SentSettled);
+        let error = AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the queue is gone");
+        sender.detach_with(Some(error), true).await.expect("detached");
+    });
+    let mut receiver = receiver.expect("a receiver");
+    let delivery = receiver.recv().await.expect("what had arrived").expect("a delivery");
+    assert_eq!(delivery.message().to_contiguous().as_deref(), Some(&b"x"[..]));
+    let error = receiver.recv().await.expect_err("the end");
+    assert_eq!((error.kind(), error.condition()), (ErrorKind::LinkDetached, Some(&ErrorCondition::RESOURCE_DELETED)));
 }
 
 #[tokio::test]
