@@ -11,7 +11,7 @@ use amqp1_tests::{
 async fn ten_thousand_messages_settled_ones_and_a_large_one_go_both_ways() {
     let broker = Broker::start(Acceptor::builder().build()).await;
     let url = format!("amqp://{}", broker.address());
-    let connection = Client::builder(&url).connect().await.expect("a connection");
+    let connection = Client::builder(url).connect().await.expect("a connection");
     for (address, load) in [("many", Load::MANY), ("settled", Load::SETTLED), ("large", Load::LARGE)] {
         both(&connection, address, load).await;
     }

@@ -48,11 +48,11 @@ async fn our_client_against(file: &str) {
     })
     .await;
     let url = format!("amqp://127.0.0.1:{}", server.port());
-    all_loads(Client::builder(&url).connect().await.expect("a connection"), str::to_owned).await;
+    all_loads(Client::builder(url).connect().await.expect("a connection"), str::to_owned).await;
 
     let url = format!("amqps://localhost:{}", server.tls_port());
     let tls = TlsClient::with_ca_pem(&read(folder, "ca.pem")).expect("a CA");
-    let connection = Client::builder(&url).tls(tls).connect().await.expect("a connection over TLS");
+    let connection = Client::builder(url).tls(tls).connect().await.expect("a connection over TLS");
     both(&connection, "tls", Load { count: 1_000, ..Load::MANY }).await;
     connection.close().await.expect("a closed connection");
     server.stop().await;
@@ -73,7 +73,7 @@ async fn our_client_with_rabbitmq() {
     let server = Server::start(peer::program("rabbitmq.py")).await;
     let url = format!("amqp://127.0.0.1:{}", server.port());
     let plain = Plain::new("guest", "guest").expect("a user and a password");
-    let connection = Client::builder(&url).sasl(plain).connect().await.expect("a connection");
+    let connection = Client::builder(url).sasl(plain).connect().await.expect("a connection");
     let form = server.ready["address"].as_str().expect("the form of an address").to_owned();
     all_loads(connection, |queue| form.replace("{}", queue)).await;
     server.stop().await;

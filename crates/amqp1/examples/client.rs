@@ -1,4 +1,5 @@
-//! Sends a message: `cargo run -p amqp1 --example client [amqp://HOST[:PORT] [MESSAGE]]`.
+//! Sends a message and receives one: `cargo run -p amqp1 --example client [amqp://HOST[:PORT] [MESSAGE]]`. The example
+//! `queue` is something to connect to.
 use amqp1::{Client, Error};
 use bytes::Bytes;
 
@@ -7,12 +8,24 @@ async fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "amqp://localhost".to_owned());
     let message = arguments.next().unwrap_or_else(|| "hello".to_owned());
+    println!("{:?}", run(&url, message.into()).await?);
+    Ok(())
+}
 
-    let connection = Client::builder(&url).connect().await?;
+/// What was received.
+pub(crate) async fn run(url: &str, message: Bytes) -> Result<Option<Bytes>, Error> {
+    let connection = Client::builder(url).connect().await?;
     let session = connection.begin().await?;
+
     let sender = session.sender("greetings").attach().await?;
-    let outcome = sender.send(Bytes::from(message)).await?;
-    println!("{outcome:?}");
-    outcome.accepted()?;
-    connection.close().await
+    sender.send(message).await?.accepted()?;
+
+    let mut receiver = session.receiver("greetings").attach().await?;
+    let mut received = None;
+    if let Some(delivery) = receiver.recv().await? {
+        received = delivery.message().to_contiguous();
+        delivery.accept()?;
+    }
+    connection.close().await?;
+    Ok(received)
 }

@@ -1,5 +1,5 @@
 //! Prints what it is sent: `cargo run -p amqp1 --example listener [ADDR:PORT]`.
-use amqp1::{AcceptedLink, Acceptor, Error};
+use amqp1::{AcceptedLink, Acceptor, Error, Receiver};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main]
@@ -10,6 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         let (stream, peer) = listener.accept().await?;
         let serving = serve(acceptor.clone(), stream);
+        // What goes wrong with one client is no reason to leave the others.
         tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{peer}: {error}")) });
     }
 }
@@ -17,16 +18,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn serve(acceptor: Acceptor, stream: TcpStream) -> Result<(), Error> {
     let mut connection = acceptor.accept(stream).await?.accept().await?;
     while let Some(link) = connection.next_link().await {
-        // A sender that is dropped detaches its link.
-        if let AcceptedLink::Receiver(mut receiver) = link.accept_default()? {
-            tokio::spawn(async move {
-                while let Some(delivery) = receiver.recv().await? {
-                    println!("{:?}", delivery.message().data());
-                    delivery.accept()?;
-                }
-                Ok::<_, Error>(())
-            });
+        // A task for each link, so that none waits for another. A sender that is dropped detaches its link.
+        if let Ok(AcceptedLink::Receiver(receiver)) = link.accept_default() {
+            tokio::spawn(print(receiver));
         }
+    }
+    Ok(())
+}
+
+async fn print(mut receiver: Receiver) -> Result<(), Error> {
+    while let Some(delivery) = receiver.recv().await? {
+        println!("{:?}", delivery.message().to_contiguous());
+        delivery.accept()?;
     }
     Ok(())
 }

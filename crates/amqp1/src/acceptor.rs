@@ -1,5 +1,6 @@
 //! The acceptor: connections that the peer begins.
 
+mod authenticator;
 mod dialog;
 pub(crate) mod nonce;
 
@@ -14,133 +15,15 @@ use crate::{
     transport,
     wait::{Place, connect_within},
 };
-use amqp1_auth::sasl::{
-    anonymous, external, plain,
-    scram::{ScramDecoy, ScramHash, StoredCredential},
-};
-use amqp1_codec::{Str, Symbol, sasl::SaslCode};
+use amqp1_auth::sasl::{anonymous, external, plain, scram::ScramDecoy};
+use amqp1_codec::Symbol;
 use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig};
-use bytes::Bytes;
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+pub use authenticator::{Authenticator, SaslAttempt, SaslDecision};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "tls")]
 use crate::transport::TlsServer;
-
-/// Decides who a client is. It may look things up: the connection waits, within its handshake's time.
-///
-/// ```
-/// use amqp1::{
-///     Acceptor, Authenticator, SaslAttempt, SaslDecision, Symbol,
-///     auth::sasl::scram::{ScramHash, StoredCredential},
-///     codec::sasl::SaslCode,
-/// };
-/// use std::{future::Future, pin::Pin};
-///
-/// /// One user; a real one looks into a database.
-/// struct Users(StoredCredential);
-///
-/// impl Authenticator for Users {
-///     fn authenticate(&self, _: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
-///         // Nothing but SCRAM is offered.
-///         Box::pin(async { SaslDecision::Refuse(SaslCode::Auth) })
-///     }
-///
-///     fn scram_credential<'a>(
-///         &'a self,
-///         user: &'a str,
-///         _: ScramHash,
-///     ) -> Pin<Box<dyn Future<Output = Result<Option<StoredCredential>, SaslCode>> + Send + 'a>> {
-///         Box::pin(async move { Ok((user == "user").then(|| self.0.clone())) })
-///     }
-/// }
-///
-/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let salt = b"drawn at random once".as_slice();
-/// let users = Users(StoredCredential::from_password(ScramHash::Sha256, "pencil", salt, 4096)?);
-/// let acceptor = Acceptor::builder().authenticator(users).mechanisms([Symbol::from_static("SCRAM-SHA-256")]).build();
-/// # Ok(()) }
-/// # example().unwrap();
-/// ```
-pub trait Authenticator: Send + Sync + 'static {
-    /// Looks at what the client has said.
-    ///
-    /// The parsers are in [`auth::sasl`](crate::auth::sasl): `plain::Credentials`, `oauthbearer::Request` and so on.
-    /// The SCRAM mechanisms do not come here, but to [`scram_credential`](Self::scram_credential).
-    fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>>;
-
-    /// Gives what is stored of a user's password, for the SCRAM mechanisms; the acceptor does the rest. `None` is for
-    /// users that do not exist, which the client is not told; an error is an outcome other than ok, as
-    /// [`SaslCode::SysTemp`] while a database is down. A user that asks to act as another is refused.
-    ///
-    /// Unless it is overridden there are no users.
-    fn scram_credential<'a>(
-        &'a self,
-        _user: &'a str,
-        _hash: ScramHash,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<StoredCredential>, SaslCode>> + Send + 'a>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-}
-
-/// What a client has said in SASL.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct SaslAttempt {
-    /// The mechanism, one of those offered.
-    pub mechanism: Symbol,
-    /// What the mechanism begins with, or the answer to the latest challenge. It may hold a password.
-    pub response: Option<Bytes>,
-    /// What the client has said before, each with the challenge that it got for it; empty at first.
-    pub earlier: Vec<(Bytes, Bytes)>,
-    /// The host that the client believes it talks to.
-    pub hostname: Option<Str>,
-    /// The certificates that the client has shown in TLS, its own first; `None` if it has shown none.
-    #[cfg(feature = "tls")]
-    pub peer_certificates: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
-}
-
-impl fmt::Debug for SaslAttempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SaslAttempt")
-            .field("mechanism", &self.mechanism)
-            .field("hostname", &self.hostname)
-            .field("challenges", &self.earlier.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What is made of a client.
-#[derive(Clone)]
-pub enum SaslDecision {
-    /// It is this one.
-    Accept {
-        /// Who it is: for [`IncomingConnection::identity`].
-        identity: String,
-        /// What the outcome says besides.
-        additional_data: Option<Bytes>,
-    },
-    /// It is asked for more: its answer comes to [`Authenticator::authenticate`], with what was said before in
-    /// [`SaslAttempt::earlier`]. After 16 challenges it is refused.
-    ///
-    /// With OAUTHBEARER and XOAUTH2 a challenge only says, in JSON, why the client is refused: its answer is not asked
-    /// for, and the outcome is [`SaslCode::Auth`].
-    Challenge(Bytes),
-    /// It is refused. With OAUTHBEARER and XOAUTH2, [`SaslCode::Auth`] tells it first that the token is invalid.
-    Refuse(SaslCode),
-}
-
-impl fmt::Debug for SaslDecision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Accept { identity, .. } => {
-                f.debug_struct("Accept").field("identity", identity).finish_non_exhaustive()
-            }
-            Self::Challenge(_) => f.write_str("Challenge(..)"),
-            Self::Refuse(code) => f.debug_tuple("Refuse").field(code).finish(),
-        }
-    }
-}
 
 /// Takes connections that others have made to us. Clones share their configuration.
 #[derive(Clone)]
@@ -226,6 +109,10 @@ impl Acceptor {
     {
         let inner = &self.inner;
         let sasl = inner.sasl(&security);
+        let offered = match &sasl {
+            ServerSasl::Required(mechanisms) | ServerSasl::Allowed(mechanisms) => mechanisms.clone(),
+            ServerSasl::None => Vec::new(),
+        };
         let make = |now| {
             let mut engine = Engine::server(inner.config.clone(), sasl, now);
             engine.hold_open(true);
@@ -237,10 +124,13 @@ impl Acceptor {
         let connection = Connection::new(shared, inner.operation_timeout, security);
         let mut dialog = Dialog::new(self, &connection);
         let mut identity = None;
-        while let Some(step) = next_step(connection.shared()).await? {
-            identity = dialog.answer(step).await?.or(identity);
+        loop {
+            match next_step(connection.shared()).await {
+                Ok(Some(step)) => identity = dialog.answer(step).await?.or(identity),
+                Ok(None) => return Ok(IncomingConnection::new(connection, identity)),
+                Err(error) => return Err(dialog.explain(error, &offered)),
+            }
         }
-        Ok(IncomingConnection::new(connection, identity))
     }
 }
 

@@ -28,8 +28,8 @@ impl Client {
     /// A connection to this URL: `amqp://` or `amqps://`, then `[user[:password]@]host[:port]`. User and password are
     /// percent-decoded; the port is 5672, or 5671 for `amqps`, unless it is there. What is wrong with the URL comes out
     /// of [`ClientBuilder::connect`].
-    pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder::new(url)
+    pub fn builder(url: impl AsRef<str>) -> ClientBuilder {
+        ClientBuilder::new(url.as_ref())
     }
 }
 

@@ -48,9 +48,10 @@ impl IncomingConnection {
         &self.open
     }
 
-    /// Who the client is, as the authenticator said; `None` without a SASL layer.
+    /// Who the client is, as the authenticator said; `None` if nobody said so: without an authenticator, or without a
+    /// SASL layer.
     pub fn identity(&self) -> Option<&str> {
-        self.identity.as_ref().map(|identity| identity.name.as_str())
+        self.identity.as_ref().map(|identity| identity.name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// The SASL mechanism that the client used; `None` without a SASL layer.

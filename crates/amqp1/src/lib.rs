@@ -12,7 +12,7 @@
 //!
 //! let mut receiver = session.receiver("queue").attach().await?;
 //! if let Some(delivery) = receiver.recv().await? {
-//!     println!("{:?}", delivery.message().data());
+//!     println!("{:?}", delivery.message().to_contiguous());
 //!     delivery.accept()?;
 //! }
 //! connection.close().await
@@ -53,6 +53,7 @@ mod delivery;
 mod driver;
 mod error;
 mod events;
+mod future;
 mod ids;
 mod incoming;
 mod link;
@@ -81,7 +82,13 @@ pub use amqp1_engine as engine;
 #[cfg(feature = "cbs")]
 pub use cbs::Cbs;
 
+/// The README's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision};
+pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
 pub use amqp1_codec::{
     DeliveryTag, EncodeStyle, EncodedMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid, Value,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
@@ -91,6 +98,7 @@ pub use amqp1_codec::{
         Target,
     },
     performative::{Attach, Open, TargetArchetype},
+    sasl::SaslCode,
 };
 pub use amqp1_engine::{
     AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, Ended, SessionConfig, Tolerances,
@@ -100,6 +108,7 @@ pub use client::{Client, ClientBuilder};
 pub use connection::Connection;
 pub use delivery::{Delivery, DeliveryHandle};
 pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
+pub use future::BoxFuture;
 pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
 pub use link::Detached;
 pub use options::{OnDrop, SendOptions};

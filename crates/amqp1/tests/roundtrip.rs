@@ -136,7 +136,7 @@ async fn nobody_listening_is_a_connect_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
-    let error = Client::builder(&format!("amqp://127.0.0.1:{port}")).connect().await.expect_err("nobody listens");
+    let error = Client::builder(format!("amqp://127.0.0.1:{port}")).connect().await.expect_err("nobody listens");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Connect, Retry::ReopenConnection));
     assert!(error.to_string().contains("nobody listens"), "{error}");
 }

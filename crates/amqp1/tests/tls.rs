@@ -11,7 +11,7 @@ use amqp1::{
     codec::sasl::SaslCode,
 };
 use bytes::Bytes;
-use std::{future::Future, net::SocketAddr, pin::Pin};
+use std::net::SocketAddr;
 use support::{
     body,
     certificates::{Authority, Issued},
@@ -165,7 +165,7 @@ async fn tls_that_is_set_up_for_a_url_without_it_is_refused() {
 struct Door;
 
 impl Authenticator for Door {
-    fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
         let known = match attempt.mechanism.as_str() {
             "EXTERNAL" => attempt.peer_certificates.is_some(),
             _ => attempt.response.as_deref() == Some(b"\0user\0right"),

@@ -3,8 +3,6 @@
 //! Locks, expiries and the validity of tokens follow it. Idle time-outs and TLS do not: they follow the machine's.
 
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,8 +11,7 @@ use tokio::sync::watch;
 
 use crate::hub::UnixMillis;
 
-/// A future without a name.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub use amqp1::BoxFuture;
 
 /// Tells the time, and waits for it.
 pub trait Clock: Send + Sync + 'static {

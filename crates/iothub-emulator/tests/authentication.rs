@@ -172,7 +172,7 @@ async fn twins_and_methods_are_not_implemented() {
 async fn a_client_without_sasl_authenticates_by_cbs() {
     let (hub, _) = hub().await;
     let address = hub.local_addr();
-    let connection = Client::builder(&format!("amqps://localhost:{}", address.port()))
+    let connection = Client::builder(format!("amqps://localhost:{}", address.port()))
         .dial(address.ip().to_string(), address.port())
         .tls(TlsClient::with_ca_pem(hub.ca_pem().as_bytes()).unwrap())
         .no_sasl()

@@ -63,7 +63,7 @@ async fn a_client_that_trusts_another_authority_does_not_connect() {
     let (hub, _) = hub().await;
     let other = Emulator::start().await.unwrap();
     let address = hub.local_addr();
-    let error = Client::builder(&format!("amqps://localhost:{}", address.port()))
+    let error = Client::builder(format!("amqps://localhost:{}", address.port()))
         .dial(address.ip().to_string(), address.port())
         .tls(TlsClient::with_ca_pem(other.ca_pem().as_bytes()).unwrap())
         .connect()
@@ -83,7 +83,7 @@ async fn a_kept_authority_is_trusted_after_a_restart_under_every_name_of_the_hub
     let second = builder().start().await.unwrap();
     let address = second.local_addr();
     for name in ["contoso.example", "events.contoso.example", "localhost", "127.0.0.1"] {
-        Client::builder(&format!("amqps://{name}:{}", address.port()))
+        Client::builder(format!("amqps://{name}:{}", address.port()))
             .dial(address.ip().to_string(), address.port())
             .tls(TlsClient::with_ca_pem(&trusted).unwrap())
             .sasl(Mssbcbs::default())
@@ -121,7 +121,7 @@ async fn plain_tcp_is_served_where_it_is_asked_for_and_redirects_to_itself() {
     let hub = Emulator::builder().amqp_listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
     assert_eq!((hub.amqp_addr().is_some(), Emulator::start().await.unwrap().amqp_addr()), (true, None));
     let port = hub.amqp_addr().unwrap().port();
-    let connection = Client::builder(&format!("amqp://127.0.0.1:{port}")).sasl(Mssbcbs::default()).connect().await;
+    let connection = Client::builder(format!("amqp://127.0.0.1:{port}")).sasl(Mssbcbs::default()).connect().await;
     let mut cbs = Cbs::on(&connection.unwrap()).await;
     let key = hub.with_hub(|hub, _| hub.policies().policy("service").unwrap().primary_key.base64().to_owned());
     // The clock of this hub is the machine's, and the tokens of these tests end in 2027.

@@ -201,7 +201,7 @@ impl Hub {
         settings: &Settings,
         subject: Subject,
     ) -> Result<Self, Error> {
-        let builder = Client::builder(&place.url())
+        let builder = Client::builder(place.url())
             .dial(&place.host, place.port)
             .connect_timeout(settings.connect_timeout)
             .operation_timeout(settings.operation_timeout);

@@ -1,7 +1,12 @@
 //! A SASL dialog with a client, as its server.
 
 use super::{Acceptor, SaslAttempt, SaslDecision, nonce};
-use crate::{connection::Connection, error::Error, incoming::Identity, shared::SaslStep};
+use crate::{
+    connection::Connection,
+    error::{Error, ErrorKind},
+    incoming::Identity,
+    shared::SaslStep,
+};
 use amqp1_auth::sasl::{
     SaslError, TokenStatus, external, oauthbearer, plain,
     scram::{ScramHash, ScramServer, ScramStep},
@@ -70,6 +75,22 @@ impl<'a> Dialog<'a> {
                 None
             }
         })
+    }
+
+    /// Why there is no connection, as the server sees it.
+    pub(super) fn explain(&self, error: Error, offered: &[Symbol]) -> Error {
+        let text = match (error.kind(), &self.mechanism) {
+            (ErrorKind::Authentication, Some(mechanism)) => format!("the client was refused ({mechanism})"),
+            (ErrorKind::TransportLost, Some(mechanism)) => {
+                format!("the client left after SASL had begun ({mechanism})")
+            }
+            (ErrorKind::TransportLost, None) if !offered.is_empty() => {
+                let offered: Vec<_> = offered.iter().map(Symbol::as_str).collect();
+                format!("the client left before SASL; it may not take what is offered here ({})", offered.join(", "))
+            }
+            _ => return error,
+        };
+        Error::new(error.kind(), text).with_source(error)
     }
 
     /// What the application says.

@@ -1,12 +1,8 @@
 //! Where tokens come from.
 
-use crate::error::Error;
+use crate::{error::Error, future::BoxFuture};
 use amqp1_auth::{UnixSeconds, cbs::PutToken};
-use std::{
-    future::Future,
-    pin::Pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A token to be put, and when it expires. Its text is not shown.
 #[derive(Clone, Debug)]
@@ -41,14 +37,14 @@ pub trait TokenProvider: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why there is none. It is tried again while an earlier token is good.
-    fn token<'a>(&'a self, audience: &'a str) -> Pin<Box<dyn Future<Output = Result<Token, Error>> + Send + 'a>>;
+    fn token<'a>(&'a self, audience: &'a str) -> BoxFuture<'a, Result<Token, Error>>;
 }
 
 impl<F> TokenProvider for F
 where
     F: Fn(&str) -> Result<Token, Error> + Send + Sync + 'static,
 {
-    fn token<'a>(&'a self, audience: &'a str) -> Pin<Box<dyn Future<Output = Result<Token, Error>> + Send + 'a>> {
+    fn token<'a>(&'a self, audience: &'a str) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(std::future::ready(self(audience)))
     }
 }

@@ -12,11 +12,32 @@
 //!     prices.request(Message::builder().data("tea")),
 //!     prices.request(Message::builder().data("milk")),
 //! );
-//! println!("{:?} {:?}", tea?.data(), milk?.data());
+//! println!("{:?} {:?}", tea?.to_contiguous(), milk?.to_contiguous());
 //! # Ok(()) }
 //! ```
 //!
-//! The other end of it is a [`Responder`], which a [`Pairing`] makes of the links that a client attaches.
+//! The other end of it is a [`Responder`], which a [`Pairing`] makes of the links that a client attaches. Links for
+//! answers often have no address, being to nodes that are to be made for them: those go to the pairing as well.
+//!
+//! ```no_run
+//! # async fn example(mut connection: amqp1::ServerConnection) -> Result<(), amqp1::Error> {
+//! use amqp1::{AmqpError, ErrorCondition, Message, request::Pairing};
+//!
+//! let mut pairing = Pairing::new();
+//! while let Some(link) = connection.next_link().await {
+//!     if !matches!(link.address(), Some("prices") | None) {
+//!         link.reject(AmqpError::new(ErrorCondition::NOT_FOUND, "here are prices only"));
+//!     } else if let Some(mut responder) = pairing.accept(link)? {
+//!         tokio::spawn(async move {
+//!             while let Some(request) = responder.next().await? {
+//!                 request.answer(Message::builder().data("4.50")).await?;
+//!             }
+//!             Ok::<_, amqp1::Error>(())
+//!         });
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
 
 mod builder;
 mod pairing;

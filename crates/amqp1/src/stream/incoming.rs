@@ -23,6 +23,27 @@ use std::{future::poll_fn, task::Poll};
 ///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
 /// [`OnDrop`] says, and what still comes of it is passed over.
+///
+/// A client asks for streams by [`ReceiverBuilder::streamed`](crate::ReceiverBuilder::streamed), an acceptor by the
+/// answer to an attach:
+///
+/// ```no_run
+/// # async fn example(link: amqp1::IncomingLink) -> Result<(), amqp1::Error> {
+/// use amqp1::AcceptedLink;
+///
+/// let mut reply = link.reply();
+/// reply.streamed = true;
+/// if let AcceptedLink::Receiver(mut receiver) = link.accept(reply)? {
+///     while let Some(mut message) = receiver.recv_stream().await? {
+///         let properties = message.head().await?.properties();
+///         while let Some(data) = message.data().await? {
+///             println!("{} octets", data.len());
+///         }
+///         message.accept()?;
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct IncomingStream<'a> {
     receiver: &'a mut Receiver,

@@ -28,7 +28,7 @@ fn token() -> String {
 }
 
 impl Authenticator for Accounts {
-    fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
         let response = attempt.response.clone().unwrap_or_default();
         let decision = match attempt.mechanism.as_str() {
             oauthbearer::NAME => match oauthbearer::Request::parse(&response) {
@@ -63,7 +63,7 @@ impl Authenticator for Accounts {
         &'a self,
         user: &'a str,
         hash: ScramHash,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<StoredCredential>, SaslCode>> + Send + 'a>> {
+    ) -> amqp1::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             match user {
@@ -89,7 +89,7 @@ async fn s_scram_1_the_right_password_opens_a_connection_over_tcp() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     for (hash, name) in [(ScramHash::Sha256, SCRAM[0]), (ScramHash::Sha512, SCRAM[1])] {
-        let client = Client::builder(&format!("amqp://127.0.0.1:{port}")).scram(hash, "alice", "pencil");
+        let client = Client::builder(format!("amqp://127.0.0.1:{port}")).scram(hash, "alice", "pencil");
         let (client, server) = tokio::join!(client.connect(), async {
             let (tcp, _) = listener.accept().await.expect("the client");
             let incoming = accounts().accept(tcp).await?;

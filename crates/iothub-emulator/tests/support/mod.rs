@@ -60,7 +60,7 @@ pub fn device_token(id: &str) -> String {
 /// Connects over TLS, verified, with this mechanism.
 pub async fn connect(hub: &Emulator, mechanism: impl ClientMechanism + 'static) -> Result<Connection, Error> {
     let address = hub.local_addr();
-    Client::builder(&format!("amqps://localhost:{}", address.port()))
+    Client::builder(format!("amqps://localhost:{}", address.port()))
         .dial(address.ip().to_string(), address.port())
         .tls(TlsClient::with_ca_pem(hub.ca_pem().as_bytes()).unwrap())
         .sasl(mechanism)

@@ -7,8 +7,6 @@ use amqp1::{
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -179,7 +177,7 @@ struct Logins {
 }
 
 impl Authenticator for Logins {
-    fn authenticate(&self, attempt: SaslAttempt) -> Pin<Box<dyn Future<Output = SaslDecision> + Send + '_>> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
         let decision = (self.decide)(&attempt);
         let _ = self.tell.send(attempt);
         Box::pin(async move { decision })
