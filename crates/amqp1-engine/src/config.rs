@@ -48,6 +48,8 @@ pub struct ConnectionConfig {
     pub link_names: LinkNames,
     /// What the peer may do although the specification forbids it.
     pub tolerances: Tolerances,
+    /// What becomes of input for a link that was detached with an error; discarded unless set.
+    pub errant_links: ErrantLinks,
 }
 
 impl ConnectionConfig {
@@ -70,6 +72,7 @@ impl ConnectionConfig {
             handshake_octets: 64 * 1024,
             close_timeout: Duration::from_secs(5),
             link_names: LinkNames::Free,
+            errant_links: ErrantLinks::Discard,
             tolerances: Tolerances::default(),
         }
     }
@@ -100,6 +103,18 @@ pub enum LinkNames {
     Free,
     /// A link that is attached again is stolen: its old endpoint is detached with `amqp:link:stolen`, not closed.
     Steal,
+}
+
+/// What becomes of input for a link that this end has detached with an error, other than the peer's detach (§2.6.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrantLinks {
+    /// It is discarded: it may have been on its way when the detach was written, and the session's other links are not to
+    /// pay for that.
+    #[default]
+    Discard,
+    /// It ends the session with `amqp:session:errant-link`, by the letter: transfers and flows on the link's handle,
+    /// dispositions of its deliveries, and an attach that does not resume it, on its way or not.
+    EndSession,
 }
 
 /// Which layers a server wants before AMQP.

@@ -64,8 +64,8 @@ mod transmit;
 mod violation;
 
 pub use config::{
-    AttachReply, ConnectionConfig, Credit, LinkNames, ReceiverConfig, SendOptions, SenderConfig, ServerSasl,
-    SessionConfig, Tolerances,
+    AttachReply, ConnectionConfig, Credit, ErrantLinks, LinkNames, ReceiverConfig, SendOptions, SenderConfig,
+    ServerSasl, SessionConfig, Tolerances,
 };
 pub use connection::Connection;
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};

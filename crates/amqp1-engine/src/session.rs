@@ -2,6 +2,7 @@
 
 use crate::{
     config::SessionConfig,
+    connection::Errant,
     control::Control,
     numbers::Numbers,
     resume::{HeldDelivery, Retained},
@@ -100,6 +101,8 @@ pub(crate) struct Session {
     pub(crate) starved: Vec<LinkId>,
     /// Links whose attach the peer has to answer.
     pub(crate) unanswered: Vec<LinkId>,
+    /// What the peer has no more say in.
+    pub(crate) errant: Errant,
     /// Frames that wait for our begin.
     pub(crate) held: Vec<Control>,
     /// Links that can send, in the order of their turns.
@@ -143,6 +146,7 @@ impl Session {
             waiting: Vec::new(),
             starved: Vec::new(),
             unanswered: Vec::new(),
+            errant: Errant::default(),
             held: Vec::new(),
             ready: VecDeque::new(),
             patient: Vec::new(),

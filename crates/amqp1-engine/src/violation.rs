@@ -60,6 +60,16 @@ pub enum PeerMisbehaved {
     DeliveryIncomplete,
     /// An attach asks for a dynamic node and names an address, or describes a node without asking for it (§3.5.3).
     DynamicNodeContradiction,
+    /// A disposition of a delivery whose link was detached with an error (§2.6.5).
+    ErrantDelivery {
+        /// The first id that it names.
+        delivery: u32,
+    },
+    /// Input for a link that was detached with an error, other than a detach or a resuming attach (§2.6.5).
+    ErrantLink {
+        /// The handle.
+        handle: u32,
+    },
     /// A flow speaks of a link without naming it (§2.7.4).
     FlowWithoutHandle,
     /// A frame cannot be read (§2.3).
@@ -130,6 +140,8 @@ impl PeerMisbehaved {
             | Self::SessionsExceeded => Scope::Connection,
             Self::AttachOnHandleInUse { .. }
             | Self::DeliveryIdRepeated { .. }
+            | Self::ErrantDelivery { .. }
+            | Self::ErrantLink { .. }
             | Self::FlowWithoutHandle
             | Self::HandleUnattached { .. }
             | Self::LinksExceeded
@@ -168,6 +180,7 @@ impl PeerMisbehaved {
             | Self::InitialDeliveryCountMissing
             | Self::ResumedBeyond
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
+            Self::ErrantDelivery { .. } | Self::ErrantLink { .. } => ErrorCondition::ERRANT_LINK,
             Self::Frame(error) => match error.kind {
                 FrameErrorKind::Body(body) => match body.kind {
                     DecodeErrorKind::MissingField(_) | DecodeErrorKind::InvalidValue => ErrorCondition::INVALID_FIELD,
@@ -204,6 +217,12 @@ impl fmt::Display for PeerMisbehaved {
             Self::DeliveryIncomplete => f.write_str("a delivery's first transfer lacks its id or tag"),
             Self::DynamicNodeContradiction => {
                 f.write_str("a dynamic node with an address, or described but not asked for")
+            }
+            Self::ErrantDelivery { delivery } => {
+                write!(f, "a disposition of delivery {delivery}, whose link was detached with an error")
+            }
+            Self::ErrantLink { handle } => {
+                write!(f, "input on handle {handle} for a link that was detached with an error")
             }
             Self::FlowWithoutHandle => f.write_str("a flow speaks of a link without naming it"),
             Self::Frame(error) => error.fmt(f),

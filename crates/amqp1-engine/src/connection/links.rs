@@ -64,6 +64,9 @@ impl Connection {
         if session.incoming.contains_key(&handle) {
             return self.session_misbehaved(session_id, PeerMisbehaved::AttachOnHandleInUse { handle });
         }
+        if self.is_errant_attach(session_id, &attach) {
+            return;
+        }
         let attach = Box::new(detach_attach(&attach));
         match self.awaiting_attach(session_id, &attach) {
             Some(id) => self.on_attach_answer(session_id, id, attach),
@@ -99,9 +102,11 @@ impl Connection {
         if link.detached.is_some() {
             return;
         }
+        self.note_endpoint(id);
         if let Some(violation) = violation {
             return self.link_misbehaved(id, violation);
         }
+        let Some(link) = self.links.get_mut(id) else { return };
         if null_terminus {
             // §2.6.3: the detach with the reason follows.
             link.refused = true;
@@ -121,9 +126,7 @@ impl Connection {
         if self.links.len() >= self.config.max_links {
             return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
         }
-        if self.config.link_names == LinkNames::Steal {
-            self.steal(&attach);
-        }
+        self.steal(&attach);
         let violation = attach_violation(&attach);
         let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));
@@ -140,6 +143,7 @@ impl Connection {
             session.links.insert(id);
             session.incoming.insert(handle, id);
         }
+        self.note_endpoint(id);
         match violation {
             Some(violation) => self.link_misbehaved(id, violation),
             None => self.events.push_back(Event::LinkOffered(id)),
@@ -148,17 +152,20 @@ impl Connection {
 
     /// §2.6.1: a link that is attached elsewhere on this connection is taken from there.
     fn steal(&mut self, attach: &Attach) {
-        let same = |link: &Link| {
-            link.local.name == attach.name
-                && link.role == attach.role.opposite()
-                && link.remote_handle.is_some()
-                && link.detached.is_none()
-                && !link.told
-        };
-        for id in self.links.keys() {
-            if self.links.get(id).is_some_and(same) {
-                let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
-                self.detach_now(id, false, Some(error));
+        let key = (attach.role == Role::Receiver, attach.name.clone());
+        let Some(id) = self.endpoints.get(&key).copied() else { return };
+        let lives = |link: &Link| link.remote_handle.is_some() && link.detached.is_none() && !link.told;
+        if self.links.get(id).is_some_and(lives) {
+            let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
+            self.detach_now(id, false, Some(error));
+        }
+    }
+
+    /// The peer has attached to this endpoint: whoever attaches to the name next steals it from here.
+    fn note_endpoint(&mut self, id: LinkId) {
+        if self.config.link_names == LinkNames::Steal {
+            if let Some(link) = self.links.get(id) {
+                self.endpoints.insert((link.role == Role::Sender, link.local.name.clone()), id);
             }
         }
     }
@@ -255,6 +262,8 @@ impl Connection {
                 return self.drop_link(id, closed, error, Cause::Local);
             }
             self.attach_nothing(id);
+        } else if error.is_some() && link.remote.is_some() {
+            self.becomes_errant(id);
         }
         self.send_detach(id, closed, error.clone());
         if error.is_some() {
@@ -314,6 +323,12 @@ impl Connection {
 
     fn forget_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
+        if !self.endpoints.is_empty() {
+            let key = (link.role == Role::Sender, link.local.name.clone());
+            if self.endpoints.get(&key) == Some(&id) {
+                self.endpoints.remove(&key);
+            }
+        }
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         session.links.remove(&id);
         if let Some(handle) = link.remote_handle {
@@ -364,6 +379,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
         if link.detached.is_some() || link.refused || link.told {
+            self.is_errant_input(session_id, id);
             return;
         }
         if link.remote_flow_properties != flow.properties {

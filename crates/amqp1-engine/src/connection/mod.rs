@@ -1,6 +1,7 @@
 //! One connection (§2.4) and everything on it.
 
 mod commands;
+mod errant;
 mod idle;
 mod input;
 mod layer;
@@ -10,6 +11,8 @@ mod resume;
 mod sessions;
 mod streams;
 mod transfers;
+
+pub(crate) use errant::Errant;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},
@@ -26,6 +29,7 @@ use crate::{
 use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
+    Str,
     definitions::AmqpError,
     frame::FrameDecoder,
     performative::{Close, Open, Performative},
@@ -63,6 +67,9 @@ pub struct Connection {
 
     sessions: Store<SessionId, Session>,
     links: Store<LinkId, Link>,
+    /// Where links can be stolen: the endpoints that the peer has attached to last, by their names, sending ones
+    /// (`true`) and receiving ones apart.
+    endpoints: BTreeMap<(bool, Str), LinkId>,
     by_remote_channel: BTreeMap<u16, SessionId>,
     by_channel: BTreeMap<u16, SessionId>,
     /// The channels that this end uses.
@@ -123,6 +130,7 @@ impl Connection {
             finished: false,
             sessions: Store::default(),
             links: Store::default(),
+            endpoints: BTreeMap::new(),
             by_remote_channel: BTreeMap::new(),
             by_channel: BTreeMap::new(),
             channels: Numbers::default(),

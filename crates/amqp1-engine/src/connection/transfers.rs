@@ -44,6 +44,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.6.5: after our detach, what comes is discarded until the peer's.
         if link.detached.is_some() || link.told {
+            self.is_errant_input(session_id, id);
             return;
         }
         if link.role == Role::Sender {
@@ -301,6 +302,9 @@ impl Connection {
     }
 
     pub(super) fn on_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        if self.is_errant_disposition(session_id, disposition) {
+            return;
+        }
         match disposition.role {
             Role::Receiver => self.on_receiver_disposition(session_id, disposition),
             Role::Sender => self.on_sender_disposition(session_id, disposition),

@@ -8,6 +8,7 @@ mod begin_end;
 mod credit;
 mod cut;
 mod disposition;
+mod errant;
 mod headers;
 mod idle;
 mod limits;

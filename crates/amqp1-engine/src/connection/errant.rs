@@ -1,0 +1,110 @@
+//! What still comes for links that were detached with an error (§2.6.5): discarded, or the end of its session.
+
+use super::Connection;
+use crate::{
+    config::ErrantLinks,
+    store::{LinkId, SessionId},
+    violation::PeerMisbehaved,
+};
+use alloc::collections::BTreeSet;
+use amqp1_codec::{
+    Str,
+    definitions::Role,
+    performative::{Attach, Disposition},
+};
+
+/// Links and deliveries in which the peer has no say any more, where it is held to that.
+#[derive(Debug, Default)]
+pub(crate) struct Errant {
+    /// Names of links at whose sending end we were, and of those at whose receiving end.
+    senders: BTreeSet<Str>,
+    receivers: BTreeSet<Str>,
+    /// Deliveries, by their ids counted on, that were not settled when their link was detached.
+    sent: BTreeSet<u64>,
+    received: BTreeSet<u64>,
+}
+
+/// So many names, and ids, of a session are remembered; what comes after them is not held against the peer.
+const REMEMBERED: usize = 4096;
+
+impl Errant {
+    fn names(&mut self, role: Role) -> &mut BTreeSet<Str> {
+        match role {
+            Role::Sender => &mut self.senders,
+            Role::Receiver => &mut self.receivers,
+        }
+    }
+
+    fn deliveries(&mut self, role: Role) -> &mut BTreeSet<u64> {
+        match role {
+            Role::Sender => &mut self.sent,
+            Role::Receiver => &mut self.received,
+        }
+    }
+}
+
+impl Connection {
+    /// A link that was attached at both ends is about to be detached with an error by this one.
+    pub(super) fn becomes_errant(&mut self, id: LinkId) {
+        if self.config.errant_links == ErrantLinks::Discard {
+            return;
+        }
+        let Some(link) = self.links.get(id) else { return };
+        let Some(session) = self.sessions.get_mut(link.session) else { return };
+        let errant = &mut session.errant;
+        let deliveries = errant.deliveries(link.role);
+        let room = REMEMBERED.saturating_sub(deliveries.len());
+        deliveries.extend(link.unsettled.iter().take(room));
+        let names = errant.names(link.role);
+        if names.len() < REMEMBERED {
+            names.insert(link.local.name.clone());
+        }
+    }
+
+    /// Whether the session was ended because of input on a link that is detached.
+    pub(super) fn is_errant_input(&mut self, session_id: SessionId, id: LinkId) -> bool {
+        let errant = |link: &crate::link::Link| matches!(link.detached, Some((_, Some(_))));
+        let Some(link) = self.links.get(id).filter(|link| errant(link)) else { return false };
+        let (handle, role, name) = (link.remote_handle.unwrap_or_default(), link.role, &link.local.name);
+        // One that was never attached at this end was refused, and nothing of it had become of any use.
+        let known = |session: &mut crate::session::Session| session.errant.names(role).contains(name);
+        let is = self.sessions.get_mut(session_id).is_some_and(known);
+        if is {
+            self.session_misbehaved(session_id, PeerMisbehaved::ErrantLink { handle });
+        }
+        is
+    }
+
+    /// Whether the session was ended because of an attach that does not resume its link.
+    pub(super) fn is_errant_attach(&mut self, session_id: SessionId, attach: &Attach) -> bool {
+        let Some(session) = self.sessions.get_mut(session_id) else { return false };
+        let names = session.errant.names(attach.role.opposite());
+        if attach.unsettled.is_some() {
+            names.remove(&attach.name);
+            return false;
+        }
+        let is = names.contains(&attach.name);
+        if is {
+            self.session_misbehaved(session_id, PeerMisbehaved::ErrantLink { handle: attach.handle });
+        }
+        is
+    }
+
+    /// Whether the session was ended because of a disposition for deliveries whose link is detached.
+    pub(super) fn is_errant_disposition(&mut self, session_id: SessionId, disposition: &Disposition) -> bool {
+        let Some(session) = self.sessions.get_mut(session_id) else { return false };
+        let last = disposition.last.unwrap_or(disposition.first);
+        let ours = disposition.role.opposite();
+        let range = match ours {
+            Role::Sender => session.sent.range(disposition.first, last),
+            Role::Receiver => session.received.range(disposition.first, last),
+        };
+        let deliveries = session.errant.deliveries(ours);
+        let is = range.is_some_and(|range| deliveries.range(range).next().is_some());
+        if is {
+            let delivery = disposition.first.0;
+            self.session_misbehaved(session_id, PeerMisbehaved::ErrantDelivery { delivery });
+        }
+        is
+    }
+}
