@@ -39,9 +39,10 @@ impl IncomingLink {
 }
 
 impl Receiver {
-    /// Refuses a delivery that cannot go where its message wants it, `error` being the reason: usually
-    /// [`NOT_FOUND`](crate::ErrorCondition::NOT_FOUND). It is rejected if it is not settled yet and the sender's source
-    /// allows that outcome; otherwise there is no other way to tell the sender, and the link is closed with the error
+    /// Refuses a delivery that this node cannot take, `error` being the reason:
+    /// [`NOT_FOUND`](crate::ErrorCondition::NOT_FOUND) where a message cannot go where it wants (§3.2.4), or
+    /// [`PRECONDITION_FAILED`](crate::ErrorCondition::PRECONDITION_FAILED) where it is durable and nothing here is
+    /// (§3.2.1). It is rejected if it is not settled yet and the sender's source allows that outcome; otherwise there is no other way to tell the sender, and the link is closed with the error
     /// and the delivery's tag. Whether the link is still there.
     ///
     /// # Errors
@@ -51,7 +52,7 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Cancelled, it goes on by itself.
-    pub async fn refuse_unroutable(&self, delivery: Delivery, mut error: AmqpError) -> Result<bool, Error> {
+    pub async fn refuse(&self, delivery: Delivery, mut error: AmqpError) -> Result<bool, Error> {
         let allowed = self.remote_attach().source.is_some_and(|source| allows_rejected(&source));
         if allowed && !delivery.is_settled() {
             return delivery.reject(error).map(|()| true);

@@ -4,8 +4,8 @@
 mod support;
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Cause, Detached, ErrorCondition, Message, MessageBuilder, Outcome, Properties,
-    Receiver, SendOptions, Sender, ServerConnection, Session, Source, Value, capability::ANONYMOUS_RELAY,
+    AcceptedLink, Acceptor, AmqpError, Cause, Detached, ErrorCondition, Header, Message, MessageBuilder, Outcome,
+    Properties, Receiver, SendOptions, Sender, ServerConnection, Session, Source, Value, capability::ANONYMOUS_RELAY,
     codec::messaging::DeliveryState,
 };
 use bytes::Bytes;
@@ -43,7 +43,7 @@ async fn route(mut receiver: Receiver, address: Option<String>, queues: Queues) 
             delivery.accept().expect("settled");
         } else {
             let error = AmqpError::new(ErrorCondition::NOT_FOUND, "no such queue");
-            receiver.refuse_unroutable(delivery, error).await.expect("refused");
+            receiver.refuse(delivery, error).await.expect("refused");
         }
     }
 }
@@ -149,4 +149,46 @@ async fn e_anon_2_what_was_sent_settled_and_cannot_be_routed_costs_the_link() {
     assert_eq!(soon(sender.send_with(to("nowhere", "x"), SETTLED)).await.expect("on its way"), Outcome::SentSettled);
     has_gone(&sender, None).await;
     soon(session.end()).await.expect("ended in peace");
+}
+
+/// Keeps nothing across a failure, so it takes nothing durable.
+async fn forgetful(mut receiver: Receiver) {
+    while let Ok(Some(delivery)) = receiver.recv().await {
+        let header = delivery.message().header().expect("readable").unwrap_or_default();
+        if !header.durable {
+            delivery.accept().expect("settled");
+            continue;
+        }
+        let error = AmqpError::new(ErrorCondition::PRECONDITION_FAILED, "nothing is durable here");
+        receiver.refuse(delivery, error).await.expect("refused");
+    }
+}
+
+#[tokio::test]
+async fn m_3_2_1_2_a_durable_message_is_not_taken_where_nothing_is_durable() {
+    let mut pair = support::pair().await;
+    let session = pair.session().await;
+    let durable = || Message::builder().header(Header { durable: true, ..Header::default() }).data("kept");
+    for allowed in [true, false] {
+        let accepted = amqp1::Symbol::from_static("amqp:accepted:list");
+        let rejected = amqp1::Symbol::from_static("amqp:rejected:list");
+        let outcomes = if allowed { vec![accepted, rejected] } else { vec![accepted] };
+        let source = Source { outcomes: outcomes.into(), ..Source::default() };
+        let (sender, receiver) = tokio::join!(session.sender("q").source(source).attach(), async {
+            let link = pair.server.next_link().await.expect("a link");
+            let AcceptedLink::Receiver(receiver) = link.accept_default().expect("accepted") else { panic!("it sends") };
+            receiver
+        });
+        tokio::spawn(forgetful(receiver));
+        let sender = sender.expect("a sender");
+        soon(sender.send(Message::builder().data("x"))).await.expect("an outcome").accepted().expect("accepted");
+        let outcome = soon(sender.send(durable())).await;
+        match outcome {
+            Ok(Outcome::Rejected(Some(error))) if allowed => {
+                assert_eq!(error.condition, ErrorCondition::PRECONDITION_FAILED);
+            }
+            Err(error) if !allowed => assert_eq!(error.condition(), Some(&ErrorCondition::PRECONDITION_FAILED)),
+            other => panic!("{other:?}"),
+        }
+    }
 }

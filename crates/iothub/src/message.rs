@@ -58,6 +58,9 @@ impl Outgoing {
                 .map_err(|error| Error::invalid(format!("the {what} is not ASCII")).with_source(error)),
             None => Ok(None),
         };
+        if self.content_encoding.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("identity")) {
+            return Err(Error::invalid("AMQP has no content encoding \"identity\": leave it out"));
+        }
         let properties = Properties {
             message_id: self.message_id.clone().map(MessageId::from),
             user_id: self.user_id.clone(),
@@ -300,6 +303,24 @@ pub(crate) mod tests {
         assert!(refused(Outgoing { content_type: Some("tëxt".into()), ..message.clone() }).contains("content type"));
         let reserved = vec![("IoTHub-ack".to_owned(), "full".to_owned())];
         assert!(refused(Outgoing { properties: reserved, ..message }).contains("iothub-"));
+    }
+
+    /// What describes a body of octets stands with such a body.
+    #[test]
+    fn m_3_2_4_4_content_type_and_encoding_go_with_data() {
+        let message = Outgoing {
+            content_type: Some("application/json".into()),
+            content_encoding: Some("utf-8".into()),
+            ..Outgoing::new("{}")
+        };
+        let message = received(message.to_builder(None).expect("a message"));
+        let properties = message.properties().expect("readable").expect("some");
+        assert!(properties.content_type.is_some() && properties.content_encoding.is_some());
+        assert!(matches!(message.body(), amqp1::Body::Data(_)));
+        for text in ["identity", "Identity"] {
+            let message = Outgoing { content_encoding: Some(text.into()), ..Outgoing::new("x") };
+            assert!(message.to_builder(None).expect_err("refused").to_string().contains("identity"));
+        }
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl MessageBuilder {
     }
 }
 
-fn annotations(number: u8, annotations: &Annotations, style: EncodeStyle, out: &mut BytesMut) {
+pub(super) fn annotations(number: u8, annotations: &Annotations, style: EncodeStyle, out: &mut BytesMut) {
     if !annotations.is_empty() {
         write::descriptor(number, out);
         annotations.encode(style, out);

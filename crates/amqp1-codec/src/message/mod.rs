@@ -19,6 +19,7 @@
 mod body;
 mod build;
 mod cursor;
+mod relay;
 mod scan;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};

@@ -1,12 +1,15 @@
 //! Sources and targets, for an end that has nodes (§3.5): what is granted of what a peer asks for, what outlives a link
-//! and for how long, and nodes that are made for a link.
+//! and for how long, nodes that are made for a link, and messages that are
+//! kept at a node.
 //!
 //! None of it does IO, and none is needed by an engine: an acceptor that is a broker, or plays one, builds on it.
 
 mod dynamic;
+mod held;
 mod negotiate;
 mod store;
 
 pub use dynamic::DynamicNodes;
+pub use held::{Fate, HeldMessage, priority_level};
 pub use negotiate::{Difference, Support, default_outcome, differences, passes};
 pub use store::{Key, Lost, Suspension, TerminusStore};

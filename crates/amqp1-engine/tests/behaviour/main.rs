@@ -10,6 +10,7 @@ mod cut;
 mod disposition;
 mod errant;
 mod headers;
+mod held;
 mod idle;
 mod limits;
 mod malformed;
