@@ -1,9 +1,16 @@
 //! A queue in memory: `cargo run -p amqp1 --example queue [ADDR:PORT]`. Whatever address they name, clients put messages
 //! in and take them out; the example `client` does both. A message is gone when one of them has accepted it.
-use amqp1::{AcceptedLink, Acceptor, Error, Message, Outcome, Receiver, Sender};
+use amqp1::{
+    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, Receiver, Sender,
+    codec::messaging::DeliveryState,
+    engine::{
+        Instant,
+        terminus::{Fate, HeldMessage},
+    },
+};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -19,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Serves for ever.
 pub(crate) async fn run(listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
     let acceptor = Acceptor::builder().build();
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new());
     loop {
         let (stream, peer) = listener.accept().await?;
         let serving = serve(acceptor.clone(), stream, queue.clone());
@@ -42,62 +49,101 @@ async fn serve(acceptor: Acceptor, stream: TcpStream, queue: Arc<Queue>) -> Resu
     Ok(())
 }
 
-/// What waits to be taken.
-#[derive(Default)]
-struct Queue {
-    messages: Mutex<VecDeque<Message>>,
-    arrived: Notify,
-}
-
-impl Queue {
-    fn put(&self, message: Message) {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
-        self.arrived.notify_one();
-    }
-
-    /// It comes first again.
-    fn put_back(&self, message: Message) {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push_front(message);
-        self.arrived.notify_one();
-    }
-
-    async fn take(&self) -> Message {
-        loop {
-            let first = self.messages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            match first {
-                Some(message) => return message,
-                None => self.arrived.notified().await,
-            }
-        }
-    }
-}
-
+/// Takes what a client sends.
 async fn fill(mut receiver: Receiver, queue: Arc<Queue>) -> Result<(), Error> {
     while let Some(delivery) = receiver.recv().await? {
-        queue.put(delivery.message().clone());
-        delivery.accept()?;
+        match queue.hold(&delivery) {
+            Ok(message) => {
+                queue.waiting().push_back(message);
+                queue.arrived.notify_waiters();
+                delivery.accept()?;
+            }
+            Err(error) => drop(receiver.refuse(delivery, error).await?),
+        }
     }
     Ok(())
 }
 
+/// Gives a client what it wants.
 async fn empty(sender: Sender, queue: Arc<Queue>) -> Result<(), Error> {
+    let link = queue.new_link();
     loop {
         // First somebody who wants a message, then the message.
         let permit = sender.reserve().await?;
-        let message = tokio::select! {
-            message = queue.take() => message,
+        let mut message = tokio::select! {
+            message = queue.take(link) => message,
             _ = sender.detached() => return Ok(()),
         };
-        let outcome = match permit.send(message.to_encoded()) {
+        let Some(written) = message.acquire(link, queue.now()) else { continue };
+        let outcome = match permit.send(written) {
             Ok(receipt) => receipt.await,
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(Outcome::Accepted | Outcome::Rejected(_) | Outcome::SentSettled) => {}
-            Ok(_) => queue.put_back(message),
-            Err(error) => {
-                queue.put_back(message);
-                return Err(error);
+        // Without an outcome it may have arrived or not: rather twice than never.
+        let state = match &outcome {
+            Ok(outcome) => outcome.clone().into_state().unwrap_or(DeliveryState::Accepted),
+            Err(_) => DeliveryState::Released,
+        };
+        if message.settle(link, &state) == Fate::Available {
+            queue.waiting().push_front(message);
+            queue.arrived.notify_waiters();
+        }
+        outcome?;
+    }
+}
+
+/// What waits to be taken.
+struct Queue {
+    waiting: Mutex<VecDeque<HeldMessage>>,
+    arrived: Notify,
+    began: std::time::Instant,
+    links: Mutex<u64>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let (waiting, arrived, began) = (Mutex::default(), Notify::new(), std::time::Instant::now());
+        Self { waiting, arrived, began, links: Mutex::new(0) }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<HeldMessage>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_link(&self) -> u64 {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        *links += 1;
+        *links
+    }
+
+    fn hold(&self, delivery: &Delivery) -> Result<HeldMessage, AmqpError> {
+        let message = HeldMessage::new(delivery.message().to_detached(), self.now())
+            .map_err(|error| AmqpError::new(ErrorCondition::DECODE_ERROR, error.to_string()))?;
+        if message.is_durable() {
+            return Err(AmqpError::new(ErrorCondition::PRECONDITION_FAILED, "nothing here outlives the process"));
+        }
+        Ok(message)
+    }
+
+    /// The first message that may go to this link. What has expired is dropped.
+    async fn take(&self, link: u64) -> HeldMessage {
+        loop {
+            // Before looking, so that nothing arrives unseen.
+            let arrived = self.arrived.notified();
+            let now = self.now();
+            let found = {
+                let mut waiting = self.waiting();
+                waiting.retain(|message| !message.is_expired(now));
+                let first = waiting.iter().position(|message| message.may_go_to(link));
+                first.and_then(|first| waiting.remove(first))
+            };
+            match found {
+                Some(message) => return message,
+                None => arrived.await,
             }
         }
     }

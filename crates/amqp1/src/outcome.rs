@@ -46,6 +46,21 @@ impl Outcome {
         }
     }
 
+    /// The state that the receiver settled with, if it stated any: for
+    /// [`HeldMessage::settle`](amqp1_engine::terminus::HeldMessage::settle), for one.
+    pub fn into_state(self) -> Option<DeliveryState> {
+        Some(match self {
+            Self::Accepted => DeliveryState::Accepted,
+            Self::Declared(state) => DeliveryState::Declared(Box::new(state)),
+            Self::Extension(state) => DeliveryState::Extension(state),
+            Self::Modified(state) => DeliveryState::Modified(Box::new(state)),
+            Self::Rejected(error) => DeliveryState::Rejected(error.map(Box::new)),
+            Self::Released => DeliveryState::Released,
+            Self::Transactional(state) => DeliveryState::Transactional(Box::new(state)),
+            Self::SentSettled | Self::SettledWithoutState => return None,
+        })
+    }
+
     /// Takes what says that the message was not processed for an error. That the receiver settled without saying how
     /// is none.
     ///
@@ -70,5 +85,26 @@ impl Outcome {
             },
         }
         .map_err(|error| error.with_delivered(Delivered::No))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_states_and_back() {
+        let error = AmqpError::new(amqp1_codec::definitions::ErrorCondition::NOT_FOUND, "no such colour");
+        for state in [
+            DeliveryState::Accepted,
+            DeliveryState::Rejected(None),
+            DeliveryState::rejected(error),
+            DeliveryState::Released,
+            DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
+        ] {
+            assert_eq!(Outcome::of(Some(state.clone())).into_state(), Some(state));
+        }
+        assert_eq!(Outcome::of(None).into_state(), None);
+        assert_eq!(Outcome::SentSettled.into_state(), None);
     }
 }

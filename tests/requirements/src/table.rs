@@ -27,8 +27,32 @@ that show them, those nearest to the octets first. This file is written by `carg
 tests, which carry the ids in their names or comments; `cargo test -p amqp1-requirements` fails when it is stale.
 
 An id is the part's letter (Y types, T transport, M messaging, X transactions, S security, E extensions), the section
-of the specification, and a number. *Exempt* is what a library cannot show. *Open* is what no test shows yet:
-`cargo run -p amqp1-requirements -- --open` lists it.
+of the specification, and a number. *Exempt* is what a library cannot show, with the reason. *Open* is what no test
+shows yet: `cargo run -p amqp1-requirements -- --open` lists it.
+
+How binding it is:
+
+| severity | means |
+|---|---|
+| MUST, MUST NOT | the specification demands it; *(derived)* where that follows from several of its sentences |
+| SHOULD, SHOULD NOT, RECOMMENDED | the specification wants it unless there is a good reason |
+| MAY | the specification allows it: a peer has to live with it |
+| *(robustness)* | not in the specification: what any program must keep that listens to strangers |
+
+Whom it binds:
+
+| applies to | means |
+|---|---|
+| codec | whoever writes or reads octets |
+| engine | whoever keeps the state of connections, sessions and links |
+| both | both peers, whichever of the pairs below they are |
+| client, server; initiator, responder | who makes the connection, and who takes it |
+| sender, receiver | the ends of a link |
+| source, target | the nodes, or what stands for them, at the ends of a link |
+| node, broker, intermediary | what keeps messages, or passes them on |
+| controller, resource, coordinator | who has transactions done, whose messages are in them, and who keeps account |
+
+\"and 3 more\" says that so many more tests show it than are named; the program knows them all.
 
 ";
 

@@ -34,11 +34,17 @@ What was lost is sent again on a new link or connection, and in the end everythi
 
 const LEGEND: &str = "\
 *Sent* counts how often a message was given to an engine, again included. *Otherwise* counts those that ended
-with another outcome, or were sent settled. *Twice* counts messages that the receiving
-application took for new and had before; *known* those that came again when a link was resumed, and that it knew by
-their tags. *Lost* and *handed over* are the ends that sends were told when their link ended. *Operations* are those of
-the list above, each of which has ended. *Time* is virtual, of all runs together; *longest wait* is that of a message or
-an operation.
+with another outcome, or were sent settled (at most once, as the sender wished). *Twice* counts messages that the
+receiving application took for new and had before; *known* those that came again when a link was resumed, and that it
+knew by their tags. *Lost* counts the sends that were told so when their link ended. *Handed over* counts those that were
+kept for the next endpoint of their link instead, once for each endpoint that they outlived. *Operations* are those of
+the list above, each of which has ended; *changes* are the events that say so, and those of their peers. *Time* is
+virtual, of all runs together; *longest wait* is that of a message or an operation.
+
+So each send has one end: *sent* is *accepted*, *otherwise* and *lost* together. *Received* less *twice* is how many
+different messages arrived: all of them, but for some that were sent settled into what then broke, and, in F15, those on
+links whose peer had broken a rule. The numbers of the faults are those of a longer list: what is not here needs a socket,
+a server or the machine's own clock.
 ";
 
 /// The document that shows these accounts.
