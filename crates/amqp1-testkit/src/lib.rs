@@ -15,6 +15,7 @@ mod pair;
 mod peer;
 mod pipe;
 mod random;
+mod turned;
 mod wire;
 
 pub use end::{Accept, End};
@@ -25,4 +26,5 @@ pub use pair::Pair;
 pub use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};
 pub use pipe::{Pipe, Segment, Stall};
 pub use random::Random;
+pub use turned::TURNED;
 pub use wire::{Item, frames, items, max_frame_size};

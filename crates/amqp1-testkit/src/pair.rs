@@ -1,6 +1,6 @@
 //! Two engines, a clock that is moved by hand, and a pipe each way.
 
-use crate::{Checker, End, Judge, Pipe, Side, receiver, secs, sender};
+use crate::{Checker, End, Judge, Pipe, Side, receiver, secs, sender, turned::turned};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
@@ -45,9 +45,15 @@ impl Pair {
         sasl: ServerSasl,
     ) -> Self {
         let now = Instant::from_nanos(1_000);
+        let turned = turned() && mechanism.is_none() && matches!(sasl, ServerSasl::None);
+        let (client, server) = if turned {
+            (Connection::server(client, sasl, now), Connection::client(server, mechanism, now))
+        } else {
+            (Connection::client(client, mechanism, now), Connection::server(server, sasl, now))
+        };
         Self {
-            client: End::new(Connection::client(client, mechanism, now)),
-            server: End::new(Connection::server(server, sasl, now)),
+            client: End::new(client),
+            server: End::new(server),
             now,
             up: Pipe::default(),
             down: Pipe::default(),

@@ -1,6 +1,6 @@
 //! One engine, and a peer that is written down: for what a real one would not do.
 
-use crate::{Checker, End, frames};
+use crate::{Checker, End, frames, turned::turned};
 use amqp1_codec::{
     Encode, EncodeStyle, SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -50,7 +50,8 @@ impl Peer {
 
     /// A server after header, open, and begin on channel 0.
     pub fn with_session() -> Self {
-        let mut peer = Self::of_server(ServerSasl::None).open();
+        let peer = if turned() { Self::of_client() } else { Self::of_server(ServerSasl::None) };
+        let mut peer = peer.open();
         peer.send(0, begin());
         assert_eq!(peer.names(), ["begin"]);
         peer
@@ -58,7 +59,8 @@ impl Peer {
 
     /// A client after header and open, with a session that the peer has answered.
     pub fn client_with_session() -> (Self, SessionId) {
-        let mut peer = Self::of_client().open();
+        let peer = if turned() { Self::of_server(ServerSasl::None) } else { Self::of_client() };
+        let mut peer = peer.open();
         let session = peer.end.begin(SessionConfig::default()).expect("the connection is open");
         peer.send(0, Begin { remote_channel: Some(0), ..begin() });
         peer.read();

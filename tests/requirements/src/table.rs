@@ -45,7 +45,7 @@ Whom it binds:
 |---|---|
 | codec | whoever writes or reads octets |
 | engine | whoever keeps the state of connections, sessions and links |
-| both | both peers, whichever of the pairs below they are |
+| both | both peers, whichever of the pairs below they are: the tests `amqp1_engine::behaviour` are run a second time with the engines of client and server in each other's place |
 | client, server; initiator, responder | who makes the connection, and who takes it |
 | sender, receiver | the ends of a link |
 | source, target | the nodes, or what stands for them, at the ends of a link |

@@ -18,6 +18,7 @@ mod model;
 mod open_close;
 mod resume;
 mod reviewed;
+mod roles;
 mod rules;
 mod sasl;
 mod serials;
