@@ -316,7 +316,7 @@ pub(crate) mod tests {
         let message = received(message.to_builder(None).expect("a message"));
         let properties = message.properties().expect("readable").expect("some");
         assert!(properties.content_type.is_some() && properties.content_encoding.is_some());
-        assert!(matches!(message.body(), amqp1::Body::Data(_)));
+        assert!(matches!(message.body(), Body::Data(_)));
         for text in ["identity", "Identity"] {
             let message = Outgoing { content_encoding: Some(text.into()), ..Outgoing::new("x") };
             assert!(message.to_builder(None).expect_err("refused").to_string().contains("identity"));

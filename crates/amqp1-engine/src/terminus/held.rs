@@ -1,4 +1,5 @@
 //! A message at a node, between the hop that brought it and those that take it on (§3.2.1, §3.4).
+#![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
 use crate::time::Instant;
 use alloc::{boxed::Box, collections::BTreeSet};
