@@ -112,7 +112,7 @@ impl fmt::Debug for SaslAttempt {
 pub enum SaslDecision {
     /// It is this one.
     Accept {
-        /// Who it is: for [`IncomingConnection::identity`].
+        /// Who it is: for [`IncomingConnection::identity`](crate::IncomingConnection::identity).
         identity: String,
         /// What the outcome says besides.
         additional_data: Option<Bytes>,
