@@ -48,6 +48,7 @@ mod config;
 mod connection;
 mod control;
 mod delivery;
+mod errant;
 mod error;
 mod event;
 mod link;

@@ -2,8 +2,8 @@
 
 use crate::{
     config::SessionConfig,
-    connection::Errant,
     control::Control,
+    errant::Errant,
     numbers::Numbers,
     resume::{HeldDelivery, Retained},
     settlement::{Marks, Unsettled},

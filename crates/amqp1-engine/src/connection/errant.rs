@@ -3,45 +3,14 @@
 use super::Connection;
 use crate::{
     config::ErrantLinks,
+    errant::Errant,
     store::{LinkId, SessionId},
     violation::PeerMisbehaved,
 };
-use alloc::collections::BTreeSet;
 use amqp1_codec::{
-    Str,
     definitions::Role,
     performative::{Attach, Disposition},
 };
-
-/// Links and deliveries in which the peer has no say any more, where it is held to that.
-#[derive(Debug, Default)]
-pub(crate) struct Errant {
-    /// Names of links at whose sending end we were, and of those at whose receiving end.
-    senders: BTreeSet<Str>,
-    receivers: BTreeSet<Str>,
-    /// Deliveries, by their ids counted on, that were not settled when their link was detached.
-    sent: BTreeSet<u64>,
-    received: BTreeSet<u64>,
-}
-
-/// So many names, and ids, of a session are remembered; what comes after them is not held against the peer.
-const REMEMBERED: usize = 4096;
-
-impl Errant {
-    fn names(&mut self, role: Role) -> &mut BTreeSet<Str> {
-        match role {
-            Role::Sender => &mut self.senders,
-            Role::Receiver => &mut self.receivers,
-        }
-    }
-
-    fn deliveries(&mut self, role: Role) -> &mut BTreeSet<u64> {
-        match role {
-            Role::Sender => &mut self.sent,
-            Role::Receiver => &mut self.received,
-        }
-    }
-}
 
 impl Connection {
     /// A link that was attached at both ends is about to be detached with an error by this one.
@@ -53,10 +22,10 @@ impl Connection {
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         let errant = &mut session.errant;
         let deliveries = errant.deliveries(link.role);
-        let room = REMEMBERED.saturating_sub(deliveries.len());
+        let room = Errant::REMEMBERED.saturating_sub(deliveries.len());
         deliveries.extend(link.unsettled.iter().take(room));
         let names = errant.names(link.role);
-        if names.len() < REMEMBERED {
+        if names.len() < Errant::REMEMBERED {
             names.insert(link.local.name.clone());
         }
     }

@@ -1,18 +1,18 @@
 //! One connection (§2.4) and everything on it.
 
+mod attach;
 mod commands;
+mod detach;
 mod errant;
+mod flow;
 mod idle;
 mod input;
 mod layer;
-mod links;
 mod output;
 mod resume;
 mod sessions;
 mod streams;
 mod transfers;
-
-pub(crate) use errant::Errant;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},

@@ -1,0 +1,183 @@
+//! Links that are attached (§2.6.3).
+
+use super::{Connection, detach::no_handle};
+use crate::{
+    config::{Credit, LinkNames},
+    event::{Cause, Event},
+    link::{Link, attach_violation},
+    store::{LinkId, SessionId},
+    violation::PeerMisbehaved,
+};
+use alloc::boxed::Box;
+use amqp1_codec::{
+    Decode, Encode, Reader,
+    definitions::{AmqpError, ErrorCondition, Role},
+    performative::Attach,
+};
+
+impl Connection {
+    /// Our attach, for a link that the application asked for, or in answer to the peer's.
+    pub(super) fn send_attach(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let session_id = link.session;
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        if !session.begin_received {
+            session.waiting.push(id);
+            return;
+        }
+        let Some(handle) = session.handles.take(session.remote_handle_max) else {
+            if link.remote.is_some() {
+                session.starved.push(id);
+                return self.tell_detached(id, true, Some(no_handle()), Cause::Local);
+            }
+            return self.drop_link(id, false, Some(no_handle()), Cause::Local);
+        };
+        if link.remote.is_none() {
+            session.unanswered.push(id);
+        }
+        link.handle = Some(handle);
+        link.local.handle = handle;
+        self.fill_unsettled(id);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let attach = (*link.local).clone();
+        self.push_in(session_id, attach);
+    }
+
+    pub(super) fn on_attach(&mut self, session_id: SessionId, attach: Box<Attach>) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let handle = attach.handle;
+        if handle > session.config.handle_max {
+            return self.misbehaved(PeerMisbehaved::HandleOutOfRange { handle });
+        }
+        if session.incoming.contains_key(&handle) {
+            return self.session_misbehaved(session_id, PeerMisbehaved::AttachOnHandleInUse { handle });
+        }
+        if self.is_errant_attach(session_id, &attach) {
+            return;
+        }
+        let attach = Box::new(detach_attach(&attach));
+        match self.awaiting_attach(session_id, &attach) {
+            Some(id) => self.on_attach_answer(session_id, id, attach),
+            None => self.on_attach_offer(session_id, attach),
+        }
+    }
+
+    /// Our link that this attach answers. A refusal without termini may name the wrong role, as IoT Hub's does.
+    fn awaiting_attach(&self, session: SessionId, attach: &Attach) -> Option<LinkId> {
+        let session = self.sessions.get(session)?;
+        let named = |role| {
+            let answers = move |link: &Link| link.local.name == attach.name && link.role == role;
+            session.unanswered.iter().copied().find(|id| self.links.get(*id).is_some_and(answers))
+        };
+        let empty = attach.source.is_none() && attach.target.is_none();
+        named(attach.role.opposite()).or_else(|| if empty { named(attach.role) } else { None })
+    }
+
+    fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: Box<Attach>) {
+        let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
+        session.unanswered.retain(|unanswered| *unanswered != id);
+        session.incoming.insert(attach.handle, id);
+        link.remote_handle = Some(attach.handle);
+        let null_terminus = match link.role {
+            Role::Sender => link.local.target.is_some() && attach.target.is_none(),
+            Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
+        };
+        let violation = if null_terminus { None } else { attach_violation_of_answer(&attach) };
+        if link.role == Role::Receiver {
+            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+        }
+        link.remote = Some(attach);
+        if link.detached.is_some() {
+            return;
+        }
+        self.note_endpoint(id);
+        if let Some(violation) = violation {
+            return self.link_misbehaved(id, violation);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        if null_terminus {
+            // §2.6.3: the detach with the reason follows.
+            link.refused = true;
+            return;
+        }
+        let policy = link.policy;
+        if link.role == Role::Receiver {
+            link.set_credit(policy);
+            self.link_flow(id);
+        }
+        self.events.push_back(Event::LinkAttached(id));
+        self.resume_link(id);
+        self.try_detach(id);
+    }
+
+    fn on_attach_offer(&mut self, session_id: SessionId, attach: Box<Attach>) {
+        if self.links.len() >= self.config.max_links {
+            return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
+        }
+        self.steal(&attach);
+        let violation = attach_violation(&attach);
+        let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
+        let mut link = Link::new(session_id, local, Credit::Manual(0));
+        let handle = attach.handle;
+        link.remote_handle = Some(handle);
+        if link.role == Role::Receiver {
+            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+        }
+        link.remote = Some(attach);
+        // What is refused at once is never offered, so nothing is told of its end either.
+        link.told = violation.is_some();
+        let id = self.links.insert(link);
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.links.insert(id);
+            session.incoming.insert(handle, id);
+        }
+        self.note_endpoint(id);
+        match violation {
+            Some(violation) => self.link_misbehaved(id, violation),
+            None => self.events.push_back(Event::LinkOffered(id)),
+        }
+    }
+
+    /// §2.6.1: a link that is attached elsewhere on this connection is taken from there.
+    fn steal(&mut self, attach: &Attach) {
+        let key = (attach.role == Role::Receiver, attach.name.clone());
+        let Some(id) = self.endpoints.get(&key).copied() else { return };
+        let lives = |link: &Link| link.remote_handle.is_some() && link.detached.is_none() && !link.told;
+        if self.links.get(id).is_some_and(lives) {
+            let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
+            self.detach_now(id, false, Some(error));
+        }
+    }
+
+    /// The peer has attached to this endpoint: whoever attaches to the name next steals it from here.
+    fn note_endpoint(&mut self, id: LinkId) {
+        if self.config.link_names == LinkNames::Steal {
+            if let Some(link) = self.links.get(id) {
+                self.endpoints.insert((link.role == Role::Sender, link.local.name.clone()), id);
+            }
+        }
+    }
+
+    /// §2.6.3: attach without a terminus. A detach, with the reason, is to follow.
+    pub(super) fn attach_nothing(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.local.source = None;
+        link.local.target = None;
+        if link.role == Role::Sender {
+            link.local.initial_delivery_count = Some(link.delivery_count);
+        }
+        self.send_attach(id);
+    }
+}
+
+/// What is wrong with an attach that answers ours.
+fn attach_violation_of_answer(attach: &Attach) -> Option<PeerMisbehaved> {
+    (attach.role == Role::Sender && attach.initial_delivery_count.is_none())
+        .then_some(PeerMisbehaved::InitialDeliveryCountMissing)
+}
+
+/// An attach that keeps no read buffer alive.
+fn detach_attach(attach: &Attach) -> Attach {
+    let octets = attach.to_octets();
+    Attach::decode(&mut Reader::new(&octets)).unwrap_or_else(|_| attach.clone())
+}

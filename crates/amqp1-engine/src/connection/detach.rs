@@ -1,0 +1,202 @@
+//! Links that are detached, suspended or closed (§2.6.4 to §2.6.6).
+
+use super::{Connection, streams::EmptiedStream};
+use crate::{
+    event::{Cause, Detached, Event},
+    link::Link,
+    resume::Suspended,
+    store::{LinkId, SessionId},
+    violation::{PeerMisbehaved, Scope},
+};
+use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition, Role},
+    performative::Detach,
+};
+
+impl Connection {
+    /// Our detach, of a link that is attached at this end.
+    fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(handle) = link.handle else { return };
+        link.detached = Some((closed, error.clone()));
+        let session_id = link.session;
+        self.flush_marks(session_id);
+        self.push_in(session_id, Detach { handle, closed, error });
+    }
+
+    pub(super) fn on_detach(&mut self, session_id: SessionId, detach: Detach) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let Some(id) = session.incoming.remove(&detach.handle) else {
+            let violation = PeerMisbehaved::HandleUnattached { handle: detach.handle };
+            return self.session_misbehaved(session_id, violation);
+        };
+        let starved = session.starved.contains(&id);
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.remote_handle = None;
+        if starved {
+            // It is answered when there is a handle to do so.
+            return;
+        }
+        if let Some((closed, error)) = link.detached.take() {
+            link.detached = Some((closed, None));
+            if detach.closed && !closed {
+                return self.close_detached(id, error.or(detach.error));
+            }
+            return self.drop_link(id, closed, error.or(detach.error), Cause::Local);
+        }
+        if link.handle.is_none() {
+            self.attach_nothing(id);
+        }
+        self.send_detach(id, detach.closed, None);
+        self.drop_link(id, detach.closed, detach.error, Cause::Peer);
+        self.try_end(session_id);
+    }
+
+    /// §2.6.6: we have detached, and the peer has closed: the link is attached once more, to be closed at this end too.
+    fn close_detached(&mut self, id: LinkId, error: Option<AmqpError>) {
+        self.tell_detached(id, true, error, Cause::Peer);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(handle) = link.handle else { return };
+        let (name, role) = (link.local.name.clone(), link.role);
+        let lives = |other: &Link| other.local.name == name && other.role == role && !other.told;
+        if self.links.iter().any(lives) {
+            // Another endpoint has taken its place, and lives.
+            return self.drop_link(id, true, None, Cause::Peer);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.remote = None;
+        link.detached = Some((true, None));
+        link.local.unsettled = None;
+        link.local.incomplete_unsettled = false;
+        let (session_id, attach) = (link.session, (*link.local).clone());
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.unanswered.push(id);
+        }
+        self.push_in(session_id, attach);
+        self.push_in(session_id, Detach { handle, closed: true, error: None });
+    }
+
+    /// The peer broke a rule whose scope is the link.
+    pub(super) fn link_misbehaved(&mut self, id: LinkId, violation: PeerMisbehaved) {
+        debug_assert_eq!(violation.scope(), Scope::Link, "{violation}");
+        let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
+        self.detach_now(id, true, Some(error));
+    }
+
+    /// Detaches in peace, when everything that can be sent is sent: what lacks credit cannot.
+    pub(super) fn try_detach(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let Some(closed) = link.detaching else { return };
+        if link.detached.is_none() && !link.can_transfer() && link.remote.is_some() {
+            self.detach_now(id, closed, None);
+        }
+    }
+
+    /// Detaches, dropping what is queued. An error is told to the application at once.
+    pub(super) fn detach_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get(id) else { return };
+        if link.detached.is_some() {
+            return;
+        }
+        let session_id = link.session;
+        if link.handle.is_none() {
+            if link.remote.is_none() {
+                // Our attach has not left, so the peer knows of nothing.
+                return self.drop_link(id, closed, error, Cause::Local);
+            }
+            self.attach_nothing(id);
+        } else if error.is_some() && link.remote.is_some() {
+            self.becomes_errant(id);
+        }
+        self.send_detach(id, closed, error.clone());
+        if error.is_some() {
+            self.tell_detached(id, closed, error, Cause::Local);
+            self.try_end(session_id);
+        }
+    }
+
+    /// Tells the application that a link is over, with what became of its deliveries. Once.
+    pub(super) fn tell_detached(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if core::mem::replace(&mut link.told, true) {
+            return;
+        }
+        let session_id = link.session;
+        link.ready = false;
+        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream();
+        let (keeps, role) = (link.resumable && !closed, link.role);
+        let suspended = match role {
+            Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
+            Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
+        };
+        if let Some(link) = self.links.get_mut(id) {
+            undelivered.extend(link.buffered.drain(..).filter(|delivery| delivery.settled));
+        }
+        if held > 0 {
+            self.release_transfers(session_id, held);
+        }
+        let detached = Detached { closed, error, by, undelivered, stream_rest: rest, suspended };
+        self.events.push_back(Event::LinkDetached(id, detached));
+    }
+
+    /// Takes a link away.
+    pub(super) fn drop_link(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        self.tell_detached(id, closed, error, by);
+        let session = self.links.get(id).map(|link| link.session);
+        self.forget_link(id);
+        if let Some(session) = session {
+            self.answer_starved(session);
+        }
+    }
+
+    /// Refuses links that could not be answered for want of handles, now that there is one.
+    fn answer_starved(&mut self, session_id: SessionId) {
+        while let Some(session) = self.sessions.get_mut(session_id) {
+            if session.end_sent || session.handles.lowest(session.remote_handle_max).is_none() {
+                return;
+            }
+            let Some(id) = session.starved.pop() else { return };
+            self.attach_nothing(id);
+            self.send_detach(id, true, Some(no_handle()));
+            if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
+                self.forget_link(id);
+            }
+        }
+    }
+
+    fn forget_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.remove(id) else { return };
+        if !self.endpoints.is_empty() {
+            let key = (link.role == Role::Sender, link.local.name.clone());
+            if self.endpoints.get(&key) == Some(&id) {
+                self.endpoints.remove(&key);
+            }
+        }
+        let Some(session) = self.sessions.get_mut(link.session) else { return };
+        session.links.remove(&id);
+        if let Some(handle) = link.remote_handle {
+            session.incoming.remove(&handle);
+        }
+        match link.handle {
+            None => session.waiting.retain(|waiting| *waiting != id),
+            Some(handle) => session.handles.give_back(handle),
+        }
+        if link.remote.is_none() {
+            session.unanswered.retain(|unanswered| *unanswered != id);
+        }
+        session.starved.retain(|starved| *starved != id);
+    }
+
+    /// Takes all links of a session away.
+    pub(super) fn detach_all(&mut self, session: SessionId, by: Cause, error: Option<&AmqpError>) {
+        let Some(session) = self.sessions.get_mut(session) else { return };
+        for id in core::mem::take(&mut session.links) {
+            self.tell_detached(id, false, error.cloned(), by);
+            self.forget_link(id);
+        }
+    }
+}
+
+pub(super) fn no_handle() -> AmqpError {
+    AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use")
+}

@@ -1,0 +1,88 @@
+//! The flow state of links (§2.6.7).
+
+use super::{Connection, FlowDue};
+use crate::{
+    event::Event,
+    planted::{self, Planted},
+    store::{LinkId, SessionId},
+    violation::PeerMisbehaved,
+};
+use amqp1_codec::{definitions::Role, performative::Flow};
+
+impl Connection {
+    pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        session.on_flow(flow);
+        // What they leave to others is judged anew.
+        let patient = core::mem::take(&mut session.patient);
+        session.ready.extend(patient);
+        if !planted::is(Planted::LostWakeUp) {
+            self.wake_session(session_id);
+        }
+        let Some(handle) = flow.handle else {
+            let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
+            if of_a_link || flow.drain {
+                return self.session_misbehaved(session_id, PeerMisbehaved::FlowWithoutHandle);
+            }
+            if flow.echo {
+                self.session_flow(session_id);
+            }
+            return;
+        };
+        let id = self.sessions.get(session_id).and_then(|session| session.incoming.get(&handle).copied());
+        let Some(id) = id else {
+            return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
+        };
+        let Some(link) = self.links.get_mut(id) else { return };
+        // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
+        if link.detached.is_some() || link.refused || link.told {
+            self.is_errant_input(session_id, id);
+            return;
+        }
+        if link.remote_flow_properties != flow.properties {
+            link.remote_flow_properties.clone_from(&flow.properties);
+            self.events.push_back(Event::FlowProperties(id));
+        }
+        match link.role {
+            Role::Sender => {
+                if link.on_receiver_flow(flow) {
+                    self.events.push_back(Event::Sendable(id));
+                }
+                self.wake_link(id);
+                self.answer_drain(id);
+                self.try_detach(id);
+                self.try_end(session_id);
+            }
+            Role::Receiver => {
+                if link.on_sender_flow(flow) {
+                    self.events.push_back(Event::Drained(id));
+                }
+                if core::mem::take(&mut link.flow_due) {
+                    self.link_flow(id);
+                }
+            }
+        }
+        if flow.echo {
+            self.link_flow(id);
+        }
+    }
+
+    /// §2.6.7: a sender that is to drain and has nothing left to send gives its credit up and says so.
+    pub(super) fn answer_drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.role != Role::Sender || !link.drain_asked || link.can_transfer() || !link.is_attached() {
+            return;
+        }
+        link.delivery_count = link.delivery_count.plus(link.credit);
+        link.credit = 0;
+        self.link_flow(id);
+    }
+
+    /// Asks for the link's state to be told.
+    pub(super) fn link_flow(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if !core::mem::replace(&mut link.flow_queued, true) {
+            self.flows.push_back(FlowDue::Link(id));
+        }
+    }
+}
