@@ -7,6 +7,7 @@ use crate::{
     options::OnDrop,
     receiver::Receiver,
     relay,
+    resume::{self, Attaching, Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender, check_streamed},
     sender::Sender,
     session::SessionHandle,
 };
@@ -17,7 +18,7 @@ use amqp1_codec::{
     performative::TargetArchetype,
     transaction::Coordinator,
 };
-use amqp1_engine::{ApiMisuse, Connection as Engine, Credit, LinkId, ReceiverConfig, SenderConfig};
+use amqp1_engine::{ApiMisuse, Connection as Engine, Credit, LinkId, ReceiverConfig, SenderConfig, Suspended};
 use std::sync::Arc;
 
 /// Attaches this end and waits for the other.
@@ -25,16 +26,18 @@ async fn attach(
     session: Arc<SessionHandle>,
     mode: SenderSettleMode,
     close_on_drop: bool,
-    attach: impl FnOnce(&mut Engine) -> Result<LinkId, ApiMisuse>,
+    resumption: Option<Resumption>,
+    attach: impl FnOnce(&mut Engine, Option<Suspended>) -> Result<LinkId, ApiMisuse>,
 ) -> Result<Arc<LinkHandle>, Error> {
     let shared = session.shared().clone();
-    let id = shared.command(|state, _| {
-        let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
-        state.links.insert(id, LinkState::new(mode));
-        Ok::<_, Error>(id)
-    })??;
-    let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop });
+    let attaching = Attaching::begin(&shared, resumption, |state, left| {
+        resume::insert(state, LinkState::new(mode), |engine| attach(engine, left))
+    })?;
+    let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop });
+    // Dropped before the handle: what is left is put back before the link is forgotten.
+    let attaching = attaching;
     handle.attached().await?;
+    attaching.done();
     Ok(handle)
 }
 
@@ -78,6 +81,13 @@ macro_rules! common {
             self
         }
 
+        /// Sets whether the link can be [resumed](crate::resume) after it is suspended (§2.6.13): then what is not settled
+        /// is kept, messages included.
+        pub fn resumable(mut self, resumable: bool) -> Self {
+            self.config.resumable = resumable;
+            self
+        }
+
         /// Asks for an extension.
         pub fn desired_capability(mut self, capability: Symbol) -> Self {
             self.config.desired_capabilities.push(capability);
@@ -104,25 +114,35 @@ macro_rules! common {
 pub struct SenderBuilder {
     session: Arc<SessionHandle>,
     config: SenderConfig,
+    resume: Option<Shelf>,
 }
 
 impl SenderBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
         let config = SenderConfig::new(names::link(&address), Target::at(address));
-        Self { session, config }
+        Self::of(session, config)
     }
 
     pub(crate) fn anonymous(session: Arc<SessionHandle>) -> Self {
         let mut config = SenderConfig::new(names::link("relay"), Target::default());
         config.source = Some(relay::any_outcome());
-        Self { session, config }
+        Self::of(session, config)
     }
 
     pub(crate) fn of(session: Arc<SessionHandle>, config: SenderConfig) -> Self {
-        Self { session, config }
+        Self { session, config, resume: None }
     }
 
     common!();
+
+    /// Goes on with what an earlier endpoint of the link has left, under its name and resumable as it was. The outcomes
+    /// come from [`Sender::resumed`].
+    pub fn resume(mut self, left: &SuspendedSender) -> Self {
+        self.config.name = left.name().clone();
+        self.config.resumable = true;
+        self.resume = Some(left.shelf.clone());
+        self
+    }
 
     /// Makes the target a transaction coordinator.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
@@ -141,10 +161,15 @@ impl SenderBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let Self { session, config } = self;
+        let Self { session, config, resume } = self;
         let (id, mode) = (session.id, config.snd_settle_mode);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
-        attach(session, mode, closes, |engine| engine.attach_sender(id, config)).await.map(Sender::new)
+        let resumption = config.resumable.then(|| Resumption { name: config.name.clone(), shelf: resume });
+        let attach = attach(session, mode, closes, resumption, |engine, left| {
+            let resume = left.and_then(Left::sender);
+            engine.attach_sender(id, SenderConfig { resume, ..config })
+        });
+        attach.await.map(Sender::new)
     }
 }
 
@@ -154,16 +179,25 @@ impl SenderBuilder {
 pub struct ReceiverBuilder {
     session: Arc<SessionHandle>,
     config: ReceiverConfig,
+    resume: Option<Shelf>,
     on_drop: OnDrop,
 }
 
 impl ReceiverBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
         let config = ReceiverConfig::new(names::link(&address), Source::at(address));
-        Self { session, config, on_drop: OnDrop::default() }
+        Self { session, config, resume: None, on_drop: OnDrop::default() }
     }
 
     common!();
+
+    /// Goes on with what an earlier endpoint of the link has left, under its name and resumable as it was.
+    pub fn resume(mut self, left: &SuspendedReceiver) -> Self {
+        self.config.name = left.name().clone();
+        self.config.resumable = true;
+        self.resume = Some(left.shelf.clone());
+        self
+    }
 
     /// Adds a filter to the source (§3.5.8).
     pub fn filter(mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) -> Self {
@@ -201,11 +235,17 @@ impl ReceiverBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Receiver, Error> {
-        let Self { session, config, on_drop } = self;
+        let Self { session, config, resume, on_drop } = self;
+        check_streamed(config.streamed, config.resumable)?;
         let (id, mode) = (session.id, config.snd_settle_mode);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;
-        let handle = attach(session, mode, closes, |engine| engine.attach_receiver(id, config)).await?;
+        let resumption = config.resumable.then(|| Resumption { name: config.name.clone(), shelf: resume });
+        let attach = attach(session, mode, closes, resumption, |engine, left| {
+            let resume = left.and_then(Left::receiver);
+            engine.attach_receiver(id, ReceiverConfig { resume, ..config })
+        });
+        let handle = attach.await?;
         Ok(Receiver::new(handle, on_drop, streamed))
     }
 }

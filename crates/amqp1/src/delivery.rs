@@ -60,6 +60,7 @@ pub struct Delivery {
     tag: DeliveryTag,
     message_format: u32,
     settled: bool,
+    resumed: bool,
     /// The message until it is taken out.
     message: Message,
     on_drop: OnDrop,
@@ -67,9 +68,9 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
-        let IncomingDelivery { key, tag, message_format, settled, message, .. } = delivery;
+        let IncomingDelivery { key, tag, message_format, settled, resumed, message, .. } = delivery;
         let handle = DeliveryHandle { link, key, open: !settled };
-        Self { handle, tag, message_format, settled, message, on_drop }
+        Self { handle, tag, message_format, settled, resumed, message, on_drop }
     }
 
     /// The message.
@@ -90,6 +91,12 @@ impl Delivery {
     /// Whether the sender had settled it: nothing that is stated about it is told to anyone.
     pub fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// Whether it was begun at an earlier endpoint of the link (§2.6.13). The application may have taken it there already,
+    /// under the same tag.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
     outcomes!();

@@ -82,6 +82,8 @@ pub enum ErrorKind {
     RolledBack,
     /// The session is gone.
     SessionEnded,
+    /// The link was suspended, or has to be: what is under way on it goes on when it is [resumed](crate::resume).
+    Suspended,
     /// It took longer than was allowed.
     Timeout,
     /// TLS did not come about: a certificate that is not trusted, has expired, or is another host's.
@@ -246,7 +248,9 @@ impl Error {
 fn default_retry(kind: ErrorKind) -> Retry {
     match kind {
         ErrorKind::CreditRevoked | ErrorKind::Released | ErrorKind::Modified | ErrorKind::RolledBack => Retry::Now,
-        ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Timeout => Retry::ReopenLink,
+        ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Suspended | ErrorKind::Timeout => {
+            Retry::ReopenLink
+        }
         ErrorKind::Closed
         | ErrorKind::ClosedByPeer
         | ErrorKind::Connect
@@ -342,6 +346,7 @@ impl From<SendError> for Error {
         let kind = match error {
             SendError::Detached => ErrorKind::LinkDetached,
             SendError::NoCredit => ErrorKind::CreditRevoked,
+            SendError::Reattach => ErrorKind::Suspended,
             SendError::SettleMode => ErrorKind::Config,
             SendError::TooLarge { .. } => ErrorKind::MessageTooLarge,
             _ => ErrorKind::Internal,

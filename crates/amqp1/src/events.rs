@@ -14,7 +14,7 @@ impl State {
     pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<String>>) {
         loop {
             while let Some(settled) = self.engine.poll_settled() {
-                self.receipts.settle(settled.token, settled.settlement, aside);
+                self.settle(settled.token, settled.settlement, aside);
             }
             let Some(event) = self.engine.poll_event() else { break };
             match log {
@@ -58,6 +58,10 @@ impl State {
             Event::SessionOffered(id) => self.on_session_offered(id),
             Event::LinkAttached(id) => self.on_link_attached(id, aside),
             Event::LinkDetached(id, detached) => {
+                let ended = Detached::new(&detached);
+                if let Some(suspended) = detached.suspended {
+                    self.on_suspended(id, suspended, aside);
+                }
                 // Nobody has looked at it, so nobody will miss it.
                 let unseen = self.server.as_mut().is_some_and(|server| server.withdraw(id));
                 if unseen {
@@ -65,7 +69,7 @@ impl State {
                     return;
                 }
                 self.on_link(id, aside, |link| {
-                    link.detached = Some(Detached::new(&detached));
+                    link.detached = Some(ended);
                     link.undelivered.extend(detached.undelivered);
                     if let Some(rest) = detached.stream_rest {
                         link.stream_rest.extend(rest.into_iter().map(StreamItem::Data));
@@ -73,6 +77,7 @@ impl State {
                     }
                 });
             }
+            Event::Reattach(id) => self.on_reattach(id, aside),
             Event::LinkOffered(id) => self.on_link_offered(id, aside),
             Event::OpenReceived => {
                 if let Some(server) = &mut self.server {

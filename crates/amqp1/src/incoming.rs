@@ -6,6 +6,7 @@ use crate::{
     link::LinkHandle,
     options::OnDrop,
     receiver::Receiver,
+    resume::{self, Attaching, Shelf, check_streamed},
     sender::Sender,
     session::{Session, SessionHandle},
     wait::Place,
@@ -239,21 +240,31 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// If it has ended meanwhile.
-    pub fn accept(mut self, reply: AttachReply) -> Result<AcceptedLink, Error> {
-        self.answered = true;
+    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the answer asks for what cannot be; then
+    /// the link is refused.
+    pub fn accept(self, reply: AttachReply) -> Result<AcceptedLink, Error> {
+        self.accept_with(reply, None)
+    }
+
+    pub(crate) fn accept_with(mut self, mut reply: AttachReply, shelf: Option<Shelf>) -> Result<AcceptedLink, Error> {
+        let name = self.attach.name.clone();
+        let resumption = resume::of_reply(name, &mut reply, shelf);
+        check_streamed(reply.streamed, reply.resumable)?;
         let id = self.id;
         let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
         let remote = self.attach.snd_settle_mode;
-        self.handle.shared.command(|state, _| {
+        let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {
             state.live_link(id)?;
+            resume::go_on(&mut reply, left, self.attach.unsettled.is_some());
             state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;
             link.attached = true;
             link.negotiate(Some(mode));
             link.negotiate(Some(remote));
-            Ok::<_, Error>(())
-        })??;
+            Ok(id)
+        })?;
+        self.answered = true;
+        attaching.done();
         let handle = self.handle.clone();
         Ok(match self.attach.role {
             Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),

@@ -66,6 +66,7 @@ mod receipts;
 mod receiver;
 mod relay;
 pub mod request;
+pub mod resume;
 mod sender;
 mod session;
 mod shared;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind},
+    resume::Part,
     session::SessionHandle,
     shared::{Shared, State},
     wait::{Aside, Place, WaitList, within},
@@ -98,6 +99,8 @@ pub(crate) struct LinkState {
     permits: u32,
     /// Whether the link stands among the starved ones.
     pub(crate) listed: bool,
+    /// What a link has that can be resumed.
+    pub(crate) resume: Option<Box<Part>>,
 }
 
 impl LinkState {
@@ -115,6 +118,7 @@ impl LinkState {
             next_ticket: 0,
             permits: 0,
             listed: false,
+            resume: None,
         }
     }
 
@@ -138,6 +142,14 @@ impl LinkState {
         self.waiting.wake(aside);
         aside.wake(self.receiver.take());
         aside.wake(self.tickets.iter_mut().filter_map(|ticket| ticket.waker.take()));
+    }
+
+    /// Whether the link does what is asked of it now.
+    pub(crate) fn ready(&self) -> Result<(), Error> {
+        match &self.resume {
+            Some(part) if part.reattach => Err(crate::resume::reattach()),
+            _ => Ok(()),
+        }
     }
 
     fn free(&self, room: u32) -> usize {
@@ -283,7 +295,8 @@ impl State {
         let closed = self.closed_error();
         match self.links.get_mut(&id) {
             Some(LinkState { detached: Some(detached), .. }) => Err(closed.unwrap_or_else(|| detached.to_error())),
-            Some(link) => closed.map_or(Ok(link), Err),
+            Some(_) if closed.is_some() => Err(closed.unwrap_or_else(gone)),
+            Some(link) => link.ready().map(|()| link),
             None => Err(closed.unwrap_or_else(gone)),
         }
     }
@@ -354,9 +367,9 @@ impl LinkHandle {
 impl Drop for LinkHandle {
     fn drop(&mut self) {
         let (id, closed) = (self.id, self.close_on_drop);
-        let state = self.shared.command(|state, _| {
+        let state = self.shared.command(|state, aside| {
             let _ = state.engine.detach(id, closed, None);
-            state.links.remove(&id)
+            state.forget_link(id, aside)
         });
         // What it holds is dropped when the lock is released.
         drop(state);

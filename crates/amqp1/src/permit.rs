@@ -5,6 +5,7 @@ use crate::{
     link::{LinkHandle, room},
     options::SendOptions,
     outcome::Outcome,
+    receipts::Paid,
     shared::State,
 };
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
@@ -64,35 +65,31 @@ pub(crate) fn queue_in(
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now);
-    let options = amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, token) };
+    let options =
+        amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, state.token(id, token)) };
+    let name = options.token;
     match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
         Err(error) => {
-            state.receipts.take_back(token);
+            state.take_back(name, token);
             Err(Refused::Failed(state.explain(error), EncodedMessage::default()))
         }
     }
 }
 
-fn engine_options(options: SendOptions, settled: bool, token: usize) -> amqp1_engine::SendOptions {
+fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
     let SendOptions { tag, message_format, .. } = options;
-    amqp1_engine::SendOptions {
-        settled,
-        tag,
-        message_format,
-        state: None,
-        acquired: false,
-        token: u64::try_from(token).unwrap_or(u64::MAX),
-    }
+    amqp1_engine::SendOptions { settled, tag, message_format, state: None, acquired: false, token }
 }
 
 /// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
 pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Result<usize, Error> {
     let settled = state.live_link(id)?.settles(options.settled).ok_or(SendError::SettleMode)?;
     let token = state.receipts.insert_unarmed();
-    let options = engine_options(options, settled, token);
+    let name = state.token(id, token);
+    let options = engine_options(options, settled, name);
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
-        state.receipts.take_back(token);
+        state.take_back(name, token);
         match error {
             SendError::NoCredit => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
             error => state.explain(error),
@@ -227,8 +224,10 @@ impl Future for Receipt {
         }
         let settled = self.handle.shared.poll(cx, |state, aside| {
             state.receipts.poll(token, aside).map(|settlement| match settlement {
-                Some(Settlement::Lost { sent }) => Err((sent, state.link_failure(id))),
-                settlement => Ok(settlement),
+                Paid::Settled(Settlement::Lost { sent }) => Err((sent, state.link_failure(id))),
+                Paid::Suspended => Err((true, state.suspended(id))),
+                Paid::Settled(settlement) => Ok(Some(settlement)),
+                Paid::Expired => Ok(None),
             })
         });
         let Poll::Ready(settled) = settled else { return Poll::Pending };

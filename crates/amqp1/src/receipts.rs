@@ -20,6 +20,16 @@ pub(crate) struct Receipts {
     next: u64,
 }
 
+/// What a slot has to say.
+#[derive(Debug)]
+pub(crate) enum Paid {
+    Settled(Settlement),
+    /// The outcome did not come in time.
+    Expired,
+    /// The link was suspended, and its next endpoint will know.
+    Suspended,
+}
+
 #[derive(Debug)]
 enum Slot {
     Pending {
@@ -28,6 +38,8 @@ enum Slot {
         number: u64,
     },
     Done(Settlement),
+    /// The link was suspended with the message on it.
+    Suspended,
     /// The outcome did not come in time.
     Expired,
     /// Nobody asks any more.
@@ -94,22 +106,22 @@ impl Receipts {
         }
     }
 
-    /// The settlement, once; `Ready(None)` if it did not come in time.
-    pub(crate) fn poll(&mut self, token: usize, aside: &mut Aside<'_>) -> Poll<Option<Settlement>> {
+    /// The settlement, once.
+    pub(crate) fn poll(&mut self, token: usize, aside: &mut Aside<'_>) -> Poll<Paid> {
         match self.slots.get_mut(token) {
             Some(Slot::Pending { waker, .. }) => {
                 aside.store(waker);
                 Poll::Pending
             }
-            Some(Slot::Done(_)) => match self.slots.remove(token) {
-                Slot::Done(settlement) => Poll::Ready(Some(settlement)),
-                _ => Poll::Ready(None),
-            },
+            Some(Slot::Done(_) | Slot::Suspended) => Poll::Ready(match self.slots.remove(token) {
+                Slot::Done(settlement) => Paid::Settled(settlement),
+                _ => Paid::Suspended,
+            }),
             Some(slot) => {
                 *slot = Slot::Forgotten;
-                Poll::Ready(None)
+                Poll::Ready(Paid::Expired)
             }
-            None => Poll::Ready(None),
+            None => Poll::Ready(Paid::Expired),
         }
     }
 
@@ -122,8 +134,39 @@ impl Receipts {
                     aside.trash(waker);
                 }
             }
-            Some(Slot::Done(_)) => drop(self.slots.remove(token)),
+            Some(Slot::Done(_) | Slot::Suspended) => drop(self.slots.remove(token)),
             _ => {}
+        }
+    }
+
+    /// The link was suspended: the engine will not pay on this endpoint.
+    pub(crate) fn suspend(&mut self, token: usize, aside: &mut Aside<'_>) {
+        match self.slots.get_mut(token) {
+            Some(slot @ (Slot::Pending { .. } | Slot::Expired)) => {
+                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Suspended) {
+                    self.pending = self.pending.saturating_sub(1);
+                    aside.wake(waker);
+                }
+            }
+            Some(Slot::Forgotten) => drop(self.slots.remove(token)),
+            _ => {}
+        }
+    }
+
+    /// Whether the engine has still to pay.
+    pub(crate) fn is_owed(&self, token: usize) -> bool {
+        matches!(self.slots.get(token), Some(Slot::Pending { .. } | Slot::Expired | Slot::Forgotten))
+    }
+
+    /// Gives a slot back, with the settlement that stands in it.
+    pub(crate) fn harvest(&mut self, token: usize) -> Option<Settlement> {
+        match self.slots.try_remove(token)? {
+            Slot::Done(settlement) => Some(settlement),
+            Slot::Pending { .. } => {
+                self.pending = self.pending.saturating_sub(1);
+                None
+            }
+            _ => None,
         }
     }
 
@@ -183,7 +226,7 @@ mod tests {
         let second = receipts.insert(at(5));
         assert_eq!(receipts.next_deadline(), Some(at(10)));
         receipts.expire(at(10), &mut Aside::default());
-        assert!(matches!(receipts.poll(first, &mut Aside::default()), Poll::Ready(None)));
+        assert!(matches!(receipts.poll(first, &mut Aside::default()), Poll::Ready(Paid::Expired)));
         assert!(receipts.poll(second, &mut Aside::default()).is_pending());
         // The engine may name the slot until it has paid.
         assert_ne!(receipts.insert(at(11)), first);

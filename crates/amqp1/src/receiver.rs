@@ -129,7 +129,8 @@ impl Receiver {
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.
 fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
-    state.engine.recv(id).or_else(|| state.links.get_mut(&id)?.undelivered.pop_front())
+    let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
+    earlier.or_else(|| state.engine.recv(id))
 }
 
 fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {

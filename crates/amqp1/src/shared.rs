@@ -8,6 +8,7 @@ use crate::{
     ids::IdMap,
     link::LinkState,
     receipts::Receipts,
+    resume::Tokens,
     wait::{Aside, Place, WaitList},
 };
 use amqp1_codec::{Str, Symbol};
@@ -77,6 +78,8 @@ pub(crate) struct State {
     pub(crate) armed: Option<Instant>,
     pub(crate) waiting: WaitList,
     pub(crate) receipts: Receipts,
+    /// Those of deliveries that may outlive their link.
+    pub(crate) tokens: Tokens,
     pub(crate) sessions: IdMap<SessionId, SessionState>,
     pub(crate) links: IdMap<LinkId, LinkState>,
     /// Links with somebody who waits for credit.
@@ -109,6 +112,7 @@ impl Shared {
             armed: None,
             waiting: WaitList::default(),
             receipts: Receipts::new(operation_timeout),
+            tokens: Tokens::default(),
             sessions: IdMap::default(),
             links: IdMap::default(),
             starved: Vec::new(),

@@ -210,7 +210,7 @@ impl Drop for SendStream {
 }
 
 fn abort(state: &mut State, id: LinkId, token: usize) {
-    let _ = state.engine.abort(id, u64::try_from(token).unwrap_or(u64::MAX));
+    let _ = state.engine.abort(id, state.tokens.of(token));
 }
 
 /// What stands before the octets of a data section.

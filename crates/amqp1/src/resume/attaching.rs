@@ -1,0 +1,202 @@
+//! An endpoint that goes on with what another has left. If it does not come about, that is put back.
+
+use super::left::{Continued, Left, Part, Shelf};
+use crate::{
+    error::Error,
+    link::LinkState,
+    shared::{Shared, State},
+    wait::Aside,
+};
+use amqp1_codec::{
+    Str,
+    definitions::{AmqpError, ErrorCondition},
+};
+use amqp1_engine::{ApiMisuse, Connection as Engine, LinkId, SentSoFar, Settlement, Suspended};
+use std::sync::Arc;
+
+/// What a link is told about it when it is attached.
+#[derive(Clone, Debug)]
+pub(crate) struct Resumption {
+    pub(crate) name: Str,
+    /// What an earlier endpoint has left.
+    pub(crate) shelf: Option<Shelf>,
+}
+
+/// What is to be put back if the link is not attached after all.
+#[derive(Debug)]
+struct Backup {
+    shelf: Shelf,
+    left: Left,
+}
+
+/// A link that waits for its peer. Dropped before [`done`](Self::done), it is given up, and what it was to go on with is
+/// as it was, but for what has been learnt meanwhile.
+#[derive(Debug)]
+pub(crate) struct Attaching {
+    shared: Arc<Shared>,
+    id: LinkId,
+    backup: Option<Backup>,
+}
+
+impl Attaching {
+    /// Attaches, and keeps a part for a link that can be resumed. `attach` is called under the lock.
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        resumption: Option<Resumption>,
+        attach: impl FnOnce(&mut State, Option<Suspended>) -> Result<LinkId, Error>,
+    ) -> Result<Self, Error> {
+        let (id, backup) = shared.command(|state, aside| state.attach_resuming(resumption, aside, attach))??;
+        Ok(Self { shared: shared.clone(), id, backup })
+    }
+
+    pub(crate) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// The link is attached. From now on the time of what is under way runs.
+    pub(crate) fn done(mut self) {
+        if self.backup.take().is_none() {
+            return;
+        }
+        let (id, now) = (self.id, self.shared.now());
+        let _ = self.shared.command(|state, _| {
+            let State { links, receipts, .. } = state;
+            let part = links.get(&id).and_then(|link| link.resume.as_ref());
+            for continued in part.iter().flat_map(|part| &part.continued) {
+                receipts.arm(continued.slot, now);
+            }
+        });
+    }
+}
+
+impl Drop for Attaching {
+    fn drop(&mut self) {
+        let Some(backup) = self.backup.take() else { return };
+        let id = self.id;
+        // Whatever is the matter with the connection, what is left is not to be lost with it.
+        let backup = std::cell::Cell::new(Some(backup));
+        let _ = self.shared.command(|state, aside| {
+            if let Some(backup) = backup.take() {
+                state.give_up(id, backup, aside);
+            }
+        });
+        if let Some(Backup { shelf, left }) = backup.take() {
+            shelf.put_back(left);
+        }
+    }
+}
+
+impl State {
+    fn attach_resuming(
+        &mut self,
+        resumption: Option<Resumption>,
+        aside: &mut Aside<'_>,
+        attach: impl FnOnce(&mut Self, Option<Suspended>) -> Result<LinkId, Error>,
+    ) -> Result<(LinkId, Option<Backup>), Error> {
+        let Some(Resumption { name, shelf }) = resumption else { return Ok((attach(self, None)?, None)) };
+        let mut part = Part::named(name);
+        let Some(shelf) = shelf else {
+            let id = attach(self, None)?;
+            self.set_part(id, part);
+            return Ok((id, None));
+        };
+        let mut left = shelf.take()?;
+        let mut backup = Backup { shelf, left: left.clone() };
+        if let Suspended::Sender(sender) = &mut left.kept {
+            for delivery in &sender.deliveries {
+                let (tag, token, message) = (delivery.tag, delivery.token, delivery.message.clone());
+                let slot = self.receipts.insert_unarmed();
+                part.continued.push(Continued { tag, message, token, slot });
+            }
+            // What was learnt since then is not asked for again.
+            for (token, state) in left.late.lock().drain() {
+                sender.settle(token);
+                if let Some(known) = part.continued.iter().find(|continued| continued.token == token) {
+                    let slot = u64::try_from(known.slot).unwrap_or(u64::MAX);
+                    self.receipts.settle(slot, Settlement::Outcome(state), aside);
+                }
+            }
+        }
+        match attach(self, Some(left.kept)) {
+            Ok(id) => {
+                for continued in &part.continued {
+                    if self.receipts.is_owed(continued.slot) {
+                        self.tokens.insert(continued.token, id, continued.slot);
+                    }
+                }
+                self.set_part(id, part);
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.undelivered.extend(left.undelivered);
+                }
+                Ok((id, Some(backup)))
+            }
+            Err(error) => {
+                self.harvest(part.continued, &mut backup.left);
+                backup.shelf.put_back(backup.left);
+                Err(error)
+            }
+        }
+    }
+
+    fn set_part(&mut self, id: LinkId, part: Part) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.resume = Some(Box::new(part));
+        }
+    }
+
+    /// The link is not attached after all.
+    fn give_up(&mut self, id: LinkId, Backup { shelf, mut left }: Backup, aside: &mut Aside<'_>) {
+        if self.closed.is_none() {
+            let error = AmqpError::new(ErrorCondition::DETACH_FORCED, "the link is given up while it is attached");
+            // With an error it is over at once at this end.
+            let _ = self.engine.detach(id, false, Some(error));
+            self.dispatch(aside, &mut None);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            let undelivered = std::mem::take(&mut link.undelivered);
+            let part = link.resume.as_mut().map(|part| (part.kept.take(), std::mem::take(&mut part.continued)));
+            let (kept, continued) = part.unwrap_or_default();
+            if let Some(kept) = kept {
+                // It knows better what has become of them meanwhile.
+                left.kept = kept;
+            }
+            left.undelivered = undelivered;
+            self.harvest(continued, &mut left);
+        }
+        shelf.put_back(left);
+    }
+
+    /// Gives slots back that nobody will ask for. Outcomes that stand in them are kept for the next endpoint.
+    fn harvest(&mut self, continued: Vec<Continued>, left: &mut Left) {
+        for Continued { tag, message, token, slot } in continued {
+            self.tokens.remove(token);
+            let Some(Settlement::Outcome(state)) = self.receipts.harvest(slot) else { continue };
+            left.late.lock().insert(token, state);
+            // It stands among the others until somebody can be told.
+            if let Suspended::Sender(sender) = &mut left.kept {
+                if sender.deliveries.iter().all(|delivery| delivery.token != token) {
+                    sender.deliveries.push_back(SentSoFar {
+                        tag,
+                        token,
+                        message_format: 0,
+                        settled: false,
+                        begun: true,
+                        state: None,
+                        message,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The link's state, as it is before the peer answers.
+pub(crate) fn insert(
+    state: &mut State,
+    link: LinkState,
+    attach: impl FnOnce(&mut Engine) -> Result<LinkId, ApiMisuse>,
+) -> Result<LinkId, Error> {
+    let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
+    state.links.insert(id, link);
+    Ok(id)
+}

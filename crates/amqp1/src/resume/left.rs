@@ -1,0 +1,282 @@
+//! What is left of a link, on its way from one endpoint to the next.
+
+use crate::{
+    error::{Error, ErrorKind, Retry},
+    link::{LinkHandle, LinkState},
+    shared::State,
+    wait::{Aside, within},
+};
+use amqp1_codec::{DeliveryTag, EncodedMessage, Str, messaging::DeliveryState};
+use amqp1_engine::{IncomingDelivery, LinkId, Settlement, Suspended, SuspendedReceiver, SuspendedSender};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Marks the tokens of deliveries that may outlive their link. They are unique in the process, for the engine knows a
+/// delivery by its token from one endpoint to the next. Others are places of slots.
+const LASTING: u64 = 1 << 63;
+
+pub(crate) fn new_token() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    LASTING | NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Outcomes by tokens.
+type Outcomes = Mutex<HashMap<u64, Option<DeliveryState>>>;
+
+/// Outcomes that came after the link was suspended: while the session lives, the peer may still settle.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Late(Arc<Outcomes>);
+
+impl Late {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<u64, Option<DeliveryState>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a link has left.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    pub(crate) kept: Suspended,
+    /// Deliveries that the sender had settled and nobody has taken.
+    pub(crate) undelivered: VecDeque<IncomingDelivery>,
+    pub(crate) late: Late,
+}
+
+impl Left {
+    pub(crate) fn new(kept: Suspended) -> Self {
+        Self { kept, undelivered: VecDeque::new(), late: Late::default() }
+    }
+
+    /// What a sending end has left.
+    pub(crate) fn sender(kept: Suspended) -> Option<SuspendedSender> {
+        match kept {
+            Suspended::Sender(sender) => Some(sender),
+            Suspended::Receiver(_) => None,
+        }
+    }
+
+    /// What a receiving end has left.
+    pub(crate) fn receiver(kept: Suspended) -> Option<SuspendedReceiver> {
+        match kept {
+            Suspended::Receiver(receiver) => Some(receiver),
+            Suspended::Sender(_) => None,
+        }
+    }
+}
+
+/// Where it is kept between two endpoints; empty while there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelf(Arc<Mutex<Option<Left>>>);
+
+impl Shelf {
+    pub(crate) fn of(left: Left) -> Self {
+        Self(Arc::new(Mutex::new(Some(left))))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Left>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Result<Left, Error> {
+        let text = "what this link has left is taken already: another endpoint goes on with it";
+        self.lock().take().ok_or_else(|| Error::new(ErrorKind::Config, text))
+    }
+
+    pub(crate) fn put_back(&self, left: Left) {
+        *self.lock() = Some(left);
+    }
+}
+
+/// A delivery that an endpoint goes on with, and the slot for its outcome.
+#[derive(Debug)]
+pub(crate) struct Continued {
+    pub(crate) tag: DeliveryTag,
+    pub(crate) message: Option<EncodedMessage>,
+    pub(crate) token: u64,
+    pub(crate) slot: usize,
+}
+
+/// What a link that can be resumed has more than others.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) name: Str,
+    /// What the engine has handed over.
+    pub(crate) kept: Option<Suspended>,
+    pub(crate) late: Late,
+    /// Deliveries that nobody has asked for yet.
+    pub(crate) continued: Vec<Continued>,
+    /// It must be attached anew before anything is sent.
+    pub(crate) reattach: bool,
+}
+
+impl Part {
+    pub(crate) fn named(name: Str) -> Self {
+        Self { name, ..Self::default() }
+    }
+}
+
+/// Where what the engine says of a lasting token goes.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    slots: HashMap<u64, (LinkId, usize)>,
+    late: HashMap<u64, Weak<Outcomes>>,
+}
+
+impl Tokens {
+    pub(crate) fn insert(&mut self, token: u64, id: LinkId, slot: usize) {
+        self.slots.insert(token, (id, slot));
+    }
+
+    pub(crate) fn remove(&mut self, token: u64) -> Option<usize> {
+        self.slots.remove(&token).map(|(_, slot)| slot)
+    }
+
+    /// The token of a slot, as the engine knows it.
+    pub(crate) fn of(&self, slot: usize) -> u64 {
+        let found = self.slots.iter().find(|(_, (_, named))| *named == slot);
+        found.map_or_else(|| plain(slot), |(token, _)| *token)
+    }
+}
+
+fn plain(slot: usize) -> u64 {
+    u64::try_from(slot).unwrap_or(u64::MAX)
+}
+
+impl State {
+    /// A token for the engine, for the message of this slot.
+    pub(crate) fn token(&mut self, id: LinkId, slot: usize) -> u64 {
+        if self.links.get(&id).is_none_or(|link| link.resume.is_none()) {
+            return plain(slot);
+        }
+        let token = new_token();
+        self.tokens.insert(token, id, slot);
+        token
+    }
+
+    /// The message of this slot was not sent after all.
+    pub(crate) fn take_back(&mut self, token: u64, slot: usize) {
+        self.tokens.remove(token);
+        self.receipts.take_back(slot);
+    }
+
+    /// The engine has paid.
+    pub(crate) fn settle(&mut self, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+        if token & LASTING == 0 {
+            return self.receipts.settle(token, settlement, aside);
+        }
+        if let Some(slot) = self.tokens.remove(token) {
+            return self.receipts.settle(plain(slot), settlement, aside);
+        }
+        let late = self.tokens.late.remove(&token).and_then(|late| late.upgrade());
+        if let (Some(late), Settlement::Outcome(state)) = (late, settlement) {
+            Late(late).lock().insert(token, state);
+        }
+    }
+
+    /// A link is suspended: who asked for its deliveries is told so, and what is left is kept with it.
+    pub(crate) fn on_suspended(&mut self, id: LinkId, kept: Suspended, aside: &mut Aside<'_>) {
+        let Self { links, tokens, receipts, .. } = self;
+        let part = links.get_mut(&id).and_then(|link| link.resume.as_mut());
+        if let Suspended::Sender(sender) = &kept {
+            tokens.late.retain(|_, late| late.strong_count() > 0);
+            for delivery in &sender.deliveries {
+                if let Some(slot) = tokens.remove(delivery.token) {
+                    receipts.suspend(slot, aside);
+                }
+                if let Some(part) = part.as_ref().filter(|_| delivery.begun) {
+                    tokens.late.insert(delivery.token, Arc::downgrade(&part.late.0));
+                }
+            }
+        }
+        if let Some(part) = part {
+            part.kept = Some(kept);
+        }
+    }
+
+    /// Nothing more can be said on this endpoint: who waits for what is not said yet is told so.
+    pub(crate) fn on_reattach(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        let Self { links, tokens, receipts, .. } = self;
+        tokens.slots.retain(|_, (link, slot)| {
+            let stays = *link != id;
+            if !stays {
+                receipts.suspend(*slot, aside);
+            }
+            stays
+        });
+        if let Some(link) = links.get_mut(&id) {
+            if let Some(part) = &mut link.resume {
+                part.reattach = true;
+            }
+            link.wake_all(aside);
+        }
+    }
+
+    /// What is said to those whose deliveries are kept.
+    pub(crate) fn suspended(&self, id: LinkId) -> Error {
+        let lives = |link: &LinkState| link.detached.is_none() && link.ready().is_err();
+        if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
+            return reattach();
+        }
+        let failure = self.link_failure(id);
+        let text = "the link was suspended with the delivery on it, which goes on when the link is resumed";
+        let error = Error::new(ErrorKind::Suspended, text).with_amqp(failure.amqp_error().cloned());
+        error.with_retry(failure.retry()).with_source(failure)
+    }
+
+    /// Lets go of a link, and of what nobody has asked for.
+    pub(crate) fn forget_link(&mut self, id: LinkId, aside: &mut Aside<'_>) -> Option<LinkState> {
+        let link = self.links.remove(&id);
+        for continued in link.iter().filter_map(|link| link.resume.as_ref()).flat_map(|part| &part.continued) {
+            self.receipts.forget(continued.slot, aside);
+        }
+        link
+    }
+}
+
+impl LinkState {
+    /// What the link has left, once.
+    fn take_left(&mut self) -> Option<Left> {
+        let part = self.resume.as_mut()?;
+        let kept = part.kept.take()?;
+        Some(Left { kept, undelivered: std::mem::take(&mut self.undelivered), late: part.late.clone() })
+    }
+}
+
+/// A message of which pieces are handed out as they come is kept by nobody.
+pub(crate) fn check_streamed(streamed: bool, resumable: bool) -> Result<(), Error> {
+    let text = "a link whose messages are received piece by piece cannot be resumed";
+    if streamed && resumable { Err(Error::new(ErrorKind::Config, text)) } else { Ok(()) }
+}
+
+pub(crate) fn reattach() -> Error {
+    let text = "what is not settled on the link did not fit into its attach: suspend the link and resume it once more";
+    Error::new(ErrorKind::Suspended, text).with_retry(Retry::ReopenLink)
+}
+
+impl LinkHandle {
+    /// Detaches the link unless it is over, and gives what it leaves, with its name.
+    pub(crate) async fn suspend(&self) -> Result<(Str, Shelf), Error> {
+        let id = self.id;
+        let name = |state: &State| Some(state.links.get(&id)?.resume.as_ref()?.name.clone());
+        let Some(name) = self.shared.look(name) else {
+            return Err(Error::new(ErrorKind::Config, "the link was not attached as one that can be resumed"));
+        };
+        // It may be over already; then that counts.
+        let _ = self.shared.command(|state, _| state.engine.detach(id, false, None));
+        let detached = within(self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
+        let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(LinkState::take_left))?;
+        match left {
+            Some(left) => Ok((name, Shelf::of(left))),
+            None if detached.closed => {
+                let error = Error::new(ErrorKind::LinkDetached, "the link was closed, and has left nothing");
+                Err(error.with_amqp(detached.error))
+            }
+            None => Err(Error::new(ErrorKind::LinkDetached, "nothing is left of the link, or it was asked for before")),
+        }
+    }
+}

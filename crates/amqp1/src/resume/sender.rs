@@ -1,0 +1,154 @@
+//! The sending end: what it leaves, and what becomes of it.
+
+use super::left::{Continued, Left, Shelf, new_token};
+use crate::{error::Error, link::LinkHandle, outcome::Outcome, permit::Receipt, sender::Sender};
+use amqp1_codec::{DeliveryTag, EncodedMessage, Str};
+use amqp1_engine::Suspended;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// What the sending end of a link has left (§2.6.13): the deliveries that are not settled, messages included, and those
+/// that had not left yet.
+///
+/// An endpoint that resumes the link takes it out of here. If that endpoint is not attached after all, it is put back.
+pub struct SuspendedSender {
+    name: Str,
+    pub(crate) shelf: Shelf,
+}
+
+/// A delivery that a link has left.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SentDelivery {
+    /// Its name on the link.
+    pub tag: DeliveryTag,
+    /// Whether any of it has left, so that the receiver may have it.
+    pub begun: bool,
+    /// What the receiver has said since the link was suspended, if it has; it is not sent again then.
+    pub outcome: Option<Outcome>,
+    /// The message; `None` if it was streamed, so that it cannot be sent again.
+    pub message: Option<EncodedMessage>,
+}
+
+impl SuspendedSender {
+    /// Nothing, on the link of this name: for an end that knows of nothing, opposite one that resumes.
+    pub fn new(name: impl Into<Str>) -> Self {
+        Self::from_engine(name, amqp1_engine::SuspendedSender::new())
+    }
+
+    /// What was kept elsewhere.
+    pub fn from_engine(name: impl Into<Str>, mut kept: amqp1_engine::SuspendedSender) -> Self {
+        for delivery in &mut kept.deliveries {
+            delivery.token = new_token();
+        }
+        Self { name: name.into(), shelf: Shelf::of(Left::new(Suspended::Sender(kept))) }
+    }
+
+    /// The link's name.
+    pub fn name(&self) -> &Str {
+        &self.name
+    }
+
+    /// The deliveries, in the order in which they were sent. None while an endpoint goes on with them.
+    pub fn deliveries(&self) -> Vec<SentDelivery> {
+        let left = self.shelf.lock();
+        let Some(Left { kept: Suspended::Sender(sender), late, .. }) = &*left else { return Vec::new() };
+        let late = late.lock();
+        let deliveries = sender.deliveries.iter().map(|delivery| SentDelivery {
+            tag: delivery.tag,
+            begun: delivery.begun,
+            outcome: late.get(&delivery.token).cloned().map(Outcome::of),
+            message: delivery.message.clone(),
+        });
+        deliveries.collect()
+    }
+
+    /// Takes a delivery out, which is not sent again then. If the receiver has it, it is settled there as far as that goes:
+    /// whether it was processed is not learnt. Whether there was one.
+    pub fn remove(&self, tag: &DeliveryTag) -> bool {
+        let mut left = self.shelf.lock();
+        let Some(Left { kept: Suspended::Sender(sender), .. }) = &mut *left else { return false };
+        let place = sender.deliveries.iter().position(|delivery| delivery.tag == *tag);
+        place.and_then(|place| sender.deliveries.remove(place)).is_some()
+    }
+}
+
+impl fmt::Debug for SuspendedSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags: Vec<_> = self.deliveries().into_iter().map(|delivery| delivery.tag).collect();
+        f.debug_struct("SuspendedSender").field("name", &self.name).field("deliveries", &tags).finish()
+    }
+}
+
+/// A delivery of an earlier endpoint, with which this one goes on: a future of its outcome, bounded by the connection's
+/// operation time-out from when the link was attached. Dropped, the delivery goes on and nobody asks.
+#[derive(Debug)]
+#[must_use = "a resumed delivery is a future of the outcome; drop it on purpose if the outcome does not matter"]
+pub struct ResumedDelivery {
+    tag: DeliveryTag,
+    message: Option<EncodedMessage>,
+    receipt: Receipt,
+}
+
+impl ResumedDelivery {
+    fn new(handle: Arc<LinkHandle>, continued: Continued) -> Self {
+        let Continued { tag, message, slot, .. } = continued;
+        Self { tag, message, receipt: Receipt::new(handle, slot) }
+    }
+
+    /// Its name on the link.
+    pub fn tag(&self) -> DeliveryTag {
+        self.tag
+    }
+
+    /// The message; `None` if it was streamed.
+    pub fn message(&self) -> Option<&EncodedMessage> {
+        self.message.as_ref()
+    }
+}
+
+impl Future for ResumedDelivery {
+    type Output = Result<Outcome, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.receipt).poll(cx)
+    }
+}
+
+impl Sender {
+    /// Detaches the link, unless it has ended by itself, and gives what it has left, to be
+    /// [resumed](crate::SenderBuilder::resume) with. What can be sent is sent first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the link was not attached as
+    /// [`resumable`](crate::SenderBuilder::resumable);
+    /// [`ErrorKind::LinkDetached`](crate::ErrorKind::LinkDetached) if it was closed, which leaves nothing, or another
+    /// handle has asked before; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the peer does not answer: then close the
+    /// connection and ask again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the link is detached all the same; ask again.
+    pub async fn suspend(&self) -> Result<SuspendedSender, Error> {
+        let (name, shelf) = self.handle().suspend().await?;
+        Ok(SuspendedSender { name, shelf })
+    }
+
+    /// The deliveries of an earlier endpoint with which this one goes on, once; none on a link that was not
+    /// [resumed](crate::SenderBuilder::resume).
+    pub fn resumed(&self) -> Vec<ResumedDelivery> {
+        let handle = self.handle();
+        let taken = handle.shared.command(|state, _| {
+            let part = state.links.get_mut(&handle.id).and_then(|link| link.resume.as_mut());
+            part.map(|part| std::mem::take(&mut part.continued)).unwrap_or_default()
+        });
+        let resumed = |continued| ResumedDelivery::new(handle.clone(), continued);
+        taken.unwrap_or_default().into_iter().map(resumed).collect()
+    }
+}
