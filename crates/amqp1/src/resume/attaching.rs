@@ -101,6 +101,8 @@ impl State {
             return Ok((id, None));
         };
         let mut left = shelf.take()?;
+        // What is still said at earlier endpoints is found when this one is over.
+        part.late = left.late.clone();
         let mut backup = Backup { shelf, left: left.clone() };
         if let Suspended::Sender(sender) = &mut left.kept {
             for delivery in &sender.deliveries {

@@ -1,0 +1,128 @@
+//! A peer whose frames are written by hand.
+
+use amqp1::{
+    Attach, Client, Connection, DeliveryState, Role, Source, Target,
+    codec::{
+        EncodeStyle, Limits, SequenceNo,
+        frame::{Frame, FrameDecoder, ProtocolHeader, write_frame},
+        performative::{Begin, Detach, Disposition, Flow, Open, Performative, Unsettled},
+    },
+};
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+pub(crate) struct Raw {
+    io: DuplexStream,
+    input: BytesMut,
+}
+
+impl Raw {
+    /// A client, connected to a peer that has answered its open.
+    pub(crate) async fn connected() -> (Connection, Self) {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let mut raw = Self { io: far, input: BytesMut::new() };
+        raw.io.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
+        raw.send(Open { container_id: "raw".into(), ..Open::default() }).await;
+        // The open is there before the client asks for it.
+        let connection = Client::builder("amqp://server.test").no_sasl().connect_with(near).await;
+        let mut header = [0; ProtocolHeader::LEN];
+        raw.io.read_exact(&mut header).await.expect("a header");
+        raw.until(|body| matches!(body, Performative::Open(_))).await;
+        (connection.expect("a connection"), raw)
+    }
+
+    pub(crate) async fn send(&mut self, body: impl Into<Performative>) {
+        let mut out = BytesMut::new();
+        write_frame(0, Some(&body.into()), EncodeStyle::Compact, &mut out);
+        self.io.write_all(&out).await.expect("written");
+    }
+
+    async fn next(&mut self) -> Performative {
+        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        loop {
+            match decoder.decode(&mut self.input).expect("a frame") {
+                Some(Frame::Amqp { performative: Some(performative), .. }) => return performative,
+                Some(_) => {}
+                None => assert!(self.io.read_buf(&mut self.input).await.expect("read") > 0, "the client has gone"),
+            }
+        }
+    }
+
+    /// Reads on until such a frame.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Performative) -> bool) -> Performative {
+        loop {
+            let body = self.next().await;
+            if wanted(&body) {
+                return body;
+            }
+        }
+    }
+
+    pub(crate) async fn begin(&mut self) {
+        self.until(|body| matches!(body, Performative::Begin(_))).await;
+        let windows = Begin { incoming_window: 1000, outgoing_window: 1000, ..Begin::default() };
+        self.send(Begin { remote_channel: Some(0), ..windows }).await;
+    }
+
+    /// The client's attach.
+    pub(crate) async fn attach(&mut self) -> Attach {
+        match self.until(|body| matches!(body, Performative::Attach(_))).await {
+            Performative::Attach(attach) => *attach,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Answers it, as one that receives and knows of these, with credit.
+    pub(crate) async fn answer(&mut self, theirs: &Attach, unsettled: Option<Unsettled>) {
+        let attach = Attach {
+            name: theirs.name.clone(),
+            role: Role::Receiver,
+            source: Some(Box::new(Source::default())),
+            target: Some(Target::at("q").into()),
+            unsettled,
+            ..Attach::default()
+        };
+        self.send(attach).await;
+        let windows = Flow { incoming_window: 1000, outgoing_window: 1000, ..Flow::default() };
+        let next_incoming_id = Some(SequenceNo(0));
+        let delivery_count = Some(SequenceNo(0));
+        self.send(Flow { next_incoming_id, handle: Some(0), delivery_count, link_credit: Some(10), ..windows }).await;
+    }
+
+    /// Refuses it.
+    pub(crate) async fn refuse(&mut self, theirs: &Attach) {
+        self.send(Attach { name: theirs.name.clone(), role: Role::Receiver, ..Attach::default() }).await;
+        self.send(Detach { handle: 0, closed: true, error: None }).await;
+    }
+
+    /// Waits for the client's detach and answers it.
+    pub(crate) async fn detach(&mut self) {
+        self.until(|body| matches!(body, Performative::Detach(_))).await;
+        self.send(Detach { handle: 0, closed: false, error: None }).await;
+    }
+
+    /// Waits for the client's detach.
+    pub(crate) async fn detach_seen(&mut self) {
+        self.until(|body| matches!(body, Performative::Detach(_))).await;
+    }
+
+    /// The tag of the next delivery that the client begins.
+    pub(crate) async fn delivery(&mut self) -> u8 {
+        match self.until(|body| matches!(body, Performative::Transfer(_))).await {
+            Performative::Transfer(transfer) => transfer.delivery_tag.expect("a tag").as_slice()[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Accepts the delivery of this id, for good.
+    pub(crate) async fn accept(&mut self, id: u32) {
+        self.send(Disposition {
+            role: Role::Receiver,
+            first: SequenceNo(id),
+            settled: true,
+            state: Some(DeliveryState::Accepted),
+            ..Disposition::default()
+        })
+        .await;
+    }
+}
