@@ -224,7 +224,7 @@ impl Future for Receipt {
         }
         let settled = self.handle.shared.poll(cx, |state, aside| {
             state.receipts.poll(token, aside).map(|settlement| match settlement {
-                Paid::Settled(Settlement::Lost { sent }) => Err((sent, state.link_failure(id))),
+                Paid::Settled(Settlement::Lost { sent }) => Err((sent, state.lost(id))),
                 Paid::Suspended => Err((true, state.suspended(id))),
                 Paid::Settled(settlement) => Ok(Some(settlement)),
                 Paid::Expired => Ok(None),

@@ -216,6 +216,16 @@ impl State {
         }
     }
 
+    /// What is said to those whose deliveries are lost.
+    pub(crate) fn lost(&self, id: LinkId) -> Error {
+        let lives = |link: &LinkState| link.detached.is_none() && link.resume.is_some();
+        if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
+            let text = "the message was streamed, and cannot be sent again now that its link is resumed";
+            return Error::new(ErrorKind::Aborted, text);
+        }
+        self.link_failure(id)
+    }
+
     /// What is said to those whose deliveries are kept.
     pub(crate) fn suspended(&self, id: LinkId) -> Error {
         let lives = |link: &LinkState| link.detached.is_none() && link.ready().is_err();

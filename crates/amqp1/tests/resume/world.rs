@@ -1,4 +1,5 @@
 //! Two ends of a link over transports that are cut.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use super::support::{accept, body, client};
 use amqp1::{
