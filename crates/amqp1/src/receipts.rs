@@ -58,6 +58,11 @@ impl Receipts {
         Self { slots: Slab::new(), deadlines: VecDeque::new(), pending: 0, timeout, next: 0 }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A slot for a message that is sent now.
     pub(crate) fn insert(&mut self, now: Instant) -> usize {
         let token = self.insert_unarmed();

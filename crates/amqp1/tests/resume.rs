@@ -362,3 +362,34 @@ async fn an_attach_that_fails_leaves_what_was_left_as_it_was() {
     let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_does_not_come_at_the_next_endpoint_either_is_given_up_and_the_delivery_is_not() {
+    let mut world = World::plain().await;
+    let (sender, mut receiver) = world.client_sends(None, None).await;
+    let receipt = queue(&sender, 0, short(0)).await;
+    world.lose().await;
+    let error = soon(receipt).await.expect_err("suspended");
+    assert_suspended(&error);
+    // What ended the link is told with it.
+    assert!(std::error::Error::source(&error).is_some());
+    let (left, kept) = (sender.suspend().await.expect("left"), soon(receiver.suspend()).await.expect("kept"));
+    let mut world = World::plain().await;
+    let (sender, mut receiver) = world.client_sends(Some(&left), Some(&kept)).await;
+    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let before = tokio::time::Instant::now();
+    let error = soon(resumed).await.expect_err("nobody settles");
+    assert_eq!((error.kind(), error.delivered()), (ErrorKind::Timeout, Delivered::Unknown));
+    assert_eq!(before.elapsed().as_secs(), 60);
+    let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
+    delivery.leave_unsettled();
+    world.lose().await;
+    let again = sender.suspend().await.expect("left");
+    assert_eq!(tags(&again), [tag(0)]);
+    let kept = receiver.suspend().await.expect("kept");
+    let mut world = World::plain().await;
+    let (sender, mut receiver) = world.client_sends(Some(&again), Some(&kept)).await;
+    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    soon(receiver.recv()).await.expect("a link").expect("a delivery").accept().expect("stated");
+    assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
+}

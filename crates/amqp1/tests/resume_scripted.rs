@@ -9,7 +9,7 @@ mod support;
 use amqp1::{
     DeliveryTag, ErrorKind, Outcome, SendOptions, Sender, Session,
     codec::performative::Unsettled,
-    resume::{ResumedDelivery, SuspendedSender},
+    resume::{ResumedDelivery, SuspendedReceiver, SuspendedSender},
 };
 use raw::Raw;
 use std::time::Duration;
@@ -139,4 +139,27 @@ async fn an_attach_that_is_given_up_gives_back_what_is_left_and_outcomes_still_c
     raw.accept(1).await;
     settle_down().await;
     assert_eq!(outcomes(&left), [(tag(0), None), (tag(1), Some(Outcome::Accepted))]);
+}
+
+/// What came to an endpoint that was lost before anyone held it comes again, or exists only here.
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_has_received_that_nobody_got_to_hold_is_not_lost_with_it() {
+    let (_connection, session, mut raw) = connected().await;
+    let left = SuspendedReceiver::new("l");
+    let (lost, ()) = tokio::join!(session.receiver("q").resume(&left).attach(), async {
+        let attach = raw.attach().await;
+        raw.answer_and_go(&attach).await;
+    });
+    assert_eq!(lost.expect_err("the connection is lost").kind(), ErrorKind::TransportLost);
+    let kept: Vec<_> = left.deliveries().into_iter().map(|kept| (kept.tag, kept.whole, kept.taken)).collect();
+    assert_eq!(kept, [(1.into(), true, false)]);
+    let (_connection, session, mut raw) = connected().await;
+    let (receiver, attach) = tokio::join!(session.receiver("q").resume(&left).attach(), async {
+        let attach = raw.attach().await;
+        raw.answer_as_sender(&attach).await;
+        attach
+    });
+    assert_eq!(attach.unsettled.expect("a map").len(), 1);
+    let delivery = soon(receiver.expect("a receiver").recv()).await.expect("a link").expect("a delivery");
+    assert_eq!((delivery.tag(), delivery.is_settled()), (0.into(), true));
 }

@@ -136,6 +136,11 @@ impl Tokens {
         self.slots.remove(&token).map(|(_, slot)| slot)
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The token of a slot, as the engine knows it.
     pub(crate) fn of(&self, slot: usize) -> u64 {
         let found = self.slots.iter().find(|(_, (_, named))| *named == slot);

@@ -68,6 +68,8 @@ mod attaching;
 mod left;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 pub use receiver::{KeptDelivery, SuspendedReceiver};
 pub use sender::{ResumedDelivery, SentDelivery, SuspendedSender};

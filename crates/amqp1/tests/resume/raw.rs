@@ -3,9 +3,9 @@
 use amqp1::{
     Attach, Client, Connection, DeliveryState, Role, Source, Target,
     codec::{
-        EncodeStyle, Limits, SequenceNo,
-        frame::{Frame, FrameDecoder, ProtocolHeader, write_frame},
-        performative::{Begin, Detach, Disposition, Flow, Open, Performative, Unsettled},
+        Encode, EncodeStyle, Limits, SequenceNo,
+        frame::{Frame, FrameDecoder, FrameWriter, ProtocolHeader, write_frame},
+        performative::{Begin, Detach, Disposition, Flow, Open, Performative, Transfer, Unsettled},
     },
 };
 use bytes::BytesMut;
@@ -89,6 +89,32 @@ impl Raw {
         self.send(Flow { next_incoming_id, handle: Some(0), delivery_count, link_credit: Some(10), ..windows }).await;
     }
 
+    /// Answers it, as one that sends, sends two deliveries at once, of which the first is settled, and is gone.
+    pub(crate) async fn answer_and_go(mut self, theirs: &Attach) {
+        let attach = sends(theirs);
+        let mut out = BytesMut::new();
+        write_frame(0, Some(&attach), EncodeStyle::Compact, &mut out);
+        for number in 0..2 {
+            let frame = FrameWriter::begin(0, &mut out);
+            let transfer = Transfer {
+                delivery_id: Some(SequenceNo(number)),
+                delivery_tag: Some(number.into()),
+                message_format: Some(0),
+                settled: Some(number == 0),
+                ..Transfer::default()
+            };
+            transfer.encode(EncodeStyle::Compact, &mut out);
+            out.extend_from_slice(b"\x00\x53\x75\xa0\x05hello");
+            frame.finish(0, &mut out);
+        }
+        self.io.write_all(&out).await.expect("written");
+    }
+
+    /// Answers it, as one that sends and knows of nothing.
+    pub(crate) async fn answer_as_sender(&mut self, theirs: &Attach) {
+        self.send(sends(theirs)).await;
+    }
+
     /// Refuses it.
     pub(crate) async fn refuse(&mut self, theirs: &Attach) {
         self.send(Attach { name: theirs.name.clone(), role: Role::Receiver, ..Attach::default() }).await;
@@ -124,5 +150,17 @@ impl Raw {
             ..Disposition::default()
         })
         .await;
+    }
+}
+
+fn sends(theirs: &Attach) -> Attach {
+    Attach {
+        name: theirs.name.clone(),
+        role: Role::Sender,
+        source: Some(Box::new(Source::at("q"))),
+        target: Some(Target::default().into()),
+        unsettled: Some(Unsettled::new()),
+        initial_delivery_count: Some(SequenceNo(0)),
+        ..Attach::default()
     }
 }
