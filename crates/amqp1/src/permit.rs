@@ -51,8 +51,8 @@ pub(crate) fn queue_in(
     stated: Option<DeliveryState>,
     now: Instant,
 ) -> Result<usize, Refused> {
-    let settled = match state.live_link(id) {
-        Ok(link) => link.settles(options.settled),
+    let (settled, lasts) = match state.live_link(id) {
+        Ok(link) => (link.settles(options.settled), link.resume.is_some()),
         Err(error) => return Err(Refused::Failed(error, message)),
     };
     let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
@@ -66,7 +66,7 @@ pub(crate) fn queue_in(
     }
     let token = state.receipts.insert(now);
     let options =
-        amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, state.token(id, token)) };
+        amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, state.token(id, token, lasts)) };
     let name = options.token;
     match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
@@ -84,9 +84,10 @@ fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engi
 
 /// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
 pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Result<usize, Error> {
-    let settled = state.live_link(id)?.settles(options.settled).ok_or(SendError::SettleMode)?;
+    let link = state.live_link(id)?;
+    let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
     let token = state.receipts.insert_unarmed();
-    let name = state.token(id, token);
+    let name = state.token(id, token, lasts);
     let options = engine_options(options, settled, name);
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
         state.take_back(name, token);

@@ -14,6 +14,18 @@ use std::{collections::BTreeMap, time::Duration};
 use support::{mute, soon};
 use world::{World, long, number, receives, short};
 
+/// Checked when this is compiled: all of it can be done in tasks.
+#[allow(dead_code)]
+fn it_can_be_sent(session: &amqp1::Session, sender: &Sender, left: SuspendedSender, kept: SuspendedReceiver) {
+    fn sent<T: Send>(_: T) {}
+    fn shared<T: Send + Sync>(_: T) {}
+    sent(session.sender("q").resume(&left).attach());
+    sent(session.receiver("q").resume(&kept).attach());
+    sent(sender.suspend());
+    sent(sender.resumed());
+    shared((left, kept));
+}
+
 fn tag(number: u8) -> DeliveryTag {
     DeliveryTag::new(&[number]).expect("short")
 }

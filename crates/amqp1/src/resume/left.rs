@@ -153,9 +153,9 @@ fn plain(slot: usize) -> u64 {
 }
 
 impl State {
-    /// A token for the engine, for the message of this slot.
-    pub(crate) fn token(&mut self, id: LinkId, slot: usize) -> u64 {
-        if self.links.get(&id).is_none_or(|link| link.resume.is_none()) {
+    /// A token for the engine, for the message of this slot, which outlives its link or does not.
+    pub(crate) fn token(&mut self, id: LinkId, slot: usize, lasts: bool) -> u64 {
+        if !lasts {
             return plain(slot);
         }
         let token = new_token();

@@ -61,7 +61,8 @@
 //! # Ends that leave nothing
 //!
 //! A link that is closed, by either end, leaves nothing, and [`suspend`](crate::Sender::suspend) says so; its deliveries
-//! are lost as those of any link. So is what a link has left whose last handle is dropped without `suspend`.
+//! are lost as those of any link. So is what a link has left whose last handle is dropped without `suspend`, and what is on a connection whose
+//! runtime is shut down before it is closed.
 
 mod accepting;
 mod attaching;
