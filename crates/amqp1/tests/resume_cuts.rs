@@ -135,8 +135,10 @@ async fn a_link_that_is_cut_again_and_again_delivers_each_message_once_and_tells
         let (mut left, mut kept) = (None, None);
         for round in 0.. {
             assert!(round < 60, "{first}: no end: {:?} {left:?} {kept:?}", ledger.outcomes);
-            // Sooner or later it is cut late enough to get on.
-            let limits = (first + round * 101, 230 + (first * 7) % 350 + round * 23);
+            // Sooner or later it is cut late enough to get on, but each third one in the middle of the answer to the attach.
+            let down =
+                if round % 3 == 1 { 170 + (first + round * 13) % 80 } else { 230 + (first * 7) % 350 + round * 23 };
+            let limits = (first + round * 101, down);
             let attach_failed = connection(&mut ledger, &mut left, &mut kept, limits).await;
             failed += usize::from(attach_failed);
             rounds += 1;
