@@ -116,7 +116,7 @@ pub struct Ended {
 }
 
 /// How a link ended.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Detached {
     /// Whether it was closed for good.
     pub closed: bool,
@@ -154,7 +154,7 @@ pub struct IncomingDelivery {
 }
 
 /// A piece of a delivery on a streamed link.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum StreamItem {
     /// A delivery begins.
     Begin {

@@ -47,6 +47,7 @@ extern crate alloc;
 mod config;
 mod connection;
 mod control;
+mod debug;
 mod delivery;
 mod errant;
 mod error;

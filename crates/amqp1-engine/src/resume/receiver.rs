@@ -14,7 +14,7 @@ pub(crate) struct HeldDelivery {
 }
 
 /// A delivery that the receiving end has not settled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReceivedSoFar {
     /// The message's format.
     pub message_format: u32,
