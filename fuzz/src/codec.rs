@@ -172,6 +172,7 @@ pub fn message_scan(octets: &[u8]) {
     assert_eq!(body(&one), body(&many));
     for message in [&one, &many] {
         in_place_is_owned(message);
+        assert_eq!(message.validate().is_ok(), decodes(message), "what is looked at in place is what decoding finds");
         let again: Vec<u8> = message.to_encoded().chunks().flat_map(|chunk| chunk.to_vec()).collect();
         assert_eq!(again, octets, "what is passed on is the same");
         if let Ok(Some(properties)) = message.application_properties() {
@@ -182,6 +183,21 @@ pub fn message_scan(octets: &[u8]) {
             }
         }
     }
+}
+
+/// Whether every section can be decoded to values of its own.
+fn decodes(message: &Message) -> bool {
+    message.header().is_ok()
+        && message.delivery_annotations().is_ok()
+        && message.message_annotations().is_ok()
+        && message.properties().is_ok()
+        && message.application_properties().is_ok()
+        && message.footer().is_ok()
+        && match message.body() {
+            Body::Value(value) => value.to_value().is_ok(),
+            Body::Sequence(mut sequences) => sequences.all(|sequence| sequence.is_ok()),
+            Body::Data(_) | Body::Empty => true,
+        }
 }
 
 /// What is read in place is what is decoded, and what is wrong is found both ways.

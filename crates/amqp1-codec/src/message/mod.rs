@@ -21,6 +21,7 @@ mod build;
 mod cursor;
 mod relay;
 mod scan;
+mod validate;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
 pub use build::{EncodedMessage, MessageBuilder};
@@ -336,29 +337,6 @@ impl Message {
             Body::Value(value) => value.to_value().map(Some),
             _ => Ok(None),
         }
-    }
-
-    /// Decodes every section and throws the values away: what is malformed is found now rather than when it is used.
-    ///
-    /// # Errors
-    ///
-    /// The first thing that is wrong.
-    pub fn validate(&self) -> Result<(), DecodeError> {
-        self.header()?;
-        self.delivery_annotations()?;
-        self.message_annotations()?;
-        self.properties()?;
-        self.application_properties()?;
-        match self.body() {
-            Body::Value(value) => drop(value.to_value()?),
-            Body::Sequence(mut sequences) => sequences.try_for_each(|sequence| sequence.map(drop))?,
-            Body::Empty if self.limits.strict => {
-                return Err(DecodeError { kind: DecodeErrorKind::MissingBody, offset: 0 });
-            }
-            Body::Empty | Body::Data(_) => {}
-        }
-        self.footer()?;
-        Ok(())
     }
 
     /// The message as it was received, octet for octet, to be sent on.
