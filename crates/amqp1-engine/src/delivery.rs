@@ -78,6 +78,42 @@ impl OutgoingDelivery {
     }
 }
 
+/// Octets in one piece mostly, for which nothing is allocated, or in several.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    first: Option<Bytes>,
+    rest: Vec<Bytes>,
+}
+
+impl Parts {
+    pub(crate) fn push(&mut self, part: Bytes) {
+        if self.first.is_none() && self.rest.is_empty() {
+            self.first = Some(part);
+        } else {
+            self.rest.push(part);
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Bytes> {
+        self.into_iter().collect()
+    }
+}
+
+impl From<Vec<Bytes>> for Parts {
+    fn from(rest: Vec<Bytes>) -> Self {
+        Self { first: None, rest }
+    }
+}
+
+impl IntoIterator for Parts {
+    type Item = Bytes;
+    type IntoIter = core::iter::Chain<core::option::IntoIter<Bytes>, alloc::vec::IntoIter<Bytes>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
 /// A delivery of which more is to come.
 #[derive(Debug)]
 pub(crate) struct Assembly {
@@ -86,7 +122,7 @@ pub(crate) struct Assembly {
     pub(crate) message_format: u32,
     pub(crate) settled: bool,
     pub(crate) second: bool,
-    pub(crate) parts: Vec<Bytes>,
+    pub(crate) parts: Parts,
     pub(crate) octets: u64,
     pub(crate) transfers: u32,
     /// Nothing of it is wanted: it resumes a delivery that this end knows nothing of (§2.7.5), or has an outcome for.

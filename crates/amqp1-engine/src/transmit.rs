@@ -18,6 +18,12 @@ pub struct TransmitQueue {
 /// Payloads from this size on are chained.
 const CHAINED: usize = 1024;
 
+/// Small pieces are gathered in blocks of this size, so that those between two payloads do not cost an allocation each.
+const BLOCK: usize = 4096;
+
+/// What a small frame may take.
+const SMALL: usize = 256;
+
 impl TransmitQueue {
     /// How many octets wait.
     pub fn remaining(&self) -> usize {
@@ -49,6 +55,9 @@ impl TransmitQueue {
     /// Lets `write` append to the gathered octets.
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
+        if self.tail.capacity().saturating_sub(before) < SMALL {
+            self.tail.reserve(BLOCK);
+        }
         let result = write(&mut self.tail);
         self.remaining = self.remaining.saturating_add(self.tail.len()).saturating_sub(before);
         result

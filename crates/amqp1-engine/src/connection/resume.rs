@@ -116,7 +116,7 @@ impl Connection {
         if let Some(half) = half {
             let received = ReceivedSoFar {
                 message_format: half.message_format,
-                parts: half.parts,
+                parts: half.parts.into_vec(),
                 whole: false,
                 taken: false,
                 outcome: None,
@@ -289,7 +289,7 @@ impl Connection {
             let start = start.ok_or(PeerMisbehaved::ResumedBeyond)?;
             assembly.skip = held.saturating_sub(start);
             assembly.octets = u64::try_from(held).unwrap_or(u64::MAX);
-            assembly.parts = delivery.parts;
+            assembly.parts = delivery.parts.into();
             return Ok(());
         };
         assembly.ignored = true;

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::{
-    delivery::Assembly,
+    delivery::{Assembly, Parts},
     error::ApiMisuse,
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Withheld,
@@ -154,7 +154,7 @@ impl Connection {
             message_format: transfer.message_format.unwrap_or_default(),
             settled,
             second,
-            parts: Vec::new(),
+            parts: Parts::default(),
             octets: 0,
             transfers: 0,
             ignored: false,
@@ -182,7 +182,7 @@ impl Connection {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let tag = assembly.tag;
         let held = (link.resumable && !assembly.streamed).then(|| {
-            let (message_format, parts) = (assembly.message_format, assembly.parts.clone());
+            let (message_format, parts) = (assembly.message_format, assembly.parts.clone().into_vec());
             Box::new(HeldDelivery { message_format, parts, state: None })
         });
         let delivery = ReceivedDelivery { link: id, tag, second: assembly.second, stated: false, held };
