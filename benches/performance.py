@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the codec's cases cost, in instructions and heap allocations, which are the same on a loaded machine.
+"""What the cases of the codec and the engine cost, in instructions and heap allocations, which are the same on a loaded machine.
 
     python3 benches/performance.py check     compares with benches/baseline.json; fails where something grew
     python3 benches/performance.py record    writes benches/baseline.json
@@ -61,6 +61,11 @@ CASES = {
     "decode-disposition": Case("disposition, decode", 350, 200, True),
     "encode-attach": Case("attach with source and target, encode", 800, 600),
     "decode-attach": Case("attach with source and target, decode", 1500, 1000),
+}
+# What no other library has in this form: a message that is sent, received, accepted and settled by two engines.
+ENGINE = {
+    "engine-64": Case("a message of 64 octets through two engines, there and its outcome back"),
+    "engine-1024": Case("a message of 1 KiB through two engines, there and its outcome back"),
 }
 # The others decode eagerly, so they have one case where we have two.
 SAME_FOR_PEERS = {"decode-transfer-owned": "decode-transfer-full"}
@@ -129,10 +134,10 @@ def instructions(program, case):
 
 
 def measure(profile):
-    """All cases of this project's codec."""
+    """All cases of this project's codec and engine."""
     built = cargo_build(ROOT, TARGET, profile, "-p", "amqp1-benches", "--bins")
     programs = Programs(built / "cases", built / "allocations")
-    return {case: programs.measure(case) for case in CASES}
+    return {case: programs.measure(case) for case in CASES | ENGINE}
 
 
 def tools():
@@ -278,6 +283,11 @@ def table(profile):
         if about.reach is not None:
             bars = [f"{bar:,}" + (" / 0" if about.allocation_free else "") for bar in (about.reach, about.aim)]
             row(about.title, figures(ours[case]), *bars, about.verdict(ours[case]))
+    print()
+    row("instructions / allocations", "amqp1")
+    row(*["---"] * 2)
+    for case, about in ENGINE.items():
+        row(about.title, figures(ours[case]))
     missing = [name for name, costs in others.items() if costs is None]
     if missing:
         print(f"\nNot here when this was measured: {', '.join(missing)}.")

@@ -1,7 +1,7 @@
 //! Transfers through two engines without sockets: `cargo bench -p amqp1-benches --bench engine`.
 #![allow(missing_docs)]
 
-use amqp1_benches::{Pair, codec::message};
+use amqp1_benches::{codec::message, engine::Pair};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 fn engine(criterion: &mut Criterion) {

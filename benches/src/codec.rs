@@ -242,24 +242,6 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
     })
 }
 
-/// Does what a program's arguments, `CASE COUNT`, say: all is prepared here, and `measure` calls what is to be measured.
-/// Returns the case and the count with what `measure` returned.
-pub fn run<T>(measure: impl FnOnce(&mut dyn FnMut()) -> T) -> Result<(String, usize, T), String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, count] = arguments.as_slice() else {
-        return Err(format!("usage: PROGRAM CASE COUNT; the cases are {}", CASES.join(", ")));
-    };
-    let case = count.parse().ok().and_then(|count| Some((count, case(name, count)?)));
-    let Some((count, mut work)) = case else { return Err(format!("no such case, or no number: {name} {count}")) };
-    let mut succeeded = 0;
-    let measured = measure(&mut || succeeded = work());
-    if succeeded == count {
-        Ok((name.clone(), count, measured))
-    } else {
-        Err(format!("{name}: {succeeded} of {count} succeeded"))
-    }
-}
-
 /// Encodes again and again into one buffer.
 fn encoding(count: usize, write: impl Fn(&mut BytesMut) + 'static) -> Box<dyn FnMut() -> usize> {
     let mut out = BytesMut::with_capacity(BUFFER);

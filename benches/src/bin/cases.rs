@@ -1,4 +1,4 @@
-//! Runs one of the codec's cases, for a tool that counts instructions: `cases CASE COUNT`.
+//! Runs one of the cases, for a tool that counts instructions: `cases CASE COUNT`.
 //!
 //! What counts stands in the function `measured`; everything before it is preparation.
 #![forbid(unsafe_code)]
@@ -9,5 +9,5 @@ fn measured(work: &mut dyn FnMut()) {
 }
 
 fn main() -> Result<(), String> {
-    amqp1_benches::codec::run(measured).map(|_| ())
+    amqp1_benches::run(measured).map(|_| ())
 }
