@@ -176,6 +176,10 @@ impl Assembly {
         Ok(())
     }
 
+    pub(crate) fn is_transactional(&self) -> bool {
+        matches!(self.state, Some(DeliveryState::Transactional(_)))
+    }
+
     pub(crate) fn continues(&self, transfer: &Transfer) -> bool {
         transfer.delivery_id.is_none_or(|id| id == crate::settlement::wire_id(self.id))
             && transfer.delivery_tag.is_none_or(|tag| tag == self.tag)

@@ -183,13 +183,14 @@ impl Link {
             self.tags.insert(tag);
             delivery.named = true;
         }
-        if self.resumable && !delivery.settled {
+        delivery.state = options.state;
+        delivery.acquired = options.acquired;
+        // §4.3: what belongs to a transaction ends with it, not with the next endpoint.
+        if self.resumable && !delivery.settled && !delivery.is_transactional() {
             self.tags.insert(tag);
             let message_format = options.message_format;
             delivery.retained = Some(Box::new(Retained { tag, message_format, parts: None, state: None }));
         }
-        delivery.state = options.state;
-        delivery.acquired = options.acquired;
         Ok(delivery)
     }
 

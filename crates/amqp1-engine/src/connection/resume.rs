@@ -58,6 +58,7 @@ impl Connection {
             suspended.deliveries.insert(at, delivery);
         }
         for delivery in queue {
+            let lasts = !delivery.open && !delivery.is_transactional();
             match (delivery.id, delivery.origin) {
                 // What the next endpoint plans anew.
                 (None, None) if delivery.aborted => {}
@@ -67,7 +68,7 @@ impl Connection {
                 }
                 (Some(_), _) => lost.extend(delivery.report.map(|report| (delivery.token, report))),
                 (None, Some(origin)) if keeps => suspended.deliveries.push_back(*origin),
-                (None, None) if keeps && !delivery.open => suspended.deliveries.push_back(SentSoFar {
+                (None, None) if keeps && lasts => suspended.deliveries.push_back(SentSoFar {
                     tag: delivery.tag,
                     token: delivery.token,
                     message_format: delivery.message_format,
@@ -112,8 +113,8 @@ impl Connection {
                 suspended.deliveries.insert(delivery.tag, received);
             }
         }
-        let half = link.assembly.take().filter(|half| keeps && !half.settled && !half.ignored && !half.streamed);
-        if let Some(half) = half {
+        let lasts = |half: &Assembly| !half.settled && !half.ignored && !half.streamed && !half.is_transactional();
+        if let Some(half) = link.assembly.take().filter(|half| keeps && lasts(half)) {
             let received = ReceivedSoFar {
                 message_format: half.message_format,
                 parts: half.parts.into_vec(),

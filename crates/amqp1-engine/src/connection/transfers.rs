@@ -181,7 +181,7 @@ impl Connection {
     fn note_received(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let tag = assembly.tag;
-        let held = (link.resumable && !assembly.streamed).then(|| {
+        let held = (link.resumable && !assembly.streamed && !assembly.is_transactional()).then(|| {
             let (message_format, parts) = (assembly.message_format, assembly.parts.clone().into_vec());
             Box::new(HeldDelivery { message_format, parts, state: None })
         });

@@ -4,6 +4,9 @@
 //! was suspended: because it was detached without being closed, or because its session or its connection ended. The
 //! application keeps that, in memory or elsewhere, and gives it to the attach of the next endpoint, on this connection
 //! or another. Both ends then say what they know, and the sender does for each delivery what [`plan`] names.
+//!
+//! What was sent within a transaction is not among it, at either end: it is lost with its endpoint, so that nothing of a
+//! transaction that is undone comes again outside of it.
 
 mod plan;
 mod position;

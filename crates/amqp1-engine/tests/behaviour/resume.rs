@@ -692,3 +692,41 @@ fn t_2_6_3_7_a_recovering_attach_may_be_answered_without_a_terminus() {
     pair.drive();
     assert_eq!(pair.client.detached(tx).unwrap().error.unwrap().condition, ErrorCondition::NOT_FOUND);
 }
+
+/// A transaction ends with the connection of its control link, and what was posted in it is undone (§4.3). Were it kept, it
+/// would be sent again, or handed out by a receiver that resumes, outside of any transaction.
+#[test]
+fn what_belongs_to_a_transaction_ends_with_its_endpoint_and_does_not_come_again() {
+    for acquired in [false, true] {
+        let mut link = Resumable::new(ReceiverSettleMode::First);
+        let (tx, rx) = link.attach();
+        let posted = |token| {
+            let state = DeliveryState::Transactional(Box::default());
+            SendOptions { state: Some(state), acquired, ..unsettled(token) }
+        };
+        let client = &mut link.pair.client;
+        client.send(tx, message(1, 10), posted(1)).unwrap();
+        client.send(tx, message(2, 10), unsettled(2)).unwrap();
+        link.pair.drive();
+        // Something is half sent, and something has not left.
+        link.pair.client.begin_delivery(tx, posted(3)).unwrap();
+        link.pair.client.write(tx, Bytes::from(vec![0; 2000])).unwrap();
+        link.pair.drive();
+        link.lose(tx, rx);
+        let kept = |deliveries: Vec<DeliveryTag>| assert_eq!(deliveries.len(), 1, "{acquired} {deliveries:?}");
+        kept(link.sender.as_ref().unwrap().deliveries.iter().map(|delivery| delivery.tag).collect());
+        kept(link.receiver.as_ref().unwrap().deliveries.keys().copied().collect());
+        assert_eq!(link.outcomes, [(1, Settlement::Lost { sent: true }), (3, Settlement::Lost { sent: true })]);
+        let (tx, rx) = link.attach();
+        link.take(rx);
+        assert_eq!(link.taken.len(), 1, "{acquired}");
+        let client = &mut link.pair.client;
+        client.send(tx, message(4, 10), posted(4)).unwrap();
+        client.send(tx, message(5, 10), SendOptions { settled: true, ..posted(5) }).unwrap();
+        link.outcomes.clear();
+        link.lose(tx, rx);
+        let lost = |token| (token, Settlement::Lost { sent: false });
+        assert_eq!(link.outcomes, [(2, Settlement::Outcome(Some(Accepted))), lost(4), lost(5)]);
+        assert!(link.sender.as_ref().unwrap().is_empty());
+    }
+}

@@ -41,6 +41,9 @@
 //! of which nothing had left as well. Their outcomes come from [`Sender::resumed`](crate::Sender::resumed). Of a message
 //! that was streamed nothing is kept to be sent again; its outcome still comes if the receiver has all of it.
 //!
+//! What was posted within a transaction does not outlive its endpoint: its receipts end as those of other links, and it is
+//! not sent again.
+//!
 //! # Messages received
 //!
 //! A [`Delivery`](crate::Delivery) of a link that is suspended cannot be settled any more: doing so fails, and dropping it
@@ -61,8 +64,8 @@
 //! # Ends that leave nothing
 //!
 //! A link that is closed, by either end, leaves nothing, and [`suspend`](crate::Sender::suspend) says so; its deliveries
-//! are lost as those of any link. So is what a link has left whose last handle is dropped without `suspend`, and what is on a connection whose
-//! runtime is shut down before it is closed.
+//! are lost as those of any link. So is what a link has left whose last handle is dropped without `suspend`, and what is
+//! on a connection whose runtime is shut down before it is closed.
 
 mod accepting;
 mod attaching;
