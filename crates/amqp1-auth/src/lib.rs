@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`sasl`] | ANONYMOUS, PLAIN, EXTERNAL, MSSBCBS, SCRAM-SHA-256 and -512, OAUTHBEARER and XOAUTH2: the client's half as [`sasl::ClientMechanism`], the server's half as parsers, SCRAM's as a state machine |
+//! | [`sasl`] | ANONYMOUS, PLAIN, EXTERNAL, MSSBCBS, SCRAM-SHA-1, -256 and -512, OAUTHBEARER and XOAUTH2: the client's half as [`sasl::ClientMechanism`], the server's half as parsers, SCRAM's as a state machine |
 //! | [`sas`] | shared access signature tokens: make, parse, verify |
 //! | [`connection_string`] | what the Azure portal hands out, and what is wrong with a string that was mistyped |
 //! | [`cbs`] | the put-token exchange with the `$cbs` node, both sides, and the schedule of renewals |

@@ -6,8 +6,8 @@ mod support;
 
 use amqp1::{
     AcceptedLink, Acceptor, Authenticator, Client, ClientBuilder, Connection, Credit, Error, ErrorKind, Retry,
-    SaslAttempt, SaslDecision, Symbol, TlsClient, TlsServer,
-    auth::sasl::{External, Plain},
+    SaslAttempt, SaslDecision, ScramHash, Symbol, TlsClient, TlsServer,
+    auth::sasl::{External, Plain, plain, scram::StoredCredential},
     codec::sasl::SaslCode,
 };
 use bytes::Bytes;
@@ -224,4 +224,48 @@ async fn s_5_2_2_the_client_names_the_host_before_anything_else() {
         drop(hello);
         assert!(soon(client).await.expect("no panic").is_err());
     }
+}
+
+/// Keeps one user's password.
+struct Keeper;
+
+impl Authenticator for Keeper {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+        let response = attempt.response.unwrap_or_default();
+        let decision = match plain::Credentials::parse(&response) {
+            Ok(plain) if plain.authcid() == "alice" && plain.password_matches("pencil") => {
+                SaslDecision::Accept { identity: "alice".to_owned(), additional_data: None }
+            }
+            _ => SaslDecision::Refuse(SaslCode::Auth),
+        };
+        Box::pin(std::future::ready(decision))
+    }
+
+    fn scram_credential<'a>(
+        &'a self,
+        _: &'a str,
+        hash: ScramHash,
+    ) -> amqp1::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
+        let stored = StoredCredential::from_password(hash, "pencil", *b"0123456789abcdef", 4096).expect("a credential");
+        Box::pin(std::future::ready(Ok(Some(stored))))
+    }
+}
+
+/// A server with TLS, PLAIN and SCRAM-SHA-1, as brokers are asked to be.
+#[tokio::test]
+async fn s_conf_1_clients_with_plain_and_with_scram_of_each_hash_come_in_over_tls() {
+    let authority = Authority::new();
+    let names = ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"].map(Symbol::from_static);
+    let tls = tls_server(&authority.issue("server.test"));
+    let address = serve(Acceptor::builder().tls(tls).authenticator(Keeper).mechanisms(names).build()).await;
+    let plain = |password: &str| builder(address, &authority).sasl(Plain::new("alice", password).expect("a user"));
+    let scram = |hash, password: &str| builder(address, &authority).scram(hash, "alice", password);
+    for client in [plain("pencil"), scram(ScramHash::Sha1, "pencil"), scram(ScramHash::Sha256, "pencil")] {
+        soon(client.connect()).await.expect("let in").close().await.expect("closed");
+    }
+    for client in [plain("pencils"), scram(ScramHash::Sha1, "pencils")] {
+        assert_eq!(soon(client.connect()).await.expect_err("refused").kind(), ErrorKind::Authentication);
+    }
+    let error = soon(scram(ScramHash::Sha512, "pencil").connect()).await.expect_err("not offered");
+    assert_eq!(error.kind(), ErrorKind::MechanismNotOffered);
 }

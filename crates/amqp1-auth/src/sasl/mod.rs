@@ -143,6 +143,7 @@ mod tests {
             Box::new(Plain::new("user", "password").expect("a plain pair")),
             Box::new(OAuthBearer::new("token").expect("a token")),
             Box::new(XOAuth2::new("user", "token").expect("a user and a token")),
+            Box::new(scram(scram::ScramHash::Sha1)),
             Box::new(scram(scram::ScramHash::Sha256)),
             Box::new(scram(scram::ScramHash::Sha512)),
         ]
@@ -152,8 +153,8 @@ mod tests {
     fn s_5_3_2_3_each_mechanism_says_its_registered_name() {
         let names: Vec<_> = mechanisms().iter().map(|mechanism| mechanism.name()).collect();
         let of_one_step = ["ANONYMOUS", "EXTERNAL", "MSSBCBS", "PLAIN"];
-        let of_several = ["OAUTHBEARER", "XOAUTH2", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-        assert_eq!(names, [of_one_step, of_several].concat());
+        let of_several = ["OAUTHBEARER", "XOAUTH2", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+        assert_eq!(names, [&of_one_step[..], &of_several].concat());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use hmac::{Hmac, Mac};
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
@@ -11,16 +12,23 @@ pub(super) type Octets = Zeroizing<Vec<u8>>;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScramHash {
+    /// SCRAM-SHA-1, RFC 5802: for peers that have nothing better. As SCRAM uses it, it is not known to be broken, but it
+    /// makes guessing cheaper.
+    Sha1,
     /// SCRAM-SHA-256, RFC 7677: the one to choose.
     Sha256,
     /// SCRAM-SHA-512, which some brokers offer besides.
     Sha512,
 }
 
-/// Does the same with either hash.
+/// Does the same with each hash.
 macro_rules! with {
     ($hash:expr, $type:ident => $body:expr) => {
         match $hash {
+            ScramHash::Sha1 => {
+                type $type = Sha1;
+                $body
+            }
             ScramHash::Sha256 => {
                 type $type = Sha256;
                 $body
@@ -34,9 +42,13 @@ macro_rules! with {
 }
 
 impl ScramHash {
+    /// All of them, the strongest one last.
+    pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
+
     /// The mechanism's registered name.
     pub const fn mechanism(self) -> &'static str {
         match self {
+            Self::Sha1 => super::SHA_1,
             Self::Sha256 => super::SHA_256,
             Self::Sha512 => super::SHA_512,
         }
@@ -45,12 +57,13 @@ impl ScramHash {
     /// The hash of the mechanism with this name; `None` for other mechanisms, those that bind the channel (`-PLUS`)
     /// among them.
     pub fn from_mechanism(name: &str) -> Option<Self> {
-        [Self::Sha256, Self::Sha512].into_iter().find(|hash| hash.mechanism() == name)
+        Self::ALL.into_iter().find(|hash| hash.mechanism() == name)
     }
 
     /// How many octets it gives, and so the length of every key.
     pub const fn output_len(self) -> usize {
         match self {
+            Self::Sha1 => 20,
             Self::Sha256 => 32,
             Self::Sha512 => 64,
         }
@@ -96,7 +109,7 @@ mod tests {
 
     #[test]
     fn names_go_both_ways() {
-        for hash in [ScramHash::Sha256, ScramHash::Sha512] {
+        for hash in ScramHash::ALL {
             assert_eq!(ScramHash::from_mechanism(hash.mechanism()), Some(hash));
             assert_eq!(hash.digest(b"").len(), hash.output_len());
         }
@@ -105,9 +118,11 @@ mod tests {
         }
     }
 
-    /// A vector of RFC 7914 §11, and the first octets of what is known for SHA-512 with few iterations.
+    /// Vectors of RFC 6070 and of RFC 7914 §11, and the first octets of what is known for SHA-512 with few iterations.
     #[test]
     fn the_salted_password_is_pbkdf2s_first_block() {
+        let salted = ScramHash::Sha1.salted_password(b"password", b"salt", 2);
+        assert_eq!(salted[..8], [0xEA, 0x6C, 0x01, 0x4D, 0xC7, 0x2D, 0x6F, 0x8C]);
         let salted = ScramHash::Sha256.salted_password(b"passwd", b"salt", 1);
         assert_eq!(salted[..8], [0x55, 0xAC, 0x04, 0x6E, 0x56, 0xE3, 0x08, 0x9F]);
         let salted = ScramHash::Sha512.salted_password(b"password", b"salt", 2);

@@ -39,6 +39,8 @@ pub use self::hash::ScramHash;
 pub use self::server::{ScramServer, ScramStep};
 use super::SaslError;
 
+/// The registered name of SCRAM with SHA-1.
+pub const SHA_1: &str = "SCRAM-SHA-1";
 /// The registered name of SCRAM with SHA-256.
 pub const SHA_256: &str = "SCRAM-SHA-256";
 /// The name of SCRAM with SHA-512.

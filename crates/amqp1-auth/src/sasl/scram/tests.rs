@@ -98,6 +98,31 @@ fn s_scram_1_the_server_says_what_the_rfc_has() {
     assert_eq!(step, Ok(ScramStep::Verified { user: "user".into(), authzid: None, additional_data }));
 }
 
+/// What RFC 5802 §5 has for the same user and password, octet for octet at both ends.
+#[test]
+fn s_conf_1_with_sha_1_both_ends_say_what_the_rfc_has() {
+    let (first, nonce) = ("n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", "fyko+d2lbbFgONRv9qkxdawL");
+    let challenge = "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
+    let proof = "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
+    let signature = b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=";
+    let mut client = Scram::new(ScramHash::Sha1, "user", "pencil", nonce).expect("the RFC's example");
+    assert_eq!(client.name(), "SCRAM-SHA-1");
+    assert_eq!(client.initial_response().as_deref(), Some(first.as_bytes()));
+    assert_eq!(client.respond(challenge.as_bytes()).as_deref(), Ok(proof.as_bytes()));
+    assert_eq!(client.verify_outcome(Some(signature)), Ok(()));
+
+    let decoy = ScramDecoy::new([9; 32]).expect("a secret");
+    let mut server = ScramServer::new(ScramHash::Sha1, "3rfcNHYJY1ZVvWVs7j", &decoy).expect("the RFC's nonce");
+    let step = server.respond(first.as_bytes());
+    assert_eq!(step, Ok(ScramStep::Lookup { user: "user".into(), authzid: None }));
+    let salt = STANDARD.decode("QSXCR+Q6sek8bf92").expect("base64");
+    let stored = StoredCredential::from_password(ScramHash::Sha1, "pencil", salt, 4096).expect("a credential");
+    assert_eq!(server.credential(Some(&stored)).as_deref(), Ok(challenge.as_bytes()));
+    let step = server.respond(proof.as_bytes());
+    let additional_data = signature.as_slice().into();
+    assert_eq!(step, Ok(ScramStep::Verified { user: "user".into(), authzid: None, additional_data }));
+}
+
 /// The numbers are those of another implementation.
 #[test]
 fn s_scram_1_with_sha_512_the_dialog_is_the_same_and_the_numbers_are_longer() {
