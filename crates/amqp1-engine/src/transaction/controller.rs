@@ -61,8 +61,9 @@ pub enum Answer {
     },
     /// The declare was refused, or its outcome is not known.
     NotDeclared(Option<AmqpError>),
-    /// The commit was asked for, and the control link was lost before the answer: it may have been done. If the
-    /// coordinator has detached the link with `amqp:transaction:rollback` or `amqp:transaction:unknown-id`, it was not.
+    /// The commit was asked for, and the control link was lost before the answer, or what came was none: it may have
+    /// been done. If the coordinator has detached the link with `amqp:transaction:rollback` or
+    /// `amqp:transaction:unknown-id`, and no other transaction was live on it that this may be about, it was not.
     InDoubt {
         /// Which.
         txn: TxnId,
@@ -187,13 +188,9 @@ impl Controller {
                 self.forget(&txn);
                 Answer::Discharged { txn, committed: !fail }
             }
-            (Asked::Discharge { txn, fail: false }, None) if *settlement == (Settlement::Lost { sent: true }) => {
+            (Asked::Discharge { txn, fail }, _) => {
                 self.forget(&txn);
-                Answer::InDoubt { txn }
-            }
-            (Asked::Discharge { txn, .. }, _) => {
-                self.forget(&txn);
-                Answer::RolledBack { txn, error }
+                if fail || is_undone(settlement) { Answer::RolledBack { txn, error } } else { Answer::InDoubt { txn } }
             }
         })
     }
@@ -282,6 +279,19 @@ impl Controller {
         let Some(live) = self.live.remove(txn) else { return };
         for delivery in live.retired {
             self.owners.remove(&delivery);
+        }
+    }
+}
+
+/// Whether a commit that ended like this was certainly not done. A coordinator that settles it with anything else than
+/// §4.3 has may have meant either.
+fn is_undone(settlement: &Settlement) -> bool {
+    match settlement {
+        Settlement::Aborted => true,
+        Settlement::Lost { sent } => !sent,
+        Settlement::Sent => false,
+        Settlement::Outcome(state) => {
+            matches!(state, Some(DeliveryState::Rejected(_) | DeliveryState::Released | DeliveryState::Modified(_)))
         }
     }
 }

@@ -5,6 +5,7 @@ mod attach_detach;
 mod bad_attach;
 mod bad_transfer;
 mod begin_end;
+mod commits;
 mod credit;
 mod cut;
 mod disposition;

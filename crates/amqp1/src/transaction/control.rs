@@ -9,14 +9,17 @@ use crate::{
     shared::Shared,
     wait::within,
 };
-use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
+use amqp1_codec::EncodedMessage;
 use amqp1_engine::{
     Settlement,
     transaction::{Answer, Controller as Rules, ControllerError},
 };
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::runtime::Handle;
 
@@ -27,11 +30,38 @@ pub(super) struct Control {
     rules: Mutex<(Rules, u64)>,
     /// Where what was begun goes on when nobody waits for it.
     runtime: Handle,
+    /// How many transactions are live, or were when the link ended.
+    live: AtomicUsize,
+}
+
+/// Counts as a transaction that is live, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Control>);
+
+impl Counted {
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        control.live.fetch_add(1, Ordering::SeqCst);
+        Self(control)
+    }
+
+    /// Whether there is no other that the end of the link may be about.
+    pub(super) fn is_alone(&self) -> bool {
+        self.0.live.load(Ordering::SeqCst) == 1
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // What went with the link counts on: the link may have ended because of it.
+        if !self.0.link.handle().is_over() {
+            self.0.live.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Control {
     pub(super) fn new(link: Sender, rules: Rules, runtime: Handle) -> Self {
-        Self { link, rules: Mutex::new((rules, 0)), runtime }
+        Self { link, rules: Mutex::new((rules, 0)), runtime, live: AtomicUsize::new(0) }
     }
 
     pub(super) fn link(&self) -> &Sender {
@@ -96,11 +126,8 @@ impl Control {
 
 /// The outcome as the engine had it.
 fn settlement(outcome: &Result<Outcome, Error>) -> Settlement {
-    Settlement::Outcome(match outcome {
-        Ok(Outcome::Accepted) => Some(DeliveryState::Accepted),
-        Ok(Outcome::Declared(declared)) => Some(DeliveryState::Declared(Box::new(declared.clone()))),
-        Ok(Outcome::Rejected(error)) => Some(DeliveryState::Rejected(error.clone().map(Box::new))),
-        Ok(_) => None,
-        Err(error) => return Settlement::Lost { sent: error.delivered() != Delivered::No },
-    })
+    match outcome {
+        Ok(outcome) => Settlement::Outcome(outcome.clone().into_state()),
+        Err(error) => Settlement::Lost { sent: error.delivered() != Delivered::No },
+    }
 }

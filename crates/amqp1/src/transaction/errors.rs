@@ -47,12 +47,18 @@ fn rolled_back(text: &'static str, failure: Error) -> Error {
 }
 
 /// The commit was asked for, and there was no answer. The coordinator may yet have said what became of it, when it
-/// detached the control link (§4.3).
-pub(super) fn unanswered(failure: Error) -> Error {
+/// detached the control link (§4.3): of this one, if it was `alone`.
+pub(super) fn unanswered(failure: Error, alone: bool) -> Error {
     let undone = [ErrorCondition::TRANSACTION_ROLLBACK, ErrorCondition::TRANSACTION_UNKNOWN_ID];
-    if failure.condition().is_some_and(|condition| undone.contains(condition)) {
+    if alone && failure.condition().is_some_and(|condition| undone.contains(condition)) {
         return refused(failure.amqp_error().cloned());
     }
     let text = "the commit was not answered: whether the transaction was committed is not known";
     Error::new(ErrorKind::InDoubt, text).with_source(failure).with_delivered(Delivered::Unknown)
+}
+
+/// The commit was settled, and not with what answers it (§4.3).
+pub(super) fn unclear() -> Error {
+    let text = "the coordinator settled the commit without saying whether the transaction was committed";
+    Error::new(ErrorKind::InDoubt, text).with_delivered(Delivered::Unknown)
 }

@@ -1,6 +1,10 @@
 //! A transaction and its work.
 
-use super::{TxnId, control::Control, errors};
+use super::{
+    TxnId,
+    control::{Control, Counted},
+    errors,
+};
 use crate::{
     delivery::Delivery,
     error::{Delivered, Error, ErrorKind},
@@ -34,6 +38,7 @@ pub struct Transaction {
 #[derive(Debug)]
 pub(super) struct Work {
     control: Arc<Control>,
+    counted: Counted,
     txn: TxnId,
     posted: Mutex<Posted>,
     retired: Mutex<Vec<Delivery>>,
@@ -185,9 +190,9 @@ impl Transaction {
     /// - [`ErrorKind::RolledBack`] if it was rolled back instead, be it that the coordinator has refused, that a message
     ///   of [`post`](Self::post) was not accepted, or that the control link is gone. Nothing of its work is done.
     ///   Deliveries that were retired are dropped, and dealt with as their receivers'
-    ///   [`OnDrop`](crate::OnDrop) says.
-    /// - [`ErrorKind::InDoubt`] if the coordinator was asked and has not answered. Deliveries that were retired are left
-    ///   as they are.
+    ///   [`OnDrop`](crate::OnDrop) says; or left as they are, if a rollback could not be asked for in time.
+    /// - [`ErrorKind::InDoubt`] if the coordinator was asked and has not answered, or not with anything that is an answer.
+    ///   Deliveries that were retired are left as they are.
     ///
     /// # Cancel safety
     ///
@@ -196,7 +201,11 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<(), Error> {
         let Some(work) = self.work.take() else { return Err(Error::internal("the transaction was discharged")) };
         let control = work.control.clone();
-        control.spawn(work.commit()).await
+        // The runtime may go when the commit was asked for.
+        control.spawn(work.commit()).await.map_err(|error| match error.kind() {
+            ErrorKind::Internal => errors::unanswered(error, false),
+            _ => error,
+        })
     }
 
     /// Rolls the transaction back (§4.3): what was posted is gone, and what was retired is as before. The deliveries
@@ -228,7 +237,8 @@ impl Drop for Transaction {
 impl Work {
     pub(super) fn new(control: Arc<Control>, txn: TxnId) -> Self {
         let (posted, retired) = Default::default();
-        Self { control, txn, posted, retired }
+        let counted = Counted::new(control.clone());
+        Self { control, counted, txn, posted, retired }
     }
 
     fn posted(&self) -> MutexGuard<'_, Posted> {
@@ -296,7 +306,8 @@ impl Work {
 
     async fn commit(self) -> Result<(), Error> {
         if let Err(failure) = self.finish().await {
-            self.roll_back().await?;
+            // If that cannot be asked for, there was no commit all the same.
+            let _ = self.roll_back().await;
             return Err(errors::spoilt(failure));
         }
         let error = match self.discharge(false).await? {
@@ -304,7 +315,8 @@ impl Work {
                 self.leave_retired();
                 return Ok(());
             }
-            (Answer::InDoubt { .. }, Some(failure)) => errors::unanswered(failure),
+            (Answer::InDoubt { .. }, Some(failure)) => errors::unanswered(failure, self.counted.is_alone()),
+            (Answer::InDoubt { .. }, None) => errors::unclear(),
             (Answer::RolledBack { error: None, .. }, Some(failure)) => errors::lost(failure),
             (Answer::RolledBack { error, .. }, _) => errors::refused(error),
             _ => Error::internal("a discharge was answered as a declare"),
