@@ -53,6 +53,8 @@ pub struct IncomingStream<'a> {
     settled: bool,
     sections: Sections,
     ended: bool,
+    /// Why it will never be whole.
+    failed: Option<Error>,
 }
 
 /// The next piece, or `None` if the link has ended in peace.
@@ -100,10 +102,7 @@ impl Receiver {
         let link = self.handle().clone();
         if let Some(whole) = link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())? {
             let mut stream = IncomingStream::new(self, None, whole.tag, whole.message_format, true);
-            for part in whole.message.to_encoded().into_parts() {
-                stream.sections.push(part).map_err(malformed)?;
-            }
-            stream.end()?;
+            stream.failed = stream.take_whole(&whole.message).err();
             return Ok(Some(stream));
         }
         loop {
@@ -127,7 +126,7 @@ impl<'a> IncomingStream<'a> {
         message_format: u32,
         settled: bool,
     ) -> Self {
-        Self { receiver, handle, tag, message_format, settled, sections: Sections::new(), ended: false }
+        Self { receiver, handle, tag, message_format, settled, sections: Sections::new(), ended: false, failed: None }
     }
 
     /// The sender's name for the delivery.
@@ -166,7 +165,7 @@ impl<'a> IncomingStream<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was
-    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data.
+    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data. Asked again, it fails again.
     ///
     /// # Cancel safety
     ///
@@ -176,7 +175,7 @@ impl<'a> IncomingStream<'a> {
             if let Some(data) = self.sections.take() {
                 return Ok(Some(data));
             }
-            if self.ended {
+            if self.ended && self.failed.is_none() {
                 return Ok(None);
             }
             self.advance().await?;
@@ -192,7 +191,17 @@ impl<'a> IncomingStream<'a> {
         self.sections.tail().and_then(|tail| tail.footer()).map_err(undecodable)
     }
 
+    /// The next piece. What has failed stays so: what comes next on the link is another message's.
     async fn advance(&mut self) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let advanced = self.step().await;
+        self.failed = advanced.as_ref().err().cloned();
+        advanced
+    }
+
+    async fn step(&mut self) -> Result<(), Error> {
         let link = self.receiver.handle().clone();
         match next(&link).await? {
             Some(StreamItem::Data(octets)) => self.sections.push(octets).map_err(malformed),
@@ -207,6 +216,14 @@ impl<'a> IncomingStream<'a> {
             }
             None => Err(Error::new(ErrorKind::LinkDetached, "the link has ended before the message was whole")),
         }
+    }
+
+    /// Takes a message that is here whole.
+    fn take_whole(&mut self, message: &Message) -> Result<(), Error> {
+        for part in message.to_encoded().into_parts() {
+            self.sections.push(part).map_err(malformed)?;
+        }
+        self.end()
     }
 
     fn end(&mut self) -> Result<(), Error> {
