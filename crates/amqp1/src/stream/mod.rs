@@ -6,3 +6,6 @@ mod sections;
 
 pub use incoming::IncomingStream;
 pub use outgoing::SendStream;
+
+#[cfg(test)]
+mod tests;

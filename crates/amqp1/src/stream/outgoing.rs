@@ -7,7 +7,7 @@ use crate::{
     permit::{Permit, Receipt, begin},
     sender::Sender,
     shared::State,
-    wait::{Place, within},
+    wait::{Aside, Place, within},
 };
 use amqp1_codec::EncodedMessage;
 use amqp1_engine::LinkId;
@@ -106,6 +106,8 @@ impl Permit {
             for part in head {
                 if let Err(error) = state.engine.write(id, part) {
                     abort(state, id, token);
+                    // Nobody has had it yet, so there is nobody to wake.
+                    state.receipts.forget(token, &mut Aside::default());
                     return Err(state.explain(error));
                 }
             }
