@@ -57,6 +57,15 @@ impl RequesterBuilder {
         self.receiver = self.receiver.source(source).target(Target::default());
         self.sender = self.sender.source(Source::default());
         self.reply_to = ReplyTo::Dynamic;
+        // Nothing else says which two belong together, if this is not the only requester of the node.
+        let name = names::link(&self.node);
+        self.named(name)
+    }
+
+    /// Gives both links this name.
+    fn named(mut self, name: Str) -> Self {
+        self.sender = self.sender.name(name.clone());
+        self.receiver = self.receiver.name(name);
         self
     }
 
@@ -87,17 +96,18 @@ impl RequesterBuilder {
     /// ([`LINK_PAIR`](crate::capability::LINK_PAIR)).
     pub fn paired(self) -> Self {
         let (name, node) = (names::link(&self.node), self.node.clone());
-        let mut this = self.between(node);
+        let mut this = self.between(node).named(name);
         let paired = Symbol::from_static(PAIRED);
-        this.sender = this.sender.name(name.clone()).property(paired.clone(), true);
-        this.receiver = this.receiver.name(name).property(paired, true);
+        this.sender = this.sender.property(paired.clone(), true);
+        this.receiver = this.receiver.property(paired, true);
         this.reply_to = ReplyTo::Address(ME);
         this
     }
 
     fn between(mut self, here: Str) -> Self {
         self.sender = self.sender.source(Source::at(here.clone()));
-        self.receiver = self.receiver.source(Source::at(self.node.clone())).target(Target::at(here));
+        let name = names::link(&self.node);
+        self.receiver = self.receiver.source(Source::at(self.node.clone())).target(Target::at(here)).name(name);
         self
     }
 
