@@ -219,3 +219,36 @@ async fn a_coordinator_that_says_nothing_keeps_nobody_waiting() {
     drop(bank.raw);
     assert!(soon(bank.controller.declare()).await.is_err());
 }
+
+/// Suspended, it would be sent again with the link, when its transaction is long over, and as part of none.
+#[tokio::test]
+async fn x_4_2_7_what_is_posted_does_not_outlive_its_transaction() {
+    let mut bank = Bank::open(10).await;
+    let (sender, ()) = tokio::join!(bank.session.sender("q").resumable(true).attach(), async {
+        let theirs = bank.raw.attach().await;
+        answer(&mut bank.raw, &theirs, 1, 10).await;
+    });
+    let sender = sender.expect("a sender");
+    let transaction = bank.declare(0).await;
+    let error = soon(transaction.send(&sender, "x")).await.expect_err("refused");
+    assert_eq!((error.kind(), error.delivered()), (ErrorKind::Config, Delivered::No));
+    let error = transaction.post(soon(sender.reserve()).await.expect("credit"), "x").expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    // Nothing was sent, and nothing is the worse for it.
+    let (committed, ()) = soon(async {
+        tokio::join!(transaction.commit(), async {
+            transfer(&mut bank.raw).await;
+            settle(&mut bank.raw, 1, Some(DeliveryState::Accepted)).await;
+        })
+    })
+    .await;
+    committed.expect("committed");
+    let (left, ()) = soon(async {
+        tokio::join!(sender.suspend(), async {
+            bank.raw.until(|body| matches!(body, Performative::Detach(_))).await;
+            bank.raw.send(Detach { handle: 1, closed: false, error: None }).await;
+        })
+    })
+    .await;
+    assert!(left.expect("left").deliveries().is_empty());
+}
