@@ -33,11 +33,14 @@ pub struct CoordinatorConfig {
     pub timeout: Option<Duration>,
     /// How many there may be at a time.
     pub max: usize,
+    /// How many pieces of work may be recorded in one.
+    pub max_work: usize,
 }
 
 impl Default for CoordinatorConfig {
     fn default() -> Self {
-        Self { multi_txns_per_ssn: true, multi_ssns_per_txn: true, timeout: Some(Duration::from_secs(60)), max: 1024 }
+        let timeout = Some(Duration::from_secs(60));
+        Self { multi_txns_per_ssn: true, multi_ssns_per_txn: true, timeout, max: 1024, max_work: 65536 }
     }
 }
 
@@ -93,6 +96,9 @@ struct Txn<W> {
 }
 
 /// Transactions that are live, with the work of each. `W` is what the resource has to do or to undo.
+///
+/// It is for one connection: links and sessions of different connections may have the same ids, and the names that it
+/// gives to transactions can be guessed.
 #[derive(Debug)]
 pub struct Coordinator<W> {
     config: CoordinatorConfig,
@@ -231,9 +237,17 @@ impl<W> Coordinator<W> {
     /// # Errors
     ///
     /// With what the link, or the control link, is to be detached (§4.4): `amqp:transaction:unknown-id`, or that the
-    /// session or the transaction is in use otherwise and that is not offered.
+    /// session or the transaction is in use otherwise and that is not offered. `amqp:resource-limit-exceeded` beyond
+    /// [`CoordinatorConfig::max_work`]; the transaction cannot be committed any more then, also if nothing is detached.
     pub fn record(&mut self, txn: &TxnId, session: SessionId, work: W) -> Result<(), AmqpError> {
-        self.join(txn, session)?.work.push(work);
+        let max = self.config.max_work;
+        let live = self.join(txn, session)?;
+        if live.work.len() >= max {
+            let error = error(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too much is done in the transaction");
+            live.spoilt.get_or_insert_with(|| error.clone());
+            return Err(error);
+        }
+        live.work.push(work);
         Ok(())
     }
 
