@@ -59,7 +59,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Looks at what the client has said.
     ///
     /// The parsers are in [`auth::sasl`](crate::auth::sasl): `plain::Credentials`, `oauthbearer::Request` and so on.
-    /// The SCRAM mechanisms do not come here, but to [`scram_credential`](Self::scram_credential).
+    /// The SCRAM mechanisms do not come here, but to [`scram_credential`](Self::scram_credential). Who chooses EXTERNAL
+    /// without having shown a certificate is refused without this being asked.
     ///
     /// Unless it is overridden everybody is refused.
     fn authenticate(&self, _attempt: SaslAttempt) -> BoxFuture<'_, SaslDecision> {

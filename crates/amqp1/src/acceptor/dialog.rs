@@ -55,6 +55,10 @@ impl<'a> Dialog<'a> {
         let decision = match (self.refusing, ScramHash::from_mechanism(mechanism.as_str())) {
             (Some(code), _) => SaslDecision::Refuse(code),
             (None, Some(hash)) => self.scram(hash, &response).await,
+            // With nothing else on offer it was offered, and means nothing without a certificate.
+            (None, None) if mechanism.as_str() == external::NAME && self.is_unproven() => {
+                SaslDecision::Refuse(SaslCode::Auth)
+            }
             (None, None) => self.ask(mechanism.clone(), step.response).await,
         };
         let decision = self.explained(&mechanism, decision);
@@ -91,6 +95,15 @@ impl<'a> Dialog<'a> {
             _ => return error,
         };
         Error::new(error.kind(), text).with_source(error)
+    }
+
+    /// Whether somebody has to know who the client is, and it has shown no certificate in TLS.
+    fn is_unproven(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let certified = self.connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        #[cfg(not(feature = "tls"))]
+        let certified = false;
+        self.acceptor.inner.authenticator.is_some() && !certified
     }
 
     /// What the application says.
