@@ -104,3 +104,18 @@ async fn a_stream_with_a_section_that_is_refused_never_looks_whole() {
         fails_for_good(&sender, &mut receiver, ErrorKind::Protocol, || ()).await;
     }
 }
+
+/// What a message holds is nobody's business but its reader's.
+#[tokio::test]
+async fn a_stream_does_not_show_what_it_holds() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair).await;
+    let message = Message::builder().application_property("key", "hunter2").data("hunter2").data("hunter2");
+    let sent = soon(sender.reserve()).await.expect("credit").send(message).expect("queued");
+    let mut stream = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    assert!(soon(stream.data()).await.expect("data").is_some());
+    let shown = format!("{stream:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("octets"), "{shown}");
+    stream.accept().expect("settled");
+    assert_eq!(soon(sent).await.expect("an outcome"), Outcome::Accepted);
+}

@@ -18,7 +18,7 @@ use bytes::Bytes;
 /// More challenges than any mechanism has: whoever wants more is refused.
 const MAX_CHALLENGES: usize = 16;
 
-#[derive(Debug)]
+// Not to be shown: it holds what the client has said.
 pub(super) struct Dialog<'a> {
     acceptor: &'a Acceptor,
     connection: &'a Connection,

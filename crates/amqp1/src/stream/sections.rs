@@ -2,7 +2,7 @@
 
 use amqp1_codec::{DecodeError, EncodedMessage, Message};
 use bytes::{Buf, Bytes, BytesMut};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 /// What the sections around the body may take together, in octets.
 const AROUND: usize = 256 * 1024;
@@ -25,7 +25,6 @@ pub(crate) enum Malformed {
     Truncated,
 }
 
-#[derive(Debug)]
 enum Place {
     /// Between sections, with what there is of the next one's header.
     Between(Vec<u8>),
@@ -36,7 +35,6 @@ enum Place {
 }
 
 /// A message that comes in pieces.
-#[derive(Debug)]
 pub(crate) struct Sections {
     place: Place,
     head: BytesMut,
@@ -44,6 +42,15 @@ pub(crate) struct Sections {
     tail: BytesMut,
     body_begun: bool,
     ready: VecDeque<Bytes>,
+}
+
+/// How much there is of it; what it holds may be anybody's secret.
+impl fmt::Debug for Sections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ready: usize = self.ready.iter().map(Bytes::len).sum();
+        let octets = [self.head.len(), ready, self.tail.len()];
+        f.debug_struct("Sections").field("octets", &octets).finish_non_exhaustive()
+    }
 }
 
 /// What the octets at the front of a section say.
