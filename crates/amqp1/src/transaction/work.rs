@@ -41,7 +41,8 @@ pub(super) struct Work {
     counted: Counted,
     txn: TxnId,
     posted: Mutex<Posted>,
-    retired: Mutex<Vec<Delivery>>,
+    /// With the outcome that each has if this is committed.
+    retired: Mutex<Vec<(Delivery, DeliveryState)>>,
 }
 
 /// What is known of messages that nobody waits for any more.
@@ -281,6 +282,7 @@ impl Work {
             return Err(Error::new(ErrorKind::Config, "a delivery is retired with an outcome"));
         }
         let id = link.id;
+        let applied = outcome.clone();
         let state = self.control.rules(|rules| rules.retire(&self.txn, id, key, outcome)).map_err(errors::of_rules)?;
         link.shared.command(|shared, _| {
             if shared.is_dead() || shared.engine.dispose(id, key, state).is_err() {
@@ -288,7 +290,7 @@ impl Work {
             }
             Ok(())
         })??;
-        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((delivery, applied));
         Ok(())
     }
 
@@ -309,8 +311,12 @@ impl Work {
         self.control.ask(|rules, token| rules.discharge(token, &self.txn, fail, |_| 0)).await
     }
 
-    fn into_retired(self) -> Vec<Delivery> {
+    fn into_retired(self) -> Vec<(Delivery, DeliveryState)> {
         self.retired.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn into_deliveries(self) -> Vec<Delivery> {
+        self.into_retired().into_iter().map(|(delivery, _)| delivery).collect()
     }
 
     async fn commit(self) -> Result<(), Error> {
@@ -321,7 +327,7 @@ impl Work {
         }
         let error = match self.discharge(false).await? {
             (Answer::Discharged { .. }, _) => {
-                self.leave_retired();
+                self.settle_retired();
                 return Ok(());
             }
             (Answer::InDoubt { .. }, Some(failure)) => errors::unanswered(failure, self.counted.is_alone()),
@@ -336,9 +342,17 @@ impl Work {
         Err(error)
     }
 
-    /// Nothing is said of what was retired: it is settled, or nobody knows.
+    /// §4.4.2: the outcomes are applied. The resource may have settled, and need not; then it is for this end to do.
+    fn settle_retired(self) {
+        for (delivery, outcome) in self.into_retired() {
+            // Where the link has ended there is nothing to settle.
+            let _ = delivery.settle(outcome);
+        }
+    }
+
+    /// Nothing is said of what was retired, since nobody knows what became of it.
     fn leave_retired(self) {
-        for delivery in self.into_retired() {
+        for delivery in self.into_deliveries() {
             drop(delivery.leave_unsettled());
         }
     }
@@ -347,7 +361,7 @@ impl Work {
         // What has failed is rolled back with the rest.
         let _ = self.finish().await;
         if self.control.link().handle().is_over() {
-            return Ok(self.into_retired());
+            return Ok(self.into_deliveries());
         }
         match self.discharge(true).await? {
             (Answer::RolledBack { error: None, .. }, Some(failure)) if failure.kind() == ErrorKind::Timeout => {
@@ -355,7 +369,7 @@ impl Work {
                 Err(failure)
             }
             // That it has timed out, or went with the control link, means the same.
-            _ => Ok(self.into_retired()),
+            _ => Ok(self.into_deliveries()),
         }
     }
 }
