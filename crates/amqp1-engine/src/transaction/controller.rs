@@ -88,8 +88,8 @@ enum Asked {
 struct Live {
     retired: BTreeSet<(LinkId, DeliveryKey)>,
     acquiring: BTreeSet<LinkId>,
-    /// Its discharge is asked for.
-    discharging: bool,
+    /// Its discharge is asked for, with this token.
+    discharging: Option<u64>,
 }
 
 /// The controller's end of a control link.
@@ -145,7 +145,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// If there is no such transaction, or a link that acquires within it has credit left (§4.4.3): more could come.
+    /// If there is no such transaction or its discharge is asked for already, or a link that acquires within it has credit left (§4.4.3): more could come.
     pub fn discharge(
         &mut self,
         token: u64,
@@ -153,13 +153,13 @@ impl Controller {
         fail: bool,
         credit: impl Fn(LinkId) -> u32,
     ) -> Result<EncodedMessage, ControllerError> {
-        let live = self.live.get(txn).ok_or(ControllerError::UnknownTransaction)?;
+        let live = self.working(txn)?;
         if let Some(link) = live.acquiring.iter().find(|link| credit(**link) > 0) {
             return Err(ControllerError::CreditLeft(*link));
         }
         self.asked.insert(token, Asked::Discharge { txn: txn.clone(), fail });
         if let Some(live) = self.live.get_mut(txn) {
-            live.discharging = true;
+            live.discharging = Some(token);
         }
         Ok(message(&Discharge { txn_id: txn.0.clone(), fail: Some(fail) }))
     }
@@ -177,19 +177,22 @@ impl Controller {
         };
         Some(match (asked, outcome) {
             (Asked::Declare, Some(DeliveryState::Declared(declared))) => match TxnId::new(&declared.txn_id) {
-                Some(txn) => {
+                // A name that is taken is no name: what is done under it would be the other's.
+                Some(txn) if self.working(&txn).is_err() => {
+                    // The discharge of its last bearer is answered, and the answer not looked at yet.
+                    self.forget(&txn);
                     self.live.insert(txn.clone(), Live::default());
                     Answer::Declared(txn)
                 }
-                None => Answer::NotDeclared(None),
+                _ => Answer::NotDeclared(None),
             },
             (Asked::Declare, _) => Answer::NotDeclared(error),
             (Asked::Discharge { txn, fail }, Some(DeliveryState::Accepted)) => {
-                self.forget(&txn);
+                self.discharged(token, &txn);
                 Answer::Discharged { txn, committed: !fail }
             }
             (Asked::Discharge { txn, fail }, _) => {
-                self.forget(&txn);
+                self.discharged(token, &txn);
                 if fail || is_undone(settlement) { Answer::RolledBack { txn, error } } else { Answer::InDoubt { txn } }
             }
         })
@@ -272,7 +275,14 @@ impl Controller {
 
     /// The transaction, if work can be done in it: once its discharge is asked for, none can.
     fn working(&self, txn: &TxnId) -> Result<&Live, ControllerError> {
-        self.live.get(txn).filter(|live| !live.discharging).ok_or(ControllerError::UnknownTransaction)
+        self.live.get(txn).filter(|live| live.discharging.is_none()).ok_or(ControllerError::UnknownTransaction)
+    }
+
+    /// What this token was for is answered. Its name may be another's by now.
+    fn discharged(&mut self, token: u64, txn: &TxnId) {
+        if self.live.get(txn).is_some_and(|live| live.discharging == Some(token)) {
+            self.forget(txn);
+        }
     }
 
     fn forget(&mut self, txn: &TxnId) {

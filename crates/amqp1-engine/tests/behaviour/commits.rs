@@ -9,7 +9,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     Instant, SessionId, Settlement,
-    transaction::{Answer, Controller, Coordinator, CoordinatorConfig, Refusal, Request, TxnId},
+    transaction::{Answer, Controller, ControllerError, Coordinator, CoordinatorConfig, Refusal, Request, TxnId},
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -112,4 +112,54 @@ fn a_coordinator_has_a_bound_on_the_work_of_a_transaction() {
     // It is of one transaction, not of all.
     let other = declared_at(&mut coordinator);
     coordinator.record(&other, session, 0).unwrap();
+}
+
+/// The answer to the second would say that there is no such transaction, which reads as a rollback of what the first has
+/// committed.
+#[test]
+fn x_4_3_5_a_transaction_is_discharged_once() {
+    for (first, second) in [(false, true), (true, false), (false, false)] {
+        let mut controller = Controller::new(None);
+        let txn = declared(&mut controller);
+        controller.discharge(2, &txn, first, |_| 0).unwrap();
+        let again = controller.discharge(3, &txn, second, |_| 0);
+        assert_eq!(again.map(drop), Err(ControllerError::UnknownTransaction));
+        assert_eq!(controller.handle_settled(3, &Settlement::Outcome(Some(DeliveryState::Accepted))), None);
+        let answer = controller.handle_settled(2, &Settlement::Outcome(Some(DeliveryState::Accepted)));
+        assert_eq!(answer, Some(Answer::Discharged { txn, committed: !first }));
+    }
+}
+
+/// A coordinator that names two alike cannot be told which of them is meant.
+#[test]
+fn x_4_2_4_a_name_that_is_taken_names_no_other_transaction() {
+    let mut controller = Controller::new(None);
+    let txn = declared(&mut controller);
+    controller.declare(2, None).unwrap();
+    let state = DeliveryState::Declared(Box::new(Declared { txn_id: id(&txn) }));
+    let answer = controller.handle_settled(2, &Settlement::Outcome(Some(state)));
+    assert_eq!(answer, Some(Answer::NotDeclared(None)));
+    controller.post(&txn).unwrap();
+}
+
+/// A coordinator may give a name again once it was discharged, and who waits for answers may see them in any order.
+#[test]
+fn x_4_2_4_a_name_may_be_given_again_when_its_transaction_is_discharged() {
+    let accepted = Settlement::Outcome(Some(DeliveryState::Accepted));
+    let mut controller = Controller::new(None);
+    let txn = declared(&mut controller);
+    controller.discharge(2, &txn, false, |_| 0).unwrap();
+    controller.declare(3, None).unwrap();
+    let state = DeliveryState::Declared(Box::new(Declared { txn_id: id(&txn) }));
+    let answer = controller.handle_settled(3, &Settlement::Outcome(Some(state)));
+    assert_eq!(answer, Some(Answer::Declared(txn.clone())));
+    let answer = controller.handle_settled(2, &accepted);
+    assert_eq!(answer, Some(Answer::Discharged { txn: txn.clone(), committed: true }));
+    controller.post(&txn).unwrap();
+    controller.discharge(4, &txn, true, |_| 0).unwrap();
+    assert_eq!(
+        controller.handle_settled(4, &accepted),
+        Some(Answer::Discharged { txn: txn.clone(), committed: false })
+    );
+    assert_eq!(controller.post(&txn), Err(ControllerError::UnknownTransaction));
 }
