@@ -78,7 +78,7 @@ impl Transaction {
     /// # Errors
     ///
     /// As [`Sender::send`]; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the sender
-    /// is of another connection, or can be [resumed](crate::resume). If the receiver may have the message ([`Delivered::Unknown`]), the transaction cannot
+    /// is of another connection. If the receiver may have the message ([`Delivered::Unknown`]), the transaction cannot
     /// be committed any more.
     ///
     /// # Cancel safety
@@ -106,7 +106,7 @@ impl Transaction {
     ) -> Result<Outcome, Error> {
         let mut message = message.into();
         let work = self.work()?;
-        work.check_sender(sender.handle())?;
+        work.check(sender.handle())?;
         loop {
             let permit = within(sender.timeout(), "waiting for credit", sender.reserve()).await?;
             message = match work.post(permit, message, options) {
@@ -125,7 +125,7 @@ impl Transaction {
     /// As [`Permit::send`], and [`send`](Self::send). The message was not posted.
     pub fn post(&self, permit: Permit, message: impl Into<EncodedMessage>) -> Result<(), Error> {
         let work = self.work()?;
-        work.check_sender(permit.handle())?;
+        work.check(permit.handle())?;
         match work.post(permit, message.into(), SendOptions::default()) {
             Ok(receipt) => work.posted().unfinished.push(receipt),
             Err(Refused::Failed(error, _)) => return Err(error),
@@ -253,15 +253,6 @@ impl Work {
         }
         let control = self.control.link().handle();
         if control.is_over() { Err(errors::lost(control.failure())) } else { Ok(()) }
-    }
-
-    /// Whether messages can be posted on this link. One that can be resumed would send them once more when the transaction
-    /// is over, as part of none.
-    fn check_sender(&self, link: &LinkHandle) -> Result<(), Error> {
-        if link.shared.look(|state| state.links.get(&link.id).is_some_and(|link| link.resume.is_some())) {
-            return Err(Error::new(ErrorKind::Config, "nothing is posted on a link that can be resumed"));
-        }
-        self.check(link)
     }
 
     fn post(&self, permit: Permit, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
