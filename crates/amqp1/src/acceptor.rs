@@ -23,7 +23,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "tls")]
-use crate::transport::TlsServer;
+use crate::transport::{TlsServer, header::Begun};
 
 /// Takes connections that others have made to us. Clones share their configuration.
 #[derive(Clone)]
@@ -45,10 +45,19 @@ pub struct AcceptorBuilder {
     allow_no_sasl: Option<bool>,
     scram_decoy: ScramDecoy,
     #[cfg(feature = "tls")]
-    tls: Option<TlsServer>,
+    tls: Option<Tls>,
     config: ConnectionConfig,
     session_config: SessionConfig,
     operation_timeout: Duration,
+}
+
+/// When TLS begins.
+#[cfg(feature = "tls")]
+enum Tls {
+    /// With the first octet.
+    AtOnce(TlsServer),
+    /// With its protocol header (§5.2.1).
+    ByHeader { server: TlsServer, required: bool },
 }
 
 impl fmt::Debug for AcceptorBuilder {
@@ -97,7 +106,14 @@ impl Acceptor {
         transport::set_nodelay(&io);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.inner.tls {
-            let (stream, security) = transport::accept_tls(tls, io).await?;
+            let (server, io) = match tls {
+                Tls::AtOnce(server) => (server, io),
+                Tls::ByHeader { server, required } => match transport::header::hear(io, *required).await? {
+                    Begun::Tls(io) => (server, io),
+                    Begun::Plain(io) => return self.open(io, Security::default()).await,
+                },
+            };
+            let (stream, security) = transport::accept_tls(server, io).await?;
             return self.open(stream, security).await;
         }
         self.open(io, Security::default()).await
@@ -188,7 +204,23 @@ impl AcceptorBuilder {
     /// Begins every connection with TLS.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsServer) -> Self {
-        self.tls = Some(tls);
+        self.tls = Some(Tls::AtOnce(tls));
+        self
+    }
+
+    /// Takes TLS from clients that ask for it with its protocol header (§5.2.1). Others are answered with that header, and
+    /// the end.
+    #[cfg(feature = "tls")]
+    pub fn tls_by_header(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(Tls::ByHeader { server: tls, required: true });
+        self
+    }
+
+    /// As [`tls_by_header`](Self::tls_by_header), and clients that do not ask for it are served without TLS: whatever they
+    /// say, passwords included, can be read on the way.
+    #[cfg(feature = "tls")]
+    pub fn tls_by_header_or_none(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(Tls::ByHeader { server: tls, required: false });
         self
     }
 

@@ -49,6 +49,8 @@ pub struct ClientBuilder {
     dial: Option<(String, u16)>,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
+    #[cfg(feature = "tls")]
+    tls_by_header: bool,
     server_name: Option<String>,
     sasl: Sasl,
     config: ConnectionConfig,
@@ -67,6 +69,8 @@ impl ClientBuilder {
             dial: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            tls_by_header: false,
             server_name: None,
             sasl: Sasl::ByUrl,
             config,
@@ -143,6 +147,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Has TLS begin with AMQP's protocol header for it (§5.2.1), as a server wants that has one port for clients with and
+    /// without TLS; from the first octet otherwise. The URL says `amqps` all the same, with that port if it is not 5671. A
+    /// server that answers with another header gets nothing more.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), amqp1::Error> {
+    /// let client = amqp1::Client::builder("amqps://broker.example:5672").tls_by_header();
+    /// let connection = client.connect().await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_by_header(mut self) -> Self {
+        self.tls_by_header = true;
+        self
+    }
+
     /// Changes anything about the connection.
     pub fn config(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
         change(&mut self.config);
@@ -185,7 +205,7 @@ impl ClientBuilder {
                 return self.connect_tls(&url, &host, port).await;
             }
             #[cfg(feature = "tls")]
-            if self.tls.is_some() {
+            if self.tls.is_some() || self.tls_by_header {
                 // Whoever says how to do TLS must not get none.
                 return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
             }
@@ -200,7 +220,10 @@ impl ClientBuilder {
         let tls = self.tls.clone().map_or_else(TlsClient::platform, Ok)?;
         let name = self.server_name.clone().unwrap_or_else(|| url.host.clone());
         let connector = transport::Connector::new(&tls, &name)?;
-        let tcp = transport::connect(host, port).await?;
+        let mut tcp = transport::connect(host, port).await?;
+        if self.tls_by_header {
+            transport::header::ask(&mut tcp).await?;
+        }
         let (stream, security) = connector.connect(tcp).await?;
         self.open(url, stream, security).await
     }
@@ -225,6 +248,10 @@ impl ClientBuilder {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let url = self.url.clone()?;
+        #[cfg(feature = "tls")]
+        if self.tls_by_header {
+            return Err(Error::new(ErrorKind::Config, "TLS by its header needs a connection that is dialled here"));
+        }
         let limit = self.connect_timeout;
         connect_within(limit, "opening the connection", self.open(&url, io, Security::default())).await
     }

@@ -1,5 +1,7 @@
 //! Byte streams: TCP, and TLS on it.
 
+#[cfg(feature = "tls")]
+pub(crate) mod header;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
