@@ -60,3 +60,18 @@ async fn a_handshake_ends_in_time_wherever_it_stands() {
         assert!(start.elapsed() <= Duration::from_secs(60), "{:?}", start.elapsed());
     }
 }
+
+/// A door that nobody keeps any more is shut.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_given_up_ends_the_connection_at_once() {
+    let acceptor = Acceptor::builder().authenticator(Trusting(false)).build();
+    let (near, far) = tokio::io::duplex(4096);
+    let accepting = tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
+    let connecting = tokio::spawn(Client::builder("amqp://alice:x@server.test").connect_with(near));
+    let start = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    accepting.abort();
+    let error = soon(connecting).await.expect("no panic").expect_err("nobody is there");
+    assert_ne!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}

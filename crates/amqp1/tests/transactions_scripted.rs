@@ -254,3 +254,41 @@ async fn x_4_2_7_what_is_posted_does_not_outlive_its_transaction() {
     .await;
     assert_eq!(committed.expect_err("spoilt").kind(), ErrorKind::RolledBack);
 }
+
+/// The resource may forget what belongs to no transaction any more.
+#[tokio::test(start_paused = true)]
+async fn x_4_2_7_nobody_waits_for_outcomes_when_the_control_link_has_gone() {
+    for how in 0..4 {
+        let mut bank = Bank::open(10).await;
+        let (sender, ()) = tokio::join!(bank.session.sender("q").attach(), async {
+            let theirs = bank.raw.attach().await;
+            answer(&mut bank.raw, &theirs, 1, if how == 3 { 0 } else { 10 }).await;
+        });
+        let sender = sender.expect("a sender");
+        let transaction = bank.declare(0).await;
+        let work = async {
+            match how {
+                // The last one waits for credit.
+                0 | 3 => transaction.send(&sender, "x").await.map(drop),
+                posts => {
+                    transaction.post(sender.reserve().await?, "x")?;
+                    if posts == 1 { transaction.commit().await } else { transaction.rollback().await.map(drop) }
+                }
+            }
+        };
+        let start = tokio::time::Instant::now();
+        let (worked, ()) = soon(async {
+            tokio::join!(work, async {
+                if how != 3 {
+                    transfer(&mut bank.raw).await;
+                }
+                bank.raw.send(Detach { handle: 0, closed: true, error: None }).await;
+            })
+        })
+        .await;
+        let kind = worked.err().map(|error| (error.kind(), error.delivered()));
+        let rolled_back = Some((ErrorKind::RolledBack, Delivered::No));
+        assert_eq!(kind, if how == 2 { None } else { rolled_back });
+        assert!(start.elapsed() < Duration::from_secs(1), "{how}: {:?}", start.elapsed());
+    }
+}

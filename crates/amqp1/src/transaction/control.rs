@@ -15,11 +15,13 @@ use amqp1_engine::{
     transaction::{Answer, Controller as Rules, ControllerError},
 };
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 use tokio::runtime::Handle;
 
@@ -89,6 +91,17 @@ impl Control {
     {
         let task = self.runtime.spawn(future);
         async { task.await.unwrap_or_else(|_| Err(Error::internal("the task of a transaction is gone"))) }
+    }
+
+    /// Goes on with this while the control link lives; when it has gone, what belongs to its transactions need not be
+    /// answered by anybody.
+    pub(super) async fn while_live<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let (mut future, mut detached) = (pin!(future), pin!(self.link.detached()));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Pending => detached.as_mut().poll(cx).map(|_| Err(super::errors::lost(self.link.handle().failure()))),
+            ready => ready,
+        })
+        .await
     }
 
     /// Asks something on the control link. Gives what was made of the answer, and the error if there was none.

@@ -108,7 +108,8 @@ impl Transaction {
         let work = self.work()?;
         work.check(sender.handle())?;
         loop {
-            let permit = within(sender.timeout(), "waiting for credit", sender.reserve()).await?;
+            let credit = within(sender.timeout(), "waiting for credit", sender.reserve());
+            let permit = work.control.while_live(credit).await?;
             message = match work.post(permit, message, options) {
                 Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
                 Err(Refused::Failed(error, _)) => return Err(error),
@@ -290,7 +291,7 @@ impl Work {
     async fn finish(&self) -> Result<(), Error> {
         let unfinished = std::mem::take(&mut self.posted().unfinished);
         for receipt in unfinished {
-            let posted = receipt.await.and_then(Outcome::accepted);
+            let posted = self.control.while_live(receipt).await.and_then(Outcome::accepted);
             if let Err(error) = posted {
                 self.posted().failed.get_or_insert(error);
             }
@@ -374,7 +375,7 @@ struct Posting<'a> {
 impl Posting<'_> {
     async fn outcome(mut self) -> Result<Outcome, Error> {
         let Some(receipt) = &mut self.receipt else { return Err(Error::internal("there is no posting")) };
-        let outcome = receipt.await;
+        let outcome = self.work.control.while_live(receipt).await;
         self.receipt = None;
         if let Err(error) = &outcome {
             if error.delivered() != Delivered::No {
