@@ -19,7 +19,14 @@ use amqp1_auth::sasl::{anonymous, external, plain, scram::ScramDecoy};
 use amqp1_codec::Symbol;
 use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig};
 pub use authenticator::{Authenticator, SaslAttempt, SaslDecision};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "tls")]
@@ -142,7 +149,10 @@ impl Acceptor {
         let mut identity = None;
         loop {
             match next_step(connection.shared()).await {
-                Ok(Some(step)) => identity = dialog.answer(step).await?.or(identity),
+                Ok(Some(step)) => {
+                    let answered = while_open(&connection, dialog.answer(step)).await;
+                    identity = answered.transpose()?.flatten().or(identity);
+                }
                 Ok(None) => return Ok(IncomingConnection::new(connection, identity)),
                 Err(error) => return Err(dialog.explain(error, &offered)),
             }
@@ -157,14 +167,26 @@ fn drawn_decoy() -> ScramDecoy {
     ScramDecoy::new(secret.to_vec()).expect("32 octets are enough")
 }
 
+/// What comes of something while there is a client that it is for. Otherwise the next step says why there is none.
+async fn while_open<T>(connection: &Connection, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut closed) = (pin!(work), pin!(connection.closed()));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => closed.as_mut().poll(cx).map(|_| None),
+    })
+    .await
+}
+
 /// The next step of SASL, or `None` when the peer's open is there.
 async fn next_step(shared: &Shared) -> Result<Option<SaslStep>, Error> {
     let step = shared.wait(Place::Connection, |state| {
         let error = state.closed_error();
         let server = state.server.as_mut()?;
+        if let Some(error) = error {
+            return Some(Err(error));
+        }
         match server.sasl.pop_front() {
             Some(step) => Some(Ok(Some(step))),
-            None if error.is_some() => error.map(Err),
             None => server.open_received.then_some(Ok(None)),
         }
     });

@@ -2,7 +2,7 @@
 
 use crate::{
     connection::Connection,
-    error::Error,
+    error::{Error, ErrorKind},
     link::LinkHandle,
     options::OnDrop,
     receiver::Receiver,
@@ -230,9 +230,18 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// As [`accept`](Self::accept).
+    /// As [`accept`](Self::accept); [`ErrorKind::Config`](crate::ErrorKind::Config) if the client wants a coordinator of
+    /// transactions (§4.2): it is refused, since what comes on the link is no message for a node.
     pub fn accept_default(self) -> Result<AcceptedLink, Error> {
         let reply = self.reply();
+        if let Some(TargetArchetype::Coordinator(_)) = reply.target {
+            let text = "there are no transactions here";
+            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the client wants a coordinator, which is not granted by default",
+            ));
+        }
         self.accept(reply)
     }
 

@@ -16,6 +16,7 @@ use amqp1_engine::{Connection as Engine, ConnectionError, Ended, Instant, LinkId
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -31,8 +32,7 @@ pub(crate) struct SessionState {
     pub(crate) waiting: WaitList,
 }
 
-/// A step of SASL that the application answers.
-#[derive(Debug)]
+/// A step of SASL that the application answers. Not to be shown: it may hold a password.
 pub(crate) struct SaslStep {
     /// In the first step.
     pub(crate) mechanism: Option<Symbol>,
@@ -41,7 +41,7 @@ pub(crate) struct SaslStep {
 }
 
 /// What only an acceptor's connection has.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ServerState {
     /// How sessions that the peer begins are accepted.
     pub(crate) session_config: SessionConfig,
@@ -61,7 +61,6 @@ impl ServerState {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) engine: Engine,
     pub(crate) opened: bool,
@@ -87,12 +86,24 @@ pub(crate) struct State {
     pub(crate) server: Option<ServerState>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     /// How to wake the driver.
     driver: Mutex<Option<Waker>>,
     epoch: tokio::time::Instant,
+}
+
+impl fmt::Debug for Shared {
+    /// How the connection is, not what passes through it: every handle shows this with itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Connection");
+        if let Ok(state) = self.state.try_lock() {
+            shown.field("opened", &state.opened).field("closed", &state.closed);
+            shown.field("sessions", &state.sessions.len()).field("links", &state.links.len());
+            shown.field("starved", &state.starved.len());
+        }
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Shared {

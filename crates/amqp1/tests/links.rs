@@ -330,3 +330,34 @@ async fn a_session_that_the_peer_ends_takes_its_links_with_it() {
     // The connection goes on.
     pair.session().await.end().await.expect("ended");
 }
+
+/// A link to a coordinator that is served like one to a queue would take declarations for messages, and promise
+/// transactions that there are not.
+#[tokio::test]
+async fn x_4_1_1_a_coordinator_is_not_granted_by_default() {
+    let mut pair = pair().await;
+    let session = pair.client.begin().await.expect("a session");
+    let (controller, accepted) = soon(async {
+        tokio::join!(session.transactions(), async {
+            pair.server.next_link().await.expect("a link").accept_default().map(drop)
+        })
+    })
+    .await;
+    assert_eq!(accepted.expect_err("refused").kind(), ErrorKind::Config);
+    let error = controller.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::LinkRefused);
+    assert_eq!(error.amqp_error().map(|error| error.condition.as_str()), Some("amqp:not-implemented"));
+}
+
+/// Handles show how their connection is. What passes through it may be large or secret.
+#[tokio::test]
+async fn what_messages_hold_is_not_in_the_debug_output_of_handles() {
+    let mut pair = pair().await;
+    let (sender, receiver) = pair.client_sends(Credit::Manual(10)).await;
+    let message = amqp1::Message::builder().application_property("p", "SECRET").value("SECRET");
+    let receipt = sender.reserve().await.expect("credit").send(message.build()).expect("queued");
+    // It waits at the receiver.
+    tokio::time::timeout(std::time::Duration::from_millis(50), std::future::pending::<()>()).await.ok();
+    let shown = format!("{sender:?} {receiver:?} {:?} {:?} {receipt:?}", pair.client, pair.server);
+    assert!(!shown.contains("SECRET") && shown.len() < 3000, "{shown}");
+}

@@ -164,3 +164,26 @@ async fn mechanisms_are_offered_as_set() {
     client.expect("let in");
     assert_eq!(server.expect("let in"), (None, Some("MSSBCBS".to_owned())));
 }
+
+/// Never decides.
+struct Undecided;
+
+impl Authenticator for Undecided {
+    fn authenticate(&self, _: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_gone_is_not_waited_for_by_who_decides() {
+    let acceptor = Acceptor::builder().authenticator(Undecided).build();
+    let (near, far) = tokio::io::duplex(4096);
+    let began = tokio::time::Instant::now();
+    let (client, server) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(1), Client::builder("amqp://u:p@server.test").connect_with(near)),
+        acceptor.accept(far)
+    );
+    client.expect_err("no answer");
+    assert_eq!(server.expect_err("gone").kind(), ErrorKind::TransportLost);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}

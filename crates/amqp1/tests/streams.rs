@@ -96,6 +96,8 @@ async fn a_stream_that_is_dropped_is_aborted_and_the_next_message_comes() {
         })
         .await;
         assert_eq!(error.kind(), ErrorKind::Aborted);
+        let error = incoming.accept().expect_err("there is nothing to accept");
+        assert_eq!(error.kind(), ErrorKind::Aborted);
         receipt
     };
     let mut incoming = soon(receiver.recv_stream()).await.expect("a link").expect("a message");

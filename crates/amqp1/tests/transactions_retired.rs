@@ -25,7 +25,9 @@ impl Bank {
         let mut pair = pair().await;
         let session = pair.session().await;
         let (controller, link) = tokio::join!(session.transactions(), async {
-            pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
+            let link = pair.server.next_link().await.expect("a link");
+            let reply = link.reply();
+            link.accept(reply).expect("accepted")
         });
         let AcceptedLink::Receiver(coordinator) = link else { panic!("the client sends") };
         let attach = session.receiver("q").receiver_settle_mode(mode).credit(credit).attach();

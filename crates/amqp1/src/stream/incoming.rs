@@ -235,8 +235,11 @@ impl<'a> IncomingStream<'a> {
     ///
     /// # Errors
     ///
-    /// If the link has ended.
+    /// If the link has ended; [`ErrorKind::Aborted`] if the sender has given the message up, as far as that was read.
     pub fn settle(mut self, outcome: DeliveryState) -> Result<(), Error> {
+        if let Some(error) = self.failed.take().filter(|error| error.kind() == ErrorKind::Aborted) {
+            return Err(error);
+        }
         self.handle.take().map_or(Ok(()), |handle| handle.settle(outcome))
     }
 
