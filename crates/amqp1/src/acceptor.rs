@@ -3,6 +3,7 @@
 mod authenticator;
 mod dialog;
 pub(crate) mod nonce;
+mod sole;
 
 use self::dialog::Dialog;
 use crate::{
@@ -56,6 +57,7 @@ pub struct AcceptorBuilder {
     config: ConnectionConfig,
     session_config: SessionConfig,
     operation_timeout: Duration,
+    sole: Option<sole::Register>,
 }
 
 /// When TLS begins.
@@ -86,6 +88,7 @@ impl Acceptor {
             config: ConnectionConfig::new(names::container()),
             session_config: SessionConfig::default(),
             operation_timeout: Duration::from_secs(60),
+            sole: None,
         }
     }
 
@@ -153,7 +156,13 @@ impl Acceptor {
                     let answered = while_open(&connection, dialog.answer(step)).await;
                     identity = answered.transpose()?.flatten().or(identity);
                 }
-                Ok(None) => return Ok(IncomingConnection::new(connection, identity)),
+                Ok(None) => {
+                    let incoming = IncomingConnection::new(connection, identity);
+                    return match &inner.sole {
+                        Some(register) => register.admit(incoming).await,
+                        None => Ok(incoming),
+                    };
+                }
                 Err(error) => return Err(dialog.explain(error, &offered)),
             }
         }
@@ -267,6 +276,18 @@ impl AcceptorBuilder {
     /// Bounds sending, draining, detaching and closing, each; 60 s unless set.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
+        self
+    }
+
+    /// Offers clients that their container has one connection (the extension `sole-connection-for-container`). For those
+    /// that desire it, a second connection of the same container and identity is refused, as
+    /// [`accept`](Acceptor::accept) then says; or, with the property `sole-connection-enforcement-policy` of 1, the first
+    /// one is closed before the second is there. Clones of the acceptor count together.
+    pub fn sole_connections(mut self) -> Self {
+        if self.sole.is_none() {
+            self.sole = Some(sole::Register::default());
+            self.config.offered_capabilities.push(sole::CAPABILITY);
+        }
         self
     }
 

@@ -52,6 +52,10 @@ impl Connection {
         Self { handle: Arc::new(ConnectionHandle { shared, timeout, security }) }
     }
 
+    pub(crate) fn from_handle(handle: Arc<ConnectionHandle>) -> Self {
+        Self { handle }
+    }
+
     pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
         &self.handle
     }

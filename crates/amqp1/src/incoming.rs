@@ -44,6 +44,10 @@ impl IncomingConnection {
         Self { connection, open, identity, answered: false }
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// What the client opens the connection with.
     pub fn open(&self) -> &Open {
         &self.open

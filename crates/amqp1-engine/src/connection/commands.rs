@@ -12,7 +12,7 @@ use crate::{
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    EncodedMessage,
+    EncodedMessage, Symbol,
     definitions::{AmqpError, Fields, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
@@ -35,9 +35,14 @@ impl Connection {
         }
     }
 
-    /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6).
+    /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6). The open has the property
+    /// `amqp:connection-establishment-failed`, by which clients of several makes know that a close follows.
     pub fn refuse_open(&mut self, error: AmqpError) {
         if self.ended.is_none() {
+            if !self.open_sent {
+                let name = Symbol::from_static("amqp:connection-establishment-failed");
+                self.config.properties.insert(name, true);
+            }
             self.close_now(Some(error), ConnectionError::LocallyClosed);
         }
     }

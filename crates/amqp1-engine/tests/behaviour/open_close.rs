@@ -360,6 +360,20 @@ fn an_open_that_is_held_can_be_refused() {
 }
 
 #[test]
+fn the_open_of_a_refusal_says_that_a_close_follows() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.end.hold_open(true);
+    let mut octets = ProtocolHeader::AMQP.encode().to_vec();
+    octets.extend(frame(0, named(), b""));
+    peer.raw(&octets);
+    peer.end.refuse_open(error(ErrorCondition::NOT_FOUND));
+    let frames = peer.read();
+    let [(0, Performative::Open(open), _), (0, Performative::Close(_), _)] = &frames[..] else { panic!("{frames:?}") };
+    let told = open.properties.as_ref().and_then(|properties| properties.get("amqp:connection-establishment-failed"));
+    assert_eq!(told, Some(&true.into()));
+}
+
+#[test]
 fn t_rob_6_a_peer_that_does_not_open_is_left() {
     let config = ConnectionConfig { handshake_timeout: secs(7), ..ConnectionConfig::new("server") };
     let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
