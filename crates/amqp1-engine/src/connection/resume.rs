@@ -63,7 +63,7 @@ impl Connection {
                 // What the next endpoint plans anew.
                 (None, None) if delivery.aborted => {}
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
-                (Some(_), _) if delivery.settled && !delivery.resume => {
+                (Some(_), _) if delivery.settled && !delivery.resume && !delivery.aborted => {
                     lost.push((delivery.token, Settlement::Lost { sent: true }));
                 }
                 (Some(_), _) => lost.extend(delivery.report.map(|report| (delivery.token, report))),

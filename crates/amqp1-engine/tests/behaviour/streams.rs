@@ -7,7 +7,8 @@ use amqp1_codec::{
     performative::{Performative, Transfer},
 };
 use amqp1_engine::{
-    ApiMisuse, AttachReply, Credit, Event, LinkId, SendError, SessionConfig, SessionId, Settlement, StreamItem,
+    ApiMisuse, AttachReply, Credit, Event, LinkId, SendError, SenderConfig, SessionConfig, SessionId, Settlement,
+    StreamItem,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -318,4 +319,23 @@ fn m_3_1_1_what_a_stream_carries_is_an_encoded_message() {
     pair.drive();
     let [delivery] = &pair.server.take_all(rx)[..] else { panic!("one delivery") };
     assert_eq!(data(&delivery.message), Bytes::from_static(b"onetwo"));
+}
+
+/// It was told that it is given up; that this has not left yet when the link ends is no news.
+#[test]
+fn a_settled_stream_that_is_given_up_has_one_fate_when_its_link_ends_at_once() {
+    for resumable in [false, true] {
+        let mut pair = Pair::open();
+        let (session, _) = pair.session();
+        let tx = pair.client.attach_sender(session, SenderConfig { resumable, ..sender("l") }).unwrap();
+        pair.drive();
+        pair.client.begin_delivery(tx, settled(1)).unwrap();
+        pair.client.write(tx, Bytes::from(vec![0; 10])).unwrap();
+        pair.drive();
+        pair.client.abort(tx, 1).unwrap();
+        let now = pair.now;
+        pair.client.engine.handle_eof(now);
+        pair.client.look();
+        assert_eq!(pair.client.settlements(), [(1, Settlement::Aborted)], "{resumable}");
+    }
 }
