@@ -9,6 +9,7 @@ mod end;
 pub mod faults;
 mod fixtures;
 pub mod ledger;
+pub mod lives;
 pub mod model;
 mod order;
 mod pair;

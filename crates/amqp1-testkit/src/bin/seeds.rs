@@ -1,10 +1,14 @@
 //! Runs the reference model on many seeds, or one of them with a trace.
 //!
 //! `seeds --from 0 --count 100000` uses all cores, and stops at the first seed that fails (`--all` goes on).
-//! `seeds --seed 7` runs that one, shows its operations, and the shortest part of them that still fails.
+//! `seeds --seed 7` runs that one, shows its operations, and the shortest part of them that still fails. With `--lives` it
+//! is the lives of links over several connections instead, of which a seed is just run again.
 #![forbid(unsafe_code)]
 
-use amqp1_testkit::model::{Operation, Tally, run, shrink, try_run, try_run_with};
+use amqp1_testkit::{
+    lives::{Lived, run_lives, try_run_lives},
+    model::{Operation, Tally, run, shrink, try_run, try_run_with},
+};
 use std::{
     collections::BTreeMap,
     process::ExitCode,
@@ -19,23 +23,29 @@ use std::{
 /// A seed that takes longer is stuck.
 const STUCK: Duration = Duration::from_secs(10);
 
-const USAGE: &str = "usage: seeds [--from SEED] [--count COUNT] [--threads COUNT] [--all] | seeds --seed SEED";
+const USAGE: &str = "usage: seeds [--lives] [--from SEED] [--count COUNT] [--threads COUNT] [--all]
+       seeds [--lives] --seed SEED";
 
 struct Options {
     from: u64,
     count: u64,
     threads: usize,
     all: bool,
+    lives: bool,
     seed: Option<u64>,
 }
 
 fn options() -> Option<Options> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { from: 0, count: 100_000, threads, all: false, seed: None };
+    let mut options = Options { from: 0, count: 100_000, threads, all: false, lives: false, seed: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        if word == "--all" {
-            options.all = true;
+        match word.as_str() {
+            "--all" => options.all = true,
+            "--lives" => options.lives = true,
+            _ => {}
+        }
+        if matches!(word.as_str(), "--all" | "--lives") {
             continue;
         }
         let number = words.next()?.parse().ok()?;
@@ -56,6 +66,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match options.seed {
+        Some(seed) if options.lives => {
+            println!("seed {seed} holds: {:?}", run_lives(seed));
+            ExitCode::SUCCESS
+        }
         Some(seed) => replay(seed),
         None => Campaign::new(&options).run(),
     }
@@ -92,13 +106,14 @@ struct Campaign {
     from: u64,
     end: u64,
     all: bool,
+    lives: bool,
     started: Instant,
     next: AtomicU64,
     done: AtomicU64,
     stop: AtomicBool,
     over: AtomicBool,
     workers: Vec<Worker>,
-    results: Mutex<(Tally, BTreeMap<u64, String>)>,
+    results: Mutex<(Tally, Lived, BTreeMap<u64, String>)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -111,6 +126,7 @@ impl Campaign {
             from: options.from,
             end: options.from.saturating_add(options.count),
             all: options.all,
+            lives: options.lives,
             started: Instant::now(),
             next: AtomicU64::new(options.from),
             done: AtomicU64::new(0),
@@ -140,7 +156,7 @@ impl Campaign {
     }
 
     fn work(&self, worker: &Worker) {
-        let mut tally = Tally::default();
+        let (mut tally, mut lived) = (Tally::default(), Lived::default());
         while !self.stop.load(Relaxed) {
             let seed = self.next.fetch_add(1, Relaxed);
             if seed >= self.end {
@@ -148,17 +164,21 @@ impl Campaign {
             }
             worker.since.store(self.millis(), Relaxed);
             worker.seed.store(seed.wrapping_add(1), Relaxed);
-            match try_run(seed, &Operation::list(seed)) {
-                Ok(one) => tally += one,
-                Err(text) => {
-                    lock(&self.results).1.insert(seed, text);
-                    self.stop.store(!self.all, Relaxed);
-                }
+            let failed = if self.lives {
+                try_run_lives(seed).map(|one| lived += one).err()
+            } else {
+                try_run(seed, &Operation::list(seed)).map(|one| tally += one).err()
+            };
+            if let Some(text) = failed {
+                lock(&self.results).2.insert(seed, text);
+                self.stop.store(!self.all, Relaxed);
             }
             worker.seed.store(0, Relaxed);
             self.done.fetch_add(1, Relaxed);
         }
-        lock(&self.results).0 += tally;
+        let results = &mut *lock(&self.results);
+        results.0 += tally;
+        results.1 += lived;
     }
 
     /// Says how it goes, and gives up when a seed is stuck.
@@ -174,7 +194,7 @@ impl Campaign {
                 if seed != 0 && now.saturating_sub(since) > STUCK.as_millis() as u64 {
                     let seed = seed.wrapping_sub(1);
                     println!("seed {seed} is stuck: it runs for more than {STUCK:?}");
-                    println!("replay it with: cargo run --release -p amqp1-testkit --bin seeds -- --seed {seed}");
+                    println!("{} {seed}", self.replay());
                     std::process::exit(1);
                 }
             }
@@ -185,27 +205,33 @@ impl Campaign {
         }
     }
 
+    fn replay(&self) -> String {
+        let lives = if self.lives { " --lives" } else { "" };
+        format!("replay it with: cargo run --release -p amqp1-testkit --bin seeds --{lives} --seed")
+    }
+
     fn report(&self) -> ExitCode {
-        let (tally, failures) = &*lock(&self.results);
+        let (tally, lived, failures) = &*lock(&self.results);
         let (done, seconds) = (self.done.load(Relaxed), self.started.elapsed().as_secs_f64());
-        println!(
-            "{done} seeds from {} in {seconds:.1} s on {} threads: {:.0} a second, with {} operations, {} messages, \
-             {} deliveries, {} frames",
-            self.from,
-            self.workers.len(),
-            done as f64 / seconds,
-            tally.operations,
-            tally.messages,
-            tally.deliveries,
-            tally.frames,
-        );
+        let (threads, speed) = (self.workers.len(), done as f64 / seconds);
+        print!("{done} seeds from {} in {seconds:.1} s on {threads} threads: {speed:.0} a second, with ", self.from);
+        if self.lives {
+            let Lived { connections, messages, resumed, lost, aborted } = lived;
+            println!(
+                "{connections} connections, {messages} messages, {resumed} deliveries received again as resumed ones, \
+                 {lost} lost as they may be, {aborted} given up"
+            );
+        } else {
+            let Tally { operations, messages, deliveries, frames } = tally;
+            println!("{operations} operations, {messages} messages, {deliveries} deliveries, {frames} frames");
+        }
         for (seed, text) in failures {
             let text: String = text.chars().take(300).collect();
             println!("seed {seed} fails: {text}");
         }
         let Some(first) = failures.keys().next() else { return ExitCode::SUCCESS };
         println!("{} seeds fail", failures.len());
-        println!("replay the first with: cargo run --release -p amqp1-testkit --bin seeds -- --seed {first}");
+        println!("{} {first}", self.replay());
         ExitCode::FAILURE
     }
 }

@@ -15,6 +15,9 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both ends.
+    pub const BOTH: [Self; 2] = [Self::Client, Self::Server];
+
     /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {
@@ -24,7 +27,7 @@ impl Side {
         }
     }
 
-    const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Self::Client => 0,
             Self::Server => 1,

@@ -20,4 +20,5 @@ mod world;
 pub use judge::{Judge, Side};
 pub use operation::{NEWEST, Operation};
 pub use run::{Tally, run, run_seed};
+pub(crate) use shrink::caught;
 pub use shrink::{shrink, try_run, try_run_with};

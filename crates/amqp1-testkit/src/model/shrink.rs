@@ -18,8 +18,12 @@ pub fn try_run(seed: u64, operations: &[Operation]) -> Result<Tally, String> {
 ///
 /// What did not hold.
 pub fn try_run_with(seed: u64, operations: &[Operation], trace: impl FnMut(&Operation)) -> Result<Tally, String> {
-    let result = catch_unwind(AssertUnwindSafe(|| run(seed, operations, trace)));
-    result.map_err(|panic| match panic.downcast::<String>() {
+    caught(|| run(seed, operations, trace))
+}
+
+/// What the panic said, if there is one.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
     })
