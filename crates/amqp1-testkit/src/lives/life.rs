@@ -23,6 +23,8 @@ pub(super) struct Life {
     pub(super) messages: BTreeMap<u64, Sent>,
     /// The octets that are still to be written of a stream.
     pub(super) stream: Option<(u64, VecDeque<Bytes>)>,
+    /// The last message that was received for the first time.
+    pub(super) newest: Option<u64>,
     /// What the receiving application has taken and not settled.
     pub(super) holding: Vec<(DeliveryKey, u64)>,
     /// An end has forgotten what it knew: what it is told again it takes for new.
@@ -41,6 +43,7 @@ impl Life {
             received_so_far: None,
             messages: BTreeMap::new(),
             stream: None,
+            newest: None,
             holding: Vec::new(),
             forgetful: false,
         }

@@ -158,8 +158,14 @@ impl World {
         let sent = life.message(token);
         sent.received += 1;
         sent.new += u32::from(!delivery.resumed);
+        let first = sent.received == 1 && !delivery.settled;
         let again = sent.new > 1 && mode == ReceiverSettleMode::Second && !forgetful;
         assert!(!again, "message {token} has come twice as a new one on {name}");
+        // What is settled exists only here, and may come before what is resumed.
+        if first && !forgetful {
+            let newest = life.newest.replace(token);
+            assert!(newest < Some(token), "{token} comes after {newest:?} on {name}");
+        }
         if id.is_some() && !delivery.settled {
             life.holding.push((delivery.key, token));
         }
