@@ -289,3 +289,12 @@ fn what_decoding_refuses_walking_does_not_pass_over() {
         assert_eq!(message.message_annotation("k").expect("a map").is_some(), tolerated);
     }
 }
+
+#[test]
+fn texts_and_octets_of_ones_own_are_messages_of_one_data_section() {
+    let expected = EncodedMessage::from("text").into_parts().concat();
+    let messages: [EncodedMessage; 3] = ["text".to_owned().into(), b"text".to_vec().into(), Bytes::from("text").into()];
+    for message in messages {
+        assert_eq!(message.into_parts().concat(), expected);
+    }
+}

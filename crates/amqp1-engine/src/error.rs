@@ -42,6 +42,9 @@ impl fmt::Display for ConnectionError {
             Self::IdleTimeout => f.write_str("nothing was received within the idle time-out"),
             Self::LocallyClosed => f.write_str("the connection was closed at this end"),
             Self::Misbehaved(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::ProtocolMismatch { received, .. } if *received == ProtocolHeader::TLS.encode() => {
+                f.write_str("the peer wants TLS by its protocol header (§5.2.1), which was not asked for")
+            }
             Self::ProtocolMismatch { expected, received } => {
                 write!(f, "the peer answered {} where {expected:?} was expected", received.escape_ascii())
             }

@@ -135,11 +135,14 @@ impl SenderBuilder {
 
     common!();
 
-    /// Goes on with what an earlier endpoint of the link has left, under its name and resumable as it was. The outcomes
-    /// come from [`Sender::resumed`].
+    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
+    /// it was. The outcomes come from [`Sender::resumed`].
     pub fn resume(mut self, left: &SuspendedSender) -> Self {
         self.config.name = left.name().clone();
         self.config.resumable = true;
+        if let Some(modes) = left.modes {
+            (self.config.snd_settle_mode, self.config.rcv_settle_mode) = (modes.sender, modes.receiver);
+        }
         self.resume = Some(left.shelf.clone());
         self
     }
@@ -164,7 +167,9 @@ impl SenderBuilder {
         let Self { session, config, resume } = self;
         let (id, mode) = (session.id, config.snd_settle_mode);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
-        let resumption = config.resumable.then(|| Resumption { name: config.name.clone(), shelf: resume });
+        let resumption = config
+            .resumable
+            .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
         let attach = attach(session, mode, closes, resumption, |engine, left| {
             let resume = left.and_then(Left::sender);
             engine.attach_sender(id, SenderConfig { resume, ..config })
@@ -191,10 +196,14 @@ impl ReceiverBuilder {
 
     common!();
 
-    /// Goes on with what an earlier endpoint of the link has left, under its name and resumable as it was.
+    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
+    /// it was.
     pub fn resume(mut self, left: &SuspendedReceiver) -> Self {
         self.config.name = left.name().clone();
         self.config.resumable = true;
+        if let Some(modes) = left.modes {
+            (self.config.snd_settle_mode, self.config.rcv_settle_mode) = (modes.sender, modes.receiver);
+        }
         self.resume = Some(left.shelf.clone());
         self
     }
@@ -240,7 +249,9 @@ impl ReceiverBuilder {
         let (id, mode) = (session.id, config.snd_settle_mode);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;
-        let resumption = config.resumable.then(|| Resumption { name: config.name.clone(), shelf: resume });
+        let resumption = config
+            .resumable
+            .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
         let attach = attach(session, mode, closes, resumption, |engine, left| {
             let resume = left.and_then(Left::receiver);
             engine.attach_receiver(id, ReceiverConfig { resume, ..config })

@@ -48,11 +48,12 @@ impl Receiver {
         self.streamed
     }
 
-    /// Waits for the next delivery; `None` when the link has ended without an error.
+    /// Waits for the next delivery; `None` when the peer has detached the link without an error, or this end has.
     ///
     /// # Errors
     ///
-    /// If the link, its session or the connection ended with an error.
+    /// If the link was detached with an error, or its session or the connection ended under it, in peace or not:
+    /// [`ErrorKind::SessionEnded`], [`ErrorKind::ClosedByPeer`] and so on.
     ///
     /// # Cancel safety
     ///

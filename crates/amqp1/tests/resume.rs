@@ -7,7 +7,7 @@ mod world;
 
 use amqp1::{
     AmqpError, Client, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Outcome, Receipt,
-    Retry, SendOptions, Sender,
+    ReceiverSettleMode, Retry, SendOptions, Sender, SenderSettleMode,
     resume::{SuspendedReceiver, SuspendedSender},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -149,7 +149,7 @@ async fn wherever_the_transport_is_cut_each_message_arrives_once_and_has_one_out
         (300..6000).step_by(23).map(|up| (up, usize::MAX)).chain((150..600).map(|down| (usize::MAX, down)))
     {
         let Some(mut world) = World::cut_after(up, down).await else { continue };
-        let attaching = world.session.sender("q").receiver_settle_mode(amqp1::ReceiverSettleMode::Second);
+        let attaching = world.session.sender("q").receiver_settle_mode(ReceiverSettleMode::Second);
         let accepting = async { Some(receives(world.server.next_link().await?, None)) };
         let (Ok(sender), Some(mut receiver)) = tokio::join!(attaching.resumable(true).attach(), soon(accepting)) else {
             continue;
@@ -404,4 +404,27 @@ async fn an_outcome_that_does_not_come_at_the_next_endpoint_either_is_given_up_a
     let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     soon(receiver.recv()).await.expect("a link").expect("a delivery").accept().expect("stated");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
+}
+
+/// A link that goes on settles as it did: in mode first, what was received would come twice as new.
+#[tokio::test]
+async fn a_resumed_link_has_the_settle_modes_that_it_had() {
+    let mut world = World::new().await;
+    let (sender, mut receiver) = world.client_sends(None, None).await;
+    let (left, kept) = tokio::join!(sender.suspend(), async {
+        receiver.detached().await;
+        receiver.suspend().await
+    });
+    let (left, kept) = (left.expect("left"), kept.expect("kept"));
+    let (again, modes) = soon(async {
+        tokio::join!(world.session.sender("q").resume(&left).attach(), async {
+            let link = world.server.next_link().await.expect("a link");
+            let modes = (link.attach().snd_settle_mode, link.attach().rcv_settle_mode);
+            let _receiver = receives(link, Some(&kept));
+            modes
+        })
+    })
+    .await;
+    again.expect("attached");
+    assert_eq!(modes, (SenderSettleMode::Mixed, ReceiverSettleMode::Second));
 }

@@ -66,7 +66,8 @@ async fn s_5_2_1_clients_with_tls_by_its_header_and_without_it_share_a_port() {
     }
     assert!(!meet(plain(address), &both, &listener).await.expect("a connection"));
     assert!(!meet(plain(address).no_sasl(), &both, &listener).await.expect("a connection"));
-    assert!(meet(plain(address), &demanding, &listener).await.is_err());
+    let error = meet(plain(address), &demanding, &listener).await.expect_err("no TLS");
+    assert!(error.to_string().contains("wants TLS by its protocol header"), "{error}");
     // Certificates are verified as ever.
     let error = meet(client(address, &Authority::new()), &demanding, &listener).await.expect_err("not trusted");
     assert_eq!(error.kind(), ErrorKind::Tls);
@@ -172,6 +173,8 @@ async fn s_5_2_1_who_must_use_tls_and_does_not_is_told_so_and_served_nothing() {
         let (said, error) = said(&acceptor, octets).await;
         assert_eq!((&said[..], error.kind()), (&TLS[..], ErrorKind::Tls), "{}", octets.escape_ascii());
     }
+    let (_, error) = said(&acceptor, b"\x16\x03\x01\x00\xc8\x01\x00\x00").await;
+    assert!(error.to_string().contains("begun TLS at once"), "{error}");
     // A version of TLS's header that is not known is no reason to go without.
     let both = Acceptor::builder().tls_by_header_or_none(tls(&Authority::new())).build();
     assert_eq!(said(&both, b"AMQP\x02\x01\x01\x00").await.0, TLS);

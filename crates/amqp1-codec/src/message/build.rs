@@ -6,7 +6,7 @@ use crate::{
     types::{encode_list, format_code as code},
     write,
 };
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
 use core::fmt;
 
@@ -312,6 +312,20 @@ impl From<MessageBuilder> for EncodedMessage {
 impl From<Bytes> for EncodedMessage {
     fn from(octets: Bytes) -> Self {
         MessageBuilder::default().data(octets).build()
+    }
+}
+
+/// A message of one data section.
+impl From<Vec<u8>> for EncodedMessage {
+    fn from(octets: Vec<u8>) -> Self {
+        Bytes::from(octets).into()
+    }
+}
+
+/// A message of one data section.
+impl From<String> for EncodedMessage {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
     }
 }
 

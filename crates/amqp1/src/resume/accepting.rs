@@ -18,7 +18,8 @@ pub(crate) fn of_reply(name: Str, reply: &mut AttachReply, shelf: Option<Shelf>)
     let receiver = receiver.map(|kept| SuspendedReceiver::from_engine(name.clone(), kept).shelf);
     let shelf = shelf.or(sender).or(receiver);
     reply.resumable |= shelf.is_some();
-    reply.resumable.then_some(Resumption { name, shelf })
+    let (sender, receiver) = (reply.snd_settle_mode, reply.rcv_settle_mode);
+    reply.resumable.then(|| Resumption::of(&name, sender, receiver, shelf))
 }
 
 /// Has the answer go on with what is left. Nothing, opposite a client that resumes, is said too (§2.7.3).

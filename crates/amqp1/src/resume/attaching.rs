@@ -1,6 +1,6 @@
 //! An endpoint that goes on with what another has left. If it does not come about, that is put back.
 
-use super::left::{Continued, Left, Part, Shelf};
+use super::left::{Continued, Left, Modes, Part, Shelf};
 use crate::{
     error::Error,
     link::LinkState,
@@ -9,7 +9,7 @@ use crate::{
 };
 use amqp1_codec::{
     Str,
-    definitions::{AmqpError, ErrorCondition},
+    definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, SenderSettleMode},
 };
 use amqp1_engine::{ApiMisuse, Connection as Engine, LinkId, SentSoFar, Settlement, Suspended};
 use std::sync::Arc;
@@ -18,8 +18,15 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Resumption {
     pub(crate) name: Str,
+    pub(crate) modes: Modes,
     /// What an earlier endpoint has left.
     pub(crate) shelf: Option<Shelf>,
+}
+
+impl Resumption {
+    pub(crate) fn of(name: &Str, sender: SenderSettleMode, receiver: ReceiverSettleMode, shelf: Option<Shelf>) -> Self {
+        Self { name: name.clone(), modes: Modes { sender, receiver }, shelf }
+    }
 }
 
 /// What is to be put back if the link is not attached after all.
@@ -93,8 +100,8 @@ impl State {
         aside: &mut Aside<'_>,
         attach: impl FnOnce(&mut Self, Option<Suspended>) -> Result<LinkId, Error>,
     ) -> Result<(LinkId, Option<Backup>), Error> {
-        let Some(Resumption { name, shelf }) = resumption else { return Ok((attach(self, None)?, None)) };
-        let mut part = Part::named(name);
+        let Some(Resumption { name, modes, shelf }) = resumption else { return Ok((attach(self, None)?, None)) };
+        let mut part = Part::named(name, modes);
         let Some(shelf) = shelf else {
             let id = attach(self, None)?;
             self.set_part(id, part);

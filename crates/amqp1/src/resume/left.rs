@@ -6,7 +6,11 @@ use crate::{
     shared::State,
     wait::{Aside, within},
 };
-use amqp1_codec::{DeliveryTag, EncodedMessage, Str, messaging::DeliveryState};
+use amqp1_codec::{
+    DeliveryTag, EncodedMessage, Str,
+    definitions::{ReceiverSettleMode, SenderSettleMode},
+    messaging::DeliveryState,
+};
 use amqp1_engine::{IncomingDelivery, LinkId, Settlement, Suspended, SuspendedReceiver, SuspendedSender};
 use std::{
     collections::{HashMap, VecDeque},
@@ -101,10 +105,18 @@ pub(crate) struct Continued {
     pub(crate) slot: usize,
 }
 
+/// How both ends settle (§2.8.2, §2.8.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Modes {
+    pub(crate) sender: SenderSettleMode,
+    pub(crate) receiver: ReceiverSettleMode,
+}
+
 /// What a link that can be resumed has more than others.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     pub(crate) name: Str,
+    pub(crate) modes: Modes,
     /// What the engine has handed over.
     pub(crate) kept: Option<Suspended>,
     pub(crate) late: Late,
@@ -115,8 +127,8 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn named(name: Str) -> Self {
-        Self { name, ..Self::default() }
+    pub(crate) fn named(name: Str, modes: Modes) -> Self {
+        Self { name, modes, ..Self::default() }
     }
 }
 
@@ -274,11 +286,11 @@ pub(crate) fn reattach() -> Error {
 }
 
 impl LinkHandle {
-    /// Detaches the link unless it is over, and gives what it leaves, with its name.
-    pub(crate) async fn suspend(&self) -> Result<(Str, Shelf), Error> {
+    /// Detaches the link unless it is over, and gives what it leaves, with its name and modes.
+    pub(crate) async fn suspend(&self) -> Result<(Str, Modes, Shelf), Error> {
         let id = self.id;
-        let name = |state: &State| Some(state.links.get(&id)?.resume.as_ref()?.name.clone());
-        let Some(name) = self.shared.look(name) else {
+        let part = |state: &State| state.links.get(&id)?.resume.as_ref().map(|part| (part.name.clone(), part.modes));
+        let Some((name, modes)) = self.shared.look(part) else {
             return Err(Error::new(ErrorKind::Config, "the link was not attached as one that can be resumed"));
         };
         // It may be over already; then that counts.
@@ -286,7 +298,7 @@ impl LinkHandle {
         let detached = within(self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
         let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(LinkState::take_left))?;
         match left {
-            Some(left) => Ok((name, Shelf::of(left))),
+            Some(left) => Ok((name, modes, Shelf::of(left))),
             None if detached.closed => {
                 let error = Error::new(ErrorKind::LinkDetached, "the link was closed, and has left nothing");
                 Err(error.with_amqp(detached.error))

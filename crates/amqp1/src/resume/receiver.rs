@@ -1,6 +1,6 @@
 //! The receiving end: what it leaves.
 
-use super::left::{Left, Shelf};
+use super::left::{Left, Modes, Shelf};
 use crate::{error::Error, outcome::Outcome, receiver::Receiver};
 use amqp1_codec::{DeliveryTag, Str, messaging::DeliveryState};
 use amqp1_engine::Suspended;
@@ -12,6 +12,7 @@ use std::fmt;
 /// An endpoint that resumes the link takes it out of here. If that endpoint is not attached after all, it is put back.
 pub struct SuspendedReceiver {
     name: Str,
+    pub(crate) modes: Option<Modes>,
     pub(crate) shelf: Shelf,
 }
 
@@ -37,7 +38,7 @@ impl SuspendedReceiver {
 
     /// What was kept elsewhere.
     pub fn from_engine(name: impl Into<Str>, kept: amqp1_engine::SuspendedReceiver) -> Self {
-        Self { name: name.into(), shelf: Shelf::of(Left::new(Suspended::Receiver(kept))) }
+        Self { name: name.into(), modes: None, shelf: Shelf::of(Left::new(Suspended::Receiver(kept))) }
     }
 
     /// The link's name.
@@ -92,7 +93,7 @@ impl Receiver {
     ///
     /// Cancelled, the link is detached all the same; ask again.
     pub async fn suspend(&mut self) -> Result<SuspendedReceiver, Error> {
-        let (name, shelf) = self.handle().suspend().await?;
-        Ok(SuspendedReceiver { name, shelf })
+        let (name, modes, shelf) = self.handle().suspend().await?;
+        Ok(SuspendedReceiver { name, modes: Some(modes), shelf })
     }
 }

@@ -1,6 +1,6 @@
 //! The sending end: what it leaves, and what becomes of it.
 
-use super::left::{Continued, Left, Shelf, new_token};
+use super::left::{Continued, Left, Modes, Shelf, new_token};
 use crate::{error::Error, link::LinkHandle, outcome::Outcome, permit::Receipt, sender::Sender};
 use amqp1_codec::{DeliveryTag, EncodedMessage, Str};
 use amqp1_engine::Suspended;
@@ -18,6 +18,7 @@ use std::{
 /// An endpoint that resumes the link takes it out of here. If that endpoint is not attached after all, it is put back.
 pub struct SuspendedSender {
     name: Str,
+    pub(crate) modes: Option<Modes>,
     pub(crate) shelf: Shelf,
 }
 
@@ -46,7 +47,7 @@ impl SuspendedSender {
         for delivery in &mut kept.deliveries {
             delivery.token = new_token();
         }
-        Self { name: name.into(), shelf: Shelf::of(Left::new(Suspended::Sender(kept))) }
+        Self { name: name.into(), modes: None, shelf: Shelf::of(Left::new(Suspended::Sender(kept))) }
     }
 
     /// The link's name.
@@ -136,8 +137,8 @@ impl Sender {
     ///
     /// Cancelled, the link is detached all the same; ask again.
     pub async fn suspend(&self) -> Result<SuspendedSender, Error> {
-        let (name, shelf) = self.handle().suspend().await?;
-        Ok(SuspendedSender { name, shelf })
+        let (name, modes, shelf) = self.handle().suspend().await?;
+        Ok(SuspendedSender { name, modes: Some(modes), shelf })
     }
 
     /// The deliveries of an earlier endpoint with which this one goes on, once; none on a link that was not

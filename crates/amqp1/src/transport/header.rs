@@ -35,6 +35,9 @@ where
 /// How long the end of a client is waited for that was refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The first octet of TLS itself: a record of its handshake.
+const HANDSHAKE: u8 = 0x16;
+
 /// What a client has begun with.
 pub(crate) enum Begun<IO> {
     /// TLS's header, which was answered. What comes next is the handshake.
@@ -63,8 +66,11 @@ where
     io.shutdown().await.map_err(super::lost)?;
     let mut nowhere = tokio::io::sink();
     let _ = tokio::time::timeout(PATIENCE, tokio::io::copy(&mut io, &mut nowhere)).await;
-    let text =
-        if asks { "the client wants TLS of a version that is not known" } else { "the client has begun without TLS" };
+    let text = match octets.first() {
+        _ if asks => "the client wants TLS of a version that is not known",
+        Some(&HANDSHAKE) => "the client has begun TLS at once, not by its protocol header",
+        _ => "the client has begun without TLS",
+    };
     Err(Error::new(ErrorKind::Tls, text))
 }
 
