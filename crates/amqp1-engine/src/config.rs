@@ -1,6 +1,9 @@
 //! What the application decides about connections, sessions and links.
 
-use crate::resume::{SuspendedReceiver, SuspendedSender};
+use crate::{
+    resume::{SuspendedReceiver, SuspendedSender},
+    tolerances::Tolerances,
+};
 use alloc::vec::Vec;
 use amqp1_codec::{
     DeliveryTag, EncodeStyle, Limits, SequenceNo, Str, Symbol,
@@ -46,7 +49,7 @@ pub struct ConnectionConfig {
     pub close_timeout: Duration,
     /// What happens when the peer attaches a link of a name that it has attached already, in the same direction.
     pub link_names: LinkNames,
-    /// What the peer may do although the specification forbids it.
+    /// The deviations of the peer that are accepted; none unless set.
     pub tolerances: Tolerances,
     /// What becomes of input for a link that was detached with an error; discarded unless set.
     pub errant_links: ErrantLinks,
@@ -73,26 +76,17 @@ impl ConnectionConfig {
             close_timeout: Duration::from_secs(5),
             link_names: LinkNames::Free,
             errant_links: ErrantLinks::Discard,
-            tolerances: Tolerances::default(),
+            tolerances: Tolerances::STRICT,
         }
     }
-}
 
-/// What a peer may do although the specification forbids it, because real ones do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Tolerances {
-    /// Detach links after having ended their session: such frames are ignored.
-    pub detach_after_end: bool,
-    /// Send somewhat more deliveries than the link credit allows.
-    pub credit_overrun: bool,
-    /// Name a delivery as another one that is not settled yet.
-    pub repeated_tags: bool,
-}
-
-impl Tolerances {
-    /// Everything that is known to be needed by some real peer.
-    pub const ALL: Self = Self { detach_after_end: true, credit_overrun: true, repeated_tags: true };
+    /// The limits for decoding, with what the tolerances add to them.
+    pub(crate) fn decode_limits(&self) -> Limits {
+        let mut limits = self.limits;
+        limits.any_section_order |= self.tolerances.any_section_order;
+        limits.string_annotation_keys |= self.tolerances.string_annotation_keys;
+        limits
+    }
 }
 
 /// What the name of a link means to the end to which it is attached (§2.6.1).

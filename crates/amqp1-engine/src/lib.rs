@@ -61,13 +61,14 @@ mod settlement;
 mod store;
 pub mod terminus;
 mod time;
+mod tolerances;
 pub mod transaction;
 mod transmit;
 mod violation;
 
 pub use config::{
     AttachReply, ConnectionConfig, Credit, ErrantLinks, LinkNames, ReceiverConfig, SendOptions, SenderConfig,
-    ServerSasl, SessionConfig, Tolerances,
+    ServerSasl, SessionConfig,
 };
 pub use connection::Connection;
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
@@ -78,5 +79,6 @@ pub use planted::{Planted, plant};
 pub use resume::{ReceivedSoFar, SentSoFar, Suspended, SuspendedReceiver, SuspendedSender};
 pub use store::{DeliveryKey, LinkId, SessionId};
 pub use time::Instant;
+pub use tolerances::Tolerances;
 pub use transmit::TransmitQueue;
 pub use violation::{PeerMisbehaved, Scope};

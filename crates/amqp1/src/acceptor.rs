@@ -18,7 +18,7 @@ use crate::{
 };
 use amqp1_auth::sasl::{anonymous, external, plain, scram::ScramDecoy};
 use amqp1_codec::Symbol;
-use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig};
+use amqp1_engine::{Connection as Engine, ConnectionConfig, ServerSasl, SessionConfig, Tolerances};
 pub use authenticator::{Authenticator, SaslAttempt, SaslDecision};
 use std::{
     fmt,
@@ -85,7 +85,7 @@ impl Acceptor {
             scram_decoy: drawn_decoy(),
             #[cfg(feature = "tls")]
             tls: None,
-            config: ConnectionConfig::new(names::container()),
+            config: ConnectionConfig { tolerances: Tolerances::ACCEPTOR, ..ConnectionConfig::new(names::container()) },
             session_config: SessionConfig::default(),
             operation_timeout: Duration::from_secs(60),
             sole: None,

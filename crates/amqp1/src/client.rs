@@ -63,7 +63,7 @@ impl ClientBuilder {
         let url = Url::parse(url);
         let mut config = ConnectionConfig::new(names::container());
         config.hostname = url.as_ref().ok().map(|url| Str::from(url.host.as_str()));
-        config.tolerances = amqp1_engine::Tolerances::ALL;
+        config.tolerances = amqp1_engine::Tolerances::CLIENT;
         Self {
             url,
             dial: None,

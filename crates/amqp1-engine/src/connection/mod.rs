@@ -115,7 +115,7 @@ impl Connection {
 
     fn new(config: ConnectionConfig, layer: Layer, now: Instant) -> Self {
         Self {
-            decoder: FrameDecoder::new(config.max_frame_size, config.limits),
+            decoder: FrameDecoder::new(config.max_frame_size, config.decode_limits()),
             idle: Idle::new(&config, now),
             config,
             layer,

@@ -200,7 +200,7 @@ impl Connection {
         }
         let Some(link) = self.links.get_mut(id) else { return };
         let key = DeliveryKey(assembly.id);
-        let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.limits);
+        let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.decode_limits());
         let message = match parsed.and_then(|message| message.validate().map(|()| message)) {
             Ok(message) => message,
             Err(error) => {
