@@ -21,7 +21,7 @@ macro_rules! composite {
         }
     )+) => { $(
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, PartialEq)]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: composite!(@type $kind $ty), )*
         }
@@ -45,6 +45,14 @@ macro_rules! composite {
                 $( let $field = composite!(@decode fields $kind $ty $(= $default)?); )*
                 fields.finish()?;
                 Ok(Self { $($field),* })
+            }
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                crate::printable::bounded_debug(f, |f| {
+                    f.debug_struct(stringify!($name))$(.field(stringify!($field), &self.$field))*.finish()
+                })
             }
         }
 
@@ -99,7 +107,10 @@ macro_rules! composite {
             /// One line: the specification's name, then the fields that are set.
             #[allow(dead_code)]
             pub(crate) fn trace_line(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                self.trace_fields(crate::trace::Line::named(Self::SYMBOL, f)?)
+                let line = crate::printable::By(|f: &mut core::fmt::Formatter<'_>| {
+                    self.trace_fields(crate::trace::Line::named(Self::SYMBOL, f)?)
+                });
+                core::fmt::Display::fmt(&crate::printable::Bounded(line), f)
             }
         }
 

@@ -12,9 +12,14 @@
 //! assert_ne!(error.condition, BUSY);
 //! ```
 
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value};
+use crate::{
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value, printable::printable,
+};
 use bytes::BytesMut;
 use core::fmt;
+
+/// The most octets of a condition that are shown.
+const MAX_CONDITION: usize = 160;
 
 /// Which end of a link this is (§2.8.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -122,7 +127,7 @@ choices! {
 }
 
 /// Properties of a connection, session or link (§2.8.13): a map whose keys are symbols.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Fields(Map);
 
 impl Fields {
@@ -290,13 +295,15 @@ impl Default for ErrorCondition {
 
 impl fmt::Debug for ErrorCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
 }
 
+/// The condition, escaped and cut where it is none that an application would define; [`as_str`](ErrorCondition::as_str)
+/// has it as it came.
 impl fmt::Display for ErrorCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        write!(f, "{}", printable(self.as_str()).limit(MAX_CONDITION))
     }
 }
 
@@ -341,10 +348,11 @@ impl From<ErrorCondition> for AmqpError {
     }
 }
 
+/// The condition and the description, escaped and cut as [`printable`] does. The fields have them as they came.
 impl fmt::Display for AmqpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.description {
-            Some(description) => write!(f, "{}: {description}", self.condition),
+            Some(description) => write!(f, "{}: {}", self.condition, printable(description)),
             None => fmt::Display::fmt(&self.condition, f),
         }
     }

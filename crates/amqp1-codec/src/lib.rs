@@ -12,6 +12,7 @@
 //! | [`transaction`] | part 4: the coordinator's types |
 //! | [`sasl`] | part 5, section 5.3: the SASL frames |
 //! | [`frame`] | part 2, sections 2.2 and 2.3: protocol headers and frames |
+//! | [`printable`] | the peer's text for people: escaped, and cut |
 //!
 //! | feature | |
 //! |---|---|
@@ -60,6 +61,7 @@ pub mod message;
 pub mod messaging;
 mod parse;
 pub mod performative;
+pub mod printable;
 mod reader;
 pub mod sasl;
 #[cfg(feature = "serde")]

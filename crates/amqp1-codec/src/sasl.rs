@@ -103,7 +103,7 @@ composite! {
 }
 
 /// The body of a SASL frame (§5.3.1).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum SaslBody {
     /// The server offers mechanisms (§5.3.3.1).
     Mechanisms(SaslMechanisms),
@@ -162,6 +162,18 @@ impl SaslBody {
             Self::Challenge(_) => "sasl-challenge",
             Self::Response(_) => "sasl-response",
             Self::Outcome(_) => "sasl-outcome",
+        }
+    }
+}
+
+impl fmt::Debug for SaslBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mechanisms(body) => fmt::Debug::fmt(body, f),
+            Self::Init(body) => fmt::Debug::fmt(body, f),
+            Self::Challenge(body) => fmt::Debug::fmt(body, f),
+            Self::Response(body) => fmt::Debug::fmt(body, f),
+            Self::Outcome(body) => fmt::Debug::fmt(body, f),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         Annotations, ApplicationProperties, DeliveryState, FilterSet, MessageId, NodeProperties, TerminusExpiryPolicy,
     },
     performative::{TargetArchetype, Unsettled},
+    printable::printable,
     sasl::Secret,
     types::debug::{Octets, Text},
 };
@@ -63,11 +64,9 @@ pub(crate) fn kebab(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// A symbol without quotes; what is no printable character is escaped.
+/// A symbol without quotes.
 fn symbol(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
-    const SHOWN: usize = 128;
-    text.chars().take(SHOWN).try_for_each(|c| write!(f, "{}", c.escape_debug()))?;
-    if text.len() > SHOWN { f.write_char('…') } else { Ok(()) }
+    write!(f, "{}", printable(text).limit(160))
 }
 
 fn list<'a, T: Trace + 'a>(count: usize, items: impl Iterator<Item = T>, f: &mut Formatter<'_>) -> fmt::Result {

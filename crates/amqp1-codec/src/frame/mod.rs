@@ -32,6 +32,7 @@ pub use decode::{FrameDecoder, FrameError, FrameErrorKind};
 pub use encode::{FrameWriter, write_frame, write_sasl_frame};
 pub use header::{ProtocolHeader, ProtocolId};
 
+use crate::printable::{Bounded, By, bounded_debug};
 use crate::{performative::Performative, sasl::SaslBody};
 use bytes::Bytes;
 use core::fmt;
@@ -68,6 +69,12 @@ pub enum Frame {
 /// ```
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Bounded(By(|f: &mut fmt::Formatter<'_>| self.show(f))), f)
+    }
+}
+
+impl Frame {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sasl(body) => write!(f, "[sasl] {body}"),
             Self::Amqp { channel, performative: None, .. } => write!(f, "[{channel}] empty"),
@@ -81,6 +88,6 @@ impl fmt::Display for Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({self})")
+        bounded_debug(f, |f| write!(f, "Frame({self})"))
     }
 }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 macro_rules! restricted_map {
     ($($(#[$meta:meta])* pub struct $name:ident($key:ty), |$k:ident, $v:ident, $limits:ident| $check:expr;)+) => { $(
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Default, PartialEq)]
         pub struct $name(Map);
 
         impl $name {

@@ -37,7 +37,7 @@ composite! {
 }
 
 /// The state of a delivery. All but `Received`, `Transactional` and `Extension` are outcomes: they are final.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum DeliveryState {
     /// Processed (§3.4.2).
     Accepted,

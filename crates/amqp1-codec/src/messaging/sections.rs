@@ -54,7 +54,7 @@ composite! {
 }
 
 /// The name of a message (§3.2.11 to §3.2.14). Which of the four types it has is part of the name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum MessageId {
     /// A number (§3.2.11).
     Ulong(u64),

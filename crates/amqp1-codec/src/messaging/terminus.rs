@@ -86,7 +86,7 @@ impl core::fmt::Debug for DistributionMode {
 }
 
 /// Which messages a link gets (§3.5.8): symbols to described values.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct FilterSet(Map);
 
 impl FilterSet {
@@ -185,7 +185,7 @@ impl From<LifetimePolicy> for Value {
 }
 
 /// Properties of a node that is to be created (§3.5.9).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct NodeProperties(pub Fields);
 
 impl NodeProperties {

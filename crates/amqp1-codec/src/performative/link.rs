@@ -81,7 +81,7 @@ composite! {
 }
 
 /// Where a link's messages go (§2.7.3): to a node, or to a transaction coordinator.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum TargetArchetype {
     /// A node (§3.5.4).
     Target(Box<Target>),

@@ -38,7 +38,7 @@ pub type Milliseconds = u32;
 pub type Seconds = u32;
 
 /// Any performative.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Performative {
     /// What a container says first on a connection (§2.7.1).
     Open(Box<Open>),
@@ -91,6 +91,12 @@ impl Performative {
             Self::End(_) => "end",
             Self::Close(_) => "close",
         }
+    }
+}
+
+impl fmt::Debug for Performative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        each!(self, body => fmt::Debug::fmt(body, f))
     }
 }
 

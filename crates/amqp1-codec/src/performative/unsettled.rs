@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 /// Unsettled deliveries by their tags (§2.7.3), with the state of each at the end that says so: a described value, or
 /// null where there is none yet.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Unsettled(Map);
 
 impl Unsettled {

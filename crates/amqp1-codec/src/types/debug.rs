@@ -1,12 +1,18 @@
 //! `Debug` of values, of a length that does not run away: long texts, octets and compounds are cut short.
 
-use super::{Array, Described, Map, Value};
+use super::{Array, Described, Map, Multiple, Value};
+use crate::{
+    definitions::Fields,
+    messaging::{Annotations, ApplicationProperties, DeliveryState, FilterSet, MessageId, NodeProperties},
+    performative::{TargetArchetype, Unsettled},
+    printable::{bounded_debug, printable},
+};
 use core::fmt;
 
 /// Elements of a compound that are shown.
 const SHOWN: usize = 64;
 
-/// A text's first characters.
+/// A text's first characters, in quotes.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Text<'_> {
@@ -15,10 +21,7 @@ impl Text<'_> {
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(Self::SHOWN) {
-            Some((end, _)) => write!(f, "{:?}… ({} octets)", self.0.get(..end).unwrap_or_default(), self.0.len()),
-            None => fmt::Debug::fmt(self.0, f),
-        }
+        fmt::Debug::fmt(&printable(self.0).limit(Self::SHOWN), f)
     }
 }
 
@@ -57,6 +60,12 @@ fn list<T: fmt::Debug>(f: &mut fmt::Formatter<'_>, count: usize, items: impl Ite
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| self.show(f))
+    }
+}
+
+impl Value {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tuple = |name: &str, field: &dyn fmt::Debug| f.debug_tuple(name).field(field).finish();
         match self {
             Self::Null => f.write_str("Null"),
@@ -91,29 +100,95 @@ impl fmt::Debug for Value {
     }
 }
 
-impl fmt::Debug for Map {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_map();
-        shown.entries(self.iter().take(SHOWN));
-        if self.len() > SHOWN {
-            shown.entry(&More(self.len().saturating_sub(SHOWN)), &());
+/// Maps, whichever their keys may be.
+macro_rules! maps {
+    ($($ty:ty => |$this:ident| $map:expr),+ $(,)?) => { $(
+        impl fmt::Debug for $ty {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $this = self;
+                bounded_debug(f, |f| pairs(f, $map))
+            }
         }
-        shown.finish()
+    )+ };
+}
+maps! {
+    Map => |map| map.iter(),
+    Fields => |map| map.iter(),
+    Unsettled => |deliveries| deliveries.as_map().iter(),
+    FilterSet => |map| map.iter(),
+    NodeProperties => |map| map.0.iter(),
+    Annotations => |map| map.iter(),
+    ApplicationProperties => |map| map.iter(),
+}
+
+fn pairs<'a>(f: &mut fmt::Formatter<'_>, pairs: impl ExactSizeIterator<Item = (&'a Value, &'a Value)>) -> fmt::Result {
+    let count = pairs.len();
+    let mut shown = f.debug_map();
+    shown.entries(pairs.take(SHOWN));
+    if count > SHOWN {
+        shown.entry(&More(count.saturating_sub(SHOWN)), &());
+    }
+    shown.finish()
+}
+
+impl fmt::Debug for DeliveryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| {
+            let mut tuple = |name: &str, field: &dyn fmt::Debug| f.debug_tuple(name).field(field).finish();
+            match self {
+                Self::Accepted => f.write_str("Accepted"),
+                Self::Released => f.write_str("Released"),
+                Self::Rejected(error) => tuple("Rejected", error),
+                Self::Modified(state) => tuple("Modified", state),
+                Self::Received(state) => tuple("Received", state),
+                Self::Declared(state) => tuple("Declared", state),
+                Self::Transactional(state) => tuple("Transactional", state),
+                Self::Extension(state) => tuple("Extension", state),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for TargetArchetype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(target) => fmt::Debug::fmt(target, f),
+            Self::Coordinator(coordinator) => fmt::Debug::fmt(coordinator, f),
+        }
     }
 }
 
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Array")?;
-        for descriptor in self.descriptors() {
-            write!(f, "@{descriptor:?} ")?;
+        bounded_debug(f, |f| {
+            f.write_str("Array")?;
+            for descriptor in self.descriptors() {
+                write!(f, "@{descriptor:?} ")?;
+            }
+            list(f, self.len(), self.undescribed())
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Multiple<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| list(f, self.len(), self.iter()))
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ulong(v) => f.debug_tuple("Ulong").field(v).finish(),
+            Self::Uuid(v) => f.debug_tuple("Uuid").field(v).finish(),
+            Self::Binary(v) => f.debug_tuple("Binary").field(&Octets(v)).finish(),
+            Self::String(v) => f.debug_tuple("String").field(v).finish(),
         }
-        list(f, self.len(), self.undescribed())
     }
 }
 
 impl fmt::Debug for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "@{:?} {:?}", self.descriptor, self.value)
+        bounded_debug(f, |f| write!(f, "@{:?} {:?}", self.descriptor, self.value))
     }
 }

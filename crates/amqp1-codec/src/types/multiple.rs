@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use core::ops::Deref;
 
 /// None, one, or several values of a type. One value and an array of one value mean the same.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Multiple<T>(pub Vec<T>);
 
 impl<T> Default for Multiple<T> {

@@ -1,7 +1,8 @@
 //! Strings and symbols (§1.6.20, §1.6.21): checked views of the buffer that they were read from.
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, types::format_code as code,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader,
+    types::{debug::Text, format_code as code},
     write::saturating_u32,
 };
 use alloc::string::String;
@@ -107,12 +108,14 @@ macro_rules! text {
             }
         }
 
+        /// In quotes, escaped and cut, as [`printable`](crate::printable) does.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(self.as_str(), f)
+                fmt::Debug::fmt(&Text(self.as_str()), f)
             }
         }
 
+        /// The text as it is. Use [`printable`](crate::printable) where people or logs are to see what a peer sent.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
