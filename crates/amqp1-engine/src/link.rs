@@ -8,6 +8,7 @@ use crate::{
     planted::{self, Planted},
     resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
+    tolerances::Tolerances,
     violation::PeerMisbehaved,
 };
 use alloc::{
@@ -394,10 +395,16 @@ impl Link {
     }
 }
 
+/// Whether a sender does not say where it counts from (§2.7.3), and that is not tolerated.
+pub(crate) fn count_missing(attach: &Attach, tolerances: &Tolerances) -> Option<PeerMisbehaved> {
+    let missing = attach.role == Role::Sender && attach.initial_delivery_count.is_none();
+    (missing && !tolerances.missing_initial_delivery_count).then_some(PeerMisbehaved::InitialDeliveryCountMissing)
+}
+
 /// What is wrong with an attach by itself (§2.7.3, §3.5.3).
-pub(crate) fn attach_violation(attach: &Attach) -> Option<PeerMisbehaved> {
-    if attach.role == Role::Sender && attach.initial_delivery_count.is_none() {
-        return Some(PeerMisbehaved::InitialDeliveryCountMissing);
+pub(crate) fn attach_violation(attach: &Attach, tolerances: &Tolerances) -> Option<PeerMisbehaved> {
+    if let Some(violation) = count_missing(attach, tolerances) {
+        return Some(violation);
     }
     let source =
         attach.source.as_deref().map(|s| (s.dynamic, s.address.is_some(), s.dynamic_node_properties.is_some()));

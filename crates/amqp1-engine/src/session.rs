@@ -93,6 +93,8 @@ pub(crate) struct Session {
     pub(crate) links: BTreeSet<LinkId>,
     /// Links by the handles that the peer uses.
     pub(crate) incoming: BTreeMap<Handle, LinkId>,
+    /// The highest handle that the peer has detached.
+    pub(crate) detached_up_to: Option<Handle>,
     /// The handles that this end uses.
     pub(crate) handles: Numbers,
     /// Links that wait for the peer's begin.
@@ -142,6 +144,7 @@ impl Session {
             remote_handle_max: u32::MAX,
             links: BTreeSet::new(),
             incoming: BTreeMap::new(),
+            detached_up_to: None,
             handles: Numbers::default(),
             waiting: Vec::new(),
             starved: Vec::new(),
@@ -152,6 +155,12 @@ impl Session {
             patient: Vec::new(),
             scheduled: false,
         }
+    }
+
+    /// Whether the peer has had a link on this handle and has detached it. Handles are used lowest first (§2.7.3), so the
+    /// highest one says it for those below, in no memory.
+    pub(crate) fn was_detached(&self, handle: Handle) -> bool {
+        self.detached_up_to.is_some_and(|highest| handle <= highest) && !self.incoming.contains_key(&handle)
     }
 
     /// Takes the configuration of a session that the peer has begun.

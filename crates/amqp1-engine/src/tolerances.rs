@@ -58,7 +58,7 @@ tolerances! {
     detach_after_end: client true, acceptor true;
     /// An end on a channel on which no session was begun (§2.5.1).
     end_without_begin: client false, acceptor true;
-    /// A flow on a handle that the peer has detached (§2.6.5).
+    /// A flow on a handle that the peer has detached, or on a lower one (§2.6.5): what it says of the session counts.
     flow_after_detach: client false, acceptor true;
     /// A flow without next-incoming-id on a session that the peer began: its window is taken as it stands (§2.5.6).
     flow_without_next_incoming_id: client false, acceptor false;

@@ -4,7 +4,7 @@ use super::{Connection, detach::no_handle};
 use crate::{
     config::{Credit, LinkNames},
     event::{Cause, Event},
-    link::{Link, attach_violation},
+    link::{Link, attach_violation, count_missing},
     store::{LinkId, SessionId},
     violation::PeerMisbehaved,
 };
@@ -82,7 +82,7 @@ impl Connection {
             Role::Sender => link.local.target.is_some() && attach.target.is_none(),
             Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
         };
-        let violation = if null_terminus { None } else { attach_violation_of_answer(&attach) };
+        let violation = if null_terminus { None } else { count_missing(&attach, &self.config.tolerances) };
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
@@ -115,7 +115,7 @@ impl Connection {
             return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
         }
         self.steal(&attach);
-        let violation = attach_violation(&attach);
+        let violation = attach_violation(&attach, &self.config.tolerances);
         let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));
         let handle = attach.handle;
@@ -168,12 +168,6 @@ impl Connection {
         }
         self.send_attach(id);
     }
-}
-
-/// What is wrong with an attach that answers ours.
-fn attach_violation_of_answer(attach: &Attach) -> Option<PeerMisbehaved> {
-    (attach.role == Role::Sender && attach.initial_delivery_count.is_none())
-        .then_some(PeerMisbehaved::InitialDeliveryCountMissing)
 }
 
 /// An attach that keeps no read buffer alive.

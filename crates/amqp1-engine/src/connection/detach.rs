@@ -30,6 +30,7 @@ impl Connection {
             let violation = PeerMisbehaved::HandleUnattached { handle: detach.handle };
             return self.session_misbehaved(session_id, violation);
         };
+        session.detached_up_to = session.detached_up_to.max(Some(detach.handle));
         let starved = session.starved.contains(&id);
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote_handle = None;
@@ -39,10 +40,11 @@ impl Connection {
         }
         if let Some((closed, error)) = link.detached.take() {
             link.detached = Some((closed, None));
-            if detach.closed && !closed {
+            if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
                 return self.close_detached(id, error.or(detach.error));
             }
-            return self.drop_link(id, closed, error.or(detach.error), Cause::Local);
+            let by = if detach.closed && !closed { Cause::Peer } else { Cause::Local };
+            return self.drop_link(id, closed || detach.closed, error.or(detach.error), by);
         }
         if link.handle.is_none() {
             self.attach_nothing(id);

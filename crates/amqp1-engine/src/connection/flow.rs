@@ -31,6 +31,14 @@ impl Connection {
         };
         let id = self.sessions.get(session_id).and_then(|session| session.incoming.get(&handle).copied());
         let Some(id) = id else {
+            let session = self.sessions.get(session_id);
+            if self.config.tolerances.flow_after_detach && session.is_some_and(|session| session.was_detached(handle)) {
+                // What it says of the session counts, of the link there is nothing to say.
+                if flow.echo {
+                    self.session_flow(session_id);
+                }
+                return;
+            }
             return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
         };
         let Some(link) = self.links.get_mut(id) else { return };

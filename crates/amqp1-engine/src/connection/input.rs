@@ -180,7 +180,7 @@ impl Connection {
         let detached = detach_open(&open);
         self.idle.opened(open.idle_time_out);
         self.remote_open = Some(Box::new(detached));
-        if max_frame_size < MIN_MAX_FRAME_SIZE {
+        if max_frame_size < MIN_MAX_FRAME_SIZE && !self.config.tolerances.small_max_frame_size {
             return self.misbehaved(PeerMisbehaved::MaxFrameSizeTooSmall { size: max_frame_size });
         }
         if let Some(millis) = open_time_out.filter(|millis| (1..idle::LEAST_MILLIS).contains(millis)) {

@@ -86,7 +86,10 @@ impl Connection {
 
     pub(super) fn on_end(&mut self, channel: u16, end: End) {
         let Some(id) = self.by_remote_channel.remove(&channel) else {
-            return self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
+            if !self.config.tolerances.end_without_begin {
+                self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
+            }
+            return;
         };
         let can_begin = self.has_free_channel();
         let Some(session) = self.sessions.get_mut(id) else { return };

@@ -28,6 +28,7 @@ mod states;
 mod streams;
 mod sweep;
 mod terminus;
+mod tolerated;
 mod transactions;
 mod transfer;
 mod window;
