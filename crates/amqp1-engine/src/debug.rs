@@ -1,9 +1,11 @@
-//! What `Debug` shows of octets of messages: how many there are. What they hold may be large or secret.
+//! `Debug` of what a peer sent: escaped and cut. Of octets of messages it shows how many there are, since what they hold
+//! may be large or secret.
 
 use crate::{
-    event::{Detached, StreamItem},
-    resume::ReceivedSoFar,
+    event::{Detached, Ended, IncomingDelivery, Settled, Settlement, StreamItem},
+    resume::{ReceivedSoFar, SentSoFar, Suspended, SuspendedReceiver, SuspendedSender},
 };
+use amqp1_codec::printable::bounded_debug;
 use bytes::Bytes;
 use core::fmt;
 
@@ -22,35 +24,85 @@ impl fmt::Debug for Octets {
     }
 }
 
+/// The fields of a struct, cut where they are long.
+macro_rules! fields {
+    ($($name:ident { $($field:ident),+ $(,)? })+) => { $(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let Self { $($field),+ } = self;
+                bounded_debug(f, |f| f.debug_struct(stringify!($name))$(.field(stringify!($field), $field))+.finish())
+            }
+        }
+    )+ };
+}
+fields! {
+    Ended { error, by }
+    IncomingDelivery { key, tag, message_format, settled, resumed, state, message }
+    SentSoFar { tag, token, message_format, settled, begun, state, message }
+    Settled { link, token, settlement }
+    SuspendedReceiver { deliveries }
+    SuspendedSender { deliveries, next_tag }
+}
+
+impl fmt::Debug for Suspended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sender(sender) => fmt::Debug::fmt(sender, f),
+            Self::Receiver(receiver) => fmt::Debug::fmt(receiver, f),
+        }
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| match self {
+            Self::Sent => f.write_str("Sent"),
+            Self::Outcome(state) => f.debug_tuple("Outcome").field(state).finish(),
+            Self::Aborted => f.write_str("Aborted"),
+            Self::Lost { sent } => f.debug_struct("Lost").field("sent", sent).finish(),
+        })
+    }
+}
+
 impl fmt::Debug for ReceivedSoFar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { message_format, parts, whole, taken, outcome } = self;
-        f.debug_struct("ReceivedSoFar")
-            .field("message_format", message_format)
-            .field("parts", &Octets::of(parts))
-            .field("whole", whole)
-            .field("taken", taken)
-            .field("outcome", outcome)
-            .finish()
+        bounded_debug(f, |f| {
+            f.debug_struct("ReceivedSoFar")
+                .field("message_format", message_format)
+                .field("parts", &Octets::of(parts))
+                .field("whole", whole)
+                .field("taken", taken)
+                .field("outcome", outcome)
+                .finish()
+        })
     }
 }
 
 impl fmt::Debug for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { closed, error, by, undelivered, stream_rest, suspended } = self;
-        f.debug_struct("Detached")
-            .field("closed", closed)
-            .field("error", error)
-            .field("by", by)
-            .field("undelivered", undelivered)
-            .field("stream_rest", &stream_rest.as_deref().map(Octets::of))
-            .field("suspended", suspended)
-            .finish()
+        bounded_debug(f, |f| {
+            f.debug_struct("Detached")
+                .field("closed", closed)
+                .field("error", error)
+                .field("by", by)
+                .field("undelivered", undelivered)
+                .field("stream_rest", &stream_rest.as_deref().map(Octets::of))
+                .field("suspended", suspended)
+                .finish()
+        })
     }
 }
 
 impl fmt::Debug for StreamItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| self.show(f))
+    }
+}
+
+impl StreamItem {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begin { key, tag, message_format, settled, state } => f
                 .debug_struct("Begin")

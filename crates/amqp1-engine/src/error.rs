@@ -3,11 +3,17 @@
 use crate::violation::PeerMisbehaved;
 use alloc::vec::Vec;
 use amqp1_auth::sasl::SaslError;
-use amqp1_codec::{Symbol, definitions::AmqpError, frame::ProtocolHeader, sasl::SaslCode};
+use amqp1_codec::{
+    Symbol,
+    definitions::AmqpError,
+    frame::{ProtocolHeader, ProtocolId, SpokenProtocol},
+    printable::{bounded_debug, printable},
+    sasl::SaslCode,
+};
 use core::fmt;
 
 /// Why a connection ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The peer closed it, perhaps with an error.
@@ -24,8 +30,10 @@ pub enum ConnectionError {
     ProtocolMismatch {
         /// What was expected.
         expected: ProtocolHeader,
-        /// What came, as far as it could be read.
+        /// What came, as far as it could be read; zeros otherwise.
         received: [u8; 8],
+        /// Whether this end is the client.
+        at_client: bool,
     },
     /// SASL did not succeed.
     Sasl(SaslFailure),
@@ -42,22 +50,68 @@ impl fmt::Display for ConnectionError {
             Self::IdleTimeout => f.write_str("nothing was received within the idle time-out"),
             Self::LocallyClosed => f.write_str("the connection was closed at this end"),
             Self::Misbehaved(violation) => write!(f, "the peer broke the protocol: {violation}"),
-            Self::ProtocolMismatch { received, .. } if *received == ProtocolHeader::TLS.encode() => {
-                f.write_str("the peer wants TLS by its protocol header (§5.2.1), which was not asked for")
-            }
-            Self::ProtocolMismatch { expected, received } => {
-                write!(f, "the peer answered {} where {expected:?} was expected", received.escape_ascii())
-            }
+            Self::ProtocolMismatch { expected, received, at_client } => match mismatch(received, *at_client) {
+                Some(text) => f.write_str(text),
+                None => {
+                    let wanted = if expected.id == ProtocolId::Sasl { "SASL's header" } else { "AMQP's header" };
+                    write!(f, "the peer does not speak AMQP 1.0: {} came, not {wanted}", received.escape_ascii())
+                }
+            },
             Self::Sasl(failure) => write!(f, "authentication failed: {failure}"),
             Self::TransportLost => f.write_str("the transport ended without a close"),
         }
     }
 }
 
+impl fmt::Debug for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| match self {
+            Self::ClosedByPeer(error) => f.debug_tuple("ClosedByPeer").field(error).finish(),
+            Self::HandshakeIncomplete => f.write_str("HandshakeIncomplete"),
+            Self::IdleTimeout => f.write_str("IdleTimeout"),
+            Self::LocallyClosed => f.write_str("LocallyClosed"),
+            Self::Misbehaved(violation) => f.debug_tuple("Misbehaved").field(violation).finish(),
+            Self::ProtocolMismatch { expected, received, at_client } => f
+                .debug_struct("ProtocolMismatch")
+                .field("expected", expected)
+                .field("received", received)
+                .field("at_client", at_client)
+                .finish(),
+            Self::Sasl(failure) => f.debug_tuple("Sasl").field(failure).finish(),
+            Self::TransportLost => f.write_str("TransportLost"),
+        })
+    }
+}
+
 impl core::error::Error for ConnectionError {}
 
+/// What the first octets of the peer say about the mistake that was made.
+fn mismatch(received: &[u8; 8], at_client: bool) -> Option<&'static str> {
+    Some(match (SpokenProtocol::of(received), at_client) {
+        (SpokenProtocol::Tls, true) => "this port speaks TLS: use amqps://",
+        (SpokenProtocol::Tls, false) => "the client speaks TLS, and this port does not: let it use amqp://",
+        (SpokenProtocol::Http, true) => "this port speaks HTTP, not AMQP: check the port",
+        (SpokenProtocol::Http, false) => "the client speaks HTTP, not AMQP",
+        (SpokenProtocol::Amqp0, true) => {
+            "this port speaks AMQP 0-9-1, not AMQP 1.0; RabbitMQ before version 4 needs the plugin rabbitmq_amqp1_0"
+        }
+        (SpokenProtocol::Amqp0, false) => "the client speaks AMQP 0-9-1, not AMQP 1.0",
+        (SpokenProtocol::Amqp1(header), true) => match header.id {
+            ProtocolId::Tls => "the peer wants TLS by its protocol header (§5.2.1), which was not asked for",
+            ProtocolId::Sasl => "the server requires SASL, which this client leaves out",
+            _ => "the server does not take SASL: leave it out",
+        },
+        (SpokenProtocol::Amqp1(header), false) => match header.id {
+            ProtocolId::Tls => "the client wants TLS by its protocol header (§5.2.1), which is not offered here",
+            ProtocolId::Sasl => "the client wants SASL, which is not offered here",
+            _ => "the client leaves SASL out, which is required here",
+        },
+        _ => return None,
+    })
+}
+
 /// Why SASL did not succeed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SaslFailure {
     /// The mechanism could not answer.
@@ -77,7 +131,11 @@ impl fmt::Display for SaslFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mechanism(error) => error.fmt(f),
-            Self::NotOffered { wanted, offered } => write!(f, "the server offers {offered:?}, not {wanted}"),
+            Self::NotOffered { wanted, offered } => {
+                f.write_str("the server offers ")?;
+                Mechanisms(offered).fmt(f)?;
+                write!(f, ", not {}", printable(wanted).limit(MAX_MECHANISM))
+            }
             Self::Refused(code) => f.write_str(match code {
                 SaslCode::Ok => "the server took the credentials (code 0, ok)",
                 SaslCode::Auth => {
@@ -95,6 +153,42 @@ impl fmt::Display for SaslFailure {
                 SaslCode::SysTemp => "the server cannot authenticate now: try again later (code 4, sys-temp)",
             }),
         }
+    }
+}
+
+impl fmt::Debug for SaslFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| match self {
+            Self::Mechanism(error) => f.debug_tuple("Mechanism").field(error).finish(),
+            Self::NotOffered { wanted, offered } => f
+                .debug_struct("NotOffered")
+                .field("wanted", wanted)
+                .field("offered", &format_args!("{}", Mechanisms(offered)))
+                .finish(),
+            Self::Refused(code) => f.debug_tuple("Refused").field(code).finish(),
+        })
+    }
+}
+
+/// The most octets of a mechanism's name that are shown: the specification has them at 20 characters (RFC 4422 §3.1).
+const MAX_MECHANISM: usize = 80;
+
+/// A list of mechanisms, of which the first are shown.
+struct Mechanisms<'a>(&'a [Symbol]);
+
+impl Mechanisms<'_> {
+    const SHOWN: usize = 16;
+}
+
+impl fmt::Display for Mechanisms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().take(Self::SHOWN).map(|name| printable(name).limit(MAX_MECHANISM));
+        let mut list = f.debug_list();
+        list.entries(names);
+        if self.0.len() > Self::SHOWN {
+            list.entry(&format_args!("… {} more", self.0.len().saturating_sub(Self::SHOWN)));
+        }
+        list.finish()
     }
 }
 

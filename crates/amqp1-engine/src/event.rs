@@ -6,7 +6,9 @@ use crate::{
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::vec::Vec;
-use amqp1_codec::{DeliveryTag, Message, Str, Symbol, definitions::AmqpError, messaging::DeliveryState};
+use amqp1_codec::{
+    DeliveryTag, Message, Str, Symbol, definitions::AmqpError, messaging::DeliveryState, printable::bounded_debug,
+};
 use bytes::Bytes;
 use core::fmt;
 
@@ -65,8 +67,14 @@ pub enum Event {
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| self.show(f))
+    }
+}
+
+impl Event {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SaslInit { mechanism, hostname, .. } => write!(f, "SaslInit({mechanism}, {hostname:?})"),
+            Self::SaslInit { mechanism, hostname, .. } => write!(f, "SaslInit({mechanism:?}, {hostname:?})"),
             Self::SaslResponse(octets) => write!(f, "SaslResponse(<{} octets>)", octets.len()),
             Self::OpenReceived => f.write_str("OpenReceived"),
             Self::Opened => f.write_str("Opened"),
@@ -107,7 +115,7 @@ pub enum Cause {
 }
 
 /// How a session ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Ended {
     /// Why.
     pub error: Option<AmqpError>,
@@ -134,7 +142,7 @@ pub struct Detached {
 }
 
 /// A delivery that was received whole.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IncomingDelivery {
     /// Names it in `dispose`.
     pub key: DeliveryKey,
@@ -181,7 +189,7 @@ pub enum StreamItem {
 }
 
 /// What became of a message that was sent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settled {
     /// The link that it was sent on.
     pub link: LinkId,
@@ -192,7 +200,7 @@ pub struct Settled {
 }
 
 /// What became of a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Settlement {
     /// It was sent settled, and its last octet is on its way.
     Sent,

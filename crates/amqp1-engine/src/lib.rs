@@ -70,7 +70,7 @@ pub use config::{
     AttachReply, ConnectionConfig, Credit, ErrantLinks, LinkNames, ReceiverConfig, SendOptions, SenderConfig,
     ServerSasl, SessionConfig,
 };
-pub use connection::Connection;
+pub use connection::{Connection, HandshakeStage};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
 pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement, StreamItem};
 #[cfg(amqp1_planted)]

@@ -27,10 +27,12 @@
 mod decode;
 mod encode;
 mod header;
+mod spoken;
 
 pub use decode::{FrameDecoder, FrameError, FrameErrorKind};
 pub use encode::{FrameWriter, write_frame, write_sasl_frame};
 pub use header::{ProtocolHeader, ProtocolId};
+pub use spoken::SpokenProtocol;
 
 use crate::printable::{Bounded, By, bounded_debug};
 use crate::{performative::Performative, sasl::SaslBody};

@@ -131,6 +131,7 @@ impl Connection {
 
     pub(super) fn handshake_incomplete(&mut self) {
         self.idle.handshake = None;
+        self.speak_up();
         let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "the handshake took too long or too much");
         self.close_now(Some(error), ConnectionError::HandshakeIncomplete);
     }

@@ -5,6 +5,7 @@ use crate::{
     config::ServerSasl,
     error::{ConnectionError, SaslFailure},
     event::Event,
+    time::Instant,
     violation::PeerMisbehaved,
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -53,6 +54,16 @@ impl Layer {
     }
 }
 
+/// What a handshake waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeStage {
+    /// The peer's part of SASL, its header for it included.
+    Sasl,
+    /// The peer's open, or the header before it.
+    Open,
+}
+
 /// What a step of a layer came to.
 pub(super) enum Step {
     /// Something was taken; there may be more.
@@ -62,6 +73,50 @@ pub(super) enum Step {
 }
 
 impl Connection {
+    /// What the handshake waits for; `None` once the peer's open is there, or the connection has ended.
+    pub fn handshake_stage(&self) -> Option<HandshakeStage> {
+        match &self.layer {
+            _ if self.remote_open.is_some() || self.ended.is_some() => None,
+            Layer::Dead => None,
+            Layer::ClientSaslHeader(_)
+            | Layer::ClientMechanisms(_)
+            | Layer::ClientOutcome(_)
+            | Layer::ServerHeader(ServerSasl::Required(_))
+            | Layer::ServerInit(_)
+            | Layer::ServerPending
+            | Layer::ServerResponse => Some(HandshakeStage::Sasl),
+            Layer::ClientAmqpHeader | Layer::ServerHeader(_) | Layer::ServerAmqpHeader | Layer::Frames => {
+                Some(HandshakeStage::Open)
+            }
+        }
+    }
+
+    /// Gives a handshake up that takes too long, and tells the peer: with a close that has a condition where an open can
+    /// be sent, with a SASL outcome where a server is in SASL, and with the header that it wants where nothing came.
+    /// Does nothing once the peer's open is there.
+    pub fn abandon_handshake(&mut self, now: Instant) {
+        self.idle.set_now(now);
+        if self.handshake_stage().is_some() {
+            self.handshake_incomplete();
+        }
+    }
+
+    /// Gets a server to where it can say that the handshake is given up.
+    pub(super) fn speak_up(&mut self) {
+        match &self.layer {
+            Layer::ServerInit(_) | Layer::ServerPending | Layer::ServerResponse => {
+                // The client may have another, quicker, try.
+                let code = SaslCode::SysTemp;
+                self.push_sasl(&SaslBody::Outcome(SaslOutcome { code, additional_data: None }));
+            }
+            Layer::ServerHeader(ServerSasl::Required(_)) => {
+                self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode());
+            }
+            Layer::ServerHeader(_) | Layer::ServerAmqpHeader => self.start_server_frames(),
+            _ => {}
+        }
+    }
+
     pub(super) fn start_client(&mut self) {
         match self.layer {
             Layer::ClientSaslHeader(_) => self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode()),
@@ -132,13 +187,14 @@ impl Connection {
         if matches!(self.layer, Layer::ServerHeader(_) | Layer::ServerAmqpHeader) {
             self.preamble.extend_from_slice(&expected.encode());
         }
+        let at_client = matches!(self.layer, Layer::ClientSaslHeader(_) | Layer::ClientAmqpHeader);
         let mut received = [0; ProtocolHeader::LEN];
         for (slot, octet) in received.iter_mut().zip(octets) {
             *slot = *octet;
         }
         self.layer = Layer::Dead;
         self.finished = true;
-        self.terminate(ConnectionError::ProtocolMismatch { expected, received });
+        self.terminate(ConnectionError::ProtocolMismatch { expected, received, at_client });
     }
 
     fn sasl_input(&mut self, input: &mut BytesMut) -> Step {

@@ -33,9 +33,11 @@ use amqp1_codec::{
     definitions::AmqpError,
     frame::FrameDecoder,
     performative::{Close, Open, Performative},
+    printable::bounded_debug,
 };
 use bytes::BytesMut;
 use idle::Idle;
+pub use layer::HandshakeStage;
 use layer::Layer;
 
 /// A connection, its sessions and its links.
@@ -256,12 +258,14 @@ impl Connection {
 
 impl core::fmt::Debug for Connection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Connection")
-            .field("container_id", &self.config.container_id)
-            .field("layer", &self.layer)
-            .field("sessions", &self.sessions)
-            .field("links", &self.links)
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+        bounded_debug(f, |f| {
+            f.debug_struct("Connection")
+                .field("container_id", &self.config.container_id)
+                .field("layer", &self.layer)
+                .field("ended", &self.ended)
+                .field("sessions", &self.sessions)
+                .field("links", &self.links)
+                .finish_non_exhaustive()
+        })
     }
 }

@@ -27,7 +27,7 @@ use amqp1_codec::{
 };
 
 /// What a resumable link leaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Suspended {
     /// The sending end.
     Sender(SuspendedSender),

@@ -40,7 +40,7 @@ impl ReceivedSoFar {
 }
 
 /// The deliveries that the receiving end of a link has not settled (§2.6.13), by their tags.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SuspendedReceiver {
     /// The deliveries.
     pub deliveries: BTreeMap<DeliveryTag, ReceivedSoFar>,

@@ -15,7 +15,7 @@ pub(crate) struct Retained {
 }
 
 /// A delivery that the sending end has not settled, or has not even begun.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SentSoFar {
     /// Its name on the link.
     pub tag: DeliveryTag,
@@ -37,7 +37,7 @@ pub struct SentSoFar {
 ///
 /// An application may take deliveries out that are not to be sent again; the receiver is told to forget them where it
 /// knows them, if they have an outcome.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SuspendedSender {
     /// The deliveries.
     pub deliveries: VecDeque<SentSoFar>,

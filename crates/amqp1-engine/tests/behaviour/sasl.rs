@@ -47,7 +47,7 @@ fn asked(end: &mut End) -> (Symbol, Option<Bytes>, Option<String>) {
     inits.last().expect("the client began")
 }
 
-fn sasl(body: SaslBody) -> BytesMut {
+pub(crate) fn sasl(body: SaslBody) -> BytesMut {
     let mut out = BytesMut::new();
     write_sasl_frame(&body, EncodeStyle::Compact, &mut out);
     out
