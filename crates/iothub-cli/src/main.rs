@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_logs();
+    init_logs(&cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::new(format!("the runtime does not start: {error}"))),
@@ -46,10 +46,16 @@ fn report(failure: &Failure) -> ExitCode {
     failure.code()
 }
 
-/// `RUST_LOG=debug iothub …` shows what the connections do.
-fn init_logs() {
+/// `RUST_LOG=debug iothub …` shows what the connections do. Unless it is set, the emulator says whom it refuses and why,
+/// and the other commands log nothing.
+fn init_logs(command: &Command) {
     use tracing_subscriber::EnvFilter;
-    if std::env::var_os("RUST_LOG").is_some() {
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
-    }
+    let filter = match (std::env::var_os("RUST_LOG"), command) {
+        (Some(_), _) => EnvFilter::from_default_env(),
+        (None, Command::Emulator(_)) => EnvFilter::new("warn"),
+        (None, _) => return,
+    };
+    // Colours only for people.
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 }

@@ -101,10 +101,15 @@ struct Hub {
 
 impl Hub {
     fn start(more: &[&str]) -> Self {
+        Self::start_with(more, Stdio::inherit())
+    }
+
+    fn start_with(more: &[&str], errors: Stdio) -> Self {
         let mut child = iothub()
             .args(["emulator", "--listen", "127.0.0.1:0", "--json", "--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx"])
             .args(more)
             .stdout(Stdio::piped())
+            .stderr(errors)
             .spawn()
             .expect("the command runs");
         let mut line = String::new();
@@ -176,6 +181,19 @@ fn messages_feedback_and_telemetry_pass_between_commands() {
     ]);
     assert!(monitored.status.success(), "{monitored:?}");
     assert_eq!(last_json(&monitored)["device"], "dev1");
+}
+
+#[test]
+fn an_emulator_says_whom_it_refuses_without_being_asked() {
+    let mut hub = Hub::start_with(&[], Stdio::piped());
+    let service = hub.text("service_connection_string").to_owned();
+    refused(&run(&["c2d", "send", "--device", "dev1", "--body", "x", "--connection-string", &service]));
+    let mut line = String::new();
+    BufReader::new(hub.child.stderr.take().expect("a piped output")).read_line(&mut line).expect("a line");
+    for part in ["WARN", "connection refused", "from=127.0.0.1:", "does not trust the certificate"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains('\u{1b}'), "{line:?}");
 }
 
 #[test]

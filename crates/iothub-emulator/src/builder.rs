@@ -165,6 +165,7 @@ impl EmulatorBuilder {
                 settings.host_aliases.push(alias.into());
             }
         }
+        settings.created.get_or_insert_with(|| self.clock.now());
         let host_name = settings.host_name.clone();
         let seed = settings.seed;
         let mut hub = Hub::new(settings, policies(self.policies)?)?;

@@ -50,7 +50,7 @@ impl Grants {
         result
     }
 
-    /// Whether a link may be attached to `address` now, and by which grant. `None` for `$cbs`, which needs none.
+    /// Whether a link may be attached to `address` now, and by which grant. `None` for nodes that need none.
     pub(crate) fn authorize(
         &self,
         hub: &Hub,
@@ -60,6 +60,21 @@ impl Grants {
         let held = self.held.borrow();
         let valid = held.iter().filter(|token| token.expires > now).map(|token| &token.grant);
         hub.authorize(valid, address).map(|grant| grant.cloned())
+    }
+
+    /// Whether a request may be made at `address` now.
+    pub(crate) fn authorize_use(&self, hub: &Hub, now: UnixMillis, address: &Address) -> Result<(), AttachError> {
+        let held = self.held.borrow();
+        let valid = held.iter().filter(|token| token.expires > now).map(|token| &token.grant);
+        hub.authorize_use(valid, address).map(drop)
+    }
+
+    /// Whose tokens have been put, for the log: the first three of them. `None` without any.
+    pub(crate) fn signers(&self) -> Option<String> {
+        let held = self.held.borrow();
+        let names: Vec<String> = held.iter().take(3).map(|token| token.grant.signer().to_string()).collect();
+        let more = if held.len() > names.len() { ", …" } else { "" };
+        (!names.is_empty()).then(|| names.join(", ") + more)
     }
 
     /// When the last token that allows `address`, of those that are good at `now`, expires.

@@ -20,7 +20,11 @@
 //! Authentication is checked for real: SAS tokens by SASL PLAIN and by claims-based security, for hub policies and for
 //! devices, until they expire.
 //!
-//! Twins, direct methods, modules, file uploads, X.509 devices and the REST interface are not there.
+//! Twins, direct methods, modules, file uploads, X.509 devices and the REST interface are not there. Links for twins and
+//! direct methods are accepted: a twin answers reads and reports with status 501, subscriptions are accepted and bring
+//! nothing, and no method is called.
+//!
+//! Each refusal is logged in one line at the level `WARN`: who, from where, to which resource, and why.
 //!
 //! # How it is built
 //!

@@ -189,6 +189,12 @@ pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Me
         .collect()
 }
 
+/// The time of a partition's newest event. The service writes the first instant of the year 1 where there never was one.
+pub(crate) fn last_enqueued(properties: &PartitionProperties) -> Timestamp {
+    const NEVER: Timestamp = Timestamp(-62_135_596_800_000);
+    properties.last_enqueued.map_or(NEVER, |at| Timestamp(at.to_timestamp()))
+}
+
 /// A telemetry event for its reader, with `runtime` if the reader asked for the partition's state.
 pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMillis)>) -> EncodedMessage {
     let mut annotations = Annotations::new();
@@ -217,7 +223,7 @@ pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMi
     }
     let mut builder = forwarded(&event.payload, None, annotations);
     if let Some((properties, now)) = runtime {
-        let last = Timestamp(properties.last_enqueued.to_timestamp());
+        let last = last_enqueued(properties);
         builder = builder
             .delivery_annotation(Symbol::from_static("last_enqueued_sequence_number"), properties.last_sequence_number)
             .delivery_annotation(Symbol::from_static("last_enqueued_offset"), properties.last_offset.as_str())

@@ -4,8 +4,8 @@ mod support;
 
 use amqp1::codec::Described;
 use amqp1::{
-    Credit, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder, SendOptions, Session, Symbol,
-    Timestamp, Value,
+    Credit, ErrorKind, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder, SendOptions, Session,
+    Symbol, Timestamp, Value,
 };
 use bytes::{Bytes, BytesMut};
 use iothub_emulator::Emulator;
@@ -145,6 +145,37 @@ async fn selectors_choose_where_reading_begins() {
 }
 
 #[tokio::test]
+async fn a_reader_whose_position_lies_beyond_the_end_is_refused_and_takes_no_place() {
+    let (hub, _) = hub().await;
+    let session = service(&hub).await;
+    let refused = async |expression: &'static str| {
+        let error = selector(session.receiver(partition_of(&hub, "a")), expression).attach().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LinkRefused);
+        let error = error.amqp_error().unwrap();
+        assert_eq!(error.condition.as_str(), "com.microsoft:argument-error", "{expression}");
+        error.description.clone().unwrap().to_string()
+    };
+    // As after a restart: the checkpoint is of a log that is gone.
+    for _ in 0..10 {
+        assert_eq!(
+            refused("amqp.annotation.x-opt-sequence-number > '2995'").await,
+            "The supplied sequence number '2995' is invalid. The last sequence number in the system is '-1'"
+        );
+    }
+    report(&device(&hub, "a").await, "a", &["one", "two"]).await;
+    let properties = hub.with_hub(|hub, _| hub.partition_properties(hub.partition_of(&"a".parse().unwrap())).unwrap());
+    assert_eq!(
+        refused("amqp.annotation.x-opt-offset >= '4711'").await,
+        format!("The supplied offset '4711' is invalid. The last offset in the system is '{}'", properties.last_offset)
+    );
+    let mut last = selector(session.receiver(partition_of(&hub, "a")), "amqp.annotation.x-opt-sequence-number > '1'");
+    last = last.credit(Credit::Window(10));
+    let mut last = last.attach().await.unwrap();
+    report(&device(&hub, "a").await, "a", &["three"]).await;
+    assert_eq!(bodies(&mut last, 1).await, ["three"]);
+}
+
+#[tokio::test]
 async fn readers_of_what_is_not_there_are_refused() {
     let (hub, _) = hub().await;
     let session = service(&hub).await;
@@ -211,48 +242,4 @@ async fn a_batch_becomes_as_many_events_and_is_taken_as_a_whole() {
     let mut reader = service(&hub).await.receiver(partition_of(&hub, "a")).attach().await.unwrap();
     assert_eq!(bodies(&mut reader, 2).await, ["one", "two"]);
     assert!(has_nothing(&mut reader).await);
-}
-
-/// Asks `$management` and gives the status and the body.
-async fn ask(session: &Session, properties: &[(&'static str, &'static str)]) -> (Value, Value) {
-    let requests = session.sender("$management").attach().await.unwrap();
-    let mut answers = session.receiver("$management").attach().await.unwrap();
-    let mut request =
-        Message::builder().properties(Properties { message_id: Some(7_u64.into()), ..Properties::default() });
-    for (key, value) in properties {
-        request = request.application_property(*key, *value);
-    }
-    requests.send(request).await.unwrap().accepted().unwrap();
-    let answer = next(&mut answers).await;
-    let message = answer.message();
-    assert_eq!(message.properties().unwrap().unwrap().correlation_id, Some(MessageId::Ulong(7)));
-    let status = message.application_property("status-code").unwrap().unwrap().to_value().unwrap();
-    (status, message.value().unwrap().unwrap())
-}
-
-#[tokio::test]
-async fn management_tells_what_there_is_to_read() {
-    let (hub, _) = hub().await;
-    report(&device(&hub, "a").await, "a", &["one", "two"]).await;
-    let session = service(&hub).await;
-    let read = ("operation", "READ");
-    let (status, map) = ask(&session, &[read, ("type", "com.microsoft:eventhub"), ("name", "localhost")]).await;
-    let Value::Map(map) = map else { panic!("{map:?}") };
-    assert_eq!((status, map.get_str("partition_count")), (Value::Int(200), Some(&Value::Int(4))));
-    let Some(Value::Array(ids)) = map.get_str("partition_ids") else { panic!("{map:?}") };
-    assert_eq!(ids.len(), 4);
-
-    let number = hub.with_hub(|hub, _| hub.partition_of(&"a".parse().unwrap()));
-    let number: &'static str = number.to_string().leak();
-    let of_partition = [read, ("type", "com.microsoft:partition"), ("name", "localhost"), ("partition", number)];
-    let (_, map) = ask(&session, &of_partition).await;
-    let Value::Map(map) = map else { panic!("{map:?}") };
-    assert_eq!(map.get_str("last_enqueued_sequence_number"), Some(&Value::Long(1)));
-    assert_eq!(map.get_str("is_partition_empty"), Some(&Value::Boolean(false)));
-    assert!(matches!(map.get_str("last_enqueued_offset"), Some(Value::String(_))));
-
-    let (status, _) = ask(&session, &[read, ("type", "com.microsoft:eventhub"), ("name", "elsewhere")]).await;
-    assert_eq!(status, Value::Int(404));
-    let (status, _) = ask(&session, &[("operation", "DELETE"), ("name", "localhost")]).await;
-    assert_eq!(status, Value::Int(400));
 }

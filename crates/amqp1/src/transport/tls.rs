@@ -280,6 +280,10 @@ fn certificate_reason(error: &CertificateError) -> String {
 fn alert_reason(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::UnknownCA => "the peer does not trust the certificate that it was shown".to_owned(),
+        AlertDescription::DecryptError => {
+            "the peer does not trust the certificate that it was shown: it may know another authority of the same name"
+                .to_owned()
+        }
         AlertDescription::CertificateRequired => "the peer wants a certificate, and none was shown".to_owned(),
         AlertDescription::BadCertificate
         | AlertDescription::CertificateExpired

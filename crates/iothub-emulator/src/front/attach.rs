@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::connection::Context;
 use super::locked::Queue;
-use super::{cbs, events, from_service, locked, management, refusal, telemetry};
+use super::requests::{self, Node};
+use super::{cbs, events, from_service, locked, management, refusal_error, telemetry, twins};
 use crate::hub::{Address, Grant};
 use crate::messages::error_of;
 
@@ -26,12 +27,12 @@ const MAX_REQUEST_SIZE: u64 = 64 * 1024;
 pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut JoinSet<()>) {
     let address = match address_of(&link) {
         Ok(address) => address,
-        Err(error) => return reject(link, error),
+        Err(error) => return reject(context, link, error),
     };
     let authorized = context.shared.hub(|hub, now| context.grants.authorize(hub, now, &address));
     let grant = match authorized {
         Ok(grant) => grant,
-        Err(error) => return reject(link, error_of(error.condition(), &error)),
+        Err(error) => return reject(context, link, error_of(error.condition(), &error)),
     };
     match link.role() {
         Role::Sender => from_peer(context, link, address, grant, tasks),
@@ -46,7 +47,7 @@ fn address_of(link: &IncomingLink) -> Result<Address, AmqpError> {
         Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_ref()),
         Role::Sender => match &attach.target {
             Some(TargetArchetype::Coordinator(_)) => {
-                return Err(refusal(ErrorCondition::NOT_IMPLEMENTED, "the hub has no transactions"));
+                return Err(refusal_error(ErrorCondition::NOT_IMPLEMENTED, "the hub has no transactions"));
             }
             Some(TargetArchetype::Target(target)) => target.address.as_ref(),
             None => None,
@@ -55,8 +56,11 @@ fn address_of(link: &IncomingLink) -> Result<Address, AmqpError> {
     Ok(text.map_or(Address::Unknown, |text| Address::parse(text.as_str())))
 }
 
-fn reject(link: IncomingLink, error: AmqpError) {
-    tracing::debug!(%error, name = %link.attach().name, "link refused");
+/// Refuses a link, and logs it. A redirect refuses nobody: it says where to go.
+pub(super) fn reject(context: &Context, link: IncomingLink, error: AmqpError) {
+    if error.condition != ErrorCondition::LINK_REDIRECT {
+        context.refused("link", link.address().unwrap_or_default(), &error);
+    }
     link.reject(error);
 }
 
@@ -70,18 +74,21 @@ fn from_peer(
 ) {
     let refused = match &address {
         Address::Cbs | Address::EventHubManagement { .. } | Address::ServiceDeviceBound => None,
-        Address::DeviceTelemetry { .. } => None,
+        Address::DeviceTelemetry { .. } | Address::Methods { .. } | Address::Twin { .. } => None,
         Address::HubEvents { rest } => Some(redirect(context, rest)),
-        Address::Methods { .. } | Address::Twin { .. } => Some(not_implemented()),
-        _ => Some(refusal(ErrorCondition::NOT_ALLOWED, "nothing can be sent to this address, only received from it")),
+        _ => Some(refusal_error(
+            ErrorCondition::NOT_ALLOWED,
+            "nothing can be sent to this address, only received from it",
+        )),
     };
     if let Some(error) = refused {
-        return reject(link, error);
+        return reject(context, link, error);
     }
+    let pair = twins::pair(link.attach());
     let session = link.session();
     // Clients that ask for mode second wait for a settlement all the same, and settle nothing themselves.
     let (credit, size) = match address {
-        Address::Cbs | Address::EventHubManagement { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
+        Address::Cbs | Address::EventHubManagement { .. } | Address::Twin { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
         _ => (CREDIT, MAX_MESSAGE_SIZE),
     };
     let reply = AttachReply {
@@ -95,6 +102,8 @@ fn from_peer(
     match address {
         Address::Cbs => drop(tasks.spawn(cbs::serve(context, session, receiver))),
         Address::EventHubManagement { .. } => drop(tasks.spawn(management::serve(context, session, receiver, address))),
+        Address::Twin { .. } => drop(tasks.spawn(twins::serve(context, session, receiver, address, pair))),
+        Address::Methods { .. } => drop(tasks.spawn(twins::ignore(context, receiver, address))),
         Address::ServiceDeviceBound => drop(tasks.spawn(from_service::serve(context, receiver, address))),
         _ => {
             let method = grant.map(|grant| grant.auth_method()).unwrap_or_default();
@@ -107,13 +116,21 @@ fn from_peer(
 fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: &mut JoinSet<()>) {
     let context = context.clone();
     match &address {
-        Address::Cbs | Address::EventHubManagement { .. } => {
+        Address::Cbs | Address::EventHubManagement { .. } | Address::Twin { .. } => {
             let session = link.session();
+            let pair = twins::pair(link.attach());
             let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
             let target = target.and_then(|target| target.address.clone());
             let reply = settled_reply(&link);
             if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
-                tasks.spawn(super::requests::hold(context, session, sender, address, target));
+                let node = Node::of(&address, pair);
+                tasks.spawn(requests::hold(context, session, sender, node, address, target));
+            }
+        }
+        Address::Methods { .. } => {
+            let reply = settled_reply(&link);
+            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+                tasks.spawn(twins::silence(context, sender, address));
             }
         }
         Address::DeviceBound { device, .. } => {
@@ -131,16 +148,16 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
                     _ => reader.leave(&context),
                 }
             }
-            Err(error) => reject(link, error),
+            Err(error) => reject(&context, link, error),
         },
         Address::HubEvents { rest } => {
             let error = redirect(&context, rest);
-            reject(link, error);
+            reject(&context, link, error);
         }
-        Address::Methods { .. } | Address::Twin { .. } => reject(link, not_implemented()),
         _ => reject(
+            &context,
             link,
-            refusal(ErrorCondition::NOT_ALLOWED, "nothing can be received from this address, only sent to it"),
+            refusal_error(ErrorCondition::NOT_ALLOWED, "nothing can be received from this address, only sent to it"),
         ),
     }
 }
@@ -166,10 +183,6 @@ fn accept(link: IncomingLink, reply: AttachReply) -> Option<AcceptedLink> {
             None
         }
     }
-}
-
-fn not_implemented() -> AmqpError {
-    refusal(ErrorCondition::NOT_IMPLEMENTED, "this hub has no twins and no direct methods yet")
 }
 
 /// The error that sends a reader to the Event-Hubs-compatible endpoint, which is here as well.

@@ -23,14 +23,17 @@ pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver:
             Ok(put) => put_token(&context, put),
             Err(error) => Reply::from(*error),
         };
-        tracing::debug!(status = reply.status_code, "put-token");
+        if reply.status_code != 200 {
+            let name = request.operation.as_ref().map(PutToken::name).unwrap_or_default();
+            context.refused("token", name, reply.status_description.as_deref().unwrap_or_default());
+        }
         // The request first, as the real hub does: some clients look at its outcome before they look for an answer.
         if delivery.accept().is_err() {
             return;
         }
         let reply_to = request.reply_to.as_ref().map(|address| address.as_str());
         let answer = reply.encode(&request, STYLE);
-        context.replies.send((Node::Cbs, &session), &receiver, reply_to, answer).await;
+        context.replies.send((&Node::Cbs, &session), &receiver, reply_to, answer).await;
     }
 }
 

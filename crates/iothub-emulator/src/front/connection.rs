@@ -1,6 +1,8 @@
 //! One connection, from its first octet to its end.
 
+use core::fmt;
 use core::time::Duration;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use amqp1::codec::EncodeStyle;
@@ -8,11 +10,13 @@ use amqp1::{Acceptor, AmqpError, Error, ErrorCondition, SessionConfig, Symbol, T
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::sasl::{MECHANISMS, Sasl};
-use super::{Front, attach, refusal};
+use super::refusal::refused;
+use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
+use super::{Front, attach, refusal_error};
 use crate::front::requests::ReplyLinks;
 use crate::grants::Grants;
-use crate::hub::UnixMillis;
+use crate::hub::{Address, UnixMillis};
+use crate::messages::error_of;
 use crate::shared::Shared;
 
 /// The hub announces this, whatever the client says.
@@ -36,28 +40,73 @@ pub(super) struct Context {
     /// Where redirects lead to.
     pub(super) tls: bool,
     pub(super) port: u16,
+    /// For the log: where the client is, and what it calls itself.
+    peer: SocketAddr,
+    container_id: String,
+}
+
+impl Context {
+    /// Logs a refusal.
+    pub(super) fn refused(&self, what: &'static str, resource: impl fmt::Display, why: impl fmt::Display) {
+        let who = match self.grants.signers() {
+            Some(signers) => signers,
+            None => format!("no token, container {}", self.container_id),
+        };
+        refused(what, who, self.peer, resource, why);
+    }
+
+    /// Resolves with the reason when a link to `address` is no longer allowed; see [`Grants::revoked`].
+    pub(super) async fn revoked(&self, address: &Address) -> AmqpError {
+        let error = self.grants.revoked(&self.shared, address).await;
+        self.refused("link", address, &error);
+        error_of(error.condition(), &error)
+    }
 }
 
 /// Serves a connection until it ends or the emulator stops.
-pub(super) async fn serve(front: Front, stream: TcpStream) {
+pub(super) async fn serve(front: Front, stream: TcpStream, peer: SocketAddr) {
     let shared = front.shared.clone();
+    let sasl_refusal = Arc::new(OnceLock::new());
     let served = tokio::select! {
         () = shared.stopping() => return,
-        opened = open(&front, stream) => opened,
+        opened = open(&front, stream, peer, &sasl_refusal) => opened,
     };
     match served {
-        Ok((server, context, expires)) => run(server, context, expires).await,
-        Err(error) => tracing::debug!(%error, "connection not opened"),
+        Ok(Some((server, context, expires))) => run(server, context, expires).await,
+        Ok(None) => tracing::debug!(%peer, "a client came and left without a word"),
+        Err(error) => {
+            let port = if front.tls.is_some() { "AMQP over TLS" } else { "AMQP without TLS" };
+            match sasl_refusal.get() {
+                Some(refusal) => refused("connection", &refusal.user, peer, port, &refusal.why),
+                None => refused("connection", "unknown", peer, port, &error),
+            }
+        }
     }
 }
 
 type Opened = (amqp1::ServerConnection, Arc<Context>, Option<UnixMillis>);
 
-async fn open(front: &Front, stream: TcpStream) -> Result<Opened, Error> {
+/// `None` if the client closes before it has written an octet, as those do that only look whether a port is open.
+async fn open(
+    front: &Front,
+    stream: TcpStream,
+    peer: SocketAddr,
+    refusal: &Arc<OnceLock<SaslRefusal>>,
+) -> Result<Option<Opened>, Error> {
+    let first = tokio::time::timeout(front.handshake_timeout, stream.peek(&mut [0])).await;
+    if matches!(first, Ok(Ok(0) | Err(_))) {
+        return Ok(None);
+    }
     let grants = Arc::new(Grants::default());
     let expires = Arc::new(OnceLock::new());
-    let sasl = Sasl { shared: front.shared.clone(), grants: grants.clone(), expires: expires.clone() };
+    let sasl = Sasl {
+        shared: front.shared.clone(),
+        grants: grants.clone(),
+        expires: expires.clone(),
+        refusal: refusal.clone(),
+    };
     let incoming = acceptor(front, sasl).accept(stream).await?;
+    let container_id = incoming.open().container_id.to_string();
     let server = incoming.accept().await?;
     let context = Context {
         shared: front.shared.clone(),
@@ -65,8 +114,10 @@ async fn open(front: &Front, stream: TcpStream) -> Result<Opened, Error> {
         replies: ReplyLinks::default(),
         tls: front.tls.is_some(),
         port: front.port,
+        peer,
+        container_id,
     };
-    Ok((server, Arc::new(context), expires.get().copied()))
+    Ok(Some((server, Arc::new(context), expires.get().copied())))
 }
 
 fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
@@ -109,22 +160,25 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
     let reason: Option<AmqpError> = loop {
         tokio::select! {
             () = shared.stopping() => {
-                break Some(refusal(ErrorCondition::CONNECTION_FORCED, "the emulator is stopping"));
+                break Some(refusal_error(ErrorCondition::CONNECTION_FORCED, "the emulator is stopping"));
             }
             () = &mut expired => {
-                break Some(refusal(
+                let reason = refusal_error(
                     ErrorCondition::UNAUTHORIZED_ACCESS,
                     "401003 ErrorCode:IotHubUnauthorized; the token of this connection has expired",
-                ));
+                );
+                context.refused("connection", "", &reason);
+                break Some(reason);
             }
             Some(_) = links.join_next() => {}
             link = server.next_link() => match link {
                 None => break None,
                 Some(link) if links.len() >= max_links(&context) => {
-                    link.reject(refusal(
+                    let error = refusal_error(
                         ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
                         "this connection has as many links as it may have",
-                    ));
+                    );
+                    attach::reject(&context, link, error);
                 }
                 Some(link) => attach::offered(&context, link, &mut links),
             },

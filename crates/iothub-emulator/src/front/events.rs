@@ -36,7 +36,7 @@ impl Reader {
         let Address::EventHub { consumer_group, partition, .. } = address else { return Err(no_partition()) };
         context.shared.hub(|hub, _| {
             let number = hub.partition_number(partition).ok_or_else(no_partition)?;
-            let cursor = hub.cursor(number, position).ok_or_else(no_partition)?;
+            let cursor = hub.cursor(number, position).map_err(|error| error_of(error.condition(), &error))?;
             let consumer = hub.add_consumer();
             hub.claim(number, consumer_group, consumer, epoch).map_err(|error| error_of(error.condition(), &error))?;
             Ok(Self { cursor, consumer, runtime_metric })
@@ -52,11 +52,13 @@ impl Reader {
     pub(super) async fn serve(mut self, context: Arc<Context>, sender: Sender, address: Address) {
         let mut displaced = context.shared.waiter(Wake::Reader(self.consumer));
         let reason = tokio::select! {
-            error = context.grants.revoked(&context.shared, &address) => Some(error_of(error.condition(), &error)),
+            error = context.revoked(&address) => Some(error),
             error = async {
                 loop {
                     if let Some(displaced) = context.shared.hub(|hub, _| hub.poll_displaced(self.consumer)) {
-                        break error_of("amqp:link:stolen", &displaced);
+                        let reason = error_of("amqp:link:stolen", &displaced);
+                        context.refused("link", &address, &reason);
+                        break reason;
                     }
                     displaced.woken().await;
                 }

@@ -6,30 +6,30 @@ use amqp1::{Delivery, Receiver};
 
 use super::connection::Context;
 use crate::hub::Address;
-use crate::messages::{error_of, refused, to_device};
+use crate::messages::{refused, to_device};
 
 /// Takes messages until the link ends or may not go on.
 pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address) {
-    let revoked = context.grants.revoked(&context.shared, &address);
+    let revoked = context.revoked(&address);
     tokio::pin!(revoked);
     loop {
         let delivery = tokio::select! {
             biased;
             error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error_of(error.condition(), &error)), true).await;
+                let _ = receiver.detach_with(Some(error), true).await;
                 return;
             }
             delivery = receiver.recv() => delivery,
         };
         match delivery {
-            Ok(Some(delivery)) => take(&context, delivery),
+            Ok(Some(delivery)) => take(&context, &address, delivery),
             Ok(None) => return,
             Err(error) => return tracing::debug!(%error, "the service's link ended"),
         }
     }
 }
 
-fn take(context: &Context, delivery: Delivery) {
+fn take(context: &Context, address: &Address, delivery: Delivery) {
     let taken = to_device(delivery.message()).and_then(|(device, message)| {
         if context.shared.take_drop() {
             tracing::warn!(%device, "a message was accepted and lost, as was asked for");
@@ -40,7 +40,11 @@ fn take(context: &Context, delivery: Delivery) {
     let settled = match taken {
         Ok(()) => delivery.accept(),
         Err(error) => {
-            tracing::debug!(%error, "message rejected");
+            let to = delivery.message().properties().ok().flatten().and_then(|properties| properties.to);
+            match to {
+                Some(to) => context.refused("message", to, &error),
+                None => context.refused("message", address, &error),
+            }
             delivery.reject(error)
         }
     };

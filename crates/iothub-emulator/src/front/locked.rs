@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::connection::Context;
 use crate::hub::{Address, ConsumerId, DeviceId, Hub, LockToken, Locks, UnixMillis, Wake};
-use crate::messages::{self, error_of};
+use crate::messages;
 use crate::shared::{Shared, Waiter};
 
 /// Most deliveries of one link that may wait for their settlement. A device's queue holds fewer; more than this come
@@ -97,8 +97,8 @@ pub(super) async fn serve(context: Arc<Context>, sender: Sender, address: Addres
     let mut settlements = JoinSet::new();
     let link = Link { shared: &shared, sender: &sender, queue: &queue, consumer, settled };
     tokio::select! {
-        error = context.grants.revoked(&shared, &address) => {
-            let _ = sender.detach_with(Some(error_of(error.condition(), &error)), true).await;
+        error = context.revoked(&address) => {
+            let _ = sender.detach_with(Some(error), true).await;
         }
         () = link.deliver(&mut settlements) => {}
     }

@@ -1,5 +1,6 @@
 //! `$management` of the Event-Hubs-compatible endpoint: what there is to read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use amqp1::codec::{Array, Map};
@@ -7,34 +8,34 @@ use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Session, S
 
 use super::connection::Context;
 use super::requests::Node;
-use crate::hub::{Address, Hub};
-use crate::messages::{STYLE, error_of};
+use crate::grants::Grants;
+use crate::hub::{Address, AttachError, Hub, UnixMillis};
+use crate::messages::{STYLE, last_enqueued};
+use crate::token::{Presented, verify};
 
-/// Answers requests until the link ends or may not go on.
+/// Answers requests until the link ends. The link is open to everybody, and outlives the tokens of its connection: each
+/// request is authorised by itself.
 pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver: Receiver, address: Address) {
-    let revoked = context.grants.revoked(&context.shared, &address);
-    tokio::pin!(revoked);
     loop {
-        let delivery = tokio::select! {
-            biased;
-            error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error_of(error.condition(), &error)), true).await;
-                return;
-            }
-            delivery = receiver.recv() => match delivery {
-                Ok(Some(delivery)) => delivery,
-                Ok(None) => return,
-                Err(error) => return tracing::debug!(%error, "a $management link ended"),
-            },
+        let delivery = match receiver.recv().await {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(%error, "a $management link ended"),
         };
         let properties = delivery.message().properties().ok().flatten().unwrap_or_default();
-        let answer = context.shared.hub(|hub, _| answer(hub, delivery.message()));
+        let answer = context.shared.hub(|hub, now| {
+            authorize(&context.grants, hub, now, &address, delivery.message())?;
+            answer(hub, delivery.message())
+        });
+        if let Err(refusal) = &answer {
+            context.refused("request", &address, &refusal.text);
+        }
         let message = encode(answer, properties.message_id, properties.reply_to.clone());
         if delivery.accept().is_err() {
             return;
         }
         let reply_to = properties.reply_to.as_ref().map(Str::as_str);
-        context.replies.send((Node::Management, &session), &receiver, reply_to, message).await;
+        context.replies.send((&Node::Management, &session), &receiver, reply_to, message).await;
     }
 }
 
@@ -43,12 +44,37 @@ pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver:
 struct Refusal {
     status: i32,
     condition: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
+}
+
+/// By a grant of the connection, or by the token in the request.
+fn authorize(grants: &Grants, hub: &Hub, now: UnixMillis, address: &Address, request: &Message) -> Result<(), Refusal> {
+    let by_grant = grants.authorize_use(hub, now, address);
+    let (Err(AttachError::Unauthorized), Some(token)) = (&by_grant, text(request, "security_token")) else {
+        return by_grant.map_err(|error| denied(&error));
+    };
+    let verified = verify(hub, now, Presented::Cbs, token).map_err(|error| unauthorized(&error))?;
+    hub.authorize_use([&verified.grant], address).map(drop).map_err(|error| denied(&error))
+}
+
+fn denied(error: &AttachError) -> Refusal {
+    match error {
+        AttachError::Unauthorized | AttachError::DeviceDisabled(_) => unauthorized(error),
+        _ => Refusal { status: 404, condition: error.condition(), text: error.to_string().into() },
+    }
+}
+
+fn unauthorized(error: &dyn core::fmt::Display) -> Refusal {
+    Refusal { status: 401, condition: "amqp:unauthorized-access", text: error.to_string().into() }
+}
+
+fn text<'m>(request: &'m Message, key: &str) -> Option<&'m str> {
+    request.application_property(key).ok().flatten().and_then(|value| value.as_text())
 }
 
 fn answer(hub: &Hub, request: &Message) -> Result<Map, Refusal> {
-    let refuse = |status, condition, text| Err(Refusal { status, condition, text });
-    let text = |key: &str| request.application_property(key).ok().flatten().and_then(|value| value.as_text());
+    let refuse = |status, condition, text: &'static str| Err(Refusal { status, condition, text: text.into() });
+    let text = |key: &str| text(request, key);
     if !text("operation").is_some_and(|operation| operation.eq_ignore_ascii_case("READ")) {
         return refuse(400, "amqp:not-implemented", "the operation must be READ");
     }
@@ -73,8 +99,10 @@ fn entity(hub: &Hub, name: &str) -> Map {
     let mut map = Map::new();
     map.insert("name", name);
     map.insert("type", "com.microsoft:eventhub");
-    map.insert("created_at", Timestamp(0));
+    map.insert("created_at", Timestamp(hub.settings().created.unwrap_or_default().to_timestamp()));
     map.insert("partition_count", i32::try_from(hub.partition_count()).unwrap_or(i32::MAX));
+    // Some processors do not start without it: the number of regions.
+    map.insert("georeplication_factor", 1_i32);
     // Strings only: they can share a constructor.
     map.insert("partition_ids", Array::from_values(ids).unwrap_or_default());
     map
@@ -88,8 +116,8 @@ fn partition(hub: &Hub, name: &str, number: u32) -> Option<Map> {
     map.insert("partition", number.to_string());
     map.insert("begin_sequence_number", properties.begin_sequence_number);
     map.insert("last_enqueued_sequence_number", properties.last_sequence_number);
+    map.insert("last_enqueued_time_utc", last_enqueued(&properties));
     map.insert("last_enqueued_offset", properties.last_offset);
-    map.insert("last_enqueued_time_utc", Timestamp(properties.last_enqueued.to_timestamp()));
     map.insert("is_partition_empty", properties.is_empty);
     Some(map)
 }
@@ -105,7 +133,7 @@ fn encode(answer: Result<Map, Refusal>, correlation_id: Option<MessageId>, to: O
             .build(),
         Err(refusal) => builder
             .application_property("status-code", refusal.status)
-            .application_property("status-description", refusal.text)
+            .application_property("status-description", &*refusal.text)
             .application_property("error-condition", Symbol::from_static(refusal.condition))
             .value(Value::Null)
             .build(),

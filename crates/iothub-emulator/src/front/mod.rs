@@ -7,6 +7,8 @@
 //! | which link goes where | `attach` |
 //! | cloud-to-device messages and feedback | `from_service`, `locked` |
 //! | telemetry, in and out | `telemetry`, `events`, `management` |
+//! | twins and direct methods, which are not there | `twins` |
+//! | what the log says about refusals | `refusal` |
 
 mod attach;
 mod cbs;
@@ -15,9 +17,11 @@ mod events;
 mod from_service;
 mod locked;
 mod management;
+mod refusal;
 mod requests;
 mod sasl;
 mod telemetry;
+mod twins;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -55,7 +59,7 @@ pub(crate) async fn listen(listener: TcpListener, front: Front) {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "no TCP_NODELAY");
                     }
-                    connections.spawn(connection::serve(front.clone(), stream));
+                    connections.spawn(connection::serve(front.clone(), stream, peer));
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: others may be given back meanwhile.
@@ -70,6 +74,6 @@ pub(crate) async fn listen(listener: TcpListener, front: Front) {
 }
 
 /// An error of the front's own.
-pub(crate) fn refusal(condition: ErrorCondition, text: &'static str) -> amqp1::AmqpError {
+pub(crate) fn refusal_error(condition: ErrorCondition, text: &'static str) -> amqp1::AmqpError {
     amqp1::AmqpError::new(condition, text)
 }

@@ -1,4 +1,4 @@
-//! Nodes that answer: `$cbs` and `$management`. Which link an answer goes to.
+//! Nodes that answer: `$cbs`, `$management` and twins. Which link an answer goes to.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use super::connection::Context;
 use crate::hub::Address;
-use crate::messages::error_of;
 
 /// How long an answer waits for a link to go to, and for credit on it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,15 +17,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) const SETTLED: SendOptions = SendOptions { settled: true, tag: None, message_format: 0 };
 
 /// A node that answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Cbs,
     Management,
+    /// The twin at this address. What ties the two links of a client together, if it says so.
+    Twin(Address, Option<Str>),
 }
 
 impl Node {
-    fn of(address: &Address) -> Self {
-        if *address == Address::Cbs { Self::Cbs } else { Self::Management }
+    pub(super) fn of(address: &Address, pair: Option<Str>) -> Self {
+        match address {
+            Address::Cbs => Self::Cbs,
+            Address::Twin { .. } => Self::Twin(address.clone(), pair),
+            _ => Self::Management,
+        }
+    }
+
+    /// How well a link of `self` suits a request that came on a link of `requests`: the same pair before the same
+    /// session, and nothing else.
+    fn suits(&self, requests: &Self, same_session: bool) -> bool {
+        match (self, requests) {
+            (Self::Twin(ours, Some(pair)), Self::Twin(theirs, Some(other))) => ours == theirs && pair == other,
+            (Self::Twin(ours, _), Self::Twin(theirs, _)) => ours == theirs && same_session,
+            _ => self == requests && same_session,
+        }
     }
 }
 
@@ -51,10 +66,10 @@ impl ReplyLinks {
         work(&mut self.links.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn find(&self, node: Node, session: &Session, reply_to: Option<&str>) -> Option<Sender> {
+    fn find(&self, node: &Node, session: &Session, reply_to: Option<&str>) -> Option<Sender> {
         self.with(|links| {
-            let of_session = links.iter().filter(|link| link.node == node && link.session == *session);
-            reply_link(reply_to, of_session.map(|link| (&link.sender, link.target.as_ref().map(Str::as_str)))).cloned()
+            let suitable = links.iter().filter(|link| link.node.suits(node, link.session == *session));
+            reply_link(reply_to, suitable.map(|link| (&link.sender, link.target.as_ref().map(Str::as_str)))).cloned()
         })
     }
 
@@ -62,7 +77,7 @@ impl ReplyLinks {
     /// credit, or is gone.
     pub(super) async fn send(
         &self,
-        (node, session): (Node, &Session),
+        (node, session): (&Node, &Session),
         requests: &Receiver,
         reply_to: Option<&str>,
         answer: EncodedMessage,
@@ -93,10 +108,10 @@ pub(super) async fn hold(
     context: Arc<Context>,
     session: Session,
     sender: Sender,
+    node: Node,
     address: Address,
     target: Option<Str>,
 ) {
-    let node = Node::of(&address);
     let target = target.map(|target| target.to_detached());
     let number = context.replies.with(|links| {
         let number = links.iter().map(|link| link.number).max().map_or(0, |last| last + 1);
@@ -105,8 +120,8 @@ pub(super) async fn hold(
     });
     context.replies.changed.send_replace(());
     tokio::select! {
-        error = context.grants.revoked(&context.shared, &address) => {
-            let _ = sender.detach_with(Some(error_of(error.condition(), &error)), true).await;
+        error = context.revoked(&address) => {
+            let _ = sender.detach_with(Some(error), true).await;
         }
         _ = sender.detached() => {}
     }

@@ -20,6 +20,14 @@ pub(crate) const MECHANISMS: [&str; 3] = [mssbcbs::NAME, anonymous::NAME, plain:
 /// What the hub says on success.
 const WELCOME: &[u8] = b"Welcome!";
 
+/// Why a client was refused, for the log.
+#[derive(Debug)]
+pub(crate) struct SaslRefusal {
+    /// The user name that it gave.
+    pub(crate) user: String,
+    pub(crate) why: String,
+}
+
 /// Decides for one connection.
 #[derive(Debug)]
 pub(crate) struct Sasl {
@@ -27,6 +35,8 @@ pub(crate) struct Sasl {
     pub(crate) grants: Arc<Grants>,
     /// When the token of SASL PLAIN expires, and the connection with it.
     pub(crate) expires: Arc<OnceLock<UnixMillis>>,
+    /// Set when a client is refused.
+    pub(crate) refusal: Arc<OnceLock<SaslRefusal>>,
 }
 
 impl Sasl {
@@ -40,14 +50,15 @@ impl Sasl {
     }
 
     fn plain(&self, attempt: &SaslAttempt) -> SaslDecision {
-        let refuse = |reason: &dyn core::fmt::Display| {
-            tracing::info!(%reason, "SASL PLAIN refused");
+        let refuse = |user: &str, why: &dyn core::fmt::Display| {
+            // The first one counts; there is no second.
+            self.refusal.get_or_init(|| SaslRefusal { user: user.into(), why: why.to_string() });
             // The real hub says sys, not auth.
             SaslDecision::Refuse(SaslCode::Sys)
         };
         let credentials = match plain::Credentials::parse(attempt.response.as_deref().unwrap_or_default()) {
             Ok(credentials) => credentials,
-            Err(error) => return refuse(&error),
+            Err(error) => return refuse("unknown", &error),
         };
         let user = credentials.authcid();
         let verified = self.shared.hub(|hub, now| {
@@ -59,10 +70,10 @@ impl Sasl {
                 let _ = self.expires.set(verified.expires);
                 match self.grants.put(now, verified) {
                     Ok(()) => accept(user.into()),
-                    Err(error) => refuse(&error),
+                    Err(error) => refuse(user, &error),
                 }
             }
-            Err(error) => refuse(&error),
+            Err(error) => refuse(user, &error),
         }
     }
 }

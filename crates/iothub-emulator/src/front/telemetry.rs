@@ -10,13 +10,13 @@ use crate::messages::{self, error_of, malformed};
 
 /// Takes telemetry until the link ends or may not go on.
 pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address, auth_method: Arc<str>) {
-    let revoked = context.grants.revoked(&context.shared, &address);
+    let revoked = context.revoked(&address);
     tokio::pin!(revoked);
     loop {
         let delivery = tokio::select! {
             biased;
             error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error_of(error.condition(), &error)), true).await;
+                let _ = receiver.detach_with(Some(error), true).await;
                 return;
             }
             delivery = receiver.recv() => delivery,
@@ -26,7 +26,7 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
                 let settled = match append(&context, &address, &auth_method, &delivery) {
                     Ok(()) => delivery.accept(),
                     Err(error) => {
-                        tracing::debug!(%error, "telemetry rejected");
+                        context.refused("telemetry", &address, &error);
                         delivery.reject(error)
                     }
                 };

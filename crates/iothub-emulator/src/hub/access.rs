@@ -84,7 +84,8 @@ impl Hub {
     }
 
     /// Whether a link may be attached to `address` by one who holds `grants` (of tokens that are still valid), and by
-    /// which of them. `$cbs` needs none. Without a grant that covers the address nothing is told about it.
+    /// which of them. `$cbs` and `$management` need none: there each request is authorised by itself. Without a grant
+    /// that covers the address nothing is told about it.
     ///
     /// # Errors
     /// [`AttachError`] says what the link is to be detached with.
@@ -93,16 +94,28 @@ impl Hub {
         grants: impl IntoIterator<Item = &'g Grant>,
         address: &Address,
     ) -> Result<Option<&'g Grant>, AttachError> {
-        if *address == Address::Cbs {
+        if matches!(address, Address::Cbs | Address::EventHubManagement { .. }) {
             return Ok(None);
         }
+        self.authorize_use(grants, address).map(Some)
+    }
+
+    /// Whether one who holds `grants` may use the node at `address`: attach there or, at `$management`, ask it.
+    ///
+    /// # Errors
+    /// [`AttachError`] says why not.
+    pub fn authorize_use<'g>(
+        &self,
+        grants: impl IntoIterator<Item = &'g Grant>,
+        address: &Address,
+    ) -> Result<&'g Grant, AttachError> {
         let mut grants = grants.into_iter().peekable();
         if grants.peek().is_some() && *address == Address::Unknown {
             return Err(AttachError::AddressNotFound);
         }
         let grant = grants.find(|grant| grant.permits(address)).ok_or(AttachError::Unauthorized)?;
         self.check_exists(address)?;
-        Ok(Some(grant))
+        Ok(grant)
     }
 
     fn check_exists(&self, address: &Address) -> Result<(), AttachError> {
@@ -111,7 +124,8 @@ impl Hub {
             if !device.is_enabled() {
                 return Err(AttachError::DeviceDisabled(id.clone()));
             }
-            if address.module().is_some() {
+            // Links for twins and methods are taken for any module: nothing is kept for them.
+            if address.module().is_some() && !matches!(address, Address::Methods { .. } | Address::Twin { .. }) {
                 return Err(AttachError::ModuleNotFound(id.clone()));
             }
         }

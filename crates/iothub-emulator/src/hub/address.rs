@@ -4,6 +4,7 @@
 //! leading slash, in any case, ids percent-encoded or bare. The host in an absolute address is not looked at: the
 //! connection has been opened to this hub, and behind a gateway or a custom endpoint the names differ.
 
+use core::fmt;
 use std::borrow::Cow;
 
 use super::ids::{DeviceId, ModuleId};
@@ -178,6 +179,16 @@ impl Address {
             Self::Unknown => {}
         }
         path
+    }
+}
+
+/// The path, with the ids as they are registered.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            known => write!(f, "/{}", known.segments().join("/")),
+        }
     }
 }
 

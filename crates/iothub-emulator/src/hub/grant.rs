@@ -92,6 +92,15 @@ pub enum Signer {
     Policy(String),
 }
 
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(id) => write!(f, "device {id}"),
+            Self::Policy(name) => write!(f, "policy {name}"),
+        }
+    }
+}
+
 /// What the front found out about a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -236,12 +245,17 @@ pub(crate) fn challenge<'a>(
     resource: Resource,
     policy: Option<&str>,
 ) -> Result<Challenge<'a>, AuthError> {
-    let foreign = !settings.is_host(resource.host());
-    if foreign && !(settings.any_event_hub_host && resource.style() == ResourceStyle::EventHub) {
-        return Err(AuthError::ForeignHost);
-    }
     let style = resource.style();
     let first = resource.path.first().map(String::as_str).unwrap_or_default();
+    let of_event_hub = match style {
+        ResourceStyle::Address => settings.is_entity(first),
+        ResourceStyle::EventHub => true,
+        ResourceStyle::Hub => false,
+    };
+    let any_host = settings.any_event_hub_host && of_event_hub;
+    if !any_host && !settings.is_host(resource.host()) {
+        return Err(AuthError::ForeignHost);
+    }
     if !resource.path.is_empty() && !is_hub_root(first) && !settings.is_entity(first) {
         return Err(AuthError::UnknownResource);
     }

@@ -53,7 +53,7 @@ pub use key::{Key, KeyError};
 pub use lock_queue::LockLost;
 pub use messaging::Locks;
 pub use ownership::{Displaced, MAX_READERS, OwnershipError};
-pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties};
+pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties, PositionError};
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
 pub use queue::{AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Enqueued, Outcome};
 pub use random::LockToken;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use thiserror::Error;
 
 use super::clock::UnixMillis;
 use super::ids::{DeviceId, ModuleId};
@@ -77,12 +78,48 @@ impl EventPosition {
     }
 }
 
+/// Why reading cannot begin at a position.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PositionError {
+    /// There is no such partition.
+    #[error("404006 ErrorCode:AmqpAddressNotFound; no such partition")]
+    NoPartition,
+    /// The offset is behind that of the newest event.
+    #[error("The supplied offset '{supplied}' is invalid. The last offset in the system is '{last}'")]
+    OffsetBeyondEnd {
+        /// The offset that was asked for.
+        supplied: u64,
+        /// The offset of the newest event as on the wire; `-1` if there never was one.
+        last: String,
+    },
+    /// The sequence number is behind that of the newest event.
+    #[error("The supplied sequence number '{supplied}' is invalid. The last sequence number in the system is '{last}'")]
+    SequenceNumberBeyondEnd {
+        /// The sequence number that was asked for.
+        supplied: i64,
+        /// The number of the newest event; -1 if there never was one.
+        last: i64,
+    },
+}
+
+impl PositionError {
+    /// The error condition for detach. The description is the error's text, in the service's words.
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
+        match self {
+            Self::NoPartition => "amqp:not-found",
+            Self::OffsetBeyondEnd { .. } | Self::SequenceNumberBeyondEnd { .. } => "com.microsoft:argument-error",
+        }
+    }
+}
+
 /// A reader's place in a partition. A reader that falls behind what is kept goes on with the oldest event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     partition: u32,
     next: i64,
-    /// A position may lie ahead of the newest event, so it is kept until an event is past it.
+    /// A point in time may lie ahead of the newest event, so it is kept until an event is past it.
     position: EventPosition,
 }
 
@@ -103,8 +140,8 @@ pub struct PartitionProperties {
     pub last_sequence_number: i64,
     /// Offset of the newest event as on the wire; `-1` if there never was one.
     pub last_offset: String,
-    /// When the newest event came; 0 if there never was one.
-    pub last_enqueued: UnixMillis,
+    /// When the newest event came; `None` if there never was one.
+    pub last_enqueued: Option<UnixMillis>,
     /// Whether no event is kept.
     pub is_empty: bool,
 }
@@ -160,9 +197,20 @@ impl Partition {
         event
     }
 
-    pub(crate) fn cursor(&self, position: EventPosition) -> Cursor {
+    /// A cursor at `position`. A position behind the newest event is not waited for: the reader has seen another log.
+    pub(crate) fn cursor(&self, position: EventPosition) -> Result<Cursor, PositionError> {
+        match position {
+            EventPosition::Offset { offset, .. } if self.last_offset().is_none_or(|last| offset > last) => {
+                return Err(PositionError::OffsetBeyondEnd { supplied: offset, last: self.last_offset_text() });
+            }
+            EventPosition::SequenceNumber { number, .. } if number >= self.next_sequence_number => {
+                let last = self.next_sequence_number - 1;
+                return Err(PositionError::SequenceNumberBeyondEnd { supplied: number, last });
+            }
+            _ => {}
+        }
         let next = if position == EventPosition::Latest { self.next_sequence_number } else { 0 };
-        Cursor { partition: self.number, next, position }
+        Ok(Cursor { partition: self.number, next, position })
     }
 
     /// The next events for `cursor`, at most `max`, and moves it on.
@@ -184,10 +232,19 @@ impl Partition {
         PartitionProperties {
             begin_sequence_number: self.begin_sequence_number(),
             last_sequence_number: self.next_sequence_number - 1,
-            last_offset: newest.map_or_else(|| "-1".into(), |event| event.offset.to_string()),
-            last_enqueued: self.last_enqueued,
+            last_offset: self.last_offset_text(),
+            last_enqueued: (self.next_sequence_number > 0).then_some(self.last_enqueued),
             is_empty: newest.is_none(),
         }
+    }
+
+    /// The newest event is always kept.
+    fn last_offset(&self) -> Option<u64> {
+        self.events.back().map(|event| event.offset)
+    }
+
+    fn last_offset_text(&self) -> String {
+        self.last_offset().map_or_else(|| "-1".into(), |offset| offset.to_string())
     }
 
     fn begin_sequence_number(&self) -> i64 {

@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use super::clock::UnixMillis;
+
 /// Settings of a [`Hub`](super::Hub). All fields are public; start from `Settings::default()`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -11,7 +13,7 @@ pub struct Settings {
     pub host_name: String,
     /// Other host names that tokens may name as well, e.g. `127.0.0.1`. Default: none.
     pub host_aliases: Vec<String>,
-    /// Whether a token for an `sb://` resource may name any host. Event Hubs clients that are sent to an emulator by
+    /// Whether a token for an `sb://` resource, or for the `amqp://` address of the entity, may name any host. Event Hubs clients that are sent to an emulator by
     /// a custom endpoint go on naming the namespace of their connection string. The key must be right all the same.
     /// Default `true`.
     pub any_event_hub_host: bool,
@@ -29,6 +31,8 @@ pub struct Settings {
     pub feedback: FeedbackSettings,
     /// Device-to-cloud messages.
     pub telemetry: TelemetrySettings,
+    /// When the hub was created, as `$management` says; unless set, when the emulator starts.
+    pub created: Option<UnixMillis>,
     /// Seed of lock tokens and generation ids. The same seed and the same calls give the same answers. Default 1.
     pub seed: u64,
 }
@@ -46,6 +50,7 @@ impl Default for Settings {
             cloud_to_device: CloudToDeviceSettings::default(),
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
+            created: None,
             seed: 1,
         }
     }

@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use super::clock::UnixMillis;
 use super::ids::{DeviceId, ModuleId};
-use super::partition::{Cursor, Event, EventOrigin, EventPosition, Partition, PartitionProperties, partition_of};
+use super::partition::{
+    Cursor, Event, EventOrigin, EventPosition, Partition, PartitionProperties, PositionError, partition_of,
+};
 use super::{Hub, Wake};
 
 /// Why a device-to-cloud message was not taken. The device is at fault.
@@ -98,10 +100,12 @@ impl Hub {
         (number < self.settings.partitions).then_some(number)
     }
 
-    /// A cursor that begins at `position`. `None`: there is no such partition.
-    #[must_use]
-    pub fn cursor(&self, partition: u32, position: EventPosition) -> Option<Cursor> {
-        self.partition(partition).map(|partition| partition.cursor(position))
+    /// A cursor that begins at `position`.
+    ///
+    /// # Errors
+    /// [`PositionError`] says what the link is to be detached with.
+    pub fn cursor(&self, partition: u32, position: EventPosition) -> Result<Cursor, PositionError> {
+        self.partition(partition).ok_or(PositionError::NoPartition)?.cursor(position)
     }
 
     /// The next events for `cursor`, at most `max`, and moves it past them. None at all: wait for

@@ -130,7 +130,7 @@ fn the_state_of_the_partition_comes_along_when_asked_for() {
         begin_sequence_number: 0,
         last_sequence_number: 5,
         last_offset: "640".into(),
-        last_enqueued: UnixMillis(9000),
+        last_enqueued: Some(UnixMillis(9000)),
         is_empty: false,
     };
     let message = read(event(&stored_event(Message::builder().data("x")), Some((&properties, UnixMillis(9999)))));

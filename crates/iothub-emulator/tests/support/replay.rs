@@ -8,8 +8,8 @@ use amqp1::codec::Limits;
 use amqp1::codec::frame::{Frame, FrameDecoder, ProtocolHeader, ProtocolId};
 use amqp1::codec::performative::{Attach, Performative};
 use amqp1::codec::sasl::SaslBody;
-use amqp1::{DeliveryState, Role};
-use bytes::BytesMut;
+use amqp1::{DeliveryState, Message, Role};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -58,9 +58,12 @@ pub struct Replay {
     server: Cutter,
     /// The client's links by name, as they were attached last.
     links: BTreeMap<(u16, String, bool), u32>,
-    /// The client's deliveries on links that were refused.
-    in_vain: BTreeSet<(u16, u32)>,
-    refused: BTreeMap<ClientLink, String>,
+    /// Links for methods, on which nothing is called.
+    silent: BTreeSet<ClientLink>,
+    /// Links for the twin that the client receives on. Its subscription is not answered, and nothing changes.
+    twins: BTreeSet<ClientLink>,
+    /// The client's requests that the twin answers.
+    asked: usize,
     /// The server's numbers for the client's.
     channels: BTreeMap<u16, u16>,
     handles: BTreeMap<ClientLink, ClientLink>,
@@ -81,8 +84,9 @@ impl Replay {
             client: Cutter::new(),
             server: Cutter::new(),
             links: BTreeMap::new(),
-            in_vain: BTreeSet::new(),
-            refused: BTreeMap::new(),
+            silent: BTreeSet::new(),
+            twins: BTreeSet::new(),
+            asked: 0,
             channels: BTreeMap::new(),
             handles: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -92,9 +96,16 @@ impl Replay {
         }
     }
 
-    /// The conditions of the links that were refused, by channel and handle.
-    pub fn refused(&self) -> Vec<&str> {
-        self.refused.values().map(String::as_str).collect()
+    /// How many requests the twin has answered, of how many that it answers.
+    pub fn of_the_twin(&self) -> (usize, usize) {
+        let lines = self.twins.iter().map(|(channel, handle)| format!("transfer {channel} {handle}"));
+        (lines.filter_map(|line| self.answers.get(&line)).sum(), self.asked)
+    }
+
+    /// How many transfers came on links for methods.
+    pub fn on_silent_links(&self) -> usize {
+        let lines = self.silent.iter().map(|(channel, handle)| format!("transfer {channel} {handle}"));
+        lines.filter_map(|line| self.answers.get(&line)).sum()
     }
 
     /// The outcomes of the client's deliveries on a channel.
@@ -108,25 +119,31 @@ impl Replay {
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
         self.client.input.extend_from_slice(&octets);
         while let Some(piece) = self.client.next() {
-            if let Piece::Frame(Frame::Amqp { channel, performative: Some(performative), .. }, _) = piece {
-                self.note(channel, &performative);
+            if let Piece::Frame(Frame::Amqp { channel, performative: Some(performative), payload }, _) = piece {
+                self.note(channel, &performative, &payload);
             }
         }
         self.stream.write_all(&octets).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    fn note(&mut self, channel: u16, performative: &Performative) {
+    fn note(&mut self, channel: u16, performative: &Performative, payload: &Bytes) {
         match performative {
             Performative::Attach(attach) => {
                 let name = attach.name.as_str().to_owned();
-                self.links.insert((channel, name, attach.role == Role::Receiver), attach.handle);
+                let receiver = attach.role == Role::Receiver;
+                self.links.insert((channel, name, receiver), attach.handle);
                 let address = address_of(attach).unwrap_or_default();
-                if address.ends_with("/twin") || address.contains("/methods/") {
-                    self.refused.insert((channel, attach.handle), String::new());
+                if address.contains("/methods/") {
+                    self.silent.insert((channel, attach.handle));
+                } else if address.ends_with("/twin") && receiver {
+                    self.twins.insert((channel, attach.handle));
                 }
             }
-            Performative::Transfer(transfer) if self.refused.contains_key(&(channel, transfer.handle)) => {
-                self.in_vain.extend(transfer.delivery_id.map(|id| (channel, id.0)));
+            Performative::Transfer(_) => {
+                let message = Message::from_bytes(payload.clone()).expect("a message");
+                let operation = message.message_annotation("operation").expect("annotations");
+                let operation = operation.and_then(|operation| operation.as_text());
+                self.asked += usize::from(matches!(operation, Some("GET" | "PATCH")));
             }
             _ => {}
         }
@@ -161,17 +178,18 @@ impl Replay {
         let number = |at: usize| words.get(at).and_then(|word| word.parse().ok());
         let channel = number(1).and_then(|n: u32| u16::try_from(n).ok());
         let link = channel.zip(number(2));
-        let refused = link.is_some_and(|link| self.refused.contains_key(&link));
         match words.as_slice() {
             ["disposition", _, range, _] => {
                 let (first, last) = range.split_once('-').unwrap();
                 let channel = channel.unwrap();
                 (first.parse().unwrap()..=last.parse::<u32>().unwrap())
                     .map(|id| (channel, id))
-                    .all(|id| self.in_vain.contains(&id) || self.outcomes.contains_key(&id))
+                    .all(|id| self.outcomes.contains_key(&id))
             }
-            ["flow" | "transfer", ..] if refused => true,
-            ["detach", ..] if refused => link.is_some_and(|link| !self.refused[&link].is_empty()),
+            ["transfer", ..] if link.is_some_and(|link| self.silent.contains(&link)) => true,
+            ["transfer", ..] if link.is_some_and(|link| self.twins.contains(&link)) => {
+                self.answers.get(line).copied().unwrap_or_default() >= count.min(self.asked)
+            }
             // Where the client has ended the session meanwhile, the end says it for all links.
             ["detach", own, _] if self.answers.contains_key(&format!("end {own}")) => true,
             // A flow of the session alone is the server's own business.
@@ -244,12 +262,7 @@ impl Replay {
                 let (_, handle) = link(detach.handle);
                 match detach.error {
                     None => format!("{name} {own} {handle}"),
-                    Some(error) => {
-                        if let Some(condition) = self.refused.get_mut(&(own, handle)) {
-                            *condition = error.condition.as_str().into();
-                        }
-                        format!("{name} {own} {handle} {}", error.condition)
-                    }
+                    Some(error) => format!("{name} {own} {handle} {}", error.condition),
                 }
             }
             Performative::Disposition(disposition) => {

@@ -20,10 +20,14 @@ fn attach(hub: &Hub, grants: &[Grant], address: &str) -> Result<(), AttachError>
 }
 
 #[test]
-fn before_authentication_only_cbs_can_be_attached() {
+fn before_authentication_only_nodes_that_authorise_each_request_can_be_attached() {
     let hub = hub();
-    assert_eq!(hub.authorize([], &Address::Cbs), Ok(None));
-    for address in ["/devices/a/twin", "/messages/devicebound", "/nowhere", "/devices/nobody/twin", "$management"] {
+    for address in ["$cbs", "$management", "contoso/$management", "fabrikam/$management"] {
+        let address = Address::parse(address);
+        assert_eq!(hub.authorize([], &address), Ok(None), "{address}");
+        assert_eq!(hub.authorize_use([], &address), Err(AttachError::Unauthorized), "{address}");
+    }
+    for address in ["/devices/a/twin", "/messages/devicebound", "/nowhere", "/devices/nobody/twin"] {
         assert_eq!(attach(&hub, &[], address), Err(AttachError::Unauthorized), "{address}");
     }
 }
@@ -48,15 +52,19 @@ fn what_does_not_exist_is_told_to_those_who_may_know() {
     for (address, expected) in [
         ("/nowhere", AttachError::AddressNotFound),
         ("/devices/nobody/twin", AttachError::DeviceNotFound(DeviceId::new("nobody").unwrap())),
-        ("/devices/a/modules/m/twin", AttachError::ModuleNotFound(a.clone())),
+        ("/devices/a/modules/m/messages/events", AttachError::ModuleNotFound(a.clone())),
         ("fabrikam/ConsumerGroups/$Default/Partitions/0", missing("entity")),
-        ("fabrikam/$management", missing("entity")),
         ("contoso/ConsumerGroups/other/Partitions/0", missing("consumer group")),
         ("contoso/ConsumerGroups/$Default/Partitions/4", missing("partition")),
         ("contoso/ConsumerGroups/$Default/Partitions/+1", missing("partition")),
     ] {
         let error = attach(&hub, &owner, address).unwrap_err();
         assert_eq!((&error, error.condition()), (&expected, "amqp:not-found"), "{address}");
+    }
+    let elsewhere = Address::parse("fabrikam/$management");
+    assert_eq!(hub.authorize_use(&owner, &elsewhere), Err(missing("entity")));
+    for address in ["/devices/a/modules/m/twin", "/devices/a/modules/m/methods/devicebound"] {
+        assert_eq!(attach(&hub, &owner, address), Ok(()), "{address}");
     }
     assert_eq!(attach(&hub, &owner, "Contoso/consumergroups/$default/partitions/3"), Ok(()));
     hub.set_device_enabled(&a, false);

@@ -102,11 +102,16 @@ fn event_hubs_tokens_open_the_endpoint() {
 fn the_host_must_be_ours_except_for_event_hubs_tokens() {
     assert!(grant("CONTOSO.azure-devices.net:5671", Some("service")).is_ok());
     assert_eq!(grant("fabrikam.azure-devices.net", Some("service")), Err(AuthError::ForeignHost));
-    assert_eq!(grant("amqps://fabrikam.net/contoso", Some("service")), Err(AuthError::ForeignHost));
+    assert!(grant("amqp://ns.servicebus.windows.net/contoso/$management", Some("service")).is_ok());
+    for elsewhere in ["amqps://fabrikam.net/fabrikam", "amqps://fabrikam.net", "amqp://fabrikam.net/devices/dev1"] {
+        assert_eq!(grant(elsewhere, Some("service")), Err(AuthError::ForeignHost), "{elsewhere}");
+    }
     assert_eq!(grant("sb://ns/fabrikam", Some("service")), Err(AuthError::UnknownResource));
     let settings = Settings { host_name: HOST.into(), any_event_hub_host: false, ..Settings::default() };
     let strict = Hub::new(settings, Policies::well_known(|_| Key::from_octets(b"k").unwrap())).unwrap();
-    assert_eq!(strict.challenge("sb://ns/contoso", Some("service")).unwrap_err(), AuthError::ForeignHost);
+    for foreign in ["sb://ns/contoso", "amqp://ns/contoso"] {
+        assert_eq!(strict.challenge(foreign, Some("service")).unwrap_err(), AuthError::ForeignHost);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn five() -> Partition {
 }
 
 fn numbers(partition: &Partition, position: EventPosition) -> Vec<i64> {
-    let mut cursor = partition.cursor(position);
+    let mut cursor = partition.cursor(position).unwrap();
     partition.read(&mut cursor, 100).iter().map(|event| event.sequence_number).collect()
 }
 
@@ -60,7 +60,7 @@ fn reading_begins_where_the_position_says() {
 #[test]
 fn a_cursor_goes_on_where_it_stopped() {
     let mut p = five();
-    let mut cursor = p.cursor(EventPosition::Offset { offset: 0, inclusive: false });
+    let mut cursor = p.cursor(EventPosition::Offset { offset: 0, inclusive: false }).unwrap();
     let mut next = |p: &Partition| p.read(&mut cursor, 2).iter().map(|e| e.sequence_number).collect::<Vec<_>>();
     assert_eq!((next(&p), next(&p), next(&p)), (vec![1, 2], vec![3, 4], vec![]));
     p.append(UnixMillis(600), origin(), Bytes::new());
@@ -70,28 +70,62 @@ fn a_cursor_goes_on_where_it_stopped() {
 #[test]
 fn latest_sees_what_comes_after_the_cursor_was_made() {
     let mut p = five();
-    let mut cursor = p.cursor(EventPosition::Latest);
+    let mut cursor = p.cursor(EventPosition::Latest).unwrap();
     p.append(UnixMillis(600), origin(), Bytes::new());
     p.append(UnixMillis(600), origin(), Bytes::new());
     assert_eq!(p.read(&mut cursor, 1)[0].sequence_number, 5);
 }
 
 #[test]
-fn a_position_ahead_of_the_log_is_waited_for() {
+fn a_time_ahead_of_the_log_is_waited_for() {
     let mut p = five();
-    let mut by_number = p.cursor(EventPosition::SequenceNumber { number: 6, inclusive: true });
-    let mut by_time = p.cursor(EventPosition::EnqueuedTime(UnixMillis(650)));
+    let mut by_time = p.cursor(EventPosition::EnqueuedTime(UnixMillis(650))).unwrap();
     p.append(UnixMillis(600), origin(), Bytes::new());
-    assert!(p.read(&mut by_number, 9).is_empty() && p.read(&mut by_time, 9).is_empty());
+    assert!(p.read(&mut by_time, 9).is_empty());
     p.append(UnixMillis(700), origin(), Bytes::new());
-    assert_eq!(p.read(&mut by_number, 9)[0].sequence_number, 6);
     assert_eq!(p.read(&mut by_time, 9)[0].sequence_number, 6);
+}
+
+#[test]
+fn a_position_beyond_the_end_is_refused_in_the_words_of_the_service() {
+    let (empty, used) = (partition(9, 99), five());
+    for inclusive in [false, true] {
+        let offset = |offset| EventPosition::Offset { offset, inclusive };
+        let number = |number| EventPosition::SequenceNumber { number, inclusive };
+        for (partition, position, text) in [
+            (&empty, offset(0), "The supplied offset '0' is invalid. The last offset in the system is '-1'"),
+            (
+                &empty,
+                number(0),
+                "The supplied sequence number '0' is invalid. The last sequence number in the system is '-1'",
+            ),
+            (&used, offset(41), "The supplied offset '41' is invalid. The last offset in the system is '40'"),
+            (
+                &used,
+                number(5),
+                "The supplied sequence number '5' is invalid. The last sequence number in the system is '4'",
+            ),
+        ] {
+            let error = partition.cursor(position).unwrap_err();
+            assert_eq!((error.condition(), &*error.to_string()), ("com.microsoft:argument-error", text));
+        }
+        for (partition, position) in [
+            (&empty, number(-1)),
+            (&empty, EventPosition::Start),
+            (&empty, EventPosition::Latest),
+            (&used, offset(40)),
+            (&used, number(4)),
+            (&used, EventPosition::Latest),
+        ] {
+            assert!(partition.cursor(position).is_ok(), "{position:?}");
+        }
+    }
 }
 
 #[test]
 fn the_oldest_events_are_dropped_beyond_the_number_kept() {
     let mut p = partition(3, 10_000);
-    let mut cursor = p.cursor(EventPosition::Start);
+    let mut cursor = p.cursor(EventPosition::Start).unwrap();
     for _ in 0..5 {
         p.append(UnixMillis(1), origin(), Bytes::from_static(b"x"));
     }
@@ -115,10 +149,10 @@ fn the_oldest_events_are_dropped_beyond_the_octets_kept_but_never_the_newest() {
 fn properties_tell_an_empty_partition_from_a_used_one() {
     let empty = partition(9, 99).properties();
     assert_eq!((empty.begin_sequence_number, empty.last_sequence_number, empty.is_empty), (0, -1, true));
-    assert_eq!((&*empty.last_offset, empty.last_enqueued), ("-1", UnixMillis(0)));
+    assert_eq!((&*empty.last_offset, empty.last_enqueued), ("-1", None));
     let used = five().properties();
     assert_eq!((used.begin_sequence_number, used.last_sequence_number, used.is_empty), (0, 4, false));
-    assert_eq!((&*used.last_offset, used.last_enqueued), ("40", UnixMillis(500)));
+    assert_eq!((&*used.last_offset, used.last_enqueued), ("40", Some(UnixMillis(500))));
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! What the log says at its default level: one line for each refusal.
+
+mod support;
+
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amqp1::auth::sasl::Anonymous;
+use amqp1::{Client, Message, Properties, TlsClient};
+use iothub_emulator::Emulator;
+use support::*;
+use tokio::net::TcpStream;
+use tracing::subscriber::DefaultGuard;
+
+/// The log of this test's thread, on which all tasks run.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines of the refusals since the last look.
+    fn refusals(&self) -> Vec<String> {
+        let octets = core::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let text = String::from_utf8(octets).unwrap();
+        // Beside them only what happens once: that the emulator serves.
+        text.lines().filter(|line| !line.contains("the emulator serves")).map(Into::into).collect()
+    }
+
+    /// The line of the one refusal since the last look.
+    async fn refusal(&self, what: &str) -> String {
+        let mut lines = Vec::new();
+        while lines.is_empty() {
+            lines = self.refusals();
+            // A client may know of its refusal before the line is written.
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let line = lines.remove(0);
+        for part in [" WARN ", &format!("{what} refused"), "who=", "from=127.0.0.1:", "resource=", "why="] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        line
+    }
+}
+
+fn contains(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_authority_is_named() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let (other, _) = support::hub().await;
+    let port = hub.local_addr().port();
+    let client = Client::builder(format!("amqps://localhost:{port}"))
+        .dial("127.0.0.1", port)
+        .tls(TlsClient::with_ca_pem(other.ca_pem().as_bytes()).unwrap())
+        .no_sasl();
+    client.connect().await.unwrap_err();
+    contains(&log.refusal("connection").await, &["AMQP over TLS", "does not trust the certificate"]);
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_no_tls_is_named() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let port = hub.local_addr().port();
+    Client::builder(format!("amqp://localhost:{port}")).dial("127.0.0.1", port).connect().await.unwrap_err();
+    contains(&log.refusal("connection").await, &["AMQP over TLS", "TLS"]);
+}
+
+#[tokio::test]
+async fn those_who_only_look_whether_the_port_is_open_leave_no_line() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    drop(TcpStream::connect(hub.local_addr()).await.unwrap());
+    // Whatever would be said about it is said before this one is through.
+    device(&hub, "a").await;
+    assert_eq!(log.refusals(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_one_line_without_the_password() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let password = token(OTHER_KEY, "localhost/devices/a", HOUR, None);
+    plain(&hub, "a@sas.localhost", password.clone()).await.unwrap_err();
+    let line = log.refusal("connection").await;
+    contains(&line, &[r#"who="a@sas.localhost""#, "matches neither the primary nor the secondary key"]);
+    let signature = password.split("sig=").nth(1).unwrap().split('&').next().unwrap();
+    assert!(!line.contains(signature), "{line}");
+}
+
+#[tokio::test]
+async fn tokens_requests_and_links_are_refused_in_one_line_each() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let mut cbs = Cbs::open(&hub).await;
+    cbs.put(token(OTHER_KEY, "localhost/devices/a", HOUR, None)).await;
+    contains(&log.refusal("token").await, &["who=\"no token, container", r#"resource="what it is for""#, "401002"]);
+
+    refusal(cbs.session.receiver(devicebound("a")).attach().await);
+    contains(&log.refusal("link").await, &[r#"resource="/devices/a/messages/devicebound""#, "no valid token"]);
+
+    cbs.put(device_token("a")).await.outcome().unwrap();
+    refusal(cbs.session.sender(events("b")).attach().await);
+    contains(&log.refusal("link").await, &[r#"who="device a""#, r#"resource="/devices/b/messages/events""#]);
+
+    let requests = cbs.session.sender("$management").attach().await.unwrap();
+    let mut answers = cbs.session.receiver("$management").attach().await.unwrap();
+    let request = Message::builder().properties(Properties { message_id: Some("1".into()), ..Properties::default() });
+    requests.send(request.data("")).await.unwrap().accepted().unwrap();
+    next(&mut answers).await;
+    contains(&log.refusal("request").await, &[r#"who="device a""#, r#"resource="/$management""#, "401002"]);
+
+    // This one is told where to go.
+    let session = service(&hub).await;
+    refusal(session.receiver("/messages/events/ConsumerGroups/$Default/Partitions/0").attach().await);
+    assert_eq!(log.refusals(), [""; 0]);
+}
+
+#[tokio::test]
+async fn messages_that_are_not_taken_are_one_line_each() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub_with(|settings| settings.telemetry.max_size = 10).await;
+    let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
+    rejection(sender.send(c2d("nobody", "m")).await.unwrap());
+    let line = log.refusal("message").await;
+    contains(&line, &[r#"who="policy service""#, r#"resource="/devices/nobody/messages/devicebound""#, "404001"]);
+    let sender = device(&hub, "a").await.sender(events("a")).attach().await.unwrap();
+    rejection(sender.send("more than ten octets").await.unwrap());
+    contains(
+        &log.refusal("telemetry").await,
+        &[r#"who="device a""#, r#"resource="/devices/a/messages/events""#, "413001"],
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_may_not_go_on_is_one_line() {
+    let (log, _guard) = Log::start();
+    let (hub, clock) = hub().await;
+    let mut cbs = Cbs::open(&hub).await;
+    cbs.put(token(DEVICE_KEY, "localhost/devices/a", 100, None)).await.outcome().unwrap();
+    let link = cbs.session.receiver(devicebound("a")).attach().await.unwrap();
+    clock.advance(Duration::from_secs(100));
+    link.detached().await;
+    contains(
+        &log.refusal("link").await,
+        &[r#"who="device a""#, r#"resource="/devices/a/messages/devicebound""#, "401002"],
+    );
+}
+
+#[tokio::test]
+async fn what_a_client_calls_itself_stays_in_its_line() {
+    let (log, _guard) = Log::start();
+    let hub = Emulator::builder().amqp_listen("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let connection = Client::builder(format!("amqp://{}", hub.amqp_addr().unwrap()))
+        .container_id(format!("x\n2026 WARN all is lost\u{1b}[2J{}", "y".repeat(10_000)))
+        .sasl(Anonymous::default())
+        .connect()
+        .await
+        .unwrap();
+    let session = connection.begin().await.unwrap();
+    refusal(session.receiver("a\r\nb\u{202e}c\u{0}").attach().await);
+    let line = log.refusal("link").await;
+    contains(&line, &["x\\n2026 WARN all is lost\\u{1b}[2J", "a\\r\\nb\\u{202e}c\\u{0}"]);
+    assert!(line.len() < 2000, "{}", line.len());
+}
