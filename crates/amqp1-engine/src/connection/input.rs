@@ -53,6 +53,9 @@ impl Connection {
                     if !self.frame_input(input) {
                         return;
                     }
+                    if let Some(violation) = self.violation {
+                        self.on_violation(violation, input);
+                    }
                 }
                 _ => {
                     if matches!(self.layer_input(input), Step::Wanting) && !matches!(self.layer, Layer::Dead) {
@@ -102,18 +105,7 @@ impl Connection {
                 true
             }
             Err(error) => {
-                if self.close_sent {
-                    // The peer was told already; nothing after this can be read.
-                    self.layer = Layer::Dead;
-                    self.finished = true;
-                } else {
-                    self.misbehaved(PeerMisbehaved::Frame(error));
-                    if !matches!(error.kind, amqp1_codec::frame::FrameErrorKind::Body(_)) {
-                        // What follows cannot be told apart, so the peer's close will not be seen either.
-                        self.layer = Layer::Dead;
-                        self.finished = true;
-                    }
-                }
+                self.misbehaved(PeerMisbehaved::Frame(error));
                 true
             }
         }

@@ -9,6 +9,7 @@ mod idle;
 mod input;
 mod layer;
 mod output;
+mod peer_close;
 mod resume;
 mod sessions;
 mod streams;
@@ -63,6 +64,8 @@ pub struct Connection {
     /// The application wants the connection to close, when everything that can be sent is sent.
     closing: bool,
     close_sent: bool,
+    /// A rule of the connection's scope that the frame broke that is being dealt with.
+    violation: Option<PeerMisbehaved>,
     /// What `Closed` has said.
     ended: Option<ConnectionError>,
     finished: bool,
@@ -128,6 +131,7 @@ impl Connection {
             hold_open: false,
             closing: false,
             close_sent: false,
+            violation: None,
             ended: None,
             finished: false,
             sessions: Store::default(),
@@ -200,12 +204,6 @@ impl Connection {
         self.close_sent = true;
     }
 
-    /// The peer broke a rule whose scope is the connection: say so and stop listening.
-    fn misbehaved(&mut self, violation: PeerMisbehaved) {
-        let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
-        self.close_now(Some(error), ConnectionError::Misbehaved(violation));
-    }
-
     /// Closes now, dropping what is queued, and ends for the application.
     fn close_now(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
         // §2.4.2: a close may follow an open that nobody has answered.
@@ -248,11 +246,16 @@ impl Connection {
         }
         self.layer = Layer::Dead;
         self.finished = true;
-        let reason = match close.error {
+        let reason = self.closed_by_peer(close);
+        self.terminate(reason);
+    }
+
+    /// What the peer's close means.
+    fn closed_by_peer(&self, close: Close) -> ConnectionError {
+        match close.error {
             None if self.closing => ConnectionError::LocallyClosed,
             error => ConnectionError::ClosedByPeer(error),
-        };
-        self.terminate(reason);
+        }
     }
 }
 

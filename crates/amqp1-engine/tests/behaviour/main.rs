@@ -33,4 +33,5 @@ mod text;
 mod tolerated;
 mod transactions;
 mod transfer;
+mod violation_close;
 mod window;
