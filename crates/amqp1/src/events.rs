@@ -6,7 +6,7 @@ use crate::{
     wait::Aside,
 };
 use amqp1_codec::definitions::{AmqpError, ErrorCondition, SenderSettleMode};
-use amqp1_engine::{ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
+use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
 
 impl State {
     /// Sorts all that the engine has to say. What is worth a log line goes to `log`, to be written when the lock is
@@ -123,23 +123,38 @@ impl State {
 
     fn on_session_offered(&mut self, id: SessionId) {
         match &self.server {
-            Some(server) => {
-                match self.engine.accept_session(id, server.session_config.clone()) {
-                    Ok(()) => {
-                        let state = SessionState { begun: true, unheld: true, ..SessionState::default() };
-                        self.sessions.insert(id, state);
-                    }
-                    // There is no way to refuse a begin but to answer it (§2.5.1), for which there is no channel.
-                    Err(misuse) => {
-                        let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, misuse.to_string());
-                        self.engine.close(amqp1_engine::Instant::default(), Some(error));
-                    }
+            Some(server) => match self.engine.accept_session(id, server.session_config.clone()) {
+                Ok(()) => {
+                    let state = SessionState { begun: true, unheld: true, ..SessionState::default() };
+                    self.sessions.insert(id, state);
                 }
-            }
-            None => {
+                Err(misuse) => self.unanswered_session(id, misuse),
+            },
+            None => match self.engine.accept_session(id, SessionConfig::default()) {
                 // It cannot be refused before it is answered (§2.5.1).
-                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "this client takes no sessions of others");
-                let _ = self.engine.accept_session(id, SessionConfig::default());
+                Ok(()) => {
+                    let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "this client takes no sessions of others");
+                    let _ = self.engine.end(id, Some(error));
+                }
+                Err(misuse) => self.unanswered_session(id, misuse),
+            },
+        }
+    }
+
+    /// A session that the peer has begun was not answered.
+    fn unanswered_session(&mut self, id: SessionId, misuse: ApiMisuse) {
+        match misuse {
+            // The peer has ended it, or the connection, in the same read: then the engine has answered.
+            ApiMisuse::Closed | ApiMisuse::UnknownSession | ApiMisuse::WrongState => {}
+            // There is no way to refuse a begin but to answer it (§2.5.1), for which there is no channel.
+            ApiMisuse::NoChannel => {
+                let text = "all channels that the peer allows are in use";
+                let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text);
+                self.engine.close(amqp1_engine::Instant::default(), Some(error));
+            }
+            // The session alone ends by what is wrong with our answer.
+            other => {
+                let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, other.to_string());
                 let _ = self.engine.end(id, Some(error));
             }
         }

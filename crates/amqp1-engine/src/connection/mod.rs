@@ -240,8 +240,8 @@ impl Connection {
 
     fn on_close(&mut self, close: Close) {
         if !self.close_sent {
-            // What is queued for the peer has no reader any more.
-            self.control.retain(|control| matches!(control.body, Performative::Open(_)));
+            // What the peer has asked for before it closed is answered, as it would have been in a read of its own.
+            self.answer_begins();
             self.push_close(None);
         }
         self.layer = Layer::Dead;

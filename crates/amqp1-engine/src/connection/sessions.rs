@@ -8,6 +8,7 @@ use crate::{
     store::SessionId,
     violation::PeerMisbehaved,
 };
+use alloc::vec::Vec;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     performative::{Begin, End, Performative},
@@ -110,6 +111,19 @@ impl Connection {
             Ended { error: end.error, by: Cause::Peer }
         };
         self.drop_session(id, ended);
+    }
+
+    /// Answers the sessions that the peer has begun and the application has not answered: there is no time left for that.
+    pub(super) fn answer_begins(&mut self) {
+        let unanswered = |id: &SessionId| {
+            self.sessions.get(*id).is_some_and(|session| session.begin_received && !session.begin_sent)
+        };
+        let unanswered: Vec<_> = self.by_remote_channel.values().copied().filter(unanswered).collect();
+        for id in unanswered {
+            if self.has_free_channel() {
+                self.send_begin(id);
+            }
+        }
     }
 
     /// Frames for a session that has gone on the peer's side are not written any more, but a begin must be answered.

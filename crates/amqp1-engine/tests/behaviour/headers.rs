@@ -167,7 +167,7 @@ fn t_2_4_2_1_everything_may_come_in_one_write() {
     octets.extend(frame(0, credit(0, 5), b""));
     octets.extend(frame(0, amqp1_codec::performative::Close::default(), b""));
     peer.raw(&octets);
-    assert_eq!(peer.names(), ["open", "close"]);
+    assert_eq!(peer.names(), ["open", "begin", "close"]);
     assert!(peer.end.is_finished());
     assert_eq!(peer.end.closed(), ConnectionError::ClosedByPeer(None));
 }

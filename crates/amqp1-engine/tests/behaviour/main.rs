@@ -17,6 +17,7 @@ mod idle;
 mod limits;
 mod malformed;
 mod model;
+mod one_read;
 mod open_close;
 mod resume;
 mod reviewed;

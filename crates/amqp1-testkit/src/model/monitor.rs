@@ -195,7 +195,9 @@ impl Monitor {
         match body {
             Performative::Open(_) => {}
             Performative::Close(_) => {}
-            _ if self.heard_close => panic!("{body:?} was written to a peer that has closed"),
+            Performative::Transfer(_) if self.heard_close => panic!("{body:?} was written to a peer that has closed"),
+            // The answers to what the peer has asked for before it closed (§2.4.6, CLOSE_RCVD).
+            _ if self.heard_close => {}
             Performative::Begin(begin) => self.wrote_begin(*channel, begin),
             Performative::End(_) => {
                 let at = self.out_channels[channel];
