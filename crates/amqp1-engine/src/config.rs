@@ -190,6 +190,8 @@ pub struct SenderConfig {
     /// What an earlier endpoint of this link has left (§2.6.13). An attach that fails drops it: keep a clone, which
     /// shares the messages.
     pub resume: Option<SuspendedSender>,
+    /// Who answers when the receiver drains the link.
+    pub drain_mode: DrainMode,
     /// The largest message that is taken at this end, in octets; of use on a link that may be turned round.
     pub max_message_size: Option<u64>,
     /// Extensions that are offered.
@@ -212,12 +214,35 @@ impl SenderConfig {
             initial_delivery_count: SequenceNo(0),
             resumable: false,
             resume: None,
+            drain_mode: DrainMode::Automatic,
             max_message_size: None,
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
             properties: Fields::new(),
         }
     }
+}
+
+/// Who answers the receiver's drain of a link (§2.6.7).
+///
+/// A drain asks the sender to send what it has now, and to give up the credit that is left.
+/// [`Event::DrainRequested`](crate::Event::DrainRequested) reports it, and until it is answered the credit can be used.
+/// A drain is answered at once when all the credit is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrainMode {
+    /// The engine, in the next `transmit` after the event was taken.
+    #[default]
+    Automatic,
+    /// The application, with [`Connection::drained`](crate::Connection::drained); after this time the engine.
+    Application {
+        /// How long the application may take.
+        timeout: Duration,
+    },
+}
+
+impl DrainMode {
+    /// The application, within one second.
+    pub const APPLICATION: Self = Self::Application { timeout: Duration::from_secs(1) };
 }
 
 /// A link at whose receiving end this container is.
@@ -301,6 +326,8 @@ pub struct AttachReply {
     pub streamed: bool,
     /// Where this end starts to count deliveries, if it sends.
     pub initial_delivery_count: SequenceNo,
+    /// Who answers when the receiver drains the link, if this end sends.
+    pub drain_mode: DrainMode,
     /// Whether what is not settled when the link is suspended is kept and handed over.
     pub resumable: bool,
     /// What an earlier endpoint of this link has left, if this end sends.
@@ -326,6 +353,7 @@ impl AttachReply {
             max_unsettled: MAX_UNSETTLED,
             streamed: false,
             initial_delivery_count: SequenceNo(0),
+            drain_mode: DrainMode::Automatic,
             resumable: false,
             resume_sender: None,
             resume_receiver: None,

@@ -50,6 +50,11 @@ pub enum Event {
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
     Drained(LinkId),
+    /// The receiver drains the link: it wants what there is now, and the rest of the credit given up (§2.6.7). The credit
+    /// can be used until the drain is answered: see [`DrainMode`](crate::DrainMode).
+    DrainRequested(LinkId),
+    /// The receiver's drain was answered: what was left of the credit is given up.
+    DrainAnswered(LinkId),
     /// So many deliveries of the link are unsettled that its window of credit is not filled until some are settled.
     CreditWithheld(LinkId),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
@@ -88,6 +93,8 @@ impl Event {
             Self::Sendable(id) => f.debug_tuple("Sendable").field(id).finish(),
             Self::Receivable(id) => f.debug_tuple("Receivable").field(id).finish(),
             Self::Drained(id) => f.debug_tuple("Drained").field(id).finish(),
+            Self::DrainRequested(id) => f.debug_tuple("DrainRequested").field(id).finish(),
+            Self::DrainAnswered(id) => f.debug_tuple("DrainAnswered").field(id).finish(),
             Self::CreditWithheld(id) => f.debug_tuple("CreditWithheld").field(id).finish(),
             Self::SettledBySender(id, key, state) => {
                 f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()

@@ -67,8 +67,8 @@ mod transmit;
 mod violation;
 
 pub use config::{
-    AttachReply, ConnectionConfig, Credit, ErrantLinks, LinkNames, ReceiverConfig, SendOptions, SenderConfig,
-    ServerSasl, SessionConfig,
+    AttachReply, ConnectionConfig, Credit, DrainMode, ErrantLinks, LinkNames, ReceiverConfig, SendOptions,
+    SenderConfig, ServerSasl, SessionConfig,
 };
 pub use connection::{Connection, HandshakeStage};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};

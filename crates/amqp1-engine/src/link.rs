@@ -1,13 +1,14 @@
 //! One link (§2.6): its credit, what waits to be sent, what was received.
 
 use crate::{
-    config::{Credit, SendOptions},
+    config::{Credit, DrainMode, SendOptions},
     delivery::{Assembly, OutgoingDelivery},
     error::SendError,
     event::{IncomingDelivery, Settlement, StreamItem},
     planted::{self, Planted},
     resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
+    time::Instant,
     tolerances::Tolerances,
     violation::PeerMisbehaved,
 };
@@ -20,6 +21,16 @@ use amqp1_codec::{
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     performative::{Attach, Flow, Handle},
 };
+
+/// How far the receiver's drain of a link has come (§2.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DrainState {
+    None,
+    /// The receiver has asked; the credit can still be used.
+    Requested,
+    /// What is queued is sent, then the rest of the credit is given up.
+    GivingUp,
+}
 
 /// Whether a window of credit is not filled because too much is unsettled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +73,12 @@ pub(crate) struct Link {
     pub(crate) queued: usize,
     /// Whether the link stands in the list of those that can send.
     pub(crate) ready: bool,
-    pub(crate) drain_asked: bool,
+    /// The drain flag of the receiver's last flow.
+    pub(crate) remote_drain: bool,
+    pub(crate) drain: DrainState,
+    pub(crate) drain_mode: DrainMode,
+    /// When the engine answers a drain that the application has not answered.
+    pub(crate) drain_deadline: Option<Instant>,
     /// The ids of deliveries with a provisional outcome, by their tokens.
     pub(crate) provisional: BTreeMap<u64, u64>,
     pub(crate) next_tag: u32,
@@ -131,7 +147,10 @@ impl Link {
             queue: VecDeque::new(),
             queued: 0,
             ready: false,
-            drain_asked: false,
+            remote_drain: false,
+            drain: DrainState::None,
+            drain_mode: DrainMode::Automatic,
+            drain_deadline: None,
             provisional: BTreeMap::new(),
             next_tag: 0,
             flow_properties: None,
@@ -212,10 +231,13 @@ impl Link {
 
     /// Deliveries that may be queued.
     pub(crate) fn sendable(&self) -> u32 {
-        if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() || self.drain_asked {
+        if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() {
             return 0;
         }
-        if self.reducing || self.queue.back().is_some_and(|delivery| delivery.open) {
+        if self.drain == DrainState::GivingUp
+            || self.reducing
+            || self.queue.back().is_some_and(|delivery| delivery.open)
+        {
             return 0;
         }
         // Only the first can have been begun, and then its credit is used already.
@@ -258,7 +280,7 @@ impl Link {
 
     /// §2.6.7: the receiver's state, seen from the sending end. Whether there is more credit than before.
     pub(crate) fn on_receiver_flow(&mut self, flow: &Flow) -> bool {
-        let before = self.sendable();
+        let (before, credit_before) = (self.sendable(), self.credit);
         if let Some(credit) = flow.link_credit {
             let base = flow.delivery_count.unwrap_or_else(|| self.local.initial_delivery_count.unwrap_or_default());
             let used = self.delivery_count.offset_from(base);
@@ -268,7 +290,12 @@ impl Link {
                 self.credit = self.credit.saturating_add(1);
             }
         }
-        self.drain_asked = flow.drain;
+        self.remote_drain = flow.drain;
+        if !flow.drain {
+            self.drain = DrainState::None;
+        } else if self.drain == DrainState::None || self.credit > credit_before {
+            self.drain = DrainState::Requested;
+        }
         self.sendable() > before
     }
 
@@ -384,7 +411,7 @@ impl Link {
             Role::Sender => {
                 flow.delivery_count = Some(self.delivery_count);
                 flow.available = Some(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
-                flow.drain = self.drain_asked;
+                flow.drain = self.remote_drain;
             }
             Role::Receiver => {
                 // Before the sender's attach, its initial count is not known.

@@ -2,8 +2,8 @@
 
 use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
-    ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, Ended, Event, IncomingDelivery, Instant,
-    LinkId, SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
+    ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, DrainMode, Ended, Event, IncomingDelivery,
+    Instant, LinkId, SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
 };
 use bytes::BytesMut;
 use core::ops::{Deref, DerefMut};
@@ -20,6 +20,8 @@ pub struct Accept {
     pub links: Option<Credit>,
     /// The largest message that such links take, in octets.
     pub max_message_size: Option<u64>,
+    /// Who answers drains of such links where we send.
+    pub drain_mode: DrainMode,
 }
 
 impl Default for Accept {
@@ -29,6 +31,7 @@ impl Default for Accept {
             sessions: Some(SessionConfig::default()),
             links: Some(Credit::Window(200)),
             max_message_size: None,
+            drain_mode: DrainMode::Automatic,
         }
     }
 }
@@ -165,7 +168,8 @@ impl End {
 
     fn accept_link(&mut self, id: LinkId) {
         let (Some(credit), Some(attach)) = (self.accept.links, self.engine.remote_attach(id)) else { return };
-        let reply = AttachReply { credit, max_message_size: self.accept.max_message_size, ..AttachReply::echo(attach) };
+        let Accept { max_message_size, drain_mode, .. } = self.accept;
+        let reply = AttachReply { credit, max_message_size, drain_mode, ..AttachReply::echo(attach) };
         let _ = self.engine.accept_link(id, reply);
     }
 

@@ -5,7 +5,7 @@ use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::Link,
+    link::{Link, Withheld},
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
@@ -142,6 +142,7 @@ impl Connection {
             ..Attach::default()
         };
         let mut link = Link::new(session, attach, Credit::Manual(0));
+        link.drain_mode = config.drain_mode;
         link.resumable = config.resumable;
         link.continue_sending(config.resume);
         self.attach(link)
@@ -236,6 +237,7 @@ impl Connection {
         } else {
             local.initial_delivery_count = Some(reply.initial_delivery_count);
             link.delivery_count = reply.initial_delivery_count;
+            link.drain_mode = reply.drain_mode;
             link.continue_sending(reply.resume_sender);
         }
         let (session_id, streamed) = (link.session, link.streamed);
@@ -250,10 +252,11 @@ impl Connection {
             if link.credit > 0 {
                 self.link_flow(id);
             }
-        } else if link.sendable() > 0 {
-            self.events.push_back(Event::Sendable(id));
         } else {
-            self.answer_drain(id);
+            if link.sendable() > 0 {
+                self.events.push_back(Event::Sendable(id));
+            }
+            self.begin_drain(id);
         }
         Ok(())
     }
@@ -292,6 +295,17 @@ impl Connection {
             self.try_detach(id);
         }
         Ok(())
+    }
+
+    /// The name of a link.
+    pub fn link_name(&self, id: LinkId) -> Option<&str> {
+        self.links.get(id).map(|link| link.local.name.as_str())
+    }
+
+    /// Whether a link's window of credit is not filled, because too many of its deliveries are unsettled: see
+    /// [`Event::CreditWithheld`].
+    pub fn is_credit_withheld(&self, id: LinkId) -> bool {
+        self.links.get(id).is_some_and(|link| link.withheld != Withheld::No)
     }
 
     /// How many deliveries may be queued on a link now.

@@ -125,6 +125,8 @@ impl Connection {
         }
         let session_id = link.session;
         link.ready = false;
+        self.end_drain(id);
+        let Some(link) = self.links.get_mut(id) else { return };
         let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream();
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {

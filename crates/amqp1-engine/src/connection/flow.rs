@@ -53,13 +53,9 @@ impl Connection {
         }
         match link.role {
             Role::Sender => {
-                if link.on_receiver_flow(flow) {
-                    self.events.push_back(Event::Sendable(id));
-                }
-                self.wake_link(id);
-                self.answer_drain(id);
-                self.try_detach(id);
-                self.try_end(session_id);
+                let drain = link.drain;
+                let more_credit = link.on_receiver_flow(flow);
+                self.on_credit(session_id, id, more_credit, drain);
             }
             Role::Receiver => {
                 if link.on_sender_flow(flow) {
@@ -73,17 +69,6 @@ impl Connection {
         if flow.echo {
             self.link_flow(id);
         }
-    }
-
-    /// §2.6.7: a sender that is to drain and has nothing left to send gives its credit up and says so.
-    pub(super) fn answer_drain(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if link.role != Role::Sender || !link.drain_asked || link.can_transfer() || !link.is_attached() {
-            return;
-        }
-        link.delivery_count = link.delivery_count.plus(link.credit);
-        link.credit = 0;
-        self.link_flow(id);
     }
 
     /// Asks for the link's state to be told.

@@ -44,6 +44,10 @@ impl Idle {
         self.now = self.now.max(now);
     }
 
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
     pub(super) fn received(&mut self) {
         self.last_received = self.now;
     }
@@ -92,7 +96,8 @@ impl Connection {
         if self.finished {
             return None;
         }
-        self.idle.deadlines(self.close_sent).min()
+        let drains = if self.close_sent { None } else { self.drains.next_deadline() };
+        self.idle.deadlines(self.close_sent).chain(drains).min()
     }
 
     /// Time has passed.
@@ -112,6 +117,7 @@ impl Connection {
         if self.close_sent {
             return;
         }
+        self.answer_late_drains(now);
         if due(self.idle.handshake) {
             return self.handshake_incomplete();
         }

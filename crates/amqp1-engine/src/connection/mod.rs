@@ -3,6 +3,7 @@
 mod attach;
 mod commands;
 mod detach;
+mod drain;
 mod errant;
 mod flow;
 mod idle;
@@ -37,6 +38,7 @@ use amqp1_codec::{
     printable::bounded_debug,
 };
 use bytes::BytesMut;
+use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
 use layer::Layer;
@@ -48,6 +50,8 @@ use layer::Layer;
 /// | [`handle_input`](Self::handle_input) | `transmit`, `poll_timeout`, `poll_event`, `poll_settled` |
 /// | [`handle_timeout`](Self::handle_timeout), [`handle_eof`](Self::handle_eof) | the same |
 /// | a command | `transmit` |
+///
+/// Take the events before calling `transmit`: a drain, for one, is answered by a `transmit` after its event was taken.
 pub struct Connection {
     config: ConnectionConfig,
     layer: Layer,
@@ -91,6 +95,7 @@ pub struct Connection {
     events: VecDeque<Event>,
     settled: VecDeque<Settled>,
     idle: Idle,
+    drains: Drains,
     handshake_octets: usize,
     /// Whether a transfer has left since this was asked last.
     transferred: bool,
@@ -146,6 +151,7 @@ impl Connection {
             marked: VecDeque::new(),
             events: VecDeque::new(),
             settled: VecDeque::new(),
+            drains: Drains::default(),
             handshake_octets: 0,
             transferred: false,
             left_over: 0,
@@ -233,6 +239,7 @@ impl Connection {
         self.ready.clear();
         self.flows.clear();
         self.marked.clear();
+        self.drains.clear();
         self.waiting.clear();
         self.ended = Some(reason.clone());
         self.events.push_back(Event::Closed(reason));

@@ -56,7 +56,11 @@ impl Connection {
     /// Whether there is something to transmit or to poll: the driver has to be told.
     pub fn has_output(&self) -> bool {
         let frames = !self.control.is_empty()
-            || !self.close_sent && (!self.marked.is_empty() || !self.flows.is_empty() || !self.ready.is_empty())
+            || !self.close_sent
+                && (!self.marked.is_empty()
+                    || !self.flows.is_empty()
+                    || !self.ready.is_empty()
+                    || self.drains.is_automatic_due())
             || self.can_close();
         let alive = !matches!(self.layer, Layer::Dead) || self.finished;
         !self.preamble.is_empty() || !self.events.is_empty() || !self.settled.is_empty() || (alive && frames)
@@ -70,6 +74,8 @@ impl Connection {
                 return;
             } else if let Some(session) = self.marked.pop_front() {
                 self.flush_marks(session);
+            } else if self.drains.is_automatic_due() && self.events.is_empty() {
+                self.answer_automatic_drains();
             } else if let Some(due) = self.flows.pop_front() {
                 self.write_flow(due);
             } else if let Some(session) = self.ready.pop_front() {

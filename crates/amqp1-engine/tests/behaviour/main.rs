@@ -9,6 +9,7 @@ mod commits;
 mod credit;
 mod cut;
 mod disposition;
+mod drain;
 mod errant;
 mod handshake;
 mod headers;

@@ -90,6 +90,11 @@ pub enum Operation {
         /// The link.
         link: usize,
     },
+    /// A sender has nothing more for the receiver that drains the link.
+    AnswerDrain {
+        /// The link.
+        link: usize,
+    },
     /// A link is detached.
     Detach {
         /// The link.
@@ -179,7 +184,8 @@ impl Operation {
                 outcome: random.below(usize::from(OUTCOMES)) as u8,
             },
             61..=66 => Self::SetCredit { link: number, credit: credit(random) },
-            67..=69 => Self::Drain { link: number },
+            67..=68 => Self::Drain { link: number },
+            69 => Self::AnswerDrain { link: number },
             70..=72 => Self::Detach {
                 link: number,
                 by_sender: random.chance(2),

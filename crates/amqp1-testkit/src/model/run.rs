@@ -74,6 +74,10 @@ fn settle_down(world: &mut World) {
     }
     world.pair.drive();
     for at in 0..world.links.len() {
+        world.apply(&Operation::AnswerDrain { link: at });
+    }
+    world.pair.drive();
+    for at in 0..world.links.len() {
         check_drained(world, at);
     }
     take_all(world);

@@ -11,8 +11,8 @@ use amqp1_codec::{
     definitions::{ReceiverSettleMode, SenderSettleMode},
 };
 use amqp1_engine::{
-    ApiMisuse, AttachReply, ConnectionConfig, Credit, LinkId, ReceiverConfig, SendError, SendOptions, SenderConfig,
-    SessionConfig, SessionId,
+    ApiMisuse, AttachReply, ConnectionConfig, Credit, DrainMode, LinkId, ReceiverConfig, SendError, SendOptions,
+    SenderConfig, SessionConfig, SessionId,
 };
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -61,6 +61,7 @@ impl World {
             end.accept.sessions = Some(SessionConfig { incoming_window, handle_max, ..SessionConfig::default() });
             end.accept.links = Some(Credit::Window(1 + random.below(9) as u32));
             end.accept.max_message_size = random.pick(&[None, None, Some(2000)]);
+            end.accept.drain_mode = random.pick(&[DrainMode::Automatic, DrainMode::APPLICATION]);
         }
         pair.limit = 1 + random.below(3000);
         (pair.up, pair.down) = (Pipe::seeded(random), Pipe::seeded(random));
@@ -152,6 +153,10 @@ impl World {
                     link.drains += 1;
                 }
             }
+            Operation::AnswerDrain { link } => {
+                let (side, id) = self.id(pick(link)?, true)?;
+                self.end(side).engine.drained(id).ok()?;
+            }
             Operation::Detach { link, by_sender, closed, error } => {
                 let at = pick(link)?;
                 let (side, id) = self.id(at, by_sender)?;
@@ -230,7 +235,8 @@ impl World {
             (snd, if second { ReceiverSettleMode::Second } else { ReceiverSettleMode::First });
         let attached = if sends {
             let name = name.as_str().into();
-            let config = SenderConfig { name, snd_settle_mode, rcv_settle_mode, ..sender("") };
+            let drain_mode = self.end(side).accept.drain_mode;
+            let config = SenderConfig { name, snd_settle_mode, rcv_settle_mode, drain_mode, ..sender("") };
             self.end(side).attach_sender(id, config)
         } else {
             let name = name.as_str().into();
@@ -277,7 +283,8 @@ impl World {
             return Some(());
         }
         let credit = Credit::Window(5);
-        let reply = AttachReply { credit, ..AttachReply::echo(self.end(side).remote_attach(id)?) };
+        let drain_mode = self.end(side).accept.drain_mode;
+        let reply = AttachReply { credit, drain_mode, ..AttachReply::echo(self.end(side).remote_attach(id)?) };
         self.end(side).accept_link(id, reply).ok()?;
         if !sending {
             self.links[at].gives(credit);

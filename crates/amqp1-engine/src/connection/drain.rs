@@ -1,0 +1,152 @@
+//! The sending end of a drain (§2.6.7): from the receiver's request to the flow that answers it.
+
+#![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
+
+use super::Connection;
+use crate::{
+    config::DrainMode,
+    error::ApiMisuse,
+    event::Event,
+    link::DrainState,
+    store::{LinkId, SessionId},
+    time::Instant,
+};
+use alloc::collections::{BTreeSet, VecDeque};
+use amqp1_codec::definitions::Role;
+
+/// Links that are being drained.
+#[derive(Debug, Default)]
+pub(super) struct Drains {
+    /// Those that the engine answers at the next transmit.
+    automatic: VecDeque<LinkId>,
+    /// Those that the application answers, with the time at which the engine does.
+    deadlines: BTreeSet<(Instant, LinkId)>,
+}
+
+impl Drains {
+    pub(super) fn is_automatic_due(&self) -> bool {
+        !self.automatic.is_empty()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.automatic.clear();
+        self.deadlines.clear();
+    }
+}
+
+impl Connection {
+    /// Gives up the credit that is left on a link, as the receiver's drain asks (§2.6.7). What is queued is sent first.
+    /// [`Event::DrainAnswered`] follows. Without a drain that waits for an answer, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such link, or this end receives.
+    pub fn drained(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
+        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        if link.role != Role::Sender {
+            return Err(ApiMisuse::WrongRole);
+        }
+        self.give_up_credit(id);
+        Ok(())
+    }
+
+    /// Whether the receiver drains the link and was not answered yet: credit that is left can still be used.
+    pub fn drain_requested(&self, id: LinkId) -> bool {
+        self.links.get(id).is_some_and(|link| link.drain == DrainState::Requested && link.is_attached())
+    }
+
+    /// A drain has been received, on a link that is attached at both ends.
+    pub(super) fn begin_drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.drain != DrainState::Requested {
+            return;
+        }
+        if link.credit == 0 {
+            return self.answer_drain(id);
+        }
+        match link.drain_mode {
+            DrainMode::Automatic => self.drains.automatic.push_back(id),
+            DrainMode::Application { timeout } => {
+                let deadline = self.idle.now() + timeout;
+                if let Some(earlier) = link.drain_deadline.replace(deadline) {
+                    self.drains.deadlines.remove(&(earlier, id));
+                }
+                self.drains.deadlines.insert((deadline, id));
+            }
+        }
+        self.events.push_back(Event::DrainRequested(id));
+    }
+
+    /// The drain of a link is over: it was answered or withdrawn, or the link is gone.
+    pub(super) fn end_drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.drain = DrainState::None;
+        if let Some(deadline) = link.drain_deadline.take() {
+            self.drains.deadlines.remove(&(deadline, id));
+        }
+    }
+
+    fn give_up_credit(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.drain == DrainState::Requested {
+            link.drain = DrainState::GivingUp;
+        }
+        self.answer_drain(id);
+    }
+
+    /// Answers a drain if all the credit is used, or is to be given up and nothing is left to send: the delivery-count
+    /// advances by the rest, and a flow says so.
+    pub(super) fn answer_drain(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let due = match link.drain {
+            DrainState::None => false,
+            DrainState::Requested => link.credit == 0,
+            DrainState::GivingUp => true,
+        };
+        if !due || link.can_transfer() || !link.is_attached() {
+            return;
+        }
+        link.delivery_count = link.delivery_count.plus(link.credit);
+        link.credit = 0;
+        self.end_drain(id);
+        self.link_flow(id);
+        self.events.push_back(Event::DrainAnswered(id));
+    }
+
+    /// Answers drains that the engine is to answer. The application has seen the requests and has had its chance to send.
+    pub(super) fn answer_automatic_drains(&mut self) {
+        for id in core::mem::take(&mut self.drains.automatic) {
+            self.give_up_credit(id);
+        }
+    }
+
+    /// Answers drains whose time is over.
+    pub(super) fn answer_late_drains(&mut self, now: Instant) {
+        while let Some((deadline, id)) = self.drains.deadlines.first().copied() {
+            if deadline > now {
+                return;
+            }
+            self.drains.deadlines.pop_first();
+            self.give_up_credit(id);
+        }
+    }
+
+    /// A flow of the receiver has been received.
+    pub(super) fn on_credit(&mut self, session: SessionId, id: LinkId, more_credit: bool, asked_before: DrainState) {
+        if more_credit {
+            self.events.push_back(Event::Sendable(id));
+        }
+        self.wake_link(id);
+        match self.links.get(id).map(|link| (link.drain, link.is_attached())) {
+            Some((DrainState::Requested, true)) if asked_before != DrainState::Requested => self.begin_drain(id),
+            Some((DrainState::None, _)) if asked_before != DrainState::None => self.end_drain(id),
+            _ => self.answer_drain(id),
+        }
+        self.try_detach(id);
+        self.try_end(session);
+    }
+}
