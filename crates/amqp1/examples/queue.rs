@@ -1,7 +1,7 @@
 //! A queue in memory: `cargo run -p amqp1 --example queue [ADDR:PORT]`. Whatever address they name, clients put messages
 //! in and take them out; the example `client` does both. A message is gone when one of them has accepted it.
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, Receiver, Sender,
+    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, ErrorKind, Receipt, Receiver, Sender,
     codec::messaging::DeliveryState,
     engine::{
         Instant,
@@ -64,7 +64,8 @@ async fn fill(mut receiver: Receiver, queue: Arc<Queue>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a client what it wants.
+/// Gives a client what it wants. One that drains the link gets what is there: each message is sent without waiting for
+/// the outcome of the one before.
 async fn empty(sender: Sender, queue: Arc<Queue>) -> Result<(), Error> {
     let link = queue.new_link();
     loop {
@@ -75,21 +76,26 @@ async fn empty(sender: Sender, queue: Arc<Queue>) -> Result<(), Error> {
             _ = sender.detached() => return Ok(()),
         };
         let Some(written) = message.acquire(link, queue.now()) else { continue };
-        let outcome = match permit.send(written) {
-            Ok(receipt) => receipt.await,
-            Err(error) => Err(error),
-        };
-        // Without an outcome it may have arrived or not: rather twice than never.
-        let state = match &outcome {
-            Ok(outcome) => outcome.clone().into_state().unwrap_or(DeliveryState::Accepted),
-            Err(_) => DeliveryState::Released,
-        };
-        if message.settle(link, &state) == Fate::Available {
-            queue.waiting().push_front(message);
-            queue.arrived.notify_waiters();
+        match permit.send(written) {
+            Ok(receipt) => drop(tokio::spawn(settle(receipt, message, link, queue.clone()))),
+            Err(error) => {
+                queue.settle(message, link, &DeliveryState::Released);
+                // The client drained the link, or took its credit back: that is no reason to leave it.
+                if error.kind() != ErrorKind::CreditRevoked {
+                    return Err(error);
+                }
+            }
         }
-        outcome?;
     }
+}
+
+/// Waits for the outcome. Without one the message may have arrived or not: rather twice than never.
+async fn settle(receipt: Receipt, message: HeldMessage, link: u64, queue: Arc<Queue>) {
+    let state = match receipt.await {
+        Ok(outcome) => outcome.into_state().unwrap_or(DeliveryState::Accepted),
+        Err(_) => DeliveryState::Released,
+    };
+    queue.settle(message, link, &state);
 }
 
 /// What waits to be taken.
@@ -127,6 +133,14 @@ impl Queue {
             return Err(AmqpError::new(ErrorCondition::PRECONDITION_FAILED, "nothing here outlives the process"));
         }
         Ok(message)
+    }
+
+    /// Puts a message back unless it is done with.
+    fn settle(&self, mut message: HeldMessage, link: u64, state: &DeliveryState) {
+        if message.settle(link, state) == Fate::Available {
+            self.waiting().push_front(message);
+            self.arrived.notify_waiters();
+        }
     }
 
     /// The first message that may go to this link. What has expired is dropped.

@@ -18,20 +18,22 @@ use amqp1_codec::{
     performative::TargetArchetype,
     transaction::Coordinator,
 };
-use amqp1_engine::{ApiMisuse, Connection as Engine, Credit, LinkId, ReceiverConfig, SenderConfig, Suspended};
+use amqp1_engine::{
+    ApiMisuse, Connection as Engine, Credit, DrainMode, LinkId, ReceiverConfig, SenderConfig, Suspended,
+};
 use std::sync::Arc;
 
 /// Attaches this end and waits for the other.
 async fn attach(
     session: Arc<SessionHandle>,
-    mode: SenderSettleMode,
+    link: LinkState,
     close_on_drop: bool,
     resumption: Option<Resumption>,
     attach: impl FnOnce(&mut Engine, Option<Suspended>) -> Result<LinkId, ApiMisuse>,
 ) -> Result<Arc<LinkHandle>, Error> {
     let shared = session.shared().clone();
     let attaching = Attaching::begin(&shared, resumption, |state, left| {
-        resume::insert(state, LinkState::new(mode), |engine| attach(engine, left))
+        resume::insert(state, link, |engine| attach(engine, left))
     })?;
     let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop });
     // Dropped before the handle: what is left is put back before the link is forgotten.
@@ -147,6 +149,13 @@ impl SenderBuilder {
         self
     }
 
+    /// Sets who answers when the receiver drains the link (§2.6.7); unless set, that is done when those who wait for
+    /// credit have sent. With [`DrainMode::APPLICATION`] it is [`Sender::drained`].
+    pub fn drain_mode(mut self, mode: DrainMode) -> Self {
+        self.config.drain_mode = mode;
+        self
+    }
+
     /// Makes the target a transaction coordinator.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.config.target = Some(TargetArchetype::Coordinator(coordinator));
@@ -164,13 +173,15 @@ impl SenderBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let Self { session, config, resume } = self;
-        let (id, mode) = (session.id, config.snd_settle_mode);
+        let Self { session, mut config, resume } = self;
+        let id = session.id;
+        let mut link = LinkState::new(config.snd_settle_mode);
+        config.drain_mode = link.drain.choose(config.drain_mode, session.connection.timeout);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
-        let attach = attach(session, mode, closes, resumption, |engine, left| {
+        let attach = attach(session, link, closes, resumption, |engine, left| {
             let resume = left.and_then(Left::sender);
             engine.attach_sender(id, SenderConfig { resume, ..config })
         });
@@ -246,13 +257,13 @@ impl ReceiverBuilder {
     pub async fn attach(self) -> Result<Receiver, Error> {
         let Self { session, config, resume, on_drop } = self;
         check_streamed(config.streamed, config.resumable)?;
-        let (id, mode) = (session.id, config.snd_settle_mode);
+        let (id, link) = (session.id, LinkState::new(config.snd_settle_mode));
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
-        let attach = attach(session, mode, closes, resumption, |engine, left| {
+        let attach = attach(session, link, closes, resumption, |engine, left| {
             let resume = left.and_then(Left::receiver);
             engine.attach_receiver(id, ReceiverConfig { resume, ..config })
         });

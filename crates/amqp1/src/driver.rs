@@ -1,6 +1,11 @@
 //! The one task per connection: it reads, it writes, it keeps the time.
 
-use crate::{error::Error, shared::Shared, transport};
+use crate::{
+    drain::{Turn, TurnState},
+    error::Error,
+    shared::Shared,
+    transport,
+};
 use amqp1_engine::{Instant, TransmitQueue};
 use bytes::{Buf, BytesMut};
 use std::{
@@ -54,6 +59,8 @@ struct Driver<IO> {
     stage: Stage,
     /// When a stage other than `Running` is over, or when a peer that does not listen is given up.
     give_up: Option<Instant>,
+    /// The turn of the application's tasks that a drain waits for.
+    drain_turn: Turn,
 }
 
 /// In the order in which they follow each other.
@@ -72,6 +79,7 @@ struct Seen {
     finished: bool,
     more: bool,
     congested: bool,
+    wants_turn: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
@@ -138,7 +146,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     }
 
     /// Lets the engine look at the input and the clock, and takes its output. `None` if the engine is broken.
-    fn consult(&mut self) -> Option<Seen> {
+    fn consult(&mut self, turn: TurnState) -> Option<Seen> {
         let now = self.shared.now();
         let (input, output) = (&mut self.input, &mut self.output);
         let silent = self.write_failed && self.give_up.is_some_and(|at| at <= now);
@@ -166,6 +174,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
             state.receipts.expire(now, aside);
             state.dispatch(aside, &mut log);
+            let wants_turn = state.answer_drains(now, turn);
             state.engine.transmit(now, TRANSMIT, output);
             // Messages that were sent settled are settled by having left.
             state.dispatch(aside, &mut log);
@@ -179,7 +188,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             // With nothing left to wait for, it is finished but for what is to be written.
             let idle = state.closed.is_some() && state.engine.poll_timeout().is_none();
             let congested = state.engine.is_congested();
-            (Seen { finished: idle || state.engine.is_finished(), more, congested }, next)
+            let finished = idle || state.engine.is_finished();
+            (Seen { finished, more, congested, wants_turn }, next)
         });
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
@@ -216,10 +226,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         // A peer that does not take its answers is not listened to until it does.
         let mut again = !self.congested && self.poll_read(cx);
-        let Some(seen) = self.consult() else {
+        let turn = self.drain_turn.poll(cx);
+        let Some(seen) = self.consult(turn) else {
             self.stage = Stage::Done;
             return true;
         };
+        if seen.wants_turn {
+            // Those whose turn it is were woken when the lock was released.
+            self.drain_turn.begin();
+            again = true;
+        }
         again |= self.congested && !seen.congested;
         self.congested = seen.congested;
         match self.poll_write(cx) {
@@ -344,6 +360,7 @@ where
         waker: None,
         stage: Stage::Running,
         give_up: None,
+        drain_turn: Turn::default(),
     };
     // Not in the task, so that it speaks even if the task is never polled.
     let epitaph = Epitaph(shared.clone());

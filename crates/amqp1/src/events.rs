@@ -42,6 +42,8 @@ impl State {
                 }
             }
             Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
+            Event::DrainRequested(id) => self.on_drain_requested(id, aside),
+            Event::DrainAnswered(id) => self.on_drain_answered(id, aside),
             Event::Opened => {
                 self.opened = true;
                 self.waiting.wake(aside);

@@ -265,9 +265,10 @@ impl IncomingLink {
         check_streamed(reply.streamed, reply.resumable)?;
         let id = self.id;
         let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
-        let remote = self.attach.snd_settle_mode;
+        let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());
         let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {
-            state.live_link(id)?;
+            let link = state.live_link(id)?;
+            reply.drain_mode = link.drain.choose(reply.drain_mode, timeout);
             resume::go_on(&mut reply, left, self.attach.unsettled.is_some());
             state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;

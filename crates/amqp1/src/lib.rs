@@ -50,6 +50,7 @@ pub mod cbs;
 mod client;
 mod connection;
 mod delivery;
+mod drain;
 mod driver;
 mod error;
 mod events;
@@ -102,7 +103,7 @@ pub use amqp1_codec::{
     sasl::SaslCode,
 };
 pub use amqp1_engine::{
-    AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, Ended, SessionConfig, Tolerances,
+    AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
 };
 pub use builders::{ReceiverBuilder, SenderBuilder};
 pub use client::{Client, ClientBuilder};

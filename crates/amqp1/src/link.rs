@@ -1,6 +1,7 @@
 //! What both kinds of link have in common.
 
 use crate::{
+    drain::LinkDrain,
     error::{Error, ErrorKind},
     resume::Part,
     session::SessionHandle,
@@ -78,6 +79,13 @@ struct Ticket {
     waker: Option<Waker>,
 }
 
+/// What a permit claims.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    epoch: u32,
+    sending: bool,
+}
+
 /// A link, as its handles know it.
 #[derive(Debug)]
 pub(crate) struct LinkState {
@@ -97,6 +105,11 @@ pub(crate) struct LinkState {
     next_ticket: u64,
     /// Permits that were given and not used.
     permits: u32,
+    /// Those of them that a `send` is about to use.
+    sending: u32,
+    /// Permits that were given earlier than this are revoked.
+    epoch: u32,
+    pub(crate) drain: LinkDrain,
     /// Whether the link stands among the starved ones.
     pub(crate) listed: bool,
     /// What a link has that can be resumed.
@@ -117,6 +130,9 @@ impl LinkState {
             tickets: VecDeque::new(),
             next_ticket: 0,
             permits: 0,
+            sending: 0,
+            epoch: 0,
+            drain: LinkDrain::default(),
             listed: false,
             resume: None,
         }
@@ -207,9 +223,33 @@ impl LinkState {
         }
     }
 
+    /// The claim of a permit that was just given. One that is for a `send` is used at once.
+    pub(crate) fn claim(&mut self, sending: bool) -> Claim {
+        self.sending = self.sending.saturating_add(sending.into());
+        Claim { epoch: self.epoch, sending }
+    }
+
     /// A permit was used, or given back.
-    pub(crate) fn release_permit(&mut self) {
-        self.permits = self.permits.saturating_sub(1);
+    pub(crate) fn release_permit(&mut self, claim: Claim) {
+        if self.is_good(claim) {
+            self.permits = self.permits.saturating_sub(1);
+            self.sending = self.sending.saturating_sub(claim.sending.into());
+        }
+    }
+
+    pub(crate) fn is_good(&self, claim: Claim) -> bool {
+        claim.epoch == self.epoch
+    }
+
+    /// The credit of all permits was given up.
+    pub(crate) fn revoke_permits(&mut self) {
+        (self.permits, self.sending) = (0, 0);
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Whether somebody waits for credit that is there, or is about to use it. Idle permits do not count.
+    pub(crate) fn is_owed_credit(&self, credit: u32) -> bool {
+        self.sending > 0 || !self.tickets.is_empty() && self.permits < credit
     }
 }
 

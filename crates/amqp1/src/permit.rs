@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Delivered, Error, ErrorKind},
-    link::{LinkHandle, room},
+    link::{Claim, LinkHandle, room},
     options::SendOptions,
     outcome::Outcome,
     receipts::Paid,
@@ -92,7 +92,7 @@ pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Resu
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
         state.take_back(name, token);
         match error {
-            SendError::NoCredit => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
+            SendError::NoCredit => revoked(),
             error => state.explain(error),
         }
     })
@@ -103,25 +103,43 @@ pub(crate) fn max_message_size(state: &State, id: LinkId) -> Option<u64> {
     state.engine.remote_attach(id)?.max_message_size.filter(|max| *max > 0)
 }
 
+/// The error of a permit whose credit is gone. The link goes on.
+pub(crate) fn revoked() -> Error {
+    let text =
+        "the credit of the permit is gone, since the receiver drained the link or took credit back: reserve again";
+    Error::new(ErrorKind::CreditRevoked, text)
+}
+
 /// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
+///
+/// A permit that is held does not keep the receiver from draining the link (§2.6.7). When the drain is answered, the
+/// permits are revoked: sending with one fails with [`ErrorKind::CreditRevoked`], and [`Sender::reserve`](crate::Sender::reserve)
+/// waits for credit again. The link is as good as before.
 #[derive(Debug)]
 #[must_use = "a permit holds credit that others may wait for"]
 pub struct Permit {
     handle: Arc<LinkHandle>,
+    claim: Claim,
     spent: bool,
 }
 
 impl Permit {
-    pub(crate) fn new(handle: Arc<LinkHandle>) -> Self {
-        Self { handle, spent: false }
+    pub(crate) fn new(handle: Arc<LinkHandle>, claim: Claim) -> Self {
+        Self { handle, claim, spent: false }
+    }
+
+    /// Whether the credit was given up in answer to a drain: sending would fail.
+    pub fn is_revoked(&self) -> bool {
+        let (id, claim) = (self.handle.id, self.claim);
+        self.handle.shared.look(|state| state.links.get(&id).is_some_and(|link| !link.is_good(claim)))
     }
 
     /// Queues a message.
     ///
     /// # Errors
     ///
-    /// If the link has ended, the message is too large, or the receiver has taken its credit back. Nothing was sent
-    /// then.
+    /// If the link has ended or the message is too large. [`ErrorKind::CreditRevoked`] if the permit is revoked, or the
+    /// receiver has taken its credit back: reserve again. Nothing was sent then.
     pub fn send(self, message: impl Into<EncodedMessage>) -> Result<Receipt, Error> {
         self.send_with(message, SendOptions::default())
     }
@@ -134,7 +152,7 @@ impl Permit {
     pub fn send_with(self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Receipt, Error> {
         self.queue(message.into(), options).map_err(|refused| match refused {
             Refused::Failed(error, _) => error,
-            Refused::NoCredit(_) => Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"),
+            Refused::NoCredit(_) => revoked(),
         })
     }
 
@@ -149,7 +167,10 @@ impl Permit {
         stated: Option<DeliveryState>,
     ) -> Result<Receipt, Refused> {
         let now = self.handle.shared.now();
-        let (handle, queued) = self.claim(|state, id| queue_in(state, id, message, options, stated, now));
+        let (handle, queued) = self.claim(|state, id, good| match good {
+            true => queue_in(state, id, message, options, stated, now),
+            false => Err(Refused::NoCredit(message)),
+        });
         Ok(Receipt::new(handle, queued?))
     }
 
@@ -158,16 +179,18 @@ impl Permit {
         &self.handle
     }
 
-    /// Uses the claim.
+    /// Uses the claim; `f` is told whether it is still good.
     pub(crate) fn claim<E: From<Error>>(
         mut self,
-        f: impl FnOnce(&mut State, LinkId) -> Result<usize, E>,
+        f: impl FnOnce(&mut State, LinkId, bool) -> Result<usize, E>,
     ) -> (Arc<LinkHandle>, Result<usize, E>) {
-        let id = self.handle.id;
+        let (id, claim) = (self.handle.id, self.claim);
         self.spent = true;
         let used = self.handle.shared.command(|state, aside| {
-            let used = f(state, id);
-            give_back(state, id);
+            // Of a link that is gone, `f` says why.
+            let good = state.links.get(&id).is_none_or(|link| link.detached.is_some() || link.is_good(claim));
+            let used = f(state, id, good);
+            give_back(state, id, claim);
             if used.is_err() {
                 // The claim is free again, and somebody may wait for it.
                 state.feed_starved(aside);
@@ -178,9 +201,9 @@ impl Permit {
     }
 }
 
-fn give_back(state: &mut State, id: LinkId) {
+fn give_back(state: &mut State, id: LinkId, claim: Claim) {
     if let Some(link) = state.links.get_mut(&id) {
-        link.release_permit();
+        link.release_permit(claim);
     }
 }
 
@@ -189,9 +212,9 @@ impl Drop for Permit {
         if self.spent {
             return;
         }
-        let id = self.handle.id;
+        let (id, claim) = (self.handle.id, self.claim);
         let _ = self.handle.shared.command(|state, aside| {
-            give_back(state, id);
+            give_back(state, id, claim);
             if room(&state.engine, id) > 0 {
                 state.feed_starved(aside);
             }

@@ -72,7 +72,7 @@ impl Sender {
                 Err(Refused::Failed(error, _)) => return Err(error),
                 Err(Refused::NoCredit(message)) => message,
             };
-            let permit = within(self.handle.timeout(), "waiting for credit", self.reserve()).await?;
+            let permit = within(self.handle.timeout(), "waiting for credit", self.reserve_to_send()).await?;
             message = match permit.queue(message, options) {
                 Ok(receipt) => return receipt.await,
                 Err(Refused::Failed(error, _)) => return Err(error),
@@ -93,6 +93,15 @@ impl Sender {
     ///
     /// Cancel-safe: nothing was sent and no credit is used.
     pub async fn reserve(&self) -> Result<Permit, Error> {
+        self.reserve_for(false).await
+    }
+
+    /// A permit that is used at once: a drain waits for it.
+    pub(crate) async fn reserve_to_send(&self) -> Result<Permit, Error> {
+        self.reserve_for(true).await
+    }
+
+    async fn reserve_for(&self, sending: bool) -> Result<Permit, Error> {
         let id = self.handle.id;
         let mut waiting = Waiting { handle: &self.handle, ticket: None };
         let reserved = poll_fn(|cx| {
@@ -102,15 +111,17 @@ impl Sender {
                     Ok(link) => link,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
-                let polled = link.poll_permit(&mut waiting.ticket, room, aside);
-                if polled.is_pending() && !std::mem::replace(&mut link.listed, true) {
+                if link.poll_permit(&mut waiting.ticket, room, aside).is_ready() {
+                    return Poll::Ready(Ok(link.claim(sending)));
+                }
+                if !std::mem::replace(&mut link.listed, true) {
                     state.starved.push(id);
                 }
-                polled.map(Ok)
+                Poll::Pending
             })
         });
-        reserved.await??;
-        Ok(Permit::new(self.handle.clone()))
+        let claim = reserved.await??;
+        Ok(Permit::new(self.handle.clone(), claim))
     }
 
     /// A permit, if there is credit now and nobody waits for it.
@@ -119,9 +130,10 @@ impl Sender {
         let reserved = self.handle.shared.command(|state, aside| {
             let room = room(&state.engine, id);
             let link = state.live_link(id).ok()?;
-            Some(link.is_free(room) && link.poll_permit(&mut None, room, aside).is_ready())
+            let free = link.is_free(room) && link.poll_permit(&mut None, room, aside).is_ready();
+            free.then(|| link.claim(false))
         });
-        matches!(reserved, Ok(Some(true))).then(|| Permit::new(self.handle.clone()))
+        reserved.ok().flatten().map(|claim| Permit::new(self.handle.clone(), claim))
     }
 
     /// How many deliveries may be sent now (§2.6.7), permits and those who wait not counted.

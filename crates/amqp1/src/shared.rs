@@ -4,6 +4,7 @@
 //! ([`Aside`]).
 
 use crate::{
+    drain::Drains,
     error::{Error, ErrorKind, Retry},
     ids::IdMap,
     link::LinkState,
@@ -83,6 +84,7 @@ pub(crate) struct State {
     pub(crate) links: IdMap<LinkId, LinkState>,
     /// Links with somebody who waits for credit.
     pub(crate) starved: Vec<LinkId>,
+    pub(crate) drains: Drains,
     pub(crate) server: Option<ServerState>,
 }
 
@@ -127,6 +129,7 @@ impl Shared {
             sessions: IdMap::default(),
             links: IdMap::default(),
             starved: Vec::new(),
+            drains: Drains::default(),
             server,
         };
         Arc::new(Self { state: Mutex::new(state), driver: Mutex::new(None), epoch: tokio::time::Instant::now() })
@@ -248,7 +251,8 @@ impl State {
         }
         let wanted = self.next_timeout();
         let sooner = wanted.is_some_and(|wanted| self.armed.is_none_or(|armed| wanted < armed));
-        let wakes = sooner || (self.asleep && self.engine.has_output());
+        // A drain waits for those who are served now.
+        let wakes = sooner || (self.asleep && (self.engine.has_output() || !self.drains.is_empty()));
         if wakes {
             self.asleep = false;
             self.armed = wanted;
@@ -258,7 +262,7 @@ impl State {
 
     /// When the driver has to look at the clock.
     pub(crate) fn next_timeout(&mut self) -> Option<Instant> {
-        [self.engine.poll_timeout(), self.receipts.next_deadline()].into_iter().flatten().min()
+        [self.engine.poll_timeout(), self.receipts.next_deadline(), self.drains.deadline].into_iter().flatten().min()
     }
 
     /// Why nothing can be asked for any more, if so.

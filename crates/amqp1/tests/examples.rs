@@ -67,3 +67,26 @@ async fn requests_are_answered_or_refused() {
     assert_eq!(answers[..2], ["tea: 4.50", "milk: 1.20"]);
     assert!(answers[2].starts_with("gold: ") && answers[2].contains("amqp:not-found: no such item"), "{answers:?}");
 }
+
+#[tokio::test]
+async fn t_2_6_7_8_a_client_that_drains_gets_what_the_queue_has() {
+    let url = a_queue().await;
+    let connection = soon(Client::builder(&url).connect()).await.expect("a connection");
+    let session = soon(connection.begin()).await.expect("a session");
+    let sender = soon(session.sender("q").attach()).await.expect("a sender");
+    let attaching = session.receiver("q").credit(amqp1::Credit::Manual(0)).attach();
+    let mut receiver = soon(attaching).await.expect("a link");
+    for expected in [5, 0, 0, 2] {
+        for _ in 0..expected {
+            soon(sender.send("x")).await.expect("sent").accepted().expect("accepted");
+        }
+        receiver.set_credit(amqp1::Credit::Manual(7)).expect("a link");
+        soon(receiver.drain()).await.expect("the link lives");
+        let mut came = 0;
+        while let Some(delivery) = receiver.try_recv() {
+            delivery.accept().expect("settled");
+            came += 1;
+        }
+        assert_eq!(came, expected);
+    }
+}

@@ -135,7 +135,7 @@ impl Requester {
 
     async fn queue(&self, mut message: EncodedMessage) -> Result<Receipt, Error> {
         loop {
-            let permit = self.inner.sender.reserve().await?;
+            let permit = self.inner.sender.reserve_to_send().await?;
             message = match permit.queue(message, SendOptions::default()) {
                 Ok(receipt) => return Ok(receipt),
                 Err(Refused::Failed(error, _)) => return Err(error),

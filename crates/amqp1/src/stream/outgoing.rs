@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     link::LinkHandle,
     options::SendOptions,
-    permit::{Permit, Receipt, begin},
+    permit::{Permit, Receipt, begin, revoked},
     sender::Sender,
     shared::State,
     wait::{Aside, Place, within},
@@ -79,7 +79,7 @@ impl Sender {
         options: SendOptions,
     ) -> Result<SendStream, Error> {
         let head = head.into();
-        let permit = within(self.timeout(), "waiting for credit", self.reserve()).await?;
+        let permit = within(self.timeout(), "waiting for credit", self.reserve_to_send()).await?;
         permit.stream_with(head, options)
     }
 }
@@ -101,7 +101,10 @@ impl Permit {
     /// As [`send_with`](Self::send_with).
     pub fn stream_with(self, head: impl Into<EncodedMessage>, options: SendOptions) -> Result<SendStream, Error> {
         let head = head.into().into_parts();
-        let (handle, begun) = self.claim::<Error>(|state, id| {
+        let (handle, begun) = self.claim::<Error>(|state, id, good| {
+            if !good {
+                return Err(revoked());
+            }
             let token = begin(state, id, options)?;
             for part in head {
                 if let Err(error) = state.engine.write(id, part) {

@@ -11,7 +11,7 @@ use crate::{
     link::LinkHandle,
     options::SendOptions,
     outcome::Outcome,
-    permit::{Permit, Receipt, Refused},
+    permit::{Permit, Receipt, Refused, revoked},
     sender::Sender,
     wait::within,
 };
@@ -108,7 +108,7 @@ impl Transaction {
         let work = self.work()?;
         work.check(sender.handle())?;
         loop {
-            let credit = within(sender.timeout(), "waiting for credit", sender.reserve());
+            let credit = within(sender.timeout(), "waiting for credit", sender.reserve_to_send());
             let permit = work.control.while_live(credit).await?;
             message = match work.post(permit, message, options) {
                 Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
@@ -131,7 +131,7 @@ impl Transaction {
             Ok(receipt) => work.posted().unfinished.push(receipt),
             Err(Refused::Failed(error, _)) => return Err(error),
             Err(Refused::NoCredit(_)) => {
-                return Err(Error::new(ErrorKind::CreditRevoked, "the receiver has taken its credit back"));
+                return Err(revoked());
             }
         }
         Ok(())
