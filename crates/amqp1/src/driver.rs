@@ -189,12 +189,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let idle = state.closed.is_some() && state.engine.poll_timeout().is_none();
             let congested = state.engine.is_congested();
             let finished = idle || state.engine.is_finished();
-            (Seen { finished, more, congested, wants_turn }, next)
+            let warnings = std::mem::take(&mut state.warnings);
+            (Seen { finished, more, congested, wants_turn }, next, warnings)
         });
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
         }
-        let (seen, next) = seen.ok()?;
+        let (seen, next, warnings) = seen.ok()?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         self.arm(next);
         Some(seen)
     }

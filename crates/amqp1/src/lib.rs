@@ -76,6 +76,7 @@ pub mod transaction;
 mod transport;
 mod url;
 mod wait;
+mod withheld;
 
 pub use amqp1_auth as auth;
 pub use amqp1_codec as codec;

@@ -85,6 +85,8 @@ pub(crate) struct State {
     /// Links with somebody who waits for credit.
     pub(crate) starved: Vec<LinkId>,
     pub(crate) drains: Drains,
+    /// What the driver is to log as warnings.
+    pub(crate) warnings: Vec<String>,
     pub(crate) server: Option<ServerState>,
 }
 
@@ -130,6 +132,7 @@ impl Shared {
             links: IdMap::default(),
             starved: Vec::new(),
             drains: Drains::default(),
+            warnings: Vec::new(),
             server,
         };
         Arc::new(Self { state: Mutex::new(state), driver: Mutex::new(None), epoch: tokio::time::Instant::now() })

@@ -1,0 +1,109 @@
+//! A receiver whose deliveries are not settled says why nothing more comes.
+#![allow(missing_docs)]
+
+mod support;
+
+use amqp1::{AcceptedLink, Credit, ErrorKind, ReceiverSettleMode};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+use support::{body, pair, soon};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+/// The warnings that are logged.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Gives the tasks turns until this is so.
+async fn come_round(so: impl Fn() -> bool) {
+    soon(async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A sender that asks for receiver-settle-mode second and never settles, at an acceptor that grants it.
+#[tokio::test]
+async fn credit_that_is_withheld_is_a_state_an_event_and_a_warning() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let attaching = session.sender("q").name("a\nb").receiver_settle_mode(ReceiverSettleMode::Second).attach();
+    let (sender, receiver) = tokio::join!(attaching, async {
+        let link = pair.server.next_link().await.expect("a link");
+        let mut reply = link.reply();
+        reply.rcv_settle_mode = ReceiverSettleMode::Second;
+        (reply.credit, reply.max_unsettled) = (Credit::Window(2), 3);
+        link.accept(reply).expect("accepted")
+    });
+    let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
+        panic!("the client sends")
+    };
+    let (withheld, gone) = (receiver.credit_withheld(), receiver.credit_withheld());
+    let mut taken = Vec::new();
+    for index in 0..3 {
+        assert!(!receiver.is_credit_withheld(), "at {index}");
+        drop(soon(sender.reserve()).await.expect("credit").send(body(index)).expect("queued"));
+        taken.push(soon(receiver.recv()).await.expect("a link").expect("a delivery"));
+    }
+    soon(withheld).await.expect("a link");
+    assert!(receiver.is_credit_withheld());
+    // The state is known at once, and logged when the driver comes round.
+    let logged = || warnings.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+    come_round(|| logged() > 0).await;
+    let logged = warnings.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let [warning] = &logged[..] else { panic!("{logged:?}") };
+    assert!(warning.contains(r#"link "a\nb""#) && warning.contains("max_unsettled"), "{warning}");
+    soon(gone).await.expect("it is so still");
+    // Settled at both ends, they make room.
+    for delivery in taken {
+        delivery.accept().expect("settled");
+    }
+    come_round(|| !receiver.is_credit_withheld()).await;
+    drop(soon(sender.reserve()).await.expect("credit").send(body(9)).expect("queued"));
+    let withheld = receiver.credit_withheld();
+    sender.close().await.expect("closed");
+    assert_eq!(soon(withheld).await.expect_err("gone").kind(), ErrorKind::LinkDetached);
+}
