@@ -45,6 +45,9 @@ pub struct ConnectionConfig {
     pub max_links: usize,
     /// How many octets the peer may send until its open is received.
     pub handshake_octets: usize,
+    /// How long a link that the peer attaches may wait for a handle to be answered on, where the peer's handle-max
+    /// (§2.7.2) allows no more of them; then its session is ended. 60 s unless set.
+    pub handle_timeout: Duration,
     /// How long the peer's close is waited for.
     pub close_timeout: Duration,
     /// What happens when the peer attaches a link of a name that it has attached already, in the same direction.
@@ -73,6 +76,7 @@ impl ConnectionConfig {
             handshake_timeout: Duration::from_secs(30),
             max_links: 16 * 1024,
             handshake_octets: 64 * 1024,
+            handle_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             link_names: LinkNames::Free,
             errant_links: ErrantLinks::Discard,

@@ -42,6 +42,9 @@ pub enum Event {
     LinkOffered(LinkId),
     /// The peer has answered our attach.
     LinkAttached(LinkId),
+    /// The link was answered with more attaches than the peer's handle-max allows at a time (§2.7.2): it is attached when
+    /// a handle is free. If none is in [`handle_timeout`](crate::ConnectionConfig::handle_timeout), its session ends.
+    HandleAwaited(LinkId),
     /// The link is over; its id is dead.
     LinkDetached(LinkId, Detached),
     /// There is more credit than before.
@@ -89,6 +92,7 @@ impl Event {
             Self::SessionEnded(id, ended) => f.debug_tuple("SessionEnded").field(id).field(ended).finish(),
             Self::LinkOffered(id) => f.debug_tuple("LinkOffered").field(id).finish(),
             Self::LinkAttached(id) => f.debug_tuple("LinkAttached").field(id).finish(),
+            Self::HandleAwaited(id) => f.debug_tuple("HandleAwaited").field(id).finish(),
             Self::LinkDetached(id, detached) => f.debug_tuple("LinkDetached").field(id).field(detached).finish(),
             Self::Sendable(id) => f.debug_tuple("Sendable").field(id).finish(),
             Self::Receivable(id) => f.debug_tuple("Receivable").field(id).finish(),

@@ -41,6 +41,22 @@ pub(crate) enum Withheld {
     Told,
 }
 
+/// What is said of a link of the peer when a handle is free.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What stands in [`Link::local`].
+    Accept,
+    /// An attach without a terminus, and this detach.
+    Refuse { closed: bool, error: Option<AmqpError> },
+}
+
+/// A link of the peer waits for a handle.
+#[derive(Debug)]
+pub(crate) struct AwaitedHandle {
+    pub(crate) until: Instant,
+    pub(crate) answer: Answer,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -56,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) remote: Option<Box<Attach>>,
     /// The peer answered without a terminus: its detach, with the reason, follows.
     pub(crate) refused: bool,
+    /// It is the peer's, and is answered when a handle is free.
+    pub(crate) awaited_handle: Option<AwaitedHandle>,
     /// Our detach is on its way; what it said.
     pub(crate) detached: Option<(bool, Option<AmqpError>)>,
     /// The application wants to detach when everything queued is sent.
@@ -140,6 +158,7 @@ impl Link {
             local: Box::new(local),
             remote: None,
             refused: false,
+            awaited_handle: None,
             detached: None,
             detaching: None,
             credit: 0,

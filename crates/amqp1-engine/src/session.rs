@@ -100,7 +100,7 @@ pub(crate) struct Session {
     /// Links that wait for the peer's begin.
     pub(crate) waiting: Vec<LinkId>,
     /// Links that the peer has attached, and that cannot be answered before a handle is free.
-    pub(crate) starved: Vec<LinkId>,
+    pub(crate) awaiting_handle: VecDeque<LinkId>,
     /// Links whose attach the peer has to answer.
     pub(crate) unanswered: Vec<LinkId>,
     /// What the peer has no more say in.
@@ -147,7 +147,7 @@ impl Session {
             detached_up_to: None,
             handles: Numbers::default(),
             waiting: Vec::new(),
-            starved: Vec::new(),
+            awaiting_handle: VecDeque::new(),
             unanswered: Vec::new(),
             errant: Errant::default(),
             held: Vec::new(),

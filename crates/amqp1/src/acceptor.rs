@@ -140,7 +140,8 @@ impl Acceptor {
             ServerSasl::None => Vec::new(),
         };
         let make = |now| {
-            let mut engine = Engine::server(inner.config.clone(), sasl, now);
+            let config = ConnectionConfig { handle_timeout: inner.operation_timeout, ..inner.config.clone() };
+            let mut engine = Engine::server(config, sasl, now);
             engine.hold_open(true);
             engine
         };

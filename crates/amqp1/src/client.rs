@@ -266,7 +266,8 @@ impl ClientBuilder {
             (Sasl::ByUrl, None) => Some(Box::new(Anonymous::default())),
             (Sasl::ByUrl, Some(plain)) => Some(Box::new(plain.clone())),
         };
-        let shared = Shared::new(|now| Engine::client(self.config, mechanism, now), None, self.operation_timeout);
+        let config = ConnectionConfig { handle_timeout: self.operation_timeout, ..self.config };
+        let shared = Shared::new(|now| Engine::client(config, mechanism, now), None, self.operation_timeout);
         driver::spawn(&shared, io)?;
         let connection = Connection::new(shared, self.operation_timeout, security);
         connection.opened().await?;

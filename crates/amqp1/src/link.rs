@@ -9,7 +9,7 @@ use crate::{
     wait::{Aside, Place, WaitList, within},
 };
 use amqp1_codec::{
-    definitions::{AmqpError, SenderSettleMode},
+    definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     performative::Attach,
 };
 use amqp1_engine::{Cause, Connection as Engine, IncomingDelivery, LinkId, StreamItem};
@@ -58,6 +58,12 @@ impl Detached {
         match self.by {
             Cause::Peer => {
                 Error::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(self.error.clone())
+            }
+            // It has not left: the peer's handle-max (§2.7.2) does not allow it, and the peer has said nothing.
+            Cause::Local
+                if self.error.as_ref().is_some_and(|e| e.condition == ErrorCondition::RESOURCE_LIMIT_EXCEEDED) =>
+            {
+                Error::new(ErrorKind::LinkRefused, "the peer allows no more links on this session (handle-max)")
             }
             _ => self.to_error(),
         }

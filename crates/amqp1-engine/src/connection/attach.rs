@@ -1,6 +1,6 @@
 //! Links that are attached (§2.6.3).
 
-use super::{Connection, detach::no_handle};
+use super::{Connection, handles::no_handle};
 use crate::{
     config::{Credit, LinkNames},
     event::{Cause, Event},
@@ -16,7 +16,7 @@ use amqp1_codec::{
 };
 
 impl Connection {
-    /// Our attach, for a link that the application asked for, or in answer to the peer's.
+    /// Our attach, for a link that the application asked for, or in answer to the peer's if there is a handle for that.
     pub(super) fn send_attach(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let session_id = link.session;
@@ -26,10 +26,6 @@ impl Connection {
             return;
         }
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
-            if link.remote.is_some() {
-                session.starved.push(id);
-                return self.tell_detached(id, true, Some(no_handle()), Cause::Local);
-            }
             return self.drop_link(id, false, Some(no_handle()), Cause::Local);
         };
         if link.remote.is_none() {

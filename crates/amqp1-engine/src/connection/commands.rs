@@ -5,7 +5,7 @@ use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Link, Withheld},
+    link::{Answer, Link, Withheld},
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
@@ -210,14 +210,15 @@ impl Connection {
         self.links.get(id).map(|link| link.session)
     }
 
-    /// Accepts a link that the peer has offered.
+    /// Accepts a link that the peer has offered. If the peer's handle-max allows no more attaches of ours now, the link is
+    /// attached when one of them is free again, which [`Event::HandleAwaited`] says.
     ///
     /// # Errors
     ///
     /// If there is no such link, or it was answered.
     pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
-        if link.handle.is_some() {
+        if link.handle.is_some() || link.awaited_handle.is_some() {
             return Err(ApiMisuse::WrongState);
         }
         let local = &mut link.local;
@@ -230,6 +231,7 @@ impl Connection {
         local.properties = (!reply.properties.is_empty()).then_some(reply.properties);
         let receives = link.role == Role::Receiver;
         link.resumable = reply.resumable;
+        link.policy = reply.credit;
         if receives {
             link.streamed = reply.streamed;
             link.resume_receiver = reply.resume_receiver;
@@ -244,19 +246,10 @@ impl Connection {
         if streamed {
             self.narrow_window(session_id);
         }
-        self.send_attach(id);
-        self.resume_link(id);
-        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
-        if receives {
-            link.set_credit(reply.credit);
-            if link.credit > 0 {
-                self.link_flow(id);
-            }
+        if self.has_handle(id) {
+            self.answer_link(id);
         } else {
-            if link.sendable() > 0 {
-                self.events.push_back(Event::Sendable(id));
-            }
-            self.begin_drain(id);
+            self.await_handle(id, Answer::Accept);
         }
         Ok(())
     }
@@ -267,7 +260,8 @@ impl Connection {
     ///
     /// If there is no such link, or it was answered.
     pub fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
-        if self.link(id)?.handle.is_some() {
+        let link = self.link(id)?;
+        if link.handle.is_some() || link.awaited_handle.is_some() {
             return Err(ApiMisuse::WrongState);
         }
         self.detach_now(id, true, Some(error));

@@ -9,13 +9,13 @@ use crate::{
     violation::{PeerMisbehaved, Scope},
 };
 use amqp1_codec::{
-    definitions::{AmqpError, ErrorCondition, Role},
+    definitions::{AmqpError, Role},
     performative::Detach,
 };
 
 impl Connection {
     /// Our detach, of a link that is attached at this end.
-    fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+    pub(super) fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(handle) = link.handle else { return };
         link.detached = Some((closed, error.clone()));
@@ -31,13 +31,8 @@ impl Connection {
             return self.session_misbehaved(session_id, violation);
         };
         session.detached_up_to = session.detached_up_to.max(Some(detach.handle));
-        let starved = session.starved.contains(&id);
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote_handle = None;
-        if starved {
-            // It is answered when there is a handle to do so.
-            return;
-        }
         if let Some((closed, error)) = link.detached.take() {
             link.detached = Some((closed, None));
             if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
@@ -46,10 +41,11 @@ impl Connection {
             let by = if detach.closed && !closed { Cause::Peer } else { Cause::Local };
             return self.drop_link(id, closed || detach.closed, error.or(detach.error), by);
         }
-        if link.handle.is_none() {
-            self.attach_nothing(id);
+        if link.handle.is_some() {
+            self.send_detach(id, detach.closed, None);
+        } else if link.awaited_handle.is_some() || !self.refuse(id, detach.closed, None) {
+            return self.detach_awaiting(id, detach.closed, detach.error);
         }
-        self.send_detach(id, detach.closed, None);
         self.drop_link(id, detach.closed, detach.error, Cause::Peer);
         self.try_end(session_id);
     }
@@ -106,11 +102,15 @@ impl Connection {
                 // Our attach has not left, so the peer knows of nothing.
                 return self.drop_link(id, closed, error, Cause::Local);
             }
-            self.attach_nothing(id);
-        } else if error.is_some() && link.remote.is_some() {
-            self.becomes_errant(id);
+            if !self.refuse(id, closed, error.clone()) {
+                return self.tell_detached(id, closed, error, Cause::Local);
+            }
+        } else {
+            if error.is_some() && link.remote.is_some() {
+                self.becomes_errant(id);
+            }
+            self.send_detach(id, closed, error.clone());
         }
-        self.send_detach(id, closed, error.clone());
         if error.is_some() {
             self.tell_detached(id, closed, error, Cause::Local);
             self.try_end(session_id);
@@ -149,27 +149,15 @@ impl Connection {
         let session = self.links.get(id).map(|link| link.session);
         self.forget_link(id);
         if let Some(session) = session {
-            self.answer_starved(session);
+            self.answer_awaiting(session);
         }
     }
 
-    /// Refuses links that could not be answered for want of handles, now that there is one.
-    fn answer_starved(&mut self, session_id: SessionId) {
-        while let Some(session) = self.sessions.get_mut(session_id) {
-            if session.end_sent || session.handles.lowest(session.remote_handle_max).is_none() {
-                return;
-            }
-            let Some(id) = session.starved.pop() else { return };
-            self.attach_nothing(id);
-            self.send_detach(id, true, Some(no_handle()));
-            if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
-                self.forget_link(id);
-            }
-        }
-    }
-
-    fn forget_link(&mut self, id: LinkId) {
+    pub(super) fn forget_link(&mut self, id: LinkId) {
         let Some(link) = self.links.remove(id) else { return };
+        if let Some(awaited) = &link.awaited_handle {
+            self.forget_awaited(id, awaited, link.session);
+        }
         if !self.endpoints.is_empty() {
             let key = (link.role == Role::Sender, link.local.name.clone());
             if self.endpoints.get(&key) == Some(&id) {
@@ -188,7 +176,6 @@ impl Connection {
         if link.remote.is_none() {
             session.unanswered.retain(|unanswered| *unanswered != id);
         }
-        session.starved.retain(|starved| *starved != id);
     }
 
     /// Takes all links of a session away.
@@ -199,8 +186,4 @@ impl Connection {
             self.forget_link(id);
         }
     }
-}
-
-pub(super) fn no_handle() -> AmqpError {
-    AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use")
 }

@@ -1,7 +1,5 @@
 //! The sending end of a drain (§2.6.7): from the receiver's request to the flow that answers it.
 
-#![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
-
 use super::Connection;
 use crate::{
     config::DrainMode,
@@ -71,7 +69,7 @@ impl Connection {
         match link.drain_mode {
             DrainMode::Automatic => self.drains.automatic.push_back(id),
             DrainMode::Application { timeout } => {
-                let deadline = self.idle.now() + timeout;
+                let deadline = self.idle.after(timeout);
                 if let Some(earlier) = link.drain_deadline.replace(deadline) {
                     self.drains.deadlines.remove(&(earlier, id));
                 }

@@ -44,8 +44,9 @@ impl Idle {
         self.now = self.now.max(now);
     }
 
-    pub(super) fn now(&self) -> Instant {
-        self.now
+    /// When this much time has passed.
+    pub(super) fn after(&self, time: Duration) -> Instant {
+        self.now + time
     }
 
     pub(super) fn received(&mut self) {
@@ -96,8 +97,9 @@ impl Connection {
         if self.finished {
             return None;
         }
-        let drains = if self.close_sent { None } else { self.drains.next_deadline() };
-        self.idle.deadlines(self.close_sent).chain(drains).min()
+        let links = [self.drains.next_deadline(), self.handle_deadline()].into_iter().flatten();
+        let links = links.filter(|_| !self.close_sent);
+        self.idle.deadlines(self.close_sent).chain(links).min()
     }
 
     /// Time has passed.
@@ -121,6 +123,7 @@ impl Connection {
         if due(self.idle.handshake) {
             return self.handshake_incomplete();
         }
+        self.end_awaiting(now);
         let idle = &self.idle;
         let silent = idle.handshake.is_none() && due(idle.threshold.map(|threshold| idle.last_received + threshold));
         if silent {

@@ -6,6 +6,7 @@ mod detach;
 mod drain;
 mod errant;
 mod flow;
+mod handles;
 mod idle;
 mod input;
 mod layer;
@@ -28,7 +29,10 @@ use crate::{
     time::Instant,
     violation::PeerMisbehaved,
 };
-use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
     Str,
@@ -89,6 +93,8 @@ pub struct Connection {
     ready: VecDeque<SessionId>,
     /// Links and sessions whose state is to be told.
     flows: VecDeque<FlowDue>,
+    /// Links of the peer that wait for a handle, and until when.
+    awaited_handles: BTreeSet<(Instant, LinkId)>,
     /// Sessions with dispositions to write.
     marked: VecDeque<SessionId>,
 
@@ -148,6 +154,7 @@ impl Connection {
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
             flows: VecDeque::new(),
+            awaited_handles: BTreeSet::new(),
             marked: VecDeque::new(),
             events: VecDeque::new(),
             settled: VecDeque::new(),

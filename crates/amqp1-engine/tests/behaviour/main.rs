@@ -11,6 +11,7 @@ mod cut;
 mod disposition;
 mod drain;
 mod errant;
+mod handles;
 mod handshake;
 mod headers;
 mod held;

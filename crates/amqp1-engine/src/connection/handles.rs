@@ -1,0 +1,130 @@
+//! Links of the peer that are answered only when a handle is free: it allows us as many as its handle-max says (§2.7.2).
+
+use super::Connection;
+use crate::{
+    event::{Cause, Event},
+    link::{Answer, AwaitedHandle},
+    store::{LinkId, SessionId},
+    time::Instant,
+};
+use amqp1_codec::definitions::{AmqpError, ErrorCondition, Role};
+
+impl Connection {
+    /// Refuses a link that was offered (§2.6.3): attach without a terminus, and detach. Whether that was said at once; if
+    /// no handle is free it is said later.
+    pub(super) fn refuse(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) -> bool {
+        if !self.has_handle(id) {
+            self.await_handle(id, Answer::Refuse { closed, error });
+            return false;
+        }
+        self.attach_nothing(id);
+        self.send_detach(id, closed, error);
+        true
+    }
+
+    /// Whether a link can be answered now.
+    pub(super) fn has_handle(&self, id: LinkId) -> bool {
+        let session = self.links.get(id).and_then(|link| self.sessions.get(link.session));
+        session.is_some_and(|session| session.handles.lowest(session.remote_handle_max).is_some())
+    }
+
+    /// A link waits for a handle with this answer, until the time is up that it had from the first answer on.
+    pub(super) fn await_handle(&mut self, id: LinkId, answer: Answer) {
+        let until = self.idle.after(self.config.handle_timeout);
+        let Some(link) = self.links.get_mut(id) else { return };
+        if let Some(awaited) = &mut link.awaited_handle {
+            awaited.answer = answer;
+            return;
+        }
+        link.awaited_handle = Some(AwaitedHandle { until, answer });
+        let told = link.told;
+        if let Some(session) = self.sessions.get_mut(link.session) {
+            session.awaiting_handle.push_back(id);
+        }
+        self.awaited_handles.insert((until, id));
+        if !told {
+            self.events.push_back(Event::HandleAwaited(id));
+        }
+    }
+
+    /// Answers the links that wait for a handle, as far as there are handles.
+    pub(super) fn answer_awaiting(&mut self, session_id: SessionId) {
+        while let Some(session) = self.sessions.get_mut(session_id) {
+            if session.end_sent || session.handles.lowest(session.remote_handle_max).is_none() {
+                return;
+            }
+            let Some(id) = session.awaiting_handle.pop_front() else { return };
+            let Some(link) = self.links.get_mut(id) else { continue };
+            let Some(AwaitedHandle { until, answer }) = link.awaited_handle.take() else { continue };
+            self.awaited_handles.remove(&(until, id));
+            match answer {
+                Answer::Accept => self.answer_link(id),
+                Answer::Refuse { closed, error } => {
+                    self.attach_nothing(id);
+                    self.send_detach(id, closed, error);
+                    if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
+                        // The peer has detached it already.
+                        self.forget_link(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A link that is forgotten waits for nothing.
+    pub(super) fn forget_awaited(&mut self, id: LinkId, awaited: &AwaitedHandle, session: SessionId) {
+        self.awaited_handles.remove(&(awaited.until, id));
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.awaiting_handle.retain(|awaiting| *awaiting != id);
+        }
+    }
+
+    /// When the first link that waits for a handle has waited for long enough.
+    pub(super) fn handle_deadline(&self) -> Option<Instant> {
+        self.awaited_handles.first().map(|(until, _)| *until)
+    }
+
+    /// Ends the sessions of links that have waited for too long: there is no way to refuse a link without a handle.
+    pub(super) fn end_awaiting(&mut self, now: Instant) {
+        while let Some(&(until, id)) = self.awaited_handles.first() {
+            if until > now {
+                return;
+            }
+            self.awaited_handles.pop_first();
+            if let Some(session) = self.links.get(id).map(|link| link.session) {
+                self.end_now(session, Some(no_handle()));
+            }
+        }
+    }
+
+    /// Our attach is written, in answer to the peer's: what follows from that.
+    pub(super) fn answer_link(&mut self, id: LinkId) {
+        self.send_attach(id);
+        self.resume_link(id);
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.role == Role::Receiver {
+            link.set_credit(link.policy);
+            if link.credit > 0 {
+                self.link_flow(id);
+            }
+        } else {
+            if link.sendable() > 0 {
+                self.events.push_back(Event::Sendable(id));
+            }
+            self.begin_drain(id);
+        }
+    }
+
+    /// The peer detaches a link that waits for a handle: it is refused when there is one. The application is told now.
+    pub(super) fn detach_awaiting(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get(id) else { return };
+        if link.awaited_handle.as_ref().is_some_and(|awaited| matches!(awaited.answer, Answer::Accept)) {
+            self.await_handle(id, Answer::Refuse { closed, error: None });
+        }
+        self.tell_detached(id, closed, error, Cause::Peer);
+    }
+}
+
+pub(super) fn no_handle() -> AmqpError {
+    AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all handles that the peer allows are in use")
+}
