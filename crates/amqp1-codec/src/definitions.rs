@@ -183,10 +183,13 @@ impl Decode for Fields {
         let start = *reader;
         let map = Map::decode(reader)?;
         if map.iter().all(|(key, _)| matches!(key, Value::Symbol(_))) {
-            Ok(Self(map))
-        } else {
-            Err(start.error(DecodeErrorKind::InvalidKeyType))
+            return Ok(Self(map));
         }
+        let texts = map.iter().all(|(key, _)| matches!(key, Value::Symbol(_) | Value::String(_)));
+        if texts && reader.limits().string_field_keys {
+            return Ok(Self(map.with_symbol_keys()));
+        }
+        Err(start.error(DecodeErrorKind::InvalidKeyType))
     }
 }
 

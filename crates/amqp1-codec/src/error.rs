@@ -1,5 +1,6 @@
 //! What can be wrong with received octets.
 
+use crate::messaging::PropertyName;
 use core::fmt;
 
 /// Received octets that are not what the specification allows, and where.
@@ -9,6 +10,20 @@ pub struct DecodeError {
     pub kind: DecodeErrorKind,
     /// How many octets into the buffer that was being read.
     pub offset: u32,
+    /// The message property that it is about (§3.2.4), where it is about one.
+    pub property: Option<PropertyName>,
+}
+
+impl DecodeError {
+    /// An error of this kind, this many octets into the buffer.
+    pub const fn new(kind: DecodeErrorKind, offset: u32) -> Self {
+        Self { kind, offset, property: None }
+    }
+
+    /// An error of this kind at a place in a message.
+    pub(crate) fn at(kind: DecodeErrorKind, offset: usize) -> Self {
+        Self::new(kind, u32::try_from(offset).unwrap_or(u32::MAX))
+    }
 }
 
 /// The rule that received octets break.
@@ -45,6 +60,8 @@ pub enum DecodeErrorKind {
     NotDescribed,
     /// A map with a key and no value.
     OddMap,
+    /// A message of a format whose octets are not looked into (§2.8.11).
+    OpaqueMessage,
     /// A message section that is repeated, or stands where it may not (§3.2).
     SectionOrder,
     /// A composite with more fields than its type has.
@@ -81,6 +98,7 @@ impl fmt::Display for DecodeErrorKind {
             Self::MissingBody => "a message has no body section",
             Self::NotDescribed => "a descriptor is missing",
             Self::OddMap => "a map has a key without a value",
+            Self::OpaqueMessage => "the message is of a format that is not read as sections",
             Self::SectionOrder => "message sections are repeated or out of order",
             Self::TooManyFields => "a composite has more fields than its type",
             Self::TrailingOctets => "octets follow the value",
@@ -96,6 +114,9 @@ impl fmt::Display for DecodeErrorKind {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(property) = self.property {
+            write!(f, "{property}: ")?;
+        }
         write!(f, "{} (at octet {})", self.kind, self.offset)
     }
 }

@@ -61,12 +61,14 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// The next field, which is mandatory and a transaction-id (§4.5.4): at most 32 octets.
+    /// The next field, which is mandatory and a transaction-id (§4.5.4): at most 32 octets, or 255 if the limits allow it.
     pub(crate) fn transaction_id(&mut self) -> Result<Bytes, DecodeError> {
         const MOST: usize = 32;
+        const LONG: usize = 255;
         let start = self.reader;
+        let most = if start.limits().long_transaction_ids { LONG } else { MOST };
         let id = self.required::<Bytes>()?;
-        if id.len() > MOST { Err(start.error(DecodeErrorKind::InvalidValue)) } else { Ok(id) }
+        if id.len() > most { Err(start.error(DecodeErrorKind::InvalidValue)) } else { Ok(id) }
     }
 
     /// The next field, which is a delivery state that is final.

@@ -127,7 +127,7 @@ pub trait Decode: Sized {
     fn decode_element(reader: &mut Reader<'_>, constructor: &[u8]) -> Result<Self, DecodeError> {
         reader.joined_element(constructor).and_then(|(element, at)| {
             Self::decode(&mut Reader::with_limits(&element, reader.limits()))
-                .map_err(|error| DecodeError { kind: error.kind, offset: at })
+                .map_err(|error| DecodeError { offset: at, ..error })
         })
     }
 }

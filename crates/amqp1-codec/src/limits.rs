@@ -11,12 +11,23 @@ pub struct Limits {
     /// Refuse what is tolerated by default: a message without a body section.
     pub strict: bool,
     /// Take a message's sections in any order, each at most once, and a body's sections in one place (§3.2 fixes the
-    /// order). Some real clients write the delivery annotations or the footer elsewhere. When such a message is passed
-    /// on, its sections are in order. Off by default.
+    /// order). Some real clients write the delivery annotations or the footer elsewhere. Off by default.
     pub any_section_order: bool,
     /// Take strings as keys of annotations and footers, which must be symbols or unsigned longs (§3.2.10). Some real
-    /// clients write them. Off by default.
+    /// clients write them. ASCII strings are read as symbols. Off by default.
     pub string_annotation_keys: bool,
+    /// Take lists, maps and arrays as application properties, which must be simple values (§3.2.5). Off by default.
+    pub compound_application_properties: bool,
+    /// Take message properties of another type with the same meaning (§3.2.4): strings, symbols and, for the user-id,
+    /// binaries for one another, and any integer that is not negative as a message-id. Off by default.
+    pub loose_properties: bool,
+    /// Take strings as keys of fields, which must be symbols (§2.8.13): an error's info, the properties of a connection,
+    /// a session or a link, filters. ASCII strings are read as symbols. Off by default.
+    pub string_field_keys: bool,
+    /// Take filters that are not described (§3.5.8). Off by default.
+    pub undescribed_filters: bool,
+    /// Take transaction-ids of up to 255 octets, where §4.5.4 allows 32. Off by default.
+    pub long_transaction_ids: bool,
 }
 
 impl Limits {
@@ -27,6 +38,11 @@ impl Limits {
         strict: false,
         any_section_order: false,
         string_annotation_keys: false,
+        compound_application_properties: false,
+        loose_properties: false,
+        string_field_keys: false,
+        undescribed_filters: false,
+        long_transaction_ids: false,
     };
 
     /// The default limits, and nothing tolerated that the specification forbids.

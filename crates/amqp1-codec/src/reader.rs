@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     /// An error of this kind, here.
     #[cold]
     pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { kind, offset: self.offset() }
+        DecodeError::new(kind, self.offset())
     }
 
     /// Checks that everything was read.
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
         } else {
             DecodeErrorKind::UnknownFormatCode(format)
         };
-        DecodeError { kind, offset: self.offset().saturating_sub(1) }
+        DecodeError::new(kind, self.offset().saturating_sub(1))
     }
 
     /// A null, if one comes next.

@@ -263,7 +263,9 @@ fn read_message(octets: &Bytes) {
     let middle = octets.len() / 2;
     let two = Message::from_chunks([octets.slice(..middle), octets.slice(middle..)]);
     assert_eq!(one.is_ok(), two.is_ok(), "{}", hex(octets));
-    for message in [one, two].into_iter().flatten() {
+    let any = Message::received([octets.slice(..middle), octets.slice(middle..)], Limits::DEFAULT);
+    assert_eq!(two.as_ref().err().copied(), any.layout_error(), "{}", hex(octets));
+    for message in [one, two, Ok(any)].into_iter().flatten() {
         let valid = message.validate();
         let _ = message.application_property("a");
         let _ = message.message_annotation("a");
@@ -271,7 +273,7 @@ fn read_message(octets: &Bytes) {
             Body::Data(sections) => assert!(sections.map(|section| section.len()).sum::<usize>() <= octets.len()),
             Body::Sequence(sequences) => sequences.for_each(drop),
             Body::Value(value) => drop(value.as_ref()),
-            Body::Empty => {}
+            Body::Empty | Body::Malformed(_) => {}
         }
         let again: usize = message.to_encoded().len();
         assert_eq!(again, octets.len());

@@ -250,7 +250,7 @@ fn content(message: &Message) -> Option<Content> {
         ),
         Body::Sequence(sequences) => Content::Sequence(sequences.map(|sequence| sequence.expect("valid")).collect()),
         Body::Value(value) => Content::Value(value.to_value().expect("valid")),
-        Body::Empty => return None,
+        Body::Empty | Body::Malformed(_) => return None,
     })
 }
 

@@ -66,7 +66,7 @@ fn m_3_2_3_the_bare_message_and_the_footer_stay_octet_for_octet() {
 }
 
 #[test]
-fn sections_in_any_order_are_put_in_their_order() {
+fn sections_in_any_order_keep_their_octets() {
     let mut limits = Limits::DEFAULT;
     limits.any_section_order = true;
     let front = octets(of_a_hop(Message::builder(), 5).build());

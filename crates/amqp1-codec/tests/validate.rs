@@ -21,6 +21,7 @@ fn decode(message: &Message, strict: bool) -> Result<(), Option<DecodeError>> {
         Body::Data(_) => {}
         Body::Empty if strict => return Err(None),
         Body::Empty => {}
+        Body::Malformed(error) => return Err(Some(error)),
     }
     message.footer()?;
     Ok(())

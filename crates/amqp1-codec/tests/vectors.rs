@@ -6,7 +6,7 @@
 mod support;
 
 use amqp1_codec::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Message, Reader, Value,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Message, Reader, Symbol, Value,
     definitions::AmqpError,
     frame::{Frame, FrameDecoder, FrameErrorKind, ProtocolHeader, ProtocolId},
     message::Body,
@@ -236,6 +236,7 @@ fn sections(message: &Message) -> Result<Vec<Value>, DecodeError> {
     }
     match message.body() {
         Body::Empty => {}
+        Body::Malformed(error) => return Err(error),
         Body::Data(data) => found.extend(data.map(|section| {
             let octets: Vec<u8> = section.chunks().flat_map(|chunk| chunk.to_vec()).collect();
             assert_eq!(octets.len(), section.len());
@@ -274,11 +275,14 @@ const OUT_OF_ORDER: [&str; 2] = ["native-pyamqp-full", "native-rhea-full"];
 /// The one without a body, which is tolerated unless strict.
 const WITHOUT_BODY: &str = "native-proton-none";
 
+/// The one that has strings as keys of its footer.
+const STRING_KEYS: &str = "native-rhea-full";
+
 /// The strictest limits with which a vector is read.
 fn limits_for(id: &str) -> Limits {
     let mut limits = if id == WITHOUT_BODY { Limits::DEFAULT } else { Limits::STRICT };
     limits.any_section_order = OUT_OF_ORDER.contains(&id);
-    limits.string_annotation_keys = id == "native-rhea-full";
+    limits.string_annotation_keys = id == STRING_KEYS;
     limits
 }
 
@@ -296,6 +300,11 @@ fn number(section: &Value) -> u64 {
 /// The sections that a vector has, in the specification's order.
 fn expected(vector: &MessageVector) -> Vec<Value> {
     let mut all: Vec<Value> = vector.sections.iter().map(normal).collect();
+    if vector.id == STRING_KEYS {
+        // Tolerated, they are read as symbols.
+        all.retain(|section| number(section) != 0x78);
+        all.push(Value::described(0x78_u64, Value::Map([(Symbol::from_static("f"), 1_u32)].into_iter().collect())));
+    }
     all.sort_by_key(number);
     all
 }
@@ -327,11 +336,9 @@ fn messages_are_read_section_by_section() {
         message.validate().unwrap_or_else(|error| panic!("{id}: {error}"));
         assert_eq!(sections(&message), Ok(expected(&vector)), "{id}");
         assert_eq!(message.encoded_len(), vector.wire.len(), "{id}");
-        if !OUT_OF_ORDER.contains(&id.as_str()) {
-            // What is only passed on is the same octets.
-            let again: Vec<u8> = message.to_encoded().chunks().flat_map(|chunk| chunk.to_vec()).collect();
-            assert_eq!(hex(&again), hex(&vector.wire), "{id}");
-        }
+        // What is only passed on is the same octets.
+        let again: Vec<u8> = message.to_encoded().chunks().flat_map(|chunk| chunk.to_vec()).collect();
+        assert_eq!(hex(&again), hex(&vector.wire), "{id}");
         if let Some(properties) = message.application_properties().expect("valid") {
             for (key, value) in properties.iter() {
                 let lazy = message.application_property(key.as_text().expect("a text")).expect("valid");

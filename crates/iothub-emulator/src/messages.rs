@@ -3,7 +3,7 @@
 use amqp1_codec::definitions::AmqpError;
 use amqp1_codec::message::{Body, EncodedMessage, Message, MessageBuilder};
 use amqp1_codec::messaging::{Annotations, Header, Properties};
-use amqp1_codec::{DecodeError, Encode, EncodeStyle, Symbol, Timestamp, Value, ValueRef};
+use amqp1_codec::{DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Symbol, Timestamp, Value, ValueRef};
 use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
@@ -29,6 +29,29 @@ pub(crate) fn malformed(error: DecodeError) -> AmqpError {
     )
 }
 
+/// What is tolerated in messages, as they come and when they are read again.
+fn limits() -> Limits {
+    let mut limits = Limits::DEFAULT;
+    limits.any_section_order = true;
+    limits.string_annotation_keys = true;
+    limits.loose_properties = true;
+    limits.compound_application_properties = true;
+    limits
+}
+
+/// A stored message, as it was validated.
+fn read_again(payload: &Bytes) -> Message {
+    Message::received([payload.clone()], limits())
+}
+
+/// The message's sections, whatever its format is. The hub looks into all of them, and rejects what it cannot read.
+fn looked_into(message: &Message) -> Result<Message, AmqpError> {
+    let opaque = message.layout_error().is_some_and(|error| error.kind == DecodeErrorKind::OpaqueMessage);
+    let message = if opaque { message.scanned() } else { message.clone() };
+    message.validate().map_err(malformed)?;
+    Ok(message)
+}
+
 /// The message as one piece of octets that keeps no other buffer alive.
 pub(crate) fn stored(message: &Message) -> Bytes {
     let mut octets = BytesMut::with_capacity(message.encoded_len());
@@ -40,6 +63,7 @@ pub(crate) fn stored(message: &Message) -> Bytes {
 /// user's.
 pub(crate) fn size(message: &Message) -> Result<usize, DecodeError> {
     let body: usize = match message.body() {
+        Body::Malformed(error) => return Err(error),
         Body::Empty => 0,
         Body::Data(sections) => sections.map(|section| section.len()).sum(),
         Body::Value(value) => value.to_value()?.encoded_len(EncodeStyle::Compact),
@@ -85,7 +109,7 @@ fn value_len(value: &Value) -> usize {
 
 /// A cloud-to-device message from the service: for whom it is, and what the queue needs to know.
 pub(crate) fn to_device(message: &Message) -> Result<(DeviceId, CloudToDevice), AmqpError> {
-    message.validate().map_err(malformed)?;
+    let message = &looked_into(message)?;
     let properties = message.properties().map_err(malformed)?.unwrap_or_default();
     let device = Hub::destination(properties.to.as_ref().map(|to| to.as_str())).map_err(|error| refused(&error))?;
     let ack = match message.application_property("iothub-ack").map_err(malformed)? {
@@ -135,7 +159,7 @@ fn forwarded(payload: &Bytes, header: Option<Header>, annotations: Annotations) 
         builder = builder.header(header);
     }
     // What is stored has been validated, so no part of this is left out.
-    let Ok(message) = Message::from_bytes(payload.clone()) else { return builder };
+    let message = read_again(payload);
     if let Ok(Some(properties)) = message.properties() {
         builder = builder.properties(properties);
     }
@@ -143,7 +167,7 @@ fn forwarded(payload: &Bytes, header: Option<Header>, annotations: Annotations) 
         builder = builder.application_properties(properties);
     }
     match message.body() {
-        Body::Empty => builder.data(Bytes::new()),
+        Body::Empty | Body::Malformed(_) => builder.data(Bytes::new()),
         Body::Data(sections) => {
             sections.fold(builder, |builder, section| builder.data(section.chunks().next().unwrap_or_default()))
         }
@@ -174,15 +198,15 @@ pub(crate) fn feedback(delivery: &FeedbackDelivery, hub_name: &str) -> EncodedMe
 /// The messages of a telemetry transfer: one, or those of a batch.
 pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Message>, AmqpError> {
     if message_format != BATCH_FORMAT {
-        message.validate().map_err(malformed)?;
-        return Ok(vec![message.clone()]);
+        return looked_into(message).map(|message| vec![message]);
     }
-    let Body::Data(sections) = message.body() else {
+    let batch = message.scanned();
+    let Body::Data(sections) = batch.body() else {
         return Err(error_of("amqp:decode-error", &"400006 ErrorCode:IotHubFormatError; a batch has data sections"));
     };
     sections
         .map(|section| {
-            let message = Message::from_chunks(section.chunks()).map_err(malformed)?;
+            let message = Message::received(section.chunks(), limits());
             message.validate().map_err(malformed)?;
             Ok(message)
         })
@@ -212,9 +236,7 @@ pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMi
     set("iothub-connection-auth-generation-id", (&*event.origin.generation_id).into());
     set("iothub-enqueuedtime", enqueued.into());
     set("iothub-message-source", "Telemetry".into());
-    if let Ok(message) = Message::from_bytes(event.payload.clone())
-        && let Ok(Some(own)) = message.message_annotations()
-    {
+    if let Ok(Some(own)) = read_again(&event.payload).message_annotations() {
         for key in DEVICE_ANNOTATIONS {
             if let Some(value) = own.get(key) {
                 set(key, value.clone());

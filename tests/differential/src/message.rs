@@ -199,6 +199,7 @@ fn codec(octets: &[u8]) -> Result<Fields, DecodeError> {
     map(message.application_properties()?.map(|map| map.iter().map(owned).collect()));
     let mut body = Vec::new();
     let is_data = match message.body() {
+        Body::Malformed(error) => return Err(error),
         Body::Empty => false,
         Body::Data(sections) => {
             for section in sections {

@@ -16,6 +16,9 @@ pub enum Body<'a> {
     Value(BodyValue<'a>),
     /// No body section, which the specification does not allow and real peers send.
     Empty,
+    /// A body that cannot be read, of a message taken as it was [received](super::Message::received).
+    /// [`to_encoded`](super::Message::to_encoded) gives the message's octets.
+    Malformed(DecodeError),
 }
 
 /// The data sections of a body.

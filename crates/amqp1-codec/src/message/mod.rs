@@ -9,7 +9,7 @@
 //! match received.body() {
 //!     Body::Value(value) => assert_eq!(value.decode::<f64>()?, 21.5),
 //!     Body::Data(sections) => println!("{} sections of octets", sections.count()),
-//!     Body::Sequence(_) | Body::Empty => {}
+//!     Body::Sequence(_) | Body::Empty | Body::Malformed(_) => {}
 //! }
 //! // What is only passed on keeps its octets.
 //! assert_eq!(received.to_encoded().len(), received.encoded_len());
@@ -19,9 +19,12 @@
 mod body;
 mod build;
 mod cursor;
+mod layout;
+mod octets;
 mod relay;
 mod scan;
 mod validate;
+mod walk;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
 pub use build::{EncodedMessage, MessageBuilder};
@@ -34,11 +37,18 @@ use crate::{
 };
 use alloc::{boxed::Box, vec::Vec};
 use bytes::Bytes;
+use layout::Faults;
+use octets::Chunks;
 use scan::Index;
 
 /// A received message.
 ///
 /// The payload may have come in several transfers; data sections stay in the chunks that they came in.
+///
+/// Sections are decoded when they are asked for. [`from_chunks`](Self::from_chunks) refuses octets that are not sections
+/// in their order; [`received`](Self::received) takes any octets: of a message that is malformed, the accessors of the
+/// sections that cannot be read return an error, and the others work. [`to_encoded`](Self::to_encoded) gives the octets of
+/// any message as they came.
 ///
 /// ```
 /// use amqp1_codec::{Message, messaging::Properties};
@@ -62,29 +72,25 @@ pub struct Message {
     limits: Limits,
 }
 
+/// What a message has that did not come in one piece, or is malformed.
+#[derive(Clone)]
+struct Apart {
+    /// What follows the head, if it came in several pieces.
+    pieces: Option<Pieces>,
+    faults: Faults,
+    /// Whether the octets are something other than sections in their order.
+    irregular: bool,
+}
+
 /// What follows the head of a message that came in several pieces.
-#[derive(Clone, Debug)]
-pub(crate) struct Apart {
+#[derive(Clone)]
+struct Pieces {
     /// The body's sections, in the chunks they came in.
     body: Chunks,
     /// The footer.
     tail: Bytes,
-}
-
-/// Octets in one piece or in several.
-#[derive(Clone, Debug)]
-pub(crate) enum Chunks {
-    One(Bytes),
-    Many(Vec<Bytes>),
-}
-
-impl Chunks {
-    pub(crate) fn as_slice(&self) -> &[Bytes] {
-        match self {
-            Self::One(chunk) => core::slice::from_ref(chunk),
-            Self::Many(chunks) => chunks,
-        }
-    }
+    /// All chunks, where head, body and footer one after another are not what was received.
+    whole: Option<Vec<Bytes>>,
 }
 
 impl Message {
@@ -100,7 +106,7 @@ impl Message {
     /// If the octets are not message sections in their order.
     #[inline]
     pub fn from_bytes(payload: Bytes) -> Result<Self, DecodeError> {
-        Self::with_limits(Chunks::One(payload), Limits::DEFAULT)
+        scan::scan_strictly(Chunks::One(payload), Limits::DEFAULT)
     }
 
     /// Finds the sections of a message that came in several pieces.
@@ -121,32 +127,86 @@ impl Message {
         chunks: impl IntoIterator<Item = Bytes>,
         limits: Limits,
     ) -> Result<Self, DecodeError> {
-        let mut chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty());
-        let first = chunks.next().unwrap_or_default();
-        let Some(second) = chunks.next() else { return Self::with_limits(Chunks::One(first), limits) };
-        let mut all = Vec::from([first, second]);
-        all.extend(chunks);
-        Self::with_limits(Chunks::Many(all), limits)
+        scan::scan_strictly(Chunks::gather(chunks), limits)
     }
 
+    /// A message whatever its octets are, with these limits: what is wrong with them is said by the accessors of the
+    /// sections that cannot be read.
+    ///
+    /// ```
+    /// use amqp1_codec::{DecodeErrorKind, Limits, Message, message::Body};
+    ///
+    /// // Properties that are null, and data that is octets.
+    /// let message = Message::received([(&b"\0\x53\x73\x40\0\x53\x75\xa0\x02hi"[..]).into()], Limits::DEFAULT);
+    /// assert_eq!(message.properties().map_err(|error| error.kind), Err(DecodeErrorKind::UnexpectedFormatCode(0x40)));
+    /// assert_eq!(message.data().as_deref(), Some(&b"hi"[..]));
+    ///
+    /// // No sections at all.
+    /// let message = Message::received([(&b"<?xml?>"[..]).into()], Limits::DEFAULT);
+    /// assert!(matches!(message.body(), Body::Malformed(_)));
+    /// assert_eq!(message.to_encoded().into_parts().concat(), b"<?xml?>");
+    /// ```
     #[inline]
-    fn with_limits(chunks: Chunks, limits: Limits) -> Result<Self, DecodeError> {
-        scan::scan(chunks, limits)
+    pub fn received(chunks: impl IntoIterator<Item = Bytes>, limits: Limits) -> Self {
+        scan::scan(Chunks::gather(chunks), limits)
+    }
+
+    /// A message of a format other than 0 (§2.8.11), whose octets are not looked into: the accessors of all sections
+    /// return [`DecodeErrorKind::OpaqueMessage`].
+    pub fn opaque(chunks: impl IntoIterator<Item = Bytes>, limits: Limits) -> Self {
+        let (head, pieces) = match Chunks::gather(chunks) {
+            Chunks::One(head) => (head, None),
+            Chunks::Many(all) => {
+                let nothing = Chunks::One(Bytes::new());
+                (Bytes::new(), Some(Pieces { body: nothing, tail: Bytes::new(), whole: Some(all) }))
+            }
+        };
+        let apart = Apart { pieces, faults: Faults::opaque(), irregular: true };
+        Self { head, apart: Some(Box::new(apart)), index: Index::default(), limits }
+    }
+
+    /// The same octets as the sections of a message, for formats that are built on format 0.
+    #[must_use]
+    pub fn scanned(&self) -> Self {
+        Self::received(self.to_encoded().into_parts(), self.limits)
+    }
+
+    /// The first thing that is wrong with the sections as such: their order, their types, their ends. What stands inside
+    /// them is not looked at; [`validate`](Self::validate) does.
+    pub fn layout_error(&self) -> Option<DecodeError> {
+        self.apart.as_ref().and_then(|apart| apart.faults.first())
+    }
+
+    /// What came in several pieces.
+    fn pieces(&self) -> Option<&Pieces> {
+        self.apart.as_ref().and_then(|apart| apart.pieces.as_ref())
     }
 
     /// The octets that the footer is in.
     fn tail(&self) -> &Bytes {
-        self.apart.as_ref().map_or(&self.head, |apart| &apart.tail)
+        self.pieces().map_or(&self.head, |pieces| &pieces.tail)
     }
 
     /// A reader of the value of a section before the body.
     #[inline]
-    fn reader(&self, number: u8) -> Option<Reader<'_>> {
-        self.index.head(number).of(&self.head).map(|octets| Reader::part(&self.head, octets, self.limits))
+    fn reader(&self, number: u8) -> Result<Option<Reader<'_>>, DecodeError> {
+        match self.index.head(number).of(&self.head) {
+            Some(octets) => Ok(Some(Reader::part(&self.head, octets, self.limits))),
+            None => self.absent(number),
+        }
+    }
+
+    /// A section that was not found: it is not there, or cannot be read.
+    #[inline]
+    fn absent<T>(&self, number: u8) -> Result<Option<T>, DecodeError> {
+        match self.apart.as_ref().and_then(|apart| apart.faults.of(number)) {
+            None => Ok(None),
+            Some(error) => Err(error),
+        }
     }
 
     fn map_section<T: Decode>(&self, number: u8) -> Result<Option<T>, DecodeError> {
-        let Some(mut reader) = self.reader(number) else { return Ok(None) };
+        let Some(mut reader) = self.reader(number)? else { return Ok(None) };
         let value = T::decode(&mut reader)?;
         reader.finish()?;
         Ok(Some(value))
@@ -158,7 +218,7 @@ impl Message {
     ///
     /// If the section is malformed.
     pub fn header(&self) -> Result<Option<Header>, DecodeError> {
-        let Some(mut reader) = self.reader(section_code::HEADER) else { return Ok(None) };
+        let Some(mut reader) = self.reader(section_code::HEADER)? else { return Ok(None) };
         Header::decode_fields(&mut reader).map(Some)
     }
 
@@ -184,20 +244,36 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// If the section is malformed.
+    /// If the section is malformed. [`DecodeError::property`] names the field, where it is one;
+    /// [`properties_ref`](Self::properties_ref) reads the others.
     pub fn properties(&self) -> Result<Option<Properties>, DecodeError> {
-        let Some(mut reader) = self.reader(section_code::PROPERTIES) else { return Ok(None) };
-        Properties::decode_fields(&mut reader).map(Some)
+        let Some(reader) = self.reader(section_code::PROPERTIES)? else { return Ok(None) };
+        match Properties::decode_fields(&mut { reader }) {
+            Ok(properties) => Ok(Some(properties)),
+            Err(error) => self.odd_properties(reader, error).map(Some),
+        }
+    }
+
+    /// Properties that are not as the specification has them.
+    #[cold]
+    fn odd_properties(&self, mut reader: Reader<'_>, error: DecodeError) -> Result<Properties, DecodeError> {
+        let fields = PropertiesRef::read(&mut reader).map_err(|_| error)?;
+        match fields.to_properties() {
+            Ok(properties) if self.limits.loose_properties && !fields.has_excess() => Ok(properties),
+            Ok(_) => Err(error),
+            Err(named) if self.limits.loose_properties => Err(named),
+            Err(named) => Err(DecodeError { property: named.property, ..error }),
+        }
     }
 
     /// The properties (§3.2.4), read in place: each is decoded when it is asked for.
     ///
     /// # Errors
     ///
-    /// If the section is no list of fields.
+    /// If the section is no list of fields. A malformed field costs that field only.
     #[inline]
     pub fn properties_ref(&self) -> Result<Option<PropertiesRef<'_>>, DecodeError> {
-        let Some(mut reader) = self.reader(section_code::PROPERTIES) else { return Ok(None) };
+        let Some(mut reader) = self.reader(section_code::PROPERTIES)? else { return Ok(None) };
         PropertiesRef::read(&mut reader).map(Some)
     }
 
@@ -230,7 +306,7 @@ impl Message {
 
     #[inline]
     fn map_ref(&self, number: u8) -> Result<Option<MapRef<'_>>, DecodeError> {
-        let Some(mut reader) = self.reader(number) else { return Ok(None) };
+        let Some(mut reader) = self.reader(number)? else { return Ok(None) };
         MapRef::read(&mut reader).map(Some)
     }
 
@@ -238,13 +314,16 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// If the section is malformed before it; if it is a list, a map or an array, which it may not be.
+    /// If the section is malformed before it; if it is a list, a map or an array, unless
+    /// [`Limits::compound_application_properties`] allows them.
     #[inline]
     pub fn application_property(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
         let Some(map) = self.application_properties_ref()? else { return Ok(None) };
         let value = map.find(key, TextKind { string: true, symbol: false })?;
         match value {
-            Some(ValueRef::List(_) | ValueRef::Map(_) | ValueRef::Array(_)) => {
+            Some(ValueRef::List(_) | ValueRef::Map(_) | ValueRef::Array(_))
+                if !self.limits.compound_application_properties =>
+            {
                 Err(self.wrong_value(section_code::APPLICATION_PROPERTIES))
             }
             value => Ok(value),
@@ -264,8 +343,7 @@ impl Message {
 
     #[cold]
     fn wrong_value(&self, number: u8) -> DecodeError {
-        let offset = u32::try_from(self.index.head(number).start()).unwrap_or(u32::MAX);
-        DecodeError { kind: DecodeErrorKind::InvalidValueType, offset }
+        DecodeError::at(DecodeErrorKind::InvalidValueType, self.index.head(number).start())
     }
 
     /// The footer (§3.2.9).
@@ -275,14 +353,17 @@ impl Message {
     /// If the section is malformed.
     pub fn footer(&self) -> Result<Option<Annotations>, DecodeError> {
         let tail = self.tail();
-        let Some(octets) = self.index.footer.of(tail) else { return Ok(None) };
+        let Some(octets) = self.index.footer.of(tail) else { return self.absent(section_code::FOOTER) };
         Annotations::decode(&mut Reader::part(tail, octets, self.limits)).map(Some)
     }
 
     /// The body.
     pub fn body(&self) -> Body<'_> {
         match self.index.body_number {
-            0 => Body::Empty,
+            0 => match self.absent::<()>(layout::BODY) {
+                Ok(_) => Body::Empty,
+                Err(error) => Body::Malformed(error),
+            },
             section_code::DATA => Body::Data(self.data_sections()),
             section_code::AMQP_SEQUENCE => Body::Sequence(Sequences::new(self.body_reader())),
             _ => Body::Value(BodyValue::new(self.body_reader())),
@@ -291,9 +372,9 @@ impl Message {
 
     /// The chunks that the body lies in, and where it begins and ends in them.
     fn body_chunks(&self) -> (&[Bytes], scan::Range) {
-        match &self.apart {
+        match self.pieces() {
             None => (core::slice::from_ref(&self.head), self.index.body),
-            Some(apart) => (apart.body.as_slice(), self.index.body),
+            Some(pieces) => (pieces.body.as_slice(), self.index.body),
         }
     }
 
@@ -331,68 +412,12 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// If the value is malformed.
+    /// If the body or the value is malformed.
     pub fn value(&self) -> Result<Option<Value>, DecodeError> {
         match self.body() {
             Body::Value(value) => value.to_value().map(Some),
+            Body::Malformed(error) => Err(error),
             _ => Ok(None),
         }
-    }
-
-    /// The message as it was received, octet for octet, to be sent on.
-    pub fn to_encoded(&self) -> EncodedMessage {
-        let mut parts = Vec::from([self.head.clone()]);
-        if let Some(apart) = &self.apart {
-            parts.extend(apart.body.as_slice().iter().cloned());
-            parts.push(apart.tail.clone());
-        }
-        EncodedMessage::from_parts(parts)
-    }
-
-    /// A copy that keeps no larger buffer alive than its own octets.
-    #[must_use]
-    pub fn to_detached(&self) -> Self {
-        let copy = |octets: &Bytes| Bytes::copy_from_slice(octets);
-        let apart = self.apart.as_ref().map(|apart| {
-            let body = match &apart.body {
-                Chunks::One(body) => Chunks::One(copy(body)),
-                Chunks::Many(body) => Chunks::Many(body.iter().map(copy).collect()),
-            };
-            Box::new(Apart { body, tail: copy(&apart.tail) })
-        });
-        Self { head: copy(&self.head), apart, index: self.index, limits: self.limits }
-    }
-
-    /// How many octets the message has.
-    pub fn encoded_len(&self) -> usize {
-        let apart = self.apart.as_ref().map_or(0, |apart| {
-            let body: usize = apart.body.as_slice().iter().map(Bytes::len).sum();
-            body.saturating_add(apart.tail.len())
-        });
-        self.head.len().saturating_add(apart)
-    }
-}
-
-impl core::fmt::Debug for Message {
-    /// Which sections there are, and how many octets; what they hold may be large or secret.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let (index, body) = (&self.index, self.index.body_number);
-        let mut sections = Vec::new();
-        for (name, there) in [
-            ("header", index.head(section_code::HEADER).is_there()),
-            ("delivery-annotations", index.head(section_code::DELIVERY_ANNOTATIONS).is_there()),
-            ("message-annotations", index.head(section_code::MESSAGE_ANNOTATIONS).is_there()),
-            ("properties", index.head(section_code::PROPERTIES).is_there()),
-            ("application-properties", index.head(section_code::APPLICATION_PROPERTIES).is_there()),
-            ("data", body == section_code::DATA),
-            ("amqp-sequence", body == section_code::AMQP_SEQUENCE),
-            ("amqp-value", body == section_code::AMQP_VALUE),
-            ("footer", index.footer.is_there()),
-        ] {
-            if there {
-                sections.push(name);
-            }
-        }
-        f.debug_struct("Message").field("sections", &sections).field("octets", &self.encoded_len()).finish()
     }
 }

@@ -13,6 +13,9 @@ impl Message {
     ///
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), DecodeError> {
+        if let Some(error) = self.layout_error() {
+            return Err(error);
+        }
         self.header()?;
         self.delivery_annotations()?;
         if !self.message_annotations_ref().is_ok_and(|map| map.is_none_or(|map| is_usual(map, symbol))) {
@@ -28,8 +31,9 @@ impl Message {
             Body::Value(value) => drop(value.to_value()?),
             Body::Sequence(mut sequences) => sequences.try_for_each(|sequence| sequence.map(drop))?,
             Body::Empty if self.limits.strict => {
-                return Err(DecodeError { kind: DecodeErrorKind::MissingBody, offset: 0 });
+                return Err(DecodeError::new(DecodeErrorKind::MissingBody, 0));
             }
+            Body::Malformed(error) => return Err(error),
             Body::Empty | Body::Data(_) => {}
         }
         self.footer()?;
@@ -74,7 +78,8 @@ const fn is_compound(value: &ValueRef<'_>) -> bool {
 }
 
 fn reads_well(properties: &PropertiesRef<'_>) -> bool {
-    properties.message_id().is_ok()
+    !properties.has_excess()
+        && properties.message_id().is_ok()
         && properties.user_id().is_ok()
         && properties.to().is_ok()
         && properties.subject().is_ok()

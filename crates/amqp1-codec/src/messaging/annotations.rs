@@ -5,7 +5,10 @@ use bytes::BytesMut;
 
 /// Declares a map whose keys (and values) are restricted.
 macro_rules! restricted_map {
-    ($($(#[$meta:meta])* pub struct $name:ident($key:ty), |$k:ident, $v:ident, $limits:ident| $check:expr;)+) => { $(
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident($key:ty), |$k:ident, $v:ident, $limits:ident| $check:expr, symbols if $strings:expr;
+    )+) => { $(
         $(#[$meta])*
         #[derive(Clone, Default, PartialEq)]
         pub struct $name(Map);
@@ -68,7 +71,11 @@ macro_rules! restricted_map {
                         return Err(start.error(kind));
                     }
                 }
-                Ok(Self(map))
+                Ok(Self(if $strings && map.iter().any(|(key, _)| matches!(key, Value::String(_))) {
+                    map.with_symbol_keys()
+                } else {
+                    map
+                }))
             }
         }
     )+ };
@@ -80,12 +87,16 @@ restricted_map! {
         Value::Symbol(_) | Value::Ulong(_) => None,
         Value::String(_) if limits.string_annotation_keys => None,
         _ => Some(DecodeErrorKind::InvalidKeyType),
-    };
+    }, symbols if limits.string_annotation_keys;
 
     /// Properties that belong to the application (§3.2.5): keys are strings, values no lists, maps or arrays.
-    pub struct ApplicationProperties(Str), |key, value, _limits| match (key, value) {
-        (Value::String(_), Value::List(_) | Value::Map(_) | Value::Array(_)) => Some(DecodeErrorKind::InvalidValueType),
+    pub struct ApplicationProperties(Str), |key, value, limits| match (key, value) {
+        (Value::String(_), Value::List(_) | Value::Map(_) | Value::Array(_))
+            if !limits.compound_application_properties =>
+        {
+            Some(DecodeErrorKind::InvalidValueType)
+        }
         (Value::String(_), _) => None,
         _ => Some(DecodeErrorKind::InvalidKeyType),
-    };
+    }, symbols if false;
 }

@@ -24,7 +24,7 @@ mod terminus;
 
 pub use annotations::{Annotations, ApplicationProperties};
 pub use delivery_state::{DeliveryState, Modified, Received, Rejected};
-pub use properties_ref::{MessageIdRef, PropertiesRef};
+pub use properties_ref::{MessageIdRef, PropertiesRef, PropertyName};
 pub use sections::{Header, MessageId, Properties};
 pub use terminus::{
     DistributionMode, FilterSet, LifetimePolicy, NodeProperties, Source, Target, TerminusDurability,

@@ -85,7 +85,7 @@ impl core::fmt::Debug for DistributionMode {
     }
 }
 
-/// Which messages a link gets (§3.5.8): symbols to described values.
+/// Which messages a link gets (§3.5.8): symbols to described values, or to null for no filter.
 #[derive(Clone, Default, PartialEq)]
 pub struct FilterSet(Map);
 
@@ -103,6 +103,21 @@ impl FilterSet {
     /// Sets a filter: `descriptor` says what `value` means.
     pub fn insert(&mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) {
         self.0.insert(name, Value::described(descriptor, value));
+    }
+
+    /// Sets a filter as it is, without a descriptor: some services want one so, or null for a filter that they are to
+    /// choose. §3.5.8 allows described values and null.
+    ///
+    /// ```
+    /// use amqp1_codec::{Symbol, Value, messaging::FilterSet};
+    ///
+    /// let mut filter = FilterSet::new();
+    /// // Any session of a Service Bus queue, whichever comes next.
+    /// filter.insert_undescribed(Symbol::from_static("com.microsoft:session-filter"), Value::Null);
+    /// assert_eq!(filter.get("com.microsoft:session-filter"), Some(&Value::Null));
+    /// ```
+    pub fn insert_undescribed(&mut self, name: Symbol, value: impl Into<Value>) {
+        self.0.insert(name, value);
     }
 
     /// The names and filters in their order.
@@ -125,15 +140,19 @@ impl Decode for FilterSet {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let map = Map::decode(reader)?;
+        let limits = reader.limits();
+        let mut strings = false;
         for (name, filter) in map.iter() {
-            if !matches!(name, Value::Symbol(_)) {
-                return Err(start.error(DecodeErrorKind::InvalidKeyType));
+            match name {
+                Value::Symbol(_) => {}
+                Value::String(_) if limits.string_field_keys => strings = true,
+                _ => return Err(start.error(DecodeErrorKind::InvalidKeyType)),
             }
-            if !matches!(filter, Value::Described(_) | Value::Null) {
+            if !limits.undescribed_filters && !matches!(filter, Value::Described(_) | Value::Null) {
                 return Err(start.error(DecodeErrorKind::NotDescribed));
             }
         }
-        Ok(Self(map))
+        Ok(Self(if strings { map.with_symbol_keys() } else { map }))
     }
 }
 

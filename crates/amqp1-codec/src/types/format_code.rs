@@ -106,6 +106,27 @@ pub(crate) fn length(octets: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether this is the format code of an integer, of any width.
+pub(crate) const fn is_integer(code: u8) -> bool {
+    matches!(
+        code,
+        UINT0
+            | ULONG0
+            | UBYTE
+            | BYTE
+            | SMALL_UINT
+            | SMALL_ULONG
+            | SMALL_INT
+            | SMALL_LONG
+            | USHORT
+            | SHORT
+            | UINT
+            | INT
+            | ULONG
+            | LONG
+    )
+}
+
 /// Whether this octet is a format code, that of described values included.
 pub(crate) const fn is_known(code: u8) -> bool {
     code == DESCRIBED || width(code).is_some()

@@ -119,6 +119,19 @@ impl Decode for Map {
 }
 
 impl Map {
+    /// The same pairs, ASCII strings among their keys being symbols; unchanged if that made two keys one.
+    pub(crate) fn with_symbol_keys(self) -> Self {
+        let symbol = |key: &Value| match key {
+            Value::String(text) => text.to_symbol().map_or_else(|| key.clone(), Value::Symbol),
+            other => other.clone(),
+        };
+        let keys: Vec<Value> = self.0.iter().map(|(key, _)| symbol(key)).collect();
+        if order::duplicate(keys.iter()).is_some() {
+            return self;
+        }
+        Self(keys.into_iter().zip(self.0).map(|(key, (_, value))| (key, value)).collect())
+    }
+
     /// The pairs, after the map's format code.
     pub(crate) fn decode_data(reader: &mut Reader<'_>, format: u8) -> Result<Self, DecodeError> {
         let (items, mut inner) = reader.map(format)?;

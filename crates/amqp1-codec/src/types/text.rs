@@ -230,6 +230,11 @@ pub(crate) fn ascii<'a>(reader: &Reader<'a>, octets: &'a [u8]) -> Result<&'a str
 }
 
 impl Str {
+    /// The same text as a symbol, if it is ASCII.
+    pub(crate) fn to_symbol(&self) -> Option<Symbol> {
+        self.is_ascii().then(|| Symbol(self.0.clone()))
+    }
+
     #[inline]
     pub(crate) fn from_octets(reader: &Reader<'_>, octets: Bytes) -> Result<Self, DecodeError> {
         ByteString::try_from(octets).map(Self).map_err(|_| reader.error(DecodeErrorKind::InvalidUtf8))

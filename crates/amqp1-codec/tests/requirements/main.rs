@@ -13,11 +13,13 @@
 //! | `transactions` | part 4 |
 //! | `security` | part 5 |
 //! | `leniency` | what each limit and each switch changes |
+//! | `deviations` | messages and frames that real peers send although the specification forbids them |
 
 mod arrays;
 mod composites;
 mod compounds;
 mod definitions;
+mod deviations;
 mod encodings;
 mod frames;
 mod leniency;

@@ -96,7 +96,7 @@ fn once<T: Decode + Encode>(octets: &Bytes, style: EncodeStyle) -> Result<Bytes,
 fn again<T: Decode + Encode, Any: Decode + Encode>(octets: &Bytes, style: EncodeStyle) -> Result<Bytes, DecodeError> {
     let (alone, any) = (once::<T>(octets, style), once::<Any>(octets, style));
     // With another descriptor it is no longer this one, and may be an extension's.
-    let another = matches!(alone, Err(DecodeError { kind: DecodeErrorKind::UnexpectedDescriptor, offset: 0 }));
+    let another = matches!(alone, Err(DecodeError { kind: DecodeErrorKind::UnexpectedDescriptor, offset: 0, .. }));
     assert!(alone == any || another, "{}: {alone:?} {any:?}", shown(octets));
     alone
 }

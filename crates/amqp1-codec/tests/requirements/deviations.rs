@@ -1,0 +1,555 @@
+//! What real peers send although the specification forbids it: what is wrong costs the part that it is in, and no other.
+
+use crate::support::{binary, hex, name, passed_on, shown, whole_within};
+use amqp1_codec::{
+    DecodeError, DecodeErrorKind as Kind, Limits, Message, Value, ValueRef,
+    definitions::{AmqpError, Fields},
+    frame::{Frame, FrameDecoder},
+    message::Body,
+    messaging::{Annotations, DeliveryState, FilterSet, Header, MessageId, MessageIdRef},
+    performative::{Begin, Flow, Open, Performative},
+    transaction::{Declared, TransactionalState},
+};
+use bytes::{Bytes, BytesMut};
+
+fn tolerant() -> Limits {
+    let mut limits = Limits::DEFAULT;
+    limits.any_section_order = true;
+    limits.string_annotation_keys = true;
+    limits.compound_application_properties = true;
+    limits.loose_properties = true;
+    limits.string_field_keys = true;
+    limits.undescribed_filters = true;
+    limits
+}
+
+/// The message with these octets in one chunk, in chunks of one octet, and cut in two at each octet, under these limits:
+/// passed on, it has the same octets, and `look` sees the same in it.
+#[track_caller]
+fn received(text: &str, limits: Limits, look: impl Fn(&Message)) {
+    let octets = hex(text);
+    let mut cuts: Vec<Vec<Bytes>> = (0..octets.len()).map(|at| vec![octets.slice(..at), octets.slice(at..)]).collect();
+    cuts.push(octets.chunks(1).map(Bytes::copy_from_slice).collect());
+    for chunks in cuts {
+        let message = Message::received(chunks, limits);
+        for message in [&message, &message.to_detached(), &message.clone()] {
+            assert_eq!(passed_on(message), shown(&octets), "{text}");
+            look(message);
+        }
+    }
+}
+
+/// The sections that cannot be read, and why.
+fn errors(message: &Message) -> Vec<(&'static str, Kind)> {
+    let body = match message.body() {
+        Body::Malformed(error) => Err(error),
+        Body::Value(value) => value.to_value().map(drop),
+        Body::Sequence(mut sequences) => sequences.try_for_each(|sequence| sequence.map(drop)),
+        Body::Data(_) | Body::Empty => Ok(()),
+    };
+    [
+        ("header", message.header().map(drop)),
+        ("delivery-annotations", message.delivery_annotations().map(drop)),
+        ("message-annotations", message.message_annotations().map(drop)),
+        ("properties", message.properties().map(drop)),
+        ("application-properties", message.application_properties().map(drop)),
+        ("body", body),
+        ("footer", message.footer().map(drop)),
+    ]
+    .into_iter()
+    .filter_map(|(section, read)| read.err().map(|error| (section, error.kind)))
+    .collect()
+}
+
+fn data(message: &Message) -> Option<Bytes> {
+    message.to_contiguous()
+}
+
+/// RabbitMQ 3.10, published with AMQP 0-9-1.
+#[test]
+fn m_3_2_4_1_a_user_id_as_string_costs_nothing_else() {
+    // And a subject.
+    let text = "00 53 73 c0 0d 04 40 a1 05 'guest' 40 a1 01 's' 00 53 75 a0 01 'x'";
+    received(text, Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("properties", Kind::UnexpectedFormatCode(0xa1))]);
+        let error = message.properties().expect_err("a string");
+        assert_eq!(error.property.map(|name| name.as_str()), Some("user-id"));
+        assert_eq!(error.to_string(), "user-id: format code 0xa1 is of another type (at octet 7)");
+        let fields = message.properties_ref().expect("a list").expect("there");
+        assert_eq!(fields.user_id().map_err(|error| error.kind), Err(Kind::UnexpectedFormatCode(0xa1)));
+        assert_eq!(fields.subject(), Ok(Some("s")));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+    received(text, tolerant(), |message| {
+        assert_eq!((errors(message), message.validate()), (vec![], Ok(())));
+        let properties = message.properties().expect("tolerated").expect("there");
+        assert_eq!(properties.user_id.as_deref(), Some(&b"guest"[..]));
+        assert_eq!(properties.subject.as_deref(), Some("s"));
+        let fields = message.properties_ref().expect("a list").expect("there");
+        assert_eq!(fields.user_id(), Ok(Some(&b"guest"[..])));
+    });
+}
+
+/// The same of the input as it was reported.
+#[test]
+fn m_3_2_4_1_the_user_id_of_rabbitmq_is_read() {
+    received("005373c0090240a1056775657374005375a00178", tolerant(), |message| {
+        let properties = message.properties().expect("tolerated").expect("there");
+        assert_eq!(properties.user_id.as_deref(), Some(&b"guest"[..]));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+}
+
+#[test]
+fn m_3_2_4_1_a_content_type_beyond_ascii_costs_that_field_only() {
+    for limits in [Limits::DEFAULT, tolerant()] {
+        received("005373c00c07404040404040a30361c3a9005375a00178", limits, |message| {
+            assert_eq!(errors(message), [("properties", Kind::InvalidSymbol)]);
+            let error = message.properties().expect_err("é");
+            assert_eq!(error.property.map(|name| name.as_str()), Some("content-type"));
+            let fields = message.properties_ref().expect("a list").expect("there");
+            assert_eq!(fields.content_type().map_err(|error| error.kind), Err(Kind::InvalidSymbol));
+            assert_eq!(fields.content_encoding(), Ok(None));
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+    }
+}
+
+#[test]
+fn m_3_2_4_1_a_content_type_as_string_is_read_if_it_is_tolerated() {
+    let text = "00 53 73 c0 11 08 40 40 40 40 40 40 a1 04 'text' a1 02 'gz' 00 53 75 a0 01 'x'";
+    received(text, Limits::DEFAULT, |message| {
+        let error = message.properties().expect_err("a string");
+        let named = (error.kind, error.property.map(|name| name.to_string()));
+        assert_eq!(named, (Kind::UnexpectedFormatCode(0xa1), Some("content-type".into())));
+    });
+    received(text, tolerant(), |message| {
+        let properties = message.properties().expect("tolerated").expect("there");
+        assert_eq!((properties.content_type, properties.content_encoding), (Some(name("text")), Some(name("gz"))));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+    // A symbol is ASCII, whatever stood in its place.
+    received("00 53 73 c0 0c 07 40 40 40 40 40 40 a1 03 'aé' 00 53 75 a0 01 'x'", tolerant(), |message| {
+        assert_eq!(errors(message), [("properties", Kind::InvalidSymbol)]);
+    });
+}
+
+/// node-amqp10.
+#[test]
+fn m_3_2_4_1_a_message_id_as_uint_is_the_same_number() {
+    received("005373c00301522a005375a00178", Limits::DEFAULT, |message| {
+        let error = message.properties().expect_err("a uint");
+        let named = (error.kind, error.property.map(|name| name.as_str()));
+        assert_eq!(named, (Kind::UnexpectedFormatCode(0x52), Some("message-id")));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+    for (id, number) in [
+        ("52 2a", 42),
+        ("70 00 00 01 00", 256),
+        ("43", 0),
+        ("50 07", 7),
+        ("60 01 00", 256),
+        ("54 05", 5),
+        ("71 00 00 00 09", 9),
+        ("81 00 00 00 00 00 00 00 03", 3),
+    ] {
+        let text = format!("00 53 73 c0 {:02x} 01 {id} 00 53 75 a0 01 'x'", hex(id).len() + 1);
+        received(&text, tolerant(), |message| {
+            let properties = message.properties().expect("tolerated").expect("there");
+            assert_eq!(properties.message_id, Some(MessageId::Ulong(number)), "{id}");
+            let fields = message.properties_ref().expect("a list").expect("there");
+            assert_eq!(fields.message_id(), Ok(Some(MessageIdRef::Ulong(number))));
+            assert_eq!(message.validate(), Ok(()));
+        });
+    }
+    // A correlation-id as symbol is that text; what is negative is no id.
+    received("00 53 73 c0 0a 06 40 40 40 40 40 a3 02 'id' 00 53 75 a0 00", tolerant(), |message| {
+        let properties = message.properties().expect("tolerated").expect("there");
+        assert_eq!(properties.correlation_id, Some("id".into()));
+    });
+    received("00 53 73 c0 03 01 54 ff 00 53 75 a0 00", tolerant(), |message| {
+        let error = message.properties().expect_err("negative");
+        let named = (error.kind, error.property.map(|name| name.as_str()));
+        assert_eq!(named, (Kind::InvalidValue, Some("message-id")));
+    });
+}
+
+#[test]
+fn m_3_2_4_1_a_field_without_an_end_costs_those_behind_it() {
+    // A message-id, then a user-id that claims more than there is.
+    received("00 53 73 c0 08 03 a1 01 'm' a0 09 'ab' 00 53 75 a0 01 'x'", tolerant(), |message| {
+        assert_eq!(errors(message), [("properties", Kind::Truncated)]);
+        let error = message.properties().expect_err("cut");
+        assert_eq!(error.property.map(|name| name.as_str()), Some("user-id"));
+        let fields = message.properties_ref().expect("a list").expect("there");
+        assert_eq!(fields.message_id(), Ok(Some(MessageIdRef::String("m"))));
+        for lost in [fields.user_id().map(drop), fields.to().map(drop)] {
+            assert_eq!(lost.map_err(|error| error.kind), Err(Kind::Truncated));
+        }
+        assert_eq!(fields.subject(), Ok(None), "the list has three fields");
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+}
+
+#[test]
+fn m_3_2_4_1_a_field_too_many_costs_none_of_the_others() {
+    let text = format!("00 53 73 c0 13 0e a1 01 'm' {} a1 01 '!' 00 53 75 a0 01 'x'", "40 ".repeat(12));
+    for limits in [Limits::DEFAULT, tolerant()] {
+        received(&text, limits, |message| {
+            assert_eq!(errors(message), [("properties", Kind::TooManyFields)]);
+            let fields = message.properties_ref().expect("a list").expect("there");
+            assert_eq!(fields.message_id(), Ok(Some(MessageIdRef::String("m"))));
+            assert_eq!(fields.reply_to_group_id(), Ok(None));
+            assert_eq!(message.validate().map_err(|error| error.kind), Err(Kind::TooManyFields));
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+    }
+    // A header with one more.
+    received("00 53 70 c0 07 06 40 40 40 40 40 40 00 53 75 a0 01 'x'", tolerant(), |message| {
+        assert_eq!(errors(message), [("header", Kind::TooManyFields)]);
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+}
+
+/// rhea and Azure's JS SDK write maps; lists, arrays, and arrays of maps.
+#[test]
+fn m_3_2_5_1_application_properties_may_hold_compounds_if_it_is_tolerated() {
+    for (value, check) in [
+        ("c1 0e 02 a1 08 'clientId' a1 01 'g'", "map"),
+        ("c0 03 01 54 01", "list"),
+        ("e0 04 02 54 01 02", "array"),
+        ("f0 00 00 00 0f 00 00 00 01 d1 00 00 00 06 00 00 00 02 41 40", "array of maps"),
+    ] {
+        // Before it, and behind it, one that is in order.
+        let pairs = format!("a1 01 'a' 41 a1 01 'k' {value} a1 01 'z' a1 01 'v'");
+        let text = format!("00 53 74 c1 {:02x} 06 {pairs} 00 53 75 a0 01 'x'", hex(&pairs).len() + 1);
+        received(&text, Limits::DEFAULT, |message| {
+            assert_eq!(errors(message), [("application-properties", Kind::InvalidValueType)], "{check}");
+            let one = message.application_property("k").map_err(|error| error.kind);
+            assert!(matches!(one, Err(Kind::InvalidValueType)));
+            let others = ["a", "z"].map(|key| message.application_property(key).expect("in order").is_some());
+            assert_eq!(others, [true, true]);
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+        received(&text, tolerant(), |message| {
+            assert_eq!((errors(message), message.validate()), (vec![], Ok(())), "{check}");
+            let one = message.application_property("k").expect("tolerated").expect("there");
+            match check {
+                "map" => assert!(matches!(one, ValueRef::Map(map) if map.get("clientId").is_ok_and(|it| it.is_some()))),
+                "list" => assert_eq!(one.to_value(), Ok(Value::List(vec![1_i32.into()]))),
+                _ => assert!(matches!(one.to_value(), Ok(Value::Array(_)))),
+            }
+            let all = message.application_properties().expect("tolerated").expect("there");
+            assert_eq!(all.get("k"), Some(&one.to_value().expect("valid")));
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+    }
+    // As they were reported.
+    for text in
+        ["005374c11402a10130c10e02a108636c69656e744964a10167005375a00178", "005374c10902a1016bc003015401005375a00178"]
+    {
+        received(text, tolerant(), |message| assert_eq!((errors(message), message.validate()), (vec![], Ok(()))));
+    }
+}
+
+#[test]
+fn m_3_2_10_1_string_keys_of_annotations_are_read_as_symbols() {
+    for (number, section) in [(0x71, "delivery-annotations"), (0x72, "message-annotations")] {
+        let text = format!("00 53 {number:02x} c1 07 02 a1 01 'k' a1 01 'v' 00 53 75 a0 01 'x'");
+        received(&text, Limits::DEFAULT, |message| {
+            assert_eq!(errors(message), [(section, Kind::InvalidKeyType)]);
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+        received(&text, tolerant(), |message| {
+            assert_eq!((errors(message), message.validate()), (vec![], Ok(())));
+            let all = if number == 0x71 { message.delivery_annotations() } else { message.message_annotations() };
+            let all = all.expect("tolerated").expect("there");
+            assert_eq!(all.iter().collect::<Vec<_>>(), [(&name("k").into(), &"v".into())]);
+            if number == 0x72 {
+                let one = message.message_annotation("k").expect("tolerated").expect("there");
+                assert_eq!(one.as_text(), Some("v"));
+            }
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+    }
+    received("00 53 75 a0 01 'x' 00 53 78 c1 05 02 a1 01 'k' 41", tolerant(), |message| {
+        let footer = message.footer().expect("tolerated").expect("there");
+        assert_eq!(footer.iter().collect::<Vec<_>>(), [(&name("k").into(), &true.into())]);
+    });
+    // A string beyond ASCII is no symbol and stays one; so does a key that is there as a symbol too.
+    let kept = whole_within::<Annotations>(&hex("c1 06 02 a1 02 'é' 41"), tolerant()).expect("tolerated");
+    assert_eq!(kept.iter().collect::<Vec<_>>(), [(&"é".into(), &true.into())]);
+    let both = whole_within::<Annotations>(&hex("c1 09 04 a1 01 'k' 41 a3 01 'k' 42"), tolerant()).expect("tolerated");
+    assert_eq!(both.len(), 2);
+}
+
+#[test]
+fn m_3_2_1_sections_out_of_order_cost_themselves_only() {
+    let text = "00 53 73 c0 05 02 40 a0 01 'u' 00 53 75 a0 01 'x' 00 53 78 c1 01 00 00 53 71 c1 05 02 a3 01 'd' 41";
+    received(text, Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("delivery-annotations", Kind::SectionOrder)]);
+        assert_eq!(message.layout_error().map(|error| error.kind), Some(Kind::SectionOrder));
+        let properties = message.properties().expect("in order").expect("there");
+        assert_eq!(properties.user_id.as_deref(), Some(&b"u"[..]));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        assert!(message.footer().expect("in order").is_some());
+        // What the node replaces is gone from its wrong place too, and the rest is as it was.
+        let relayed = message.relayed(&Header::default(), &Annotations::new(), &Annotations::new());
+        let rest = "00 53 73 c0 05 02 40 a0 01 'u' 00 53 75 a0 01 'x' 00 53 78 c1 01 00";
+        assert_eq!(shown(&relayed.into_parts().concat()), shown(&hex(rest)));
+    });
+    received(text, tolerant(), |message| {
+        assert_eq!((errors(message), message.validate()), (vec![], Ok(())));
+        let annotations = message.delivery_annotations().expect("tolerated").expect("there");
+        assert_eq!(annotations.get("d"), Some(&true.into()));
+    });
+    // As it was reported.
+    received("005375a00178005378c10100005371c10100", tolerant(), |message| {
+        assert_eq!((errors(message), message.validate()), (vec![], Ok(())));
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+}
+
+#[test]
+fn m_3_2_1_a_section_that_stands_twice_cannot_be_read() {
+    for limits in [Limits::DEFAULT, tolerant()] {
+        let text = "00 53 70 45 00 53 73 45 00 53 73 45 00 53 75 a0 01 'x' 00 53 78 c1 01 00";
+        received(text, limits, |message| {
+            assert_eq!(errors(message), [("properties", Kind::SectionOrder)]);
+            assert!(message.header().expect("once").is_some() && message.footer().expect("once").is_some());
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+        // Two kinds of body.
+        received("00 53 73 45 00 53 75 a0 01 'x' 00 53 77 41 00 53 78 c1 01 00", limits, |message| {
+            assert_eq!(errors(message), [("body", Kind::SectionOrder)]);
+            assert_eq!((message.data(), message.to_contiguous()), (None, None));
+            assert_eq!(message.value().map_err(|error| error.kind), Err(Kind::SectionOrder));
+            assert!(message.properties().expect("once").is_some() && message.footer().expect("once").is_some());
+        });
+    }
+}
+
+#[test]
+fn m_3_2_10_2_repeated_keys_cost_the_whole_map_only_when_it_is_decoded() {
+    for limits in [Limits::DEFAULT, tolerant()] {
+        let text = "00 53 72 c1 05 02 a3 01 'm' 41 00 53 74 c1 0d 06 a1 01 'k' 41 a1 01 'k' 42 a1 01 'l' 41 \
+                    00 53 75 a0 01 'x'";
+        received(text, limits, |message| {
+            assert_eq!(errors(message), [("application-properties", Kind::DuplicateKey)]);
+            let one = |key| message.application_property(key).expect("readable").expect("there").to_value();
+            assert_eq!((one("k"), one("l")), (Ok(true.into()), Ok(true.into())));
+            let all = message.application_properties_ref().expect("a map").expect("there");
+            assert_eq!(all.filter(|pair| pair.is_ok()).count(), 3);
+            assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+        });
+    }
+}
+
+#[test]
+fn m_3_2_6_1_data_that_holds_no_octets_costs_the_body_only() {
+    for limits in [Limits::DEFAULT, tolerant()] {
+        for (value, code) in [("40", 0x40), ("a1 01 'x'", 0xa1), ("c0 03 01 54 01", 0xc0)] {
+            let text = format!("00 53 73 c0 05 02 40 a0 01 'u' 00 53 75 {value} 00 53 78 c1 05 02 a3 01 'f' 41");
+            received(&text, limits, |message| {
+                assert_eq!(errors(message), [("body", Kind::UnexpectedFormatCode(code))]);
+                assert!(matches!(
+                    message.body(),
+                    Body::Malformed(DecodeError { kind: Kind::UnexpectedFormatCode(_), .. })
+                ));
+                assert_eq!((message.data(), message.to_contiguous()), (None, None));
+                let properties = message.properties().expect("in order").expect("there");
+                assert_eq!(properties.user_id.as_deref(), Some(&b"u"[..]));
+                let footer = message.footer().expect("in order").expect("there");
+                assert_eq!(footer.get("f"), Some(&true.into()));
+            });
+        }
+        // After data that is.
+        received("00 53 75 a0 01 'x' 00 53 75 40", limits, |message| {
+            assert_eq!(errors(message), [("body", Kind::UnexpectedFormatCode(0x40))]);
+        });
+    }
+}
+
+#[test]
+fn m_3_2_1_octets_that_are_no_sections_are_kept() {
+    for limits in [Limits::DEFAULT, tolerant()] {
+        received("3c3f786d6c3f3e", limits, |message| {
+            let all = [
+                "header",
+                "delivery-annotations",
+                "message-annotations",
+                "properties",
+                "application-properties",
+                "body",
+                "footer",
+            ];
+            assert_eq!(errors(message), all.map(|section| (section, Kind::NotDescribed)));
+            assert!(matches!(message.body(), Body::Malformed(_)));
+            assert!(message.application_property("k").is_err() && message.properties_ref().is_err());
+            assert_eq!(message.encoded_len(), 7);
+            let relayed = message.relayed(&Header::default(), &Annotations::new(), &Annotations::new());
+            assert_eq!(relayed.into_parts().concat(), b"<?xml?>");
+        });
+    }
+}
+
+#[test]
+fn m_3_2_1_what_ends_too_early_costs_itself_and_what_would_follow() {
+    // The data claims more than there is.
+    received("00 53 70 45 00 53 73 c0 05 02 40 a0 01 'u' 00 53 75 a0 09 'x'", Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("body", Kind::Truncated), ("footer", Kind::Truncated)]);
+        assert!(message.header().expect("in order").is_some());
+        let properties = message.properties().expect("in order").expect("there");
+        assert_eq!(properties.user_id.as_deref(), Some(&b"u"[..]));
+    });
+    // Something else follows the body.
+    received("00 53 75 a0 01 'x' 'garbage'", Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("footer", Kind::NotDescribed)]);
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+    // A second section of the body is cut.
+    received("00 53 75 a0 01 'x' 00 53 75 a0 09 'y'", Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("body", Kind::Truncated), ("footer", Kind::Truncated)]);
+    });
+    // A section that no message has is passed over.
+    received("00 53 70 45 00 53 79 a1 01 '?' 00 53 75 a0 01 'x'", Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), []);
+        assert_eq!(message.validate().map_err(|error| error.kind), Err(Kind::UnexpectedDescriptor));
+        assert!(message.header().expect("in order").is_some());
+        assert_eq!(data(message).as_deref(), Some(&b"x"[..]));
+    });
+    received("00 53 70 45 00 53 79 a1 01 '?'", Limits::DEFAULT, |message| {
+        assert_eq!(errors(message), [("body", Kind::UnexpectedDescriptor)]);
+    });
+}
+
+/// T-2.8.11: what another format means is not known here.
+#[test]
+fn t_2_8_11_a_message_of_another_format_is_opaque_octets() {
+    let octets = hex("00 53 73 45 00 53 75 a0 01 'x'");
+    for chunks in [vec![octets.clone()], octets.chunks(1).map(Bytes::copy_from_slice).collect::<Vec<_>>()] {
+        let message = Message::opaque(chunks, Limits::DEFAULT);
+        assert_eq!(passed_on(&message), shown(&octets));
+        assert_eq!(message.encoded_len(), octets.len());
+        assert!(errors(&message).iter().all(|(_, kind)| *kind == Kind::OpaqueMessage));
+        assert_eq!(errors(&message).len(), 7);
+        let header = Header { durable: true, ..Header::default() };
+        let relayed = message.relayed(&header, &Annotations::new(), &Annotations::new());
+        assert_eq!(shown(&relayed.into_parts().concat()), shown(&octets), "it may have no header");
+        // Some formats are built on format 0.
+        let scanned = message.scanned();
+        assert_eq!((errors(&scanned), data(&scanned).as_deref()), (vec![], Some(&b"x"[..])));
+    }
+}
+
+#[track_caller]
+fn frame(text: &str, limits: Limits) -> Result<Performative, Kind> {
+    let mut input = BytesMut::from(&hex(text)[..]);
+    match FrameDecoder::new(4096, limits).decode(&mut input) {
+        Ok(Some(Frame::Amqp { performative: Some(performative), .. })) => Ok(performative),
+        Err(error) => match error.kind {
+            amqp1_codec::frame::FrameErrorKind::Body(error) => Err(error.kind),
+            other => panic!("{text}: {other:?}"),
+        },
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+/// rhea and go-amqp.
+#[test]
+fn t_2_8_14_the_info_of_an_error_may_have_string_keys() {
+    let text = "0000004202000000005315c0350541434041005325c02b0100531dc02503a30f636f6d2e6578616d706c653a626164a103776879\
+                c10c02a106526561736f6ea10172";
+    assert_eq!(frame(text, Limits::DEFAULT), Err(Kind::InvalidKeyType));
+    let Ok(Performative::Disposition(disposition)) = frame(text, tolerant()) else { panic!("a disposition") };
+    let Some(DeliveryState::Rejected(Some(error))) = disposition.state else { panic!("rejected") };
+    assert_eq!((error.condition.as_str(), error.description.as_deref()), ("com.example:bad", Some("why")));
+    let info = error.info.expect("there");
+    assert_eq!(info.iter().collect::<Vec<_>>(), [(&name("Reason").into(), &"r".into())]);
+
+    let text = "0000004c02000000005316c03f03434100531dc03703a312616d71703a6c696e6b3a726564697265637440c11f04a108686f73746e\
+                616d65a109682e6578616d706c65a104706f7274601627";
+    assert_eq!(frame(text, Limits::DEFAULT), Err(Kind::InvalidKeyType));
+    let Ok(Performative::Detach(detach)) = frame(text, tolerant()) else { panic!("a detach") };
+    let AmqpError { condition, info: Some(info), .. } = detach.error.expect("there") else { panic!("info") };
+    assert_eq!(condition.as_str(), "amqp:link:redirect");
+    assert_eq!((info.get("hostname"), info.get("port")), (Some(&"h.example".into()), Some(&5671_u16.into())));
+}
+
+#[test]
+fn t_2_8_13_fields_may_have_string_keys() {
+    let properties = "c1 07 02 a1 01 'k' a1 01 'v'";
+    let expected: Fields = [(name("k"), "v")].into_iter().collect();
+    let mut found = Vec::new();
+    for (head, nulls) in [("10 a1 01 'c'", 8), ("11 40 43 43 43", 3), ("13 40 43 43 43", 6), ("12 a1 01 'l' 43 41", 10)]
+    {
+        let (number, fields) = head.split_at(2);
+        let count = nulls
+            + 1
+            + match number {
+                "10" => 1,
+                "12" => 3,
+                _ => 4,
+            };
+        let fields = format!("{fields} {} {properties}", "40 ".repeat(nulls));
+        let body = format!("00 53 {number} c0 {:02x} {count:02x} {fields}", hex(&fields).len() + 1);
+        let text = format!("00 00 00 {:02x} 02 00 00 00 {body}", hex(&body).len() + 8);
+        assert_eq!(frame(&text, Limits::DEFAULT), Err(Kind::InvalidKeyType), "{text}");
+        found.push(match frame(&text, tolerant()).expect("tolerated") {
+            Performative::Open(open) => Open { ..*open }.properties,
+            Performative::Begin(begin) => Begin { ..*begin }.properties,
+            Performative::Flow(flow) => Flow { ..flow }.properties,
+            Performative::Attach(attach) => attach.properties,
+            other => panic!("{other}"),
+        });
+    }
+    assert_eq!(found, vec![Some(expected); 4]);
+    // Two keys that would be one stay two; other keys are none.
+    let both = whole_within::<Fields>(&hex("c1 09 04 a1 01 'k' 41 a3 01 'k' 42"), tolerant()).expect("tolerated");
+    assert_eq!(both.iter().len(), 2);
+    let number = whole_within::<Fields>(&hex("c1 04 02 54 01 41"), tolerant());
+    assert_eq!(number.map_err(|error| error.kind), Err(Kind::InvalidKeyType));
+}
+
+/// Service Bus's session filter, which users of rhea write.
+#[test]
+fn m_3_5_8_filters_that_are_not_described_are_kept_as_they_came() {
+    let text = "0000004d02000000005312c04007a1017243414040005328c02f08a10171434043424040c12302a31c636f6d2e6d6963726f736f66\
+                743a73657373696f6e2d66696c746572a102733100532945";
+    assert_eq!(frame(text, Limits::DEFAULT), Err(Kind::NotDescribed));
+    let Ok(Performative::Attach(attach)) = frame(text, tolerant()) else { panic!("an attach") };
+    let filter = attach.source.expect("a source").filter.expect("a filter");
+    assert_eq!(filter.get("com.microsoft:session-filter"), Some(&"s1".into()));
+
+    // What is read is what is written.
+    for value in [Value::Null, "s1".into(), Value::described(name("d"), 1_i32), binary(b"s")] {
+        let mut filter = FilterSet::new();
+        filter.insert_undescribed(name("f"), value.clone());
+        let octets = amqp1_codec::Encode::to_octets(&filter);
+        assert_eq!(whole_within::<FilterSet>(&octets, tolerant()).as_ref(), Ok(&filter));
+        let strict = matches!(value, Value::Null | Value::Described(_));
+        assert_eq!(whole_within::<FilterSet>(&octets, Limits::STRICT).is_ok(), strict, "{value:?}");
+    }
+    let named = whole_within::<FilterSet>(&hex("c1 05 02 a1 01 'f' 40"), tolerant()).expect("tolerated");
+    assert_eq!(named.iter().collect::<Vec<_>>(), [(&name("f").into(), &Value::Null)]);
+}
+
+/// Artemis's have 36 octets.
+#[test]
+fn x_4_5_4_transaction_ids_may_be_long_if_it_is_tolerated() {
+    let mut limits = Limits::DEFAULT;
+    limits.long_transaction_ids = true;
+    for (length, short, long) in [(32, true, true), (33, false, true), (36, false, true), (255, false, true)] {
+        let id = format!("a0 {length:02x} {}", "07 ".repeat(length));
+        let list = |fields: &str| format!("d0 {:08x} 00 00 00 01 {fields}", hex(fields).len() + 4);
+        let declared = hex(&format!("00 53 33 {}", list(&id)));
+        let state = hex(&format!("00 53 34 {}", list(&id)));
+        for (limits, fits) in [(Limits::DEFAULT, short), (tolerant(), short), (limits, long)] {
+            assert_eq!(whole_within::<Declared>(&declared, limits).is_ok(), fits, "{length}");
+            assert_eq!(whole_within::<TransactionalState>(&state, limits).is_ok(), fits, "{length}");
+        }
+    }
+    let id = format!("b0 00 00 01 00 {}", "07 ".repeat(256));
+    let declared = hex(&format!("00 53 33 d0 {:08x} 00 00 00 01 {id}", hex(&id).len() + 4));
+    assert_eq!(whole_within::<Declared>(&declared, limits).map_err(|error| error.kind), Err(Kind::InvalidValue));
+}
