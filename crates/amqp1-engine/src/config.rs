@@ -85,10 +85,15 @@ impl ConnectionConfig {
     }
 
     /// The limits for decoding, with what the tolerances add to them.
-    pub(crate) fn decode_limits(&self) -> Limits {
-        let mut limits = self.limits;
-        limits.any_section_order |= self.tolerances.any_section_order;
-        limits.string_annotation_keys |= self.tolerances.string_annotation_keys;
+    pub fn decode_limits(&self) -> Limits {
+        let (mut limits, tolerances) = (self.limits, &self.tolerances);
+        limits.any_section_order |= tolerances.any_section_order;
+        limits.compound_application_properties |= tolerances.compound_application_properties;
+        limits.long_transaction_ids |= tolerances.long_transaction_ids;
+        limits.loose_properties |= tolerances.loose_properties;
+        limits.string_annotation_keys |= tolerances.string_annotation_keys;
+        limits.string_field_keys |= tolerances.string_field_keys;
+        limits.undescribed_filters |= tolerances.undescribed_filters;
         limits
     }
 }
@@ -279,6 +284,12 @@ pub struct ReceiverConfig {
     /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says: some senders ask for receiver-settle-mode second and
     /// then never settle.
     pub max_unsettled: u32,
+    /// Whether a message that cannot be decoded is rejected with `amqp:decode-error`, or dropped if it is settled, and not
+    /// handed over. Off unless set: a message is handed over whatever its octets are, and the accessors of its sections
+    /// say what is wrong. Of no use on a streamed link, nor for messages of formats other than 0, which are not looked
+    /// into. Each is reported by [`Event::Undecodable`](crate::Event::Undecodable) and counted by
+    /// [`undecodable`](crate::Connection::undecodable).
+    pub reject_undecodable: bool,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that are wanted.
@@ -302,6 +313,7 @@ impl ReceiverConfig {
             max_message_size: None,
             credit: Credit::Window(200),
             max_unsettled: MAX_UNSETTLED,
+            reject_undecodable: false,
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
             properties: Fields::new(),
@@ -326,6 +338,9 @@ pub struct AttachReply {
     pub credit: Credit,
     /// How many deliveries may be unsettled, if this end receives: see [`ReceiverConfig::max_unsettled`].
     pub max_unsettled: u32,
+    /// Whether a message that cannot be decoded is rejected, if this end receives: see
+    /// [`ReceiverConfig::reject_undecodable`].
+    pub reject_undecodable: bool,
     /// Whether deliveries are handed out piece by piece, if this end receives: see [`ReceiverConfig::streamed`].
     pub streamed: bool,
     /// Where this end starts to count deliveries, if it sends.
@@ -355,6 +370,7 @@ impl AttachReply {
             max_message_size: None,
             credit: Credit::Window(200),
             max_unsettled: MAX_UNSETTLED,
+            reject_undecodable: false,
             streamed: false,
             initial_delivery_count: SequenceNo(0),
             drain_mode: DrainMode::Automatic,

@@ -7,7 +7,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use amqp1_codec::{
-    DeliveryTag, Message, Str, Symbol, definitions::AmqpError, messaging::DeliveryState, printable::bounded_debug,
+    DecodeError, DeliveryTag, Message, Str, Symbol, definitions::AmqpError, messaging::DeliveryState,
+    printable::bounded_debug,
 };
 use bytes::Bytes;
 use core::fmt;
@@ -60,6 +61,9 @@ pub enum Event {
     DrainAnswered(LinkId),
     /// So many deliveries of the link are unsettled that its window of credit is not filled until some are settled.
     CreditWithheld(LinkId),
+    /// A message of the link could not be decoded and was rejected, or dropped if it was settled, because
+    /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for that.
+    Undecodable(LinkId, DeliveryTag, DecodeError),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
     /// The receiver has stated a provisional outcome within a transaction, for the delivery sent with this token
@@ -100,6 +104,9 @@ impl Event {
             Self::DrainRequested(id) => f.debug_tuple("DrainRequested").field(id).finish(),
             Self::DrainAnswered(id) => f.debug_tuple("DrainAnswered").field(id).finish(),
             Self::CreditWithheld(id) => f.debug_tuple("CreditWithheld").field(id).finish(),
+            Self::Undecodable(id, tag, error) => {
+                f.debug_tuple("Undecodable").field(id).field(tag).field(error).finish()
+            }
             Self::SettledBySender(id, key, state) => {
                 f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()
             }

@@ -119,6 +119,9 @@ pub(crate) struct Link {
     pub(crate) policy: Credit,
     /// Beyond so many unsettled deliveries a window is not filled.
     pub(crate) max_unsettled: u32,
+    /// Whether messages that cannot be decoded are rejected here, and how many were.
+    pub(crate) reject_undecodable: bool,
+    pub(crate) undecodable: u64,
     /// A window was not filled, and what the application knows of that.
     pub(crate) withheld: Withheld,
     /// Deliveries that may come although the credit was lowered: they may have been on their way.
@@ -181,6 +184,8 @@ impl Link {
             reattach_told: false,
             policy,
             max_unsettled: u32::MAX,
+            reject_undecodable: false,
+            undecodable: 0,
             withheld: Withheld::No,
             excess: 0,
             buffered: VecDeque::new(),

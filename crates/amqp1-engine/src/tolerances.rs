@@ -52,6 +52,8 @@ tolerances! {
     /// A plain detach of ours that is answered with closed=true. The link is closed; strictly it is attached again in
     /// order to close it (§2.6.6).
     closed_in_answer: client true, acceptor true;
+    /// Lists, maps and arrays as application properties (§3.2.5).
+    compound_application_properties: client true, acceptor true;
     /// More deliveries than the link credit allows, up to 1024 of them (§2.6.7).
     credit_overrun: client true, acceptor false;
     /// A detach on the channel of a session that the peer has ended (§2.5.5).
@@ -62,7 +64,7 @@ tolerances! {
     flow_after_detach: client false, acceptor true;
     /// A flow without next-incoming-id on a session that the peer began: its window is taken as it stands (§2.5.6).
     flow_without_next_incoming_id: client false, acceptor false;
-    /// Transaction ids of up to 255 octets, where §4.5.4 allows 32.
+    /// Transaction ids of up to 255 octets from a coordinator, where §4.5.4 allows 32.
     long_transaction_ids: client true, acceptor false;
     /// Message properties of another type with the same meaning: a user-id as string, a message-id as uint, a
     /// content-type as string (§3.2.4).
@@ -76,11 +78,12 @@ tolerances! {
     second_answered_first: client false, acceptor true;
     /// A max-frame-size below 512, which counts as 512 (§2.7.1).
     small_max_frame_size: client true, acceptor true;
-    /// ASCII strings as keys of annotations and footers (§3.2.10).
+    /// ASCII strings as keys of annotations and footers, which are read as symbols (§3.2.10).
     string_annotation_keys: client true, acceptor true;
-    /// ASCII strings as keys of an error's info and of the properties of open, begin, attach and flow (§2.8.12).
+    /// ASCII strings as keys of an error's info, of filters, and of the properties of open, begin, attach and flow, which
+    /// are read as symbols (§2.8.13).
     string_field_keys: client true, acceptor true;
-    /// Filter values that are null or not described (§3.5.8).
+    /// Filter values that are not described, which are kept as they came (§3.5.8).
     undescribed_filters: client true, acceptor true;
 }
 

@@ -36,6 +36,9 @@ pub fn items(octets: &[u8]) -> Vec<Item> {
 /// The same, with how many octets each takes.
 pub(crate) fn sized_items(octets: &[u8]) -> Vec<(usize, Item)> {
     let mut input = BytesMut::from(octets);
+    // What a coordinator has named is said back as it is.
+    let mut limits = Limits::DEFAULT;
+    limits.long_transaction_ids = true;
     let mut items = Vec::new();
     while !input.is_empty() {
         if input.starts_with(b"AMQP") {
@@ -47,7 +50,7 @@ pub(crate) fn sized_items(octets: &[u8]) -> Vec<(usize, Item)> {
         let sasl = input.get(5) == Some(&1);
         let new = if sasl { FrameDecoder::sasl } else { FrameDecoder::new };
         let before = input.len();
-        let frame = new(u32::MAX, Limits::DEFAULT).decode(&mut input);
+        let frame = new(u32::MAX, limits).decode(&mut input);
         let size = before - input.len();
         let item = match frame.expect("a well-formed frame").expect("a whole frame") {
             Frame::Sasl(body) => Item::Sasl(body),

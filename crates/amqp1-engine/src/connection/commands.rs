@@ -171,6 +171,7 @@ impl Connection {
         link.resumable = config.resumable;
         link.resume_receiver = config.resume;
         link.max_unsettled = config.max_unsettled;
+        link.reject_undecodable = config.reject_undecodable;
         link.streamed = config.streamed;
         self.attach(link)
     }
@@ -236,6 +237,7 @@ impl Connection {
             link.streamed = reply.streamed;
             link.resume_receiver = reply.resume_receiver;
             link.max_unsettled = reply.max_unsettled;
+            link.reject_undecodable = reply.reject_undecodable;
         } else {
             local.initial_delivery_count = Some(reply.initial_delivery_count);
             link.delivery_count = reply.initial_delivery_count;

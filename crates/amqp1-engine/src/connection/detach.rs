@@ -119,6 +119,7 @@ impl Connection {
 
     /// Tells the application that a link is over, with what became of its deliveries. Once.
     pub(super) fn tell_detached(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        let limits = self.config.decode_limits();
         let Some(link) = self.links.get_mut(id) else { return };
         if core::mem::replace(&mut link.told, true) {
             return;
@@ -127,7 +128,7 @@ impl Connection {
         link.ready = false;
         self.end_drain(id);
         let Some(link) = self.links.get_mut(id) else { return };
-        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream();
+        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits);
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {
             Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),

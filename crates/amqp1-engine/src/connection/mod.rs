@@ -16,6 +16,7 @@ mod resume;
 mod sessions;
 mod streams;
 mod transfers;
+mod undecodable;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},

@@ -1,6 +1,6 @@
 //! Links that are suspended, and those that go on (§2.6.13, §3.4.6).
 
-use super::Connection;
+use super::{Connection, undecodable::message_of};
 use crate::{
     delivery::{Assembly, OutgoingDelivery},
     event::{Event, IncomingDelivery, Settled, Settlement},
@@ -14,7 +14,7 @@ use crate::{
 };
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
-    EncodedMessage, Message,
+    EncodedMessage,
     definitions::Role,
     messaging::DeliveryState,
     performative::{Transfer, Unsettled},
@@ -233,6 +233,7 @@ impl Connection {
 
     /// T-2.6.13-2: what the sender does not know any more is settled.
     fn resume_receiver(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
+        let limits = self.config.decode_limits();
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(mut suspended) = link.resume_receiver.take() else { return };
         let mut settled = alloc::vec::Vec::new();
@@ -248,7 +249,7 @@ impl Connection {
         link.resume_receiver = (!suspended.is_empty()).then_some(suspended);
         for (tag, delivery) in settled {
             // Nobody has taken it: it exists only here.
-            let Ok(message) = Message::from_chunks(delivery.parts) else { continue };
+            let message = message_of(delivery.message_format, delivery.parts, limits);
             link.buffered.push_back(IncomingDelivery {
                 key: DeliveryKey(0),
                 tag,

@@ -1,15 +1,16 @@
 //! Deliveries that go and come piece by piece, in memory that does not grow with them.
 
-use super::Connection;
+use super::{Connection, undecodable::message_of};
 use crate::{
     config::SendOptions,
     delivery::Assembly,
     error::{ApiMisuse, SendError},
-    event::{Event, Settled, Settlement, StreamItem},
+    event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Link,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::{collections::VecDeque, vec::Vec};
+use amqp1_codec::Limits;
 use bytes::Bytes;
 
 /// How many octets of a stream wait here when its application is asked for more.
@@ -215,14 +216,14 @@ pub(crate) struct EmptiedStream {
     /// How many transfers.
     pub(crate) held: u32,
     /// The whole deliveries that only exist here, because the sender has settled them.
-    pub(crate) whole: Vec<crate::event::IncomingDelivery>,
+    pub(crate) whole: Vec<IncomingDelivery>,
     /// The rest of such a one whose beginning was taken.
     pub(crate) rest: Option<Vec<Bytes>>,
 }
 
 impl Link {
     /// Empties the stream of a link that is over.
-    pub(crate) fn empty_stream(&mut self) -> EmptiedStream {
+    pub(crate) fn empty_stream(&mut self, limits: Limits) -> EmptiedStream {
         let mut held: u32 = 0;
         let mut whole = Vec::new();
         let mut current = None;
@@ -245,19 +246,10 @@ impl Link {
                 StreamItem::End { settled: true } if begun.is_some() => rest = begun.take(),
                 StreamItem::End { settled: true } => {
                     let Some((key, tag, message_format, state, parts)) = current.take() else { continue };
-                    if let Ok(message) = amqp1_codec::Message::from_chunks(parts) {
-                        let (settled, resumed) = (true, false);
-                        let delivery = crate::event::IncomingDelivery {
-                            key,
-                            tag,
-                            message_format,
-                            settled,
-                            resumed,
-                            state,
-                            message,
-                        };
-                        whole.push(delivery);
-                    }
+                    let message = message_of(message_format, parts, limits);
+                    let (settled, resumed) = (true, false);
+                    let delivery = IncomingDelivery { key, tag, message_format, settled, resumed, state, message };
+                    whole.push(delivery);
                 }
                 StreamItem::End { settled: false } | StreamItem::Aborted => (current, begun) = (None, None),
             }

@@ -1,6 +1,9 @@
 //! Deliveries in, and settlements both ways (§2.6.12, §2.7.5, §2.7.6).
 
-use super::Connection;
+use super::{
+    Connection,
+    undecodable::{message_of, undecodable},
+};
 use crate::{
     delivery::{Assembly, Parts},
     error::ApiMisuse,
@@ -15,8 +18,8 @@ use crate::{
 };
 use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
-    DeliveryTag, Message,
-    definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
+    DeliveryTag,
+    definitions::{ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::{Disposition, Transfer},
 };
@@ -200,16 +203,12 @@ impl Connection {
         }
         let Some(link) = self.links.get_mut(id) else { return };
         let key = DeliveryKey(assembly.id);
-        let parsed = Message::from_chunks_with_limits(assembly.parts, self.config.decode_limits());
-        let message = match parsed.and_then(|message| message.validate().map(|()| message)) {
-            Ok(message) => message,
-            Err(error) => {
-                // §3.4.3: a message that cannot be understood is rejected; one that is settled is just not there.
-                let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
-                self.settle_received(id, key, DeliveryState::rejected(state));
-                return self.delivery_gone(id);
+        let message = message_of(assembly.message_format, assembly.parts, self.config.decode_limits());
+        if link.reject_undecodable {
+            if let Some(error) = undecodable(assembly.message_format, &message) {
+                return self.reject_undecodable(id, key, assembly.tag, error);
             }
-        };
+        }
         link.buffered.push_back(IncomingDelivery {
             key,
             tag: assembly.tag,

@@ -176,16 +176,17 @@ impl Controller {
             _ => None,
         };
         Some(match (asked, outcome) {
-            (Asked::Declare, Some(DeliveryState::Declared(declared))) => match TxnId::new(&declared.txn_id) {
+            (Asked::Declare, Some(DeliveryState::Declared(declared))) => {
+                let txn = TxnId::decoded(&declared.txn_id);
                 // A name that is taken is no name: what is done under it would be the other's.
-                Some(txn) if self.working(&txn).is_err() => {
-                    // The discharge of its last bearer is answered, and the answer not looked at yet.
-                    self.forget(&txn);
-                    self.live.insert(txn.clone(), Live::default());
-                    Answer::Declared(txn)
+                if self.working(&txn).is_ok() {
+                    return Some(Answer::NotDeclared(None));
                 }
-                _ => Answer::NotDeclared(None),
-            },
+                // The discharge of its last bearer is answered, and the answer not looked at yet.
+                self.forget(&txn);
+                self.live.insert(txn.clone(), Live::default());
+                Answer::Declared(txn)
+            }
             (Asked::Declare, _) => Answer::NotDeclared(error),
             (Asked::Discharge { txn, fail }, Some(DeliveryState::Accepted)) => {
                 self.discharged(token, &txn);

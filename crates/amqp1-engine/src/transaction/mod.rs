@@ -28,17 +28,23 @@ use amqp1_codec::{
 };
 use bytes::Bytes;
 
-/// The name of a transaction: at most 32 octets that the coordinator has chosen (§4.5.4).
+/// The name of a transaction: at most 32 octets that the coordinator has chosen (§4.5.4). Some coordinators choose longer
+/// ones: see [`Tolerances::long_transaction_ids`](crate::Tolerances::long_transaction_ids).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TxnId(Bytes);
 
 impl TxnId {
-    /// The longest there is, in octets.
+    /// The longest that the specification allows, in octets.
     pub const MAX: usize = 32;
 
     /// The transaction of this name; `None` if that is too long.
     pub fn new(octets: &[u8]) -> Option<Self> {
         (octets.len() <= Self::MAX).then(|| Self(Bytes::copy_from_slice(octets)))
+    }
+
+    /// The transaction of a name that was decoded, where one that is too long for the limits is refused.
+    fn decoded(octets: &Bytes) -> Self {
+        Self(Bytes::copy_from_slice(octets))
     }
 
     /// The octets.
@@ -49,7 +55,7 @@ impl TxnId {
     /// The transaction that a state is part of.
     pub fn of(state: &DeliveryState) -> Option<Self> {
         match state {
-            DeliveryState::Transactional(state) => Self::new(&state.txn_id),
+            DeliveryState::Transactional(state) => Some(Self::decoded(&state.txn_id)),
             _ => None,
         }
     }

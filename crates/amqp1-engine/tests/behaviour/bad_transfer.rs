@@ -220,25 +220,6 @@ fn refusal_of(octets: &[u8]) -> Option<ErrorCondition> {
 }
 
 #[test]
-fn m_3_2_6_a_malformed_message_is_rejected_and_the_link_lives_on() {
-    let mut peer = pieces([(transfer(0, 0), &b"\x00\x53\x75\xa0\xffshort"[..]), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
-    let frames = peer.read();
-    let Performative::Disposition(disposition) = &frames[0].1 else { panic!("{frames:?}") };
-    let Some(DeliveryState::Rejected(Some(error))) = &disposition.state else { panic!("{disposition:?}") };
-    assert_eq!(error.condition, ErrorCondition::DECODE_ERROR);
-    assert!(disposition.settled);
-}
-
-#[test]
-fn a_malformed_message_that_is_settled_is_dropped() {
-    let settled = Transfer { settled: Some(true), ..transfer(0, 0) };
-    let mut peer = pieces([(settled, &b"\x00\x53\x75"[..]), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
-    assert!(peer.names().is_empty());
-}
-
-#[test]
 fn some_overrun_of_credit_is_taken_where_it_is_tolerated() {
     let config = ConnectionConfig { tolerances: Tolerances::ALL, ..ConnectionConfig::new("server") };
     let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();

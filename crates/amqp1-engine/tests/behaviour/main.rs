@@ -1,6 +1,7 @@
 //! Behaviour of the engine: two engines that talk over a pipe on a virtual clock, or one that talks to a script.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod advisory;
 mod attach_detach;
 mod bad_attach;
 mod bad_transfer;
@@ -11,6 +12,7 @@ mod cut;
 mod disposition;
 mod drain;
 mod errant;
+mod handed_over;
 mod handles;
 mod handshake;
 mod headers;

@@ -1,0 +1,46 @@
+//! Messages as they are handed over, and the option not to hand over those that cannot be decoded (§3.4.3).
+
+use super::Connection;
+use crate::{
+    event::Event,
+    store::{DeliveryKey, LinkId},
+};
+use amqp1_codec::{
+    DecodeError, DeliveryTag, Limits, Message,
+    definitions::{AmqpError, ErrorCondition},
+    messaging::DeliveryState,
+};
+use bytes::Bytes;
+
+/// The message that these octets are, whatever they are. What a format other than 0 means is not known here (§2.8.11).
+pub(crate) fn message_of(format: u32, parts: impl IntoIterator<Item = Bytes>, limits: Limits) -> Message {
+    match format {
+        0 => Message::received(parts, limits),
+        _ => Message::opaque(parts, limits),
+    }
+}
+
+/// What is wrong with a message of format 0.
+pub(super) fn undecodable(format: u32, message: &Message) -> Option<DecodeError> {
+    if format == 0 { message.validate().err() } else { None }
+}
+
+impl Connection {
+    /// How many messages of a link were rejected or dropped because they could not be decoded, as
+    /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for.
+    pub fn undecodable(&self, id: LinkId) -> u64 {
+        self.links.get(id).map_or(0, |link| link.undecodable)
+    }
+
+    /// The application wants no such messages. One that is settled already is dropped.
+    #[cold]
+    pub(super) fn reject_undecodable(&mut self, id: LinkId, key: DeliveryKey, tag: DeliveryTag, error: DecodeError) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.undecodable = link.undecodable.saturating_add(1);
+        }
+        self.events.push_back(Event::Undecodable(id, tag, error));
+        let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
+        self.settle_received(id, key, DeliveryState::rejected(state));
+        self.delivery_gone(id);
+    }
+}
