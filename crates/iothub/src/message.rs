@@ -204,7 +204,8 @@ fn body(message: &Message) -> Result<Bytes, amqp1::codec::DecodeError> {
             Value::String(text) => text.to_bytes(),
             _ => Bytes::new(),
         },
-        _ => Bytes::new(),
+        Body::Malformed(error) => return Err(error),
+        Body::Sequence(_) | Body::Empty => Bytes::new(),
     })
 }
 
