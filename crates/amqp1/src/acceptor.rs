@@ -7,14 +7,15 @@ mod sole;
 
 use self::dialog::Dialog;
 use crate::{
+    attempt::{Attempt, Failure, Stage},
     connection::{Connection, Security},
     driver,
     error::Error,
-    incoming::IncomingConnection,
+    incoming::{Identity, IncomingConnection},
     names,
     shared::{SaslStep, ServerState, Shared},
     transport,
-    wait::{Place, connect_within},
+    wait::Place,
 };
 use amqp1_auth::sasl::{anonymous, external, plain, scram::ScramDecoy};
 use amqp1_codec::Symbol;
@@ -57,6 +58,7 @@ pub struct AcceptorBuilder {
     config: ConnectionConfig,
     session_config: SessionConfig,
     operation_timeout: Duration,
+    write_timeout: Option<Option<Duration>>,
     sole: Option<sole::Register>,
 }
 
@@ -88,6 +90,7 @@ impl Acceptor {
             config: ConnectionConfig { tolerances: Tolerances::ACCEPTOR, ..ConnectionConfig::new(names::container()) },
             session_config: SessionConfig::default(),
             operation_timeout: Duration::from_secs(60),
+            write_timeout: None,
             sole: None,
         }
     }
@@ -96,7 +99,8 @@ impl Acceptor {
     ///
     /// # Errors
     ///
-    /// If any of that fails, or takes longer than the handshake may.
+    /// If any of that fails, or takes longer than the handshake may. A client that takes too long is told: by a SASL
+    /// outcome while it is in SASL, by a close with `amqp:resource-limit-exceeded` after that.
     ///
     /// # Cancel safety
     ///
@@ -105,31 +109,31 @@ impl Acceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let limit = self.inner.config.handshake_timeout;
-        connect_within(limit, "the handshake was not done", self.handshake(io)).await
-    }
-
-    async fn handshake<IO>(&self, io: IO) -> Result<IncomingConnection, Error>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
         transport::set_nodelay(&io);
+        let what = match transport::peer_address(&io) {
+            Some(address) => format!("the handshake with {address} failed"),
+            None => "the handshake with a client failed".to_owned(),
+        };
+        let attempt = Attempt::begin(what, self.inner.config.handshake_timeout);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.inner.tls {
             let (server, io) = match tls {
                 Tls::AtOnce(server) => (server, io),
-                Tls::ByHeader { server, required } => match transport::header::hear(io, *required).await? {
-                    Begun::Tls(io) => (server, io),
-                    Begun::Plain(io) => return self.open(io, Security::default()).await,
-                },
+                Tls::ByHeader { server, required } => {
+                    let heard = attempt.stage(Stage::Tls, transport::header::hear(io, *required));
+                    match heard.await? {
+                        Begun::Tls(io) => (server, io),
+                        Begun::Plain(io) => return self.open(io, Security::default(), &attempt).await,
+                    }
+                }
             };
-            let (stream, security) = transport::accept_tls(server, io).await?;
-            return self.open(stream, security).await;
+            let (stream, security) = attempt.stage(Stage::Tls, transport::accept_tls(server, io)).await?;
+            return self.open(stream, security, &attempt).await;
         }
-        self.open(io, Security::default()).await
+        self.open(io, Security::default(), &attempt).await
     }
 
-    async fn open<IO>(&self, io: IO, security: Security) -> Result<IncomingConnection, Error>
+    async fn open<IO>(&self, io: IO, security: Security, attempt: &Attempt) -> Result<IncomingConnection, Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -147,24 +151,35 @@ impl Acceptor {
         };
         let server = ServerState { session_config: inner.session_config.clone(), ..ServerState::default() };
         let shared = Shared::new(make, Some(server), inner.operation_timeout);
-        driver::spawn(&shared, io)?;
+        driver::spawn(&shared, io, inner.write_timeout.unwrap_or(inner.config.idle_timeout))?;
         let connection = Connection::new(shared, inner.operation_timeout, security);
-        let mut dialog = Dialog::new(self, &connection);
+        let identity = match attempt.engine(&connection, self.introduction(&connection, &offered)).await {
+            Ok(identity) => identity,
+            Err(Failure::Late(error)) => return Err(error),
+            Err(Failure::Ended(stage, error)) => return Err(attempt.failed(stage, error)),
+        };
+        let incoming = IncomingConnection::new(connection, identity);
+        match &inner.sole {
+            Some(register) => {
+                let admitted = tokio::time::timeout_at(attempt.deadline(), register.admit(incoming));
+                admitted.await.unwrap_or_else(|_| Err(attempt.late(Stage::Open)))
+            }
+            None => Ok(incoming),
+        }
+    }
+
+    /// SASL, until the client's open is there: who it is.
+    async fn introduction(&self, connection: &Connection, offered: &[Symbol]) -> Result<Option<Identity>, Error> {
+        let mut dialog = Dialog::new(self, connection);
         let mut identity = None;
         loop {
             match next_step(connection.shared()).await {
                 Ok(Some(step)) => {
-                    let answered = while_open(&connection, dialog.answer(step)).await;
+                    let answered = while_open(connection, dialog.answer(step)).await;
                     identity = answered.transpose()?.flatten().or(identity);
                 }
-                Ok(None) => {
-                    let incoming = IncomingConnection::new(connection, identity);
-                    return match &inner.sole {
-                        Some(register) => register.admit(incoming).await,
-                        None => Ok(incoming),
-                    };
-                }
-                Err(error) => return Err(dialog.explain(error, &offered)),
+                Ok(None) => return Ok(identity),
+                Err(error) => return Err(dialog.explain(error, offered)),
             }
         }
     }
@@ -277,6 +292,14 @@ impl AcceptorBuilder {
     /// Bounds sending, draining, detaching and closing, each; 60 s unless set.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
+        self
+    }
+
+    /// Sets when a client is given up that reads nothing of what is written to it, whatever it writes itself; as the idle
+    /// time-out unless set, `None` for never. The connection then ends with
+    /// [`ErrorKind::WriteTimeout`](crate::ErrorKind::WriteTimeout).
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = Some(timeout);
         self
     }
 

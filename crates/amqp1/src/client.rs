@@ -2,6 +2,7 @@
 
 use crate::{
     acceptor::nonce,
+    attempt::{Attempt, Failure, Stage},
     connection::{Connection, Security},
     driver,
     error::{Error, ErrorKind},
@@ -9,13 +10,15 @@ use crate::{
     shared::Shared,
     transport,
     url::Url,
-    wait::connect_within,
 };
 use amqp1_auth::sasl::{Anonymous, ClientMechanism, Scram, scram::ScramHash};
-use amqp1_codec::Str;
+use amqp1_codec::{Str, printable::printable};
 use amqp1_engine::{Connection as Engine, ConnectionConfig};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 #[cfg(feature = "tls")]
 use transport::TlsClient;
@@ -56,6 +59,7 @@ pub struct ClientBuilder {
     config: ConnectionConfig,
     connect_timeout: Duration,
     operation_timeout: Duration,
+    write_timeout: Option<Option<Duration>>,
 }
 
 impl ClientBuilder {
@@ -76,6 +80,7 @@ impl ClientBuilder {
             config,
             connect_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(60),
+            write_timeout: None,
         }
     }
 
@@ -187,49 +192,71 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects, authenticates, and opens the connection.
+    /// Sets when a peer is given up that reads nothing of what is written to it, whatever it writes itself; as the idle
+    /// time-out unless set, `None` for never. The connection then ends with
+    /// [`ErrorKind::WriteTimeout`]. Some brokers stop reading from those who send while they are short of memory: give
+    /// them more time, if you would rather wait.
+    pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = Some(timeout);
+        self
+    }
+
+    /// Connects, authenticates, and opens the connection. If the host has several addresses, they are tried in an
+    /// overlapping way: the families in turn, each 250 ms after the one before (RFC 8305).
     ///
     /// # Errors
     ///
-    /// If any of that fails or takes too long; [`Error::kind`] says which.
+    /// If any of that fails or takes too long; [`Error::kind`] says which, and the text names the host, the port and the
+    /// stage: resolve, TCP, TLS, SASL or open.
     ///
     /// # Cancel safety
     ///
     /// Cancelled, the connection is closed.
     pub async fn connect(self) -> Result<Connection, Error> {
         let url = self.url.clone()?;
-        let limit = self.connect_timeout;
-        let connecting = async move {
-            let (host, port) = self.dial.clone().unwrap_or_else(|| (url.host.clone(), url.port));
-            if url.tls {
-                return self.connect_tls(&url, &host, port).await;
-            }
-            #[cfg(feature = "tls")]
-            if self.tls.is_some() || self.tls_by_header {
-                // Whoever says how to do TLS must not get none.
-                return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
-            }
-            let tcp = transport::connect(&host, port).await?;
-            self.open(&url, tcp, Security::default()).await
+        let (host, port) = self.dial.clone().unwrap_or_else(|| (url.host.clone(), url.port));
+        let attempt = self.attempt(&host, port);
+        if url.tls {
+            return self.connect_tls(&url, &host, port, &attempt).await;
+        }
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() || self.tls_by_header {
+            // Whoever says how to do TLS must not get none.
+            return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
+        }
+        let tcp = dial(&host, port, &attempt).await?;
+        self.open(&url, tcp, Security::default(), &attempt).await
+    }
+
+    fn attempt(&self, host: &str, port: u16) -> Attempt {
+        let host = printable(host).limit(300);
+        let what = if host.to_string().contains(':') {
+            format!("cannot connect to [{host}]:{port}")
+        } else {
+            format!("cannot connect to {host}:{port}")
         };
-        connect_within(limit, "connecting", connecting).await
+        Attempt::begin(what, self.connect_timeout)
     }
 
     #[cfg(feature = "tls")]
-    async fn connect_tls(self, url: &Url, host: &str, port: u16) -> Result<Connection, Error> {
+    async fn connect_tls(self, url: &Url, host: &str, port: u16, attempt: &Attempt) -> Result<Connection, Error> {
         let tls = self.tls.clone().map_or_else(TlsClient::platform, Ok)?;
         let name = self.server_name.clone().unwrap_or_else(|| url.host.clone());
         let connector = transport::Connector::new(&tls, &name)?;
-        let mut tcp = transport::connect(host, port).await?;
-        if self.tls_by_header {
-            transport::header::ask(&mut tcp).await?;
-        }
-        let (stream, security) = connector.connect(tcp).await?;
-        self.open(url, stream, security).await
+        let mut tcp = dial(host, port, attempt).await?;
+        let by_header = self.tls_by_header;
+        let handshake = async {
+            if by_header {
+                transport::header::ask(&mut tcp).await?;
+            }
+            connector.connect(tcp).await
+        };
+        let (stream, security) = attempt.stage(Stage::Tls, handshake).await?;
+        self.open(url, stream, security, attempt).await
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn connect_tls(self, _: &Url, _: &str, _: u16) -> Result<Connection, Error> {
+    async fn connect_tls(self, _: &Url, _: &str, _: u16, _: &Attempt) -> Result<Connection, Error> {
         Err(Error::new(ErrorKind::Config, "amqps needs the feature tls"))
     }
 
@@ -252,11 +279,11 @@ impl ClientBuilder {
         if self.tls_by_header {
             return Err(Error::new(ErrorKind::Config, "TLS by its header needs a connection that is dialled here"));
         }
-        let limit = self.connect_timeout;
-        connect_within(limit, "opening the connection", self.open(&url, io, Security::default())).await
+        let attempt = self.attempt(&url.host, url.port);
+        self.open(&url, io, Security::default(), &attempt).await
     }
 
-    async fn open<IO>(self, url: &Url, io: IO, security: Security) -> Result<Connection, Error>
+    async fn open<IO>(self, url: &Url, io: IO, security: Security, attempt: &Attempt) -> Result<Connection, Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -266,11 +293,32 @@ impl ClientBuilder {
             (Sasl::ByUrl, None) => Some(Box::new(Anonymous::default())),
             (Sasl::ByUrl, Some(plain)) => Some(Box::new(plain.clone())),
         };
+        let write_timeout = self.write_timeout.unwrap_or(self.config.idle_timeout);
         let config = ConnectionConfig { handle_timeout: self.operation_timeout, ..self.config };
         let shared = Shared::new(|now| Engine::client(config, mechanism, now), None, self.operation_timeout);
-        driver::spawn(&shared, io)?;
+        driver::spawn(&shared, io, write_timeout)?;
         let connection = Connection::new(shared, self.operation_timeout, security);
-        connection.opened().await?;
-        Ok(connection)
+        match attempt.engine(&connection, connection.opened()).await {
+            Ok(()) => Ok(connection),
+            Err(Failure::Late(error)) => Err(error),
+            Err(Failure::Ended(stage, error)) => {
+                // Some servers of TLS say nothing to those who do not begin with it.
+                let silent = error.kind() == ErrorKind::TransportLost
+                    && !url.tls
+                    && !connection.shared().look(|state| state.engine.has_heard());
+                let hint = "it said nothing: if this port speaks TLS, use amqps://";
+                let error = if silent { error.with_hint(hint) } else { error };
+                Err(attempt.failed(stage, error))
+            }
+        }
     }
+}
+
+/// Resolves and connects.
+async fn dial(host: &str, port: u16, attempt: &Attempt) -> Result<TcpStream, Error> {
+    let addresses = attempt.stage(Stage::Resolve, transport::resolve(host, port)).await?;
+    transport::connect(addresses, attempt.deadline()).await.map_err(|error| match error.kind() {
+        ErrorKind::Timeout => attempt.late_after(Stage::Tcp, error),
+        _ => attempt.failed(Stage::Tcp, error),
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     drain::{Turn, TurnState},
-    error::Error,
+    error::{Error, ErrorKind},
     shared::Shared,
     transport,
 };
@@ -61,6 +61,10 @@ struct Driver<IO> {
     give_up: Option<Instant>,
     /// The turn of the application's tasks that a drain waits for.
     drain_turn: Turn,
+    /// How long nothing of what waits may be written.
+    write_timeout: Option<Duration>,
+    /// Since when nothing was.
+    blocked: Option<Instant>,
 }
 
 /// In the order in which they follow each other.
@@ -206,7 +210,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     /// Makes sure that the timer fires no later than this. That it may fire sooner is no harm, and saves setting it each
     /// time that a deadline moves on.
     fn arm(&mut self, next: Option<Instant>) {
-        let Some(next) = next.into_iter().chain(self.give_up).min() else { return };
+        let Some(next) = next.into_iter().chain(self.give_up).chain(self.cut_at()).min() else { return };
         if self.armed.is_none_or(|armed| next < armed) {
             self.armed = Some(next);
             self.timer.as_mut().reset(self.shared.deadline(next));
@@ -220,6 +224,36 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.armed = None;
         }
         fired
+    }
+
+    /// When a peer is cut that does not read.
+    fn cut_at(&self) -> Option<Instant> {
+        Some(self.blocked? + self.write_timeout?)
+    }
+
+    /// Notes whether what waits to be written moves, and cuts a peer that has not read for too long.
+    fn watch_writing(&mut self, moved: bool) {
+        if self.output.is_empty() && !self.unflushed || self.write_failed {
+            self.blocked = None;
+            return;
+        }
+        let now = self.shared.now();
+        if moved || self.blocked.is_none() {
+            self.blocked = Some(now);
+            self.arm(None);
+        } else if let (true, Some(limit)) = (self.cut_at().is_some_and(|at| at <= now), self.write_timeout) {
+            let text = format!("the peer has read nothing for {limit:?}: the connection was cut");
+            let error = Error::new(ErrorKind::WriteTimeout, text);
+            // What is lost with it is reported by the driver's end, if the lock is broken.
+            let _ = self.shared.drive(|state, aside| {
+                state.transport_error.get_or_insert(error);
+                if !state.engine.is_finished() {
+                    state.engine.handle_eof(now);
+                }
+                state.dispatch(aside, &mut None);
+            });
+            self.stage = Stage::Done;
+        }
     }
 
     fn is_given_up(&self) -> bool {
@@ -242,7 +276,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         again |= self.congested && !seen.congested;
         self.congested = seen.congested;
-        match self.poll_write(cx) {
+        let written = self.poll_write(cx);
+        self.watch_writing(matches!(written, Poll::Ready(Ok(true))));
+        if self.stage == Stage::Done {
+            return true;
+        }
+        match written {
             Poll::Ready(Ok(wrote)) => again |= wrote || (self.output.is_empty() && seen.more),
             Poll::Ready(Err(error)) => {
                 // The peer may have said why before it went: what it sent is read to its end.
@@ -340,13 +379,13 @@ impl Drop for Epitaph {
     }
 }
 
-/// Starts the task of a connection.
-pub(crate) fn spawn<IO>(shared: &Arc<Shared>, io: IO) -> Result<(), Error>
+/// Starts the task of a connection. It cuts a peer that reads nothing for as long as `write_timeout`.
+pub(crate) fn spawn<IO>(shared: &Arc<Shared>, io: IO, write_timeout: Option<Duration>) -> Result<(), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let runtime = tokio::runtime::Handle::try_current()
-        .map_err(|_| Error::new(crate::ErrorKind::Config, "there is no tokio runtime here"))?;
+        .map_err(|_| Error::new(ErrorKind::Config, "there is no tokio runtime here"))?;
     let driver = Driver {
         shared: shared.clone(),
         io,
@@ -365,6 +404,8 @@ where
         stage: Stage::Running,
         give_up: None,
         drain_turn: Turn::default(),
+        write_timeout,
+        blocked: None,
     };
     // Not in the task, so that it speaks even if the task is never polled.
     let epitaph = Epitaph(shared.clone());

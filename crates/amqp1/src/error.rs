@@ -8,6 +8,7 @@ use crate::management::Status;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::Modified,
+    printable::{Bounded, bounded_debug},
     sasl::SaslCode,
 };
 use amqp1_engine::{ApiMisuse, ConnectionError, SaslFailure, SendError};
@@ -90,6 +91,8 @@ pub enum ErrorKind {
     Tls,
     /// The network connection went away without a close.
     TransportLost,
+    /// The peer read nothing for too long, whatever it wrote: the connection was cut.
+    WriteTimeout,
 }
 
 /// What may help.
@@ -136,6 +139,16 @@ impl Error {
 
     pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.change(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Says first where it came about.
+    pub(crate) fn with_prefix(self, prefix: impl fmt::Display) -> Self {
+        self.change(|inner| inner.text = format!("{prefix}: {}", inner.text).into())
+    }
+
+    /// Says last what may be done.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        self.change(|inner| inner.text = format!("{}; {hint}", inner.text).into())
     }
 
     pub(crate) fn with_delivered(self, delivered: Delivered) -> Self {
@@ -256,7 +269,8 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::Connect
         | ErrorKind::IdleTimeout
         | ErrorKind::Resolve
-        | ErrorKind::TransportLost => Retry::ReopenConnection,
+        | ErrorKind::TransportLost
+        | ErrorKind::WriteTimeout => Retry::ReopenConnection,
         ErrorKind::Aborted
         | ErrorKind::Authentication
         | ErrorKind::Config
@@ -295,25 +309,28 @@ fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
     }
 }
 
+/// One line, in which whatever a peer has said is escaped and cut as [`printable`](crate::codec::printable) does.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)?;
+        let text = &self.0.text;
         match &self.0.amqp {
-            Some(error) => write!(f, ": {error}"),
-            None => Ok(()),
+            Some(error) => fmt::Display::fmt(&Bounded(format_args!("{text}: {error}")), f),
+            None => fmt::Display::fmt(&Bounded(text), f),
         }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("text", &self.to_string())
-            .field("retry", &self.0.retry)
-            .field("delivered", &self.0.delivered)
-            .field("source", &self.0.source)
-            .finish()
+        bounded_debug(f, |f| {
+            f.debug_struct("Error")
+                .field("kind", &self.0.kind)
+                .field("text", &self.to_string())
+                .field("retry", &self.0.retry)
+                .field("delivered", &self.0.delivered)
+                .field("source", &self.0.source)
+                .finish()
+        })
     }
 }
 

@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod attempt;
 mod builders;
 pub mod capability;
 #[cfg(feature = "cbs")]

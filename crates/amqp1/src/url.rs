@@ -28,7 +28,7 @@ impl Url {
         };
         let (authority, path) = rest.find(['/', '?', '#']).map_or((rest, ""), |at| rest.split_at(at));
         if !matches!(path, "" | "/") {
-            return Err(wrong("the URL has a path; the address of a node is given when a link is attached"));
+            return Err(wrong_path(authority, path));
         }
         let (user, server) = match authority.rsplit_once('@') {
             Some((user, server)) => (Some(user), server),
@@ -37,6 +37,30 @@ impl Url {
         let (host, port) = host_and_port(server, if tls { 5671 } else { 5672 })?;
         Ok(Self { tls, host, port, plain: user.map(credentials).transpose()? })
     }
+}
+
+/// What follows the authority and is no lone slash: a path, or the rest of a password that is not encoded.
+fn wrong_path(authority: &str, path: &str) -> Error {
+    let (raw, encoded) = match path.as_bytes().first() {
+        Some(b'?') => ("?", "%3F"),
+        Some(b'#') => ("#", "%23"),
+        _ => ("/", "%2F"),
+    };
+    if !path.contains('@') {
+        return wrong("the URL has a path; the address of a node is given when a link is attached");
+    }
+    let what = match authority.split_once(':') {
+        // A host and its port, it seems, and then an @ in what follows.
+        Some((_, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => {
+            return wrong(format!(
+                "the URL has a path, and the address of a node is given when a link is attached; if `{raw}` belongs to \
+                 the password, percent-encode it as `{encoded}`"
+            ));
+        }
+        Some(_) => "password",
+        None => "user name",
+    };
+    wrong(format!("the {what} contains `{raw}`: percent-encode it as `{encoded}`"))
 }
 
 fn host_and_port(server: &str, default: u16) -> Result<(String, u16), Error> {
@@ -64,7 +88,10 @@ fn host_and_port(server: &str, default: u16) -> Result<(String, u16), Error> {
 
 fn credentials(user_info: &str) -> Result<Plain, Error> {
     let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
-    let decoded = |text, what| percent_decoded(text).ok_or_else(|| wrong(format!("the URL's {what} is badly encoded")));
+    let decoded = |text, what| {
+        let text = percent_decoded(text);
+        text.ok_or_else(|| wrong(format!("the URL's {what} is badly encoded: percent-encode a `%` in it as `%25`")))
+    };
     Plain::new(decoded(user, "user name")?, decoded(password, "password")?)
         .map_err(|error| wrong(format!("the URL's user name or password cannot be used: {error}")))
 }
@@ -130,6 +157,29 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidUrl, "{url}");
             assert!(!error.to_string().contains("geheim"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_said_to_want_it() {
+        for (url, text) in [
+            ("amqp://u:ge/heim@h", "the password contains `/`: percent-encode it as `%2F`"),
+            ("amqps://u:geh?eim@h:5671", "the password contains `?`: percent-encode it as `%3F`"),
+            ("amqp://u:geheim#@h/", "the password contains `#`: percent-encode it as `%23`"),
+            ("amqp://u:g#e/h?eim@h", "the password contains `#`: percent-encode it as `%23`"),
+            ("amqp://us/er:geheim@h", "the user name contains `/`: percent-encode it as `%2F`"),
+        ] {
+            assert_eq!(Url::parse(url).expect_err(url).to_string(), text, "{url}");
+        }
+        // Digits may be a port, or how a password begins.
+        for url in ["amqp://u:123/geheim@h", "amqp://h:5672/queue@x"] {
+            let text = Url::parse(url).expect_err(url).to_string();
+            assert!(text.contains("has a path") && text.contains("percent-encode it as `%2F`"), "{text}");
+            assert!(!text.contains("geheim") && !text.contains("queue"), "{text}");
+        }
+        let text = Url::parse("amqp://u:100%geheim@h").expect_err("no encoding").to_string();
+        assert!(text.contains("percent-encode a `%` in it as `%25`") && !text.contains("geheim"), "{text}");
+        let error = Url::parse("amqp://h/queue").expect_err("a path");
+        assert!(!error.to_string().contains("percent-encode"), "{error}");
     }
 
     #[test]

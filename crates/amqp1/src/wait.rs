@@ -1,7 +1,7 @@
 //! Waiting for something to change, without running anything foreign under the lock.
 
 use crate::{
-    error::{Error, ErrorKind, Retry},
+    error::Error,
     shared::{Shared, State},
 };
 use amqp1_engine::{LinkId, SessionId};
@@ -169,16 +169,4 @@ pub(crate) async fn within<T>(
         Ok(result) => result,
         Err(_) => Err(Error::timeout(what, limit)),
     }
-}
-
-/// Bounds a future without which there is no connection.
-pub(crate) async fn connect_within<T>(
-    limit: Duration,
-    what: &'static str,
-    future: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    within(limit, what, future).await.map_err(|error| match error.kind() {
-        ErrorKind::Timeout => error.with_retry(Retry::ReopenConnection),
-        _ => error,
-    })
 }

@@ -79,7 +79,7 @@ async fn a_wrong_password_is_an_error_of_authentication_at_both_ends() {
         let error = server.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Authentication, "{user}");
         // The server's words are not the client's, which would ask to check the password.
-        assert_eq!(error.to_string(), "the client was refused (PLAIN)");
+        assert_eq!(error.to_string(), "the handshake with a client failed (SASL): the client was refused (PLAIN)");
     }
 }
 

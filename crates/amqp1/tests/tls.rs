@@ -150,7 +150,7 @@ async fn a_port_that_does_not_speak_tls_is_said_to_be_one() {
     let address = serve(Acceptor::builder().build()).await;
     let error = soon(builder(address, &authority).connect()).await.expect_err("no TLS");
     assert_eq!(error.kind(), ErrorKind::Tls);
-    assert!(error.to_string().contains("not speak TLS"), "{error}");
+    assert!(error.to_string().contains("without TLS: use amqp://"), "{error}");
 }
 
 #[tokio::test]

@@ -112,11 +112,13 @@ async fn s_5_2_1_what_comes_together_with_the_header_is_the_handshakes() {
 #[tokio::test]
 async fn s_5_2_1_a_client_goes_no_further_with_a_server_that_answers_otherwise() {
     let authority = Authority::new();
-    let answers: [(&[u8], &str); 5] = [
+    let answers: [(&[u8], &str); 7] = [
         (AMQP, "AMQP without TLS"),
         (SASL, "SASL without TLS"),
         (b"AMQP\x02\x01\x01\x00", "another version"),
-        (b"HTTP/1.1", "no header"),
+        (b"HTTP/1.1", "speaks HTTP"),
+        (b"AMQP\x00\x00\x09\x01", "speaks AMQP 0-9-1"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS from the first octet"),
         (b"nonsense and more of it", "no header"),
     ];
     for (answer, text) in answers {

@@ -4,7 +4,10 @@ mod mapping;
 
 pub(crate) use mapping::Subject;
 
-use amqp1::{Delivered, ErrorCondition};
+use amqp1::{
+    Delivered, ErrorCondition,
+    codec::printable::{Bounded, bounded_debug},
+};
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 /// Something did not work.
@@ -181,18 +184,20 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.sentence)
+        fmt::Display::fmt(&Bounded(&self.0.sentence), f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("sentence", &self.0.sentence)
-            .field("retriable", &self.0.retriable)
-            .field("delivered", &self.0.delivered)
-            .finish_non_exhaustive()
+        bounded_debug(f, |f| {
+            f.debug_struct("Error")
+                .field("kind", &self.0.kind)
+                .field("sentence", &self.0.sentence)
+                .field("retriable", &self.0.retriable)
+                .field("delivered", &self.0.delivered)
+                .finish_non_exhaustive()
+        })
     }
 }
 

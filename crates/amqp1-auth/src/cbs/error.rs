@@ -1,6 +1,7 @@
 use core::fmt;
 
 use amqp1_codec::definitions::ErrorCondition;
+use amqp1_codec::printable::printable;
 use amqp1_codec::{DecodeError, Str};
 
 use super::Refusal;
@@ -54,7 +55,7 @@ impl fmt::Display for CbsError {
             Self::Refused { code, description } => {
                 write!(f, "the peer refused the token with status-code {code}")?;
                 match description {
-                    Some(description) => write!(f, ": {description}"),
+                    Some(description) => write!(f, ": {}", printable(description)),
                     None => Ok(()),
                 }
             }

@@ -52,6 +52,14 @@ impl Layer {
     pub(super) fn server(sasl: ServerSasl) -> Self {
         Self::ServerHeader(sasl)
     }
+
+    /// What a handshake waits for that begins with this layer.
+    pub(super) fn stage(&self) -> HandshakeStage {
+        match self {
+            Self::ClientSaslHeader(_) | Self::ServerHeader(ServerSasl::Required(_)) => HandshakeStage::Sasl,
+            _ => HandshakeStage::Open,
+        }
+    }
 }
 
 /// What a handshake waits for.
@@ -73,22 +81,14 @@ pub(super) enum Step {
 }
 
 impl Connection {
-    /// What the handshake waits for; `None` once the peer's open is there, or the connection has ended.
+    /// What the handshake waits for, or waited for when the connection ended; `None` once the peer's open is there.
     pub fn handshake_stage(&self) -> Option<HandshakeStage> {
-        match &self.layer {
-            _ if self.remote_open.is_some() || self.ended.is_some() => None,
-            Layer::Dead => None,
-            Layer::ClientSaslHeader(_)
-            | Layer::ClientMechanisms(_)
-            | Layer::ClientOutcome(_)
-            | Layer::ServerHeader(ServerSasl::Required(_))
-            | Layer::ServerInit(_)
-            | Layer::ServerPending
-            | Layer::ServerResponse => Some(HandshakeStage::Sasl),
-            Layer::ClientAmqpHeader | Layer::ServerHeader(_) | Layer::ServerAmqpHeader | Layer::Frames => {
-                Some(HandshakeStage::Open)
-            }
-        }
+        self.remote_open.is_none().then_some(self.stage)
+    }
+
+    /// Whether any octets have come that begin like what they should.
+    pub fn has_heard(&self) -> bool {
+        self.handshake_octets > 0
     }
 
     /// Gives a handshake up that takes too long, and tells the peer: with a close that has a condition where an open can
@@ -96,7 +96,7 @@ impl Connection {
     /// Does nothing once the peer's open is there.
     pub fn abandon_handshake(&mut self, now: Instant) {
         self.idle.set_now(now);
-        if self.handshake_stage().is_some() {
+        if self.handshake_stage().is_some() && self.ended.is_none() {
             self.handshake_incomplete();
         }
     }
@@ -162,6 +162,7 @@ impl Connection {
                 self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode());
                 let list = SaslMechanisms { sasl_server_mechanisms: mechanisms.clone().into() };
                 self.push_sasl(&SaslBody::Mechanisms(list));
+                self.stage = HandshakeStage::Sasl;
                 self.layer = Layer::ServerInit(mechanisms);
             }
             (layer, _) => {
@@ -289,6 +290,7 @@ impl Connection {
         match mechanism.verify_outcome(outcome.additional_data.as_ref().map(|data| &data.0[..])) {
             Ok(()) => {
                 self.layer = Layer::ClientAmqpHeader;
+                self.stage = HandshakeStage::Open;
                 self.start_client();
             }
             Err(error) => self.sasl_failed(SaslFailure::Mechanism(error)),
@@ -320,7 +322,10 @@ impl Connection {
         let additional_data = additional_data.filter(|_| code == SaslCode::Ok).map(Secret);
         self.push_sasl(&SaslBody::Outcome(SaslOutcome { code, additional_data }));
         match code {
-            SaslCode::Ok => self.layer = Layer::ServerAmqpHeader,
+            SaslCode::Ok => {
+                self.layer = Layer::ServerAmqpHeader;
+                self.stage = HandshakeStage::Open;
+            }
             code => self.sasl_failed(SaslFailure::Refused(code)),
         }
     }

@@ -60,6 +60,8 @@ use layer::Layer;
 pub struct Connection {
     config: ConnectionConfig,
     layer: Layer,
+    /// What the handshake waits for, or waited for.
+    stage: HandshakeStage,
     decoder: FrameDecoder,
     /// Layer headers and SASL frames to write.
     preamble: BytesMut,
@@ -135,6 +137,7 @@ impl Connection {
             decoder: FrameDecoder::new(config.max_frame_size, config.decode_limits()),
             idle: Idle::new(&config, now),
             config,
+            stage: layer.stage(),
             layer,
             preamble: BytesMut::new(),
             control: VecDeque::new(),

@@ -64,6 +64,7 @@ fn a_client_that_does_not_answer_the_mechanisms_gets_an_outcome() {
     let said = expire(&mut peer);
     assert!(matches!(&said[..], [outcome] if is_outcome(outcome)), "{said:?}");
     assert!(peer.end.is_finished());
+    assert_eq!(peer.end.engine.handshake_stage(), Some(HandshakeStage::Sasl), "where it ended");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::error::{Delivered, Error, ErrorKind, Retry};
 use amqp1_codec::{
     DecodeError, Message, MessageBuilder, Str, Symbol, ValueRef,
     definitions::{AmqpError, ErrorCondition},
+    printable::printable,
 };
 use std::{fmt, time::Duration};
 
@@ -90,7 +91,7 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.code)?;
         match &self.description {
-            Some(description) => write!(f, ", {description}"),
+            Some(description) => write!(f, ", {}", printable(description)),
             None => Ok(()),
         }
     }

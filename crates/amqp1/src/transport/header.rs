@@ -1,7 +1,7 @@
 //! TLS that begins with a protocol header (§5.2.1), on the port that is used without TLS too.
 
 use crate::error::{Error, ErrorKind};
-use amqp1_codec::frame::{ProtocolHeader, ProtocolId};
+use amqp1_codec::frame::{ProtocolHeader, ProtocolId, SpokenProtocol};
 use std::{
     io,
     pin::Pin,
@@ -23,10 +23,14 @@ where
     }
     // §2.2: nothing more is written, and in particular nothing without TLS.
     let _ = io.shutdown().await;
-    let said = match <[u8; ProtocolHeader::LEN]>::try_from(answer).ok().as_ref().and_then(ProtocolHeader::decode) {
-        Some(ProtocolHeader { id: ProtocolId::Amqp, .. }) => "it wants AMQP without TLS",
-        Some(ProtocolHeader { id: ProtocolId::Sasl, .. }) => "it wants SASL without TLS",
-        Some(ProtocolHeader { id: ProtocolId::Tls, .. }) => "it wants another version of it",
+    let header = answer.first_chunk().and_then(ProtocolHeader::decode);
+    let said = match SpokenProtocol::of(&answer) {
+        _ if header.is_some_and(|header| header.id == ProtocolId::Tls) => "it wants another version of it",
+        SpokenProtocol::Amqp1(ProtocolHeader::SASL) => "it wants SASL without TLS",
+        SpokenProtocol::Amqp1(_) => "it wants AMQP without TLS",
+        SpokenProtocol::Amqp0 => "this port speaks AMQP 0-9-1",
+        SpokenProtocol::Http => "this port speaks HTTP",
+        SpokenProtocol::Tls => "this port speaks TLS from the first octet: leave its header out",
         _ => "its answer is no header of AMQP 1.0",
     };
     Err(Error::new(ErrorKind::Tls, format!("the server does not take TLS by its protocol header: {said}")))
@@ -34,9 +38,6 @@ where
 
 /// How long the end of a client is waited for that was refused.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The first octet of TLS itself: a record of its handshake.
-const HANDSHAKE: u8 = 0x16;
 
 /// What a client has begun with.
 pub(crate) enum Begun<IO> {
@@ -66,10 +67,10 @@ where
     io.shutdown().await.map_err(super::lost)?;
     let mut nowhere = tokio::io::sink();
     let _ = tokio::time::timeout(PATIENCE, tokio::io::copy(&mut io, &mut nowhere)).await;
-    let text = match octets.first() {
+    let text = match SpokenProtocol::of(&octets) {
         _ if asks => "the client wants TLS of a version that is not known",
-        Some(&HANDSHAKE) => "the client has begun TLS at once, not by its protocol header",
-        _ => "the client has begun without TLS",
+        SpokenProtocol::Tls => "the client has begun TLS at once, not by its protocol header",
+        spoken => super::tls::not_tls_at_client(spoken).unwrap_or("the client has begun without TLS"),
     };
     Err(Error::new(ErrorKind::Tls, text))
 }

@@ -1,12 +1,14 @@
 //! Byte streams: TCP, and TLS on it.
 
 #[cfg(feature = "tls")]
+mod first;
+#[cfg(feature = "tls")]
 pub(crate) mod header;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(crate) use tcp::{connect, set_nodelay};
+pub(crate) use tcp::{connect, peer_address, resolve, set_nodelay};
 #[cfg(feature = "tls")]
 pub(crate) use tls::{Connector, accept as accept_tls};
 #[cfg(feature = "tls")]

@@ -1,9 +1,11 @@
 //! TLS, by rustls. Verification cannot be switched off.
 
+use super::first::First;
 use crate::{
     connection::Security,
     error::{Error, ErrorKind},
 };
+use amqp1_codec::frame::SpokenProtocol;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -205,25 +207,31 @@ impl Connector {
         Ok(Self { config: tls.to_config()?, name })
     }
 
-    pub(crate) async fn connect<IO>(self, io: IO) -> Result<(client::TlsStream<IO>, Security), Error>
+    pub(crate) async fn connect<IO>(self, io: IO) -> Result<(client::TlsStream<First<IO>>, Security), Error>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let name = self.name.to_str().into_owned();
-        let stream = TlsConnector::from(self.config).connect(self.name, io).await;
-        let stream = stream.map_err(|error| handshake_error(&format!("TLS with {name} failed"), error))?;
+        let stream = TlsConnector::from(self.config).connect(self.name, First::new(io)).into_fallible().await;
+        let stream = stream.map_err(|(error, io)| match not_tls_at_server(io.spoken()) {
+            Some(text) => Error::new(ErrorKind::Tls, text).with_source(error),
+            None => handshake_error(&format!("TLS with {name} failed"), error),
+        })?;
         let security = security(stream.get_ref().1.peer_certificates());
         Ok((stream, security))
     }
 }
 
 /// A server's TLS handshake.
-pub(crate) async fn accept<IO>(tls: &TlsServer, io: IO) -> Result<(server::TlsStream<IO>, Security), Error>
+pub(crate) async fn accept<IO>(tls: &TlsServer, io: IO) -> Result<(server::TlsStream<First<IO>>, Security), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = TlsAcceptor::from(tls.to_config()?).accept(io).await;
-    let stream = stream.map_err(|error| handshake_error("TLS with a client failed", error))?;
+    let stream = TlsAcceptor::from(tls.to_config()?).accept(First::new(io)).into_fallible().await;
+    let stream = stream.map_err(|(error, io)| match not_tls_at_client(io.spoken()) {
+        Some(text) => Error::new(ErrorKind::Tls, text).with_source(error),
+        None => handshake_error("TLS with a client failed", error),
+    })?;
     let security = security(stream.get_ref().1.peer_certificates());
     Ok((stream, security))
 }
@@ -232,12 +240,32 @@ fn security(chain: Option<&[CertificateDer<'static>]>) -> Security {
     Security { peer_certificates: chain.map(<[_]>::to_vec) }
 }
 
+/// What a server speaks that does not speak TLS.
+fn not_tls_at_server(spoken: SpokenProtocol) -> Option<&'static str> {
+    match spoken {
+        SpokenProtocol::Amqp1(_) => Some("this port speaks AMQP without TLS: use amqp://"),
+        SpokenProtocol::Amqp0 => Some("this port speaks AMQP 0-9-1 without TLS, not AMQP 1.0 with it"),
+        SpokenProtocol::Http => Some("this port speaks HTTP, not TLS: check the port"),
+        _ => None,
+    }
+}
+
+/// What a client speaks that does not speak TLS.
+pub(super) fn not_tls_at_client(spoken: SpokenProtocol) -> Option<&'static str> {
+    match spoken {
+        SpokenProtocol::Amqp1(_) => Some("the client speaks AMQP without TLS: let it use amqps://"),
+        SpokenProtocol::Amqp0 => Some("the client speaks AMQP 0-9-1 without TLS, not AMQP 1.0 with it"),
+        SpokenProtocol::Http => Some("the client speaks HTTP, not TLS"),
+        _ => None,
+    }
+}
+
 /// One plain sentence about a handshake that failed.
 fn handshake_error(what: &str, error: io::Error) -> Error {
     let why = match tls_reason(&error) {
         Some(why) => why,
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the peer closed the connection; it may not speak TLS on this port".to_owned()
+            "the peer closed the connection; this port may speak AMQP without TLS: use amqp:// if so".to_owned()
         }
         None => error.to_string(),
     };

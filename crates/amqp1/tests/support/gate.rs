@@ -15,6 +15,7 @@ const OPEN: u8 = 0;
 const STUCK: u8 = 1;
 const BROKEN: u8 = 2;
 const PANICS: u8 = 3;
+const DEAF: u8 = 4;
 
 /// Sits at one end of a transport.
 #[derive(Clone, Default)]
@@ -37,6 +38,11 @@ impl Gate {
         self.set(STUCK);
     }
 
+    /// What is written stays where it is; reading goes on.
+    pub(crate) fn deafen(&self) {
+        self.set(DEAF);
+    }
+
     /// Reading and writing fail.
     pub(crate) fn break_off(&self) {
         self.set(BROKEN);
@@ -51,11 +57,12 @@ impl Gate {
         Gated { gate: self.clone(), io }
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&self, cx: &Context<'_>, reads: bool) -> Poll<io::Result<()>> {
         *self.waker.lock().expect("no panic under the lock") = Some(cx.waker().clone());
         match self.state.load(Ordering::SeqCst) {
             OPEN => Poll::Ready(Ok(())),
-            STUCK => Poll::Pending,
+            DEAF if reads => Poll::Ready(Ok(())),
+            STUCK | DEAF => Poll::Pending,
             BROKEN => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             _ => panic!("on purpose"),
         }
@@ -69,14 +76,14 @@ pub(crate) struct Gated {
 
 impl AsyncRead for Gated {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.gate.poll(cx))?;
+        std::task::ready!(self.gate.poll(cx, true))?;
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Gated {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.gate.poll(cx))?;
+        std::task::ready!(self.gate.poll(cx, false))?;
         Pin::new(&mut self.io).poll_write(cx, octets)
     }
 

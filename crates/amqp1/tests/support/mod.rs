@@ -11,7 +11,7 @@ use amqp1::{
 };
 use bytes::Bytes;
 use std::time::Duration;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 /// Longer than anything here takes on the slowest machine; what hangs ends here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -46,7 +46,10 @@ pub(crate) async fn client(io: DuplexStream, change: impl FnOnce(ClientBuilder) 
     change(Client::builder("amqp://server.test")).connect_with(io).await.expect("a connection")
 }
 
-pub(crate) async fn accept(acceptor: &Acceptor, io: DuplexStream) -> ServerConnection {
+pub(crate) async fn accept<IO>(acceptor: &Acceptor, io: IO) -> ServerConnection
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let incoming = acceptor.accept(io).await.expect("a handshake");
     incoming.accept().await.expect("an open connection")
 }

@@ -1,7 +1,7 @@
 //! From what AMQP says to what it means on a hub.
 
 use super::{Error, ErrorKind};
-use amqp1::{AmqpError, ErrorCondition};
+use amqp1::{AmqpError, ErrorCondition, codec::printable::Bounded};
 use std::time::Duration;
 
 /// What was being worked with, which decides what "not found" means.
@@ -119,9 +119,12 @@ impl Subject {
             Amqp::CreditRevoked | Amqp::Modified | Amqp::Released => ErrorKind::Released,
             Amqp::Timeout => ErrorKind::Timeout,
             Amqp::Tls => ErrorKind::Tls,
-            Amqp::ClosedByPeer | Amqp::IdleTimeout | Amqp::LinkDetached | Amqp::SessionEnded | Amqp::TransportLost => {
-                ErrorKind::ConnectionLost
-            }
+            Amqp::ClosedByPeer
+            | Amqp::IdleTimeout
+            | Amqp::LinkDetached
+            | Amqp::SessionEnded
+            | Amqp::TransportLost
+            | Amqp::WriteTimeout => ErrorKind::ConnectionLost,
             _ => ErrorKind::Internal,
         }
     }
@@ -156,14 +159,14 @@ fn sentence(kind: ErrorKind, why: &str) -> String {
     format!("{what}: {why}")
 }
 
-/// A text of the hub on one line, without control characters, and not endless.
+/// A text of the hub on one line, escaped, and not endless.
 fn printable(text: &str) -> String {
     let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches('.');
     match line.char_indices().nth(MAX_DESCRIPTION) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
+        Some((end, _)) => format!("{}…", Bounded(line.get(..end).unwrap_or_default())),
+        None => Bounded(line).to_string(),
     }
 }
 
