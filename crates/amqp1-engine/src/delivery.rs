@@ -9,6 +9,12 @@ use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use amqp1_codec::{DeliveryTag, messaging::DeliveryState, performative::Transfer};
 use bytes::Bytes;
 
+/// More than the frame header and a transfer performative take, its state apart.
+pub(crate) const TRANSFER_ROOM: usize = 128;
+
+/// The octets of an open stream that wait for what follows them.
+const HELD_BACK: usize = 1;
+
 /// A message that waits to be sent, or whose sending has begun.
 #[derive(Debug)]
 pub(crate) struct OutgoingDelivery {
@@ -70,7 +76,29 @@ impl OutgoingDelivery {
 
     /// Whether there is something to write, if it may be begun.
     pub(crate) fn has_octets(&self) -> bool {
-        self.left > 0 || !self.open
+        self.left > self.held_back() || !self.open
+    }
+
+    /// How many of its octets wait for more to be written, or for its end. RabbitMQ 3.10 ends the session at a last
+    /// transfer without octets, so that some are kept for it.
+    pub(crate) fn held_back(&self) -> usize {
+        if self.open { self.left.min(HELD_BACK) } else { 0 }
+    }
+
+    /// It is settled with its transfers, and this is told when the last one is written.
+    pub(crate) fn settle(&mut self, report: Settlement) {
+        self.settled = true;
+        self.retained = None;
+        self.report = Some(report);
+    }
+
+    /// Gives up what has not left: the next transfer says so, and is the last.
+    pub(crate) fn give_up(&mut self) {
+        self.parts = VecDeque::new();
+        self.left = 0;
+        self.open = false;
+        self.aborted = true;
+        self.report = None;
     }
 
     pub(crate) fn is_transactional(&self) -> bool {

@@ -237,6 +237,13 @@ pub enum SendError {
     Reattach,
     /// The link's settle mode does not allow it.
     SettleMode,
+    /// The receiver has settled the delivery before it was whole.
+    SettledEarly,
+    /// The delivery's state leaves no room for a message in the peer's frames.
+    StateTooLarge {
+        /// The largest frame, in octets.
+        max: usize,
+    },
     /// A delivery of this tag is not settled.
     TagInUse,
     /// The receiver takes at most this many octets.
@@ -257,6 +264,10 @@ impl fmt::Display for SendError {
                 f.write_str("the link's unsettled deliveries are not sorted out: it must be attached anew")
             }
             Self::SettleMode => f.write_str("the link's settle mode does not allow this"),
+            Self::SettledEarly => f.write_str("the receiver has settled the delivery before it was whole"),
+            Self::StateTooLarge { max } => {
+                write!(f, "the delivery's state leaves no room for a message in frames of {max} octets")
+            }
             Self::TagInUse => f.write_str("another delivery of this tag is not settled"),
             Self::TooLarge { max } => write!(f, "the receiver takes messages of at most {max} octets"),
             Self::Unfinished => f.write_str("a delivery that is streamed on this link is not finished"),

@@ -97,6 +97,9 @@ pub(crate) struct Link {
     pub(crate) drain_mode: DrainMode,
     /// When the engine answers a drain that the application has not answered.
     pub(crate) drain_deadline: Option<Instant>,
+    /// The token of a delivery that the receiver has settled while it was being written: until the application has
+    /// finished it or given it up, nothing else is sent.
+    pub(crate) settled_early: Option<u64>,
     /// The ids of deliveries with a provisional outcome, by their tokens.
     pub(crate) provisional: BTreeMap<u64, u64>,
     pub(crate) next_tag: u32,
@@ -173,6 +176,7 @@ impl Link {
             drain: DrainState::None,
             drain_mode: DrainMode::Automatic,
             drain_deadline: None,
+            settled_early: None,
             provisional: BTreeMap::new(),
             next_tag: 0,
             flow_properties: None,
@@ -258,16 +262,39 @@ impl Link {
         if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() {
             return 0;
         }
-        if self.drain == DrainState::GivingUp
-            || self.reducing
-            || self.queue.back().is_some_and(|delivery| delivery.open)
-        {
+        if self.drain == DrainState::GivingUp || self.reducing || self.is_streaming() {
             return 0;
         }
-        // Only the first can have been begun, and then its credit is used already.
+        self.credit.saturating_sub(self.available())
+    }
+
+    /// How many deliveries wait to be begun. Only the first can have been begun, and its credit is used already.
+    fn available(&self) -> u32 {
         let begun = self.queue.front().is_some_and(|delivery| delivery.id.is_some());
-        let waiting = self.queue.len().saturating_sub(usize::from(begun));
-        self.credit.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX))
+        u32::try_from(self.queue.len().saturating_sub(usize::from(begun))).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the application is writing a delivery piece by piece.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.settled_early.is_some() || self.queue.back().is_some_and(|delivery| delivery.open)
+    }
+
+    /// Octets of payload in the queue that need not wait for others.
+    pub(crate) fn sendable_octets(&self) -> usize {
+        self.queued.saturating_sub(self.queue.back().map_or(0, OutgoingDelivery::held_back))
+    }
+
+    /// The receiver has settled a delivery. If only a part of it has left, the rest is given up; whether it is.
+    pub(crate) fn settled_half(&mut self, id: u64) -> bool {
+        let Some(half) = self.queue.front_mut().filter(|half| half.id == Some(id) && !half.aborted) else {
+            return false;
+        };
+        self.queued = self.queued.saturating_sub(half.left);
+        if half.open {
+            self.settled_early = Some(half.token);
+        }
+        half.give_up();
+        true
     }
 
     /// Whether a transfer can leave, the session's window permitting.
@@ -434,7 +461,7 @@ impl Link {
         match self.role {
             Role::Sender => {
                 flow.delivery_count = Some(self.delivery_count);
-                flow.available = Some(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
+                flow.available = Some(self.available());
                 flow.drain = self.remote_drain;
             }
             Role::Receiver => {

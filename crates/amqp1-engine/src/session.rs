@@ -60,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) end_sent: bool,
     /// The application wants it to end, when everything that can be sent is sent.
     pub(crate) ending: bool,
+    /// Whether this end has begun it, so that the peer's begin answers ours.
+    pub(crate) begun_here: bool,
     /// Whether the application knows that it has ended.
     pub(crate) told: bool,
 
@@ -133,6 +135,7 @@ impl Session {
             begin_received: false,
             end_sent: false,
             ending: false,
+            begun_here: false,
             told: false,
             remote_incoming_window: 0,
             sent: Unsettled::default(),
@@ -194,15 +197,18 @@ impl Session {
     }
 
     /// §2.5.6: what the peer can take, from what it says and what it may not know yet.
-    pub(crate) fn on_flow(&mut self, flow: &Flow) {
+    ///
+    /// A peer that does not know our begin leaves next-incoming-id out, and its window counts from our first transfer. On a
+    /// session that this end has begun it knows it: one that leaves it out there never says it, and its window is taken as
+    /// it stands, as `lax` allows for other sessions.
+    pub(crate) fn on_flow(&mut self, flow: &Flow, lax: bool) {
         let window = flow.incoming_window;
         // Sent, and not received when this was said. A number ahead of ours is the peer's mistake and adds nothing.
         let in_flight = |next| u32::try_from(self.next_outgoing_id.offset_from(next)).unwrap_or(0);
         self.remote_incoming_window = match flow.next_incoming_id {
             Some(next) => window.saturating_sub(in_flight(next)),
-            // Before our begin arrives the peer cannot know. Some never say it: what they say they take, they take.
             None => match window.saturating_sub(in_flight(self.config.next_outgoing_id)) {
-                0 => window,
+                0 if self.begun_here || lax => window,
                 left => left,
             },
         };
@@ -230,6 +236,13 @@ impl Session {
     /// the other end does not stop them.
     pub(crate) fn share(&self) -> u32 {
         (self.remote_incoming_window / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))
+    }
+
+    /// A link need not wait for a wider window any more. Whether it did.
+    pub(crate) fn leave_waiting(&mut self, id: LinkId) -> bool {
+        let waiting = self.patient.len();
+        self.patient.retain(|patient| *patient != id);
+        self.patient.len() < waiting
     }
 
     /// A link of this session is streamed: what was let come beyond `octets` of the largest frames may still come.

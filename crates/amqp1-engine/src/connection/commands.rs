@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
+    delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
     link::{Answer, Link, Withheld},
@@ -12,11 +13,14 @@ use crate::{
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    EncodedMessage, Symbol,
+    Encode, EncodedMessage, Symbol,
     definitions::{AmqpError, Fields, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
 };
+
+/// Octets of a message that each of its frames must have room for beside the delivery's state.
+const LEAST_PAYLOAD: usize = 64;
 
 impl Connection {
     fn check_open(&self) -> Result<(), ApiMisuse> {
@@ -71,7 +75,9 @@ impl Connection {
         if opened && !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }
-        let id = self.sessions.insert(Session::new(config, 0));
+        let mut session = Session::new(config, 0);
+        session.begun_here = true;
+        let id = self.sessions.insert(session);
         if opened {
             self.send_begin(id);
         } else {
@@ -309,9 +315,10 @@ impl Connection {
         self.links.get(id).map_or(0, Link::sendable)
     }
 
-    /// How many octets of payload wait on a link to be sent.
+    /// How many octets of payload wait on a link to be sent. The last octet of a delivery that is being written leaves
+    /// with what follows it, and does not count.
     pub fn queued(&self, id: LinkId) -> usize {
-        self.links.get(id).map_or(0, |link| link.queued)
+        self.links.get(id).map_or(0, Link::sendable_octets)
     }
 
     /// Queues a delivery: the whole of it, or nothing.
@@ -340,6 +347,12 @@ impl Connection {
 
     /// The link, if a delivery may be queued on it.
     pub(super) fn may_send(&mut self, id: LinkId, options: &SendOptions) -> Result<&mut Link, SendError> {
+        if let Some(state) = &options.state {
+            let max = self.max_transfer();
+            if state.encoded_len(self.config.style) > max.saturating_sub(TRANSFER_ROOM + LEAST_PAYLOAD) {
+                return Err(SendError::StateTooLarge { max });
+            }
+        }
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
         let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
         if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() || ending {
@@ -351,7 +364,7 @@ impl Connection {
         if link.reducing {
             return Err(SendError::Reattach);
         }
-        if link.queue.back().is_some_and(|delivery| delivery.open) {
+        if link.is_streaming() {
             return Err(SendError::Unfinished);
         }
         if link.sendable() == 0 {

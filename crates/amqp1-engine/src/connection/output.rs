@@ -3,6 +3,7 @@
 use super::{Connection, FlowDue, Layer};
 use crate::{
     control::Control,
+    delivery::TRANSFER_ROOM,
     event::Settled,
     link::Link,
     planted::{self, Planted},
@@ -20,9 +21,6 @@ use amqp1_codec::{
     performative::{Performative, Transfer},
 };
 use bytes::{Buf, BytesMut};
-
-/// More than the frame header and a transfer performative can take.
-const TRANSFER_ROOM: usize = 128;
 
 impl Connection {
     /// Appends what is to be written to `out` and stops soon after `limit` octets are there.
@@ -108,6 +106,12 @@ impl Connection {
         usize::try_from(max.max(MIN_MAX_FRAME_SIZE)).unwrap_or(usize::MAX)
     }
 
+    /// The largest transfer frame that is written.
+    pub(super) fn max_transfer(&self) -> usize {
+        let cap = self.config.outgoing_frame_cap.max(MIN_MAX_FRAME_SIZE);
+        usize::try_from(cap).unwrap_or(usize::MAX).min(self.remote_max_frame_size())
+    }
+
     /// Turns the gathered settlements of a session into frames.
     pub(super) fn flush_marks(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
@@ -181,8 +185,7 @@ impl Connection {
 
     /// Writes one transfer of the delivery at the front of a link's queue.
     fn write_transfer(&mut self, id: LinkId, out: &mut TransmitQueue) {
-        let cap = self.config.outgoing_frame_cap.max(MIN_MAX_FRAME_SIZE);
-        let max = usize::try_from(cap).unwrap_or(usize::MAX).min(self.remote_max_frame_size());
+        let max = self.max_transfer();
         let Some(link) = self.links.get_mut(id) else { return };
         link.ready = false;
         self.transferred = true;
@@ -240,9 +243,9 @@ impl Connection {
             transfer.state.clone_from(&delivery.state);
         }
         transfer.aborted = delivery.aborted;
-        transfer.more = delivery.open || delivery.left > max.saturating_sub(TRANSFER_ROOM);
+        let (left, open) = (delivery.left.saturating_sub(delivery.held_back()), delivery.open);
+        transfer.more = open || left > max.saturating_sub(TRANSFER_ROOM);
         let style = self.config.style;
-        let (left, open) = (delivery.left, delivery.open);
         let payload = out.write(|tail| begin_transfer(session.channel, &mut transfer, left, open, max, style, tail));
         let mut left = payload;
         while left > 0 {
@@ -315,9 +318,9 @@ fn begin_transfer(
         let frame = FrameWriter::begin(channel, out);
         transfer.encode(style, out);
         let room = max.saturating_sub(out.len().saturating_sub(start));
-        // That more follows was guessed from the room that a transfer can take at most.
-        if transfer.more && !open && left <= room {
-            transfer.more = false;
+        // That more follows, or not, was guessed from the room that a transfer without a state can take at most.
+        if transfer.more != (open || left > room) {
+            transfer.more = !transfer.more;
             out.truncate(start);
             continue;
         }

@@ -5,8 +5,8 @@ use crate::{
     delivery::{Assembly, OutgoingDelivery},
     event::{Event, IncomingDelivery, Settled, Settlement},
     resume::{
-        ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, from_value,
-        octets_before, plan,
+        ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, fitting,
+        from_value, octets_before, plan,
     },
     session::ReceivedDelivery,
     store::{DeliveryKey, LinkId, SessionId},
@@ -15,7 +15,7 @@ use crate::{
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     EncodedMessage,
-    definitions::Role,
+    definitions::{Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::{Transfer, Unsettled},
 };
@@ -63,7 +63,7 @@ impl Connection {
                 // What the next endpoint plans anew.
                 (None, None) if delivery.aborted => {}
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
-                (Some(_), _) if delivery.settled && !delivery.resume && !delivery.aborted => {
+                (Some(_), _) if matches!(delivery.report, Some(Settlement::Sent)) => {
                     lost.push((delivery.token, Settlement::Lost { sent: true }));
                 }
                 (Some(_), _) => lost.extend(delivery.report.map(|report| (delivery.token, report))),
@@ -144,9 +144,8 @@ impl Connection {
         let Some(remote) = &mut link.remote else { return };
         let incomplete = remote.incomplete_unsettled;
         let theirs = remote.unsettled.take().unwrap_or_default();
-        // Who resumes nothing has nothing to sort out, whatever the peer says of itself.
-        let resumes = link.resume_sender.is_some() || link.resume_receiver.is_some();
-        link.reducing = resumes && incomplete || link.local.incomplete_unsettled;
+        // §2.7.3: with an incomplete map on either side nothing new is sent, also by a sender that resumes nothing.
+        link.reducing = incomplete || link.local.incomplete_unsettled;
         // The application has no use for either map, and they may be large.
         link.local.unsettled = None;
         match link.role {
@@ -157,6 +156,7 @@ impl Connection {
     }
 
     fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
+        let (max, style) = (self.max_transfer(), self.config.style);
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(suspended) = link.resume_sender.take() else { return };
         // From now on these have other ids; what was settled by its old one meanwhile is not sent again.
@@ -168,7 +168,13 @@ impl Connection {
                 }
             }
         }
-        let reducing = link.reducing;
+        let (reducing, mode) = (link.reducing, link.sender_settle_mode());
+        // §2.7.5: what the mode demands of every transfer that does not abort.
+        let settles = |asked: bool| match mode {
+            SenderSettleMode::Settled => true,
+            SenderSettleMode::Unsettled => false,
+            SenderSettleMode::Mixed => asked,
+        };
         let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
         let mut reports = alloc::vec::Vec::new();
         for delivery in suspended.deliveries.into_iter().filter(|delivery| !settled.contains(&delivery.token)) {
@@ -187,7 +193,8 @@ impl Connection {
                     if step == Step::AbortAndSendAnew {
                         link.queue.push_back(abort(&delivery));
                     }
-                    let anew = SentSoFar { begun: false, state: None, ..delivery };
+                    let settled = settles(delivery.settled);
+                    let anew = SentSoFar { begun: false, state: None, settled, ..delivery };
                     match anew.message {
                         None => reports.push((anew.token, Settlement::Lost { sent: true })),
                         Some(_) if reducing => rest.deliveries.push_back(anew),
@@ -198,10 +205,13 @@ impl Connection {
                         }
                     }
                 }
-                Step::ResumeWhole => link.queue.push_back(resume(delivery, None)),
-                Step::ResumeFrom(position) => {
-                    let state = Some(DeliveryState::Received(position));
-                    link.queue.push_back(resume(delivery, state));
+                Step::ResumeWhole | Step::ResumeFrom(_) => {
+                    let from = if let Step::ResumeFrom(position) = step { Some(position) } else { None };
+                    let mut resumed = resume(delivery, from.map(DeliveryState::Received));
+                    if settles(false) && !resumed.aborted {
+                        resumed.settle(Settlement::Sent);
+                    }
+                    link.queue.push_back(resumed);
                 }
                 Step::Abort => {
                     let mut given_up = abort(&delivery);
@@ -209,17 +219,16 @@ impl Connection {
                     given_up.origin = Some(Box::new(delivery));
                     link.queue.push_back(given_up);
                 }
-                Step::Settle(state) => {
-                    let mut settles = decided(&delivery, state.clone());
-                    settles.settled = true;
-                    settles.report = Some(Settlement::Outcome(Some(state)));
-                    settles.origin = Some(Box::new(delivery));
-                    link.queue.push_back(settles);
-                }
-                Step::Overrule(state) => {
-                    let mut overrules = decided(&delivery, state);
-                    overrules.origin = Some(Box::new(delivery));
-                    link.queue.push_back(overrules);
+                Step::Settle(_) | Step::Overrule(_) => {
+                    let agreed = matches!(step, Step::Settle(_));
+                    let (Step::Settle(state) | Step::Overrule(state)) = step else { continue };
+                    // Where it must not be settled with the transfer, the receiver settles with this outcome.
+                    let mut decided = decided(&delivery, fitting(state.clone(), max, style));
+                    if settles(agreed) {
+                        decided.settle(Settlement::Outcome(Some(state)));
+                    }
+                    decided.origin = Some(Box::new(delivery));
+                    link.queue.push_back(decided);
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     link::Link,
     store::{DeliveryKey, LinkId, SessionId},
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 use amqp1_codec::Limits;
 use bytes::Bytes;
 
@@ -38,9 +38,13 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
+    /// [`SendError::Detached`] if no delivery is being written, or its link is gone; [`SendError::SettledEarly`] if the
+    /// receiver has settled it already: then finish it, or give it up.
     pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        if link.settled_early.is_some() {
+            return Err(SendError::SettledEarly);
+        }
         let max = link.remote_max_message_size();
         let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
         let written = delivery.written.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
@@ -57,13 +61,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Says that all of the delivery that was begun is written.
+    /// Says that all of the delivery that was begun is written. Its last octets leave now. Of one that the receiver has
+    /// settled before it was whole the rest is not sent.
     ///
     /// # Errors
     ///
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
     pub fn finish(&mut self, id: LinkId) -> Result<(), SendError> {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        if link.settled_early.take().is_some() {
+            self.stream_is_over(id);
+            return Ok(());
+        }
         let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
         delivery.open = false;
         self.wake_link(id);
@@ -78,6 +87,11 @@ impl Connection {
     /// [`ApiMisuse::WrongState`] if all of it has left, or there is none of this token.
     pub fn abort(&mut self, id: LinkId, token: u64) -> Result<(), ApiMisuse> {
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        if link.settled_early == Some(token) {
+            link.settled_early = None;
+            self.stream_is_over(id);
+            return Ok(());
+        }
         let place = link.queue.iter().position(|delivery| delivery.token == token && !delivery.aborted);
         let at = place.ok_or(ApiMisuse::WrongState)?;
         let Some(delivery) = link.queue.get_mut(at) else { return Err(ApiMisuse::WrongState) };
@@ -91,19 +105,10 @@ impl Connection {
             None => {
                 link.queue.remove(at);
             }
-            Some(_) => {
-                delivery.parts = VecDeque::new();
-                delivery.left = 0;
-                delivery.open = false;
-                delivery.aborted = true;
-                delivery.report = None;
-            }
+            Some(_) => delivery.give_up(),
         }
         if let Some(session) = self.sessions.get_mut(session_id) {
-            // It need not wait for a wider window to say so.
-            let waiting = session.patient.len();
-            session.patient.retain(|patient| *patient != id);
-            link.ready &= session.patient.len() == waiting;
+            link.ready &= !session.leave_waiting(id);
         }
         let unsettled = begun.filter(|_| !was_settled);
         // Its outcome may have come before it was whole: then that was told.
@@ -122,6 +127,26 @@ impl Connection {
         self.try_detach(id);
         self.try_end(session_id);
         Ok(())
+    }
+
+    /// The application has done with a delivery that the receiver had settled: others can be sent.
+    fn stream_is_over(&mut self, id: LinkId) {
+        if self.links.get(id).is_some_and(|link| link.sendable() > 0) {
+            self.events.push_back(Event::Sendable(id));
+        }
+    }
+
+    /// The receiver has settled a delivery that has left in part: the rest is given up (§2.6.14).
+    pub(super) fn abort_rest(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if let Some(session) = self.sessions.get_mut(link.session) {
+            link.ready &= !session.leave_waiting(id);
+        }
+        if link.settled_early.is_some() {
+            // Whoever writes it is to see that.
+            self.events.push_back(Event::Sendable(id));
+        }
+        self.wake_link(id);
     }
 
     /// Takes the next piece of a streamed link's deliveries, which come one after the other. Taking opens the session's
@@ -205,7 +230,8 @@ impl Connection {
     pub(super) fn ask_for_more(&mut self, id: LinkId, before: usize) {
         let Some(link) = self.links.get(id) else { return };
         let open = link.queue.back().is_some_and(|delivery| delivery.open);
-        if open && before > LOW_WATER && link.queued <= LOW_WATER || open && link.queued == 0 {
+        let queued = link.sendable_octets();
+        if open && before > LOW_WATER && queued <= LOW_WATER || open && queued == 0 {
             self.events.push_back(Event::Sendable(id));
         }
     }

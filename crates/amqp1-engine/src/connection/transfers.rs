@@ -46,7 +46,8 @@ impl Connection {
     fn take_transfer(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer, payload: Bytes) {
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.6.5: after our detach, what comes is discarded until the peer's.
-        if link.detached.is_some() || link.told {
+        // Of a link that was refused, and never attached, nothing is received.
+        if link.detached.is_some() || link.refused || link.told {
             self.is_errant_input(session_id, id);
             return;
         }
@@ -141,7 +142,9 @@ impl Connection {
                 _ => return Err(PeerMisbehaved::DeliveryIdRepeated { id: wire.0 }),
             },
         };
-        link.use_credit(self.config.tolerances.credit_overrun).ok_or(PeerMisbehaved::CreditExceeded)?;
+        // A link that is offered and not answered has given no credit to run over.
+        let tolerant = self.config.tolerances.credit_overrun && link.handle.is_some();
+        link.use_credit(tolerant).ok_or(PeerMisbehaved::CreditExceeded)?;
         session.received.note(delivery_id);
         // A transfer may ask for less than the link does, not for more.
         let second = link.receiver_settle_mode() == ReceiverSettleMode::Second
@@ -293,9 +296,13 @@ impl Connection {
             if let Some(tag) = received {
                 link.tags.remove(&tag);
             }
+            let half = link.settled_half(delivery);
             if link.withheld != Withheld::No {
                 link.refill();
                 self.tell_credit(id);
+            }
+            if half {
+                self.abort_rest(id);
             }
         }
     }

@@ -20,6 +20,7 @@ pub use receiver::{ReceivedSoFar, SuspendedReceiver};
 pub(crate) use sender::Retained;
 pub use sender::{SentSoFar, SuspendedSender};
 
+use crate::delivery::TRANSFER_ROOM;
 use amqp1_codec::{
     Decode, DeliveryTag, Encode, EncodeStyle, Reader, Value,
     messaging::{DeliveryState, Received},
@@ -74,6 +75,24 @@ pub(crate) fn fill_unsettled(
         map.insert(tag, value);
     }
     attach.unsettled = Some(map);
+}
+
+/// An outcome that a transfer frame of `max` octets has room for: what explains it may be left out, it may not.
+pub(crate) fn fitting(mut state: DeliveryState, max: usize, style: EncodeStyle) -> DeliveryState {
+    let max = max.saturating_sub(TRANSFER_ROOM);
+    match &mut state {
+        DeliveryState::Rejected(Some(error)) => {
+            if error.encoded_len(style) > max {
+                error.info = None;
+            }
+            if error.encoded_len(style) > max {
+                error.description = None;
+            }
+        }
+        DeliveryState::Modified(modified) if modified.encoded_len(style) > max => modified.message_annotations = None,
+        _ => {}
+    }
+    state
 }
 
 /// Whether one position lies before another.

@@ -82,13 +82,16 @@ fn what_is_settled_while_the_link_is_attached_anew_is_not_sent_again() {
 }
 
 #[test]
-fn a_peer_that_calls_its_map_incomplete_stops_nobody_who_resumes_nothing() {
+fn t_2_7_3_14_a_sender_that_resumes_nothing_sends_nothing_new_while_the_receivers_map_is_incomplete() {
     let mut peer = Peer::with_session();
     peer.send(0, Attach { incomplete_unsettled: true, ..attach("l", 0, Role::Receiver) });
     peer.send(0, credit(0, 10));
     let tx = peer.end.offered_links()[0];
-    assert_eq!(peer.end.credit(tx), 10);
-    assert_eq!(peer.end.send(tx, message(1, 1), unsettled(1)), Ok(()));
+    assert_eq!(peer.end.credit(tx), 0);
+    assert_eq!(peer.end.send(tx, message(1, 1), unsettled(1)), Err(SendError::Reattach));
+    assert_eq!(peer.end.begin_delivery(tx, unsettled(1)), Err(SendError::Reattach));
+    // There is nothing to sort out, so that the application can attach it again at once.
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Reattach(id) if *id == tx)), 1);
 }
 
 /// It opens its window by the way when it gives credit, and otherwise only when all of it is used.

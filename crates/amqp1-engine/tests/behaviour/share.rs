@@ -47,6 +47,7 @@ fn a_stalled_stream_holds_only_its_share_of_the_window() {
     assert_eq!(pair.client.settled.len(), 500);
     assert_eq!(pair.server.buffered_octets(unread), held);
     // When it is taken from, it goes on.
+    pair.client.finish(stalled).unwrap();
     let mut got = 0;
     while got < 64 * 1024 * 1024 {
         let before = got;

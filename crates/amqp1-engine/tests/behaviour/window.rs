@@ -10,7 +10,11 @@ use amqp1_testkit::*;
 
 /// A server that sends to a peer with a window of this many transfers.
 fn sending(window: u32) -> (Peer, LinkId) {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    begun_by_the_peer(Peer::of_server(ServerSasl::None).open(), window)
+}
+
+/// A session and a link that the peer begins, with a window of this many transfers.
+fn begun_by_the_peer(mut peer: Peer, window: u32) -> (Peer, LinkId) {
     peer.send(0, Begin { incoming_window: window, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { incoming_window: window, ..credit(0, 100) });
@@ -89,16 +93,43 @@ fn t_2_5_6_4_a_peer_that_has_not_seen_our_begin_counts_from_our_first_transfer()
     assert_eq!(peer.names().len(), 3);
 }
 
-#[test]
-fn a_peer_that_never_says_what_it_has_seen_is_sent_to() {
-    let (mut peer, tx) = sending(2);
+/// Ten messages for a peer that grants five transfers twice, without next-incoming-id. How many leave.
+fn sent_to_a_peer_that_leaves_out_what_it_has_seen(mut peer: Peer, tx: LinkId) -> usize {
     for token in 0..10 {
         peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
     }
-    for _ in 0..5 {
-        peer.send(0, Flow { next_incoming_id: None, ..session_flow(2) });
-    }
-    assert_eq!(peer.names().len(), 10);
+    let first = peer.names().len();
+    assert_eq!(first, 5);
+    peer.send(0, Flow { next_incoming_id: None, ..session_flow(5) });
+    first + peer.names().len()
+}
+
+#[test]
+fn t_2_5_6_4_a_flow_without_next_incoming_id_counts_from_our_first_transfer() {
+    let (peer, tx) = sending(5);
+    assert_eq!(sent_to_a_peer_that_leaves_out_what_it_has_seen(peer, tx), 5);
+}
+
+#[test]
+fn a_peer_that_never_says_what_it_has_seen_is_sent_to_where_that_is_tolerated() {
+    let mut config = ConnectionConfig::new("server");
+    config.tolerances.flow_without_next_incoming_id = true;
+    let peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let (peer, tx) = begun_by_the_peer(peer, 5);
+    assert_eq!(sent_to_a_peer_that_leaves_out_what_it_has_seen(peer, tx), 10);
+}
+
+/// It answers our begin, so it knows where we count from.
+#[test]
+fn a_peer_that_never_says_what_it_has_seen_is_sent_to_on_sessions_that_we_begin() {
+    let mut peer = Peer::of_client().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.send(0, Begin { remote_channel: Some(0), incoming_window: 5, ..begin() });
+    let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, Flow { incoming_window: 5, ..credit(0, 100) });
+    peer.read();
+    assert_eq!(sent_to_a_peer_that_leaves_out_what_it_has_seen(peer, tx), 10);
 }
 
 #[test]
