@@ -364,7 +364,8 @@ impl From<SendError> for Error {
             SendError::Detached => ErrorKind::LinkDetached,
             SendError::NoCredit => ErrorKind::CreditRevoked,
             SendError::Reattach => ErrorKind::Suspended,
-            SendError::SettleMode => ErrorKind::Config,
+            SendError::SettleMode | SendError::StateTooLarge { .. } => ErrorKind::Config,
+            SendError::SettledEarly => ErrorKind::Aborted,
             SendError::TooLarge { .. } => ErrorKind::MessageTooLarge,
             _ => ErrorKind::Internal,
         };

@@ -120,6 +120,8 @@ pub(crate) struct LinkState {
     pub(crate) listed: bool,
     /// What a link has that can be resumed.
     pub(crate) resume: Option<Box<Part>>,
+    /// It must be attached again before anything is sent (§2.7.3, incomplete-unsettled).
+    pub(crate) reattach: bool,
 }
 
 impl LinkState {
@@ -141,6 +143,7 @@ impl LinkState {
             drain: LinkDrain::default(),
             listed: false,
             resume: None,
+            reattach: false,
         }
     }
 
@@ -168,10 +171,7 @@ impl LinkState {
 
     /// Whether the link does what is asked of it now.
     pub(crate) fn ready(&self) -> Result<(), Error> {
-        match &self.resume {
-            Some(part) if part.reattach => Err(crate::resume::reattach()),
-            _ => Ok(()),
-        }
+        if self.reattach { Err(crate::resume::reattach()) } else { Ok(()) }
     }
 
     fn free(&self, room: u32) -> usize {

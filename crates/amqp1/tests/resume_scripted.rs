@@ -60,6 +60,25 @@ async fn accepted(resumed: ResumedDelivery) {
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 
+/// Also T-2.7.3-14: the peer's map is incomplete, and our sender resumes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_must_be_attached_again_says_so_to_who_sends_although_it_resumes_nothing() {
+    for resumable in [false, true] {
+        let (_connection, session, mut raw) = connected().await;
+        let (sender, ()) = tokio::join!(session.sender("q").resumable(resumable).attach(), async {
+            let attach = raw.attach().await;
+            raw.answer_incomplete(&attach).await;
+        });
+        let sender = sender.expect("a sender");
+        let error = soon(sender.send("new")).await.expect_err("not now");
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Suspended, amqp1::Retry::ReopenLink));
+        assert!(soon(sender.reserve()).await.is_err());
+        assert!(soon(sender.stream(amqp1::Message::builder())).await.is_err());
+        let (detached, ()) = tokio::join!(sender.detach(), raw.detach());
+        detached.expect("detached");
+    }
+}
+
 /// The peer has detached, and then settles by the old id.
 #[tokio::test(start_paused = true)]
 async fn an_outcome_that_comes_after_the_link_was_suspended_is_not_lost_and_its_message_not_sent_again() {

@@ -122,8 +122,6 @@ pub(crate) struct Part {
     pub(crate) late: Late,
     /// Deliveries that nobody has asked for yet.
     pub(crate) continued: Vec<Continued>,
-    /// It must be attached anew before anything is sent.
-    pub(crate) reattach: bool,
 }
 
 impl Part {
@@ -226,9 +224,7 @@ impl State {
             stays
         });
         if let Some(link) = links.get_mut(&id) {
-            if let Some(part) = &mut link.resume {
-                part.reattach = true;
-            }
+            link.reattach = true;
             link.wake_all(aside);
         }
     }
@@ -281,7 +277,8 @@ pub(crate) fn check_streamed(streamed: bool, resumable: bool) -> Result<(), Erro
 }
 
 pub(crate) fn reattach() -> Error {
-    let text = "what is not settled on the link did not fit into its attach: suspend the link and resume it once more";
+    let text = "what is not settled on the link did not fit into its attach: suspend the link and resume it once more, or \
+                detach it and attach it again if it is not resumable";
     Error::new(ErrorKind::Suspended, text).with_retry(Retry::ReopenLink)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     wait::{Aside, Place, within},
 };
 use amqp1_codec::EncodedMessage;
-use amqp1_engine::LinkId;
+use amqp1_engine::{LinkId, SendError};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -127,7 +127,8 @@ impl SendStream {
     /// # Errors
     ///
     /// If the link has ended, the message becomes larger than the receiver takes, or nothing can leave for longer than
-    /// the operation time-out.
+    /// the operation time-out; [`ErrorKind::Aborted`] if the receiver has settled the message already, so that the rest of
+    /// it is not sent: [`finish`](Self::finish) gives the outcome then.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +166,11 @@ impl SendStream {
         let written = self.handle.shared.command(|state, aside| {
             for part in parts {
                 if let Err(error) = state.engine.write(id, part) {
-                    // Half of a section is no message: there is nothing to go on with.
+                    if error == SendError::SettledEarly {
+                        let text = "the receiver has settled the message before it was whole: finish gives its outcome";
+                        return Err(Error::new(ErrorKind::Aborted, text));
+                    }
+                    // Half of a section is not a message: there is nothing to go on with.
                     abort(state, id, token);
                     state.receipts.forget(token, aside);
                     return Err(state.explain(error));
@@ -173,11 +178,12 @@ impl SendStream {
             }
             Ok(())
         })?;
-        self.open &= written.is_ok();
+        self.open &= written.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::Aborted);
         written
     }
 
-    /// Says that the message is whole. The receipt is a future of its outcome.
+    /// Says that the message is whole. The receipt is a future of its outcome. The last octet that was written leaves with
+    /// this, and not before.
     ///
     /// # Errors
     ///

@@ -74,7 +74,18 @@ impl Raw {
 
     /// Answers it, as one that receives and knows of these, with credit.
     pub(crate) async fn answer(&mut self, theirs: &Attach, unsettled: Option<Unsettled>) {
+        self.answer_as_receiver(theirs, unsettled, false).await;
+    }
+
+    /// Answers it, as one that receives and cannot name all that it knows of.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) async fn answer_incomplete(&mut self, theirs: &Attach) {
+        self.answer_as_receiver(theirs, Some(Unsettled::new()), true).await;
+    }
+
+    async fn answer_as_receiver(&mut self, theirs: &Attach, unsettled: Option<Unsettled>, incomplete_unsettled: bool) {
         let attach = Attach {
+            incomplete_unsettled,
             name: theirs.name.clone(),
             role: Role::Receiver,
             source: Some(Box::new(Source::default())),
