@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+use crate::arguments::Hidden;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -60,10 +61,10 @@ pub(crate) struct EmulatorOptions {
     pub(crate) hostname: String,
     /// A shared access policy; well-known names get their well-known rights.
     #[arg(long = "policy", value_name = "NAME=BASE64KEY")]
-    pub(crate) policies: Vec<String>,
+    pub(crate) policies: Vec<Hidden>,
     /// A device.
     #[arg(long = "device", value_name = "ID=BASE64KEY")]
-    pub(crate) devices: Vec<String>,
+    pub(crate) devices: Vec<Hidden>,
     /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?}.
     #[arg(long = "devices", value_name = "FILE")]
     pub(crate) devices_file: Option<PathBuf>,
@@ -103,7 +104,7 @@ pub(crate) enum Device {
 pub(crate) struct HubOptions {
     /// The connection string; "-" reads it from standard input. It is never printed.
     #[arg(long, env = "IOTHUB_CONNECTION_STRING", hide_env_values = true, value_name = "STRING")]
-    pub(crate) connection_string: Option<String>,
+    pub(crate) connection_string: Option<Hidden>,
     /// The certificate authority of a hub on your own machine (PEM); the platform's trust store otherwise.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,

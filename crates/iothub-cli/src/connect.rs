@@ -1,11 +1,12 @@
 //! Which hub, and as whom.
 
-use crate::{cli::HubOptions, failure::Failure};
+use crate::{arguments::Hidden, cli::HubOptions, failure::Failure};
+use iothub_emulator::hub::Key;
 use std::io::Read;
 
 /// The connection string: from the option, the environment, or standard input. It is never shown.
 pub(crate) fn connection_string(options: &HubOptions) -> Result<String, Failure> {
-    let given = options.connection_string.as_deref().ok_or_else(|| {
+    let given = options.connection_string.as_ref().map(Hidden::expose).ok_or_else(|| {
         Failure::usage("no connection string: give --connection-string, or set IOTHUB_CONNECTION_STRING, or \"-\" to read it from standard input")
     })?;
     if given != "-" {
@@ -54,5 +55,39 @@ pub(crate) fn pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'a str)
         Some((name, value)) if !name.is_empty() => Ok((name, value)),
         // The value may be a key, so it is not repeated.
         _ => Err(Failure::usage(format!("--{option} wants NAME=VALUE"))),
+    }
+}
+
+/// `NAME=BASE64KEY`. Where it is not that, none of it is repeated: it may be a key alone, whose `=` only fill it up, or a
+/// key where the name should be.
+pub(crate) fn named_key<'a>(text: &'a Hidden, option: &str) -> Result<(&'a str, &'a str), Failure> {
+    match text.expose().split_once('=') {
+        Some((name, key)) if !name.is_empty() && Key::from_base64(key).is_ok() => Ok((name, key)),
+        Some(_) => Err(Failure::usage(format!(
+            "--{option} wants NAME=BASE64KEY: what follows the first `=` is not a key in Base64"
+        ))),
+        None => Err(Failure::usage(format!("--{option} wants NAME=BASE64KEY: there is no `=` in it"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "c2VjcmV0IGtleSBmb3IgYSB0ZXN0IQ==";
+
+    #[test]
+    fn a_key_without_a_name_is_refused_and_not_repeated() {
+        let swapped = format!("{KEY}=service");
+        let string = format!("HostName=h;SharedAccessKey={KEY}");
+        for text in [KEY, "c2VjcmV0IGtleQ", "c2VjcmV0IGtleSE=", &swapped, &string, "service="] {
+            let given: Hidden = text.parse().expect("anything");
+            let error = named_key(&given, "policy").expect_err(text);
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("--policy wants NAME=BASE64KEY"), "{shown}");
+            assert!(!shown.contains("c2VjcmV0") && !shown.contains("HostName"), "{shown}");
+        }
+        let given: Hidden = format!("service={KEY}").parse().expect("anything");
+        assert_eq!(named_key(&given, "policy").expect("a policy"), ("service", KEY));
     }
 }

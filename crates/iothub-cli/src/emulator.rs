@@ -1,6 +1,6 @@
 //! `iothub emulator`: serve a hub until Ctrl-C.
 
-use crate::{cli::EmulatorOptions, connect::pair, failure::Failure, output::Output};
+use crate::{cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output};
 use iothub_emulator::Emulator;
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
@@ -28,11 +28,11 @@ async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Fai
         builder = builder.amqp_listen(address);
     }
     for policy in &options.policies {
-        let (name, key) = pair(policy, "policy")?;
+        let (name, key) = named_key(policy, "policy")?;
         builder = builder.policy(name, key);
     }
     for device in &options.devices {
-        let (id, key) = pair(device, "device")?;
+        let (id, key) = named_key(device, "device")?;
         builder = builder.device(id, key);
     }
     if let Some(file) = &options.devices_file {

@@ -1,6 +1,7 @@
 //! The `iothub` command: a demo, a hub on your own machine, and tools that work against any hub.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod c2d;
 mod cli;
 mod connect;
@@ -11,13 +12,15 @@ mod failure;
 mod output;
 mod telemetry;
 
-use clap::Parser;
-use cli::{C2d, Cli, Command, Device, Telemetry};
+use cli::{C2d, Command, Device, Telemetry};
 use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match arguments::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(failure) => return report(&failure),
+    };
     init_logs(&cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

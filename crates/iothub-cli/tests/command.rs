@@ -243,3 +243,31 @@ fn what_is_wrong_is_one_plain_sentence() {
     let closed = "HostName=localhost:1;SharedAccessKeyName=service;SharedAccessKey=d3Jvbmcta2V5LXdyb25nLWtleQ==";
     refused(&iothub().args(send).args(["--connection-string", closed, "--ca", ca]).output().expect("the command runs"));
 }
+
+#[test]
+fn a_key_without_its_name_is_shown_nowhere() {
+    const KEY: &str = "c2VjcmV0LWtleS1vZi1kZXYxIQ==";
+    let equals = format!("--policy={KEY}");
+    for arguments in [
+        &["emulator", "--policy", KEY][..],
+        &["emulator", "--device", KEY],
+        &["emulator", &equals],
+        &["emulator", KEY],
+        &["emulator", "--listen", KEY],
+        &["c2d", "send", KEY],
+        &[KEY],
+    ] {
+        let mut command = iothub();
+        // Without this the emulator would serve, if it took the key for a name.
+        command.env("RUST_LOG", "trace").args(arguments);
+        if arguments[0] == "emulator" && !arguments.contains(&"--listen") {
+            command.args(["--listen", "192.0.2.1:1"]);
+        }
+        let output = command.output().expect("the command runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        for text in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(text);
+            assert!(!text.contains(KEY.trim_end_matches('=')), "{arguments:?}: {text}");
+        }
+    }
+}
