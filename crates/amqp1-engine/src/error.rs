@@ -26,6 +26,13 @@ pub enum ConnectionError {
     LocallyClosed,
     /// The peer broke a rule.
     Misbehaved(PeerMisbehaved),
+    /// The open of this end is larger than the peer takes (§2.4.1, §2.7.1).
+    OpenTooLarge {
+        /// What the open would have, in octets.
+        size: usize,
+        /// What the peer takes, in octets.
+        max: usize,
+    },
     /// The peer speaks another protocol, or wants another layer (§2.2).
     ProtocolMismatch {
         /// What was expected.
@@ -50,6 +57,11 @@ impl fmt::Display for ConnectionError {
             Self::IdleTimeout => f.write_str("nothing was received within the idle time-out"),
             Self::LocallyClosed => f.write_str("the connection was closed at this end"),
             Self::Misbehaved(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::OpenTooLarge { size, max } => write!(
+                f,
+                "the open has {size} octets where the peer takes {max}: shorten the container id, the hostname, the \
+                 capabilities or the properties"
+            ),
             Self::ProtocolMismatch { expected, received, at_client } => match mismatch(received, *at_client) {
                 Some(text) => f.write_str(text),
                 None => {
@@ -78,6 +90,9 @@ impl fmt::Debug for ConnectionError {
                 .field("at_client", at_client)
                 .finish(),
             Self::Sasl(failure) => f.debug_tuple("Sasl").field(failure).finish(),
+            Self::OpenTooLarge { size, max } => {
+                f.debug_struct("OpenTooLarge").field("size", size).field("max", max).finish()
+            }
             Self::TransportLost => f.write_str("TransportLost"),
         })
     }
@@ -198,6 +213,13 @@ impl fmt::Display for Mechanisms<'_> {
 pub enum ApiMisuse {
     /// The connection is closing or closed.
     Closed,
+    /// The frame that it needs is larger than the peer takes (§2.7.1).
+    FrameTooLarge {
+        /// What the frame would have, in octets.
+        size: usize,
+        /// What the peer takes, in octets.
+        max: usize,
+    },
     /// All channels that the peer allows are taken.
     NoChannel,
     /// No such link, or not any more.
@@ -214,6 +236,9 @@ impl fmt::Display for ApiMisuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
+            Self::FrameTooLarge { size, max } => {
+                return write!(f, "this needs a frame of {size} octets, and the peer takes at most {max}");
+            }
             Self::NoChannel => "all channels are in use",
             Self::UnknownLink => "the link is gone",
             Self::UnknownSession => "the session is gone",

@@ -214,6 +214,7 @@ impl ClientBuilder {
     /// Cancelled, the connection is closed.
     pub async fn connect(self) -> Result<Connection, Error> {
         let url = self.url.clone()?;
+        self.config.check_open()?;
         let (host, port) = self.dial.clone().unwrap_or_else(|| (url.host.clone(), url.port));
         let attempt = self.attempt(&host, port);
         if url.tls {
@@ -275,6 +276,7 @@ impl ClientBuilder {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let url = self.url.clone()?;
+        self.config.check_open()?;
         #[cfg(feature = "tls")]
         if self.tls_by_header {
             return Err(Error::new(ErrorKind::Config, "TLS by its header needs a connection that is dialled here"));

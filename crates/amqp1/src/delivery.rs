@@ -1,12 +1,16 @@
 //! A message that was received, to be settled once.
 
-use crate::{error::Error, link::LinkHandle, options::OnDrop};
+use crate::{
+    error::{Error, ErrorKind},
+    link::LinkHandle,
+    options::OnDrop,
+};
 use amqp1_codec::{
     DeliveryTag, Message,
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::{DeliveryKey, IncomingDelivery};
+use amqp1_engine::{ApiMisuse, DeliveryKey, IncomingDelivery};
 use std::sync::Arc;
 
 /// What settles a delivery, from here or from elsewhere.
@@ -105,7 +109,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// If the link has ended.
+    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames.
     pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
         self.handle.state(state)
     }
@@ -169,7 +173,7 @@ impl DeliveryHandle {
     ///
     /// # Errors
     ///
-    /// If the link has ended.
+    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames.
     pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
         self.state(state)
     }
@@ -179,11 +183,17 @@ impl DeliveryHandle {
             return Ok(());
         }
         let (id, key) = (self.link.id, self.key);
-        self.link.shared.command(|state, _| {
-            if state.is_dead() || state.engine.dispose(id, key, outcome).is_err() {
+        let disposed = self.link.shared.command(|state, _| {
+            if state.is_dead() {
                 return Err(state.link_failure(id));
             }
-            Ok(())
-        })?
+            state.engine.dispose(id, key, outcome).map_err(|misuse| match misuse {
+                ApiMisuse::FrameTooLarge { .. } => misuse.into(),
+                _ => state.link_failure(id),
+            })
+        })?;
+        // What the peer cannot be told leaves the delivery as it is.
+        self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
+        disposed
     }
 }

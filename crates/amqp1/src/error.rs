@@ -233,6 +233,7 @@ impl Error {
             ConnectionError::LocallyClosed => Self::new(ErrorKind::Closed, text),
             ConnectionError::HandshakeIncomplete => Self::new(ErrorKind::Timeout, text),
             ConnectionError::Sasl(failure) => Self::from_sasl(failure, text),
+            ConnectionError::OpenTooLarge { .. } => Self::new(ErrorKind::Config, text),
             ConnectionError::TransportLost => Self::new(ErrorKind::TransportLost, text),
             _ => Self::new(ErrorKind::Protocol, text),
         }
@@ -350,6 +351,7 @@ impl From<ApiMisuse> for Error {
     fn from(misuse: ApiMisuse) -> Self {
         match misuse {
             ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
+            ApiMisuse::FrameTooLarge { .. } => Self::new(ErrorKind::Config, misuse.to_string()),
             ApiMisuse::NoChannel => Self::new(ErrorKind::Config, "all channels that the peer allows are in use"),
             ApiMisuse::UnknownLink => Self::new(ErrorKind::LinkDetached, "the link is gone"),
             ApiMisuse::UnknownSession => Self::new(ErrorKind::SessionEnded, "the session is gone"),

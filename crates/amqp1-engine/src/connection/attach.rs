@@ -1,6 +1,6 @@
 //! Links that are attached (§2.6.3).
 
-use super::{Connection, handles::no_handle};
+use super::{Connection, frame_size::too_large, handles::no_handle};
 use crate::{
     config::{Credit, LinkNames},
     event::{Cause, Event},
@@ -25,6 +25,10 @@ impl Connection {
             session.waiting.push(id);
             return;
         }
+        if self.attach_too_large(id) {
+            return self.drop_link(id, false, Some(too_large()), Cause::Local);
+        }
+        let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
             return self.drop_link(id, false, Some(no_handle()), Cause::Local);
         };
@@ -152,17 +156,6 @@ impl Connection {
                 self.endpoints.insert((link.role == Role::Sender, link.local.name.clone()), id);
             }
         }
-    }
-
-    /// §2.6.3: attach without a terminus. A detach, with the reason, is to follow.
-    pub(super) fn attach_nothing(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.local.source = None;
-        link.local.target = None;
-        if link.role == Role::Sender {
-            link.local.initial_delivery_count = Some(link.delivery_count);
-        }
-        self.send_attach(id);
     }
 }
 

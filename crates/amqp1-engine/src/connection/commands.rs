@@ -1,6 +1,6 @@
 //! What the application asks for.
 
-use super::Connection;
+use super::{Connection, frame_size::too_large};
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
@@ -75,6 +75,9 @@ impl Connection {
         if opened && !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }
+        if opened {
+            self.check_begin(&config, None)?;
+        }
         let mut session = Session::new(config, 0);
         session.begun_here = true;
         let id = self.sessions.insert(session);
@@ -97,9 +100,13 @@ impl Connection {
         if session.begin_sent {
             return Err(ApiMisuse::WrongState);
         }
-        session.configure(config);
+        let remote_channel = session.remote_channel;
         if !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
+        }
+        self.check_begin(&config, remote_channel)?;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.configure(config);
         }
         self.send_begin(id);
         Ok(())
@@ -189,6 +196,10 @@ impl Connection {
         if session.end_sent || session.ending {
             return Err(ApiMisuse::UnknownSession);
         }
+        if self.remote_open.is_some() {
+            self.check_attach(&link.local)?;
+        }
+        let Some(session) = self.sessions.get_mut(session_id) else { return Err(ApiMisuse::UnknownSession) };
         let streamed = link.streamed;
         let id = self.links.insert(link);
         session.links.insert(id);
@@ -222,13 +233,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If there is no such link, or it was answered.
+    /// If there is no such link, or it was answered. [`ApiMisuse::FrameTooLarge`] if the peer does not take an attach of
+    /// that size; then the link is refused.
     pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         if link.handle.is_some() || link.awaited_handle.is_some() {
             return Err(ApiMisuse::WrongState);
         }
-        let local = &mut link.local;
+        let mut local = (*link.local).clone();
         local.snd_settle_mode = reply.snd_settle_mode;
         local.rcv_settle_mode = reply.rcv_settle_mode;
         local.source = reply.source.map(Box::new);
@@ -237,6 +249,13 @@ impl Connection {
         local.offered_capabilities = reply.offered_capabilities.into();
         local.properties = (!reply.properties.is_empty()).then_some(reply.properties);
         let receives = link.role == Role::Receiver;
+        local.initial_delivery_count = (!receives).then_some(reply.initial_delivery_count);
+        if let Err(misuse) = self.check_attach(&local) {
+            self.detach_now(id, true, Some(too_large()));
+            return Err(misuse);
+        }
+        let link = self.link_mut(id)?;
+        *link.local = local;
         link.resumable = reply.resumable;
         link.policy = reply.credit;
         if receives {
@@ -245,7 +264,6 @@ impl Connection {
             link.max_unsettled = reply.max_unsettled;
             link.reject_undecodable = reply.reject_undecodable;
         } else {
-            local.initial_delivery_count = Some(reply.initial_delivery_count);
             link.delivery_count = reply.initial_delivery_count;
             link.drain_mode = reply.drain_mode;
             link.continue_sending(reply.resume_sender);
@@ -432,6 +450,10 @@ impl Connection {
     ///
     /// If there is no such link.
     pub fn set_flow_properties(&mut self, id: LinkId, properties: Fields) -> Result<(), ApiMisuse> {
+        self.link(id)?;
+        if !properties.is_empty() {
+            self.check_flow(properties.clone())?;
+        }
         let link = self.link_mut(id)?;
         link.flow_properties = (!properties.is_empty()).then_some(properties);
         if link.is_attached() {
@@ -453,6 +475,7 @@ impl Connection {
     /// If there is no such link.
     pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
         self.link(id)?;
+        self.check_state(&state)?;
         self.settle_received(id, key, state);
         Ok(())
     }

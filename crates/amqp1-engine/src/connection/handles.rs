@@ -1,13 +1,16 @@
 //! Links of the peer that are answered only when a handle is free: it allows us as many as its handle-max says (§2.7.2).
 
-use super::Connection;
+use super::{Connection, frame_size::too_large};
 use crate::{
     event::{Cause, Event},
     link::{Answer, AwaitedHandle},
     store::{LinkId, SessionId},
     time::Instant,
 };
-use amqp1_codec::definitions::{AmqpError, ErrorCondition, Role};
+use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition, Role},
+    performative::Attach,
+};
 
 impl Connection {
     /// Refuses a link that was offered (§2.6.3): attach without a terminus, and detach. Whether that was said at once; if
@@ -17,9 +20,22 @@ impl Connection {
             self.await_handle(id, Answer::Refuse { closed, error });
             return false;
         }
-        self.attach_nothing(id);
-        self.send_detach(id, closed, error);
+        self.refuse_now(id, closed, error);
         true
+    }
+
+    /// Attach without a terminus, and detach with the reason. If not even that fits the peer's frames, its name being too
+    /// long, the session ends.
+    fn refuse_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let initial_delivery_count = (link.role == Role::Sender).then_some(link.delivery_count);
+        let (name, role, session) = (link.local.name.clone(), link.role, link.session);
+        *link.local = Attach { name, role, initial_delivery_count, ..Attach::default() };
+        if self.links.get(id).is_some_and(|link| self.check_attach(&link.local).is_err()) {
+            return self.end_now(session, Some(too_large()));
+        }
+        self.send_attach(id);
+        self.send_detach(id, closed, error);
     }
 
     /// Whether a link can be answered now.
@@ -60,8 +76,7 @@ impl Connection {
             match answer {
                 Answer::Accept => self.answer_link(id),
                 Answer::Refuse { closed, error } => {
-                    self.attach_nothing(id);
-                    self.send_detach(id, closed, error);
+                    self.refuse_now(id, closed, error);
                     if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
                         // The peer has detached it already.
                         self.forget_link(id);

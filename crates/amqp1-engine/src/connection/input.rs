@@ -188,29 +188,15 @@ impl Connection {
     /// Both opens are there, or ours is sent now.
     pub(super) fn opened(&mut self) {
         if !self.open_sent {
+            if self.open_too_large() {
+                return;
+            }
             self.send_open();
         }
         self.events.push_back(Event::Opened);
         for id in core::mem::take(&mut self.waiting) {
             self.send_begin(id);
         }
-    }
-
-    pub(super) fn send_open(&mut self) {
-        let config = &self.config;
-        let open = Open {
-            container_id: config.container_id.clone(),
-            hostname: config.hostname.clone(),
-            max_frame_size: config.max_frame_size,
-            channel_max: config.channel_max,
-            idle_time_out: self.idle.announced(),
-            offered_capabilities: config.offered_capabilities.clone().into(),
-            desired_capabilities: config.desired_capabilities.clone().into(),
-            properties: (!config.properties.is_empty()).then(|| config.properties.clone()),
-            ..Open::default()
-        };
-        self.push(0, open);
-        self.open_sent = true;
     }
 }
 

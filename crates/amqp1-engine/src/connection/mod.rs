@@ -6,6 +6,7 @@ mod detach;
 mod drain;
 mod errant;
 mod flow;
+mod frame_size;
 mod handles;
 mod idle;
 mod input;
@@ -119,11 +120,19 @@ enum FlowDue {
 }
 
 impl Connection {
-    /// The client's end. Without SASL the AMQP header is sent at once (§2.2).
+    /// The client's end. Without SASL the AMQP header is sent at once (§2.2). If its open would not fit (see
+    /// [`ConnectionConfig::check_open`]), the connection has ended from the start, and nothing is sent.
     pub fn client(config: ConnectionConfig, sasl: Option<Box<dyn ClientMechanism>>, now: Instant) -> Self {
         let layer = Layer::client(sasl);
         let mut connection = Self::new(config, layer, now);
-        connection.start_client();
+        match connection.config.check_open() {
+            Ok(()) => connection.start_client(),
+            Err(error) => {
+                connection.layer = Layer::Dead;
+                connection.finished = true;
+                connection.terminate(error);
+            }
+        }
         connection
     }
 

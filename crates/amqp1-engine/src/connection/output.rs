@@ -1,6 +1,6 @@
 //! Frames to the network, encoded when there is room for them.
 
-use super::{Connection, FlowDue, Layer};
+use super::{Connection, FlowDue, Layer, frame_size::shorten};
 use crate::{
     control::Control,
     delivery::TRANSFER_ROOM,
@@ -17,7 +17,6 @@ use alloc::boxed::Box;
 use amqp1_codec::{
     Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
-    messaging::DeliveryState,
     performative::{Performative, Transfer},
 };
 use bytes::{Buf, BytesMut};
@@ -93,7 +92,12 @@ impl Connection {
             let start = tail.len();
             write_frame(channel, Some(&body), style, tail);
             // §2.7.1: what explains an error may be left out, the error may not.
-            while tail.len().saturating_sub(start) > max && shorten(&mut body) {
+            loop {
+                let excess = tail.len().saturating_sub(start).saturating_sub(max);
+                if excess == 0 || !shorten(&mut body, excess) {
+                    debug_assert_eq!(excess, 0, "{body:?} is larger than the {max} octets that the peer takes");
+                    break;
+                }
                 tail.truncate(start);
                 write_frame(channel, Some(&body), style, tail);
             }
@@ -286,21 +290,6 @@ impl Connection {
     pub(super) fn has_to_send(&self, session: &Session) -> bool {
         session.ready.iter().chain(&session.patient).any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
     }
-}
-
-/// Leaves something out of the error in a frame; whether there was something.
-fn shorten(body: &mut Performative) -> bool {
-    let error = match body {
-        Performative::Disposition(body) => match &mut body.state {
-            Some(DeliveryState::Rejected(error)) => error.as_deref_mut(),
-            _ => None,
-        },
-        Performative::Detach(body) => body.error.as_mut(),
-        Performative::End(body) => body.error.as_mut(),
-        Performative::Close(body) => body.error.as_mut(),
-        _ => None,
-    };
-    error.is_some_and(|error| error.info.take().is_some() || error.description.take().is_some())
 }
 
 /// Appends the header of a transfer frame and says how many octets of payload belong to it.

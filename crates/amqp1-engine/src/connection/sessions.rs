@@ -1,6 +1,6 @@
 //! Sessions coming and going (§2.5).
 
-use super::{Connection, FlowDue};
+use super::{Connection, FlowDue, frame_size::too_large};
 use crate::{
     config::SessionConfig,
     event::{Cause, Ended, Event},
@@ -27,6 +27,9 @@ impl Connection {
 
     /// Our begin, for a session that the application asked for, or in answer to the peer's.
     pub(super) fn send_begin(&mut self, id: SessionId) {
+        if self.sessions.get(id).is_some_and(|session| self.check_frame(&session.begin()).is_err()) {
+            return self.drop_session(id, Ended { error: Some(too_large()), by: Cause::Local });
+        }
         let number = self.channels.take(self.channel_max());
         let Some(channel) = number.and_then(|number| u16::try_from(number).ok()) else {
             let error =

@@ -403,6 +403,9 @@ impl Connection {
     pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
+        if let Some(state) = &state {
+            self.check_state(state)?;
+        }
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         let half = link.queue.front().and_then(|delivery| delivery.id);
         let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);

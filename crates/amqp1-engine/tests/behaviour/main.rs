@@ -13,6 +13,7 @@ mod cut;
 mod disposition;
 mod drain;
 mod errant;
+mod frame_size;
 mod half_sent;
 mod handed_over;
 mod handles;

@@ -20,7 +20,7 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::transaction::Answer;
+use amqp1_engine::{ApiMisuse, transaction::Answer};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A transaction that is live: what is done within it is done at the [`commit`](Self::commit), all of it or nothing.
@@ -277,10 +277,13 @@ impl Work {
         let applied = outcome.clone();
         let state = self.control.rules(|rules| rules.retire(&self.txn, id, key, outcome)).map_err(errors::of_rules)?;
         link.shared.command(|shared, _| {
-            if shared.is_dead() || shared.engine.dispose(id, key, state).is_err() {
+            if shared.is_dead() {
                 return Err(shared.link_failure(id));
             }
-            Ok(())
+            shared.engine.dispose(id, key, state).map_err(|misuse| match misuse {
+                ApiMisuse::FrameTooLarge { .. } => misuse.into(),
+                _ => shared.link_failure(id),
+            })
         })??;
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((delivery, applied));
         Ok(())
