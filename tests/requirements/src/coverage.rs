@@ -1,7 +1,7 @@
 //! Requirements, exemptions and tests put together.
 
 use crate::{
-    data::{Exemption, Requirement},
+    data::{Deviation, Exemption, Requirement},
     ids::{Found, Ids},
     problem::Problem,
     sources::Source,
@@ -27,6 +27,8 @@ pub struct Row {
     pub shown: Vec<Shown>,
     /// Why there need be none.
     pub exempt: Option<String>,
+    /// What is done otherwise by default, and why.
+    pub deviation: Option<String>,
 }
 
 impl Row {
@@ -54,7 +56,7 @@ impl Coverage {
             if coverage.rows.iter().any(|row| row.requirement.id == requirement.id) {
                 coverage.problems.push(Problem::Twice(requirement.id.clone()));
             }
-            coverage.rows.push(Row { requirement, shown: Vec::new(), exempt: None });
+            coverage.rows.push(Row { requirement, shown: Vec::new(), exempt: None, deviation: None });
         }
         for source in sources {
             coverage.add(&ids, source);
@@ -63,6 +65,18 @@ impl Coverage {
             coverage.exempt(&exemption);
         }
         coverage
+    }
+
+    /// Records what is done otherwise.
+    #[must_use]
+    pub fn deviating(mut self, deviations: Vec<Deviation>) -> Self {
+        for Deviation { id, text } in deviations {
+            match self.rows.iter_mut().find(|row| row.requirement.id == id && row.deviation.is_none()) {
+                Some(row) => row.deviation = Some(text),
+                None => self.problems.push(Problem::Deviation(id)),
+            }
+        }
+        self
     }
 
     fn add(&mut self, ids: &Ids, source: &Source) {
@@ -158,6 +172,15 @@ mod tests {
                 unknown("T-2.2-9", "low::t_2_3_1_no"),
             ]
         );
+    }
+
+    #[test]
+    fn a_deviation_is_from_one_requirement_that_has_none_yet() {
+        let deviation = |id: &str| Deviation { id: id.into(), text: "otherwise".into() };
+        let coverage = Coverage::new(["T-2.2-1"].map(requirement).to_vec(), vec![], &[]);
+        let coverage = coverage.deviating(["T-2.2-1", "T-2.2-1", "T-2.2"].map(deviation).to_vec());
+        assert_eq!(coverage.rows[0].deviation.as_deref(), Some("otherwise"));
+        assert_eq!(coverage.problems, ["T-2.2-1", "T-2.2"].map(|id| Problem::Deviation(id.into())));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The requirements and the exemptions, from the two tables of this crate.
+//! The requirements, the exemptions and the deviations, from the tables of this crate.
 
 /// One requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,24 @@ pub fn requirements() -> Vec<Requirement> {
 /// If a line of `exemptions.tsv` has not two columns, both with something in them.
 pub fn exemptions() -> Vec<Exemption> {
     lines(include_str!("../exemptions.tsv")).map(|[id, reason]| Exemption { id, reason }).collect()
+}
+
+/// What is done otherwise than a requirement wants, on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// The requirement.
+    pub id: String,
+    /// What is done instead, and why.
+    pub text: String,
+}
+
+/// All deviations.
+///
+/// # Panics
+///
+/// If a line of `deviations.tsv` has not two columns, both with something in them.
+pub fn deviations() -> Vec<Deviation> {
+    lines(include_str!("../deviations.tsv")).map(|[id, text]| Deviation { id, text }).collect()
 }
 
 /// The lines behind the first, which has the names of the columns.

@@ -23,6 +23,8 @@ pub enum Problem {
     Twice(String),
     /// An exemption covers no requirement, or one that another exempts already.
     Exemption(String),
+    /// A deviation is from no requirement, or from one that has a deviation already.
+    Deviation(String),
     /// There is a test for what is said to have none.
     ExemptButShown {
         /// The requirement.
@@ -49,6 +51,9 @@ impl fmt::Display for Problem {
             Self::Twice(id) => write!(f, "requirements.tsv: {id} is there twice"),
             Self::Exemption(id) => {
                 write!(f, "exemptions.tsv: {id} covers no requirement, or one that is exempt already")
+            }
+            Self::Deviation(id) => {
+                write!(f, "deviations.tsv: {id} is no requirement, or has a deviation already")
             }
             Self::ExemptButShown { id, test } => {
                 write!(f, "exemptions.tsv: {id} is shown by {test}: take the exemption out")

@@ -23,12 +23,14 @@ const INTRODUCTION: &str = "\
 Every requirement of AMQP 1.0 (OASIS Standard, parts 1 to 5) that the behaviour of a program can keep or break, some
 that any program on a network must keep (*robustness*), and a few of the extensions; and the tests of this repository
 that show them, those nearest to the octets first. This file is written by `cargo run -p amqp1-requirements` from
-[the requirements](tests/requirements/requirements.tsv), [the exemptions](tests/requirements/exemptions.tsv) and the
-tests, which carry the ids in their names or comments; `cargo test -p amqp1-requirements` fails when it is stale.
+[the requirements](tests/requirements/requirements.tsv), [the exemptions](tests/requirements/exemptions.tsv),
+[the deviations](tests/requirements/deviations.tsv) and the tests, which carry the ids in their names or comments;
+`cargo test -p amqp1-requirements` fails when it is stale.
 
 An id is the part's letter (Y types, T transport, M messaging, X transactions, S security, E extensions), the section
-of the specification, and a number. *Exempt* is what a library cannot show, with the reason. *Open* is what no test
-shows yet: `cargo run -p amqp1-requirements -- --open` lists it.
+of the specification, and a number. *Exempt* is what a library cannot show, with the reason. *Deviates* is what is done
+otherwise by default, with the reason. *Open* is what no test shows yet:
+`cargo run -p amqp1-requirements -- --open` lists it.
 
 How binding it is:
 
@@ -122,6 +124,10 @@ fn proof(row: &Row) -> String {
     if row.shown.len() > NAMED {
         let _ = write!(out, " and {} more", row.shown.len() - NAMED);
     }
+    if let Some(deviation) = &row.deviation {
+        // Its code is kept.
+        let _ = write!(out, "; *deviates:* {deviation}");
+    }
     out
 }
 
@@ -153,6 +159,7 @@ mod tests {
             },
             shown: (0..tests).map(shown).collect(),
             exempt: exempt.map(str::to_owned),
+            deviation: (id == "T-2.2-2").then(|| "does `less`".to_owned()),
         }
     }
 
@@ -171,7 +178,7 @@ mod tests {
         let table = markdown(&coverage());
         for line in [
             "| T-2.2-1 | MUST | both | a\\|b\\* | [`a::t0`](a.rs), [`a::t1`](a.rs), [`a::t2`](a.rs), [`a::t3`](a.rs) and 2 more |",
-            "| T-2.2-2 | MUST | both | a\\|b\\* | [`a::t0`](a.rs) |",
+            "| T-2.2-2 | MUST | both | a\\|b\\* | [`a::t0`](a.rs); *deviates:* does `less` |",
             "| T-2.2-3 | MUST | both | a\\|b\\* | *open* |",
             "| E-x-1 | MUST | both | a\\|b\\* | *exempt:* no |",
             "| Part 2: Transport | 3 | 2 | 0 | 1 |",
