@@ -360,7 +360,8 @@ pub struct AttachReply {
 }
 
 impl AttachReply {
-    /// What the peer asked for.
+    /// What the peer asked for, whether or not the node supports it: see [`basic`](Self::basic) and
+    /// [`Support::reply`](crate::terminus::Support::reply).
     pub fn echo(remote: &Attach) -> Self {
         Self {
             source: remote.source.as_deref().cloned(),

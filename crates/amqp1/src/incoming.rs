@@ -12,11 +12,14 @@ use crate::{
     wait::Place,
 };
 use amqp1_codec::{
-    Symbol,
+    Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
     performative::{Attach, Open, TargetArchetype},
 };
-use amqp1_engine::{AttachReply, LinkId, SessionId};
+use amqp1_engine::{
+    AttachReply, LinkId, SessionId,
+    terminus::{self, Support},
+};
 use std::{collections::HashMap, sync::Arc};
 
 #[cfg(feature = "tls")]
@@ -225,12 +228,67 @@ impl IncomingLink {
         Session::new(self.handle.session.clone())
     }
 
-    /// An answer that grants what the client asked for, to be changed as needed.
-    pub fn reply(&self) -> AttachReply {
-        AttachReply::echo(&self.attach)
+    /// Whether the client asks for a node to be created at our end (§3.5.3).
+    pub fn is_dynamic(&self) -> bool {
+        match self.attach.role {
+            Role::Sender => self.attach.target.as_ref().and_then(TargetArchetype::as_target).is_some_and(|t| t.dynamic),
+            Role::Receiver => self.attach.source.as_ref().is_some_and(|source| source.dynamic),
+        }
     }
 
-    /// Accepts the link as the client asked for it.
+    /// An answer that grants what needs no support by the node ([`AttachReply::basic`]), to be changed as needed. Where the
+    /// client sends with receiver-settle-mode second, it says first
+    /// ([`Tolerances::second_answered_first`](crate::Tolerances)): an application that settles in two steps sets
+    /// [`AttachReply::rcv_settle_mode`] to that of the attach.
+    pub fn reply(&self) -> AttachReply {
+        self.with_mode(AttachReply::basic(&self.attach))
+    }
+
+    /// An answer that grants what the node supports, to be changed as needed. `node` is the address of the node that was
+    /// created for the link, if [it asks for one](Self::is_dynamic).
+    ///
+    /// ```
+    /// use amqp1::{
+    ///     AcceptedLink, Error, IncomingLink,
+    ///     codec::messaging::DistributionMode,
+    ///     engine::terminus::Support,
+    /// };
+    ///
+    /// /// Accepts browsers, and makes temporary queues.
+    /// fn accept(link: IncomingLink, next_queue: &mut u64) -> Result<Option<AcceptedLink>, Error> {
+    ///     let support = Support {
+    ///         distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
+    ///         ..Support::default()
+    ///     };
+    ///     let node = link.is_dynamic().then(|| {
+    ///         *next_queue += 1;
+    ///         format!("temporary/{next_queue}").into()
+    ///     });
+    ///     match link.reply_with(&support, node) {
+    ///         Ok(reply) => link.accept(reply).map(Some),
+    ///         Err(error) => {
+    ///             link.reject(error);
+    ///             Ok(None)
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the link has to be refused: it names no node at our end, asks for a dynamic one while `node` is `None`, or wants
+    /// a coordinator of transactions.
+    pub fn reply_with(&self, support: &Support, node: Option<Str>) -> Result<AttachReply, AmqpError> {
+        support.reply(&self.attach, node).map(|reply| self.with_mode(reply))
+    }
+
+    fn with_mode(&self, mut reply: AttachReply) -> AttachReply {
+        let attach = &self.attach;
+        reply.rcv_settle_mode = self.handle.shared.look(|state| state.engine.receiver_settle_mode_to_answer(attach));
+        reply
+    }
+
+    /// Accepts the link with what needs no support by the node: see [`reply`](Self::reply).
     ///
     /// # Errors
     ///
@@ -253,13 +311,20 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the answer asks for what cannot be; then
-    /// the link is refused.
+    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the answer asks for what cannot be, has
+    /// no terminus at our end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused,
+    /// and [`Error::condition`] says with what.
     pub fn accept(self, reply: AttachReply) -> Result<AcceptedLink, Error> {
         self.accept_with(reply, None)
     }
 
     pub(crate) fn accept_with(mut self, mut reply: AttachReply, shelf: Option<Shelf>) -> Result<AcceptedLink, Error> {
+        if let Some(error) = terminus::refusal(&self.attach, &reply) {
+            let text = "the link cannot be accepted with this answer";
+            self.answered = true;
+            self.refuse(error.clone());
+            return Err(Error::new(ErrorKind::Config, text).with_amqp(Some(error)));
+        }
         let name = self.attach.name.clone();
         let resumption = resume::of_reply(name, &mut reply, shelf);
         check_streamed(reply.streamed, reply.resumable)?;

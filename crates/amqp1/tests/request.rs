@@ -154,13 +154,15 @@ async fn the_place_for_answers_is_made_by_the_peer_or_chosen_or_left_unsaid() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_name_the_node_it_made_is_told_from_one_that_does() {
+async fn a_node_that_makes_none_for_the_answers_refuses_the_requester() {
     let mut pair = pair().await;
     let session = pair.session().await;
     let (requester, _link) = tokio::join!(session.requester("node").attach(), async {
-        pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
+        pair.server.next_link().await.expect("a link").accept_default().expect_err("no nodes")
     });
-    assert_eq!(requester.expect_err("no address").kind(), ErrorKind::Protocol);
+    let error = requester.expect_err("no address");
+    assert_eq!(error.kind(), ErrorKind::LinkRefused);
+    assert_eq!(error.condition(), Some(&ErrorCondition::NOT_IMPLEMENTED));
 }
 
 /// Also T-2.6.1-1.

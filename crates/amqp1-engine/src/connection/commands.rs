@@ -14,7 +14,7 @@ use crate::{
 use alloc::boxed::Box;
 use amqp1_codec::{
     Encode, EncodedMessage, Symbol,
-    definitions::{AmqpError, Fields, Role, SenderSettleMode},
+    definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
 };
@@ -228,6 +228,16 @@ impl Connection {
         self.links.get(id).map(|link| link.session)
     }
 
+    /// The receiver-settle-mode to answer an offered link with: the one that was asked for, or first where this end receives
+    /// and [`Tolerances::second_answered_first`](crate::Tolerances) is on. An application that does wait for the sender to
+    /// settle answers with the mode of the attach.
+    pub fn receiver_settle_mode_to_answer(&self, remote: &Attach) -> ReceiverSettleMode {
+        match remote.role {
+            Role::Sender if self.config.tolerances.second_answered_first => ReceiverSettleMode::First,
+            _ => remote.rcv_settle_mode,
+        }
+    }
+
     /// Accepts a link that the peer has offered. If the peer's handle-max allows no more attaches of ours now, the link is
     /// attached when one of them is free again, which [`Event::HandleAwaited`] says.
     ///
@@ -242,7 +252,11 @@ impl Connection {
         }
         let mut local = (*link.local).clone();
         local.snd_settle_mode = reply.snd_settle_mode;
-        local.rcv_settle_mode = reply.rcv_settle_mode;
+        // Of our receivers' mode the answer decides; a peer that receives decides for itself.
+        local.rcv_settle_mode = match (link.role, &link.remote) {
+            (Role::Sender, Some(remote)) => remote.rcv_settle_mode,
+            _ => reply.rcv_settle_mode,
+        };
         local.source = reply.source.map(Box::new);
         local.target = reply.target;
         local.max_message_size = reply.max_message_size;

@@ -7,9 +7,11 @@
 mod dynamic;
 mod held;
 mod negotiate;
+mod reply;
 mod store;
 
 pub use dynamic::DynamicNodes;
 pub use held::{Fate, HeldMessage, priority_level};
-pub use negotiate::{Difference, Support, default_outcome, differences, passes};
+pub use negotiate::{Difference, Support, default_outcome, differences, passes, target_differences};
+pub use reply::{STANDARD_OUTCOMES, refusal};
 pub use store::{Key, Lost, Suspension, TerminusStore};

@@ -1,19 +1,23 @@
 //! What is asked for, what is granted, and whether that suits.
 
+use super::reply::{STANDARD_OUTCOMES, descriptor};
 use alloc::vec::Vec;
 use amqp1_codec::{
     Symbol, Value,
-    messaging::{DeliveryState, FilterSet, Source, TerminusDurability, TerminusExpiryPolicy},
+    messaging::{DeliveryState, DistributionMode, FilterSet, Source, Target, TerminusDurability, TerminusExpiryPolicy},
     performative::Seconds,
     types::Described,
 };
 
-/// What a node does for sources.
+/// What a node does for sources and targets.
+///
+/// The default is a node that only moves messages, with any outcome of the specification. Capabilities are for the
+/// application to add to what is granted.
 #[derive(Clone, Debug)]
 pub struct Support {
     /// The outcomes that receivers may choose, by their descriptors.
     pub outcomes: Vec<Symbol>,
-    /// The outcome of deliveries that are settled without one.
+    /// The outcome of deliveries that are settled without one; if there is none, the one asked for.
     pub default_outcome: Option<DeliveryState>,
     /// The distribution modes, the first of which is what a receiver gets that asks for none, or for another.
     pub distribution_modes: Vec<Symbol>,
@@ -27,10 +31,25 @@ pub struct Support {
     pub timeout: Seconds,
 }
 
+impl Default for Support {
+    fn default() -> Self {
+        Self {
+            outcomes: STANDARD_OUTCOMES.into(),
+            default_outcome: None,
+            distribution_modes: [DistributionMode::MOVE].into(),
+            filters: |_| false,
+            durable: TerminusDurability::None,
+            outlives_connections: false,
+            timeout: 0,
+        }
+    }
+}
+
 impl Support {
-    /// §2.6.3: the source that is in force, of the one that was asked for. The address is the application's to check.
+    /// §2.6.3: the source that is in force, of the one that was asked for. The address is the application's to check. A
+    /// dynamic node is not granted without an address: see [`reply`](Self::reply).
     pub fn grant(&self, asked: &Source) -> Source {
-        let mut granted = asked.clone();
+        let mut granted = Source { address: asked.address.clone(), ..Source::default() };
         // M-3.5.1-1: a filter that is not understood is not in force.
         granted.filter = asked.filter.as_ref().map(|filters| {
             let mut kept = FilterSet::new();
@@ -43,22 +62,37 @@ impl Support {
             }
             kept
         });
+        granted.filter = granted.filter.filter(|filters| filters.iter().len() > 0);
         let wanted = asked.distribution_mode.as_ref().filter(|mode| self.distribution_modes.contains(mode));
         granted.distribution_mode = wanted.or_else(|| self.distribution_modes.first()).cloned();
         let outcomes: Vec<_> =
             asked.outcomes.iter().filter(|outcome| self.outcomes.contains(outcome)).cloned().collect();
         granted.outcomes = if outcomes.is_empty() { self.outcomes.clone() } else { outcomes }.into();
-        granted.default_outcome.clone_from(&self.default_outcome);
-        if rank(asked.durable) > rank(self.durable) {
-            granted.durable = self.durable;
-        }
-        let outlives =
-            matches!(asked.expiry_policy, TerminusExpiryPolicy::Never | TerminusExpiryPolicy::ConnectionClose);
-        if outlives && !self.outlives_connections {
-            granted.expiry_policy = TerminusExpiryPolicy::SessionEnd;
-        }
-        granted.timeout = asked.timeout.min(self.timeout);
+        let wanted = asked.default_outcome.as_ref();
+        let wanted = wanted.filter(|outcome| descriptor(outcome).is_some_and(|name| self.outcomes.contains(&name)));
+        granted.default_outcome = self.default_outcome.as_ref().or(wanted).cloned();
+        (granted.durable, granted.expiry_policy, granted.timeout) =
+            self.lifetime(asked.durable, asked.expiry_policy, asked.timeout);
         granted
+    }
+
+    /// §2.6.3: the target that is in force, of the one that was asked for; as [`grant`](Self::grant).
+    pub fn grant_target(&self, asked: &Target) -> Target {
+        let (durable, expiry_policy, timeout) = self.lifetime(asked.durable, asked.expiry_policy, asked.timeout);
+        Target { address: asked.address.clone(), durable, expiry_policy, timeout, ..Target::default() }
+    }
+
+    fn lifetime(
+        &self,
+        durable: TerminusDurability,
+        expiry_policy: TerminusExpiryPolicy,
+        timeout: Seconds,
+    ) -> (TerminusDurability, TerminusExpiryPolicy, Seconds) {
+        let durable = if rank(durable) > rank(self.durable) { self.durable } else { durable };
+        let outlives = matches!(expiry_policy, TerminusExpiryPolicy::Never | TerminusExpiryPolicy::ConnectionClose);
+        let expiry_policy =
+            if outlives && !self.outlives_connections { TerminusExpiryPolicy::SessionEnd } else { expiry_policy };
+        (durable, expiry_policy, timeout.min(self.timeout))
     }
 }
 
@@ -78,6 +112,8 @@ pub enum Difference {
     AddressMissing,
     /// It expires sooner.
     ExpiresSooner,
+    /// A filter is in force in another form.
+    FilterChanged(Symbol),
     /// A filter is not in force.
     FilterMissing(Symbol),
     /// It is less durable.
@@ -97,8 +133,13 @@ pub fn differences(asked: &Source, granted: &Source) -> Vec<Difference> {
     }
     for (name, filter) in asked.filter.iter().flat_map(FilterSet::iter) {
         if let (Value::Symbol(name), false) = (name, filter.is_null()) {
-            if granted.filter.as_ref().and_then(|filters| filters.get(name.as_str())) != Some(filter) {
-                found.push(Difference::FilterMissing(name.clone()));
+            let granted = || granted.filter.iter().flat_map(FilterSet::iter);
+            let named = granted().find(|(other, _)| matches!(other, Value::Symbol(other) if other == name));
+            match named.map(|(_, value)| value).filter(|value| !value.is_null()) {
+                Some(value) if value == filter => {}
+                Some(_) => found.push(Difference::FilterChanged(name.clone())),
+                None if granted().any(|(_, value)| value == filter) => {}
+                None => found.push(Difference::FilterMissing(name.clone())),
             }
         }
     }
@@ -122,6 +163,19 @@ pub fn differences(asked: &Source, granted: &Source) -> Vec<Difference> {
         found.push(Difference::OutcomeMissing(outcome.clone()));
     }
     found
+}
+
+/// As [`differences`], for a target.
+pub fn target_differences(asked: &Target, granted: &Target) -> Vec<Difference> {
+    let lifetime = |target: &Target| Source {
+        address: target.address.clone(),
+        durable: target.durable,
+        expiry_policy: target.expiry_policy,
+        timeout: target.timeout,
+        dynamic: target.dynamic,
+        ..Source::default()
+    };
+    differences(&lifetime(asked), &lifetime(granted))
 }
 
 /// Whether a message passes: it does if every filter says so; one that is null is none (§3.5.8). What a filter says is

@@ -7,7 +7,8 @@ use amqp1_codec::{
     performative::{Attach, Detach, Disposition, End, Flow, Performative, Transfer},
 };
 use amqp1_engine::{
-    AttachReply, Credit, Event, LinkId, ReceiverConfig, SendError, SendOptions, SenderConfig, Settlement, Suspended,
+    AttachReply, Connection, ConnectionConfig, Credit, Event, Instant, LinkId, ReceiverConfig, SendError, SendOptions,
+    SenderConfig, ServerSasl, Settlement, Suspended,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -272,6 +273,37 @@ fn t_2_6_14_2_deliveries_of_one_link_come_one_after_the_other() {
 }
 
 /// Also T-2.7.3-5: the responder says the modes that it keeps.
+/// Where this end sends, the mode is the receiver's to choose; where it receives, the tolerance says first.
+#[test]
+fn t_2_7_3_5_mode_second_is_granted_or_answered_with_first() {
+    for (role, tolerant, expected) in [
+        (Role::Receiver, true, ReceiverSettleMode::Second),
+        (Role::Receiver, false, ReceiverSettleMode::Second),
+        (Role::Sender, true, ReceiverSettleMode::First),
+        (Role::Sender, false, ReceiverSettleMode::Second),
+    ] {
+        let mut config = ConnectionConfig::new("server");
+        config.tolerances.second_answered_first = tolerant;
+        let engine = Connection::server(config, ServerSasl::None, Instant::default());
+        let mut peer = Peer::new(engine).open();
+        peer.send(0, begin());
+        peer.end.accept.links = None;
+        peer.send(0, Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..attach("l", 0, role) });
+        let link = peer.end.offered_links()[0];
+        let asked = peer.end.remote_attach(link).unwrap().clone();
+        let rcv_settle_mode = peer.end.receiver_settle_mode_to_answer(&asked);
+        assert_eq!(rcv_settle_mode, expected, "{role:?}");
+        // An answer that says otherwise than the receiver does not count.
+        let rcv_settle_mode = if role == Role::Receiver { ReceiverSettleMode::First } else { rcv_settle_mode };
+        peer.end.accept_link(link, AttachReply { rcv_settle_mode, ..AttachReply::echo(&asked) }).unwrap();
+        let answered = peer.read().into_iter().find_map(|(_, body, _)| match body {
+            Performative::Attach(attach) => Some(attach.rcv_settle_mode),
+            _ => None,
+        });
+        assert_eq!(answered, Some(expected), "{role:?}");
+    }
+}
+
 #[test]
 fn t_2_7_3_4_the_modes_that_are_asked_for_are_answered() {
     for snd_settle_mode in [SenderSettleMode::Unsettled, SenderSettleMode::Settled, SenderSettleMode::Mixed] {

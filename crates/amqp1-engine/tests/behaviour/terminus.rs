@@ -4,14 +4,17 @@ use amqp1_codec::{
     Symbol,
     definitions::{ErrorCondition, Role},
     messaging::{
-        DeliveryState, DistributionMode, FilterSet, LifetimePolicy, NodeProperties, Source, Target,
+        DeliveryState, DistributionMode, FilterSet, LifetimePolicy, NodeProperties, Source, Target, TerminusDurability,
         TerminusExpiryPolicy,
     },
-    performative::Attach,
+    performative::{Attach, TargetArchetype},
 };
 use amqp1_engine::{
     AttachReply, Credit, LinkId, ReceiverConfig, SenderConfig, Settlement, Suspended, SuspendedReceiver,
-    terminus::{Difference, DynamicNodes, Key, Lost, Support, Suspension, TerminusStore, differences},
+    terminus::{
+        Difference, DynamicNodes, Key, Lost, Support, Suspension, TerminusStore, differences, refusal,
+        target_differences,
+    },
 };
 use amqp1_testkit::*;
 
@@ -104,6 +107,97 @@ fn m_3_5_1_1_the_attach_in_answer_shows_which_filters_are_in_force() {
     pair.client.detach(rx, true, Some(error(ErrorCondition::NOT_IMPLEMENTED))).unwrap();
     pair.drive();
     assert!(pair.server.detached(tx).is_some());
+}
+
+/// Also M-3.5.4-1: at either end, an address makes the difference.
+#[test]
+fn m_3_5_3_2_support_grants_no_dynamic_node_without_an_address() {
+    let properties = Some(NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnClose));
+    let source = dynamic(None, true, true);
+    let target = Target { dynamic: true, dynamic_node_properties: properties, ..Target::default() };
+    assert!(!support().grant(&source).dynamic && !support().grant_target(&target).dynamic);
+    let receives = Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) };
+    let sends = Attach { target: Some(target.into()), ..attach("l", 0, Role::Sender) };
+    for asked in [receives, sends] {
+        let error = support().reply(&asked, None).unwrap_err();
+        assert_eq!(error.condition, ErrorCondition::NOT_IMPLEMENTED);
+        assert!(refusal(&asked, &AttachReply::echo(&asked)).is_some());
+        assert!(refusal(&asked, &AttachReply::basic(&asked)).is_some());
+        let reply = support().reply(&asked, Some("made".into())).unwrap();
+        let (source, target) = (reply.source.unwrap(), reply.target.unwrap());
+        let target = target.as_target().unwrap();
+        let made = Some("made".into());
+        match asked.role {
+            Role::Receiver => assert_eq!((source.dynamic, source.address), (true, made)),
+            Role::Sender => assert_eq!((target.dynamic, target.address.clone()), (true, made)),
+        }
+    }
+}
+
+#[test]
+fn t_2_6_3_3_a_target_is_as_lasting_as_is_said() {
+    let asked = Target {
+        address: Some("q".into()),
+        durable: TerminusDurability::UnsettledState,
+        expiry_policy: TerminusExpiryPolicy::Never,
+        timeout: 3600,
+        capabilities: vec![Symbol::from_static("queue")].into(),
+        ..Target::default()
+    };
+    let granted = support().grant_target(&asked);
+    assert_eq!(granted, Target { durable: TerminusDurability::None, timeout: 60, ..granted.clone() });
+    assert_eq!((granted.address.as_deref(), granted.expiry_policy), (Some("q"), TerminusExpiryPolicy::Never));
+    assert!(granted.capabilities.is_empty());
+    assert_eq!(target_differences(&asked, &granted), [Difference::LessDurable, Difference::ExpiresSooner]);
+    assert_eq!(target_differences(&dynamic_target(), &Target::default()), [Difference::AddressMissing]);
+    let granted = Support::default().grant_target(&asked);
+    assert_eq!((granted.expiry_policy, granted.timeout), (TerminusExpiryPolicy::SessionEnd, 0));
+}
+
+fn dynamic_target() -> Target {
+    Target { dynamic: true, ..Target::default() }
+}
+
+#[test]
+fn t_2_6_3_2_a_link_without_a_node_at_our_end_is_refused() {
+    let nothing = |role| Attach { source: None, target: None, ..attach("l", 0, role) };
+    for role in [Role::Receiver, Role::Sender] {
+        let error = Support::default().reply(&nothing(role), None).unwrap_err();
+        assert_eq!(error.condition, ErrorCondition::NOT_FOUND);
+    }
+    // The peer's own end is its own affair.
+    let receives = Attach { target: None, ..attach("l", 0, Role::Receiver) };
+    assert!(Support::default().reply(&receives, None).unwrap().target.is_none());
+    let sends = Attach { source: None, ..attach("l", 0, Role::Sender) };
+    assert!(Support::default().reply(&sends, None).unwrap().source.is_none());
+    let coordinator = Some(TargetArchetype::Coordinator(Default::default()));
+    let coordinator = Attach { target: coordinator, ..attach("l", 0, Role::Sender) };
+    let error = Support::default().reply(&coordinator, None).unwrap_err();
+    assert_eq!(error.condition, ErrorCondition::NOT_IMPLEMENTED);
+}
+
+#[test]
+fn m_3_5_3_6_the_default_outcome_asked_for_is_granted_where_the_node_has_none() {
+    let asked = |outcome| Source { default_outcome: Some(outcome), ..Source::at("q") };
+    let granted = |outcome| Support::default().grant(&asked(outcome)).default_outcome;
+    assert_eq!(granted(DeliveryState::Accepted), Some(DeliveryState::Accepted));
+    assert_eq!(granted(DeliveryState::Received(Default::default())), None);
+    assert_eq!(support().grant(&asked(DeliveryState::Accepted)).default_outcome, Some(DeliveryState::Released));
+}
+
+#[test]
+fn m_3_5_1_2_a_filter_that_is_written_in_another_way_is_not_missing() {
+    let name = Symbol::from_static("mine");
+    let filter = |name: &Symbol, descriptor: u64| {
+        let mut filter = FilterSet::new();
+        filter.insert(name.clone(), descriptor, "x");
+        Source { filter: Some(filter), ..Source::at("q") }
+    };
+    let asked = filter(&name, 1);
+    assert_eq!(differences(&asked, &filter(&name, 1)), []);
+    assert_eq!(differences(&asked, &filter(&name, 2)), [Difference::FilterChanged(name.clone())]);
+    assert_eq!(differences(&asked, &filter(&Symbol::from_static("other"), 1)), []);
+    assert_eq!(differences(&asked, &filter(&Symbol::from_static("other"), 2)), [Difference::FilterMissing(name)]);
 }
 
 /// One message, two receivers: one browses, and one consumes.

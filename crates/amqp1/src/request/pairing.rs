@@ -115,8 +115,9 @@ impl Pairing {
             reply.properties.insert(Symbol::from_static(PAIRED), true);
         }
         if let (Role::Receiver, Some(source)) = (attach.role, &mut reply.source) {
-            if source.dynamic {
-                source.address = Some(names::link("answers"));
+            if link.is_dynamic() {
+                // What is sent there is sent on this link: there is nothing to create.
+                (source.dynamic, source.address) = (true, Some(names::link("answers")));
             }
         }
         let half = Half { session, name, address, there, paired, link: link.accept(reply)? };

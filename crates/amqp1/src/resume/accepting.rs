@@ -56,15 +56,18 @@ impl IncomingLink {
         }
     }
 
-    /// Accepts a link on which the client sends, and goes on with what an earlier endpoint of it has left. Otherwise as
-    /// [`accept`](Self::accept) with [`AttachReply::resumable`] set.
+    /// Accepts a link on which the client sends, and goes on with what an earlier endpoint of it has left, in the
+    /// receiver-settle-mode that it had. Otherwise as [`accept`](Self::accept) with [`AttachReply::resumable`] set.
     ///
     /// # Errors
     ///
     /// If the link has ended meanwhile; what is left is as it was then. [`ErrorKind::Config`](crate::ErrorKind::Config) if
     /// the client receives, or what is left was taken already: then the link is refused.
-    pub fn resume_receiver(self, reply: AttachReply, left: &SuspendedReceiver) -> Result<Receiver, Error> {
+    pub fn resume_receiver(self, mut reply: AttachReply, left: &SuspendedReceiver) -> Result<Receiver, Error> {
         self.check(Role::Sender, left.name())?;
+        if let Some(modes) = left.modes {
+            reply.rcv_settle_mode = modes.receiver;
+        }
         match self.accept_with(reply, Some(left.shelf.clone()))? {
             AcceptedLink::Receiver(receiver) => Ok(receiver),
             AcceptedLink::Sender(_) => Err(wrong_role()),

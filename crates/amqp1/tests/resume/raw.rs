@@ -1,7 +1,7 @@
 //! A peer whose frames are written by hand.
 
 use amqp1::{
-    Attach, Client, Connection, DeliveryState, Role, Source, Target,
+    Acceptor, Attach, Client, Connection, DeliveryState, Role, ServerConnection, Source, Target,
     codec::{
         Encode, EncodeStyle, Limits, SequenceNo,
         frame::{Frame, FrameDecoder, FrameWriter, ProtocolHeader, write_frame},
@@ -29,6 +29,21 @@ impl Raw {
         raw.io.read_exact(&mut header).await.expect("a header");
         raw.until(|body| matches!(body, Performative::Open(_))).await;
         (connection.expect("a connection"), raw)
+    }
+
+    /// A client that is written by hand, with a session, connected to an acceptor.
+    #[allow(dead_code, reason = "each test uses a part")]
+    pub(crate) async fn client(near: DuplexStream, far: DuplexStream) -> (Self, ServerConnection) {
+        let mut raw = Self { io: near, input: BytesMut::new() };
+        raw.io.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
+        raw.send(Open { container_id: "raw".into(), ..Open::default() }).await;
+        raw.send(Begin { incoming_window: 1000, outgoing_window: 1000, ..Begin::default() }).await;
+        let incoming = Acceptor::builder().build().accept(far).await.expect("a handshake");
+        let server = incoming.accept().await.expect("an open connection");
+        let mut header = [0; ProtocolHeader::LEN];
+        raw.io.read_exact(&mut header).await.expect("a header");
+        raw.until(|body| matches!(body, Performative::Begin(_))).await;
+        (raw, server)
     }
 
     pub(crate) async fn send(&mut self, body: impl Into<Performative>) {

@@ -138,6 +138,8 @@ impl World {
 pub(crate) fn receives(link: IncomingLink, kept: Option<&SuspendedReceiver>) -> Receiver {
     let mut reply = link.reply();
     reply.resumable = true;
+    // These tests settle in two steps, where the client wants to.
+    reply.rcv_settle_mode = link.attach().rcv_settle_mode;
     reply.credit = Credit::Window(100);
     match kept {
         Some(kept) => link.resume_receiver(reply, kept).expect("accepted"),

@@ -95,7 +95,7 @@ fn from_peer(
         credit: Credit::Window(credit),
         max_message_size: Some(size),
         rcv_settle_mode: ReceiverSettleMode::First,
-        ..link.reply()
+        ..AttachReply::echo(link.attach())
     };
     let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };
     let context = context.clone();
@@ -164,7 +164,7 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
 
 fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, queue: Queue, tasks: &mut JoinSet<()>) {
     let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
-    let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() };
+    let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..AttachReply::echo(link.attach()) };
     if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
         tasks.spawn(locked::serve(context, sender, address, queue, settled));
     }
@@ -172,7 +172,11 @@ fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, que
 
 /// For links on which we send settled, whatever the peer asked for: some clients never settle.
 pub(super) fn settled_reply(link: &IncomingLink) -> AttachReply {
-    AttachReply { snd_settle_mode: SenderSettleMode::Settled, max_message_size: Some(MAX_MESSAGE_SIZE), ..link.reply() }
+    AttachReply {
+        snd_settle_mode: SenderSettleMode::Settled,
+        max_message_size: Some(MAX_MESSAGE_SIZE),
+        ..AttachReply::echo(link.attach())
+    }
 }
 
 fn accept(link: IncomingLink, reply: AttachReply) -> Option<AcceptedLink> {

@@ -135,7 +135,7 @@ pub async fn next(receiver: &mut Receiver) -> Delivery {
     next.expect("a delivery in time").unwrap().expect("a link that lives")
 }
 
-/// Whether the hub has nothing for this receiver: asked after a drain, which the hub answers at once.
+/// Whether the hub has nothing for this receiver: asked with a drain, which brings what the hub has.
 pub async fn has_nothing(receiver: &mut Receiver) -> bool {
     receiver.drain().await.unwrap();
     let nothing = receiver.try_recv().is_none();

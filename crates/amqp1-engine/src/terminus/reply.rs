@@ -1,0 +1,119 @@
+//! Answers to attaches (§2.6.3): what is granted, and what has to be refused.
+
+use super::Support;
+use crate::config::AttachReply;
+use amqp1_codec::{
+    Str, Symbol,
+    definitions::{AmqpError, ErrorCondition, Role},
+    messaging::{DeliveryState, DistributionMode, Source, Target},
+    performative::{Attach, TargetArchetype},
+};
+
+pub(super) const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
+pub(super) const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
+pub(super) const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
+pub(super) const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
+
+/// The four outcomes of the specification (§3.4.2 to §3.4.5), by their descriptors.
+pub const STANDARD_OUTCOMES: [Symbol; 4] = [ACCEPTED, REJECTED, RELEASED, MODIFIED];
+
+/// The descriptor of an outcome of the specification.
+pub(super) fn descriptor(state: &DeliveryState) -> Option<Symbol> {
+    Some(match state {
+        DeliveryState::Accepted => ACCEPTED,
+        DeliveryState::Rejected(_) => REJECTED,
+        DeliveryState::Released => RELEASED,
+        DeliveryState::Modified(_) => MODIFIED,
+        _ => return None,
+    })
+}
+
+/// The node of a terminus at our end of an offered link: `(address is given, dynamic)`; `None` for a null terminus.
+fn our_node(role: Role, source: Option<&Source>, target: Option<&TargetArchetype>) -> Option<(bool, bool)> {
+    match role {
+        // The peer sends: the target is ours.
+        Role::Sender => match target? {
+            TargetArchetype::Target(target) => Some((target.address.is_some(), target.dynamic)),
+            TargetArchetype::Coordinator(_) => Some((true, false)),
+        },
+        Role::Receiver => source.map(|source| (source.address.is_some(), source.dynamic)),
+    }
+}
+
+/// Why an offered link cannot be accepted with this answer: the terminus at our end is null ([`ErrorCondition::NOT_FOUND`],
+/// §2.6.3), or a dynamic node was asked for and the answer has no address of one ([`ErrorCondition::NOT_IMPLEMENTED`]).
+pub fn refusal(asked: &Attach, reply: &AttachReply) -> Option<AmqpError> {
+    let wanted = our_node(asked.role, asked.source.as_deref(), asked.target.as_ref());
+    match (wanted, our_node(asked.role, reply.source.as_ref(), reply.target.as_ref())) {
+        (_, None) => Some(AmqpError::new(ErrorCondition::NOT_FOUND, "the link names no node at this end")),
+        (_, Some((false, true))) | (Some((_, true)), Some((false, _))) => {
+            Some(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "no nodes are created here on demand"))
+        }
+        _ => None,
+    }
+}
+
+fn basic_source(asked: &Source, ours: bool) -> Source {
+    let standard = |outcome: &&Symbol| STANDARD_OUTCOMES.contains(outcome);
+    let mode = asked.distribution_mode.as_ref().filter(|_| ours).map(|_| DistributionMode::MOVE);
+    Source {
+        address: asked.address.clone(),
+        distribution_mode: mode,
+        default_outcome: asked.default_outcome.clone().filter(|outcome| descriptor(outcome).is_some()),
+        outcomes: asked.outcomes.iter().filter(standard).cloned().collect(),
+        ..Source::default()
+    }
+}
+
+impl AttachReply {
+    /// Grants what needs no support by the node: the addresses, the settle modes, and of the outcomes the four of the
+    /// specification. Filters, capabilities, durability, expiry policy, time-out and dynamic nodes are left out, and
+    /// messages are moved, not copied. [`Support`] grants more.
+    pub fn basic(remote: &Attach) -> Self {
+        let source = remote.source.as_deref().map(|source| basic_source(source, remote.role == Role::Receiver));
+        let target = remote.target.as_ref().map(|target| match target {
+            TargetArchetype::Target(asked) => Target { address: asked.address.clone(), ..Target::default() }.into(),
+            TargetArchetype::Coordinator(_) => target.clone(),
+        });
+        Self { source, target, ..Self::echo(remote) }
+    }
+}
+
+impl Support {
+    /// Answers an attach: [`grant`](Self::grant) or [`grant_target`](Self::grant_target) for the terminus at our end, the
+    /// other as in [`AttachReply::basic`]. `node` is the address of a node that was created for the link, if it asks for a
+    /// dynamic one.
+    ///
+    /// # Errors
+    ///
+    /// Why the link has to be refused: see [`refusal`]; also if it is one to a coordinator of transactions.
+    pub fn reply(&self, asked: &Attach, node: Option<Str>) -> Result<AttachReply, AmqpError> {
+        let mut reply = AttachReply::basic(asked);
+        match (asked.role, &asked.source, &asked.target) {
+            (Role::Receiver, Some(source), _) => {
+                let mut granted = self.grant(source);
+                if let (true, Some(_)) = (source.dynamic, &node) {
+                    granted.dynamic_node_properties.clone_from(&source.dynamic_node_properties);
+                    (granted.dynamic, granted.address) = (true, node);
+                }
+                reply.source = Some(granted);
+            }
+            (Role::Sender, _, Some(TargetArchetype::Target(target))) => {
+                let mut granted = self.grant_target(target);
+                if let (true, Some(_)) = (target.dynamic, &node) {
+                    granted.dynamic_node_properties.clone_from(&target.dynamic_node_properties);
+                    (granted.dynamic, granted.address) = (true, node);
+                }
+                reply.target = Some(granted.into());
+            }
+            (_, _, Some(TargetArchetype::Coordinator(_))) => {
+                return Err(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there are no transactions here"));
+            }
+            _ => {}
+        }
+        match refusal(asked, &reply) {
+            Some(error) => Err(error),
+            None => Ok(reply),
+        }
+    }
+}
