@@ -2,6 +2,7 @@
 
 use crate::{
     error::Error,
+    granted::Asked,
     link::{LinkHandle, LinkState},
     names,
     options::OnDrop,
@@ -29,6 +30,7 @@ async fn attach(
     link: LinkState,
     close_on_drop: bool,
     resumption: Option<Resumption>,
+    asked: Option<&Asked>,
     attach: impl FnOnce(&mut Engine, Option<Suspended>) -> Result<LinkId, ApiMisuse>,
 ) -> Result<Arc<LinkHandle>, Error> {
     let shared = session.shared().clone();
@@ -39,6 +41,12 @@ async fn attach(
     // Dropped before the handle: what is left is put back before the link is forgotten.
     let attaching = attaching;
     handle.attached().await?;
+    if let Some(asked) = asked {
+        // Of a link that is over already nothing more will come.
+        handle
+            .shared
+            .look(|state| state.engine.remote_attach(handle.id).map_or(Ok(()), |granted| asked.check(granted)))?;
+    }
     attaching.done();
     Ok(handle)
 }
@@ -90,6 +98,15 @@ macro_rules! common {
             self
         }
 
+        /// Attaches the link also if the peer does not grant what was asked for. Unless set, that is an error
+        /// ([`ErrorKind::NotGranted`](crate::ErrorKind::NotGranted)) for a filter, a distribution mode, a dynamic node
+        /// without an address, and a settle mode that is answered with its opposite. What is in force is in
+        /// `remote_attach()`.
+        pub fn allow_differences(mut self) -> Self {
+            self.allow_differences = true;
+            self
+        }
+
         /// Asks for an extension.
         pub fn desired_capability(mut self, capability: Symbol) -> Self {
             self.config.desired_capabilities.push(capability);
@@ -117,6 +134,7 @@ pub struct SenderBuilder {
     session: Arc<SessionHandle>,
     config: SenderConfig,
     resume: Option<Shelf>,
+    allow_differences: bool,
 }
 
 impl SenderBuilder {
@@ -132,7 +150,7 @@ impl SenderBuilder {
     }
 
     pub(crate) fn of(session: Arc<SessionHandle>, config: SenderConfig) -> Self {
-        Self { session, config, resume: None }
+        Self { session, config, resume: None, allow_differences: false }
     }
 
     common!();
@@ -167,13 +185,16 @@ impl SenderBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::LinkRefused`](crate::ErrorKind::LinkRefused) with what the peer said, or if it does not answer in
-    /// time, or the session ends.
+    /// time, or the session ends. [`ErrorKind::NotGranted`](crate::ErrorKind::NotGranted) with what is missing of what was
+    /// asked for: see [`allow_differences`](Self::allow_differences).
     ///
     /// # Cancel safety
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let Self { session, mut config, resume } = self;
+        let Self { session, mut config, resume, allow_differences } = self;
+        let asked = Asked::of_receiver(config.target.as_ref(), config.rcv_settle_mode);
+        let asked = Some(asked).filter(|asked| !allow_differences && !asked.is_nothing());
         let id = session.id;
         let mut link = LinkState::new(config.snd_settle_mode);
         config.drain_mode = link.drain.choose(config.drain_mode, session.connection.timeout);
@@ -181,7 +202,7 @@ impl SenderBuilder {
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
-        let attach = attach(session, link, closes, resumption, |engine, left| {
+        let attach = attach(session, link, closes, resumption, asked.as_ref(), |engine, left| {
             let resume = left.and_then(Left::sender);
             engine.attach_sender(id, SenderConfig { resume, ..config })
         });
@@ -197,12 +218,13 @@ pub struct ReceiverBuilder {
     config: ReceiverConfig,
     resume: Option<Shelf>,
     on_drop: OnDrop,
+    allow_differences: bool,
 }
 
 impl ReceiverBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
         let config = ReceiverConfig::new(names::link(&address), Source::at(address));
-        Self { session, config, resume: None, on_drop: OnDrop::default() }
+        Self { session, config, resume: None, on_drop: OnDrop::default(), allow_differences: false }
     }
 
     common!();
@@ -249,13 +271,18 @@ impl ReceiverBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::LinkRefused`](crate::ErrorKind::LinkRefused) with what the peer said, or if it does not answer in
-    /// time, or the session ends.
+    /// time, or the session ends. [`ErrorKind::NotGranted`](crate::ErrorKind::NotGranted) with what is missing of what was
+    /// asked for: see [`allow_differences`](Self::allow_differences).
     ///
     /// # Cancel safety
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Receiver, Error> {
-        let Self { session, config, resume, on_drop } = self;
+        let Self { session, mut config, resume, on_drop, allow_differences } = self;
+        let asked = Asked::of_sender(config.source.as_ref(), config.snd_settle_mode);
+        let asked = Some(asked).filter(|asked| !allow_differences && !asked.is_nothing());
+        // Nothing is to come before it is known what is in force.
+        let credit = asked.as_ref().map(|_| std::mem::replace(&mut config.credit, Credit::Manual(0)));
         check_streamed(config.streamed, config.resumable)?;
         let (id, link) = (session.id, LinkState::new(config.snd_settle_mode));
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
@@ -263,11 +290,15 @@ impl ReceiverBuilder {
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
-        let attach = attach(session, link, closes, resumption, |engine, left| {
+        let attach = attach(session, link, closes, resumption, asked.as_ref(), |engine, left| {
             let resume = left.and_then(Left::receiver);
             engine.attach_receiver(id, ReceiverConfig { resume, ..config })
         });
-        let handle = attach.await?;
-        Ok(Receiver::new(handle, on_drop, streamed))
+        let mut receiver = Receiver::new(attach.await?, on_drop, streamed);
+        if let Some(credit) = credit {
+            // A link that is over by now says so when it is used.
+            let _ = receiver.set_credit(credit);
+        }
+        Ok(receiver)
     }
 }

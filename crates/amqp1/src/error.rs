@@ -69,6 +69,9 @@ pub enum ErrorKind {
     MessageTooLarge,
     /// The receiver gave the message back, to be changed.
     Modified,
+    /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode, or the
+    /// address of a dynamic node.
+    NotGranted,
     /// The peer does not speak AMQP 1.0, or broke its rules.
     Protocol,
     /// The node answered the request with a status that is none of success; [`Error::status`] has it.
@@ -281,6 +284,7 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::LinkRefused
         | ErrorKind::MechanismNotOffered
         | ErrorKind::MessageTooLarge
+        | ErrorKind::NotGranted
         | ErrorKind::Protocol
         | ErrorKind::Refused
         | ErrorKind::Rejected

@@ -56,6 +56,7 @@ mod driver;
 mod error;
 mod events;
 mod future;
+mod granted;
 mod ids;
 mod incoming;
 mod link;

@@ -135,7 +135,7 @@ impl RequesterBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::LinkRefused`] with what the peer said, or if it does not answer in time, or the session ends.
-    /// [`ErrorKind::Protocol`] if it does not say which node it has made for the answers.
+    /// [`ErrorKind::NotGranted`] if it does not say which node it has made for the answers.
     ///
     /// # Cancel safety
     ///

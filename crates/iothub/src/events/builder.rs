@@ -205,6 +205,8 @@ impl EventConsumerBuilder {
             .session
             .receiver(address)
             .filter(SELECTOR, SELECTOR_DESCRIPTOR, selector)
+            // The service applies the filter whether or not its answer has it.
+            .allow_differences()
             .credit(Credit::Window(self.prefetch))
             .on_drop(OnDrop::LeaveUnsettled);
         if let Some(level) = self.owner_level {
