@@ -1,0 +1,232 @@
+//! The examples `send` and `receive` as programs, against a listener.
+#![allow(missing_docs)]
+
+mod support;
+
+use amqp1::{
+    AcceptedLink, Acceptor, AmqpError, EncodedMessage, ErrorCondition, IncomingLink, Message, MessageId, Properties,
+    Receiver, Sender, ServerConnection, Symbol,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+use support::soon;
+use tokio::net::TcpListener;
+
+/// Properties whose content-type is a number, and three octets of data.
+const ODD: &[u8] = b"\0\x53\x73\xc0\x08\x07\x40\x40\x40\x40\x40\x40\x43\0\x53\x75\xa0\x03abc";
+
+/// Where the examples are built, beside the tests.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let target = test.parent().and_then(|deps| deps.parent()).expect("target, its profile, deps, the test");
+    let path = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.is_file(), "build it first: cargo build -p amqp1 --examples");
+    path
+}
+
+async fn run(name: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program(name));
+    command.args(arguments);
+    soon(tokio::task::spawn_blocking(move || command.output().expect("it runs"))).await.expect("no panic")
+}
+
+/// Each line that it printed.
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// It failed with one sentence.
+fn sentence(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text.trim_end().to_owned()
+}
+
+fn check_success(output: &Output) {
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// A listener that takes what it is sent, rejects what asks for it, and has two messages at the node `two`.
+async fn listener() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("amqp://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let acceptor = Acceptor::builder().build();
+        loop {
+            let (stream, _) = listener.accept().await.expect("a client");
+            let connection = acceptor.accept(stream).await.expect("a handshake").accept().await.expect("an open");
+            tokio::spawn(serve(connection));
+        }
+    });
+    url
+}
+
+async fn serve(mut connection: ServerConnection) {
+    while let Some(link) = connection.next_link().await {
+        match address(&link).as_str() {
+            "nowhere" => link.reject(AmqpError::new(ErrorCondition::NOT_FOUND, "no such\nnode")),
+            node => {
+                let node = node.to_owned();
+                match link.accept_default().expect("accepted") {
+                    AcceptedLink::Receiver(receiver) => drop(tokio::spawn(take(receiver))),
+                    AcceptedLink::Sender(sender) => drop(tokio::spawn(give(sender, node))),
+                }
+            }
+        }
+    }
+}
+
+fn address(link: &IncomingLink) -> String {
+    let attach = link.attach();
+    let target = attach.target.as_ref().and_then(|target| target.as_target()).and_then(|target| target.address.clone());
+    let source = attach.source.as_ref().and_then(|source| source.address.clone());
+    let addresses = if link.role() == amqp1::Role::Sender { target } else { source };
+    addresses.expect("an address").to_string()
+}
+
+async fn take(mut receiver: Receiver) {
+    while let Ok(Some(delivery)) = receiver.recv().await {
+        match delivery.message().data().as_deref() {
+            Some(b"bad") => delivery.reject(AmqpError::new(ErrorCondition::DECODE_ERROR, "no good")),
+            Some(b"later") => delivery.release(),
+            _ => delivery.accept(),
+        }
+        .expect("settled");
+    }
+}
+
+async fn give(sender: Sender, node: String) {
+    let whole = Message::builder()
+        .properties(Properties {
+            message_id: Some(MessageId::Ulong(7)),
+            subject: Some("greeting".into()),
+            content_type: Some(Symbol::from_static("text/plain")),
+            ..Properties::default()
+        })
+        .application_property("number", 5)
+        .data("hello")
+        .build();
+    let messages: Vec<EncodedMessage> = match node.as_str() {
+        "two" => vec![whole, EncodedMessage::from_parts([Bytes::from_static(ODD)])],
+        _ => vec![],
+    };
+    for message in messages {
+        // A client that has what it wants leaves.
+        if sender.send(message).await.is_err() {
+            return;
+        }
+    }
+    sender.detached().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_told_with_its_outcome() {
+    let url = listener().await;
+    let output = run("send", &[&url, "q", "--count", "3", "--body", "hello"]).await;
+    check_success(&output);
+    let accepted = |number: u32| json!({ "message": number, "outcome": "accepted", "error": null });
+    assert_eq!(lines(&output), [accepted(1), accepted(2), accepted(3)]);
+
+    let output = run("send", &[&url, "q", "--size", "100000", "--settled"]).await;
+    check_success(&output);
+    assert_eq!(lines(&output), [json!({ "message": 1, "outcome": "sent-settled", "error": null })]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_accepted_is_a_failure() {
+    let url = listener().await;
+    let output = run("send", &[&url, "q", "--count", "2", "--body", "bad"]).await;
+    assert_eq!(sentence(&output, 1), "send: 2 of 2 messages were not accepted");
+    let lines = lines(&output);
+    assert_eq!((lines.len(), &lines[0]["outcome"]), (2, &json!("rejected")));
+    let error = lines[0]["error"].as_str().expect("a text");
+    assert!(error.ends_with("amqp:decode-error: no good"), "{error}");
+
+    let output = run("send", &[&url, "q", "--body", "later"]).await;
+    assert_eq!(sentence(&output, 1), "send: 1 of 1 messages were not accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_told_with_each_section_that_reads_and_those_that_do_not() {
+    let url = listener().await;
+    let output = run("receive", &[&url, "two", "--count", "2"]).await;
+    check_success(&output);
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 2);
+    let whole = &lines[0];
+    assert_eq!((&whole["format"], &whole["settled"]), (&json!(0), &json!(false)));
+    assert!(whole["tag"].as_str().is_some_and(|tag| !tag.is_empty()), "{whole}");
+    let properties = json!({ "message-id": 7, "subject": "greeting", "content-type": "text/plain" });
+    assert_eq!(whole["properties"], properties);
+    assert_eq!(whole["application-properties"], json!({ "number": 5 }));
+    assert_eq!(whole["data"], json!(["68656c6c6f"]));
+    assert!(whole["payload"].as_str().is_some_and(|payload| payload.ends_with("a00568656c6c6f")), "{whole}");
+    assert!(whole.get("errors").is_none(), "{whole}");
+
+    let odd = &lines[1];
+    assert_eq!(odd["data"], json!(["616263"]));
+    assert_eq!(odd["payload"], json!("005373c0080740404040404043005375a003616263"));
+    let errors = odd["errors"].as_object().expect("errors");
+    assert_eq!(errors.keys().collect::<Vec<_>>(), ["properties.content-type"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_settled_as_was_asked_for() {
+    let url = listener().await;
+    for settle in ["accept", "reject", "release", "none"] {
+        let output = run("receive", &[&url, "two", "--count", "1", "--settle", settle]).await;
+        check_success(&output);
+        assert_eq!(lines(&output).len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_gets_what_there_is_and_ends() {
+    let url = listener().await;
+    for arguments in [&["--drain"][..], &["--drain", "--count", "5"], &["--drain", "--timeout", "30"]] {
+        let output = run("receive", &[&[&url, "empty"], arguments].concat()).await;
+        check_success(&output);
+        assert!(lines(&output).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_messages_in_time_are_a_failure_and_an_end_otherwise() {
+    let url = listener().await;
+    let output = run("receive", &[&url, "two", "--count", "3", "--timeout", "0.5"]).await;
+    assert_eq!(sentence(&output, 1), "receive: 2 of 3 messages came: nothing came for 500ms");
+    assert_eq!(lines(&output).len(), 2);
+    let output = run("receive", &[&url, "two", "--timeout", "0.5"]).await;
+    check_success(&output);
+    assert_eq!(lines(&output).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_one_sentence_without_the_password() {
+    let url = listener().await;
+    for name in ["send", "receive"] {
+        let output = run(name, &[&url, "nowhere"]).await;
+        let text = sentence(&output, 1);
+        assert!(text.contains(r"amqp:not-found: no such\nnode"), "{text}");
+
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let output = run(name, &[&format!("amqp://user:geheim@{free}"), "q"]).await;
+        assert_eq!(sentence(&output, 1), format!("{name}: cannot connect to {free} (TCP): nobody listens on {free}"));
+
+        let output = run(name, &["amqp://user:ge/heim@localhost", "q"]).await;
+        let text = sentence(&output, 1);
+        assert_eq!(text, format!("{name}: the password contains `/`: percent-encode it as `%2F`"));
+
+        for arguments in [&["amqp://user:geheim@h"][..], &["q", "q", "amqp://user:geheim@h"], &["--count", "geheim"]] {
+            let output = run(name, arguments).await;
+            let text = sentence(&output, 2);
+            assert!(text.ends_with(": see --help") && !text.contains("geheim"), "{text}");
+        }
+    }
+}
