@@ -497,7 +497,8 @@ pub(crate) fn attach_violation(attach: &Attach, tolerances: &Tolerances) -> Opti
         Role::Receiver => source,
     };
     match asked {
-        Some((true, true, _)) | Some((false, _, true)) => Some(PeerMisbehaved::DynamicNodeContradiction),
+        Some((true, true, _)) => Some(PeerMisbehaved::DynamicNodeContradiction),
+        Some((false, _, true)) if !tolerances.spare_node_properties => Some(PeerMisbehaved::DynamicNodeContradiction),
         _ => None,
     }
 }

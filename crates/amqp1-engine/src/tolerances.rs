@@ -58,12 +58,19 @@ tolerances! {
     credit_overrun: client true, acceptor false;
     /// A detach on the channel of a session that the peer has ended (§2.5.5).
     detach_after_end: client true, acceptor true;
+    /// A detach on a handle that the peer has detached already, or on a lower one (§2.6.4).
+    detach_twice: client true, acceptor true;
     /// An end on a channel on which no session was begun (§2.5.1).
     end_without_begin: client false, acceptor true;
     /// A flow on a handle that the peer has detached, or on a lower one (§2.6.5): what it says of the session counts.
     flow_after_detach: client false, acceptor true;
+    /// A flow or a disposition on the channel of a session that the peer has ended, or on a lower one (§2.5.5).
+    flow_after_end: client true, acceptor true;
     /// A flow without next-incoming-id on a session that the peer began: its window is taken as it stands (§2.5.6).
     flow_without_next_incoming_id: client false, acceptor false;
+    /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as one
+    /// of the session (§2.7.4).
+    link_counters_without_handle: client true, acceptor true;
     /// Transaction ids of up to 255 octets from a coordinator, where §4.5.4 allows 32.
     long_transaction_ids: client true, acceptor false;
     /// Message properties of another type with the same meaning: a user-id as string, a message-id as uint, a
@@ -78,6 +85,8 @@ tolerances! {
     second_answered_first: client false, acceptor true;
     /// A max-frame-size below 512, which counts as 512 (§2.7.1).
     small_max_frame_size: client true, acceptor true;
+    /// dynamic-node-properties of a terminus that is not dynamic, which say nothing (§3.5.3).
+    spare_node_properties: client true, acceptor true;
     /// ASCII strings as keys of annotations and footers, which are read as symbols (§3.2.10).
     string_annotation_keys: client true, acceptor true;
     /// ASCII strings as keys of an error's info, of filters, and of the properties of open, begin, attach and flow, which

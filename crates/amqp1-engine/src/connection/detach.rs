@@ -27,6 +27,9 @@ impl Connection {
     pub(super) fn on_detach(&mut self, session_id: SessionId, detach: Detach) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let Some(id) = session.incoming.remove(&detach.handle) else {
+            if self.config.tolerances.detach_twice && session.was_detached(detach.handle) {
+                return;
+            }
             let violation = PeerMisbehaved::HandleUnattached { handle: detach.handle };
             return self.session_misbehaved(session_id, violation);
         };

@@ -21,7 +21,9 @@ impl Connection {
         }
         let Some(handle) = flow.handle else {
             let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
-            if of_a_link || flow.drain {
+            let counters = flow.link_credit.unwrap_or_default() == 0 && !flow.drain;
+            let tolerated = counters && self.config.tolerances.link_counters_without_handle;
+            if (of_a_link || flow.drain) && !tolerated {
                 return self.session_misbehaved(session_id, PeerMisbehaved::FlowWithoutHandle);
             }
             if flow.echo {

@@ -133,8 +133,7 @@ impl Connection {
             (Performative::End(end), true) => self.on_end(channel, end),
             (other, true) => {
                 let Some(id) = self.by_remote_channel.get(&channel).copied() else {
-                    let tolerated = self.config.tolerances.detach_after_end;
-                    if !(tolerated && matches!(other, Performative::Detach(_))) {
+                    if !self.tolerates_after_end(channel, &other) {
                         self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
                     }
                     return;
@@ -153,6 +152,18 @@ impl Connection {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Whether a frame on a channel without a session is ignored.
+    fn tolerates_after_end(&self, channel: u16, performative: &Performative) -> bool {
+        let tolerances = &self.config.tolerances;
+        match performative {
+            Performative::Detach(_) => tolerances.detach_after_end,
+            Performative::Flow(_) | Performative::Disposition(_) => {
+                tolerances.flow_after_end && self.ended_up_to.is_some_and(|highest| channel <= highest)
+            }
+            _ => false,
         }
     }
 

@@ -89,6 +89,9 @@ pub struct Connection {
     endpoints: BTreeMap<(bool, Str), LinkId>,
     by_remote_channel: BTreeMap<u16, SessionId>,
     by_channel: BTreeMap<u16, SessionId>,
+    /// The highest channel on which the peer has ended a session. Channels are used lowest first, so it speaks for those
+    /// below.
+    ended_up_to: Option<u16>,
     /// The channels that this end uses.
     channels: Numbers,
     /// Sessions that wait for the peer's open.
@@ -163,6 +166,7 @@ impl Connection {
             endpoints: BTreeMap::new(),
             by_remote_channel: BTreeMap::new(),
             by_channel: BTreeMap::new(),
+            ended_up_to: None,
             channels: Numbers::default(),
             waiting: VecDeque::new(),
             ready: VecDeque::new(),

@@ -95,6 +95,7 @@ impl Connection {
             }
             return;
         };
+        self.ended_up_to = self.ended_up_to.max(Some(channel));
         let can_begin = self.has_free_channel();
         let Some(session) = self.sessions.get_mut(id) else { return };
         let ended = if session.end_sent {

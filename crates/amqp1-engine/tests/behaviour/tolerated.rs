@@ -5,8 +5,8 @@ use amqp1_codec::{
     DeliveryTag, SequenceNo,
     definitions::{ErrorCondition, Role},
     frame::ProtocolHeader,
-    messaging::DeliveryState,
-    performative::{Attach, Begin, Close, Detach, End as EndFrame, Flow, Open, Performative, Transfer},
+    messaging::{DeliveryState, NodeProperties, Source},
+    performative::{Attach, Begin, Close, Detach, Disposition, End as EndFrame, Flow, Open, Performative, Transfer},
 };
 use amqp1_engine::{
     Cause, Connection, ConnectionConfig, ConnectionError, Credit, Instant, LinkId, PeerMisbehaved, SenderConfig,
@@ -282,5 +282,98 @@ fn deliveries_with_the_tag_of_another_unsettled_one_are_taken() {
             .collect();
         assert_eq!(ranges, [(0, Some(2)), (4, Some(499))]);
         assert!(peer.end.attached_now(link));
+    }
+}
+
+/// §2.5.5. The session is over, and so is what they speak of.
+#[test]
+fn a_flow_or_a_disposition_on_the_channel_of_a_session_that_has_ended_is_ignored() {
+    let bodies: [Performative; 2] =
+        [credit(0, 5).into(), Disposition { role: Role::Receiver, settled: true, ..Disposition::default() }.into()];
+    for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
+        for body in &bodies {
+            let mut peer = with_session(tolerances);
+            peer.send(0, EndFrame::default());
+            peer.read();
+            peer.send(0, body.clone());
+            let expected = (!tolerated).then_some(("close", ErrorCondition::NOT_ALLOWED));
+            assert_eq!(peer.refusal(), expected);
+            // On a channel that never had a session they say something that is not known.
+            let mut peer = with_session(tolerances);
+            peer.send(7, body.clone());
+            assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+        }
+    }
+}
+
+/// A message, or a link, is not ignored.
+#[test]
+fn a_transfer_or_an_attach_behind_an_end_is_refused_under_any_tolerance() {
+    let bodies: [Performative; 2] = [transfer(0, 0).into(), attach("l", 0, Role::Sender).into()];
+    for body in bodies {
+        let mut peer = with_session(Tolerances::ALL);
+        peer.send(0, EndFrame::default());
+        peer.read();
+        peer.send(0, body);
+        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    }
+}
+
+#[test]
+fn a_second_detach_of_a_link_is_ignored() {
+    for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
+        let (mut peer, lives) = after_detach(tolerances);
+        peer.send(0, Detach { handle: 0, closed: true, error: None });
+        let expected = (!tolerated).then_some(("end", ErrorCondition::UNATTACHED_HANDLE));
+        assert_eq!(peer.refusal(), expected);
+        assert_eq!(peer.end.attached_now(lives), tolerated);
+        // One of a handle that was never used is none of a link that is gone.
+        let (mut peer, _) = after_detach(tolerances);
+        peer.send(0, Detach { handle: 2, closed: true, error: None });
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    }
+}
+
+/// §2.7.4. Some encoders write every number.
+#[test]
+fn counters_of_a_link_that_is_not_named_say_nothing() {
+    for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
+        let zeros = || Flow {
+            delivery_count: Some(SequenceNo(0)),
+            link_credit: Some(0),
+            available: Some(0),
+            echo: true,
+            ..session_flow(7)
+        };
+        let mut peer = with_session(tolerances);
+        peer.send(0, zeros());
+        let frames = peer.read();
+        let names: Vec<_> = frames.iter().map(|(_, body, _)| body.name()).collect();
+        assert_eq!(names, [if tolerated { "flow" } else { "end" }]);
+        // Credit without a link has another meaning, which is not known.
+        for flow in [Flow { link_credit: Some(1), ..zeros() }, Flow { drain: true, ..zeros() }] {
+            let mut peer = with_session(tolerances);
+            peer.send(0, flow);
+            assert_eq!(peer.refusal(), Some(("end", ErrorCondition::INVALID_FIELD)));
+        }
+    }
+}
+
+/// §3.5.3. They are offered to the application as they came.
+#[test]
+fn properties_of_a_node_that_is_not_to_be_made_say_nothing() {
+    for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
+        let dynamic_node_properties = Some(NodeProperties::default());
+        let source = Source { dynamic_node_properties, ..Source::at("q") };
+        let mut peer = with_session(tolerances);
+        peer.send(0, Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) });
+        let expected = (!tolerated).then_some(("detach", ErrorCondition::INVALID_FIELD));
+        assert_eq!(peer.refusal(), expected);
+        assert_eq!(peer.end.offered_links().len(), usize::from(tolerated));
+        // A node that is to be made and has an address is two nodes.
+        let source = Source { dynamic: true, ..Source::at("q") };
+        let mut peer = with_session(tolerances);
+        peer.send(0, Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) });
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
     }
 }
