@@ -270,6 +270,19 @@ fn a_malformed_message_is_an_error_with_its_cause() {
     assert!(matches!(error, RequestError::Malformed(_)) && error.source().is_some());
 }
 
+/// RabbitMQ's clients and others write properties that nobody needs here as other types.
+#[test]
+fn a_property_that_no_answer_needs_costs_nothing() {
+    let whole = request().build().into_parts().concat();
+    // In place of its properties: a message-id, a user-id as string, and a reply-to.
+    let at = whole.windows(3).position(|start| start == [0, 0x53, 0x74]).expect("application properties");
+    let properties = b"\0\x53\x73\xc0\x0c\x05\xa1\x01m\xa1\x01u\x40\x40\xa1\x01r";
+    let octets = Bytes::from([&properties[..], &whole[at..]].concat());
+    let request = Request::parse(&Message::from_bytes(octets).expect("sections"));
+    assert_eq!((request.message_id, request.reply_to), (Some("m".into()), Some("r".into())));
+    assert!(request.operation.is_ok(), "{:?}", request.operation);
+}
+
 #[test]
 fn debug_does_not_show_the_token() {
     let request = parse(request());

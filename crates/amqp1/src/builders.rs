@@ -11,6 +11,7 @@ use crate::{
     resume::{self, Attaching, Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender, check_streamed},
     sender::Sender,
     session::SessionHandle,
+    undecodable,
 };
 use amqp1_codec::{
     Str, Symbol, Value,
@@ -248,6 +249,24 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Adds a filter without a descriptor, or null, to the source. §3.5.8 wants a descriptor; some services want none: Service
+    /// Bus gives the next session that is free to who asks for
+    /// `("com.microsoft:session-filter", Value::Null)`, and names it in its answer's source
+    /// ([`Receiver::remote_attach`]).
+    pub fn undescribed_filter(mut self, name: Symbol, value: impl Into<Value>) -> Self {
+        let source = self.config.source.get_or_insert_default();
+        source.filter.get_or_insert_with(FilterSet::new).insert_undescribed(name, value);
+        self
+    }
+
+    /// Has messages that cannot be decoded rejected with `amqp:decode-error`, or dropped if the sender has settled them,
+    /// instead of handing them over. Each is logged as a warning and counted ([`Receiver::undecodable`]). Off unless set;
+    /// not for links that are [`streamed`](Self::streamed).
+    pub fn reject_undecodable(mut self, reject: bool) -> Self {
+        self.config.reject_undecodable = reject;
+        self
+    }
+
     /// Sets how many deliveries are allowed; a window of 200 unless set.
     pub fn credit(mut self, credit: Credit) -> Self {
         self.config.credit = credit;
@@ -284,6 +303,7 @@ impl ReceiverBuilder {
         // Nothing is to come before it is known what is in force.
         let credit = asked.as_ref().map(|_| std::mem::replace(&mut config.credit, Credit::Manual(0)));
         check_streamed(config.streamed, config.resumable)?;
+        undecodable::check(config.streamed, config.reject_undecodable)?;
         let (id, link) = (session.id, LinkState::new(config.snd_settle_mode));
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;

@@ -42,6 +42,7 @@ impl State {
                 }
             }
             Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
+            Event::Undecodable(id, tag, error) => self.on_undecodable(id, tag, error),
             Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
             Event::DrainRequested(id) => self.on_drain_requested(id, aside),
             Event::DrainAnswered(id) => self.on_drain_answered(id, aside),

@@ -9,6 +9,7 @@ use crate::{
     resume::{self, Attaching, Shelf, check_streamed},
     sender::Sender,
     session::{Session, SessionHandle},
+    undecodable,
     wait::Place,
 };
 use amqp1_codec::{
@@ -328,6 +329,7 @@ impl IncomingLink {
         let name = self.attach.name.clone();
         let resumption = resume::of_reply(name, &mut reply, shelf);
         check_streamed(reply.streamed, reply.resumable)?;
+        undecodable::check(reply.streamed, reply.reject_undecodable)?;
         let id = self.id;
         let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
         let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());

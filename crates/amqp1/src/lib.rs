@@ -76,6 +76,7 @@ mod shared;
 mod stream;
 pub mod transaction;
 mod transport;
+mod undecodable;
 mod url;
 mod wait;
 mod withheld;

@@ -102,6 +102,8 @@ pub(crate) struct LinkState {
     /// The rest of a streamed one that has outlived the link.
     pub(crate) stream_rest: VecDeque<StreamItem>,
     pub(crate) drained: bool,
+    /// How many of its messages were rejected because they could not be decoded.
+    pub(crate) undecodable: u64,
     pub(crate) waiting: WaitList,
     /// Whoever waits for a delivery.
     pub(crate) receiver: Option<Waker>,
@@ -132,6 +134,7 @@ impl LinkState {
             undelivered: VecDeque::new(),
             stream_rest: VecDeque::new(),
             drained: false,
+            undecodable: 0,
             waiting: WaitList::default(),
             receiver: None,
             settle_mode,

@@ -163,7 +163,8 @@ impl Incoming {
     }
 
     fn read(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
-        let properties = message.properties()?.unwrap_or_default();
+        // A property that cannot be read costs no message.
+        let properties = message.properties_ref()?.map(|properties| properties.readable()).unwrap_or_default();
         Ok(Self {
             body: body(message)?,
             message_id: properties.message_id.as_ref().map(ToString::to_string),

@@ -73,7 +73,10 @@ impl Reply {
             .and_then(|value| value.as_text())
             .filter(|text| !text.is_empty())
             .map(Str::from);
-        let correlation_id = message.properties()?.and_then(|properties| properties.correlation_id);
+        let correlation_id = match message.properties_ref()? {
+            Some(properties) => properties.correlation_id()?.map(|id| id.to_owned()),
+            None => None,
+        };
         Ok(Self { correlation_id, status_code, status_description })
     }
 

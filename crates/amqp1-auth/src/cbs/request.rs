@@ -113,7 +113,11 @@ impl PutToken {
             // Not needed: the token says it.
             _ => None,
         };
-        let Body::Value(body) = message.body() else { return Err(RequestError::MissingToken) };
+        let body = match message.body() {
+            Body::Value(body) => body,
+            Body::Malformed(error) => return Err(error.into()),
+            _ => return Err(RequestError::MissingToken),
+        };
         let ValueRef::String(token) = body.as_ref()? else { return Err(RequestError::MissingToken) };
         if token.is_empty() {
             return Err(RequestError::MissingToken);
@@ -171,17 +175,22 @@ impl Request {
     /// There is always something to answer: what cannot be understood is the error in
     /// [`operation`](Self::operation).
     pub fn parse(message: &Message) -> Self {
-        match message.properties() {
-            Ok(properties) => {
-                // Detached, as they may outlive the read buffer.
-                let Properties { message_id, reply_to, .. } = properties.unwrap_or_default();
-                Self {
-                    message_id: message_id.map(detached),
-                    reply_to: reply_to.map(|address| address.to_detached()),
-                    operation: PutToken::parse(message),
-                }
-            }
-            Err(error) => Self { message_id: None, reply_to: None, operation: Err(error.into()) },
+        let properties = match message.properties_ref() {
+            Ok(properties) => properties,
+            Err(error) => return Self { message_id: None, reply_to: None, operation: Err(error.into()) },
+        };
+        let Some(properties) = properties else {
+            return Self { message_id: None, reply_to: None, operation: PutToken::parse(message) };
+        };
+        // What an answer needs must be readable; the other properties mean nothing here.
+        let unreadable = properties.message_id().err().or_else(|| properties.reply_to().err());
+        let operation = unreadable.map_or_else(|| PutToken::parse(message), |error| Err(error.into()));
+        // Detached, as they may outlive the read buffer.
+        let Properties { message_id, reply_to, .. } = properties.readable();
+        Self {
+            message_id: message_id.map(detached),
+            reply_to: reply_to.map(|address| address.to_detached()),
+            operation,
         }
     }
 }

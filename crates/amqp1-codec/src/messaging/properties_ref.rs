@@ -195,6 +195,29 @@ impl<'a> PropertiesRef<'a> {
         })
     }
 
+    /// The properties that can be read, as values of their own. Those that cannot are left out.
+    pub fn readable(&self) -> Properties {
+        fn read<T>(field: Result<Option<T>, DecodeError>) -> Option<T> {
+            field.ok().flatten()
+        }
+        let symbol = |text: Option<&str>| text.and_then(|text| Symbol::new(text).ok());
+        Properties {
+            message_id: read(self.message_id()).map(|id| id.to_owned()),
+            user_id: read(self.user_id()).map(Bytes::copy_from_slice),
+            to: read(self.to()).map(Str::from),
+            subject: read(self.subject()).map(Str::from),
+            reply_to: read(self.reply_to()).map(Str::from),
+            correlation_id: read(self.correlation_id()).map(|id| id.to_owned()),
+            content_type: symbol(read(self.content_type())),
+            content_encoding: symbol(read(self.content_encoding())),
+            absolute_expiry_time: read(self.absolute_expiry_time()),
+            creation_time: read(self.creation_time()),
+            group_id: read(self.group_id()).map(Str::from),
+            group_sequence: read(self.group_sequence()),
+            reply_to_group_id: read(self.reply_to_group_id()).map(Str::from),
+        }
+    }
+
     /// The error of a field: its own, or that of the one before it that does not end.
     #[cold]
     fn wrong(&self, index: usize, error: DecodeError) -> DecodeError {

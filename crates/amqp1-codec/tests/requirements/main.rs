@@ -13,8 +13,9 @@
 //! | `transactions` | part 4 |
 //! | `security` | part 5 |
 //! | `leniency` | what each limit and each switch changes |
-//! | `deviations` | messages and frames that real peers send although the specification forbids them |
+//! | `deviations`, `advisory` | messages and frames that real peers send although the specification forbids them |
 
+mod advisory;
 mod arrays;
 mod composites;
 mod compounds;

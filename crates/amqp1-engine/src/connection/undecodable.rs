@@ -26,6 +26,11 @@ pub(super) fn undecodable(format: u32, message: &Message) -> Option<DecodeError>
 }
 
 impl Connection {
+    /// The limits that hold for what is received, with what the tolerances add to them.
+    pub fn decode_limits(&self) -> Limits {
+        self.config.decode_limits()
+    }
+
     /// How many messages of a link were rejected or dropped because they could not be decoded, as
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for.
     pub fn undecodable(&self, id: LinkId) -> u64 {

@@ -52,9 +52,9 @@ pub struct IncomingRequest {
 
 impl IncomingRequest {
     fn new(delivery: Delivery, answers: Sender) -> Self {
-        // What cannot be read is answered as if it were not there.
-        let properties = delivery.message().properties().ok().flatten().unwrap_or_default();
-        let Properties { message_id, reply_to, .. } = properties;
+        // What cannot be read is answered as if it were not there; a field that can be is, whatever the others are.
+        let properties = delivery.message().properties_ref().ok().flatten();
+        let Properties { message_id, reply_to, .. } = properties.map(|it| it.readable()).unwrap_or_default();
         Self { delivery, answers, message_id, reply_to }
     }
 

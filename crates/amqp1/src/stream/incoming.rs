@@ -21,6 +21,10 @@ use std::{future::poll_fn, task::Poll};
 /// A message that is read piece by piece as it comes, in memory that does not grow with it. What is not taken holds back
 /// the sender once the session's share for streams is full ([`SessionConfig::stream_octets`](crate::SessionConfig)).
 ///
+/// It is handed over whatever its octets are. [`head`](Self::head) gives the sections before the body, whose accessors say
+/// what of them cannot be read; [`data`](Self::data) gives the octets of the body, if it is data; and
+/// [`octets`](Self::octets) gives those of any message as they came, of formats other than 0 too.
+///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
 /// [`OnDrop`] says, and what still comes of it is passed over.
 ///
@@ -102,7 +106,7 @@ impl Receiver {
         let link = self.handle().clone();
         if let Some(whole) = link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())? {
             let mut stream = IncomingStream::new(self, None, whole.tag, whole.message_format, true);
-            stream.failed = stream.take_whole(&whole.message).err();
+            stream.take_whole(&whole.message);
             return Ok(Some(stream));
         }
         loop {
@@ -126,7 +130,8 @@ impl<'a> IncomingStream<'a> {
         message_format: u32,
         settled: bool,
     ) -> Self {
-        Self { receiver, handle, tag, message_format, settled, sections: Sections::new(), ended: false, failed: None }
+        let sections = Sections::new(receiver.handle().shared.look(|state| state.engine.decode_limits()));
+        Self { receiver, handle, tag, message_format, settled, sections, ended: false, failed: None }
     }
 
     /// The sender's name for the delivery.
@@ -144,36 +149,42 @@ impl<'a> IncomingStream<'a> {
         self.settled
     }
 
-    /// Waits for what comes before the body: a message without one.
+    /// Waits for what comes before the body: a message without one. Its accessors say which of its sections cannot be
+    /// read; a section with which they take more than 256 KiB together cannot.
     ///
     /// # Errors
     ///
-    /// As [`data`](Self::data).
+    /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the head was whole;
+    /// [`ErrorKind::Protocol`] if more than 512 KiB come before the body: the data, or all octets, can be read on.
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe.
     pub async fn head(&mut self) -> Result<Message, Error> {
         while !self.sections.has_head() {
+            if self.sections.is_full() {
+                return Err(malformed(Malformed::TooLarge));
+            }
             self.advance().await?;
         }
-        self.sections.head().map_err(undecodable)
+        Ok(self.sections.head())
     }
 
-    /// Waits for the next octets of the body; `None` at its end.
+    /// Waits for the next octets of the body; `None` at its end. What stands around them is passed over.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was
-    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data. Asked again, it fails again.
+    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data. Asked again, it fails again; what was
+    /// not given is left to [`octets`](Self::octets).
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe: no octets are lost.
     pub async fn data(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            if let Some(data) = self.sections.take() {
-                return Ok(Some(data));
+            if let Some(data) = self.sections.take_data() {
+                return data.map(Some).map_err(malformed);
             }
             if self.ended && self.failed.is_none() {
                 return Ok(None);
@@ -182,13 +193,42 @@ impl<'a> IncomingStream<'a> {
         }
     }
 
-    /// What came after the body: there once [`data`](Self::data) has given `None`.
+    /// Waits for the next octets of the message as they came, sections and all; `None` at its end. They are all there if
+    /// [`data`](Self::data) was not asked for before.
     ///
     /// # Errors
     ///
-    /// If it is malformed.
+    /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was
+    /// whole. What the octets are is no reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no octets are lost.
+    pub async fn octets(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(octets) = self.sections.take_octets() {
+                return Ok(Some(octets));
+            }
+            if self.ended && self.failed.is_none() {
+                return Ok(None);
+            }
+            self.advance().await?;
+        }
+    }
+
+    /// The footer: there once [`data`](Self::data) or [`octets`](Self::octets) has given `None`.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed, or what comes before it cannot be told apart.
     pub fn footer(&self) -> Result<Option<Annotations>, Error> {
-        self.sections.tail().and_then(|tail| tail.footer()).map_err(undecodable)
+        self.sections.tail().footer().map_err(undecodable)
+    }
+
+    /// All sections that came after the body, as those of a message: the footer, and what some senders put there though it
+    /// belongs before the body. There once [`data`](Self::data) or [`octets`](Self::octets) has given `None`.
+    pub fn tail(&self) -> Message {
+        self.sections.tail()
     }
 
     /// The next piece. What has failed stays so: what comes next on the link is another message's.
@@ -204,10 +244,14 @@ impl<'a> IncomingStream<'a> {
     async fn step(&mut self) -> Result<(), Error> {
         let link = self.receiver.handle().clone();
         match next(&link).await? {
-            Some(StreamItem::Data(octets)) => self.sections.push(octets).map_err(malformed),
+            Some(StreamItem::Data(octets)) => {
+                self.sections.push(octets);
+                Ok(())
+            }
             Some(StreamItem::End { settled }) => {
                 self.settled |= settled;
-                self.end()
+                self.end();
+                Ok(())
             }
             Some(_) => {
                 self.ended = true;
@@ -219,16 +263,16 @@ impl<'a> IncomingStream<'a> {
     }
 
     /// Takes a message that is here whole.
-    fn take_whole(&mut self, message: &Message) -> Result<(), Error> {
+    fn take_whole(&mut self, message: &Message) {
         for part in message.to_encoded().into_parts() {
-            self.sections.push(part).map_err(malformed)?;
+            self.sections.push(part);
         }
-        self.end()
+        self.end();
     }
 
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self) {
         self.ended = true;
-        self.sections.finish().map_err(malformed)
+        self.sections.finish();
     }
 
     /// States an outcome. Whether that settles the message at once follows from the link's receiver settle mode.
@@ -292,9 +336,10 @@ impl Drop for IncomingStream<'_> {
 
 fn malformed(malformed: Malformed) -> Error {
     let text = match malformed {
-        Malformed::NotData => "the body of the message is not data: receive it whole",
-        Malformed::NoSection => "the message holds what is no section of a message",
-        Malformed::TooLarge => "the properties and annotations of the message are too large",
+        Malformed::NotData => "the body of the message is not data: read its octets, or receive it whole",
+        Malformed::NoSection => "the message holds what is no section of a message: read its octets",
+        Malformed::Order => "the message has data behind its footer: read its octets",
+        Malformed::TooLarge => "what comes before the body of the message is too large: read its data or its octets",
         Malformed::Truncated => "the message ends within a section",
     };
     Error::new(ErrorKind::Protocol, text)

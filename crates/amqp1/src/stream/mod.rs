@@ -2,6 +2,7 @@
 
 mod incoming;
 mod outgoing;
+mod section_head;
 mod sections;
 
 pub use incoming::IncomingStream;

@@ -52,6 +52,12 @@ impl Raw {
         self.io.write_all(&out).await.expect("written");
     }
 
+    /// Octets as they are.
+    #[allow(dead_code, reason = "some tests use it")]
+    pub(crate) async fn octets(&mut self, octets: &[u8]) {
+        self.io.write_all(octets).await.expect("written");
+    }
+
     async fn next(&mut self) -> Performative {
         let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         loop {
