@@ -5,7 +5,7 @@ use crate::{
     connect::{configured, pair},
     emulator::interrupted,
     failure::Failure,
-    output::Output,
+    output::{Output, shown},
 };
 use iothub::{Ack, CloudMessage, ServiceClient};
 use serde_json::json;
@@ -53,7 +53,7 @@ pub(crate) async fn feedback(options: FeedbackOptions) -> Result<ExitCode, Failu
         for record in batch.records() {
             seen += 1;
             output.say(
-                &format!("{} {}: {:?}", record.device_id, record.original_message_id, record.status),
+                &format!("{} {}: {:?}", shown(&record.device_id), shown(&record.original_message_id), record.status),
                 &json!({
                     "event": "feedback",
                     "message_id": record.original_message_id,

@@ -5,7 +5,7 @@ use crate::{
     connect::configured,
     emulator::interrupted,
     failure::Failure,
-    output::Output,
+    output::{Output, shown},
 };
 use iothub::{CloudToDevice, DeviceClient, Telemetry};
 use serde_json::json;
@@ -58,7 +58,7 @@ fn settle(message: CloudToDevice, how: Settle, output: &Output) -> Result<(), Fa
     };
     let name = id.as_deref().unwrap_or("without an id");
     output.say(
-        &format!("Message {name} {verb}: {body}"),
+        &format!("Message {} {verb}: {}", shown(name), shown(&body)),
         &json!({"event": "message", "message_id": id, "body": body, "settled": verb}),
     );
     Ok(())

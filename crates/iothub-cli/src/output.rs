@@ -1,6 +1,7 @@
 //! What a command prints: a story for people, or one JSON object a line for programs.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use iothub::amqp1::codec::printable::{Printable, printable};
 use serde_json::{Value, json};
 use std::{
     io::{IsTerminal, Write},
@@ -12,6 +13,12 @@ use std::{
 pub(crate) struct Output {
     json: bool,
     bar: ProgressBar,
+}
+
+/// What devices and hubs have written, for a terminal: escaped, and not endless.
+pub(crate) fn shown(text: &str) -> Printable<'_> {
+    const MAX_SHOWN: usize = 64 * 1024;
+    printable(text).limit(MAX_SHOWN)
 }
 
 impl Output {

@@ -1,6 +1,12 @@
 //! `iothub telemetry monitor`: what devices send, read through the redirect.
 
-use crate::{cli::MonitorOptions, connect::configured, emulator::interrupted, failure::Failure, output::Output};
+use crate::{
+    cli::MonitorOptions,
+    connect::configured,
+    emulator::interrupted,
+    failure::Failure,
+    output::{Output, shown},
+};
 use iothub::{Event, EventConsumer, EventPosition};
 use serde_json::json;
 use std::{pin::pin, process::ExitCode};
@@ -57,7 +63,7 @@ fn show(output: &Output, partition: u32, event: &Event) {
     let device = event.device_id().unwrap_or("?");
     let body = String::from_utf8_lossy(event.body());
     output.say(
-        &format!("{device} [{partition}:{}] {body}", event.sequence_number().unwrap_or_default()),
+        &format!("{} [{partition}:{}] {}", shown(device), event.sequence_number().unwrap_or_default(), shown(&body)),
         &json!({
             "event": "telemetry",
             "device": device,
