@@ -61,7 +61,7 @@ impl Pair {
                         server.accept_session(id, SessionConfig::default()).expect("a session that is offered");
                     }
                     Event::LinkOffered(id) => {
-                        let attach = server.remote_attach(id).expect("an attach").clone();
+                        let attach = server.remote_attach(id).expect("an attach");
                         let mut reply = AttachReply::echo(&attach);
                         reply.source = Some(Source::default());
                         reply.credit = Credit::Window(2000);

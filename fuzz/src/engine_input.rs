@@ -134,7 +134,7 @@ impl Subject {
                 Event::LinkOffered(id) => {
                     self.links.push(id);
                     let Some(remote) = self.engine.remote_attach(id) else { continue };
-                    let mut reply = AttachReply::echo(remote);
+                    let mut reply = AttachReply::echo(&remote);
                     reply.credit = Credit::Window(5);
                     reply.streamed = self.streamed;
                     reply.resumable = true;

@@ -15,6 +15,7 @@
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value, printable::printable,
 };
+use alloc::sync::Arc;
 use bytes::BytesMut;
 use core::fmt;
 
@@ -126,55 +127,67 @@ choices! {
     }
 }
 
-/// Properties of a connection, session or link (§2.8.13): a map whose keys are symbols.
-#[derive(Clone, Default, PartialEq)]
-pub struct Fields(Map);
+/// Properties of a connection, session or link (§2.8.13): a map whose keys are symbols. Clones share it.
+#[derive(Clone, Default)]
+pub struct Fields(Option<Arc<Map>>);
+
+static EMPTY: Map = Map::new();
 
 impl Fields {
     /// No properties.
     pub const fn new() -> Self {
-        Self(Map::new())
+        Self(None)
+    }
+
+    fn of(map: Map) -> Self {
+        Self((!map.is_empty()).then(|| Arc::new(map)))
     }
 
     /// The value for a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get_str(key)
+        self.as_map().get_str(key)
     }
 
     /// Sets the value for a key and returns what was there before.
     pub fn insert(&mut self, key: Symbol, value: impl Into<Value>) -> Option<Value> {
-        self.0.insert(key, value)
+        Arc::make_mut(self.0.get_or_insert_with(Arc::default)).insert(key, value)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_map().is_empty()
     }
 
     /// The keys and values in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
-        self.0.iter()
+        self.as_map().iter()
     }
 
     /// The map.
     pub fn as_map(&self) -> &Map {
-        &self.0
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.as_map(), other.as_map()) || self.as_map() == other.as_map()
     }
 }
 
 impl<V: Into<Value>> FromIterator<(Symbol, V)> for Fields {
     fn from_iter<I: IntoIterator<Item = (Symbol, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        Self::of(pairs.into_iter().collect())
     }
 }
 
 impl Encode for Fields {
     fn encoded_len(&self, style: EncodeStyle) -> usize {
-        self.0.encoded_len(style)
+        self.as_map().encoded_len(style)
     }
 
     fn encode(&self, style: EncodeStyle, out: &mut BytesMut) {
-        self.0.encode(style, out);
+        self.as_map().encode(style, out);
     }
 }
 
@@ -183,11 +196,11 @@ impl Decode for Fields {
         let start = *reader;
         let map = Map::decode(reader)?;
         if map.iter().all(|(key, _)| matches!(key, Value::Symbol(_))) {
-            return Ok(Self(map));
+            return Ok(Self::of(map));
         }
         let texts = map.iter().all(|(key, _)| matches!(key, Value::Symbol(_) | Value::String(_)));
         if texts && reader.limits().string_field_keys {
-            return Ok(Self(map.with_symbol_keys()));
+            return Ok(Self::of(map.with_symbol_keys()));
         }
         Err(start.error(DecodeErrorKind::InvalidKeyType))
     }

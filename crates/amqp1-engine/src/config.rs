@@ -43,6 +43,18 @@ pub struct ConnectionConfig {
     pub handshake_timeout: Duration,
     /// How many links there may be before the peer may offer no more, refused ones included until it detaches them.
     pub max_links: usize,
+    /// How many octets of the peer's metadata are kept, once it is let in: what it opens the connection and attaches its
+    /// links with, names and the properties of flows included, the states of deliveries, and errors. What exceeds this is
+    /// refused with `amqp:resource-limit-exceeded`: a link, or a session whose links take it up. Of errors and states only
+    /// what explains them is left out. 1 MiB unless set.
+    pub max_metadata: usize,
+    /// The same until the peer is let in: until our open, or, with
+    /// [`hold_authentication`](crate::Connection::hold_authentication), until
+    /// [`set_authenticated`](crate::Connection::set_authenticated). 64 KiB unless set.
+    pub max_metadata_unauthenticated: usize,
+    /// How much memory the info of an error of the peer's, or the fields of a state, may take. A larger one is left out,
+    /// and the error's description says so. 8 KiB unless set.
+    pub max_info: usize,
     /// How many octets the peer may send until its open is received.
     pub handshake_octets: usize,
     /// How long a link that the peer attaches may wait for a handle to be answered on, where the peer's handle-max
@@ -75,6 +87,9 @@ impl ConnectionConfig {
             outgoing_frame_cap: 64 * 1024,
             handshake_timeout: Duration::from_secs(30),
             max_links: 16 * 1024,
+            max_metadata: 1024 * 1024,
+            max_metadata_unauthenticated: 64 * 1024,
+            max_info: 8 * 1024,
             handshake_octets: 64 * 1024,
             handle_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),

@@ -2,6 +2,7 @@
 
 use crate::{
     event::Settlement,
+    metadata::Kept,
     resume::{Retained, SentSoFar},
     violation::PeerMisbehaved,
 };
@@ -161,7 +162,9 @@ pub(crate) struct Assembly {
     pub(crate) skip: usize,
     pub(crate) resumed: bool,
     /// Its state at the sender.
-    pub(crate) state: Option<DeliveryState>,
+    pub(crate) state: Option<Kept>,
+    /// Whether that is one of a transaction.
+    pub(crate) transactional: bool,
 }
 
 /// A delivery may not come in more transfers than this.
@@ -190,7 +193,7 @@ impl Assembly {
             return Err(PeerMisbehaved::TransfersExceeded);
         }
         self.octets = self.octets.saturating_add(u64::try_from(payload.len()).unwrap_or(u64::MAX));
-        if max_message_size.is_some_and(|max| max > 0 && self.octets > max) {
+        if max_message_size.is_some_and(|max| max > 0 && self.size() > max) {
             return Err(PeerMisbehaved::MessageTooLarge);
         }
         let copied = if more { COPIED_PARTS } else { COPIED };
@@ -204,8 +207,10 @@ impl Assembly {
         Ok(())
     }
 
-    pub(crate) fn is_transactional(&self) -> bool {
-        matches!(self.state, Some(DeliveryState::Transactional(_)))
+    /// Its message and its state.
+    fn size(&self) -> u64 {
+        let state = self.state.as_ref().map_or(0, |state| state.octets().len());
+        self.octets.saturating_add(u64::try_from(state).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn continues(&self, transfer: &Transfer) -> bool {

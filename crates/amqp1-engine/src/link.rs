@@ -5,6 +5,7 @@ use crate::{
     delivery::{Assembly, OutgoingDelivery},
     error::SendError,
     event::{IncomingDelivery, Settlement, StreamItem},
+    metadata::{Charge, Kept, RemoteAttach},
     planted::{self, Planted},
     resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
@@ -17,10 +18,12 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
 };
 use amqp1_codec::{
-    DeliveryTag, SequenceNo,
+    Decode, DeliveryTag, Encode, EncodeStyle, Limits, Multiple, Reader, SequenceNo,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::Target,
     performative::{Attach, Flow, Handle},
 };
+use bytes::{Bytes, BytesMut};
 
 /// How far the receiver's drain of a link has come (§2.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,14 @@ pub(crate) struct AwaitedHandle {
     pub(crate) answer: Answer,
 }
 
+/// A delivery that waits to be taken, and its state at the sender.
+#[derive(Debug)]
+pub(crate) struct Buffered {
+    /// Without its state.
+    pub(crate) delivery: IncomingDelivery,
+    pub(crate) state: Option<Kept>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -69,7 +80,11 @@ pub(crate) struct Link {
     /// What we attach with.
     pub(crate) local: Box<Attach>,
     /// What the peer attached with.
-    pub(crate) remote: Option<Box<Attach>>,
+    pub(crate) remote: Option<Box<RemoteAttach>>,
+    /// What a link that the peer has attached takes beside that.
+    pub(crate) charge: Charge,
+    /// Our attach of a link that the peer has attached, for attaching it once more. `local` holds the rest.
+    pub(crate) reattach: Option<Bytes>,
     /// The peer answered without a terminus: its detach, with the reason, follows.
     pub(crate) refused: bool,
     /// It is the peer's, and is answered when a handle is free.
@@ -105,7 +120,7 @@ pub(crate) struct Link {
     pub(crate) next_tag: u32,
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Fields>,
-    pub(crate) remote_flow_properties: Option<Fields>,
+    pub(crate) remote_flow_properties: Option<Kept>,
 
     // Resumption.
     pub(crate) resumable: bool,
@@ -129,10 +144,12 @@ pub(crate) struct Link {
     pub(crate) withheld: Withheld,
     /// Deliveries that may come although the credit was lowered: they may have been on their way.
     pub(crate) excess: u32,
-    pub(crate) buffered: VecDeque<IncomingDelivery>,
+    pub(crate) buffered: VecDeque<Buffered>,
     /// Whether deliveries are handed out piece by piece.
     pub(crate) streamed: bool,
     pub(crate) stream: VecDeque<StreamItem>,
+    /// The states of the deliveries that begin in `stream`.
+    pub(crate) stream_states: VecDeque<Option<Kept>>,
     /// Streamed deliveries whose end was not taken.
     pub(crate) streams: u32,
     pub(crate) assembly: Option<Assembly>,
@@ -163,6 +180,8 @@ impl Link {
             delivery_count: local.initial_delivery_count.unwrap_or_default(),
             local: Box::new(local),
             remote: None,
+            charge: Charge::default(),
+            reattach: None,
             refused: false,
             awaited_handle: None,
             detached: None,
@@ -195,6 +214,7 @@ impl Link {
             buffered: VecDeque::new(),
             streamed: false,
             stream: VecDeque::new(),
+            stream_states: VecDeque::new(),
             streams: 0,
             assembly: None,
             tags: BTreeSet::new(),
@@ -249,6 +269,41 @@ impl Link {
             if !self.tags.contains(&tag) {
                 return tag;
             }
+        }
+    }
+
+    /// Whether this end attaches without a terminus: it refuses the link.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.local.source.is_none() && self.local.target.is_none()
+    }
+
+    /// Our attach as octets, which are kept; of itself only what is asked for later stays.
+    pub(crate) fn pack_local(&mut self, style: EncodeStyle) -> Bytes {
+        let octets = encoded(&self.local, style);
+        let local = &mut self.local;
+        self.reattach = Some(match local.unsettled.take() {
+            Some(_) => encoded(local, style),
+            None => octets.clone(),
+        });
+        local.source = local.source.as_ref().map(|_| Box::default());
+        local.target = local.target.as_ref().map(|_| Target::default().into());
+        local.offered_capabilities = Multiple::default();
+        local.properties = None;
+        octets
+    }
+
+    /// Takes our attach out of the octets again.
+    pub(crate) fn unpack_local(&mut self, limits: Limits) {
+        let octets = self.reattach.take();
+        if let Some(local) = octets.and_then(|octets| Attach::decode(&mut Reader::with_limits(&octets, limits)).ok()) {
+            *self.local = local;
+        }
+    }
+
+    /// Forgets what the peer has attached with, but for what counts later.
+    pub(crate) fn forget_remote(&mut self) {
+        if let Some(remote) = &mut self.remote {
+            remote.kept = None;
         }
     }
 
@@ -403,8 +458,11 @@ impl Link {
     }
 
     /// Takes the next delivery, and gives credit for another where the policy says so.
-    pub(crate) fn take(&mut self) -> Option<IncomingDelivery> {
-        let delivery = self.buffered.pop_front()?;
+    pub(crate) fn take(&mut self, limits: Limits) -> Option<IncomingDelivery> {
+        let Buffered { mut delivery, state } = self.buffered.pop_front()?;
+        if let Some(state) = state {
+            delivery.state = state.decode(limits);
+        }
         self.refill();
         Some(delivery)
     }
@@ -477,6 +535,12 @@ impl Link {
 pub(crate) fn count_missing(attach: &Attach, tolerances: &Tolerances) -> Option<PeerMisbehaved> {
     let missing = attach.role == Role::Sender && attach.initial_delivery_count.is_none();
     (missing && !tolerances.missing_initial_delivery_count).then_some(PeerMisbehaved::InitialDeliveryCountMissing)
+}
+
+fn encoded(attach: &Attach, style: EncodeStyle) -> Bytes {
+    let mut out = BytesMut::with_capacity(attach.encoded_len(style));
+    attach.encode(style, &mut out);
+    out.freeze()
 }
 
 /// What is wrong with an attach by itself (§2.7.3, §3.5.3).

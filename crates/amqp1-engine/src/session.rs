@@ -4,6 +4,7 @@ use crate::{
     config::SessionConfig,
     control::Control,
     errant::Errant,
+    metadata::{Charge, Stated},
     numbers::Numbers,
     resume::{HeldDelivery, Retained},
     settlement::{Marks, Unsettled},
@@ -12,11 +13,11 @@ use crate::{
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     vec::Vec,
 };
 use amqp1_codec::{
     DeliveryTag, SequenceNo, Str,
-    messaging::DeliveryState,
     performative::{Begin, Flow, Handle},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct SentDelivery {
     /// It was sent within a transaction, so that a provisional outcome ends it.
     pub(crate) transactional: bool,
     /// The provisional outcome that the application was told last.
-    pub(crate) provisional: Option<Box<DeliveryState>>,
+    pub(crate) provisional: Option<Arc<Stated>>,
     /// Its tag, if that must not be used again before it is settled.
     pub(crate) tag: Option<Box<DeliveryTag>>,
     /// What is needed to send it again, if its link is resumable.
@@ -51,6 +52,8 @@ pub(crate) struct ReceivedDelivery {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) config: SessionConfig,
+    /// What it counts of the peer's metadata.
+    pub(crate) charge: Charge,
     /// The channel on which this end sends.
     pub(crate) channel: u16,
     /// The channel on which the peer sends.
@@ -129,6 +132,7 @@ impl Session {
             next_outgoing_id: config.next_outgoing_id,
             next_delivery: crate::settlement::first_id(config.first_delivery_id),
             config,
+            charge: Charge::default(),
             channel,
             remote_channel: None,
             begin_sent: false,

@@ -1,6 +1,7 @@
 //! Deliveries by their ids: numbers that wrap on the wire and are counted on here.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use crate::metadata::Stated;
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
 use core::ops::RangeInclusive;
 
@@ -82,7 +83,7 @@ pub(crate) struct Marks {
     age: u32,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Mark {
     age: u32,
     role: Role,
@@ -90,6 +91,8 @@ struct Mark {
     last: u64,
     settled: bool,
     state: Option<DeliveryState>,
+    /// Where the state is the peer's.
+    stated: Option<Arc<Stated>>,
 }
 
 impl Mark {
@@ -109,8 +112,20 @@ impl Marks {
 
     /// `role` is that of the end that speaks.
     pub(crate) fn add(&mut self, role: Role, id: u64, settled: bool, state: Option<DeliveryState>) {
+        self.add_stated(role, id, settled, state, None);
+    }
+
+    /// As [`add`](Self::add), with a state that the peer has stated.
+    pub(crate) fn add_stated(
+        &mut self,
+        role: Role,
+        id: u64,
+        settled: bool,
+        state: Option<DeliveryState>,
+        stated: Option<Arc<Stated>>,
+    ) {
         let passing = !settled && !state.as_ref().is_some_and(DeliveryState::is_outcome);
-        let mark = Mark { age: self.age, role, first: id, last: id, settled, state };
+        let mark = Mark { age: self.age, role, first: id, last: id, settled, state, stated };
         match self.marks.last_mut() {
             Some(before) if mark.continues(before) => before.last = id,
             _ => self.marks.push(mark),
@@ -119,7 +134,7 @@ impl Marks {
     }
 
     /// The dispositions to write: consecutive ids with the same state are one.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Disposition> + use<> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Disposition, Option<Arc<Stated>>)> + use<> {
         let mut marks = core::mem::take(&mut self.marks);
         self.age = 0;
         marks.sort_by_key(|mark| (mark.age, mark.role == Role::Receiver, mark.first));
@@ -130,13 +145,16 @@ impl Marks {
                 _ => merged.push(mark),
             }
         }
-        merged.into_iter().map(|mark| Disposition {
-            role: mark.role,
-            first: wire_id(mark.first),
-            last: (mark.last != mark.first).then(|| wire_id(mark.last)),
-            settled: mark.settled,
-            state: mark.state,
-            batchable: false,
+        merged.into_iter().map(|mark| {
+            let disposition = Disposition {
+                role: mark.role,
+                first: wire_id(mark.first),
+                last: (mark.last != mark.first).then(|| wire_id(mark.last)),
+                settled: mark.settled,
+                state: mark.state,
+                batchable: false,
+            };
+            (disposition, mark.stated)
         })
     }
 }
@@ -192,7 +210,7 @@ mod tests {
         for id in [4, 2, 3, 7] {
             marks.add(Role::Receiver, id, true, Some(DeliveryState::Accepted));
         }
-        let ranges: Vec<_> = marks.drain().map(|d| (d.first.0, d.last.map(|last| last.0))).collect();
+        let ranges: Vec<_> = marks.drain().map(|(d, _)| (d.first.0, d.last.map(|last| last.0))).collect();
         assert_eq!(ranges, vec![(2, Some(4)), (7, None)]);
     }
 }

@@ -102,6 +102,11 @@ pub enum PeerMisbehaved {
     },
     /// A message of more octets than the link allows (§2.7.3).
     MessageTooLarge,
+    /// More metadata than is kept for one connection: see [`max_metadata`](crate::ConnectionConfig::max_metadata).
+    MetadataExceeded {
+        /// What has to go for it.
+        scope: Scope,
+    },
     /// A new delivery although the receiver's unsettled map was not complete (§2.7.3).
     NewWhileIncomplete,
     /// A second open (§2.4.1).
@@ -126,6 +131,7 @@ impl PeerMisbehaved {
     /// What is ended because of it.
     pub const fn scope(&self) -> Scope {
         match self {
+            Self::MetadataExceeded { scope } => *scope,
             Self::BeginOnChannelInUse { .. }
             | Self::BeginAnswersNothing { .. }
             | Self::ChannelUnmapped { .. }
@@ -193,7 +199,7 @@ impl PeerMisbehaved {
             }
             Self::HandleUnattached { .. } => ErrorCondition::UNATTACHED_HANDLE,
             Self::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,
-            Self::LinksExceeded | Self::SessionsExceeded | Self::TransfersExceeded => {
+            Self::LinksExceeded | Self::MetadataExceeded { .. } | Self::SessionsExceeded | Self::TransfersExceeded => {
                 ErrorCondition::RESOURCE_LIMIT_EXCEEDED
             }
             Self::WindowExceeded => ErrorCondition::WINDOW_VIOLATION,
@@ -233,6 +239,9 @@ impl fmt::Display for PeerMisbehaved {
             Self::InitialDeliveryCountMissing => f.write_str("a sender's attach without initial-delivery-count"),
             Self::MaxFrameSizeTooSmall { size } => write!(f, "max-frame-size {size} is below 512"),
             Self::MessageTooLarge => f.write_str("a message larger than max-message-size"),
+            Self::MetadataExceeded { .. } => {
+                f.write_str("more names, properties and states than are kept for one connection")
+            }
             Self::NewWhileIncomplete => f.write_str("a new delivery while unsettled ones are not sorted out"),
             Self::OpenTwice => f.write_str("a second open"),
             Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),

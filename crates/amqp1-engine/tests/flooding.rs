@@ -72,7 +72,7 @@ fn a_peer_that_does_not_read_its_answers_is_not_listened_to() {
         server.handle_input(now, &mut input);
         while let Some(event) = server.poll_event() {
             if let Event::LinkOffered(id) = event {
-                let reply = server.remote_attach(id).map(amqp1_engine::AttachReply::echo);
+                let reply = server.remote_attach(id).map(|attach| amqp1_engine::AttachReply::echo(&attach));
                 // Detached meanwhile, it cannot be accepted any more.
                 let _ = reply.map(|reply| server.accept_link(id, reply));
             }

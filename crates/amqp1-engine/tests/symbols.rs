@@ -41,7 +41,7 @@ fn feed(server: &mut Connection, input: &mut BytesMut) {
         match event {
             Event::SessionOffered(id) => server.accept_session(id, SessionConfig::default()).expect("offered"),
             Event::LinkOffered(id) => {
-                let reply = AttachReply::echo(server.remote_attach(id).expect("its attach"));
+                let reply = AttachReply::echo(&server.remote_attach(id).expect("its attach"));
                 server.accept_link(id, reply).expect("offered");
             }
             Event::SaslInit { .. } => server.sasl_outcome(amqp1_codec::sasl::SaslCode::Auth, None),

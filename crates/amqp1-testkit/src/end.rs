@@ -169,7 +169,7 @@ impl End {
     fn accept_link(&mut self, id: LinkId) {
         let (Some(credit), Some(attach)) = (self.accept.links, self.engine.remote_attach(id)) else { return };
         let Accept { max_message_size, drain_mode, .. } = self.accept;
-        let reply = AttachReply { credit, max_message_size, drain_mode, ..AttachReply::echo(attach) };
+        let reply = AttachReply { credit, max_message_size, drain_mode, ..AttachReply::echo(&attach) };
         let _ = self.engine.accept_link(id, reply);
     }
 
@@ -267,7 +267,7 @@ impl End {
 
     /// The link that the peer attached under this name.
     pub fn offered(&self, name: &str, role: Role) -> LinkId {
-        let named = |attach: &Attach| attach.name == *name && attach.role == role.opposite();
+        let named = |attach: Attach| attach.name == *name && attach.role == role.opposite();
         let links = self.offered_links();
         let id = links.iter().rev().find(|id| self.engine.remote_attach(**id).is_some_and(named));
         *id.expect("the link was offered")

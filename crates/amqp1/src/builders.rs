@@ -46,7 +46,7 @@ async fn attach(
         // Of a link that is over already nothing more will come.
         handle
             .shared
-            .look(|state| state.engine.remote_attach(handle.id).map_or(Ok(()), |granted| asked.check(granted)))?;
+            .look(|state| state.engine.remote_attach(handle.id).map_or(Ok(()), |granted| asked.check(&granted)))?;
     }
     attaching.done();
     Ok(handle)

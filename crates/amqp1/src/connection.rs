@@ -114,14 +114,14 @@ impl Connection {
         Ok(session)
     }
 
-    /// What the peer has opened the connection with.
+    /// What the peer has opened the connection with. It is decoded at each call.
     pub fn remote_open(&self) -> Open {
-        self.shared().look(|state| state.engine.remote_open().cloned()).unwrap_or_default()
+        self.shared().look(|state| state.engine.remote_open()).unwrap_or_default()
     }
 
     /// Whether the peer's open offers an extension (§2.7.1), such as those in [`capability`](crate::capability).
     pub fn offers(&self, capability: &Symbol) -> bool {
-        let offers = |open: &Open| open.offered_capabilities.iter().any(|offered| offered == capability);
+        let offers = |open: Open| open.offered_capabilities.iter().any(|offered| offered == capability);
         self.shared().look(|state| state.engine.remote_open().is_some_and(offers))
     }
 

@@ -82,6 +82,8 @@ enum Stage {
 struct Seen {
     finished: bool,
     more: bool,
+    /// The engine has more to say, or more input to look at, whether or not anything can be written.
+    unpolled: bool,
     congested: bool,
     wants_turn: bool,
 }
@@ -165,6 +167,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             if !input.is_empty() {
                 state.engine.handle_input(now, input);
             }
+            // What was left because too much waits to be looked at is taken when it was.
+            let held_up = !input.is_empty() && state.engine.is_congested();
             if lost {
                 if let Some(error) = error {
                     state.transport_error.get_or_insert(error);
@@ -193,8 +197,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let idle = state.closed.is_some() && state.engine.poll_timeout().is_none();
             let congested = state.engine.is_congested();
             let finished = idle || state.engine.is_finished();
+            let unpolled = state.engine.has_events() || held_up && !congested;
             let warnings = std::mem::take(&mut state.warnings);
-            (Seen { finished, more, congested, wants_turn }, next, warnings)
+            (Seen { finished, more, unpolled, congested, wants_turn }, next, warnings)
         });
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
@@ -274,7 +279,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.drain_turn.begin();
             again = true;
         }
-        again |= self.congested && !seen.congested;
+        again |= seen.unpolled || self.congested && !seen.congested;
         self.congested = seen.congested;
         let written = self.poll_write(cx);
         self.watch_writing(matches!(written, Poll::Ready(Ok(true))));

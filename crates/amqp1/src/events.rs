@@ -8,13 +8,19 @@ use crate::{
 use amqp1_codec::definitions::{AmqpError, ErrorCondition, SenderSettleMode};
 use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
 
+/// How many settlements and events are sorted under one hold of the lock: a peer may settle any number of deliveries with
+/// one frame.
+const SLICE: usize = 1024;
+
 impl State {
-    /// Sorts all that the engine has to say. What is worth a log line goes to `log`, to be written when the lock is
-    /// released.
+    /// Sorts what the engine has to say, a bounded number of things at a time: with more to come, the engine has output.
+    /// What is worth a log line goes to `log`, to be written when the lock is released.
     pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<String>>) {
-        loop {
-            while let Some(settled) = self.engine.poll_settled() {
+        for _ in 0..SLICE {
+            // Settlements come before the events that followed them.
+            if let Some(settled) = self.engine.poll_settled() {
                 self.settle(settled.token, settled.settlement, aside);
+                continue;
             }
             let Some(event) = self.engine.poll_event() else { break };
             match log {

@@ -37,24 +37,22 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub struct IncomingConnection {
     connection: Connection,
-    open: Open,
     identity: Option<Identity>,
     answered: bool,
 }
 
 impl IncomingConnection {
     pub(crate) fn new(connection: Connection, identity: Option<Identity>) -> Self {
-        let open = connection.remote_open();
-        Self { connection, open, identity, answered: false }
+        Self { connection, identity, answered: false }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// What the client opens the connection with.
-    pub fn open(&self) -> &Open {
-        &self.open
+    /// What the client opens the connection with. It is decoded at each call.
+    pub fn open(&self) -> Open {
+        self.connection.remote_open()
     }
 
     /// Who the client is, as the authenticator said; `None` if nobody said so: without an authenticator, or without a
@@ -139,7 +137,7 @@ impl ServerConnection {
         let offered = self.connection.shared().wait(Place::Connection, |state| {
             let server = state.server.as_mut()?;
             while let Some(id) = server.offered.pop_front() {
-                let attach = state.engine.remote_attach(id).cloned();
+                let attach = state.engine.remote_attach(id);
                 if let (Some(attach), Some(session)) = (attach, state.engine.session_of(id)) {
                     if let Some(session) = state.sessions.get_mut(&session) {
                         session.unheld = false;

@@ -279,7 +279,7 @@ macro_rules! common {
             &self.handle
         }
 
-        /// What the peer has attached the link with.
+        /// What the peer has attached the link with. It is decoded at each call.
         pub fn remote_attach(&self) -> Attach {
             self.handle.remote_attach()
         }
@@ -363,7 +363,7 @@ impl LinkHandle {
     }
 
     pub(crate) fn remote_attach(&self) -> Attach {
-        self.shared.look(|state| state.engine.remote_attach(self.id).cloned()).unwrap_or_default()
+        self.shared.look(|state| state.engine.remote_attach(self.id)).unwrap_or_default()
     }
 
     /// Waits for the peer's answer to our attach. A link that has ended since was attached all the same: what is sent or

@@ -7,6 +7,7 @@ use amqp1_codec::{
     messaging::{DeliveryState, Modified},
     transaction::{Declared, TransactionalState},
 };
+use std::sync::Arc;
 
 /// What the receiver did with a message (§3.4).
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,7 @@ pub enum Outcome {
     /// The coordinator has begun a transaction (§4.5.5).
     Declared(Declared),
     /// The receiver settled with a state of an extension, which this library does not know.
-    Extension(Box<Described>),
+    Extension(Arc<Described>),
     /// Not processed, to be changed.
     Modified(Modified),
     /// Invalid.

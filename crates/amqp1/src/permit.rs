@@ -100,7 +100,7 @@ pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Resu
 
 /// The largest message that the receiver takes.
 pub(crate) fn max_message_size(state: &State, id: LinkId) -> Option<u64> {
-    state.engine.remote_attach(id)?.max_message_size.filter(|max| *max > 0)
+    state.engine.remote_max_message_size(id)
 }
 
 /// The error of a permit whose credit is gone. The link goes on.

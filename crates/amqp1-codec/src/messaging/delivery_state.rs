@@ -7,7 +7,7 @@ use crate::{
     types::{Described, format_code as code},
     write,
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc};
 use bytes::{BufMut, BytesMut};
 
 composite! {
@@ -55,7 +55,7 @@ pub enum DeliveryState {
     Transactional(Box<TransactionalState>),
     /// A state of an extension, kept as it is: a descriptor that the specification does not give to anything, and a
     /// list. It counts as none that is final.
-    Extension(Box<Described>),
+    Extension(Arc<Described>),
 }
 
 impl DeliveryState {
@@ -170,7 +170,7 @@ fn extension(reader: &mut Reader<'_>) -> Result<DeliveryState, DecodeError> {
     }
     *reader = start;
     match Value::decode(reader)? {
-        Value::Described(state) => Ok(DeliveryState::Extension(state)),
+        Value::Described(state) => Ok(DeliveryState::Extension(Arc::from(state))),
         _ => Err(start.error(DecodeErrorKind::NotDescribed)),
     }
 }

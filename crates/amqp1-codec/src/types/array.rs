@@ -44,6 +44,11 @@ impl Default for Array {
 const WIDENED: u32 = 32;
 
 impl Array {
+    /// How many octets of memory it takes beside itself.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Parts>().saturating_add(self.0.constructor.len()).saturating_add(self.0.octets.len())
+    }
+
     fn of(constructor: Bytes, count: u32, octets: Bytes, canonical: bool) -> Self {
         Self(Box::new(Parts { constructor, count, octets, canonical }))
     }

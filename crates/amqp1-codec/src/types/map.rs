@@ -20,6 +20,11 @@ impl Map {
         self.0.len()
     }
 
+    /// How many pairs there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -34,6 +34,7 @@ mod order;
 pub(crate) mod primitive;
 mod scalar;
 mod serial;
+mod size;
 pub(crate) mod text;
 mod value;
 mod value_ref;

@@ -3,14 +3,15 @@
 use super::{Connection, frame_size::too_large, handles::no_handle};
 use crate::{
     config::{Credit, LinkNames},
+    control::Body,
     event::{Cause, Event},
     link::{Link, attach_violation, count_missing},
+    metadata::{Kept, RemoteAttach},
     store::{LinkId, SessionId},
-    violation::PeerMisbehaved,
+    violation::{PeerMisbehaved, Scope},
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    Decode, Encode, Reader,
     definitions::{AmqpError, ErrorCondition, Role},
     performative::Attach,
 };
@@ -39,8 +40,19 @@ impl Connection {
         link.local.handle = handle;
         self.fill_unsettled(id);
         let Some(link) = self.links.get_mut(id) else { return };
-        let attach = (*link.local).clone();
-        self.push_in(session_id, attach);
+        if link.remote.is_none() {
+            let attach = (*link.local).clone();
+            return self.push_in(session_id, attach);
+        }
+        // It may say what the peer has said, which is kept as octets here too.
+        let (style, refused) = (self.config.style, link.is_refused());
+        let attach = link.pack_local(style);
+        if refused {
+            link.reattach = None;
+            link.forget_remote();
+        }
+        let charge = self.meter.count(attach.len());
+        self.push_body_in(session_id, Body::Attach(Kept::new(attach, charge)));
     }
 
     pub(super) fn on_attach(&mut self, session_id: SessionId, attach: Box<Attach>) {
@@ -55,10 +67,9 @@ impl Connection {
         if self.is_errant_attach(session_id, &attach) {
             return;
         }
-        let attach = Box::new(detach_attach(&attach));
         match self.awaiting_attach(session_id, &attach) {
-            Some(id) => self.on_attach_answer(session_id, id, attach),
-            None => self.on_attach_offer(session_id, attach),
+            Some(id) => self.on_attach_answer(session_id, id, &attach),
+            None => self.on_attach_offer(session_id, &attach),
         }
     }
 
@@ -73,7 +84,9 @@ impl Connection {
         named(attach.role.opposite()).or_else(|| if empty { named(attach.role) } else { None })
     }
 
-    fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: Box<Attach>) {
+    fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: &Attach) {
+        let kept = self.keep(attach, 0);
+        let exceeded = kept.is_none();
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         session.unanswered.retain(|unanswered| *unanswered != id);
         session.incoming.insert(attach.handle, id);
@@ -82,15 +95,22 @@ impl Connection {
             Role::Sender => link.local.target.is_some() && attach.target.is_none(),
             Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
         };
-        let violation = if null_terminus { None } else { count_missing(&attach, &self.config.tolerances) };
+        let violation = if null_terminus { None } else { count_missing(attach, &self.config.tolerances) };
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
-        link.remote = Some(attach);
+        let mut remote = RemoteAttach::new(attach, kept);
+        if null_terminus {
+            remote.kept = None;
+        }
+        link.remote = Some(Box::new(remote));
         if link.detached.is_some() {
             return;
         }
         self.note_endpoint(id);
+        if exceeded && !null_terminus {
+            return self.metadata_exceeded(id);
+        }
         if let Some(violation) = violation {
             return self.link_misbehaved(id, violation);
         }
@@ -110,20 +130,29 @@ impl Connection {
         self.try_detach(id);
     }
 
-    fn on_attach_offer(&mut self, session_id: SessionId, attach: Box<Attach>) {
+    fn on_attach_offer(&mut self, session_id: SessionId, attach: &Attach) {
         if self.links.len() >= self.config.max_links {
             return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
         }
-        self.steal(&attach);
-        let violation = attach_violation(&attach, &self.config.tolerances);
-        let local = Attach { name: attach.name.clone(), role: attach.role.opposite(), ..Attach::default() };
+        // A link that is refused is there until the peer detaches it.
+        let Some(charge) = self.charge_link(&attach.name) else {
+            let violation = PeerMisbehaved::MetadataExceeded { scope: Scope::Session };
+            return self.session_misbehaved(session_id, violation);
+        };
+        self.steal(attach);
+        let kept = self.keep(attach, 0);
+        let exceeded = PeerMisbehaved::MetadataExceeded { scope: Scope::Link };
+        let violation = attach_violation(attach, &self.config.tolerances);
+        let violation = violation.or_else(|| kept.is_none().then_some(exceeded));
+        let local = Attach { name: attach.name.to_detached(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));
         let handle = attach.handle;
         link.remote_handle = Some(handle);
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
-        link.remote = Some(attach);
+        link.remote = Some(Box::new(RemoteAttach::new(attach, kept)));
+        link.charge = charge;
         // What is refused at once is never offered, so nothing is told of its end either.
         link.told = violation.is_some();
         let id = self.links.insert(link);
@@ -157,10 +186,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// An attach that keeps no read buffer alive.
-fn detach_attach(attach: &Attach) -> Attach {
-    let octets = attach.to_octets();
-    Attach::decode(&mut Reader::new(&octets)).unwrap_or_else(|_| attach.clone())
 }

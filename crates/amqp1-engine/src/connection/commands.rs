@@ -218,9 +218,26 @@ impl Connection {
         self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
     }
 
-    /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on.
-    pub fn remote_attach(&self, id: LinkId) -> Option<&Attach> {
-        self.links.get(id)?.remote.as_deref()
+    /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on, until it is
+    /// [forgotten](Self::forget_attach). It is kept as octets and decoded at each call.
+    pub fn remote_attach(&self, id: LinkId) -> Option<Attach> {
+        self.links.get(id)?.remote.as_ref()?.kept.as_ref()?.decode(self.config.decode_limits())
+    }
+
+    /// Forgets what the peer attached the link with, so that it does not count as its metadata any more: for servers with
+    /// many links, that have no use for it once a link is accepted.
+    pub fn forget_attach(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id).filter(|link| link.handle.is_some()) {
+            link.reattach = None;
+            if let Some(remote) = &mut link.remote {
+                remote.kept = None;
+            }
+        }
+    }
+
+    /// The largest message that the peer takes on the link, in octets.
+    pub fn remote_max_message_size(&self, id: LinkId) -> Option<u64> {
+        self.links.get(id)?.remote_max_message_size()
     }
 
     /// The session that a link belongs to.
@@ -407,8 +424,9 @@ impl Connection {
 
     /// Takes the next delivery of a link.
     pub fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
+        let limits = self.config.decode_limits();
         let link = self.links.get_mut(id)?;
-        let delivery = link.take()?;
+        let delivery = link.take(limits)?;
         self.tell_credit(id);
         Some(delivery)
     }
@@ -477,8 +495,8 @@ impl Connection {
     }
 
     /// What the peer's last flow of the link had in its properties.
-    pub fn remote_flow_properties(&self, id: LinkId) -> Option<&Fields> {
-        self.links.get(id)?.remote_flow_properties.as_ref()
+    pub fn remote_flow_properties(&self, id: LinkId) -> Option<Fields> {
+        self.links.get(id)?.remote_flow_properties.as_ref()?.decode(self.config.decode_limits())
     }
 
     /// States an outcome for a received delivery. Whether that settles it follows from the link's mode. A delivery that

@@ -2,15 +2,17 @@
 
 use super::{Connection, streams::EmptiedStream};
 use crate::{
-    event::{Cause, Detached, Event},
-    link::Link,
+    event::{Cause, Detached, Event, IncomingDelivery},
+    link::{Buffered, Link},
+    metadata::bounded_state,
     resume::Suspended,
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
 use amqp1_codec::{
+    Decode, Reader,
     definitions::{AmqpError, Role},
-    performative::Detach,
+    performative::{Attach, Detach},
 };
 
 impl Connection {
@@ -24,7 +26,14 @@ impl Connection {
         self.push_in(session_id, Detach { handle, closed, error });
     }
 
-    pub(super) fn on_detach(&mut self, session_id: SessionId, detach: Detach) {
+    pub(super) fn on_detach(&mut self, session_id: SessionId, mut detach: Detach) {
+        let (error, charge) = self.admit_error(detach.error.take());
+        detach.error = error;
+        self.take_detach(session_id, detach);
+        self.events.hold(charge);
+    }
+
+    fn take_detach(&mut self, session_id: SessionId, detach: Detach) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let Some(id) = session.incoming.remove(&detach.handle) else {
             if self.config.tolerances.detach_twice && session.was_detached(detach.handle) {
@@ -69,7 +78,9 @@ impl Connection {
         link.detached = Some((true, None));
         link.local.unsettled = None;
         link.local.incomplete_unsettled = false;
-        let (session_id, attach) = (link.session, (*link.local).clone());
+        let session_id = link.session;
+        let known = link.reattach.as_ref().and_then(|octets| Attach::decode(&mut Reader::new(octets)).ok());
+        let attach = known.unwrap_or_else(|| (*link.local).clone());
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.unanswered.push(id);
         }
@@ -122,7 +133,6 @@ impl Connection {
 
     /// Tells the application that a link is over, with what became of its deliveries. Once.
     pub(super) fn tell_detached(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
-        let limits = self.config.decode_limits();
         let Some(link) = self.links.get_mut(id) else { return };
         if core::mem::replace(&mut link.told, true) {
             return;
@@ -130,15 +140,20 @@ impl Connection {
         let session_id = link.session;
         link.ready = false;
         self.end_drain(id);
+        let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
         let Some(link) = self.links.get_mut(id) else { return };
-        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits);
+        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {
             Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
             Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
         };
         if let Some(link) = self.links.get_mut(id) {
-            undelivered.extend(link.buffered.drain(..).filter(|delivery| delivery.settled));
+            let settled = link.buffered.drain(..).filter(|buffered| buffered.delivery.settled);
+            undelivered.extend(settled.map(|Buffered { delivery, state }| {
+                let state = state.and_then(|state| state.decode(limits)).map(|state| bounded_state(&state, max_info));
+                IncomingDelivery { state, ..delivery }
+            }));
         }
         if held > 0 {
             self.release_transfers(session_id, held);

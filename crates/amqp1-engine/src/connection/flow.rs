@@ -49,10 +49,12 @@ impl Connection {
             self.is_errant_input(session_id, id);
             return;
         }
-        if link.remote_flow_properties != flow.properties {
-            link.remote_flow_properties.clone_from(&flow.properties);
-            self.events.push_back(Event::FlowProperties(id));
+        if (link.remote_flow_properties.is_some() || flow.properties.is_some())
+            && !self.keep_flow_properties(id, flow.properties.as_ref())
+        {
+            return self.metadata_exceeded(id);
         }
+        let Some(link) = self.links.get_mut(id) else { return };
         match link.role {
             Role::Sender => {
                 let drain = link.drain;

@@ -47,7 +47,11 @@ impl Connection {
     /// A link waits for a handle with this answer, until the time is up that it had from the first answer on.
     pub(super) fn await_handle(&mut self, id: LinkId, answer: Answer) {
         let until = self.idle.after(self.config.handle_timeout);
+        let style = self.config.style;
         let Some(link) = self.links.get_mut(id) else { return };
+        if matches!(answer, Answer::Accept) {
+            link.pack_local(style);
+        }
         if let Some(awaited) = &mut link.awaited_handle {
             awaited.answer = answer;
             return;
@@ -74,7 +78,10 @@ impl Connection {
             let Some(AwaitedHandle { until, answer }) = link.awaited_handle.take() else { continue };
             self.awaited_handles.remove(&(until, id));
             match answer {
-                Answer::Accept => self.answer_link(id),
+                Answer::Accept => {
+                    link.unpack_local(self.config.decode_limits());
+                    self.answer_link(id);
+                }
                 Answer::Refuse { closed, error } => {
                     self.refuse_now(id, closed, error);
                     if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {

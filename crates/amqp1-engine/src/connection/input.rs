@@ -1,7 +1,12 @@
 //! Octets from the network.
 
 use super::{Connection, Layer, idle, layer::Step};
-use crate::{error::ConnectionError, event::Event, time::Instant, violation::PeerMisbehaved};
+use crate::{
+    error::ConnectionError,
+    event::Event,
+    time::Instant,
+    violation::{PeerMisbehaved, Scope},
+};
 use alloc::boxed::Box;
 use amqp1_codec::{
     frame::{Frame, MIN_MAX_FRAME_SIZE},
@@ -9,7 +14,7 @@ use amqp1_codec::{
 };
 use bytes::{Bytes, BytesMut};
 
-/// Frames that may wait to be written before input waits for them.
+/// Frames that may wait to be written, and events to be polled, before input waits for them.
 const MAX_WAITING: usize = 4096;
 
 impl Connection {
@@ -28,10 +33,10 @@ impl Connection {
         self.left_over = input.len();
     }
 
-    /// Whether so many answers wait to be written that no more input is taken until some have left. A peer that does
-    /// not read what it asks for is no longer listened to, and given up after the idle time-out.
+    /// Whether so many answers wait to be written, or events to be polled, that no more input is taken until some are. A
+    /// peer that does not read what it asks for is no longer listened to, and given up after the idle time-out.
     pub fn is_congested(&self) -> bool {
-        self.control.len() >= MAX_WAITING
+        self.control.len() >= MAX_WAITING || self.events.len() >= MAX_WAITING
     }
 
     fn take_input(&mut self, input: &mut BytesMut) {
@@ -180,9 +185,11 @@ impl Connection {
     fn on_open(&mut self, open: Box<Open>) {
         let max_frame_size = open.max_frame_size;
         let open_time_out = open.idle_time_out;
-        let detached = detach_open(&open);
         self.idle.opened(open.idle_time_out);
-        self.remote_open = Some(Box::new(detached));
+        self.remote_open = self.keep_open(&open);
+        if self.remote_open.is_none() {
+            return self.misbehaved(PeerMisbehaved::MetadataExceeded { scope: Scope::Connection });
+        }
         if max_frame_size < MIN_MAX_FRAME_SIZE && !self.config.tolerances.small_max_frame_size {
             return self.misbehaved(PeerMisbehaved::MaxFrameSizeTooSmall { size: max_frame_size });
         }
@@ -204,16 +211,10 @@ impl Connection {
             }
             self.send_open();
         }
+        self.let_in();
         self.events.push_back(Event::Opened);
         for id in core::mem::take(&mut self.waiting) {
             self.send_begin(id);
         }
     }
-}
-
-/// An open that keeps no read buffer alive.
-fn detach_open(open: &Open) -> Open {
-    use amqp1_codec::{Decode, Encode, Reader};
-    let octets = open.to_octets();
-    Open::decode(&mut Reader::new(&octets)).unwrap_or_else(|_| open.clone())
 }

@@ -3,6 +3,7 @@
 mod attach;
 mod commands;
 mod detach;
+mod dispositions;
 mod drain;
 mod errant;
 mod flow;
@@ -11,6 +12,7 @@ mod handles;
 mod idle;
 mod input;
 mod layer;
+mod metadata;
 mod output;
 mod peer_close;
 mod resume;
@@ -21,11 +23,13 @@ mod undecodable;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},
-    control::Control,
+    control::{Body, Control},
     error::ConnectionError,
     event::{Cause, Ended, Event, Settled},
     link::Link,
+    metadata::{Meter, bounded_error},
     numbers::Numbers,
+    outbox::{Events, Settlements},
     session::Session,
     store::{LinkId, SessionId, Store},
     time::Instant,
@@ -48,6 +52,7 @@ use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
 use layer::Layer;
+use metadata::RemoteOpen;
 
 /// A connection, its sessions and its links.
 ///
@@ -69,7 +74,7 @@ pub struct Connection {
     /// Frames to write, in order.
     control: VecDeque<Control>,
 
-    remote_open: Option<Box<Open>>,
+    remote_open: Option<RemoteOpen>,
     open_sent: bool,
     /// The application wants to see the peer's open before ours leaves.
     hold_open: bool,
@@ -105,8 +110,13 @@ pub struct Connection {
     /// Sessions with dispositions to write.
     marked: VecDeque<SessionId>,
 
-    events: VecDeque<Event>,
-    settled: VecDeque<Settled>,
+    events: Events,
+    settled: Settlements,
+    /// What is kept of the peer's metadata.
+    meter: Meter,
+    /// The application says when the peer is authenticated.
+    hold_authentication: bool,
+    authenticated: bool,
     idle: Idle,
     drains: Drains,
     handshake_octets: usize,
@@ -128,6 +138,7 @@ impl Connection {
     pub fn client(config: ConnectionConfig, sasl: Option<Box<dyn ClientMechanism>>, now: Instant) -> Self {
         let layer = Layer::client(sasl);
         let mut connection = Self::new(config, layer, now);
+        connection.authenticated = true;
         match connection.config.check_open() {
             Ok(()) => connection.start_client(),
             Err(error) => {
@@ -173,8 +184,11 @@ impl Connection {
             flows: VecDeque::new(),
             awaited_handles: BTreeSet::new(),
             marked: VecDeque::new(),
-            events: VecDeque::new(),
-            settled: VecDeque::new(),
+            events: Events::default(),
+            settled: Settlements::default(),
+            meter: Meter::default(),
+            hold_authentication: false,
+            authenticated: false,
             drains: Drains::default(),
             handshake_octets: 0,
             transferred: false,
@@ -187,14 +201,19 @@ impl Connection {
         self.events.pop_front()
     }
 
+    /// Whether there are events or settlements to poll.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty() || !self.settled.is_empty()
+    }
+
     /// What became of messages that were sent, oldest first.
     pub fn poll_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()
     }
 
-    /// The peer's open.
-    pub fn remote_open(&self) -> Option<&Open> {
-        self.remote_open.as_deref()
+    /// The peer's open. It is kept as octets and decoded at each call.
+    pub fn remote_open(&self) -> Option<Open> {
+        self.remote_open.as_ref()?.kept.decode(self.config.decode_limits())
     }
 
     /// Why the connection ended, if it has.
@@ -209,19 +228,27 @@ impl Connection {
 
     /// Queues a frame. §2.4.3: nothing follows a close.
     fn push(&mut self, channel: u16, body: impl Into<Performative>) {
+        self.push_control(Control::new(channel, body));
+    }
+
+    fn push_control(&mut self, control: Control) {
         if !self.close_sent {
-            self.control.push_back(Control { channel, body: body.into() });
+            self.control.push_back(control);
         }
     }
 
     /// Queues a frame of a session, behind its begin. Nothing follows an end.
     fn push_in(&mut self, id: SessionId, body: impl Into<Performative>) {
+        self.push_body_in(id, Body::Performative(body.into()));
+    }
+
+    fn push_body_in(&mut self, id: SessionId, body: Body) {
         let Some(session) = self.sessions.get_mut(id).filter(|session| !session.end_sent) else { return };
-        let channel = session.channel;
+        let control = Control { channel: session.channel, body };
         if session.begin_sent {
-            self.push(channel, body);
+            self.push_control(control);
         } else {
-            session.held.push(Control { channel, body: body.into() });
+            session.held.push(control);
         }
     }
 
@@ -277,15 +304,18 @@ impl Connection {
         }
         self.layer = Layer::Dead;
         self.finished = true;
-        let reason = self.closed_by_peer(close);
+        let reason = self.closed_by_peer(&close);
         self.terminate(reason);
     }
 
     /// What the peer's close means.
-    fn closed_by_peer(&self, close: Close) -> ConnectionError {
-        match close.error {
+    fn closed_by_peer(&self, close: &Close) -> ConnectionError {
+        match &close.error {
             None if self.closing => ConnectionError::LocallyClosed,
-            error => ConnectionError::ClosedByPeer(error),
+            error => {
+                let error = error.as_ref().map(|error| bounded_error(error, self.config.max_info));
+                ConnectionError::ClosedByPeer(error)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Connection, FlowDue, Layer, frame_size::shorten};
 use crate::{
-    control::Control,
+    control::{Body, Control},
     delivery::TRANSFER_ROOM,
     event::Settled,
     link::Link,
@@ -86,8 +86,18 @@ impl Connection {
     }
 
     fn write_control(&mut self, control: Control, out: &mut TransmitQueue) {
-        let Control { channel, mut body } = control;
+        let Control { channel, body } = control;
         let (style, max) = (self.config.style, self.remote_max_frame_size());
+        let mut body = match body {
+            Body::Performative(body) | Body::Counted(body, _) => body,
+            Body::Attach(attach) => {
+                return out.write(|tail| {
+                    let frame = FrameWriter::begin(channel, tail);
+                    tail.extend_from_slice(attach.octets());
+                    frame.finish(0, tail);
+                });
+            }
+        };
         out.write(|tail| {
             let start = tail.len();
             write_frame(channel, Some(&body), style, tail);
@@ -119,8 +129,13 @@ impl Connection {
     /// Turns the gathered settlements of a session into frames.
     pub(super) fn flush_marks(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        for disposition in session.marks.drain() {
-            self.push_in(id, disposition);
+        for (disposition, stated) in session.marks.drain() {
+            let disposition = disposition.into();
+            let body = match stated {
+                Some(stated) => Body::Counted(disposition, stated),
+                None => Body::Performative(disposition),
+            };
+            self.push_body_in(id, body);
         }
     }
 

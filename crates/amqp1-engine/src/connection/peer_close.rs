@@ -27,7 +27,7 @@ impl Connection {
         }
         let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));
         if let Some(close) = find_close(input, self.config.decode_limits()) {
-            let reason = self.closed_by_peer(close);
+            let reason = self.closed_by_peer(&close);
             self.close_now(Some(error), reason);
             return self.hear_no_more(input);
         }

@@ -4,6 +4,7 @@ use super::{Connection, undecodable::message_of};
 use crate::{
     delivery::{Assembly, OutgoingDelivery},
     event::{Event, IncomingDelivery, Settled, Settlement},
+    link::Buffered,
     resume::{
         ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, fitting,
         from_value, octets_before, plan,
@@ -97,7 +98,7 @@ impl Connection {
     pub(super) fn suspend_receiver(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedReceiver> {
         let link = self.links.get_mut(id)?;
         let mut suspended = link.resume_receiver.take().unwrap_or_default();
-        let buffered: BTreeSet<_> = link.buffered.iter().map(|delivery| delivery.key.0).collect();
+        let buffered: BTreeSet<_> = link.buffered.iter().map(|buffered| buffered.delivery.key.0).collect();
         let unsettled = core::mem::take(&mut link.unsettled);
         if let Some(session) = self.sessions.get_mut(link.session) {
             for id in unsettled {
@@ -113,7 +114,7 @@ impl Connection {
                 suspended.deliveries.insert(delivery.tag, received);
             }
         }
-        let lasts = |half: &Assembly| !half.settled && !half.ignored && !half.streamed && !half.is_transactional();
+        let lasts = |half: &Assembly| !half.settled && !half.ignored && !half.streamed && !half.transactional;
         if let Some(half) = link.assembly.take().filter(|half| keeps && lasts(half)) {
             let received = ReceivedSoFar {
                 message_format: half.message_format,
@@ -140,10 +141,15 @@ impl Connection {
 
     /// Both ends have attached: what they know of unsettled deliveries is compared.
     pub(super) fn resume_link(&mut self, id: LinkId) {
+        let Some(mut attach) = self.remote_attach(id) else { return };
+        let incomplete = attach.incomplete_unsettled;
+        let theirs = attach.unsettled.take();
+        if theirs.is_some() {
+            // The application has no use for it, and it may be large.
+            self.keep_again(id, &attach);
+        }
+        let theirs = theirs.unwrap_or_default();
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(remote) = &mut link.remote else { return };
-        let incomplete = remote.incomplete_unsettled;
-        let theirs = remote.unsettled.take().unwrap_or_default();
         // §2.7.3: with an incomplete map on either side nothing new is sent, also by a sender that resumes nothing.
         link.reducing = incomplete || link.local.incomplete_unsettled;
         // The application has no use for either map, and they may be large.
@@ -259,7 +265,7 @@ impl Connection {
         for (tag, delivery) in settled {
             // Nobody has taken it: it exists only here.
             let message = message_of(delivery.message_format, delivery.parts, limits);
-            link.buffered.push_back(IncomingDelivery {
+            let delivery = IncomingDelivery {
                 key: DeliveryKey(0),
                 tag,
                 message_format: delivery.message_format,
@@ -267,7 +273,8 @@ impl Connection {
                 resumed: true,
                 state: None,
                 message,
-            });
+            };
+            link.buffered.push_back(Buffered { delivery, state: None });
             self.events.push_back(Event::Receivable(id));
         }
     }

@@ -3,10 +3,11 @@
 use super::{Connection, FlowDue, frame_size::too_large};
 use crate::{
     config::SessionConfig,
+    control::Control,
     event::{Cause, Ended, Event},
     session::Session,
     store::SessionId,
-    violation::PeerMisbehaved,
+    violation::{PeerMisbehaved, Scope},
 };
 use alloc::vec::Vec;
 use amqp1_codec::{
@@ -44,7 +45,7 @@ impl Connection {
         self.by_channel.insert(channel, id);
         self.push(channel, begin);
         for control in held {
-            self.push(channel, control.body);
+            self.push_control(Control { channel, ..control });
         }
         self.wake_session(id);
     }
@@ -54,7 +55,11 @@ impl Connection {
             return self.misbehaved(PeerMisbehaved::BeginOnChannelInUse { channel });
         }
         let Some(remote_channel) = begin.remote_channel else {
+            let Some(charge) = self.charge_session() else {
+                return self.misbehaved(PeerMisbehaved::MetadataExceeded { scope: Scope::Connection });
+            };
             let mut session = Session::new(SessionConfig::default(), 0);
+            session.charge = charge;
             session.on_begin(&begin, channel);
             let id = self.sessions.insert(session);
             self.by_remote_channel.insert(channel, id);
@@ -89,6 +94,12 @@ impl Connection {
     }
 
     pub(super) fn on_end(&mut self, channel: u16, end: End) {
+        let (error, charge) = self.admit_error(end.error);
+        self.take_end(channel, error);
+        self.events.hold(charge);
+    }
+
+    fn take_end(&mut self, channel: u16, error: Option<AmqpError>) {
         let Some(id) = self.by_remote_channel.remove(&channel) else {
             if !self.config.tolerances.end_without_begin {
                 self.misbehaved(PeerMisbehaved::ChannelUnmapped { channel });
@@ -99,7 +110,7 @@ impl Connection {
         let can_begin = self.has_free_channel();
         let Some(session) = self.sessions.get_mut(id) else { return };
         let ended = if session.end_sent {
-            Ended { error: end.error, by: Cause::Local }
+            Ended { error, by: Cause::Local }
         } else {
             if session.begin_sent {
                 let channel = session.channel;
@@ -112,7 +123,7 @@ impl Connection {
                 self.send_begin(id);
             }
             self.send_end(id, None);
-            Ended { error: end.error, by: Cause::Peer }
+            Ended { error, by: Cause::Peer }
         };
         self.drop_session(id, ended);
     }
@@ -134,7 +145,8 @@ impl Connection {
     fn forget_control(&mut self, channel: u16) {
         use Performative::{Attach, Detach, Disposition, Flow};
         self.control.retain(|control| {
-            control.channel != channel || !matches!(control.body, Attach(_) | Detach(_) | Disposition(_) | Flow(_))
+            let keeps = |body: &Performative| !matches!(body, Attach(_) | Detach(_) | Disposition(_) | Flow(_));
+            control.channel != channel || control.performative().is_some_and(keeps)
         });
     }
 

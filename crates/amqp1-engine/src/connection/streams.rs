@@ -7,6 +7,7 @@ use crate::{
     error::{ApiMisuse, SendError},
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Link,
+    metadata::bounded_state,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::vec::Vec;
@@ -154,15 +155,18 @@ impl Connection {
     pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
         let link = self.links.get_mut(id)?;
         let session_id = link.session;
-        let item = link.stream.pop_front()?;
-        match item {
+        let mut item = link.stream.pop_front()?;
+        match &mut item {
             StreamItem::Data(_) => self.release_transfers(session_id, 1),
             StreamItem::End { .. } | StreamItem::Aborted => {
                 link.streams = link.streams.saturating_sub(1);
                 link.refill();
                 self.tell_credit(id);
             }
-            StreamItem::Begin { .. } => {}
+            StreamItem::Begin { state, .. } => {
+                let kept = link.stream_states.pop_front().flatten();
+                *state = kept.and_then(|kept| kept.decode(self.config.decode_limits()));
+            }
         }
         Some(item)
     }
@@ -194,7 +198,11 @@ impl Connection {
     }
 
     /// A streamed delivery begins.
-    pub(super) fn stream_begins(&mut self, id: LinkId, assembly: &Assembly) {
+    pub(super) fn stream_begins(&mut self, id: LinkId, assembly: &mut Assembly) {
+        let kept = assembly.state.take();
+        if let Some(link) = self.links.get_mut(id) {
+            link.stream_states.push_back(kept);
+        }
         self.stream_item(
             id,
             StreamItem::Begin {
@@ -202,7 +210,7 @@ impl Connection {
                 tag: assembly.tag,
                 message_format: assembly.message_format,
                 settled: assembly.settled,
-                state: assembly.state.clone(),
+                state: None,
             },
         );
         if let Some(link) = self.links.get_mut(id) {
@@ -249,7 +257,8 @@ pub(crate) struct EmptiedStream {
 
 impl Link {
     /// Empties the stream of a link that is over.
-    pub(crate) fn empty_stream(&mut self, limits: Limits) -> EmptiedStream {
+    pub(crate) fn empty_stream(&mut self, limits: Limits, max_info: usize) -> EmptiedStream {
+        let mut states = core::mem::take(&mut self.stream_states);
         let mut held: u32 = 0;
         let mut whole = Vec::new();
         let mut current = None;
@@ -258,7 +267,9 @@ impl Link {
         let mut rest = None;
         for item in core::mem::take(&mut self.stream) {
             match item {
-                StreamItem::Begin { key, tag, message_format, state, .. } => {
+                StreamItem::Begin { key, tag, message_format, .. } => {
+                    let state = states.pop_front().flatten().and_then(|state| state.decode(limits));
+                    let state = state.map(|state| bounded_state(&state, max_info));
                     begun = None;
                     current = Some((key, tag, message_format, state, Vec::new()));
                 }

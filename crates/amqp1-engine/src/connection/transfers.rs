@@ -1,4 +1,4 @@
-//! Deliveries in, and settlements both ways (§2.6.12, §2.7.5, §2.7.6).
+//! Deliveries in, and what this end states of them (§2.6.12, §2.7.5).
 
 use super::{
     Connection,
@@ -6,22 +6,20 @@ use super::{
 };
 use crate::{
     delivery::{Assembly, Parts},
-    error::ApiMisuse,
-    event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
-    link::Withheld,
-    planted::{self, Planted},
+    event::{Event, IncomingDelivery, StreamItem},
+    link::{Buffered, Withheld},
     resume::HeldDelivery,
     session::{ReceivedDelivery, Session},
     settlement::{first_id, wire_id},
     store::{DeliveryKey, LinkId, SessionId},
-    violation::PeerMisbehaved,
+    violation::{PeerMisbehaved, Scope},
 };
 use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     DeliveryTag,
     definitions::{ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
-    performative::{Disposition, Transfer},
+    performative::Transfer,
 };
 use bytes::Bytes;
 
@@ -65,12 +63,14 @@ impl Connection {
                 Err(violation) => Err(violation),
             },
         };
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get(id) else { return };
         let max = link.local.max_message_size;
         let pushed = begun.and_then(|mut assembly| {
             assembly.settled |= transfer.settled == Some(true);
-            if transfer.state.is_some() {
-                assembly.state.clone_from(&transfer.state);
+            if let Some(state) = &transfer.state {
+                if !self.keep_transfer_state(&mut assembly, state) {
+                    return Err(PeerMisbehaved::MetadataExceeded { scope: Scope::Link });
+                }
             }
             if !transfer.aborted {
                 assembly.push(payload, transfer.more, max)?;
@@ -168,6 +168,7 @@ impl Connection {
             skip: 0,
             resumed: false,
             state: None,
+            transactional: false,
         };
         if transfer.resume {
             self.resume_incoming(session_id, id, transfer, &mut assembly)?;
@@ -178,7 +179,12 @@ impl Connection {
             if !settled {
                 self.note_received(session_id, id, &assembly);
             }
-            self.stream_begins(id, &assembly);
+            if let Some(state) = &transfer.state {
+                if !self.keep_transfer_state(&mut assembly, state) {
+                    return Err(PeerMisbehaved::MetadataExceeded { scope: Scope::Link });
+                }
+            }
+            self.stream_begins(id, &mut assembly);
         }
         Ok(assembly)
     }
@@ -187,7 +193,7 @@ impl Connection {
     fn note_received(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let tag = assembly.tag;
-        let held = (link.resumable && !assembly.streamed && !assembly.is_transactional()).then(|| {
+        let held = (link.resumable && !assembly.streamed && !assembly.transactional).then(|| {
             let (message_format, parts) = (assembly.message_format, assembly.parts.clone().into_vec());
             Box::new(HeldDelivery { message_format, parts, state: None })
         });
@@ -212,15 +218,16 @@ impl Connection {
                 return self.reject_undecodable(id, key, assembly.tag, error);
             }
         }
-        link.buffered.push_back(IncomingDelivery {
+        let delivery = IncomingDelivery {
             key,
             tag: assembly.tag,
             message_format: assembly.message_format,
             settled: assembly.settled,
             resumed: assembly.resumed,
-            state: assembly.state,
+            state: None,
             message,
-        });
+        };
+        link.buffered.push_back(Buffered { delivery, state: assembly.state });
         self.events.push_back(Event::Receivable(id));
         self.check_drained(id);
     }
@@ -306,120 +313,4 @@ impl Connection {
             }
         }
     }
-
-    pub(super) fn on_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
-        if self.is_errant_disposition(session_id, disposition) {
-            return;
-        }
-        match disposition.role {
-            Role::Receiver => self.on_receiver_disposition(session_id, disposition),
-            Role::Sender => self.on_sender_disposition(session_id, disposition),
-        }
-    }
-
-    /// The peer receives: this is about what we sent.
-    fn on_receiver_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let last = disposition.last.unwrap_or(disposition.first);
-        let Some(range) = session.sent.range(disposition.first, last) else { return };
-        let state = disposition.state.as_ref();
-        if !disposition.settled && !state.is_some_and(state_ends) {
-            return;
-        }
-        let within = session.sent.within(range.clone());
-        if planted::is(Planted::RangeWalkedIdById) {
-            for id in range {
-                core::hint::black_box(session.sent.get(id));
-            }
-        }
-        for id in within {
-            let Some(session) = self.sessions.get_mut(session_id) else { return };
-            let Some(delivery) = session.sent.get_mut(id) else { continue };
-            match state {
-                // §4.4.2: what was not sent within the transaction is retired within it, by and by.
-                Some(state @ DeliveryState::Transactional(_)) if !disposition.settled && !delivery.transactional => {
-                    // Once, however often it is said.
-                    if delivery.provisional.as_deref() != Some(state) {
-                        delivery.provisional = Some(Box::new(state.clone()));
-                        let (link, token) = (delivery.link, delivery.token);
-                        self.events.push_back(Event::Provisional(link, token, state.clone()));
-                        if let Some(link) = self.links.get_mut(link) {
-                            link.provisional.insert(token, id);
-                        }
-                    }
-                }
-                // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
-                state => self.sent_is_settled(session_id, id, state, !disposition.settled),
-            }
-        }
-    }
-
-    /// A delivery that we sent is settled; with `answered` the peer is told so.
-    fn sent_is_settled(&mut self, session_id: SessionId, id: u64, state: Option<&DeliveryState>, answered: bool) {
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let Some(delivery) = session.sent.remove(id) else { return };
-        if answered {
-            if session.marks.is_empty() {
-                self.marked.push_back(session_id);
-            }
-            session.marks.add(Role::Sender, id, true, state.cloned());
-        }
-        let settlement = Settlement::Outcome(state.cloned());
-        if planted::is(Planted::SettledTwice) {
-            let (link, token, settlement) = (delivery.link, delivery.token, settlement.clone());
-            self.settled.push_back(Settled { link, token, settlement });
-        }
-        self.settled.push_back(Settled { link: delivery.link, token: delivery.token, settlement });
-        if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
-            link.provisional.remove(&delivery.token);
-        }
-        self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
-        self.check_reduced(delivery.link);
-    }
-
-    /// The peer sends: this is about what we received. Once it has settled, there is nothing to say.
-    fn on_sender_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
-        if !disposition.settled {
-            return;
-        }
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let last = disposition.last.unwrap_or(disposition.first);
-        let Some(range) = session.received.range(disposition.first, last) else { return };
-        for id in session.received.within(range) {
-            let Some(session) = self.sessions.get_mut(session_id) else { return };
-            let Some(delivery) = session.received.remove(id) else { continue };
-            self.forget_unsettled(delivery.link, id, Some(delivery.tag));
-            let event = Event::SettledBySender(delivery.link, DeliveryKey(id), disposition.state.clone());
-            self.events.push_back(event);
-        }
-    }
-
-    /// Settles a delivery that was sent, with a state: because its time has run out, or because the transaction in
-    /// which it was retired is discharged. The receiver is told; the delivery is reported with that state.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::WrongState`] if no delivery of this token is unsettled, or not all of it has left.
-    pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
-        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
-        let session_id = link.session;
-        if let Some(state) = &state {
-            self.check_state(state)?;
-        }
-        let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
-        let half = link.queue.front().and_then(|delivery| delivery.id);
-        let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
-        let known = link.provisional.get(&token).copied();
-        let delivery = known.or_else(|| link.unsettled.iter().find(of_token).copied());
-        let delivery = delivery.filter(|id| half != Some(*id));
-        let delivery = delivery.ok_or(ApiMisuse::WrongState)?;
-        self.sent_is_settled(session_id, delivery, state.as_ref(), true);
-        Ok(())
-    }
-}
-
-/// Whether a receiver that states this, unsettled, waits for the sender to settle. A provisional outcome of a
-/// transaction does too.
-fn state_ends(state: &DeliveryState) -> bool {
-    state.is_outcome() || matches!(state, DeliveryState::Transactional(state) if state.outcome.is_some())
 }

@@ -184,7 +184,7 @@ fn m_3_5_8_a_filter_that_is_not_described_is_offered_as_it_came() {
         let filter = source.filter.as_ref().unwrap();
         assert_eq!(filter.get("com.microsoft:session-filter"), Some(&"s1".into()));
         // One that is not supported is left out of the answer.
-        let echoed = AttachReply::echo(peer.end.remote_attach(link).unwrap());
+        let echoed = AttachReply::echo(&peer.end.remote_attach(link).unwrap());
         let source = Some(Source { filter: None, ..*source });
         peer.end.accept_link(link, AttachReply { source, ..echoed }).unwrap();
         let frames = peer.read();

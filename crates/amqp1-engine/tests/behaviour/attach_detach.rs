@@ -59,7 +59,7 @@ fn the_answer_shows_what_was_granted() {
         rcv_settle_mode: ReceiverSettleMode::First,
         max_message_size: Some(1000),
         properties,
-        ..AttachReply::echo(asked)
+        ..AttachReply::echo(&asked)
     };
     pair.server.accept_link(rx, reply.clone()).unwrap();
     assert_eq!(pair.server.accept_link(rx, reply), Err(ApiMisuse::WrongState));

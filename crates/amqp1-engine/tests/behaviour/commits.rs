@@ -64,7 +64,7 @@ fn x_4_3_1_a_commit_that_is_settled_without_an_answer_that_is_one_is_in_doubt() 
     let extension = Described { descriptor: Value::from(0x1234_u64), value: Value::Null };
     let strange = [
         None,
-        Some(DeliveryState::Extension(Box::new(extension))),
+        Some(DeliveryState::Extension(std::sync::Arc::new(extension))),
         Some(DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::from_static(b"b") }))),
         Some(TxnId::new(b"a").unwrap().state(Some(DeliveryState::Accepted))),
     ];

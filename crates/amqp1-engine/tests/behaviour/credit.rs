@@ -102,7 +102,7 @@ fn credit_that_came_before_the_link_was_accepted_counts() {
     peer.send(0, credit(0, 4));
     let tx = peer.end.offered_links()[0];
     assert_eq!(peer.end.credit(tx), 0);
-    let reply = AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    let reply = AttachReply::echo(&peer.end.remote_attach(tx).unwrap());
     peer.end.accept_link(tx, reply).unwrap();
     assert_eq!(peer.end.credit(tx), 4);
     peer.flush();
@@ -116,7 +116,7 @@ fn a_drain_that_came_before_the_link_was_accepted_is_answered() {
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { drain: true, ..credit(0, 4) });
     let tx = peer.end.offered_links()[0];
-    let reply = AttachReply::echo(peer.end.remote_attach(tx).unwrap());
+    let reply = AttachReply::echo(&peer.end.remote_attach(tx).unwrap());
     peer.end.accept_link(tx, reply).unwrap();
     let answer = flow(&peer.read());
     assert_eq!((answer.delivery_count, answer.link_credit), (Some(SequenceNo(4)), Some(0)));
@@ -366,7 +366,7 @@ fn credit_is_withheld_while_too_many_deliveries_are_unsettled() {
         peer.end.accept.links = None;
         peer.send(0, Attach { rcv_settle_mode: mode, ..attach("l", 0, Role::Sender) });
         let rx = peer.end.offered_links()[0];
-        let offered = peer.end.remote_attach(rx).unwrap().clone();
+        let offered = peer.end.remote_attach(rx).unwrap();
         let reply = AttachReply { max_unsettled: 10, credit: Credit::Window(4), ..AttachReply::echo(&offered) };
         peer.end.accept_link(rx, reply).unwrap();
         peer.read();

@@ -15,7 +15,7 @@ fn sending(drain_mode: DrainMode) -> (Peer, LinkId) {
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Receiver));
     let tx = peer.end.offered_links()[0];
-    let reply = AttachReply { drain_mode, ..AttachReply::echo(peer.end.remote_attach(tx).unwrap()) };
+    let reply = AttachReply { drain_mode, ..AttachReply::echo(&peer.end.remote_attach(tx).unwrap()) };
     peer.end.accept_link(tx, reply).unwrap();
     peer.read();
     (peer, tx)

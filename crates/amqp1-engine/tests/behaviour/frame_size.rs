@@ -238,7 +238,8 @@ fn t_2_7_1_5_a_link_whose_answer_is_too_large_is_refused() {
     for role in [Role::Sender, Role::Receiver] {
         peer.send(0, attach("l", 0, role));
         let link = *peer.end.offered_links().last().unwrap();
-        let reply = AttachReply { properties: fields(600), ..AttachReply::echo(peer.end.remote_attach(link).unwrap()) };
+        let reply =
+            AttachReply { properties: fields(600), ..AttachReply::echo(&peer.end.remote_attach(link).unwrap()) };
         assert!(is_too_large(peer.end.accept_link(link, reply)));
         peer.end.look();
         let frames = peer.read();

@@ -59,7 +59,7 @@ fn with_link(tolerances: Tolerances, reply: impl Fn(AttachReply) -> AttachReply)
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Sender));
     let link = peer.end.offered_links()[0];
-    let echoed = AttachReply::echo(peer.end.remote_attach(link).unwrap());
+    let echoed = AttachReply::echo(&peer.end.remote_attach(link).unwrap());
     peer.end.accept_link(link, reply(echoed)).unwrap();
     assert!(peer.names().starts_with(&["begin", "attach", "flow"]));
     (peer, link)

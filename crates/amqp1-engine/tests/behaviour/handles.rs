@@ -39,7 +39,7 @@ fn t_2_7_2_2_a_link_without_a_handle_is_answered_when_one_is_free() {
     let (mut peer, sends, receives) = narrow(true);
     assert_eq!((awaited(&peer, sends), awaited(&peer, receives)), (1, 1));
     assert!(peer.end.detached(sends).is_none() && peer.end.detached(receives).is_none());
-    let echo = AttachReply::echo(peer.end.remote_attach(sends).unwrap());
+    let echo = AttachReply::echo(&peer.end.remote_attach(sends).unwrap());
     assert_eq!(peer.end.accept_link(sends, echo), Err(ApiMisuse::WrongState));
     // In the order in which they came, as they were accepted.
     peer.send(0, detach(0));

@@ -213,7 +213,7 @@ fn resumed_receiver(mode: ReceiverSettleMode) -> (Peer, LinkId) {
     let unsettled = unsettled_map(theirs);
     peer.send(0, Attach { unsettled, rcv_settle_mode: mode, ..attach("l", 0, Role::Sender) });
     let rx = peer.end.offered_links()[0];
-    let offered = peer.end.remote_attach(rx).unwrap().clone();
+    let offered = peer.end.remote_attach(rx).unwrap();
     let reply =
         AttachReply { resume_receiver: Some(suspended_receiver()), resumable: true, ..AttachReply::echo(&offered) };
     peer.end.accept_link(rx, reply).unwrap();
@@ -345,7 +345,7 @@ impl Resumable {
         self.pair.drive();
         let rx = self.pair.server.offered_links().first().copied();
         if let Some(rx) = rx {
-            if let Some(offered) = self.pair.server.remote_attach(rx).cloned() {
+            if let Some(offered) = self.pair.server.remote_attach(rx) {
                 let resume_receiver =
                     self.receiver.take().or_else(|| offered.unsettled.is_some().then(SuspendedReceiver::new));
                 let reply = AttachReply { resumable: true, resume_receiver, ..AttachReply::echo(&offered) };
@@ -563,7 +563,7 @@ fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_
         Attach { unsettled: Some(Unsettled::new()), incomplete_unsettled: true, ..attach("l", 0, Role::Sender) },
     );
     let rx = peer.end.offered_links()[0];
-    let offered = peer.end.remote_attach(rx).unwrap().clone();
+    let offered = peer.end.remote_attach(rx).unwrap();
     let reply = AttachReply { resume_receiver: Some(suspended), resumable: true, ..AttachReply::echo(&offered) };
     peer.end.accept_link(rx, reply).unwrap();
     let frames = peer.read();

@@ -144,7 +144,7 @@ fn what_is_decided_keeps_no_octets() {
     let tx = pair.client.attach_sender(session, config).unwrap();
     pair.drive();
     let rx = pair.server.offered_links()[0];
-    let offered = pair.server.remote_attach(rx).unwrap().clone();
+    let offered = pair.server.remote_attach(rx).unwrap();
     let reply = AttachReply { resumable: true, ..AttachReply::echo(&offered) };
     pair.server.accept_link(rx, reply).unwrap();
     pair.drive();
@@ -167,7 +167,7 @@ fn a_streamed_link_has_no_part_in_what_was_let_come_before() {
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Sender));
     let rx = peer.end.offered_links()[0];
-    let offered = peer.end.remote_attach(rx).unwrap().clone();
+    let offered = peer.end.remote_attach(rx).unwrap();
     let reply = AttachReply { streamed: true, credit: Credit::Manual(1), ..AttachReply::echo(&offered) };
     peer.end.accept_link(rx, reply).unwrap();
     peer.read();

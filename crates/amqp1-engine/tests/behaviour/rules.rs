@@ -326,7 +326,7 @@ fn t_2_7_3_4_the_modes_that_are_asked_for_are_answered() {
     pair.drive();
     let tx = pair.server.offered_links()[0];
     let offered = pair.server.remote_attach(tx).unwrap();
-    let reply = AttachReply { snd_settle_mode: SenderSettleMode::Settled, ..AttachReply::echo(offered) };
+    let reply = AttachReply { snd_settle_mode: SenderSettleMode::Settled, ..AttachReply::echo(&offered) };
     pair.server.accept_link(tx, reply).unwrap();
     pair.drive();
     assert_eq!(pair.client.remote_attach(rx).unwrap().snd_settle_mode, SenderSettleMode::Settled);
@@ -598,7 +598,7 @@ fn x_4_4_3_2_the_properties_of_flows_arrive_and_are_taken_back() {
         pair.drive();
         assert_eq!(pair.server.count(|event| matches!(event, Event::FlowProperties(id) if *id == tx)), 1);
         let expected = (!properties.is_empty()).then_some(properties);
-        assert_eq!(pair.server.remote_flow_properties(tx), expected.as_ref());
+        assert_eq!(pair.server.remote_flow_properties(tx), expected);
         assert_eq!(pair.server.credit(tx), 5, "credit stays");
     }
 }

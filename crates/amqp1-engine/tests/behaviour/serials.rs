@@ -35,7 +35,7 @@ fn pair(mode: ReceiverSettleMode) -> (Pair, [(LinkId, LinkId); 2]) {
     for link in [receives, sends] {
         let offered = pair.server.remote_attach(link).unwrap();
         let reply =
-            AttachReply { initial_delivery_count: FIRST, credit: Credit::Window(3), ..AttachReply::echo(offered) };
+            AttachReply { initial_delivery_count: FIRST, credit: Credit::Window(3), ..AttachReply::echo(&offered) };
         pair.server.accept_link(link, reply).unwrap();
     }
     pair.drive();

@@ -9,7 +9,7 @@ fn accept(pair: &mut Pair, session: SessionId, name: &'static str, streamed: boo
     let tx = pair.client.attach_sender(session, sender(name)).unwrap();
     pair.drive();
     let rx = pair.server.offered(name, Role::Receiver);
-    let attach = pair.server.remote_attach(rx).unwrap().clone();
+    let attach = pair.server.remote_attach(rx).unwrap();
     pair.server.accept_link(rx, AttachReply { streamed, ..AttachReply::echo(&attach) }).unwrap();
     pair.drive();
     (tx, rx)

@@ -19,7 +19,7 @@ fn streamed(pair: &mut Pair, session: SessionId, name: &'static str, credit: u32
     let tx = pair.client.attach_sender(session, sender(name)).unwrap();
     pair.drive();
     let rx = pair.server.offered(name, Role::Receiver);
-    let attach = pair.server.remote_attach(rx).unwrap().clone();
+    let attach = pair.server.remote_attach(rx).unwrap();
     let reply = AttachReply { streamed: true, credit: Credit::Manual(credit), ..AttachReply::echo(&attach) };
     pair.server.accept_link(rx, reply).unwrap();
     pair.drive();

@@ -60,7 +60,7 @@ fn m_3_5_3_2_the_answer_to_a_dynamic_request_carries_the_address() {
         let rx = pair.client.attach_receiver(session, config.clone()).unwrap();
         pair.drive();
         let tx = pair.server.offered(name, Role::Sender);
-        let offered = pair.server.remote_attach(tx).unwrap().clone();
+        let offered = pair.server.remote_attach(tx).unwrap();
         let asked = offered.source.clone().unwrap();
         let address = nodes.create(Key::new("client", name, Role::Sender), asked.dynamic_node_properties.as_ref());
         let source = Some(Source { address: Some(address), ..*asked });
@@ -98,7 +98,7 @@ fn m_3_5_1_1_the_attach_in_answer_shows_which_filters_are_in_force() {
     let rx = pair.client.attach_receiver(session, config).unwrap();
     pair.drive();
     let tx = pair.server.offered("l", Role::Sender);
-    let offered = pair.server.remote_attach(tx).unwrap().clone();
+    let offered = pair.server.remote_attach(tx).unwrap();
     let source = Some(support().grant(offered.source.as_deref().unwrap()));
     pair.server.accept_link(tx, AttachReply { source, ..AttachReply::echo(&offered) }).unwrap();
     pair.drive();
@@ -245,7 +245,7 @@ fn attach_and_accept(
     let tx = pair.client.attach_sender(session, config).unwrap();
     pair.drive();
     let rx = pair.server.offered("l", Role::Receiver);
-    let offered = pair.server.remote_attach(rx).unwrap().clone();
+    let offered = pair.server.remote_attach(rx).unwrap();
     let kept = store.resume(&Key::new("client", "l", Role::Receiver)).map(|suspension| suspension.state);
     let resume_receiver = match kept {
         Some(Suspended::Receiver(receiver)) => Some(receiver),

@@ -82,7 +82,7 @@ impl Bank {
         let near = pair.client.attach_sender(session, link).unwrap();
         pair.drive();
         let far = pair.server.offered_links()[0];
-        let offered = pair.server.remote_attach(far).unwrap().clone();
+        let offered = pair.server.remote_attach(far).unwrap();
         assert!(matches!(offered.target, Some(TargetArchetype::Coordinator(_))));
         let target = Some(TargetArchetype::Coordinator(coordinator.target()));
         pair.server.accept_link(far, AttachReply { target, ..AttachReply::echo(&offered) }).unwrap();
@@ -164,7 +164,8 @@ impl Bank {
         self.pair.client.set_credit(self.takes.0, Credit::Manual(1)).unwrap();
         self.pair.drive();
         let token = self.token();
-        let txn = self.pair.server.remote_flow_properties(self.takes.1).and_then(TxnId::of_flow);
+        let txn =
+            self.pair.server.remote_flow_properties(self.takes.1).and_then(|properties| TxnId::of_flow(&properties));
         let state = txn.as_ref().map(|txn| txn.state(None));
         let message = Message::builder().data(body).build();
         self.pair

@@ -51,7 +51,7 @@ impl App {
                 }
                 Event::LinkOffered(id) => {
                     if let Some(attach) = self.engine.remote_attach(*id) {
-                        let reply = AttachReply { credit: Credit::Window(10), ..AttachReply::echo(attach) };
+                        let reply = AttachReply { credit: Credit::Window(10), ..AttachReply::echo(&attach) };
                         let _ = self.engine.accept_link(*id, reply);
                     }
                 }

@@ -139,7 +139,7 @@ impl Run {
 
     /// Answers a link that the client has attached.
     pub(super) fn answer(&mut self, side: Side, id: LinkId) {
-        let Some(offered) = self.end(side).remote_attach(id).cloned() else { return };
+        let Some(offered) = self.end(side).remote_attach(id) else { return };
         let Some(at) = self.streams.iter().position(|stream| *stream.name == *offered.name) else {
             return self.ledger.wrong(format!("a link of the name {}", offered.name));
         };

@@ -236,7 +236,7 @@ impl World {
 
     /// A link was offered: it goes on with what is left.
     fn answer(&mut self, side: Side, id: LinkId) {
-        let Some(offered) = self.end(side).remote_attach(id).cloned() else { return };
+        let Some(offered) = self.end(side).remote_attach(id) else { return };
         let credit = self.credit();
         let at = self.lives.iter().position(|life| offered.name == *life.name).expect("a link of ours");
         let life = &mut self.lives[at];

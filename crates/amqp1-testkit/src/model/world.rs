@@ -284,7 +284,7 @@ impl World {
         }
         let credit = Credit::Window(5);
         let drain_mode = self.end(side).accept.drain_mode;
-        let reply = AttachReply { credit, drain_mode, ..AttachReply::echo(self.end(side).remote_attach(id)?) };
+        let reply = AttachReply { credit, drain_mode, ..AttachReply::echo(&self.end(side).remote_attach(id)?) };
         self.end(side).accept_link(id, reply).ok()?;
         if !sending {
             self.links[at].gives(credit);

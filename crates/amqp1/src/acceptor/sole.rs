@@ -99,7 +99,7 @@ impl Register {
     fn enter(&self, incoming: &IncomingConnection) -> Admission {
         let open = incoming.open();
         let name = (open.container_id.as_str().to_owned(), incoming.identity().map(str::to_owned));
-        let policy = Policy::of(open);
+        let policy = Policy::of(&open);
         let mut register = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         // Names that have no connection any more are forgotten before they are many.
         if register.len() == register.capacity() {

@@ -202,7 +202,7 @@ impl Resource {
     }
 
     fn accept(&mut self, id: LinkId, coordinates: bool) {
-        let remote = self.engine.remote_attach(id).expect("an attach").clone();
+        let remote = self.engine.remote_attach(id).expect("an attach");
         let mut reply = AttachReply::echo(&remote);
         match (&remote.target, remote.role) {
             (Some(TargetArchetype::Coordinator(_)), _) if !coordinates => {

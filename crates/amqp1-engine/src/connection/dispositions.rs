@@ -1,0 +1,192 @@
+//! What the peer states of deliveries, and what follows from that (§2.6.12, §2.7.6).
+
+use super::Connection;
+use crate::{
+    error::ApiMisuse,
+    event::{Event, Settled, Settlement},
+    metadata::{Stated, is_plain},
+    planted::{self, Planted},
+    store::{DeliveryKey, LinkId, SessionId},
+};
+use alloc::sync::Arc;
+use amqp1_codec::{definitions::Role, messaging::DeliveryState, performative::Disposition};
+
+impl Connection {
+    pub(super) fn on_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        if self.is_errant_disposition(session_id, disposition) {
+            return;
+        }
+        match disposition.role {
+            Role::Receiver => self.on_receiver_disposition(session_id, disposition),
+            Role::Sender => self.on_sender_disposition(session_id, disposition),
+        }
+    }
+
+    /// The peer receives: this is about what we sent.
+    fn on_receiver_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let last = disposition.last.unwrap_or(disposition.first);
+        let Some(range) = session.sent.range(disposition.first, last) else { return };
+        let state = disposition.state.as_ref();
+        if !disposition.settled && !state.is_some_and(state_ends) {
+            return;
+        }
+        let within = session.sent.within(range.clone());
+        if planted::is(Planted::RangeWalkedIdById) {
+            for id in range {
+                core::hint::black_box(session.sent.get(id));
+            }
+        }
+        if within.is_empty() {
+            return;
+        }
+        let stating = Stating::of(self, state);
+        let provisional = !disposition.settled && matches!(state, Some(DeliveryState::Transactional(_)));
+        // What the deliveries before had as their provisional outcome, and whether this is the same.
+        let mut compared: Option<(Arc<Stated>, bool)> = None;
+        for id in within {
+            let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(delivery) = session.sent.get_mut(id) else { continue };
+            match &stating {
+                // §4.4.2: what was not sent within the transaction is retired within it, by and by.
+                Stating::Shared(stated) if provisional && !delivery.transactional => {
+                    // Once, however often it is said.
+                    let same = delivery.provisional.as_ref().is_some_and(|known| match &compared {
+                        Some((before, same)) if Arc::ptr_eq(before, known) => *same,
+                        _ => {
+                            let same = known.state == stated.state;
+                            compared = Some((known.clone(), same));
+                            same
+                        }
+                    });
+                    if !same {
+                        delivery.provisional = Some(stated.clone());
+                        let (link, token) = (delivery.link, delivery.token);
+                        self.events.push_provisional(link, token, stated.clone());
+                        if let Some(link) = self.links.get_mut(link) {
+                            link.provisional.insert(token, id);
+                        }
+                    }
+                }
+                // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
+                stating => self.sent_is_settled(session_id, id, stating, !disposition.settled),
+            }
+        }
+    }
+
+    /// A delivery that we sent is settled; with `answered` the peer is told so.
+    fn sent_is_settled(&mut self, session_id: SessionId, id: u64, stating: &Stating, answered: bool) {
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let Some(delivery) = session.sent.remove(id) else { return };
+        if answered {
+            if session.marks.is_empty() {
+                self.marked.push_back(session_id);
+            }
+            session.marks.add_stated(Role::Sender, id, true, stating.state(), stating.shared());
+        }
+        let (link, token) = (delivery.link, delivery.token);
+        if planted::is(Planted::SettledTwice) {
+            self.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(stating.state()) });
+        }
+        match stating {
+            Stating::Own(state) => {
+                self.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(state.clone()) });
+            }
+            Stating::Shared(stated) => self.settled.push_shared(link, token, stated.clone()),
+        }
+        if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
+            link.provisional.remove(&delivery.token);
+        }
+        self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
+        self.check_reduced(delivery.link);
+    }
+
+    /// The peer sends: this is about what we received. Once it has settled, there is nothing to say.
+    fn on_sender_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
+        if !disposition.settled {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let last = disposition.last.unwrap_or(disposition.first);
+        let Some(range) = session.received.range(disposition.first, last) else { return };
+        let within = session.received.within(range);
+        if within.is_empty() {
+            return;
+        }
+        let stating = Stating::of(self, disposition.state.as_ref());
+        for id in within {
+            let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(delivery) = session.received.remove(id) else { continue };
+            self.forget_unsettled(delivery.link, id, Some(delivery.tag));
+            match &stating {
+                Stating::Own(state) => {
+                    let event = Event::SettledBySender(delivery.link, DeliveryKey(id), state.clone());
+                    self.events.push_back(event);
+                }
+                Stating::Shared(stated) => {
+                    self.events.push_settled_by_sender(delivery.link, DeliveryKey(id), stated.clone());
+                }
+            }
+        }
+    }
+
+    /// Settles a delivery that was sent, with a state: because its time has run out, or because the transaction in
+    /// which it was retired is discharged. The receiver is told; the delivery is reported with that state.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::WrongState`] if no delivery of this token is unsettled, or not all of it has left.
+    pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
+        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let session_id = link.session;
+        if let Some(state) = &state {
+            self.check_state(state)?;
+        }
+        let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
+        let half = link.queue.front().and_then(|delivery| delivery.id);
+        let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
+        let known = link.provisional.get(&token).copied();
+        let delivery = known.or_else(|| link.unsettled.iter().find(of_token).copied());
+        let delivery = delivery.filter(|id| half != Some(*id));
+        let delivery = delivery.ok_or(ApiMisuse::WrongState)?;
+        self.sent_is_settled(session_id, delivery, &Stating::Own(state), true);
+        Ok(())
+    }
+}
+
+/// What becomes of the deliveries of a disposition.
+enum Stating {
+    /// A state that takes no memory, none, or one that the application has stated.
+    Own(Option<DeliveryState>),
+    /// One that the peer has stated.
+    Shared(Arc<Stated>),
+}
+
+impl Stating {
+    fn of(connection: &Connection, state: Option<&DeliveryState>) -> Self {
+        match state {
+            Some(state) if !is_plain(state) => Self::Shared(connection.admit_state(state)),
+            state => Self::Own(state.cloned()),
+        }
+    }
+
+    fn state(&self) -> Option<DeliveryState> {
+        match self {
+            Self::Own(state) => state.clone(),
+            Self::Shared(stated) => Some(stated.state.clone()),
+        }
+    }
+
+    fn shared(&self) -> Option<Arc<Stated>> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(stated) => Some(stated.clone()),
+        }
+    }
+}
+
+/// Whether a receiver that states this, unsettled, waits for the sender to settle. A provisional outcome of a
+/// transaction does too.
+fn state_ends(state: &DeliveryState) -> bool {
+    state.is_outcome() || matches!(state, DeliveryState::Transactional(state) if state.outcome.is_some())
+}
