@@ -49,6 +49,7 @@ impl State {
             }
             Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
             Event::Undecodable(id, tag, error) => self.on_undecodable(id, tag, error),
+            Event::HandleAwaited(_) => self.on_handle_awaited(),
             Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
             Event::DrainRequested(id) => self.on_drain_requested(id, aside),
             Event::DrainAnswered(id) => self.on_drain_answered(id, aside),
@@ -167,6 +168,17 @@ impl State {
                 let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, other.to_string());
                 let _ = self.engine.end(id, Some(error));
             }
+        }
+    }
+
+    /// A link that was accepted waits for a handle. One line says so for the connection: its peer could make many of them.
+    fn on_handle_awaited(&mut self) {
+        if !std::mem::replace(&mut self.handle_awaited, true) {
+            self.warnings.push(
+                "the peer attaches more links than its handle-max lets us answer: they wait for a handle, and their session \
+                 ends if none is free in time"
+                    .to_owned(),
+            );
         }
     }
 

@@ -85,6 +85,8 @@ pub(crate) struct State {
     /// Links with somebody who waits for credit.
     pub(crate) starved: Vec<LinkId>,
     pub(crate) drains: Drains,
+    /// Whether it was logged that links wait for handles.
+    pub(crate) handle_awaited: bool,
     /// What the driver is to log as warnings.
     pub(crate) warnings: Vec<String>,
     pub(crate) server: Option<ServerState>,
@@ -132,6 +134,7 @@ impl Shared {
             links: IdMap::default(),
             starved: Vec::new(),
             drains: Drains::default(),
+            handle_awaited: false,
             warnings: Vec::new(),
             server,
         };

@@ -4,6 +4,7 @@
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;
 pub(crate) mod gate;
+pub(crate) mod warnings;
 
 use amqp1::{
     AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, IncomingLink, Receiver, Sender,
