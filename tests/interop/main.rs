@@ -3,7 +3,9 @@
 //! `tests/interop/README.md` says what they are and how each is started.
 #![allow(missing_docs)]
 
-use amqp1::{Acceptor, Client, Connection, TlsClient, TlsServer, auth::sasl::Plain};
+use amqp1::{
+    AcceptedLink, Acceptor, Client, Connection, Credit, ReceiverSettleMode, TlsClient, TlsServer, auth::sasl::Plain,
+};
 use amqp1_tests::{
     broker::Broker,
     peer::{self, Server},
@@ -115,4 +117,49 @@ async fn a_client_built_with_rhea_with_our_acceptor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_built_with_proton_with_our_acceptor() {
     our_acceptor_with("proton_client.py").await;
+}
+
+/// A JMS client's receiveNoWait does the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn t_2_6_7_8_a_pull_consumer_built_with_proton_gets_what_our_queue_has() {
+    let broker = Broker::start(Acceptor::builder().build()).await;
+    let mut client = peer::program("proton_drain.py");
+    client.args(["127.0.0.1", &broker.address().port().to_string(), "pulled", "--count", "5"]);
+    let report = peer::run(client).await.unwrap_or_else(|why| panic!("proton_drain.py: {why}"));
+    assert_eq!((&report["sent"], &report["received"]), (&5.into(), &5.into()), "{report}");
+    assert_eq!((&report["empty"], &report["again"]), (&0.into(), &1.into()), "{report}");
+}
+
+/// It asks for receiver-settle-mode second and never settles: of more messages than may be unsettled all arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn t_2_7_3_5_a_sender_built_with_uamqp_does_not_stall() {
+    const COUNT: usize = 100;
+    let certificates = certificates();
+    let folder = certificates.path();
+    let tls = TlsServer::from_pem(&read(folder, "server.pem"), &read(folder, "server.key")).expect("a certificate");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    let acceptor = Acceptor::builder().tls(tls).build();
+    let receiving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a client");
+        let incoming = acceptor.accept(stream).await.expect("a handshake");
+        let mut connection = incoming.accept().await.expect("an open connection");
+        let link = connection.next_link().await.expect("a link");
+        assert_eq!(link.attach().rcv_settle_mode, ReceiverSettleMode::Second);
+        let mut reply = link.reply();
+        (reply.credit, reply.max_unsettled) = (Credit::Window(10), 10);
+        let AcceptedLink::Receiver(mut receiver) = link.accept(reply).expect("accepted") else { panic!("it sends") };
+        let mut received = 0;
+        while let Ok(Some(delivery)) = receiver.recv().await {
+            delivery.accept().expect("settled");
+            received += 1;
+        }
+        assert!(!receiver.is_credit_withheld());
+        received
+    });
+    let mut client = peer::program("uamqp_send.py");
+    client.args(["localhost", &port, "q", "--count", &COUNT.to_string()]).arg("--ca").arg(folder.join("ca.pem"));
+    let report = peer::run(client).await.unwrap_or_else(|why| panic!("uamqp_send.py: {why}"));
+    assert_eq!(report["accepted"], COUNT, "{report}");
+    assert_eq!(receiving.await.expect("it ends"), COUNT);
 }

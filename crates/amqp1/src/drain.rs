@@ -31,7 +31,7 @@ pub(crate) struct LinkDrain {
     listed: bool,
     /// The turn of the application's tasks after which the driver answers.
     after_turn: Option<u64>,
-    /// Since when somebody could claim credit and has not.
+    /// Since when credit that a task waits for is unclaimed.
     unclaimed_since: Option<Instant>,
 }
 
@@ -97,7 +97,7 @@ impl State {
                 return false;
             }
             if let Some(until) = link.waits_for_service(engine.credit(*id), now) {
-                // Whoever is served wakes the driver.
+                // A task that is served wakes the driver.
                 *deadline = deadline.iter().copied().chain([until]).min();
                 link.drain.after_turn = None;
                 return true;

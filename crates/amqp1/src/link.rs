@@ -256,7 +256,7 @@ impl LinkState {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// Whether somebody waits for credit that is there, or is about to use it. Idle permits do not count.
+    /// Whether a task waits for credit that is there, or is about to use it. Idle permits do not count.
     pub(crate) fn is_owed_credit(&self, credit: u32) -> bool {
         self.sending > 0 || !self.tickets.is_empty() && self.permits < credit
     }

@@ -108,7 +108,7 @@ fn t_2_6_7_8_a_drain_is_answered_when_the_last_credit_is_used() {
         }
         assert_eq!(written(&mut peer), (vec!["transfer", "transfer", "flow"], Some((2, 0))), "{mode:?}");
         assert_eq!(answers(&peer, tx), 1);
-        // There is nothing to give up: no one has to be asked.
+        // There is nothing to give up, so the application is not asked.
         peer.send(0, Flow { delivery_count: Some(SequenceNo(2)), ..drain(0) });
         assert_eq!(written(&mut peer), (vec!["flow"], Some((2, 0))), "{mode:?}");
         assert_eq!(requests(&peer, tx), 1);
