@@ -16,12 +16,13 @@ use amqp1_codec::{
     Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
     performative::{Attach, Open, TargetArchetype},
+    printable::bounded_debug,
 };
 use amqp1_engine::{
     AttachReply, LinkId, SessionId,
     terminus::{self, Support},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::CertificateDer;
@@ -34,11 +35,23 @@ pub(crate) struct Identity {
 }
 
 /// A connection whose open was not answered yet. Dropped, it is refused.
-#[derive(Debug)]
 pub struct IncomingConnection {
     connection: Connection,
     identity: Option<Identity>,
     answered: bool,
+}
+
+impl fmt::Debug for IncomingConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, identity, answered } = self;
+        bounded_debug(f, |f| {
+            f.debug_struct("IncomingConnection")
+                .field("connection", connection)
+                .field("identity", identity)
+                .field("answered", answered)
+                .finish()
+        })
+    }
 }
 
 impl IncomingConnection {

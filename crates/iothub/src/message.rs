@@ -6,10 +6,10 @@ use crate::{
 };
 use amqp1::{
     Annotations, ApplicationProperties, Body, Message, MessageBuilder, MessageId, Properties, Symbol, Value,
-    auth::sas::PercentEncoding,
+    auth::sas::PercentEncoding, codec::printable::bounded_debug,
 };
 use bytes::Bytes;
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 /// The longest message id, in characters; the hub's limit.
 const MAX_ID: usize = 128;
@@ -144,7 +144,7 @@ macro_rules! outgoing_setters {
 pub(crate) use outgoing_setters;
 
 /// A received message, taken apart once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Incoming {
     pub(crate) body: Bytes,
     pub(crate) message_id: Option<String>,
@@ -153,6 +153,23 @@ pub(crate) struct Incoming {
     pub(crate) application: ApplicationProperties,
     pub(crate) annotations: Annotations,
     pub(crate) delivery_count: Option<u32>,
+}
+
+impl fmt::Debug for Incoming {
+    /// Of the body how long it is: what it holds may be large or secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { body, message_id: _, correlation_id: _, properties, application, annotations, delivery_count } =
+            self;
+        bounded_debug(f, |f| {
+            f.debug_struct("Incoming")
+                .field("body", &format_args!("{} octets", body.len()))
+                .field("properties", properties)
+                .field("application", application)
+                .field("annotations", annotations)
+                .field("delivery_count", delivery_count)
+                .finish()
+        })
+    }
 }
 
 impl Incoming {
@@ -288,6 +305,17 @@ pub(crate) mod tests {
     /// A message as it arrives.
     pub(crate) fn received(message: impl Into<EncodedMessage>) -> Message {
         Message::from_chunks(message.into().into_parts()).expect("our own message")
+    }
+
+    #[test]
+    fn debug_of_a_message_is_bounded_and_does_not_show_its_body() {
+        let hostile = "a\n\u{1b}[2J\u{202e}".repeat(2000);
+        let built = Message::builder().application_property("text", hostile.as_str()).data("geheim").build();
+        let message = Message::from_chunks(built.into_parts()).expect("a message");
+        let shown = format!("{:?}", Incoming::new(&message).expect("readable"));
+        assert!(shown.contains("6 octets") && !shown.contains("geheim"), "{shown}");
+        assert!(shown.len() <= amqp1::codec::printable::MAX_REPORT, "{} octets", shown.len());
+        assert!(!shown.chars().any(|c| c.is_control() || c == '\u{202e}'), "{shown:?}");
     }
 
     #[test]

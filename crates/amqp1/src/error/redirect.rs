@@ -3,10 +3,12 @@
 use amqp1_codec::{
     Value,
     definitions::{AmqpError, ErrorCondition},
+    printable::bounded_debug,
 };
+use std::fmt;
 
 /// Where a container (§2.8.16) or the address of a link (§2.8.18) is, by the account of the peer that does not have it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {
     /// What to say in open and in TLS's server name.
@@ -17,6 +19,20 @@ pub struct Redirect {
     pub port: Option<u16>,
     /// The address to attach to.
     pub address: Option<String>,
+}
+
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hostname, network_host, port, address } = self;
+        bounded_debug(f, |f| {
+            f.debug_struct("Redirect")
+                .field("hostname", hostname)
+                .field("network_host", network_host)
+                .field("port", port)
+                .field("address", address)
+                .finish()
+        })
+    }
 }
 
 impl Redirect {

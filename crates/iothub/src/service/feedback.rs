@@ -1,7 +1,10 @@
 use crate::{connect::Hub, error::Error, message::Incoming, time::parse_iso8601};
-use amqp1::{Credit, Delivery, OnDrop, Receiver, ReceiverSettleMode};
+use amqp1::{
+    Credit, Delivery, OnDrop, Receiver, ReceiverSettleMode,
+    codec::printable::{bounded_debug, printable},
+};
 use serde::Deserialize;
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 const SOURCE: &str = "/messages/serviceBound/feedback";
 const CONTENT_TYPE: &str = "application/vnd.microsoft.iothub.feedback.json";
@@ -42,7 +45,7 @@ impl FeedbackStatus {
 }
 
 /// What became of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedbackRecord {
     /// The message's id.
@@ -57,6 +60,22 @@ pub struct FeedbackRecord {
     pub device_generation_id: String,
     /// When that was, if the hub said it in a way that can be read.
     pub enqueued_time: Option<SystemTime>,
+}
+
+impl fmt::Debug for FeedbackRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { original_message_id, status, description, device_id, device_generation_id, enqueued_time } = self;
+        bounded_debug(f, |f| {
+            f.debug_struct("FeedbackRecord")
+                .field("original_message_id", &printable(original_message_id))
+                .field("status", status)
+                .field("description", &printable(description))
+                .field("device_id", &printable(device_id))
+                .field("device_generation_id", &printable(device_generation_id))
+                .field("enqueued_time", enqueued_time)
+                .finish()
+        })
+    }
 }
 
 /// A record as the hub writes it.
@@ -124,7 +143,6 @@ fn records(message: &Incoming) -> Result<Vec<FeedbackRecord>, Error> {
 ///
 /// [Complete](Self::complete) it when it was dealt with. Dropped, it stays locked at the hub for a while and is then
 /// sent again.
-#[derive(Debug)]
 #[must_use = "feedback that is not completed comes again"]
 pub struct FeedbackBatch {
     delivery: Delivery,
@@ -132,6 +150,20 @@ pub struct FeedbackBatch {
     enqueued_time: Option<SystemTime>,
     hub_name: Option<String>,
     hub: Arc<Hub>,
+}
+
+impl fmt::Debug for FeedbackBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { delivery, records, enqueued_time, hub_name, hub: _ } = self;
+        bounded_debug(f, |f| {
+            f.debug_struct("FeedbackBatch")
+                .field("delivery", delivery)
+                .field("hub_name", hub_name)
+                .field("enqueued_time", enqueued_time)
+                .field("records", records)
+                .finish_non_exhaustive()
+        })
+    }
 }
 
 impl FeedbackBatch {
