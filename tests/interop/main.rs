@@ -14,6 +14,8 @@ use amqp1_tests::{
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
+mod streams;
+
 const LOADS: [(&str, Load); 3] =
     [("interop", Load::MANY), ("interop.settled", Load::SETTLED), ("interop.large", Load::LARGE)];
 

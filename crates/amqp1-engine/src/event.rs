@@ -39,6 +39,9 @@ pub enum Event {
     SessionBegun(SessionId),
     /// The session is over; its id is dead.
     SessionEnded(SessionId, Ended),
+    /// The peer has not answered our end within [`close_timeout`](crate::ConnectionConfig::close_timeout). Its channel stays
+    /// taken until it does.
+    EndUnanswered(SessionId),
     /// The peer attached a link; answer with `accept_link` or `reject_link`.
     LinkOffered(LinkId),
     /// The peer has answered our attach.
@@ -94,6 +97,7 @@ impl Event {
             Self::SessionOffered(id) => f.debug_tuple("SessionOffered").field(id).finish(),
             Self::SessionBegun(id) => f.debug_tuple("SessionBegun").field(id).finish(),
             Self::SessionEnded(id, ended) => f.debug_tuple("SessionEnded").field(id).field(ended).finish(),
+            Self::EndUnanswered(id) => f.debug_tuple("EndUnanswered").field(id).finish(),
             Self::LinkOffered(id) => f.debug_tuple("LinkOffered").field(id).finish(),
             Self::LinkAttached(id) => f.debug_tuple("LinkAttached").field(id).finish(),
             Self::HandleAwaited(id) => f.debug_tuple("HandleAwaited").field(id).finish(),

@@ -68,6 +68,19 @@ pub(crate) struct Buffered {
     pub(crate) state: Option<Kept>,
 }
 
+/// A receiver that has taken its credit back, and is detached when nothing more comes.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    /// When the sender's answer is not waited for any longer.
+    pub(crate) until: Instant,
+    /// When nothing is waited for any longer.
+    pub(crate) limit: Instant,
+    /// Whether anything came since the sender was asked.
+    pub(crate) came: bool,
+    /// Whether more is to come of a delivery.
+    pub(crate) half: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -157,6 +170,10 @@ pub(crate) struct Link {
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
+    /// Its sender is to stop before it is detached.
+    pub(crate) stopping: Option<Stopping>,
+    /// What waits in `stream` does not hold back the session's window any more.
+    pub(crate) released: bool,
     /// How often credit was given before a drain was answered: the answers, when they come, do not know of it.
     drains_crossed: u32,
     /// Deliveries that came without credit since it was last given.
@@ -219,6 +236,8 @@ impl Link {
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
+            stopping: None,
+            released: false,
             drains_crossed: 0,
             overrun: 0,
             flow_due: false,
@@ -504,6 +523,18 @@ impl Link {
         self.draining = false;
     }
 
+    /// How many deliveries may still come, one of which a part has come included.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.credit.saturating_add(self.excess).saturating_add(self.assembly.is_some().into())
+    }
+
+    /// No more deliveries are allowed. What is in flight may come.
+    pub(crate) fn take_credit_back(&mut self) {
+        self.policy = Credit::Manual(0);
+        self.draining = false;
+        self.grant(0);
+    }
+
     fn grant(&mut self, credit: u32) {
         self.excess = self.credit.saturating_add(self.excess).saturating_sub(credit);
         self.credit = credit;
@@ -526,6 +557,7 @@ impl Link {
                 // Before the sender's attach, its initial count is not known.
                 flow.delivery_count = self.remote.is_some().then_some(self.delivery_count);
                 flow.drain = self.draining;
+                flow.echo = self.stopping.is_some();
             }
         }
     }

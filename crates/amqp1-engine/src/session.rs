@@ -9,6 +9,7 @@ use crate::{
     resume::{HeldDelivery, Retained},
     settlement::{Marks, Unsettled},
     store::LinkId,
+    time::Instant,
 };
 use alloc::{
     boxed::Box,
@@ -48,6 +49,18 @@ pub(crate) struct ReceivedDelivery {
     /// What is needed to resume it, if its link is resumable.
     pub(crate) held: Option<Box<HeldDelivery>>,
 }
+
+/// What may come on a handle that the peer has detached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LateTransfers {
+    /// Deliveries that may begin.
+    pub(crate) deliveries: u32,
+    /// The one that has begun last.
+    pub(crate) last: Option<SequenceNo>,
+}
+
+/// So many detached handles are remembered, and kept from being used again.
+const LATE: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -98,6 +111,12 @@ pub(crate) struct Session {
     pub(crate) links: BTreeSet<LinkId>,
     /// Links by the handles that the peer uses.
     pub(crate) incoming: BTreeMap<Handle, LinkId>,
+    /// Transfers that may still come on handles that the peer has detached.
+    pub(crate) late: BTreeMap<Handle, LateTransfers>,
+    /// Handles of ours that are not used again yet, since RabbitMQ 3.10 uses ours as its own.
+    retired: VecDeque<Handle>,
+    /// When the peer's answer to our end is not waited for any longer.
+    pub(crate) end_deadline: Option<Instant>,
     /// The highest handle that the peer has detached.
     pub(crate) detached_up_to: Option<Handle>,
     /// The handles that this end uses.
@@ -151,6 +170,9 @@ impl Session {
             remote_handle_max: u32::MAX,
             links: BTreeSet::new(),
             incoming: BTreeMap::new(),
+            late: BTreeMap::new(),
+            retired: VecDeque::new(),
+            end_deadline: None,
             detached_up_to: None,
             handles: Numbers::default(),
             waiting: Vec::new(),
@@ -242,6 +264,36 @@ impl Session {
         (self.remote_incoming_window / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))
     }
 
+    /// Transfers may still come on a handle that the peer has detached. Too many are not remembered.
+    pub(crate) fn expect_late(&mut self, handle: Handle, late: LateTransfers) {
+        if late.deliveries > 0 {
+            self.late.insert(handle, late);
+            while self.late.len() > LATE {
+                self.late.pop_first();
+            }
+        }
+    }
+
+    /// A link of ours is gone. Its handle is used again at once, or last of all.
+    pub(crate) fn give_back(&mut self, handle: Handle, late: bool) {
+        if !late {
+            return self.handles.give_back(handle);
+        }
+        self.retired.push_back(handle);
+        if self.retired.len() > LATE {
+            self.retired.pop_front().into_iter().for_each(|oldest| self.handles.give_back(oldest));
+        }
+        self.reclaim();
+    }
+
+    /// Handles are used again that were not to be, if there is no other.
+    pub(crate) fn reclaim(&mut self) {
+        while self.handles.lowest(self.remote_handle_max).is_none() {
+            let Some(handle) = self.retired.pop_front() else { return };
+            self.handles.give_back(handle);
+        }
+    }
+
     /// A link need not wait for a wider window any more. Whether it did.
     pub(crate) fn leave_waiting(&mut self, id: LinkId) -> bool {
         let waiting = self.patient.len();
@@ -276,6 +328,12 @@ impl Session {
         let gain = self.open_window().saturating_sub(self.incoming_window);
         let enough = gain >= widest / 4 || self.incoming_window == 0;
         self.incoming_window <= widest / 2 && gain > 0 && enough
+    }
+
+    /// Whether what waits to be taken keeps the window from being opened again.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let low = self.incoming_window <= self.widest_window() / 2;
+        self.held_transfers > 0 && low && !self.window_due()
     }
 
     /// A transfer came. `None` if the window did not allow it. Of links that are not streamed, the credit bounds the

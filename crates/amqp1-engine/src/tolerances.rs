@@ -92,6 +92,9 @@ tolerances! {
     /// ASCII strings as keys of an error's info, of filters, and of the properties of open, begin, attach and flow, which
     /// are read as symbols (§2.8.13).
     string_field_keys: client true, acceptor true;
+    /// Transfers on a handle that the peer has detached, of deliveries that had credit; they are discarded. A streamed
+    /// receiver stops its sender before it is detached (§2.6.5).
+    transfer_after_detach: client true, acceptor false;
     /// Filter values that are not described, which are kept as they came (§3.5.8).
     undescribed_filters: client true, acceptor true;
 }

@@ -39,6 +39,9 @@ impl State {
             Event::Receivable(id) => {
                 if let Some(link) = self.links.get_mut(&id) {
                     aside.wake(link.receiver.take());
+                    if link.draining {
+                        link.waiting.wake(aside);
+                    }
                 }
             }
             // Those who wait for credit are looked after when all events are seen; here are those who write streams.
@@ -47,7 +50,7 @@ impl State {
                     link.waiting.wake(aside);
                 }
             }
-            Event::Drained(id) => self.on_link(id, aside, |link| link.drained = true),
+            Event::Drained(id) => self.on_link(id, aside, |link| (link.drained, link.draining) = (true, false)),
             Event::Undecodable(id, tag, error) => self.on_undecodable(id, tag, error),
             Event::HandleAwaited(_) => self.on_handle_awaited(),
             Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
@@ -59,6 +62,7 @@ impl State {
             }
             Event::Closed(reason) => self.on_closed(reason, aside),
             Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
+            Event::EndUnanswered(id) => self.on_session(id, aside, |session| session.unanswered = true),
             Event::SessionEnded(id, ended) => {
                 self.on_session(id, aside, |session| session.ended = Some(ended));
                 // Without a handle nobody asks for it, and nobody drops it.

@@ -104,6 +104,8 @@ pub(crate) struct LinkState {
     pub(crate) drained: bool,
     /// How many of its messages were rejected because they could not be decoded.
     pub(crate) undecodable: u64,
+    /// The answer to a drain is waited for: what comes before it may keep it from coming.
+    pub(crate) draining: bool,
     pub(crate) waiting: WaitList,
     /// Whoever waits for a delivery.
     pub(crate) receiver: Option<Waker>,
@@ -135,6 +137,7 @@ impl LinkState {
             stream_rest: VecDeque::new(),
             drained: false,
             undecodable: 0,
+            draining: false,
             waiting: WaitList::default(),
             receiver: None,
             settle_mode,

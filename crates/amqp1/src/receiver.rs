@@ -107,7 +107,9 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// If the link ends, or the sender does not answer in time.
+    /// If the link ends, or the sender does not answer in time. On a link that is
+    /// [`streamed`](crate::ReceiverBuilder::streamed), [`ErrorKind::Config`] as soon as what waits to be received fills the
+    /// session's window, so that the sender cannot go on: receive it, and drain again.
     ///
     /// # Cancel safety
     ///
@@ -115,12 +117,21 @@ impl Receiver {
     pub async fn drain(&mut self) -> Result<(), Error> {
         let id = self.handle.id;
         self.handle.shared.command(|state, _| {
-            state.live_link(id)?.drained = false;
+            let link = state.live_link(id)?;
+            (link.drained, link.draining) = (false, true);
             state.engine.drain(id).map_err(|misuse| state.explain(misuse))
         })??;
-        let drained = self.handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
-            Ok(link) => link.drained.then_some(Ok(())),
-            Err(error) => Some(Err(error)),
+        let drained = self.handle.shared.wait(Place::Link(id), |state| {
+            let drained = state.live_link(id).map(|link| link.drained);
+            match drained {
+                Ok(true) => Some(Ok(())),
+                Ok(false) if state.engine.is_held_back(id) => {
+                    let text = "what waits to be received holds back the sender: receive it, then drain again";
+                    Some(Err(Error::new(ErrorKind::Config, text)))
+                }
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            }
         });
         within(self.handle.timeout(), "draining a link", drained).await?
     }

@@ -85,7 +85,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// If the peer ended it with an error, or does not answer in time.
+    /// If the peer ended it with an error, or does not answer within a few seconds once our end has left
+    /// ([`ErrorKind::Timeout`]): RabbitMQ 3.10 sometimes loses its answer. The session is over at this end then.
     ///
     /// # Cancel safety
     ///
@@ -108,7 +109,16 @@ impl Session {
         // It may be over already; then that counts.
         let _ = shared.command(|state, _| state.engine.end(id, error))?;
         let timeout = self.handle.connection.timeout;
-        let ended = within(timeout, "ending a session", async { Ok(self.ended().await) }).await?;
+        let over = shared.wait(Place::Session(id), |state| {
+            let session = state.sessions.get(&id)?;
+            let unanswered = session.unanswered.then_some(None);
+            session.ended.clone().map(Some).or(unanswered)
+        });
+        let gone = Ended { error: None, by: Cause::Connection };
+        let ended = within(timeout, "ending a session", async { Ok(over.await.unwrap_or(Some(gone))) }).await?;
+        let Some(ended) = ended else {
+            return Err(Error::new(ErrorKind::Timeout, "the peer does not answer the end of the session"));
+        };
         match (ended.by, &ended.error) {
             (Cause::Peer, Some(_)) => Err(ended_error(&ended)),
             (Cause::Connection, _) => Err(shared.look(|state| state.failure())),

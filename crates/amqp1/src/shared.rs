@@ -29,6 +29,8 @@ pub(crate) struct SessionState {
     pub(crate) begun: bool,
     /// The peer began it and no handle of it was made.
     pub(crate) unheld: bool,
+    /// The peer has not answered our end in time.
+    pub(crate) unanswered: bool,
     pub(crate) ended: Option<Ended>,
     pub(crate) waiting: WaitList,
 }

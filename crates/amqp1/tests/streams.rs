@@ -234,3 +234,69 @@ async fn what_was_settled_from_the_start_and_has_come_is_read_to_its_end_althoug
     drop(stream);
     assert!(soon(receiver.recv_stream()).await.expect("an end in peace").is_none());
 }
+
+/// A client that reads piece by piece what the server sends.
+async fn streamed_to_the_client(pair: &mut Pair, credit: Credit) -> (Sender, Receiver) {
+    let session = pair.session().await;
+    let (receiver, sender) = tokio::join!(session.receiver("q").streamed().credit(credit).attach(), async {
+        let link = pair.server.next_link().await.expect("a link");
+        let reply = link.reply();
+        link.accept(reply).expect("accepted")
+    });
+    let AcceptedLink::Sender(sender) = sender else { panic!("the client receives") };
+    (sender, receiver.expect("a receiver"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streamed_receiver_is_drained_with_small_messages_waiting() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed_to_the_client(&mut pair, Credit::Manual(10)).await;
+    for number in 0..3_u8 {
+        let options = SendOptions { settled: true, ..SendOptions::default() };
+        soon(sender.send_with(Message::builder().data(vec![number; 1000]), options)).await.expect("sent");
+    }
+    soon(receiver.drain()).await.expect("drained");
+    for number in 0..3_u8 {
+        let mut message = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+        assert_eq!(soon(read_all(&mut message)).await, vec![number; 1000]);
+    }
+}
+
+/// It never waits for what cannot come while nobody reads.
+#[tokio::test(start_paused = true)]
+async fn draining_a_streamed_receiver_fails_at_once_when_what_waits_fills_the_window() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed_to_the_client(&mut pair, Credit::Manual(2)).await;
+    let large = Message::builder().data(vec![7; 10_000_000]);
+    let receipt = soon(sender.reserve()).await.expect("credit").send(large).expect("queued");
+    let began = tokio::time::Instant::now();
+    let error = soon(receiver.drain()).await.expect_err("it waits to be received");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
+    let mut message = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+    assert_eq!(soon(read_all(&mut message)).await.len(), 10_000_000);
+    message.accept().expect("settled");
+    assert_eq!(soon(receipt).await.expect("an outcome"), Outcome::Accepted);
+    soon(receiver.drain()).await.expect("drained");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_when_a_streamed_receiver_is_closed_in_the_middle_of_a_message() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    for round in 0..5 {
+        let (receiver, sender) =
+            tokio::join!(session.receiver("q").streamed().credit(Credit::Manual(5)).attach(), async {
+                let link = pair.server.next_link().await.expect("a link");
+                let reply = link.reply();
+                link.accept(reply).expect("accepted")
+            });
+        let (AcceptedLink::Sender(sender), Ok(mut receiver)) = (sender, receiver) else { panic!("{round}") };
+        tokio::spawn(async move { while sender.send(Message::builder().data(vec![7; 3_000_000])).await.is_ok() {} });
+        let mut message = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
+        assert!(soon(message.data()).await.expect("data").is_some());
+        drop(message);
+        soon(receiver.close()).await.expect("closed");
+    }
+    soon(session.end()).await.expect("ended");
+}

@@ -33,6 +33,7 @@ impl Connection {
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
             return self.drop_link(id, false, Some(no_handle()), Cause::Local);
         };
+        session.reclaim();
         if link.remote.is_none() {
             session.unanswered.push(id);
         }
@@ -89,6 +90,7 @@ impl Connection {
         let exceeded = kept.is_none();
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         session.unanswered.retain(|unanswered| *unanswered != id);
+        session.late.remove(&attach.handle);
         session.incoming.insert(attach.handle, id);
         link.remote_handle = Some(attach.handle);
         let null_terminus = match link.role {
@@ -158,6 +160,7 @@ impl Connection {
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.links.insert(id);
+            session.late.remove(&handle);
             session.incoming.insert(handle, id);
         }
         self.note_endpoint(id);

@@ -342,7 +342,7 @@ impl Connection {
         link.detaching = Some(closed);
         if link.handle.is_none() {
             self.detach_now(id, closed, None);
-        } else {
+        } else if !self.stop_sender(id) {
             self.try_detach(id);
         }
         Ok(())

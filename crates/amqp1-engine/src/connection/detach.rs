@@ -22,6 +22,7 @@ impl Connection {
         let Some(handle) = link.handle else { return };
         link.detached = Some((closed, error.clone()));
         let session_id = link.session;
+        self.end_stopping(id);
         self.flush_marks(session_id);
         self.push_in(session_id, Detach { handle, closed, error });
     }
@@ -43,6 +44,7 @@ impl Connection {
             return self.session_misbehaved(session_id, violation);
         };
         session.detached_up_to = session.detached_up_to.max(Some(detach.handle));
+        self.expect_late_transfers(session_id, id, detach.handle);
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote_handle = None;
         if let Some((closed, error)) = link.detached.take() {
@@ -99,7 +101,7 @@ impl Connection {
     pub(super) fn try_detach(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         let Some(closed) = link.detaching else { return };
-        if link.detached.is_none() && !link.can_transfer() && link.remote.is_some() {
+        if link.detached.is_none() && link.stopping.is_none() && !link.can_transfer() && link.remote.is_some() {
             self.detach_now(id, closed, None);
         }
     }
@@ -140,8 +142,10 @@ impl Connection {
         let session_id = link.session;
         link.ready = false;
         self.end_drain(id);
+        self.end_stopping(id);
         let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
         let Some(link) = self.links.get_mut(id) else { return };
+        let released = link.released;
         let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {
@@ -155,7 +159,7 @@ impl Connection {
                 IncomingDelivery { state, ..delivery }
             }));
         }
-        if held > 0 {
+        if held > 0 && !released {
             self.release_transfers(session_id, held);
         }
         let detached = Detached { closed, error, by, undelivered, stream_rest: rest, suspended };
@@ -183,6 +187,8 @@ impl Connection {
                 self.endpoints.remove(&key);
             }
         }
+        let tolerant = self.config.tolerances.transfer_after_detach;
+        let late = tolerant && link.role == Role::Receiver && link.in_flight() > 0;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         session.links.remove(&id);
         if let Some(handle) = link.remote_handle {
@@ -190,7 +196,7 @@ impl Connection {
         }
         match link.handle {
             None => session.waiting.retain(|waiting| *waiting != id),
-            Some(handle) => session.handles.give_back(handle),
+            Some(handle) => session.give_back(handle, late),
         }
         if link.remote.is_none() {
             session.unanswered.retain(|unanswered| *unanswered != id);

@@ -65,6 +65,9 @@ impl Connection {
                 if link.on_sender_flow(flow) {
                     self.events.push_back(Event::Drained(id));
                 }
+                if link.stopping.is_some() {
+                    return self.on_stopped(id, flow);
+                }
                 if core::mem::take(&mut link.flow_due) {
                     self.link_flow(id);
                 }

@@ -17,6 +17,7 @@ mod output;
 mod peer_close;
 mod resume;
 mod sessions;
+mod stop;
 mod streams;
 mod transfers;
 mod undecodable;
@@ -124,6 +125,7 @@ pub struct Connection {
     transferred: bool,
     /// Octets of the input that were seen and left where they are.
     left_over: usize,
+    stops: stop::Stops,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +195,7 @@ impl Connection {
             handshake_octets: 0,
             transferred: false,
             left_over: 0,
+            stops: stop::Stops::default(),
         }
     }
 
@@ -292,6 +295,7 @@ impl Connection {
         self.marked.clear();
         self.drains.clear();
         self.waiting.clear();
+        self.stops.clear();
         self.ended = Some(reason.clone());
         self.events.push_back(Event::Closed(reason));
     }

@@ -90,6 +90,7 @@ impl Connection {
         self.push_in(id, End { error });
         if let Some(session) = self.sessions.get_mut(id) {
             session.end_sent = true;
+            self.await_end(id);
         }
     }
 
@@ -200,6 +201,7 @@ impl Connection {
 
     fn forget_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(id) else { return };
+        self.end_answered(id, session.end_deadline);
         if session.begin_sent {
             self.by_channel.remove(&session.channel);
             self.channels.give_back(u32::from(session.channel));

@@ -8,6 +8,7 @@ use crate::{
     event::{Event, IncomingDelivery, Settled, Settlement, StreamItem},
     link::Link,
     metadata::bounded_state,
+    session::Session,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::vec::Vec;
@@ -157,6 +158,7 @@ impl Connection {
         let session_id = link.session;
         let mut item = link.stream.pop_front()?;
         match &mut item {
+            StreamItem::Data(_) if link.released => {}
             StreamItem::Data(_) => self.release_transfers(session_id, 1),
             StreamItem::End { .. } | StreamItem::Aborted => {
                 link.streams = link.streams.saturating_sub(1);
@@ -175,6 +177,14 @@ impl Connection {
     pub fn buffered_octets(&self, id: LinkId) -> usize {
         let octets = |item: &StreamItem| if let StreamItem::Data(octets) = item { octets.len() } else { 0 };
         self.links.get(id).map_or(0, |link| link.stream.iter().map(octets).sum())
+    }
+
+    /// Whether octets of this streamed link that wait to be taken hold back its sender: it has used half of the session's
+    /// window or more, which is opened again when they are taken.
+    pub fn is_held_back(&self, id: LinkId) -> bool {
+        let Some(link) = self.links.get(id).filter(|link| !link.released) else { return false };
+        let waits = link.stream.iter().any(|item| matches!(item, StreamItem::Data(_)));
+        waits && self.sessions.get(link.session).is_some_and(Session::is_held_back)
     }
 
     /// Transfers of a streamed link are taken, or will not be.

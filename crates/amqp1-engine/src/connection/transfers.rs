@@ -28,12 +28,18 @@ impl Connection {
         let handle = transfer.handle;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let id = session.incoming.get(&handle).copied();
-        let streamed = id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed);
+        let streamed =
+            id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed && link.stopping.is_none());
         if session.on_transfer(streamed).is_none() {
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
         }
         let Some(id) = id else {
-            return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
+            if !self.is_late(session_id, transfer) {
+                self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
+            } else if self.sessions.get(session_id).is_some_and(Session::window_due) {
+                self.session_flow(session_id);
+            }
+            return;
         };
         self.take_transfer(session_id, id, transfer, payload);
         if self.sessions.get(session_id).is_some_and(Session::window_due) {
@@ -51,6 +57,12 @@ impl Connection {
         }
         if link.role == Role::Sender {
             return self.link_misbehaved(id, PeerMisbehaved::TransferFromReceiver);
+        }
+        if link.stopping.is_some() {
+            if self.discard_stopped(session_id, id, transfer).is_none() {
+                self.link_misbehaved(id, PeerMisbehaved::CreditExceeded);
+            }
+            return;
         }
         let begun = match link.assembly.take() {
             Some(assembly) if assembly.continues(transfer) => Ok(assembly),

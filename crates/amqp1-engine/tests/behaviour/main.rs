@@ -35,6 +35,7 @@ mod sasl;
 mod serials;
 mod share;
 mod states;
+mod stop;
 mod streams;
 mod sweep;
 mod terminus;

@@ -1,0 +1,195 @@
+//! Streamed receivers that stop their sender before they are detached, what still comes on a handle that the peer has
+//! detached, and ends that the peer does not answer.
+//!
+//! RabbitMQ 3.10 keeps deliveries that its session's window has no room for. It sends them although their link is
+//! detached, and its session dies, without an end, when the last transfer of one has left. So a streamed receiver, whose
+//! window is narrow, takes its credit back and lets come what was sent on it, as long as something comes.
+
+use super::Connection;
+use crate::{
+    event::{Event, StreamItem},
+    link::Stopping,
+    session::{LateTransfers, Session},
+    settlement::{first_id, wire_id},
+    store::{LinkId, SessionId},
+    time::Instant,
+};
+use alloc::collections::BTreeSet;
+use amqp1_codec::{
+    definitions::Role,
+    performative::{Flow, Transfer},
+};
+use core::time::Duration;
+
+/// How long the sender's answer is waited for.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// How long a receiver lets come what is sent, in all.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Receivers that stop their senders and sessions that wait for the peer's end, by their deadlines.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    receivers: BTreeSet<(Instant, LinkId)>,
+    sessions: BTreeSet<(Instant, SessionId)>,
+}
+
+impl Stops {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let receiver = self.receivers.first().map(|(deadline, _)| *deadline);
+        let session = self.sessions.first().map(|(deadline, _)| *deadline);
+        receiver.into_iter().chain(session).min()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.receivers.clear();
+        self.sessions.clear();
+    }
+}
+
+impl Connection {
+    /// A receiver is to be detached: whether its sender has to be stopped first.
+    pub(super) fn stop_sender(&mut self, id: LinkId) -> bool {
+        if !self.config.tolerances.transfer_after_detach {
+            return false;
+        }
+        let (until, limit) = (self.idle.after(ANSWER), self.idle.after(LIMIT));
+        let Some(link) = self.links.get_mut(id) else { return false };
+        if link.stopping.is_some() {
+            return true;
+        }
+        if link.role != Role::Receiver || !link.streamed || !link.is_attached() || link.in_flight() == 0 {
+            return false;
+        }
+        link.take_credit_back();
+        link.released = true;
+        let data = link.stream.iter().filter(|item| matches!(item, StreamItem::Data(_))).count();
+        let half = link.assembly.take().is_some();
+        link.stopping = Some(Stopping { until, limit, came: false, half });
+        self.stops.receivers.insert((until, id));
+        let session_id = link.session;
+        // Nobody takes any more what waits here, so it holds nothing back.
+        self.release_transfers(session_id, u32::try_from(data).unwrap_or(u32::MAX));
+        self.link_flow(id);
+        true
+    }
+
+    /// A transfer on a link whose sender is being stopped is discarded. `None` if it is not of a delivery that had credit.
+    pub(super) fn discard_stopped(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer) -> Option<()> {
+        let tolerant = self.config.tolerances.credit_overrun;
+        let link = self.links.get_mut(id)?;
+        let stopping = link.stopping.as_mut()?;
+        stopping.came = true;
+        let begins = !core::mem::replace(&mut stopping.half, transfer.more && !transfer.aborted);
+        if begins {
+            link.use_credit(tolerant)?;
+            note_delivery(self.sessions.get_mut(session_id)?, transfer);
+        }
+        Some(())
+    }
+
+    /// The sender has told its state: when it has heard that the credit is gone and nothing came since it was asked, the
+    /// link is detached; else it is asked again.
+    pub(super) fn on_stopped(&mut self, id: LinkId, flow: &Flow) {
+        let until = self.idle.after(ANSWER);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(stopping) = &mut link.stopping else { return };
+        // RabbitMQ counts what it has not sent yet as credit that is left: what tells is where the credit ends.
+        let end = flow.delivery_count.unwrap_or(link.delivery_count).plus(flow.link_credit.unwrap_or(0));
+        if end.offset_from(link.delivery_count) > 0 {
+            return;
+        }
+        if !core::mem::take(&mut stopping.came) {
+            return self.stopped(id);
+        }
+        let earlier = core::mem::replace(&mut stopping.until, until.min(stopping.limit));
+        let until = stopping.until;
+        self.stops.receivers.remove(&(earlier, id));
+        self.stops.receivers.insert((until, id));
+        self.link_flow(id);
+    }
+
+    /// The sender has stopped, or has had its time.
+    fn stopped(&mut self, id: LinkId) {
+        let closed = self.links.get(id).and_then(|link| link.detaching);
+        self.detach_now(id, closed.unwrap_or(false), None);
+    }
+
+    /// The link is detached, or gone.
+    pub(super) fn end_stopping(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if let Some(stopping) = link.stopping.take() {
+            self.stops.receivers.remove(&(stopping.until, id));
+        }
+    }
+
+    /// The peer has detached a receiver of ours: transfers that had credit may still come.
+    pub(super) fn expect_late_transfers(&mut self, session_id: SessionId, id: LinkId, handle: u32) {
+        if !self.config.tolerances.transfer_after_detach {
+            return;
+        }
+        let Some(link) = self.links.get(id).filter(|link| link.role == Role::Receiver) else { return };
+        let deliveries = link.in_flight();
+        let last = link.assembly.as_ref().map(|assembly| wire_id(assembly.id));
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.expect_late(handle, LateTransfers { deliveries, last });
+        }
+    }
+
+    /// A transfer on a handle that the peer has detached. Whether it was to be expected; then it is discarded.
+    pub(super) fn is_late(&mut self, session_id: SessionId, transfer: &Transfer) -> bool {
+        let Some(session) = self.sessions.get_mut(session_id) else { return false };
+        let Some(late) = session.late.get_mut(&transfer.handle) else { return false };
+        let begins = transfer.delivery_id.is_some() && transfer.delivery_id != late.last;
+        if begins {
+            let Some(left) = late.deliveries.checked_sub(1) else { return false };
+            late.deliveries = left;
+            late.last = transfer.delivery_id;
+            note_delivery(session, transfer);
+        }
+        true
+    }
+
+    /// Our end has left.
+    pub(super) fn await_end(&mut self, id: SessionId) {
+        let deadline = self.idle.after(self.config.close_timeout);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.end_deadline = Some(deadline);
+            self.stops.sessions.insert((deadline, id));
+        }
+    }
+
+    /// The session is gone.
+    pub(super) fn end_answered(&mut self, id: SessionId, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline {
+            self.stops.sessions.remove(&(deadline, id));
+        }
+    }
+
+    /// Gives up what has had its time.
+    pub(super) fn stop_waiting(&mut self, now: Instant) {
+        while let Some((_, id)) = self.stops.receivers.first().copied().filter(|(until, _)| *until <= now) {
+            self.stops.receivers.pop_first();
+            self.stopped(id);
+        }
+        while let Some((_, id)) = self.stops.sessions.first().copied().filter(|(until, _)| *until <= now) {
+            self.stops.sessions.pop_first();
+            self.events.push_back(Event::EndUnanswered(id));
+        }
+    }
+}
+
+/// A delivery that is discarded has used its id all the same.
+fn note_delivery(session: &mut Session, transfer: &Transfer) {
+    let Some(wire) = transfer.delivery_id else { return };
+    let id = match session.received.newest() {
+        None => Some(first_id(wire)),
+        Some(newest) => {
+            let ahead = u64::try_from(wire.offset_from(wire_id(newest))).ok().filter(|ahead| *ahead > 0);
+            ahead.map(|ahead| newest.saturating_add(ahead))
+        }
+    };
+    if let Some(id) = id {
+        session.received.note(id);
+    }
+}
