@@ -14,6 +14,11 @@ use amqp1_tests::{
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
+mod azure;
+mod azure_queues;
+mod proton_pull;
+mod rabbitmq_0_9_1;
+mod rhea_habits;
 mod streams;
 
 const LOADS: [(&str, Load); 3] =

@@ -121,6 +121,11 @@ class Node:
         if not epmd or not os.path.exists(SERVER):
             raise SystemExit("rabbitmq.py: RabbitMQ is not installed (setup.sh rabbitmq)")
         self.spawn(epmd, "-address", "127.0.0.1", "-port", str(self.epmd_port))
+        # a node that finds no epmd ends
+        while not self.listens(self.epmd_port):
+            if time.monotonic() > deadline:
+                raise SystemExit("rabbitmq.py: epmd did not come up:\n" + self.tail())
+            time.sleep(0.05)
         node = self.spawn(SERVER)
         for port in [self.amqp] + ([self.amqps] if self.amqps else []):
             while not self.listens(port):

@@ -2,7 +2,7 @@
 # Installs the third-party peers that the interop tests talk to. Idempotent: a second run finds all in place.
 #
 #   setup.sh            all of them
-#   setup.sh PART...    only some of: python rhea rabbitmq
+#   setup.sh PART...    only some of: python node rabbitmq
 #
 # Python packages and node modules go to AMQP1_INTEROP_CACHE (default: .cache beside this script, ignored by
 # git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
@@ -76,17 +76,23 @@ part_python() {
   say "python: installed $(grep -v '^#' "$here/requirements.txt" | tr '\n' ' ')"
 }
 
-part_rhea() {
+# @azure/event-hubs wants Node 20.
+node_20() {
+  [ "$(node -p 'process.versions.node.split(".")[0] >= 20' 2>/dev/null)" = true ]
+}
+
+part_node() {
   local stamp=$cache/node_modules/.package.json.installed
   if cmp -s "$here/package.json" "$stamp"; then
-    say "rhea: in place"
+    say "node: in place"
     return
   fi
   command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
+  node_20 || die "Node $(node --version) is too old: the SDKs of Azure need 20 or newer"
   cp "$here/package.json" "$cache/package.json"
   quietly npm npm install --prefix "$cache" --no-package-lock --no-fund --no-audit --loglevel=error
   cp "$here/package.json" "$stamp"
-  say "rhea: installed $(cd "$cache" && node -p 'require("rhea/package.json").version')"
+  say "node: installed $(node -p 'Object.entries(require("'"$here"'/package.json").dependencies).map(([name, version]) => `${name}@${version}`).join(" ")')"
 }
 
 part_rabbitmq() {
@@ -99,12 +105,12 @@ part_rabbitmq() {
   command -v openssl >/dev/null || debian openssl
 }
 
-[ $# -gt 0 ] || set -- python rhea rabbitmq
+[ $# -gt 0 ] || set -- python node rabbitmq
 (
   # two test processes must not install at the same time
   flock 9
   for part in "$@"; do
-    case $part in python | rhea | rabbitmq) ;; *) die "unknown part: $part (python, rhea, rabbitmq)" ;; esac
+    case $part in python | node | rabbitmq) ;; *) die "unknown part: $part (python, node, rabbitmq)" ;; esac
     began=$SECONDS
     "part_$part"
     say "$part took $((SECONDS - began)) s"

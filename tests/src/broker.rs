@@ -92,7 +92,7 @@ async fn serve(acceptor: Acceptor, stream: TcpStream, queues: Queues) {
 
 async fn serve_links(connection: &mut ServerConnection, queues: &Queues) {
     while let Some(link) = connection.next_link().await {
-        let address = link.address().unwrap_or_default().to_owned();
+        let address = name_of(link.address().unwrap_or_default()).to_owned();
         let queue = queues.lock().unwrap_or_else(PoisonError::into_inner).entry(address).or_default().clone();
         let reply = reply(&link);
         match link.accept(reply) {
@@ -103,11 +103,14 @@ async fn serve_links(connection: &mut ServerConnection, queues: &Queues) {
     }
 }
 
+/// The queue that an address names: some clients write the whole URL.
+fn name_of(address: &str) -> &str {
+    let path = address.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    path.map_or(address, |(_, name)| name)
+}
+
 fn reply(link: &IncomingLink) -> AttachReply {
-    let mut reply = link.reply();
-    reply.rcv_settle_mode = amqp1::ReceiverSettleMode::First;
-    reply.credit = Credit::Window(500);
-    reply
+    AttachReply { credit: Credit::Window(500), ..link.reply() }
 }
 
 async fn collect(mut receiver: Receiver, queue: Arc<Queue>) {

@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+// A device on azure-iot-device and azure-iot-device-amqp (npm): opens with handlers for messages and methods in place,
+// asks for its twin, sends telemetry, and completes the cloud-to-device messages that wait for it.
+//
+//   node_device.js EVENTS MESSAGES      IOTHUB_DEVICE_CONNECTION_STRING; NODE_EXTRA_CA_CERTS names the CA
+//
+// The last line is {"opened_seconds":…,"twin":…,"sent":…,"accepted":…,"received":…,"completed":…,"ok":true}.
+'use strict';
+const { Client, Message } = require('azure-iot-device');
+const { Amqp } = require('azure-iot-device-amqp');
+const { limit, seconds } = require('./limit.js');
+
+const [events, messages] = process.argv.slice(2).map(Number);
+const seen = { sent: 0, accepted: 0, received: 0, completed: 0 };
+const finish = limit(60, seen);
+
+(async () => {
+  const client = Client.fromConnectionString(process.env.IOTHUB_DEVICE_CONNECTION_STRING, Amqp);
+  client.on('error', (error) => finish(error));
+  let last;
+  const all = new Promise((resolve) => (last = resolve));
+  const bodies = new Set();
+  client.on('message', (message) => {
+    seen.received++;
+    bodies.add(message.data.toString());
+    client.complete(message, (error) => {
+      if (error) finish(error);
+      if (++seen.completed === messages) last();
+    });
+  });
+  client.onDeviceMethod('reboot', (request, response) => response.send(200));
+
+  const began = Date.now();
+  await client.open();
+  seen.opened_seconds = seconds(began);
+
+  // There are no twins: an error that comes at once, and nothing else breaks.
+  const asked = Date.now();
+  await client.getTwin().then(
+    () => finish(new Error('there is a twin')),
+    (error) => (seen.twin = `${error.message}; ${error.innerError ? error.innerError.name : 'no inner error'}`),
+  );
+  seen.twin_seconds = seconds(asked);
+
+  for (let number = 0; number < events; number++) {
+    seen.sent++;
+    await client.sendEvent(new Message(JSON.stringify({ number })));
+    seen.accepted++;
+  }
+  if (messages) await all;
+  seen.distinct = bodies.size;
+  await client.close();
+  finish();
+})().catch(finish);
