@@ -199,7 +199,7 @@ impl Decode for Fields {
             return Ok(Self::of(map));
         }
         let texts = map.iter().all(|(key, _)| matches!(key, Value::Symbol(_) | Value::String(_)));
-        if texts && reader.limits().string_field_keys {
+        if texts && reader.packed().string_field_keys() {
             return Ok(Self::of(map.with_symbol_keys()));
         }
         Err(start.error(DecodeErrorKind::InvalidKeyType))

@@ -66,7 +66,7 @@ impl<'a> FieldReader<'a> {
         const MOST: usize = 32;
         const LONG: usize = 255;
         let start = self.reader;
-        let most = if start.limits().long_transaction_ids { LONG } else { MOST };
+        let most = if start.packed().long_transaction_ids() { LONG } else { MOST };
         let id = self.required::<Bytes>()?;
         if id.len() > most { Err(start.error(DecodeErrorKind::InvalidValue)) } else { Ok(id) }
     }

@@ -126,7 +126,7 @@ pub trait Decode: Sized {
     #[doc(hidden)]
     fn decode_element(reader: &mut Reader<'_>, constructor: &[u8]) -> Result<Self, DecodeError> {
         reader.joined_element(constructor).and_then(|(element, at)| {
-            Self::decode(&mut Reader::with_limits(&element, reader.limits()))
+            Self::decode(&mut Reader::part(&element, &element, reader.packed()))
                 .map_err(|error| DecodeError { offset: at, ..error })
         })
     }

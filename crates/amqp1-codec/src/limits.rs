@@ -54,3 +54,50 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// Declares the limits as they are carried about: a bit for each switch.
+macro_rules! packed {
+    ($($name:ident = $bit:literal),+ $(,)?) => {
+        /// The limits in few octets, as readers and messages carry them about.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Packed {
+            pub(crate) zero_width_elements: u32,
+            pub(crate) depth: u8,
+            switches: u8,
+        }
+
+        impl Packed {
+            pub(crate) const DEFAULT: Self = Self::of(Limits::DEFAULT);
+
+            #[inline]
+            pub(crate) const fn of(limits: Limits) -> Self {
+                let Limits { depth, zero_width_elements, $($name),+ } = limits;
+                let switches = 0 $(| (($name as u8) << $bit))+;
+                Self { zero_width_elements, depth, switches }
+            }
+
+            #[inline]
+            pub(crate) const fn unpack(self) -> Limits {
+                Limits { depth: self.depth, zero_width_elements: self.zero_width_elements, $($name: self.$name()),+ }
+            }
+
+            $(
+                #[inline]
+                pub(crate) const fn $name(self) -> bool {
+                    self.switches & (1 << $bit) != 0
+                }
+            )+
+        }
+    };
+}
+
+packed! {
+    strict = 0,
+    any_section_order = 1,
+    string_annotation_keys = 2,
+    compound_application_properties = 3,
+    loose_properties = 4,
+    string_field_keys = 5,
+    undescribed_filters = 6,
+    long_transaction_ids = 7,
+}

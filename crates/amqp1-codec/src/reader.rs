@@ -2,6 +2,7 @@
 
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Symbol,
+    limits::Packed,
     parse::{self, Parse},
     steps::step,
     types::{Descriptor, format_code as code},
@@ -17,7 +18,7 @@ pub struct Reader<'a> {
     source: &'a Bytes,
     rest: &'a [u8],
     depth: u8,
-    limits: Limits,
+    limits: Packed,
 }
 
 /// Which types a text may have that is looked for.
@@ -44,24 +45,30 @@ impl<'a> Reader<'a> {
     /// A reader of all of `source`, with the default limits.
     #[inline]
     pub fn new(source: &'a Bytes) -> Self {
-        Self::with_limits(source, Limits::DEFAULT)
+        Self::part(source, source, Packed::DEFAULT)
     }
 
     /// A reader of all of `source`.
     #[inline]
     pub fn with_limits(source: &'a Bytes, limits: Limits) -> Self {
-        Self { source, rest: source, depth: limits.depth, limits }
+        Self::part(source, source, Packed::of(limits))
     }
 
     /// A reader of a part of `source`, which must be a sub-slice of it; otherwise of nothing.
     #[inline]
-    pub(crate) fn part(source: &'a Bytes, rest: &'a [u8], limits: Limits) -> Self {
+    pub(crate) fn part(source: &'a Bytes, rest: &'a [u8], limits: Packed) -> Self {
         Self { source, rest, depth: limits.depth, limits }
     }
 
     /// The limits that hold here.
     #[inline]
     pub fn limits(&self) -> Limits {
+        self.limits.unpack()
+    }
+
+    /// The same, in few octets.
+    #[inline]
+    pub(crate) fn packed(&self) -> Packed {
         self.limits
     }
 

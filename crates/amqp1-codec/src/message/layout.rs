@@ -6,7 +6,7 @@ use super::{
     scan::{Index, Range},
     walk::{Section, Stop},
 };
-use crate::{DecodeError, DecodeErrorKind, Limits, messaging::section_code as section};
+use crate::{DecodeError, DecodeErrorKind, limits::Packed, messaging::section_code as section};
 use alloc::{boxed::Box, vec::Vec};
 use bytes::{Bytes, BytesMut};
 
@@ -74,7 +74,7 @@ struct Extent {
 
 /// The sections of a message, as they were found.
 pub(super) struct Layout {
-    limits: Limits,
+    limits: Packed,
     /// Header to application-properties, by their numbers.
     head: [Option<Extent>; 5],
     /// The body's sections, which follow one another.
@@ -93,7 +93,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Packed) -> Self {
         Self {
             limits,
             head: [None; 5],
@@ -125,7 +125,7 @@ impl Layout {
             return;
         }
         if number <= self.highest && !repeats {
-            if !self.limits.any_section_order {
+            if !self.limits.any_section_order() {
                 self.faults.note(number, DecodeError::at(DecodeErrorKind::SectionOrder, start));
             }
             self.misplaced = true;
@@ -164,7 +164,7 @@ impl Layout {
                 section::FOOTER => self.footer.is_some(),
                 head => self.found(head).is_some(),
             };
-            if !found && (number >= highest || self.limits.any_section_order) {
+            if !found && (number >= highest || self.limits.any_section_order()) {
                 self.faults.note(number, stop.error);
             }
         }
@@ -179,7 +179,7 @@ impl Layout {
         if let (None, Some(error)) = (self.body, self.foreign) {
             self.faults.note(BODY, error);
         }
-        if self.limits.strict && self.body.is_none() && self.faults.of(BODY).is_none() {
+        if self.limits.strict() && self.body.is_none() && self.faults.of(BODY).is_none() {
             self.faults.note(BODY, DecodeError::at(DecodeErrorKind::MissingBody, self.end));
         }
         if self.faults.first.is_none() {

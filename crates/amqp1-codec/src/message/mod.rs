@@ -32,6 +32,7 @@ pub use build::{EncodedMessage, MessageBuilder};
 
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,
+    limits::Packed,
     messaging::{Annotations, ApplicationProperties, Header, Properties, PropertiesRef, section_code},
     reader::TextKind,
     types::MapRef,
@@ -70,7 +71,7 @@ pub struct Message {
     head: Bytes,
     apart: Option<Box<Apart>>,
     index: Index,
-    limits: Limits,
+    limits: Packed,
 }
 
 /// What a message has that did not come in one piece, or is malformed.
@@ -107,7 +108,7 @@ impl Message {
     /// If the octets are not message sections in their order.
     #[inline]
     pub fn from_bytes(payload: Bytes) -> Result<Self, DecodeError> {
-        scan::scan_strictly(Chunks::One(payload), Limits::DEFAULT)
+        scan::scan_strictly(Chunks::One(payload), Packed::DEFAULT)
     }
 
     /// Finds the sections of a message that came in several pieces.
@@ -128,7 +129,7 @@ impl Message {
         chunks: impl IntoIterator<Item = Bytes>,
         limits: Limits,
     ) -> Result<Self, DecodeError> {
-        scan::scan_strictly(Chunks::gather(chunks), limits)
+        scan::scan_strictly(Chunks::gather(chunks), Packed::of(limits))
     }
 
     /// What came in several pieces.
@@ -213,9 +214,9 @@ impl Message {
     fn odd_properties(&self, mut reader: Reader<'_>, error: DecodeError) -> Result<Properties, DecodeError> {
         let fields = PropertiesRef::read(&mut reader).map_err(|_| error)?;
         match fields.to_properties() {
-            Ok(properties) if self.limits.loose_properties && !fields.has_excess() => Ok(properties),
+            Ok(properties) if self.limits.loose_properties() && !fields.has_excess() => Ok(properties),
             Ok(_) => Err(error),
-            Err(named) if self.limits.loose_properties => Err(named),
+            Err(named) if self.limits.loose_properties() => Err(named),
             Err(named) => Err(DecodeError { property: named.property, ..error }),
         }
     }
@@ -276,7 +277,7 @@ impl Message {
         let value = map.find(key, TextKind { string: true, symbol: false })?;
         match value {
             Some(ValueRef::List(_) | ValueRef::Map(_) | ValueRef::Array(_))
-                if !self.limits.compound_application_properties =>
+                if !self.limits.compound_application_properties() =>
             {
                 Err(self.wrong_value(section_code::APPLICATION_PROPERTIES))
             }
@@ -292,7 +293,7 @@ impl Message {
     /// If the section is malformed before it.
     pub fn message_annotation(&self, key: &str) -> Result<Option<ValueRef<'_>>, DecodeError> {
         let Some(map) = self.message_annotations_ref()? else { return Ok(None) };
-        map.find(key, TextKind { string: self.limits.string_annotation_keys, symbol: true })
+        map.find(key, TextKind { string: self.limits.string_annotation_keys(), symbol: true })
     }
 
     #[cold]

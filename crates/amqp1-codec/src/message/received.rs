@@ -6,7 +6,7 @@ use super::{
     octets::Chunks,
     scan::{self, Index},
 };
-use crate::{DecodeError, Limits};
+use crate::{DecodeError, Limits, limits::Packed};
 use alloc::boxed::Box;
 use bytes::Bytes;
 
@@ -29,7 +29,7 @@ impl Message {
     /// ```
     #[inline]
     pub fn received(chunks: impl IntoIterator<Item = Bytes>, limits: Limits) -> Self {
-        scan::scan(Chunks::gather(chunks), limits)
+        scan::scan(Chunks::gather(chunks), Packed::of(limits))
     }
 
     /// A message of a format other than 0 (§2.8.11), whose octets are not looked into: the accessors of all sections
@@ -43,13 +43,13 @@ impl Message {
             }
         };
         let apart = Apart { pieces, faults: Faults::opaque(), irregular: true };
-        Self { head, apart: Some(Box::new(apart)), index: Index::default(), limits }
+        Self { head, apart: Some(Box::new(apart)), index: Index::default(), limits: Packed::of(limits) }
     }
 
     /// The same octets as the sections of a message, for formats that are built on format 0.
     #[must_use]
     pub fn scanned(&self) -> Self {
-        Self::received(self.to_encoded().into_parts(), self.limits)
+        Self::received(self.to_encoded().into_parts(), self.limits.unpack())
     }
 
     /// The first thing that is wrong with the sections as such: their order, their types, their ends. What stands inside

@@ -2,7 +2,8 @@
 
 use super::{Chunks, Message, layout::Layout, walk::Walk};
 use crate::{
-    DecodeError, DecodeErrorKind, Limits, Reader, messaging::section_code as section, types::format_code as code,
+    DecodeError, DecodeErrorKind, Reader, limits::Packed, messaging::section_code as section,
+    types::format_code as code,
 };
 use bytes::Bytes;
 
@@ -60,7 +61,7 @@ impl Index {
 
 /// Finds the sections, whatever is wrong with them.
 #[inline]
-pub(super) fn scan(chunks: Chunks, limits: Limits) -> Message {
+pub(super) fn scan(chunks: Chunks, limits: Packed) -> Message {
     match chunks {
         Chunks::One(head) => match scan_usual(&head, limits) {
             Some(index) => Message { head, apart: None, index, limits },
@@ -72,17 +73,19 @@ pub(super) fn scan(chunks: Chunks, limits: Limits) -> Message {
 
 /// As [`scan`], and refuses what is wrong.
 #[inline]
-pub(super) fn scan_strictly(chunks: Chunks, limits: Limits) -> Result<Message, DecodeError> {
+pub(super) fn scan_strictly(chunks: Chunks, limits: Packed) -> Result<Message, DecodeError> {
     match chunks {
         Chunks::One(head) => match scan_usual(&head, limits) {
             Some(index) => Ok(Message { head, apart: None, index, limits }),
-            None => well_formed(scan_any(Chunks::One(head), limits)),
+            None => scan_any_strictly(Chunks::One(head), limits),
         },
-        many => well_formed(scan_any(many, limits)),
+        many => scan_any_strictly(many, limits),
     }
 }
 
-fn well_formed(message: Message) -> Result<Message, DecodeError> {
+#[inline(never)]
+fn scan_any_strictly(chunks: Chunks, limits: Packed) -> Result<Message, DecodeError> {
+    let message = scan_any(chunks, limits);
     match message.layout_error() {
         None => Ok(message),
         Some(error) => Err(error),
@@ -91,7 +94,7 @@ fn well_formed(message: Message) -> Result<Message, DecodeError> {
 
 /// Finds the sections as they are mostly written: small descriptors, in their order, in one piece. `None` leaves what
 /// is unusual or wrong to [`scan_any`].
-fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
+fn scan_usual(octets: &[u8], limits: Packed) -> Option<Index> {
     const DESCRIPTOR: usize = 3;
     let mut index = Index::default();
     let (mut rest, mut at, mut last) = (octets, 0usize, 0);
@@ -123,12 +126,12 @@ fn scan_usual(octets: &[u8], limits: Limits) -> Option<Index> {
             _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = Range::new(value, at),
         }
     }
-    (rest.is_empty() && !(limits.strict && index.body_number == 0)).then_some(index)
+    (rest.is_empty() && !(limits.strict() && index.body_number == 0)).then_some(index)
 }
 
 /// Finds the sections, however they are written.
 #[inline(never)]
-fn scan_any(chunks: Chunks, limits: Limits) -> Message {
+fn scan_any(chunks: Chunks, limits: Packed) -> Message {
     let mut layout = Layout::new(limits);
     let mut walk = Walk::new(&chunks, limits);
     while let Some(section) = walk.next_section() {

@@ -30,7 +30,7 @@ impl Message {
         match self.body() {
             Body::Value(value) => drop(value.to_value()?),
             Body::Sequence(mut sequences) => sequences.try_for_each(|sequence| sequence.map(drop))?,
-            Body::Empty if self.limits.strict => {
+            Body::Empty if self.limits.strict() => {
                 return Err(DecodeError::new(DecodeErrorKind::MissingBody, 0));
             }
             Body::Malformed(error) => return Err(error),

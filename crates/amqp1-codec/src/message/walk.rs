@@ -5,7 +5,7 @@ use super::{
     cursor::Cursor,
     scan::{Start, section_start},
 };
-use crate::{DecodeError, DecodeErrorKind, Limits, Reader};
+use crate::{DecodeError, DecodeErrorKind, Reader, limits::Packed};
 
 /// A section's descriptor and value.
 pub(super) struct Section {
@@ -29,13 +29,13 @@ pub(super) struct Stop {
 /// A walk from section to section.
 pub(super) enum Walk<'a> {
     One(Reader<'a>),
-    Many(Cursor<'a>, Limits),
+    Many(Cursor<'a>, Packed),
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(chunks: &'a Chunks, limits: Limits) -> Self {
+    pub(super) fn new(chunks: &'a Chunks, limits: Packed) -> Self {
         match chunks {
-            Chunks::One(octets) => Self::One(Reader::with_limits(octets, limits)),
+            Chunks::One(octets) => Self::One(Reader::part(octets, octets, limits)),
             Chunks::Many(chunks) => Self::Many(Cursor::new(chunks), limits),
         }
     }
@@ -71,7 +71,7 @@ fn read_section(reader: &mut Reader<'_>) -> Result<Section, Stop> {
 
 impl Cursor<'_> {
     /// The kind and the extent of the section that begins here.
-    fn measure(&self, limits: Limits) -> Result<Section, Stop> {
+    fn measure(&self, limits: Packed) -> Result<Section, Stop> {
         // Enough for a descriptor and a constructor with its size, however they are written. Only what has no meaning
         // here and the descriptors of values within amqp-value sections are longer: these are tried with ever more,
         // which comes to a constant number of times what they have.
@@ -79,7 +79,7 @@ impl Cursor<'_> {
         loop {
             let octets = self.peek(window);
             let rest_is_seen = octets.len() < window;
-            let mut reader = Reader::with_limits(&octets, limits);
+            let mut reader = Reader::part(&octets, &octets, limits);
             let (mut number, mut fault) = (0, None);
             let measured = section_start(&mut reader).and_then(|start| {
                 (number, fault) = (start.number, start.fault);

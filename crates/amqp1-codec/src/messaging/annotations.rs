@@ -65,7 +65,7 @@ macro_rules! restricted_map {
             fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let start = *reader;
                 let map = Map::decode(reader)?;
-                let $limits = reader.limits();
+                let $limits = reader.packed();
                 for ($k, $v) in map.iter() {
                     if let Some(kind) = $check {
                         return Err(start.error(kind));
@@ -85,14 +85,14 @@ restricted_map! {
     /// Annotations of a delivery or a message (§3.2.10): keys are symbols, or unsigned longs, which are reserved.
     pub struct Annotations(Symbol), |key, _value, limits| match key {
         Value::Symbol(_) | Value::Ulong(_) => None,
-        Value::String(_) if limits.string_annotation_keys => None,
+        Value::String(_) if limits.string_annotation_keys() => None,
         _ => Some(DecodeErrorKind::InvalidKeyType),
-    }, symbols if limits.string_annotation_keys;
+    }, symbols if limits.string_annotation_keys();
 
     /// Properties that belong to the application (§3.2.5): keys are strings, values no lists, maps or arrays.
     pub struct ApplicationProperties(Str), |key, value, limits| match (key, value) {
         (Value::String(_), Value::List(_) | Value::Map(_) | Value::Array(_))
-            if !limits.compound_application_properties =>
+            if !limits.compound_application_properties() =>
         {
             Some(DecodeErrorKind::InvalidValueType)
         }

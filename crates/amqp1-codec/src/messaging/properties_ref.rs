@@ -120,7 +120,7 @@ macro_rules! fields {
         /// # Errors
         ///
         /// If the field is malformed or of another type.
-        #[inline]
+        #[inline(always)]
         pub fn $name(&self) -> Result<Option<$ty>, DecodeError> {
             match self.at($index).map(Reader::$read) {
                 None => Ok(None),
@@ -284,32 +284,48 @@ impl<'a> Reader<'a> {
     #[cold]
     fn other_text(&mut self, format: u8) -> Result<&'a [u8], DecodeError> {
         match format {
-            code::STR8 | code::SYM8 if self.limits().loose_properties => self.variable8(),
-            code::STR32 | code::SYM32 if self.limits().loose_properties => self.variable32(),
+            code::STR8 | code::SYM8 if self.packed().loose_properties() => self.variable8(),
+            code::STR32 | code::SYM32 if self.packed().loose_properties() => self.variable32(),
             other => Err(self.wrong_code(other)),
         }
     }
 
     #[inline]
     fn into_string(mut self) -> Result<&'a str, DecodeError> {
-        let octets = match self.u8()? {
-            code::STR8 => self.variable8()?,
-            code::STR32 => self.variable32()?,
-            other => self.other_text(other)?,
+        let octets = match self.counted8(code::STR8) {
+            Some(octets) => octets,
+            None => self.other_string()?,
         };
         core::str::from_utf8(octets).map_err(|_| self.error(DecodeErrorKind::InvalidUtf8))
     }
 
+    #[cold]
+    fn other_string(&mut self) -> Result<&'a [u8], DecodeError> {
+        match self.u8()? {
+            code::STR8 => self.variable8(),
+            code::STR32 => self.variable32(),
+            other => self.other_text(other),
+        }
+    }
+
     #[inline]
     fn into_symbol(mut self) -> Result<&'a str, DecodeError> {
-        let octets = match self.u8()? {
-            code::SYM8 => self.variable8()?,
-            code::SYM32 => self.variable32()?,
-            other => self.other_text(other)?,
+        let octets = match self.counted8(code::SYM8) {
+            Some(octets) => octets,
+            None => self.other_symbol()?,
         };
         match core::str::from_utf8(octets) {
             Ok(text) if text.is_ascii() => Ok(text),
             _ => Err(self.error(DecodeErrorKind::InvalidSymbol)),
+        }
+    }
+
+    #[cold]
+    fn other_symbol(&mut self) -> Result<&'a [u8], DecodeError> {
+        match self.u8()? {
+            code::SYM8 => self.variable8(),
+            code::SYM32 => self.variable32(),
+            other => self.other_text(other),
         }
     }
 
@@ -326,7 +342,7 @@ impl<'a> Reader<'a> {
     /// A message-id of none of its four types: any other integer that is not negative, if the limits allow it.
     #[cold]
     fn into_other_message_id(self) -> Result<MessageIdRef<'a>, DecodeError> {
-        if self.limits().loose_properties && self.peek().is_some_and(code::is_integer) {
+        if self.packed().loose_properties() && self.peek().is_some_and(code::is_integer) {
             let number = self.into_decoded::<Value>()?.as_integer().and_then(|number| u64::try_from(number).ok());
             return number.map(MessageIdRef::Ulong).ok_or_else(|| self.error(DecodeErrorKind::InvalidValue));
         }

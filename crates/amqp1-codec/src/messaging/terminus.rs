@@ -140,15 +140,15 @@ impl Decode for FilterSet {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let map = Map::decode(reader)?;
-        let limits = reader.limits();
+        let limits = reader.packed();
         let mut strings = false;
         for (name, filter) in map.iter() {
             match name {
                 Value::Symbol(_) => {}
-                Value::String(_) if limits.string_field_keys => strings = true,
+                Value::String(_) if limits.string_field_keys() => strings = true,
                 _ => return Err(start.error(DecodeErrorKind::InvalidKeyType)),
             }
-            if !limits.undescribed_filters && !matches!(filter, Value::Described(_) | Value::Null) {
+            if !limits.undescribed_filters() && !matches!(filter, Value::Described(_) | Value::Null) {
                 return Err(start.error(DecodeErrorKind::NotDescribed));
             }
         }

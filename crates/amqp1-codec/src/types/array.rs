@@ -256,7 +256,7 @@ impl<'a> Reader<'a> {
     /// Checks that there can be `count` elements of this constructor, and says whether they have any width.
     pub(crate) fn check_elements(&self, count: u32, format: u8) -> Result<bool, DecodeError> {
         let wide = code::width(format) != Some(code::Width::Fixed(0));
-        let most = if wide { write::saturating_u32(self.remaining()) } else { self.limits().zero_width_elements };
+        let most = if wide { write::saturating_u32(self.remaining()) } else { self.packed().zero_width_elements };
         if count > most { Err(self.error(DecodeErrorKind::ElementsExceeded)) } else { Ok(wide) }
     }
 }
