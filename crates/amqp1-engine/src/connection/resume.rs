@@ -181,10 +181,11 @@ impl Connection {
             SenderSettleMode::Unsettled => false,
             SenderSettleMode::Mixed => asked,
         };
+        let limits = self.config.decode_limits();
         let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
         let mut reports = alloc::vec::Vec::new();
         for delivery in suspended.deliveries.into_iter().filter(|delivery| !settled.contains(&delivery.token)) {
-            let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(from_value);
+            let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(|state| from_value(state, limits));
             if state.is_none() && incomplete && delivery.begun {
                 // Its absence says nothing (§2.6.13).
                 rest.deliveries.push_back(delivery);

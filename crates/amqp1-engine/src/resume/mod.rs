@@ -22,7 +22,7 @@ pub use sender::{SentSoFar, SuspendedSender};
 
 use crate::delivery::TRANSFER_ROOM;
 use amqp1_codec::{
-    Decode, DeliveryTag, Encode, EncodeStyle, Reader, Value,
+    Decode, DeliveryTag, Encode, EncodeStyle, Limits, Reader, Value,
     messaging::{DeliveryState, Received},
     performative::{Attach, Unsettled},
 };
@@ -43,10 +43,10 @@ fn to_value(state: Option<&DeliveryState>) -> Value {
 
 /// A state that stands in the peer's unsettled map. What cannot be understood counts as no state: the delivery is then
 /// begun from its start.
-pub(crate) fn from_value(value: &Value) -> Option<DeliveryState> {
+pub(crate) fn from_value(value: &Value, limits: Limits) -> Option<DeliveryState> {
     match value {
         Value::Null => None,
-        value => DeliveryState::decode(&mut Reader::new(&value.to_octets())).ok(),
+        value => DeliveryState::decode(&mut Reader::with_limits(&value.to_octets(), limits)).ok(),
     }
 }
 

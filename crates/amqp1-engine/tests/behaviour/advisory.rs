@@ -2,14 +2,14 @@
 //! meaning is unambiguous.
 
 use amqp1_codec::{
-    Symbol, Value,
+    DeliveryTag, Map, Symbol, Value,
     definitions::Role,
     messaging::{DeliveryState, FilterSet, Source, Target},
     performative::{Begin, Performative},
 };
 use amqp1_engine::{
     AttachReply, Connection, ConnectionConfig, ConnectionError, Credit, Instant, ReceiverConfig, SendOptions,
-    SenderConfig, ServerSasl, SessionConfig, SessionId, Settlement, Tolerances,
+    SenderConfig, SentSoFar, ServerSasl, SessionConfig, SessionId, Settlement, SuspendedSender, Tolerances,
     transaction::{Answer, Controller},
 };
 use amqp1_testkit::*;
@@ -246,5 +246,40 @@ fn x_4_5_4_long_transaction_ids_of_a_coordinator_are_taken_and_said_back() {
         let [(_, Performative::Transfer(posted), _)] = &frames[..] else { panic!("{frames:?}") };
         let Some(DeliveryState::Transactional(state)) = &posted.state else { panic!("{posted:?}") };
         assert_eq!(&state.txn_id[..], [0x74; 36]);
+    }
+}
+
+/// An outcome that the peer names when the link is resumed is that outcome, whatever keys its info has.
+#[test]
+fn m_3_4_6_an_outcome_in_an_unsettled_map_may_have_info_under_string_keys() {
+    for (tolerances, tolerated) in [(CLIENT, true), (STRICT, false)] {
+        let (mut peer, session) = client(tolerances);
+        let tag = DeliveryTag::new(b"t").unwrap();
+        let mut left = SuspendedSender::new();
+        left.deliveries.push_back(SentSoFar {
+            tag,
+            token: 7,
+            message_format: 0,
+            settled: false,
+            begun: true,
+            state: None,
+            message: Some(message(1, 5)),
+        });
+        let config = SenderConfig { resumable: true, resume: Some(left), ..sender("l") };
+        peer.end.attach_sender(session, config).unwrap();
+        peer.flush();
+        let info: Map = [("Reason", "r")].into_iter().collect();
+        let error = vec![name("a:b").into(), Value::Null, Value::Map(info)];
+        let rejected = Value::described(0x25_u64, vec![Value::described(0x1d_u64, error)]);
+        let mut answer = attach("l", 0, Role::Receiver);
+        answer.unsettled = Some([(tag, rejected)].into_iter().collect());
+        peer.send(0, answer);
+        peer.send(0, credit(0, 5));
+        let settlements = peer.end.settlements();
+        let rejected = matches!(
+            &settlements[..],
+            [(7, Settlement::Outcome(Some(DeliveryState::Rejected(Some(error)))))] if error.info.is_some()
+        );
+        assert_eq!(rejected, tolerated, "{settlements:?}");
     }
 }
