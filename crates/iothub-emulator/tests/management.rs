@@ -7,7 +7,10 @@ use core::time::Duration;
 use amqp1::auth::sas::{PercentEncoding, SasKey};
 use amqp1::auth::sasl::Anonymous;
 use amqp1::codec::Map;
-use amqp1::{Message, MessageId, Properties, Receiver, Sender, Session, Timestamp, Value};
+use amqp1::{
+    Message, MessageId, Properties, Receiver, ReceiverSettleMode, SendOptions, Sender, SenderSettleMode, Session,
+    Target, Timestamp, Value,
+};
 use iothub_emulator::Emulator;
 use support::*;
 
@@ -167,4 +170,40 @@ async fn a_grant_of_the_connection_is_as_good_and_idle_links_outlive_it() {
     cbs.put(event_hubs_token("sb://localhost/localhost/$management", HOUR)).await.outcome().unwrap();
     // A grant counts also for a request whose own token is bad.
     assert_eq!(asking.status_with("nonsense").await, 200);
+}
+
+/// As Java's Event Hubs clients ask, which never put a token for it: settled requests without a body, and a reply-to that
+/// is the target of the link for answers, on which mode second is asked for.
+#[tokio::test]
+async fn settled_requests_are_answered_at_their_reply_to() {
+    let (hub, _) = hub().await;
+    let session = stranger(&hub).await;
+    let requests = session.sender("$management").settle_mode(SenderSettleMode::Settled).attach().await.unwrap();
+    let mut answers = session
+        .receiver("$management")
+        .target(Target::at("management-client-reply-to"))
+        .receiver_settle_mode(ReceiverSettleMode::Second)
+        .allow_differences()
+        .attach()
+        .await
+        .unwrap();
+    let token = event_hubs_token("amqp://localhost/localhost", HOUR);
+    for id in 1..=3_u64 {
+        let properties = Properties {
+            message_id: Some(id.into()),
+            reply_to: Some("management-client-reply-to".into()),
+            ..Properties::default()
+        };
+        let mut request = Message::builder().properties(properties).application_property("security_token", &*token);
+        for (key, value) in ENTITY {
+            request = request.application_property(key, value);
+        }
+        let settled = SendOptions { settled: true, ..SendOptions::default() };
+        requests.send_with(request, settled).await.unwrap().accepted().unwrap();
+        let answer = next(&mut answers).await;
+        assert!(answer.is_settled());
+        let message = answer.message();
+        assert_eq!(message.properties().unwrap().unwrap().correlation_id, Some(id.into()));
+        assert_eq!(message.application_property("status-code").unwrap().unwrap().as_integer(), Some(200));
+    }
 }
