@@ -33,7 +33,7 @@ impl Message {
     }
 
     /// A message of a format other than 0 (§2.8.11), whose octets are not looked into: the accessors of all sections
-    /// return [`DecodeErrorKind::OpaqueMessage`].
+    /// return [`DecodeErrorKind::OpaqueMessage`](crate::DecodeErrorKind::OpaqueMessage).
     pub fn opaque(chunks: impl IntoIterator<Item = Bytes>, limits: Limits) -> Self {
         let (head, pieces) = match Chunks::gather(chunks) {
             Chunks::One(head) => (head, None),
