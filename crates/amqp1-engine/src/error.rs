@@ -213,6 +213,8 @@ impl fmt::Display for Mechanisms<'_> {
 pub enum ApiMisuse {
     /// The connection is closing or closed.
     Closed,
+    /// This end has detached the link, or ended its session: nothing more can be said on it.
+    Detached,
     /// The frame that it needs is larger than the peer takes (§2.7.1).
     FrameTooLarge {
         /// What the frame would have, in octets.
@@ -236,6 +238,7 @@ impl fmt::Display for ApiMisuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
+            Self::Detached => "the link was detached at this end",
             Self::FrameTooLarge { size, max } => {
                 return write!(f, "this needs a frame of {size} octets, and the peer takes at most {max}");
             }

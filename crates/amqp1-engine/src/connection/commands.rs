@@ -1,6 +1,6 @@
 //! What the application asks for.
 
-use super::{Connection, frame_size::too_large};
+use super::{Connection, Leaving, frame_size::too_large};
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
@@ -51,10 +51,11 @@ impl Connection {
         }
     }
 
-    /// Closes the connection. Deliveries that can leave go first; with an error, nothing does.
+    /// Closes the connection. Deliveries that can leave go first; with an error, none does. Settlements that were stated go
+    /// first in any case. With an error, a close that waits for deliveries waits no longer.
     pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
         self.idle.set_now(now);
-        if self.closing || self.close_sent {
+        if self.close_sent || self.closing && error.is_none() {
             return;
         }
         if error.is_some() || self.remote_open.is_none() {
@@ -112,7 +113,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a session. Deliveries that can leave go first; with an error, nothing does.
+    /// Ends a session. Deliveries that can leave go first; with an error, none does. Settlements that are stated before the
+    /// end leaves go first in any case.
     ///
     /// # Errors
     ///
@@ -129,7 +131,7 @@ impl Connection {
             self.end_now(id, error);
         } else {
             session.ending = true;
-            self.try_end(id);
+            self.leaving.push_back(Leaving::Session(id));
         }
         Ok(())
     }
@@ -325,7 +327,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Detaches a link. Deliveries that are queued go first; with an error, nothing does.
+    /// Detaches a link. Deliveries that are queued go first; with an error, none does. Settlements that are stated before the
+    /// detach leaves go first in any case.
     ///
     /// # Errors
     ///
@@ -343,7 +346,7 @@ impl Connection {
         if link.handle.is_none() {
             self.detach_now(id, closed, None);
         } else if !self.stop_sender(id) {
-            self.try_detach(id);
+            self.leaving.push_back(Leaving::Link(id));
         }
         Ok(())
     }
@@ -504,11 +507,11 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If there is no such link.
+    /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of its
+    /// session, has left already: the outcome is not said then.
     pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
         self.link(id)?;
         self.check_state(&state)?;
-        self.settle_received(id, key, state);
-        Ok(())
+        if self.settle_received(id, key, state) { Ok(()) } else { Err(ApiMisuse::Detached) }
     }
 }

@@ -53,6 +53,10 @@ impl Idle {
         self.last_received = self.now;
     }
 
+    pub(super) fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
     pub(super) fn sent(&mut self) {
         self.last_sent = self.now;
         self.heartbeat_due = false;
@@ -103,6 +107,11 @@ impl Connection {
         self.idle.deadlines(self.close_sent).chain(links).min()
     }
 
+    /// When octets of the peer came last.
+    pub fn last_received(&self) -> Instant {
+        self.idle.last_received()
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.idle.set_now(now);
@@ -111,7 +120,8 @@ impl Connection {
         }
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.idle.close) {
-            // What was to go before our close had its time.
+            // What was to go before our close had its time, and so had the peer's answer.
+            self.close_unanswered = true;
             self.close_now(None, ConnectionError::LocallyClosed);
             self.layer = Layer::Dead;
             self.finished = true;

@@ -12,6 +12,7 @@ mod handles;
 mod idle;
 mod input;
 mod layer;
+mod leaving;
 mod metadata;
 mod output;
 mod peer_close;
@@ -53,6 +54,7 @@ use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
 use layer::Layer;
+use leaving::Leaving;
 use metadata::RemoteOpen;
 
 /// A connection, its sessions and its links.
@@ -87,6 +89,8 @@ pub struct Connection {
     /// What `Closed` has said.
     ended: Option<ConnectionError>,
     finished: bool,
+    /// The peer has not answered our close in time.
+    close_unanswered: bool,
 
     sessions: Store<SessionId, Session>,
     links: Store<LinkId, Link>,
@@ -110,6 +114,8 @@ pub struct Connection {
     awaited_handles: BTreeSet<(Instant, LinkId)>,
     /// Sessions with dispositions to write.
     marked: VecDeque<SessionId>,
+    /// What the application wants to leave, when the settlements that it has stated until then are written.
+    leaving: VecDeque<Leaving>,
 
     events: Events,
     settled: Settlements,
@@ -174,6 +180,7 @@ impl Connection {
             violation: None,
             ended: None,
             finished: false,
+            close_unanswered: false,
             sessions: Store::default(),
             links: Store::default(),
             endpoints: BTreeMap::new(),
@@ -186,6 +193,7 @@ impl Connection {
             flows: VecDeque::new(),
             awaited_handles: BTreeSet::new(),
             marked: VecDeque::new(),
+            leaving: VecDeque::new(),
             events: Events::default(),
             settled: Settlements::default(),
             meter: Meter::default(),
@@ -273,6 +281,7 @@ impl Connection {
             _ => false,
         };
         if can_speak && !self.close_sent {
+            self.flush_all_marks();
             self.push_close(error);
             self.idle.start_close(self.config.close_timeout);
         } else {
@@ -294,6 +303,7 @@ impl Connection {
         self.flows.clear();
         self.marked.clear();
         self.drains.clear();
+        self.leaving.clear();
         self.waiting.clear();
         self.stops.clear();
         self.ended = Some(reason.clone());

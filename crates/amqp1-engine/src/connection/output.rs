@@ -55,6 +55,7 @@ impl Connection {
         let frames = !self.control.is_empty()
             || !self.close_sent
                 && (!self.marked.is_empty()
+                    || !self.leaving.is_empty()
                     || !self.flows.is_empty()
                     || !self.ready.is_empty()
                     || self.drains.is_automatic_due())
@@ -71,6 +72,8 @@ impl Connection {
                 return;
             } else if let Some(session) = self.marked.pop_front() {
                 self.flush_marks(session);
+            } else if let Some(leaving) = self.leaving.pop_front() {
+                self.try_leave(leaving);
             } else if self.drains.is_automatic_due() && self.events.is_empty() {
                 self.answer_automatic_drains();
             } else if let Some(due) = self.flows.pop_front() {

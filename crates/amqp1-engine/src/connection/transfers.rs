@@ -271,14 +271,15 @@ impl Connection {
         }
     }
 
-    /// States an outcome for a received delivery; whether it is settled with it follows from the mode.
-    pub(super) fn settle_received(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) {
-        let Some(link) = self.links.get_mut(id).filter(|link| link.detached.is_none()) else { return };
+    /// States an outcome for a received delivery; whether it is settled with it follows from the mode. `false` if nothing
+    /// can be said on the link any more. A delivery that is not known was settled before.
+    pub(super) fn settle_received(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> bool {
+        let Some(link) = self.links.get_mut(id).filter(|link| link.detached.is_none()) else { return false };
         let session_id = link.session;
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let Some(delivery) = session.received.get_mut(key.0) else { return };
+        let Some(session) = self.sessions.get_mut(session_id).filter(|session| !session.end_sent) else { return false };
+        let Some(delivery) = session.received.get_mut(key.0) else { return true };
         if delivery.link != id || delivery.stated {
-            return;
+            return true;
         }
         let settled = state.is_outcome() && !delivery.second;
         delivery.stated = state.is_outcome();
@@ -306,6 +307,7 @@ impl Connection {
             }
             self.tell_credit(id);
         }
+        true
     }
 
     /// A delivery of a link is settled by the peer's word.

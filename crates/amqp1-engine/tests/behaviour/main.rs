@@ -21,6 +21,7 @@ mod handshake;
 mod headers;
 mod held;
 mod idle;
+mod leaving;
 mod limits;
 mod malformed;
 mod model;

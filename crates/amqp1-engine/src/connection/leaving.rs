@@ -1,0 +1,54 @@
+//! Leaving cleanly: what is stated before a detach, an end or a close goes before it. And what a delivery came to whose
+//! receiver did not say.
+
+use super::Connection;
+use crate::store::{LinkId, SessionId};
+use amqp1_codec::messaging::DeliveryState;
+
+/// What the application wants to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    Link(LinkId),
+    Session(SessionId),
+}
+
+impl Connection {
+    /// Detaches or ends, if everything that can be sent is sent. It is done when frames are written, not when it is asked
+    /// for, so that what is settled until then goes first.
+    pub(super) fn try_leave(&mut self, leaving: Leaving) {
+        match leaving {
+            Leaving::Link(id) => self.try_detach(id),
+            Leaving::Session(id) => self.try_end(id),
+        }
+    }
+
+    /// Turns the gathered settlements of all sessions into frames.
+    pub(super) fn flush_all_marks(&mut self) {
+        while let Some(session) = self.marked.pop_front() {
+            self.flush_marks(session);
+        }
+    }
+
+    /// Whether frames wait to be transmitted that need neither credit nor a window: settlements, for one.
+    pub fn has_frames(&self) -> bool {
+        !self.control.is_empty() || !self.close_sent && (!self.marked.is_empty() || !self.leaving.is_empty())
+    }
+
+    /// Whether the peer has not answered our close within
+    /// [`ConnectionConfig::close_timeout`](crate::ConnectionConfig::close_timeout), so that the connection is over without
+    /// it.
+    pub fn close_unanswered(&self) -> bool {
+        self.close_unanswered
+    }
+
+    /// The outcome of what is sent on a link and settled without one: the default-outcome of its source (§3.3, §3.5.3), as
+    /// the sending end has it, or else as the receiving end has answered. `None` if neither states one: then nothing is
+    /// known of such a delivery. A node at this end may take it for released
+    /// ([`terminus::default_outcome`](crate::terminus::default_outcome)).
+    pub fn default_outcome(&self, id: LinkId) -> Option<&DeliveryState> {
+        let link = self.links.get(id)?;
+        let remote = link.remote.as_ref().and_then(|remote| remote.source.as_ref());
+        let mut sources = link.local.source.as_ref().into_iter().chain(remote);
+        sources.find_map(|source| source.default_outcome.as_ref())
+    }
+}
