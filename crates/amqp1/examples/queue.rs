@@ -1,7 +1,7 @@
 //! A queue in memory: `cargo run -p amqp1 --example queue [ADDR:PORT]`. Whatever address they name, clients put messages
 //! in and take them out; the example `client` does both. A message is gone when one of them has accepted it.
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, ErrorKind, Receipt, Receiver, Sender,
+    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, ErrorKind, Outcome, Receipt, Receiver, Sender,
     codec::messaging::DeliveryState,
     engine::{
         Instant,
@@ -92,7 +92,8 @@ async fn empty(sender: Sender, queue: Arc<Queue>) -> Result<(), Error> {
 /// Waits for the outcome. Without one the message may have arrived or not: rather twice than never.
 async fn settle(receipt: Receipt, message: HeldMessage, link: u64, queue: Arc<Queue>) {
     let state = match receipt.await {
-        Ok(outcome) => outcome.into_state().unwrap_or(DeliveryState::Accepted),
+        Ok(Outcome::SentSettled) => DeliveryState::Accepted,
+        Ok(outcome) => outcome.into_state().unwrap_or(DeliveryState::Released),
         Err(_) => DeliveryState::Released,
     };
     queue.settle(message, link, &state);

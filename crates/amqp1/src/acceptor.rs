@@ -59,6 +59,7 @@ pub struct AcceptorBuilder {
     session_config: SessionConfig,
     operation_timeout: Duration,
     write_timeout: Option<Option<Duration>>,
+    outcome_timeout: Option<Duration>,
     sole: Option<sole::Register>,
 }
 
@@ -91,6 +92,7 @@ impl Acceptor {
             session_config: SessionConfig::default(),
             operation_timeout: Duration::from_secs(60),
             write_timeout: None,
+            outcome_timeout: None,
             sole: None,
         }
     }
@@ -150,7 +152,7 @@ impl Acceptor {
             engine
         };
         let server = ServerState { session_config: inner.session_config.clone(), ..ServerState::default() };
-        let shared = Shared::new(make, Some(server), inner.operation_timeout);
+        let shared = Shared::new(make, Some(server), inner.outcome_timeout);
         driver::spawn(&shared, io, inner.write_timeout.unwrap_or(inner.config.idle_timeout))?;
         let connection = Connection::new(shared, inner.operation_timeout, security);
         let identity = match attempt.engine(&connection, self.introduction(&connection, &offered)).await {
@@ -289,7 +291,8 @@ impl AcceptorBuilder {
         self
     }
 
-    /// Bounds sending, draining, detaching and closing, each; 60 s unless set.
+    /// Bounds waiting for credit, draining, detaching and closing, each; 60 s unless set. Outcomes are waited for as
+    /// [`outcome_timeout`](Self::outcome_timeout) says.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
         self
@@ -300,6 +303,13 @@ impl AcceptorBuilder {
     /// [`ErrorKind::WriteTimeout`](crate::ErrorKind::WriteTimeout).
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.write_timeout = Some(timeout);
+        self
+    }
+
+    /// Bounds the wait for each outcome; no limit unless set, since a client may work on a message for as long as it has to.
+    /// Each link may say otherwise ([`Sender::set_outcome_timeout`](crate::Sender::set_outcome_timeout)).
+    pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.outcome_timeout = timeout.into();
         self
     }
 

@@ -23,7 +23,7 @@ use amqp1_codec::{
 use amqp1_engine::{
     ApiMisuse, Connection as Engine, Credit, DrainMode, LinkId, ReceiverConfig, SenderConfig, Suspended,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Attaches this end and waits for the other.
 async fn attach(
@@ -35,7 +35,11 @@ async fn attach(
     attach: impl FnOnce(&mut Engine, Option<Suspended>) -> Result<LinkId, ApiMisuse>,
 ) -> Result<Arc<LinkHandle>, Error> {
     let shared = session.shared().clone();
+    let id = session.id;
     let attaching = Attaching::begin(&shared, resumption, |state, left| {
+        if let Some(over) = state.session_failure(id) {
+            return Err(over);
+        }
         resume::insert(state, link, |engine| attach(engine, left))
     })?;
     let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop });
@@ -136,6 +140,7 @@ pub struct SenderBuilder {
     config: SenderConfig,
     resume: Option<Shelf>,
     allow_differences: bool,
+    outcome_timeout: Option<Option<Duration>>,
 }
 
 impl SenderBuilder {
@@ -151,7 +156,7 @@ impl SenderBuilder {
     }
 
     pub(crate) fn of(session: Arc<SessionHandle>, config: SenderConfig) -> Self {
-        Self { session, config, resume: None, allow_differences: false }
+        Self { session, config, resume: None, allow_differences: false, outcome_timeout: None }
     }
 
     common!();
@@ -175,6 +180,12 @@ impl SenderBuilder {
         self
     }
 
+    /// Bounds the wait for each outcome on this link; as on other links of the connection unless set, `None` for no limit.
+    pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.outcome_timeout = Some(timeout.into());
+        self
+    }
+
     /// Makes the target a transaction coordinator.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.config.target = Some(TargetArchetype::Coordinator(coordinator));
@@ -193,11 +204,12 @@ impl SenderBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let Self { session, mut config, resume, allow_differences } = self;
+        let Self { session, mut config, resume, allow_differences, outcome_timeout } = self;
         let asked = Asked::of_receiver(config.target.as_ref(), config.rcv_settle_mode);
         let asked = Some(asked).filter(|asked| !allow_differences && !asked.is_nothing());
         let id = session.id;
         let mut link = LinkState::new(config.snd_settle_mode);
+        link.outcome_timeout = outcome_timeout;
         config.drain_mode = link.drain.choose(config.drain_mode, session.connection.timeout);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let resumption = config

@@ -60,6 +60,8 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     operation_timeout: Duration,
     write_timeout: Option<Option<Duration>>,
+    /// Another limit for outcomes than that.
+    outcome_timeout: Option<Option<Duration>>,
 }
 
 impl ClientBuilder {
@@ -81,6 +83,7 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(60),
             write_timeout: None,
+            outcome_timeout: None,
         }
     }
 
@@ -183,6 +186,13 @@ impl ClientBuilder {
     /// Bounds beginning, attaching, sending, draining, detaching and closing, each; 60 s unless set.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = timeout;
+        self
+    }
+
+    /// Bounds the wait for each outcome; as long as the [operation time-out](Self::operation_timeout) unless set, `None` for
+    /// no limit. Each link may say otherwise ([`SenderBuilder::outcome_timeout`](crate::SenderBuilder::outcome_timeout)).
+    pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.outcome_timeout = Some(timeout.into());
         self
     }
 
@@ -296,8 +306,9 @@ impl ClientBuilder {
             (Sasl::ByUrl, Some(plain)) => Some(Box::new(plain.clone())),
         };
         let write_timeout = self.write_timeout.unwrap_or(self.config.idle_timeout);
+        let outcome_timeout = self.outcome_timeout.unwrap_or(Some(self.operation_timeout));
         let config = ConnectionConfig { handle_timeout: self.operation_timeout, ..self.config };
-        let shared = Shared::new(|now| Engine::client(config, mechanism, now), None, self.operation_timeout);
+        let shared = Shared::new(|now| Engine::client(config, mechanism, now), None, outcome_timeout);
         driver::spawn(&shared, io, write_timeout)?;
         let connection = Connection::new(shared, self.operation_timeout, security);
         match attempt.engine(&connection, connection.opened()).await {

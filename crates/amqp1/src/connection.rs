@@ -1,12 +1,16 @@
 //! A connection as the application holds it.
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind, Retry},
     session::{Session, SessionHandle, ended_error},
     shared::{SessionState, Shared},
     wait::{Place, within},
 };
-use amqp1_codec::{Symbol, definitions::AmqpError, performative::Open};
+use amqp1_codec::{
+    Symbol,
+    definitions::{AmqpError, ErrorCondition},
+    performative::Open,
+};
 use amqp1_engine::{ConnectionError, SessionConfig};
 use std::{sync::Arc, time::Duration};
 
@@ -110,7 +114,7 @@ impl Connection {
                 None => session.begun.then_some(Ok(())),
             }
         });
-        within(self.handle.timeout, "beginning a session", begun).await??;
+        within(self.shared(), self.handle.timeout, "beginning a session", begun).await??;
         Ok(session)
     }
 
@@ -156,7 +160,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the connection had ended otherwise, or does not end in time.
+    /// If the connection had ended otherwise. [`ErrorKind::Timeout`] if the peer does not answer in time; the connection
+    /// is over then as well.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +170,8 @@ impl Connection {
         self.close_with(None).await
     }
 
-    /// Closes the connection and tells the peer why. With an error nothing that is queued is written.
+    /// Closes the connection and tells the peer why. With an error no message that is queued is sent, and a close that
+    /// waits for messages waits no longer; settlements that were stated are written first all the same.
     ///
     /// # Errors
     ///
@@ -182,14 +188,77 @@ impl Connection {
 
     /// Waits until the last octet is written.
     pub(crate) async fn shut(&self) -> Result<(), Error> {
+        self.shut_within(self.handle.timeout).await
+    }
+
+    async fn shut_within(&self, limit: Duration) -> Result<(), Error> {
         let shut = self.shared().wait(Place::Connection, |state| {
             state.shut.then(|| match &state.closed {
+                _ if state.engine.close_unanswered() => Err(unanswered()),
                 Some(ConnectionError::LocallyClosed) | None => Ok(()),
                 Some(_) => Err(state.failure()),
             })
         });
-        within(self.handle.timeout, "closing the connection", shut).await?
+        tokio::time::timeout(limit, shut).await.unwrap_or_else(|_| Ok(Err(unanswered())))?
     }
+
+    /// Waits until the settlements that were stated so far are written to the transport, and so is all else that was asked
+    /// for and needs no credit. What the peer makes of them is not known by that.
+    ///
+    /// Messages leave as credit and windows allow, and are not waited for: their [receipts](crate::Receipt) are.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ends before that, or the transport takes nothing for longer than the operation time-out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let asked = self.shared().command(|state, _| {
+            state.flush.asked = state.flush.asked.wrapping_add(1);
+            state.flush.asked
+        })?;
+        let flushed = self.shared().wait(Place::Connection, |state| {
+            if state.flush.done >= asked { Some(Ok(())) } else { state.closed_error().map(Err) }
+        });
+        within(self.shared(), self.handle.timeout, "writing what was settled", flushed).await?
+    }
+
+    /// Closes the connection within a limit of time. As [`close`](Self::close) at first; shortly before the limit what can
+    /// still not be sent is given up, as [`close_with`](Self::close_with) does it with `amqp:connection:forced`.
+    /// Settlements that were stated are written before either close.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close): in particular [`ErrorKind::Timeout`] if the peer did not answer the first close.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it goes on closing by itself.
+    pub async fn shutdown(&self, limit: Duration) -> Result<(), Error> {
+        let forced = (limit / 4).min(FORCED);
+        let deadline = tokio::time::Instant::now() + limit;
+        let now = self.shared().now();
+        self.shared().command(|state, _| state.engine.close(now, None))?;
+        let closed = self.shut_within(limit.saturating_sub(forced)).await;
+        if !matches!(&closed, Err(error) if error.kind() == ErrorKind::Timeout) {
+            return closed;
+        }
+        let error = AmqpError::new(ErrorCondition::CONNECTION_FORCED, "the time to close the connection is over");
+        let now = self.shared().now();
+        self.shared().command(|state, _| state.engine.close(now, Some(error)))?;
+        // Whatever comes of it, the close that was wanted did not come about.
+        let _ = self.shut_within(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
+        closed
+    }
+}
+
+/// The most of [`Connection::shutdown`]'s time that is kept for the close by force.
+const FORCED: Duration = Duration::from_secs(1);
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Timeout, "the peer did not answer the close in time").with_retry(Retry::ReopenConnection)
 }
 
 impl Drop for ConnectionHandle {

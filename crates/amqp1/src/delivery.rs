@@ -10,7 +10,7 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::{ApiMisuse, DeliveryKey, IncomingDelivery};
+use amqp1_engine::{DeliveryKey, IncomingDelivery};
 use std::sync::Arc;
 
 /// What settles a delivery, from here or from elsewhere.
@@ -183,15 +183,7 @@ impl DeliveryHandle {
             return Ok(());
         }
         let (id, key) = (self.link.id, self.key);
-        let disposed = self.link.shared.command(|state, _| {
-            if state.is_dead() {
-                return Err(state.link_failure(id));
-            }
-            state.engine.dispose(id, key, outcome).map_err(|misuse| match misuse {
-                ApiMisuse::FrameTooLarge { .. } => misuse.into(),
-                _ => state.link_failure(id),
-            })
-        })?;
+        let disposed = self.link.shared.command(|state, _| state.dispose(id, key, outcome))?;
         // What the peer cannot be told leaves the delivery as it is.
         self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
         disposed

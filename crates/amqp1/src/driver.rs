@@ -48,6 +48,10 @@ struct Driver<IO> {
     read_size: usize,
     read_ended: bool,
     output: TransmitQueue,
+    /// Octets that were written so far.
+    written: u64,
+    /// Who waits for a flush, and after how many octets it is done.
+    flush: Option<(u64, u64)>,
     unflushed: bool,
     write_failed: bool,
     /// Why reading ended, if not by the peer's leave.
@@ -137,7 +141,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 Poll::Pending if any => return Poll::Ready(Ok(true)),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => self.output.advance(count),
+                Poll::Ready(Ok(count)) => {
+                    self.output.advance(count);
+                    self.written = self.written.saturating_add(octets(count));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
             self.unflushed = true;
@@ -151,6 +158,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Poll::Ready(Ok(any))
     }
 
+    /// Tells those who wait for what is written by now. Under load the output is never empty, so that the transport is
+    /// flushed here.
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) {
+        let Some((asked, position)) = self.flush else { return };
+        if self.written < position || self.write_failed {
+            return;
+        }
+        if self.unflushed && !matches!(Pin::new(&mut self.io).poll_flush(cx), Poll::Ready(Ok(()))) {
+            return;
+        }
+        self.flush = None;
+        // If the engine is broken, that is seen in the next turn.
+        let _ = self.shared.drive(|state, aside| {
+            state.flush.done = asked;
+            state.waiting.wake(aside);
+        });
+    }
+
     /// Lets the engine look at the input and the clock, and takes its output. `None` if the engine is broken.
     fn consult(&mut self, turn: TurnState) -> Option<Seen> {
         let now = self.shared.now();
@@ -161,6 +186,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let errors = [errors.0, errors.1].into_iter().flatten();
         let error = errors.map(transport::lost).next();
         let write_failed = self.write_failed;
+        let (written, flush) = (self.written, &mut self.flush);
         let armed = self.armed;
         let mut log = tracing::enabled!(tracing::Level::DEBUG).then(Vec::new);
         let seen = self.shared.drive(|state, aside| {
@@ -180,7 +206,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             if state.engine.poll_timeout().is_some_and(|at| at <= now) {
                 state.engine.handle_timeout(now);
             }
-            state.receipts.expire(now, aside);
+            let heard = state.engine.last_received();
+            state.receipts.expire(now, heard, aside);
             state.dispatch(aside, &mut log);
             let wants_turn = state.answer_drains(now, turn);
             state.engine.transmit(now, TRANSMIT, output);
@@ -188,6 +215,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.dispatch(aside, &mut log);
             if write_failed {
                 output.clear();
+            }
+            if flush.is_none() && state.flush.asked > state.flush.done && !state.engine.has_frames() {
+                *flush = Some((state.flush.asked, written.saturating_add(octets(output.remaining()))));
             }
             let more = state.engine.has_output();
             state.asleep = output.is_empty() && !more;
@@ -299,6 +329,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
             Poll::Pending => {}
         }
+        self.poll_flushed(cx);
         if seen.finished {
             let over = self.output.is_empty() && !self.unflushed && !seen.more;
             if over || self.is_given_up() {
@@ -375,6 +406,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
     }
 }
 
+fn octets(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 /// Tells everyone when the task goes, for whatever reason.
 struct Epitaph(Arc<Shared>);
 
@@ -399,6 +434,8 @@ where
         read_size: READ.0,
         read_ended: false,
         output: TransmitQueue::default(),
+        written: 0,
+        flush: None,
         unflushed: false,
         write_failed: false,
         read_error: None,

@@ -69,6 +69,8 @@ pub enum ErrorKind {
     MessageTooLarge,
     /// The receiver gave the message back, to be changed.
     Modified,
+    /// The receiver settled the message without an outcome: whether it has processed it is not known.
+    NoOutcome,
     /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode, or the
     /// address of a dynamic node.
     NotGranted,
@@ -252,6 +254,11 @@ impl Error {
         }
     }
 
+    pub(crate) fn no_outcome() -> Self {
+        let text = "the receiver settled the message without saying whether it has processed it";
+        Self::new(ErrorKind::NoOutcome, text).with_delivered(Delivered::Unknown)
+    }
+
     pub(crate) fn rejected(error: Option<AmqpError>) -> Self {
         Self::new(ErrorKind::Rejected, "the receiver rejected the message").with_amqp(error)
     }
@@ -264,7 +271,11 @@ impl Error {
 
 fn default_retry(kind: ErrorKind) -> Retry {
     match kind {
-        ErrorKind::CreditRevoked | ErrorKind::Released | ErrorKind::Modified | ErrorKind::RolledBack => Retry::Now,
+        ErrorKind::CreditRevoked
+        | ErrorKind::Modified
+        | ErrorKind::NoOutcome
+        | ErrorKind::Released
+        | ErrorKind::RolledBack => Retry::Now,
         ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Suspended | ErrorKind::Timeout => {
             Retry::ReopenLink
         }
@@ -300,6 +311,10 @@ fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
         | "amqp:not-allowed"
         | "amqp:not-implemented"
         | "amqp:invalid-field"
+        | "amqp:precondition-failed"
+        | "com.microsoft:argument-error"
+        | "com.microsoft:argument-out-of-range"
+        | "com.microsoft:precondition-failed"
         | "amqp:decode-error"
         | "amqp:link:redirect"
         | "amqp:connection:redirect"
@@ -382,6 +397,7 @@ impl From<SendError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use amqp1_codec::Symbol;
 
     #[test]
     fn only_a_temporary_sasl_failure_is_worth_another_try() {
@@ -401,6 +417,17 @@ mod tests {
         assert_eq!(detached(ErrorCondition::NOT_FOUND), Retry::Never);
         assert_eq!(detached(ErrorCondition::DETACH_FORCED), Retry::ReopenLink);
         assert!(matches!(detached(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), Retry::After(_)));
+        // The same again would fail again.
+        for condition in [
+            "amqp:precondition-failed",
+            "amqp:invalid-field",
+            "com.microsoft:argument-error",
+            "com.microsoft:argument-out-of-range",
+            "com.microsoft:precondition-failed",
+        ] {
+            let condition = ErrorCondition::new(Symbol::new(condition).expect("ASCII"));
+            assert_eq!(detached(condition.clone()), Retry::Never, "{condition:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl State {
         for _ in 0..SLICE {
             // Settlements come before the events that followed them.
             if let Some(settled) = self.engine.poll_settled() {
-                self.settle(settled.token, settled.settlement, aside);
+                self.settle(settled.link, settled.token, settled.settlement, aside);
                 continue;
             }
             let Some(event) = self.engine.poll_event() else { break };
@@ -188,8 +188,10 @@ impl State {
 
     fn on_link_attached(&mut self, id: LinkId, aside: &mut Aside<'_>) {
         let remote = self.engine.remote_attach(id).map(|attach| attach.snd_settle_mode);
+        let default = self.default_outcome(id);
         self.on_link(id, aside, |link| {
             link.attached = true;
+            link.default_outcome = default;
             link.negotiate(remote);
         });
     }

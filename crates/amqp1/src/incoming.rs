@@ -15,6 +15,7 @@ use crate::{
 use amqp1_codec::{
     Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
+    messaging::DeliveryState,
     performative::{Attach, Open, TargetArchetype},
     printable::bounded_debug,
 };
@@ -343,6 +344,8 @@ impl IncomingLink {
         undecodable::check(reply.streamed, reply.reject_undecodable)?;
         let id = self.id;
         let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
+        // §3.5.3: a node without a default takes back what nobody has decided about.
+        let default = reply.source.as_ref().map_or(DeliveryState::Released, terminus::default_outcome);
         let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());
         let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {
             let link = state.live_link(id)?;
@@ -351,6 +354,7 @@ impl IncomingLink {
             state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;
             link.attached = true;
+            link.default_outcome = Some(default);
             link.negotiate(Some(mode));
             link.negotiate(Some(remote));
             Ok(id)

@@ -10,9 +10,10 @@ use crate::{
 };
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
+    messaging::DeliveryState,
     performative::Attach,
 };
-use amqp1_engine::{Cause, Connection as Engine, IncomingDelivery, LinkId, StreamItem};
+use amqp1_engine::{ApiMisuse, Cause, Connection as Engine, DeliveryKey, IncomingDelivery, LinkId, StreamItem};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -122,6 +123,10 @@ pub(crate) struct LinkState {
     pub(crate) drain: LinkDrain,
     /// Whether the link stands among the starved ones.
     pub(crate) listed: bool,
+    /// How long an outcome is waited for, if not as long as on other links of the connection.
+    pub(crate) outcome_timeout: Option<Option<Duration>>,
+    /// What was sent and settled without an outcome has this one.
+    pub(crate) default_outcome: Option<DeliveryState>,
     /// What a link has that can be resumed.
     pub(crate) resume: Option<Box<Part>>,
     /// It must be attached again before anything is sent (§2.7.3, incomplete-unsettled).
@@ -148,6 +153,8 @@ impl LinkState {
             epoch: 0,
             drain: LinkDrain::default(),
             listed: false,
+            outcome_timeout: None,
+            default_outcome: None,
             resume: None,
             reattach: false,
         }
@@ -353,6 +360,22 @@ impl State {
         }
     }
 
+    /// States an outcome, unless it cannot reach the sender any more.
+    pub(crate) fn dispose(&mut self, id: LinkId, key: DeliveryKey, outcome: DeliveryState) -> Result<(), Error> {
+        if self.is_dead() {
+            return Err(self.link_failure(id));
+        }
+        self.engine.dispose(id, key, outcome).map_err(|misuse| match misuse {
+            ApiMisuse::Detached => {
+                let text = "the link was detached at this end before the delivery was settled: the sender is not told, \
+                            and may deliver it again";
+                Error::new(ErrorKind::LinkDetached, text)
+            }
+            ApiMisuse::FrameTooLarge { .. } => misuse.into(),
+            _ => self.link_failure(id),
+        })
+    }
+
     /// Why a link cannot be used any more.
     pub(crate) fn link_failure(&self, id: LinkId) -> Error {
         let detached = self.links.get(&id).and_then(|link| link.detached.as_ref());
@@ -382,7 +405,7 @@ impl LinkHandle {
                 None => None,
             }
         });
-        within(self.timeout(), "attaching a link", attached).await?
+        within(&self.shared, self.timeout(), "attaching a link", attached).await?
     }
 
     /// Waits until the link is over, for whatever reason.
@@ -407,7 +430,8 @@ impl LinkHandle {
     pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
         // It may be over already; then that counts.
         let _ = self.shared.command(|state, _| state.engine.detach(self.id, closed, error))?;
-        let detached = within(self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
+        let detached =
+            within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
         match (detached.by, &detached.error) {
             (Cause::Local, _) | (Cause::Peer, None) => Ok(()),
             (Cause::Peer, Some(_)) => Err(detached.to_error()),

@@ -27,7 +27,8 @@ pub enum Outcome {
     Released,
     /// Sent settled: there is no outcome, and the message is on its way.
     SentSettled,
-    /// The receiver settled without saying how.
+    /// The receiver settled without saying how, and the link's source has no default outcome: whether it has processed the
+    /// message is not known.
     SettledWithoutState,
     /// Part of a transaction (§4.5.8).
     Transactional(TransactionalState),
@@ -62,17 +63,19 @@ impl Outcome {
         })
     }
 
-    /// Takes what says that the message was not processed for an error. That the receiver settled without saying how
-    /// is none.
+    /// `Ok` if the receiver said that it has processed the message, or if the message was sent settled, so that it was
+    /// not asked.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional state
-    /// counts as the outcome in it. [`ErrorKind::Protocol`] for a state of an extension: whether it was delivered is not
-    /// known.
+    /// counts as the outcome in it. [`ErrorKind::NoOutcome`] if the receiver settled without an outcome, and
+    /// [`ErrorKind::Protocol`] for a state of an extension: then it is not known whether the message was delivered
+    /// ([`Delivered::Unknown`]).
     pub fn accepted(self) -> Result<(), Error> {
         match self {
-            Self::Accepted | Self::Declared(_) | Self::SentSettled | Self::SettledWithoutState => Ok(()),
+            Self::Accepted | Self::Declared(_) | Self::SentSettled => Ok(()),
+            Self::SettledWithoutState => return Err(Error::no_outcome()),
             Self::Rejected(error) => Err(Error::rejected(error)),
             Self::Released => Err(Error::new(ErrorKind::Released, "the receiver gave the message back")),
             Self::Modified(state) => Err(Error::modified(&state)),
@@ -81,17 +84,31 @@ impl Outcome {
                 return Err(error.with_delivered(Delivered::Unknown));
             }
             Self::Transactional(state) => match state.outcome {
-                Some(outcome) => Self::of(Some(*outcome)).accepted(),
-                None => Ok(()),
+                Some(outcome) => return Self::of(Some(*outcome)).accepted(),
+                None => return Err(Error::no_outcome()),
             },
         }
         .map_err(|error| error.with_delivered(Delivered::No))
     }
 }
 
+/// §3.5.3: what the receiver settled with, completed by the default outcome where it stated none: no state, a position
+/// (§3.4.1), or a transaction without an outcome (§4.5.8).
+pub(crate) fn or_default(state: Option<DeliveryState>, default: Option<&DeliveryState>) -> Option<DeliveryState> {
+    match state {
+        None | Some(DeliveryState::Received(_)) => default.cloned().or(state),
+        Some(DeliveryState::Transactional(mut within)) => {
+            within.outcome = or_default(within.outcome.map(|outcome| *outcome), default).map(Box::new);
+            Some(DeliveryState::Transactional(within))
+        }
+        stated => stated,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use amqp1_codec::messaging::Received;
 
     #[test]
     fn outcomes_are_states_and_back() {
@@ -107,5 +124,36 @@ mod tests {
         }
         assert_eq!(Outcome::of(None).into_state(), None);
         assert_eq!(Outcome::SentSettled.into_state(), None);
+    }
+    fn within(outcome: Option<DeliveryState>) -> DeliveryState {
+        let outcome = outcome.map(Box::new);
+        DeliveryState::Transactional(Box::new(TransactionalState { txn_id: vec![1].into(), outcome }))
+    }
+
+    #[test]
+    fn only_what_the_receiver_said_is_an_acceptance() {
+        let position = || DeliveryState::Received(Received { section_number: 9, section_offset: 0 });
+        for state in [None, Some(position()), Some(within(None)), Some(within(Some(position())))] {
+            let error = Outcome::of(state.clone()).accepted().expect_err("nothing was said");
+            assert_eq!((error.kind(), error.delivered()), (ErrorKind::NoOutcome, Delivered::Unknown), "{state:?}");
+        }
+        for state in [DeliveryState::Accepted, within(Some(DeliveryState::Accepted))] {
+            assert!(Outcome::of(Some(state)).accepted().is_ok());
+        }
+        assert!(Outcome::SentSettled.accepted().is_ok());
+        let error = Outcome::of(Some(within(Some(DeliveryState::Released)))).accepted().expect_err("released");
+        assert_eq!((error.kind(), error.delivered()), (ErrorKind::Released, Delivered::No));
+    }
+
+    #[test]
+    fn m_3_5_3_6_what_is_settled_without_an_outcome_has_the_default_one() {
+        let position = DeliveryState::Received(Received { section_number: 0, section_offset: 0 });
+        let (accepted, released) = (DeliveryState::Accepted, DeliveryState::Released);
+        assert_eq!(or_default(None, Some(&released)), Some(released.clone()));
+        assert_eq!(or_default(Some(position.clone()), Some(&released)), Some(released.clone()));
+        assert_eq!(or_default(Some(within(None)), Some(&released)), Some(within(Some(released.clone()))));
+        assert_eq!(or_default(Some(accepted.clone()), Some(&released)), Some(accepted.clone()));
+        assert_eq!(or_default(Some(within(Some(accepted.clone()))), Some(&released)), Some(within(Some(accepted))));
+        assert_eq!(or_default(Some(position.clone()), None), Some(position));
     }
 }

@@ -1,11 +1,11 @@
 //! A claim on credit, and what becomes of the message that it was used for.
 
 use crate::{
-    error::{Delivered, Error, ErrorKind},
+    error::{Delivered, Error, ErrorKind, Retry},
     link::{Claim, LinkHandle, room},
     options::SendOptions,
     outcome::Outcome,
-    receipts::Paid,
+    receipts::{Expiry, Paid},
     shared::State,
 };
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
@@ -51,8 +51,12 @@ pub(crate) fn queue_in(
     stated: Option<DeliveryState>,
     now: Instant,
 ) -> Result<usize, Refused> {
-    let (settled, lasts) = match state.live_link(id) {
-        Ok(link) => (link.settles(options.settled), link.resume.is_some()),
+    let outcome_timeout = state.outcome_timeout;
+    let (settled, lasts, limit) = match state.live_link(id) {
+        Ok(link) => {
+            let limit = link.outcome_timeout.unwrap_or(outcome_timeout);
+            (link.settles(options.settled), link.resume.is_some(), limit)
+        }
         Err(error) => return Err(Refused::Failed(error, message)),
     };
     let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
@@ -64,7 +68,7 @@ pub(crate) fn queue_in(
     if state.engine.credit(id) == 0 {
         return Err(Refused::NoCredit(message));
     }
-    let token = state.receipts.insert(now);
+    let token = state.receipts.insert(now, limit);
     let options =
         amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, state.token(id, token, lasts)) };
     let name = options.token;
@@ -222,8 +226,9 @@ impl Drop for Permit {
     }
 }
 
-/// A message on its way: a future of its outcome, which is bounded by the connection's operation time-out. Dropped, the
-/// delivery goes on and nobody asks.
+/// A message on its way: a future of its outcome. How long that is waited for is the link's to say: at a client as long as
+/// the operation time-out, at an acceptor without a limit, unless
+/// [`outcome_timeout`](crate::SenderBuilder::outcome_timeout) says otherwise. Dropped, the delivery goes on and nobody asks.
 #[derive(Debug)]
 #[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
 pub struct Receipt {
@@ -250,19 +255,23 @@ impl Future for Receipt {
             state.receipts.poll(token, aside).map(|settlement| match settlement {
                 Paid::Settled(Settlement::Lost { sent }) => Err((sent, state.lost(id))),
                 Paid::Suspended => Err((true, state.suspended(id))),
-                Paid::Settled(settlement) => Ok(Some(settlement)),
-                Paid::Expired => Ok(None),
+                Paid::Settled(settlement) => Ok(Ok(settlement)),
+                Paid::Expired(expiry) => Ok(Err(expiry)),
             })
         });
         let Poll::Ready(settled) = settled else { return Poll::Pending };
         self.done = true;
         let lost = |sent| if sent { Delivered::Unknown } else { Delivered::No };
         Poll::Ready(match settled {
-            Ok(Ok(Some(Settlement::Outcome(state)))) => Ok(Outcome::of(state)),
-            Ok(Ok(Some(_))) => Ok(Outcome::SentSettled),
-            Ok(Ok(None)) => {
-                let error = Error::timeout("waiting for the outcome", self.handle.timeout());
-                Err(error.with_delivered(Delivered::Unknown))
+            Ok(Ok(Ok(Settlement::Outcome(state)))) => Ok(Outcome::of(state)),
+            Ok(Ok(Ok(Settlement::Sent))) => Ok(Outcome::SentSettled),
+            Ok(Ok(Ok(Settlement::Aborted))) => {
+                Err(Error::new(ErrorKind::Aborted, "the message was given up before it was whole"))
+            }
+            Ok(Ok(Ok(Settlement::Lost { .. }))) => Err(Error::internal("a loss that was not explained")),
+            Ok(Ok(Err(Expiry { limit, heard }))) => {
+                let error = Error::timeout("waiting for the outcome", limit).with_delivered(Delivered::Unknown);
+                Err(if heard { error } else { error.with_retry(Retry::ReopenConnection) })
             }
             Ok(Err((sent, error))) => Err(error.with_delivered(lost(sent))),
             Err(error) => Err(error.with_delivered(Delivered::Unknown)),

@@ -13,10 +13,10 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Receipts {
     slots: Slab<Slot>,
-    /// When outcomes are given up. They all take equally long, so the first is the next.
-    deadlines: VecDeque<Deadline>,
+    /// When outcomes are given up, by how long they may take: of those that take equally long, the first is the next.
+    /// There are as many as there are different limits on the connection's links.
+    lanes: Vec<Lane>,
     pending: usize,
-    timeout: Duration,
     next: u64,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Receipts {
 pub(crate) enum Paid {
     Settled(Settlement),
     /// The outcome did not come in time.
-    Expired,
+    Expired(Expiry),
     /// The link was suspended, and its next endpoint will know.
     Suspended,
 }
@@ -41,9 +41,25 @@ enum Slot {
     /// The link was suspended with the message on it.
     Suspended,
     /// The outcome did not come in time.
-    Expired,
+    Expired(Expiry),
     /// Nobody asks any more.
     Forgotten,
+}
+
+/// How an outcome was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    /// How long it was waited for.
+    pub(crate) limit: Duration,
+    /// Whether anything was heard from the peer meanwhile.
+    pub(crate) heard: bool,
+}
+
+/// Deadlines that are equally far away when they are set.
+#[derive(Debug)]
+struct Lane {
+    limit: Duration,
+    deadlines: VecDeque<Deadline>,
 }
 
 #[derive(Debug)]
@@ -54,8 +70,8 @@ struct Deadline {
 }
 
 impl Receipts {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self { slots: Slab::new(), deadlines: VecDeque::new(), pending: 0, timeout, next: 0 }
+    pub(crate) fn new() -> Self {
+        Self { slots: Slab::new(), lanes: Vec::new(), pending: 0, next: 0 }
     }
 
     #[cfg(test)]
@@ -63,10 +79,10 @@ impl Receipts {
         self.slots.len()
     }
 
-    /// A slot for a message that is sent now.
-    pub(crate) fn insert(&mut self, now: Instant) -> usize {
+    /// A slot for a message that is sent now, whose outcome is waited for at most this long.
+    pub(crate) fn insert(&mut self, now: Instant, limit: Option<Duration>) -> usize {
         let token = self.insert_unarmed();
-        self.arm(token, now);
+        self.arm(token, now, limit);
         token
     }
 
@@ -78,15 +94,21 @@ impl Receipts {
         self.slots.insert(Slot::Pending { waker: None, number })
     }
 
-    /// The time of a slot runs from now on.
-    pub(crate) fn arm(&mut self, token: usize, now: Instant) {
+    /// The time of a slot runs from now on, if it has a limit.
+    pub(crate) fn arm(&mut self, token: usize, now: Instant, limit: Option<Duration>) {
+        let Some(limit) = limit else { return };
         let Some(Slot::Pending { number, .. }) = self.slots.get(token) else { return };
-        let number = *number;
-        if self.deadlines.len() > 64 && self.deadlines.len() / 2 > self.pending {
-            let slots = &self.slots;
-            self.deadlines.retain(|deadline| is_pending(slots, deadline));
+        let deadline = Deadline { at: now + limit, token, number: *number };
+        let Self { slots, lanes, pending, .. } = self;
+        match lanes.iter_mut().find(|lane| lane.limit == limit) {
+            Some(Lane { deadlines, .. }) => {
+                if deadlines.len() > 64 && deadlines.len() / 2 > *pending {
+                    deadlines.retain(|deadline| is_pending(slots, deadline));
+                }
+                deadlines.push_back(deadline);
+            }
+            None => lanes.push(Lane { limit, deadlines: VecDeque::from([deadline]) }),
         }
-        self.deadlines.push_back(Deadline { at: now + self.timeout, token, number });
     }
 
     /// The message of this slot was not sent after all.
@@ -100,7 +122,7 @@ impl Receipts {
     pub(crate) fn settle(&mut self, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
         let token = usize::try_from(token).unwrap_or(usize::MAX);
         match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired)) => {
+            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
                 if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Done(settlement)) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.wake(waker);
@@ -122,18 +144,22 @@ impl Receipts {
                 Slot::Done(settlement) => Paid::Settled(settlement),
                 _ => Paid::Suspended,
             }),
-            Some(slot) => {
-                *slot = Slot::Forgotten;
-                Poll::Ready(Paid::Expired)
+            Some(Slot::Expired(expiry)) => {
+                let expiry = *expiry;
+                if let Some(slot) = self.slots.get_mut(token) {
+                    *slot = Slot::Forgotten;
+                }
+                Poll::Ready(Paid::Expired(expiry))
             }
-            None => Poll::Ready(Paid::Expired),
+            // Asked for by nobody.
+            Some(Slot::Forgotten) | None => Poll::Ready(Paid::Settled(Settlement::Lost { sent: true })),
         }
     }
 
     /// Nobody asks any more.
     pub(crate) fn forget(&mut self, token: usize, aside: &mut Aside<'_>) {
         match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired)) => {
+            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
                 if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Forgotten) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.trash(waker);
@@ -147,7 +173,7 @@ impl Receipts {
     /// The link was suspended: the engine will not pay on this endpoint.
     pub(crate) fn suspend(&mut self, token: usize, aside: &mut Aside<'_>) {
         match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired)) => {
+            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
                 if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Suspended) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.wake(waker);
@@ -160,7 +186,7 @@ impl Receipts {
 
     /// Whether the engine has still to pay.
     pub(crate) fn is_owed(&self, token: usize) -> bool {
-        matches!(self.slots.get(token), Some(Slot::Pending { .. } | Slot::Expired | Slot::Forgotten))
+        matches!(self.slots.get(token), Some(Slot::Pending { .. } | Slot::Expired(_) | Slot::Forgotten))
     }
 
     /// Gives a slot back, with the settlement that stands in it.
@@ -177,23 +203,42 @@ impl Receipts {
 
     /// When [`expire`](Self::expire) has something to do.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        while let Some(deadline) = self.deadlines.front() {
-            if is_pending(&self.slots, deadline) {
-                return Some(deadline.at);
+        let Self { slots, lanes, .. } = self;
+        let mut next: Option<Instant> = None;
+        for Lane { deadlines, .. } in &mut *lanes {
+            while let Some(deadline) = deadlines.front() {
+                if is_pending(slots, deadline) {
+                    next = Some(next.map_or(deadline.at, |next| next.min(deadline.at)));
+                    break;
+                }
+                deadlines.pop_front();
             }
-            self.deadlines.pop_front();
         }
-        None
+        if lanes.len() > 1 {
+            lanes.retain(|lane| !lane.deadlines.is_empty());
+        }
+        next
     }
 
-    /// Gives up those that are due.
-    pub(crate) fn expire(&mut self, now: Instant, aside: &mut Aside<'_>) {
-        while self.next_deadline().is_some_and(|at| at <= now) {
-            let Some(deadline) = self.deadlines.pop_front() else { return };
-            let Some(slot) = self.slots.get_mut(deadline.token) else { continue };
-            if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Expired) {
-                self.pending = self.pending.saturating_sub(1);
-                aside.wake(waker);
+    /// Gives up those that are due. `heard` is when the peer was last heard.
+    pub(crate) fn expire(&mut self, now: Instant, heard: Instant, aside: &mut Aside<'_>) {
+        if self.next_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let Self { slots, lanes, pending, .. } = self;
+        for Lane { limit, deadlines } in lanes {
+            while let Some(Deadline { at, token, number }) = deadlines.pop_front() {
+                if at > now {
+                    deadlines.push_front(Deadline { at, token, number });
+                    break;
+                }
+                let slot = slots.get_mut(token);
+                let Some(slot) = slot.filter(|slot| slot.is_pending(number)) else { continue };
+                let expiry = Expiry { limit: *limit, heard: heard + *limit > at };
+                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Expired(expiry)) {
+                    *pending = pending.saturating_sub(1);
+                    aside.wake(waker);
+                }
             }
         }
     }
@@ -210,8 +255,15 @@ impl Receipts {
     }
 }
 
+impl Slot {
+    /// Whether it waits, and for that which this number was given to.
+    fn is_pending(&self, asked: u64) -> bool {
+        matches!(self, Self::Pending { number, .. } if *number == asked)
+    }
+}
+
 fn is_pending(slots: &Slab<Slot>, deadline: &Deadline) -> bool {
-    matches!(slots.get(deadline.token), Some(Slot::Pending { number, .. }) if *number == deadline.number)
+    slots.get(deadline.token).is_some_and(|slot| slot.is_pending(deadline.number))
 }
 
 #[cfg(test)]
@@ -226,29 +278,55 @@ mod tests {
 
     #[test]
     fn an_outcome_that_does_not_come_is_given_up_and_its_slot_is_kept_for_the_engine() {
-        let mut receipts = Receipts::new(Duration::from_secs(10));
-        let first = receipts.insert(at(0));
-        let second = receipts.insert(at(5));
+        let limit = Some(Duration::from_secs(10));
+        let mut receipts = Receipts::new();
+        let first = receipts.insert(at(0), limit);
+        let second = receipts.insert(at(5), limit);
         assert_eq!(receipts.next_deadline(), Some(at(10)));
-        receipts.expire(at(10), &mut Aside::default());
-        assert!(matches!(receipts.poll(first, &mut Aside::default()), Poll::Ready(Paid::Expired)));
+        receipts.expire(at(10), at(0), &mut Aside::default());
+        let silence = Expiry { limit: Duration::from_secs(10), heard: false };
+        let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(first, &mut Aside::default()) else { panic!("expired") };
+        assert_eq!(expiry, silence);
         assert!(receipts.poll(second, &mut Aside::default()).is_pending());
         // The engine may name the slot until it has paid.
-        assert_ne!(receipts.insert(at(11)), first);
+        assert_ne!(receipts.insert(at(11), limit), first);
         receipts.settle(u64::try_from(first).expect("small"), Settlement::Sent, &mut Aside::default());
-        assert_eq!(receipts.insert(at(12)), first);
+        assert_eq!(receipts.insert(at(12), limit), first);
+        receipts.expire(at(15), at(6), &mut Aside::default());
+        let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(second, &mut Aside::default()) else {
+            panic!("expired")
+        };
+        assert_eq!(expiry, Expiry { heard: true, ..silence });
+    }
+
+    #[test]
+    fn each_outcome_has_its_own_limit_and_one_without_a_limit_is_never_given_up() {
+        let mut receipts = Receipts::new();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let [long, none, short] = [seconds(60), None, seconds(1)].map(|limit| receipts.insert(at(0), limit));
+        assert_eq!(receipts.next_deadline(), Some(at(1)));
+        receipts.expire(at(59), at(59), &mut Aside::default());
+        let mut expired = |token| matches!(receipts.poll(token, &mut Aside::default()), Poll::Ready(Paid::Expired(_)));
+        assert_eq!([long, none, short].map(&mut expired), [false, false, true]);
+        assert_eq!(receipts.next_deadline(), Some(at(60)));
+        receipts.expire(at(60), at(59), &mut Aside::default());
+        assert_eq!(receipts.next_deadline(), None);
+        receipts.expire(at(1_000_000), at(59), &mut Aside::default());
+        assert!(receipts.poll(none, &mut Aside::default()).is_pending());
     }
 
     #[test]
     fn deadlines_of_what_is_settled_do_not_pile_up() {
-        let mut receipts = Receipts::new(Duration::from_secs(60));
-        let stuck = receipts.insert(at(0));
+        let limit = Some(Duration::from_secs(60));
+        let mut receipts = Receipts::new();
+        let stuck = receipts.insert(at(0), limit);
         for _ in 0..10_000 {
-            let token = receipts.insert(at(1));
+            let token = receipts.insert(at(1), limit);
             receipts.settle(u64::try_from(token).expect("small"), Settlement::Sent, &mut Aside::default());
             assert!(receipts.poll(token, &mut Aside::default()).is_ready());
         }
-        assert!(receipts.deadlines.len() < 200, "{}", receipts.deadlines.len());
+        let waiting: usize = receipts.lanes.iter().map(|lane| lane.deadlines.len()).sum();
+        assert!(waiting < 200, "{waiting}");
         assert_eq!(receipts.next_deadline(), Some(at(60)));
         receipts.forget(stuck, &mut Aside::default());
         assert_eq!(receipts.next_deadline(), None);

@@ -133,10 +133,14 @@ impl Receiver {
                 Err(error) => Some(Err(error)),
             }
         });
-        within(self.handle.timeout(), "draining a link", drained).await?
+        within(&self.handle.shared, self.handle.timeout(), "draining a link", drained).await?
     }
 
-    common!("Settlements that are queued are written first.");
+    common!(
+        "Settlements that are stated before the detach leaves are written first. Deliveries that are in hand and settled \
+         later fail to be settled, as [`Delivery::settle`](crate::Delivery::settle) then says, and the sender may deliver \
+         them again: to settle them first, stop the credit with [`set_credit`](Self::set_credit) before this."
+    );
 }
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.

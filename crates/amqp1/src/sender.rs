@@ -9,7 +9,7 @@ use crate::{
     wait::within,
 };
 use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 /// The sending end of a link. Clones are handles of the same one; when the last of them and of its receipts is dropped,
 /// the link is detached, what is queued first.
@@ -23,13 +23,14 @@ impl Sender {
         Self { handle }
     }
 
-    pub(crate) fn timeout(&self) -> std::time::Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.handle.timeout()
     }
 
     /// Sends a message and waits for its outcome.
     ///
-    /// The wait for credit and the wait for the outcome are each bounded by the connection's operation time-out.
+    /// The wait for credit is bounded by the connection's operation time-out, and the wait for the outcome as the link
+    /// says: see [`Receipt`].
     ///
     /// # Errors
     ///
@@ -72,7 +73,8 @@ impl Sender {
                 Err(Refused::Failed(error, _)) => return Err(error),
                 Err(Refused::NoCredit(message)) => message,
             };
-            let permit = within(self.handle.timeout(), "waiting for credit", self.reserve_to_send()).await?;
+            let (limit, what) = (self.handle.timeout(), "waiting for credit");
+            let permit = within(&self.handle.shared, limit, what, self.reserve_to_send()).await?;
             message = match permit.queue(message, options) {
                 Ok(receipt) => return receipt.await,
                 Err(Refused::Failed(error, _)) => return Err(error),
@@ -140,6 +142,17 @@ impl Sender {
     pub fn credit(&self) -> u32 {
         let id = self.handle.id;
         self.handle.shared.look(|state| state.engine.credit(id))
+    }
+
+    /// Sets how long outcomes are waited for, of what is sent from now on; `None` for no limit.
+    pub fn set_outcome_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        let (id, limit) = (self.handle.id, timeout.into());
+        // A link that is over, or whose task is gone, sends nothing more.
+        let _ = self.handle.shared.command(|state, _| {
+            if let Some(link) = state.links.get_mut(&id) {
+                link.outcome_timeout = Some(limit);
+            }
+        });
     }
 
     /// The largest message that the receiver takes, in octets; `None` if it takes any.

@@ -5,7 +5,7 @@ use crate::{
     connection::ConnectionHandle,
     error::{Error, ErrorKind},
     request::RequesterBuilder,
-    shared::Shared,
+    shared::{Shared, State},
     transaction::Controller,
     wait::{Place, within},
 };
@@ -115,7 +115,7 @@ impl Session {
             session.ended.clone().map(Some).or(unanswered)
         });
         let gone = Ended { error: None, by: Cause::Connection };
-        let ended = within(timeout, "ending a session", async { Ok(over.await.unwrap_or(Some(gone))) }).await?;
+        let ended = within(shared, timeout, "ending a session", async { Ok(over.await.unwrap_or(Some(gone))) }).await?;
         let Some(ended) = ended else {
             return Err(Error::new(ErrorKind::Timeout, "the peer does not answer the end of the session"));
         };
@@ -135,6 +135,14 @@ impl Session {
         let id = self.handle.id;
         let ended = self.handle.shared().wait(Place::Session(id), |state| state.sessions.get(&id)?.ended.clone());
         ended.await.unwrap_or(Ended { error: None, by: Cause::Connection })
+    }
+}
+
+impl State {
+    /// Why nothing can be done on a session any more, if it is over.
+    pub(crate) fn session_failure(&self, id: SessionId) -> Option<Error> {
+        let ended = self.sessions.get(&id).and_then(|session| session.ended.as_ref());
+        self.closed_error().or_else(|| ended.map(ended_error))
     }
 }
 

@@ -64,6 +64,13 @@ impl ServerState {
     }
 }
 
+/// Who waits until what was asked for is written. They are numbered.
+#[derive(Debug, Default)]
+pub(crate) struct Flush {
+    pub(crate) asked: u64,
+    pub(crate) done: u64,
+}
+
 pub(crate) struct State {
     pub(crate) engine: Engine,
     pub(crate) opened: bool,
@@ -79,7 +86,10 @@ pub(crate) struct State {
     /// When the driver will look at the clock.
     pub(crate) armed: Option<Instant>,
     pub(crate) waiting: WaitList,
+    pub(crate) flush: Flush,
     pub(crate) receipts: Receipts,
+    /// How long links wait for an outcome unless they say otherwise.
+    pub(crate) outcome_timeout: Option<Duration>,
     /// Those of deliveries that may outlive their link.
     pub(crate) tokens: Tokens,
     pub(crate) sessions: IdMap<SessionId, SessionState>,
@@ -118,7 +128,7 @@ impl Shared {
     pub(crate) fn new(
         make: impl FnOnce(Instant) -> Engine,
         server: Option<ServerState>,
-        operation_timeout: Duration,
+        outcome_timeout: Option<Duration>,
     ) -> Arc<Self> {
         let state = State {
             engine: make(Instant::default()),
@@ -130,7 +140,9 @@ impl Shared {
             asleep: false,
             armed: None,
             waiting: WaitList::default(),
-            receipts: Receipts::new(operation_timeout),
+            flush: Flush::default(),
+            receipts: Receipts::new(),
+            outcome_timeout,
             tokens: Tokens::default(),
             sessions: IdMap::default(),
             links: IdMap::default(),
@@ -260,7 +272,8 @@ impl State {
         let wanted = self.next_timeout();
         let sooner = wanted.is_some_and(|wanted| self.armed.is_none_or(|armed| wanted < armed));
         // A drain waits for those who are served now.
-        let wakes = sooner || (self.asleep && (self.engine.has_output() || !self.drains.is_empty()));
+        let asked = !self.drains.is_empty() || self.flush.asked > self.flush.done;
+        let wakes = sooner || (self.asleep && (self.engine.has_output() || asked));
         if wakes {
             self.asleep = false;
             self.armed = wanted;

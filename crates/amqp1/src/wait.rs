@@ -1,7 +1,7 @@
 //! Waiting for something to change, without running anything foreign under the lock.
 
 use crate::{
-    error::Error,
+    error::{Error, Retry},
     shared::{Shared, State},
 };
 use amqp1_engine::{LinkId, SessionId};
@@ -159,14 +159,24 @@ impl<F> Drop for Wait<'_, F> {
     }
 }
 
-/// Bounds a future.
+impl Shared {
+    /// For how long nothing was heard from the peer.
+    pub(crate) fn silence(&self) -> Duration {
+        let heard = self.look(|state| state.engine.last_received());
+        self.now() - heard
+    }
+}
+
+/// Bounds a future that waits for the peer. A peer of which nothing at all was heard meanwhile is not there any more.
 pub(crate) async fn within<T>(
+    shared: &Shared,
     limit: Duration,
     what: &'static str,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(limit, future).await {
         Ok(result) => result,
+        Err(_) if shared.silence() >= limit => Err(Error::timeout(what, limit).with_retry(Retry::ReopenConnection)),
         Err(_) => Err(Error::timeout(what, limit)),
     }
 }

@@ -308,7 +308,8 @@ async fn a_transport_that_stands_still_keeps_neither_outcomes_nor_close_waiting_
         receipts.push(sender.try_reserve().expect("credit").send(Bytes::from(vec![0; 100_000])).expect("queued"));
     }
     let start = tokio::time::Instant::now();
-    pair.client.close().await.expect("closed at this end");
+    let error = pair.client.close().await.expect_err("no answer");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert!(start.elapsed() <= Duration::from_secs(15), "{:?}", start.elapsed());
     for receipt in receipts {
         let error = receipt.await.expect_err("not delivered");
@@ -329,7 +330,8 @@ async fn a_peer_that_does_not_answer_a_close_is_waited_for_no_longer_than_the_cl
     });
     let connection_2 = support::client(near, |builder| builder.idle_timeout(None)).await;
     let start = tokio::time::Instant::now();
-    connection_2.close().await.expect("closed at this end");
+    let error = connection_2.close().await.expect_err("no answer");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
     keeps.abort();
     drop(connection);

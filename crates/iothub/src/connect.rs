@@ -6,7 +6,7 @@ use crate::{
     tokens::Keeper,
 };
 use amqp1::{
-    Client, Connection, Session, TlsClient,
+    Client, Connection, Delivered, Session, TlsClient,
     auth::{
         UnixSeconds,
         connection_string::HostPort,
@@ -201,6 +201,11 @@ impl Hub {
         settings: &Settings,
         subject: Subject,
     ) -> Result<Self, Error> {
+        // A token may have been delivered; nothing that the caller has sent was.
+        Self::connect(place, proof, settings, subject).await.map_err(|error| error.about(Delivered::No))
+    }
+
+    async fn connect(place: &Place, proof: Proof, settings: &Settings, subject: Subject) -> Result<Self, Error> {
         let builder = Client::builder(place.url())
             .dial(&place.host, place.port)
             .connect_timeout(settings.connect_timeout)
@@ -247,7 +252,8 @@ impl Hub {
     /// Why the client has ended by itself, if it has.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.keeper.as_ref().and_then(Keeper::failure) {
-            Some(failure) => Err(failure),
+            // Of what is asked for now, nothing was sent.
+            Some(failure) => Err(failure.about(Delivered::No)),
             None => Ok(()),
         }
     }

@@ -45,10 +45,8 @@ impl Connection {
     /// the sending end has it, or else as the receiving end has answered. `None` if neither states one: then nothing is
     /// known of such a delivery. A node at this end may take it for released
     /// ([`terminus::default_outcome`](crate::terminus::default_outcome)).
-    pub fn default_outcome(&self, id: LinkId) -> Option<&DeliveryState> {
-        let link = self.links.get(id)?;
-        let remote = link.remote.as_ref().and_then(|remote| remote.source.as_ref());
-        let mut sources = link.local.source.as_ref().into_iter().chain(remote);
-        sources.find_map(|source| source.default_outcome.as_ref())
+    pub fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
+        let ours = self.links.get(id)?.local.source.as_ref().and_then(|source| source.default_outcome.clone());
+        ours.or_else(|| self.remote_attach(id)?.source?.default_outcome)
     }
 }

@@ -161,6 +161,6 @@ fn m_3_5_3_6_the_default_outcome_is_the_senders_or_else_as_it_was_answered() {
         let mut answer = attach("l", 0, Role::Receiver);
         answer.source = Some(Box::new(source(theirs)));
         peer.send(0, Performative::Attach(Box::new(answer)));
-        assert_eq!(peer.end.default_outcome(tx), expected.as_ref());
+        assert_eq!(peer.end.default_outcome(tx), expected);
     }
 }

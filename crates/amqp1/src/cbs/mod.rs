@@ -132,7 +132,7 @@ impl Node {
         let temporary = |error| (error, Refusal::Temporary);
         let limit = self.connection.handle().timeout;
         // The lock is waited for as well: those before may be stuck.
-        let put = within(limit, "putting a token", async {
+        let put = within(self.connection.shared(), limit, "putting a token", async {
             let mut requester = self.requester.lock().await;
             // It is put back when it has worked.
             let used = match requester.take() {

@@ -5,7 +5,7 @@ use super::{
     waiting::{Place, Strays, Waiting},
 };
 use crate::{
-    error::{Delivered, Error, ErrorKind},
+    error::{Delivered, Error, ErrorKind, Retry},
     link::{Detached, LinkHandle},
     options::SendOptions,
     permit::{Receipt, Refused},
@@ -100,7 +100,13 @@ impl Requester {
         let exchange = self.exchange(message, &mut place, &mut delivered);
         match tokio::time::timeout(timeout, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::timeout("waiting for the answer to a request", timeout).with_delivered(delivered)),
+            Err(_) => {
+                let error = Error::timeout("waiting for the answer to a request", timeout).with_delivered(delivered);
+                // A peer that was silent for longer than any operation may take is not there any more.
+                let silence = self.inner.receiver.shared.silence();
+                let dead = silence >= timeout.max(self.inner.receiver.timeout());
+                Err(error.with_retry(if dead { Retry::ReopenConnection } else { Retry::Now }))
+            }
         }
     }
 
@@ -203,7 +209,11 @@ fn poll_receipt(
         Ok(outcome) => {
             let accepted = outcome.accepted();
             *delivered = accepted.as_ref().map_or_else(Error::delivered, |()| Delivered::Yes);
-            accepted.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+            match accepted {
+                // Settled without an outcome: only the answer can say what became of it.
+                Err(error) if error.kind() != ErrorKind::NoOutcome => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            }
         }
         Err(error) => {
             *delivered = error.delivered();

@@ -1,6 +1,12 @@
 //! The answering end.
 
-use crate::{delivery::Delivery, error::Error, receiver::Receiver, sender::Sender};
+use crate::{
+    delivery::Delivery,
+    error::{Delivered, Error},
+    receiver::Receiver,
+    sender::Sender,
+    wait::within,
+};
 use amqp1_codec::{
     EncodedMessage, Message, MessageBuilder, Str,
     definitions::AmqpError,
@@ -114,7 +120,10 @@ impl IncomingRequest {
     pub async fn answer_encoded(self, message: impl Into<EncodedMessage>) -> Result<(), Error> {
         let Self { delivery, answers, .. } = self;
         delivery.accept()?;
-        answers.send(message).await?.accepted()
+        // An acceptor's links wait for outcomes without a limit; one who has asked has an answer to settle, not to work on.
+        let (what, limit) = ("waiting for the outcome of an answer", answers.timeout());
+        let sent = within(&answers.handle().shared, limit, what, async { Ok(answers.send(message).await) });
+        sent.await.map_err(|error| error.with_delivered(Delivered::Unknown))??.accepted()
     }
 
     /// Refuses the request without an answer (§3.4.3).

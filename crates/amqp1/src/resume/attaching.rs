@@ -67,10 +67,11 @@ impl Attaching {
         }
         let (id, now) = (self.id, self.shared.now());
         let _ = self.shared.command(|state, _| {
-            let State { links, receipts, .. } = state;
-            let part = links.get(&id).and_then(|link| link.resume.as_ref());
-            for continued in part.iter().flat_map(|part| &part.continued) {
-                receipts.arm(continued.slot, now);
+            let State { links, receipts, outcome_timeout, .. } = state;
+            let Some(link) = links.get(&id) else { return };
+            let limit = link.outcome_timeout.unwrap_or(*outcome_timeout);
+            for continued in link.resume.iter().flat_map(|part| &part.continued) {
+                receipts.arm(continued.slot, now, limit);
             }
         });
     }

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind, Retry},
     link::{LinkHandle, LinkState},
+    outcome::or_default,
     shared::State,
     wait::{Aside, within},
 };
@@ -134,7 +135,8 @@ impl Part {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     slots: HashMap<u64, (LinkId, usize)>,
-    late: HashMap<u64, Weak<Outcomes>>,
+    /// With the default outcome of the link.
+    late: HashMap<u64, (Weak<Outcomes>, Option<DeliveryState>)>,
 }
 
 impl Tokens {
@@ -180,31 +182,39 @@ impl State {
     }
 
     /// The engine has paid.
-    pub(crate) fn settle(&mut self, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+    pub(crate) fn settle(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+        let settlement = match settlement {
+            Settlement::Outcome(state) if !state.as_ref().is_some_and(DeliveryState::is_outcome) => {
+                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_ref());
+                Settlement::Outcome(or_default(state, default))
+            }
+            settlement => settlement,
+        };
         if token & LASTING == 0 {
             return self.receipts.settle(token, settlement, aside);
         }
         if let Some(slot) = self.tokens.remove(token) {
             return self.receipts.settle(plain(slot), settlement, aside);
         }
-        let late = self.tokens.late.remove(&token).and_then(|late| late.upgrade());
-        if let (Some(late), Settlement::Outcome(state)) = (late, settlement) {
-            Late(late).lock().insert(token, state);
+        let late = self.tokens.late.remove(&token).and_then(|(late, default)| Some((late.upgrade()?, default)));
+        if let (Some((late, default)), Settlement::Outcome(state)) = (late, settlement) {
+            Late(late).lock().insert(token, or_default(state, default.as_ref()));
         }
     }
 
     /// A link is suspended: who asked for its deliveries is told so, and what is left is kept with it.
     pub(crate) fn on_suspended(&mut self, id: LinkId, kept: Suspended, aside: &mut Aside<'_>) {
         let Self { links, tokens, receipts, .. } = self;
-        let part = links.get_mut(&id).and_then(|link| link.resume.as_mut());
+        let link = links.get_mut(&id);
+        let (part, default) = link.map(|link| (link.resume.as_mut(), link.default_outcome.clone())).unwrap_or_default();
         if let Suspended::Sender(sender) = &kept {
-            tokens.late.retain(|_, late| late.strong_count() > 0);
+            tokens.late.retain(|_, (late, _)| late.strong_count() > 0);
             for delivery in &sender.deliveries {
                 if let Some(slot) = tokens.remove(delivery.token) {
                     receipts.suspend(slot, aside);
                 }
                 if let Some(part) = part.as_ref().filter(|_| delivery.begun) {
-                    tokens.late.insert(delivery.token, Arc::downgrade(&part.late.0));
+                    tokens.late.insert(delivery.token, (Arc::downgrade(&part.late.0), default.clone()));
                 }
             }
         }
@@ -261,6 +271,14 @@ impl State {
     }
 }
 
+impl State {
+    /// The default outcome of a link that both ends have attached. A node takes back what nobody has decided about.
+    pub(crate) fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
+        let agreed = self.engine.default_outcome(id);
+        agreed.or_else(|| self.server.is_some().then_some(DeliveryState::Released))
+    }
+}
+
 impl LinkState {
     /// What the link has left, once.
     fn take_left(&mut self) -> Option<Left> {
@@ -292,7 +310,8 @@ impl LinkHandle {
         };
         // It may be over already; then that counts.
         let _ = self.shared.command(|state, _| state.engine.detach(id, false, None));
-        let detached = within(self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
+        let detached =
+            within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
         let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(LinkState::take_left))?;
         match left {
             Some(left) => Ok((name, modes, Shelf::of(left))),

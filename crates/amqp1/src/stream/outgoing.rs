@@ -79,7 +79,8 @@ impl Sender {
         options: SendOptions,
     ) -> Result<SendStream, Error> {
         let head = head.into();
-        let permit = within(self.timeout(), "waiting for credit", self.reserve_to_send()).await?;
+        let (shared, what) = (&self.handle().shared, "waiting for credit");
+        let permit = within(shared, self.timeout(), what, self.reserve_to_send()).await?;
         permit.stream_with(head, options)
     }
 }
@@ -161,7 +162,7 @@ impl SendStream {
             Ok(_) => (state.engine.queued(id) < WAITING).then_some(Ok(())),
             Err(error) => Some(Err(error)),
         });
-        within(self.handle.timeout(), "writing a stream", room).await??;
+        within(&self.handle.shared, self.handle.timeout(), "writing a stream", room).await??;
         let token = self.token;
         let written = self.handle.shared.command(|state, aside| {
             for part in parts {
@@ -196,7 +197,8 @@ impl SendStream {
         let now = self.handle.shared.now();
         self.handle.shared.command(|state, _| {
             state.engine.finish(id).map_err(|error| state.explain(error))?;
-            state.receipts.arm(token, now);
+            let limit = state.links.get(&id).and_then(|link| link.outcome_timeout).unwrap_or(state.outcome_timeout);
+            state.receipts.arm(token, now, limit);
             Ok::<_, Error>(())
         })??;
         self.open = false;

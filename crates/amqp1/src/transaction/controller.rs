@@ -32,7 +32,8 @@ impl Controller {
             Handle::try_current().map_err(|_| Error::new(ErrorKind::Config, "transactions need a tokio runtime"))?;
         let wanted = [capability::LOCAL_TRANSACTIONS, capability::MULTI_TXNS_PER_SSN, capability::MULTI_SSNS_PER_TXN];
         let config = Rules::link(names::link("coordinator"), wanted.map(Symbol::from_static));
-        let link = SenderBuilder::of(session, config).attach().await?;
+        let limit = session.connection.timeout;
+        let link = SenderBuilder::of(session, config).outcome_timeout(limit).attach().await?;
         let granted = link.remote_attach().target;
         if !matches!(granted, Some(TargetArchetype::Coordinator(_))) {
             // Dropped, the link is closed.

@@ -20,7 +20,7 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::{ApiMisuse, transaction::Answer};
+use amqp1_engine::transaction::Answer;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A transaction that is live: what is done within it is done at the [`commit`](Self::commit), all of it or nothing.
@@ -108,7 +108,8 @@ impl Transaction {
         let work = self.work()?;
         work.check(sender.handle())?;
         loop {
-            let credit = within(sender.timeout(), "waiting for credit", sender.reserve_to_send());
+            let (shared, what) = (&sender.handle().shared, "waiting for credit");
+            let credit = within(shared, sender.timeout(), what, sender.reserve_to_send());
             let permit = work.control.while_live(credit).await?;
             message = match work.post(permit, message, options) {
                 Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
@@ -276,15 +277,7 @@ impl Work {
         let id = link.id;
         let applied = outcome.clone();
         let state = self.control.rules(|rules| rules.retire(&self.txn, id, key, outcome)).map_err(errors::of_rules)?;
-        link.shared.command(|shared, _| {
-            if shared.is_dead() {
-                return Err(shared.link_failure(id));
-            }
-            shared.engine.dispose(id, key, state).map_err(|misuse| match misuse {
-                ApiMisuse::FrameTooLarge { .. } => misuse.into(),
-                _ => shared.link_failure(id),
-            })
-        })??;
+        link.shared.command(|shared, _| shared.dispose(id, key, state))??;
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((delivery, applied));
         Ok(())
     }

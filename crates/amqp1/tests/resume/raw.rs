@@ -49,11 +49,10 @@ impl Raw {
     pub(crate) async fn send(&mut self, body: impl Into<Performative>) {
         let mut out = BytesMut::new();
         write_frame(0, Some(&body.into()), EncodeStyle::Compact, &mut out);
-        self.io.write_all(&out).await.expect("written");
+        self.octets(&out).await;
     }
 
     /// Octets as they are.
-    #[allow(dead_code, reason = "some tests use it")]
     pub(crate) async fn octets(&mut self, octets: &[u8]) {
         self.io.write_all(octets).await.expect("written");
     }

@@ -97,7 +97,9 @@ impl Subject {
             "com.microsoft:iot-hub-suspended" => Some((Kind::ServiceUnavailable, false, None)),
             "com.microsoft:iot-hub-not-found-error" => as_usual(Kind::NotFound),
             "com.microsoft:message-lock-lost" => as_usual(Kind::MessageLockLost),
-            "com.microsoft:precondition-failed" | "com.microsoft:device-already-exists" => as_usual(Kind::Rejected),
+            "amqp:precondition-failed"
+            | "com.microsoft:precondition-failed"
+            | "com.microsoft:device-already-exists" => as_usual(Kind::Rejected),
             "com.microsoft:argument-error" | "com.microsoft:argument-out-of-range" => as_usual(Kind::InvalidArgument),
             "amqp:decode-error" | "amqp:invalid-field" => as_usual(Kind::InvalidArgument),
             _ => None,
@@ -114,7 +116,7 @@ impl Subject {
             Amqp::Config | Amqp::InvalidUrl => ErrorKind::InvalidArgument,
             Amqp::LinkRefused => ErrorKind::NotAllowed,
             Amqp::MessageTooLarge => ErrorKind::MessageTooLarge,
-            Amqp::Protocol => ErrorKind::Protocol,
+            Amqp::NoOutcome | Amqp::Protocol => ErrorKind::Protocol,
             Amqp::Rejected => ErrorKind::Rejected,
             Amqp::CreditRevoked | Amqp::Modified | Amqp::Released => ErrorKind::Released,
             Amqp::Timeout => ErrorKind::Timeout,
@@ -202,6 +204,10 @@ mod tests {
             ("com.microsoft:iot-hub-suspended", ErrorKind::ServiceUnavailable, false),
             ("com.microsoft:message-lock-lost", ErrorKind::MessageLockLost, true),
             ("com.microsoft:argument-error", ErrorKind::InvalidArgument, false),
+            ("com.microsoft:argument-out-of-range", ErrorKind::InvalidArgument, false),
+            ("amqp:invalid-field", ErrorKind::InvalidArgument, false),
+            ("amqp:precondition-failed", ErrorKind::Rejected, false),
+            ("com.microsoft:precondition-failed", ErrorKind::Rejected, false),
             ("vendor:unheard-of", ErrorKind::Rejected, false),
         ] {
             let error = rejected(Subject::Service, condition);

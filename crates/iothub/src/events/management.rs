@@ -38,8 +38,11 @@ impl Node {
     }
 
     async fn ask(&mut self, hub: &Hub, entity: &str) -> Result<Vec<String>, Error> {
-        let sent = self.sender.send(question(entity)).await.and_then(amqp1::Outcome::accepted);
-        sent.map_err(|error| hub.error(error))?;
+        match self.sender.send(question(entity)).await.and_then(amqp1::Outcome::accepted) {
+            // Settled without an outcome: the answer says what became of the question.
+            Err(error) if error.kind() != amqp1::ErrorKind::NoOutcome => return Err(hub.error(error)),
+            _ => {}
+        }
         loop {
             let delivery = self.receiver.recv().await.map_err(|error| hub.error(error))?;
             let Some(delivery) = delivery else {
