@@ -170,6 +170,8 @@ pub(crate) struct Link {
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
+    /// The application is not told of it before this: the peer may have attached it only in order to close it.
+    pub(crate) offer_held: Option<Instant>,
     /// Its sender is to stop before it is detached.
     pub(crate) stopping: Option<Stopping>,
     /// What waits in `stream` does not hold back the session's window any more.
@@ -236,6 +238,7 @@ impl Link {
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
+            offer_held: None,
             stopping: None,
             released: false,
             drains_crossed: 0,

@@ -19,6 +19,7 @@ use alloc::{
 };
 use amqp1_codec::{
     DeliveryTag, SequenceNo, Str,
+    definitions::Role,
     performative::{Begin, Flow, Handle},
 };
 
@@ -135,6 +136,12 @@ pub(crate) struct Session {
     pub(crate) ready: VecDeque<LinkId>,
     /// Links that leave the rest of the window to others until it is wider.
     pub(crate) patient: Vec<LinkId>,
+    /// When those use it all the same.
+    pub(crate) share_until: Option<Instant>,
+    /// How many of its links send.
+    pub(crate) senders: u32,
+    /// Links that we have closed and the peer has not, sending ones (`true`) and receiving ones.
+    pub(crate) closing: BTreeSet<(bool, Str)>,
     /// Whether the session stands in the list of those that can send.
     pub(crate) scheduled: bool,
 }
@@ -182,6 +189,9 @@ impl Session {
             held: Vec::new(),
             ready: VecDeque::new(),
             patient: Vec::new(),
+            share_until: None,
+            senders: 0,
+            closing: BTreeSet::new(),
             scheduled: false,
         }
     }
@@ -262,6 +272,18 @@ impl Session {
     /// the other end does not stop them.
     pub(crate) fn share(&self) -> u32 {
         (self.remote_incoming_window / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))
+    }
+
+    /// A link belongs to the session.
+    pub(crate) fn add_link(&mut self, id: LinkId, role: Role) {
+        self.links.insert(id);
+        self.senders = self.senders.saturating_add(u32::from(role == Role::Sender));
+    }
+
+    /// A link is gone.
+    pub(crate) fn remove_link(&mut self, id: LinkId, role: Role) {
+        self.links.remove(&id);
+        self.senders = self.senders.saturating_sub(u32::from(role == Role::Sender));
     }
 
     /// Transfers may still come on a handle that the peer has detached. Too many are not remembered.

@@ -157,16 +157,17 @@ impl Connection {
         link.charge = charge;
         // What is refused at once is never offered, so nothing is told of its end either.
         link.told = violation.is_some();
+        let role = link.role;
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
-            session.links.insert(id);
+            session.add_link(id, role);
             session.late.remove(&handle);
             session.incoming.insert(handle, id);
         }
         self.note_endpoint(id);
         match violation {
             Some(violation) => self.link_misbehaved(id, violation),
-            None => self.events.push_back(Event::LinkOffered(id)),
+            None => self.offer(session_id, id),
         }
     }
 

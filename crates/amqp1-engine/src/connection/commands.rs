@@ -203,8 +203,9 @@ impl Connection {
         }
         let Some(session) = self.sessions.get_mut(session_id) else { return Err(ApiMisuse::UnknownSession) };
         let streamed = link.streamed;
+        let role = link.role;
         let id = self.links.insert(link);
-        session.links.insert(id);
+        session.add_link(id, role);
         if streamed {
             self.narrow_window(session_id);
         }

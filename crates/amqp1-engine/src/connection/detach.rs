@@ -52,6 +52,10 @@ impl Connection {
             if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
                 return self.close_detached(id, error.or(detach.error));
             }
+            let (role, name) = (link.role, link.local.name.clone());
+            if closed && !detach.closed {
+                self.expect_close(session_id, role, name);
+            }
             let by = if detach.closed && !closed { Cause::Peer } else { Cause::Local };
             return self.drop_link(id, closed || detach.closed, error.or(detach.error), by);
         }
@@ -141,6 +145,10 @@ impl Connection {
         }
         let session_id = link.session;
         link.ready = false;
+        if link.offer_held.is_some() {
+            // The application has not heard of it.
+            return;
+        }
         self.end_drain(id);
         self.end_stopping(id);
         let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
@@ -177,6 +185,7 @@ impl Connection {
     }
 
     pub(super) fn forget_link(&mut self, id: LinkId) {
+        self.withdraw_offer(id);
         let Some(link) = self.links.remove(id) else { return };
         if let Some(awaited) = &link.awaited_handle {
             self.forget_awaited(id, awaited, link.session);
@@ -190,7 +199,7 @@ impl Connection {
         let tolerant = self.config.tolerances.transfer_after_detach;
         let late = tolerant && link.role == Role::Receiver && link.in_flight() > 0;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
-        session.links.remove(&id);
+        session.remove_link(id, link.role);
         if let Some(handle) = link.remote_handle {
             session.incoming.remove(&handle);
         }

@@ -44,6 +44,10 @@ impl Connection {
             return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
         };
         let Some(link) = self.links.get_mut(id) else { return };
+        if link.offer_held.is_some() {
+            self.offer_now(id);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
         // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
         if link.detached.is_some() || link.refused || link.told {
             self.is_errant_input(session_id, id);

@@ -101,8 +101,14 @@ impl Connection {
         if self.finished {
             return None;
         }
-        let links =
-            [self.drains.next_deadline(), self.handle_deadline(), self.stops.next_deadline()].into_iter().flatten();
+        let links = [
+            self.drains.next_deadline(),
+            self.handle_deadline(),
+            self.stops.next_deadline(),
+            self.shares.next_deadline(),
+        ]
+        .into_iter()
+        .flatten();
         let links = links.filter(|_| !self.close_sent);
         self.idle.deadlines(self.close_sent).chain(links).min()
     }
@@ -132,6 +138,7 @@ impl Connection {
         }
         self.answer_late_drains(now);
         self.stop_waiting(now);
+        self.end_shares(now);
         if due(self.idle.handshake) {
             return self.handshake_incomplete();
         }

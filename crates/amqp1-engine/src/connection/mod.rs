@@ -18,6 +18,7 @@ mod output;
 mod peer_close;
 mod resume;
 mod sessions;
+mod share;
 mod stop;
 mod streams;
 mod transfers;
@@ -132,6 +133,7 @@ pub struct Connection {
     /// Octets of the input that were seen and left where they are.
     left_over: usize,
     stops: stop::Stops,
+    shares: share::Shares,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +206,7 @@ impl Connection {
             transferred: false,
             left_over: 0,
             stops: stop::Stops::default(),
+            shares: share::Shares::default(),
         }
     }
 
@@ -306,6 +309,7 @@ impl Connection {
         self.leaving.clear();
         self.waiting.clear();
         self.stops.clear();
+        self.shares.clear();
         self.ended = Some(reason.clone());
         self.events.push_back(Event::Closed(reason));
     }

@@ -219,11 +219,20 @@ impl Connection {
         let waiting = link.queued;
         let (Some(handle), Some(delivery)) = (link.handle, link.queue.front_mut()) else { return };
         let share = session.share();
-        if delivery.id.is_some() && !delivery.aborted && session.remote_incoming_window <= delivery.share {
+        let goes_on = delivery.id.is_some() && delivery.share > 0 && !delivery.aborted;
+        if goes_on && session.senders > 1 && session.remote_incoming_window <= delivery.share {
             // The rest of the window is for the deliveries of others.
             link.ready = true;
             session.patient.push(id);
+            if session.share_until.is_none() {
+                self.shares.set(link.session, &mut session.share_until, Some(self.idle.after(super::share::SHARE)));
+            }
             return;
+        }
+        if session.share_until.is_some() {
+            // It has been widened, or another link needs it.
+            let until = if goes_on { None } else { Some(self.idle.after(super::share::SHARE)) };
+            self.shares.set(link.session, &mut session.share_until, until);
         }
         if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {
             session.remote_incoming_window = window;

@@ -200,8 +200,9 @@ impl Connection {
     }
 
     fn forget_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.remove(id) else { return };
+        let Some(mut session) = self.sessions.remove(id) else { return };
         self.end_answered(id, session.end_deadline);
+        self.shares.set(id, &mut session.share_until, None);
         if session.begin_sent {
             self.by_channel.remove(&session.channel);
             self.channels.give_back(u32::from(session.channel));

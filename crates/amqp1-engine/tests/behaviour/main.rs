@@ -9,6 +9,7 @@ mod begin_end;
 mod commits;
 mod counts;
 mod credit;
+mod crossing;
 mod cut;
 mod disposition;
 mod drain;

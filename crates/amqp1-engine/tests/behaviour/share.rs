@@ -1,8 +1,15 @@
 //! Links and sessions side by side: what one of them does not take is no loss of the others.
 
-use amqp1_codec::{definitions::Role, messaging::DeliveryState};
-use amqp1_engine::{AttachReply, LinkId, SenderConfig, SessionConfig, SessionId};
+use amqp1_codec::{
+    definitions::{ErrorCondition, Role},
+    messaging::DeliveryState,
+    performative::{Begin, Flow},
+};
+use amqp1_engine::{
+    AttachReply, Connection, ConnectionConfig, Instant, LinkId, SenderConfig, ServerSasl, SessionConfig, SessionId,
+};
 use amqp1_testkit::*;
+use core::time::Duration;
 
 fn accept(pair: &mut Pair, session: SessionId, name: &'static str, streamed: bool) -> (LinkId, LinkId) {
     pair.server.accept.links = None;
@@ -130,4 +137,86 @@ fn a_message_of_a_hundred_megabytes_starves_nobody() {
         .collect();
     assert!(handles.iter().take(3).any(|handle| *handle == 1), "{handles:?}");
     assert!(pair.client.written.len() > before && pair.client.queued(large) > 99_000_000);
+}
+
+/// A server in frames of 512 octets, whose peer has a window of ten transfers and receives on these links.
+fn small_window(names: &[&'static str]) -> (Peer, Vec<LinkId>) {
+    let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    peer.send(0, Begin { incoming_window: 10, ..begin() });
+    for (handle, name) in (0..).zip(names) {
+        peer.send(0, attach(name, handle, Role::Receiver));
+        peer.send(0, Flow { incoming_window: 10, ..credit(handle, 1000) });
+    }
+    peer.read();
+    let links = peer.end.offered_links();
+    (peer, links)
+}
+
+/// The peer has seen all that was sent, and widens its window.
+fn widen(peer: &mut Peer, seen: u32) {
+    peer.send(0, Flow { next_incoming_id: Some(seen.into()), ..session_flow(10) });
+}
+
+/// Two messages of one transfer each, of which the peer takes one at a time.
+fn learns_that_the_window_is_widened_in_time(peer: &mut Peer, link: LinkId) {
+    for seen in 1..=2 {
+        peer.end.send(link, message(1, 10), settled(0)).unwrap();
+        assert_eq!(peer.names(), ["transfer"]);
+        widen(peer, seen);
+    }
+}
+
+#[test]
+fn a_delivery_uses_all_of_the_window_where_no_other_link_sends() {
+    let (mut peer, links) = small_window(&["l"]);
+    learns_that_the_window_is_widened_in_time(&mut peer, links[0]);
+    // It takes ten frames, and the peer widens its window when it has all of them.
+    peer.end.send(links[0], message(1, 4500), settled(1)).unwrap();
+    assert_eq!(peer.names(), ["transfer"; 10]);
+    assert_eq!(peer.end.queued(links[0]), 0);
+}
+
+/// As long as another link sends something now and then, it has its part.
+#[test]
+fn a_delivery_uses_the_rest_of_the_window_when_no_other_link_needs_it() {
+    let (mut peer, links) = small_window(&["large", "small"]);
+    learns_that_the_window_is_widened_in_time(&mut peer, links[1]);
+    peer.end.send(links[0], message(1, 4500), settled(1)).unwrap();
+    assert_eq!(peer.names(), ["transfer"; 5]);
+    let start = peer.now;
+    assert_eq!(peer.end.poll_timeout(), Some(start + secs(1)));
+    peer.now = start + Duration::from_millis(900);
+    peer.end.send(links[1], message(1, 10), settled(2)).unwrap();
+    assert_eq!(peer.names(), ["transfer"]);
+    peer.now = start + Duration::from_millis(1800);
+    peer.end.take_timeout(peer.now);
+    assert!(peer.names().is_empty());
+    peer.now = start + Duration::from_millis(1900);
+    peer.end.take_timeout(peer.now);
+    // Four are left, and those that do not fit leave when it is widened.
+    assert_eq!(peer.names(), ["transfer"; 4]);
+    widen(&mut peer, 12);
+    assert_eq!(peer.names(), ["transfer"]);
+    assert_eq!(peer.end.queued(links[0]), 0);
+}
+
+/// A window that is widened in between is none to use up at once.
+#[test]
+fn the_wait_for_the_window_begins_again_when_it_is_widened() {
+    let (mut peer, links) = small_window(&["large", "small"]);
+    learns_that_the_window_is_widened_in_time(&mut peer, links[1]);
+    peer.end.send(links[0], message(1, 20_000), settled(1)).unwrap();
+    assert_eq!(peer.names(), ["transfer"; 5]);
+    peer.now = peer.now + Duration::from_millis(900);
+    widen(&mut peer, 7);
+    assert_eq!(peer.names(), ["transfer"; 5]);
+    peer.now = peer.now + Duration::from_millis(900);
+    peer.end.take_timeout(peer.now);
+    assert!(peer.names().is_empty());
+    let session = peer.end.session_of(links[0]).unwrap();
+    peer.end.end(session, Some(error(ErrorCondition::INTERNAL_ERROR))).unwrap();
+    peer.send(0, amqp1_codec::performative::End::default());
+    let deadline = peer.end.poll_timeout().unwrap();
+    assert!(deadline > peer.now + secs(10), "nothing waits any more: {deadline:?}");
 }
