@@ -28,7 +28,8 @@
 //! # What is bounded
 //!
 //! Every future ends: connecting, beginning, attaching, sending, asking and closing are bounded by
-//! [`ClientBuilder::operation_timeout`]; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
+//! [`ClientBuilder::operation_timeout`]. An acceptor waits for the outcome of what it has sent for as long as its client
+//! works on it, unless [`AcceptorBuilder::outcome_timeout`] or [`Sender::set_outcome_timeout`] says otherwise; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
 //! connection lives, and end with it. A peer that says nothing is noticed within the idle time-out.
 //!
 //! # Features

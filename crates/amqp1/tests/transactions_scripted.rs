@@ -11,7 +11,7 @@ use amqp1::{
     codec::{
         SequenceNo,
         performative::{Detach, Disposition, Flow, Performative},
-        transaction::Declared,
+        transaction::{Declared, TransactionalState},
     },
     transaction::{Controller, Transaction},
 };
@@ -116,6 +116,36 @@ async fn x_4_3_1_a_commit_that_is_settled_without_an_answer_is_in_doubt() {
     .await;
     let error = committed.expect_err("no answer");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::InDoubt, Delivered::Unknown), "{error}");
+}
+
+/// Also a state that names the transaction and no outcome (§4.5.8).
+#[tokio::test]
+async fn what_was_posted_and_settled_without_an_outcome_is_not_committed() {
+    for names_the_transaction in [false, true] {
+        let mut bank = Bank::open(10).await;
+        let transaction = bank.declare(0).await;
+        let (sender, ()) = tokio::join!(bank.session.sender("q").attach(), async {
+            let theirs = bank.raw.attach().await;
+            answer(&mut bank.raw, &theirs, 1, 10).await;
+        });
+        let permit = soon(sender.expect("a sender").reserve()).await.expect("credit");
+        transaction.post(permit, "x").expect("posted");
+        transfer(&mut bank.raw).await;
+        let txn_id = Bytes::copy_from_slice(transaction.id().as_slice());
+        let within = TransactionalState { txn_id, outcome: None };
+        let state = names_the_transaction.then(|| DeliveryState::Transactional(Box::new(within)));
+        settle(&mut bank.raw, 1, state).await;
+        let (committed, ()) = soon(async {
+            tokio::join!(transaction.commit(), async {
+                transfer(&mut bank.raw).await;
+                settle(&mut bank.raw, 2, Some(DeliveryState::Accepted)).await;
+            })
+        })
+        .await;
+        let error = committed.expect_err("nothing says that it was taken");
+        assert_eq!(error.kind(), ErrorKind::RolledBack, "{error}");
+        assert_eq!(source(&error), Some(ErrorKind::NoOutcome));
+    }
 }
 
 /// Both were asked for, and one of them was not done.

@@ -1,6 +1,6 @@
 //! What is delivered under a lock: a device's cloud-to-device messages, and feedback.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use amqp1::{Delivered, DeliveryTag, EncodedMessage, Error, Outcome, Receipt, SendOptions, Sender};
 use tokio::task::JoinSet;
@@ -29,6 +29,14 @@ impl Queue {
             Self::Device(device) => Some(shared.waiter(Wake::DeviceQueue(device.clone()))),
             Self::Feedback => Some(shared.waiter(Wake::Feedback)),
             Self::Empty => None,
+        }
+    }
+
+    /// How long a delivery is locked.
+    fn lock(&self, hub: &Hub) -> Duration {
+        match self {
+            Self::Device(_) | Self::Empty => hub.settings().cloud_to_device.lock,
+            Self::Feedback => hub.settings().feedback.lock,
         }
     }
 
@@ -94,6 +102,8 @@ impl Queue {
 pub(super) async fn serve(context: Arc<Context>, sender: Sender, address: Address, queue: Queue, settled: bool) {
     let shared = context.shared.clone();
     let consumer = shared.hub(|hub, _| hub.add_consumer());
+    // When the lock has run out, an outcome changes nothing any more.
+    sender.set_outcome_timeout(shared.hub(|hub, _| queue.lock(hub)));
     let mut settlements = JoinSet::new();
     let link = Link { shared: &shared, sender: &sender, queue: &queue, consumer, settled };
     tokio::select! {

@@ -217,6 +217,13 @@ mod tests {
     }
 
     #[test]
+    fn what_the_hub_settles_without_an_outcome_may_be_delivered_or_not() {
+        let error = amqp1::Outcome::SettledWithoutState.accepted().expect_err("nothing was said");
+        let error = Subject::Device.error(error);
+        assert_eq!((error.kind(), error.delivered()), (ErrorKind::Protocol, amqp1::Delivered::Unknown));
+    }
+
+    #[test]
     fn not_found_is_about_what_was_worked_with() {
         assert_eq!(rejected(Subject::Device, "amqp:not-found").kind(), ErrorKind::DeviceNotFound);
         assert_eq!(rejected(Subject::Events, "amqp:not-found").kind(), ErrorKind::NotFound);
