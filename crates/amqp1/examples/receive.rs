@@ -66,11 +66,15 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     let mut receiver = session.receiver(options.address.as_str()).credit(credit).attach().await?;
     let mut printer = Printer { settle: options.settle, printed: 0, unsettled: Vec::new() };
-    if options.drain {
-        drain(&mut receiver, &mut printer, &options).await?;
+    let received = if options.drain {
+        drain(&mut receiver, &mut printer, &options).await
     } else {
-        receive(&mut receiver, &mut printer, &options).await?;
-    }
+        receive(&mut receiver, &mut printer, &options).await
+    };
+    // What was settled is said, whatever else went wrong.
+    let flushed = connection.flush().await;
+    received?;
+    flushed?;
     receiver.close().await?;
     connection.close().await?;
     Ok(())

@@ -80,6 +80,7 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Rejected(_) => "rejected",
         Outcome::Released => "released",
         Outcome::SentSettled => "sent-settled",
+        Outcome::SettledWithoutState => "settled-without-outcome",
         _ => "other",
     }
 }

@@ -65,7 +65,8 @@ pub(crate) async fn feedback(options: FeedbackOptions) -> Result<ExitCode, Failu
         }
         batch.complete()?;
     }
-    service.close().await.ok();
+    // What was completed last is said only when this has worked.
+    service.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -35,7 +35,8 @@ pub(crate) async fn simulate(options: SimulateOptions) -> Result<ExitCode, Failu
         }
     }
     messages.close().await.ok();
-    device.close().await.ok();
+    // What was settled last is said only when this has worked.
+    device.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
