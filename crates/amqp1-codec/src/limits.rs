@@ -26,6 +26,9 @@ pub struct Limits {
     pub string_field_keys: bool,
     /// Take filters that are not described (§3.5.8). Off by default.
     pub undescribed_filters: bool,
+    /// Take node properties whose lifetime-policy or supported-dist-modes are of another form (§3.5.9); they are kept as
+    /// they came, and count as absent. Off by default.
+    pub odd_node_properties: bool,
     /// Take transaction-ids of up to 255 octets, where §4.5.4 allows 32. Off by default.
     pub long_transaction_ids: bool,
 }
@@ -42,6 +45,7 @@ impl Limits {
         loose_properties: false,
         string_field_keys: false,
         undescribed_filters: false,
+        odd_node_properties: false,
         long_transaction_ids: false,
     };
 
@@ -63,7 +67,7 @@ macro_rules! packed {
         pub(crate) struct Packed {
             pub(crate) zero_width_elements: u32,
             pub(crate) depth: u8,
-            switches: u8,
+            switches: u16,
         }
 
         impl Packed {
@@ -72,7 +76,7 @@ macro_rules! packed {
             #[inline]
             pub(crate) const fn of(limits: Limits) -> Self {
                 let Limits { depth, zero_width_elements, $($name),+ } = limits;
-                let switches = 0 $(| (($name as u8) << $bit))+;
+                let switches = 0 $(| (($name as u16) << $bit))+;
                 Self { zero_width_elements, depth, switches }
             }
 
@@ -100,4 +104,5 @@ packed! {
     string_field_keys = 5,
     undescribed_filters = 6,
     long_transaction_ids = 7,
+    odd_node_properties = 8,
 }

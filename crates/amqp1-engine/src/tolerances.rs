@@ -78,6 +78,9 @@ tolerances! {
     loose_properties: client true, acceptor true;
     /// A sender's attach without initial-delivery-count, which counts as 0 (§2.7.3).
     missing_initial_delivery_count: client true, acceptor true;
+    /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as absent
+    /// (§3.5.9).
+    odd_node_properties: client true, acceptor true;
     /// A delivery-tag that another unsettled delivery of the link has (§2.6.12).
     repeated_tags: client true, acceptor true;
     /// A sender's wish for receiver-settle-mode second is answered with first unless the application opts in: peers that

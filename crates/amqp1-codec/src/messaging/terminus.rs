@@ -246,7 +246,11 @@ impl Decode for NodeProperties {
             Value::Array(modes) => modes.is_of_symbols(),
             _ => false,
         });
-        if policy && modes { Ok(Self(fields)) } else { Err(start.error(DecodeErrorKind::InvalidValue)) }
+        if (policy && modes) || reader.limits().odd_node_properties {
+            Ok(Self(fields))
+        } else {
+            Err(start.error(DecodeErrorKind::InvalidValue))
+        }
     }
 }
 
