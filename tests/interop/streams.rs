@@ -5,6 +5,7 @@ use amqp1::{Client, Connection, Credit, ErrorKind, IncomingStream, Message, Rece
 use amqp1_tests::{
     bodies,
     peer::{self, Server},
+    traffic::end,
 };
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ async fn fill(connection: &Connection, address: &str, count: u64, size: usize) {
         outcome.accepted().expect("accepted");
     }
     sender.close().await.expect("a closed link");
-    session.end().await.ok();
+    end(&session).await;
 }
 
 async fn streamed(session: &Session, address: &str, credit: u32) -> Receiver {
@@ -45,7 +46,7 @@ async fn take_all(connection: &Connection, address: &str, count: u64, size: usiz
         message.accept().expect("settled");
     }
     receiver.close().await.expect("a closed link");
-    session.end().await.ok();
+    end(&session).await;
 }
 
 /// All octets of a message have left before it is finished.
@@ -59,7 +60,7 @@ async fn streams_that_are_finished_late(connection: &Connection, address: &str) 
             stream.write(bodies::body(index, 100_000)).await.expect("written");
         }
         // What was written is on the wire when the begin that follows it is answered.
-        connection.begin().await.expect("a session").end().await.ok();
+        end(&connection.begin().await.expect("a session")).await;
         let outcome = stream.finish().expect("finished").await.expect("an outcome");
         outcome.accepted().expect("accepted");
     }
@@ -72,7 +73,7 @@ async fn streams_that_are_finished_late(connection: &Connection, address: &str) 
     }
     receiver.close().await.expect("a closed link");
     sender.close().await.expect("a closed link");
-    session.end().await.ok();
+    end(&session).await;
 }
 
 /// The session goes on, and each message is there afterwards.
@@ -99,7 +100,7 @@ async fn receivers_that_are_closed_in_the_middle(connection: &Connection, addres
             delivery.accept().expect("settled");
         }
         receiver.close().await.expect("a closed link");
-        session.end().await.ok();
+        end(&session).await;
     }
     take_all(connection, address, COUNT, LARGE).await;
 }
@@ -120,6 +121,7 @@ async fn streamed_receivers_that_are_drained(connection: &Connection, address: &
         }
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         drop(receiver);
+        // It is over if the drain has ended it.
         session.end().await.ok();
         take_all(connection, address, COUNT, size).await;
     }
@@ -139,10 +141,7 @@ async fn sessions_that_end_under_a_streamed_receiver(connection: &Connection, ad
             drop(receiver);
         }
         let began = Instant::now();
-        match session.end().await {
-            Ok(()) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout, "round {round}: {error}"),
-        }
+        end(&session).await;
         assert!(began.elapsed() < Duration::from_secs(20), "round {round}: {:?}", began.elapsed());
     }
     take_all(connection, address, COUNT, 200_000).await;

@@ -1,7 +1,7 @@
 //! Messages out and in over our client, each checked and counted.
 
 use crate::bodies;
-use amqp1::{Connection, Credit, SendOptions};
+use amqp1::{Connection, Credit, ErrorKind, SendOptions, Session};
 use std::collections::HashSet;
 
 /// What is sent, and how.
@@ -43,7 +43,18 @@ pub async fn both(connection: &Connection, address: &str, load: Load) {
     }
     sending.await.expect("everything sent");
     receiver.close().await.expect("a closed link");
-    session.end().await.expect("an ended session");
+    end(&session).await;
+}
+
+/// Ends a session. RabbitMQ 3.10 now and then shuts it down before its own end is written, which costs nothing.
+///
+/// # Panics
+///
+/// If it ends in another way.
+pub async fn end(session: &Session) {
+    if let Err(error) = session.end().await {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
 }
 
 /// Sends the load to an address and waits for every outcome.
@@ -60,5 +71,5 @@ async fn send(connection: Connection, address: String, load: Load) {
         receipt.await.expect("an outcome").accepted().expect("accepted");
     }
     sender.close().await.expect("a closed link");
-    session.end().await.expect("an ended session");
+    end(&session).await;
 }
