@@ -52,6 +52,10 @@ pub struct ConnectionConfig {
     /// [`hold_authentication`](crate::Connection::hold_authentication), until
     /// [`set_authenticated`](crate::Connection::set_authenticated). 64 KiB unless set.
     pub max_metadata_unauthenticated: usize,
+    /// How many octets of messages may wait to be sent on all links before [`send`](crate::Connection::send) takes no more.
+    /// A link counts with a sixteenth of it at most, so that a large message on one does not stop the others. 16 MiB
+    /// unless set.
+    pub max_queued: usize,
     /// How much memory the info of an error of the peer's, or the fields of a state, may take. A larger one is left out,
     /// and the error's description says so. 8 KiB unless set.
     pub max_info: usize,
@@ -89,6 +93,7 @@ impl ConnectionConfig {
             max_links: 16 * 1024,
             max_metadata: 1024 * 1024,
             max_metadata_unauthenticated: 64 * 1024,
+            max_queued: 16 * 1024 * 1024,
             max_info: 8 * 1024,
             handshake_octets: 64 * 1024,
             handle_timeout: Duration::from_secs(60),
@@ -219,6 +224,9 @@ pub struct SenderConfig {
     pub drain_mode: DrainMode,
     /// The largest message that is taken at this end, in octets; of use on a link that may be turned round.
     pub max_message_size: Option<u64>,
+    /// How many deliveries may be unsettled before nothing more is sent unsettled, whatever the credit: some receivers
+    /// grant credit and never settle. 65,536 unless set.
+    pub max_unsettled: u32,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
     /// Extensions that are wanted.
@@ -241,6 +249,7 @@ impl SenderConfig {
             resume: None,
             drain_mode: DrainMode::Automatic,
             max_message_size: None,
+            max_unsettled: MAX_UNSETTLED,
             offered_capabilities: Vec::new(),
             desired_capabilities: Vec::new(),
             properties: Fields::new(),
@@ -352,7 +361,7 @@ pub struct AttachReply {
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed, if this end receives.
     pub credit: Credit,
-    /// How many deliveries may be unsettled, if this end receives: see [`ReceiverConfig::max_unsettled`].
+    /// How many deliveries may be unsettled: see [`ReceiverConfig::max_unsettled`] and [`SenderConfig::max_unsettled`].
     pub max_unsettled: u32,
     /// Whether a message that cannot be decoded is rejected, if this end receives: see
     /// [`ReceiverConfig::reject_undecodable`].
@@ -415,6 +424,8 @@ pub struct SendOptions {
     /// [`settle_sent`](crate::Connection::settle_sent), although it was sent with the state of that transaction: a
     /// resource says so of what is acquired (§4.4.3). What a controller posts is settled by its provisional outcome.
     pub acquired: bool,
+    /// Whether it is taken although too much waits on the connection already: its sender was let in before.
+    pub admitted: bool,
     /// Comes back in [`Settled`](crate::Settled).
     pub token: u64,
 }

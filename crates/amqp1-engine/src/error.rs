@@ -261,6 +261,9 @@ pub enum SendError {
     Detached,
     /// The receiver has given no credit, or it is used up.
     NoCredit,
+    /// Too much waits to be sent on the connection: see [`max_queued`](crate::ConnectionConfig::max_queued) and
+    /// [`Event::QueueHasRoom`](crate::Event::QueueHasRoom).
+    QueueFull,
     /// The link must be attached anew first: see [`Event::Reattach`](crate::Event::Reattach).
     Reattach,
     /// The link's settle mode does not allow it.
@@ -278,6 +281,11 @@ pub enum SendError {
     TooLarge {
         /// The bound, in octets.
         max: u64,
+    },
+    /// As many deliveries of the link are unsettled as may be.
+    TooManyUnsettled {
+        /// How many that is.
+        max: u32,
     },
     /// A stream on this link is not finished.
     Unfinished,
@@ -298,6 +306,10 @@ impl fmt::Display for SendError {
             }
             Self::TagInUse => f.write_str("another delivery of this tag is not settled"),
             Self::TooLarge { max } => write!(f, "the receiver takes messages of at most {max} octets"),
+            Self::QueueFull => f.write_str("too much waits to be sent on the connection"),
+            Self::TooManyUnsettled { max } => {
+                write!(f, "{max} deliveries of the link are unsettled, and no more may be")
+            }
             Self::Unfinished => f.write_str("a delivery that is streamed on this link is not finished"),
         }
     }

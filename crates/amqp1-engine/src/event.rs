@@ -51,8 +51,10 @@ pub enum Event {
     HandleAwaited(LinkId),
     /// The link is over; its id is dead.
     LinkDetached(LinkId, Detached),
-    /// There is more credit than before.
+    /// There is more credit than before, or deliveries were settled of which there were too many.
     Sendable(LinkId),
+    /// What waits to be sent on the connection was too much, and is not any more.
+    QueueHasRoom,
     /// A delivery is there, or on a streamed link a piece of one.
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
@@ -102,6 +104,7 @@ impl Event {
             Self::LinkAttached(id) => f.debug_tuple("LinkAttached").field(id).finish(),
             Self::HandleAwaited(id) => f.debug_tuple("HandleAwaited").field(id).finish(),
             Self::LinkDetached(id, detached) => f.debug_tuple("LinkDetached").field(id).field(detached).finish(),
+            Self::QueueHasRoom => f.write_str("QueueHasRoom"),
             Self::Sendable(id) => f.debug_tuple("Sendable").field(id).finish(),
             Self::Receivable(id) => f.debug_tuple("Receivable").field(id).finish(),
             Self::Drained(id) => f.debug_tuple("Drained").field(id).finish(),

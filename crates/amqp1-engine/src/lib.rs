@@ -57,6 +57,7 @@ mod metadata;
 mod numbers;
 mod outbox;
 mod planted;
+mod queue;
 mod resume;
 mod session;
 mod settlement;
@@ -78,6 +79,7 @@ pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settle
 #[cfg(amqp1_planted)]
 #[doc(hidden)]
 pub use planted::{Planted, plant};
+pub use queue::Blocked;
 pub use resume::{ReceivedSoFar, SentSoFar, Suspended, SuspendedReceiver, SuspendedSender};
 pub use store::{DeliveryKey, LinkId, SessionId};
 pub use time::Instant;

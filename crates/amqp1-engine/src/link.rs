@@ -117,6 +117,8 @@ pub(crate) struct Link {
     pub(crate) queue: VecDeque<OutgoingDelivery>,
     /// Octets of payload in `queue`.
     pub(crate) queued: usize,
+    /// What of that the connection has counted.
+    pub(crate) counted: usize,
     /// Whether the link stands in the list of those that can send.
     pub(crate) ready: bool,
     /// The drain flag of the receiver's last flow.
@@ -148,7 +150,7 @@ pub(crate) struct Link {
 
     // The receiving end.
     pub(crate) policy: Credit,
-    /// Beyond so many unsettled deliveries a window is not filled.
+    /// Beyond this many unsettled deliveries a window is not filled, and nothing is sent unsettled.
     pub(crate) max_unsettled: u32,
     /// Whether messages that cannot be decoded are rejected here, and how many were.
     pub(crate) reject_undecodable: bool,
@@ -209,6 +211,7 @@ impl Link {
             unsettled: BTreeSet::new(),
             queue: VecDeque::new(),
             queued: 0,
+            counted: 0,
             ready: false,
             remote_drain: false,
             drain: DrainState::None,
@@ -342,7 +345,21 @@ impl Link {
         if self.drain == DrainState::GivingUp || self.reducing || self.is_streaming() {
             return 0;
         }
-        self.credit.saturating_sub(self.available())
+        self.credit.saturating_sub(self.available()).min(self.unsettled_left())
+    }
+
+    /// Deliveries that may be sent unsettled before some must be settled. Those that wait count too.
+    pub(crate) fn unsettled_left(&self) -> u32 {
+        if self.sender_settle_mode() == SenderSettleMode::Settled {
+            return u32::MAX;
+        }
+        let unsettled = u32::try_from(self.unsettled.len()).unwrap_or(u32::MAX);
+        self.max_unsettled.saturating_sub(unsettled).saturating_sub(self.available())
+    }
+
+    /// Whether all of the credit is taken by deliveries that wait.
+    pub(crate) fn lacks_credit(&self) -> bool {
+        self.credit <= self.available()
     }
 
     /// How many deliveries wait to be begun. Only the first can have been begun, and its credit is used already.

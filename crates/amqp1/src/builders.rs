@@ -186,6 +186,13 @@ impl SenderBuilder {
         self
     }
 
+    /// Sets how many deliveries may be unsettled before [`Sender::reserve`] and [`Sender::send`] wait, whatever the credit;
+    /// 65,536 unless set.
+    pub fn max_unsettled(mut self, deliveries: u32) -> Self {
+        self.config.max_unsettled = deliveries;
+        self
+    }
+
     /// Makes the target a transaction coordinator.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.config.target = Some(TargetArchetype::Coordinator(coordinator));

@@ -383,7 +383,7 @@ impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         let kind = match error {
             SendError::Detached => ErrorKind::LinkDetached,
-            SendError::NoCredit => ErrorKind::CreditRevoked,
+            SendError::NoCredit | SendError::QueueFull | SendError::TooManyUnsettled { .. } => ErrorKind::CreditRevoked,
             SendError::Reattach => ErrorKind::Suspended,
             SendError::SettleMode | SendError::StateTooLarge { .. } => ErrorKind::Config,
             SendError::SettledEarly => ErrorKind::Aborted,

@@ -1,7 +1,7 @@
 //! What the engine has to say, sorted to those who wait for it.
 
 use crate::{
-    link::{Detached, LinkState},
+    link::{Detached, LinkState, room},
     shared::{SaslStep, SessionState, State},
     wait::Aside,
 };
@@ -210,13 +210,37 @@ impl State {
         }
     }
 
-    /// Wakes those who wait for credit, as many of them as there is credit for.
+    /// Wakes those who wait for credit, as many of them as there is credit for, and about as many as there is room for on
+    /// the connection. Links take turns.
     pub(crate) fn feed_starved(&mut self, aside: &mut Aside<'_>) {
-        let (engine, links) = (&self.engine, &mut self.links);
-        self.starved.retain(|id| {
-            let Some(link) = links.get_mut(id) else { return false };
-            link.feed(engine, *id, aside);
-            link.is_starved()
-        });
+        /// What a message is taken to have, in octets, while it is not known.
+        const EXPECTED: usize = 16 * 1024;
+        let mut slots = match self.engine.all_queued() {
+            // Whoever does not come although there is room keeps nobody waiting then.
+            0 => usize::MAX,
+            _ => self.engine.queue_room().div_ceil(EXPECTED),
+        };
+        for _ in 0..self.starved.len() {
+            if slots == 0 {
+                return;
+            }
+            let Some(id) = self.starved.pop_front() else { break };
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            slots = slots.saturating_sub(link.feed(&self.engine, id, slots, aside));
+            if link.is_starved() {
+                self.starved.push_back(id);
+            }
+        }
+        self.awaits_room &= slots == 0;
+    }
+
+    /// How many messages a newcomer may queue on a link.
+    pub(crate) fn room(&self, id: LinkId) -> u32 {
+        if self.awaits_room || !self.engine.has_queue_room() { 0 } else { room(&self.engine, id) }
+    }
+
+    /// How many messages may be queued on a link for those in its line.
+    pub(crate) fn room_in_line(&self, id: LinkId) -> u32 {
+        if self.engine.has_queue_room() { room(&self.engine, id) } else { 0 }
     }
 }

@@ -108,7 +108,7 @@ pub use amqp1_codec::{
     sasl::SaslCode,
 };
 pub use amqp1_engine::{
-    AttachReply, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
+    AttachReply, Blocked, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
 };
 pub use builders::{ReceiverBuilder, SenderBuilder};
 pub use client::{Client, ClientBuilder};

@@ -13,7 +13,9 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::Attach,
 };
-use amqp1_engine::{ApiMisuse, Cause, Connection as Engine, DeliveryKey, IncomingDelivery, LinkId, StreamItem};
+use amqp1_engine::{
+    ApiMisuse, Blocked, Cause, Connection as Engine, DeliveryKey, IncomingDelivery, LinkId, StreamItem,
+};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -74,9 +76,14 @@ impl Detached {
 /// Messages of this many octets may wait on a link before there is no room for more.
 const ROOM: usize = 1024 * 1024;
 
-/// How many messages may be queued on a link now.
+/// How many messages may be queued on a link now, if there is room on the connection.
 pub(crate) fn room(engine: &Engine, id: LinkId) -> u32 {
     if engine.queued(id) < ROOM { engine.credit(id) } else { 0 }
+}
+
+/// Why nothing can be sent on a link now, if that is so.
+pub(crate) fn blocked(engine: &Engine, id: LinkId) -> Option<Blocked> {
+    engine.blocked(id).or_else(|| (engine.queued(id) >= ROOM).then_some(Blocked::Queue))
 }
 
 /// Somebody who waits for credit.
@@ -191,10 +198,11 @@ impl LinkState {
         usize::try_from(room.saturating_sub(self.permits)).unwrap_or(usize::MAX)
     }
 
-    /// Wakes as many of those who wait for credit as there is credit for.
-    pub(crate) fn feed(&mut self, engine: &Engine, id: LinkId, aside: &mut Aside<'_>) {
-        let free = self.free(room(engine, id));
+    /// Wakes as many of those who wait for credit as there is credit for, at most this many; how many that is.
+    pub(crate) fn feed(&mut self, engine: &Engine, id: LinkId, most: usize, aside: &mut Aside<'_>) -> usize {
+        let free = self.free(room(engine, id)).min(most).min(self.tickets.len());
         aside.wake(self.tickets.iter_mut().take(free).filter_map(|ticket| ticket.waker.take()));
+        free
     }
 
     pub(crate) fn is_starved(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Delivered, Error, ErrorKind, Retry},
-    link::{Claim, LinkHandle, room},
+    link::{Claim, LinkHandle},
     options::SendOptions,
     outcome::Outcome,
     receipts::{Expiry, Paid},
@@ -83,7 +83,8 @@ pub(crate) fn queue_in(
 
 fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
     let SendOptions { tag, message_format, .. } = options;
-    amqp1_engine::SendOptions { settled, tag, message_format, state: None, acquired: false, token }
+    // Whether there is room was asked before: a permit is not to fail for want of it.
+    amqp1_engine::SendOptions { settled, tag, message_format, state: None, acquired: false, admitted: true, token }
 }
 
 /// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
@@ -96,7 +97,7 @@ pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Resu
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
         state.take_back(name, token);
         match error {
-            SendError::NoCredit => revoked(),
+            SendError::NoCredit | SendError::TooManyUnsettled { .. } => revoked(),
             error => state.explain(error),
         }
     })
@@ -219,9 +220,7 @@ impl Drop for Permit {
         let (id, claim) = (self.handle.id, self.claim);
         let _ = self.handle.shared.command(|state, aside| {
             give_back(state, id, claim);
-            if room(&state.engine, id) > 0 {
-                state.feed_starved(aside);
-            }
+            state.feed_starved(aside);
         });
     }
 }

@@ -2,14 +2,20 @@
 
 use crate::{
     error::Error,
-    link::{Detached, LinkHandle, common, room},
+    link::{Detached, LinkHandle, blocked, common, room},
     options::SendOptions,
     outcome::Outcome,
     permit::{Permit, Receipt, Refused, max_message_size, queue},
-    wait::within,
+    wait::within_or,
 };
 use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use amqp1_engine::Blocked;
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 /// The sending end of a link. Clones are handles of the same one; when the last of them and of its receipts is dropped,
 /// the link is detached, what is queued first.
@@ -21,10 +27,6 @@ pub struct Sender {
 impl Sender {
     pub(crate) fn new(handle: Arc<LinkHandle>) -> Self {
         Self { handle }
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        self.handle.timeout()
     }
 
     /// Sends a message and waits for its outcome.
@@ -61,7 +63,7 @@ impl Sender {
         loop {
             // Where there is credit, nobody is kept waiting and no timer is set.
             let queued = shared.command(|state, _| {
-                let room = room(&state.engine, id);
+                let room = state.room(id);
                 match state.live_link(id) {
                     Ok(link) if !link.is_free(room) => Err(Refused::NoCredit(message)),
                     Ok(_) => queue(state, id, message, options, now),
@@ -73,8 +75,7 @@ impl Sender {
                 Err(Refused::Failed(error, _)) => return Err(error),
                 Err(Refused::NoCredit(message)) => message,
             };
-            let (limit, what) = (self.handle.timeout(), "waiting for credit");
-            let permit = within(&self.handle.shared, limit, what, self.reserve_to_send()).await?;
+            let permit = self.within_time(self.reserve_to_send()).await?;
             message = match permit.queue(message, options) {
                 Ok(receipt) => return receipt.await,
                 Err(Refused::Failed(error, _)) => return Err(error),
@@ -84,8 +85,8 @@ impl Sender {
         }
     }
 
-    /// Waits for credit, and for room if messages queue up at this end. The permit that comes of it sends without
-    /// waiting. Those who wait are served in order.
+    /// Waits for credit, for room if messages queue up at this end, and for deliveries to be settled if too many are not.
+    /// The permit that comes of it sends without waiting, whatever is queued by then. Those who wait are served in order.
     ///
     /// # Errors
     ///
@@ -108,7 +109,8 @@ impl Sender {
         let mut waiting = Waiting { handle: &self.handle, ticket: None };
         let reserved = poll_fn(|cx| {
             self.handle.shared.poll(cx, |state, aside| {
-                let room = room(&state.engine, id);
+                let room = if waiting.ticket.is_some() { state.room_in_line(id) } else { state.room(id) };
+                let awaits_room = room == 0 && self::room(&state.engine, id) > 0;
                 let link = match state.live_link(id) {
                     Ok(link) => link,
                     Err(error) => return Poll::Ready(Err(error)),
@@ -117,7 +119,12 @@ impl Sender {
                     return Poll::Ready(Ok(link.claim(sending)));
                 }
                 if !std::mem::replace(&mut link.listed, true) {
-                    state.starved.push(id);
+                    state.starved.push_back(id);
+                }
+                state.awaits_room |= awaits_room;
+                if state.awaits_room {
+                    // There may be room for those who came before, and for this one.
+                    state.feed_starved(aside);
                 }
                 Poll::Pending
             })
@@ -130,12 +137,29 @@ impl Sender {
     pub fn try_reserve(&self) -> Option<Permit> {
         let id = self.handle.id;
         let reserved = self.handle.shared.command(|state, aside| {
-            let room = room(&state.engine, id);
+            let room = state.room(id);
             let link = state.live_link(id).ok()?;
             let free = link.is_free(room) && link.poll_permit(&mut None, room, aside).is_ready();
             free.then(|| link.claim(false))
         });
         reserved.ok().flatten().map(|claim| Permit::new(self.handle.clone(), claim))
+    }
+
+    /// Bounds a wait for credit, and says what else was waited for.
+    pub(crate) async fn within_time<T>(&self, reserving: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let waited_for = || match self.blocked() {
+            Some(Blocked::Unsettled) => "waiting for deliveries to be settled, of which too many are not,",
+            Some(Blocked::Queue) => "waiting for what is queued to be sent",
+            _ => "waiting for credit",
+        };
+        within_or(&self.handle.shared, self.handle.timeout(), waited_for, reserving).await
+    }
+
+    /// Why nothing can be sent now: [`reserve`](Self::reserve) and [`send`](Self::send) wait. `None` if something can, or
+    /// if the link is over.
+    pub fn blocked(&self) -> Option<Blocked> {
+        let id = self.handle.id;
+        self.handle.shared.look(|state| blocked(&state.engine, id))
     }
 
     /// How many deliveries may be sent now (§2.6.7), permits and those who wait not counted.
@@ -174,10 +198,11 @@ impl Drop for Waiting<'_> {
         let Some(number) = self.ticket else { return };
         let id = self.handle.id;
         let _ = self.handle.shared.command(|state, aside| {
-            let room = room(&state.engine, id);
+            let room = state.room_in_line(id);
             if let Some(link) = state.links.get_mut(&id) {
                 link.leave(number, room, aside);
             }
+            state.feed_starved(aside);
         });
     }
 }

@@ -95,7 +95,9 @@ pub(crate) struct State {
     pub(crate) sessions: IdMap<SessionId, SessionState>,
     pub(crate) links: IdMap<LinkId, LinkState>,
     /// Links with somebody who waits for credit.
-    pub(crate) starved: Vec<LinkId>,
+    pub(crate) starved: VecDeque<LinkId>,
+    /// Some of them wait for room on the connection: newcomers wait behind them.
+    pub(crate) awaits_room: bool,
     pub(crate) drains: Drains,
     /// Whether it was logged that links wait for handles.
     pub(crate) handle_awaited: bool,
@@ -146,7 +148,8 @@ impl Shared {
             tokens: Tokens::default(),
             sessions: IdMap::default(),
             links: IdMap::default(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
+            awaits_room: false,
             drains: Drains::default(),
             handle_awaited: false,
             warnings: Vec::new(),

@@ -174,9 +174,19 @@ pub(crate) async fn within<T>(
     what: &'static str,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
+    within_or(shared, limit, || what, future).await
+}
+
+/// As [`within`]; what took too long is asked when it has.
+pub(crate) async fn within_or<T>(
+    shared: &Shared,
+    limit: Duration,
+    what: impl FnOnce() -> &'static str,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(limit, future).await {
         Ok(result) => result,
-        Err(_) if shared.silence() >= limit => Err(Error::timeout(what, limit).with_retry(Retry::ReopenConnection)),
-        Err(_) => Err(Error::timeout(what, limit)),
+        Err(_) if shared.silence() >= limit => Err(Error::timeout(what(), limit).with_retry(Retry::ReopenConnection)),
+        Err(_) => Err(Error::timeout(what(), limit)),
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Answer, Link, Withheld},
+    link::{Answer, DrainState, Link, Withheld},
+    queue::Blocked,
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
@@ -159,6 +160,7 @@ impl Connection {
         let mut link = Link::new(session, attach, Credit::Manual(0));
         link.drain_mode = config.drain_mode;
         link.resumable = config.resumable;
+        link.max_unsettled = config.max_unsettled;
         link.continue_sending(config.resume);
         self.attach(link)
     }
@@ -291,11 +293,12 @@ impl Connection {
         let link = self.link_mut(id)?;
         *link.local = local;
         link.resumable = reply.resumable;
+        link.max_unsettled = reply.max_unsettled;
         link.policy = reply.credit;
         if receives {
             link.streamed = reply.streamed;
             link.resume_receiver = reply.resume_receiver;
-            link.max_unsettled = reply.max_unsettled;
+
             link.reject_undecodable = reply.reject_undecodable;
         } else {
             link.delivery_count = reply.initial_delivery_count;
@@ -374,6 +377,34 @@ impl Connection {
         self.links.get(id).map_or(0, Link::sendable_octets)
     }
 
+    /// How many octets wait on all links to be sent, with something for each delivery, as far as they count towards
+    /// [`max_queued`](crate::ConnectionConfig::max_queued).
+    pub fn all_queued(&self) -> usize {
+        self.queued.octets()
+    }
+
+    /// Whether more may be queued on the connection: see [`max_queued`](crate::ConnectionConfig::max_queued).
+    pub fn has_queue_room(&self) -> bool {
+        self.queued.room() > 0
+    }
+
+    /// How many octets more may be queued on the connection.
+    pub fn queue_room(&self) -> usize {
+        self.queued.room()
+    }
+
+    /// Why nothing can be queued on a link; `None` if something can, or if the link is not attached.
+    pub fn blocked(&self, id: LinkId) -> Option<Blocked> {
+        let link = self.links.get(id).filter(|link| link.role == Role::Sender && link.is_attached())?;
+        if link.lacks_credit() {
+            Some(Blocked::Credit)
+        } else if link.unsettled_left() == 0 {
+            Some(Blocked::Unsettled)
+        } else {
+            (!self.has_queue_room()).then_some(Blocked::Queue)
+        }
+    }
+
     /// Queues a delivery: the whole of it, or nothing.
     ///
     /// # Errors
@@ -394,6 +425,9 @@ impl Connection {
         }
         delivery.parts = parts.into();
         link.queue.push_back(delivery);
+        if let Some(link) = self.links.get_mut(id) {
+            self.queued.count(link);
+        }
         self.wake_link(id);
         Ok(())
     }
@@ -420,8 +454,16 @@ impl Connection {
         if link.is_streaming() {
             return Err(SendError::Unfinished);
         }
-        if link.sendable() == 0 {
+        let settled = options.settled || link.sender_settle_mode() == SenderSettleMode::Settled;
+        if link.drain == DrainState::GivingUp || !link.is_attached() || link.lacks_credit() {
             return Err(SendError::NoCredit);
+        }
+        if !settled && link.unsettled_left() == 0 {
+            return Err(SendError::TooManyUnsettled { max: link.max_unsettled });
+        }
+        if self.queued.room() == 0 && !options.admitted {
+            self.queued.refuse();
+            return Err(SendError::QueueFull);
         }
         Ok(link)
     }

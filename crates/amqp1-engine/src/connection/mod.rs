@@ -33,6 +33,7 @@ use crate::{
     metadata::{Meter, bounded_error},
     numbers::Numbers,
     outbox::{Events, Settlements},
+    queue::Queued,
     session::Session,
     store::{LinkId, SessionId, Store},
     time::Instant,
@@ -120,6 +121,8 @@ pub struct Connection {
 
     events: Events,
     settled: Settlements,
+    /// What waits to be sent.
+    queued: Queued,
     /// What is kept of the peer's metadata.
     meter: Meter,
     /// The application says when the peer is authenticated.
@@ -169,6 +172,7 @@ impl Connection {
         Self {
             decoder: FrameDecoder::new(config.max_frame_size, config.decode_limits()),
             idle: Idle::new(&config, now),
+            queued: Queued::new(config.max_queued),
             config,
             stage: layer.stage(),
             layer,

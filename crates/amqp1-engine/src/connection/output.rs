@@ -4,7 +4,7 @@ use super::{Connection, FlowDue, Layer, frame_size::shorten};
 use crate::{
     control::{Body, Control},
     delivery::TRANSFER_ROOM,
-    event::Settled,
+    event::{Event, Settled},
     link::Link,
     planted::{self, Planted},
     session::{SentDelivery, Session},
@@ -292,6 +292,10 @@ impl Connection {
         link.queued = link.queued.saturating_sub(payload);
         let whole = !transfer.more;
         let sent = if whole { link.queue.pop_front() } else { None };
+        self.queued.count(link);
+        if self.queued.has_room_again() {
+            self.events.push_back(Event::QueueHasRoom);
+        }
         if let Some((token, settlement)) = sent.and_then(|sent| Some((sent.token, sent.report?))) {
             self.settled.push_back(Settled { link: id, token, settlement });
         }

@@ -33,6 +33,9 @@ impl Connection {
         let mut delivery = link.outgoing(options)?;
         delivery.open = true;
         link.queue.push_back(delivery);
+        if let Some(link) = self.links.get_mut(id) {
+            self.queued.count(link);
+        }
         Ok(())
     }
 
@@ -59,6 +62,7 @@ impl Connection {
         if !octets.is_empty() {
             delivery.parts.push_back(octets);
         }
+        self.queued.count(link);
         self.wake_link(id);
         Ok(())
     }
@@ -109,6 +113,7 @@ impl Connection {
             }
             Some(_) => delivery.give_up(),
         }
+        self.queued.count(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
             link.ready &= !session.leave_waiting(id);
         }

@@ -313,9 +313,13 @@ impl Connection {
     /// A delivery of a link is settled by the peer's word.
     pub(super) fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
         if let Some(link) = self.links.get_mut(id) {
+            let full = link.role == Role::Sender && link.unsettled_left() == 0;
             link.unsettled.remove(&delivery);
             if let Some(tag) = received {
                 link.tags.remove(&tag);
+            }
+            if full && link.sendable() > 0 {
+                self.events.push_back(Event::Sendable(id));
             }
             let half = link.settled_half(delivery);
             if link.withheld != Withheld::No {

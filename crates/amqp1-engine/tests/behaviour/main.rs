@@ -28,6 +28,7 @@ mod malformed;
 mod model;
 mod one_read;
 mod open_close;
+mod queue;
 mod resume;
 mod resumed_modes;
 mod reviewed;

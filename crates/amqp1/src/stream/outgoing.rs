@@ -79,8 +79,7 @@ impl Sender {
         options: SendOptions,
     ) -> Result<SendStream, Error> {
         let head = head.into();
-        let (shared, what) = (&self.handle().shared, "waiting for credit");
-        let permit = within(shared, self.timeout(), what, self.reserve_to_send()).await?;
+        let permit = self.within_time(self.reserve_to_send()).await?;
         permit.stream_with(head, options)
     }
 }
@@ -159,7 +158,11 @@ impl SendStream {
     async fn write_parts<const N: usize>(&mut self, parts: [Bytes; N]) -> Result<(), Error> {
         let id = self.handle.id;
         let room = self.handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
-            Ok(_) => (state.engine.queued(id) < WAITING).then_some(Ok(())),
+            // A piece of each stream is taken however much waits on the connection, so that each goes on.
+            Ok(_) => match state.engine.queued(id) {
+                0 => Some(Ok(())),
+                queued => (queued < WAITING && state.engine.has_queue_room()).then_some(Ok(())),
+            },
             Err(error) => Some(Err(error)),
         });
         within(&self.handle.shared, self.handle.timeout(), "writing a stream", room).await??;

@@ -7,7 +7,6 @@ use crate::{
     permit::{Receipt, Refused},
     sender::Sender,
     shared::Shared,
-    wait::within,
 };
 use amqp1_codec::EncodedMessage;
 use amqp1_engine::{
@@ -127,8 +126,7 @@ impl Control {
     /// Nothing else goes to the control link than what is queued here (§4.1).
     async fn queue(&self, mut message: EncodedMessage) -> Result<Receipt, Error> {
         loop {
-            let (limit, what) = (self.link.timeout(), "waiting for credit");
-            let permit = within(self.shared(), limit, what, self.link.reserve_to_send()).await?;
+            let permit = self.link.within_time(self.link.reserve_to_send()).await?;
             message = match permit.queue(message, SendOptions::default()) {
                 Ok(receipt) => return Ok(receipt),
                 Err(Refused::Failed(error, _)) => return Err(error),

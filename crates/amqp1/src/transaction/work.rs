@@ -13,7 +13,6 @@ use crate::{
     outcome::Outcome,
     permit::{Permit, Receipt, Refused, revoked},
     sender::Sender,
-    wait::within,
 };
 use amqp1_codec::{
     EncodedMessage,
@@ -108,8 +107,7 @@ impl Transaction {
         let work = self.work()?;
         work.check(sender.handle())?;
         loop {
-            let (shared, what) = (&sender.handle().shared, "waiting for credit");
-            let credit = within(shared, sender.timeout(), what, sender.reserve_to_send());
+            let credit = sender.within_time(sender.reserve_to_send());
             let permit = work.control.while_live(credit).await?;
             message = match work.post(permit, message, options) {
                 Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,

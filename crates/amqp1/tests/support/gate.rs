@@ -38,6 +38,11 @@ impl Gate {
         self.set(STUCK);
     }
 
+    /// It goes on where it has stuck.
+    pub(crate) fn unstick(&self) {
+        self.set(OPEN);
+    }
+
     /// What is written stays where it is; reading goes on.
     pub(crate) fn deafen(&self) {
         self.set(DEAF);

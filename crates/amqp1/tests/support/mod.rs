@@ -35,9 +35,13 @@ pub(crate) async fn pair_with(change: impl FnOnce(ClientBuilder) -> ClientBuilde
 
 /// A pair, and the gate at the client's end of the transport.
 pub(crate) async fn gated_pair() -> (Pair, gate::Gate) {
+    gated_pair_with(|builder| builder).await
+}
+
+pub(crate) async fn gated_pair_with(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (Pair, gate::Gate) {
     let (near, far) = tokio::io::duplex(16 * 1024);
     let gate = gate::Gate::default();
-    let connecting = Client::builder("amqp://server.test").connect_with(gate.around(near));
+    let connecting = change(Client::builder("amqp://server.test")).connect_with(gate.around(near));
     let acceptor = Acceptor::builder().build();
     let (client, server) = tokio::join!(connecting, accept(&acceptor, far));
     (Pair { client: client.expect("a connection"), server }, gate)

@@ -1,0 +1,146 @@
+//! What is sent and not settled, and what waits to be sent, is bounded: senders wait, and say why.
+#![allow(missing_docs)]
+
+mod support;
+
+use amqp1::{AcceptedLink, Acceptor, Blocked, Credit, ErrorKind, Receiver, Sender};
+use bytes::Bytes;
+use std::time::Duration;
+use support::{Pair, body, gated_pair_with, number, pair, pair_with, soon};
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_waits_for_settlements_and_says_so() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let (sender, accepted) = tokio::join!(session.sender("q").max_unsettled(3).attach(), async {
+        let link = pair.server.next_link().await.expect("a link");
+        let mut reply = link.reply();
+        reply.credit = Credit::Manual(1 << 31);
+        link.accept(reply).expect("accepted")
+    });
+    let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), accepted) else {
+        panic!("the client sends")
+    };
+    let mut receipts = Vec::new();
+    for number in 0..3 {
+        receipts.push(sender.reserve().await.expect("credit").send(body(number)).expect("queued"));
+    }
+    assert_eq!((sender.blocked(), sender.credit()), (Some(Blocked::Unsettled), 0));
+    assert!(sender.try_reserve().is_none());
+    let error = sender.send(body(3)).await.expect_err("nothing is settled");
+    assert!(error.kind() == ErrorKind::Timeout && error.to_string().contains("settled"), "{error}");
+    // One is settled: one may go, and the one that waits does.
+    let waiting = sender.reserve();
+    let settling = async { receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled") };
+    let (permit, ()) = soon(async { tokio::join!(waiting, settling) }).await;
+    receipts.push(permit.expect("a permit").send(body(3)).expect("queued"));
+    for expected in 1..4 {
+        let delivery = receiver.recv().await.expect("a link").expect("a delivery");
+        assert_eq!(number(&delivery), expected);
+        delivery.accept().expect("settled");
+    }
+    for receipt in receipts {
+        receipt.await.expect("an outcome").accepted().expect("accepted");
+    }
+}
+
+const LINKS: usize = 300;
+const OCTETS: usize = 64 * 1024;
+const MAX: usize = 1024 * 1024;
+
+/// This many links on which the client sends.
+async fn links(pair: &mut Pair) -> Vec<(Sender, Receiver)> {
+    let session = pair.session().await;
+    let mut links = Vec::new();
+    for number in 0..LINKS {
+        let (sender, accepted) = tokio::join!(session.sender(format!("q{number}")).attach(), async {
+            let link = pair.server.next_link().await.expect("a link");
+            let mut reply = link.reply();
+            reply.credit = Credit::Window(10);
+            link.accept(reply).expect("accepted")
+        });
+        let AcceptedLink::Receiver(receiver) = accepted else { panic!("the client sends") };
+        links.push((sender.expect("a sender"), receiver));
+    }
+    links
+}
+
+/// A peer that does not read: what the links of a connection queue together is bounded, and when it reads each gets its
+/// turn.
+#[tokio::test]
+async fn many_links_queue_no_more_together_than_a_connection_may_and_each_goes_on() {
+    let acceptor = Acceptor::builder().build();
+    let mut pair = pair_with(|builder| builder.config(|config| config.max_queued = MAX), &acceptor).await;
+    let links = links(&mut pair).await;
+    let queued = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for (sender, receiver) in links {
+        senders.push(sender);
+        receivers.push(receiver);
+    }
+    for sender in &senders {
+        let (sender, queued) = (sender.clone(), queued.clone());
+        tasks.spawn(async move {
+            for _ in 0..3 {
+                let permit = sender.reserve().await.expect("a permit");
+                let receipt = permit.send(Bytes::from(vec![7; OCTETS])).expect("queued");
+                queued.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                receipt.await.expect("an outcome").accepted().expect("accepted");
+            }
+        });
+    }
+    // Nobody takes anything, so nothing is settled. What the transport and the receivers' windows hold has left.
+    let count = || queued.load(std::sync::atomic::Ordering::Relaxed);
+    let all = soon(async {
+        while count() < LINKS {
+            tokio::task::yield_now().await;
+        }
+    });
+    all.await;
+    for mut receiver in receivers {
+        tasks.spawn(async move {
+            for _ in 0..3 {
+                receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
+            }
+            // The link is to live until the sender has its outcome.
+            receiver.detached().await;
+        });
+    }
+    soon(async {
+        for _ in 0..LINKS {
+            tasks.join_next().await.expect("a task").expect("no panic");
+        }
+    })
+    .await;
+    assert_eq!(count(), 3 * LINKS);
+}
+
+/// The transport takes nothing at all.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_nothing_queues_no_more_than_it_may_and_says_why() {
+    let timeout = Duration::from_secs(10);
+    let (mut pair, gate) = gated_pair_with(|builder| builder.operation_timeout(timeout)).await;
+    let links = links(&mut pair).await;
+    gate.stick();
+    let queued = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for (sender, _receiver) in &links {
+        let (sender, queued) = (sender.clone(), queued.clone());
+        tasks.spawn(async move {
+            let permit = sender.reserve().await.expect("a permit");
+            drop(permit.send(Bytes::from(vec![7; 2 * OCTETS])).expect("queued"));
+            queued.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // 16 MiB unless set, and what the driver has taken to write.
+    let count = queued.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((120..140).contains(&count), "{count} messages of 128 KiB are queued");
+    let waiting = links.iter().find(|(sender, _)| sender.blocked() == Some(Blocked::Queue)).expect("one that waits");
+    let error = waiting.0.send("x").await.expect_err("nothing leaves");
+    assert!(error.kind() == ErrorKind::Timeout && error.to_string().contains("queued"), "{error}");
+    gate.unstick();
+    soon(async { while tasks.join_next().await.is_some() {} }).await;
+    assert_eq!(queued.load(std::sync::atomic::Ordering::Relaxed), LINKS);
+}
