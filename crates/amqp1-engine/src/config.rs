@@ -366,6 +366,9 @@ pub struct AttachReply {
     /// Whether a message that cannot be decoded is rejected, if this end receives: see
     /// [`ReceiverConfig::reject_undecodable`].
     pub reject_undecodable: bool,
+    /// Whether what the peer attached with is forgotten once it is answered: see
+    /// [`forget_attach`](crate::Connection::forget_attach).
+    pub forget_attach: bool,
     /// Whether deliveries are handed out piece by piece, if this end receives: see [`ReceiverConfig::streamed`].
     pub streamed: bool,
     /// Where this end starts to count deliveries, if it sends.
@@ -396,6 +399,7 @@ impl AttachReply {
             max_message_size: None,
             credit: Credit::Window(200),
             max_unsettled: MAX_UNSETTLED,
+            forget_attach: false,
             reject_undecodable: false,
             streamed: false,
             initial_delivery_count: SequenceNo(0),

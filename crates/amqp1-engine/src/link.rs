@@ -96,6 +96,8 @@ pub(crate) struct Link {
     pub(crate) remote: Option<Box<RemoteAttach>>,
     /// What a link that the peer has attached takes beside that.
     pub(crate) charge: Charge,
+    /// Both are forgotten once the link is answered.
+    pub(crate) forgets: bool,
     /// Our attach of a link that the peer has attached, for attaching it once more. `local` holds the rest.
     pub(crate) reattach: Option<Bytes>,
     /// The peer answered without a terminus: its detach, with the reason, follows.
@@ -202,6 +204,7 @@ impl Link {
             local: Box::new(local),
             remote: None,
             charge: Charge::default(),
+            forgets: false,
             reattach: None,
             refused: false,
             awaited_handle: None,

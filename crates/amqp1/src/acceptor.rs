@@ -58,6 +58,7 @@ pub struct AcceptorBuilder {
     config: ConnectionConfig,
     session_config: SessionConfig,
     operation_timeout: Duration,
+    hold_authentication: bool,
     write_timeout: Option<Option<Duration>>,
     outcome_timeout: Option<Duration>,
     sole: Option<sole::Register>,
@@ -90,6 +91,7 @@ impl Acceptor {
             tls: None,
             config: ConnectionConfig { tolerances: Tolerances::ACCEPTOR, ..ConnectionConfig::new(names::container()) },
             session_config: SessionConfig::default(),
+            hold_authentication: false,
             operation_timeout: Duration::from_secs(60),
             write_timeout: None,
             outcome_timeout: None,
@@ -149,6 +151,9 @@ impl Acceptor {
             let config = ConnectionConfig { handle_timeout: inner.operation_timeout, ..inner.config.clone() };
             let mut engine = Engine::server(config, sasl, now);
             engine.hold_open(true);
+            if inner.hold_authentication {
+                engine.hold_authentication();
+            }
             engine
         };
         let server = ServerState { session_config: inner.session_config.clone(), ..ServerState::default() };
@@ -276,6 +281,15 @@ impl AcceptorBuilder {
     /// Changes anything about the connections.
     pub fn config(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Sets whether the limits for clients that are not authenticated
+    /// ([`max_metadata_unauthenticated`](ConnectionConfig::max_metadata_unauthenticated)) hold until
+    /// [`Connection::set_authenticated`], and not just until the client's open is accepted: for servers that
+    /// authenticate by other means than SASL, such as claims on `$cbs`.
+    pub fn hold_authentication(mut self, hold: bool) -> Self {
+        self.hold_authentication = hold;
         self
     }
 

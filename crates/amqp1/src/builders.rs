@@ -5,7 +5,7 @@ use crate::{
     granted::Asked,
     link::{LinkHandle, LinkState},
     names,
-    options::OnDrop,
+    options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop},
     receiver::Receiver,
     relay,
     resume::{self, Attaching, Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender, check_streamed},
@@ -90,7 +90,8 @@ macro_rules! common {
             self
         }
 
-        /// Sets the largest message of this end, in octets.
+        /// Sets the largest message that this end takes, in octets; 0 for any. The peer is told. A receiver takes
+        /// [`DEFAULT_MAX_MESSAGE_SIZE`](crate::DEFAULT_MAX_MESSAGE_SIZE) unless set, one that is streamed any.
         pub fn max_message_size(mut self, octets: u64) -> Self {
             self.config.max_message_size = Some(octets);
             self
@@ -331,7 +332,9 @@ impl ReceiverBuilder {
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
         let attach = attach(session, link, closes, resumption, asked.as_ref(), |engine, left| {
             let resume = left.and_then(Left::receiver);
-            engine.attach_receiver(id, ReceiverConfig { resume, ..config })
+            let default = (!streamed).then_some(DEFAULT_MAX_MESSAGE_SIZE);
+            let max_message_size = config.max_message_size.or(default);
+            engine.attach_receiver(id, ReceiverConfig { resume, max_message_size, ..config })
         });
         let mut receiver = Receiver::new(attach.await?, on_drop, streamed);
         if let Some(credit) = credit {

@@ -129,6 +129,14 @@ impl Connection {
         self.shared().look(|state| state.engine.remote_open().is_some_and(offers))
     }
 
+    /// The peer is authenticated: from now on it may have as much metadata as
+    /// [`max_metadata`](amqp1_engine::ConnectionConfig::max_metadata) says. Of use with
+    /// [`AcceptorBuilder::hold_authentication`](crate::AcceptorBuilder::hold_authentication).
+    pub fn set_authenticated(&self) {
+        // Of a connection whose task has panicked nothing more is taken.
+        drop(self.shared().command(|state, _| state.engine.set_authenticated()));
+    }
+
     /// The certificates that the peer has shown in TLS, its own first; `None` if it has shown none.
     #[cfg(feature = "tls")]
     pub fn peer_certificates(&self) -> Option<Vec<CertificateDer<'static>>> {

@@ -4,7 +4,7 @@ use crate::{
     connection::Connection,
     error::{Error, ErrorKind},
     link::LinkHandle,
-    options::OnDrop,
+    options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop},
     receiver::Receiver,
     resume::{self, Attaching, Shelf, check_streamed},
     sender::Sender,
@@ -344,6 +344,9 @@ impl IncomingLink {
         undecodable::check(reply.streamed, reply.reject_undecodable)?;
         let id = self.id;
         let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
+        if self.attach.role == Role::Sender && !streamed {
+            reply.max_message_size.get_or_insert(DEFAULT_MAX_MESSAGE_SIZE);
+        }
         // §3.5.3: a node without a default takes back what nobody has decided about.
         let default = reply.source.as_ref().map_or(DeliveryState::Released, terminus::default_outcome);
         let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());

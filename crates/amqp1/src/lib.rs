@@ -118,7 +118,7 @@ pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
 pub use future::BoxFuture;
 pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
 pub use link::Detached;
-pub use options::{OnDrop, SendOptions};
+pub use options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions};
 pub use outcome::Outcome;
 pub use permit::{Permit, Receipt};
 pub use receiver::Receiver;

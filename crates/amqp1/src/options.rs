@@ -14,6 +14,9 @@ pub struct SendOptions {
     pub message_format: u32,
 }
 
+/// The largest message that a receiving end takes unless it is told otherwise, in octets: 64 MiB. Streamed links take any.
+pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 64 * 1024 * 1024;
+
 /// What becomes of a delivery that is dropped without having been settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

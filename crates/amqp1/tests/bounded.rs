@@ -144,3 +144,40 @@ async fn a_connection_that_takes_nothing_queues_no_more_than_it_may_and_says_why
     soon(async { while tasks.join_next().await.is_some() {} }).await;
     assert_eq!(queued.load(std::sync::atomic::Ordering::Relaxed), LINKS);
 }
+
+#[tokio::test]
+async fn receivers_announce_64_mib_unless_they_are_streamed_or_told_otherwise() {
+    const DEFAULT: u64 = 64 * 1024 * 1024;
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let receivers = [
+        (session.receiver("q"), Some(DEFAULT)),
+        (session.receiver("q").streamed(), None),
+        (session.receiver("q").max_message_size(1000), Some(1000)),
+        (session.receiver("q").streamed().max_message_size(1000), Some(1000)),
+        (session.receiver("q").max_message_size(0), Some(0)),
+    ];
+    for (receiver, expected) in receivers {
+        let (receiver, announced) = tokio::join!(receiver.attach(), async {
+            let link = pair.server.next_link().await.expect("a link");
+            let announced = link.attach().max_message_size;
+            let AcceptedLink::Sender(sender) = link.accept_default().expect("accepted") else { panic!("it receives") };
+            (announced, sender.max_message_size(), sender)
+        });
+        receiver.expect("a receiver");
+        assert_eq!((announced.0, announced.1), (expected, expected.filter(|max| *max > 0)));
+    }
+    // An acceptor's receivers as well.
+    for (streamed, told, expected) in
+        [(false, None, Some(DEFAULT)), (true, None, None), (false, Some(1000), Some(1000)), (false, Some(0), None)]
+    {
+        let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
+            let link = pair.server.next_link().await.expect("a link");
+            let mut reply = link.reply();
+            (reply.streamed, reply.max_message_size) = (streamed, told);
+            link.accept(reply).expect("accepted")
+        });
+        assert_eq!(sender.expect("a sender").max_message_size(), expected);
+        drop(receiver);
+    }
+}

@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// AMQP over TLS, from the first octet.
 pub(crate) const AMQPS: u16 = 5671;
 
+/// The largest message that is taken, in octets: the service's links take as much, and its messages are smaller.
+pub(crate) const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
+
 /// What the clients' builders have in common.
 #[derive(Clone)]
 pub(crate) struct Settings {

@@ -294,6 +294,7 @@ impl Connection {
         *link.local = local;
         link.resumable = reply.resumable;
         link.max_unsettled = reply.max_unsettled;
+        link.forgets = reply.forget_attach;
         link.policy = reply.credit;
         if receives {
             link.streamed = reply.streamed;

@@ -123,6 +123,9 @@ impl Connection {
     pub(super) fn answer_link(&mut self, id: LinkId) {
         self.send_attach(id);
         self.resume_link(id);
+        if self.links.get(id).is_some_and(|link| link.forgets) {
+            self.forget_attach(id);
+        }
         let Some(link) = self.links.get_mut(id) else { return };
         if link.role == Role::Receiver {
             link.set_credit(link.policy);

@@ -180,7 +180,8 @@ pub(super) fn settled_reply(link: &IncomingLink) -> AttachReply {
 }
 
 fn accept(link: IncomingLink, reply: AttachReply) -> Option<AcceptedLink> {
-    match link.accept(reply) {
+    // One connection may carry a thousand devices with ten links each.
+    match link.accept(AttachReply { forget_attach: true, ..reply }) {
         Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::debug!(%error, "link gone before it was accepted");

@@ -20,7 +20,11 @@ pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver:
         };
         let request = Request::parse(delivery.message());
         let reply = match &request.operation {
-            Ok(put) => put_token(&context, put),
+            Ok(put) => {
+                let reply = put_token(&context, put);
+                context.count_tokens();
+                reply
+            }
             Err(error) => Reply::from(*error),
         };
         if reply.status_code != 200 {

@@ -37,6 +37,7 @@ pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) grants: Arc<Grants>,
     pub(super) replies: ReplyLinks,
+    connection: amqp1::Connection,
     /// Where redirects lead to.
     pub(super) tls: bool,
     pub(super) port: u16,
@@ -46,6 +47,13 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// A client with a token is known, and may have more than one without.
+    pub(super) fn count_tokens(&self) {
+        if !self.grants.is_empty() {
+            self.connection.set_authenticated();
+        }
+    }
+
     /// Logs a refusal.
     pub(super) fn refused(&self, what: &'static str, resource: impl fmt::Display, why: impl fmt::Display) {
         let who = match self.grants.signers() {
@@ -112,11 +120,13 @@ async fn open(
         shared: front.shared.clone(),
         grants,
         replies: ReplyLinks::default(),
+        connection: server.connection().clone(),
         tls: front.tls.is_some(),
         port: front.port,
         peer,
         container_id,
     };
+    context.count_tokens();
     Ok(Some((server, Arc::new(context), expires.get().copied())))
 }
 
@@ -125,6 +135,8 @@ fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
         .mechanisms(MECHANISMS.map(Symbol::from_static))
         .authenticator(sasl)
         .allow_no_sasl(true)
+        // Whatever SASL said, a client is not known before a token covers something.
+        .hold_authentication(true)
         .handshake_timeout(front.handshake_timeout)
         .session_config(SessionConfig {
             incoming_window: INCOMING_WINDOW,

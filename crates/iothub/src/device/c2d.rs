@@ -93,7 +93,11 @@ pub struct CloudToDeviceReceiver {
 impl CloudToDeviceReceiver {
     pub(super) async fn attach(hub: Arc<Hub>, address: String) -> Result<Self, Error> {
         hub.check()?;
-        let receiver = hub.session.receiver(address).credit(Credit::Window(CREDIT));
+        let receiver = hub
+            .session
+            .receiver(address)
+            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
+            .credit(Credit::Window(CREDIT));
         let receiver = receiver.receiver_settle_mode(ReceiverSettleMode::First).on_drop(OnDrop::LeaveUnsettled);
         let receiver = receiver.attach().await.map_err(|error| hub.error(error))?;
         Ok(Self { receiver, hub })

@@ -204,6 +204,7 @@ impl EventConsumerBuilder {
         let mut receiver = hub
             .session
             .receiver(address)
+            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
             .filter(SELECTOR, SELECTOR_DESCRIPTOR, selector)
             // The service applies the filter whether or not its answer has it.
             .allow_differences()

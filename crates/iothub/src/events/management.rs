@@ -23,7 +23,11 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) async fn attach(session: &Session, address: &str) -> Result<Self, amqp1::Error> {
-        let receiver = session.receiver(address).target(Target::at(ADDRESS)).credit(Credit::Window(10));
+        let receiver = session
+            .receiver(address)
+            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
+            .target(Target::at(ADDRESS))
+            .credit(Credit::Window(10));
         let receiver = receiver.attach().await?;
         let sender = session.sender(address).source(Source::at(ADDRESS)).settle_mode(SenderSettleMode::Unsettled);
         Ok(Self { sender: sender.attach().await?, receiver })

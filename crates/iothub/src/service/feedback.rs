@@ -214,7 +214,11 @@ pub struct FeedbackReceiver {
 impl FeedbackReceiver {
     pub(super) async fn attach(hub: Arc<Hub>) -> Result<Self, Error> {
         hub.check()?;
-        let receiver = hub.session.receiver(SOURCE).credit(Credit::Window(CREDIT));
+        let receiver = hub
+            .session
+            .receiver(SOURCE)
+            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
+            .credit(Credit::Window(CREDIT));
         let receiver = receiver.receiver_settle_mode(ReceiverSettleMode::First).on_drop(OnDrop::LeaveUnsettled);
         let receiver = receiver.attach().await.map_err(|error| hub.error(error))?;
         Ok(Self { receiver, hub })

@@ -30,6 +30,7 @@ fn redirect(hostname: &str, port: u16, address: &str) -> AmqpError {
 
 /// The selector that a link asks for, and the descriptor of the filter.
 fn selector(link: &IncomingLink) -> (Value, Value) {
+    assert_eq!(link.attach().max_message_size, Some(1024 * 1024));
     let source = link.attach().source.clone().expect("a source");
     let filter = source.filter.as_ref().and_then(|filter| filter.get("apache.org:selector-filter:string")).cloned();
     match filter.expect("a filter") {
