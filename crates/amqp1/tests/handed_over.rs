@@ -100,7 +100,7 @@ async fn m_3_2_1_a_malformed_message_is_received_and_settled_by_the_application(
 }
 
 #[tokio::test]
-async fn t_2_8_11_a_message_of_another_format_is_opaque_octets() {
+async fn a_message_of_another_format_is_opaque_octets() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_receives(Credit::Window(10)).await;
     let other = || SendOptions { message_format: 7, ..SendOptions::default() };
@@ -225,7 +225,7 @@ impl Subscriber for Warnings {
 }
 
 #[tokio::test]
-async fn m_3_4_3_rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
+async fn rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let mut pair = pair().await;
@@ -286,7 +286,7 @@ async fn an_acceptor_may_reject_what_is_undecodable() {
 
 /// rhea writes strings as keys of an error's info.
 #[tokio::test]
-async fn t_2_8_18_a_redirect_under_string_keys_is_read() {
+async fn a_redirect_under_string_keys_is_read() {
     let (connection, mut raw) = soon(Raw::connected()).await;
     let (session, ()) = tokio::join!(connection.begin(), raw.begin());
     let session = session.expect("a session");
@@ -322,7 +322,7 @@ async fn t_2_8_18_a_redirect_under_string_keys_is_read() {
 
 /// Service Bus gives the next session that is free to who asks for none, and names it.
 #[tokio::test]
-async fn m_3_5_8_a_session_filter_is_asked_for_and_named() {
+async fn a_session_filter_is_asked_for_and_named() {
     const SESSION: Symbol = Symbol::from_static("com.microsoft:session-filter");
     let (connection, mut raw) = soon(Raw::connected()).await;
     let (session, ()) = tokio::join!(connection.begin(), raw.begin());
@@ -353,7 +353,7 @@ async fn m_3_5_8_a_session_filter_is_asked_for_and_named() {
 
 /// rhea and go-amqp reject with info under string keys.
 #[tokio::test]
-async fn t_2_8_14_a_rejection_with_info_under_string_keys_is_an_outcome() {
+async fn a_rejection_with_info_under_string_keys_is_an_outcome() {
     let (connection, mut raw) = soon(Raw::connected()).await;
     let (session, ()) = tokio::join!(connection.begin(), raw.begin());
     let session = session.expect("a session");

@@ -27,7 +27,7 @@ const TOLERATED: [&[u8]; 3] = [
 ];
 
 #[tokio::test]
-async fn m_3_4_3_malformed_messages_to_devices_are_rejected_by_the_hub() {
+async fn malformed_messages_to_devices_are_rejected_by_the_hub() {
     let (hub, _) = hub().await;
     let session = service(&hub).await;
     let sender = session.sender("/messages/devicebound").attach().await.unwrap();
@@ -45,7 +45,7 @@ async fn m_3_4_3_malformed_messages_to_devices_are_rejected_by_the_hub() {
 }
 
 #[tokio::test]
-async fn m_3_4_3_malformed_telemetry_is_rejected_by_the_hub_and_what_is_tolerated_is_stored() {
+async fn malformed_telemetry_is_rejected_by_the_hub_and_what_is_tolerated_is_stored() {
     let (hub, _) = hub().await;
     let device = device(&hub, "a").await;
     let sender = device.sender(events("a")).attach().await.unwrap();

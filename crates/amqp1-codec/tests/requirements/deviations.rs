@@ -419,7 +419,7 @@ fn m_3_2_1_what_ends_too_early_costs_itself_and_what_would_follow() {
 
 /// T-2.8.11: what another format means is not known here.
 #[test]
-fn t_2_8_11_a_message_of_another_format_is_opaque_octets() {
+fn a_message_of_another_format_is_opaque_octets() {
     let octets = hex("00 53 73 45 00 53 75 a0 01 'x'");
     for chunks in [vec![octets.clone()], octets.chunks(1).map(Bytes::copy_from_slice).collect::<Vec<_>>()] {
         let message = Message::opaque(chunks, Limits::DEFAULT);

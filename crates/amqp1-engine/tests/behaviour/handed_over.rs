@@ -104,6 +104,7 @@ fn answers(peer: &mut Peer) -> Vec<Performative> {
     all.filter(|body| !matches!(body, Performative::Flow(_))).collect()
 }
 
+/// Also M-3.2-6: the application may reject it; nothing else does.
 #[test]
 fn m_3_2_1_a_malformed_message_is_handed_over_and_left_to_the_application() {
     for tolerances in [STRICT, CLIENT, ACCEPTOR] {
@@ -184,7 +185,7 @@ fn a_malformed_message_that_is_settled_outlives_its_link() {
 }
 
 #[test]
-fn t_2_8_11_a_message_of_another_format_is_opaque_octets() {
+fn a_message_of_another_format_is_opaque_octets() {
     for (octets, most) in [(&b"\0\0opaque"[..], 1000), (HELLO, 1000), (HELLO, 2), (b"\x80", 1)] {
         for settled in [false, true] {
             let (mut peer, link) = with_link(STRICT, |reply| AttachReply { reject_undecodable: true, ..reply });
@@ -200,7 +201,7 @@ fn t_2_8_11_a_message_of_another_format_is_opaque_octets() {
 }
 
 #[test]
-fn m_3_4_3_undecodable_messages_are_rejected_and_counted_if_the_receiver_asks_for_it() {
+fn undecodable_messages_are_rejected_and_counted_if_the_receiver_asks_for_it() {
     let (mut peer, link) = with_link(STRICT, |reply| AttachReply { reject_undecodable: true, ..reply });
     deliver(&mut peer, 0, false, 0, b"\x00\x53\x75\xa0\xffshort", 1000);
     deliver(&mut peer, 1, false, 0, HELLO, 1000);
@@ -224,7 +225,7 @@ fn m_3_4_3_undecodable_messages_are_rejected_and_counted_if_the_receiver_asks_fo
 
 /// What is tolerated is no reason.
 #[test]
-fn m_3_4_3_what_is_tolerated_is_not_rejected() {
+fn what_is_tolerated_is_not_rejected() {
     for (tolerances, rejected) in [(STRICT, 1), (CLIENT, 0), (ACCEPTOR, 0)] {
         let (mut peer, link) = with_link(tolerances, |reply| AttachReply { reject_undecodable: true, ..reply });
         deliver(&mut peer, 0, false, 0, &unhex(MESSAGES[0].0), 1000);
@@ -235,7 +236,7 @@ fn m_3_4_3_what_is_tolerated_is_not_rejected() {
 
 /// A window of credit is filled again for what is rejected.
 #[test]
-fn t_2_6_7_rejected_messages_use_no_credit_for_good() {
+fn rejected_messages_use_no_credit_for_good() {
     let credit = Credit::Window(2);
     let (mut peer, link) = with_link(STRICT, |reply| AttachReply { reject_undecodable: true, credit, ..reply });
     for id in 0..50 {
