@@ -4,9 +4,10 @@ use crate::{
     error::{Error, ErrorKind},
     link::LinkHandle,
     options::OnDrop,
+    relay::{MODIFIED, RELEASED},
 };
 use amqp1_codec::{
-    DeliveryTag, Message,
+    DeliveryTag, Message, Symbol,
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
@@ -142,14 +143,7 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let state = match self.on_drop {
-            OnDrop::LeaveUnsettled => return,
-            OnDrop::Release => DeliveryState::Released,
-            OnDrop::Modify => {
-                DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-            }
-        };
-        let _ = self.handle.state(state);
+        self.handle.abandon(self.on_drop);
     }
 }
 
@@ -176,6 +170,30 @@ impl DeliveryHandle {
     /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames.
     pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
         self.state(state)
+    }
+
+    /// States what becomes of a delivery that is dropped, if the source allows that outcome (§3.5.3): some brokers end
+    /// the session over any other. What cannot be said is left to the sender, as when the link has ended.
+    pub(crate) fn abandon(&mut self, on_drop: OnDrop) {
+        if on_drop == OnDrop::LeaveUnsettled || !self.open {
+            return;
+        }
+        let id = self.link.id;
+        let source = self.link.shared.command(|state, _| state.engine.remote_attach(id));
+        let source = source.ok().flatten().and_then(|attach| attach.source);
+        let allows = |outcome: &Symbol| {
+            source.as_ref().is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(outcome))
+        };
+        let outcome = if on_drop == OnDrop::Modify && allows(&MODIFIED) {
+            DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+        } else if allows(&RELEASED) {
+            DeliveryState::Released
+        } else {
+            return;
+        };
+        if let Err(error) = self.state(outcome) {
+            tracing::debug!("what became of a dropped delivery cannot be said: {error}");
+        }
     }
 
     fn state(&mut self, outcome: DeliveryState) -> Result<(), Error> {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
 const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
-const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
-const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
+pub(crate) const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
+pub(crate) const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
 
 /// Names, in the info of a detach's error, the delivery that it is about.
 const DELIVERY_TAG: Symbol = Symbol::from_static("delivery-tag");

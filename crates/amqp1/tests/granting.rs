@@ -412,3 +412,42 @@ async fn a_receiver_with_a_filter_has_its_credit_once_it_is_granted() {
     drop(soon(sender.reserve()).await.expect("credit"));
     assert_eq!(sender.credit(), 3);
 }
+
+/// §3.5.3: some brokers end the session over an outcome that their source does not list.
+#[tokio::test]
+async fn a_delivery_that_is_dropped_has_an_outcome_that_its_source_lists() {
+    let modified = || DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }));
+    for (listed, outcome) in [
+        (&STANDARD_OUTCOMES[..], modified()),
+        (&[][..], modified()),
+        (&["accepted", "rejected", "released"].map(outcome_symbol)[..], DeliveryState::Released),
+    ] {
+        for streamed in [false, true] {
+            let mut pair = pair().await;
+            let session = pair.session().await;
+            let builder = session.receiver("q");
+            let builder = if streamed { builder.streamed() } else { builder };
+            let (receiver, link) = tokio::join!(soon(builder.attach()), async {
+                let link = pair.offered().await;
+                let mut reply = link.reply();
+                reply.source = Some(Source { outcomes: listed.to_vec().into(), ..Source::at("q") });
+                link.accept(reply).expect("accepted")
+            });
+            let (mut receiver, AcceptedLink::Sender(sender)) = (receiver.expect("attached"), link) else {
+                panic!("the client receives")
+            };
+            let (sent, ()) = tokio::join!(soon(sender.send("m")), async {
+                if streamed {
+                    drop(soon(receiver.recv_stream()).await.expect("no error").expect("a delivery"));
+                } else {
+                    drop(soon(receiver.recv()).await.expect("no error").expect("a delivery"));
+                }
+            });
+            assert_eq!(sent.expect("sent").into_state(), Some(outcome.clone()), "{listed:?} {streamed}");
+        }
+    }
+}
+
+fn outcome_symbol(name: &str) -> Symbol {
+    Symbol::new(format!("amqp:{name}:list")).expect("ASCII")
+}

@@ -5,14 +5,13 @@ use crate::{
     delivery::DeliveryHandle,
     error::{Error, ErrorKind},
     link::{Detached, LinkHandle},
-    options::OnDrop,
     receiver::Receiver,
     shared::State,
     wait::Aside,
 };
 use amqp1_codec::{
     DeliveryTag, Message,
-    messaging::{Annotations, DeliveryState, Modified},
+    messaging::{Annotations, DeliveryState},
 };
 use amqp1_engine::{Cause, LinkId, StreamItem};
 use bytes::Bytes;
@@ -322,15 +321,9 @@ impl<'a> IncomingStream<'a> {
 
 impl Drop for IncomingStream<'_> {
     fn drop(&mut self) {
-        let Some(handle) = self.handle.take() else { return };
-        let state = match self.receiver.on_drop() {
-            OnDrop::LeaveUnsettled => return,
-            OnDrop::Release => DeliveryState::Released,
-            OnDrop::Modify => {
-                DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-            }
-        };
-        let _ = handle.settle(state);
+        if let Some(mut handle) = self.handle.take() {
+            handle.abandon(self.receiver.on_drop());
+        }
     }
 }
 
