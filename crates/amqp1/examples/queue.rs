@@ -1,7 +1,8 @@
 //! A queue in memory: `cargo run -p amqp1 --example queue [ADDR:PORT]`. Whatever address they name, clients put messages
 //! in and take them out; the example `client` does both. A message is gone when one of them has accepted it.
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Delivery, Error, ErrorCondition, ErrorKind, Outcome, Receipt, Receiver, Sender,
+    AcceptedLink, Acceptor, AmqpError, Delivery, DrainMode, Error, ErrorCondition, ErrorKind, Outcome, Receipt,
+    Receiver, Role, Sender,
     codec::messaging::DeliveryState,
     engine::{
         Instant,
@@ -20,7 +21,9 @@ use tokio::{
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5672".to_owned());
-    run(TcpListener::bind(address).await?).await
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    eprintln!("listening on {}", listener.local_addr()?);
+    run(listener).await
 }
 
 /// Serves for ever.
@@ -28,10 +31,10 @@ pub(crate) async fn run(listener: TcpListener) -> Result<(), Box<dyn std::error:
     let acceptor = Acceptor::builder().build();
     let queue = Arc::new(Queue::new());
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, _) = listener.accept().await?;
         let serving = serve(acceptor.clone(), stream, queue.clone());
         // What goes wrong with one client is no reason to leave the others.
-        tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{peer}: {error}")) });
+        tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });
     }
 }
 
@@ -40,7 +43,15 @@ async fn serve(acceptor: Acceptor, stream: TcpStream, queue: Arc<Queue>) -> Resu
     while let Some(link) = connection.next_link().await {
         let queue = queue.clone();
         // A task for each link, so that none waits for another; its errors are that link's end and no more.
-        match link.accept_default() {
+        let accepted = if link.role() == Role::Receiver {
+            let mut reply = link.reply();
+            // A client that drains the link gets what waits here: see `empty`.
+            reply.drain_mode = DrainMode::APPLICATION;
+            link.accept(reply)
+        } else {
+            link.accept_default()
+        };
+        match accepted {
             Ok(AcceptedLink::Receiver(receiver)) => drop(tokio::spawn(fill(receiver, queue))),
             Ok(AcceptedLink::Sender(sender)) => drop(tokio::spawn(empty(sender, queue))),
             Err(error) => eprintln!("{error}"),
@@ -72,8 +83,15 @@ async fn empty(sender: Sender, queue: Arc<Queue>) -> Result<(), Error> {
         // First somebody who wants a message, then the message.
         let permit = sender.reserve().await?;
         let mut message = tokio::select! {
+            biased;
             message = queue.take(link) => message,
             _ = sender.detached() => return Ok(()),
+            // There is no message for it now.
+            asked = sender.drain_requested() => {
+                asked?;
+                sender.drained()?;
+                continue;
+            }
         };
         let Some(written) = message.acquire(link, queue.now()) else { continue };
         match permit.send(written) {

@@ -1,8 +1,9 @@
 //! Drains of links on which this end sends (§2.6.7): who answers them, and when.
 //!
 //! The engine reports a drain and leaves the credit usable until it is answered. On a link whose application answers,
-//! that is [`Sender::drained`]. On the others it is the driver, after those who waited for credit have sent and the
-//! application's tasks have had a turn.
+//! that is [`Sender::drained`]. On the others it is the driver, after those who waited for credit have sent, the
+//! application's tasks have had a turn, and nothing was sent for a moment: on a runtime of several threads a task may be
+//! between two messages while another thread has nothing to do.
 
 use crate::{
     error::Error,
@@ -22,6 +23,9 @@ use std::{
 /// How long a task that was woken for credit may take to claim it before a drain is answered without it.
 const CLAIM: Duration = Duration::from_secs(1);
 
+/// How long nothing may have been sent before a drain is answered.
+const QUIET: Duration = Duration::from_millis(10);
+
 /// What a link knows of the drain that its receiver asks for.
 #[derive(Debug, Default)]
 pub(crate) struct LinkDrain {
@@ -33,6 +37,8 @@ pub(crate) struct LinkDrain {
     after_turn: Option<u64>,
     /// Since when credit that a task waits for is unclaimed.
     unclaimed_since: Option<Instant>,
+    /// The credit when it was used last, and since when.
+    quiet: Option<(u32, Instant)>,
 }
 
 impl LinkDrain {
@@ -65,6 +71,7 @@ impl State {
         link.waiting.wake(aside);
         link.drain.after_turn = None;
         link.drain.unclaimed_since = None;
+        link.drain.quiet = None;
         if !link.drain.by_application && !std::mem::replace(&mut link.drain.listed, true) {
             self.drains.links.push(id);
         }
@@ -96,7 +103,9 @@ impl State {
                 link.drain.listed = false;
                 return false;
             }
-            if let Some(until) = link.waits_for_service(engine.credit(*id), now) {
+            let credit = engine.credit(*id);
+            let quiet = link.is_quiet_at(credit, now);
+            if let Some(until) = link.waits_for_service(credit, now) {
                 // A task that is served wakes the driver.
                 *deadline = deadline.iter().copied().chain([until]).min();
                 link.drain.after_turn = None;
@@ -105,6 +114,10 @@ impl State {
             // One that is under way began too early.
             let next = turns.wrapping_add(if turn == TurnState::UnderWay { 2 } else { 1 });
             let after = *link.drain.after_turn.get_or_insert(next);
+            if *turns >= after && now < quiet {
+                *deadline = deadline.iter().copied().chain([quiet]).min();
+                return true;
+            }
             if *turns >= after {
                 link.drain.listed = false;
                 // It is a live link of ours that sends.
@@ -119,6 +132,15 @@ impl State {
 }
 
 impl LinkState {
+    /// When nothing will have been sent for long enough, if nothing is sent until then.
+    fn is_quiet_at(&mut self, credit: u32, now: Instant) -> Instant {
+        let quiet = self.drain.quiet.get_or_insert((credit, now));
+        if quiet.0 != credit {
+            *quiet = (credit, now);
+        }
+        quiet.1 + QUIET
+    }
+
     /// Until when a drain waits for those who wait for credit, or are about to use it.
     fn waits_for_service(&mut self, credit: u32, now: Instant) -> Option<Instant> {
         if !self.is_owed_credit(credit) {
@@ -166,17 +188,25 @@ impl Sender {
     /// Holds the link while it waits, but does not borrow this.
     ///
     /// On a link with [`DrainMode::Application`] the credit can be used until [`drained`](Self::drained); this resolves at
-    /// once again until then. On others the drain is answered when those who wait for credit have sent and each task had
-    /// a turn.
+    /// once again until then. On others the drain is answered when those who wait in [`send`](Self::send) or
+    /// [`reserve`](Self::reserve) have sent, and nothing was sent for 10 ms. A sender that looks for its messages
+    /// elsewhere, and may need longer for that, should answer by itself.
+    ///
+    /// An acceptor chooses by [`AttachReply::drain_mode`](crate::AttachReply), a client by
+    /// [`SenderBuilder::drain_mode`](crate::SenderBuilder::drain_mode).
     ///
     /// ```no_run
     /// # use amqp1::{Error, Sender};
-    /// # fn next() -> Option<&'static str> { None }
-    /// # async fn serve(sender: &Sender) -> Result<(), Error> {
+    /// # use std::collections::VecDeque;
+    /// # async fn serve(sender: &Sender, mut messages: VecDeque<&'static str>) -> Result<(), Error> {
     /// loop {
     ///     sender.drain_requested().await?;
-    ///     while let (Some(permit), Some(message)) = (sender.try_reserve(), next()) {
-    ///         drop(permit.send(message)?);
+    ///     while let Some(message) = messages.front().copied() {
+    ///         let Some(permit) = sender.try_reserve() else { break };
+    ///         // Revoked, if the drain was answered meanwhile: the message stays.
+    ///         let Ok(receipt) = permit.send(message) else { break };
+    ///         messages.pop_front();
+    ///         println!("{:?}", receipt.await?);
     ///     }
     ///     sender.drained()?;
     /// }

@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+/// How long a peer says nothing, at least, before an outcome that does not come is taken for a sign that it is gone: the
+/// interval of heartbeats by default. Who consumes a message may take longer than a short limit for its outcome.
+const SILENT: Duration = Duration::from_secs(30);
+
 /// One slot for each message whose settlement the engine owes.
 #[derive(Debug)]
 pub(crate) struct Receipts {
@@ -234,7 +238,7 @@ impl Receipts {
                 }
                 let slot = slots.get_mut(token);
                 let Some(slot) = slot.filter(|slot| slot.is_pending(number)) else { continue };
-                let expiry = Expiry { limit: *limit, heard: heard + *limit > at };
+                let expiry = Expiry { limit: *limit, heard: heard + SILENT.max(*limit) > at };
                 if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Expired(expiry)) {
                     *pending = pending.saturating_sub(1);
                     aside.wake(waker);
@@ -278,25 +282,36 @@ mod tests {
 
     #[test]
     fn an_outcome_that_does_not_come_is_given_up_and_its_slot_is_kept_for_the_engine() {
-        let limit = Some(Duration::from_secs(10));
+        let limit = Some(Duration::from_secs(40));
         let mut receipts = Receipts::new();
         let first = receipts.insert(at(0), limit);
         let second = receipts.insert(at(5), limit);
-        assert_eq!(receipts.next_deadline(), Some(at(10)));
-        receipts.expire(at(10), at(0), &mut Aside::default());
-        let silence = Expiry { limit: Duration::from_secs(10), heard: false };
+        assert_eq!(receipts.next_deadline(), Some(at(40)));
+        receipts.expire(at(40), at(0), &mut Aside::default());
+        let silence = Expiry { limit: Duration::from_secs(40), heard: false };
         let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(first, &mut Aside::default()) else { panic!("expired") };
         assert_eq!(expiry, silence);
         assert!(receipts.poll(second, &mut Aside::default()).is_pending());
         // The engine may name the slot until it has paid.
-        assert_ne!(receipts.insert(at(11), limit), first);
+        assert_ne!(receipts.insert(at(41), limit), first);
         receipts.settle(u64::try_from(first).expect("small"), Settlement::Sent, &mut Aside::default());
-        assert_eq!(receipts.insert(at(12), limit), first);
-        receipts.expire(at(15), at(6), &mut Aside::default());
+        assert_eq!(receipts.insert(at(42), limit), first);
+        receipts.expire(at(45), at(6), &mut Aside::default());
         let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(second, &mut Aside::default()) else {
             panic!("expired")
         };
         assert_eq!(expiry, Expiry { heard: true, ..silence });
+    }
+
+    /// Who consumes a message may take longer than that, and heartbeats come less often.
+    #[test]
+    fn a_short_limit_for_an_outcome_does_not_make_a_peer_dead() {
+        let mut receipts = Receipts::new();
+        let limit = Duration::from_millis(300);
+        let token = receipts.insert(at(100), Some(limit));
+        receipts.expire(at(101), at(99), &mut Aside::default());
+        let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(token, &mut Aside::default()) else { panic!("expired") };
+        assert_eq!(expiry, Expiry { limit, heard: true });
     }
 
     #[test]

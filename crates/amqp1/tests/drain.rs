@@ -231,3 +231,43 @@ async fn t_2_6_7_8_a_drain_waits_for_those_who_are_served_on_other_threads() {
         }
     }
 }
+
+/// A task may be between two messages on another thread when the driver has nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t_2_6_7_8_a_drain_brings_what_a_task_on_another_thread_sends_one_by_one() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = link(&mut pair, DrainMode::Automatic).await;
+    let (held, messages) = tokio::sync::mpsc::channel(32);
+    let serving = tokio::spawn(serve(sender.clone(), messages));
+    for round in 0..20 {
+        for index in 0..20 {
+            held.send(index).await.expect("room");
+        }
+        assert_eq!(pull(&mut receiver, 25).await, (0..20).collect::<Vec<_>>(), "round {round}");
+    }
+    drop(held);
+    receiver.set_credit(Credit::Manual(1)).expect("a link");
+    soon(serving).await.expect("it ends").expect("the link lives");
+}
+
+/// The answer waits for a moment in which nothing is sent, and for no longer.
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_answered_when_nothing_was_sent_for_ten_milliseconds() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = link(&mut pair, DrainMode::Automatic).await;
+    let began = Instant::now();
+    assert_eq!(pull(&mut receiver, 4).await, []);
+    let idle = began.elapsed();
+    assert!((Duration::from_millis(10)..Duration::from_millis(20)).contains(&idle), "{idle:?}");
+    let serving = tokio::spawn(async move {
+        loop {
+            let permit = sender.reserve().await?;
+            tokio::time::sleep(Duration::from_millis(8)).await;
+            drop(permit.send_with(body(1), SETTLED)?);
+        }
+        #[allow(unreachable_code)]
+        Ok::<(), Error>(())
+    });
+    assert_eq!(pull(&mut receiver, 6).await, [1; 6]);
+    serving.abort();
+}
