@@ -111,6 +111,7 @@ impl ConnectionConfig {
         limits.compound_application_properties |= tolerances.compound_application_properties;
         limits.long_transaction_ids |= tolerances.long_transaction_ids;
         limits.loose_properties |= tolerances.loose_properties;
+        limits.strict |= !tolerances.missing_body;
         limits.odd_node_properties |= tolerances.odd_node_properties;
         limits.string_annotation_keys |= tolerances.string_annotation_keys;
         limits.string_field_keys |= tolerances.string_field_keys;

@@ -76,6 +76,8 @@ tolerances! {
     /// Message properties of another type with the same meaning: a user-id as string, a message-id as uint, a
     /// content-type as string (§3.2.4).
     loose_properties: client true, acceptor true;
+    /// A message without a body section (§3.2).
+    missing_body: client true, acceptor true;
     /// A sender's attach without initial-delivery-count, which counts as 0 (§2.7.3).
     missing_initial_delivery_count: client true, acceptor true;
     /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as absent
