@@ -2,14 +2,29 @@
 //! `queue` is something to connect to.
 use amqp1::{Client, Error};
 use bytes::Bytes;
+use std::{error::Error as _, process::ExitCode};
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "amqp://localhost".to_owned());
     let message = arguments.next().unwrap_or_else(|| "hello".to_owned());
-    println!("{:?}", run(&url, message.into()).await?);
-    Ok(())
+    match run(&url, message.into()).await {
+        Ok(received) => {
+            println!("{received:?}");
+            ExitCode::SUCCESS
+        }
+        // A sentence for people, which a `main` that returned the error would not show.
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  caused by: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// What was received.

@@ -6,12 +6,13 @@ use tokio::net::{TcpListener, TcpStream};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5672".to_owned());
     let listener = TcpListener::bind(address).await?;
+    println!("listening on {}", listener.local_addr()?);
     let acceptor = Acceptor::builder().build();
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, _) = listener.accept().await?;
         let serving = serve(acceptor.clone(), stream);
-        // What goes wrong with one client is no reason to leave the others.
-        tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{peer}: {error}")) });
+        // What goes wrong with one client, which the error names, is no reason to leave the others.
+        tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Receives messages from any peer, and prints each as one JSON object a line:
 //! `cargo run -p amqp1 --example receive -- amqp://user:password@host queue --count 3 --timeout 10`.
 //!
-//! A section that cannot be read stands in `errors`; the payload is there in any case. It ends with 0 when it has what it
+//! A section that cannot be read stands in `errors`; the payload is there in any case. Binary data, the tag and
+//! the payload are in hexadecimal digits. It ends with 0 when it has what it
 //! was asked for, and otherwise with one sentence.
 
 #[path = "tool/json.rs"]
@@ -13,6 +14,9 @@ use clap::{Parser, ValueEnum};
 use std::{process::ExitCode, time::Duration};
 use tool::Failure;
 
+/// Receives messages from any peer, and prints each as one JSON object a line.
+///
+/// Binary data, the tag and the payload are in hexadecimal digits.
 #[derive(Parser)]
 struct Options {
     /// amqp:// or amqps://, then [user[:password]@]host[:port].

@@ -16,12 +16,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What was answered.
 pub(crate) async fn run() -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("amqp://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    eprintln!("listening on {address}");
+    let url = format!("amqp://{address}");
     let acceptor = Acceptor::builder().build();
     let server = tokio::spawn(async move {
-        while let Ok((stream, peer)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
             let serving = serve(acceptor.clone(), stream);
-            tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{peer}: {error}")) });
+            tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });
         }
     });
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use std::process::ExitCode;
 use tool::Failure;
 
+/// Sends messages to any peer, and prints what became of each as one JSON object a line.
 #[derive(Parser)]
 struct Options {
     /// amqp:// or amqps://, then [user[:password]@]host[:port].

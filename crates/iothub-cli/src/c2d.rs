@@ -41,7 +41,7 @@ pub(crate) async fn feedback(options: FeedbackOptions) -> Result<ExitCode, Failu
     let output = Output::new(options.hub.json);
     let service = configured!(ServiceClient, &options.hub)?.connect().await?;
     let mut feedback = service.feedback().await?;
-    output.tell("Waiting for feedback; Ctrl-C ends it.");
+    output.tell("Waiting for feedback, which comes in batches, up to 15 s later; Ctrl-C ends it.");
     let mut stopped = pin!(interrupted());
     let mut seen = 0;
     while options.count.is_none_or(|count| seen < count) {

@@ -58,15 +58,15 @@ pub(crate) fn pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'a str)
     }
 }
 
-/// `NAME=BASE64KEY`. Where it is not that, none of it is repeated: it may be a key alone, whose `=` only fill it up, or a
-/// key where the name should be.
-pub(crate) fn named_key<'a>(text: &'a Hidden, option: &str) -> Result<(&'a str, &'a str), Failure> {
+/// `NAME=BASE64KEY`, where `what` is how the option's help calls the name. Where it is not that, none of it is repeated: it
+/// may be a key alone, whose `=` only fill it up, or a key where the name should be.
+pub(crate) fn named_key<'a>(text: &'a Hidden, option: &str, what: &str) -> Result<(&'a str, &'a str), Failure> {
     match text.expose().split_once('=') {
         Some((name, key)) if !name.is_empty() && Key::from_base64(key).is_ok() => Ok((name, key)),
         Some(_) => Err(Failure::usage(format!(
-            "--{option} wants NAME=BASE64KEY: what follows the first `=` is not a key in Base64"
+            "--{option} wants {what}=BASE64KEY: what follows the first `=` is not a key in Base64"
         ))),
-        None => Err(Failure::usage(format!("--{option} wants NAME=BASE64KEY: there is no `=` in it"))),
+        None => Err(Failure::usage(format!("--{option} wants {what}=BASE64KEY: there is no `=` in it"))),
     }
 }
 
@@ -82,12 +82,14 @@ mod tests {
         let string = format!("HostName=h;SharedAccessKey={KEY}");
         for text in [KEY, "c2VjcmV0IGtleQ", "c2VjcmV0IGtleSE=", &swapped, &string, "service="] {
             let given: Hidden = text.parse().expect("anything");
-            let error = named_key(&given, "policy").expect_err(text);
+            let error = named_key(&given, "policy", "NAME").expect_err(text);
             let shown = format!("{error} {error:?}");
             assert!(shown.contains("--policy wants NAME=BASE64KEY"), "{shown}");
             assert!(!shown.contains("c2VjcmV0") && !shown.contains("HostName"), "{shown}");
+            let error = named_key(&given, "device", "ID").expect_err(text).to_string();
+            assert!(error.contains("--device wants ID=BASE64KEY"), "{error}");
         }
         let given: Hidden = format!("service={KEY}").parse().expect("anything");
-        assert_eq!(named_key(&given, "policy").expect("a policy"), ("service", KEY));
+        assert_eq!(named_key(&given, "policy", "NAME").expect("a policy"), ("service", KEY));
     }
 }

@@ -28,11 +28,11 @@ async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Fai
         builder = builder.amqp_listen(address);
     }
     for policy in &options.policies {
-        let (name, key) = named_key(policy, "policy")?;
+        let (name, key) = named_key(policy, "policy", "NAME")?;
         builder = builder.policy(name, key);
     }
     for device in &options.devices {
-        let (id, key) = named_key(device, "device")?;
+        let (id, key) = named_key(device, "device", "ID")?;
         builder = builder.device(id, key);
     }
     if let Some(file) = &options.devices_file {

@@ -1,0 +1,43 @@
+//! The test with a hub that the READMEs show, and that they show it as it is here: a doctest would leave it out.
+#![allow(missing_docs)]
+
+use iothub::{CloudMessage, DeviceClient, ServiceClient};
+use iothub_emulator::Emulator;
+
+#[tokio::test]
+async fn a_device_gets_its_message() -> Result<(), Box<dyn std::error::Error>> {
+    let hub = Emulator::builder().device("thermostat", "c2VjcmV0LWtleS1vZi10aGUtdGhlcm1vc3RhdA==").start().await?;
+
+    // The hub has a certificate authority of its own: `ca_pem` has the clients trust it.
+    let service = ServiceClient::builder()
+        .connection_string(&hub.service_connection_string())?
+        .ca_pem(hub.ca_pem())?
+        .connect()
+        .await?;
+    let device = DeviceClient::builder()
+        .connection_string(&hub.device_connection_string("thermostat").expect("a device of this hub"))?
+        .ca_pem(hub.ca_pem())?
+        .connect()
+        .await?;
+
+    service.send("thermostat", CloudMessage::new("set 21")).await?;
+    let mut messages = device.cloud_to_device().await?;
+    let message = messages.next().await?.expect("a message");
+    assert_eq!(&message.body()[..], b"set 21");
+    message.complete()?;
+
+    device.close().await?;
+    service.close().await?;
+    hub.shutdown().await;
+    Ok(())
+}
+
+#[test]
+fn the_readmes_show_the_test_above() {
+    let this = include_str!("hub_in_a_test.rs");
+    let begin = this.find("use iothub::").expect("the imports");
+    let end = this.find("\n#[test]\n").expect("this test");
+    for readme in [include_str!("../README.md"), include_str!("../crates/iothub-emulator/README.md")] {
+        assert!(readme.contains(&this[begin..end]), "a README shows another test:\n{}", &this[begin..end]);
+    }
+}
