@@ -86,8 +86,8 @@ pub(crate) struct Session {
     pub(crate) remote_incoming_window: u32,
     pub(crate) next_delivery: u64,
     pub(crate) sent: Unsettled<SentDelivery>,
-    /// Deliveries of links that are suspended, ids and tokens, by the names of those: while the session lives, the peer may still settle
-    /// them by their ids (§2.6.4).
+    /// The ids and tokens of the deliveries of suspended links, by link name. While the session lives, the peer may still
+    /// settle them by their ids (§2.6.4).
     pub(crate) suspended: BTreeMap<Str, Vec<(u64, u64)>>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,

@@ -42,8 +42,10 @@ impl Receiver {
     /// Refuses a delivery that this node cannot take, `error` being the reason:
     /// [`NOT_FOUND`](crate::ErrorCondition::NOT_FOUND) where a message cannot go where it wants (§3.2.4), or
     /// [`PRECONDITION_FAILED`](crate::ErrorCondition::PRECONDITION_FAILED) where it is durable and nothing here is
-    /// (§3.2.1). It is rejected if it is not settled yet and the sender's source allows that outcome; otherwise there is no other way to tell the sender, and the link is closed with the error
-    /// and the delivery's tag. Whether the link is still there.
+    /// (§3.2.1). Returns whether the link is still there.
+    ///
+    /// The delivery is rejected if it is not settled yet and the sender's source allows that outcome. Otherwise there is no
+    /// other way to tell the sender, and the link is closed with the error and the delivery's tag.
     ///
     /// # Errors
     ///

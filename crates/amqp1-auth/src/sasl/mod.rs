@@ -47,9 +47,10 @@ pub use self::xoauth2::XOAuth2;
 
 /// The client's half of a SASL mechanism.
 ///
-/// The connection calls [`name`](Self::name) to find the mechanism in the server's list and never uses one that is
-/// not listed, then [`initial_response`](Self::initial_response) once, then [`respond`](Self::respond) for each
-/// challenge, and at the end [`verify_outcome`](Self::verify_outcome) or [`refusal`](Self::refusal). The host name in sasl-init is the connection's business.
+/// The connection calls [`name`](Self::name) to find the mechanism in the server's list, and never uses one that is not
+/// listed. It calls [`initial_response`](Self::initial_response) once, then [`respond`](Self::respond) for each challenge,
+/// and at the end [`verify_outcome`](Self::verify_outcome) or [`refusal`](Self::refusal). It fills in the host name of
+/// sasl-init by itself.
 pub trait ClientMechanism: Send + Debug {
     /// The registered name, as it stands in sasl-mechanisms and sasl-init.
     fn name(&self) -> &'static str;

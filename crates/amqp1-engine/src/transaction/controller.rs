@@ -145,7 +145,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// If there is no such transaction or its discharge is asked for already, or a link that acquires within it has credit left (§4.4.3): more could come.
+    /// If there is no such transaction, or its discharge is asked for already. Also if a link that acquires within it has
+    /// credit left (§4.4.3), since more could come.
     pub fn discharge(
         &mut self,
         token: u64,

@@ -13,9 +13,9 @@ pub struct Settings {
     pub host_name: String,
     /// Other host names that tokens may name as well, e.g. `127.0.0.1`. Default: none.
     pub host_aliases: Vec<String>,
-    /// Whether a token for an `sb://` resource, or for the `amqp://` address of the entity, may name any host. Event Hubs clients that are sent to an emulator by
-    /// a custom endpoint go on naming the namespace of their connection string. The key must be right all the same.
-    /// Default `true`.
+    /// Whether a token for an `sb://` resource, or for the `amqp://` address of the entity, may name any host. Event Hubs
+    /// clients that are sent to an emulator by a custom endpoint go on naming the namespace of their connection string.
+    /// The key must be right all the same. Default `true`.
     pub any_event_hub_host: bool,
     /// Name of the built-in Event-Hubs-compatible entity. Default: the hub's name.
     pub entity: Option<String>,

@@ -140,7 +140,8 @@ impl ScramDecoy {
     ///
     /// # Errors
     ///
-    /// [`SaslError::EmptyField`] and [`SaslError::FieldTooLong`] for another length, [`SaslError::Iterations`] outside of [`ITERATIONS`].
+    /// [`SaslError::EmptyField`] and [`SaslError::FieldTooLong`] for another length,
+    /// [`SaslError::Iterations`] outside of [`ITERATIONS`].
     pub fn like(mut self, salt_len: usize, iterations: u32) -> Result<Self, SaslError> {
         match salt_len {
             0 => return Err(SaslError::EmptyField { field: SALT }),
