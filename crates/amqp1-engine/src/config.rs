@@ -263,6 +263,19 @@ impl SenderConfig {
 /// A drain asks the sender to send what it has now, and to give up the credit that is left.
 /// [`Event::DrainRequested`](crate::Event::DrainRequested) reports it, and until it is answered the credit can be used.
 /// A drain is answered at once when all the credit is used.
+///
+/// It is set for each link where it is attached or accepted: [`SenderConfig::drain_mode`] and
+/// [`AttachReply::drain_mode`]; in `amqp1` by `SenderBuilder::drain_mode`, or by `AttachReply::drain_mode` of the reply
+/// with which a link is accepted. [`APPLICATION`](Self::APPLICATION) gives the application one second. A store that
+/// takes longer to fetch its messages wants a longer time:
+///
+/// ```
+/// use amqp1_engine::DrainMode;
+/// use std::time::Duration;
+///
+/// let mode = DrainMode::Application { timeout: Duration::from_secs(20) };
+/// # assert_ne!(mode, DrainMode::APPLICATION);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DrainMode {
     /// The engine, in the next `transmit` after the event was taken.

@@ -9,6 +9,10 @@ macro_rules! tolerances {
         /// message reaches the application is not a tolerance: a message that cannot be decoded is handed over under any
         /// of them, and its accessors say what is wrong.
         ///
+        /// They are a field of [`ConnectionConfig`](crate::ConnectionConfig). In `amqp1` the builders of the client and of
+        /// the acceptor set them, with `.config(|config| config.tolerances = Tolerances::STRICT)`, or one of them with
+        /// `.config(|config| config.tolerances.credit_overrun = false)`.
+        ///
         /// | tolerance | [`CLIENT`](Self::CLIENT) | [`ACCEPTOR`](Self::ACCEPTOR) | what is accepted |
         /// |---|---|---|---|
         $(#[doc = concat!("| `", stringify!($name), "` | ", tolerances!(@mark $client), " | ", tolerances!(@mark $acceptor), " |", $($doc,)+ " |")])+

@@ -278,7 +278,14 @@ impl AcceptorBuilder {
         self
     }
 
-    /// Changes anything about the connections.
+    /// Changes anything about the connections. For example, which deviations of clients are accepted;
+    /// [`Tolerances::ACCEPTOR`](crate::Tolerances::ACCEPTOR) unless set:
+    ///
+    /// ```
+    /// use amqp1::{Acceptor, Tolerances};
+    ///
+    /// let builder = Acceptor::builder().config(|config| config.tolerances = Tolerances::STRICT);
+    /// ```
     pub fn config(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
         change(&mut self.config);
         self

@@ -175,7 +175,9 @@ impl SenderBuilder {
     }
 
     /// Sets who answers when the receiver drains the link (§2.6.7); unless set, that is done when those who wait for
-    /// credit have sent. With [`DrainMode::APPLICATION`] it is [`Sender::drained`].
+    /// credit have sent. With [`DrainMode::APPLICATION`] the application answers by
+    /// [`Sender::drained`], within one second; a store that fetches slowly wants [`DrainMode::Application`] with a longer
+    /// time-out.
     pub fn drain_mode(mut self, mode: DrainMode) -> Self {
         self.config.drain_mode = mode;
         self
@@ -262,7 +264,19 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Adds a filter to the source (§3.5.8).
+    /// Adds a filter to the source (§3.5.8): a name, the descriptor of the filter's type, and its value. If the peer does
+    /// not grant it, the attach fails: see [`allow_differences`](Self::allow_differences).
+    ///
+    /// ```no_run
+    /// # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
+    /// use amqp1::Symbol;
+    ///
+    /// // The descriptor of `apache.org:selector-filter:string`, as a number.
+    /// let descriptor = 0x0000_468C_0000_0004_u64;
+    /// let name = Symbol::from_static("selector");
+    /// let receiver = session.receiver("queue").filter(name, descriptor, "colour = 'red'").attach().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn filter(mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) -> Self {
         let source = self.config.source.get_or_insert_default();
         source.filter.get_or_insert_with(FilterSet::new).insert(name, descriptor, value);
@@ -273,6 +287,9 @@ impl ReceiverBuilder {
     /// Bus gives the next session that is free to who asks for
     /// `("com.microsoft:session-filter", Value::Null)`, and names it in its answer's source
     /// ([`Receiver::remote_attach`]).
+    ///
+    /// A filter that is null is never reported as [`NotGranted`](crate::ErrorKind::NotGranted): whether the peer heeds it
+    /// is in its attach alone.
     pub fn undescribed_filter(mut self, name: Symbol, value: impl Into<Value>) -> Self {
         let source = self.config.source.get_or_insert_default();
         source.filter.get_or_insert_with(FilterSet::new).insert_undescribed(name, value);

@@ -171,7 +171,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes anything about the connection.
+    /// Changes anything about the connection. For example, which deviations of the peer are accepted;
+    /// [`Tolerances::CLIENT`](crate::Tolerances::CLIENT) unless set:
+    ///
+    /// ```
+    /// use amqp1::{Client, Tolerances};
+    ///
+    /// let builder = Client::builder("amqp://localhost").config(|config| config.tolerances = Tolerances::STRICT);
+    /// ```
     pub fn config(mut self, change: impl FnOnce(&mut ConnectionConfig)) -> Self {
         change(&mut self.config);
         self

@@ -27,10 +27,21 @@
 //!
 //! # What is bounded
 //!
-//! Every future ends: connecting, beginning, attaching, sending, asking and closing are bounded by
-//! [`ClientBuilder::operation_timeout`]. An acceptor waits for the outcome of what it has sent for as long as its client
-//! works on it, unless [`AcceptorBuilder::outcome_timeout`] or [`Sender::set_outcome_timeout`] says otherwise; `recv`, `reserve`, `detached` and `closed` may wait for as long as the
-//! connection lives, and end with it. A peer that says nothing is noticed within the idle time-out.
+//! Bounded by time-outs of their own:
+//!
+//! - connecting, by [`ClientBuilder::connect_timeout`]; an acceptor's handshake, by [`AcceptorBuilder::handshake_timeout`];
+//! - beginning, attaching, waiting for credit in `send`, writing a stream, draining, flushing, detaching, ending and
+//!   closing, each by the operation time-out ([`ClientBuilder::operation_timeout`], [`AcceptorBuilder::operation_timeout`]);
+//! - an answer to a request, by the operation time-out unless the request or its [`Requester`] has another;
+//! - an outcome at a client, by the operation time-out unless an `outcome_timeout` says otherwise (see [`Receipt`]).
+//!
+//! Not bounded, unless by the end of the link or the connection:
+//!
+//! - an outcome at an acceptor, unless an `outcome_timeout` is set: its client works on a message for as long as it has to;
+//! - waiting for what the peer may or may not do: [`Receiver::recv`], [`Sender::reserve`], `next_link`, `detached`, `closed`.
+//!
+//! A peer that says nothing is noticed within the idle time-out, and its connection ends. Without an idle time-out
+//! ([`ClientBuilder::idle_timeout`]), what is not bounded may wait forever.
 //!
 //! # Features
 //!

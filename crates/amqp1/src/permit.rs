@@ -225,9 +225,16 @@ impl Drop for Permit {
     }
 }
 
-/// A message on its way: a future of its outcome. How long that is waited for is the link's to say: at a client as long as
-/// the operation time-out, at an acceptor without a limit, unless
-/// [`outcome_timeout`](crate::SenderBuilder::outcome_timeout) says otherwise. Dropped, the delivery goes on and nobody asks.
+/// A message on its way: a future of its outcome. If it is dropped, the delivery goes on.
+///
+/// How long the outcome is waited for is set, from the most specific to the most general, by
+///
+/// - [`Sender::set_outcome_timeout`](crate::Sender::set_outcome_timeout), for what the link sends from then on;
+/// - [`SenderBuilder::outcome_timeout`](crate::SenderBuilder::outcome_timeout), for a link that this end attaches;
+/// - [`ClientBuilder::outcome_timeout`](crate::ClientBuilder::outcome_timeout), for all links of a client's connection; the
+///   [operation time-out](crate::ClientBuilder::operation_timeout) unless set;
+/// - [`AcceptorBuilder::outcome_timeout`](crate::AcceptorBuilder::outcome_timeout), for all links of an acceptor's
+///   connections; no limit unless set.
 #[derive(Debug)]
 #[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
 pub struct Receipt {

@@ -25,7 +25,7 @@ use std::{future::poll_fn, task::Poll};
 /// [`octets`](Self::octets) gives those of any message as they came, of formats other than 0 too.
 ///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
-/// [`OnDrop`] says, and what still comes of it is passed over.
+/// [`OnDrop`](crate::OnDrop) says, and what still comes of it is passed over.
 ///
 /// A client asks for streams by [`ReceiverBuilder::streamed`](crate::ReceiverBuilder::streamed), an acceptor by the
 /// answer to an attach:
