@@ -7,6 +7,7 @@
 //! let hub = Emulator::builder().device("dev1", "c2VjcmV0IG9mIGRldjE=").start().await?;
 //! println!("{}", hub.service_connection_string());
 //! println!("{:?}", hub.device_connection_string("dev1"));
+//! // What the clients of `iothub` have to trust: `.ca_pem(hub.ca_pem())?` of their builders.
 //! println!("{}", hub.ca_pem());
 //! hub.shutdown().await;
 //! # Ok(())
