@@ -52,6 +52,7 @@ mod delivery;
 mod errant;
 mod error;
 mod event;
+mod late;
 mod link;
 mod metadata;
 mod numbers;

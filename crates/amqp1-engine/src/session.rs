@@ -4,6 +4,7 @@ use crate::{
     config::SessionConfig,
     control::Control,
     errant::Errant,
+    late::{LATE, LateHandles, LateTransfers},
     metadata::{Charge, Stated},
     numbers::Numbers,
     resume::{HeldDelivery, Retained},
@@ -50,18 +51,6 @@ pub(crate) struct ReceivedDelivery {
     /// What is needed to resume it, if its link is resumable.
     pub(crate) held: Option<Box<HeldDelivery>>,
 }
-
-/// What may come on a handle that the peer has detached.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LateTransfers {
-    /// Deliveries that may begin.
-    pub(crate) deliveries: u32,
-    /// The one that has begun last.
-    pub(crate) last: Option<SequenceNo>,
-}
-
-/// So many detached handles are remembered, and kept from being used again.
-const LATE: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -113,7 +102,7 @@ pub(crate) struct Session {
     /// Links by the handles that the peer uses.
     pub(crate) incoming: BTreeMap<Handle, LinkId>,
     /// Transfers that may still come on handles that the peer has detached.
-    pub(crate) late: BTreeMap<Handle, LateTransfers>,
+    pub(crate) late: LateHandles,
     /// Handles of ours that are not used again yet, since RabbitMQ 3.10 uses ours as its own.
     retired: VecDeque<Handle>,
     /// When the peer's answer to our end is not waited for any longer.
@@ -177,7 +166,7 @@ impl Session {
             remote_handle_max: u32::MAX,
             links: BTreeSet::new(),
             incoming: BTreeMap::new(),
-            late: BTreeMap::new(),
+            late: LateHandles::default(),
             retired: VecDeque::new(),
             end_deadline: None,
             detached_up_to: None,
@@ -290,9 +279,6 @@ impl Session {
     pub(crate) fn expect_late(&mut self, handle: Handle, late: LateTransfers) {
         if late.deliveries > 0 {
             self.late.insert(handle, late);
-            while self.late.len() > LATE {
-                self.late.pop_first();
-            }
         }
     }
 

@@ -90,7 +90,7 @@ impl Connection {
         let exceeded = kept.is_none();
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         session.unanswered.retain(|unanswered| *unanswered != id);
-        session.late.remove(&attach.handle);
+        session.late.remove(attach.handle);
         session.incoming.insert(attach.handle, id);
         link.remote_handle = Some(attach.handle);
         let null_terminus = match link.role {
@@ -161,7 +161,7 @@ impl Connection {
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.add_link(id, role);
-            session.late.remove(&handle);
+            session.late.remove(handle);
             session.incoming.insert(handle, id);
         }
         self.note_endpoint(id);

@@ -230,8 +230,9 @@ impl Connection {
             return;
         }
         if session.share_until.is_some() {
-            // It has been widened, or another link needs it.
-            let until = if goes_on { None } else { Some(self.idle.after(super::share::SHARE)) };
+            // Those that wait go on waiting while another link uses the window.
+            let waits = !session.patient.is_empty();
+            let until = waits.then(|| self.idle.after(super::share::SHARE));
             self.shares.set(link.session, &mut session.share_until, until);
         }
         if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {

@@ -8,8 +8,9 @@
 use super::Connection;
 use crate::{
     event::{Event, StreamItem},
+    late::LateTransfers,
     link::Stopping,
-    session::{LateTransfers, Session},
+    session::Session,
     settlement::{first_id, wire_id},
     store::{LinkId, SessionId},
     time::Instant,
@@ -139,7 +140,7 @@ impl Connection {
     /// A transfer on a handle that the peer has detached. Whether it was to be expected; then it is discarded.
     pub(super) fn is_late(&mut self, session_id: SessionId, transfer: &Transfer) -> bool {
         let Some(session) = self.sessions.get_mut(session_id) else { return false };
-        let Some(late) = session.late.get_mut(&transfer.handle) else { return false };
+        let Some(late) = session.late.get_mut(transfer.handle) else { return false };
         let begins = transfer.delivery_id.is_some() && transfer.delivery_id != late.last;
         if begins {
             let Some(left) = late.deliveries.checked_sub(1) else { return false };

@@ -220,3 +220,23 @@ fn the_wait_for_the_window_begins_again_when_it_is_widened() {
     let deadline = peer.end.poll_timeout().unwrap();
     assert!(deadline > peer.now + secs(10), "nothing waits any more: {deadline:?}");
 }
+
+/// Its share is smaller, so that it passes the one that waits.
+#[test]
+fn a_delivery_that_passes_one_that_waits_does_not_end_its_wait() {
+    let (mut peer, links) = small_window(&["large", "two"]);
+    learns_that_the_window_is_widened_in_time(&mut peer, links[1]);
+    peer.end.send(links[0], message(1, 4500), settled(1)).unwrap();
+    assert_eq!(peer.names(), ["transfer"; 5]);
+    peer.now = peer.now + Duration::from_millis(900);
+    peer.end.send(links[1], message(1, 600), settled(2)).unwrap();
+    assert_eq!(peer.names(), ["transfer"; 2]);
+    let until = peer.now + secs(1);
+    assert_eq!(peer.end.poll_timeout(), Some(until));
+    peer.now = until;
+    peer.end.take_timeout(until);
+    assert_eq!(peer.names(), ["transfer"; 3], "the rest of the window is used");
+    widen(&mut peer, 12);
+    assert_eq!(peer.names(), ["transfer"; 2]);
+    assert_eq!(peer.end.queued(links[0]), 0);
+}

@@ -168,6 +168,38 @@ fn t_2_7_5_1_strictly_a_transfer_behind_the_peers_detach_ends_the_session() {
     assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
 }
 
+/// The oldest handles are forgotten, whatever their numbers.
+#[test]
+fn the_handles_that_were_detached_last_are_remembered() {
+    let mut config = ConnectionConfig::new("client");
+    config.tolerances.transfer_after_detach = true;
+    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    let attach_to = |peer: &mut Peer, handle: u32| {
+        let name: &'static str = format!("l{handle}").leak();
+        peer.end.attach_receiver(session, receiver(name, Credit::Manual(3))).unwrap();
+        peer.send(0, attach(name, handle, Role::Sender));
+        peer.read();
+    };
+    for handle in 0..17 {
+        attach_to(&mut peer, handle);
+    }
+    for handle in 0..17 {
+        peer.send(0, Detach { handle, ..detach() });
+    }
+    peer.read();
+    attach_to(&mut peer, 0);
+    peer.send(0, detach());
+    peer.read();
+    // On the handle that was detached last, and on the oldest of the others that are remembered.
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    peer.send_payload(0, transfer(2, 1), HELLO);
+    assert_eq!(peer.refusal(), None);
+    peer.send_payload(0, transfer(1, 2), HELLO);
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+}
+
 /// However many links come and go, and with few handles.
 #[test]
 fn handles_that_are_used_last_of_all_are_used_when_there_is_no_other() {
