@@ -29,10 +29,8 @@ impl Connection {
         suspended.next_tag = link.next_tag;
         link.queued = 0;
         let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
-        self.queued.count(link);
-        if self.queued.has_room_again() {
-            self.events.push_back(Event::QueueHasRoom);
-        }
+        self.less_is_queued(id);
+        let link = self.links.get_mut(id)?;
         let (session, name) = (self.sessions.get_mut(link.session), link.local.name.clone());
         let mut begun = alloc::vec::Vec::new();
         let mut lost = alloc::vec::Vec::new();
@@ -244,8 +242,8 @@ impl Connection {
             }
         }
         link.queued = link.queue.iter().fold(0, |sum, delivery| sum.saturating_add(delivery.left));
-        self.queued.count(link);
         link.resume_sender = (!rest.is_empty()).then_some(rest);
+        self.less_is_queued(id);
         for (token, settlement) in reports {
             self.settled.push_back(Settled { link: id, token, settlement });
         }

@@ -100,6 +100,7 @@ impl Connection {
         }
         let place = link.queue.iter().position(|delivery| delivery.token == token && !delivery.aborted);
         let at = place.ok_or(ApiMisuse::WrongState)?;
+        let could_send = link.sendable() > 0;
         let Some(delivery) = link.queue.get_mut(at) else { return Err(ApiMisuse::WrongState) };
         if delivery.id.is_none() && delivery.resume {
             return Err(ApiMisuse::WrongState);
@@ -113,7 +114,6 @@ impl Connection {
             }
             Some(_) => delivery.give_up(),
         }
-        self.queued.count(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
             link.ready &= !session.leave_waiting(id);
         }
@@ -129,6 +129,10 @@ impl Connection {
         if untold {
             self.settled.push_back(Settled { link: id, token, settlement: Settlement::Aborted });
         }
+        self.less_is_queued(id);
+        if !could_send {
+            self.stream_is_over(id);
+        }
         self.wake_link(id);
         self.answer_drain(id);
         self.try_detach(id);
@@ -136,7 +140,17 @@ impl Connection {
         Ok(())
     }
 
-    /// The application has done with a delivery that the receiver had settled: others can be sent.
+    /// Less waits on a link than before: there may be room again for what was refused.
+    pub(super) fn less_is_queued(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        self.queued.count(link);
+        if self.queued.has_room_again() {
+            self.events.push_back(Event::QueueHasRoom);
+        }
+    }
+
+    /// The application has done with a delivery that it has given up, or that the receiver had settled: others can be
+    /// sent.
     fn stream_is_over(&mut self, id: LinkId) {
         if self.links.get(id).is_some_and(|link| link.sendable() > 0) {
             self.events.push_back(Event::Sendable(id));
@@ -150,9 +164,10 @@ impl Connection {
             link.ready &= !session.leave_waiting(id);
         }
         if link.settled_early.is_some() {
-            // Whoever writes it is to see that.
+            // The application may be waiting to write more of it.
             self.events.push_back(Event::Sendable(id));
         }
+        self.less_is_queued(id);
         self.wake_link(id);
     }
 

@@ -170,3 +170,66 @@ fn streams_count_too() {
     pair.drive();
     assert!(pair.server.all_queued() < 1000, "{}", pair.server.all_queued());
 }
+
+/// What fills the queue of a connection whose peer has no window.
+fn fill(peer: &mut Peer, links: &[LinkId]) -> Vec<(LinkId, u64)> {
+    let mut sent = Vec::new();
+    for (at, id) in links.iter().cycle().take(3 * links.len()).enumerate() {
+        let token = at as u64;
+        if peer.end.send(*id, message(at, MESSAGE), unsettled(token)).is_ok() {
+            sent.push((*id, token));
+        }
+    }
+    assert!(!peer.end.has_queue_room());
+    peer.end.forget();
+    sent
+}
+
+#[test]
+fn room_that_comes_from_giving_up_what_waits_is_reported() {
+    let (mut peer, links) = receivers(20, 50_000);
+    peer.send(0, Flow { incoming_window: 0, ..session_flow(0) });
+    for (id, token) in fill(&mut peer, &links) {
+        peer.end.abort(id, token).unwrap();
+    }
+    assert!(peer.end.has_queue_room());
+    peer.read();
+    assert_eq!(peer.end.count(|event| matches!(event, Event::QueueHasRoom)), 1);
+}
+
+/// A receiver settles deliveries of which only a part has left.
+#[test]
+fn room_that_comes_from_deliveries_that_are_settled_early_is_reported() {
+    let (mut peer, links) = receivers(16, 160_000);
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(0)), ..session_flow(16) });
+    for id in &links {
+        peer.end.send(*id, message(0, 1_000_000), unsettled(1)).unwrap();
+    }
+    assert_eq!(peer.names(), ["transfer"; 16]);
+    assert_eq!(peer.end.send(links[0], message(0, 1), unsettled(2)), Err(SendError::QueueFull));
+    peer.end.forget();
+    // Nothing is written after it.
+    peer.end.input.extend_from_slice(&frame(0, settles(0, 15), b""));
+    peer.end.take_input(peer.now);
+    assert!(peer.end.has_queue_room());
+    assert_eq!(peer.end.count(|event| matches!(event, Event::QueueHasRoom)), 1);
+}
+
+#[test]
+fn a_link_can_send_again_when_the_delivery_that_filled_it_is_given_up() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Receiver));
+    let tx = peer.end.offered_links()[0];
+    let reply = AttachReply { max_unsettled: 1, ..AttachReply::echo(&peer.end.remote_attach(tx).unwrap()) };
+    peer.end.accept_link(tx, reply).unwrap();
+    peer.send(0, credit(0, 100));
+    peer.end.begin_delivery(tx, unsettled(5)).unwrap();
+    peer.end.write(tx, bytes::Bytes::from_static(b"0123456789")).unwrap();
+    peer.read();
+    peer.end.forget();
+    peer.end.abort(tx, 5).unwrap();
+    peer.read();
+    assert_eq!(peer.end.credit(tx), 1);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Sendable(id) if *id == tx)), 1);
+}
