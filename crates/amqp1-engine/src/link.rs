@@ -405,6 +405,11 @@ impl Link {
         }
     }
 
+    /// Whether the application has begun a delivery that has credit, and has written nothing that can leave.
+    pub(crate) fn keeps_credit(&self) -> bool {
+        self.credit > 0 && self.queue.front().is_some_and(|front| front.id.is_none() && !front.has_octets())
+    }
+
     /// The largest message that the peer takes.
     pub(crate) fn remote_max_message_size(&self) -> Option<u64> {
         self.remote.as_ref().and_then(|remote| remote.max_message_size).filter(|max| *max > 0)

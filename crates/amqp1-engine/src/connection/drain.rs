@@ -37,7 +37,8 @@ impl Drains {
 }
 
 impl Connection {
-    /// Gives up the credit that is left on a link, as the receiver's drain asks (§2.6.7). What is queued is sent first.
+    /// Gives up the credit that is left on a link, as the receiver's drain asks (§2.6.7). What is queued is sent first, and
+    /// a delivery that was begun keeps its credit: the drain is answered when its first octets have left, or it is aborted.
     /// [`Event::DrainAnswered`] follows. Without a drain that waits for an answer, nothing happens.
     ///
     /// # Errors
@@ -96,7 +97,7 @@ impl Connection {
         self.answer_drain(id);
     }
 
-    /// Answers a drain if all the credit is used, or is to be given up and nothing is left to send: the delivery-count
+    /// Answers a drain if all the credit is used, or is to be given up and nothing is left to begin: the delivery-count
     /// advances by the rest, and a flow says so.
     pub(super) fn answer_drain(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
@@ -105,7 +106,7 @@ impl Connection {
             DrainState::Requested => link.credit == 0,
             DrainState::GivingUp => true,
         };
-        if !due || link.can_transfer() || !link.is_attached() {
+        if !due || link.can_transfer() || link.keeps_credit() || !link.is_attached() {
             return;
         }
         link.delivery_count = link.delivery_count.plus(link.credit);

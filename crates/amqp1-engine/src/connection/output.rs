@@ -5,7 +5,7 @@ use crate::{
     control::{Body, Control},
     delivery::TRANSFER_ROOM,
     event::{Event, Settled},
-    link::Link,
+    link::{DrainState, Link},
     planted::{self, Planted},
     session::{SentDelivery, Session},
     settlement::wire_id,
@@ -301,8 +301,12 @@ impl Connection {
             self.settled.push_back(Settled { link: id, token, settlement });
         }
         let session_id = link.session;
+        let giving_up = link.drain == DrainState::GivingUp;
         self.wake_link(id);
         self.ask_for_more(id, waiting);
+        if giving_up && !whole {
+            self.answer_drain(id);
+        }
         if whole {
             self.answer_drain(id);
             self.try_detach(id);

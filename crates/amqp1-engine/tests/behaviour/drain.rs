@@ -197,3 +197,29 @@ fn a_link_that_is_detached_leaves_no_drain_behind() {
     assert_eq!(peer.end.engine.drained(tx), Err(ApiMisuse::UnknownLink));
     assert_eq!(written(&mut peer).0, ["detach"]);
 }
+
+/// Its first octets are written only after the drain.
+#[test]
+fn t_2_6_7_8_a_delivery_that_was_begun_keeps_its_credit_in_a_drain() {
+    for mode in [DrainMode::Automatic, DrainMode::APPLICATION] {
+        let (mut peer, tx) = sending(mode);
+        peer.send(0, credit(0, 5));
+        peer.end.begin_delivery(tx, unsettled(1)).unwrap();
+        peer.send(0, drain(5));
+        peer.end.engine.drained(tx).unwrap();
+        assert_eq!(written(&mut peer), (vec![], None), "{mode:?}");
+        peer.end.write(tx, bytes::Bytes::from_static(HELLO)).unwrap();
+        assert_eq!(written(&mut peer), (vec!["transfer", "flow"], Some((5, 0))), "{mode:?}");
+        peer.end.finish(tx).unwrap();
+        assert_eq!(written(&mut peer), (vec!["transfer"], None), "{mode:?}");
+        assert_eq!((answers(&peer, tx), peer.end.credit(tx)), (1, 0));
+    }
+    // One that is given up has no use for it.
+    let (mut peer, tx) = sending(DrainMode::Automatic);
+    peer.send(0, credit(0, 5));
+    peer.end.begin_delivery(tx, unsettled(1)).unwrap();
+    peer.send(0, drain(5));
+    assert_eq!(written(&mut peer), (vec![], None));
+    peer.end.abort(tx, 1).unwrap();
+    assert_eq!(written(&mut peer), (vec!["flow"], Some((5, 0))));
+}
