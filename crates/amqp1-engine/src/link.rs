@@ -5,7 +5,7 @@ use crate::{
     delivery::{Assembly, OutgoingDelivery},
     error::SendError,
     event::{IncomingDelivery, Settlement, StreamItem},
-    metadata::{Charge, Kept, RemoteAttach},
+    metadata::{Charge, Kept, RemoteAttach, is_plain},
     planted::{self, Planted},
     resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
@@ -20,7 +20,7 @@ use alloc::{
 use amqp1_codec::{
     Decode, DeliveryTag, Encode, EncodeStyle, Limits, Multiple, Reader, SequenceNo,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
-    messaging::Target,
+    messaging::{Source, Target},
     performative::{Attach, Flow, Handle},
 };
 use bytes::{Bytes, BytesMut};
@@ -313,7 +313,11 @@ impl Link {
             Some(_) => encoded(local, style),
             None => octets.clone(),
         });
-        local.source = local.source.as_ref().map(|_| Box::default());
+        local.source = local.source.take().map(|source| {
+            // What takes no memory of its own outlives the octets.
+            let default_outcome = source.default_outcome.filter(is_plain);
+            Box::new(Source { default_outcome, ..Source::default() })
+        });
         local.target = local.target.as_ref().map(|_| Target::default().into());
         local.offered_capabilities = Multiple::default();
         local.properties = None;

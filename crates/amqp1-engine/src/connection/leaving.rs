@@ -3,7 +3,7 @@
 
 use super::Connection;
 use crate::store::{LinkId, SessionId};
-use amqp1_codec::messaging::DeliveryState;
+use amqp1_codec::{Decode, Reader, definitions::Role, messaging::DeliveryState, performative::Attach};
 
 /// What the application wants to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,21 @@ impl Connection {
     }
 
     /// The outcome of what is sent on a link and settled without one: the default-outcome of its source (§3.3, §3.5.3), as
-    /// the sending end has it, or else as the receiving end has answered. `None` if neither states one: then nothing is
-    /// known of such a delivery. A node at this end may take it for released
+    /// the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what it
+    /// granted counts, not what the peer asked for. `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released
     /// ([`terminus::default_outcome`](crate::terminus::default_outcome)).
     pub fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
-        let ours = self.links.get(id)?.local.source.as_ref().and_then(|source| source.default_outcome.clone());
+        let link = self.links.get(id)?;
+        let answered = link
+            .reattach
+            .as_ref()
+            .and_then(|octets| Attach::decode(&mut Reader::with_limits(octets, self.config.decode_limits())).ok());
+        let source = answered.as_ref().map_or(&link.local.source, |attach| &attach.source);
+        let ours = source.as_ref().and_then(|source| source.default_outcome.clone());
+        if answered.is_some() && link.role == Role::Sender {
+            // The peer has only asked for one.
+            return ours;
+        }
         ours.or_else(|| self.remote_attach(id)?.source?.default_outcome)
     }
 }

@@ -5,7 +5,9 @@ use amqp1_codec::{
     messaging::{DeliveryState, Source},
     performative::Performative,
 };
-use amqp1_engine::{ApiMisuse, ConnectionError, Credit, DeliveryKey, LinkId, SenderConfig, SessionId, Settlement};
+use amqp1_engine::{
+    ApiMisuse, AttachReply, ConnectionError, Credit, DeliveryKey, LinkId, SenderConfig, SessionId, Settlement,
+};
 use amqp1_testkit::*;
 
 const ACCEPTED: DeliveryState = DeliveryState::Accepted;
@@ -162,5 +164,35 @@ fn m_3_5_3_6_the_default_outcome_is_the_senders_or_else_as_it_was_answered() {
         answer.source = Some(Box::new(source(theirs)));
         peer.send(0, Performative::Attach(Box::new(answer)));
         assert_eq!(peer.end.default_outcome(tx), expected);
+    }
+}
+
+/// Also when the attach is forgotten.
+#[test]
+fn m_3_5_3_6_the_default_outcome_of_a_link_that_was_accepted_is_the_one_that_was_granted() {
+    let (asked, granted) = (Some(ACCEPTED), Some(DeliveryState::Released));
+    let modified = Some(DeliveryState::Modified(Box::default()));
+    for (granted, forgotten) in [
+        (granted.clone(), false),
+        (granted, true),
+        (Some(ACCEPTED), true),
+        (modified, false),
+        (None, false),
+        (None, true),
+    ] {
+        let mut peer = Peer::with_session();
+        peer.end.accept.links = None;
+        let mut offer = attach("l", 0, Role::Receiver);
+        offer.source = Some(Box::new(Source { default_outcome: asked.clone(), ..Source::at("q") }));
+        peer.send(0, offer);
+        let tx = peer.end.offered_links()[0];
+        let mut reply = AttachReply::echo(&peer.end.remote_attach(tx).unwrap());
+        reply.source.as_mut().unwrap().default_outcome.clone_from(&granted);
+        peer.end.accept_link(tx, reply).unwrap();
+        peer.read();
+        if forgotten {
+            peer.end.forget_attach(tx);
+        }
+        assert_eq!(peer.end.default_outcome(tx), granted, "{forgotten}");
     }
 }
