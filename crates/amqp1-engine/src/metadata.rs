@@ -4,8 +4,7 @@
 //! asked for. Delivery states and errors on their way to the application are kept decoded, without an info that is too
 //! large, and shared among the deliveries they are about. All of it counts against one [`Meter`] for each connection.
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::{boxed::Box, string::String, sync::Arc};
 use amqp1_codec::{
     Decode, Encode, Limits, Reader, Str, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, SenderSettleMode},
@@ -130,7 +129,7 @@ impl Stated {
 
 /// An error without what would take more than `limit` octets of memory, and that keeps no read buffer alive. What is left
 /// out is said in the description.
-pub(crate) fn bounded_error(error: &AmqpError, limit: usize) -> AmqpError {
+pub(crate) fn bounded_error(error: &AmqpError, limit: usize, limits: Limits) -> AmqpError {
     let condition = error.condition.as_symbol();
     let short = condition.get(..condition.len().min(LONGEST_CONDITION)).unwrap_or_default();
     let condition = Symbol::new(short).map_or(ErrorCondition::INTERNAL_ERROR, ErrorCondition::new);
@@ -143,10 +142,14 @@ pub(crate) fn bounded_error(error: &AmqpError, limit: usize) -> AmqpError {
     let description = error.description.as_ref().map(|_| cut(text, limit));
     let Some(info) = &error.info else { return AmqpError { condition, description, info: None } };
     let size = info.heap_size();
-    if size <= limit {
-        return AmqpError { condition, description, info: detached(info) };
-    }
-    let left_out = alloc::format!("an info that takes {size} octets was left out");
+    let left_out = if size <= limit {
+        match detached(info, limits) {
+            Some(info) => return AmqpError { condition, description, info: Some(info) },
+            None => String::from("an info that cannot be copied was left out"),
+        }
+    } else {
+        alloc::format!("an info that takes {size} octets was left out")
+    };
     let description = match description {
         Some(text) => alloc::format!("{text} ({left_out})"),
         None => left_out,
@@ -160,23 +163,25 @@ fn cut(text: &str, limit: usize) -> Str {
     text.get(..end).unwrap_or_default().into()
 }
 
-fn detached<T: Encode + Decode>(value: &T) -> Option<T> {
-    T::decode(&mut Reader::new(&value.to_octets())).ok()
+/// A copy that keeps no read buffer alive. What was received is read as it was then, tolerances included.
+fn detached<T: Encode + Decode>(value: &T, limits: Limits) -> Option<T> {
+    T::decode(&mut Reader::with_limits(&value.to_octets(), limits)).ok()
 }
 
 /// A state without what would take more than `limit` octets of memory, and that keeps no read buffer alive. Which state it
 /// is, and which outcome, is never lost.
-pub(crate) fn bounded_state(state: &DeliveryState, limit: usize) -> DeliveryState {
+pub(crate) fn bounded_state(state: &DeliveryState, limit: usize, limits: Limits) -> DeliveryState {
     match state {
         DeliveryState::Accepted => DeliveryState::Accepted,
         DeliveryState::Released => DeliveryState::Released,
         DeliveryState::Received(position) => DeliveryState::Received(position.clone()),
         DeliveryState::Rejected(error) => {
-            DeliveryState::Rejected(error.as_ref().map(|error| Box::new(bounded_error(error, limit))))
+            DeliveryState::Rejected(error.as_ref().map(|error| Box::new(bounded_error(error, limit, limits))))
         }
         DeliveryState::Modified(modified) => {
             let fits = |annotations: &&Fields| annotations.heap_size() <= limit;
-            let message_annotations = modified.message_annotations.as_ref().filter(fits).and_then(detached);
+            let message_annotations = modified.message_annotations.as_ref().filter(fits);
+            let message_annotations = message_annotations.and_then(|annotations| detached(annotations, limits));
             DeliveryState::Modified(Box::new(Modified { message_annotations, ..**modified }))
         }
         DeliveryState::Declared(declared) => {
@@ -184,10 +189,10 @@ pub(crate) fn bounded_state(state: &DeliveryState, limit: usize) -> DeliveryStat
         }
         DeliveryState::Transactional(state) => DeliveryState::Transactional(Box::new(TransactionalState {
             txn_id: Bytes::copy_from_slice(&state.txn_id),
-            outcome: state.outcome.as_ref().map(|outcome| Box::new(bounded_state(outcome, limit))),
+            outcome: state.outcome.as_ref().map(|outcome| Box::new(bounded_state(outcome, limit, limits))),
         })),
         DeliveryState::Extension(extension) if state.heap_size() <= limit => {
-            detached(state).unwrap_or_else(|| DeliveryState::Extension(extension.clone()))
+            detached(state, limits).unwrap_or_else(|| DeliveryState::Extension(extension.clone()))
         }
         // The descriptor says which state it is. One that is no name and no number is as large as it likes.
         DeliveryState::Extension(extension) => {
@@ -225,12 +230,12 @@ mod tests {
     #[test]
     fn an_outcome_keeps_its_condition_and_says_that_its_info_is_missing() {
         let error = AmqpError { info: Some(info(600)), ..AmqpError::new(ErrorCondition::NOT_FOUND, "no queue") };
-        let kept = bounded_error(&error, 8192);
+        let kept = bounded_error(&error, 8192, Limits::DEFAULT);
         assert_eq!((kept.condition, kept.info), (ErrorCondition::NOT_FOUND, None));
         let description = kept.description.expect("it says so");
         assert!(description.starts_with("no queue (an info that takes ") && description.ends_with("left out)"));
         let small = AmqpError { info: Some(info(3)), ..AmqpError::new(ErrorCondition::NOT_FOUND, "no queue") };
-        assert_eq!(bounded_error(&small, 8192), small);
+        assert_eq!(bounded_error(&small, 8192, Limits::DEFAULT), small);
     }
 
     #[test]

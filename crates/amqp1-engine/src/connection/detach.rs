@@ -85,7 +85,10 @@ impl Connection {
         link.local.unsettled = None;
         link.local.incomplete_unsettled = false;
         let session_id = link.session;
-        let known = link.reattach.as_ref().and_then(|octets| Attach::decode(&mut Reader::new(octets)).ok());
+        let known = link
+            .reattach
+            .as_ref()
+            .and_then(|octets| Attach::decode(&mut Reader::with_limits(octets, self.config.decode_limits())).ok());
         let attach = known.unwrap_or_else(|| (*link.local).clone());
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.unanswered.push(id);
@@ -163,7 +166,8 @@ impl Connection {
         if let Some(link) = self.links.get_mut(id) {
             let settled = link.buffered.drain(..).filter(|buffered| buffered.delivery.settled);
             undelivered.extend(settled.map(|Buffered { delivery, state }| {
-                let state = state.and_then(|state| state.decode(limits)).map(|state| bounded_state(&state, max_info));
+                let state =
+                    state.and_then(|state| state.decode(limits)).map(|state| bounded_state(&state, max_info, limits));
                 IncomingDelivery { state, ..delivery }
             }));
         }

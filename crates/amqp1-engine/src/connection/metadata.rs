@@ -82,19 +82,19 @@ impl Connection {
     /// An error of the peer's, without what would take too much, and what it takes until it is polled.
     pub(super) fn admit_error(&self, error: Option<AmqpError>) -> (Option<AmqpError>, Charge) {
         let Some(error) = error else { return (None, Charge::default()) };
-        let error = bounded_error(&error, self.config.max_info);
+        let error = bounded_error(&error, self.config.max_info, self.config.decode_limits());
         match self.charge(error.heap_size()) {
             Some(charge) => (Some(error), charge),
-            None => (Some(bounded_error(&error, 0)), Charge::default()),
+            None => (Some(bounded_error(&error, 0, self.config.decode_limits())), Charge::default()),
         }
     }
 
     /// A state of the peer's, without what would take too much.
     pub(super) fn admit_state(&self, state: &DeliveryState) -> Arc<Stated> {
-        let state = bounded_state(state, self.config.max_info);
+        let state = bounded_state(state, self.config.max_info, self.config.decode_limits());
         Arc::new(match self.charge(state.heap_size()) {
             Some(charge) => Stated::new(state, charge),
-            None => Stated::new(bounded_state(&state, 0), Charge::default()),
+            None => Stated::new(bounded_state(&state, 0, self.config.decode_limits()), Charge::default()),
         })
     }
 

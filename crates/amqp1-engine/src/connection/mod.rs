@@ -335,7 +335,8 @@ impl Connection {
         match &close.error {
             None if self.closing => ConnectionError::LocallyClosed,
             error => {
-                let error = error.as_ref().map(|error| bounded_error(error, self.config.max_info));
+                let error =
+                    error.as_ref().map(|error| bounded_error(error, self.config.max_info, self.config.decode_limits()));
                 ConnectionError::ClosedByPeer(error)
             }
         }

@@ -299,7 +299,7 @@ impl Link {
             match item {
                 StreamItem::Begin { key, tag, message_format, .. } => {
                     let state = states.pop_front().flatten().and_then(|state| state.decode(limits));
-                    let state = state.map(|state| bounded_state(&state, max_info));
+                    let state = state.map(|state| bounded_state(&state, max_info, limits));
                     begun = None;
                     current = Some((key, tag, message_format, state, Vec::new()));
                 }

@@ -377,3 +377,48 @@ fn properties_of_a_node_that_is_not_to_be_made_say_nothing() {
         assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
     }
 }
+
+/// A detach whose error has this info, as octets of a map's entries.
+fn detach_with_info(entries: &[&[u8]]) -> Vec<u8> {
+    let list = |descriptor: u8, count: u8, fields: &[u8]| {
+        let mut list = vec![0, 0x53, descriptor, 0xc0, fields.len() as u8 + 1, count];
+        list.extend_from_slice(fields);
+        list
+    };
+    let map = entries.concat();
+    let condition = b"amqp:link:redirect";
+    let mut fields = vec![0xa3, condition.len() as u8];
+    fields.extend_from_slice(condition);
+    fields.extend_from_slice(&[0x40, 0xc1, map.len() as u8 + 1, entries.len() as u8]);
+    fields.extend_from_slice(&map);
+    let error = list(0x1d, 3, &fields);
+    let detach = list(0x16, 3, &[&[0x43, 0x41][..], &error].concat());
+    let mut frame = (detach.len() as u32 + 8).to_be_bytes().to_vec();
+    frame.extend_from_slice(&[2, 0, 0, 0]);
+    frame.extend_from_slice(&detach);
+    frame
+}
+
+fn text(code: u8, text: &str) -> Vec<u8> {
+    [&[code, text.len() as u8], text.as_bytes()].concat()
+}
+
+#[test]
+fn t_2_8_13_1_an_info_whose_keys_are_tolerated_reaches_the_application() {
+    let (string, symbol) = (0xa1, 0xa3);
+    for (code, key) in [(string, "größe"), (string, "hostname"), (symbol, "port")] {
+        let mut peer = server(ACCEPTOR);
+        peer.raw(&ProtocolHeader::AMQP.encode());
+        peer.send(0, Open { container_id: "peer".into(), ..Open::default() });
+        peer.send(0, begin());
+        peer.send(0, attach("l", 0, Role::Receiver));
+        peer.read();
+        let tx = peer.end.offered_links()[0];
+        let entries = [text(symbol, "hostname"), text(string, "h"), text(code, key), text(string, "x")];
+        peer.raw(&detach_with_info(&entries.each_ref().map(Vec::as_slice)));
+        let error = peer.end.detached(tx).unwrap().error.unwrap();
+        let info = error.info.unwrap_or_else(|| panic!("{key}: {:?}", error.description));
+        assert_eq!(info.get("hostname"), Some(&"h".into()), "{key}");
+        assert_eq!(info.iter().len(), 2, "{key}");
+    }
+}
