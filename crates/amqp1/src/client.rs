@@ -210,7 +210,8 @@ impl ClientBuilder {
     }
 
     /// Sets when a peer is given up that reads nothing of what is written to it, whatever it writes itself; as the idle
-    /// time-out unless set, `None` for never. The connection then ends with
+    /// time-out unless set, `None` for never. A transport of your own that buffers has to wake the writer when it has written
+    /// on, and not for other reasons, or slow peers are cut and silent ones are not. The connection then ends with
     /// [`ErrorKind::WriteTimeout`]. Some brokers stop reading from those who send while they are short of memory: give
     /// them more time, if you would rather wait.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
     shared::Shared,
     transport,
+    woken::Woken,
 };
 use amqp1_engine::{Instant, TransmitQueue};
 use bytes::{Buf, BytesMut};
@@ -69,6 +70,12 @@ struct Driver<IO> {
     write_timeout: Option<Duration>,
     /// Since when nothing was.
     blocked: Option<Instant>,
+    /// Something was written since that was last looked at.
+    moved: bool,
+    /// What the transport wakes when it can write on: it holds octets of its own where it buffers.
+    writable: Arc<Woken>,
+    /// It, as a waker.
+    write_waker: Waker,
 }
 
 /// In the order in which they follow each other.
@@ -144,6 +151,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 Poll::Ready(Ok(count)) => {
                     self.output.advance(count);
                     self.written = self.written.saturating_add(octets(count));
+                    self.moved = true;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
@@ -152,7 +160,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         if self.unflushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
+            (self.unflushed, self.moved) = (false, true);
             any = true;
         }
         Poll::Ready(Ok(any))
@@ -266,8 +274,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Some(self.blocked? + self.write_timeout?)
     }
 
-    /// Notes whether what waits to be written moves, and cuts a peer that has not read for too long.
-    fn watch_writing(&mut self, moved: bool) {
+    /// Notes whether what waits to be written moves, and cuts a peer that has not read for too long. What waits within a
+    /// transport that buffers is not seen to move; but the transport is woken when the peer has made room for some of it.
+    fn watch_writing(&mut self, woken: bool) {
+        let moved = std::mem::take(&mut self.moved) || woken;
         if self.output.is_empty() && !self.unflushed || self.write_failed {
             self.blocked = None;
             return;
@@ -311,8 +321,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         again |= seen.unpolled || self.congested && !seen.congested;
         self.congested = seen.congested;
-        let written = self.poll_write(cx);
-        self.watch_writing(matches!(written, Poll::Ready(Ok(true))));
+        let woken = self.writable.take();
+        let waker = self.write_waker.clone();
+        let write_cx = &mut Context::from_waker(&waker);
+        let written = self.poll_write(write_cx);
+        self.watch_writing(woken);
         if self.stage == Stage::Done {
             return true;
         }
@@ -329,7 +342,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
             Poll::Pending => {}
         }
-        self.poll_flushed(cx);
+        self.poll_flushed(write_cx);
         if seen.finished {
             let over = self.output.is_empty() && !self.unflushed && !seen.more;
             if over || self.is_given_up() {
@@ -389,6 +402,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
         let this = &mut *self;
         if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             this.waker = Some(cx.waker().clone());
+            (this.writable, this.write_waker) = Woken::new(cx.waker());
             this.shared.set_driver(cx.waker().clone());
         }
         for _ in 0..TURNS {
@@ -426,6 +440,7 @@ where
 {
     let runtime = tokio::runtime::Handle::try_current()
         .map_err(|_| Error::new(ErrorKind::Config, "there is no tokio runtime here"))?;
+    let (writable, write_waker) = Woken::new(Waker::noop());
     let driver = Driver {
         shared: shared.clone(),
         io,
@@ -448,6 +463,9 @@ where
         drain_turn: Turn::default(),
         write_timeout,
         blocked: None,
+        moved: false,
+        writable,
+        write_waker,
     };
     // Not in the task, so that it speaks even if the task is never polled.
     let epitaph = Epitaph(shared.clone());

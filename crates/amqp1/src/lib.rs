@@ -92,6 +92,7 @@ mod undecodable;
 mod url;
 mod wait;
 mod withheld;
+mod woken;
 
 pub use amqp1_auth as auth;
 pub use amqp1_codec as codec;

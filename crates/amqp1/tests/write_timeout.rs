@@ -7,7 +7,7 @@ use amqp1::{Acceptor, Client, Connection, Credit, Delivered, Error, ErrorKind, R
 use std::time::Duration;
 use support::{gate::Gate, soon};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, duplex},
     time::Instant,
 };
 
@@ -20,12 +20,24 @@ const HEARTBEAT: &[u8] = b"\0\0\0\x08\x02\0\0\0";
 /// A client behind a relay that from a point on passes on nothing of what it writes, and heartbeats of a server that is
 /// alive: the client, a sender with credit, and the task that is the relay.
 async fn deaf(change: impl FnOnce(amqp1::ClientBuilder) -> amqp1::ClientBuilder) -> (Connection, Sender) {
+    deaf_behind(|near| near, change).await
+}
+
+/// Holds what is written until there is much of it, or it is flushed.
+fn buffered(near: DuplexStream) -> BufStream<DuplexStream> {
+    BufStream::with_capacity(64 * 1024, 64 * 1024, near)
+}
+
+async fn deaf_behind<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    wrap: impl FnOnce(DuplexStream) -> IO,
+    change: impl FnOnce(amqp1::ClientBuilder) -> amqp1::ClientBuilder,
+) -> (Connection, Sender) {
     let (near, relay_near) = duplex(ROOM);
     let (relay_far, far) = duplex(ROOM);
     let acceptor = Acceptor::builder().build();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     tokio::spawn(relay(relay_near, relay_far, stopped));
-    let connecting = change(Client::builder("amqp://broker.test")).connect_with(near);
+    let connecting = change(Client::builder("amqp://broker.test")).connect_with(wrap(near));
     let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, far)) }).await;
     let mut pair = support::Pair { client: client.expect("a connection"), server };
     let (sender, receiver) = pair.client_sends(Credit::Window(1000)).await;
@@ -167,4 +179,54 @@ async fn a_slow_reader_is_not_cut() {
     .await;
     sent.expect("an outcome").accepted().expect("accepted");
     assert!(start.elapsed() > Duration::from_secs(60), "it was not slow: {:?}", start.elapsed());
+}
+
+/// A transport that buffers, as TLS does, takes everything at once: that the peer reads on is seen below it.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_behind_a_transport_that_buffers_is_not_cut() {
+    let (near, relay_near) = duplex(ROOM);
+    let (relay_far, far) = duplex(ROOM);
+    let acceptor = Acceptor::builder().build();
+    tokio::spawn(async move {
+        let (mut near_read, mut near_write) = tokio::io::split(relay_near);
+        let (mut far_read, mut far_write) = tokio::io::split(relay_far);
+        // A kilobyte a second.
+        let up = async {
+            let mut octets = [0; 1024];
+            while let Ok(count @ 1..) = near_read.read(&mut octets).await {
+                far_write.write_all(&octets[..count]).await.expect("written");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::join!(up, tokio::io::copy(&mut far_read, &mut near_write))
+    });
+    let connecting = Client::builder("amqp://broker.test")
+        .write_timeout(Some(Duration::from_secs(5)))
+        .operation_timeout(Duration::from_secs(900))
+        .connect_with(buffered(near));
+    let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, far)) }).await;
+    let mut pair = support::Pair { client: client.expect("a connection"), server };
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
+    let start = Instant::now();
+    let message = amqp1::Message::builder().data(vec![b'x'; 60 * 1024]).build();
+    let receiving = async { receiver.recv().await.expect("a link").expect("a message").accept().expect("settled") };
+    let (sent, ()) = soon(async { tokio::join!(sender.send(message), receiving) }).await;
+    sent.expect("an outcome").accepted().expect("accepted");
+    assert!(start.elapsed() > Duration::from_secs(30), "it was not slow: {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_reads_behind_a_transport_that_buffers_is_cut() {
+    let timeout = |builder: amqp1::ClientBuilder| builder.write_timeout(Some(Duration::from_secs(7)));
+    let (client, sender) = deaf_behind(buffered, timeout).await;
+    let start = Instant::now();
+    // One that the buffer holds whole, and one that it does not.
+    for size in [20, 200] {
+        let message = amqp1::Message::builder().data(vec![b'x'; size * 1024]).build();
+        drop(sender.reserve().await.expect("credit").send(message).expect("queued"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    soon(client.closed()).await;
+    assert_eq!(client.closed_error().expect("it is cut").kind(), ErrorKind::WriteTimeout);
+    assert_eq!(start.elapsed().as_secs(), 7);
 }
