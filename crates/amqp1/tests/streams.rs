@@ -4,8 +4,8 @@
 mod support;
 
 use amqp1::{
-    AcceptedLink, AmqpError, Credit, ErrorCondition, ErrorKind, Message, MessageBuilder, Outcome, Properties, Receiver,
-    SendOptions, Sender, Symbol,
+    AcceptedLink, AmqpError, Credit, EncodedMessage, ErrorCondition, ErrorKind, Message, MessageBuilder, Outcome,
+    Properties, Receiver, SendOptions, Sender, Symbol,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -299,4 +299,38 @@ async fn a_session_goes_on_when_a_streamed_receiver_is_closed_in_the_middle_of_a
         soon(receiver.close()).await.expect("closed");
     }
     soon(session.end()).await.expect("ended");
+}
+
+#[tokio::test]
+async fn t_2_8_11_a_streamed_message_of_another_format_has_nothing_but_octets() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
+    // Octets that would be sections in format 0, and such that would not.
+    let octets = [head().data("no body").build().into_parts().concat(), b"\x01\x02\x03".repeat(1000)];
+    for octets in octets {
+        let options = SendOptions { message_format: 0x0102_0300, ..SendOptions::default() };
+        let sending = async {
+            let permit = sender.reserve().await.expect("credit");
+            let message = EncodedMessage::from_parts([Bytes::from(octets.clone())]);
+            permit.send_with(message, options).expect("queued").await.expect("an outcome")
+        };
+        let receiving = async {
+            let mut stream = receiver.recv_stream().await.expect("a link").expect("a message");
+            assert_eq!(stream.message_format(), 0x0102_0300);
+            let errors = [stream.head().await.err(), stream.data().await.err(), stream.footer().err()];
+            for error in errors {
+                let error = error.expect("it is not read");
+                assert!(error.kind() == ErrorKind::Protocol && error.to_string().contains("format"), "{error}");
+            }
+            let mut got = Vec::new();
+            while let Some(octets) = stream.octets().await.expect("octets") {
+                got.extend_from_slice(&octets);
+            }
+            assert!(got == octets);
+            assert!(stream.footer().is_err() && stream.tail().properties().is_err());
+            stream.accept().expect("settled");
+        };
+        let (outcome, ()) = soon(async { tokio::join!(sending, receiving) }).await;
+        assert_eq!(outcome, Outcome::Accepted);
+    }
 }

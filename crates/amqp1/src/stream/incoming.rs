@@ -22,7 +22,8 @@ use std::{future::poll_fn, task::Poll};
 ///
 /// It is handed over whatever its octets are. [`head`](Self::head) gives the sections before the body, whose accessors say
 /// what of them cannot be read; [`data`](Self::data) gives the octets of the body, if it is data; and
-/// [`octets`](Self::octets) gives those of any message as they came, of formats other than 0 too.
+/// [`octets`](Self::octets) gives those of any message as they came. Messages of formats other than 0 (§2.8.11) have
+/// nothing but octets here: what they mean is for those who know the format.
 ///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
 /// [`OnDrop`](crate::OnDrop) says, and what still comes of it is passed over.
@@ -129,7 +130,8 @@ impl<'a> IncomingStream<'a> {
         message_format: u32,
         settled: bool,
     ) -> Self {
-        let sections = Sections::new(receiver.handle().shared.look(|state| state.engine.decode_limits()));
+        let limits = receiver.handle().shared.look(|state| state.engine.decode_limits());
+        let sections = if message_format == 0 { Sections::new(limits) } else { Sections::opaque(limits) };
         Self { receiver, handle, tag, message_format, settled, sections, ended: false, failed: None }
     }
 
@@ -154,12 +156,14 @@ impl<'a> IncomingStream<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the head was whole;
-    /// [`ErrorKind::Protocol`] if more than 512 KiB come before the body: the data, or all octets, can be read on.
+    /// [`ErrorKind::Protocol`] if more than 512 KiB come before the body: the data, or all octets, can be read on; and if
+    /// the message is of a format other than 0.
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe.
     pub async fn head(&mut self) -> Result<Message, Error> {
+        self.check_format()?;
         while !self.sections.has_head() {
             if self.sections.is_full() {
                 return Err(malformed(Malformed::TooLarge));
@@ -174,8 +178,8 @@ impl<'a> IncomingStream<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was
-    /// whole; [`ErrorKind::Protocol`] if it is malformed, or its body is not data. Asked again, it fails again; what was
-    /// not given is left to [`octets`](Self::octets).
+    /// whole; [`ErrorKind::Protocol`] if it is malformed, of a format other than 0, or its body is not data. Asked again, it
+    /// fails again; what was not given is left to [`octets`](Self::octets).
     ///
     /// # Cancel safety
     ///
@@ -219,15 +223,22 @@ impl<'a> IncomingStream<'a> {
     ///
     /// # Errors
     ///
-    /// If it is malformed, or what comes before it cannot be told apart.
+    /// If it is malformed, what comes before it cannot be told apart, or the message is of a format other than 0.
     pub fn footer(&self) -> Result<Option<Annotations>, Error> {
+        self.check_format()?;
         self.sections.tail().footer().map_err(undecodable)
     }
 
     /// All sections that came after the body, as those of a message: the footer, and what some senders put there though it
-    /// belongs before the body. There once [`data`](Self::data) or [`octets`](Self::octets) has given `None`.
+    /// belongs before the body. There once [`data`](Self::data) or [`octets`](Self::octets) has given `None`. If the message
+    /// is of a format other than 0, they cannot be read, as the accessors say.
     pub fn tail(&self) -> Message {
         self.sections.tail()
+    }
+
+    /// Fails if the message is not made of the sections that are known here.
+    fn check_format(&self) -> Result<(), Error> {
+        if self.message_format == 0 { Ok(()) } else { Err(malformed(Malformed::OtherFormat)) }
     }
 
     /// The next piece. What has failed stays so: what comes next on the link is another message's.
@@ -333,6 +344,7 @@ fn malformed(malformed: Malformed) -> Error {
         Malformed::NoSection => "the message holds what is no section of a message: read its octets",
         Malformed::Order => "the message has data behind its footer: read its octets",
         Malformed::TooLarge => "what comes before the body of the message is too large: read its data or its octets",
+        Malformed::OtherFormat => "the message is of a format other than 0: read its octets",
         Malformed::Truncated => "the message ends within a section",
     };
     Error::new(ErrorKind::Protocol, text)

@@ -31,6 +31,8 @@ pub(crate) enum Malformed {
     TooLarge,
     /// The message ends within a section.
     Truncated,
+    /// The message is of another format than 0: what its octets mean is not known here.
+    OtherFormat,
 }
 
 enum Place {
@@ -106,6 +108,14 @@ impl Sections {
             waiting: 0,
             fault: None,
         }
+    }
+
+    /// For a message of another format (§2.8.11): nothing in it is told apart.
+    pub(crate) fn opaque(limits: Limits) -> Self {
+        let mut sections = Self::new(limits);
+        (sections.place, sections.fault) = (Place::Opaque, Some(Malformed::OtherFormat));
+        sections.cut(b"\0");
+        sections
     }
 
     /// Takes the next octets, whatever they are.
