@@ -1,7 +1,7 @@
 //! What the engine has to say, sorted to those who wait for it.
 
 use crate::{
-    link::{Detached, LinkState, room},
+    link::{Detached, LinkState, ROOM, room},
     shared::{SaslStep, SessionState, State},
     wait::Aside,
 };
@@ -237,6 +237,21 @@ impl State {
     /// How many messages a newcomer may queue on a link.
     pub(crate) fn room(&self, id: LinkId) -> u32 {
         if self.awaits_room || !self.engine.has_queue_room() { 0 } else { room(&self.engine, id) }
+    }
+
+    /// Whether a permit may add a message to what is queued. Where there is no room on the connection, permits that were
+    /// given before add as much again and no more; and one link does not queue more than a connection may.
+    pub(crate) fn admits_permit(&mut self, id: LinkId, octets: usize) -> bool {
+        let most = self.engine.max_queued();
+        if self.engine.has_queue_room() {
+            self.overdrawn = 0;
+            return self.engine.queued(id) < most.max(ROOM);
+        }
+        let admitted = self.overdrawn < most && self.engine.queued(id) < most.max(ROOM);
+        if admitted {
+            self.overdrawn = self.overdrawn.saturating_add(octets);
+        }
+        admitted
     }
 
     /// How many messages may be queued on a link for those in its line.

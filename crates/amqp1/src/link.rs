@@ -74,7 +74,7 @@ impl Detached {
 }
 
 /// Messages of this many octets may wait on a link before there is no room for more.
-const ROOM: usize = 1024 * 1024;
+pub(crate) const ROOM: usize = 1024 * 1024;
 
 /// How many messages may be queued on a link now, if there is room on the connection.
 pub(crate) fn room(engine: &Engine, id: LinkId) -> u32 {

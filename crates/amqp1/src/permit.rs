@@ -22,6 +22,8 @@ use std::{
 pub(crate) enum Refused {
     /// There is no credit.
     NoCredit(EncodedMessage),
+    /// Others have queued so much that not even a permit may add to it.
+    NoRoom(EncodedMessage),
     Failed(Error, #[expect(dead_code, reason = "it is here to be dropped later")] EncodedMessage),
 }
 
@@ -108,6 +110,12 @@ pub(crate) fn max_message_size(state: &State, id: LinkId) -> Option<u64> {
     state.engine.remote_max_message_size(id)
 }
 
+/// The error of a permit that was used when too much was queued. The link goes on.
+pub(crate) fn crowded_out() -> Error {
+    let text = "more is queued than even a permit may add to, since many permits were used at once: reserve again";
+    Error::new(ErrorKind::CreditRevoked, text)
+}
+
 /// The error of a permit whose credit is gone. The link goes on.
 pub(crate) fn revoked() -> Error {
     let text =
@@ -120,6 +128,12 @@ pub(crate) fn revoked() -> Error {
 /// A permit that is held does not keep the receiver from draining the link (§2.6.7). When the drain is answered, the
 /// permits are revoked: sending with one fails with [`ErrorKind::CreditRevoked`], and [`Sender::reserve`](crate::Sender::reserve)
 /// waits for credit again. The link is as good as before.
+///
+/// A permit keeps credit, not memory: how large the message will be is not known. So any number of permits may be held, and
+/// used also when as much is queued on the connection as may be
+/// ([`max_queued`](crate::ConnectionConfig::max_queued)), until their messages are that much again; or as much is
+/// queued on the permit's link alone. Then sending with one fails in the same way until there is room. A permit that is used
+/// soon after it was given does not see that.
 #[derive(Debug)]
 #[must_use = "a permit holds credit that others may wait for"]
 pub struct Permit {
@@ -143,8 +157,9 @@ impl Permit {
     ///
     /// # Errors
     ///
-    /// If the link has ended or the message is too large. [`ErrorKind::CreditRevoked`] if the permit is revoked, or the
-    /// receiver has taken its credit back: reserve again. Nothing was sent then.
+    /// If the link has ended or the message is too large. [`ErrorKind::CreditRevoked`] if the permit is revoked, the
+    /// receiver has taken its credit back, or far too much is queued: reserve again. Nothing was sent then. The octets
+    /// of an [`EncodedMessage`] are shared by its clones, so that one may be kept for that.
     pub fn send(self, message: impl Into<EncodedMessage>) -> Result<Receipt, Error> {
         self.send_with(message, SendOptions::default())
     }
@@ -158,6 +173,7 @@ impl Permit {
         self.queue(message.into(), options).map_err(|refused| match refused {
             Refused::Failed(error, _) => error,
             Refused::NoCredit(_) => revoked(),
+            Refused::NoRoom(_) => crowded_out(),
         })
     }
 
@@ -173,6 +189,7 @@ impl Permit {
     ) -> Result<Receipt, Refused> {
         let now = self.handle.shared.now();
         let (handle, queued) = self.claim(|state, id, good| match good {
+            true if !state.admits_permit(id, message.len()) => Err(Refused::NoRoom(message)),
             true => queue_in(state, id, message, options, stated, now),
             false => Err(Refused::NoCredit(message)),
         });

@@ -73,14 +73,14 @@ impl Sender {
             message = match queued {
                 Ok(token) => return Receipt::new(self.handle.clone(), token).await,
                 Err(Refused::Failed(error, _)) => return Err(error),
-                Err(Refused::NoCredit(message)) => message,
+                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
             };
             let permit = self.within_time(self.reserve_to_send()).await?;
             message = match permit.queue(message, options) {
                 Ok(receipt) => return receipt.await,
                 Err(Refused::Failed(error, _)) => return Err(error),
-                // The receiver took its credit back meanwhile: wait for more.
-                Err(Refused::NoCredit(message)) => message,
+                // The receiver took its credit back meanwhile, or others were faster: wait for more.
+                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
             };
         }
     }

@@ -98,6 +98,8 @@ pub(crate) struct State {
     pub(crate) starved: VecDeque<LinkId>,
     /// Some of them wait for room on the connection: newcomers wait behind them.
     pub(crate) awaits_room: bool,
+    /// How many octets permits have queued since there was room on the connection.
+    pub(crate) overdrawn: usize,
     pub(crate) drains: Drains,
     /// Whether it was logged that links wait for handles.
     pub(crate) handle_awaited: bool,
@@ -150,6 +152,7 @@ impl Shared {
             links: IdMap::default(),
             starved: VecDeque::new(),
             awaits_room: false,
+            overdrawn: 0,
             drains: Drains::default(),
             handle_awaited: false,
             warnings: Vec::new(),

@@ -3,10 +3,10 @@
 
 mod support;
 
-use amqp1::{AcceptedLink, Acceptor, Blocked, Credit, ErrorKind, Receiver, Sender};
+use amqp1::{AcceptedLink, Blocked, Credit, Delivered, ErrorKind, Receiver, Retry, Sender};
 use bytes::Bytes;
 use std::time::Duration;
-use support::{Pair, body, gated_pair_with, number, pair, pair_with, soon};
+use support::{Pair, body, gated_pair_with, number, pair, soon};
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_waits_for_settlements_and_says_so() {
@@ -67,11 +67,11 @@ async fn links(pair: &mut Pair) -> Vec<(Sender, Receiver)> {
 
 /// A peer that does not read: what the links of a connection queue together is bounded, and when it reads each gets its
 /// turn.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_links_queue_no_more_together_than_a_connection_may_and_each_goes_on() {
-    let acceptor = Acceptor::builder().build();
-    let mut pair = pair_with(|builder| builder.config(|config| config.max_queued = MAX), &acceptor).await;
+    let (mut pair, gate) = gated_pair_with(|builder| builder.config(|config| config.max_queued = MAX)).await;
     let links = links(&mut pair).await;
+    gate.stick();
     let queued = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
@@ -90,8 +90,13 @@ async fn many_links_queue_no_more_together_than_a_connection_may_and_each_goes_o
             }
         });
     }
-    // Nobody takes anything, so nothing is settled. What the transport and the receivers' windows hold has left.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let count = || queued.load(std::sync::atomic::Ordering::Relaxed);
+    // As much as may be queued, and what the driver and the transport have taken.
+    let most = MAX / OCTETS;
+    assert!((most..most + 6).contains(&count()), "{} messages of 64 KiB are queued", count());
+    gate.unstick();
+    // Nobody takes anything, so nothing is settled. What the transport and the receivers' windows hold has left.
     let all = soon(async {
         while count() < LINKS {
             tokio::task::yield_now().await;
@@ -143,6 +148,70 @@ async fn a_connection_that_takes_nothing_queues_no_more_than_it_may_and_says_why
     gate.unstick();
     soon(async { while tasks.join_next().await.is_some() {} }).await;
     assert_eq!(queued.load(std::sync::atomic::Ordering::Relaxed), LINKS);
+}
+
+/// Permits that are given while there is room, and used when there is none.
+#[tokio::test(start_paused = true)]
+async fn permits_that_are_used_together_queue_no_more_than_twice_what_a_connection_may() {
+    let (mut pair, gate) = gated_pair_with(|builder| builder.config(|config| config.max_queued = MAX)).await;
+    let links = links(&mut pair).await;
+    gate.stick();
+    let mut permits = Vec::new();
+    for _ in 0..5 {
+        for (sender, _) in &links {
+            permits.push(soon(sender.reserve()).await.expect("nothing is queued"));
+        }
+    }
+    let (mut queued, mut refused) = (0, 0);
+    for permit in permits {
+        match permit.send(Bytes::from(vec![7; OCTETS])) {
+            Ok(receipt) => {
+                queued += 1;
+                drop(receipt);
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(
+                    (error.kind(), error.delivered(), error.retry()),
+                    (ErrorKind::CreditRevoked, Delivered::No, Retry::Now)
+                );
+            }
+        }
+    }
+    let most = 2 * MAX / OCTETS;
+    assert!((most..most + 6).contains(&queued), "{queued} messages of 64 KiB are queued");
+    assert_eq!(queued + refused, 5 * LINKS);
+    // Those that were refused lost nothing: the same link sends as soon as there is room.
+    let sending = tokio::spawn({
+        let sender = links.last().expect("a link").0.clone();
+        async move { sender.reserve().await.expect("room").send("x") }
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!sending.is_finished());
+    gate.unstick();
+    drop(soon(sending).await.expect("no panic").expect("queued"));
+}
+
+/// Of one link, permits queue as much as all may, though a link counts with a part of that.
+#[tokio::test(start_paused = true)]
+async fn permits_of_one_link_queue_no_more_than_a_connection_may() {
+    let (mut pair, gate) = gated_pair_with(|builder| builder.config(|config| config.max_queued = MAX)).await;
+    let (sender, _receiver) = pair.client_sends(Credit::Window(1000)).await;
+    gate.stick();
+    let mut permits = Vec::new();
+    for _ in 0..500 {
+        permits.push(soon(sender.reserve()).await.expect("nothing is queued"));
+    }
+    let results = permits.into_iter().map(|permit| permit.send(Bytes::from(vec![7; OCTETS])).map(drop));
+    let queued = results.filter(Result::is_ok).count();
+    let most = MAX / OCTETS;
+    assert!((most..most + 6).contains(&queued), "{queued} messages of 64 KiB are queued");
+    // What waits does not spin.
+    let sending = tokio::spawn(async move { sender.send("x").await });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!sending.is_finished());
+    gate.unstick();
+    sending.abort();
 }
 
 #[tokio::test]

@@ -389,6 +389,11 @@ impl Connection {
         self.queued.room() > 0
     }
 
+    /// How many octets may be queued on the connection: as [configured](crate::ConnectionConfig::max_queued).
+    pub fn max_queued(&self) -> usize {
+        self.config.max_queued
+    }
+
     /// How many octets more may be queued on the connection.
     pub fn queue_room(&self) -> usize {
         self.queued.room()

@@ -146,7 +146,7 @@ impl Requester {
                 Ok(receipt) => return Ok(receipt),
                 Err(Refused::Failed(error, _)) => return Err(error),
                 // The node took its credit back meanwhile: wait for more.
-                Err(Refused::NoCredit(message)) => message,
+                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
             };
         }
     }

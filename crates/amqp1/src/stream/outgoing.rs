@@ -4,7 +4,7 @@ use crate::{
     error::{Error, ErrorKind},
     link::LinkHandle,
     options::SendOptions,
-    permit::{Permit, Receipt, begin, revoked},
+    permit::{Permit, Receipt, begin, crowded_out, revoked},
     sender::Sender,
     shared::State,
     wait::{Aside, Place, within},
@@ -100,13 +100,16 @@ impl Permit {
     ///
     /// As [`send_with`](Self::send_with).
     pub fn stream_with(self, head: impl Into<EncodedMessage>, options: SendOptions) -> Result<SendStream, Error> {
-        let head = head.into().into_parts();
+        let head = head.into();
         let (handle, begun) = self.claim::<Error>(|state, id, good| {
             if !good {
                 return Err(revoked());
             }
+            if !state.admits_permit(id, head.len()) {
+                return Err(crowded_out());
+            }
             let token = begin(state, id, options)?;
-            for part in head {
+            for part in head.into_parts() {
                 if let Err(error) = state.engine.write(id, part) {
                     abort(state, id, token);
                     // Nobody has had it yet, so there is nobody to wake.

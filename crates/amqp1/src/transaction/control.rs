@@ -130,7 +130,7 @@ impl Control {
             message = match permit.queue(message, SendOptions::default()) {
                 Ok(receipt) => return Ok(receipt),
                 Err(Refused::Failed(error, _)) => return Err(error),
-                Err(Refused::NoCredit(message)) => message,
+                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
             };
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     link::LinkHandle,
     options::SendOptions,
     outcome::Outcome,
-    permit::{Permit, Receipt, Refused, revoked},
+    permit::{Permit, Receipt, Refused, crowded_out, revoked},
     sender::Sender,
 };
 use amqp1_codec::{
@@ -112,7 +112,7 @@ impl Transaction {
             message = match work.post(permit, message, options) {
                 Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
                 Err(Refused::Failed(error, _)) => return Err(error),
-                Err(Refused::NoCredit(message)) => message,
+                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
             };
         }
     }
@@ -129,9 +129,8 @@ impl Transaction {
         match work.post(permit, message.into(), SendOptions::default()) {
             Ok(receipt) => work.posted().unfinished.push(receipt),
             Err(Refused::Failed(error, _)) => return Err(error),
-            Err(Refused::NoCredit(_)) => {
-                return Err(revoked());
-            }
+            Err(Refused::NoCredit(_)) => return Err(revoked()),
+            Err(Refused::NoRoom(_)) => return Err(crowded_out()),
         }
         Ok(())
     }
