@@ -192,6 +192,8 @@ impl Encode for Fields {
 }
 
 impl Decode for Fields {
+    const ADVISORY: bool = true;
+
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let map = Map::decode(reader)?;

@@ -31,7 +31,26 @@ impl<'a> FieldReader<'a> {
     #[inline(always)]
     pub fn optional<T: Decode>(&mut self) -> Result<Option<T>, DecodeError> {
         // Most fields of most composites are absent: that much is said in place, whatever it takes to read the others.
-        if self.takes_absent() { Ok(None) } else { T::decode(&mut self.reader).map(Some) }
+        if self.takes_absent() {
+            Ok(None)
+        } else if T::ADVISORY {
+            self.advisory()
+        } else {
+            T::decode(&mut self.reader).map(Some)
+        }
+    }
+
+    /// The next field, which may count as absent if it cannot be read.
+    #[inline(never)]
+    fn advisory<T: Decode>(&mut self) -> Result<Option<T>, DecodeError> {
+        let start = self.reader;
+        match T::decode(&mut self.reader) {
+            Err(_) if start.packed().odd_advisory_data() => {
+                self.reader = start;
+                self.reader.skip().map(|_| None)
+            }
+            read => read.map(Some),
+        }
     }
 
     /// Goes on to the next field; if it is null or absent, that was all.

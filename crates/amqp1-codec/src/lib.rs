@@ -104,6 +104,11 @@ pub trait Encode {
 
 /// Something that can be read from the wire.
 pub trait Decode: Sized {
+    /// Whether a field of this type may count as absent where it cannot be read: see
+    /// [`Limits::odd_advisory_data`].
+    #[doc(hidden)]
+    const ADVISORY: bool = false;
+
     /// Takes one value off the front of `reader`; what follows it stays there.
     ///
     /// # Errors

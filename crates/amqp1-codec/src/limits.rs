@@ -29,6 +29,9 @@ pub struct Limits {
     /// Take node properties whose lifetime-policy or supported-dist-modes are of another form (§3.5.9); they are kept as
     /// they came, and count as absent. Off by default.
     pub odd_node_properties: bool,
+    /// Take properties of a connection, a session or a link, an error's info, capabilities and other lists of symbols that
+    /// cannot be read, as absent, if they are well-formed values. Off by default.
+    pub odd_advisory_data: bool,
     /// Take transaction-ids of up to 255 octets, where §4.5.4 allows 32. Off by default.
     pub long_transaction_ids: bool,
 }
@@ -46,6 +49,7 @@ impl Limits {
         string_field_keys: false,
         undescribed_filters: false,
         odd_node_properties: false,
+        odd_advisory_data: false,
         long_transaction_ids: false,
     };
 
@@ -105,4 +109,5 @@ packed! {
     undescribed_filters = 6,
     long_transaction_ids = 7,
     odd_node_properties = 8,
+    odd_advisory_data = 9,
 }

@@ -112,6 +112,7 @@ impl ConnectionConfig {
         limits.long_transaction_ids |= tolerances.long_transaction_ids;
         limits.loose_properties |= tolerances.loose_properties;
         limits.strict |= !tolerances.missing_body;
+        limits.odd_advisory_data |= tolerances.odd_advisory_data;
         limits.odd_node_properties |= tolerances.odd_node_properties;
         limits.string_annotation_keys |= tolerances.string_annotation_keys;
         limits.string_field_keys |= tolerances.string_field_keys;

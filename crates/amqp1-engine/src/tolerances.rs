@@ -84,6 +84,9 @@ tolerances! {
     missing_body: client true, acceptor true;
     /// A sender's attach without initial-delivery-count, which counts as 0 (§2.7.3).
     missing_initial_delivery_count: client true, acceptor true;
+    /// Properties of an open, begin, attach or flow, an error's info, capabilities and other lists of symbols that cannot
+    /// be read, which count as absent (§2.8.13).
+    odd_advisory_data: client true, acceptor true;
     /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as absent
     /// (§3.5.9).
     odd_node_properties: client true, acceptor true;

@@ -69,13 +69,15 @@ impl Outcome {
     /// # Errors
     ///
     /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional state
-    /// counts as the outcome in it. [`ErrorKind::NoOutcome`] if the receiver settled without an outcome, and
+    /// counts as the outcome in it. [`ErrorKind::NoOutcome`] if the receiver settled without an outcome, or
+    /// with one that only a coordinator may state, and
     /// [`ErrorKind::Protocol`] for a state of an extension: then it is not known whether the message was delivered
     /// ([`Delivered::Unknown`]).
     pub fn accepted(self) -> Result<(), Error> {
         match self {
-            Self::Accepted | Self::Declared(_) | Self::SentSettled => Ok(()),
-            Self::SettledWithoutState => return Err(Error::no_outcome()),
+            Self::Accepted | Self::SentSettled => Ok(()),
+            // What only a coordinator may say, to what was declared (§4.5.5), is no outcome of a message.
+            Self::Declared(_) | Self::SettledWithoutState => return Err(Error::no_outcome()),
             Self::Rejected(error) => Err(Error::rejected(error)),
             Self::Released => Err(Error::new(ErrorKind::Released, "the receiver gave the message back")),
             Self::Modified(state) => Err(Error::modified(&state)),
@@ -109,6 +111,13 @@ pub(crate) fn or_default(state: Option<DeliveryState>, default: Option<&Delivery
 mod tests {
     use super::*;
     use amqp1_codec::messaging::Received;
+
+    #[test]
+    fn what_only_a_coordinator_may_say_is_no_outcome_of_a_message() {
+        let declared = DeliveryState::Declared(Box::new(Declared { txn_id: bytes::Bytes::from_static(b"x") }));
+        let error = Outcome::of(Some(declared)).accepted().expect_err("a coordinator's answer");
+        assert_eq!((error.kind(), error.delivered()), (ErrorKind::NoOutcome, Delivered::Unknown));
+    }
 
     #[test]
     fn outcomes_are_states_and_back() {

@@ -62,12 +62,20 @@ pub(crate) fn pair<'a>(text: &'a str, option: &str) -> Result<(&'a str, &'a str)
 /// may be a key alone, whose `=` only fill it up, or a key where the name should be.
 pub(crate) fn named_key<'a>(text: &'a Hidden, option: &str, what: &str) -> Result<(&'a str, &'a str), Failure> {
     match text.expose().split_once('=') {
-        Some((name, key)) if !name.is_empty() && Key::from_base64(key).is_ok() => Ok((name, key)),
+        Some((name, _)) if !is_name(name, what) => Err(Failure::usage(format!(
+            "--{option} wants {what}=BASE64KEY: what is before the first `=` is not a name"
+        ))),
+        Some((name, key)) if Key::from_base64(key).is_ok() => Ok((name, key)),
         Some(_) => Err(Failure::usage(format!(
             "--{option} wants {what}=BASE64KEY: what follows the first `=` is not a key in Base64"
         ))),
         None => Err(Failure::usage(format!("--{option} wants {what}=BASE64KEY: there is no `=` in it"))),
     }
+}
+
+/// Whether a text may be a name and is no key: Base64 has `/`, which no name has, and `+`, which only ids of devices have.
+fn is_name(text: &str, what: &str) -> bool {
+    !text.is_empty() && !text.contains('/') && (what == "ID" || !text.contains('+'))
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
     fn a_key_without_a_name_is_refused_and_not_repeated() {
         let swapped = format!("{KEY}=service");
         let string = format!("HostName=h;SharedAccessKey={KEY}");
-        for text in [KEY, "c2VjcmV0IGtleQ", "c2VjcmV0IGtleSE=", &swapped, &string, "service="] {
+        for text in [KEY, "c2VjcmV0IGtleQ", "c2VjcmV0IGtleSE=", &swapped, &string, "service=", "c2VjcmV0/+=abcd"] {
             let given: Hidden = text.parse().expect("anything");
             let error = named_key(&given, "policy", "NAME").expect_err(text);
             let shown = format!("{error} {error:?}");

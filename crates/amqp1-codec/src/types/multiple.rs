@@ -68,6 +68,8 @@ impl<T: Encode + Clone + Into<Value>> Encode for Multiple<T> {
 }
 
 impl<T: Decode> Decode for Multiple<T> {
+    const ADVISORY: bool = true;
+
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.null() {
             return Ok(Self::default());

@@ -3,7 +3,7 @@
 
 use crate::support::{binary, hex, name, whole_within};
 use amqp1_codec::{
-    DecodeErrorKind as Kind, Limits, Value,
+    Decode, DecodeErrorKind as Kind, Limits, Reader, Value,
     definitions::{AmqpError, Fields},
     frame::{Frame, FrameDecoder},
     messaging::{DeliveryState, FilterSet},
@@ -129,4 +129,29 @@ fn transaction_ids_may_be_long_if_it_is_tolerated() {
     let id = format!("b0 00 00 01 00 {}", "07 ".repeat(256));
     let declared = hex(&format!("00 53 33 d0 {:08x} 00 00 00 01 {id}", hex(&id).len() + 4));
     assert_eq!(whole_within::<Declared>(&declared, limits).map_err(|error| error.kind), Err(Kind::InvalidValue));
+}
+
+/// Properties, an error's info and capabilities that cannot be read count as absent; the rest of the frame is read.
+#[test]
+fn advisory_fields_that_cannot_be_read_count_as_absent() {
+    let mut limits = Limits::DEFAULT;
+    limits.odd_advisory_data = true;
+    let tolerant = |text: &str| Open::decode(&mut Reader::with_limits(&hex(text), limits));
+    // Capabilities as a list, a string, a symbol that is not ASCII; properties as a list, with a number as key, with a
+    // key twice, and with a symbol that is not ASCII.
+    for (capabilities, properties) in [
+        ("45", "45"),
+        ("a1 01 'x'", "c1 05 02 53 01 53 02"),
+        ("a3 02 c3 a9", "c1 09 04 a3 01 'k' 41 a3 01 'k' 42"),
+        ("e0 05 01 a3 02 c3 a9", "c1 08 02 a3 01 'k' a3 02 c3 a9"),
+    ] {
+        let fields = format!("a1 01 'p' 40 40 40 40 40 40 {capabilities} 40 {properties}");
+        let text = format!("00 53 10 c0 {:02x} 0a {fields}", hex(&fields).len() + 1);
+        let open = tolerant(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((open.container_id.as_str(), open.offered_capabilities.len()), ("p", 0), "{text}");
+        assert_eq!(open.properties, None, "{text}");
+        assert!(Open::decode(&mut Reader::with_limits(&hex(&text), Limits::DEFAULT)).is_err(), "{text}");
+    }
+    // What ends beyond its frame is malformed all the same.
+    assert!(tolerant("00 53 10 c0 0c 0a a1 01 'p' 40 40 40 40 40 40 40 40 c1 ff 02").is_err());
 }

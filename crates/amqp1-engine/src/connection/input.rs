@@ -34,9 +34,11 @@ impl Connection {
     }
 
     /// Whether so many answers wait to be written, or events to be polled, that no more input is taken until some are. A
-    /// peer that does not read what it asks for is no longer listened to, and given up after the idle time-out.
+    /// peer that does not read what it asks for is no longer listened to. The same holds for what a client sends ahead,
+    /// while the application has to answer its open.
     pub fn is_congested(&self) -> bool {
-        self.control.len() >= MAX_WAITING || self.events.len() >= MAX_WAITING
+        let ahead = self.awaits_our_open() && self.left_over >= self.config.handshake_octets;
+        ahead || self.control.len() >= MAX_WAITING || self.events.len() >= MAX_WAITING
     }
 
     fn take_input(&mut self, input: &mut BytesMut) {
@@ -48,12 +50,13 @@ impl Connection {
                     return;
                 }
                 // What comes before our outcome, or our open, is looked at after it.
-                Layer::ServerPending | Layer::Frames if self.is_asked() => {
+                Layer::ServerPending => {
                     if before > self.config.handshake_octets {
                         self.handshake_incomplete();
                     }
                     return;
                 }
+                Layer::Frames if self.awaits_our_open() => return,
                 Layer::Frames => {
                     if !self.frame_input(input) {
                         return;
@@ -77,12 +80,9 @@ impl Connection {
         }
     }
 
-    /// Whether the application has to answer before more input can be taken.
-    fn is_asked(&self) -> bool {
-        match self.layer {
-            Layer::ServerPending => true,
-            _ => self.remote_open.is_some() && !self.open_sent,
-        }
+    /// Whether the application has to answer the peer's open before more input can be taken.
+    fn awaits_our_open(&self) -> bool {
+        self.remote_open.is_some() && !self.open_sent
     }
 
     /// The transport has ended.

@@ -347,6 +347,26 @@ fn what_comes_behind_an_open_that_is_held_waits() {
     assert_eq!(peer.names(), ["open", "begin"]);
 }
 
+/// It is legal (§2.4.2) and may be long: it is left where it is, and no more is read.
+#[test]
+fn much_that_comes_behind_an_open_that_is_held_waits_too() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.end.hold_open(true);
+    let mut octets = ProtocolHeader::AMQP.encode().to_vec();
+    octets.extend(frame(0, named(), b""));
+    octets.extend(frame(0, begin(), b""));
+    for _ in 0..3000 {
+        octets.extend(frame(0, session_flow(100), b""));
+    }
+    assert!(octets.len() > 64 * 1024);
+    peer.raw(&octets);
+    assert!(peer.end.is_congested());
+    assert!(peer.names().is_empty());
+    peer.end.answer_open();
+    assert_eq!(peer.names(), ["open", "begin"]);
+    assert!(!peer.end.is_congested());
+}
+
 #[test]
 fn an_open_that_is_held_can_be_refused() {
     let (client, server) = Pair::configs();
