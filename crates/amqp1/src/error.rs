@@ -69,7 +69,8 @@ pub enum ErrorKind {
     MessageTooLarge,
     /// The receiver gave the message back, to be changed.
     Modified,
-    /// The receiver settled the message without an outcome: whether it has processed it is not known.
+    /// The receiver settled the message without an outcome: whether it has processed it is not known, so that sending it
+    /// again, as [`Retry::Now`] says, may duplicate it.
     NoOutcome,
     /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode, or the
     /// address of a dynamic node.
