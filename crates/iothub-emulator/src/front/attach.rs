@@ -23,6 +23,10 @@ const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
 const REQUEST_CREDIT: u32 = 50;
 const MAX_REQUEST_SIZE: u64 = 64 * 1024;
 
+// Termini are echoed on `$cbs` and by Event Hubs, as old traces show, and on the links of devices by IoT Edge's hub; what the
+// service does on the latter is not known. So these nodes do the same, though they apply no filters, make no copies and keep
+// nothing of a link when it is gone. Readers of events are told which filter applies ([`events::reply`]).
+
 /// Accepts a link and starts its task, or refuses it.
 pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut JoinSet<()>) {
     let address = match address_of(&link) {
