@@ -2,7 +2,8 @@
 
 mod support;
 
-use amqp1::{AmqpError, Connection, ErrorCondition, ErrorKind, Message, Session, Symbol, Value};
+use amqp1::auth::sasl::Plain;
+use amqp1::{AmqpError, Client, Connection, ErrorCondition, ErrorKind, Message, Session, Symbol, TlsClient, Value};
 use support::*;
 
 /// Attaches a telemetry link with properties of this many octets.
@@ -20,7 +21,7 @@ async fn anonymous(hub: &iothub_emulator::Emulator) -> Connection {
     connect(hub, amqp1::auth::sasl::Anonymous::default()).await.unwrap()
 }
 
-/// Whatever SASL said: who has shown no token has 64 KiB, and 1 MiB with one that covers something.
+/// Whatever SASL said: who has shown no token has 64 KiB, and more with one that covers something.
 #[tokio::test]
 async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
     let (hub, _) = hub().await;
@@ -51,6 +52,38 @@ async fn a_client_with_a_token_may_have_many_links() {
         links.push(attach(&session, 60_000).await.unwrap());
     }
     links[29].send("x").await.unwrap().accepted().unwrap();
+}
+
+/// A gateway with a thousand devices on one connection, six links each, attached with as much as Java's client tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_devices_have_six_links_each_on_one_connection() {
+    let (hub, _) = hub().await;
+    let port = hub.local_addr().port();
+    let client = Client::builder(format!("amqps://localhost:{port}"))
+        .dial("127.0.0.1", port)
+        .tls(TlsClient::with_ca_pem(hub.ca_pem().as_bytes()).unwrap())
+        .sasl(Plain::new("a@sas.localhost", device_token("a")).unwrap())
+        // The client keeps the answers.
+        .config(|config| config.max_metadata = 16 * 1024 * 1024);
+    let session = client.connect().await.unwrap().begin().await.unwrap();
+    let mut links = Vec::new();
+    for device in 0..1000 {
+        let mut attaching = tokio::task::JoinSet::new();
+        for link in 0..6 {
+            let session = session.clone();
+            attaching.spawn(async move {
+                let name = format!("device-{device}-link-{link}-{}", "0123456789abcdef".repeat(12));
+                let about = Symbol::from_static("com.microsoft:client-version");
+                let builder = session.sender(events("a")).name(name).property(about, "x".repeat(450));
+                builder.attach().await
+            });
+        }
+        while let Some(link) = attaching.join_next().await {
+            links.push(link.unwrap().unwrap_or_else(|error| panic!("device {device}: {error}")));
+        }
+    }
+    assert_eq!(links.len(), 6000);
+    links[5999].send("x").await.unwrap().accepted().unwrap();
 }
 
 #[tokio::test]

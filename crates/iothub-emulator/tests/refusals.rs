@@ -187,3 +187,36 @@ async fn what_a_client_calls_itself_stays_in_its_line() {
     contains(&line, &["x\\n2026 WARN all is lost\\u{1b}[2J", "a\\r\\nb\\u{202e}c\\u{0}"]);
     assert!(line.len() < 2000, "{}", line.len());
 }
+
+#[tokio::test]
+async fn of_many_refusals_of_one_connection_the_first_ones_are_logged() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let session = connect(&hub, Anonymous::default()).await.unwrap().begin().await.unwrap();
+    for _ in 0..50 {
+        session.sender(events("a")).attach().await.unwrap_err();
+    }
+    let mut lines = log.refusals();
+    assert_eq!(lines.len(), 21, "{lines:#?}");
+    let last = lines.pop().unwrap();
+    contains(&last, &["WARN", "from=127.0.0.1:", "further refusals of this connection are not shown"]);
+    assert!(lines.iter().all(|line| line.contains("link refused")), "{lines:#?}");
+    // Other connections have their own.
+    let session = connect(&hub, Anonymous::default()).await.unwrap().begin().await.unwrap();
+    session.sender(events("a")).attach().await.unwrap_err();
+    log.refusal("link").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_given_up_after_the_handshake_time() {
+    let (log, _guard) = Log::start();
+    let hub = Emulator::builder().handshake_timeout(Duration::from_secs(30)).start().await.unwrap();
+    let start = tokio::time::Instant::now();
+    let mut stream = TcpStream::connect(hub.local_addr()).await.unwrap();
+    // It ends, in whatever way.
+    let mut octets = [0; 64];
+    while matches!(tokio::io::AsyncReadExt::read(&mut stream, &mut octets).await, Ok(1..)) {}
+    let waited = start.elapsed().as_secs();
+    assert!((30..60).contains(&waited), "{waited} s");
+    log.refusal("connection").await;
+}

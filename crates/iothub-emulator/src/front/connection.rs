@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use amqp1::codec::EncodeStyle;
@@ -28,8 +29,16 @@ const HANDLE_MAX: u32 = 262_143;
 
 /// Most links that one connection may have. A client that carries 995 devices needs some ten a device.
 const MAX_LINKS: usize = 20_000;
+/// Those that are refused count until the client has detached them: they are to hear why, and end nothing.
+const MAX_LINKS_COUNTED: usize = MAX_LINKS + 4096;
+/// Octets of metadata of one connection with a token: once a link is accepted little but its name is kept, which holds the
+/// device's id, up to 128 octets, and more.
+const MAX_METADATA: usize = 8 * 1024 * 1024;
 /// Most links of one that has shown no token yet: `$cbs` takes two.
 const MAX_LINKS_BEFORE_TOKEN: usize = 32;
+
+/// So many refusals of one connection are logged, each with a line.
+const MAX_REFUSALS_LOGGED: u32 = 20;
 
 /// What the links of one connection share.
 #[derive(Debug)]
@@ -44,6 +53,8 @@ pub(super) struct Context {
     /// For the log: where the client is, and what it calls itself.
     peer: SocketAddr,
     container_id: String,
+    /// How many refusals were logged, and that no more are.
+    refusals: AtomicU32,
 }
 
 impl Context {
@@ -54,8 +65,17 @@ impl Context {
         }
     }
 
-    /// Logs a refusal.
+    /// Logs a refusal; of those of one connection the first ones, since a client may be refused as often as it likes.
     pub(super) fn refused(&self, what: &'static str, resource: impl fmt::Display, why: impl fmt::Display) {
+        let count = |logged: u32| (logged <= MAX_REFUSALS_LOGGED).then_some(logged.saturating_add(1));
+        match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count) {
+            Ok(logged) if logged < MAX_REFUSALS_LOGGED => {}
+            Ok(_) => {
+                let from = self.peer;
+                return tracing::warn!(%from, "further refusals of this connection are not shown");
+            }
+            Err(_) => return,
+        }
         let who = match self.grants.signers() {
             Some(signers) => signers,
             None => format!("no token, container {}", self.container_id),
@@ -101,10 +121,13 @@ async fn open(
     peer: SocketAddr,
     refusal: &Arc<OnceLock<SaslRefusal>>,
 ) -> Result<Option<Opened>, Error> {
+    let start = tokio::time::Instant::now();
     let first = tokio::time::timeout(front.handshake_timeout, stream.peek(&mut [0])).await;
     if matches!(first, Ok(Ok(0) | Err(_))) {
         return Ok(None);
     }
+    // What was waited for the first octet counts.
+    let left = front.handshake_timeout.saturating_sub(start.elapsed());
     let grants = Arc::new(Grants::default());
     let expires = Arc::new(OnceLock::new());
     let sasl = Sasl {
@@ -113,7 +136,7 @@ async fn open(
         expires: expires.clone(),
         refusal: refusal.clone(),
     };
-    let incoming = acceptor(front, sasl).accept(stream).await?;
+    let incoming = acceptor(front, sasl, left).accept(stream).await?;
     let container_id = incoming.open().container_id.to_string();
     let server = incoming.accept().await?;
     let context = Context {
@@ -125,19 +148,20 @@ async fn open(
         port: front.port,
         peer,
         container_id,
+        refusals: AtomicU32::new(0),
     };
     context.count_tokens();
     Ok(Some((server, Arc::new(context), expires.get().copied())))
 }
 
-fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
+fn acceptor(front: &Front, sasl: Sasl, handshake_timeout: Duration) -> Acceptor {
     let mut builder = Acceptor::builder()
         .mechanisms(MECHANISMS.map(Symbol::from_static))
         .authenticator(sasl)
         .allow_no_sasl(true)
         // Whatever SASL said, a client is not known before a token covers something.
         .hold_authentication(true)
-        .handshake_timeout(front.handshake_timeout)
+        .handshake_timeout(handshake_timeout)
         .session_config(SessionConfig {
             incoming_window: INCOMING_WINDOW,
             handle_max: HANDLE_MAX,
@@ -148,6 +172,8 @@ fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
             config.hostname = Some("localhost".into());
             config.max_frame_size = MAX_FRAME_SIZE;
             config.channel_max = CHANNEL_MAX;
+            config.max_links = MAX_LINKS_COUNTED;
+            config.max_metadata = MAX_METADATA;
             // Half of our own threshold is announced.
             config.idle_timeout = Some(IDLE_TIMEOUT * 2);
             config.style = EncodeStyle::Full;
