@@ -81,12 +81,13 @@ impl fmt::Debug for ReceivedSoFar {
 
 impl fmt::Debug for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { closed, error, by, undelivered, stream_rest, suspended } = self;
+        let Self { closed, error, by, no_handle, undelivered, stream_rest, suspended } = self;
         bounded_debug(f, |f| {
             f.debug_struct("Detached")
                 .field("closed", closed)
                 .field("error", error)
                 .field("by", by)
+                .field("no_handle", no_handle)
                 .field("undelivered", undelivered)
                 .field("stream_rest", &stream_rest.as_deref().map(Octets::of))
                 .field("suspended", suspended)
@@ -138,6 +139,7 @@ mod tests {
             closed: false,
             error: None,
             by: crate::Cause::Peer,
+            no_handle: false,
             undelivered: vec![],
             stream_rest: Some(vec![octets()]),
             suspended: None,

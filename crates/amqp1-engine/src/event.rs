@@ -157,7 +157,9 @@ pub struct Detached {
     pub error: Option<AmqpError>,
     /// By whom.
     pub by: Cause,
-    /// Deliveries that the sender had settled and nobody has taken: they exist only here.
+    /// Whether it was never attached because all handles that the peer allows are in use (§2.7.2, handle-max).
+    pub no_handle: bool,
+    /// Deliveries that the sender had settled and that were not taken: they exist only here.
     pub undelivered: Vec<IncomingDelivery>,
     /// On a streamed link, the octets that are left of a delivery whose beginning was taken, and which is whole and
     /// settled by its sender: they too exist only here.

@@ -100,6 +100,8 @@ pub(crate) struct Link {
     pub(crate) forgets: bool,
     /// Our attach of a link that the peer has attached, for attaching it once more. `local` holds the rest.
     pub(crate) reattach: Option<Bytes>,
+    /// There was no handle to attach it with.
+    pub(crate) no_handle: bool,
     /// The peer answered without a terminus: its detach, with the reason, follows.
     pub(crate) refused: bool,
     /// It is the peer's, and is answered when a handle is free.
@@ -206,6 +208,7 @@ impl Link {
             charge: Charge::default(),
             forgets: false,
             reattach: None,
+            no_handle: false,
             refused: false,
             awaited_handle: None,
             detached: None,

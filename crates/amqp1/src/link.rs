@@ -9,7 +9,7 @@ use crate::{
     wait::{Aside, Place, WaitList, within},
 };
 use amqp1_codec::{
-    definitions::{AmqpError, ErrorCondition, SenderSettleMode},
+    definitions::{AmqpError, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
 };
@@ -33,16 +33,19 @@ pub struct Detached {
     pub error: Option<AmqpError>,
     /// By whom.
     pub by: Cause,
+    /// Whether it was never attached, because the peer's handle-max allows no more links.
+    no_handle: bool,
 }
 
 impl Detached {
     pub(crate) fn new(detached: &amqp1_engine::Detached) -> Self {
-        Self { closed: detached.closed, error: detached.error.clone(), by: detached.by }
+        let amqp1_engine::Detached { closed, error, by, no_handle, .. } = detached;
+        Self { closed: *closed, error: error.clone(), by: *by, no_handle: *no_handle }
     }
 
     /// The connection went, and the link with it.
     fn by_connection() -> Self {
-        Self { closed: false, error: None, by: Cause::Connection }
+        Self { closed: false, error: None, by: Cause::Connection, no_handle: false }
     }
 
     /// What this means to what was under way.
@@ -62,10 +65,8 @@ impl Detached {
             Cause::Peer => {
                 Error::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(self.error.clone())
             }
-            // It has not left: the peer's handle-max (§2.7.2) does not allow it, and the peer has said nothing.
-            Cause::Local
-                if self.error.as_ref().is_some_and(|e| e.condition == ErrorCondition::RESOURCE_LIMIT_EXCEEDED) =>
-            {
+            // Nothing has left, and the peer has said nothing.
+            Cause::Local if self.no_handle => {
                 Error::new(ErrorKind::LinkRefused, "the peer allows no more links on this session (handle-max)")
             }
             _ => self.to_error(),
@@ -462,4 +463,21 @@ impl Drop for LinkHandle {
 
 fn gone() -> Error {
     Error::new(ErrorKind::LinkDetached, "the link is gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1_codec::definitions::ErrorCondition;
+
+    #[test]
+    fn only_a_link_without_a_handle_is_refused_by_the_handle_max() {
+        let error = Some(AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "too much is said"));
+        let detached = |no_handle| Detached { closed: true, error: error.clone(), by: Cause::Local, no_handle };
+        let (refused, exceeded) = (detached(true).to_refusal(), detached(false).to_refusal());
+        assert_eq!((refused.kind(), exceeded.kind()), (ErrorKind::LinkRefused, ErrorKind::LinkDetached));
+        assert!(refused.to_string().contains("handle-max"), "{refused}");
+        assert!(!exceeded.to_string().contains("handle-max"), "{exceeded}");
+        assert!(exceeded.to_string().contains("too much is said"), "{exceeded}");
+    }
 }

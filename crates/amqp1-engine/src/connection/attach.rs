@@ -31,6 +31,7 @@ impl Connection {
         }
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
+            link.no_handle = true;
             return self.drop_link(id, false, Some(no_handle()), Cause::Local);
         };
         session.reclaim();

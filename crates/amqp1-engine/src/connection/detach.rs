@@ -156,7 +156,7 @@ impl Connection {
         self.end_stopping(id);
         let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
         let Some(link) = self.links.get_mut(id) else { return };
-        let released = link.released;
+        let (released, no_handle) = (link.released, link.no_handle);
         let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
         let (keeps, role) = (link.resumable && !closed, link.role);
         let suspended = match role {
@@ -174,7 +174,7 @@ impl Connection {
         if held > 0 && !released {
             self.release_transfers(session_id, held);
         }
-        let detached = Detached { closed, error, by, undelivered, stream_rest: rest, suspended };
+        let detached = Detached { closed, error, by, no_handle, undelivered, stream_rest: rest, suspended };
         self.events.push_back(Event::LinkDetached(id, detached));
     }
 

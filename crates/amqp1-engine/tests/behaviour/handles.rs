@@ -149,3 +149,29 @@ fn a_link_that_waits_for_a_handle_says_nothing_of_itself() {
     let Performative::Flow(flow) = &frames[2].1 else { panic!("{frames:?}") };
     assert_eq!(flow.link_credit, Some(7), "what was set last");
 }
+
+/// Other limits that are exceeded have the same condition.
+#[test]
+fn t_2_7_2_2_a_link_that_the_peers_handle_max_does_not_allow_says_so() {
+    for handle_max in [0, 1] {
+        let config = ConnectionConfig { max_metadata: 1000, ..ConnectionConfig::new("client") };
+        let mut peer = Peer::new(amqp1_engine::Connection::client(config, None, Instant::default())).open();
+        let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();
+        peer.send(0, Begin { remote_channel: Some(0), handle_max, ..begin() });
+        peer.end.attach_sender(session, sender("first")).unwrap();
+        peer.send(0, attach("first", 0, Role::Receiver));
+        let second = peer.end.attach_sender(session, sender("second")).unwrap();
+        peer.read();
+        if handle_max == 1 {
+            let mut answer = attach("second", 1, Role::Receiver);
+            let properties = answer.properties.get_or_insert_default();
+            properties.insert(amqp1_codec::Symbol::from_static("k"), "x".repeat(2000));
+            peer.send(0, answer);
+        }
+        peer.end.look();
+        let detached = peer.end.detached(second).unwrap();
+        let condition = detached.error.unwrap().condition;
+        assert_eq!((detached.by, condition), (Cause::Local, ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+        assert_eq!(detached.no_handle, handle_max == 0);
+    }
+}
