@@ -20,6 +20,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) const LINK: usize = 32;
 pub(crate) const UNAUTHENTICATED: usize = 256;
 
+/// The octets of a delivery's state that do not count: more than a transaction-id of 32 octets and an outcome take.
+pub(crate) const SMALL_STATE: usize = 64;
+
 /// The longest condition of an error that is kept whole.
 const LONGEST_CONDITION: usize = 255;
 

@@ -126,11 +126,17 @@ impl Connection {
         }
     }
 
-    /// The state of a delivery that comes, instead of an earlier one. False if it exceeds what is kept.
+    /// The state of a delivery that comes, instead of an earlier one. False if it exceeds what is kept. It is part of its
+    /// message, and what a transaction's id takes is bounded by the credit alone: only what is beyond that counts.
     pub(super) fn keep_transfer_state(&self, assembly: &mut Assembly, state: &DeliveryState) -> bool {
         assembly.transactional = matches!(state, DeliveryState::Transactional(_));
         assembly.state = None;
-        assembly.state = self.keep(state, 0);
+        let octets = state.to_octets();
+        let charge = match octets.len().checked_sub(metadata::SMALL_STATE) {
+            Some(more) if more > 0 => self.charge(more),
+            _ => Some(Charge::default()),
+        };
+        assembly.state = charge.map(|charge| Kept::new(octets, charge));
         assembly.state.is_some()
     }
 

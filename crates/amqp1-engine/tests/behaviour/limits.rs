@@ -4,7 +4,8 @@ use amqp1_codec::{
     EncodeStyle, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, Role},
     messaging::DeliveryState,
-    performative::{Detach, End as EndFrame},
+    performative::{Detach, End as EndFrame, Transfer},
+    transaction::TransactionalState,
 };
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, ServerSasl, SessionConfig};
 use amqp1_testkit::*;
@@ -182,4 +183,33 @@ fn every_field_is_written_where_the_style_is_full() {
     pair.drive();
     pair.client.engine.close(pair.now, None);
     pair.assert_closed();
+}
+
+/// The peer keeps to its credit: what each of its deliveries names a transaction with is no reason to detach the link.
+#[test]
+fn transactions_of_deliveries_that_wait_exceed_no_metadata() {
+    let config = ConnectionConfig { max_metadata: 10_000, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    peer.send(0, begin());
+    peer.end.accept.links = Some(Credit::Manual(1002));
+    peer.send(0, attach("l", 0, Role::Sender));
+    let rx = peer.end.offered_links()[0];
+    let before = peer.end.metadata();
+    let state = |octets| {
+        let txn_id = vec![7; octets].into();
+        Some(DeliveryState::Transactional(Box::new(TransactionalState { txn_id, outcome: None })))
+    };
+    for id in 0..1000 {
+        peer.send_payload(0, Transfer { state: state(32), ..transfer(0, id) }, HELLO);
+    }
+    assert_eq!((peer.refusal(), peer.end.buffered(rx), peer.end.metadata()), (None, 1000, before));
+    // Larger ones count: here an outcome that says why.
+    let large = |octets: usize| {
+        let outcome = AmqpError::new(ErrorCondition::NOT_FOUND, "x".repeat(octets));
+        Some(DeliveryState::Rejected(Some(Box::new(outcome))))
+    };
+    peer.send_payload(0, Transfer { state: large(5000), ..transfer(0, 1000) }, HELLO);
+    assert!(peer.refusal().is_none() && peer.end.metadata() > before + 4900);
+    peer.send_payload(0, Transfer { state: large(6000), ..transfer(0, 1001) }, HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::RESOURCE_LIMIT_EXCEEDED)));
 }
