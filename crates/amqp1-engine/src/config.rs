@@ -24,7 +24,7 @@ pub struct ConnectionConfig {
     pub max_frame_size: u32,
     /// The highest channel that the peer may use.
     pub channel_max: u16,
-    /// The connection is given up when nothing is received for this long. The peer is told half of it (§2.4.5).
+    /// The connection is given up when nothing is received for this long. Our open announces half of it (§2.4.5).
     pub idle_timeout: Option<Duration>,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
@@ -44,9 +44,9 @@ pub struct ConnectionConfig {
     /// How many links there may be before the peer may offer no more, refused ones included until it detaches them.
     pub max_links: usize,
     /// How many octets of the peer's metadata are kept, once it is let in: what it opens the connection and attaches its
-    /// links with, names and the properties of flows included, the states of deliveries, and errors. What exceeds this is
-    /// refused with `amqp:resource-limit-exceeded`: a link, or a session whose links take it up. Of errors and states only
-    /// what explains them is left out. 1 MiB unless set.
+    /// links with, names and the properties of flows included, the states of deliveries as far as they exceed 64 octets,
+    /// and errors. What exceeds this is refused with `amqp:resource-limit-exceeded`: a link, or a session whose links take
+    /// it up. Of errors and states only what explains them is left out. 1 MiB unless set.
     pub max_metadata: usize,
     /// The same until the peer is let in: until our open, or, with
     /// [`hold_authentication`](crate::Connection::hold_authentication), until
@@ -161,7 +161,7 @@ pub struct SessionConfig {
     pub incoming_window: u32,
     /// How many octets of streamed deliveries may wait here to be taken, those included that the window lets come:
     /// once a link of the session is streamed, the window is no wider than these octets in the largest frames. A
-    /// stream that nobody takes from holds up to this much.
+    /// stream that the application does not read holds up to this much.
     pub stream_octets: u32,
     /// How many transfers this end says that it may send.
     pub outgoing_window: u32,
@@ -194,7 +194,7 @@ impl Default for SessionConfig {
 pub enum Credit {
     /// This many from now on; the application gives more when it wants more.
     Manual(u32),
-    /// Up to this many that the application has not taken yet, given anew as it takes them.
+    /// Up to this many that the application has not taken yet, given again as it takes them.
     Window(u32),
 }
 
