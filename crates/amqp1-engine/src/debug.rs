@@ -9,7 +9,7 @@ use amqp1_codec::printable::bounded_debug;
 use bytes::Bytes;
 use core::fmt;
 
-/// So many octets.
+/// A number of octets.
 struct Octets(usize);
 
 impl Octets {

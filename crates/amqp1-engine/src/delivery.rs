@@ -43,7 +43,7 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) acquired: bool,
     /// How much of the session's window its later transfers leave to other deliveries.
     pub(crate) share: u32,
-    /// What the application is told when the last transfer is written, if that ends it.
+    /// What is reported when the last transfer is written, if that ends it.
     pub(crate) report: Option<Settlement>,
     /// What is needed to send it again.
     pub(crate) retained: Option<Box<Retained>>,
@@ -86,7 +86,7 @@ impl OutgoingDelivery {
         if self.open { self.left.min(HELD_BACK) } else { 0 }
     }
 
-    /// It is settled with its transfers, and this is told when the last one is written.
+    /// It is settled with its transfers, and this is reported when the last one is written.
     pub(crate) fn settle(&mut self, report: Settlement) {
         self.settled = true;
         self.retained = None;
@@ -173,7 +173,7 @@ const MAX_TRANSFERS: u32 = 1 << 18;
 /// Payloads up to this size are copied out of the read buffer, so that they do not keep it alive.
 const COPIED: usize = 256;
 
-/// The same for payloads of which more is to come: nobody takes them before that.
+/// The same for payloads of which more is to come: they are not taken before that.
 const COPIED_PARTS: usize = 8 * 1024;
 
 impl Assembly {

@@ -15,7 +15,7 @@ pub(crate) struct Errant {
 }
 
 impl Errant {
-    /// So many names, and ids, of a session are remembered; what comes after them is not held against the peer.
+    /// The number of names, and of ids, that are remembered for a session; what comes after them is not held against the peer.
     pub(crate) const REMEMBERED: usize = 4096;
 
     pub(crate) fn names(&mut self, role: Role) -> &mut BTreeSet<Str> {

@@ -264,7 +264,7 @@ pub enum SendError {
     /// Too much waits to be sent on the connection: see [`max_queued`](crate::ConnectionConfig::max_queued) and
     /// [`Event::QueueHasRoom`](crate::Event::QueueHasRoom).
     QueueFull,
-    /// The link must be attached anew first: see [`Event::Reattach`](crate::Event::Reattach).
+    /// The link must be attached again first: see [`Event::Reattach`](crate::Event::Reattach).
     Reattach,
     /// The link's settle mode does not allow it.
     SettleMode,
@@ -297,7 +297,7 @@ impl fmt::Display for SendError {
             Self::Detached => f.write_str("the link is gone"),
             Self::NoCredit => f.write_str("the receiver has given no credit"),
             Self::Reattach => {
-                f.write_str("the link's unsettled deliveries are not sorted out: it must be attached anew")
+                f.write_str("the link's unsettled deliveries are not sorted out: it must be attached again")
             }
             Self::SettleMode => f.write_str("the link's settle mode does not allow this"),
             Self::SettledEarly => f.write_str("the receiver has settled the delivery before it was whole"),

@@ -64,7 +64,8 @@ pub enum Event {
     DrainRequested(LinkId),
     /// The receiver's drain was answered: what was left of the credit is given up.
     DrainAnswered(LinkId),
-    /// So many deliveries of the link are unsettled that its window of credit is not filled until some are settled.
+    /// The link has as many unsettled deliveries as it may have: its window of credit is not filled until some are
+    /// settled.
     CreditWithheld(LinkId),
     /// A message of the link could not be decoded and was rejected, or dropped if it was settled, because
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for that.
@@ -78,7 +79,7 @@ pub enum Event {
     /// [`remote_flow_properties`](crate::Connection::remote_flow_properties).
     FlowProperties(LinkId),
     /// Both ends have said all that can be said of what is not settled, but one of them could not name all of it
-    /// (§2.7.3, incomplete-unsettled): detach the link without closing it, and attach it anew.
+    /// (§2.7.3, incomplete-unsettled): detach the link without closing it, and attach it again.
     Reattach(LinkId),
 }
 

@@ -149,7 +149,7 @@ pub(crate) struct Link {
     pub(crate) resume_receiver: Option<SuspendedReceiver>,
     /// One of the ends could not name all of its unsettled deliveries: nothing new is sent (§2.7.3).
     pub(crate) reducing: bool,
-    /// Whether the application was told that the link is to be attached anew.
+    /// Whether it was reported that the link is to be attached again.
     pub(crate) reattach_told: bool,
 
     // The receiving end.

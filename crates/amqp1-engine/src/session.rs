@@ -31,7 +31,7 @@ pub(crate) struct SentDelivery {
     pub(crate) token: u64,
     /// It was sent within a transaction, so that a provisional outcome ends it.
     pub(crate) transactional: bool,
-    /// The provisional outcome that the application was told last.
+    /// The provisional outcome that was reported last.
     pub(crate) provisional: Option<Arc<Stated>>,
     /// Its tag, if that must not be used again before it is settled.
     pub(crate) tag: Option<Box<DeliveryTag>>,
@@ -86,11 +86,11 @@ pub(crate) struct Session {
     excess: u32,
     /// The widest window there is, once a link is streamed.
     stream_window: Option<u32>,
-    /// Transfers of streamed links that nobody has taken yet.
+    /// Transfers of streamed links that are not taken yet.
     pub(crate) held_transfers: u32,
     /// Where the window ends that the peer has opened: the first transfer-id that it does not take.
     remote_window_end: Option<SequenceNo>,
-    /// The least of its window that the peer had left when it opened it anew by itself, as far as was seen: one that waits until
+    /// The least of its window that the peer had left when it opened it again by itself, as far as was seen: one that waits until
     /// nothing is left must be let use all of it.
     reopens_at: Option<u32>,
     pub(crate) flow_queued: bool,
@@ -243,7 +243,7 @@ impl Session {
         }
     }
 
-    /// Sees how early the peer opens its window anew.
+    /// Sees how early the peer opens its window again.
     fn learn_window(&mut self, flow: &Flow) {
         let next = flow.next_incoming_id.unwrap_or(self.config.next_outgoing_id);
         let end = next.plus(flow.incoming_window);

@@ -166,7 +166,7 @@ impl PeerMisbehaved {
         }
     }
 
-    /// The condition that the peer is told.
+    /// The condition in the error that the peer receives.
     pub const fn condition(&self) -> ErrorCondition {
         match self {
             Self::AttachOnHandleInUse { .. } => ErrorCondition::HANDLE_IN_USE,

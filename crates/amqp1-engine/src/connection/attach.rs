@@ -156,7 +156,7 @@ impl Connection {
         }
         link.remote = Some(Box::new(RemoteAttach::new(attach, kept)));
         link.charge = charge;
-        // What is refused at once is never offered, so nothing is told of its end either.
+        // What is refused at once is never offered, so its end is not reported either.
         link.told = violation.is_some();
         let role = link.role;
         let id = self.links.insert(link);
@@ -183,7 +183,7 @@ impl Connection {
         }
     }
 
-    /// The peer has attached to this endpoint: whoever attaches to the name next steals it from here.
+    /// The peer has attached to this endpoint: the next attach of that name steals it from here.
     fn note_endpoint(&mut self, id: LinkId) {
         if self.config.link_names == LinkNames::Steal {
             if let Some(link) = self.links.get(id) {

@@ -508,7 +508,7 @@ impl Connection {
     }
 
     /// Asks the sender to use up the link's credit or give it up (§2.6.7). `Event::Drained` says that it has; no credit
-    /// is given anew until `set_credit`.
+    /// is given until `set_credit`.
     ///
     /// # Errors
     ///

@@ -104,7 +104,7 @@ impl Connection {
         self.detach_now(id, true, Some(error));
     }
 
-    /// Detaches in peace, when everything that can be sent is sent: what lacks credit cannot.
+    /// Detaches cleanly, when everything that can be sent is sent: what lacks credit cannot.
     pub(super) fn try_detach(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         let Some(closed) = link.detaching else { return };
@@ -113,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// Detaches, dropping what is queued. An error is told to the application at once.
+    /// Detaches, dropping what is queued. An error is reported to the application at once.
     pub(super) fn detach_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get(id) else { return };
         if link.detached.is_some() {

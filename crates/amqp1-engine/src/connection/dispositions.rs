@@ -48,7 +48,7 @@ impl Connection {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(delivery) = session.sent.get_mut(id) else { continue };
             match &stating {
-                // §4.4.2: what was not sent within the transaction is retired within it, by and by.
+                // §4.4.2: what was not sent within the transaction is retired within it later.
                 Stating::Shared(stated) if provisional && !delivery.transactional => {
                     // Once, however often it is said.
                     let same = delivery.provisional.as_ref().is_some_and(|known| match &compared {
@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// A delivery that we sent is settled; with `answered` the peer is told so.
+    /// A delivery that we sent is settled; with `answered` a disposition says so.
     fn sent_is_settled(&mut self, session_id: SessionId, id: u64, stating: &Stating, answered: bool) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let Some(delivery) = session.sent.remove(id) else { return };
@@ -131,7 +131,8 @@ impl Connection {
     }
 
     /// Settles a delivery that was sent, with a state: because its time has run out, or because the transaction in
-    /// which it was retired is discharged. The receiver is told; the delivery is reported with that state.
+    /// which it was retired is discharged. A disposition goes to the receiver, and the delivery is
+    /// reported with that state.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ impl Connection {
     pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.on_flow(flow, self.config.tolerances.flow_without_next_incoming_id);
-        // What they leave to others is judged anew.
+        // What they leave to others is decided again.
         let patient = core::mem::take(&mut session.patient);
         session.ready.extend(patient);
         if !planted::is(Planted::LostWakeUp) {

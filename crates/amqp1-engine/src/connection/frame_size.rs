@@ -178,7 +178,7 @@ impl Connection {
     }
 }
 
-/// What the peer, or the application, is told about a frame that does not fit.
+/// The error for a frame that does not fit, for the peer or the application.
 pub(super) fn too_large() -> AmqpError {
     let text = "the frame is larger than the peer's max-frame-size";
     AmqpError::new(ErrorCondition::FRAME_SIZE_TOO_SMALL, text)

@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// The peer detaches a link that waits for a handle: it is refused when there is one. The application is told now.
+    /// The peer detaches a link that waits for a handle: it is refused when there is one. This is reported now.
     pub(super) fn detach_awaiting(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get(id) else { return };
         if link.awaited_handle.as_ref().is_some_and(|awaited| matches!(awaited.answer, Answer::Accept)) {

@@ -33,7 +33,7 @@ impl Connection {
         self.left_over = input.len();
     }
 
-    /// Whether so many answers wait to be written, or events to be polled, that no more input is taken until some are. A
+    /// Whether too many answers wait to be written, or events to be polled: no more input is taken until some are. A
     /// peer that does not read what it asks for is no longer listened to. The same holds for what a client sends ahead,
     /// while the application has to answer its open.
     pub fn is_congested(&self) -> bool {
@@ -172,7 +172,7 @@ impl Connection {
         }
     }
 
-    /// §2.4.6: what comes after our close is discarded until the peer's. After one in peace, what it says of deliveries
+    /// §2.4.6: what comes after our close is discarded until the peer's. After a clean one, what it says of deliveries
     /// still counts.
     fn heard_after_close(&self, performative: Option<&Performative>) -> bool {
         match performative {

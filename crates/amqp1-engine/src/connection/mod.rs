@@ -281,7 +281,7 @@ impl Connection {
 
     /// Closes now, dropping what is queued, and ends for the application.
     fn close_now(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
-        // §2.4.2: a close may follow an open that nobody has answered.
+        // §2.4.2: a close may follow an open that is not answered.
         let can_speak = match self.layer {
             Layer::Frames => true,
             Layer::ClientAmqpHeader => self.open_sent,

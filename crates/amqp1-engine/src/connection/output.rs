@@ -315,7 +315,7 @@ impl Connection {
         }
     }
 
-    /// Whether our close can be written in peace: everything that can be sent is sent, or has no one to go to.
+    /// Whether our close can be written cleanly: everything that can be sent is sent, or has no receiver any more.
     fn can_close(&self) -> bool {
         let opened = self.open_sent && self.remote_open.is_some();
         let waits = |session: &Session| !session.end_sent && self.has_to_send(session);

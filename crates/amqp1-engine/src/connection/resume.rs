@@ -63,7 +63,7 @@ impl Connection {
         for delivery in queue {
             let lasts = !delivery.open && !delivery.is_transactional();
             match (delivery.id, delivery.origin) {
-                // What the next endpoint plans anew.
+                // The next endpoint plans it again.
                 (None, None) if delivery.aborted => {}
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
                 (Some(_), _) if matches!(delivery.report, Some(Settlement::Sent)) => {
@@ -203,14 +203,14 @@ impl Connection {
                         link.queue.push_back(abort(&delivery));
                     }
                     let settled = settles(delivery.settled);
-                    let anew = SentSoFar { begun: false, state: None, settled, ..delivery };
-                    match anew.message {
-                        None => reports.push((anew.token, Settlement::Lost { sent: true })),
-                        Some(_) if reducing => rest.deliveries.push_back(anew),
+                    let again = SentSoFar { begun: false, state: None, settled, ..delivery };
+                    match again.message {
+                        None => reports.push((again.token, Settlement::Lost { sent: true })),
+                        Some(_) if reducing => rest.deliveries.push_back(again),
                         Some(_) => {
-                            let mut anew = send(anew);
-                            anew.origin = Some(Box::new(origin));
-                            link.queue.push_back(anew);
+                            let mut again = send(again);
+                            again.origin = Some(Box::new(origin));
+                            link.queue.push_back(again);
                         }
                     }
                 }
@@ -267,7 +267,7 @@ impl Connection {
         }
         link.resume_receiver = (!suspended.is_empty()).then_some(suspended);
         for (tag, delivery) in settled {
-            // Nobody has taken it: it exists only here.
+            // The application has not taken it: it exists only here.
             let message = message_of(delivery.message_format, delivery.parts, limits);
             let delivery = IncomingDelivery {
                 key: DeliveryKey(0),

@@ -176,7 +176,7 @@ impl Connection {
         self.end_now(id, Some(AmqpError::new(violation.condition(), alloc::format!("{violation}"))));
     }
 
-    /// Ends a session in peace, when everything that can be sent is sent.
+    /// Ends a session cleanly, when everything that can be sent is sent.
     pub(super) fn try_end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         let ready = session.ending && !session.end_sent && session.begin_sent && session.begin_received;

@@ -18,7 +18,7 @@ pub(super) const SHARE: Duration = Duration::from_secs(1);
 /// How long an attach waits for the detach that it may be followed by at once.
 const OFFER: Duration = Duration::from_millis(100);
 
-/// The names of so many links of a session are remembered that the peer has yet to close.
+/// The number of links of a session whose names are remembered until the peer closes them.
 const CLOSING: usize = 64;
 
 /// Sessions in which a delivery waits, and links that are not offered yet, by their deadlines.
@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// The peer attaches a link. The application is told, unless it may be only in order to close it.
+    /// The peer attaches a link. This is reported, unless it may be only in order to close it.
     pub(super) fn offer(&mut self, session_id: SessionId, id: LinkId) {
         let until = self.idle.after(OFFER);
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };

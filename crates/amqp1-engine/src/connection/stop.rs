@@ -69,7 +69,7 @@ impl Connection {
         link.stopping = Some(Stopping { until, limit, came: false, half });
         self.stops.receivers.insert((until, id));
         let session_id = link.session;
-        // Nobody takes any more what waits here, so it holds nothing back.
+        // What waits here will not be taken, so it holds nothing back.
         self.release_transfers(session_id, u32::try_from(data).unwrap_or(u32::MAX));
         self.link_flow(id);
         true

@@ -118,7 +118,7 @@ impl Connection {
             link.ready &= !session.leave_waiting(id);
         }
         let unsettled = begun.filter(|_| !was_settled);
-        // Its outcome may have come before it was whole: then that was told.
+        // Its outcome may have come before it was whole: then that was reported.
         let untold = match (unsettled, self.sessions.get_mut(session_id)) {
             (Some(delivery), Some(session)) => {
                 link.unsettled.remove(&delivery);
@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// Takes the next piece of a streamed link's deliveries, which come one after the other. Taking opens the session's
-    /// window anew.
+    /// window again.
     pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
         let link = self.links.get_mut(id)?;
         let session_id = link.session;

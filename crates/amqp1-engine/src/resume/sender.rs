@@ -35,7 +35,7 @@ pub struct SentSoFar {
 
 /// The deliveries that the sending end of a link has not settled (§2.6.13), in the order in which they were sent.
 ///
-/// An application may take deliveries out that are not to be sent again; the receiver is told to forget them where it
+/// An application may take deliveries out that are not to be sent again; the receiver is made to forget them where it
 /// knows them, if they have an outcome.
 #[derive(Clone, Default)]
 pub struct SuspendedSender {

@@ -95,7 +95,7 @@ impl DynamicNodes {
         self.sweep(address)
     }
 
-    /// The node holds so many messages now. Gives the addresses of nodes that go with it.
+    /// The node holds this many messages now. Gives the addresses of nodes that go with it.
     pub fn holds(&mut self, address: &str, messages: usize) -> Vec<Str> {
         if let Some(node) = self.nodes.get_mut(address) {
             node.messages = messages;

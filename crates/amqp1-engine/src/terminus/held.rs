@@ -191,7 +191,7 @@ impl HeldMessage {
     }
 }
 
-/// Which of so many levels a priority is on, the lowest being 0 (§3.2.1): the middle of the ten that there are at least
+/// Which of this many levels a priority is on, the lowest being 0 (§3.2.1): the middle of the ten that there are at least
 /// in name lies between 4 and 5, and where there are fewer the outer ones are the same as their neighbours. Of no
 /// levels there is one.
 pub fn priority_level(priority: u8, levels: u8) -> u8 {

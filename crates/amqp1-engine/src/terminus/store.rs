@@ -84,7 +84,7 @@ impl Lost {
 }
 
 impl TerminusStore {
-    /// A store of at most so many termini.
+    /// A store of at most this many termini.
     pub const fn new(max: usize) -> Self {
         Self { kept: BTreeMap::new(), max, next: 0 }
     }
