@@ -75,8 +75,9 @@ impl Attempt {
 
     /// The time was up, and this is what was seen.
     pub(crate) fn late_after(&self, stage: Stage, error: Error) -> Error {
-        let prefix = format_args!("{} ({stage}): no answer within {:?}", self.what, self.limit);
-        error.with_prefix(prefix).with_retry(Retry::ReopenConnection)
+        error
+            .with_prefix(format_args!("{} ({stage}): no answer within {:?}", self.what, self.limit))
+            .with_retry(Retry::ReopenConnection)
     }
 
     /// Does a part of it.
