@@ -93,9 +93,9 @@ impl OutgoingDelivery {
         self.report = Some(report);
     }
 
-    /// Gives up what has not left: the next transfer says so, and is the last.
+    /// Gives up what has not left: the next transfer says so, and is the last. The octets are dropped with it, where their
+    /// owners may do what they like.
     pub(crate) fn give_up(&mut self) {
-        self.parts = VecDeque::new();
         self.left = 0;
         self.open = false;
         self.aborted = true;

@@ -13,6 +13,8 @@ pub struct TransmitQueue {
     /// What small pieces are gathered in; it comes last.
     tail: BytesMut,
     remaining: usize,
+    /// Payloads that were gathered or given up. Dropping the last handle of one may run its owner's code.
+    gathered: Vec<Bytes>,
 }
 
 /// Payloads from this size on are chained.
@@ -52,6 +54,17 @@ impl TransmitQueue {
         self.remaining = 0;
     }
 
+    /// Drops what is kept of payloads that were gathered or given up: the octets of some belong to owners whose code runs
+    /// when they are dropped, so that a runtime calls this where it holds no lock. [`advance`](Buf::advance) does it as well.
+    pub fn release(&mut self) {
+        self.gathered.clear();
+    }
+
+    /// Takes payloads that are not written any more, to be dropped later.
+    pub(crate) fn discard(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
+        self.gathered.extend(payloads);
+    }
+
     /// Lets `write` append to the gathered octets.
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
@@ -68,6 +81,7 @@ impl TransmitQueue {
         self.remaining = self.remaining.saturating_add(payload.len());
         if payload.len() < CHAINED {
             self.tail.extend_from_slice(&payload);
+            self.gathered.push(payload);
             return;
         }
         if !self.tail.is_empty() {
@@ -87,6 +101,7 @@ impl Buf for TransmitQueue {
     }
 
     fn advance(&mut self, count: usize) {
+        self.release();
         let mut left = count.min(self.remaining);
         self.remaining = self.remaining.saturating_sub(left);
         while left > 0 {

@@ -221,14 +221,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.engine.transmit(now, TRANSMIT, output);
             // Messages that were sent settled are settled by having left.
             state.dispatch(aside, &mut log);
-            if write_failed {
-                output.clear();
-            }
+            // What is not written is dropped when the lock is released.
+            let waiting = if write_failed { 0 } else { output.remaining() };
             if flush.is_none() && state.flush.asked > state.flush.done && !state.engine.has_frames() {
-                *flush = Some((state.flush.asked, written.saturating_add(octets(output.remaining()))));
+                *flush = Some((state.flush.asked, written.saturating_add(octets(waiting))));
             }
             let more = state.engine.has_output();
-            state.asleep = output.is_empty() && !more;
+            state.asleep = waiting == 0 && !more;
             let next = state.next_timeout();
             state.armed = next.into_iter().chain(armed).min();
             // With nothing left to wait for, it is finished but for what is to be written.
@@ -239,6 +238,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let warnings = std::mem::take(&mut state.warnings);
             (Seen { finished, more, unpolled, congested, wants_turn }, next, warnings)
         });
+        self.output.release();
+        if write_failed {
+            self.output.clear();
+        }
         for event in log.into_iter().flatten() {
             tracing::debug!(%event, "connection");
         }

@@ -292,7 +292,10 @@ impl Connection {
         delivery.left = delivery.left.saturating_sub(payload);
         link.queued = link.queued.saturating_sub(payload);
         let whole = !transfer.more;
-        let sent = if whole { link.queue.pop_front() } else { None };
+        let mut sent = if whole { link.queue.pop_front() } else { None };
+        if let Some(given_up) = sent.as_mut().filter(|sent| sent.aborted) {
+            out.discard(given_up.parts.drain(..));
+        }
         self.queued.count(link);
         if self.queued.has_room_again() {
             self.events.push_back(Event::QueueHasRoom);
