@@ -28,8 +28,10 @@ const TRANSMIT: usize = 64 * 1024;
 /// The least and the most that the read buffer makes room for.
 const READ: (usize, usize) = (2 * 1024, 64 * 1024);
 
-/// Turns before other tasks get theirs.
+/// Turns before other tasks get theirs, and octets that are read before that: a runtime looks for input of other
+/// connections only when some dozens of tasks had their turn.
 const TURNS: usize = 16;
+const TURN_OCTETS: usize = 64 * 1024;
 
 /// Pieces of one vectored write.
 const SLICES: usize = 32;
@@ -46,7 +48,11 @@ struct Driver<IO> {
     input: BytesMut,
     /// So many answers wait to be written that nothing is read.
     congested: bool,
+    /// Input is left that the engine has not looked at, since it has too much to say: nothing more is read before.
+    held_up: bool,
     read_size: usize,
+    /// Octets that were read since other tasks had their turn.
+    read: usize,
     read_ended: bool,
     output: TransmitQueue,
     /// Octets that were written so far.
@@ -95,6 +101,8 @@ struct Seen {
     more: bool,
     /// The engine has more to say, or more input to look at, whether or not anything can be written.
     unpolled: bool,
+    /// Input was left that is not just a part of a frame.
+    held_up: bool,
     congested: bool,
     wants_turn: bool,
 }
@@ -114,6 +122,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Poll::Pending => return false,
             Poll::Ready(Ok(0)) => self.read_ended = true,
             Poll::Ready(Ok(count)) => {
+                self.read = self.read.saturating_add(count);
                 let (least, most) = READ;
                 let wanted = if count >= self.read_size {
                     self.read_size.saturating_mul(2)
@@ -236,7 +245,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let finished = idle || state.engine.is_finished();
             let unpolled = state.engine.has_events() || held_up && !congested;
             let warnings = std::mem::take(&mut state.warnings);
-            (Seen { finished, more, unpolled, congested, wants_turn }, next, warnings)
+            (Seen { finished, more, unpolled, held_up, congested, wants_turn }, next, warnings)
         });
         self.output.release();
         if write_failed {
@@ -311,7 +320,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     /// One turn while the engine lives; whether there is more to do at once.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         // A peer that does not take its answers is not listened to until it does.
-        let mut again = !self.congested && self.poll_read(cx);
+        let mut again = !self.congested && !self.held_up && self.poll_read(cx);
         let turn = self.drain_turn.poll(cx);
         let Some(seen) = self.consult(turn) else {
             self.stage = Stage::Done;
@@ -322,7 +331,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.drain_turn.begin();
             again = true;
         }
-        again |= seen.unpolled || self.congested && !seen.congested;
+        again |= seen.unpolled || self.held_up && !seen.held_up || self.congested && !seen.congested;
+        self.held_up = seen.held_up;
         self.congested = seen.congested;
         let woken = self.writable.take();
         let waker = self.write_waker.clone();
@@ -408,7 +418,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Driver<IO> {
             (this.writable, this.write_waker) = Woken::new(cx.waker());
             this.shared.set_driver(cx.waker().clone());
         }
+        this.read = 0;
         for _ in 0..TURNS {
+            if this.read >= TURN_OCTETS {
+                break;
+            }
             let again = match this.stage {
                 Stage::Running => this.turn(cx),
                 Stage::ShuttingDown | Stage::Leaving => this.wind_up(cx),
@@ -449,7 +463,9 @@ where
         io,
         input: BytesMut::new(),
         congested: false,
+        held_up: false,
         read_size: READ.0,
+        read: 0,
         read_ended: false,
         output: TransmitQueue::default(),
         written: 0,

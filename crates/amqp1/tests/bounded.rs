@@ -250,3 +250,67 @@ async fn receivers_announce_64_mib_unless_they_are_streamed_or_told_otherwise() 
         drop(receiver);
     }
 }
+
+/// More than the engine looks at in one go, and more than it answers in one go.
+#[tokio::test]
+async fn a_flood_of_attaches_is_answered_to_the_last() {
+    use amqp1::codec::{
+        EncodeStyle, Limits,
+        definitions::Role,
+        frame::{Frame, FrameDecoder, ProtocolHeader, write_frame},
+        messaging::Target,
+        performative::{Attach, Begin, Detach, Open, Performative},
+    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const PAIRS: u32 = 20_000;
+    let (near, far) = tokio::io::duplex(4 * 1024 * 1024);
+    let (mut reading, mut writing) = tokio::io::split(near);
+    let serving = tokio::spawn(async move {
+        let mut server = support::accept(&amqp1::Acceptor::builder().build(), far).await;
+        while server.next_link().await.is_some() {}
+    });
+    let mut octets = bytes::BytesMut::from(&ProtocolHeader::AMQP.encode()[..]);
+    let open = Open { container_id: "peer".into(), ..Open::default() };
+    write_frame(0, Some(&open), EncodeStyle::Compact, &mut octets);
+    let begin = Begin { incoming_window: 10, outgoing_window: 10, ..Begin::default() };
+    write_frame(0, Some(&begin), EncodeStyle::Compact, &mut octets);
+    let flood = octets.len();
+    for handle in 0..PAIRS {
+        let attach = Attach {
+            name: "l".into(),
+            handle,
+            role: Role::Sender,
+            source: Some(Box::default()),
+            target: Some(Target::at("q").into()),
+            initial_delivery_count: Some(amqp1::codec::SequenceNo(0)),
+            ..Attach::default()
+        };
+        write_frame(0, Some(&attach), EncodeStyle::Compact, &mut octets);
+        write_frame(0, Some(&Detach { handle, closed: true, error: None }), EncodeStyle::Compact, &mut octets);
+    }
+    let opened = tokio::sync::Notify::new();
+    let answered = async {
+        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let (mut input, mut detached) = (bytes::BytesMut::new(), 0);
+        while detached < PAIRS {
+            assert!(reading.read_buf(&mut input).await.expect("no error") > 0, "{detached} were answered");
+            if input.starts_with(b"AMQP") {
+                drop(input.split_to(8));
+            }
+            while let Some(frame) = decoder.decode(&mut input).expect("a frame") {
+                opened.notify_one();
+                let Frame::Amqp { performative: Some(performative), .. } = frame else { continue };
+                assert!(!matches!(performative, Performative::Close(_) | Performative::End(_)), "{performative:?}");
+                detached += u32::from(matches!(performative, Performative::Detach(_)));
+            }
+        }
+    };
+    // Not much may come before the open is answered.
+    let written = async {
+        writing.write_all(&octets[..flood]).await.expect("all is taken");
+        opened.notified().await;
+        writing.write_all(&octets[flood..]).await.expect("all is taken");
+    };
+    soon(async { tokio::join!(written, answered) }).await;
+    serving.abort();
+}

@@ -3,5 +3,6 @@
 #![allow(missing_docs)]
 
 mod bed;
+mod floods;
 mod metadata;
 mod states;
