@@ -302,7 +302,7 @@ async fn a_session_goes_on_when_a_streamed_receiver_is_closed_in_the_middle_of_a
 }
 
 #[tokio::test]
-async fn t_2_8_11_a_streamed_message_of_another_format_has_nothing_but_octets() {
+async fn a_streamed_message_of_another_format_has_nothing_but_octets() {
     let mut pair = pair().await;
     let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
     // Octets that would be sections in format 0, and such that would not.
