@@ -162,7 +162,7 @@ pub(crate) struct Assembly {
     pub(crate) skip: usize,
     pub(crate) resumed: bool,
     /// Its state at the sender.
-    pub(crate) state: Option<Kept>,
+    pub(crate) state: Option<Box<Kept>>,
     /// Whether that is one of a transaction.
     pub(crate) transactional: bool,
 }

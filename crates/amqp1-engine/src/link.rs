@@ -65,7 +65,7 @@ pub(crate) struct AwaitedHandle {
 pub(crate) struct Buffered {
     /// Without its state.
     pub(crate) delivery: IncomingDelivery,
-    pub(crate) state: Option<Kept>,
+    pub(crate) state: Option<Box<Kept>>,
 }
 
 /// A receiver that has taken its credit back, and is detached when nothing more comes.
@@ -168,7 +168,7 @@ pub(crate) struct Link {
     pub(crate) streamed: bool,
     pub(crate) stream: VecDeque<StreamItem>,
     /// The states of the deliveries that begin in `stream`.
-    pub(crate) stream_states: VecDeque<Option<Kept>>,
+    pub(crate) stream_states: VecDeque<Option<Box<Kept>>>,
     /// Streamed deliveries whose end was not taken.
     pub(crate) streams: u32,
     pub(crate) assembly: Option<Assembly>,

@@ -6,97 +6,131 @@ use crate::{
     store::{DeliveryKey, LinkId},
 };
 use alloc::{collections::VecDeque, sync::Arc};
+use amqp1_codec::messaging::DeliveryState;
+
+/// Things in their order, some of which belong to something that is kept beside them: few do, and the others are not to
+/// pay for that.
+#[derive(Debug)]
+struct Queue<T, B> {
+    queue: VecDeque<T>,
+    /// How many were taken.
+    taken: u64,
+    /// By how many must be taken before it is its turn.
+    beside: VecDeque<(u64, B)>,
+}
+
+impl<T, B> Default for Queue<T, B> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new(), taken: 0, beside: VecDeque::new() }
+    }
+}
+
+impl<T, B> Queue<T, B> {
+    #[inline]
+    fn push(&mut self, thing: T) {
+        self.queue.push_back(thing);
+    }
+
+    /// Keeps something beside the last thing.
+    fn beside_last(&mut self, beside: B) {
+        let queued = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+        self.beside.push_back((self.taken.saturating_add(queued), beside));
+    }
+
+    /// The next thing; what is kept beside it goes to `f`.
+    #[inline]
+    fn pop(&mut self, f: impl FnMut(&mut T, B)) -> Option<T> {
+        let mut thing = self.queue.pop_front()?;
+        self.taken = self.taken.wrapping_add(1);
+        if !self.beside.is_empty() {
+            self.join(&mut thing, f);
+        }
+        Some(thing)
+    }
+
+    #[cold]
+    fn join(&mut self, thing: &mut T, mut f: impl FnMut(&mut T, B)) {
+        while self.beside.front().is_some_and(|(at, _)| *at <= self.taken) {
+            let Some((_, beside)) = self.beside.pop_front() else { return };
+            f(thing, beside);
+        }
+    }
+}
+
+/// What is kept beside an event.
+#[derive(Debug)]
+enum Beside {
+    /// What the event holds of the peer's metadata.
+    Charge(#[expect(dead_code, reason = "it counts by being there")] Charge),
+    State(Arc<Stated>),
+}
 
 /// Events, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
-    queue: VecDeque<Queued>,
-    /// How many were polled.
-    polled: u64,
-    /// What those hold of the peer's metadata, by how many must be polled before it is let go.
-    held: VecDeque<(u64, Charge)>,
-}
-
-#[derive(Debug)]
-enum Queued {
-    Event(Event),
-    SettledBySender(LinkId, DeliveryKey, Arc<Stated>),
-    Provisional(LinkId, u64, Arc<Stated>),
-}
+pub(crate) struct Events(Queue<Event, Beside>);
 
 impl Events {
+    #[inline]
     pub(crate) fn push_back(&mut self, event: Event) {
-        self.queue.push_back(Queued::Event(event));
+        self.0.push(event);
     }
 
     /// Counts until all that is queued now is polled.
     pub(crate) fn hold(&mut self, charge: Charge) {
-        if self.queue.is_empty() || charge.is_empty() {
-            return;
+        if !self.0.queue.is_empty() && !charge.is_empty() {
+            self.0.beside_last(Beside::Charge(charge));
         }
-        let queued = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
-        self.held.push_back((self.polled.saturating_add(queued), charge));
     }
 
     pub(crate) fn push_settled_by_sender(&mut self, link: LinkId, key: DeliveryKey, state: Arc<Stated>) {
-        self.queue.push_back(Queued::SettledBySender(link, key, state));
+        self.0.push(Event::SettledBySender(link, key, None));
+        self.0.beside_last(Beside::State(state));
     }
 
     pub(crate) fn push_provisional(&mut self, link: LinkId, token: u64, state: Arc<Stated>) {
-        self.queue.push_back(Queued::Provisional(link, token, state));
+        self.0.push(Event::Provisional(link, token, DeliveryState::Released));
+        self.0.beside_last(Beside::State(state));
     }
 
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Event> {
-        let queued = self.queue.pop_front()?;
-        self.polled = self.polled.saturating_add(1);
-        while self.held.front().is_some_and(|(until, _)| *until <= self.polled) {
-            self.held.pop_front();
-        }
-        Some(match queued {
-            Queued::Event(event) => event,
-            Queued::SettledBySender(link, key, stated) => Event::SettledBySender(link, key, Some(stated.state.clone())),
-            Queued::Provisional(link, token, stated) => Event::Provisional(link, token, stated.state.clone()),
+        self.0.pop(|event, beside| match (event, beside) {
+            (Event::SettledBySender(_, _, state), Beside::State(stated)) => *state = Some(stated.state.clone()),
+            (Event::Provisional(_, _, state), Beside::State(stated)) => *state = stated.state.clone(),
+            _ => {}
         })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.queue.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.0.queue.is_empty()
     }
 }
 
 /// Settlements, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Settlements(VecDeque<QueuedSettlement>);
-
-#[derive(Debug)]
-enum QueuedSettlement {
-    Own(Settled),
-    Shared { link: LinkId, token: u64, state: Arc<Stated> },
-}
+pub(crate) struct Settlements(Queue<Settled, Arc<Stated>>);
 
 impl Settlements {
+    #[inline]
     pub(crate) fn push_back(&mut self, settled: Settled) {
-        self.0.push_back(QueuedSettlement::Own(settled));
+        self.0.push(settled);
     }
 
     pub(crate) fn push_shared(&mut self, link: LinkId, token: u64, state: Arc<Stated>) {
-        self.0.push_back(QueuedSettlement::Shared { link, token, state });
+        self.0.push(Settled { link, token, settlement: Settlement::Outcome(None) });
+        self.0.beside_last(state);
     }
 
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Settled> {
-        Some(match self.0.pop_front()? {
-            QueuedSettlement::Own(settled) => settled,
-            QueuedSettlement::Shared { link, token, state } => {
-                Settled { link, token, settlement: Settlement::Outcome(Some(state.state.clone())) }
-            }
-        })
+        self.0.pop(|settled, stated| settled.settlement = Settlement::Outcome(Some(stated.state.clone())))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.queue.is_empty()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     store::LinkId,
     violation::{PeerMisbehaved, Scope},
 };
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use amqp1_codec::{
     Encode, Str,
     definitions::{AmqpError, Fields},
@@ -136,7 +136,7 @@ impl Connection {
             Some(more) if more > 0 => self.charge(more),
             _ => Some(Charge::default()),
         };
-        assembly.state = charge.map(|charge| Kept::new(octets, charge));
+        assembly.state = charge.map(|charge| Box::new(Kept::new(octets, charge)));
         assembly.state.is_some()
     }
 
