@@ -47,8 +47,9 @@ impl TransmitQueue {
         self.segments().flatten().copied().collect()
     }
 
-    /// Forgets everything.
+    /// Drops everything, what [`release`](Self::release) drops included.
     pub fn clear(&mut self) {
+        self.release();
         self.segments.clear();
         self.tail.clear();
         self.remaining = 0;
