@@ -13,16 +13,7 @@ use amqp1::{
 };
 use bytes::Bytes;
 use raw::Raw;
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
-use support::{pair, soon};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use support::{pair, soon, warnings::Warnings};
 
 /// A message and the section of it that cannot be read, if any.
 const MESSAGES: [(&str, Option<&str>); 12] = [
@@ -184,44 +175,6 @@ async fn m_3_2_1_a_malformed_stream_is_received_and_settled_by_the_application()
             assert_eq!(soon(sent).await.expect("an outcome"), Outcome::Released, "{hex}");
         }
     }
-}
-
-/// The warnings that are logged.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
-        }
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 #[tokio::test]
