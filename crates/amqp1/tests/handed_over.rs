@@ -179,8 +179,7 @@ async fn m_3_2_1_a_malformed_stream_is_received_and_settled_by_the_application()
 
 #[tokio::test]
 async fn rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::listen();
     let mut pair = pair().await;
     let session = pair.session().await;
     let attaching = session.receiver("q").name("a\nb").reject_undecodable(true).attach();
@@ -204,7 +203,7 @@ async fn rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
     delivery.accept().expect("settled");
     assert_eq!(soon(last).await.expect("an outcome"), Outcome::Accepted);
     assert_eq!(receiver.undecodable(), 2);
-    let logged = warnings.0.lock().expect("not poisoned").clone();
+    let logged = warnings.logged();
     assert_eq!(logged.len(), 2, "{logged:?}");
     assert!(logged.iter().all(|line| line.contains("reject_undecodable") && !line.contains('\n')), "{logged:?}");
 

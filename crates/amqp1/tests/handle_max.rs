@@ -57,8 +57,7 @@ async fn t_2_7_2_2_an_acceptor_answers_when_a_handle_is_free() {
 
 #[tokio::test(start_paused = true)]
 async fn t_2_7_2_2_without_a_handle_in_time_the_session_ends_and_the_application_is_told() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::listen();
     let acceptor = Acceptor::builder().operation_timeout(Duration::from_secs(5)).build();
     let mut pair = pair_with(|builder| builder, &acceptor).await;
     let session = pair.client.begin_with(one_handle()).await.expect("a session");
@@ -73,7 +72,7 @@ async fn t_2_7_2_2_without_a_handle_in_time_the_session_ends_and_the_application
         panic!("the client sends")
     };
     let told = soon(second.recv()).await.expect_err("the session ends");
-    let warned = warnings.0.lock().expect("no panic under the lock").clone();
+    let warned = warnings.logged();
     assert!(warned.len() == 1 && warned[0].contains("handle-max"), "{warned:?}");
     assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!(

@@ -4,7 +4,7 @@
 mod support;
 
 use amqp1::{AcceptedLink, Credit, ErrorKind, ReceiverSettleMode};
-use std::sync::PoisonError;
+
 use support::{body, pair, soon, warnings::Warnings};
 
 /// Gives the tasks turns until this is so.
@@ -20,8 +20,7 @@ async fn come_round(so: impl Fn() -> bool) {
 /// A sender that asks for receiver-settle-mode second and never settles, at an acceptor that grants it.
 #[tokio::test]
 async fn credit_that_is_withheld_is_a_state_an_event_and_a_warning() {
-    let warnings = Warnings::default();
-    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let warnings = Warnings::listen();
     let mut pair = pair().await;
     let session = pair.session().await;
     let attaching = session.sender("q").name("a\nb").receiver_settle_mode(ReceiverSettleMode::Second).attach();
@@ -45,9 +44,9 @@ async fn credit_that_is_withheld_is_a_state_an_event_and_a_warning() {
     soon(withheld).await.expect("a link");
     assert!(receiver.is_credit_withheld());
     // The state is known at once, and logged when the driver comes round.
-    let logged = || warnings.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let logged = || warnings.logged().len();
     come_round(|| logged() > 0).await;
-    let logged = warnings.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let logged = warnings.logged();
     let [warning] = &logged[..] else { panic!("{logged:?}") };
     assert!(warning.contains(r#"link "a\nb""#) && warning.contains("max_unsettled"), "{warning}");
     soon(gone).await.expect("it is so still");

@@ -39,6 +39,7 @@ pub(crate) async fn gated_pair() -> (Pair, gate::Gate) {
 }
 
 pub(crate) async fn gated_pair_with(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (Pair, gate::Gate) {
+    warnings::install();
     let (near, far) = tokio::io::duplex(16 * 1024);
     let gate = gate::Gate::default();
     let connecting = change(Client::builder("amqp://server.test")).connect_with(gate.around(near));
@@ -48,6 +49,7 @@ pub(crate) async fn gated_pair_with(change: impl FnOnce(ClientBuilder) -> Client
 }
 
 pub(crate) async fn client(io: DuplexStream, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Connection {
+    warnings::install();
     change(Client::builder("amqp://server.test")).connect_with(io).await.expect("a connection")
 }
 
@@ -55,6 +57,7 @@ pub(crate) async fn accept<IO>(acceptor: &Acceptor, io: IO) -> ServerConnection
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    warnings::install();
     let incoming = acceptor.accept(io).await.expect("a handshake");
     incoming.accept().await.expect("an open connection")
 }
