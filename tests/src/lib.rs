@@ -3,6 +3,7 @@
 
 pub mod bodies;
 pub mod broker;
+pub mod expected;
 pub mod peer;
 pub mod traffic;
 
