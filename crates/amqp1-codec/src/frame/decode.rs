@@ -148,8 +148,9 @@ impl FrameDecoder {
 
     #[inline(never)]
     fn transfer(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        match fast::transfer(input.get(layout.start()..).unwrap_or_default()) {
-            Some((transfer, length)) if layout.start().wrapping_add(length) <= layout.size() => {
+        let mut transfer = Transfer::default();
+        match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut transfer) {
+            Some(length) if layout.start().wrapping_add(length) <= layout.size() => {
                 let mut payload = input.split_to(layout.size()).freeze();
                 payload.advance(layout.start().wrapping_add(length));
                 let performative = Some(Performative::Transfer(transfer));
@@ -162,8 +163,9 @@ impl FrameDecoder {
 
     #[inline(never)]
     fn flow(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        match fast::flow(input.get(layout.start()..).unwrap_or_default()) {
-            Some((flow, length)) if layout.start().wrapping_add(length) == layout.size() => {
+        let mut flow = Flow::default();
+        match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut flow) {
+            Some(length) if layout.start().wrapping_add(length) == layout.size() => {
                 input.advance(layout.size());
                 let performative = Some(Performative::Flow(flow));
                 Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload: Bytes::new() }))
@@ -174,8 +176,9 @@ impl FrameDecoder {
 
     #[inline(never)]
     fn disposition(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        match fast::disposition(input.get(layout.start()..).unwrap_or_default()) {
-            Some((disposition, length)) if layout.start().wrapping_add(length) == layout.size() => {
+        let mut disposition = Disposition::default();
+        match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut disposition) {
+            Some(length) if layout.start().wrapping_add(length) == layout.size() => {
                 input.advance(layout.size());
                 let performative = Some(Performative::Disposition(disposition));
                 Ok(Some(Frame::Amqp { channel: layout.channel, performative, payload: Bytes::new() }))

@@ -3,8 +3,8 @@
 //! The table in [`composite`](crate::composite) stays the definition: what is unusual or wrong is left to it, and tests
 //! compare the two on every input they can think of. These only say faster what the table says.
 //!
-//! What reads is inlined whatever the compiler thinks of its size, so that a performative is built where the caller wants
-//! it: moving it costs as much as reading it.
+//! Reading is always inlined and sets the fields of a performative that the caller owns. A performative that is returned
+//! through several `Option`s is copied each time, and a copy costs as much as reading it.
 
 use super::{Disposition, Flow, Performative, Transfer};
 use crate::{
@@ -29,12 +29,18 @@ pub(crate) fn decode(octets: &[u8], limits: &Limits) -> Option<(Performative, us
         return None;
     }
     let performative = match number(octets)? {
-        Transfer::CODE => transfer(octets).map(|(body, length)| (body.into(), length)),
-        Flow::CODE => flow(octets).map(|(body, length)| (body.into(), length)),
-        Disposition::CODE => disposition(octets).map(|(body, length)| (body.into(), length)),
+        Transfer::CODE => one::<Transfer>(octets),
+        Flow::CODE => one::<Flow>(octets),
+        Disposition::CODE => one::<Disposition>(octets),
         _ => None,
     };
     performative.filter(|(_, length)| *length <= octets.len())
+}
+
+fn one<T: Fast + Default + Into<Performative>>(octets: &[u8]) -> Option<(Performative, usize)> {
+    let mut body = T::default();
+    let length = read(octets, &mut body)?;
+    Some((body.into(), length))
 }
 
 /// Whether the limits allow what is read by hand: the list of fields, and the state within it.
@@ -51,36 +57,11 @@ pub(crate) fn number(octets: &[u8]) -> Option<u8> {
     if word & MASK == USUAL { Some((word >> 16) as u8) } else { None }
 }
 
-/// The transfer that `octets`, of which [`number`] has said so, begin with, and how many octets it has, which may be more
-/// than there are. What follows, even if it is another frame, is not looked at; the more there is, the less is copied.
+/// Reads the performative at the start of `octets`, whose descriptor [`number`] has checked, into `body`, which holds the
+/// defaults. Returns its length, which may exceed that of `octets`. What follows it, even another frame, is ignored; the
+/// more there is, the less is copied. After `None`, the contents of `body` have no meaning.
 #[inline(always)]
-pub(crate) fn transfer(octets: &[u8]) -> Option<(Transfer, usize)> {
-    // With the first five there, as they mostly are, nobody need ask for each.
-    with_fields(
-        octets,
-        |fields| {
-            if fields.count >= 5 { transfer_with::<true>(fields) } else { transfer_with::<false>(fields) }
-        },
-    )
-}
-
-/// As [`transfer`], of a flow.
-#[inline(always)]
-pub(crate) fn flow(octets: &[u8]) -> Option<(Flow, usize)> {
-    with_fields(octets, |fields| if fields.count >= 7 { flow_with::<true>(fields) } else { flow_with::<false>(fields) })
-}
-
-/// As [`transfer`], of a disposition.
-#[inline(always)]
-pub(crate) fn disposition(octets: &[u8]) -> Option<(Disposition, usize)> {
-    with_fields(octets, |fields| {
-        if fields.count >= 5 { disposition_with::<true>(fields) } else { disposition_with::<false>(fields) }
-    })
-}
-
-/// Lays the fields of a list open.
-#[inline(always)]
-fn with_fields<T>(octets: &[u8], read: impl FnOnce(Fields<'_>) -> Option<T>) -> Option<(T, usize)> {
+pub(crate) fn read<T: Fast>(octets: &[u8], body: &mut T) -> Option<usize> {
     let mut copy;
     let octets: &Octets = match octets.first_chunk() {
         Some(octets) => octets,
@@ -91,71 +72,15 @@ fn with_fields<T>(octets: &[u8], read: impl FnOnce(Fields<'_>) -> Option<T>) -> 
         }
     };
     let [_, _, _, _, size, count, ..] = octets;
-    // The size counts itself not, but the count; the fields begin after it.
+    // The size includes the count but not itself.
     let end = usize::from(*size).wrapping_add(BEFORE).wrapping_sub(1);
     if end > LONGEST {
         return None;
     }
-    let body = read(Fields { octets, at: BEFORE, index: 0, count: *count, end })?;
-    Some((body, end))
-}
-
-#[inline(always)]
-fn transfer_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Transfer> {
-    let mut transfer = Transfer {
-        handle: fields.u32::<SURE>()??,
-        delivery_id: fields.u32::<SURE>()?.map(SequenceNo),
-        delivery_tag: fields.tag::<SURE>()?,
-        message_format: fields.u32::<SURE>()?,
-        settled: fields.boolean::<SURE>()?,
-        ..Transfer::default()
-    };
-    if fields.index < fields.count {
-        transfer.more = fields.boolean::<false>()?.unwrap_or_default();
-        transfer.rcv_settle_mode = fields.receiver_settle_mode::<false>()?;
-        transfer.state = fields.state::<false>()?;
-        transfer.resume = fields.boolean::<false>()?.unwrap_or_default();
-        transfer.aborted = fields.boolean::<false>()?.unwrap_or_default();
-        transfer.batchable = fields.boolean::<false>()?.unwrap_or_default();
-    }
-    if fields.is_done() { Some(transfer) } else { None }
-}
-
-#[inline(always)]
-fn flow_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Flow> {
-    let mut flow = Flow {
-        next_incoming_id: fields.u32::<SURE>()?.map(SequenceNo),
-        incoming_window: fields.u32::<SURE>()??,
-        next_outgoing_id: SequenceNo(fields.u32::<SURE>()??),
-        outgoing_window: fields.u32::<SURE>()??,
-        handle: fields.u32::<SURE>()?,
-        delivery_count: fields.u32::<SURE>()?.map(SequenceNo),
-        link_credit: fields.u32::<SURE>()?,
-        ..Flow::default()
-    };
-    if fields.index < fields.count {
-        flow.available = fields.u32::<false>()?;
-        flow.drain = fields.boolean::<false>()?.unwrap_or_default();
-        flow.echo = fields.boolean::<false>()?.unwrap_or_default();
-        fields.null::<false>()?;
-    }
-    if fields.is_done() { Some(flow) } else { None }
-}
-
-#[inline(always)]
-fn disposition_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Disposition> {
-    let mut disposition = Disposition {
-        role: if fields.boolean::<SURE>()?? { Role::Receiver } else { Role::Sender },
-        first: SequenceNo(fields.u32::<SURE>()??),
-        last: fields.u32::<SURE>()?.map(SequenceNo),
-        settled: fields.boolean::<SURE>()?.unwrap_or_default(),
-        state: fields.state::<SURE>()?,
-        batchable: false,
-    };
-    if fields.index < fields.count {
-        disposition.batchable = fields.boolean::<false>()?.unwrap_or_default();
-    }
-    if fields.is_done() { Some(disposition) } else { None }
+    let fields = Fields { octets, at: BEFORE, index: 0, count: *count, end };
+    // The first fields are mostly there: one comparison then stands for one each.
+    let read = if *count >= T::SURE { body.read::<true>(fields) } else { body.read::<false>(fields) };
+    read.map(|()| end)
 }
 
 /// The fields of a list. The outer `None` of each answer leaves the whole performative to the table; the inner one
@@ -163,7 +88,7 @@ fn disposition_with<const SURE: bool>(mut fields: Fields<'_>) -> Option<Disposit
 ///
 /// A field is read with one load, which may see what follows the list. What this lets pass on the way is found at the
 /// end: the fields must end where the list does.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     octets: &'a Octets,
     at: usize,
     /// Fields that were read.
@@ -175,10 +100,10 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// Whether all fields were read, and ended with the octets.
+    /// `Some` if all fields were read and end where the list does.
     #[inline(always)]
-    fn is_done(&self) -> bool {
-        self.at == self.end && self.index == self.count
+    fn done(&self) -> Option<()> {
+        (self.at == self.end && self.index == self.count).then_some(())
     }
 
     /// Eight octets from the next field on, the first one lowest; nothing if the field is absent, which it is not if that
@@ -311,13 +236,40 @@ pub(crate) fn encode(performative: &impl Fast, out: &mut BytesMut) -> bool {
     performative.write(out).is_some()
 }
 
-/// A performative that is written by hand.
+/// A performative that is read and written by hand.
 pub(crate) trait Fast {
+    /// How many of the first fields are usually there.
+    const SURE: u8;
+
+    /// Sets the fields; with `SURE`, the first [`SURE`](Self::SURE) are known to be there. `None` leaves the whole
+    /// performative to the table.
+    fn read<const SURE: bool>(&mut self, fields: Fields<'_>) -> Option<()>;
+
     /// Appends it in the compact style; `None`, with nothing written, leaves it to the table.
     fn write(&self, out: &mut BytesMut) -> Option<()>;
 }
 
 impl Fast for Transfer {
+    const SURE: u8 = 5;
+
+    #[inline(always)]
+    fn read<const SURE: bool>(&mut self, mut fields: Fields<'_>) -> Option<()> {
+        self.handle = fields.u32::<SURE>()??;
+        self.delivery_id = fields.u32::<SURE>()?.map(SequenceNo);
+        self.delivery_tag = fields.tag::<SURE>()?;
+        self.message_format = fields.u32::<SURE>()?;
+        self.settled = fields.boolean::<SURE>()?;
+        if fields.index < fields.count {
+            self.more = fields.boolean::<false>()?.unwrap_or_default();
+            self.rcv_settle_mode = fields.receiver_settle_mode::<false>()?;
+            self.state = fields.state::<false>()?;
+            self.resume = fields.boolean::<false>()?.unwrap_or_default();
+            self.aborted = fields.boolean::<false>()?.unwrap_or_default();
+            self.batchable = fields.boolean::<false>()?.unwrap_or_default();
+        }
+        fields.done()
+    }
+
     #[inline]
     fn write(&self, out: &mut BytesMut) -> Option<()> {
         let mut octets = [0; size_of::<Octets>()];
@@ -341,6 +293,26 @@ impl Fast for Transfer {
 }
 
 impl Fast for Flow {
+    const SURE: u8 = 7;
+
+    #[inline(always)]
+    fn read<const SURE: bool>(&mut self, mut fields: Fields<'_>) -> Option<()> {
+        self.next_incoming_id = fields.u32::<SURE>()?.map(SequenceNo);
+        self.incoming_window = fields.u32::<SURE>()??;
+        self.next_outgoing_id = SequenceNo(fields.u32::<SURE>()??);
+        self.outgoing_window = fields.u32::<SURE>()??;
+        self.handle = fields.u32::<SURE>()?;
+        self.delivery_count = fields.u32::<SURE>()?.map(SequenceNo);
+        self.link_credit = fields.u32::<SURE>()?;
+        if fields.index < fields.count {
+            self.available = fields.u32::<false>()?;
+            self.drain = fields.boolean::<false>()?.unwrap_or_default();
+            self.echo = fields.boolean::<false>()?.unwrap_or_default();
+            fields.null::<false>()?;
+        }
+        fields.done()
+    }
+
     #[inline]
     fn write(&self, out: &mut BytesMut) -> Option<()> {
         if self.properties.is_some() {
@@ -366,6 +338,21 @@ impl Fast for Flow {
 }
 
 impl Fast for Disposition {
+    const SURE: u8 = 5;
+
+    #[inline(always)]
+    fn read<const SURE: bool>(&mut self, mut fields: Fields<'_>) -> Option<()> {
+        self.role = if fields.boolean::<SURE>()?? { Role::Receiver } else { Role::Sender };
+        self.first = SequenceNo(fields.u32::<SURE>()??);
+        self.last = fields.u32::<SURE>()?.map(SequenceNo);
+        self.settled = fields.boolean::<SURE>()?.unwrap_or_default();
+        self.state = fields.state::<SURE>()?;
+        if fields.index < fields.count {
+            self.batchable = fields.boolean::<false>()?.unwrap_or_default();
+        }
+        fields.done()
+    }
+
     #[inline]
     fn write(&self, out: &mut BytesMut) -> Option<()> {
         let mut octets = [0; size_of::<Octets>()];
