@@ -93,13 +93,14 @@ impl OutgoingDelivery {
         self.report = Some(report);
     }
 
-    /// Gives up what has not left: the next transfer says so, and is the last. The octets are dropped with it, where their
-    /// owners may do what they like.
-    pub(crate) fn give_up(&mut self) {
+    /// Gives up what has not left: the next transfer says so, and is the last. Returns the octets.
+    #[must_use]
+    pub(crate) fn give_up(&mut self) -> VecDeque<Bytes> {
         self.left = 0;
         self.open = false;
         self.aborted = true;
         self.report = None;
+        core::mem::take(&mut self.parts)
     }
 
     pub(crate) fn is_transactional(&self) -> bool {

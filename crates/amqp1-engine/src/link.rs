@@ -171,6 +171,8 @@ pub(crate) struct Link {
     pub(crate) stream_states: VecDeque<Option<Box<Kept>>>,
     /// Streamed deliveries whose end was not taken.
     pub(crate) streams: u32,
+    /// What still comes of the streamed delivery whose pieces are being taken is dropped.
+    pub(crate) skips_stream: bool,
     pub(crate) assembly: Option<Assembly>,
     /// The tags of deliveries that are not settled: at the receiving end where repeated ones are not tolerated, at the
     /// sending end those that the application has chosen, and all on a resumable link.
@@ -244,6 +246,7 @@ impl Link {
             stream: VecDeque::new(),
             stream_states: VecDeque::new(),
             streams: 0,
+            skips_stream: false,
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
@@ -388,17 +391,14 @@ impl Link {
         self.queued.saturating_sub(self.queue.back().map_or(0, OutgoingDelivery::held_back))
     }
 
-    /// The receiver has settled a delivery. If only a part of it has left, the rest is given up; whether it is.
-    pub(crate) fn settled_half(&mut self, id: u64) -> bool {
-        let Some(half) = self.queue.front_mut().filter(|half| half.id == Some(id) && !half.aborted) else {
-            return false;
-        };
+    /// The receiver has settled a delivery. If only a part of it has left, the rest is given up and returned.
+    pub(crate) fn settled_half(&mut self, id: u64) -> Option<VecDeque<Bytes>> {
+        let half = self.queue.front_mut().filter(|half| half.id == Some(id) && !half.aborted)?;
         self.queued = self.queued.saturating_sub(half.left);
         if half.open {
             self.settled_early = Some(half.token);
         }
-        half.give_up();
-        true
+        Some(half.give_up())
     }
 
     /// Whether a transfer can leave, the session's window permitting.

@@ -13,7 +13,7 @@ pub struct TransmitQueue {
     /// What small pieces are gathered in; it comes last.
     tail: BytesMut,
     remaining: usize,
-    /// Payloads that were gathered or given up. Dropping the last handle of one may run its owner's code.
+    /// Payloads that were gathered or discarded. Dropping the last handle of one may run its owner's code.
     gathered: Vec<Bytes>,
 }
 
@@ -55,14 +55,14 @@ impl TransmitQueue {
         self.remaining = 0;
     }
 
-    /// Drops what is kept of payloads that were gathered or given up: the octets of some belong to owners whose code runs
+    /// Drops what is kept of payloads that were gathered or discarded: the octets of some belong to owners whose code runs
     /// when they are dropped, so that a runtime calls this where it holds no lock. [`advance`](Buf::advance) does it as well.
     pub fn release(&mut self) {
         self.gathered.clear();
     }
 
-    /// Takes payloads that are not written any more, to be dropped later.
-    pub(crate) fn discard(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
+    /// Takes payloads that are not to be written, to be dropped with those that were gathered.
+    pub(crate) fn keep(&mut self, payloads: Vec<Bytes>) {
         self.gathered.extend(payloads);
     }
 

@@ -397,6 +397,14 @@ impl LinkHandle {
         self.session.connection.timeout
     }
 
+    /// Drops what waits of the delivery that was read piece by piece, and what still comes of it.
+    pub(crate) fn skip_stream(&self) {
+        // Of a link that is over nothing comes.
+        if self.shared.command(|state, _| state.engine.skip_stream(self.id)).is_err() {
+            tracing::debug!("the rest of a stream is lost with its connection");
+        }
+    }
+
     pub(crate) fn remote_attach(&self) -> Attach {
         self.shared.look(|state| state.engine.remote_attach(self.id)).unwrap_or_default()
     }

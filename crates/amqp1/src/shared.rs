@@ -183,6 +183,7 @@ impl Shared {
         let (result, wake) = {
             let mut state = self.lock()?;
             let result = f(&mut state, &mut aside);
+            aside.drop_later(state.engine.take_discarded());
             (result, state.takes_driver())
         };
         self.finish(aside, wake);
@@ -204,6 +205,7 @@ impl Shared {
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let result = f(&mut state, &mut aside);
+                aside.drop_later(state.engine.take_discarded());
                 (result, state.takes_driver())
             };
             let again = aside.is_wanting() && result.is_pending();
@@ -228,7 +230,12 @@ impl Shared {
     /// As [`command`](Self::command), from the driver, which needs no waking.
     pub(crate) fn drive<T>(&self, f: impl FnOnce(&mut State, &mut Aside<'_>) -> T) -> Result<T, Error> {
         let mut aside = Aside::default();
-        let result = f(&mut *self.lock()?, &mut aside);
+        let result = {
+            let mut state = self.lock()?;
+            let result = f(&mut state, &mut aside);
+            aside.drop_later(state.engine.take_discarded());
+            result
+        };
         aside.finish();
         Ok(result)
     }

@@ -5,6 +5,7 @@ use crate::{
     shared::{Shared, State},
 };
 use amqp1_engine::{LinkId, SessionId};
+use bytes::Bytes;
 use std::{
     future::Future,
     pin::Pin,
@@ -17,6 +18,8 @@ use std::{
 pub(crate) struct Aside<'a> {
     wake: Vec<Waker>,
     trash: Vec<Waker>,
+    /// Payloads that are not needed any more.
+    payloads: Vec<Bytes>,
     /// Whoever polls.
     poller: Option<&'a Waker>,
     /// A clone of its waker, made before the lock was taken.
@@ -33,6 +36,11 @@ impl<'a> Aside<'a> {
     /// Wakes these when the lock is released.
     pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
         self.wake.extend(wakers);
+    }
+
+    /// Drops these when the lock is released: their owners' code may run then.
+    pub(crate) fn drop_later(&mut self, payloads: Vec<Bytes>) {
+        self.payloads.extend(payloads);
     }
 
     /// Drops these when the lock is released.

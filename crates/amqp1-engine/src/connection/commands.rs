@@ -418,11 +418,17 @@ impl Connection {
     /// Why it was not queued.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
         let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        let link = self.may_send(id, &options)?;
-        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
-            return Err(SendError::TooLarge { max });
-        }
-        let mut delivery = link.outgoing(options)?;
+        let begun = self.may_send(id, &options).and_then(|link| {
+            let too_large = link.remote_max_message_size().filter(|max| length > *max);
+            too_large.map_or_else(|| link.outgoing(options), |max| Err(SendError::TooLarge { max }))
+        });
+        let (mut delivery, link) = match (begun, self.links.get_mut(id)) {
+            (Ok(delivery), Some(link)) => (delivery, link),
+            (begun, _) => {
+                self.discarded.message(Some(message));
+                return Err(begun.err().unwrap_or(SendError::Detached));
+            }
+        };
         link.queued = link.queued.saturating_add(message.len());
         delivery.left = message.len();
         let parts = message.into_parts();

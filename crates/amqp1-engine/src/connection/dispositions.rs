@@ -97,6 +97,9 @@ impl Connection {
         if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
             link.provisional.remove(&delivery.token);
         }
+        if delivery.retained.is_some() {
+            self.discarded.retained(delivery.retained);
+        }
         self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
         self.check_reduced(delivery.link);
     }

@@ -3,6 +3,7 @@
 mod attach;
 mod commands;
 mod detach;
+mod discarded;
 mod dispositions;
 mod drain;
 mod errant;
@@ -52,6 +53,7 @@ use amqp1_codec::{
     printable::bounded_debug,
 };
 use bytes::BytesMut;
+use discarded::Discarded;
 use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
@@ -121,6 +123,7 @@ pub struct Connection {
 
     events: Events,
     settled: Settlements,
+    discarded: Discarded,
     /// What waits to be sent.
     queued: Queued,
     /// What is kept of the peer's metadata.
@@ -202,6 +205,7 @@ impl Connection {
             leaving: VecDeque::new(),
             events: Events::default(),
             settled: Settlements::default(),
+            discarded: Discarded::default(),
             meter: Meter::default(),
             hold_authentication: false,
             authenticated: false,

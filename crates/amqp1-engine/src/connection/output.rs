@@ -29,6 +29,7 @@ impl Connection {
     /// one transfer frame each.
     pub fn transmit(&mut self, now: Instant, limit: usize, out: &mut TransmitQueue) {
         self.idle.set_now(now);
+        out.keep(self.take_discarded());
         let before = out.remaining();
         if !self.preamble.is_empty() {
             let preamble = self.preamble.split();
@@ -258,7 +259,9 @@ impl Connection {
             }
             delivery.id = Some(delivery_id);
             delivery.share = share;
-            delivery.origin = None;
+            if let Some(origin) = delivery.origin.take() {
+                self.discarded.message(origin.message);
+            }
             link.credit = link.credit.saturating_sub(1);
             link.delivery_count = link.delivery_count.next();
             transfer.delivery_id = Some(wire_id(delivery_id));
@@ -292,10 +295,7 @@ impl Connection {
         delivery.left = delivery.left.saturating_sub(payload);
         link.queued = link.queued.saturating_sub(payload);
         let whole = !transfer.more;
-        let mut sent = if whole { link.queue.pop_front() } else { None };
-        if let Some(given_up) = sent.as_mut().filter(|sent| sent.aborted) {
-            out.discard(given_up.parts.drain(..));
-        }
+        let sent = if whole { link.queue.pop_front() } else { None };
         self.queued.count(link);
         if self.queued.has_room_again() {
             self.events.push_back(Event::QueueHasRoom);

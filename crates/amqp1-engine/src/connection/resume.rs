@@ -36,8 +36,9 @@ impl Connection {
         let mut lost = alloc::vec::Vec::new();
         if let Some(session) = session {
             for id in unsettled {
-                let retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
-                let Some(retained) = retained.filter(|_| keeps) else {
+                let mut retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
+                let Some(retained) = retained.take_if(|_| keeps) else {
+                    self.discarded.retained(retained);
                     let token = session.sent.remove(id).map(|delivery| delivery.token);
                     lost.extend(token.map(|token| (token, Settlement::Lost { sent: true })));
                     continue;
@@ -60,17 +61,25 @@ impl Connection {
         for (at, delivery) in begun.into_iter().enumerate() {
             suspended.deliveries.insert(at, delivery);
         }
-        for delivery in queue {
+        for mut delivery in queue {
+            self.discarded.retained(delivery.retained.take());
             let lasts = !delivery.open && !delivery.is_transactional();
             match (delivery.id, delivery.origin) {
                 // The next endpoint plans it again.
-                (None, None) if delivery.aborted => {}
+                (None, None) if delivery.aborted => self.discarded.payloads(delivery.parts),
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
                 (Some(_), _) if matches!(delivery.report, Some(Settlement::Sent)) => {
                     lost.push((delivery.token, Settlement::Lost { sent: true }));
+                    self.discarded.payloads(delivery.parts);
                 }
-                (Some(_), _) => lost.extend(delivery.report.map(|report| (delivery.token, report))),
-                (None, Some(origin)) if keeps => suspended.deliveries.push_back(*origin),
+                (Some(_), _) => {
+                    lost.extend(delivery.report.map(|report| (delivery.token, report)));
+                    self.discarded.payloads(delivery.parts);
+                }
+                (None, Some(origin)) if keeps => {
+                    suspended.deliveries.push_back(*origin);
+                    self.discarded.payloads(delivery.parts);
+                }
                 (None, None) if keeps && lasts => suspended.deliveries.push_back(SentSoFar {
                     tag: delivery.tag,
                     token: delivery.token,
@@ -81,14 +90,17 @@ impl Connection {
                     message: Some(EncodedMessage::from_parts(delivery.parts)),
                 }),
                 (None, origin) => {
-                    let sent = origin.is_some_and(|origin| origin.begun);
+                    let sent = origin.as_ref().is_some_and(|origin| origin.begun);
                     lost.push((delivery.token, Settlement::Lost { sent }));
+                    self.discarded.payloads(delivery.parts);
+                    self.discarded.message(origin.and_then(|origin| origin.message));
                 }
             }
         }
         if !keeps {
             let rest = core::mem::take(&mut suspended.deliveries);
-            lost.extend(rest.into_iter().map(|rest| (rest.token, Settlement::Lost { sent: rest.begun })));
+            lost.extend(rest.iter().map(|rest| (rest.token, Settlement::Lost { sent: rest.begun })));
+            self.discarded.suspended(rest);
         }
         for (token, settlement) in lost {
             self.settled.push_back(Settled { link: id, token, settlement });
@@ -186,7 +198,10 @@ impl Connection {
         let limits = self.config.decode_limits();
         let mut rest = SuspendedSender { next_tag: suspended.next_tag, ..SuspendedSender::new() };
         let mut reports = alloc::vec::Vec::new();
-        for delivery in suspended.deliveries.into_iter().filter(|delivery| !settled.contains(&delivery.token)) {
+        let (settled, unsettled): (alloc::vec::Vec<_>, alloc::vec::Vec<_>) =
+            suspended.deliveries.into_iter().partition(|delivery| settled.contains(&delivery.token));
+        self.discarded.suspended(settled);
+        for delivery in unsettled {
             let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(|state| from_value(state, limits));
             if state.is_none() && incomplete && delivery.begun {
                 // Its absence says nothing (§2.6.13).
@@ -196,7 +211,10 @@ impl Connection {
             let remote = state.as_ref().map_or(Remote::Absent, |state| Remote::There(state.as_ref()));
             let step = plan(delivery.state.as_ref(), remote);
             match step {
-                Step::Forget(state) => reports.push((delivery.token, Settlement::Outcome(Some(state)))),
+                Step::Forget(state) => {
+                    reports.push((delivery.token, Settlement::Outcome(Some(state))));
+                    self.discarded.message(delivery.message);
+                }
                 Step::SendAnew | Step::AbortAndSendAnew => {
                     let origin = delivery.clone();
                     if step == Step::AbortAndSendAnew {

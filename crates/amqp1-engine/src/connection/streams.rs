@@ -46,22 +46,29 @@ impl Connection {
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone; [`SendError::SettledEarly`] if the
     /// receiver has settled it already: then finish it, or give it up.
     pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
+        let mut octets = Some(octets);
+        let written = self.queue_octets(id, &mut octets);
+        self.discarded.payloads(octets);
+        written
+    }
+
+    /// Takes the octets if they can be queued.
+    fn queue_octets(&mut self, id: LinkId, unqueued: &mut Option<Bytes>) -> Result<(), SendError> {
+        let length = unqueued.as_ref().map_or(0, Bytes::len);
         let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
         if link.settled_early.is_some() {
             return Err(SendError::SettledEarly);
         }
         let max = link.remote_max_message_size();
         let delivery = link.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
-        let written = delivery.written.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        let written = delivery.written.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         if let Some(max) = max.filter(|max| written > *max) {
             return Err(SendError::TooLarge { max });
         }
         delivery.written = written;
-        link.queued = link.queued.saturating_add(octets.len());
-        delivery.left = delivery.left.saturating_add(octets.len());
-        if !octets.is_empty() {
-            delivery.parts.push_back(octets);
-        }
+        link.queued = link.queued.saturating_add(length);
+        delivery.left = delivery.left.saturating_add(length);
+        delivery.parts.extend(unqueued.take_if(|octets| !octets.is_empty()));
         self.queued.count(link);
         self.wake_link(id);
         Ok(())
@@ -109,10 +116,8 @@ impl Connection {
         link.tags.remove(&delivery.tag);
         let (session_id, begun, was_settled) = (link.session, delivery.id, delivery.settled);
         match begun {
-            None => {
-                link.queue.remove(at);
-            }
-            Some(_) => delivery.give_up(),
+            None => link.queue.remove(at).into_iter().for_each(|delivery| self.discarded.delivery(delivery)),
+            Some(_) => self.discarded.payloads(delivery.give_up()),
         }
         if let Some(session) = self.sessions.get_mut(session_id) {
             link.ready &= !session.leave_waiting(id);
@@ -122,7 +127,10 @@ impl Connection {
         let untold = match (unsettled, self.sessions.get_mut(session_id)) {
             (Some(delivery), Some(session)) => {
                 link.unsettled.remove(&delivery);
-                session.sent.remove(delivery).is_some()
+                let sent = session.sent.remove(delivery);
+                let known = sent.is_some();
+                self.discarded.retained(sent.and_then(|sent| sent.retained));
+                known
             }
             _ => true,
         };
@@ -193,6 +201,22 @@ impl Connection {
         Some(item)
     }
 
+    /// Passes over the rest of the streamed delivery whose pieces are being taken: what waits of it is dropped, which opens
+    /// the session's window again, and what still comes of it is dropped as it comes.
+    pub fn skip_stream(&mut self, id: LinkId) {
+        while let Some(link) = self.links.get_mut(id) {
+            match link.stream.front() {
+                Some(StreamItem::Begin { .. }) => return,
+                Some(StreamItem::End { .. } | StreamItem::Aborted) => return drop(self.poll_stream(id)),
+                Some(StreamItem::Data(_)) => drop(self.poll_stream(id)),
+                None => {
+                    link.skips_stream = link.streams > 0;
+                    return;
+                }
+            }
+        }
+    }
+
     /// How many octets of a streamed link wait to be taken.
     pub fn buffered_octets(&self, id: LinkId) -> usize {
         let octets = |item: &StreamItem| if let StreamItem::Data(octets) = item { octets.len() } else { 0 };
@@ -260,7 +284,13 @@ impl Connection {
 
     pub(super) fn stream_item(&mut self, id: LinkId, item: StreamItem) {
         let Some(link) = self.links.get_mut(id) else { return };
+        let skipped = link.skips_stream && !matches!(item, StreamItem::Begin { .. });
+        link.skips_stream = skipped && matches!(item, StreamItem::Data(_));
         link.stream.push_back(item);
+        if skipped {
+            drop(self.poll_stream(id));
+            return;
+        }
         self.events.push_back(Event::Receivable(id));
     }
 

@@ -326,7 +326,8 @@ impl Connection {
                 link.refill();
                 self.tell_credit(id);
             }
-            if half {
+            if let Some(rest) = half {
+                self.discarded.payloads(rest);
                 self.abort_rest(id);
             }
         }

@@ -11,6 +11,7 @@ mod counts;
 mod credit;
 mod crossing;
 mod cut;
+mod discarded;
 mod disposition;
 mod drain;
 mod errant;

@@ -249,6 +249,67 @@ fn a_stream_nobody_takes_from_stops_at_the_window() {
     assert_eq!(pair.client.queued(tx), 0);
 }
 
+/// The session's window, which other links share, does not wait until the next delivery is asked for.
+#[test]
+fn the_rest_of_a_stream_that_is_passed_over_is_dropped_as_it_comes() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = streamed(&mut pair, session, "l", 2);
+    pair.client.begin_delivery(tx, unsettled(0)).unwrap();
+    pair.client.write(tx, body(0, 6 * 1024 * 1024)).unwrap();
+    pair.drive();
+    assert!(pair.client.queued(tx) > 1024 * 1024);
+    assert!(matches!(pair.server.poll_stream(rx), Some(StreamItem::Begin { .. })));
+    pair.server.skip_stream(rx);
+    pair.drive();
+    assert_eq!((pair.server.buffered_octets(rx), pair.client.queued(tx)), (0, 0));
+    // What comes later is dropped as well, up to the end.
+    pair.client.write(tx, body(0, 6 * 1024 * 1024)).unwrap();
+    pair.client.finish(tx).unwrap();
+    pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    pair.drive();
+    let items = take(&mut pair.server, rx);
+    assert!(matches!(items[..], [StreamItem::Begin { .. }, StreamItem::Data(_), StreamItem::End { .. }]), "{items:?}");
+    assert!(octets(&items).ends_with(&body(1, 10)));
+}
+
+/// Neither between two deliveries nor before the first is there anything to pass over.
+#[test]
+fn passing_over_a_stream_that_is_not_being_taken_loses_nothing() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = streamed(&mut pair, session, "l", 2);
+    for seed in 0..2 {
+        pair.server.skip_stream(rx);
+        pair.client.send(tx, message(seed, 10), unsettled(0)).unwrap();
+        pair.drive();
+        pair.server.skip_stream(rx);
+        let items = take(&mut pair.server, rx);
+        assert_eq!(items.len(), 3, "{items:?}");
+        assert!(octets(&items).ends_with(&body(seed, 10)));
+    }
+}
+
+#[test]
+fn a_sender_that_aborts_a_stream_that_is_passed_over_can_send_the_next() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = streamed(&mut pair, session, "l", 1);
+    pair.client.begin_delivery(tx, unsettled(0)).unwrap();
+    pair.client.write(tx, body(0, 1000)).unwrap();
+    pair.drive();
+    assert!(matches!(pair.server.poll_stream(rx), Some(StreamItem::Begin { .. })));
+    pair.server.skip_stream(rx);
+    pair.client.abort(tx, 0).unwrap();
+    pair.drive();
+    assert!(take(&mut pair.server, rx).is_empty());
+    pair.server.set_credit(rx, Credit::Manual(1)).unwrap();
+    pair.drive();
+    pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+    pair.drive();
+    assert!(octets(&take(&mut pair.server, rx)).ends_with(&body(1, 10)));
+}
+
 #[test]
 fn what_was_settled_from_the_start_is_not_lost_when_the_link_goes() {
     let mut pair = Pair::open();

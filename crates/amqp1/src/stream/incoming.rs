@@ -335,6 +335,9 @@ impl Drop for IncomingStream<'_> {
         if let Some(mut handle) = self.handle.take() {
             handle.abandon(self.receiver.on_drop());
         }
+        if !self.ended {
+            self.receiver.handle().skip_stream();
+        }
     }
 }
 
