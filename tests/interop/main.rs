@@ -15,6 +15,7 @@ use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
 mod azure;
+mod azure_go;
 mod azure_queues;
 mod proton_pull;
 mod rabbitmq_0_9_1;

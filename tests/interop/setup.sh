@@ -2,7 +2,7 @@
 # Installs the third-party peers that the interop tests talk to. Idempotent: a second run finds all in place.
 #
 #   setup.sh            all of them
-#   setup.sh PART...    only some of: python node rabbitmq
+#   setup.sh PART...    only some of: python node rabbitmq go
 #
 # Python packages and node modules go to AMQP1_INTEROP_CACHE (default: .cache beside this script, ignored by
 # git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
@@ -105,12 +105,52 @@ part_rabbitmq() {
   command -v openssl >/dev/null || debian openssl
 }
 
-[ $# -gt 0 ] || set -- python node rabbitmq
+# azeventhubs and go-amqp want Go 1.25.
+go_125() {
+  local go minor
+  for go in go /usr/local/go/bin/go; do
+    minor=$("$go" env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    if [ "${minor:-0}" -ge 25 ]; then
+      command -v "$go"
+      return
+    fi
+  done
+  die "no Go 1.25 or newer found"
+}
+
+# Modules come from Go's module proxy, by the sums in go.sum.
+part_go() {
+  local go stamp to=$cache/go source
+  go=$(go_125)
+  stamp=$(cd "$here/go" && { "$go" version; cat go.mod go.sum ./*/*.go; } | sha256sum)
+  if [ "$(cat "$to/installed" 2>/dev/null)" = "$stamp" ]; then
+    say "go: in place"
+    return
+  fi
+  # the race detector is linked with C
+  command -v cc >/dev/null || debian gcc libc6-dev
+  rm -rf "$to"
+  mkdir -p "$to"
+  (
+    cd "$here/go"
+    export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local
+    quietly go-vet "$go" vet ./...
+    quietly go-build "$go" build -o "$to/" ./...
+    # go-amqp's own tests, unmodified; which of them are integration tests is said by their file
+    quietly go-amqp env CGO_ENABLED=1 "$go" test -c -race -o "$to/go-amqp.test" github.com/Azure/go-amqp
+    source=$("$go" list -m -f '{{.Dir}}' github.com/Azure/go-amqp)
+    sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t \*testing\.T).*/\1/p' "$source/integration_test.go" >"$to/go-amqp.tests"
+  )
+  echo "$stamp" >"$to/installed"
+  say "go: built with $("$go" env GOVERSION) $(awk '$2 ~ /^v/ && /Azure/ && !/indirect/ { print $1 "@" $2 }' "$here/go/go.mod" | tr '\n' ' ')"
+}
+
+[ $# -gt 0 ] || set -- python node rabbitmq go
 (
   # two test processes must not install at the same time
   flock 9
   for part in "$@"; do
-    case $part in python | node | rabbitmq) ;; *) die "unknown part: $part (python, node, rabbitmq)" ;; esac
+    case $part in python | node | rabbitmq | go) ;; *) die "unknown part: $part (python, node, rabbitmq, go)" ;; esac
     began=$SECONDS
     "part_$part"
     say "$part took $((SECONDS - began)) s"

@@ -3,8 +3,10 @@
 
 pub mod bodies;
 pub mod broker;
+pub mod example;
 pub mod expected;
 pub mod peer;
+pub mod relay;
 pub mod traffic;
 
 /// The README's programs, so that they compile.

@@ -17,8 +17,24 @@ fn cache() -> PathBuf {
     std::env::var_os("AMQP1_INTEROP_CACHE").map_or_else(|| folder().join(".cache"), PathBuf::from)
 }
 
-/// A program of `interop/`, by the name of its file.
+/// What `setup.sh` has built or installed, by its path in the cache.
+///
+/// # Panics
+///
+/// If it is not there.
+pub fn built(path: &str) -> PathBuf {
+    let path = cache().join(path);
+    assert!(path.exists(), "{} is missing: run tests/interop/setup.sh", path.display());
+    path
+}
+
+/// A program of `interop/`, by the name of its file, or of its folder if it is one of Go's.
 pub fn program(file: &str) -> Command {
+    if file.starts_with("go/") {
+        let mut command = Command::new(built(file));
+        command.kill_on_drop(true);
+        return command;
+    }
     let script = folder().join(file);
     let mut command = if file.ends_with(".js") {
         let mut command = Command::new("node");

@@ -1,0 +1,125 @@
+//! A relay between a foreign client and a broker that counts the transfers it passes on, both ways.
+
+use bytes::{Buf, BytesMut};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// Listens on loopback until it is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    transfers: Arc<AtomicU64>,
+    listening: JoinHandle<()>,
+}
+
+impl Relay {
+    /// Listens on a free port.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub async fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let transfers = Arc::new(AtomicU64::new(0));
+        let counted = transfers.clone();
+        let listening = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, to, counted.clone()));
+            }
+        });
+        Self { address, transfers, listening }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many transfers have passed.
+    pub fn transfers(&self) -> u64 {
+        self.transfers.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>) {
+    let Ok(server) = TcpStream::connect(to).await else { return };
+    client.set_nodelay(true).ok();
+    server.set_nodelay(true).ok();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::join!(one_way(from_client, to_server, &transfers), one_way(from_server, to_client, &transfers));
+}
+
+async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, transfers: &AtomicU64) {
+    let mut frames = BytesMut::new();
+    let mut chunk = vec![0; 65_536];
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        frames.extend_from_slice(&chunk[..length]);
+        transfers.fetch_add(count(&mut frames), Ordering::Relaxed);
+        if to.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+    }
+    to.shutdown().await.ok();
+}
+
+/// Takes whole frames and protocol headers off the front, and counts the transfers among them (§2.3, §2.7.5).
+fn count(octets: &mut BytesMut) -> u64 {
+    let mut transfers = 0;
+    while octets.len() >= 8 {
+        if octets.starts_with(b"AMQP") {
+            octets.advance(8);
+            continue;
+        }
+        let size = u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]) as usize;
+        if octets.len() < size.max(8) {
+            break;
+        }
+        let frame = octets.split_to(size.max(8));
+        let body = frame.get(usize::from(frame[4]) * 4..).unwrap_or_default();
+        transfers += u64::from(frame[5] == 0 && body.starts_with(&[0x00, 0x53, 0x14]));
+    }
+    transfers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfers_are_counted_however_they_are_cut() {
+        let mut all = b"AMQP\x00\x01\x00\x00".to_vec();
+        for code in [0x10, 0x14, 0x15, 0x14] {
+            all.extend([0, 0, 0, 12, 2, 0, 0, 0, 0x00, 0x53, code, 0x45]);
+        }
+        all.extend([0, 0, 0, 8, 2, 0, 0, 0]);
+        for size in 1..all.len() {
+            let mut octets = BytesMut::new();
+            let found: u64 = all
+                .chunks(size)
+                .map(|chunk| {
+                    octets.extend_from_slice(chunk);
+                    count(&mut octets)
+                })
+                .sum();
+            assert_eq!((found, octets.len()), (2, 0), "in pieces of {size}");
+        }
+    }
+}
