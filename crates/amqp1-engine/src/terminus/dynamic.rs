@@ -62,7 +62,16 @@ impl DynamicNodes {
 
     /// Makes a node for a link, and says its address: one that no other has or had, with the names of the container
     /// and the link in it. Without a lifetime policy it goes when that link is closed, as is customary.
+    ///
+    /// A link that was detached and is attached again has its node: it is the same link, and asks for the same terminus
+    /// (§2.6.3). The node keeps the policy that it was made with.
     pub fn create(&mut self, creator: Key, properties: Option<&NodeProperties>) -> Str {
+        let made = |node: &&mut Node| node.creator == creator && !node.creator_gone;
+        let earlier = self.nodes.iter_mut().find_map(|(address, node)| made(&node).then_some((address, node)));
+        if let Some((address, node)) = earlier {
+            node.links.insert(creator);
+            return address.clone();
+        }
         let number = self.next;
         self.next = number.wrapping_add(1);
         let (container, link) = (shorten(&creator.container_id), shorten(&creator.link));
@@ -136,13 +145,31 @@ mod tests {
     #[test]
     fn m_3_5_3_3_an_address_names_the_container_and_the_link() {
         let mut nodes = DynamicNodes::new();
-        let (one, two) = (nodes.create(link("l"), None), nodes.create(link("l"), None));
+        let (one, two) =
+            (nodes.create(link("l"), None), nodes.create(Key::new("container", "l", Role::Receiver), None));
         assert_ne!(one, two);
         for address in [&one, &two] {
             assert!(address.contains("container") && address.contains("/l/") && nodes.contains(address));
         }
         let long = nodes.create(Key::new("c".repeat(10_000), "l".repeat(10_000), Role::Sender), None);
         assert!(long.len() < 200);
+    }
+
+    #[test]
+    fn m_3_5_3_a_link_that_is_attached_again_has_its_node_again() {
+        let (mut nodes, address) = node(LifetimePolicy::DeleteOnClose);
+        assert!(nodes.detached(&address, &link("creator"), false).is_empty());
+        assert_eq!((nodes.create(link("creator"), None), nodes.len()), (address.clone(), 1));
+        // The link of that name in the other direction is another.
+        let other = nodes.create(Key::new("container", "creator", Role::Receiver), None);
+        assert_ne!(other, address);
+        // One that was closed leaves nothing.
+        assert_eq!(nodes.detached(&address, &link("creator"), true), core::slice::from_ref(&address));
+        assert_ne!(nodes.create(link("creator"), None), address);
+        // Nor does it where the node outlives it.
+        let (mut nodes, address) = node(LifetimePolicy::DeleteOnNoMessages);
+        assert!(nodes.detached(&address, &link("creator"), true).is_empty());
+        assert_ne!(nodes.create(link("creator"), None), address);
     }
 
     #[test]

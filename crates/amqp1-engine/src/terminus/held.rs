@@ -36,6 +36,8 @@ pub struct HeldMessage {
     message: Message,
     header: Header,
     annotations: Annotations,
+    /// Delivery-annotations that it is written with.
+    hop: Annotations,
     arrived: Instant,
     acquirer: Acquirer,
     /// Links on which it must not be delivered again.
@@ -70,7 +72,17 @@ impl HeldMessage {
     pub fn new(message: Message, now: Instant) -> Result<Self, DecodeError> {
         let header = message.header()?.unwrap_or_default();
         let annotations = message.message_annotations()?.unwrap_or_default();
-        Ok(Self { message, header, annotations, arrived: now, acquirer: Acquirer::Nobody, barred: BTreeSet::new() })
+        let (hop, acquirer, barred) = (Annotations::new(), Acquirer::Nobody, BTreeSet::new());
+        Ok(Self { message, header, annotations, hop, arrived: now, acquirer, barred })
+    }
+
+    /// The message as it is held at a node of this container for messages that were rejected, from now on. As
+    /// [`rejected`](Self::rejected), it says why wherever it is written, and has no time to live. Any link may have it.
+    #[must_use]
+    pub fn dead_letter(&self, error: Option<&AmqpError>, now: Instant) -> Self {
+        let header = Header { ttl: None, ..self.header.clone() };
+        let (acquirer, barred) = (Acquirer::Nobody, BTreeSet::new());
+        Self { header, hop: reason(error), arrived: now, acquirer, barred, ..self.clone() }
     }
 
     /// The message as it arrived.
@@ -135,15 +147,13 @@ impl HeldMessage {
     /// lives on there, so it has no time to live.
     pub fn rejected(&self, error: Option<&AmqpError>) -> EncodedMessage {
         let header = Header { first_acquirer: false, ttl: None, ..self.header.clone() };
-        let why = error.and_then(|error| Value::decode(&mut Reader::new(&error.to_octets())).ok());
-        let hop = why.into_iter().map(|why| (REJECTED, why)).collect();
-        self.message.relayed(&header, &hop, &self.annotations)
+        self.message.relayed(&header, &reason(error), &self.annotations)
     }
 
     fn written(&self, mut header: Header, now: Instant) -> EncodedMessage {
         let spent = u32::try_from((now - self.arrived).as_millis()).unwrap_or(u32::MAX);
         header.ttl = header.ttl.map(|ttl| ttl.saturating_sub(spent));
-        self.message.relayed(&header, &Annotations::new(), &self.annotations)
+        self.message.relayed(&header, &self.hop, &self.annotations)
     }
 
     /// What an outcome, stated on this link, makes of it (§3.4). A delivery that ended without one, since its link or
@@ -189,6 +199,12 @@ impl HeldMessage {
     fn failed(&mut self) {
         self.header.delivery_count = self.header.delivery_count.saturating_add(1);
     }
+}
+
+/// The delivery-annotations that say why a message was rejected (§3.2.2).
+fn reason(error: Option<&AmqpError>) -> Annotations {
+    let why = error.and_then(|error| Value::decode(&mut Reader::new(&error.to_octets())).ok());
+    why.into_iter().map(|why| (REJECTED, why)).collect()
 }
 
 /// Which of this many levels a priority is on, the lowest being 0 (§3.2.1): the middle of the ten that there are at least

@@ -147,6 +147,25 @@ fn m_3_2_2_1_the_annotation_rejected_carries_an_error() {
     assert_eq!((header.durable, header.delivery_count, header.ttl), (true, 1, None));
 }
 
+/// At a node of the same container it is held with the reason, which is written to whoever gets it.
+#[test]
+fn m_3_2_2_1_a_dead_letter_says_why_at_each_attempt_and_may_go_to_any_link() {
+    let error = AmqpError::new(ErrorCondition::DECODE_ERROR, "no such colour");
+    let mut message = held(Message::builder().header(Header { ttl: Some(1), ..Header::default() }));
+    message.settle(1, &modified(|modified| modified.undeliverable_here = true));
+    message.settle(2, &DeliveryState::rejected(error.clone()));
+    let mut dead = message.dead_letter(Some(&error), at(5_000));
+    assert_eq!((dead.expiry(), dead.delivery_count(), dead.may_go_to(1)), (None, 1, true));
+    for written in [dead.acquire(1, at(6_000)), dead.copy(2, at(6_000)), dead.acquire(1, at(7_000))] {
+        let hop =
+            received(written.expect("it does not expire")).delivery_annotations().expect("readable").expect("some");
+        let octets = amqp1_codec::Encode::to_octets(hop.get("rejected").expect("it says why"));
+        assert_eq!(AmqpError::decode(&mut Reader::new(&octets)).expect("an error"), error);
+    }
+    let unexplained = message.dead_letter(None, at(0)).acquire(1, at(0)).expect("it may go there");
+    assert_eq!(received(unexplained).delivery_annotations().expect("readable"), None);
+}
+
 #[test]
 fn m_3_2_1_4_fewer_than_ten_levels_share_the_outer_priorities() {
     for levels in 1..10_u8 {
