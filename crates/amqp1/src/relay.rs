@@ -24,9 +24,12 @@ pub(crate) fn any_outcome() -> Source {
     Source { outcomes: outcomes.into(), ..Source::default() }
 }
 
-/// §3.5.3: a source that names no outcomes supports its default one only, and accepted without that.
+/// Whether a sender's source allows `rejected` (§3.5.3). Few peers list any outcomes: none listed means the four of the
+/// specification.
 fn allows_rejected(source: &Source) -> bool {
-    source.outcomes.contains(&REJECTED) || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
+    source.outcomes.is_empty()
+        || source.outcomes.contains(&REJECTED)
+        || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
 }
 
 impl IncomingLink {
@@ -44,8 +47,9 @@ impl Receiver {
     /// [`PRECONDITION_FAILED`](crate::ErrorCondition::PRECONDITION_FAILED) where it is durable and nothing here is
     /// (§3.2.1). Returns whether the link is still there.
     ///
-    /// The delivery is rejected if it is not settled yet and the sender's source allows that outcome. Otherwise there is no
-    /// other way to tell the sender, and the link is closed with the error and the delivery's tag.
+    /// The delivery is rejected if it is not settled yet and the sender's source allows that outcome, as one does that lists
+    /// no outcomes. Otherwise there is no other way to tell the sender, and the link is closed. Either way the error's info
+    /// names the delivery by its tag.
     ///
     /// # Errors
     ///
@@ -55,12 +59,12 @@ impl Receiver {
     ///
     /// Cancelled, it goes on by itself.
     pub async fn refuse(&self, delivery: Delivery, mut error: AmqpError) -> Result<bool, Error> {
-        let allowed = self.remote_attach().source.is_some_and(|source| allows_rejected(&source));
+        let tag = Bytes::copy_from_slice(delivery.tag().as_slice());
+        error.info.get_or_insert_with(Fields::new).insert(DELIVERY_TAG, Value::Binary(tag));
+        let allowed = self.remote_attach().source.is_none_or(|source| allows_rejected(&source));
         if allowed && !delivery.is_settled() {
             return delivery.reject(error).map(|()| true);
         }
-        let tag = Bytes::copy_from_slice(delivery.tag().as_slice());
-        error.info.get_or_insert_with(Fields::new).insert(DELIVERY_TAG, Value::Binary(tag));
         // It ends with the link.
         drop(delivery.leave_unsettled());
         self.detach_with(Some(error), true).await.map(|()| false)

@@ -128,18 +128,30 @@ async fn e_anon_2_what_cannot_be_routed_costs_the_link_where_the_source_does_not
     let (session, queues) = relayed().await;
     let accepts_only =
         Source { outcomes: vec![amqp1::Symbol::from_static("amqp:accepted:list")].into(), ..Source::default() };
-    for source in [Source::default(), accepts_only] {
-        let sender = session.anonymous_sender().source(source).attach().await.expect("a sender");
-        soon(sender.send(to("q1", "x"))).await.expect("an outcome").accepted().expect("accepted");
-        let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
-        let error =
-            soon(sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() }));
-        assert_eq!(error.await.expect_err("the link is gone").condition(), Some(&ErrorCondition::NOT_FOUND));
-        has_gone(&sender, Some(b"unroutable")).await;
-    }
-    assert_eq!(queued(&queues, "q1").len(), 2);
+    let sender = session.anonymous_sender().source(accepts_only).attach().await.expect("a sender");
+    soon(sender.send(to("q1", "x"))).await.expect("an outcome").accepted().expect("accepted");
+    let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
+    let error = soon(sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() }));
+    assert_eq!(error.await.expect_err("the link is gone").condition(), Some(&ErrorCondition::NOT_FOUND));
+    has_gone(&sender, Some(b"unroutable")).await;
+    assert_eq!(queued(&queues, "q1").len(), 1);
     // The session is as good as before.
     soon(session.end()).await.expect("ended in peace");
+}
+
+/// §3.5.3: few peers list outcomes, and those that list none take the four of the specification.
+#[tokio::test]
+async fn e_anon_2_a_source_that_lists_no_outcomes_allows_rejected() {
+    let (session, _queues) = relayed().await;
+    for source in [Source::default(), Source { default_outcome: Some(DeliveryState::Released), ..Source::default() }] {
+        let sender = session.anonymous_sender().source(source).attach().await.expect("a sender");
+        let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
+        let sending = sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() });
+        let Ok(Outcome::Rejected(Some(error))) = soon(sending).await else { panic!("not rejected") };
+        let named = error.info.as_ref().and_then(|info| info.get("delivery-tag"));
+        assert_eq!(named, Some(&Value::Binary(Bytes::from_static(b"unroutable"))));
+        soon(sender.send(to("q1", "x"))).await.expect("the link goes on").accepted().expect("accepted");
+    }
 }
 
 #[tokio::test]
