@@ -1,5 +1,5 @@
 //! Sends a message and receives one: `cargo run -p amqp1 --example client [amqp://HOST[:PORT] [MESSAGE]]`. The example
-//! `queue` is something to connect to.
+//! `broker` is something to connect to.
 use amqp1::{Client, Error};
 use bytes::Bytes;
 use std::{error::Error as _, process::ExitCode};

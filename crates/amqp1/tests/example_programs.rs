@@ -1,4 +1,4 @@
-//! The examples `send` and `receive` as programs, against a listener.
+//! The examples `send`, `receive` and `broker` as programs.
 #![allow(missing_docs)]
 
 mod support;
@@ -10,8 +10,9 @@ use amqp1::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::{
+    io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 use support::soon;
 use tokio::net::TcpListener;
@@ -228,5 +229,41 @@ async fn failures_are_one_sentence_without_the_password() {
             let text = sentence(&output, 2);
             assert!(text.ends_with(": see --help") && !text.contains("geheim"), "{text}");
         }
+    }
+}
+
+/// A broker on a free port, and its URL, which it prints when it listens.
+#[cfg(unix)]
+fn broker(stdin: Stdio) -> (Child, String) {
+    let mut command = Command::new(program("broker"));
+    command.arg("127.0.0.1:0").stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+    let address = line.trim_end().strip_prefix("listening on ").expect("where it listens");
+    (child, format!("amqp://{address}"))
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_ends_when_its_input_does_or_by_a_signal_and_says_what_is_lost() {
+    for signal in [None, Some("-TERM"), Some("-INT")] {
+        let stdin = if signal.is_none() { Stdio::piped() } else { Stdio::null() };
+        let (mut child, url) = broker(stdin);
+        check_success(&run("send", &[&url, "q", "--count", "3"]).await);
+        let output = run("receive", &[&url, "q", "--count", "1"]).await;
+        assert_eq!((output.status.code(), lines(&output).len()), (Some(0), 1), "{output:?}");
+        assert_eq!(child.try_wait().expect("its state"), None);
+        match signal {
+            None => drop(child.stdin.take()),
+            Some(signal) => {
+                let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+                assert!(sent.expect("a shell's kill").success());
+            }
+        }
+        let output = soon(tokio::task::spawn_blocking(move || child.wait_with_output().expect("an end"))).await;
+        let output = output.expect("no panic");
+        let told = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+        assert_eq!((output.status.code(), told.trim_end()), (Some(0), "broker: ended with 2 messages in its queues"));
     }
 }

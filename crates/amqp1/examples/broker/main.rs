@@ -1,0 +1,106 @@
+//! A small broker in memory: `cargo run -p amqp1 --example broker -- [ADDR:PORT]`; `--help` lists its options.
+//!
+//! Each address is a queue, made when a client first names it. A message is gone when a consumer has accepted it; one
+//! that is rejected goes to the queue `dead-letters`. SIGTERM, ctrl-C, or the end of a pipe on its standard input end
+//! the broker; the messages that it still has are lost then, and counted.
+
+mod attach;
+mod broker;
+mod incoming;
+mod outgoing;
+mod queue;
+pub(crate) mod server;
+
+use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
+use clap::Parser;
+use std::{error::Error, io, path::PathBuf, process::ExitCode};
+use tokio::{net::TcpListener, sync::oneshot};
+
+/// A small broker in memory.
+#[derive(Clone, Debug, Parser)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 is any free port. The first line on the standard output says which.
+    #[arg(default_value = "127.0.0.1:5672")]
+    pub(crate) address: String,
+    /// Requires SASL PLAIN with this user and password. Without it everyone is let in.
+    #[arg(long, value_name = "USER:PASS")]
+    pub(crate) sasl_plain: Option<String>,
+    /// Begins every connection with TLS, with this certificate chain and key, in PEM.
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    pub(crate) tls: Vec<PathBuf>,
+    /// Honours the wish of senders for receiver-settle-mode second. Without it they are answered with first, since
+    /// some senders ask for second and never settle.
+    #[arg(long)]
+    pub(crate) settle_second: bool,
+    /// Accepts durable messages. A restart loses them all the same: what is in the queues and what is out with
+    /// consumers, and with them the durable subscriptions and the unsettled state of links. Without this option durable
+    /// messages are refused with amqp:precondition-failed.
+    #[arg(long)]
+    pub(crate) take_durable: bool,
+    /// How many messages a queue holds before senders to it get no more credit.
+    #[arg(long, default_value_t = 50_000)]
+    pub(crate) depth: usize,
+    /// How many deliveries may be unsettled with one consumer.
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) max_unsettled: u32,
+    /// The largest message that is taken, in octets.
+    #[arg(long, default_value_t = DEFAULT_MAX_MESSAGE_SIZE)]
+    pub(crate) max_message_size: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match listen(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("broker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn listen(options: Options) -> Result<(), Box<dyn Error>> {
+    let address = options.address.clone();
+    let server = server::Server::new(options)?;
+    let listener = TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let stop = stop_requested()?;
+    println!("listening on {}", listener.local_addr()?);
+    let lost = server.run(listener, stop).await?;
+    eprintln!("broker: ended with {lost} messages in its queues");
+    Ok(())
+}
+
+/// Completes on SIGTERM, ctrl-C, or the end of a pipe on the standard input. A terminal or `/dev/null` there says nothing.
+#[cfg(unix)]
+fn stop_requested() -> io::Result<impl Future<Output = ()>> {
+    use std::{
+        fs::File,
+        os::{fd::AsFd, unix::fs::FileTypeExt},
+    };
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (ends, ended) = oneshot::channel();
+    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let kind = stdin.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        std::thread::spawn(move || {
+            // Whether it ends or fails, nobody holds the other end any more.
+            io::copy(&mut stdin, &mut io::sink()).ok();
+            ends.send(()).ok();
+        });
+    } else {
+        std::mem::forget(ends);
+    }
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+            _ = ended => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_requested() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
+}

@@ -1,0 +1,214 @@
+//! A queue in memory: what waits in it, in order, and how much of it is out with consumers.
+
+use amqp1::{
+    Str,
+    engine::{Instant, terminus::HeldMessage},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// The broker's time, on tokio's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock(tokio::time::Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Instant {
+        Instant::default() + self.0.elapsed()
+    }
+
+    /// Waits until then; forever if there is no such time.
+    pub(crate) async fn until(self, instant: Option<Instant>) {
+        match instant {
+            Some(instant) => tokio::time::sleep_until(self.0 + (instant - Instant::default())).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A message in a queue.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    /// Its place: messages that come back stand where they stood.
+    pub(crate) number: u64,
+    pub(crate) message: HeldMessage,
+    /// The container that published it.
+    pub(crate) publisher: Str,
+}
+
+pub(crate) struct Queue {
+    pub(crate) name: Str,
+    clock: Clock,
+    depth: usize,
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: BTreeMap<u64, Stored>,
+    next: u64,
+    /// How many messages are out with consumers.
+    out: usize,
+    /// Nothing expires before this.
+    expires: Option<Instant>,
+    deleted: bool,
+}
+
+impl Inner {
+    fn insert(&mut self, stored: Stored) {
+        self.expires = self.expires.into_iter().chain(stored.message.expiry()).min();
+        self.waiting.insert(stored.number, stored);
+    }
+
+    /// Drops what has expired (§3.2.1).
+    fn expire(&mut self, now: Instant) {
+        if self.expires.is_some_and(|at| at <= now) {
+            self.waiting.retain(|_, stored| !stored.message.is_expired(now));
+            self.expires = self.waiting.values().filter_map(|stored| stored.message.expiry()).min();
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.len() + self.out
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(name: Str, depth: usize, clock: Clock) -> Self {
+        Self { name, clock, depth, inner: Mutex::default(), changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changed.notify_waiters();
+        changed
+    }
+
+    /// How many messages it holds, those that are out with consumers included.
+    pub(crate) fn len(&self) -> usize {
+        let mut inner = self.lock();
+        inner.expire(self.clock.now());
+        inner.len()
+    }
+
+    pub(crate) fn push(&self, message: HeldMessage, publisher: Str) {
+        self.change(|inner| {
+            let number = inner.next;
+            inner.next += 1;
+            inner.insert(Stored { number, message, publisher });
+        });
+    }
+
+    /// A message that was taken comes back.
+    pub(crate) fn put_back(&self, stored: Stored) {
+        self.change(|inner| {
+            inner.out -= 1;
+            inner.insert(stored);
+        });
+    }
+
+    /// A message that was taken is done with.
+    pub(crate) fn retire(&self) {
+        self.change(|inner| inner.out -= 1);
+    }
+
+    /// Takes the first message that is wanted. `None` when the queue was deleted.
+    pub(crate) async fn take(&self, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
+        self.find(0, wanted, |inner, number| {
+            inner.out += 1;
+            inner.waiting.remove(&number)
+        })
+        .await
+    }
+
+    /// A copy of the first message from this place on that is wanted. `None` when the queue was deleted.
+    pub(crate) async fn copy(&self, from: u64, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
+        self.find(from, wanted, |inner, number| inner.waiting.get(&number).cloned()).await
+    }
+
+    async fn find(
+        &self,
+        from: u64,
+        wanted: impl Fn(&Stored) -> bool,
+        get: impl Fn(&mut Inner, u64) -> Option<Stored>,
+    ) -> Option<Stored> {
+        loop {
+            // Before looking, so that nothing arrives unseen.
+            let changed = self.changed.notified();
+            {
+                let mut inner = self.lock();
+                if inner.deleted {
+                    return None;
+                }
+                inner.expire(self.clock.now());
+                let found = inner.waiting.range(from..).find(|(_, stored)| wanted(stored)).map(|(number, _)| *number);
+                if let Some(number) = found {
+                    return get(&mut inner, number);
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until there is room for another message. A queue that was deleted has room: what comes is refused.
+    pub(crate) async fn room(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let expires = {
+                let mut inner = self.lock();
+                inner.expire(self.clock.now());
+                if inner.len() < self.depth || inner.deleted {
+                    return;
+                }
+                inner.expires
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.clock.until(expires) => {}
+            }
+        }
+    }
+
+    /// Drops the oldest message that waits if there is no room.
+    pub(crate) fn drop_oldest(&self) {
+        self.change(|inner| {
+            if inner.len() >= self.depth {
+                drop(inner.waiting.pop_first())
+            }
+        });
+    }
+
+    /// Deletes it, with what waits in it; its links end.
+    pub(crate) fn delete(&self) {
+        self.change(|inner| {
+            inner.deleted = true;
+            inner.waiting.clear();
+        });
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.lock().deleted
+    }
+
+    /// Waits until the queue is deleted.
+    pub(crate) async fn deleted(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_deleted() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The connections: who is let in, and how they end.
+
+use super::{Options, attach, broker::Broker};
+use amqp1::{
+    Acceptor, AmqpError, Authenticator, BoxFuture, ErrorCondition, IncomingConnection, SaslAttempt, SaslCode,
+    SaslDecision, Symbol, TlsServer,
+    auth::sasl::{anonymous, plain},
+    capability,
+};
+use std::{error::Error, fs, future::Future, io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+};
+
+/// How long clients have to answer the close when the broker ends.
+const CLOSING: Duration = Duration::from_secs(5);
+
+pub(crate) struct Server {
+    acceptor: Acceptor,
+    pub(crate) broker: Arc<Broker>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(crate) fn new(options: Options) -> Result<Arc<Self>, Box<dyn Error>> {
+        let builder = Acceptor::builder().sole_connections();
+        let mut builder = builder.config(|config| config.offered_capabilities.push(capability::ANONYMOUS_RELAY));
+        builder = match &options.sasl_plain {
+            Some(credentials) => {
+                let (user, password) = credentials.split_once(':').ok_or("--sasl-plain wants USER:PASS")?;
+                builder.authenticator(OneUser { user: user.to_owned(), password: password.to_owned() })
+            }
+            // Whatever they say.
+            None => builder.mechanisms([anonymous::NAME, plain::NAME].map(Symbol::from_static)),
+        };
+        if let [certificate, key] = options.tls.as_slice() {
+            let read = |path| fs::read(path).map_err(|error| format!("cannot read {path:?}: {error}"));
+            builder = builder.tls(TlsServer::from_pem(&read(certificate)?, &read(key)?)?);
+        }
+        let (acceptor, broker, stop) = (builder.build(), Broker::new(options), watch::Sender::new(false));
+        Ok(Arc::new(Self { acceptor, broker: Arc::new(broker), stop }))
+    }
+
+    /// Serves until it is told to stop, and closes what there is. Returns how many messages are lost with it.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<usize> {
+        tokio::pin!(stop);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => drop(connections.spawn(self.clone().serve(accepted?.0))),
+                // Those that are over are forgotten.
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        self.stop.send_replace(true);
+        let closing = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSING, closing).await.is_err() {
+            eprintln!("broker: some clients did not answer the close");
+        }
+        Ok(self.broker.len())
+    }
+
+    /// Serves one client. What goes wrong with it is no reason to leave the others.
+    pub(crate) async fn serve(self: Arc<Self>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let accepted = tokio::select! {
+            accepted = self.acceptor.accept(io) => accepted,
+            () = self.stopped() => return,
+        };
+        let served = match accepted {
+            Ok(incoming) => self.serve_links(incoming).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            eprintln!("broker: {error}");
+        }
+    }
+
+    /// Waits until the broker ends.
+    async fn stopped(&self) {
+        self.stop.subscribe().wait_for(|stop| *stop).await.ok();
+    }
+
+    async fn serve_links(&self, incoming: IncomingConnection) -> Result<(), amqp1::Error> {
+        let container = incoming.open().container_id;
+        let mut connection = incoming.accept().await?;
+        loop {
+            tokio::select! {
+                link = connection.next_link() => match link {
+                    Some(link) => attach::answer(&self.broker, &container, link),
+                    None => return Ok(()),
+                },
+                () = self.stopped() => {
+                    // What was accepted is said first; what is out with the client stays in its queue.
+                    let error = AmqpError::new(ErrorCondition::CONNECTION_FORCED, "the broker ends");
+                    return connection.connection().close_with(Some(error)).await;
+                }
+            }
+        }
+    }
+}
+
+struct OneUser {
+    user: String,
+    password: String,
+}
+
+impl Authenticator for OneUser {
+    fn authenticate(&self, attempt: SaslAttempt) -> BoxFuture<'_, SaslDecision> {
+        let credentials = plain::Credentials::parse(attempt.response.as_deref().unwrap_or_default());
+        let known = |said: &plain::Credentials| said.authcid() == self.user && said.password_matches(&self.password);
+        Box::pin(std::future::ready(match credentials.is_ok_and(|said| known(&said)) {
+            true => SaslDecision::Accept { identity: self.user.clone(), additional_data: None },
+            false => SaslDecision::Refuse(SaslCode::Auth),
+        }))
+    }
+}

@@ -1,0 +1,83 @@
+//! Nodes that are made for a link, and messages that say themselves where they go.
+
+use super::{Bed, consumer, next, text};
+use amqp1::{
+    ErrorCondition, ErrorKind, Message, Properties, Source, Target,
+    codec::messaging::{LifetimePolicy, NodeProperties},
+};
+
+fn dynamic(policy: Option<LifetimePolicy>) -> Source {
+    let properties = policy.map(|policy| NodeProperties::default().with_lifetime_policy(policy));
+    Source { dynamic: true, dynamic_node_properties: properties, ..Source::default() }
+}
+
+fn to(address: &str) -> Properties {
+    Properties { to: Some(address.into()), ..Properties::default() }
+}
+
+#[tokio::test]
+async fn m_3_5_3_a_dynamic_node_is_used_by_its_address_and_goes_with_its_link() {
+    let bed = Bed::new(&[]);
+    let session = bed.session().await;
+    let mut replies = session.receiver("").source(dynamic(None)).attach().await.expect("a node");
+    let address = replies.remote_attach().source.and_then(|source| source.address).expect("an address");
+    let other = bed.session().await;
+    let sender = other.sender(address.clone()).attach().await.expect("a sender");
+    sender.send("hello").await.expect("sent").accepted().expect("accepted");
+    let delivery = next(&mut replies).await;
+    assert_eq!(text(&delivery), "hello");
+    delivery.accept().expect("settled");
+    replies.close().await.expect("closed");
+    let detached = sender.detached().await;
+    assert_eq!(detached.error.map(|error| error.condition), Some(ErrorCondition::RESOURCE_DELETED));
+    let error = other.sender(address).attach().await.expect_err("no node");
+    assert_eq!((error.kind(), error.condition()), (ErrorKind::LinkRefused, Some(&ErrorCondition::NOT_FOUND)));
+}
+
+#[tokio::test]
+async fn m_3_5_13_a_dynamic_node_lives_as_long_as_its_policy_says() {
+    let bed = Bed::new(&[]);
+    let session = bed.session().await;
+    let properties = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnNoLinksOrMessages);
+    let target = Target { dynamic: true, dynamic_node_properties: Some(properties), ..Target::default() };
+    let sender = session.sender("").target(target).attach().await.expect("a node");
+    let target = sender.remote_attach().target.expect("a target");
+    let address = target.as_target().and_then(|target| target.address.clone()).expect("an address");
+    sender.send("x").await.expect("sent").accepted().expect("accepted");
+    sender.close().await.expect("closed");
+    // The message keeps it, then the link.
+    let mut receiver = consumer(&session, &address, 1).await;
+    next(&mut receiver).await.accept().expect("settled");
+    receiver.close().await.expect("closed");
+    let error = session.receiver(address).attach().await.expect_err("no node");
+    assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_link_that_comes_back_by_its_name_gets_its_node_again() {
+    let session = Bed::new(&[]).session().await;
+    let mut addresses = Vec::new();
+    for name in ["replies", "replies", "others"] {
+        let receiver = session.receiver("").source(dynamic(None)).name(name).attach().await.expect("a node");
+        addresses.push(receiver.remote_attach().source.and_then(|source| source.address).expect("an address"));
+        receiver.detach().await.expect("detached");
+    }
+    assert!(addresses[0] == addresses[1] && addresses[1] != addresses[2], "{addresses:?}");
+}
+
+#[tokio::test]
+async fn the_anonymous_relay_sends_each_message_where_it_says() {
+    let session = Bed::new(&[]).session().await;
+    let relay = session.anonymous_sender().attach().await.expect("a relay");
+    for address in ["a", "b", "a"] {
+        let message = Message::builder().properties(to(address)).data(address).build();
+        relay.send(message).await.expect("sent").accepted().expect("accepted");
+    }
+    let lost = [Message::builder().data("x").build(), Message::builder().properties(to("dynamic/x/y/7")).build()];
+    for message in lost {
+        let error = relay.send(message).await.expect("an outcome").accepted().expect_err("it goes nowhere");
+        assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
+    }
+    assert_eq!(super::drained(&session, "a").await, ["a", "a"]);
+    assert_eq!(super::drained(&session, "b").await, ["b"]);
+}
