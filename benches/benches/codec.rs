@@ -58,7 +58,7 @@ fn sizes(criterion: &mut Criterion) {
 }
 
 fn decode(bencher: &mut Bencher<'_>, frame: &Bytes, read: fn(Frame) -> usize) {
-    let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+    let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
     let input = || buffers(frame, 1).remove(0);
     // As many inputs at once as do not fill the memory.
     let inputs = BatchSize::NumIterations((BATCH / frame.len()).max(1) as u64);

@@ -258,7 +258,7 @@ fn encoding(count: usize, write: impl Fn(&mut BytesMut) + 'static) -> Box<dyn Fn
 /// Decodes frames out of buffers that are full of them.
 fn decoding(count: usize, frame: &Bytes, read: impl Fn(Frame) -> usize + 'static) -> Box<dyn FnMut() -> usize> {
     let mut buffers = buffers(frame, count);
-    let decoder = FrameDecoder::new(1 << 20, Limits::DEFAULT);
+    let mut decoder = FrameDecoder::new(1 << 20, Limits::DEFAULT);
     Box::new(move || {
         let mut read_well = 0;
         for buffer in &mut buffers {

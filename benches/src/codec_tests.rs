@@ -63,7 +63,7 @@ fn a_large_body_is_not_copied_on_its_way_in() {
         let mut input = BytesMut::from(transfer_frame(size).repeat(8).as_slice());
         drop(input.split_to(0));
         let range = input.as_ptr_range();
-        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         for _ in 0..8 {
             let allocations = allocation_counter::measure(|| {
                 let frame = decoder.decode(&mut input).expect("valid").expect("whole");

@@ -18,9 +18,9 @@ pub fn frame_decode(octets: &[u8]) {
     let decoder = || {
         if sasl { FrameDecoder::sasl(4_096, Limits::DEFAULT) } else { FrameDecoder::new(4_096, Limits::DEFAULT) }
     };
-    let whole = frames(&decoder(), &[octets]);
+    let whole = frames(&mut decoder(), &[octets]);
     let halves = octets.split_at(octets.len() / 2);
-    assert_eq!(whole, frames(&decoder(), &[halves.0, halves.1]), "cutting the stream up changes nothing");
+    assert_eq!(whole, frames(&mut decoder(), &[halves.0, halves.1]), "cutting the stream up changes nothing");
     for frame in whole.0 {
         assert!(!frame.to_string().contains('\n'));
         for style in [EncodeStyle::Compact, EncodeStyle::Full] {
@@ -39,7 +39,7 @@ pub fn frame_decode(octets: &[u8]) {
                 }
             }
             // Written in full, or with widened arrays, a frame may be larger than the one that was read.
-            let large = if sasl {
+            let mut large = if sasl {
                 FrameDecoder::sasl(u32::MAX, Limits::DEFAULT)
             } else {
                 FrameDecoder::new(u32::MAX, Limits::DEFAULT)
@@ -54,7 +54,7 @@ fn write_sasl(body: &SaslBody, style: EncodeStyle, out: &mut BytesMut) {
 }
 
 /// The frames of a stream in pieces, up to the first that is wrong, and what is wrong with it.
-fn frames(decoder: &FrameDecoder, pieces: &[&[u8]]) -> (Vec<Frame>, Option<String>) {
+fn frames(decoder: &mut FrameDecoder, pieces: &[&[u8]]) -> (Vec<Frame>, Option<String>) {
     let (mut input, mut frames) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         input.extend_from_slice(piece);

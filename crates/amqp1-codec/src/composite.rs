@@ -11,12 +11,16 @@
 /// | `final T` | `Option<T>`, a state that is an outcome | `None` |
 /// | `multi T` | `Multiple<T>` | empty |
 /// | `some T` | `Multiple<T>`, mandatory | an error, and so is an empty array |
+/// | `odd T` | `Option<T>`, read as [`Loose<T>`](crate::definitions::Loose) | `None` |
+/// | `or T = value` | `T` | an error, or `value` if [`Limits`](crate::Limits) let advisory data be odd |
 ///
-/// After the two descriptors, `by_hand` says that the type is also written by hand in the compact style.
+/// After the two descriptors, `by_hand` says that the type is also written by hand in the compact style, and `extensible`
+/// that fields too many are skipped if the limits let advisory data be odd. `partial` says this too, and that what
+/// can be read of a malformed value stands in for it: `Self::readable_part`.
 macro_rules! composite {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident = $code:literal, $symbol:literal $(, $by_hand:ident)? {
+        pub struct $name:ident = $code:literal, $symbol:literal $(, $mark:ident)? {
             $( $(#[$field_meta:meta])* $field:ident : $kind:ident $ty:ty $(= $default:expr)? ),* $(,)?
         }
     )+) => { $(
@@ -43,7 +47,7 @@ macro_rules! composite {
             pub fn decode_fields(reader: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
                 let mut fields = crate::FieldReader::new(reader)?;
                 $( let $field = composite!(@decode fields $kind $ty $(= $default)?); )*
-                fields.finish()?;
+                composite!(@finish fields $($mark)?)?;
                 Ok(Self { $($field),* })
             }
         }
@@ -72,7 +76,7 @@ macro_rules! composite {
 
             #[inline]
             fn encode(&self, style: crate::EncodeStyle, out: &mut bytes::BytesMut) {
-                $( composite!(@$by_hand self, style, out); )?
+                $( composite!(@encode $mark self, style, out); )?
                 self.encode_by_table(style, out);
             }
         }
@@ -115,6 +119,8 @@ macro_rules! composite {
         }
 
         impl crate::Decode for $name {
+            $( composite!(@advisory $mark); )?
+
             fn decode(reader: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
                 let start = *reader;
                 if reader.descriptor_number()? != Some(Self::CODE) {
@@ -125,7 +131,23 @@ macro_rules! composite {
         }
     )+ };
 
-    (@by_hand $this:expr, $style:expr, $out:expr) => {
+    (@advisory by_hand) => {};
+    (@advisory extensible) => {};
+    (@advisory partial) => {
+        const ADVISORY: bool = true;
+
+        fn stand_in(reader: crate::Reader<'_>) -> Option<Self> {
+            Some(Self::readable_part(reader))
+        }
+    };
+
+    (@finish $fields:ident partial) => { $fields.finish_extensible() };
+    (@finish $fields:ident extensible) => { $fields.finish_extensible() };
+    (@finish $fields:ident $($mark:ident)?) => { $fields.finish() };
+
+    (@encode partial $this:expr, $style:expr, $out:expr) => {};
+    (@encode extensible $this:expr, $style:expr, $out:expr) => {};
+    (@encode by_hand $this:expr, $style:expr, $out:expr) => {
         if $style == crate::EncodeStyle::Compact && crate::performative::fast::encode($this, $out) {
             return;
         }
@@ -138,6 +160,8 @@ macro_rules! composite {
     (@type final $ty:ty) => { Option<$ty> };
     (@type multi $ty:ty) => { crate::Multiple<$ty> };
     (@type some $ty:ty) => { crate::Multiple<$ty> };
+    (@type odd $ty:ty) => { Option<$ty> };
+    (@type or $ty:ty) => { $ty };
 
     (@decode $fields:ident req $ty:ty) => { $fields.required::<$ty>()? };
     (@decode $fields:ident opt $ty:ty) => { $fields.optional::<$ty>()? };
@@ -149,6 +173,10 @@ macro_rules! composite {
     (@decode $fields:ident id $ty:ty) => { $fields.transaction_id()? };
     (@decode $fields:ident final $ty:ty) => { $fields.outcome::<$ty>()? };
     (@decode $fields:ident some $ty:ty) => { $fields.several::<$ty>()? };
+    (@decode $fields:ident odd $ty:ty) => {
+        $fields.optional::<crate::definitions::Loose<$ty>>()?.map(|loose| loose.0)
+    };
+    (@decode $fields:ident or $ty:ty = $default:expr) => { $fields.required_or::<$ty>($default)? };
 
     (@default req) => { Default::default() };
     (@default opt) => { None };
@@ -157,6 +185,8 @@ macro_rules! composite {
     (@default final) => { None };
     (@default multi) => { crate::Multiple::default() };
     (@default some) => { crate::Multiple::default() };
+    (@default odd) => { None };
+    (@default or = $default:expr) => { Default::default() };
 
     (@write $list:ident $style:ident $this:ident.$field:ident, req) => { $list.field(&$this.$field) };
     (@write $list:ident $style:ident $this:ident.$field:ident, opt) => {
@@ -179,6 +209,12 @@ macro_rules! composite {
     (@write $list:ident $style:ident $this:ident.$field:ident, some) => {
         composite!(@write $list $style $this.$field, multi)
     };
+    (@write $list:ident $style:ident $this:ident.$field:ident, odd) => {
+        composite!(@write $list $style $this.$field, opt)
+    };
+    (@write $list:ident $style:ident $this:ident.$field:ident, or = $default:expr) => {
+        composite!(@write $list $style $this.$field, req)
+    };
 
     (@trace $line:ident $this:ident.$field:ident, req) => { $line.field(stringify!($field), &$this.$field)? };
     (@trace $line:ident $this:ident.$field:ident, opt) => {
@@ -199,4 +235,6 @@ macro_rules! composite {
     (@trace $line:ident $this:ident.$field:ident, id) => { composite!(@trace $line $this.$field, req) };
     (@trace $line:ident $this:ident.$field:ident, final) => { composite!(@trace $line $this.$field, opt) };
     (@trace $line:ident $this:ident.$field:ident, some) => { composite!(@trace $line $this.$field, multi) };
+    (@trace $line:ident $this:ident.$field:ident, odd) => { composite!(@trace $line $this.$field, opt) };
+    (@trace $line:ident $this:ident.$field:ident, or = $default:expr) => { composite!(@trace $line $this.$field, req) };
 }

@@ -13,9 +13,10 @@
 //! ```
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value, printable::printable,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, FieldReader, Map, Reader, Str, Symbol, Value,
+    printable::printable, types::format_code as code,
 };
-use alloc::sync::Arc;
+use alloc::{string::String, sync::Arc};
 use bytes::BytesMut;
 use core::fmt;
 
@@ -59,9 +60,11 @@ impl Decode for Role {
     }
 }
 
-/// Declares the enumerated types of the specification that are numbers.
+/// Declares the enumerated types of the specification that are numbers. After the number's type, `advisory` says that a
+/// field of the type counts as absent where it cannot be read, if the limits let advisory data be odd; a choice that is
+/// written as an integer of another width is still that choice.
 macro_rules! choices {
-    ($($(#[$meta:meta])* pub enum $name:ident: $ty:ty {
+    ($($(#[$meta:meta])* pub enum $name:ident: $ty:ty $(, $advisory:ident)? {
         $($(#[$choice_meta:meta])* $choice:ident = $number:literal),+ $(,)?
     })+) => { $(
         $(#[$meta])*
@@ -91,6 +94,15 @@ macro_rules! choices {
         }
 
         impl Decode for $name {
+            const ADVISORY: bool = crate::definitions::choices!(@is $($advisory)?);
+
+            fn stand_in(reader: Reader<'_>) -> Option<Self> {
+                match crate::definitions::integer(reader)? {
+                    $($number => Some(Self::$choice),)+
+                    _ => None,
+                }
+            }
+
             fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let start = *reader;
                 match <$ty>::decode(reader)? {
@@ -100,13 +112,68 @@ macro_rules! choices {
             }
         }
     )+ };
+    (@is advisory) => { true };
+    (@is) => { false };
 }
 pub(crate) use choices;
+
+/// The integer that comes next, whatever its width, if it is not negative.
+pub(crate) fn integer(mut reader: Reader<'_>) -> Option<u64> {
+    if !reader.peek().is_some_and(code::is_integer) {
+        return None;
+    }
+    match Value::decode(&mut reader).ok()? {
+        Value::Ubyte(number) => Some(number.into()),
+        Value::Ushort(number) => Some(number.into()),
+        Value::Uint(number) => Some(number.into()),
+        Value::Ulong(number) => Some(number),
+        Value::Byte(number) => number.try_into().ok(),
+        Value::Short(number) => number.try_into().ok(),
+        Value::Int(number) => number.try_into().ok(),
+        Value::Long(number) => number.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// A text that explains or that names one of an open set: where it cannot be read, and the limits let advisory data be
+/// odd, it is what is left of it as text, or absent.
+pub(crate) struct Loose<T>(pub(crate) T);
+
+impl Decode for Loose<Str> {
+    const ADVISORY: bool = true;
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Str::decode(reader).map(Self)
+    }
+
+    /// Octets that are not UTF-8 are replaced.
+    fn stand_in(reader: Reader<'_>) -> Option<Self> {
+        reader.text_octets().map(|octets| Self(Str::from(String::from_utf8_lossy(octets).into_owned())))
+    }
+}
+
+impl Decode for Loose<Symbol> {
+    const ADVISORY: bool = true;
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Symbol::decode(reader).map(Self)
+    }
+
+    fn stand_in(reader: Reader<'_>) -> Option<Self> {
+        ascii(reader).map(Self)
+    }
+}
+
+/// The string or symbol that comes next, as a symbol, if it is ASCII.
+pub(crate) fn ascii(reader: Reader<'_>) -> Option<Symbol> {
+    let text = core::str::from_utf8(reader.text_octets()?).ok()?;
+    Symbol::new(text).ok()
+}
 
 choices! {
     /// What a sender may do with its deliveries (§2.8.2).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub enum SenderSettleMode: u8 {
+    pub enum SenderSettleMode: u8, advisory {
         /// All deliveries are sent unsettled.
         Unsettled = 0,
         /// All deliveries are sent settled.
@@ -118,7 +185,7 @@ choices! {
 
     /// When a receiver settles (§2.8.3).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub enum ReceiverSettleMode: u8 {
+    pub enum ReceiverSettleMode: u8, advisory {
         /// At once, of its own accord.
         #[default]
         First = 0,
@@ -303,6 +370,9 @@ conditions! {
     TRANSACTION_ROLLBACK = "amqp:transaction:rollback";
     /// The work took too long.
     TRANSACTION_TIMEOUT = "amqp:transaction:timeout";
+    /// Not a condition of the specification: it stands in for one of the peer's that could not be read, where
+    /// [`Limits::odd_advisory_data`](crate::Limits::odd_advisory_data) accepts that.
+    UNREADABLE = "amqp1:unreadable-condition";
 }
 
 impl Default for ErrorCondition {
@@ -336,6 +406,12 @@ impl Encode for ErrorCondition {
 }
 
 impl Decode for ErrorCondition {
+    const ADVISORY: bool = true;
+
+    fn stand_in(reader: Reader<'_>) -> Option<Self> {
+        Some(ascii(reader).map_or(Self::UNREADABLE, Self))
+    }
+
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Symbol::decode(reader).map(Self)
     }
@@ -343,17 +419,36 @@ impl Decode for ErrorCondition {
 
 composite! {
     /// Details of an error (§2.8.14), as they stand in `detach`, `end`, `close` and `rejected`.
-    pub struct AmqpError = 0x1d, "amqp:error:list" {
+    pub struct AmqpError = 0x1d, "amqp:error:list", partial {
         /// What kind of error.
-        condition: req ErrorCondition,
+        condition: or ErrorCondition = ErrorCondition::UNREADABLE,
         /// What happened, for a person to read.
-        description: opt Str,
+        description: odd Str,
         /// More, for a program to read.
         info: opt Fields,
     }
 }
 
 impl AmqpError {
+    /// What can be read of an error that is malformed: its fields up to the first that has no end, or the text that stands
+    /// in its place.
+    fn readable_part(mut reader: Reader<'_>) -> Self {
+        let description = Loose::stand_in(reader).map(|text| text.0);
+        let mut part = Self { description, ..ErrorCondition::UNREADABLE.into() };
+        let mut read = || {
+            if reader.descriptor_number().ok()? != Some(Self::CODE) {
+                return None;
+            }
+            let mut fields = FieldReader::new(&mut reader).ok()?;
+            part.condition = fields.required_or(ErrorCondition::UNREADABLE).ok()?;
+            part.description = fields.optional::<Loose<Str>>().ok()?.map(|text| text.0);
+            Some(())
+        };
+        // The rest stays as it is.
+        read();
+        part
+    }
+
     /// An error with a description.
     pub fn new(condition: ErrorCondition, description: impl Into<Str>) -> Self {
         Self { condition, description: Some(description.into()), info: None }

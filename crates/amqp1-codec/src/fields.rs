@@ -40,14 +40,14 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// The next field, which may count as absent if it cannot be read.
+    /// The next field, which may count as absent or as another value if it cannot be read.
     #[inline(never)]
     fn advisory<T: Decode>(&mut self) -> Result<Option<T>, DecodeError> {
         let start = self.reader;
         match T::decode(&mut self.reader) {
             Err(_) if start.packed().odd_advisory_data() => {
                 self.reader = start;
-                self.reader.skip().map(|_| None)
+                self.reader.skip().map(|_| T::stand_in(start))
             }
             read => read.map(Some),
         }
@@ -76,6 +76,17 @@ impl<'a> FieldReader<'a> {
         let field = self.index;
         match self.optional()? {
             Some(value) => Ok(value),
+            None => Err(self.reader.error(DecodeErrorKind::MissingField(field))),
+        }
+    }
+
+    /// The next field, which is mandatory, and counts as `stand_in` if it is missing and advisory data may be odd.
+    #[inline(never)]
+    pub(crate) fn required_or<T: Decode>(&mut self, stand_in: T) -> Result<T, DecodeError> {
+        let field = self.index;
+        match self.optional()? {
+            Some(value) => Ok(value),
+            None if self.reader.packed().odd_advisory_data() => Ok(stand_in),
             None => Err(self.reader.error(DecodeErrorKind::MissingField(field))),
         }
     }
@@ -119,6 +130,23 @@ impl<'a> FieldReader<'a> {
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.left > 0 {
             return Err(self.reader.error(DecodeErrorKind::TooManyFields));
+        }
+        self.reader.end_of_compound()
+    }
+
+    /// As [`finish`](Self::finish), for a type whose fields too many are skipped if advisory data may be odd.
+    #[inline]
+    pub(crate) fn finish_extensible(self) -> Result<(), DecodeError> {
+        if self.left > 0 { self.skip_excess() } else { self.reader.end_of_compound() }
+    }
+
+    #[cold]
+    fn skip_excess(mut self) -> Result<(), DecodeError> {
+        if !self.reader.packed().odd_advisory_data() {
+            return self.finish();
+        }
+        for _ in 0..self.left {
+            self.reader.skip()?;
         }
         self.reader.end_of_compound()
     }

@@ -104,10 +104,17 @@ pub trait Encode {
 
 /// Something that can be read from the wire.
 pub trait Decode: Sized {
-    /// Whether a field of this type may count as absent where it cannot be read: see
+    /// Whether a field of this type may count as absent, or as [`stand_in`](Self::stand_in), where it cannot be read: see
     /// [`Limits::odd_advisory_data`].
     #[doc(hidden)]
     const ADVISORY: bool = false;
+
+    /// What a field of an [`ADVISORY`](Self::ADVISORY) type counts as where it cannot be read. `None` if it counts as
+    /// absent. The value, which cannot be read, is the next one in `reader`.
+    #[doc(hidden)]
+    fn stand_in(_reader: Reader<'_>) -> Option<Self> {
+        None
+    }
 
     /// Takes one value off the front of `reader`; what follows it stays there.
     ///

@@ -29,8 +29,17 @@ pub struct Limits {
     /// Take node properties whose lifetime-policy or supported-dist-modes are of another form (§3.5.9); they are kept as
     /// they came, and count as absent. Off by default.
     pub odd_node_properties: bool,
-    /// Take properties of a connection, a session or a link, an error's info, capabilities and other lists of symbols that
-    /// cannot be read, as absent, if they are well-formed values. Off by default.
+    /// Take data that only advises although it cannot be read, if it is a well-formed value. Off by default.
+    ///
+    /// - Properties of a connection, a session or a link, an error's info, capabilities and other lists of symbols count as
+    ///   absent.
+    /// - So do settle modes, a terminus's durability, expiry policy and distribution mode that are unknown. A known one
+    ///   that is written as another type is that one.
+    /// - An error's description that is not UTF-8 is read with replacements, and one of another type counts as absent. A
+    ///   condition that is no ASCII text, or missing, is
+    ///   [`ErrorCondition::UNREADABLE`](crate::definitions::ErrorCondition::UNREADABLE), and so is that of an error that
+    ///   cannot be read at all.
+    /// - Fields too many of an error or of a delivery's state are skipped.
     pub odd_advisory_data: bool,
     /// Take transaction-ids of up to 255 octets, where §4.5.4 allows 32. Off by default.
     pub long_transaction_ids: bool,

@@ -448,6 +448,15 @@ impl<'a> Reader<'a> {
         Ok(start.get(..length).unwrap_or_default())
     }
 
+    /// The octets of the string or symbol that comes next, whether they are text or not.
+    pub(crate) fn text_octets(mut self) -> Option<&'a [u8]> {
+        match self.skip().ok()? {
+            [code::STR8 | code::SYM8, _, octets @ ..] => Some(octets),
+            [code::STR32 | code::SYM32, _, _, _, _, octets @ ..] => Some(octets),
+            _ => None,
+        }
+    }
+
     /// Skips one value, and says whether it is this text, as one of these.
     #[inline(always)]
     pub(crate) fn skip_if_text(&mut self, text: &[u8], kind: TextKind) -> Result<bool, DecodeError> {

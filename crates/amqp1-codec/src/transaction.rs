@@ -36,13 +36,13 @@ composite! {
     }
 
     /// The outcome of a declare (§4.5.5).
-    pub struct Declared = 0x33, "amqp:declared:list" {
+    pub struct Declared = 0x33, "amqp:declared:list", extensible {
         /// The transaction's id, at most 32 octets.
         txn_id: id Bytes,
     }
 
     /// A delivery's state within a transaction (§4.5.8).
-    pub struct TransactionalState = 0x34, "amqp:transactional-state:list" {
+    pub struct TransactionalState = 0x34, "amqp:transactional-state:list", extensible {
         /// Which transaction.
         txn_id: id Bytes,
         /// What becomes of the delivery if the transaction succeeds.

@@ -252,7 +252,7 @@ fn read_as_anything(octets: &Bytes) {
     let _ = decode::<DeliveryState>(octets.clone());
     let _ = decode::<Array>(octets.clone());
     let _ = decode::<Multiple<Symbol>>(octets.clone());
-    for decoder in [FrameDecoder::new(65_536, Limits::DEFAULT), FrameDecoder::sasl(65_536, Limits::DEFAULT)] {
+    for mut decoder in [FrameDecoder::new(65_536, Limits::DEFAULT), FrameDecoder::sasl(65_536, Limits::DEFAULT)] {
         let _ = decoder.decode(&mut BytesMut::from(&octets[..]));
     }
     read_message(octets);

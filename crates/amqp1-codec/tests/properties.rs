@@ -172,7 +172,7 @@ proptest! {
             stream.extend_from_slice(&payload);
             expected.push(Frame::Amqp { channel, performative: Some(performative), payload });
         }
-        let decoder = FrameDecoder::new(u32::MAX, Limits::STRICT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::STRICT);
         let (mut input, mut frames) = (BytesMut::new(), Vec::new());
         for piece in stream.chunks(step) {
             input.extend_from_slice(piece);

@@ -179,7 +179,7 @@ fn frames_decode_to_what_they_hold() {
     assert_eq!(frames.len(), 140);
     for vector in frames {
         let id = &vector.id;
-        let decoder = if vector.sasl {
+        let mut decoder = if vector.sasl {
             FrameDecoder::sasl(65_536, Limits::STRICT)
         } else {
             FrameDecoder::new(65_536, Limits::STRICT)

@@ -34,7 +34,7 @@ fn frames(message: &[u8], most: usize) -> BytesMut {
 }
 
 fn payloads(input: &mut BytesMut) -> Vec<Bytes> {
-    let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+    let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
     let mut all = Vec::new();
     while let Some(frame) = decoder.decode(input).expect("valid frames") {
         let Frame::Amqp { performative: Some(Performative::Transfer(_)), payload, .. } = frame else {

@@ -48,7 +48,7 @@ fn written(server: &mut Connection) -> Vec<Performative> {
     let mut queue = TransmitQueue::default();
     server.transmit(Instant::default(), usize::MAX, &mut queue);
     let mut octets = BytesMut::from(&queue.to_vec()[..]);
-    let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+    let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
     std::iter::from_fn(|| decoder.decode(&mut octets).expect("our own frames"))
         .filter_map(|frame| match frame {
             Frame::Amqp { performative, .. } => performative,

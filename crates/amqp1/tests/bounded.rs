@@ -290,7 +290,7 @@ async fn a_flood_of_attaches_is_answered_to_the_last() {
     }
     let opened = tokio::sync::Notify::new();
     let answered = async {
-        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         let (mut input, mut detached) = (bytes::BytesMut::new(), 0);
         while detached < PAIRS {
             assert!(reading.read_buf(&mut input).await.expect("no error") > 0, "{detached} were answered");

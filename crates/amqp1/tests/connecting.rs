@@ -251,7 +251,7 @@ async fn stopped_after(acceptor: &Acceptor, octets: &[u8]) -> (Vec<u8>, Error) {
 
 fn frames(octets: &[u8], sasl: bool) -> Vec<Frame> {
     let limits = amqp1::codec::Limits::DEFAULT;
-    let decoder = if sasl { FrameDecoder::sasl(4096, limits) } else { FrameDecoder::new(4096, limits) };
+    let mut decoder = if sasl { FrameDecoder::sasl(4096, limits) } else { FrameDecoder::new(4096, limits) };
     let mut input = BytesMut::from(octets);
     std::iter::from_fn(|| decoder.decode(&mut input).expect("frames")).collect()
 }

@@ -90,7 +90,7 @@ impl Raw {
 
     /// The next performative; `None` when the server has gone.
     async fn next(&mut self) -> Option<Performative> {
-        let decoder = FrameDecoder::new(u32::MAX, Limits::default());
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::default());
         loop {
             match decoder.decode(&mut self.input).expect("frames") {
                 Some(Frame::Amqp { performative: Some(performative), .. }) => return Some(performative),

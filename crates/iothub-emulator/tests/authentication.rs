@@ -55,7 +55,7 @@ async fn a_wrong_password_gets_outcome_2_as_on_the_real_hub() {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     let mut answer = BytesMut::from(answer.strip_prefix(&ProtocolHeader::SASL.encode()).expect("the SASL header"));
-    let decoder = FrameDecoder::sasl(512, Limits::DEFAULT);
+    let mut decoder = FrameDecoder::sasl(512, Limits::DEFAULT);
     let offered = decoder.decode(&mut answer).unwrap();
     let Some(Frame::Sasl(SaslBody::Mechanisms(offered))) = offered else { panic!("{offered:?}") };
     let offered: Vec<_> = offered.sasl_server_mechanisms.iter().map(Symbol::as_str).collect();

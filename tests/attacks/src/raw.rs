@@ -108,7 +108,7 @@ impl Raw {
 
     /// The next frame that is not empty; `None` at the end.
     pub(crate) fn read(&mut self) -> Result<Option<Performative>, String> {
-        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         loop {
             if self.input.starts_with(b"AMQP") && self.input.len() >= 8 {
                 drop(self.input.split_to(8));

@@ -57,7 +57,7 @@ impl fmt::Display for FrameError {
 impl core::error::Error for FrameError {}
 
 /// Takes whole frames off a buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FrameDecoder {
     max_frame_size: u32,
     limits: Limits,
@@ -65,6 +65,21 @@ pub struct FrameDecoder {
     kind: u8,
     /// Whether the performatives that can be read by hand may be.
     by_hand: bool,
+    /// The body of the last AMQP frame that could not be read.
+    malformed: Option<Bytes>,
+}
+
+impl fmt::Debug for FrameDecoder {
+    /// The settings; octets may be large or secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_frame_size, limits, kind, by_hand, malformed: _ } = self;
+        f.debug_struct("FrameDecoder")
+            .field("max_frame_size", max_frame_size)
+            .field("limits", limits)
+            .field("kind", kind)
+            .field("by_hand", by_hand)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a frame's header says (§2.3.1); small enough for a register.
@@ -95,12 +110,12 @@ const TYPE_SASL: u8 = 0x01;
 impl FrameDecoder {
     /// A decoder of AMQP frames of at most `max_frame_size` octets.
     pub fn new(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, kind: TYPE_AMQP, by_hand: fast::can_decode(&limits) }
+        Self { max_frame_size, limits, kind: TYPE_AMQP, by_hand: fast::can_decode(&limits), malformed: None }
     }
 
     /// A decoder of SASL frames of at most `max_frame_size` octets.
     pub fn sasl(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, kind: TYPE_SASL, by_hand: false }
+        Self { max_frame_size, limits, kind: TYPE_SASL, by_hand: false, malformed: None }
     }
 
     /// Changes the largest frame that is taken, in octets.
@@ -116,7 +131,7 @@ impl FrameDecoder {
     /// If no valid frame begins here. What follows cannot be told apart any more, except after
     /// [`FrameErrorKind::Body`], where the frame was taken off.
     #[inline]
-    pub fn decode(&self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let Some(&[s0, s1, s2, s3, doff, kind, c0, c1]) = input.first_chunk::<HEADER>() else {
             // A SIZE that cannot be right is told at once.
             if let Ok((_, size)) = parse::be_u32(input) {
@@ -147,7 +162,7 @@ impl FrameDecoder {
     }
 
     #[inline(never)]
-    fn transfer(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    fn transfer(&mut self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let mut transfer = Transfer::default();
         match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut transfer) {
             Some(length) if layout.start().wrapping_add(length) <= layout.size() => {
@@ -162,7 +177,7 @@ impl FrameDecoder {
     }
 
     #[inline(never)]
-    fn flow(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    fn flow(&mut self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let mut flow = Flow::default();
         match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut flow) {
             Some(length) if layout.start().wrapping_add(length) == layout.size() => {
@@ -175,7 +190,7 @@ impl FrameDecoder {
     }
 
     #[inline(never)]
-    fn disposition(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    fn disposition(&mut self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let mut disposition = Disposition::default();
         match fast::read(input.get(layout.start()..).unwrap_or_default(), &mut disposition) {
             Some(length) if layout.start().wrapping_add(length) == layout.size() => {
@@ -189,12 +204,22 @@ impl FrameDecoder {
 
     /// Any frame, by the tables.
     #[inline(never)]
-    fn any(&self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    fn any(&mut self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let mut frame = input.split_to(layout.size()).freeze();
         frame.advance(layout.start());
-        self.body(layout.channel, &frame)
-            .map(Some)
-            .map_err(|body| FrameError { channel: Some(layout.channel), kind: FrameErrorKind::Body(body) })
+        match self.body(layout.channel, &frame) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(body) => {
+                self.malformed = (self.kind == TYPE_AMQP).then_some(frame);
+                Err(FrameError { channel: Some(layout.channel), kind: FrameErrorKind::Body(body) })
+            }
+        }
+    }
+
+    /// The body of the AMQP frame for which [`decode`](Self::decode) returned [`FrameErrorKind::Body`] last, once: what it
+    /// says can be read with other limits, or in part. It keeps its read buffer alive.
+    pub fn take_malformed(&mut self) -> Option<Bytes> {
+        self.malformed.take()
     }
 
     /// The frame whose extended header is taken off.

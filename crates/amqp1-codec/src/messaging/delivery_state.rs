@@ -12,7 +12,7 @@ use bytes::{BufMut, BytesMut};
 
 composite! {
     /// How far a delivery was received (§3.4.1); not an outcome.
-    pub struct Received = 0x23, "amqp:received:list" {
+    pub struct Received = 0x23, "amqp:received:list", extensible {
         /// The first section that is not wholly received.
         section_number: req u32,
         /// The first octet of that section's data that is not received.
@@ -20,13 +20,13 @@ composite! {
     }
 
     /// The message is invalid and will not be processed (§3.4.3).
-    pub struct Rejected = 0x25, "amqp:rejected:list" {
+    pub struct Rejected = 0x25, "amqp:rejected:list", extensible {
         /// Why.
         error: opt AmqpError,
     }
 
     /// The message was not processed and is to be changed (§3.4.5).
-    pub struct Modified = 0x27, "amqp:modified:list" {
+    pub struct Modified = 0x27, "amqp:modified:list", extensible {
         /// Whether to count it as a failed attempt.
         delivery_failed: def bool = false,
         /// Whether it must not be delivered on this link again.
@@ -176,5 +176,5 @@ fn extension(reader: &mut Reader<'_>) -> Result<DeliveryState, DecodeError> {
 }
 
 fn no_fields(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    crate::FieldReader::new(reader)?.finish()
+    crate::FieldReader::new(reader)?.finish_extensible()
 }

@@ -3,7 +3,7 @@
 use super::DeliveryState;
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Map, Reader, Str, Symbol, Value,
-    definitions::{Fields, choices},
+    definitions::{Fields, ascii, choices},
     performative::Seconds,
 };
 use bytes::BytesMut;
@@ -11,7 +11,7 @@ use bytes::BytesMut;
 choices! {
     /// What of a terminus outlives the container (§3.5.5).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub enum TerminusDurability: u32 {
+    pub enum TerminusDurability: u32, advisory {
         /// Nothing.
         #[default]
         None = 0,
@@ -58,14 +58,25 @@ impl Encode for TerminusExpiryPolicy {
     }
 }
 
+impl TerminusExpiryPolicy {
+    fn named(symbol: &Symbol) -> Option<Self> {
+        [Self::LinkDetach, Self::SessionEnd, Self::ConnectionClose, Self::Never]
+            .into_iter()
+            .find(|policy| *symbol == *policy.as_str())
+    }
+}
+
 impl Decode for TerminusExpiryPolicy {
+    const ADVISORY: bool = true;
+
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let symbol = Symbol::decode(reader)?;
-        [Self::LinkDetach, Self::SessionEnd, Self::ConnectionClose, Self::Never]
-            .into_iter()
-            .find(|policy| symbol == *policy.as_str())
-            .ok_or_else(|| start.error(DecodeErrorKind::InvalidValue))
+        Self::named(&symbol).ok_or_else(|| start.error(DecodeErrorKind::InvalidValue))
+    }
+
+    fn stand_in(reader: Reader<'_>) -> Option<Self> {
+        Self::named(&ascii(reader)?)
     }
 }
 
@@ -270,7 +281,7 @@ composite! {
         /// What the created node is to be like.
         dynamic_node_properties: opt NodeProperties,
         /// How the node gives messages to several links.
-        distribution_mode: opt Symbol,
+        distribution_mode: odd Symbol,
         /// Which messages the link gets.
         filter: opt FilterSet,
         /// What becomes of deliveries that are settled without an outcome.

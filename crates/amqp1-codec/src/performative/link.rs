@@ -2,7 +2,7 @@
 
 use super::{Handle, Unsettled};
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, SequenceNo, Str, Symbol,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, FieldReader, Reader, SequenceNo, Str, Symbol,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{Source, Target},
     transaction::Coordinator,
@@ -77,6 +77,24 @@ composite! {
         closed: def bool = false,
         /// Why, if because of an error.
         error: opt AmqpError,
+    }
+}
+
+impl Attach {
+    /// The name, the handle and the role of an attach that cannot be read otherwise, for refusing its link. The other
+    /// fields are the default ones.
+    ///
+    /// # Errors
+    ///
+    /// If these cannot be read, or it is not an attach.
+    pub fn decode_head(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        if reader.descriptor_number()? != Some(Self::CODE) {
+            return Err(start.error(DecodeErrorKind::UnexpectedDescriptor));
+        }
+        let mut fields = FieldReader::new(reader)?;
+        let (name, handle, role) = (fields.required()?, fields.required()?, fields.required()?);
+        Ok(Self { name, handle, role, ..Self::default() })
     }
 }
 

@@ -14,7 +14,7 @@ use amqp1_codec::{
 use bytes::BytesMut;
 
 /// What one frame's octets are, and how many are left.
-fn decode(decoder: &FrameDecoder, text: &str) -> (Result<Option<Frame>, FrameErrorKind>, usize) {
+fn decode(decoder: &mut FrameDecoder, text: &str) -> (Result<Option<Frame>, FrameErrorKind>, usize) {
     let mut input = BytesMut::from(&hex(text)[..]);
     let frame = decoder.decode(&mut input).map_err(|error| error.kind);
     (frame, input.len())
@@ -27,19 +27,19 @@ fn amqp() -> FrameDecoder {
 /// The one frame that these octets are.
 #[track_caller]
 fn frame(text: &str) -> Frame {
-    let (frame, left) = decode(&amqp(), text);
+    let (frame, left) = decode(&mut amqp(), text);
     assert_eq!(left, 0, "{text}");
     frame.expect(text).expect("a whole frame")
 }
 
 #[track_caller]
 fn refused(text: &str, expected: FrameErrorKind) {
-    assert_eq!(decode(&amqp(), text).0, Err(expected), "{text}");
+    assert_eq!(decode(&mut amqp(), text).0, Err(expected), "{text}");
 }
 
 #[track_caller]
 fn body_refused(text: &str, kind: Kind) {
-    match decode(&amqp(), text) {
+    match decode(&mut amqp(), text) {
         (Err(FrameErrorKind::Body(error)), left) => assert_eq!((error.kind, left), (kind, 0), "{text}"),
         other => panic!("{text}: {other:?}"),
     }
@@ -88,7 +88,7 @@ fn other_headers_are_told_from_what_is_none() {
 fn size_counts_the_whole_frame() {
     let closed = Frame::Amqp { channel: 0, performative: Some(Close::default().into()), payload: hex("") };
     assert_eq!(frame(&format!("0000000c 02 00 0000 {CLOSE}")), closed);
-    let (first, left) = decode(&amqp(), &format!("0000000c 02 00 0000 {CLOSE} 00000008 02 00 0000"));
+    let (first, left) = decode(&mut amqp(), &format!("0000000c 02 00 0000 {CLOSE} 00000008 02 00 0000"));
     assert_eq!((first, left), (Ok(Some(closed)), 8));
     let mut out = BytesMut::new();
     write_frame(0, Some(&Close::default()), EncodeStyle::Compact, &mut out);
@@ -132,7 +132,7 @@ fn frames_beyond_the_maximum_are_refused() {
     refused("ffffffff 02 00 0000", FrameErrorKind::TooLarge { size: u32::MAX, max: 512 });
     let mut decoder = amqp();
     decoder.set_max_frame_size(513);
-    assert!(matches!(decode(&decoder, &transfer(513)), (Ok(Some(_)), 0)));
+    assert!(matches!(decode(&mut decoder, &transfer(513)), (Ok(Some(_)), 0)));
 }
 
 /// T-2.3.1-3, T-2.3.1-4: DOFF is 2 at the least, and within SIZE.
@@ -157,14 +157,14 @@ fn extended_headers_are_skipped() {
 /// T-2.3.1-6: TYPE is that of the layer: 00 for AMQP, 01 for SASL, and nothing else.
 #[test]
 fn types_are_those_of_the_layer() {
-    let sasl = FrameDecoder::sasl(512, Limits::STRICT);
+    let mut sasl = FrameDecoder::sasl(512, Limits::STRICT);
     for kind in 0..=255u8 {
         let text = format!("0000000c 02 {kind:02x} 0000 {CLOSE}");
         if kind != 0 {
             refused(&text, FrameErrorKind::Type(kind));
         }
         if kind != 1 {
-            assert_eq!(decode(&sasl, &text).0, Err(FrameErrorKind::Type(kind)), "{kind:#x}");
+            assert_eq!(decode(&mut sasl, &text).0, Err(FrameErrorKind::Type(kind)), "{kind:#x}");
         }
     }
 }
@@ -233,14 +233,14 @@ fn only_a_transfer_has_a_payload() {
 /// S-5.3.1-1, S-5.3.1-4: octets six and seven and an extended header mean nothing to SASL; the body is one of its five.
 #[test]
 fn sasl_frames_ignore_what_amqp_frames_use() {
-    let sasl = FrameDecoder::sasl(512, Limits::STRICT);
+    let mut sasl = FrameDecoder::sasl(512, Limits::STRICT);
     let outcome = SaslBody::Outcome(SaslOutcome { code: SaslCode::Ok, additional_data: None });
     for text in [
         "00000010 02 01 0000 00 53 44 c0 03 01 50 00",
         "00000010 02 01 abcd 00 53 44 c0 03 01 50 00",
         "00000014 03 01 0000 deadbeef 00 53 44 c0 03 01 50 00",
     ] {
-        assert_eq!(decode(&sasl, text), (Ok(Some(Frame::Sasl(outcome.clone()))), 0), "{text}");
+        assert_eq!(decode(&mut sasl, text), (Ok(Some(Frame::Sasl(outcome.clone()))), 0), "{text}");
     }
     let mut out = BytesMut::new();
     write_sasl_frame(&outcome, EncodeStyle::Compact, &mut out);
@@ -255,7 +255,7 @@ fn sasl_frames_ignore_what_amqp_frames_use() {
 /// S-5.3.1-2, S-5.3.1-3, S-5.3.1-4: no more than 512 octets, not empty, and nothing after the body or beside the five.
 #[test]
 fn sasl_frames_hold_one_body() {
-    let sasl = FrameDecoder::sasl(512, Limits::STRICT);
+    let mut sasl = FrameDecoder::sasl(512, Limits::STRICT);
     for (text, kind) in [
         ("00000008 02 01 0000", Kind::Truncated),
         ("00000011 02 01 0000 00 53 44 c0 03 01 50 00 00", Kind::TrailingOctets),
@@ -263,12 +263,12 @@ fn sasl_frames_hold_one_body() {
         ("0000000c 02 01 0000 00 53 45 45", Kind::UnexpectedDescriptor),
         ("00000009 02 01 0000 45", Kind::NotDescribed),
     ] {
-        match decode(&sasl, text) {
+        match decode(&mut sasl, text) {
             (Err(FrameErrorKind::Body(error)), 0) => assert_eq!(error.kind, kind, "{text}"),
             other => panic!("{text}: {other:?}"),
         }
     }
-    let large = decode(&sasl, "00000201 02 01 0000").0;
+    let large = decode(&mut sasl, "00000201 02 01 0000").0;
     assert_eq!(large, Err(FrameErrorKind::TooLarge { size: 513, max: 512 }));
 }
 

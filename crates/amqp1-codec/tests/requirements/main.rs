@@ -13,9 +13,10 @@
 //! | `transactions` | part 4 |
 //! | `security` | part 5 |
 //! | `leniency` | what each limit and each switch changes |
-//! | `deviations`, `advisory` | messages and frames that real peers send although the specification forbids them |
+//! | `deviations`, `advisory`, `advisory_frames` | messages and frames that real peers send although the specification forbids them |
 
 mod advisory;
+mod advisory_frames;
 mod arrays;
 mod composites;
 mod compounds;

@@ -200,7 +200,7 @@ impl Connection {
 
     fn sasl_input(&mut self, input: &mut BytesMut) -> Step {
         let max = u32::try_from(self.config.handshake_octets).unwrap_or(u32::MAX);
-        let decoder = FrameDecoder::sasl(max, self.config.decode_limits());
+        let mut decoder = FrameDecoder::sasl(max, self.config.decode_limits());
         match decoder.decode(input) {
             Ok(None) => Step::Wanting,
             Ok(Some(Frame::Sasl(body))) => {

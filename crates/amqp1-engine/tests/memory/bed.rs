@@ -152,7 +152,7 @@ impl Bed {
         if octets.starts_with(b"AMQP") {
             drop(octets.split_to(8));
         }
-        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         std::iter::from_fn(|| decoder.decode(&mut octets).expect("our own frames"))
             .filter_map(|frame| match frame {
                 Frame::Amqp { performative, .. } => performative,

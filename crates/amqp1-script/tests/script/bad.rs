@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 
 fn decode(octets: &[u8]) -> Result<Option<Frame>, FrameErrorKind> {
-    let decoder = FrameDecoder::new(1024, amqp1_codec::Limits::DEFAULT);
+    let mut decoder = FrameDecoder::new(1024, amqp1_codec::Limits::DEFAULT);
     decoder.decode(&mut BytesMut::from(octets)).map_err(|error| error.kind)
 }
 

@@ -58,7 +58,7 @@ impl Raw {
     }
 
     async fn next(&mut self) -> Performative {
-        let decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+        let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
         loop {
             match decoder.decode(&mut self.input).expect("a frame") {
                 Some(Frame::Amqp { performative: Some(performative), .. }) => return performative,

@@ -33,7 +33,7 @@ impl Script {
     }
 
     async fn read(&mut self) -> SaslBody {
-        let decoder = FrameDecoder::sasl(65536, Limits::default());
+        let mut decoder = FrameDecoder::sasl(65536, Limits::default());
         loop {
             if let Some(frame) = decoder.decode(&mut self.input).expect("a frame") {
                 let Frame::Sasl(body) = frame else { panic!("{frame:?}") };
