@@ -119,6 +119,14 @@ impl ConnectionConfig {
         limits.undescribed_filters |= tolerances.undescribed_filters;
         limits
     }
+
+    /// The limits with which frames are read first: what is odd in them is noticed, and then read with
+    /// [`decode_limits`](Self::decode_limits).
+    pub(crate) fn frame_limits(&self) -> Limits {
+        let mut limits = self.decode_limits();
+        limits.odd_advisory_data = false;
+        limits
+    }
 }
 
 /// What the name of a link means to the end to which it is attached (§2.6.1).

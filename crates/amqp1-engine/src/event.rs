@@ -70,6 +70,11 @@ pub enum Event {
     /// A message of the link could not be decoded and was rejected, or dropped if it was settled, because
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for that.
     Undecodable(LinkId, DeliveryTag, DecodeError),
+    /// Data of a frame that only advises could not be read: the name of the frame's performative, and what is wrong first,
+    /// at which octet of the frame's body. It counts as absent, or as what
+    /// [`Limits::odd_advisory_data`](amqp1_codec::Limits::odd_advisory_data) says; what it has to do with is reported as
+    /// ever, after this. It comes only with [`Tolerances::odd_advisory_data`](crate::Tolerances::odd_advisory_data).
+    OddAdvisoryData(&'static str, DecodeError),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
     /// The receiver has stated a provisional outcome within a transaction, for the delivery sent with this token
@@ -114,6 +119,9 @@ impl Event {
             Self::CreditWithheld(id) => f.debug_tuple("CreditWithheld").field(id).finish(),
             Self::Undecodable(id, tag, error) => {
                 f.debug_tuple("Undecodable").field(id).field(tag).field(error).finish()
+            }
+            Self::OddAdvisoryData(performative, error) => {
+                f.debug_tuple("OddAdvisoryData").field(performative).field(error).finish()
             }
             Self::SettledBySender(id, key, state) => {
                 f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()

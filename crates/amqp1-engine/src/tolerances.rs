@@ -84,8 +84,11 @@ tolerances! {
     missing_body: client true, acceptor true;
     /// A sender's attach without initial-delivery-count, which counts as 0 (§2.7.3).
     missing_initial_delivery_count: client true, acceptor true;
-    /// Properties of an open, begin, attach or flow, an error's info, capabilities and other lists of symbols that cannot
-    /// be read, which count as absent (§2.8.13).
+    /// Data that only advises and cannot be read. Properties of an open, begin, attach or flow, an error's info,
+    /// capabilities and other lists of symbols count as absent (§2.8.13); unknown settle modes, durabilities, expiry
+    /// policies and distribution modes as the default ones (§2.8.2, §2.8.3, §3.5.5 to §3.5.7); an error without a condition
+    /// that can be read has `amqp1:unreadable-condition` (§2.8.14); fields too many of errors and delivery states are
+    /// skipped (§1.4). An attach of which other fields cannot be read costs its link only.
     odd_advisory_data: client true, acceptor true;
     /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as absent
     /// (§3.5.9).

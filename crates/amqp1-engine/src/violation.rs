@@ -1,7 +1,7 @@
 //! Every rule that a peer is held to, and what follows from breaking it.
 
 use amqp1_codec::{
-    DecodeErrorKind,
+    DecodeError, DecodeErrorKind,
     definitions::ErrorCondition,
     frame::{FrameError, FrameErrorKind},
 };
@@ -22,6 +22,8 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
+    /// An attach of which only the name, the handle and the role can be read (§2.7.3).
+    AttachUnreadable(DecodeError),
     /// An attach used a handle that is in use (§2.7.3).
     AttachOnHandleInUse {
         /// The handle.
@@ -152,7 +154,8 @@ impl PeerMisbehaved {
             | Self::HandleUnattached { .. }
             | Self::LinksExceeded
             | Self::WindowExceeded => Scope::Session,
-            Self::ContinuationChanged
+            Self::AttachUnreadable(_)
+            | Self::ContinuationChanged
             | Self::CreditExceeded
             | Self::DeliveryIncomplete
             | Self::DynamicNodeContradiction
@@ -170,6 +173,7 @@ impl PeerMisbehaved {
     pub const fn condition(&self) -> ErrorCondition {
         match self {
             Self::AttachOnHandleInUse { .. } => ErrorCondition::HANDLE_IN_USE,
+            Self::AttachUnreadable(error) => unreadable(*error),
             Self::BeginAnswersNothing { .. }
             | Self::BeginOnChannelInUse { .. }
             | Self::ChannelUnmapped { .. }
@@ -188,10 +192,7 @@ impl PeerMisbehaved {
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
             Self::ErrantDelivery { .. } | Self::ErrantLink { .. } => ErrorCondition::ERRANT_LINK,
             Self::Frame(error) => match error.kind {
-                FrameErrorKind::Body(body) => match body.kind {
-                    DecodeErrorKind::MissingField(_) | DecodeErrorKind::InvalidValue => ErrorCondition::INVALID_FIELD,
-                    _ => ErrorCondition::DECODE_ERROR,
-                },
+                FrameErrorKind::Body(body) => unreadable(body),
                 _ => ErrorCondition::FRAMING_ERROR,
             },
             Self::FrameBeforeOpen | Self::NewWhileIncomplete | Self::OpenTwice | Self::SaslOutOfOrder => {
@@ -207,10 +208,19 @@ impl PeerMisbehaved {
     }
 }
 
+/// The condition for octets that cannot be read.
+const fn unreadable(error: DecodeError) -> ErrorCondition {
+    match error.kind {
+        DecodeErrorKind::MissingField(_) | DecodeErrorKind::InvalidValue => ErrorCondition::INVALID_FIELD,
+        _ => ErrorCondition::DECODE_ERROR,
+    }
+}
+
 impl fmt::Display for PeerMisbehaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AttachOnHandleInUse { handle } => write!(f, "attach on handle {handle}, which is in use"),
+            Self::AttachUnreadable(error) => write!(f, "an attach that cannot be read: {error}"),
             Self::BeginOnChannelInUse { channel } => write!(f, "begin on channel {channel}, which is in use"),
             Self::BeginAnswersNothing { remote_channel } => {
                 write!(f, "begin answers channel {remote_channel}, on which nothing was begun")

@@ -5,7 +5,10 @@ use crate::{
     shared::{SaslStep, SessionState, State},
     wait::Aside,
 };
-use amqp1_codec::definitions::{AmqpError, ErrorCondition, SenderSettleMode};
+use amqp1_codec::{
+    DecodeError,
+    definitions::{AmqpError, ErrorCondition, SenderSettleMode},
+};
 use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
 
 /// How many settlements and events are sorted under one hold of the lock: a peer may settle any number of deliveries with
@@ -52,6 +55,7 @@ impl State {
             }
             Event::Drained(id) => self.on_link(id, aside, |link| (link.drained, link.draining) = (true, false)),
             Event::Undecodable(id, tag, error) => self.on_undecodable(id, tag, error),
+            Event::OddAdvisoryData(performative, error) => self.on_odd(performative, error),
             Event::HandleAwaited(_) => self.on_handle_awaited(),
             Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
             Event::DrainRequested(id) => self.on_drain_requested(id, aside),
@@ -107,6 +111,17 @@ impl State {
                 self.on_sasl(SaslStep { mechanism: None, response: Some(response), hostname: None }, aside);
             }
             _ => {}
+        }
+    }
+
+    /// Logs the first of them as a warning. The others are among the events that are logged at debug level: a peer may send
+    /// any number.
+    fn on_odd(&mut self, performative: &str, error: DecodeError) {
+        if !std::mem::replace(&mut self.odd_reported, true) {
+            self.warnings.push(format!(
+                "the peer's {performative} is malformed: {error}. What only advises was ignored (odd_advisory_data); more \
+                 of this is logged at debug level"
+            ));
         }
     }
 

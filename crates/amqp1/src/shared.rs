@@ -105,6 +105,8 @@ pub(crate) struct State {
     pub(crate) handle_awaited: bool,
     /// What the driver is to log as warnings.
     pub(crate) warnings: Vec<String>,
+    /// Whether it was logged that a frame of the peer's was odd.
+    pub(crate) odd_reported: bool,
     pub(crate) server: Option<ServerState>,
 }
 
@@ -156,6 +158,7 @@ impl Shared {
             drains: Drains::default(),
             handle_awaited: false,
             warnings: Vec::new(),
+            odd_reported: false,
             server,
         };
         Arc::new(Self { state: Mutex::new(state), driver: Mutex::new(None), epoch: tokio::time::Instant::now() })

@@ -69,9 +69,10 @@ impl Connection {
         if self.is_errant_attach(session_id, &attach) {
             return;
         }
+        let unreadable = self.unreadable_attach.take().map(PeerMisbehaved::AttachUnreadable);
         match self.awaiting_attach(session_id, &attach) {
-            Some(id) => self.on_attach_answer(session_id, id, &attach),
-            None => self.on_attach_offer(session_id, &attach),
+            Some(id) => self.on_attach_answer(session_id, id, &attach, unreadable),
+            None => self.on_attach_offer(session_id, &attach, unreadable),
         }
     }
 
@@ -86,7 +87,13 @@ impl Connection {
         named(attach.role.opposite()).or_else(|| if empty { named(attach.role) } else { None })
     }
 
-    fn on_attach_answer(&mut self, session_id: SessionId, id: LinkId, attach: &Attach) {
+    fn on_attach_answer(
+        &mut self,
+        session_id: SessionId,
+        id: LinkId,
+        attach: &Attach,
+        unreadable: Option<PeerMisbehaved>,
+    ) {
         let kept = self.keep(attach, 0);
         let exceeded = kept.is_none();
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
@@ -94,11 +101,13 @@ impl Connection {
         session.late.remove(attach.handle);
         session.incoming.insert(attach.handle, id);
         link.remote_handle = Some(attach.handle);
-        let null_terminus = match link.role {
-            Role::Sender => link.local.target.is_some() && attach.target.is_none(),
-            Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
-        };
-        let violation = if null_terminus { None } else { count_missing(attach, &self.config.tolerances) };
+        let null_terminus = unreadable.is_none()
+            && match link.role {
+                Role::Sender => link.local.target.is_some() && attach.target.is_none(),
+                Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
+            };
+        let missing = if null_terminus { None } else { count_missing(attach, &self.config.tolerances) };
+        let violation = unreadable.or(missing);
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
@@ -133,7 +142,7 @@ impl Connection {
         self.try_detach(id);
     }
 
-    fn on_attach_offer(&mut self, session_id: SessionId, attach: &Attach) {
+    fn on_attach_offer(&mut self, session_id: SessionId, attach: &Attach, unreadable: Option<PeerMisbehaved>) {
         if self.links.len() >= self.config.max_links {
             return self.session_misbehaved(session_id, PeerMisbehaved::LinksExceeded);
         }
@@ -145,7 +154,7 @@ impl Connection {
         self.steal(attach);
         let kept = self.keep(attach, 0);
         let exceeded = PeerMisbehaved::MetadataExceeded { scope: Scope::Link };
-        let violation = attach_violation(attach, &self.config.tolerances);
+        let violation = unreadable.or_else(|| attach_violation(attach, &self.config.tolerances));
         let violation = violation.or_else(|| kept.is_none().then_some(exceeded));
         let local = Attach { name: attach.name.to_detached(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));

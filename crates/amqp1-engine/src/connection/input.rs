@@ -110,13 +110,13 @@ impl Connection {
                 true
             }
             Err(error) => {
-                self.misbehaved(PeerMisbehaved::Frame(error));
+                self.on_malformed(error);
                 true
             }
         }
     }
 
-    fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
+    pub(super) fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
         if self.close_sent && !self.heard_after_close(performative.as_ref()) {
             return;
         }

@@ -14,6 +14,7 @@ mod idle;
 mod input;
 mod layer;
 mod leaving;
+mod malformed;
 mod metadata;
 mod output;
 mod peer_close;
@@ -46,7 +47,7 @@ use alloc::{
 };
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
-    Str,
+    DecodeError, Str,
     definitions::AmqpError,
     frame::FrameDecoder,
     performative::{Close, Open, Performative},
@@ -90,6 +91,8 @@ pub struct Connection {
     close_sent: bool,
     /// A rule of the connection's scope that the frame broke that is being dealt with.
     violation: Option<PeerMisbehaved>,
+    /// What is wrong with the attach that is being dealt with, of which only the name, the handle and the role were read.
+    unreadable_attach: Option<DecodeError>,
     /// What `Closed` has said.
     ended: Option<ConnectionError>,
     finished: bool,
@@ -173,7 +176,7 @@ impl Connection {
 
     fn new(config: ConnectionConfig, layer: Layer, now: Instant) -> Self {
         Self {
-            decoder: FrameDecoder::new(config.max_frame_size, config.decode_limits()),
+            decoder: FrameDecoder::new(config.max_frame_size, config.frame_limits()),
             idle: Idle::new(&config, now),
             queued: Queued::new(config.max_queued),
             config,
@@ -187,6 +190,7 @@ impl Connection {
             closing: false,
             close_sent: false,
             violation: None,
+            unreadable_attach: None,
             ended: None,
             finished: false,
             close_unanswered: false,

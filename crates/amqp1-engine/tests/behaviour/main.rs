@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod advisory;
+mod advisory_frames;
 mod attach_detach;
 mod bad_attach;
 mod bad_transfer;
