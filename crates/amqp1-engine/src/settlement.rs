@@ -3,10 +3,13 @@
 use crate::metadata::Stated;
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
-use core::ops::RangeInclusive;
+use core::{array::IntoIter, iter::Take, ops::RangeInclusive};
 
 /// Where counting begins: far enough up that ids before the first one stay positive.
 const EPOCH: u64 = 1 << 40;
+
+/// How many live ids of a range are looked up at a time.
+const AT_A_TIME: usize = 32;
 
 /// The first id counted on from a number of the wire.
 pub(crate) fn first_id(wire: SequenceNo) -> u64 {
@@ -69,9 +72,43 @@ impl<T> Unsettled<T> {
         Some(first..=first.saturating_add(u64::from(span)))
     }
 
-    /// The live ids within a range: as many steps as there are live ones, not as the range claims.
-    pub(crate) fn within(&self, range: RangeInclusive<u64>) -> Vec<u64> {
-        self.live.range(range).map(|(id, _)| *id).collect()
+    /// The live ids within a range; `None` if there are none.
+    pub(crate) fn within(&self, range: RangeInclusive<u64>) -> Option<LiveIds> {
+        let mut within = LiveIds { range, ids: [0; AT_A_TIME].into_iter().take(0) };
+        within.look_up(self);
+        (within.ids.len() > 0).then_some(within)
+    }
+}
+
+/// The live ids within a range, in order. They are looked up a few at a time, so that they need no allocation. Takes as
+/// many steps as there are live ones, not as the range claims.
+#[derive(Debug)]
+pub(crate) struct LiveIds {
+    /// The rest of the range.
+    range: RangeInclusive<u64>,
+    ids: Take<IntoIter<u64, AT_A_TIME>>,
+}
+
+impl LiveIds {
+    /// The next id; some of those that follow it may be settled already.
+    pub(crate) fn next<T>(&mut self, unsettled: &Unsettled<T>) -> Option<u64> {
+        if self.ids.len() == 0 {
+            self.look_up(unsettled);
+        }
+        self.ids.next()
+    }
+
+    fn look_up<T>(&mut self, unsettled: &Unsettled<T>) {
+        if self.range.is_empty() {
+            return;
+        }
+        let (mut ids, mut count) = ([0; AT_A_TIME], 0_usize);
+        for (slot, (id, _)) in ids.iter_mut().zip(unsettled.live.range(self.range.clone())) {
+            *slot = *id;
+            count = count.saturating_add(1);
+            self.range = id.saturating_add(1)..=*self.range.end();
+        }
+        self.ids = ids.into_iter().take(count);
     }
 }
 
@@ -164,6 +201,11 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    fn within<T>(unsettled: &Unsettled<T>, range: RangeInclusive<u64>) -> Vec<u64> {
+        let mut within = unsettled.within(range);
+        core::iter::from_fn(|| within.as_mut()?.next(unsettled)).collect()
+    }
+
     /// Also T-2.7.6-5.
     #[test]
     fn t_2_7_6_3_a_range_costs_only_what_is_live_and_wraps() {
@@ -173,9 +215,9 @@ mod tests {
             unsettled.insert(id, ());
         }
         let range = unsettled.range(SequenceNo(u32::MAX), SequenceNo(0)).expect("ids were used");
-        assert_eq!(unsettled.within(range), vec![start + 1, start + 2]);
+        assert_eq!(within(&unsettled, range), vec![start + 1, start + 2]);
         let everything = unsettled.range(SequenceNo(u32::MAX - 1), SequenceNo(0x7fff_fffd)).expect("ids were used");
-        assert_eq!(unsettled.within(everything).len(), 4);
+        assert_eq!(within(&unsettled, everything).len(), 4);
     }
 
     #[test]
@@ -187,11 +229,25 @@ mod tests {
             unsettled.insert(id, ());
         }
         let covered =
-            |first, last| unsettled.range(SequenceNo(first), SequenceNo(last)).map(|r| unsettled.within(r).len());
+            |first, last| unsettled.range(SequenceNo(first), SequenceNo(last)).map(|r| within(&unsettled, r).len());
         assert_eq!(covered(8, 5), None, "backwards");
         assert_eq!(covered(10, 20), Some(0), "ahead of the newest");
         assert_eq!(covered(8, 20), Some(2), "from within to ahead");
         assert_eq!(covered(u32::MAX - 3, 1), Some(2), "from before the first");
+    }
+
+    #[test]
+    fn many_live_ids_come_in_order_and_each_once() {
+        let mut unsettled = Unsettled::default();
+        let start = first_id(SequenceNo(0));
+        let ids: Vec<u64> = (start..start + 5 * AT_A_TIME as u64).step_by(2).collect();
+        ids.iter().for_each(|id| unsettled.insert(*id, ()));
+        let last = *ids.last().expect("ids were used");
+        assert_eq!(within(&unsettled, start..=u64::MAX), ids);
+        assert_eq!(within(&unsettled, start..=last), ids);
+        assert_eq!(within(&unsettled, start..=last - 1), ids[..ids.len() - 1]);
+        assert_eq!(within(&unsettled, last..=last), [last]);
+        assert_eq!(within(&unsettled, last + 1..=u64::MAX), []);
     }
 
     #[test]
@@ -201,7 +257,7 @@ mod tests {
         unsettled.insert(first, ());
         unsettled.note(first + (1 << 31) + 5);
         let range = unsettled.range(SequenceNo(7), SequenceNo(7)).expect("ids were used");
-        assert_eq!(unsettled.within(range), vec![first]);
+        assert_eq!(within(&unsettled, range), vec![first]);
     }
 
     #[test]

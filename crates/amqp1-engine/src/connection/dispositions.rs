@@ -37,15 +37,14 @@ impl Connection {
                 core::hint::black_box(session.sent.get(id));
             }
         }
-        if within.is_empty() {
-            return;
-        }
+        let Some(mut within) = within else { return };
         let stating = Stating::of(self, state);
         let provisional = !disposition.settled && matches!(state, Some(DeliveryState::Transactional(_)));
         // What the deliveries before had as their provisional outcome, and whether this is the same.
         let mut compared: Option<(Arc<Stated>, bool)> = None;
-        for id in within {
+        loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(id) = within.next(&session.sent) else { return };
             let Some(delivery) = session.sent.get_mut(id) else { continue };
             match &stating {
                 // §4.4.2: what was not sent within the transaction is retired within it later.
@@ -112,13 +111,11 @@ impl Connection {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let last = disposition.last.unwrap_or(disposition.first);
         let Some(range) = session.received.range(disposition.first, last) else { return };
-        let within = session.received.within(range);
-        if within.is_empty() {
-            return;
-        }
+        let Some(mut within) = session.received.within(range) else { return };
         let stating = Stating::of(self, disposition.state.as_ref());
-        for id in within {
+        loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
+            let Some(id) = within.next(&session.received) else { return };
             let Some(delivery) = session.received.remove(id) else { continue };
             self.forget_unsettled(delivery.link, id, Some(delivery.tag));
             match &stating {
