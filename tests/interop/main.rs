@@ -14,6 +14,7 @@ use amqp1_tests::{
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
+mod artemis;
 mod azure;
 mod azure_go;
 mod azure_queues;

@@ -2,10 +2,10 @@
 # Installs the third-party peers that the interop tests talk to. Idempotent: a second run finds all in place.
 #
 #   setup.sh            all of them
-#   setup.sh PART...    only some of: python node rabbitmq go
+#   setup.sh PART...    only some of: python node rabbitmq go java
 #
-# Python packages and node modules go to AMQP1_INTEROP_CACHE (default: .cache beside this script, ignored by
-# git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
+# Python packages, node modules, Java's archives and what is built go to AMQP1_INTEROP_CACHE (default: .cache beside
+# this script, ignored by git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -145,12 +145,40 @@ part_go() {
   say "go: built with $("$go" env GOVERSION) $(awk '$2 ~ /^v/ && /Azure/ && !/indirect/ { print $1 "@" $2 }' "$here/go/go.mod" | tr '\n' ' ')"
 }
 
-[ $# -gt 0 ] || set -- python node rabbitmq go
+# javac and mvn, of Java 17 or newer.
+jdk_17() {
+  [ "$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')" -ge 17 ] 2>/dev/null && command -v mvn >/dev/null
+}
+
+# java_program FOLDER: its archives from Maven Central, and its classes, built again when a file of it changes
+java_program() {
+  local from=$here/java/$1 to=$cache/java/$1 stamp
+  stamp=$(cat "$from"/pom.xml "$from"/*.java | sha256sum)
+  if [ "$(cat "$to/installed" 2>/dev/null)" = "$stamp" ]; then
+    return
+  fi
+  jdk_17 || debian default-jdk-headless maven
+  rm -rf "$to"
+  mkdir -p "$to"
+  # Maven writes beside the pom.
+  cp "$from/pom.xml" "$to/pom.xml"
+  quietly "maven-$1" mvn -B -q -f "$to/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$to/lib"
+  quietly "javac-$1" javac -Xlint:all,-processing -cp "$to/lib/*" -d "$to/classes" "$from"/*.java
+  echo "$stamp" >"$to/installed"
+}
+
+part_java() {
+  java_program artemis
+  say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|protonj2-(client|test))' | sed 's/\.jar$//' | paste -sd' ')"
+}
+
+[ $# -gt 0 ] || set -- python node rabbitmq go java
 (
   # two test processes must not install at the same time
   flock 9
   for part in "$@"; do
-    case $part in python | node | rabbitmq | go) ;; *) die "unknown part: $part (python, node, rabbitmq, go)" ;; esac
+    case $part in python | node | rabbitmq | go | java) ;; *) die "unknown part: $part (python, node, rabbitmq, go, java)" ;; esac
     began=$SECONDS
     "part_$part"
     say "$part took $((SECONDS - began)) s"

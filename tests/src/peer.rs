@@ -47,6 +47,16 @@ pub fn program(file: &str) -> Command {
     command
 }
 
+/// A Java program, by its folder in `interop/java/` and its class.
+pub fn java(folder: &str, class: &str) -> Command {
+    let built = cache().join("java").join(folder);
+    let mut command = Command::new("java");
+    // What starts fast is what counts here.
+    command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx512m"]);
+    command.arg("-cp").arg(format!("{0}/classes:{0}/lib/*", built.display())).arg(class).kill_on_drop(true);
+    command
+}
+
 /// A server that runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -90,6 +100,26 @@ impl Server {
     /// If the server named none.
     pub fn tls_port(&self) -> u64 {
         self.ready["amqps"].as_u64().expect("a port")
+    }
+
+    /// Sends it a signal, by its name: STOP freezes it, CONT lets it go on.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-s", signal, &id]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Kills it.
+    ///
+    /// # Panics
+    ///
+    /// If that is not possible.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
     }
 
     /// Ends the server in peace.
