@@ -425,7 +425,7 @@ impl Connection {
         let (mut delivery, link) = match (begun, self.links.get_mut(id)) {
             (Ok(delivery), Some(link)) => (delivery, link),
             (begun, _) => {
-                self.discarded.message(Some(message));
+                self.discarded.refused(message.into_parts());
                 return Err(begun.err().unwrap_or(SendError::Detached));
             }
         };

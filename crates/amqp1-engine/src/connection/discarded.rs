@@ -11,11 +11,20 @@ use bytes::Bytes;
 
 /// Payloads to drop. Dropping the last handle of one may run its owner's code.
 #[derive(Debug, Default)]
-pub(crate) struct Discarded(Vec<Bytes>);
+pub(crate) struct Discarded {
+    payloads: Vec<Bytes>,
+    /// Of the last call that was refused. An application that goes on calling is not to fill the memory.
+    refused: Vec<Bytes>,
+}
 
 impl Discarded {
     pub(crate) fn payloads(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
-        self.0.extend(payloads);
+        self.payloads.extend(payloads);
+    }
+
+    pub(crate) fn refused(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
+        self.refused.clear();
+        self.refused.extend(payloads);
     }
 
     pub(crate) fn message(&mut self, message: Option<EncodedMessage>) {
@@ -44,8 +53,10 @@ impl Connection {
     /// links that ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
     /// runtime takes them under its lock and drops them after. Those that are not taken come with the next
     /// [`transmit`](Self::transmit), and are dropped with what [`TransmitQueue::release`](crate::TransmitQueue::release)
-    /// drops.
+    /// drops. Of calls that are refused one after the other only the last one's payload is kept.
     pub fn take_discarded(&mut self) -> Vec<Bytes> {
-        core::mem::take(&mut self.discarded.0)
+        let mut discarded = core::mem::take(&mut self.discarded.payloads);
+        discarded.append(&mut self.discarded.refused);
+        discarded
     }
 }

@@ -48,7 +48,9 @@ impl Connection {
     pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
         let mut octets = Some(octets);
         let written = self.queue_octets(id, &mut octets);
-        self.discarded.payloads(octets);
+        if written.is_err() {
+            self.discarded.refused(octets);
+        }
         written
     }
 

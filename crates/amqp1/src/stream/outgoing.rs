@@ -101,15 +101,18 @@ impl Permit {
     /// As [`send_with`](Self::send_with).
     pub fn stream_with(self, head: impl Into<EncodedMessage>, options: SendOptions) -> Result<SendStream, Error> {
         let head = head.into();
+        let length = head.len();
+        // What is refused is dropped where no lock is held.
+        let mut parts = head.into_parts().into_iter();
         let (handle, begun) = self.claim::<Error>(|state, id, good| {
             if !good {
                 return Err(revoked());
             }
-            if !state.admits_permit(id, head.len()) {
+            if !state.admits_permit(id, length) {
                 return Err(crowded_out());
             }
             let token = begin(state, id, options)?;
-            for part in head.into_parts() {
+            for part in parts.by_ref() {
                 if let Err(error) = state.engine.write(id, part) {
                     abort(state, id, token);
                     // Nobody has had it yet, so there is nobody to wake.
@@ -170,8 +173,10 @@ impl SendStream {
         });
         within(&self.handle.shared, self.handle.timeout(), "writing a stream", room).await??;
         let token = self.token;
+        // What is refused is dropped where no lock is held.
+        let mut parts = parts.into_iter();
         let written = self.handle.shared.command(|state, aside| {
-            for part in parts {
+            for part in parts.by_ref() {
                 if let Err(error) = state.engine.write(id, part) {
                     if error == SendError::SettledEarly {
                         let text = "the receiver has settled the message before it was whole: finish gives its outcome";
