@@ -81,7 +81,8 @@ impl Connection {
             if session.marks.is_empty() {
                 self.marked.push_back(session_id);
             }
-            session.marks.add_stated(Role::Sender, id, true, stating.state(), stating.shared());
+            let (state, shared) = stating.echo();
+            session.marks.add_stated(Role::Sender, id, true, state, shared);
         }
         let (link, token) = (delivery.link, delivery.token);
         if planted::is(Planted::SettledTwice) {
@@ -178,10 +179,15 @@ impl Stating {
         }
     }
 
-    fn shared(&self) -> Option<Arc<Stated>> {
+    /// What is said in the settlement. The receiver knows why it has rejected a message, and go-amqp takes an error
+    /// there for one about its own disposition.
+    fn echo(&self) -> (Option<DeliveryState>, Option<Arc<Stated>>) {
         match self {
-            Self::Own(_) => None,
-            Self::Shared(stated) => Some(stated.clone()),
+            Self::Own(state) => (state.clone(), None),
+            Self::Shared(stated) => match &stated.state {
+                DeliveryState::Rejected(_) => (Some(DeliveryState::Rejected(None)), None),
+                state => (Some(state.clone()), Some(stated.clone())),
+            },
         }
     }
 }

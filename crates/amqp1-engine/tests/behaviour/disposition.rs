@@ -2,7 +2,7 @@
 
 use amqp1_codec::{
     SequenceNo, Symbol,
-    definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role},
+    definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role},
     messaging::{DeliveryState, Modified, Received},
     performative::{Attach, Disposition, Performative},
     transaction::TransactionalState,
@@ -355,6 +355,21 @@ fn t_2_6_12_5_what_the_sender_settles_first_is_settled() {
         let Performative::Disposition(said) = &frames[0].1 else { panic!("{frames:?}") };
         assert_eq!((frames.len(), said.first, said.last), (1, SequenceNo(2), None), "only the third is left");
     }
+}
+
+/// Also §3.4.3: the error is the receiver's, and it is reported here.
+#[test]
+fn the_echo_of_a_rejected_outcome_carries_no_error() {
+    let (mut peer, _, _) = server_sent(3);
+    let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "not that");
+    let state = Some(DeliveryState::rejected(error.clone()));
+    peer.send(0, Disposition { settled: false, state, ..says(0, 1) });
+    let frames = peer.read();
+    let Performative::Disposition(said) = &frames[0].1 else { panic!("{frames:?}") };
+    assert_eq!((frames.len(), said.first, said.last), (1, SequenceNo(0), Some(SequenceNo(1))));
+    assert_eq!((said.role, said.settled, &said.state), (Role::Sender, true, &Some(DeliveryState::Rejected(None))));
+    let rejected = || Settlement::Outcome(Some(DeliveryState::rejected(error.clone())));
+    assert_eq!(peer.end.settlements(), [(0, rejected()), (1, rejected())]);
 }
 
 #[test]
