@@ -412,9 +412,18 @@ impl Link {
         }
     }
 
-    /// Whether the application has begun a delivery that has credit, and has written nothing that can leave.
+    /// Whether the application has begun a delivery that has credit, and has written nothing that can leave. In a drain it
+    /// keeps the credit for as long as the application has for the answer.
     pub(crate) fn keeps_credit(&self) -> bool {
-        self.credit > 0 && self.queue.front().is_some_and(|front| front.id.is_none() && !front.has_octets())
+        !self.is_drain_late()
+            && self.credit > 0
+            && self.queue.front().is_some_and(|front| front.id.is_none() && !front.has_octets())
+    }
+
+    /// Whether the time is over that the application has to answer a drain.
+    fn is_drain_late(&self) -> bool {
+        let bounded = matches!(self.drain_mode, DrainMode::Application { .. });
+        bounded && self.drain == DrainState::GivingUp && self.drain_deadline.is_none()
     }
 
     /// The largest message that the peer takes.

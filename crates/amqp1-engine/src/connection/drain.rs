@@ -39,7 +39,8 @@ impl Drains {
 impl Connection {
     /// Gives up the credit that is left on a link, as the receiver's drain asks (§2.6.7). What is queued is sent first, and
     /// a delivery that was begun keeps its credit: the drain is answered when its first octets have left, or it is aborted.
-    /// [`Event::DrainAnswered`] follows. Without a drain that waits for an answer, nothing happens.
+    /// With [`DrainMode::Application`] it is answered when the time is over all the same, and the delivery waits for new
+    /// credit. [`Event::DrainAnswered`] follows. Without a drain that waits for an answer, nothing happens.
     ///
     /// # Errors
     ///
@@ -130,6 +131,9 @@ impl Connection {
                 return;
             }
             self.drains.deadlines.pop_first();
+            if let Some(link) = self.links.get_mut(id) {
+                link.drain_deadline = None;
+            }
             self.give_up_credit(id);
         }
     }

@@ -198,6 +198,46 @@ fn a_link_that_is_detached_leaves_no_drain_behind() {
     assert_eq!(written(&mut peer).0, ["detach"]);
 }
 
+/// Nothing of it is written in time. It stays, and goes on when there is credit again.
+#[test]
+fn t_2_6_7_7_a_drain_is_answered_in_time_although_a_delivery_was_begun() {
+    for answers_itself in [false, true] {
+        let (mut peer, tx) = sending(DrainMode::APPLICATION);
+        peer.send(0, credit(0, 5));
+        peer.end.begin_delivery(tx, unsettled(1)).unwrap();
+        peer.send(0, drain(5));
+        if answers_itself {
+            peer.end.engine.drained(tx).unwrap();
+        }
+        assert_eq!(written(&mut peer), (vec![], None));
+        peer.now = peer.now + Duration::from_secs(1);
+        assert_eq!(peer.end.poll_timeout(), Some(peer.now));
+        peer.end.engine.handle_timeout(peer.now);
+        assert_eq!(written(&mut peer), (vec!["flow"], Some((5, 0))));
+        assert_eq!((answers(&peer, tx), peer.end.credit(tx)), (1, 0));
+        // It waits for credit.
+        peer.end.write(tx, bytes::Bytes::from_static(HELLO)).unwrap();
+        peer.end.finish(tx).unwrap();
+        assert_eq!(written(&mut peer), (vec![], None));
+        peer.send(0, Flow { delivery_count: Some(SequenceNo(5)), ..drain(1) });
+        assert_eq!(written(&mut peer), (vec!["transfer", "flow"], Some((6, 0))));
+    }
+}
+
+/// What is queued before it leaves when the window opens, and the drain is answered then.
+#[test]
+fn t_2_6_7_7_a_drain_whose_time_is_over_waits_for_what_is_queued_only() {
+    let (mut peer, tx) = sending(DrainMode::APPLICATION);
+    peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+    peer.end.begin_delivery(tx, unsettled(1)).unwrap();
+    peer.send(0, Flow { incoming_window: 0, ..drain(5) });
+    peer.end.engine.handle_timeout(peer.now + Duration::from_secs(1));
+    assert_eq!(written(&mut peer), (vec![], None));
+    peer.send(0, session_flow(10));
+    assert_eq!(written(&mut peer), (vec!["transfer", "flow"], Some((5, 0))));
+}
+
 /// Its first octets are written only after the drain.
 #[test]
 fn t_2_6_7_8_a_delivery_that_was_begun_keeps_its_credit_in_a_drain() {
