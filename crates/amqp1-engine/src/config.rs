@@ -57,7 +57,8 @@ pub struct ConnectionConfig {
     /// unless set.
     pub max_queued: usize,
     /// How much memory the info of an error of the peer's, or the fields of a state, may take. A larger one is left out,
-    /// and the error's description says so. 8 KiB unless set.
+    /// and the error's description says so, or an annotation of the *modified* outcome
+    /// ([`ANNOTATIONS_LEFT_OUT`](crate::ANNOTATIONS_LEFT_OUT)). 8 KiB unless set.
     pub max_info: usize,
     /// How many octets the peer may send until its open is received.
     pub handshake_octets: usize,
@@ -290,7 +291,8 @@ pub enum DrainMode {
     /// The engine, in the next `transmit` after the event was taken.
     #[default]
     Automatic,
-    /// The application, with [`Connection::drained`](crate::Connection::drained); after this time the engine.
+    /// The application, with [`Connection::drained`](crate::Connection::drained); after this time the engine. A delivery that
+    /// was begun and has no octets yet then waits for new credit.
     Application {
         /// How long the application may take.
         timeout: Duration,

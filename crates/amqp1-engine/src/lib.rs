@@ -77,6 +77,7 @@ pub use config::{
 pub use connection::{Connection, HandshakeStage};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
 pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement, StreamItem};
+pub use metadata::ANNOTATIONS_LEFT_OUT;
 #[cfg(amqp1_planted)]
 #[doc(hidden)]
 pub use planted::{Planted, plant};

@@ -26,6 +26,10 @@ pub(crate) const SMALL_STATE: usize = 64;
 /// The longest condition of an error that is kept whole.
 const LONGEST_CONDITION: usize = 255;
 
+/// The key under which the annotations of a *modified* outcome say that they were left out, since they take more than
+/// [`max_info`](crate::ConnectionConfig::max_info): a text in their place. It is not to be merged into the message.
+pub const ANNOTATIONS_LEFT_OUT: &str = "x-opt-amqp1-left-out";
+
 /// Counts octets that are kept. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter(Arc<AtomicUsize>);
@@ -160,6 +164,19 @@ pub(crate) fn bounded_error(error: &AmqpError, limit: usize, limits: Limits) -> 
     AmqpError { condition, description: Some(description.into()), info: None }
 }
 
+/// The annotations, or that they were left out.
+fn bounded_annotations(annotations: &Fields, limit: usize, limits: Limits) -> Fields {
+    let size = annotations.heap_size();
+    if let Some(annotations) = (size <= limit).then(|| detached(annotations, limits)).flatten() {
+        return annotations;
+    }
+    let left_out = match limit {
+        0 => Str::from_static("annotations were left out"),
+        _ => alloc::format!("annotations that take {size} octets were left out").into(),
+    };
+    [(Symbol::from_static(ANNOTATIONS_LEFT_OUT), left_out)].into_iter().collect()
+}
+
 /// As much of a text as fits.
 fn cut(text: &str, limit: usize) -> Str {
     let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
@@ -182,9 +199,8 @@ pub(crate) fn bounded_state(state: &DeliveryState, limit: usize, limits: Limits)
             DeliveryState::Rejected(error.as_ref().map(|error| Box::new(bounded_error(error, limit, limits))))
         }
         DeliveryState::Modified(modified) => {
-            let fits = |annotations: &&Fields| annotations.heap_size() <= limit;
-            let message_annotations = modified.message_annotations.as_ref().filter(fits);
-            let message_annotations = message_annotations.and_then(|annotations| detached(annotations, limits));
+            let annotations = modified.message_annotations.as_ref();
+            let message_annotations = annotations.map(|annotations| bounded_annotations(annotations, limit, limits));
             DeliveryState::Modified(Box::new(Modified { message_annotations, ..**modified }))
         }
         DeliveryState::Declared(declared) => {

@@ -6,12 +6,13 @@ pub use redirect::Redirect;
 
 use crate::management::Status;
 use amqp1_codec::{
+    Value,
     definitions::{AmqpError, ErrorCondition},
     messaging::Modified,
     printable::{Bounded, bounded_debug},
     sasl::SaslCode,
 };
-use amqp1_engine::{ApiMisuse, ConnectionError, SaslFailure, SendError};
+use amqp1_engine::{ANNOTATIONS_LEFT_OUT, ApiMisuse, ConnectionError, SaslFailure, SendError};
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 /// Something did not work.
@@ -265,7 +266,12 @@ impl Error {
     }
 
     pub(crate) fn modified(state: &Modified) -> Self {
-        let error = Self::new(ErrorKind::Modified, "the receiver gave the message back, to be changed");
+        let text = "the receiver gave the message back, to be changed";
+        let left_out = state.message_annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATIONS_LEFT_OUT));
+        let error = match left_out {
+            Some(Value::String(left_out)) => Self::new(ErrorKind::Modified, format!("{text}; {left_out}")),
+            _ => Self::new(ErrorKind::Modified, text),
+        };
         if state.undeliverable_here { error.with_retry(Retry::Never) } else { error }
     }
 }

@@ -165,4 +165,15 @@ mod tests {
         assert_eq!(or_default(Some(within(Some(accepted.clone()))), Some(&released)), Some(within(Some(accepted))));
         assert_eq!(or_default(Some(position.clone()), None), Some(position));
     }
+
+    #[test]
+    fn an_error_says_that_annotations_of_modified_were_left_out() {
+        let key = amqp1_codec::Symbol::from_static(amqp1_engine::ANNOTATIONS_LEFT_OUT);
+        let left_out = [(key, "annotations that take 9000 octets were left out")].into_iter().collect();
+        let modified = Modified { message_annotations: Some(left_out), ..Modified::default() };
+        let error = Outcome::Modified(modified).accepted().expect_err("not processed");
+        assert!(error.to_string().ends_with("; annotations that take 9000 octets were left out"), "{error}");
+        let error = Outcome::Modified(Modified::default()).accepted().expect_err("not processed");
+        assert!(error.to_string().ends_with("to be changed"), "{error}");
+    }
 }

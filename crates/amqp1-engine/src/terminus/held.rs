@@ -1,7 +1,7 @@
 //! A message at a node, between the hop that brought it and those that take it on (§3.2.1, §3.4).
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
-use crate::time::Instant;
+use crate::{metadata::ANNOTATIONS_LEFT_OUT, time::Instant};
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     Decode, DecodeError, Encode, EncodedMessage, Message, Reader, Symbol, Value,
@@ -173,8 +173,11 @@ impl HeldMessage {
                     self.barred.insert(link);
                 }
                 for (key, value) in modified.message_annotations.iter().flat_map(Fields::iter) {
-                    if let Value::Symbol(key) = key {
-                        self.annotations.insert(key.clone(), value.clone());
+                    match key {
+                        Value::Symbol(key) if *key != *ANNOTATIONS_LEFT_OUT => {
+                            self.annotations.insert(key.clone(), value.clone());
+                        }
+                        _ => {}
                     }
                 }
                 Fate::Available

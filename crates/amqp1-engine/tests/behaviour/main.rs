@@ -25,6 +25,7 @@ mod headers;
 mod held;
 mod idle;
 mod leaving;
+mod left_out;
 mod limits;
 mod malformed;
 mod model;
