@@ -170,6 +170,7 @@ java_program() {
 
 part_java() {
   java_program artemis
+  java_program clients
   say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|protonj2-(client|test))' | sed 's/\.jar$//' | paste -sd' ')"
 }
 

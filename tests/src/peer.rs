@@ -64,7 +64,7 @@ pub struct Server {
     pub ready: Value,
     /// Its input stays open for as long as it is wanted.
     child: Child,
-    _output: Lines<BufReader<ChildStdout>>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -81,7 +81,7 @@ impl Server {
         let line = line.expect("a readable output").expect("a line that says ready");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(ready["event"], "ready", "{line}");
-        Self { ready, child, _output: output }
+        Self { ready, child, output: output }
     }
 
     /// The port of plain AMQP.
@@ -120,6 +120,23 @@ impl Server {
     /// If that is not possible.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("killed");
+    }
+
+    /// Ends the server in order, and gives what else it printed: JSON, a line each.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end, or prints something else.
+    pub async fn finish(mut self) -> Vec<Value> {
+        drop(self.child.stdin.take());
+        let reading = async {
+            let mut lines = Vec::new();
+            while let Some(line) = self.output.next_line().await.expect("a readable output") {
+                lines.push(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}")));
+            }
+            lines
+        };
+        timeout(Duration::from_secs(90), reading).await.expect("it ends")
     }
 
     /// Ends the server in peace.

