@@ -4,6 +4,7 @@ use crate::{
     error::ConnectionError,
     resume::Suspended,
     store::{DeliveryKey, LinkId, SessionId},
+    transaction::TxnId,
 };
 use alloc::vec::Vec;
 use amqp1_codec::{
@@ -77,9 +78,26 @@ pub enum Event {
     OddAdvisoryData(&'static str, DecodeError),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
-    /// The receiver has stated a provisional outcome within a transaction, for the delivery sent with this token
-    /// (§4.4.2). The delivery stays unsettled until [`settle_sent`](crate::Connection::settle_sent).
-    Provisional(LinkId, u64, DeliveryState),
+    /// The receiver has stated a provisional outcome within a transaction (§4.4.2). What becomes of the delivery is decided
+    /// when the transaction is discharged, with [`settle_sent`](crate::Connection::settle_sent), which also reports it as
+    /// [`Settled`].
+    Provisional {
+        /// The link that it was sent on, which may be over already.
+        link: LinkId,
+        /// The session of that link.
+        session: SessionId,
+        /// What [`SendOptions`](crate::SendOptions) said.
+        token: u64,
+        /// The transactional state with the outcome.
+        state: DeliveryState,
+        /// Whether the receiver has settled the delivery with it: then it cannot state another outcome, and after a rollback
+        /// the default outcome applies (§4.4.4). One that it has not settled is as before after a rollback.
+        settled: bool,
+    },
+    /// A message that was posted within this transaction cannot be decided any more, since its link is over: the transaction
+    /// must not be committed (§4.4.4). Reported where this end is the
+    /// [resource](crate::TransactionRole::Resource).
+    PostingLost(LinkId, TxnId),
     /// The properties of the link's flow have changed: see
     /// [`remote_flow_properties`](crate::Connection::remote_flow_properties).
     FlowProperties(LinkId),
@@ -126,9 +144,10 @@ impl Event {
             Self::SettledBySender(id, key, state) => {
                 f.debug_tuple("SettledBySender").field(id).field(key).field(state).finish()
             }
-            Self::Provisional(id, token, state) => {
-                f.debug_tuple("Provisional").field(id).field(token).field(state).finish()
+            Self::Provisional { link, token, state, settled, .. } => {
+                f.debug_tuple("Provisional").field(link).field(token).field(state).field(settled).finish()
             }
+            Self::PostingLost(id, txn) => f.debug_tuple("PostingLost").field(id).field(txn).finish(),
             Self::FlowProperties(id) => f.debug_tuple("FlowProperties").field(id).finish(),
             Self::Reattach(id) => f.debug_tuple("Reattach").field(id).finish(),
         }

@@ -74,7 +74,7 @@ pub use config::{
     AttachReply, ConnectionConfig, Credit, DrainMode, ErrantLinks, LinkNames, ReceiverConfig, SendOptions,
     SenderConfig, ServerSasl, SessionConfig,
 };
-pub use connection::{Connection, HandshakeStage};
+pub use connection::{Connection, HandshakeStage, TransactionRole};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
 pub use event::{Cause, Detached, Ended, Event, IncomingDelivery, Settled, Settlement, StreamItem};
 pub use metadata::ANNOTATIONS_LEFT_OUT;

@@ -136,6 +136,8 @@ pub(crate) struct Link {
     pub(crate) settled_early: Option<u64>,
     /// The ids of deliveries with a provisional outcome, by their tokens.
     pub(crate) provisional: BTreeMap<u64, u64>,
+    /// The tokens of deliveries that the receiver has settled with a provisional outcome.
+    pub(crate) retired: BTreeSet<u64>,
     pub(crate) next_tag: u32,
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Fields>,
@@ -227,6 +229,7 @@ impl Link {
             drain_deadline: None,
             settled_early: None,
             provisional: BTreeMap::new(),
+            retired: BTreeSet::new(),
             next_tag: 0,
             flow_properties: None,
             remote_flow_properties: None,

@@ -3,7 +3,7 @@
 use crate::{
     event::{Event, Settled, Settlement},
     metadata::{Charge, Stated},
-    store::{DeliveryKey, LinkId},
+    store::{DeliveryKey, LinkId, SessionId},
 };
 use alloc::{collections::VecDeque, sync::Arc};
 use amqp1_codec::messaging::DeliveryState;
@@ -65,9 +65,9 @@ enum Beside {
     State(Arc<Stated>),
 }
 
-/// Events, oldest first.
+/// Events, oldest first, and how many of them are provisional outcomes.
 #[derive(Debug, Default)]
-pub(crate) struct Events(Queue<Event, Beside>);
+pub(crate) struct Events(Queue<Event, Beside>, usize);
 
 impl Events {
     #[inline]
@@ -87,16 +87,28 @@ impl Events {
         self.0.beside_last(Beside::State(state));
     }
 
-    pub(crate) fn push_provisional(&mut self, link: LinkId, token: u64, state: Arc<Stated>) {
-        self.0.push(Event::Provisional(link, token, DeliveryState::Released));
-        self.0.beside_last(Beside::State(state));
+    pub(crate) fn push_provisional(
+        &mut self,
+        (session, link): (SessionId, LinkId),
+        token: u64,
+        stated: Arc<Stated>,
+        settled: bool,
+    ) {
+        let state = DeliveryState::Released;
+        self.1 = self.1.saturating_add(1);
+        self.0.push(Event::Provisional { link, session, token, state, settled });
+        self.0.beside_last(Beside::State(stated));
     }
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Event> {
+        let provisional = &mut self.1;
         self.0.pop(|event, beside| match (event, beside) {
             (Event::SettledBySender(_, _, state), Beside::State(stated)) => *state = Some(stated.state.clone()),
-            (Event::Provisional(_, _, state), Beside::State(stated)) => *state = stated.state.clone(),
+            (Event::Provisional { state, .. }, Beside::State(stated)) => {
+                *provisional = provisional.saturating_sub(1);
+                *state = stated.state.clone();
+            }
             _ => {}
         })
     }
@@ -107,6 +119,11 @@ impl Events {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
+    }
+
+    /// Whether a provisional outcome waits to be polled.
+    pub(crate) fn has_provisional(&self) -> bool {
+        self.1 > 0
     }
 }
 

@@ -121,6 +121,10 @@ pub enum PeerMisbehaved {
     SessionsExceeded,
     /// A delivery has the tag of another that is not settled (§2.6.12).
     TagRepeated,
+    /// A transaction that this end does not know, or that is over (§4.4).
+    TransactionUnknown,
+    /// A flow asks for messages to be acquired within a transaction, which is not possible here (§4.4.3).
+    TransactionalAcquisition,
     /// A transfer from the receiving end of a link (§2.6.12).
     TransferFromReceiver,
     /// A delivery of more transfers than is reasonable.
@@ -164,6 +168,8 @@ impl PeerMisbehaved {
             | Self::NewWhileIncomplete
             | Self::ResumedBeyond
             | Self::TagRepeated
+            | Self::TransactionUnknown
+            | Self::TransactionalAcquisition
             | Self::TransferFromReceiver
             | Self::TransfersExceeded => Scope::Link,
         }
@@ -203,6 +209,8 @@ impl PeerMisbehaved {
             Self::LinksExceeded | Self::MetadataExceeded { .. } | Self::SessionsExceeded | Self::TransfersExceeded => {
                 ErrorCondition::RESOURCE_LIMIT_EXCEEDED
             }
+            Self::TransactionUnknown => ErrorCondition::TRANSACTION_UNKNOWN_ID,
+            Self::TransactionalAcquisition => ErrorCondition::NOT_IMPLEMENTED,
             Self::WindowExceeded => ErrorCondition::WINDOW_VIOLATION,
         }
     }
@@ -258,6 +266,10 @@ impl fmt::Display for PeerMisbehaved {
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
             Self::SessionsExceeded => f.write_str("a session that no channel is left to answer on"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
+            Self::TransactionUnknown => f.write_str("the transaction is over, or was never declared here"),
+            Self::TransactionalAcquisition => {
+                f.write_str("messages cannot be acquired within a transaction on this link")
+            }
             Self::TransferFromReceiver => f.write_str("a transfer from the receiving end of a link"),
             Self::LinksExceeded => f.write_str("more links than are allowed"),
             Self::TransfersExceeded => f.write_str("a delivery in too many transfers"),

@@ -3,7 +3,7 @@
 use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
     ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, DrainMode, Ended, Event, IncomingDelivery,
-    Instant, LinkId, SessionConfig, SessionId, Settled, Settlement, TransmitQueue,
+    Instant, LinkId, SessionConfig, SessionId, Settled, Settlement, TransactionRole, TransmitQueue,
 };
 use bytes::BytesMut;
 use core::ops::{Deref, DerefMut};
@@ -78,8 +78,9 @@ impl DerefMut for End {
 }
 
 impl End {
-    /// An end that has seen nothing, and accepts by [`Accept::default`].
-    pub fn new(engine: Connection) -> Self {
+    /// An end that has seen nothing, and accepts by [`Accept::default`]. Transactional states are taken.
+    pub fn new(mut engine: Connection) -> Self {
+        engine.set_transaction_role(TransactionRole::Resource);
         Self {
             engine,
             accept: Accept::default(),

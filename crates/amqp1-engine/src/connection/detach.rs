@@ -159,6 +159,8 @@ impl Connection {
         let (released, no_handle) = (link.released, link.no_handle);
         let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
         let (keeps, role) = (link.resumable && !closed, link.role);
+        self.postings_lost(id);
+        self.retired_lost(id);
         let suspended = match role {
             Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
             Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),

@@ -6,7 +6,9 @@ use crate::{
     event::{Event, Settled, Settlement},
     metadata::{Stated, is_plain},
     planted::{self, Planted},
+    session::SentDelivery,
     store::{DeliveryKey, LinkId, SessionId},
+    violation::PeerMisbehaved,
 };
 use alloc::sync::Arc;
 use amqp1_codec::{definitions::Role, messaging::DeliveryState, performative::Disposition};
@@ -39,7 +41,8 @@ impl Connection {
         }
         let Some(mut within) = within else { return };
         let stating = Stating::of(self, state);
-        let provisional = !disposition.settled && matches!(state, Some(DeliveryState::Transactional(_)));
+        let resource = self.is_resource();
+        let provisional = matches!(state, Some(DeliveryState::Transactional(_)));
         // What the deliveries before had as their provisional outcome, and whether this is the same.
         let mut compared: Option<(Arc<Stated>, bool)> = None;
         loop {
@@ -48,6 +51,16 @@ impl Connection {
             let Some(delivery) = session.sent.get_mut(id) else { continue };
             match &stating {
                 // §4.4.2: what was not sent within the transaction is retired within it later.
+                Stating::Shared(_) if provisional && !delivery.transactional && !resource => {
+                    let link = delivery.link;
+                    self.link_misbehaved(link, PeerMisbehaved::TransactionUnknown);
+                }
+                Stating::Shared(stated) if provisional && !delivery.transactional && disposition.settled => {
+                    let (link, token) = (delivery.link, delivery.token);
+                    self.events.push_provisional((session_id, link), token, stated.clone(), true);
+                    self.retired(link, token);
+                    self.sent_is_gone(session_id, id);
+                }
                 Stating::Shared(stated) if provisional && !delivery.transactional => {
                     // Once, however often it is said.
                     let same = delivery.provisional.as_ref().is_some_and(|known| match &compared {
@@ -61,7 +74,7 @@ impl Connection {
                     if !same {
                         delivery.provisional = Some(stated.clone());
                         let (link, token) = (delivery.link, delivery.token);
-                        self.events.push_provisional(link, token, stated.clone());
+                        self.events.push_provisional((session_id, link), token, stated.clone(), false);
                         if let Some(link) = self.links.get_mut(link) {
                             link.provisional.insert(token, id);
                         }
@@ -94,6 +107,18 @@ impl Connection {
             }
             Stating::Shared(stated) => self.settled.push_shared(link, token, stated.clone()),
         }
+        self.forget_sent(id, delivery);
+    }
+
+    /// The receiver has settled a delivery within a transaction.
+    fn sent_is_gone(&mut self, session_id: SessionId, id: u64) {
+        let delivery = self.sessions.get_mut(session_id).and_then(|session| session.sent.remove(id));
+        if let Some(delivery) = delivery {
+            self.forget_sent(id, delivery);
+        }
+    }
+
+    fn forget_sent(&mut self, id: u64, delivery: SentDelivery) {
         if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
             link.provisional.remove(&delivery.token);
         }
@@ -132,8 +157,8 @@ impl Connection {
     }
 
     /// Settles a delivery that was sent, with a state: because its time has run out, or because the transaction in
-    /// which it was retired is discharged. A disposition goes to the receiver, and the delivery is
-    /// reported with that state.
+    /// which it was retired is discharged. A disposition goes to the receiver, unless that has settled the delivery
+    /// already, and the delivery is reported with that state.
     ///
     /// # Errors
     ///
@@ -141,6 +166,10 @@ impl Connection {
     pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
+        if link.retired.contains(&token) {
+            self.settle_retired(id, token, state);
+            return Ok(());
+        }
         if let Some(state) = &state {
             self.check_state(state)?;
         }
@@ -194,6 +223,6 @@ impl Stating {
 
 /// Whether a receiver that states this, unsettled, waits for the sender to settle. A provisional outcome of a
 /// transaction does too.
-fn state_ends(state: &DeliveryState) -> bool {
+pub(super) fn state_ends(state: &DeliveryState) -> bool {
     state.is_outcome() || matches!(state, DeliveryState::Transactional(state) if state.outcome.is_some())
 }

@@ -53,6 +53,12 @@ impl Connection {
             self.is_errant_input(session_id, id);
             return;
         }
+        if flow.properties.is_some()
+            && self.links.get(id).is_some_and(|link| self.refuses_acquisition(link, flow.properties.as_ref()))
+        {
+            return self.link_misbehaved(id, PeerMisbehaved::TransactionalAcquisition);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
         if (link.remote_flow_properties.is_some() || flow.properties.is_some())
             && !self.keep_flow_properties(id, flow.properties.as_ref())
         {

@@ -126,9 +126,18 @@ impl Connection {
         }
     }
 
-    /// The state of a delivery that comes, instead of an earlier one. False if it exceeds what is kept. It is part of its
-    /// message, and what a transaction's id takes is bounded by the credit alone: only what is beyond that counts.
-    pub(super) fn keep_transfer_state(&self, assembly: &mut Assembly, state: &DeliveryState) -> bool {
+    /// The state of a delivery that comes, instead of an earlier one. It is part of its message, and what a transaction's id
+    /// takes is bounded by the credit alone: only what is beyond that counts.
+    ///
+    /// # Errors
+    ///
+    /// If it exceeds what is kept, or names a transaction where there are none.
+    pub(super) fn keep_transfer_state(
+        &mut self,
+        id: LinkId,
+        assembly: &mut Assembly,
+        state: &DeliveryState,
+    ) -> Result<(), PeerMisbehaved> {
         assembly.transactional = matches!(state, DeliveryState::Transactional(_));
         assembly.state = None;
         let octets = state.to_octets();
@@ -136,8 +145,14 @@ impl Connection {
             Some(more) if more > 0 => self.charge(more),
             _ => Some(Charge::default()),
         };
-        assembly.state = charge.map(|charge| Box::new(Kept::new(octets, charge)));
-        assembly.state.is_some()
+        let charge = charge.ok_or(PeerMisbehaved::MetadataExceeded { scope: Scope::Link })?;
+        assembly.state = Some(Box::new(Kept::new(octets, charge)));
+        match state {
+            DeliveryState::Transactional(state) if !assembly.ignored => {
+                self.on_transactional_transfer(id, assembly, &state.txn_id)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A link whose peer says more than is kept.

@@ -23,6 +23,7 @@ mod sessions;
 mod share;
 mod stop;
 mod streams;
+mod transactional;
 mod transfers;
 mod undecodable;
 
@@ -61,6 +62,7 @@ pub use layer::HandshakeStage;
 use layer::Layer;
 use leaving::Leaving;
 use metadata::RemoteOpen;
+pub use transactional::TransactionRole;
 
 /// A connection, its sessions and its links.
 ///
@@ -143,6 +145,7 @@ pub struct Connection {
     left_over: usize,
     stops: stop::Stops,
     shares: share::Shares,
+    postings: transactional::Postings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +222,7 @@ impl Connection {
             left_over: 0,
             stops: stop::Stops::default(),
             shares: share::Shares::default(),
+            postings: transactional::Postings::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Connection,
+    dispositions::state_ends,
     undecodable::{message_of, undecodable},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     session::{ReceivedDelivery, Session},
     settlement::{first_id, wire_id},
     store::{DeliveryKey, LinkId, SessionId},
-    violation::{PeerMisbehaved, Scope},
+    violation::PeerMisbehaved,
 };
 use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
@@ -80,9 +81,7 @@ impl Connection {
         let pushed = begun.and_then(|mut assembly| {
             assembly.settled |= transfer.settled == Some(true);
             if let Some(state) = &transfer.state {
-                if !self.keep_transfer_state(&mut assembly, state) {
-                    return Err(PeerMisbehaved::MetadataExceeded { scope: Scope::Link });
-                }
+                self.keep_transfer_state(id, &mut assembly, state)?;
             }
             if !transfer.aborted {
                 assembly.push(payload, transfer.more, max)?;
@@ -111,6 +110,7 @@ impl Connection {
 
     /// §2.6.14: the sender has given a delivery up, which settles it.
     fn incoming_aborted(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
+        self.posting_gone(id, assembly.id);
         if assembly.streamed && !assembly.ignored {
             if let Some(session) = self.sessions.get_mut(session_id) {
                 session.received.remove(assembly.id);
@@ -123,6 +123,8 @@ impl Connection {
 
     /// The last transfer of a streamed delivery has come.
     fn stream_ends(&mut self, session_id: SessionId, id: LinkId, assembly: &Assembly) {
+        // What was handed out is for the application to let go of.
+        self.posting_is_whole(id, assembly);
         if assembly.settled {
             // It may have been begun unsettled.
             if let Some(session) = self.sessions.get_mut(session_id) {
@@ -192,9 +194,7 @@ impl Connection {
                 self.note_received(session_id, id, &assembly);
             }
             if let Some(state) = &transfer.state {
-                if !self.keep_transfer_state(&mut assembly, state) {
-                    return Err(PeerMisbehaved::MetadataExceeded { scope: Scope::Link });
-                }
+                self.keep_transfer_state(id, &mut assembly, state)?;
             }
             self.stream_begins(id, &mut assembly);
         }
@@ -222,8 +222,14 @@ impl Connection {
         if !assembly.settled {
             self.note_received(session_id, id, &assembly);
         }
-        let Some(link) = self.links.get_mut(id) else { return };
         let key = DeliveryKey(assembly.id);
+        if assembly.transactional && !self.posting_is_whole(id, &assembly) {
+            if !assembly.settled {
+                self.settle_received(id, key, DeliveryState::Released);
+            }
+            return self.delivery_gone(id);
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
         let message = message_of(assembly.message_format, assembly.parts, self.config.decode_limits());
         if link.reject_undecodable {
             if let Some(error) = undecodable(assembly.message_format, &message) {
@@ -281,7 +287,9 @@ impl Connection {
         if delivery.link != id || delivery.stated {
             return true;
         }
-        let settled = state.is_outcome() && !delivery.second;
+        // §2.8.3: a receiver of mode first settles with its outcome, also with one that is provisional (§4.4.4).
+        let ends = state_ends(&state);
+        let settled = ends && !delivery.second;
         delivery.stated = state.is_outcome();
         if let Some(held) = &mut delivery.held {
             if state.is_outcome() {
@@ -300,6 +308,9 @@ impl Connection {
         session.marks.add(Role::Receiver, key.0, settled, Some(state));
         if fresh {
             self.marked.push_back(session_id);
+        }
+        if ends {
+            self.posting_gone(id, key.0);
         }
         if held_back {
             if let Some(link) = self.links.get_mut(id) {

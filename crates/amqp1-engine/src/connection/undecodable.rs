@@ -45,7 +45,9 @@ impl Connection {
         }
         self.events.push_back(Event::Undecodable(id, tag, error));
         let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
-        self.settle_received(id, key, DeliveryState::rejected(state));
+        let state = DeliveryState::rejected(state);
+        let state = self.fail_posting(id, key).map_or_else(|| state.clone(), |txn| txn.state(Some(state.clone())));
+        self.settle_received(id, key, state);
         self.delivery_gone(id);
     }
 }

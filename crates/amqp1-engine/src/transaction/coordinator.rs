@@ -227,6 +227,25 @@ impl<W> Coordinator<W> {
         self.live.remove(txn)
     }
 
+    /// The control link of a transaction that is live.
+    pub fn control_of(&self, txn: &TxnId) -> Option<LinkId> {
+        self.live.get(txn).map(|live| live.control)
+    }
+
+    /// The transaction that a message of a control link wants to discharge, and whether it wants it rolled back; `None` if
+    /// it is not a discharge. A resource looks at it before [`handle`](Self::handle), to do first what was posted earlier.
+    pub fn discharge_of(delivery: &IncomingDelivery) -> Option<(TxnId, bool)> {
+        let Body::Value(body) = delivery.message.body() else { return None };
+        let discharge = body.decode::<Discharge>().ok()?;
+        Some((TxnId::new(&discharge.txn_id)?, discharge.fail == Some(true)))
+    }
+
+    /// The transactions that [`handle_timeout`](Self::handle_timeout) will roll back.
+    pub fn expiring(&self, now: Instant) -> Vec<TxnId> {
+        let due = |live: &Txn<W>| live.deadline.is_some_and(|deadline| deadline <= now);
+        self.live.iter().filter(|(_, live)| due(live)).map(|(txn, _)| txn.clone()).collect()
+    }
+
     /// Whether a transaction is live.
     pub fn is_live(&self, txn: &TxnId) -> bool {
         self.live.contains_key(txn)
@@ -326,10 +345,8 @@ impl<W> Coordinator<W> {
     /// Rolls back what has taken too long: its work is to be undone. Its discharge is answered with
     /// `amqp:transaction:timeout`.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(TxnId, Vec<W>)> {
-        let due = |live: &Txn<W>| live.deadline.is_some_and(|deadline| deadline <= now);
-        let due: Vec<_> = self.live.iter().filter(|(_, live)| due(live)).map(|(txn, _)| txn.clone()).collect();
         let mut undone = Vec::new();
-        for txn in due {
+        for txn in self.expiring(now) {
             let Some(live) = self.take(&txn) else { continue };
             if self.expired.len() < self.config.max {
                 self.expired.insert(txn.clone(), live.control);

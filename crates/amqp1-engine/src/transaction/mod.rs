@@ -8,7 +8,7 @@
 //!
 //! - *posting* (§4.4.1): a message sent with [`SendOptions::state`](crate::SendOptions) as [`Controller::post`] says;
 //! - *retirement* (§4.4.2): an outcome stated with [`Connection::dispose`](crate::Connection::dispose) as
-//!   [`Controller::retire`] says; the resource sees [`Event::Provisional`](crate::Event), and settles with
+//!   [`Controller::retire`] says; the resource sees [`Event::Provisional`](crate::Event::Provisional), and settles with
 //!   [`Connection::settle_sent`](crate::Connection::settle_sent) when the transaction is discharged;
 //! - *acquisition* (§4.4.3): flow properties as [`Controller::acquire`] says; the resource sees
 //!   [`Event::FlowProperties`](crate::Event) and sends with that state.
@@ -43,7 +43,7 @@ impl TxnId {
     }
 
     /// The transaction of a name that was decoded, where one that is too long for the limits is refused.
-    fn decoded(octets: &Bytes) -> Self {
+    pub(crate) fn decoded(octets: &Bytes) -> Self {
         Self(Bytes::copy_from_slice(octets))
     }
 
@@ -76,7 +76,7 @@ impl TxnId {
 }
 
 /// The key under which a flow's properties name a transaction.
-const TXN_ID: &str = "txn-id";
+pub(crate) const TXN_ID: &str = "txn-id";
 
 const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
 

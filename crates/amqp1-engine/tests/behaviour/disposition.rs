@@ -219,7 +219,7 @@ fn a_provisional_outcome_of_what_was_posted_in_the_transaction_settles_it() {
 fn x_4_4_2_1_a_retirement_in_a_transaction_takes_effect_when_the_resource_says_so() {
     let (mut peer, tx, _) = server_sent(2);
     peer.send(0, Disposition { state: Some(provisional()), settled: false, ..says(0, 1) });
-    let events: Vec<_> = peer.end.events.iter().filter(|event| matches!(event, Event::Provisional(..))).collect();
+    let events: Vec<_> = peer.end.events.iter().filter(|event| matches!(event, Event::Provisional { .. })).collect();
     assert_eq!(events.len(), 2);
     assert!(peer.end.settled.is_empty() && peer.names().is_empty());
     // Committed.

@@ -47,6 +47,7 @@ mod sweep;
 mod terminus;
 mod text;
 mod tolerated;
+mod transactional;
 mod transactions;
 mod transfer;
 mod violation_close;

@@ -132,7 +132,7 @@ fn a_provisional_outcome_is_told_once_however_often_it_is_said() {
     for _ in 0..100 {
         peer.send(0, Disposition { role: Role::Receiver, state: state.clone(), ..Disposition::default() });
     }
-    assert_eq!(peer.end.count(|event| matches!(event, Event::Provisional(..))), 1);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Provisional { .. })), 1);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use amqp1_codec::{
     EncodedMessage, Message, Symbol, Value,
-    definitions::{AmqpError, ErrorCondition},
+    definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role},
     messaging::{DeliveryState, Source},
     performative::{Performative, TargetArchetype},
     transaction::{Coordinator as CoordinatorTarget, Declare, Discharge, capability},
 };
 use amqp1_engine::{
-    AttachReply, Credit, Event, LinkId, SendOptions, SessionId, Settlement,
+    AttachReply, Credit, Event, LinkId, ReceiverConfig, SendOptions, SessionId, Settlement,
     transaction::{Answer, Controller, ControllerError, Coordinator, CoordinatorConfig, Request, TxnId},
 };
 use amqp1_testkit::*;
@@ -90,7 +90,12 @@ impl Bank {
         let controller = Controller::new(pair.client.remote_attach(near).unwrap().target.as_ref());
         pair.server.accept.links = Some(Credit::Window(50));
         let posts = pair.sender(session, "posts");
-        let takes = pair.receiver(session, "takes", Credit::Manual(0));
+        // Of mode second: what the controller retires is not settled before the discharge.
+        let takes =
+            ReceiverConfig { rcv_settle_mode: ReceiverSettleMode::Second, ..receiver("takes", Credit::Manual(0)) };
+        let takes = pair.client.attach_receiver(session, takes).unwrap();
+        pair.drive();
+        let takes = (takes, pair.server.offered("takes", Role::Sender));
         let control = (near, far);
         let (visible, acquired, answers, rolled_back, fails, token) = Default::default();
         let (outcomes, seen, gone) = Default::default();
@@ -315,7 +320,9 @@ impl Bank {
         let events = std::mem::take(&mut self.pair.server.events);
         let mut any = false;
         for event in &events {
-            let Event::Provisional(link, token, DeliveryState::Transactional(state)) = event else { continue };
+            let Event::Provisional { link, token, state: DeliveryState::Transactional(state), .. } = event else {
+                continue;
+            };
             any = true;
             let txn = TxnId::new(&state.txn_id).unwrap();
             let session = self.pair.server.session_of(*link).unwrap();

@@ -68,7 +68,7 @@ fn attacked(live: u32, octets: usize, settled: bool) {
     let mut seen = Vec::with_capacity(live as usize);
     let info = measure(|| {
         while let Some(event) = engine.poll_event() {
-            let Event::Provisional(_, token, state) = event else { panic!("{event:?}") };
+            let Event::Provisional { token, state, .. } = event else { panic!("{event:?}") };
             seen.push((token, state));
         }
         while let Some(settled) = engine.poll_settled() {
