@@ -5,6 +5,7 @@ use crate::{
     link::LinkHandle,
     options::OnDrop,
     relay::{MODIFIED, RELEASED},
+    transaction::TxnId,
 };
 use amqp1_codec::{
     DeliveryTag, Message, Symbol,
@@ -66,6 +67,7 @@ pub struct Delivery {
     message_format: u32,
     settled: bool,
     resumed: bool,
+    state: Option<Box<DeliveryState>>,
     /// The message until it is taken out.
     message: Message,
     on_drop: OnDrop,
@@ -73,9 +75,10 @@ pub struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
-        let IncomingDelivery { key, tag, message_format, settled, resumed, message, .. } = delivery;
-        let handle = DeliveryHandle { link, key, open: !settled };
-        Self { handle, tag, message_format, settled, resumed, message, on_drop }
+        let IncomingDelivery { key, tag, message_format, settled, resumed, state, message } = delivery;
+        let txn = state.as_ref().and_then(TxnId::of).map(Box::new);
+        let handle = DeliveryHandle { link, key, open: !settled || txn.is_some(), settled, txn };
+        Self { handle, tag, message_format, settled, resumed, state: state.map(Box::new), message, on_drop }
     }
 
     /// The message.
@@ -104,13 +107,40 @@ impl Delivery {
         self.resumed
     }
 
+    /// The state that the sender has given the delivery: a transactional state, for one (§4.5.8).
+    pub fn state(&self) -> Option<&DeliveryState> {
+        self.state.as_deref()
+    }
+
+    /// The transaction that the message is part of: one within which it was posted (§4.4.1), or acquired (§4.4.3).
+    ///
+    /// An acceptor takes a message that was posted with [`Coordinator::post`](crate::transaction::Coordinator::post), and a
+    /// client one that it has acquired with the methods of [`Transaction`](crate::transaction::Transaction). Until the
+    /// transaction is discharged, [`accept`](Self::accept) fails. Where an acceptor states another outcome, or drops the
+    /// delivery, that outcome is part of the transaction, which cannot be committed then.
+    pub fn transaction(&self) -> Option<&TxnId> {
+        self.handle.txn.as_deref()
+    }
+
+    /// Whether there is something left to settle.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        let (id, key) = (self.handle.link.id, self.handle.key);
+        self.handle.link.shared.look(|state| state.engine.is_unsettled(id, key))
+    }
+
+    /// What becomes of it is said elsewhere.
+    pub(crate) fn close(&mut self) {
+        self.handle.open = false;
+    }
+
     outcomes!();
 
     /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.
     ///
     /// # Errors
     ///
-    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames.
+    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames,
+    /// or the message belongs to a [transaction](Self::transaction).
     pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
         self.handle.state(state)
     }
@@ -123,9 +153,9 @@ impl Delivery {
     /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
     /// later; if it is dropped too, the sender decides.
     pub fn leave_unsettled(mut self) -> DeliveryHandle {
-        let handle = DeliveryHandle { link: self.handle.link.clone(), key: self.handle.key, open: self.handle.open };
+        let DeliveryHandle { key, open, settled, .. } = self.handle;
         self.handle.open = false;
-        handle
+        DeliveryHandle { link: self.handle.link.clone(), key, open, settled, txn: self.handle.txn.take() }
     }
 
     /// The message, and a handle that settles the delivery; if that is dropped, the sender decides.
@@ -154,11 +184,15 @@ pub struct DeliveryHandle {
     key: DeliveryKey,
     /// There is something left to settle.
     open: bool,
+    /// The sender has settled it.
+    settled: bool,
+    /// The transaction that it is part of.
+    txn: Option<Box<TxnId>>,
 }
 
 impl DeliveryHandle {
     pub(crate) fn new(link: Arc<LinkHandle>, key: DeliveryKey, open: bool) -> Self {
-        Self { link, key, open }
+        Self { link, key, open, settled: !open, txn: None }
     }
 
     outcomes!();
@@ -175,8 +209,11 @@ impl DeliveryHandle {
     /// States what becomes of a delivery that is dropped, if the source allows that outcome (§3.5.3): some brokers end
     /// the session over any other. What cannot be said is left to the sender, as when the link has ended.
     pub(crate) fn abandon(&mut self, on_drop: OnDrop) {
-        if on_drop == OnDrop::LeaveUnsettled || !self.open {
+        if !self.open {
             return;
+        }
+        if on_drop == OnDrop::LeaveUnsettled {
+            return self.leave();
         }
         let id = self.link.id;
         let source = self.link.shared.command(|state, _| state.engine.remote_attach(id));
@@ -189,9 +226,13 @@ impl DeliveryHandle {
         } else if allows(&RELEASED) {
             DeliveryState::Released
         } else {
-            return;
+            return self.leave();
         };
-        if let Err(error) = self.state(outcome) {
+        let stated = match self.txn.clone() {
+            None => self.state(outcome),
+            Some(txn) => self.within(&txn, Some(outcome)),
+        };
+        if let Err(error) = stated {
             tracing::debug!("what became of a dropped delivery cannot be said: {error}");
         }
     }
@@ -200,10 +241,36 @@ impl DeliveryHandle {
         if !std::mem::replace(&mut self.open, false) {
             return Ok(());
         }
-        let (id, key) = (self.link.id, self.key);
-        let disposed = self.link.shared.command(|state, _| state.dispose(id, key, outcome))?;
+        let (id, key, settled) = (self.link.id, self.key, self.settled);
+        let disposed = match self.txn.clone() {
+            None => self.link.shared.command(|state, _| state.dispose(id, key, outcome))?,
+            Some(txn) => {
+                self.link.shared.command(|state, aside| state.dispose_within(id, key, settled, &txn, outcome, aside))?
+            }
+        };
         // What the peer cannot be told leaves the delivery as it is.
         self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
         disposed
+    }
+
+    /// States what becomes of a delivery that is dropped and part of a transaction; nothing, if there is no outcome.
+    fn within(&mut self, txn: &TxnId, outcome: Option<DeliveryState>) -> Result<(), Error> {
+        self.open = false;
+        let (id, key, settled) = (self.link.id, self.key, self.settled);
+        self.link.shared.command(|state, aside| state.abandon_within(id, key, settled, txn, outcome, aside))?
+    }
+
+    /// Nothing is said of the delivery. One that was posted within a transaction keeps that from being committed.
+    fn leave(&mut self) {
+        let Some(txn) = self.txn.take().filter(|_| self.open) else { return };
+        if let Err(error) = self.within(&txn, None) {
+            tracing::debug!("what became of a dropped delivery cannot be said: {error}");
+        }
+    }
+}
+
+impl Drop for DeliveryHandle {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

@@ -226,6 +226,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let heard = state.engine.last_received();
             state.receipts.expire(now, heard, aside);
             state.dispatch(aside, &mut log);
+            state.expire_transactions(now, aside);
             let wants_turn = state.answer_drains(now, turn);
             state.engine.transmit(now, TRANSMIT, output);
             // Messages that were sent settled are settled by having left.

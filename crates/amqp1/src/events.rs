@@ -20,10 +20,12 @@ impl State {
     /// What is worth a log line goes to `log`, to be written when the lock is released.
     pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<String>>) {
         for _ in 0..SLICE {
-            // Settlements come before the events that followed them.
-            if let Some(settled) = self.engine.poll_settled() {
-                self.settle(settled.link, settled.token, settled.settlement, aside);
-                continue;
+            // Settlements come before the events that followed them, but for what has to be known of them.
+            if !self.engine.has_provisional() {
+                if let Some(settled) = self.engine.poll_settled() {
+                    self.settle(settled.link, settled.token, settled.settlement, aside);
+                    continue;
+                }
             }
             let Some(event) = self.engine.poll_event() else { break };
             match log {
@@ -78,6 +80,8 @@ impl State {
             Event::LinkAttached(id) => self.on_link_attached(id, aside),
             Event::LinkDetached(id, detached) => {
                 let ended = Detached::new(&detached);
+                self.stops_acquiring(id);
+                self.control_link_ended(id, aside);
                 if let Some(suspended) = detached.suspended {
                     self.on_suspended(id, suspended, aside);
                 }
@@ -110,6 +114,11 @@ impl State {
             Event::SaslResponse(response) => {
                 self.on_sasl(SaslStep { mechanism: None, response: Some(response), hostname: None }, aside);
             }
+            Event::Provisional { link, session, token, state, settled } => {
+                self.on_provisional((session, link), token, state, settled, aside);
+            }
+            Event::PostingLost(_, txn) => self.on_posting_lost(&txn, aside),
+            Event::FlowProperties(id) => self.on_flow_properties(id),
             _ => {}
         }
     }

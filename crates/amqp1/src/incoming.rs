@@ -9,6 +9,7 @@ use crate::{
     resume::{self, Attaching, Shelf, check_streamed},
     sender::Sender,
     session::{Session, SessionHandle},
+    shared::Shared,
     undecodable,
     wait::Place,
 };
@@ -305,18 +306,9 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// As [`accept`](Self::accept); [`ErrorKind::Config`](crate::ErrorKind::Config) if the client wants a coordinator of
-    /// transactions (§4.2): it is refused, since what comes on the link is no message for a node.
+    /// As [`accept`](Self::accept).
     pub fn accept_default(self) -> Result<AcceptedLink, Error> {
         let reply = self.reply();
-        if let Some(TargetArchetype::Coordinator(_)) = reply.target {
-            let text = "there are no transactions here";
-            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text));
-            return Err(Error::new(
-                ErrorKind::Config,
-                "the client wants a coordinator, which is not granted by default",
-            ));
-        }
         self.accept(reply)
     }
 
@@ -324,14 +316,40 @@ impl IncomingLink {
     ///
     /// # Errors
     ///
-    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the answer asks for what cannot be, has
-    /// no terminus at our end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused,
+    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the client wants a coordinator of
+    /// transactions (see [`coordinate`](Self::coordinate)), or the answer asks for what cannot be, has no terminus at our end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused,
     /// and [`Error::condition`] says with what.
     pub fn accept(self, reply: AttachReply) -> Result<AcceptedLink, Error> {
         self.accept_with(reply, None)
     }
 
-    pub(crate) fn accept_with(mut self, mut reply: AttachReply, shelf: Option<Shelf>) -> Result<AcceptedLink, Error> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// Accepts a control link.
+    pub(crate) fn accept_control(self, reply: AttachReply) -> Result<Arc<LinkHandle>, Error> {
+        self.accept_link(reply, None)
+    }
+
+    pub(crate) fn accept_with(self, reply: AttachReply, shelf: Option<Shelf>) -> Result<AcceptedLink, Error> {
+        if let Some(TargetArchetype::Coordinator(_)) = reply.target {
+            let text = "there are no transactions here";
+            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the client wants a coordinator: accept the link with IncomingLink::coordinate",
+            ));
+        }
+        let (role, streamed) = (self.attach.role, reply.streamed);
+        let handle = self.accept_link(reply, shelf)?;
+        Ok(match role {
+            Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),
+            Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default(), streamed)),
+        })
+    }
+
+    fn accept_link(mut self, mut reply: AttachReply, shelf: Option<Shelf>) -> Result<Arc<LinkHandle>, Error> {
         if let Some(error) = terminus::refusal(&self.attach, &reply) {
             let text = "the link cannot be accepted with this answer";
             self.answered = true;
@@ -364,11 +382,7 @@ impl IncomingLink {
         })?;
         self.answered = true;
         attaching.done();
-        let handle = self.handle.clone();
-        Ok(match self.attach.role {
-            Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),
-            Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default(), streamed)),
-        })
+        Ok(self.handle.clone())
     }
 
     /// Refuses the link and says why (§2.6.3).

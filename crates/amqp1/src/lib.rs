@@ -132,7 +132,7 @@ pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnect
 pub use link::Detached;
 pub use options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions};
 pub use outcome::Outcome;
-pub use permit::{Permit, Receipt};
+pub use permit::{Permit, Receipt, ReceiptId};
 pub use receiver::Receiver;
 pub use request::{Request, Requester, Responder};
 pub use sender::Sender;

@@ -168,6 +168,11 @@ impl LinkState {
         }
     }
 
+    /// How the sender settles.
+    pub(crate) fn settle_mode(&self) -> SenderSettleMode {
+        self.settle_mode
+    }
+
     /// What the sender may do, when both ends have said what they want.
     pub(crate) fn negotiate(&mut self, remote: Option<SenderSettleMode>) {
         if self.settle_mode == SenderSettleMode::Mixed {

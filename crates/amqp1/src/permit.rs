@@ -7,6 +7,7 @@ use crate::{
     outcome::Outcome,
     receipts::{Expiry, Paid},
     shared::State,
+    wait::Aside,
 };
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
 use amqp1_engine::{Instant, LinkId, SendError, Settlement};
@@ -40,8 +41,9 @@ pub(crate) fn queue(
     message: EncodedMessage,
     options: SendOptions,
     now: Instant,
+    aside: &mut Aside<'_>,
 ) -> Result<usize, Refused> {
-    queue_in(state, id, message, options, None, now)
+    queue_in(state, id, message, options, None, now, aside)
 }
 
 /// As [`queue`], with a state of the delivery at this end: that of a transaction, for one.
@@ -52,6 +54,7 @@ pub(crate) fn queue_in(
     options: SendOptions,
     stated: Option<DeliveryState>,
     now: Instant,
+    aside: &mut Aside<'_>,
 ) -> Result<usize, Refused> {
     let outcome_timeout = state.outcome_timeout;
     let (settled, lasts, limit) = match state.live_link(id) {
@@ -71,12 +74,14 @@ pub(crate) fn queue_in(
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now, limit);
-    let options =
-        amqp1_engine::SendOptions { state: stated, ..engine_options(options, settled, state.token(id, token, lasts)) };
+    let mut options = engine_options(options, settled, state.token(id, token, lasts));
+    options.state = stated;
     let name = options.token;
+    state.acquire_with(id, &mut options, aside);
     match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
         Err(error) => {
+            state.not_acquired(id, name);
             state.take_back(name, token);
             Err(Refused::Failed(state.explain(error), EncodedMessage::default()))
         }
@@ -90,13 +95,20 @@ fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engi
 }
 
 /// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
-pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions) -> Result<usize, Error> {
+pub(crate) fn begin(
+    state: &mut State,
+    id: LinkId,
+    options: SendOptions,
+    aside: &mut Aside<'_>,
+) -> Result<usize, Error> {
     let link = state.live_link(id)?;
     let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
     let token = state.receipts.insert_unarmed();
     let name = state.token(id, token, lasts);
-    let options = engine_options(options, settled, name);
+    let mut options = engine_options(options, settled, name);
+    state.acquire_with(id, &mut options, aside);
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
+        state.not_acquired(id, name);
         state.take_back(name, token);
         match error {
             SendError::NoCredit | SendError::TooManyUnsettled { .. } => revoked(),
@@ -188,9 +200,9 @@ impl Permit {
         stated: Option<DeliveryState>,
     ) -> Result<Receipt, Refused> {
         let now = self.handle.shared.now();
-        let (handle, queued) = self.claim(|state, id, good| match good {
+        let (handle, queued) = self.claim(|state, id, good, aside| match good {
             true if !state.admits_permit(id, message.len()) => Err(Refused::NoRoom(message)),
-            true => queue_in(state, id, message, options, stated, now),
+            true => queue_in(state, id, message, options, stated, now, aside),
             false => Err(Refused::NoCredit(message)),
         });
         Ok(Receipt::new(handle, queued?))
@@ -204,14 +216,14 @@ impl Permit {
     /// Uses the claim; `f` is told whether it is still good.
     pub(crate) fn claim<E: From<Error>>(
         mut self,
-        f: impl FnOnce(&mut State, LinkId, bool) -> Result<usize, E>,
+        f: impl FnOnce(&mut State, LinkId, bool, &mut Aside<'_>) -> Result<usize, E>,
     ) -> (Arc<LinkHandle>, Result<usize, E>) {
         let (id, claim) = (self.handle.id, self.claim);
         self.spent = true;
         let used = self.handle.shared.command(|state, aside| {
             // Of a link that is gone, `f` says why.
             let good = state.links.get(&id).is_none_or(|link| link.detached.is_some() || link.is_good(claim));
-            let used = f(state, id, good);
+            let used = f(state, id, good, aside);
             give_back(state, id, claim);
             if used.is_err() {
                 // The claim is free again, and somebody may wait for it.
@@ -260,9 +272,36 @@ pub struct Receipt {
     done: bool,
 }
 
+/// Names a [`Receipt`] among those of its connection whose messages are not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiptId(usize);
+
+impl ReceiptId {
+    /// The receipt of a token of the engine's.
+    pub(crate) fn of(state: &State, token: u64) -> Option<Self> {
+        state.tokens.slot(token).map(Self)
+    }
+}
+
 impl Receipt {
     pub(crate) fn new(handle: Arc<LinkHandle>, token: usize) -> Self {
         Self { handle, token, done: false }
+    }
+
+    /// Its name, by which a [commit](crate::transaction::Commit::retirements) speaks of it.
+    pub fn id(&self) -> ReceiptId {
+        ReceiptId(self.token)
+    }
+
+    /// The transactional state of the message, until its transaction is discharged (§4.4.2, §4.4.3): with the provisional
+    /// outcome, if the receiver has stated one. Then the receipt is pending until the discharge.
+    pub fn provisional(&self) -> Option<DeliveryState> {
+        let (id, slot) = (self.handle.id, self.token);
+        self.handle.shared.look(|state| {
+            let token = state.tokens.of(slot);
+            let (txn, outcome) = state.provisional(id, token)?;
+            Some(txn.state(outcome))
+        })
     }
 }
 

@@ -247,15 +247,18 @@ impl Receipts {
         }
     }
 
-    /// The engine will not pay any more.
-    pub(crate) fn fail(&mut self, aside: &mut Aside<'_>) {
-        for (_, slot) in &mut self.slots {
+    /// The engine will not pay any more. Some slots are paid by the commit of a transaction that is under way.
+    pub(crate) fn fail(&mut self, committing: &[usize], aside: &mut Aside<'_>) {
+        for (token, slot) in &mut self.slots {
+            if committing.contains(&token) {
+                continue;
+            }
             if let Slot::Pending { waker, .. } = slot {
                 aside.wake(waker.take());
                 *slot = Slot::Done(Settlement::Lost { sent: true });
             }
         }
-        self.pending = 0;
+        self.pending = committing.len();
     }
 }
 

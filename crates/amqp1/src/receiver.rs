@@ -8,7 +8,7 @@ use crate::{
     shared::State,
     wait::{Aside, Place, within},
 };
-use amqp1_codec::{definitions::AmqpError, messaging::DeliveryState, performative::Attach};
+use amqp1_codec::{definitions::AmqpError, performative::Attach};
 use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
 use futures_core::Stream;
 use std::{
@@ -145,8 +145,13 @@ impl Receiver {
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.
 fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
-    let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
-    earlier.or_else(|| state.engine.recv(id))
+    loop {
+        let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
+        let delivery = earlier.or_else(|| state.engine.recv(id))?;
+        if delivery.state.is_none() || state.admits(id, &delivery) {
+            return Some(delivery);
+        }
+    }
 }
 
 fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
@@ -189,14 +194,12 @@ impl Stream for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         let id = self.handle.id;
-        let left = self.handle.shared.command(|state, _| {
+        let left = self.handle.shared.command(|state, aside| {
             let mut left = Vec::new();
             // No more of them; those that are here go back.
             if state.engine.set_credit(id, Credit::Manual(0)).is_ok() {
                 while let Some(delivery) = state.engine.recv(id) {
-                    if !delivery.settled {
-                        let _ = state.engine.dispose(id, delivery.key, DeliveryState::Released);
-                    }
+                    state.give_back(id, &delivery, aside);
                     left.push(delivery);
                 }
             }

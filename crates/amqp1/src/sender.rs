@@ -6,6 +6,7 @@ use crate::{
     options::SendOptions,
     outcome::Outcome,
     permit::{Permit, Receipt, Refused, max_message_size, queue},
+    transaction::Transactions,
     wait::within_or,
 };
 use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
@@ -62,11 +63,11 @@ impl Sender {
         let now = shared.now();
         loop {
             // Where there is credit, nobody is kept waiting and no timer is set.
-            let queued = shared.command(|state, _| {
+            let queued = shared.command(|state, aside| {
                 let room = state.room(id);
                 match state.live_link(id) {
                     Ok(link) if !link.is_free(room) => Err(Refused::NoCredit(message)),
-                    Ok(_) => queue(state, id, message, options, now),
+                    Ok(_) => queue(state, id, message, options, now, aside),
                     Err(error) => Err(Refused::Failed(error, message)),
                 }
             })?;
@@ -177,6 +178,17 @@ impl Sender {
                 link.outcome_timeout = Some(limit);
             }
         });
+    }
+
+    /// The transaction within which the receiver acquires what is sent now (§4.4.3), if it has asked for that. An acceptor
+    /// that serves a [coordinator](crate::ServerConnection::coordinator) sends as always: the library makes it part of the
+    /// transaction.
+    pub fn acquiring(&self) -> Option<crate::transaction::TxnId> {
+        let id = self.handle.id;
+        self.handle.shared.look(|state| match &state.transactions {
+            Transactions::Resource(table) => table.acquires(id).cloned(),
+            _ => None,
+        })
     }
 
     /// The largest message that the receiver takes, in octets; `None` if it takes any.

@@ -10,6 +10,7 @@ use crate::{
     link::LinkState,
     receipts::Receipts,
     resume::Tokens,
+    transaction::Transactions,
     wait::{Aside, Place, WaitList},
 };
 use amqp1_codec::{Str, Symbol};
@@ -101,6 +102,7 @@ pub(crate) struct State {
     /// How many octets permits have queued since there was room on the connection.
     pub(crate) overdrawn: usize,
     pub(crate) drains: Drains,
+    pub(crate) transactions: Transactions,
     /// Whether it was logged that links wait for handles.
     pub(crate) handle_awaited: bool,
     /// What the driver is to log as warnings.
@@ -156,6 +158,7 @@ impl Shared {
             awaits_room: false,
             overdrawn: 0,
             drains: Drains::default(),
+            transactions: Transactions::default(),
             handle_awaited: false,
             warnings: Vec::new(),
             odd_reported: false,
@@ -267,7 +270,8 @@ impl Shared {
             }
             state.dead = true;
             state.shut = true;
-            state.receipts.fail(&mut aside);
+            let committing = state.committing_slots();
+            state.receipts.fail(&committing, &mut aside);
             state.wake_all(&mut aside);
         }
         aside.finish();
@@ -299,7 +303,13 @@ impl State {
 
     /// When the driver has to look at the clock.
     pub(crate) fn next_timeout(&mut self) -> Option<Instant> {
-        [self.engine.poll_timeout(), self.receipts.next_deadline(), self.drains.deadline].into_iter().flatten().min()
+        let due = [
+            self.engine.poll_timeout(),
+            self.receipts.next_deadline(),
+            self.drains.deadline,
+            self.transaction_timeout(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// Why nothing can be asked for any more, if so.

@@ -6,8 +6,8 @@ mod resource;
 mod support;
 
 use amqp1::{
-    AmqpError, ClientBuilder, Connection, Delivered, Delivery, DeliveryState, Error, ErrorCondition, ErrorKind,
-    Modified, OnDrop, Outcome, Receiver, Retry, Sender, SenderSettleMode, Session,
+    AmqpError, ClientBuilder, Connection, Credit, Delivered, Delivery, DeliveryState, Error, ErrorCondition, ErrorKind,
+    Modified, OnDrop, Outcome, Receiver, ReceiverSettleMode, Retry, Sender, SenderSettleMode, Session,
     transaction::{Controller, capability},
 };
 use bytes::Bytes;
@@ -46,8 +46,14 @@ impl Bank {
         self.session.sender("queue").attach().await.expect("a sender")
     }
 
+    /// Of mode second: what is retired is not settled before the discharge.
     async fn receiver(&self) -> Receiver {
-        self.session.receiver("queue").attach().await.expect("a receiver")
+        self.receiver_with(ReceiverSettleMode::Second, Credit::Window(20)).await
+    }
+
+    async fn receiver_with(&self, mode: ReceiverSettleMode, credit: Credit) -> Receiver {
+        let receiver = self.session.receiver("queue").receiver_settle_mode(mode).credit(credit);
+        receiver.attach().await.expect("a receiver")
     }
 
     /// Waits until the resource's book says this.
@@ -124,6 +130,43 @@ async fn a_retirement_takes_effect_at_the_commit() {
         outcomes,
         vec![("one".into(), Some(DeliveryState::Accepted)), ("two".into(), Some(DeliveryState::Rejected(None)))]
     );
+}
+
+/// The resource may settle, and need not (§4.4.2). Where nobody does, no more would come after some thousands.
+#[tokio::test]
+async fn x_4_4_2_1_what_was_retired_is_settled_after_the_commit_whoever_does_it() {
+    for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
+        let mut bank = Bank::open().await;
+        bank.order(Order::OnCommit(OnCommit::Leave));
+        let mut receiver = bank.receiver_with(mode, Credit::Window(2)).await;
+        let mut count = 0;
+        for outcome in [DeliveryState::Accepted, DeliveryState::Rejected(None), DeliveryState::Released] {
+            for _ in 0..3 {
+                bank.order(Order::Stock("one"));
+                let transaction = bank.controller.declare().await.expect("a transaction");
+                transaction.retire(next(&mut receiver).await, outcome.clone()).expect("retired");
+                soon(transaction.commit()).await.expect("committed");
+                count += 1;
+                let outcomes = bank.until(|book| book.outcomes.len() == count).await.outcomes;
+                assert_eq!(outcomes.last(), Some(&("one".into(), Some(outcome.clone()))), "{mode:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn x_4_4_2_3_what_was_retired_in_vain_is_dealt_with_as_what_is_dropped() {
+    let mut bank = Bank::open().await;
+    let mut receiver = bank.receiver().await;
+    receiver.set_on_drop(OnDrop::Release);
+    bank.order(Order::OnCommit(OnCommit::Refuse));
+    bank.order(Order::Stock("one"));
+    let transaction = bank.controller.declare().await.expect("a transaction");
+    transaction.accept(next(&mut receiver).await).expect("retired");
+    let error = soon(transaction.commit()).await.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::RolledBack);
+    let outcomes = bank.until(|book| !book.outcomes.is_empty()).await.outcomes;
+    assert_eq!(outcomes, vec![("one".into(), Some(DeliveryState::Released))]);
 }
 
 #[tokio::test]

@@ -153,6 +153,14 @@ impl Tokens {
         self.slots.len()
     }
 
+    /// The slot of a token.
+    pub(crate) fn slot(&self, token: u64) -> Option<usize> {
+        if token & LASTING == 0 {
+            return usize::try_from(token).ok();
+        }
+        self.slots.get(&token).map(|(_, slot)| *slot)
+    }
+
     /// The token of a slot, as the engine knows it.
     pub(crate) fn of(&self, slot: usize) -> u64 {
         let found = self.slots.iter().find(|(_, (_, named))| *named == slot);
@@ -183,6 +191,13 @@ impl State {
 
     /// The engine has paid.
     pub(crate) fn settle(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+        if !self.is_held(id, token, &settlement) {
+            self.pay(id, token, settlement, aside);
+        }
+    }
+
+    /// Pays who waits for a delivery.
+    pub(crate) fn pay(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
         let settlement = match settlement {
             Settlement::Outcome(state) if !state.as_ref().is_some_and(DeliveryState::is_outcome) => {
                 let default = self.links.get(&id).and_then(|link| link.default_outcome.as_ref());
@@ -204,6 +219,11 @@ impl State {
 
     /// A link is suspended: who asked for its deliveries is told so, and what is left is kept with it.
     pub(crate) fn on_suspended(&mut self, id: LinkId, kept: Suspended, aside: &mut Aside<'_>) {
+        if let Suspended::Sender(sender) = &kept {
+            for delivery in &sender.deliveries {
+                self.sent_is_suspended(id, delivery.token, aside);
+            }
+        }
         let Self { links, tokens, receipts, .. } = self;
         let link = links.get_mut(&id);
         let (part, default) = link.map(|link| (link.resume.as_mut(), link.default_outcome.clone())).unwrap_or_default();

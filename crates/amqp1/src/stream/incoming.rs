@@ -112,6 +112,10 @@ impl Receiver {
         loop {
             match next(&link).await? {
                 None => return Ok(None),
+                Some(StreamItem::Begin { key, state: Some(DeliveryState::Transactional(_)), .. }) => {
+                    // It would be taken as one that is not part of a transaction.
+                    link.shared.command(|state, _| state.refuse_streamed(link.id, key))?;
+                }
                 Some(StreamItem::Begin { key, tag, message_format, settled, .. }) => {
                     let handle = DeliveryHandle::new(link, key, !settled);
                     return Ok(Some(IncomingStream::new(self, Some(handle), tag, message_format, settled)));

@@ -104,14 +104,14 @@ impl Permit {
         let length = head.len();
         // What is refused is dropped where no lock is held.
         let mut parts = head.into_parts().into_iter();
-        let (handle, begun) = self.claim::<Error>(|state, id, good| {
+        let (handle, begun) = self.claim::<Error>(|state, id, good, aside| {
             if !good {
                 return Err(revoked());
             }
             if !state.admits_permit(id, length) {
                 return Err(crowded_out());
             }
-            let token = begin(state, id, options)?;
+            let token = begin(state, id, options, aside)?;
             for part in parts.by_ref() {
                 if let Err(error) = state.engine.write(id, part) {
                     abort(state, id, token);

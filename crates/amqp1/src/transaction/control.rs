@@ -1,5 +1,6 @@
 //! The control link, and what is asked on it.
 
+use super::TxnId;
 use crate::{
     error::{Delivered, Error},
     options::SendOptions,
@@ -37,12 +38,14 @@ pub(super) struct Control {
 
 /// Counts as a transaction that is live, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Control>);
+pub(super) struct Counted(Arc<Control>, TxnId);
 
 impl Counted {
-    pub(super) fn new(control: Arc<Control>) -> Self {
+    pub(super) fn new(control: Arc<Control>, txn: TxnId) -> Self {
         control.live.fetch_add(1, Ordering::SeqCst);
-        Self(control)
+        // Of a connection that is broken there is nothing to note.
+        let _ = control.shared().command(|state, _| state.note_declared(&txn, true));
+        Self(control, txn)
     }
 
     /// Whether there is no other that the end of the link may be about.
@@ -53,6 +56,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        let _ = self.0.shared().command(|state, _| state.note_declared(&self.1, false));
         // What went with the link counts on: the link may have ended because of it.
         if !self.0.link.handle().is_over() {
             self.0.live.fetch_sub(1, Ordering::SeqCst);

@@ -33,6 +33,7 @@ impl Controller {
         let wanted = [capability::LOCAL_TRANSACTIONS, capability::MULTI_TXNS_PER_SSN, capability::MULTI_SSNS_PER_TXN];
         let config = Rules::link(names::link("coordinator"), wanted.map(Symbol::from_static));
         let limit = session.connection.timeout;
+        session.connection.shared.command(|state, _| state.controls_transactions())?;
         let link = SenderBuilder::of(session, config).outcome_timeout(limit).attach().await?;
         let granted = link.remote_attach().target;
         if !matches!(granted, Some(TargetArchetype::Coordinator(_))) {

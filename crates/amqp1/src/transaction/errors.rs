@@ -36,6 +36,21 @@ pub(super) fn lost(failure: Error) -> Error {
     rolled_back(text, failure)
 }
 
+/// At the end that keeps transactions: there is no such one, or not any more.
+pub(super) fn undeclared() -> Error {
+    Error::new(ErrorKind::RolledBack, "the transaction is over, or was never declared")
+}
+
+/// At the end that keeps transactions: the controller is not told what became of its commit.
+pub(super) fn unanswerable(failure: Error, committed: bool) -> Error {
+    let text = match committed {
+        true => "the transaction is committed, and its control link is gone, so that the controller is not told",
+        false => "the transaction is rolled back, and its control link is gone",
+    };
+    let kind = failure.kind();
+    Error::new(kind, text).with_amqp(failure.amqp_error().cloned()).with_source(failure)
+}
+
 /// It was rolled back at this end, because a part of it had failed.
 pub(super) fn spoilt(failure: Error) -> Error {
     rolled_back("a message of the transaction was not posted, so that it was rolled back", failure)

@@ -1,4 +1,4 @@
-//! Transactions (part 4), as a client uses them.
+//! Transactions (part 4), at both ends: a [`Controller`] declares them, a [`Coordinator`] keeps them.
 //!
 //! ```no_run
 //! # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
@@ -17,18 +17,28 @@
 //! # }
 //! ```
 //!
-//! Messages are posted (§4.4.1) and deliveries retired (§4.4.2) within a transaction. Acquisition (§4.4.3) is in the
-//! [engine](amqp1_engine::transaction) only, as is the coordinator.
+//! Messages are posted (§4.4.1) and deliveries retired (§4.4.2) within a transaction.
 //!
 //! A [`Transaction`] that is dropped is rolled back. So is, by the coordinator, each one that is live when its
 //! [`Controller`]'s control link ends (§4.2).
+//!
+//! An acceptor serves them with [`ServerConnection::coordinator`](crate::ServerConnection::coordinator): see
+//! [`Coordinator`].
 
 mod control;
+mod control_link;
 mod controller;
+mod coordinator;
 mod errors;
+mod posted;
+mod table;
 mod work;
 
 pub use amqp1_codec::transaction::capability;
-pub use amqp1_engine::transaction::TxnId;
+pub use amqp1_engine::transaction::{CoordinatorConfig, TxnId};
+pub use control_link::{Commit, ControlLink, Discharge, RolledBack};
 pub use controller::Controller;
+pub use coordinator::{Coordinator, Retirement};
+pub use table::RollbackCause;
+pub(crate) use table::Transactions;
 pub use work::Transaction;

@@ -172,7 +172,10 @@ impl Transaction {
     }
 
     /// Retires a delivery with any outcome, which takes effect at the commit. This queues and never waits. Until then
-    /// the transaction has the delivery; [`rollback`](Self::rollback) gives it back.
+    /// the transaction has the delivery. On a link with
+    /// [`ReceiverSettleMode::First`](crate::ReceiverSettleMode), which is the default, the delivery is settled with that, and
+    /// is the source's again if the transaction is rolled back. On one with `Second`, [`rollback`](Self::rollback) gives it
+    /// back.
     ///
     /// # Errors
     ///
@@ -208,8 +211,11 @@ impl Transaction {
         })
     }
 
-    /// Rolls the transaction back (§4.3): what was posted is gone, and what was retired is as before. The deliveries
-    /// that were retired come back, to be settled anew (§4.4.2).
+    /// Rolls the transaction back (§4.3): what was posted is gone, and no outcome of what was retired is applied.
+    ///
+    /// Returns the deliveries that were retired and are not settled, to be settled again (§4.4.2): those of links with
+    /// [`ReceiverSettleMode::Second`](crate::ReceiverSettleMode). On other links a delivery is settled when it is retired,
+    /// and the source has it back with its default outcome (§4.4.4).
     ///
     /// # Errors
     ///
@@ -237,7 +243,7 @@ impl Drop for Transaction {
 impl Work {
     pub(super) fn new(control: Arc<Control>, txn: TxnId) -> Self {
         let (posted, retired) = Default::default();
-        let counted = Counted::new(control.clone());
+        let counted = Counted::new(control.clone(), txn.clone());
         Self { control, counted, txn, posted, retired }
     }
 
@@ -304,6 +310,13 @@ impl Work {
         self.into_retired().into_iter().map(|(delivery, _)| delivery).collect()
     }
 
+    /// The deliveries that are as they were before they were retired: not those that were settled with that.
+    fn into_live(self) -> Vec<Delivery> {
+        let mut deliveries = self.into_deliveries();
+        deliveries.retain(Delivery::is_unsettled);
+        deliveries
+    }
+
     async fn commit(self) -> Result<(), Error> {
         if let Err(failure) = self.finish().await {
             // If that cannot be asked for, there was no commit all the same.
@@ -346,7 +359,7 @@ impl Work {
         // What has failed is rolled back with the rest.
         let _ = self.finish().await;
         if self.control.link().handle().is_over() {
-            return Ok(self.into_deliveries());
+            return Ok(self.into_live());
         }
         match self.discharge(true).await? {
             (Answer::RolledBack { error: None, .. }, Some(failure)) if failure.kind() == ErrorKind::Timeout => {
@@ -354,7 +367,7 @@ impl Work {
                 Err(failure)
             }
             // That it has timed out, or went with the control link, means the same.
-            _ => Ok(self.into_deliveries()),
+            _ => Ok(self.into_live()),
         }
     }
 }

@@ -5,7 +5,8 @@ use amqp1::{
     SessionConfig, Symbol, TargetArchetype,
     codec::sasl::SaslCode,
     engine::{
-        Connection as Engine, Event, Instant, LinkId, SendOptions, ServerSasl, Settlement, TransmitQueue,
+        Connection as Engine, Event, Instant, LinkId, SendOptions, ServerSasl, Settlement, TransactionRole,
+        TransmitQueue,
         transaction::{Coordinator, CoordinatorConfig, Refusal, Request, TxnId},
     },
 };
@@ -39,6 +40,8 @@ pub(crate) enum OnCommit {
     /// What it says.
     #[default]
     Commit,
+    /// What it says, but deliveries that are retired are not settled at this end.
+    Leave,
     /// The work cannot be done.
     Refuse,
     /// The control link goes without an answer.
@@ -62,7 +65,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 enum Work {
     Post(Bytes),
-    Retire(LinkId, u64, DeliveryState),
+    /// The last says whether the receiver has settled.
+    Retire(LinkId, u64, DeliveryState, bool),
 }
 
 struct Resource {
@@ -88,7 +92,11 @@ pub(crate) fn serve(io: DuplexStream, coordinates: bool) -> (mpsc::UnboundedSend
     (config.idle_timeout, config.max_frame_size) = (None, 1024);
     let sasl = ServerSasl::Allowed(vec![Symbol::from_static("ANONYMOUS")]);
     let resource = Resource {
-        engine: Engine::server(config, sasl, Instant::default()),
+        engine: {
+            let mut engine = Engine::server(config, sasl, Instant::default());
+            engine.set_transaction_role(TransactionRole::Resource);
+            engine
+        },
         coordinator: Coordinator::new(CoordinatorConfig { timeout: None, ..CoordinatorConfig::default() }),
         control: None,
         posts: Vec::new(),
@@ -186,13 +194,13 @@ impl Resource {
                     drop(self.coordinator.handle_detached(id));
                 }
             }
-            Event::Provisional(link, token, DeliveryState::Transactional(state)) => {
+            Event::Provisional { link, token, state: DeliveryState::Transactional(state), settled, .. } => {
                 self.book.retired += 1;
                 let txn = TxnId::new(&state.txn_id).expect("a name");
                 let outcome = *state.outcome.expect("an outcome");
                 let session = self.engine.session_of(link).expect("a session");
                 let owned = self.coordinator.own(&txn, link, token);
-                let work = Work::Retire(link, token, outcome);
+                let work = Work::Retire(link, token, outcome, settled);
                 if let Err(error) = owned.and_then(|()| self.coordinator.record(&txn, session, work)) {
                     self.drop_control(Some(error));
                 }
@@ -281,6 +289,10 @@ impl Resource {
             Ok(Request::Discharge(discharging)) => {
                 self.book.commits += 1;
                 match self.on_commit.clone() {
+                    OnCommit::Leave => {
+                        self.keep_posted(discharging.work.iter());
+                        discharging.answer(source, Ok(()))
+                    }
                     OnCommit::Commit => {
                         let answer = discharging.answer(source, Ok(()));
                         if answer.is_ok() {
@@ -307,11 +319,20 @@ impl Resource {
         true
     }
 
+    /// Those that the receiver has settled have their outcome now; the others wait for it to be stated again.
+    fn keep_posted<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
+        for work in work {
+            if let Work::Retire(link, token, outcome, true) = work {
+                self.engine.settle_sent(*link, *token, Some(outcome.clone())).expect("a delivery");
+            }
+        }
+    }
+
     fn apply(&mut self, work: Vec<Work>) {
         for work in work {
             match work {
                 Work::Post(body) => self.book.visible.push(body),
-                Work::Retire(link, token, outcome) => {
+                Work::Retire(link, token, outcome, _) => {
                     self.engine.settle_sent(link, token, Some(outcome)).expect("an unsettled delivery");
                 }
             }

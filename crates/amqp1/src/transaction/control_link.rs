@@ -1,0 +1,357 @@
+//! The acceptor's end of a control link: declares are answered, discharges are handed over.
+
+use super::{
+    RollbackCause, TxnId,
+    coordinator::{Coordinator, Retirement},
+    errors,
+    table::{ControlState, Work},
+};
+use crate::{
+    error::Error,
+    link::LinkHandle,
+    permit::ReceiptId,
+    shared::{Shared, State},
+    wait::Aside,
+};
+use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition},
+    messaging::DeliveryState,
+};
+use amqp1_engine::{
+    DeliveryKey, IncomingDelivery, Instant, LinkId,
+    transaction::{Coordinator as Rules, Discharging, Refusal, Request},
+};
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// A control link (§4.1) that was accepted with [`IncomingLink::coordinate`](crate::IncomingLink::coordinate).
+///
+/// Declares are answered while [`next`](Self::next) is awaited. Dropped, the link is closed and its transactions are rolled
+/// back.
+pub struct ControlLink<W> {
+    handle: Arc<LinkHandle>,
+    coordinator: Coordinator<W>,
+}
+
+/// The end of a transaction.
+#[derive(Debug)]
+pub enum Discharge<W> {
+    /// The controller wants it committed: do its work, then [`confirm`](Commit::confirm) it.
+    Commit(Commit<W>),
+    /// It was rolled back: its work is not to be done.
+    RolledBack(RolledBack<W>),
+}
+
+/// A transaction that was rolled back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RolledBack<W> {
+    /// Its name.
+    pub transaction: TxnId,
+    /// What was given to [`Coordinator::post`], in that order.
+    pub work: Vec<W>,
+    /// Why.
+    pub cause: RollbackCause,
+}
+
+/// A transaction that the controller wants committed. All that it holds is done, or nothing.
+///
+/// Dropped without an answer, it is rolled back.
+#[must_use = "a commit that is dropped is rolled back"]
+pub struct Commit<W> {
+    shared: Arc<Shared>,
+    control: LinkId,
+    key: DeliveryKey,
+    discharging: Option<Discharging<Work>>,
+    work: Vec<W>,
+    retirements: Vec<Retirement>,
+}
+
+impl<W> fmt::Debug for ControlLink<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlLink").field("link", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl<W> fmt::Debug for Commit<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let txn = self.discharging.as_ref().map(|discharging| &discharging.txn);
+        f.debug_struct("Commit").field("transaction", &txn).field("work", &self.work.len()).finish_non_exhaustive()
+    }
+}
+
+/// What the control link has for the application.
+enum Next {
+    Commit(DeliveryKey, Discharging<Work>, Vec<(LinkId, u64, DeliveryState)>),
+    RolledBack(TxnId, Vec<u64>, RollbackCause),
+    Over,
+}
+
+impl<W> ControlLink<W> {
+    pub(super) fn new(handle: Arc<LinkHandle>, coordinator: Coordinator<W>) -> Self {
+        let id = handle.id;
+        // Of a connection that is broken, `next` says that it is over.
+        let _ = handle.shared.command(|state, aside| {
+            if let Some(table) = state.table() {
+                table.controls.insert(id, ControlState::default());
+            }
+            // A link that is over has no transactions.
+            state.control_link_ended_before(id, aside);
+        });
+        Self { handle, coordinator }
+    }
+
+    /// Waits for the next transaction that ends; `None` when the link is over and each of its transactions was handed out.
+    /// One commit is handed out at a time.
+    ///
+    /// A discharge waits until every message that was posted before it is [taken](Coordinator::post) or refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no transaction is lost.
+    pub async fn next(&mut self) -> Option<Discharge<W>> {
+        let inner = &self.coordinator.inner;
+        let next = poll_fn(|cx| poll(&self.handle, cx)).await;
+        Some(match next {
+            Next::Over => return None,
+            Next::RolledBack(transaction, posted, cause) => {
+                Discharge::RolledBack(RolledBack { transaction, work: inner.take(&posted), cause })
+            }
+            Next::Commit(key, discharging, retired) => {
+                let shared = inner.shared.clone();
+                let posted: Vec<_> = discharging.work.iter().filter_map(posted).collect();
+                let receipt = |token| shared.look(|state| ReceiptId::of(state, token));
+                let transaction = &discharging.txn;
+                let retirement = |(_, token, outcome)| {
+                    Some(Retirement { receipt: receipt(token)?, outcome, transaction: transaction.clone() })
+                };
+                let retirements = retired.into_iter().filter_map(retirement).collect();
+                let work = inner.take(&posted);
+                let control = self.handle.id;
+                Discharge::Commit(Commit { shared, control, key, discharging: Some(discharging), work, retirements })
+            }
+        })
+    }
+
+    /// Closes the control link with an error: its transactions are rolled back, and the controller is told why.
+    pub fn close_with(self, error: impl Into<AmqpError>) {
+        let (id, error) = (self.handle.id, error.into());
+        // Where the connection is over, so is the link.
+        let _ = self.handle.shared.command(|state, aside| state.end_control_link(id, error, aside));
+    }
+}
+
+fn posted(work: &Work) -> Option<u64> {
+    if let Work::Posted(number) = work { Some(*number) } else { None }
+}
+
+impl<W> Drop for ControlLink<W> {
+    fn drop(&mut self) {
+        let id = self.handle.id;
+        let undone = self.handle.shared.command(|state, aside| {
+            state.control_link_ended(id, aside);
+            state.table().and_then(|table| table.controls.remove(&id))
+        });
+        // What the application has given for them is dropped when the lock is released.
+        for undone in undone.ok().flatten().into_iter().flat_map(|control| control.rolled_back) {
+            drop(self.coordinator.inner.take(&undone.posted));
+        }
+    }
+}
+
+fn poll(link: &LinkHandle, cx: &Context<'_>) -> Poll<Next> {
+    let (id, shared) = (link.id, &link.shared);
+    let now = shared.now();
+    let polled = shared.poll(cx, |state, aside| state.poll_control(id, now, aside));
+    polled.map(|polled| polled.unwrap_or(Next::Over))
+}
+
+impl State {
+    /// What is there for the application of a control link.
+    fn poll_control(&mut self, id: LinkId, now: Instant, aside: &mut Aside<'_>) -> Poll<Next> {
+        loop {
+            let dead = self.is_dead();
+            if dead {
+                self.control_link_ended(id, aside);
+            }
+            let Some(control) = self.table().and_then(|table| table.controls.get_mut(&id)) else {
+                return Poll::Ready(Next::Over);
+            };
+            if let Some(undone) = control.rolled_back.pop_front() {
+                return Poll::Ready(Next::RolledBack(undone.txn, undone.posted, undone.cause));
+            }
+            let (committing, held) = (control.committing, control.held.take());
+            let over = self.links.get(&id).is_none_or(|link| link.detached.is_some());
+            if over || dead {
+                return Poll::Ready(Next::Over);
+            }
+            let delivery = if committing { held } else { held.or_else(|| self.engine.recv(id)) };
+            let Some(delivery) = delivery.filter(|_| !committing) else {
+                if let Some(link) = self.links.get_mut(&id) {
+                    aside.store(&mut link.receiver);
+                }
+                return Poll::Pending;
+            };
+            let discharge = Rules::<Work>::discharge_of(&delivery);
+            if let Some((txn, false)) = discharge {
+                if self.engine.is_half_posted(&txn) {
+                    // §4.4.1
+                    let text = "a message that is posted within the transaction is not whole";
+                    let error = AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text);
+                    self.end_control_link(id, error, aside);
+                    continue;
+                }
+                if self.engine.undecided_postings(&txn) > 0 {
+                    if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&id)) {
+                        control.held = Some(delivery);
+                    }
+                    if let Some(link) = self.links.get_mut(&id) {
+                        aside.store(&mut link.receiver);
+                    }
+                    return Poll::Pending;
+                }
+            }
+            if let Some(next) = self.serve_control(id, &delivery, now, aside) {
+                return Poll::Ready(next);
+            }
+        }
+    }
+
+    /// Answers a declare or a rollback; what a commit asks for is handed over.
+    fn serve_control(
+        &mut self,
+        id: LinkId,
+        delivery: &IncomingDelivery,
+        now: Instant,
+        aside: &mut Aside<'_>,
+    ) -> Option<Next> {
+        let source = self.engine.remote_attach(id).and_then(|attach| attach.source);
+        let request = self.table()?.rules.handle(id, source.as_deref(), delivery, now);
+        match request {
+            Ok(Request::Declared(_, state)) => self.answer_control(id, delivery.key, Ok(state), aside),
+            Ok(Request::Discharge(discharging)) if discharging.commits() => {
+                let table = self.table()?;
+                let retired = table.commit_begins(&discharging.work);
+                if let Some(control) = table.controls.get_mut(&id) {
+                    control.committing = true;
+                }
+                return Some(Next::Commit(delivery.key, discharging, retired));
+            }
+            Ok(Request::Discharge(discharging)) => {
+                let cause = match &discharging.spoilt {
+                    Some(error) if !discharging.fail => RollbackCause::Failed(error.clone()),
+                    _ => RollbackCause::Controller,
+                };
+                let answer = discharging.answer(source.as_deref(), Ok(()));
+                self.roll_back(id, discharging.txn, discharging.work, cause, aside);
+                self.answer_control(id, delivery.key, answer, aside);
+            }
+            Err(refusal) => self.answer_control(id, delivery.key, Err(refusal), aside),
+        }
+        None
+    }
+
+    fn answer_control(
+        &mut self,
+        id: LinkId,
+        key: DeliveryKey,
+        answer: Result<DeliveryState, Refusal>,
+        aside: &mut Aside<'_>,
+    ) {
+        match answer {
+            Err(Refusal { error, detach: true }) => self.end_control_link(id, error, aside),
+            answer => {
+                let state = answer.unwrap_or_else(|refusal| refusal.state());
+                // Where the link is over, its transactions are rolled back, and the answer is not waited for.
+                let _ = self.dispose(id, key, state);
+            }
+        }
+    }
+
+    /// A control link that is over when it is accepted has no transactions.
+    fn control_link_ended_before(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        if self.links.get(&id).is_none_or(|link| link.detached.is_some()) {
+            self.control_link_ended(id, aside);
+        }
+    }
+}
+
+impl<W> Commit<W> {
+    /// The transaction.
+    pub fn transaction(&self) -> Option<&TxnId> {
+        self.discharging.as_ref().map(|discharging| &discharging.txn)
+    }
+
+    /// What was given to [`Coordinator::post`], in that order.
+    pub fn work(&self) -> &[W] {
+        &self.work
+    }
+
+    /// Takes what was given to [`Coordinator::post`] out, to do it.
+    pub fn take_work(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.work)
+    }
+
+    /// The deliveries that are retired, with their outcomes. Their [receipts](crate::Receipt) have these outcomes once the
+    /// commit is confirmed, so that a resource need not look at them here unless it does all of the work in one step: one
+    /// that writes it to a journal, for example.
+    pub fn retirements(&self) -> &[Retirement] {
+        &self.retirements
+    }
+
+    /// The work is done: deliveries that were retired are settled with their outcomes, and the controller is told.
+    ///
+    /// # Errors
+    ///
+    /// If the control link has ended meanwhile, so that the controller is not told. The transaction is committed all the
+    /// same.
+    pub fn confirm(mut self) -> Result<(), Error> {
+        self.answer(Ok(()))
+    }
+
+    /// The work cannot be done: the transaction is rolled back, and the controller is told with
+    /// `amqp:transaction:rollback` and this reason.
+    ///
+    /// # Errors
+    ///
+    /// If the control link has ended meanwhile.
+    pub fn refuse(mut self, why: impl Into<AmqpError>) -> Result<(), Error> {
+        self.answer(Err(why.into()))
+    }
+
+    fn answer(&mut self, done: Result<(), AmqpError>) -> Result<(), Error> {
+        let Some(discharging) = self.discharging.take() else { return Ok(()) };
+        let (id, key) = (self.control, self.key);
+        self.shared.command(|state, aside| {
+            let committed = done.is_ok();
+            if committed {
+                state.apply(&discharging.txn, &discharging.work, aside);
+            } else {
+                state.undo(&discharging.txn, &discharging.work, aside);
+            }
+            if let Some(control) = state.table().and_then(|table| table.controls.get_mut(&id)) {
+                control.committing = false;
+            }
+            state.wake_control(id, aside);
+            if state.is_dead() || state.links.get(&id).is_none_or(|link| link.detached.is_some()) {
+                return Err(errors::unanswerable(state.link_failure(id), committed));
+            }
+            let source = state.engine.remote_attach(id).and_then(|attach| attach.source);
+            let answer = discharging.answer(source.as_deref(), done);
+            state.answer_control(id, key, answer, aside);
+            Ok(())
+        })?
+    }
+}
+
+impl<W> Drop for Commit<W> {
+    fn drop(&mut self) {
+        let why = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "the work of the transaction was not done");
+        // Where the control link is over, nobody waits for the answer.
+        let _ = self.answer(Err(why));
+    }
+}

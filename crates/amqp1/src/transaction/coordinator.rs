@@ -1,0 +1,264 @@
+//! Transactions as an acceptor keeps them.
+
+use super::{
+    CoordinatorConfig, TxnId,
+    control_link::ControlLink,
+    errors,
+    table::{Table, Transactions},
+};
+use crate::{
+    delivery::Delivery,
+    error::{Error, ErrorKind},
+    incoming::{IncomingLink, ServerConnection},
+    shared::Shared,
+};
+use amqp1_codec::{
+    Symbol,
+    definitions::{AmqpError, ErrorCondition},
+    messaging::Source,
+    performative::TargetArchetype,
+};
+use amqp1_engine::{Credit, TransactionRole};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many declares and discharges a controller may send ahead.
+const CREDIT: u32 = 100;
+
+/// The largest message of a control link, in octets: a declare or a discharge.
+const MAX_MESSAGE: u64 = 16 * 1024;
+
+/// The transactions of one connection, at the end that does their work (§4.1), made by
+/// [`ServerConnection::coordinator`]. Clones are handles of the same one.
+///
+/// `W` is what the application does for a message that was posted when its transaction is committed.
+///
+/// The library declares transactions, keeps to the rules of part 4, and holds what belongs to a transaction until it is
+/// discharged:
+///
+/// - A message that is *posted* (§4.4.1) comes with a [transaction](Delivery::transaction). [`post`](Self::post) takes it
+///   together with a `W`, and states the provisional outcome. The `W`s come back with the
+///   [`Discharge`](super::Discharge), in the order in which they were given.
+/// - A delivery that is *retired* (§4.4.2) has its outcome at the commit: until then its [`Receipt`](crate::Receipt) is
+///   pending, also when the link ends. After a rollback it is live as before, or has the default outcome of its source if
+///   the controller had settled it.
+/// - What is sent on a link whose flow names a transaction is *acquired* within it (§4.4.3): its receipt is pending until
+///   the discharge, and a rollback gives it back ([`Outcome::Released`](crate::Outcome::Released)).
+///
+/// A transaction is rolled back when its control link, the session or the connection ends, when it takes too long, and
+/// when a commit is not confirmed.
+///
+/// ```no_run
+/// use amqp1::{
+///     AcceptedLink, Error, Message, Receiver, ServerConnection,
+///     transaction::{ControlLink, Coordinator, CoordinatorConfig, Discharge},
+/// };
+/// use std::sync::{Arc, Mutex};
+///
+/// type Queue = Arc<Mutex<Vec<Message>>>;
+///
+/// async fn serve(mut connection: ServerConnection, queue: Queue) -> Result<(), Error> {
+///     let coordinator = connection.coordinator(CoordinatorConfig::default())?;
+///     while let Some(link) = connection.next_link().await {
+///         if link.is_coordinator() {
+///             tokio::spawn(commit(link.coordinate(&coordinator)?, queue.clone()));
+///         } else if let AcceptedLink::Receiver(receiver) = link.accept_default()? {
+///             tokio::spawn(receive(receiver, coordinator.clone(), queue.clone()));
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// async fn receive(mut receiver: Receiver, coordinator: Coordinator<Message>, queue: Queue) -> Result<(), Error> {
+///     while let Some(delivery) = receiver.recv().await? {
+///         let message = delivery.message().clone();
+///         if delivery.transaction().is_some() {
+///             // A transaction that is over meanwhile is not an error of the link.
+///             if let Err(error) = coordinator.post(delivery, message) {
+///                 println!("not posted: {error}");
+///             }
+///         } else {
+///             queue.lock().unwrap().push(message);
+///             delivery.accept()?;
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// async fn commit(mut control: ControlLink<Message>, queue: Queue) -> Result<(), Error> {
+///     while let Some(discharge) = control.next().await {
+///         if let Discharge::Commit(mut commit) = discharge {
+///             queue.lock().unwrap().extend(commit.take_work());
+///             commit.confirm()?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Coordinator<W> {
+    pub(super) inner: Arc<Inner<W>>,
+}
+
+pub(super) struct Inner<W> {
+    pub(super) shared: Arc<Shared>,
+    /// The application's parts by their numbers.
+    parts: Mutex<(HashMap<u64, W>, u64)>,
+}
+
+impl<W> Clone for Coordinator<W> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<W> fmt::Debug for Coordinator<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator").field("connection", &self.inner.shared).finish_non_exhaustive()
+    }
+}
+
+impl<W> Inner<W> {
+    fn parts(&self) -> MutexGuard<'_, (HashMap<u64, W>, u64)> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, part: W) -> u64 {
+        let (parts, next) = &mut *self.parts();
+        let number = *next;
+        *next = number.wrapping_add(1);
+        parts.insert(number, part);
+        number
+    }
+
+    pub(super) fn take(&self, numbers: &[u64]) -> Vec<W> {
+        let (parts, _) = &mut *self.parts();
+        numbers.iter().filter_map(|number| parts.remove(number)).collect()
+    }
+}
+
+impl<W> Coordinator<W> {
+    /// Takes a message that was posted within a transaction (§4.4.1), together with what is to be done for it at the
+    /// commit. The sender is told the provisional outcome: accepted, if the transaction is committed.
+    ///
+    /// To refuse the message, [`reject`](Delivery::reject) or [`release`](Delivery::release) it instead: the transaction
+    /// cannot be committed then (§4.4.4).
+    ///
+    /// # Errors
+    ///
+    /// The work is dropped, and the transaction is not committed. [`ErrorKind::RolledBack`] if the transaction is over
+    /// meanwhile, or must not have more work. [`ErrorKind::Config`] if the delivery is of another connection, or was not
+    /// posted within a transaction. Otherwise as [`Delivery::accept`].
+    pub fn post(&self, mut delivery: Delivery, work: W) -> Result<(), Error> {
+        let shared = &self.inner.shared;
+        let Some(txn) = delivery.transaction().cloned() else {
+            return Err(Error::new(ErrorKind::Config, "the message was not posted within a transaction"));
+        };
+        let (link, key) = delivery.place();
+        if !Arc::ptr_eq(&link.shared, shared) {
+            return Err(Error::new(ErrorKind::Config, "the delivery is of another connection than the transactions"));
+        }
+        let (link, settled) = (link.clone(), delivery.is_settled());
+        delivery.close();
+        let number = self.inner.put(work);
+        let posted = shared.command(|state, aside| state.post(&link, key, settled, &txn, number, aside));
+        posted.and_then(|posted| posted).inspect_err(|error| {
+            // What is part of a transaction comes back with it.
+            if error.kind() == ErrorKind::RolledBack {
+                drop(self.inner.take(&[number]));
+            }
+        })
+    }
+
+    /// How many transactions are live.
+    pub fn live(&self) -> usize {
+        self.inner.shared.look(|state| match &state.transactions {
+            Transactions::Resource(table) => table.rules.len(),
+            _ => 0,
+        })
+    }
+}
+
+impl ServerConnection {
+    /// Serves transactions on this connection (part 4), which is done once. Clients begin them on
+    /// [control links](IncomingLink::is_coordinator).
+    ///
+    /// Where this is not called, a transactional state ends its link with `amqp:transaction:unknown-id`, so that no message
+    /// of a transaction is taken for another one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it was called before.
+    pub fn coordinator<W>(&self, config: CoordinatorConfig) -> Result<Coordinator<W>, Error> {
+        let shared = self.connection().shared().clone();
+        shared.command(|state, _| match state.transactions {
+            Transactions::None => {
+                state.transactions = Transactions::Resource(Box::new(Table::new(config)));
+                state.engine.set_transaction_role(TransactionRole::Resource);
+                Ok(())
+            }
+            _ => Err(Error::new(ErrorKind::Config, "the connection has a coordinator already")),
+        })??;
+        Ok(Coordinator { inner: Arc::new(Inner { shared, parts: Mutex::default() }) })
+    }
+}
+
+impl IncomingLink {
+    /// Whether the client wants a control link for transactions (§4.2): see [`coordinate`](Self::coordinate).
+    pub fn is_coordinator(&self) -> bool {
+        matches!(self.attach().target, Some(TargetArchetype::Coordinator(_)))
+    }
+
+    /// Accepts a control link. Its transactions are those of the connection; a connection may have several such links.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended meanwhile. [`ErrorKind::Config`] if the client wants no control link, or the coordinator is of
+    /// another connection: then the link is refused.
+    pub fn coordinate<W>(self, coordinator: &Coordinator<W>) -> Result<ControlLink<W>, Error> {
+        if !self.is_coordinator() || !Arc::ptr_eq(self.shared(), &coordinator.inner.shared) {
+            let error = match self.is_coordinator() {
+                true => Error::new(ErrorKind::Config, "the coordinator is of another connection than the link"),
+                false => Error::new(ErrorKind::Config, "the client wants no coordinator on this link"),
+            };
+            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there is no coordinator here"));
+            return Err(error);
+        }
+        let target = self.shared().look(|state| match &state.transactions {
+            Transactions::Resource(table) => Some(table.rules.target()),
+            _ => None,
+        });
+        let Some(target) = target else { return Err(errors::undeclared()) };
+        let mut reply = self.reply();
+        reply.target = Some(TargetArchetype::Coordinator(target));
+        reply.source = Some(source(self.attach().source.as_deref()));
+        (reply.credit, reply.max_message_size) = (Credit::Window(CREDIT), Some(MAX_MESSAGE));
+        let handle = self.accept_control(reply)?;
+        Ok(ControlLink::new(handle, coordinator.clone()))
+    }
+}
+
+/// The outcomes that are granted to a control link.
+fn source(asked: Option<&Source>) -> Source {
+    let granted = ["amqp:accepted:list", "amqp:declared:list", "amqp:rejected:list"].map(Symbol::from_static);
+    let outcomes = asked.map(|asked| asked.outcomes.iter().filter(|outcome| granted.contains(outcome)).cloned());
+    Source {
+        address: asked.and_then(|asked| asked.address.clone()),
+        outcomes: outcomes.into_iter().flatten().collect(),
+        ..Source::default()
+    }
+}
+
+/// The part of a transaction's work that is done for one delivery that was sent: see
+/// [`Commit::retirements`](super::Commit::retirements).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retirement {
+    /// The delivery, by its [`Receipt::id`](crate::Receipt::id).
+    pub receipt: crate::permit::ReceiptId,
+    /// What it has come to.
+    pub outcome: amqp1_codec::messaging::DeliveryState,
+    /// The transaction.
+    pub transaction: TxnId,
+}

@@ -1,0 +1,491 @@
+//! The transactions of a connection, as its state knows them.
+
+use crate::{link::LinkState, shared::State, wait::Aside};
+use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition, SenderSettleMode},
+    messaging::DeliveryState,
+};
+use amqp1_engine::{
+    Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
+    transaction::{Coordinator as Rules, CoordinatorConfig, TxnId},
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What this end is in the transactions of its connection.
+#[derive(Debug, Default)]
+pub(crate) enum Transactions {
+    /// There are none.
+    #[default]
+    None,
+    /// Those that this end has declared and not discharged.
+    Controller(BTreeSet<TxnId>),
+    /// Those that this end keeps.
+    Resource(Box<Table>),
+}
+
+/// The transactions that this end keeps.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) rules: Rules<Work>,
+    pub(crate) controls: BTreeMap<LinkId, ControlState>,
+    /// Deliveries that this end has sent, and that are acquired or retired within a transaction.
+    sent: BTreeMap<(LinkId, u64), SentWork>,
+    /// Links whose flow says that they acquire within a transaction.
+    acquiring: BTreeMap<LinkId, TxnId>,
+}
+
+/// A piece of work, to be done or undone at the discharge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A message was posted; the application's part has this number.
+    Posted(u64),
+    /// A delivery of this link and token was acquired or retired.
+    Sent(LinkId, u64),
+}
+
+/// A control link.
+#[derive(Debug, Default)]
+pub(crate) struct ControlState {
+    /// Transactions that were rolled back, and that the application does not know of yet.
+    pub(crate) rolled_back: VecDeque<Undone>,
+    /// A discharge that waits until what was posted before it is decided.
+    pub(crate) held: Option<amqp1_engine::IncomingDelivery>,
+    /// The application has a commit in hand.
+    pub(crate) committing: bool,
+}
+
+/// A transaction that was rolled back.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    pub(crate) txn: TxnId,
+    /// The numbers of the application's parts.
+    pub(crate) posted: Vec<u64>,
+    pub(crate) cause: RollbackCause,
+}
+
+/// Why a transaction was rolled back.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RollbackCause {
+    /// The controller has asked for it.
+    Controller,
+    /// The control link, its session or the connection has ended (§4.2).
+    ControlLinkEnded,
+    /// A part of its work had failed, so that a commit was refused with this error.
+    Failed(AmqpError),
+    /// It was not discharged in time.
+    TimedOut,
+}
+
+/// A delivery that this end has sent, with what a transaction has to do with it.
+#[derive(Debug)]
+struct SentWork {
+    txn: TxnId,
+    /// It was sent within the transaction.
+    acquired: bool,
+    /// What it comes to if the transaction is committed.
+    outcome: Option<DeliveryState>,
+    /// The receiver has settled it.
+    settled: bool,
+    /// Its link is over, and whether any of it had left.
+    lost: Option<bool>,
+    /// The application has the commit in hand.
+    committing: bool,
+}
+
+impl Table {
+    pub(crate) fn new(config: CoordinatorConfig) -> Self {
+        let (controls, sent, acquiring) = Default::default();
+        Self { rules: Rules::new(config), controls, sent, acquiring }
+    }
+
+    /// The provisional outcome of a delivery that was sent with this token.
+    pub(crate) fn provisional(&self, id: LinkId, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
+        let work = self.sent.get(&(id, token))?;
+        Some((work.txn.clone(), work.outcome.clone()))
+    }
+
+    pub(crate) fn acquires(&self, id: LinkId) -> Option<&TxnId> {
+        self.acquiring.get(&id)
+    }
+
+    /// What the engine says of a delivery that is acquired or retired. Whether it is held until the discharge.
+    fn holds(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
+        let Some(work) = self.sent.get_mut(&(id, token)) else { return false };
+        match settlement {
+            Settlement::Lost { sent } if work.outcome.is_some() || work.committing => work.lost = Some(*sent),
+            // §4.4.4: before the discharge, an outcome of what was acquired belongs to the transaction.
+            Settlement::Outcome(Some(state)) if work.acquired && !work.committing => {
+                (work.outcome, work.settled) = (Some(state.clone()), true);
+            }
+            _ => {
+                self.sent.remove(&(id, token));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The deliveries of a transaction that is to be committed, with their outcomes: from now on they wait for the
+    /// application.
+    pub(crate) fn commit_begins(&mut self, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
+        let mut retired = Vec::new();
+        for work in work {
+            let Work::Sent(id, token) = *work else { continue };
+            let Some(sent) = self.sent.get_mut(&(id, token)) else { continue };
+            sent.committing = true;
+            retired.extend(sent.outcome.clone().map(|outcome| (id, token, outcome)));
+        }
+        retired
+    }
+}
+
+fn unknown_id() -> AmqpError {
+    AmqpError::new(ErrorCondition::TRANSACTION_UNKNOWN_ID, "the transaction is over, or was never declared here")
+}
+
+impl State {
+    /// This end declares transactions on the connection.
+    pub(crate) fn controls_transactions(&mut self) {
+        if matches!(self.transactions, Transactions::None) {
+            self.transactions = Transactions::Controller(BTreeSet::new());
+            self.engine.set_transaction_role(TransactionRole::Controller);
+        }
+    }
+
+    /// A transaction that this end has declared begins, or is over.
+    pub(crate) fn note_declared(&mut self, txn: &TxnId, live: bool) {
+        if let Transactions::Controller(declared) = &mut self.transactions {
+            if live {
+                declared.insert(txn.clone());
+            } else {
+                declared.remove(txn);
+            }
+        }
+    }
+
+    pub(crate) fn table(&mut self) -> Option<&mut Table> {
+        match &mut self.transactions {
+            Transactions::Resource(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Whether the settlement of a delivery is held until its transaction is discharged.
+    pub(crate) fn is_held(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
+        match &mut self.transactions {
+            Transactions::Resource(table) => !table.sent.is_empty() && table.holds(id, token, settlement),
+            _ => false,
+        }
+    }
+
+    /// The transaction of a delivery that was sent, and its provisional outcome.
+    pub(crate) fn provisional(&self, id: LinkId, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
+        match &self.transactions {
+            Transactions::Resource(table) => table.provisional(id, token),
+            _ => None,
+        }
+    }
+
+    /// The slots of deliveries about which the application decides with a commit that it has in hand.
+    pub(crate) fn committing_slots(&self) -> Vec<usize> {
+        let Transactions::Resource(table) = &self.transactions else { return Vec::new() };
+        let committing = table.sent.iter().filter(|(_, sent)| sent.committing);
+        committing.filter_map(|((_, token), _)| self.tokens.slot(*token)).collect()
+    }
+
+    /// When a transaction has taken too long.
+    pub(crate) fn transaction_timeout(&self) -> Option<Instant> {
+        match &self.transactions {
+            Transactions::Resource(table) => table.rules.poll_timeout(),
+            _ => None,
+        }
+    }
+
+    /// Rolls back what has taken too long.
+    pub(crate) fn expire_transactions(&mut self, now: Instant, aside: &mut Aside<'_>) {
+        let Some(table) = self.table() else { return };
+        let expired: Vec<_> = table
+            .rules
+            .expiring(now)
+            .into_iter()
+            .filter_map(|txn| table.rules.control_of(&txn).map(|control| (txn, control)))
+            .collect();
+        let mut undone: BTreeMap<_, _> = table.rules.handle_timeout(now).into_iter().collect();
+        for (txn, control) in expired {
+            let Some(work) = undone.remove(&txn) else { continue };
+            self.roll_back(control, txn, work, RollbackCause::TimedOut, aside);
+        }
+    }
+
+    /// A control link is over.
+    pub(crate) fn control_link_ended(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        let Some(table) = self.table().filter(|table| table.controls.contains_key(&id)) else { return };
+        if let Some(control) = table.controls.get_mut(&id) {
+            control.held = None;
+        }
+        for (txn, work) in table.rules.handle_detached(id) {
+            self.roll_back(id, txn, work, RollbackCause::ControlLinkEnded, aside);
+        }
+    }
+
+    /// Detaches the control link of a transaction with an error, which rolls back all of its transactions.
+    pub(crate) fn end_control(&mut self, txn: &TxnId, error: AmqpError, aside: &mut Aside<'_>) {
+        let control = self.table().and_then(|table| table.rules.control_of(txn));
+        if let Some(control) = control {
+            self.end_control_link(control, error, aside);
+        }
+    }
+
+    pub(crate) fn end_control_link(&mut self, control: LinkId, error: AmqpError, aside: &mut Aside<'_>) {
+        if !self.is_dead() {
+            // Where it is over already, that counts.
+            let _ = self.engine.detach(control, true, Some(error));
+        }
+        self.control_link_ended(control, aside);
+    }
+
+    /// Undoes the work of a transaction, and lets the application know.
+    pub(crate) fn roll_back(
+        &mut self,
+        control: LinkId,
+        txn: TxnId,
+        work: Vec<Work>,
+        cause: RollbackCause,
+        aside: &mut Aside<'_>,
+    ) {
+        let posted = work.iter().filter_map(|work| if let Work::Posted(number) = work { Some(*number) } else { None });
+        let posted: Vec<_> = posted.collect();
+        self.undo(&txn, &work, aside);
+        if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&control)) {
+            control.rolled_back.push_back(Undone { txn, posted, cause });
+        }
+        self.wake_control(control, aside);
+    }
+
+    /// Undoes what a transaction has to do with deliveries (§4.4.2, §4.4.4).
+    pub(crate) fn undo(&mut self, txn: &TxnId, work: &[Work], aside: &mut Aside<'_>) {
+        self.clear_acquiring(txn);
+        if !self.is_dead() {
+            self.engine.void_postings(txn);
+        }
+        for work in work {
+            let Work::Sent(id, token) = *work else { continue };
+            let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { continue };
+            match sent.lost {
+                Some(left) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                // It stays live, for the controller to state another outcome.
+                None if !sent.acquired && !sent.settled => {}
+                None => self.settle_with(id, token, self.node_default(id), aside),
+            }
+        }
+        self.pay_settled(aside);
+    }
+
+    /// Applies the outcomes of a transaction that is committed.
+    pub(crate) fn apply(&mut self, txn: &TxnId, work: &[Work], aside: &mut Aside<'_>) {
+        self.clear_acquiring(txn);
+        for work in work {
+            let Work::Sent(id, token) = *work else { continue };
+            let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { continue };
+            match (sent.outcome, sent.lost) {
+                (Some(outcome), Some(_)) => self.pay(id, token, Settlement::Outcome(Some(outcome)), aside),
+                (Some(outcome), None) => self.settle_with(id, token, outcome, aside),
+                (None, Some(left)) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                (None, None) => {}
+            }
+        }
+        self.pay_settled(aside);
+    }
+
+    /// Settles a delivery that was sent.
+    fn settle_with(&mut self, id: LinkId, token: u64, outcome: DeliveryState, aside: &mut Aside<'_>) {
+        if !self.is_dead() {
+            if self.engine.settle_sent(id, token, Some(outcome.clone())).is_ok() {
+                return;
+            }
+            // §4.4.3: what is not sent as a whole is given up.
+            if self.engine.abort(id, token).is_ok() {
+                return;
+            }
+        }
+        self.pay(id, token, Settlement::Outcome(Some(outcome)), aside);
+    }
+
+    /// Hands out what the engine has settled meanwhile.
+    fn pay_settled(&mut self, aside: &mut Aside<'_>) {
+        if self.is_dead() {
+            return;
+        }
+        while let Some(settled) = self.engine.poll_settled() {
+            self.settle(settled.link, settled.token, settled.settlement, aside);
+        }
+    }
+
+    /// §4.4.3: the transaction of a link is cleared when it is discharged.
+    fn clear_acquiring(&mut self, txn: &TxnId) {
+        let Some(table) = self.table() else { return };
+        let mut cleared = Vec::new();
+        table.acquiring.retain(|id, acquires| {
+            if acquires == txn {
+                cleared.push(*id);
+            }
+            acquires != txn
+        });
+        if !self.is_dead() {
+            cleared.into_iter().for_each(|id| self.engine.forget_flow_properties(id));
+        }
+    }
+
+    fn node_default(&self, id: LinkId) -> DeliveryState {
+        let default = self.links.get(&id).and_then(|link| link.default_outcome.clone());
+        default.unwrap_or(DeliveryState::Released)
+    }
+
+    pub(crate) fn wake_control(&mut self, control: LinkId, aside: &mut Aside<'_>) {
+        if let Some(link) = self.links.get_mut(&control) {
+            aside.wake(link.receiver.take());
+        }
+    }
+
+    /// Wakes who waits for the discharge of a transaction.
+    pub(crate) fn wake_control_of(&mut self, txn: &TxnId, aside: &mut Aside<'_>) {
+        if let Some(control) = self.table().and_then(|table| table.rules.control_of(txn)) {
+            self.wake_control(control, aside);
+        }
+    }
+
+    /// A part of the work of a transaction has failed: it must not be committed.
+    pub(crate) fn spoil(&mut self, txn: &TxnId, why: AmqpError, aside: &mut Aside<'_>) {
+        if let Some(table) = self.table() {
+            table.rules.spoil(txn, why);
+        }
+        self.wake_control_of(txn, aside);
+    }
+
+    /// A message that was posted cannot be decided any more.
+    pub(crate) fn on_posting_lost(&mut self, txn: &TxnId, aside: &mut Aside<'_>) {
+        let text = "a message of the transaction could not be taken before its link ended";
+        self.spoil(txn, AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text), aside);
+    }
+
+    /// A receiver has stated an outcome within a transaction (§4.4.2).
+    pub(crate) fn on_provisional(
+        &mut self,
+        (session, id): (SessionId, LinkId),
+        token: u64,
+        state: DeliveryState,
+        settled: bool,
+        aside: &mut Aside<'_>,
+    ) {
+        let Some(txn) = TxnId::of(&state) else { return };
+        let DeliveryState::Transactional(within) = state else { return };
+        let outcome = within.outcome.map_or_else(|| self.node_default(id), |outcome| *outcome);
+        let Some(table) = self.table() else { return };
+        if !table.rules.is_live(&txn) {
+            if settled {
+                // Nobody can say anything of it any more.
+                let default = self.node_default(id);
+                self.settle_with(id, token, default, aside);
+            }
+            let _ = self.engine.detach(id, true, Some(unknown_id()));
+            return;
+        }
+        if let Some(sent) = table.sent.get_mut(&(id, token)).filter(|sent| sent.txn == txn) {
+            (sent.outcome, sent.settled) = (Some(outcome), settled);
+            return;
+        }
+        match self.own(id, token, txn.clone(), session) {
+            Ok(sent) => (sent.outcome, sent.settled) = (Some(outcome), settled),
+            Err(error) => {
+                if settled {
+                    let default = self.node_default(id);
+                    self.settle_with(id, token, default, aside);
+                }
+                self.end_control(&txn, error, aside);
+            }
+        }
+    }
+
+    /// A delivery that this end has sent becomes part of a transaction.
+    fn own(&mut self, id: LinkId, token: u64, txn: TxnId, session: SessionId) -> Result<&mut SentWork, AmqpError> {
+        let Some(table) = self.table() else { return Err(unknown_id()) };
+        if table.sent.get(&(id, token)).is_some_and(|sent| sent.txn != txn) {
+            let text = "the delivery belongs to another transaction";
+            return Err(AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text));
+        }
+        table.rules.record(&txn, session, Work::Sent(id, token))?;
+        let work = SentWork { txn, acquired: false, outcome: None, settled: false, lost: None, committing: false };
+        Ok(table.sent.entry((id, token)).or_insert(work))
+    }
+
+    /// The properties of a link's flow have changed: they may name the transaction in which it acquires (§4.4.3).
+    pub(crate) fn on_flow_properties(&mut self, id: LinkId) {
+        if !matches!(self.transactions, Transactions::Resource(_)) {
+            return;
+        }
+        let properties = self.engine.remote_flow_properties(id).unwrap_or_default();
+        let names = properties.get("txn-id").is_some();
+        let txn = TxnId::of_flow(&properties);
+        let settles = self.links.get(&id).map(LinkState::settle_mode) == Some(SenderSettleMode::Settled);
+        let Some(table) = self.table() else { return };
+        table.acquiring.remove(&id);
+        let refusal = match txn.filter(|txn| table.rules.is_live(txn)) {
+            _ if !names => return,
+            None => unknown_id(),
+            Some(_) if settles => {
+                let text = "messages that are sent settled cannot be acquired within a transaction";
+                AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text)
+            }
+            Some(txn) => {
+                table.acquiring.insert(id, txn);
+                return;
+            }
+        };
+        // Where the link is over already, that counts.
+        let _ = self.engine.detach(id, true, Some(refusal));
+    }
+
+    /// A delivery is about to be sent: within the transaction in which the receiver acquires, if it does.
+    #[inline]
+    pub(crate) fn acquire_with(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) {
+        if matches!(self.transactions, Transactions::Resource(_)) {
+            self.acquire(id, options, aside);
+        }
+    }
+
+    fn acquire(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) {
+        let Some(txn) = self.table().and_then(|table| table.acquiring.get(&id).cloned()) else { return };
+        let Some(session) = self.engine.session_of(id) else { return };
+        match self.own(id, options.token, txn.clone(), session) {
+            Ok(sent) => {
+                sent.acquired = true;
+                // Settled, it could not be taken back.
+                (options.settled, options.acquired, options.state) = (false, true, Some(txn.state(None)));
+            }
+            Err(error) => self.end_control(&txn, error, aside),
+        }
+    }
+
+    /// The delivery was not sent after all.
+    pub(crate) fn not_acquired(&mut self, id: LinkId, token: u64) {
+        if let Some(table) = self.table() {
+            table.sent.remove(&(id, token));
+        }
+    }
+
+    /// A link is suspended with a delivery on it that was retired within a transaction. What becomes of it is not for this
+    /// endpoint to say.
+    pub(crate) fn sent_is_suspended(&mut self, id: LinkId, token: u64, aside: &mut Aside<'_>) {
+        let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { return };
+        let text = "the link of a delivery that was retired was suspended";
+        self.spoil(&sent.txn, AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text), aside);
+    }
+
+    /// A link is gone, and acquires nothing.
+    pub(crate) fn stops_acquiring(&mut self, id: LinkId) {
+        if let Some(table) = self.table() {
+            table.acquiring.remove(&id);
+        }
+    }
+}
