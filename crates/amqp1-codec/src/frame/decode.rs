@@ -2,7 +2,9 @@
 
 use super::Frame;
 use crate::{
-    Decode, DecodeError, Limits, Reader, parse,
+    Decode, DecodeError, Limits, Reader,
+    limits::Packed,
+    parse,
     performative::{Disposition, Flow, Performative, Transfer, fast},
     sasl::SaslBody,
 };
@@ -60,7 +62,7 @@ impl core::error::Error for FrameError {}
 #[derive(Clone)]
 pub struct FrameDecoder {
     max_frame_size: u32,
-    limits: Limits,
+    limits: Packed,
     /// The type of the frames (§2.3.1) of this layer.
     kind: u8,
     /// Whether the performatives that can be read by hand may be.
@@ -75,7 +77,7 @@ impl fmt::Debug for FrameDecoder {
         let Self { max_frame_size, limits, kind, by_hand, malformed: _ } = self;
         f.debug_struct("FrameDecoder")
             .field("max_frame_size", max_frame_size)
-            .field("limits", limits)
+            .field("limits", &limits.unpack())
             .field("kind", kind)
             .field("by_hand", by_hand)
             .finish_non_exhaustive()
@@ -110,12 +112,18 @@ const TYPE_SASL: u8 = 0x01;
 impl FrameDecoder {
     /// A decoder of AMQP frames of at most `max_frame_size` octets.
     pub fn new(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, kind: TYPE_AMQP, by_hand: fast::can_decode(&limits), malformed: None }
+        Self {
+            max_frame_size,
+            limits: Packed::of(limits),
+            kind: TYPE_AMQP,
+            by_hand: fast::can_decode(&limits),
+            malformed: None,
+        }
     }
 
     /// A decoder of SASL frames of at most `max_frame_size` octets.
     pub fn sasl(max_frame_size: u32, limits: Limits) -> Self {
-        Self { max_frame_size, limits, kind: TYPE_SASL, by_hand: false, malformed: None }
+        Self { max_frame_size, limits: Packed::of(limits), kind: TYPE_SASL, by_hand: false, malformed: None }
     }
 
     /// Changes the largest frame that is taken, in octets.
@@ -205,36 +213,48 @@ impl FrameDecoder {
     /// Any frame, by the tables.
     #[inline(never)]
     fn any(&mut self, layout: Layout, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let mut frame = input.split_to(layout.size()).freeze();
-        frame.advance(layout.start());
-        match self.body(layout.channel, &frame) {
-            Ok(frame) => Ok(Some(frame)),
-            Err(body) => {
-                self.malformed = (self.kind == TYPE_AMQP).then_some(frame);
-                Err(FrameError { channel: Some(layout.channel), kind: FrameErrorKind::Body(body) })
-            }
+        let channel = layout.channel;
+        let mut body = input.split_to(layout.size()).freeze();
+        body.advance(layout.start());
+        if self.kind == TYPE_SASL {
+            return Self::sasl_body(&body, self.limits)
+                .map(|body| Some(Frame::Sasl(body)))
+                .map_err(|error| FrameError { channel: Some(channel), kind: FrameErrorKind::Body(error) });
         }
+        if body.is_empty() {
+            return Ok(Some(Frame::Amqp { channel, performative: None, payload: Bytes::new() }));
+        }
+        let mut reader = Reader::part(&body, &body, self.limits);
+        let performative = match Performative::decode(&mut reader) {
+            Ok(performative) => performative,
+            Err(error) => return Err(self.keep_malformed(channel, body, error)),
+        };
+        let payload = if matches!(performative, Performative::Transfer(_)) {
+            reader.rest()
+        } else if let Err(error) = reader.finish() {
+            return Err(self.keep_malformed(channel, body, error));
+        } else {
+            Bytes::new()
+        };
+        Ok(Some(Frame::Amqp { channel, performative: Some(performative), payload }))
+    }
+
+    fn sasl_body(body: &Bytes, limits: Packed) -> Result<SaslBody, DecodeError> {
+        let mut reader = Reader::part(body, body, limits);
+        let sasl = SaslBody::decode(&mut reader)?;
+        reader.finish().map(|()| sasl)
+    }
+
+    #[cold]
+    fn keep_malformed(&mut self, channel: u16, body: Bytes, error: DecodeError) -> FrameError {
+        self.malformed = Some(body);
+        FrameError { channel: Some(channel), kind: FrameErrorKind::Body(error) }
     }
 
     /// The body of the AMQP frame for which [`decode`](Self::decode) returned [`FrameErrorKind::Body`] last, once: what it
     /// says can be read with other limits, or in part. It keeps its read buffer alive.
     pub fn take_malformed(&mut self) -> Option<Bytes> {
         self.malformed.take()
-    }
-
-    /// The frame whose extended header is taken off.
-    fn body(&self, channel: u16, body: &Bytes) -> Result<Frame, DecodeError> {
-        let mut reader = Reader::with_limits(body, self.limits);
-        if self.kind == TYPE_SASL {
-            let sasl = SaslBody::decode(&mut reader)?;
-            reader.finish()?;
-            return Ok(Frame::Sasl(sasl));
-        }
-        let performative = if reader.is_empty() { None } else { Some(Performative::decode(&mut reader)?) };
-        if !matches!(performative, Some(Performative::Transfer(_))) {
-            reader.finish()?;
-        }
-        Ok(Frame::Amqp { channel, performative, payload: reader.rest() })
     }
 
     /// The first thing that is wrong with a header.
