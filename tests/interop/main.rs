@@ -18,6 +18,7 @@ mod artemis;
 mod azure;
 mod azure_go;
 mod azure_queues;
+mod go_amqp;
 mod proton_driver;
 mod proton_pull;
 mod rabbitmq_0_9_1;

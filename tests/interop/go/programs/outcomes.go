@@ -96,10 +96,10 @@ func modified(r *run) {
 	wantCount(elsewhere, 1)
 	r.accept(other, elsewhere)
 
-	// What a link held when it went comes to another as a further attempt.
+	// What a link held when it went comes to another, and not as if for the first time.
 	must(receiver.Close(r.ctx))
 	again := r.want(other, 3)
-	if deliveryCount(again) == 0 && !(again.Header != nil && !again.Header.FirstAcquirer) {
+	if again.Header != nil && again.Header.FirstAcquirer {
 		fail("message 3 came as if for the first time")
 	}
 	r.accept(other, again)
