@@ -22,6 +22,7 @@ mod go_amqp;
 mod proton_driver;
 mod proton_pull;
 mod rabbitmq_0_9_1;
+mod rabbitmq_4;
 mod rhea_habits;
 mod streams;
 

@@ -19,7 +19,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use world::Broker;
 
-type Running = Pin<Box<dyn Future<Output = u64> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = u64> + Send>>;
 
 /// A case: its row, and what runs it against the broker that all share. It gives how many messages it has moved.
 type Case = (&'static str, fn(Arc<Broker>) -> Running);
@@ -98,7 +98,7 @@ async fn our_client_with_artemis() {
 }
 
 /// How many messages a case has moved, or what it panicked with.
-async fn outcome(case: Running) -> Result<u64, String> {
+pub(crate) async fn outcome(case: Running) -> Result<u64, String> {
     let task = tokio::spawn(case);
     let abort = task.abort_handle();
     match timeout(LIMIT, task).await {
