@@ -252,6 +252,14 @@ impl ReceiverBuilder {
 
     common!();
 
+    /// Attaches without a source: the link asks for the one that it has at the peer, whose answer says what it is (§2.6.3).
+    /// A durable subscription that is known by the link's [name](Self::name) alone is ended like that: attach, and close.
+    /// Refused if there is none.
+    pub fn existing_source(mut self) -> Self {
+        self.config.source = None;
+        self
+    }
+
     /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
     /// it was.
     pub fn resume(mut self, left: &SuspendedReceiver) -> Self {

@@ -101,10 +101,11 @@ impl Connection {
         session.late.remove(attach.handle);
         session.incoming.insert(attach.handle, id);
         link.remote_handle = Some(attach.handle);
+        // A terminus that was asked for is not granted, or the one that the link's name is to have does not exist.
         let null_terminus = unreadable.is_none()
             && match link.role {
-                Role::Sender => link.local.target.is_some() && attach.target.is_none(),
-                Role::Receiver => link.local.source.is_some() && attach.source.is_none(),
+                Role::Sender => attach.target.is_none(),
+                Role::Receiver => attach.source.is_none(),
             };
         let missing = if null_terminus { None } else { count_missing(attach, &self.config.tolerances) };
         let violation = unreadable.or(missing);

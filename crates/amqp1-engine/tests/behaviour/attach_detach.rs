@@ -96,6 +96,27 @@ fn t_2_6_3_2_a_refused_link_is_attached_to_nothing_and_detached() {
     assert!(attaches.iter().all(|attach| attach.source.is_none() && attach.target.is_none()));
 }
 
+/// An end that asks for the terminus that a link has, by attaching without one, is refused like any other.
+#[test]
+fn t_2_6_3_2_a_link_that_asks_for_an_earlier_terminus_is_not_attached_if_there_is_none() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let (mut to, mut from) = (sender("a"), receiver("b", Credit::Window(5)));
+    (to.target, from.source) = (None, None);
+    let tx = pair.client.attach_sender(session, to).unwrap();
+    let rx = pair.client.attach_receiver(session, from).unwrap();
+    pair.drive();
+    for link in pair.server.offered_links() {
+        pair.server.reject_link(link, error(ErrorCondition::NOT_FOUND)).unwrap();
+    }
+    pair.drive();
+    for link in [tx, rx] {
+        assert_eq!(pair.client.detached(link).unwrap().error, Some(error(ErrorCondition::NOT_FOUND)));
+        assert!(!pair.client.attached(link), "a refused link is never said to be attached");
+    }
+}
+
 #[test]
 fn t_2_8_18_1_the_whole_of_a_redirect_arrives() {
     let mut pair = Pair::open();
