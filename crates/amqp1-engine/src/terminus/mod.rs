@@ -5,13 +5,17 @@
 //! None of it does IO, and none is needed by an engine: an acceptor that is a broker, or plays one, builds on it.
 
 mod dynamic;
+mod filters;
 mod held;
 mod negotiate;
 mod reply;
+mod selector;
 mod store;
 
 pub use dynamic::DynamicNodes;
+pub use filters::MessageFilters;
 pub use held::{Fate, HeldMessage, priority_level};
 pub use negotiate::{Difference, Support, default_outcome, differences, passes, target_differences};
 pub use reply::{STANDARD_OUTCOMES, refusal};
+pub use selector::{Selector, SelectorError};
 pub use store::{Key, Lost, Suspension, TerminusStore};

@@ -41,11 +41,11 @@ pub enum Lost {
     Connection,
 }
 
-/// A terminus whose link is suspended.
+/// A terminus whose link is suspended. `S` is what is kept of it.
 #[derive(Clone, Debug)]
-pub struct Suspension {
+pub struct Suspension<S = Suspended> {
     /// What was not settled; an application may write this where it lasts.
-    pub state: Suspended,
+    pub state: S,
     /// How durable it is.
     pub durable: TerminusDurability,
     /// When its time begins to run.
@@ -55,8 +55,8 @@ pub struct Suspension {
 }
 
 #[derive(Debug)]
-struct Kept {
-    suspension: Suspension,
+struct Kept<S> {
+    suspension: Suspension<S>,
     expires: Option<Instant>,
     number: u64,
 }
@@ -65,8 +65,8 @@ struct Kept {
 ///
 /// A link that was closed leaves nothing: do not put it here.
 #[derive(Debug)]
-pub struct TerminusStore {
-    kept: BTreeMap<Key, Kept>,
+pub struct TerminusStore<S = Suspended> {
+    kept: BTreeMap<Key, Kept<S>>,
     max: usize,
     next: u64,
 }
@@ -83,7 +83,7 @@ impl Lost {
     }
 }
 
-impl TerminusStore {
+impl<S> TerminusStore<S> {
     /// A store of at most this many termini.
     pub const fn new(max: usize) -> Self {
         Self { kept: BTreeMap::new(), max, next: 0 }
@@ -100,7 +100,13 @@ impl TerminusStore {
     }
 
     /// Keeps what a link has left. If there are too many, the oldest is given back, as if it had expired.
-    pub fn suspend(&mut self, key: Key, suspension: Suspension, lost: Lost, now: Instant) -> Option<(Key, Suspension)> {
+    pub fn suspend(
+        &mut self,
+        key: Key,
+        suspension: Suspension<S>,
+        lost: Lost,
+        now: Instant,
+    ) -> Option<(Key, Suspension<S>)> {
         let number = self.next;
         self.next = number.wrapping_add(1);
         self.kept.insert(key.clone(), Kept { suspension, expires: None, number });
@@ -133,18 +139,18 @@ impl TerminusStore {
     }
 
     /// The link is attached again: its time stops, and what it has left is resumed with.
-    pub fn resume(&mut self, key: &Key) -> Option<Suspension> {
+    pub fn resume(&mut self, key: &Key) -> Option<Suspension<S>> {
         self.kept.remove(key).map(|kept| kept.suspension)
     }
 
     /// What there is of a link.
-    pub fn get(&self, key: &Key) -> Option<&Suspension> {
+    pub fn get(&self, key: &Key) -> Option<&Suspension<S>> {
         self.kept.get(key).map(|kept| &kept.suspension)
     }
 
     /// All that must be written down to survive this process (§3.5.5): for the rest a restart is the end.
-    pub fn durable(&self) -> impl Iterator<Item = (&Key, &Suspension)> {
-        let lasts = |suspension: &Suspension| suspension.durable != TerminusDurability::None;
+    pub fn durable(&self) -> impl Iterator<Item = (&Key, &Suspension<S>)> {
+        let lasts = |suspension: &Suspension<S>| suspension.durable != TerminusDurability::None;
         self.kept.iter().map(|(key, kept)| (key, &kept.suspension)).filter(move |(_, kept)| lasts(kept))
     }
 
@@ -154,8 +160,8 @@ impl TerminusStore {
     }
 
     /// Takes out what has expired: its deliveries have their source's default outcome.
-    pub fn expire(&mut self, now: Instant) -> Vec<(Key, Suspension)> {
-        let due = |kept: &Kept| kept.expires.is_some_and(|at| at <= now);
+    pub fn expire(&mut self, now: Instant) -> Vec<(Key, Suspension<S>)> {
+        let due = |kept: &Kept<S>| kept.expires.is_some_and(|at| at <= now);
         let due: Vec<_> = self.kept.iter().filter(|(_, kept)| due(kept)).map(|(key, _)| key.clone()).collect();
         due.into_iter().filter_map(|key| self.kept.remove(&key).map(|kept| (key, kept.suspension))).collect()
     }
