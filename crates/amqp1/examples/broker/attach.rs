@@ -1,15 +1,19 @@
 //! What a link is for, and how its attach is answered.
 
 use super::{
-    broker::Broker,
-    incoming::{Incoming, Target},
+    broker::{Broker, Kind},
+    consumer::Consumer,
+    incoming::Incoming,
     outgoing::Outgoing,
+    queue::Queue,
+    termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
+    topic::Subscription,
 };
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, FilterSet, IncomingLink, Role, Str,
-    TargetArchetype, Value,
-    codec::messaging::DistributionMode,
-    engine::terminus::{Key, Support},
+    AcceptedLink, AmqpError, AttachReply, Connection, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str,
+    TargetArchetype,
+    codec::messaging::{DistributionMode, TerminusDurability},
+    engine::terminus::{Key, Lost, MessageFilters, Support},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -19,79 +23,195 @@ const WINDOW: u32 = 256;
 /// How long a consumer's drain may take.
 const DRAIN: DrainMode = DrainMode::Application { timeout: Duration::from_secs(10) };
 
-/// Answers an attach, and serves the link in a task of its own, so that none waits for another.
-pub(crate) fn answer(broker: &Arc<Broker>, container: &Str, link: IncomingLink) {
-    let key = Key::new(container.clone(), link.attach().name.clone(), link.role().opposite());
-    let attached = match link.role() {
-        Role::Sender => incoming(broker, key, &link).map(|(reply, incoming)| (reply, Some(incoming), None)),
-        Role::Receiver => outgoing(broker, key, &link).map(|(reply, outgoing)| (reply, None, Some(outgoing))),
-    };
-    let (reply, incoming, outgoing) = match attached {
-        Ok(attached) => attached,
-        Err(error) => return link.reject(error),
-    };
-    match (link.accept(reply), incoming, outgoing) {
-        (Ok(AcceptedLink::Receiver(receiver)), Some(incoming), _) => drop(tokio::spawn(incoming.run(receiver))),
-        (Ok(AcceptedLink::Sender(sender)), _, Some(outgoing)) => drop(tokio::spawn(outgoing.run(sender))),
-        // It has ended meanwhile.
-        (_, Some(incoming), _) => incoming.ended(true),
-        (_, _, Some(outgoing)) => outgoing.ended(true),
-        _ => {}
+/// How long termini are kept at most, in seconds.
+const KEPT: u32 = 24 * 3600;
+
+/// An attach that is to be answered.
+struct Offer {
+    broker: Arc<Broker>,
+    connection: Connection,
+    key: Key,
+    claim: Option<Claim>,
+    /// What an earlier link of the name has left.
+    left: Option<Terminus>,
+}
+
+/// Answers an attach, and serves the link.
+pub(crate) async fn answer(broker: Arc<Broker>, connection: Connection, container: Str, link: IncomingLink) {
+    let key = Key::new(container, link.attach().name.clone(), link.role().opposite());
+    let (mut claim, mut left) = (None, None);
+    if lasts(link.attach()) {
+        let (claimed, found) = broker.claim(&key).await;
+        (claim, left) = (Some(claimed), found);
+    }
+    let offer = Offer { broker, connection, key, claim, left };
+    match link.role() {
+        Role::Sender => offer.incoming(link).await,
+        Role::Receiver => offer.outgoing(link).await,
     }
 }
 
-fn support() -> Support {
-    Support { distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY], ..Support::default() }
-}
-
-/// A client that sends.
-fn incoming(broker: &Arc<Broker>, key: Key, link: &IncomingLink) -> Result<(AttachReply, Incoming), AmqpError> {
-    let asked = link.attach();
-    let target = match asked.target.as_ref().and_then(TargetArchetype::as_target) {
-        Some(target) if target.dynamic => {
-            Target::Queue(broker.dynamic(key.clone(), target.dynamic_node_properties.as_ref()))
+impl Offer {
+    /// What is served.
+    fn support(&self) -> Support {
+        Support {
+            distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
+            filters: MessageFilters::is_served,
+            durable: match self.broker.options.take_durable {
+                true => TerminusDurability::UnsettledState,
+                false => TerminusDurability::None,
+            },
+            outlives_connections: true,
+            timeout: KEPT,
+            ..Support::default()
         }
-        _ if link.is_anonymous() => Target::Relay,
-        _ => Target::Queue(broker.queue(link.address().unwrap_or_default())?),
-    };
-    let node = match &target {
-        Target::Queue(queue) => Some(queue.name.clone()),
-        Target::Relay => None,
-    };
-    let mut reply = link.reply_with(&support(), node)?;
-    (reply.credit, reply.max_message_size) = (Credit::Window(WINDOW), Some(broker.options.max_message_size));
-    if broker.options.settle_second {
-        reply.rcv_settle_mode = asked.rcv_settle_mode;
     }
-    if let (Some(TargetArchetype::Target(granted)), Some(TargetArchetype::Target(asked))) =
-        (&mut reply.target, &asked.target)
-    {
-        granted.capabilities.clone_from(&asked.capabilities);
+
+    /// Refuses the link. What an earlier one has left stays.
+    fn refuse(self, link: IncomingLink, error: AmqpError) {
+        link.reject(error);
+        if let Some(left) = self.left {
+            self.broker.keep(self.key, left, Lost::Link);
+        }
     }
-    Ok((reply, Incoming { broker: broker.clone(), link: key, target }))
+
+    fn link(self, link: &IncomingLink, lifetime: Lifetime, resumable: bool) -> Link {
+        let Self { broker, connection, key, claim, .. } = self;
+        Link { broker, connection, session: link.session(), key, claim, lifetime, resumable }
+    }
+
+    /// A client that sends.
+    async fn incoming(mut self, link: IncomingLink) {
+        let (node, mut reply) = match self.target(&link) {
+            Ok(answer) => answer,
+            Err(error) => return self.refuse(link, error),
+        };
+        (reply.credit, reply.resumable) = (Credit::Window(WINDOW), self.claim.is_some());
+        reply.max_message_size = Some(self.broker.options.max_message_size);
+        if self.broker.options.settle_second {
+            reply.rcv_settle_mode = link.attach().rcv_settle_mode;
+        }
+        let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
+        let lifetime = granted.map(|target| (target.durable, target.expiry_policy, target.timeout));
+        let left = self.left.take().and_then(|terminus| terminus.state.1.received).filter(|_| reply.resumable);
+        let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
+        let incoming = Incoming { link: serving, node };
+        let accepted = match &left {
+            Some(left) => link.resume_receiver(reply, left).map(AcceptedLink::Receiver),
+            None => link.accept(reply),
+        };
+        match accepted {
+            Ok(AcceptedLink::Receiver(receiver)) => incoming.run(receiver).await,
+            // It has ended meanwhile.
+            _ => incoming.over(left, None),
+        }
+    }
+
+    /// Where the messages of a client go, and how its attach is answered.
+    fn target(&self, link: &IncomingLink) -> Result<(Option<Arc<Queue>>, AttachReply), AmqpError> {
+        let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
+        let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
+        let node = match target {
+            Some(target) if target.dynamic => {
+                Some(self.broker.dynamic(self.key.clone(), target.dynamic_node_properties.as_ref(), kind))
+            }
+            _ if link.is_anonymous() => None,
+            _ => link.address().map(|address| self.broker.node(address, kind)).transpose()?,
+        };
+        let mut reply = link.reply_with(&self.support(), node.as_ref().map(|node| node.name.clone()))?;
+        if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
+            granted.capabilities.clone_from(&target.capabilities);
+        }
+        Ok((node, reply))
+    }
+
+    /// A client that receives.
+    async fn outgoing(mut self, link: IncomingLink) {
+        let Taken { node, subscription, filters, mut reply } = match self.source(&link) {
+            Ok(taken) => taken,
+            Err(error) => return self.refuse(link, error),
+        };
+        (reply.drain_mode, reply.max_unsettled) = (DRAIN, self.broker.options.max_unsettled);
+        reply.resumable = self.claim.is_some();
+        let granted = reply.source.clone().unwrap_or_default();
+        let consumer = Consumer {
+            broker: self.broker.clone(),
+            queue: subscription.as_ref().map_or(&node, |subscription| &subscription.queue).clone(),
+            number: self.broker.new_link(),
+            container: self.key.container_id.clone(),
+            filters,
+            browses: subscription.is_none() && granted.distribution_mode == Some(DistributionMode::COPY),
+            default_outcome: granted.default_outcome,
+        };
+        let sent = self.left.take().and_then(|terminus| terminus.state.1.sent);
+        let (suspended, unsettled) = sent.map(|sent| (sent.suspended, sent.unsettled)).unwrap_or_default();
+        // A client that says nothing of what is not settled has forgotten it.
+        let suspended = suspended.filter(|_| reply.resumable);
+        let lifetime = (granted.durable, granted.expiry_policy, granted.timeout);
+        let serving = self.link(&link, lifetime, reply.resumable);
+        let outgoing = Outgoing { link: serving, node, subscription, consumer };
+        let accepted = match &suspended {
+            Some(left) => link.resume_sender(reply, left).map(AcceptedLink::Sender),
+            None => link.accept(reply),
+        };
+        match accepted {
+            Ok(AcceptedLink::Sender(sender)) => outgoing.run(sender, unsettled).await,
+            // It has ended meanwhile.
+            _ => outgoing.over(suspended, unsettled, None),
+        }
+    }
+
+    /// What a client receives from, and how its attach is answered.
+    fn source(&mut self, link: &IncomingLink) -> Result<Taken, AmqpError> {
+        let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no subscription of this name");
+        let earlier = self.left.as_ref().and_then(|terminus| terminus.state.1.subscription.clone());
+        // A null source is the one that there is (§2.6.3).
+        let source = match (link.attach().source.as_deref(), &earlier) {
+            (Some(source), _) => source,
+            (None, Some(earlier)) => &earlier.asked,
+            (None, None) => return Err(missing()),
+        };
+        if source.capabilities.iter().any(|name| matches!(name.as_str(), "shared" | "global")) {
+            return Err(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "subscriptions are not shared here"));
+        }
+        let (filters, kind) = (MessageFilters::of(source)?, Kind::of_capabilities(&source.capabilities));
+        let node = match source.dynamic {
+            true => self.broker.dynamic(self.key.clone(), source.dynamic_node_properties.as_ref(), kind),
+            false => self.broker.node(source.address.as_deref().ok_or_else(missing)?, kind)?,
+        };
+        let mut reply = match link.attach().source {
+            Some(_) => link.reply_with(&self.support(), Some(node.name.clone()))?,
+            None => AttachReply { source: Some(self.support().grant(source)), ..link.reply() },
+        };
+        if let Some(granted) = &mut reply.source {
+            granted.capabilities.clone_from(&source.capabilities);
+        }
+        // The same name for something else is something else.
+        let same = |left: &Left| {
+            let asked = earlier.as_ref().map(|earlier| (&earlier.asked.address, &earlier.asked.filter));
+            left.node.as_ref().is_some_and(|earlier| Arc::ptr_eq(earlier, &node))
+                && asked.is_none_or(|asked| asked == (&source.address, &source.filter))
+        };
+        let is_same = self.left.as_ref().is_some_and(|terminus| same(&terminus.state.1));
+        if let Some(other) = self.left.take_if(|_| !is_same) {
+            self.broker.release(&self.key, other.state.1);
+        }
+        if node.subscriptions.is_none() {
+            return Ok(Taken { node, subscription: None, filters, reply });
+        }
+        let subscription = earlier.clone().filter(|_| is_same).unwrap_or_else(|| {
+            let (queue, subscriber) = (self.broker.new_queue(node.name.clone()), self.key.container_id.clone());
+            let (topic, asked) = (node.clone(), source.clone());
+            Subscription { queue, topic, asked, filters, subscriber }.begin()
+        });
+        Ok(Taken { node, subscription: Some(subscription), filters: MessageFilters::default(), reply })
+    }
 }
 
-/// A client that receives.
-fn outgoing(broker: &Arc<Broker>, key: Key, link: &IncomingLink) -> Result<(AttachReply, Outgoing), AmqpError> {
-    let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the link has no source");
-    let source = link.attach().source.as_deref().ok_or_else(missing)?;
-    if let Some((name, _)) = source.filter.iter().flat_map(FilterSet::iter).find(|(_, filter)| **filter != Value::Null)
-    {
-        let text = format!("the filter {name:?} is not served");
-        return Err(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text));
-    }
-    let queue = match source.dynamic {
-        true => broker.dynamic(key.clone(), source.dynamic_node_properties.as_ref()),
-        false => broker.queue(source.address.as_deref().unwrap_or_default())?,
-    };
-    let mut reply = link.reply_with(&support(), Some(queue.name.clone()))?;
-    (reply.drain_mode, reply.max_unsettled) = (DRAIN, broker.options.max_unsettled);
-    let mut default_outcome = None;
-    if let Some(granted) = &mut reply.source {
-        granted.capabilities.clone_from(&source.capabilities);
-        default_outcome.clone_from(&granted.default_outcome);
-    }
-    let browses = source.distribution_mode.as_ref() == Some(&DistributionMode::COPY);
-    let number = broker.new_link();
-    Ok((reply, Outgoing { broker: broker.clone(), link: key, queue, number, browses, default_outcome }))
+/// What a client receives from.
+struct Taken {
+    node: Arc<Queue>,
+    subscription: Option<Arc<Subscription>>,
+    filters: MessageFilters,
+    reply: AttachReply,
 }

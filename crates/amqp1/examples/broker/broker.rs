@@ -1,18 +1,20 @@
-//! What the broker has: queues, and the nodes that clients had made.
+//! What the broker has: queues and topics, and the nodes that clients had made.
 
 use super::{
     Options,
     queue::{Clock, Queue},
+    termini::Left,
 };
 use amqp1::{
-    AmqpError, Delivery, ErrorCondition, Str,
+    AmqpError, Delivery, ErrorCondition, Session, Str, Symbol, Value,
     codec::messaging::NodeProperties,
-    engine::terminus::{DynamicNodes, HeldMessage, Key},
+    engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::Notify;
 
 /// Where rejected messages go.
 pub(crate) const DEAD_LETTERS: &str = "dead-letters";
@@ -21,41 +23,81 @@ pub(crate) struct Broker {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     state: Mutex<State>,
+    /// A link has given up its claim on a name.
+    pub(crate) unclaimed: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    queues: HashMap<Str, Arc<Queue>>,
+pub(crate) struct State {
+    nodes: HashMap<(Kind, Str), Arc<Queue>>,
     dynamic: DynamicNodes,
     links: u64,
+    pub(crate) termini: TerminusStore<(Session, Left)>,
+    pub(crate) claims: BTreeMap<Key, Arc<Notify>>,
+}
+
+/// What a node is. A queue and a topic may have the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Queue,
+    Topic,
+}
+
+/// How many links may be away that may come back.
+const MAX_TERMINI: usize = 10_000;
+
+impl Kind {
+    /// What clients of JMS say of a node, by the capabilities of a source or a target.
+    pub(crate) fn of_capabilities(capabilities: &[Symbol]) -> Self {
+        let topic = |name: &Symbol| matches!(name.as_str(), "topic" | "temporary-topic");
+        if capabilities.iter().any(topic) { Self::Topic } else { Self::Queue }
+    }
+
+    /// What they say of the node that a message goes to, by an annotation.
+    pub(crate) fn of_destination(annotation: Option<&Value>) -> Self {
+        match annotation.and_then(Value::as_integer) {
+            Some(1 | 3) => Self::Topic,
+            _ => Self::Queue,
+        }
+    }
 }
 
 impl State {
     fn delete(&mut self, gone: Vec<Str>) {
-        for queue in gone.iter().filter_map(|address| self.queues.remove(address)) {
-            queue.delete();
+        for name in gone {
+            for kind in [Kind::Queue, Kind::Topic] {
+                if let Some(node) = self.nodes.remove(&(kind, name.clone())) {
+                    node.delete();
+                }
+            }
         }
     }
 }
 
 impl Broker {
     pub(crate) fn new(options: Options) -> Self {
-        Self { options, clock: Clock::start(), state: Mutex::default() }
+        let state = State {
+            nodes: HashMap::new(),
+            dynamic: DynamicNodes::new(),
+            links: 0,
+            termini: TerminusStore::new(MAX_TERMINI),
+            claims: BTreeMap::new(),
+        };
+        Self { options, clock: Clock::start(), state: Mutex::new(state), unclaimed: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many messages there are.
     pub(crate) fn len(&self) -> usize {
-        self.state().queues.values().map(|queue| queue.len()).sum()
+        self.state().nodes.values().map(|node| node.total()).sum()
     }
 
-    /// How many queues there are.
+    /// How many nodes there are.
     #[cfg(test)]
-    pub(crate) fn queues(&self) -> usize {
-        self.state().queues.len()
+    pub(crate) fn nodes(&self) -> usize {
+        self.state().nodes.len()
     }
 
     /// A number by which messages tell the links apart that they were given to.
@@ -65,49 +107,58 @@ impl Broker {
         state.links
     }
 
-    /// The queue of this name, which is made unless the name is one of a dynamic node.
-    pub(crate) fn queue(&self, name: &str) -> Result<Arc<Queue>, AmqpError> {
-        let mut state = self.state();
-        if let Some(queue) = state.queues.get(name) {
-            return Ok(queue.clone());
-        }
-        if name.starts_with("dynamic/") {
-            return Err(AmqpError::new(ErrorCondition::NOT_FOUND, "there is no such dynamic node, or no longer"));
-        }
-        let name = Str::from(name);
-        let queue = Arc::new(Queue::new(name.clone(), self.options.depth, self.clock));
-        state.queues.insert(name, queue.clone());
-        Ok(queue)
+    pub(crate) fn new_queue(&self, name: Str) -> Arc<Queue> {
+        Arc::new(Queue::new(name, self.options.depth, self.clock))
     }
 
-    /// The queue of a dynamic node, for the link that asks for it; the one that the link had before, if it comes back.
-    pub(crate) fn dynamic(&self, link: Key, properties: Option<&NodeProperties>) -> Arc<Queue> {
+    fn new_node(&self, kind: Kind, name: Str) -> Arc<Queue> {
+        match kind {
+            Kind::Queue => self.new_queue(name),
+            Kind::Topic => Arc::new(Queue::topic(name, self.options.depth, self.clock)),
+        }
+    }
+
+    /// The node at this address, which is made unless the address is one of a dynamic node.
+    pub(crate) fn node(&self, address: &str, mut kind: Kind) -> Result<Arc<Queue>, AmqpError> {
+        let mut name = address;
+        for (prefix, said) in [("queue://", Kind::Queue), ("topic://", Kind::Topic)] {
+            if let Some(rest) = address.strip_prefix(prefix) {
+                (name, kind) = (rest, said);
+            }
+        }
+        let mut state = self.state();
+        let name = Str::from(name);
+        if name.starts_with("dynamic/") {
+            let node = [Kind::Queue, Kind::Topic].iter().find_map(|kind| state.nodes.get(&(*kind, name.clone())));
+            let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no such dynamic node, or no longer");
+            return node.cloned().ok_or_else(missing);
+        }
+        Ok(state.nodes.entry((kind, name.clone())).or_insert_with(|| self.new_node(kind, name)).clone())
+    }
+
+    /// A dynamic node for the link that asks for it; the one that the link had before, if it comes back.
+    pub(crate) fn dynamic(&self, link: Key, properties: Option<&NodeProperties>, kind: Kind) -> Arc<Queue> {
         let mut state = self.state();
         let name = state.dynamic.create(link, properties);
-        let made = || Arc::new(Queue::new(name.clone(), self.options.depth, self.clock));
-        state.queues.entry(name.clone()).or_insert_with(made).clone()
+        state.nodes.entry((kind, name.clone())).or_insert_with(|| self.new_node(kind, name)).clone()
     }
 
-    /// A link to this queue was attached.
-    pub(crate) fn attached(&self, queue: &Queue, link: Key) {
-        self.state().dynamic.attached(&queue.name, link);
+    /// A link to this node was attached.
+    pub(crate) fn attached(&self, node: &Queue, link: Key) {
+        self.state().dynamic.attached(&node.name, link);
     }
 
-    /// A link to this queue has ended; `closed` says that it does not come back.
-    pub(crate) fn ended(&self, queue: Arc<Queue>, link: &Key, closed: bool) {
+    /// A link to this node has ended, and does not come back. A node that is empty and that nobody uses is forgotten.
+    pub(crate) fn ended(&self, node: Arc<Queue>, link: &Key) {
         let mut state = self.state();
-        let gone = state.dynamic.detached(&queue.name, link, closed);
+        let gone = state.dynamic.detached(&node.name, link, true);
         state.delete(gone);
-        self.forget(&mut state, queue);
-    }
-
-    /// Forgets a queue that nobody uses and that is empty.
-    fn forget(&self, state: &mut State, queue: Arc<Queue>) {
-        let (name, empty) = (queue.name.clone(), queue.len() == 0);
-        drop(queue);
-        let unused = state.queues.get(&name).is_some_and(|queue| Arc::strong_count(queue) == 1);
-        if empty && unused && !state.dynamic.contains(&name) {
-            state.queues.remove(&name);
+        let kind = if node.subscriptions.is_some() { Kind::Topic } else { Kind::Queue };
+        let (name, empty) = ((kind, node.name.clone()), node.total() == 0);
+        drop(node);
+        let unused = state.nodes.get(&name).is_some_and(|node| Arc::strong_count(node) == 1);
+        if empty && unused && !state.dynamic.contains(&name.1) {
+            state.nodes.remove(&name);
         }
     }
 
@@ -133,7 +184,7 @@ impl Broker {
 
     /// Keeps a message that was rejected. Of those that there is no room for the oldest are dropped.
     pub(crate) fn dead_letter(&self, message: &HeldMessage, publisher: Str, why: Option<&AmqpError>) {
-        if let Ok(queue) = self.queue(DEAD_LETTERS) {
+        if let Ok(queue) = self.node(DEAD_LETTERS, Kind::Queue) {
             queue.drop_oldest();
             queue.push(message.dead_letter(why, self.clock.now()), publisher);
         }

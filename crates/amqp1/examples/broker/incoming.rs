@@ -1,53 +1,62 @@
 //! Links on which clients send.
 
-use super::{broker::Broker, queue::Queue};
-use amqp1::{AmqpError, Delivery, Error, ErrorCondition, Receiver, Str, engine::terminus::Key};
+use super::{
+    broker::Kind,
+    queue::Queue,
+    termini::{Left, Link},
+};
+use amqp1::{AmqpError, Delivery, DeliveryState, Detached, Error, ErrorCondition, Receiver, resume::SuspendedReceiver};
 use std::sync::Arc;
 
-/// Where the messages of a link go.
-pub(crate) enum Target {
-    /// Each where its `to` says (the anonymous relay).
-    Relay,
-    Queue(Arc<Queue>),
-}
+/// Says of a message what the node is that it goes to: 0 or 2 a queue, 1 or 3 a topic.
+const DESTINATION: &str = "x-opt-jms-dest";
 
 pub(crate) struct Incoming {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) link: Key,
-    pub(crate) target: Target,
+    pub(crate) link: Link,
+    /// Where the messages go; on the anonymous relay each where its `to` says.
+    pub(crate) node: Option<Arc<Queue>>,
+}
+
+fn deleted() -> AmqpError {
+    AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the node was deleted")
 }
 
 impl Incoming {
     pub(crate) async fn run(self, mut receiver: Receiver) {
-        if let Target::Queue(queue) = &self.target {
-            self.broker.attached(queue, self.link.clone());
+        if let Some(node) = &self.node {
+            self.link.broker.attached(node, self.link.key.clone());
         }
         if let Err(error) = self.receive(&mut receiver).await {
             eprintln!("broker: a link on which a client sent has ended: {error}");
         }
-        self.ended(receiver.detached().await.closed);
+        let detached = receiver.detached().await;
+        let received = match self.link.resumable && !detached.closed {
+            true => receiver.suspend().await.ok(),
+            false => None,
+        };
+        if let Some(left) = &received {
+            // What was taken is stored. The client learns it when it is back.
+            for kept in left.deliveries().iter().filter(|kept| kept.taken && kept.outcome.is_none()) {
+                left.settle(&kept.tag, DeliveryState::Accepted);
+            }
+        }
+        self.over(received, Some(&detached));
     }
 
-    pub(crate) fn ended(self, closed: bool) {
-        if let Target::Queue(queue) = self.target {
-            self.broker.ended(queue, &self.link, closed);
-        }
+    /// The link has ended, and leaves this.
+    pub(crate) fn over(self, received: Option<SuspendedReceiver>, detached: Option<&Detached>) {
+        self.link.over(Left { node: self.node, subscription: None, sent: None, received }, detached);
     }
 
     /// Takes what comes while there is room: the engine gives credit for what is taken.
     async fn receive(&self, receiver: &mut Receiver) -> Result<(), Error> {
         loop {
-            let delivery = match &self.target {
-                Target::Relay => receiver.recv().await?,
-                Target::Queue(queue) => {
-                    queue.room().await;
-                    tokio::select! {
-                        delivery = receiver.recv() => delivery?,
-                        () = queue.deleted() => {
-                            let error = AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the node was deleted");
-                            return receiver.detach_with(Some(error), true).await;
-                        }
-                    }
+            let delivery = tokio::select! {
+                delivery = self.next(receiver) => delivery?,
+                () = self.deleted() => return receiver.detach_with(Some(deleted()), true).await,
+                () = self.link.stolen() => {
+                    let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
+                    return receiver.detach_with(Some(error), false).await;
                 }
             };
             let Some(delivery) = delivery else { return Ok(()) };
@@ -63,27 +72,42 @@ impl Incoming {
         }
     }
 
-    async fn store(&self, delivery: &Delivery) -> Result<(), AmqpError> {
-        let message = self.broker.hold(delivery)?;
-        let queue = match &self.target {
-            Target::Queue(queue) => queue.clone(),
-            Target::Relay => {
-                let to = delivery.message().properties().ok().flatten().and_then(|properties| properties.to);
-                let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the message does not say where it goes");
-                let queue = self.broker.queue(&to.ok_or_else(missing)?)?;
-                queue.room().await;
-                queue
-            }
-        };
-        if queue.is_deleted() {
-            return Err(AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the node was deleted"));
+    async fn next(&self, receiver: &mut Receiver) -> Result<Option<Delivery>, Error> {
+        if let Some(node) = &self.node {
+            node.ready().await;
         }
-        queue.push(message, self.publisher());
-        self.broker.changed(&queue);
+        receiver.recv().await
+    }
+
+    async fn deleted(&self) {
+        match &self.node {
+            Some(node) => node.deleted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn store(&self, delivery: &Delivery) -> Result<(), AmqpError> {
+        let message = self.link.broker.hold(delivery)?;
+        let node = match &self.node {
+            Some(node) => node.clone(),
+            None => self.route(delivery).await?,
+        };
+        if node.is_deleted() {
+            return Err(deleted());
+        }
+        node.publish(message, &self.link.key.container_id);
+        self.link.broker.changed(&node);
         Ok(())
     }
 
-    fn publisher(&self) -> Str {
-        self.link.container_id.clone()
+    /// Where a message goes by itself.
+    async fn route(&self, delivery: &Delivery) -> Result<Arc<Queue>, AmqpError> {
+        let message = delivery.message();
+        let to = message.properties().ok().flatten().and_then(|properties| properties.to);
+        let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the message does not say where it goes");
+        let said = message.message_annotation(DESTINATION).ok().flatten().and_then(|value| value.to_value().ok());
+        let node = self.link.broker.node(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
+        node.ready().await;
+        Ok(node)
     }
 }

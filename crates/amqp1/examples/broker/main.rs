@@ -6,10 +6,13 @@
 
 mod attach;
 mod broker;
+mod consumer;
 mod incoming;
 mod outgoing;
 mod queue;
 pub(crate) mod server;
+mod termini;
+mod topic;
 
 use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
 use clap::Parser;

@@ -1,172 +1,110 @@
 //! Links on which clients receive.
 
 use super::{
-    broker::{Broker, DEAD_LETTERS},
+    consumer::{Consumer, Settled, tag},
     queue::{Queue, Stored},
+    termini::{Left, Link, Sent},
+    topic::Subscription,
 };
 use amqp1::{
-    AmqpError, Delivered, DeliveryState, Error, ErrorCondition, ErrorKind, Modified, Outcome, Permit, Sender,
-    engine::terminus::{Fate, Key},
+    AmqpError, BoxFuture, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind, Sender, resume::SuspendedSender,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 pub(crate) struct Outgoing {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) link: Key,
-    pub(crate) queue: Arc<Queue>,
-    /// How messages know the link.
-    pub(crate) number: u64,
-    /// Messages are copied: they stay.
-    pub(crate) browses: bool,
-    /// What becomes of deliveries without an outcome (§3.5.3), if the client has said so.
-    pub(crate) default_outcome: Option<DeliveryState>,
+    pub(crate) link: Link,
+    /// The node at its source, and what is had of it if it is a topic.
+    pub(crate) node: Arc<Queue>,
+    pub(crate) subscription: Option<Arc<Subscription>>,
+    pub(crate) consumer: Consumer,
 }
 
-/// A delivery, and what became of it.
-type Settled = (Stored, Result<Outcome, Error>);
+type Unsettled = FuturesUnordered<BoxFuture<'static, Settled>>;
 
 impl Outgoing {
-    pub(crate) async fn run(self, sender: Sender) {
-        self.broker.attached(&self.queue, self.link.clone());
-        if let Err(error) = self.send(&sender).await {
+    /// Serves the link. `earlier` are messages whose deliveries were begun before it was resumed.
+    pub(crate) async fn run(self, sender: Sender, mut earlier: HashMap<DeliveryTag, Stored>) {
+        self.link.broker.attached(&self.node, self.link.key.clone());
+        let mut unsettled = Unsettled::new();
+        for resumed in sender.resumed() {
+            if let Some(stored) = earlier.remove(&resumed.tag()) {
+                unsettled.push(Box::pin(async move { (stored, resumed.await) }));
+            }
+        }
+        earlier.into_values().for_each(|stored| self.consumer.give_up(stored));
+        if let Err(error) = self.send(&sender, &mut unsettled).await {
             eprintln!("broker: a link on which a client received has ended: {error}");
         }
-        self.ended(sender.detached().await.closed);
+        let mut suspended = HashMap::new();
+        while let Some((stored, outcome)) = unsettled.next().await {
+            match (&outcome, tag(&stored)) {
+                (Err(error), Some(tag)) if error.kind() == ErrorKind::Suspended => drop(suspended.insert(tag, stored)),
+                _ => self.consumer.settle(stored, outcome),
+            }
+        }
+        let detached = sender.detached().await;
+        let kept = match self.link.resumable && !detached.closed {
+            true => sender.suspend().await.ok(),
+            false => None,
+        };
+        self.over(kept, suspended, Some(&detached));
     }
 
-    pub(crate) fn ended(self, closed: bool) {
-        self.broker.ended(self.queue, &self.link, closed);
+    /// The link has ended, and leaves this.
+    pub(crate) fn over(
+        self,
+        suspended: Option<SuspendedSender>,
+        unsettled: HashMap<DeliveryTag, Stored>,
+        detached: Option<&Detached>,
+    ) {
+        let Self { link, node, subscription, consumer } = self;
+        let sent = Some(Sent { consumer, suspended, unsettled });
+        link.over(Left { node: Some(node), subscription, sent, received: None }, detached);
     }
 
-    /// Sends what the queue has to whoever gives credit for it. Any number of deliveries is unsettled at a time, up to
-    /// the bound of the link, and each is settled when its outcome comes.
-    async fn send(&self, sender: &Sender) -> Result<(), Error> {
-        let mut unsettled = FuturesUnordered::new();
+    /// Sends what the queue has when the client gives credit for it. Any number of deliveries is unsettled at a time, up
+    /// to the bound of the link, and each is settled when its outcome comes.
+    async fn send(&self, sender: &Sender, unsettled: &mut Unsettled) -> Result<(), Error> {
         let mut browsed = 0;
         let ended = sender.detached();
         tokio::pin!(ended);
-        let result = loop {
+        loop {
             // In this order: what comes back is there again before the next message is chosen.
             tokio::select! {
                 biased;
-                Some((stored, outcome)) = unsettled.next() => self.settle(stored, outcome),
-                _ = &mut ended => break Ok(()),
-                next = self.next(sender, browsed) => match next {
+                Some((stored, outcome)) = unsettled.next() => match outcome {
+                    // It goes on when the link is resumed.
+                    Err(error) if error.kind() == ErrorKind::Suspended => {
+                        unsettled.push(Box::pin(async move { (stored, Err(error)) }));
+                        return sender.detach().await;
+                    }
+                    outcome => self.consumer.settle(stored, outcome),
+                },
+                _ = &mut ended => return Ok(()),
+                () = self.link.stolen() => {
+                    let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
+                    return sender.detach_with(Some(error), false).await;
+                }
+                next = self.consumer.next(sender, browsed) => match next {
                     Ok((permit, Some(stored))) => {
                         browsed = stored.number + 1;
-                        match self.write(permit, stored) {
+                        match self.consumer.write(permit, stored) {
                             Ok(Some(receipt)) => unsettled.push(receipt),
                             Ok(None) => {}
-                            Err(error) => break sender.detach_with(Some(error), true).await,
+                            Err(error) => return sender.detach_with(Some(error), true).await,
                         }
                     }
                     Ok((_, None)) => {
                         let error = AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the node was deleted");
-                        break sender.detach_with(Some(error), true).await;
+                        return sender.detach_with(Some(error), true).await;
                     }
-                    // The link has ended.
-                    Err(_) => {
-                        ended.await;
-                        break Ok(());
-                    }
+                    // It has ended, or has to be attached again.
+                    Err(_) => return sender.detach().await,
                 },
                 // There is no message for it now.
                 asked = sender.drain_requested() => if asked.is_ok() { sender.drained().ok(); },
             }
-        };
-        while let Some((stored, outcome)) = unsettled.next().await {
-            self.settle(stored, outcome);
-        }
-        result
-    }
-
-    /// Waits for credit, then for a message. Cancelled, it has taken none.
-    async fn next(&self, sender: &Sender, browsed: u64) -> Result<(Permit, Option<Stored>), Error> {
-        let permit = sender.reserve().await?;
-        let wanted = |stored: &Stored| stored.message.may_go_to(self.number);
-        let stored = match self.browses {
-            true => self.queue.copy(browsed, wanted).await,
-            false => self.queue.take(wanted).await,
-        };
-        Ok((permit, stored))
-    }
-
-    /// Sends a message. It is back in the queue if it could not be sent.
-    fn write(
-        &self,
-        permit: Permit,
-        mut stored: Stored,
-    ) -> Result<Option<impl Future<Output = Settled> + use<>>, AmqpError> {
-        let now = self.broker.clock.now();
-        let written = match self.browses {
-            true => stored.message.copy(self.number, now),
-            false => stored.message.acquire(self.number, now),
-        };
-        // It has expired since.
-        let Some(written) = written else {
-            self.settle(stored, Ok(Outcome::Released));
-            return Ok(None);
-        };
-        match permit.send(written) {
-            Ok(receipt) => Ok(Some(async move { (stored, receipt.await) })),
-            Err(error) => {
-                let (back, result) = match error.kind() {
-                    // The client has drained the link, or taken its credit back: it gets the message with the next one.
-                    ErrorKind::CreditRevoked => (Outcome::Released, Ok(None)),
-                    // Others may take it.
-                    ErrorKind::MessageTooLarge => {
-                        eprintln!("broker: a message is larger than a consumer takes: it stays for others");
-                        let here = Modified { undeliverable_here: true, ..Modified::default() };
-                        (Outcome::Modified(here), Ok(None))
-                    }
-                    _ => {
-                        let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, error.to_string());
-                        (Outcome::Released, Err(error))
-                    }
-                };
-                self.settle(stored, Ok(back));
-                result
-            }
-        }
-    }
-
-    fn settle(&self, mut stored: Stored, outcome: Result<Outcome, Error>) {
-        if self.browses {
-            return;
-        }
-        let state = match outcome {
-            Ok(Outcome::SentSettled) => DeliveryState::Accepted,
-            Ok(outcome) => outcome.into_state().unwrap_or(DeliveryState::Released),
-            Err(error) => self.lost(&error),
-        };
-        match stored.message.settle(self.number, &state) {
-            Fate::Retired => self.queue.retire(),
-            Fate::Available => self.queue.put_back(stored),
-            Fate::Rejected(why) => {
-                if &*self.queue.name == DEAD_LETTERS {
-                    eprintln!("broker: a message was rejected for good");
-                } else {
-                    self.broker.dead_letter(&stored.message, stored.publisher, why.as_deref());
-                }
-                self.queue.retire();
-            }
-        }
-        self.broker.changed(&self.queue);
-    }
-
-    /// What becomes of a delivery whose link ended before its outcome came: the default outcome (§3.5.3). Where there is
-    /// none, it is released, and counts as an attempt that failed if the client did not leave in good order.
-    fn lost(&self, error: &Error) -> DeliveryState {
-        let orderly = matches!(
-            error.kind(),
-            ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::ClosedByPeer | ErrorKind::Closed
-        );
-        match &self.default_outcome {
-            _ if error.delivered() == Delivered::No => DeliveryState::Released,
-            Some(outcome) => outcome.clone(),
-            None if orderly => DeliveryState::Released,
-            None => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
         }
     }
 }

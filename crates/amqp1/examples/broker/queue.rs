@@ -1,12 +1,13 @@
 //! A queue in memory: what waits in it, in order, and how much of it is out with consumers.
 
+use super::topic::Subscription;
 use amqp1::{
     Str,
     engine::{Instant, terminus::HeldMessage},
 };
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
@@ -42,8 +43,11 @@ pub(crate) struct Stored {
     pub(crate) publisher: Str,
 }
 
+/// A node: a queue, or a topic, in which nothing waits.
 pub(crate) struct Queue {
     pub(crate) name: Str,
+    /// Those of a topic.
+    pub(crate) subscriptions: Option<Mutex<Vec<Arc<Subscription>>>>,
     clock: Clock,
     depth: usize,
     inner: Mutex<Inner>,
@@ -82,7 +86,11 @@ impl Inner {
 
 impl Queue {
     pub(crate) fn new(name: Str, depth: usize, clock: Clock) -> Self {
-        Self { name, clock, depth, inner: Mutex::default(), changed: Notify::new() }
+        Self { name, subscriptions: None, clock, depth, inner: Mutex::default(), changed: Notify::new() }
+    }
+
+    pub(crate) fn topic(name: Str, depth: usize, clock: Clock) -> Self {
+        Self { subscriptions: Some(Mutex::default()), ..Self::new(name, depth, clock) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -95,7 +95,10 @@ impl Server {
         loop {
             tokio::select! {
                 link = connection.next_link() => match link {
-                    Some(link) => attach::answer(&self.broker, &container, link),
+                    Some(link) => {
+                        let (broker, connection) = (self.broker.clone(), connection.connection().clone());
+                        tokio::spawn(attach::answer(broker, connection, container.clone(), link));
+                    }
                     None => return Ok(()),
                 },
                 () = self.stopped() => {

@@ -8,10 +8,13 @@ mod example;
 mod support;
 
 mod ending;
+mod filters;
 mod nodes;
 mod queues;
 mod refused;
+mod resumed;
 mod settling;
+mod topics;
 
 use amqp1::{Client, ClientBuilder, Connection, Credit, Delivery, Receiver, Session};
 use clap::Parser;

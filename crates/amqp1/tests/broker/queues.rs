@@ -157,5 +157,5 @@ async fn a_queue_without_messages_and_links_is_forgotten() {
     let error = session.receiver("q").credit(Credit::Manual(1)).attach().await.expect("a link").drain().await;
     assert!(!error.is_err_and(|error| error.kind() == ErrorKind::Closed));
     tokio::task::yield_now().await;
-    assert!(bed.server.broker.queues() <= 2, "{}", bed.server.broker.queues());
+    assert!(bed.server.broker.nodes() <= 2, "{}", bed.server.broker.nodes());
 }

@@ -1,0 +1,137 @@
+//! What a consumer gets, and what becomes of it.
+
+use super::{
+    broker::{Broker, DEAD_LETTERS},
+    queue::{Queue, Stored},
+};
+use amqp1::{
+    AmqpError, BoxFuture, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Modified, Outcome,
+    Permit, SendOptions, Sender, Str,
+    engine::terminus::{Fate, MessageFilters},
+};
+use std::sync::Arc;
+
+pub(crate) struct Consumer {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) queue: Arc<Queue>,
+    /// How messages know the link.
+    pub(crate) number: u64,
+    pub(crate) container: Str,
+    pub(crate) filters: MessageFilters,
+    /// Messages are copied: they stay.
+    pub(crate) browses: bool,
+    /// What becomes of deliveries without an outcome (§3.5.3), if the client has said so.
+    pub(crate) default_outcome: Option<DeliveryState>,
+}
+
+/// A delivery, and what became of it.
+pub(crate) type Settled = (Stored, Result<Outcome, Error>);
+
+impl Consumer {
+    /// Waits for credit, then for a message. Cancelled, it has taken none.
+    pub(crate) async fn next(&self, sender: &Sender, browsed: u64) -> Result<(Permit, Option<Stored>), Error> {
+        let permit = sender.reserve().await?;
+        let wanted = |stored: &Stored| {
+            let local = stored.publisher == self.container;
+            stored.message.may_go_to(self.number) && self.filters.passes(&stored.message, local)
+        };
+        let stored = match self.browses {
+            true => self.queue.copy(browsed, wanted).await,
+            false => self.queue.take(wanted).await,
+        };
+        Ok((permit, stored))
+    }
+
+    /// Sends a message. It is back in the queue if it could not be sent.
+    pub(crate) fn write(
+        &self,
+        permit: Permit,
+        mut stored: Stored,
+    ) -> Result<Option<BoxFuture<'static, Settled>>, AmqpError> {
+        let now = self.broker.clock.now();
+        let written = match self.browses {
+            true => stored.message.copy(self.number, now),
+            false => stored.message.acquire(self.number, now),
+        };
+        // It has expired since.
+        let Some(written) = written else {
+            self.settle(stored, Ok(Outcome::Released));
+            return Ok(None);
+        };
+        match permit.send_with(written, SendOptions { tag: tag(&stored), ..SendOptions::default() }) {
+            Ok(receipt) => Ok(Some(Box::pin(async move { (stored, receipt.await) }))),
+            Err(error) => {
+                let (back, result) = match error.kind() {
+                    // The client has drained the link, or taken its credit back: it gets the message with the next one.
+                    ErrorKind::CreditRevoked => (Outcome::Released, Ok(None)),
+                    // Others may take it.
+                    ErrorKind::MessageTooLarge => {
+                        eprintln!("broker: a message is larger than a consumer takes: it stays for others");
+                        let here = Modified { undeliverable_here: true, ..Modified::default() };
+                        (Outcome::Modified(here), Ok(None))
+                    }
+                    _ => {
+                        let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, error.to_string());
+                        (Outcome::Released, Err(error))
+                    }
+                };
+                self.settle(stored, Ok(back));
+                result
+            }
+        }
+    }
+
+    /// Settles a delivery that nobody decides about any more.
+    pub(crate) fn give_up(&self, stored: Stored) {
+        let outcome = self.default_outcome.clone().unwrap_or(DeliveryState::Released);
+        self.settle_with(stored, &outcome);
+    }
+
+    pub(crate) fn settle(&self, stored: Stored, outcome: Result<Outcome, Error>) {
+        let state = match outcome {
+            Ok(Outcome::SentSettled) => DeliveryState::Accepted,
+            Ok(outcome) => outcome.into_state().unwrap_or(DeliveryState::Released),
+            Err(error) => self.lost(&error),
+        };
+        self.settle_with(stored, &state);
+    }
+
+    fn settle_with(&self, mut stored: Stored, state: &DeliveryState) {
+        if self.browses {
+            return;
+        }
+        match stored.message.settle(self.number, state) {
+            Fate::Retired => self.queue.retire(),
+            Fate::Available => self.queue.put_back(stored),
+            Fate::Rejected(why) => {
+                if &*self.queue.name == DEAD_LETTERS {
+                    eprintln!("broker: a message was rejected for good");
+                } else {
+                    self.broker.dead_letter(&stored.message, stored.publisher, why.as_deref());
+                }
+                self.queue.retire();
+            }
+        }
+        self.broker.changed(&self.queue);
+    }
+
+    /// What becomes of a delivery whose link ended before its outcome came: the default outcome (§3.5.3). Where there is
+    /// none, it is released, and counts as an attempt that failed if the client did not leave in good order.
+    fn lost(&self, error: &Error) -> DeliveryState {
+        let orderly = matches!(
+            error.kind(),
+            ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::ClosedByPeer | ErrorKind::Closed
+        );
+        match &self.default_outcome {
+            _ if error.delivered() == Delivered::No => DeliveryState::Released,
+            Some(outcome) => outcome.clone(),
+            None if orderly => DeliveryState::Released,
+            None => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
+        }
+    }
+}
+
+/// The name of a delivery: that of its message in the queue.
+pub(crate) fn tag(stored: &Stored) -> Option<DeliveryTag> {
+    DeliveryTag::new(&stored.number.to_be_bytes()).ok()
+}

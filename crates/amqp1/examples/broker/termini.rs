@@ -1,0 +1,187 @@
+//! What outlives links: durable subscriptions, dynamic nodes, and what is not settled on links that are resumed.
+
+use super::{
+    broker::Broker,
+    consumer::Consumer,
+    queue::{Queue, Stored},
+    topic::Subscription,
+};
+use amqp1::{
+    Attach, Cause, Connection, DeliveryTag, Detached, Role, Session, TargetArchetype,
+    codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
+    engine::terminus::{Key, Lost, Suspension},
+    resume::{SuspendedReceiver, SuspendedSender},
+};
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::Notify;
+
+/// How long a terminus is kept, and from when on.
+pub(crate) type Lifetime = (TerminusDurability, TerminusExpiryPolicy, u32);
+
+/// What a link leaves that may come back under its name.
+pub(crate) struct Left {
+    /// The node that it was attached to, if it was one.
+    pub(crate) node: Option<Arc<Queue>>,
+    pub(crate) subscription: Option<Arc<Subscription>>,
+    pub(crate) sent: Option<Sent>,
+    pub(crate) received: Option<SuspendedReceiver>,
+}
+
+/// Deliveries whose outcomes have not come.
+pub(crate) struct Sent {
+    pub(crate) consumer: Consumer,
+    pub(crate) suspended: Option<SuspendedSender>,
+    pub(crate) unsettled: HashMap<DeliveryTag, Stored>,
+}
+
+/// What is left of a link, and the session that it was on.
+pub(crate) type Terminus = Suspension<(Session, Left)>;
+
+/// A link while it is there.
+pub(crate) struct Link {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) connection: Connection,
+    pub(crate) session: Session,
+    pub(crate) key: Key,
+    /// For a link of which something is kept.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) resumable: bool,
+}
+
+impl Link {
+    /// Waits until another link claims the name.
+    pub(crate) async fn stolen(&self) {
+        match &self.claim {
+            Some(claim) => claim.stolen.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The link has ended. What it leaves is kept if it may come back, and let go otherwise.
+    pub(crate) fn over(self, left: Left, detached: Option<&Detached>) {
+        let Self { broker, connection, session, key, claim, lifetime: (durable, policy, timeout), .. } = self;
+        let lost = match detached {
+            Some(Detached { closed: true, .. }) => None,
+            Some(Detached { by: Cause::Session, .. }) => Some(Lost::Session),
+            Some(Detached { by: Cause::Connection, .. }) => Some(Lost::Connection),
+            _ => Some(Lost::Link),
+        };
+        let Some(lost) = lost.filter(|_| claim.is_some()) else { return broker.release(&key, left) };
+        broker.keep(key.clone(), Suspension { state: (session.clone(), left), durable, policy, timeout }, lost);
+        tokio::spawn(async move {
+            session.ended().await;
+            broker.ended_under(&key, &session, Lost::Session);
+            connection.closed().await;
+            broker.ended_under(&key, &session, Lost::Connection);
+        });
+    }
+}
+
+/// The one link of a name whose terminus lasts. Another that claims the name takes it over (§2.6.1).
+pub(crate) struct Claim {
+    broker: Arc<Broker>,
+    key: Key,
+    stolen: Arc<Notify>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.broker.state().claims.remove(&self.key);
+        self.broker.unclaimed.notify_waiters();
+    }
+}
+
+/// Whether something of a link is kept that is detached and not closed: since it asks for that, since a node is made for
+/// it, or since it says what is not settled (§2.6.13).
+pub(crate) fn lasts(attach: &Attach) -> bool {
+    let kept = |durable, policy, timeout, dynamic| {
+        let forever = matches!(policy, TerminusExpiryPolicy::Never | TerminusExpiryPolicy::ConnectionClose);
+        dynamic || forever || timeout > 0 || durable != TerminusDurability::None
+    };
+    let terminus = match (attach.role, &attach.source, attach.target.as_ref().and_then(TargetArchetype::as_target)) {
+        (Role::Receiver, Some(source), _) => kept(source.durable, source.expiry_policy, source.timeout, source.dynamic),
+        // A null source is one that was left (§2.6.3).
+        (Role::Receiver, None, _) => true,
+        (Role::Sender, _, Some(target)) => kept(target.durable, target.expiry_policy, target.timeout, target.dynamic),
+        (Role::Sender, ..) => false,
+    };
+    terminus || attach.unsettled.is_some()
+}
+
+impl Broker {
+    /// Claims the name of a link, from the link that has it, and returns what that or an earlier one has left.
+    pub(crate) async fn claim(self: &Arc<Self>, key: &Key) -> (Claim, Option<Terminus>) {
+        loop {
+            let unclaimed = self.unclaimed.notified();
+            {
+                let mut state = self.state();
+                match state.claims.get(key) {
+                    Some(stolen) => stolen.notify_one(),
+                    None => {
+                        let stolen = Arc::new(Notify::new());
+                        state.claims.insert(key.clone(), stolen.clone());
+                        let left = state.termini.resume(key);
+                        return (Claim { broker: self.clone(), key: key.clone(), stolen }, left);
+                    }
+                }
+            }
+            unclaimed.await;
+        }
+    }
+
+    /// Keeps what a link has left.
+    pub(crate) fn keep(self: &Arc<Self>, key: Key, terminus: Terminus, lost: Lost) {
+        let oldest = self.state().termini.suspend(key, terminus, lost, self.clock.now());
+        if let Some((key, oldest)) = oldest {
+            self.release(&key, oldest.state.1);
+        }
+        self.expire();
+    }
+
+    /// The session or the connection of a link has ended, on which it was suspended and has not been resumed.
+    fn ended_under(self: &Arc<Self>, key: &Key, session: &Session, lost: Lost) {
+        {
+            let (mut state, now) = (self.state(), self.clock.now());
+            if state.termini.get(key).is_none_or(|suspension| suspension.state.0 != *session) {
+                return;
+            }
+            match lost {
+                Lost::Connection => state.termini.connection_closed(&key.container_id, now),
+                _ => state.termini.session_ended(std::slice::from_ref(key), now),
+            }
+        }
+        self.expire();
+    }
+
+    /// Lets go of what has expired, now and when the next is due.
+    fn expire(self: &Arc<Self>) {
+        let (due, next) = {
+            let mut state = self.state();
+            (state.termini.expire(self.clock.now()), state.termini.poll_timeout())
+        };
+        for (key, terminus) in due {
+            self.release(&key, terminus.state.1);
+        }
+        if next.is_some() {
+            let broker = self.clone();
+            tokio::spawn(async move {
+                broker.clock.until(next).await;
+                broker.expire();
+            });
+        }
+    }
+
+    /// A link does not come back: its deliveries have their default outcome, its subscription and its node end.
+    pub(crate) fn release(&self, key: &Key, left: Left) {
+        if let Some(Sent { consumer, unsettled, .. }) = left.sent {
+            unsettled.into_values().for_each(|stored| consumer.give_up(stored));
+        }
+        if let Some(subscription) = left.subscription {
+            subscription.end();
+        }
+        if let Some(node) = left.node {
+            self.ended(node, key);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Links that are resumed with what was not settled on them, and how long that is kept.
+
+use super::{
+    Bed, consumer, drained, next, put,
+    support::{gate::Gate, soon},
+    text,
+};
+use amqp1::{Client, Connection, Credit, ErrorKind, Session, Source, Target, codec::messaging::TerminusExpiryPolicy};
+use std::time::Duration;
+
+fn kept(address: &'static str) -> Source {
+    Source { expiry_policy: TerminusExpiryPolicy::ConnectionClose, timeout: 60, ..Source::at(address) }
+}
+
+async fn client(bed: &Bed) -> (Connection, Session, Gate) {
+    let (connection, gate) = bed.connect_with(|builder| builder.container_id("client")).await;
+    let session = connection.begin().await.expect("a session");
+    (connection, session, gate)
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_2_6_13_deliveries_that_a_consumer_has_are_not_given_to_others_until_it_is_back() {
+    let bed = Bed::new(&[]);
+    let (_connection, session, gate) = client(&bed).await;
+    put(&session, "q", &["0", "1", "2"]).await;
+    let attaching = session.receiver("").source(kept("q")).name("link").resumable(true).credit(Credit::Manual(2));
+    let mut receiver = attaching.attach().await.expect("a receiver");
+    let (zero, one) = (next(&mut receiver).await, next(&mut receiver).await);
+    gate.break_off();
+    let left = soon(receiver.suspend()).await.expect("suspended");
+    let others = bed.session().await;
+    assert_eq!(drained(&others, "q").await, ["2"]);
+    // What was decided meanwhile is said when the link is back.
+    assert!(left.settle(&zero.tag(), amqp1::DeliveryState::Accepted));
+    let (_connection, session, _gate) = client(&bed).await;
+    let resuming = session.receiver("").source(kept("q")).name("link").resume(&left).credit(Credit::Manual(10));
+    let mut receiver = resuming.attach().await.expect("a receiver");
+    let again = next(&mut receiver).await;
+    assert_eq!((text(&again).as_str(), again.is_resumed(), again.tag()), ("1", true, one.tag()));
+    assert_eq!(text(&next(&mut receiver).await), "2");
+    again.accept().expect("settled");
+    receiver.close().await.expect("closed");
+    assert_eq!(drained(&others, "q").await, ["2"]);
+    drop((zero, one));
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_3_5_6_1_what_a_consumer_has_comes_back_when_its_source_expires() {
+    let bed = Bed::new(&[]);
+    let (connection, session, _gate) = client(&bed).await;
+    put(&session, "q", &["0", "1"]).await;
+    let attaching = session.receiver("").source(kept("q")).name("link").resumable(true).credit(Credit::Manual(1));
+    let mut receiver = attaching.attach().await.expect("a receiver");
+    let delivery = next(&mut receiver).await;
+    receiver.suspend().await.expect("suspended");
+    let others = bed.session().await;
+    // Its time begins with the end of the connection.
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert_eq!(drained(&others, "q").await, ["1"]);
+    }
+    connection.close().await.expect("closed");
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(drained(&others, "q").await, ["1"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(drained(&others, "q").await, ["0", "1"]);
+    drop(delivery);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_2_6_13_a_message_that_was_stored_is_not_stored_again() {
+    let bed = Bed::new(&["--settle-second"]);
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let gate = Gate::default();
+    tokio::spawn(bed.server.clone().serve(gate.around(far)));
+    let connection = Client::builder("amqp://broker.test").container_id("client").connect_with(near);
+    let session = connection.await.expect("a connection").begin().await.expect("a session");
+    let target = || Target { expiry_policy: TerminusExpiryPolicy::Never, ..Target::at("q") };
+    let attaching = session.sender("").target(target()).name("link").resumable(true);
+    let attaching = attaching.receiver_settle_mode(amqp1::ReceiverSettleMode::Second);
+    let sender = attaching.attach().await.expect("a sender");
+    sender.send("0").await.expect("sent").accepted().expect("accepted");
+    // The message arrives, and nothing comes back.
+    gate.deafen();
+    let sending = sender.reserve().await.expect("credit").send("1").expect("sent");
+    let others = bed.session().await;
+    while bed.server.broker.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    gate.break_off();
+    assert_eq!(soon(sending).await.expect_err("no outcome").kind(), ErrorKind::Suspended);
+    let left = soon(sender.suspend()).await.expect("suspended");
+    let (_connection, session, _gate) = client(&bed).await;
+    let sender = session.sender("").target(target()).name("link").resume(&left).attach().await.expect("a sender");
+    for delivery in sender.resumed() {
+        soon(delivery).await.expect("an outcome").accepted().expect("accepted");
+    }
+    sender.send("2").await.expect("sent").accepted().expect("accepted");
+    assert_eq!(drained(&others, "q").await, ["0", "1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_does_not_resume_leaves_nothing_out() {
+    let bed = Bed::new(&[]);
+    let (_connection, session, _gate) = client(&bed).await;
+    put(&session, "q", &["0"]).await;
+    let attaching = session.receiver("").source(kept("q")).name("link").resumable(true).credit(Credit::Manual(1));
+    let mut receiver = attaching.attach().await.expect("a receiver");
+    let delivery = next(&mut receiver).await;
+    receiver.suspend().await.expect("suspended");
+    // Back without a word of what it had: it has forgotten that.
+    let mut receiver = session.receiver("").source(kept("q")).name("link").attach().await.expect("a receiver");
+    let again = next(&mut receiver).await;
+    assert_eq!((text(&again).as_str(), again.is_resumed()), ("0", false));
+    again.accept().expect("settled");
+    receiver.close().await.expect("closed");
+    let mut others = consumer(&session, "q", 1).await;
+    others.drain().await.expect("drained");
+    assert!(others.try_recv().is_none());
+    drop(delivery);
+}
