@@ -79,7 +79,7 @@ async fn write(io: &mut DuplexStream, octets: &[u8], piece: usize) {
 /// The frames that come, until nothing more does.
 async fn read(io: &mut DuplexStream) -> Vec<(u16, Performative)> {
     let mut input = BytesMut::new();
-    let quiet = Duration::from_millis(100);
+    let quiet = Duration::from_secs(3);
     while let Ok(Ok(1..)) = tokio::time::timeout(quiet, io.read_buf(&mut input)).await {}
     let mut frames = Vec::new();
     while !input.is_empty() {
@@ -116,11 +116,13 @@ fn answers(frames: &[(u16, Performative)]) -> Vec<String> {
     answers
 }
 
-async fn served(octets: &[u8], piece: usize) -> Vec<String> {
+/// What an acceptor answers whose application looks after this long.
+async fn frames_of(octets: &[u8], piece: usize, after: Duration) -> Vec<(u16, Performative)> {
     let (mut near, far) = tokio::io::duplex(64 * 1024);
     let server = tokio::spawn(async move {
         let incoming = Acceptor::builder().build().accept(far).await.expect("a handshake");
         let mut connection = incoming.accept().await?;
+        tokio::time::sleep(after).await;
         let mut links = Vec::new();
         while let Some(link) = connection.next_link().await {
             links.extend(link.accept_default());
@@ -133,7 +135,84 @@ async fn served(octets: &[u8], piece: usize) -> Vec<String> {
     write(&mut near, &hello, piece).await;
     let frames = read(&mut near).await;
     server.abort();
-    answers(&frames)
+    frames
+}
+
+async fn served(octets: &[u8], piece: usize) -> Vec<String> {
+    answers(&frames_of(octets, piece, Duration::ZERO).await)
+}
+
+/// The answers of one link, or of a session or the connection (without a name), by the peer's channel.
+type Answers = BTreeMap<(Option<u16>, String), Vec<String>>;
+
+/// All that is answered. Whether a link that is gone when it is answered is refused or accepted is said in its attach, and
+/// is no matter: both are followed by the detach.
+fn all_answers(frames: &[(u16, Performative)]) -> Answers {
+    let (mut channels, mut names) = (BTreeMap::new(), BTreeMap::new());
+    let mut answers = Answers::new();
+    for (channel, body) in frames {
+        if let Performative::Begin(begin) = body {
+            channels.insert(*channel, begin.remote_channel);
+        }
+        let theirs = channels.get(channel).copied().flatten();
+        let (key, what) = match body {
+            Performative::Attach(attach) => {
+                names.insert((*channel, attach.handle), attach.name.to_string());
+                ((theirs, attach.name.to_string()), "attach".to_owned())
+            }
+            Performative::Detach(detach) => {
+                let condition = detach.error.as_ref().map(|error| error.condition.clone());
+                ((theirs, names[&(*channel, detach.handle)].clone()), format!("detach {} {condition:?}", detach.closed))
+            }
+            Performative::Open(_) | Performative::Flow(_) => continue,
+            Performative::Close(_) => ((None, String::new()), "close".to_owned()),
+            other => ((theirs, String::new()), other.name().to_owned()),
+        };
+        answers.entry(key).or_default().push(what);
+    }
+    answers
+}
+
+/// What the links get, whether the application looks at once or when all of it has come.
+///
+/// A link of a session that lives gets its attach, and its detach if the peer has detached it. Of a session that the peer
+/// has ended, or of a connection that it has closed, nothing more is owed for links (§2.4.6, §2.5.5): the end, or the
+/// close, answers for them. Whether they are answered before that depends on what comes first, the application's word for
+/// the session and the link or the peer's end, and so on how the octets are read. One that is answered is answered in full.
+#[tokio::test(start_paused = true)]
+async fn links_get_of_one_read_what_they_get_of_octets() {
+    let steps: [&[usize]; 8] = [&[], &[1], &[2], &[3], &[1, 2], &[1, 3], &[3, 2], &[0, 4]];
+    for (ends, closes) in [(true, false), (true, true), (false, true), (false, false)] {
+        for (steps, late) in steps.iter().flat_map(|steps| [(*steps, 0), (*steps, 2)]) {
+            let octets = script(steps, ends, closes);
+            let lives = |theirs: Option<u16>| !closes && !(ends && theirs == Some(0));
+            let link = |name: &str, answers: &[&str]| {
+                ((Some(0), name.to_owned()), answers.iter().map(|answer| (*answer).to_owned()).collect::<Vec<_>>())
+            };
+            let gone = link("comes and goes", &["attach", "detach true None"]);
+            let mut owed = Answers::new();
+            if lives(Some(0)) {
+                owed.extend(steps.iter().filter_map(|step| match step {
+                    1 => Some(link("sends", &["attach"])),
+                    2 => Some(link("receives", &["attach"])),
+                    3 => Some(gone.clone()),
+                    _ => None,
+                }));
+            }
+            if lives(Some(1)) {
+                owed.insert((Some(1), "stays".to_owned()), vec!["attach".to_owned()]);
+            }
+            for piece in [octets.len() + 100, 1] {
+                let mut answers = all_answers(&soon(frames_of(&octets, piece, Duration::from_secs(late))).await);
+                let case = format!("{steps:?} {ends} {closes}, {piece} octets at a time, looks after {late} s");
+                if let Some(answered) = answers.get(&gone.0) {
+                    assert_eq!(*answered, gone.1, "{case}");
+                }
+                answers.retain(|(theirs, name), _| !name.is_empty() && lives(*theirs));
+                assert_eq!(answers, owed, "{case}");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
