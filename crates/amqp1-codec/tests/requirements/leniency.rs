@@ -22,6 +22,7 @@ fn the_switches_are_off_by_default() {
         assert!(!limits.any_section_order && !limits.string_annotation_keys && !limits.compound_application_properties);
         assert!(!limits.loose_properties && !limits.string_field_keys);
         assert!(!limits.undescribed_filters && !limits.long_transaction_ids);
+        assert!(!limits.odd_node_properties && !limits.odd_advisory_data);
     }
     assert_eq!((Limits::DEFAULT.strict, Limits::STRICT.strict), (false, true));
     assert_eq!(Limits::STRICT, with(|limits| limits.strict = true));
