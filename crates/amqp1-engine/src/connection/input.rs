@@ -116,6 +116,9 @@ impl Connection {
         }
     }
 
+    // Inlined whatever the compiler thinks of its size, so that the performative is not moved. Frames that are read twice
+    // have a copy of it.
+    #[inline(always)]
     pub(super) fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
         if self.close_sent && !self.heard_after_close(performative.as_ref()) {
             return;

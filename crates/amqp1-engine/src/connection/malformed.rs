@@ -26,16 +26,21 @@ impl Connection {
             if !self.close_sent {
                 self.events.push_back(Event::OddAdvisoryData(performative.name(), wrong));
             }
-            return self.on_frame(channel, Some(performative), payload);
+            return self.on_readable(channel, performative, payload);
         }
         match Attach::decode_head(&mut Reader::with_limits(&body, limits)) {
             Ok(attach) => {
                 self.unreadable_attach = Some(wrong);
-                self.on_frame(channel, Some(attach.into()), Bytes::new());
+                self.on_readable(channel, attach.into(), Bytes::new());
                 self.unreadable_attach = None;
             }
             Err(_) => self.misbehaved(PeerMisbehaved::Frame(error)),
         }
+    }
+
+    #[inline(never)]
+    fn on_readable(&mut self, channel: u16, performative: Performative, payload: Bytes) {
+        self.on_frame(channel, Some(performative), payload);
     }
 }
 
