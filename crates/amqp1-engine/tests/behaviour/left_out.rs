@@ -8,7 +8,7 @@ use amqp1_codec::{
     transaction::TransactionalState,
 };
 use amqp1_engine::{
-    ANNOTATIONS_LEFT_OUT, Connection, ConnectionConfig, Instant, ServerSasl, Settlement,
+    ANNOTATIONS_LEFT_OUT, Connection, ConnectionConfig, Event, Instant, ServerSasl, Settlement,
     terminus::{Fate, HeldMessage},
 };
 use amqp1_testkit::*;
@@ -35,6 +35,14 @@ fn settled_with(state: DeliveryState, change: impl Fn(&mut ConnectionConfig)) ->
     peer.end.send(link, message(1, 5), unsettled(7)).unwrap();
     peer.read();
     peer.send(0, Disposition { role: Role::Receiver, settled: true, state: Some(state), ..Disposition::default() });
+    // Within a transaction it is provisional.
+    let provisional = peer.end.events.iter().find_map(|event| match event {
+        Event::Provisional { state, settled: true, .. } => Some(state.clone()),
+        _ => None,
+    });
+    if let Some(state) = provisional {
+        return state;
+    }
     let settlements = peer.end.settlements();
     let [(7, Settlement::Outcome(Some(state)))] = &settlements[..] else { panic!("{settlements:?}") };
     state.clone()
