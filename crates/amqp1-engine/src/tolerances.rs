@@ -98,6 +98,9 @@ tolerances! {
     /// A sender's wish for receiver-settle-mode second is answered with first unless the application opts in: peers that
     /// ask for second and never settle would stall (§2.7.3).
     second_answered_first: client false, acceptor true;
+    /// A transfer that asks for receiver-settle-mode second on a link of mode first (§2.7.5): the delivery is settled as on
+    /// the link. [`second_on_first`](crate::Connection::second_on_first) counts them.
+    second_on_first: client true, acceptor true;
     /// A max-frame-size below 512, which counts as 512 (§2.7.1).
     small_max_frame_size: client true, acceptor true;
     /// dynamic-node-properties of a terminus that is not dynamic, which say nothing (§3.5.3).

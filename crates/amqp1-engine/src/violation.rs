@@ -117,6 +117,8 @@ pub enum PeerMisbehaved {
     ResumedBeyond,
     /// A SASL frame where it has no place (§5.3.2).
     SaslOutOfOrder,
+    /// A transfer asks for receiver-settle-mode second on a link of mode first (§2.7.5).
+    SecondOnFirst,
     /// A session that no channel is left to answer on.
     SessionsExceeded,
     /// A delivery has the tag of another that is not settled (§2.6.12).
@@ -167,6 +169,7 @@ impl PeerMisbehaved {
             | Self::MessageTooLarge
             | Self::NewWhileIncomplete
             | Self::ResumedBeyond
+            | Self::SecondOnFirst
             | Self::TagRepeated
             | Self::TransactionUnknown
             | Self::TransactionalAcquisition
@@ -195,6 +198,7 @@ impl PeerMisbehaved {
             | Self::IdleTimeoutTooShort { .. }
             | Self::InitialDeliveryCountMissing
             | Self::ResumedBeyond
+            | Self::SecondOnFirst
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
             Self::ErrantDelivery { .. } | Self::ErrantLink { .. } => ErrorCondition::ERRANT_LINK,
             Self::Frame(error) => match error.kind {
@@ -264,6 +268,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::OpenTwice => f.write_str("a second open"),
             Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
+            Self::SecondOnFirst => f.write_str("receiver-settle-mode second on a link of mode first"),
             Self::SessionsExceeded => f.write_str("a session that no channel is left to answer on"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransactionUnknown => f.write_str("the transaction is over, or was never declared here"),

@@ -146,6 +146,8 @@ pub struct Connection {
     stops: stop::Stops,
     shares: share::Shares,
     postings: transactional::Postings,
+    /// Deliveries that have asked for mode second on links of mode first.
+    second_on_first: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +225,7 @@ impl Connection {
             stops: stop::Stops::default(),
             shares: share::Shares::default(),
             postings: transactional::Postings::default(),
+            second_on_first: 0,
         }
     }
 

@@ -25,6 +25,12 @@ use amqp1_codec::{
 use bytes::Bytes;
 
 impl Connection {
+    /// How many deliveries have asked for receiver-settle-mode second on links of mode first, where that is tolerated
+    /// ([`Tolerances::second_on_first`](crate::Tolerances)).
+    pub fn second_on_first(&self) -> u64 {
+        self.second_on_first
+    }
+
     pub(super) fn on_transfer(&mut self, session_id: SessionId, transfer: &Transfer, payload: Bytes) {
         let handle = transfer.handle;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -161,8 +167,16 @@ impl Connection {
         link.use_credit(tolerant).ok_or(PeerMisbehaved::CreditExceeded)?;
         session.received.note(delivery_id);
         // A transfer may ask for less than the link does, not for more.
-        let second = link.receiver_settle_mode() == ReceiverSettleMode::Second
-            && transfer.rcv_settle_mode != Some(ReceiverSettleMode::First);
+        let second = match (link.receiver_settle_mode(), transfer.rcv_settle_mode) {
+            (ReceiverSettleMode::First, Some(ReceiverSettleMode::Second)) if transfer.settled != Some(true) => {
+                if !self.config.tolerances.second_on_first {
+                    return Err(PeerMisbehaved::SecondOnFirst);
+                }
+                self.second_on_first = self.second_on_first.saturating_add(1);
+                false
+            }
+            (mode, asked) => mode == ReceiverSettleMode::Second && asked != Some(ReceiverSettleMode::First),
+        };
         let settles_all = link.remote.as_ref().is_some_and(|r| r.snd_settle_mode == SenderSettleMode::Settled);
         let settled = transfer.settled == Some(true) || settles_all;
         if !settled && link.tags.contains(&tag) {

@@ -186,9 +186,33 @@ fn t_2_7_5_14_what_resumes_an_unknown_delivery_is_ignored() {
 }
 
 #[test]
-fn t_2_7_5_12_a_transfer_cannot_ask_for_mode_second_on_a_link_of_mode_first() {
+fn t_2_7_5_12_a_transfer_that_asks_for_mode_second_on_a_link_of_mode_first_ends_it() {
     let second = Transfer { rcv_settle_mode: Some(ReceiverSettleMode::Second), ..transfer(0, 0) };
-    let mut peer = pieces([(second, HELLO)]);
+    let mut peer = pieces([(second.clone(), HELLO)]);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+    let rx = peer.end.offered_links()[0];
+    assert!(peer.end.recv(rx).is_none());
+    // Of a delivery that is sent settled it says nothing.
+    let settled = Transfer { settled: Some(true), ..second };
+    let mut peer = pieces([(settled, HELLO)]);
+    assert_eq!((peer.refusal(), got(&mut peer).len(), peer.end.second_on_first()), (None, 1, 0));
+}
+
+/// The delivery is settled as the link has it.
+#[test]
+fn mode_second_on_a_link_of_mode_first_is_counted_where_it_is_tolerated() {
+    for preset in [Tolerances::CLIENT, Tolerances::ACCEPTOR] {
+        assert!(preset.second_on_first);
+    }
+    let config = ConnectionConfig { tolerances: Tolerances::ALL, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    peer.send(0, begin());
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    let second = Transfer { rcv_settle_mode: Some(ReceiverSettleMode::Second), ..transfer(0, 0) };
+    peer.send_payload(0, second, HELLO);
+    peer.send_payload(0, transfer(0, 1), HELLO);
+    assert_eq!(peer.end.second_on_first(), 1);
     let rx = peer.end.offered_links()[0];
     let key = peer.end.recv(rx).unwrap().key;
     peer.end.dispose(rx, key, DeliveryState::Accepted).unwrap();
