@@ -338,11 +338,13 @@ impl AcceptorBuilder {
     /// Offers clients that their container has one connection (the extension `sole-connection-for-container`). For those
     /// that desire it, a second connection of the same container and identity is refused, as
     /// [`accept`](Acceptor::accept) then says; or, with the property `sole-connection-enforcement-policy` of 1, the first
-    /// one is closed before the second is there. Clones of the acceptor count together.
+    /// one is closed before the second is there. Where both connections ask for it, what the first one has asked for counts.
+    /// The answer to the open announces the policy. Clones of the acceptor count together.
     pub fn sole_connections(mut self) -> Self {
         if self.sole.is_none() {
             self.sole = Some(sole::Register::default());
             self.config.offered_capabilities.push(sole::CAPABILITY);
+            sole::announce(&mut self.config.properties);
         }
         self
     }

@@ -65,7 +65,8 @@ fn acceptor() -> Acceptor {
 #[tokio::test]
 async fn e_sole_1_a_second_connection_of_a_container_is_refused() {
     let acceptor = acceptor();
-    for (first, second) in [(REFUSE, REFUSE), (REFUSE, NONE), (NONE, REFUSE), (CLOSE, REFUSE), (WEAK, WEAK)] {
+    // Where the two differ, the one that is there has the say.
+    for (first, second) in [(REFUSE, REFUSE), (REFUSE, NONE), (NONE, REFUSE), (REFUSE, CLOSE), (WEAK, WEAK)] {
         let (one, _server) = let_in(&acceptor, "alice", "c", first).await;
         assert!(one.offers(&SOLE));
         let (two, server) = connect(&acceptor, "alice", "c", second).await;
@@ -91,7 +92,7 @@ async fn e_sole_1_a_second_connection_of_a_container_is_refused() {
 #[tokio::test]
 async fn e_sole_1_the_connection_that_is_there_is_closed_for_a_client_that_wants_it_so() {
     let acceptor = acceptor();
-    for (first, second) in [(NONE, CLOSE), (REFUSE, CLOSE), (CLOSE, CLOSE), (CLOSE, NONE)] {
+    for (first, second) in [(NONE, CLOSE), (CLOSE, REFUSE), (CLOSE, CLOSE), (CLOSE, NONE)] {
         let (one, _server) = let_in(&acceptor, "alice", "c", first).await;
         let (two, _kept) = let_in(&acceptor, "alice", "c", second).await;
         assert!(one.is_closed() || !soon(one.closed()).await.to_string().is_empty());
@@ -101,6 +102,19 @@ async fn e_sole_1_the_connection_that_is_there_is_closed_for_a_client_that_wants
         assert!(error.info.as_ref().is_some_and(|info| info.get("sole-connection-enforcement").is_some()));
         assert!(!two.is_closed(), "{first:?} {second:?}");
         two.close().await.expect("closed");
+    }
+}
+
+#[tokio::test]
+async fn e_sole_1_the_answer_to_the_open_announces_the_policy() {
+    let acceptor = acceptor();
+    for (wish, enforcement) in [(NONE, 0_u32), (REFUSE, 0), (WEAK, 0), (CLOSE, 1)] {
+        let (client, _server) = let_in(&acceptor, "alice", "c", wish).await;
+        let properties = client.remote_open().properties.expect("some");
+        let policy = |name: &str| properties.get(format!("sole-connection-{name}-policy").as_str()).cloned();
+        assert_eq!(policy("enforcement"), Some(Value::from(enforcement)), "{wish:?}");
+        assert_eq!(policy("detection"), Some(Value::from(0_u32)), "{wish:?}");
+        client.close().await.expect("closed");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    Encode, EncodedMessage, Symbol,
+    Encode, EncodedMessage, Symbol, Value,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::Attach,
@@ -31,6 +31,13 @@ impl Connection {
     /// Server: lets the application see the peer's open, by `Event::OpenReceived`, before ours leaves.
     pub fn hold_open(&mut self, hold: bool) {
         self.hold_open = hold;
+    }
+
+    /// Sets a property of this end's open, if that has not left: for one that answers what the peer's open has said.
+    pub fn set_open_property(&mut self, name: Symbol, value: impl Into<Value>) {
+        if !self.open_sent {
+            self.config.properties.insert(name, value);
+        }
     }
 
     /// Answers the peer's open that was held.

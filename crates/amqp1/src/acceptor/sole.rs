@@ -21,6 +21,18 @@ pub(super) const CAPABILITY: Symbol = Symbol::from_static("sole-connection-for-c
 const ENFORCEMENT: Symbol = Symbol::from_static("sole-connection-enforcement-policy");
 const DETECTION: Symbol = Symbol::from_static("sole-connection-detection-policy");
 
+/// The values of the policies: the new connection is refused, or the one that is there is closed; and connections count
+/// whether or not they ask for it.
+const REFUSE_CONNECTION: u32 = 0;
+const CLOSE_EXISTING: u32 = 1;
+const STRONG: u32 = 0;
+
+/// What an open says that offers the extension.
+pub(super) fn announce(properties: &mut Fields) {
+    properties.insert(ENFORCEMENT, REFUSE_CONNECTION);
+    properties.insert(DETECTION, STRONG);
+}
+
 /// What a client asks for.
 #[derive(Clone, Copy)]
 struct Policy {
@@ -37,7 +49,7 @@ impl Policy {
         }
         let is_one = |name: &Symbol| {
             let value = open.properties.as_ref().and_then(|properties| properties.get(name.as_str()));
-            value.is_some_and(|value| *value == Value::Uint(1))
+            value.is_some_and(|value| *value == Value::Uint(CLOSE_EXISTING))
         };
         Some(Self { close_existing: is_one(&ENFORCEMENT), weak: is_one(&DETECTION) })
     }
@@ -72,6 +84,10 @@ enum Admission {
 impl Register {
     /// Lets a client in whose container has no other connection; what becomes of one that has is what the clients ask for.
     pub(super) async fn admit(&self, incoming: IncomingConnection) -> Result<IncomingConnection, Error> {
+        if Policy::of(&incoming.open()).is_some_and(|policy| policy.close_existing) {
+            let shared = incoming.connection().shared();
+            shared.command(|state, _| state.engine.set_open_property(ENFORCEMENT, CLOSE_EXISTING))?;
+        }
         match self.enter(&incoming) {
             Admission::Admitted => Ok(incoming),
             Admission::Refused => {
@@ -107,12 +123,11 @@ impl Register {
         }
         let present = register.entry(name).or_default();
         present.retain(|present| present.connection().is_some());
-        // Whoever asks for it counts, or else whoever is there and asked for it; those who ask for the weak form count
-        // only each other.
-        let rules = match policy {
-            Some(policy) => present.iter().any(|other| !policy.weak || other.policy.is_some()).then_some(policy),
-            None => present.iter().filter_map(|other| other.policy).find(|policy| !policy.weak),
-        };
+        // Where both ask for it, the connection that is there has the say. Those who ask for the weak form count only others
+        // who ask.
+        let theirs = present.iter().filter_map(|other| other.policy).find(|theirs| !theirs.weak || policy.is_some());
+        let ours = policy.filter(|policy| present.iter().any(|other| !policy.weak || other.policy.is_some()));
+        let rules = theirs.or(ours);
         let existing = match rules {
             Some(rules) if !rules.close_existing => return Admission::Refused,
             Some(_) => std::mem::take(present),
