@@ -61,6 +61,9 @@ pub enum Fate {
     Available,
     /// It is invalid at its target (§3.4.3), which may have said why: to be kept apart, or dropped.
     Rejected(Option<Box<AmqpError>>),
+    /// A provisional outcome within a transaction (§4.4.2): the link that has it keeps it, and what becomes of it is decided
+    /// when the transaction is discharged. Settle it with the outcome then.
+    Undecided,
 }
 
 impl HeldMessage {
@@ -182,6 +185,7 @@ impl HeldMessage {
                 }
                 Fate::Available
             }
+            DeliveryState::Transactional(_) => Fate::Undecided,
             _ => Fate::Available,
         }
     }

@@ -8,6 +8,7 @@ use amqp1_codec::{
 use amqp1_engine::{
     Instant,
     terminus::{Fate, HeldMessage, priority_level},
+    transaction::TxnId,
 };
 use core::time::Duration;
 
@@ -65,6 +66,10 @@ fn m_3_2_1_8_only_the_first_link_is_told_that_no_other_had_it() {
     }
 }
 
+fn within(outcome: DeliveryState) -> DeliveryState {
+    TxnId::new(b"txn").unwrap().state(Some(outcome))
+}
+
 /// Also M-3.4.2-1, M-3.4.4-1 and M-3.4.5-1.
 #[test]
 fn m_3_2_1_9_failed_attempts_are_counted_and_no_others() {
@@ -76,6 +81,7 @@ fn m_3_2_1_9_failed_attempts_are_counted_and_no_others() {
         (failed.clone(), Fate::Available, 4),
         (DeliveryState::Received(Received { section_number: 0, section_offset: 5 }), Fate::Available, 4),
         (failed, Fate::Available, 5),
+        (within(DeliveryState::Accepted), Fate::Undecided, 5),
         (DeliveryState::Rejected(None), Fate::Rejected(None), 6),
         (DeliveryState::Accepted, Fate::Retired, 6),
     ];

@@ -102,7 +102,8 @@ impl Consumer {
         }
         match stored.message.settle(self.number, state) {
             Fate::Retired => self.queue.retire(),
-            Fate::Available => self.queue.put_back(stored),
+            // An outcome of a transaction comes with its commit.
+            Fate::Available | Fate::Undecided => self.queue.put_back(stored),
             Fate::Rejected(why) => {
                 if &*self.queue.name == DEAD_LETTERS {
                     eprintln!("broker: a message was rejected for good");
