@@ -115,25 +115,7 @@ impl Receiver {
     ///
     /// Cancelled, the drain goes on.
     pub async fn drain(&mut self) -> Result<(), Error> {
-        let id = self.handle.id;
-        self.handle.shared.command(|state, _| {
-            let link = state.live_link(id)?;
-            (link.drained, link.draining) = (false, true);
-            state.engine.drain(id).map_err(|misuse| state.explain(misuse))
-        })??;
-        let drained = self.handle.shared.wait(Place::Link(id), |state| {
-            let drained = state.live_link(id).map(|link| link.drained);
-            match drained {
-                Ok(true) => Some(Ok(())),
-                Ok(false) if state.engine.is_held_back(id) => {
-                    let text = "what waits to be received holds back the sender: receive it, then drain again";
-                    Some(Err(Error::new(ErrorKind::Config, text)))
-                }
-                Ok(false) => None,
-                Err(error) => Some(Err(error)),
-            }
-        });
-        within(&self.handle.shared, self.handle.timeout(), "draining a link", drained).await?
+        self.handle.drain().await
     }
 
     common!(
@@ -166,6 +148,31 @@ fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
             Poll::Pending
         }
         _ => Poll::Ready(Err(state.link_failure(id))),
+    }
+}
+
+impl LinkHandle {
+    /// Drains a receiving link, and waits until it is drained.
+    pub(crate) async fn drain(&self) -> Result<(), Error> {
+        let id = self.id;
+        self.shared.command(|state, _| {
+            let link = state.live_link(id)?;
+            (link.drained, link.draining) = (false, true);
+            state.engine.drain(id).map_err(|misuse| state.explain(misuse))
+        })??;
+        let drained = self.shared.wait(Place::Link(id), |state| {
+            let drained = state.live_link(id).map(|link| link.drained);
+            match drained {
+                Ok(true) => Some(Ok(())),
+                Ok(false) if state.engine.is_held_back(id) => {
+                    let text = "what waits to be received holds back the sender: receive it, then drain again";
+                    Some(Err(Error::new(ErrorKind::Config, text)))
+                }
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        within(&self.shared, self.timeout(), "draining a link", drained).await?
     }
 }
 

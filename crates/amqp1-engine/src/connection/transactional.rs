@@ -5,7 +5,7 @@ use super::Connection;
 use crate::{
     delivery::Assembly,
     event::{Event, Settled, Settlement},
-    link::Link,
+    link::{Buffered, Link},
     store::{DeliveryKey, LinkId},
     transaction::TxnId,
     violation::PeerMisbehaved,
@@ -189,6 +189,11 @@ impl Connection {
         }
     }
 
+    /// What this end's flows say of the link in their properties.
+    pub fn flow_properties(&self, id: LinkId) -> Option<&Fields> {
+        self.links.get(id)?.flow_properties.as_ref()
+    }
+
     /// Leaves out the properties of this end's flows from the next one on, and does not tell it now.
     ///
     /// A controller does so with the id of a transaction whose discharge it asks for.
@@ -203,10 +208,23 @@ impl Connection {
         self.links.get(id).is_some_and(|link| link.unsettled.contains(&key.0))
     }
 
-    /// How many deliveries a receiving link still allows, and whether a drain of it is under way.
-    pub fn allowed(&self, id: LinkId) -> Option<(u32, bool)> {
-        let link = self.links.get(id).filter(|link| link.role == Role::Receiver)?;
-        Some((link.credit, link.draining))
+    /// How many deliveries a receiving link still allows.
+    pub fn allowed(&self, id: LinkId) -> u32 {
+        self.links.get(id).filter(|link| link.role == Role::Receiver).map_or(0, |link| link.credit)
+    }
+
+    /// Drops the deliveries of a link that wait to be taken and were acquired within this transaction, which is rolled
+    /// back: they are the source's again (§4.4.4). Returns how many there were.
+    pub fn drop_acquired(&mut self, id: LinkId, txn: &TxnId) -> usize {
+        let limits = self.config.decode_limits();
+        let Some(link) = self.links.get_mut(id) else { return 0 };
+        let before = link.buffered.len();
+        let of_txn = |buffered: &Buffered| {
+            let state = buffered.state.as_ref().and_then(|state| state.decode(limits));
+            state.as_ref().and_then(TxnId::of).is_some_and(|of| of == *txn)
+        };
+        link.buffered.retain(|buffered| !of_txn(buffered));
+        before.saturating_sub(link.buffered.len())
     }
 
     /// The receiver has settled a delivery with an outcome that is provisional until its transaction is discharged.

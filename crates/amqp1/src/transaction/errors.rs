@@ -41,6 +41,12 @@ pub(super) fn undeclared() -> Error {
     Error::new(ErrorKind::RolledBack, "the transaction is over, or was never declared")
 }
 
+/// A delivery that was acquired within a transaction is not this end's any more.
+pub(super) fn taken_back() -> Error {
+    let text = "the transaction within which the message was acquired was rolled back: the source has it again";
+    Error::new(ErrorKind::RolledBack, text)
+}
+
 /// At the end that keeps transactions: the controller is not told what became of its commit.
 pub(super) fn unanswerable(failure: Error, committed: bool) -> Error {
     let text = match committed {
@@ -54,6 +60,11 @@ pub(super) fn unanswerable(failure: Error, committed: bool) -> Error {
 /// It was rolled back at this end, because a part of it had failed.
 pub(super) fn spoilt(failure: Error) -> Error {
     rolled_back("a message of the transaction was not posted, so that it was rolled back", failure)
+}
+
+/// It was rolled back at this end, because more could have been acquired outside of it.
+pub(super) fn undrained(failure: Error) -> Error {
+    rolled_back("the credit of a link that acquired within the transaction could not be taken back", failure)
 }
 
 fn rolled_back(text: &'static str, failure: Error) -> Error {

@@ -108,6 +108,8 @@ impl State {
                 return Ok(());
             }
             _ if settled => return Ok(()),
+            // It was acquired within a transaction that is over.
+            _ if !self.engine.is_unsettled(id, key) => return Err(errors::taken_back()),
             _ => return self.dispose(id, key, outcome),
         }
         if outcome == DeliveryState::Accepted {

@@ -12,6 +12,7 @@ use crate::{
     options::SendOptions,
     outcome::Outcome,
     permit::{Permit, Receipt, Refused, crowded_out, revoked},
+    receiver::Receiver,
     sender::Sender,
 };
 use amqp1_codec::{
@@ -19,7 +20,7 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::transaction::Answer;
+use amqp1_engine::{Credit, transaction::Answer};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A transaction that is live: what is done within it is done at the [`commit`](Self::commit), all of it or nothing.
@@ -42,6 +43,8 @@ pub(super) struct Work {
     posted: Mutex<Posted>,
     /// With the outcome that each has if this is committed.
     retired: Mutex<Vec<(Delivery, DeliveryState)>>,
+    /// The links that acquire within this.
+    acquiring: Mutex<Vec<Arc<LinkHandle>>>,
 }
 
 /// What is known of messages that nobody waits for any more.
@@ -186,6 +189,35 @@ impl Transaction {
         self.work()?.retire(delivery, outcome)
     }
 
+    /// Acquires messages within the transaction (§4.4.3): allows the sender this many deliveries, each of which it takes
+    /// from its source within the transaction. They are received as always, with this
+    /// [transaction](Delivery::transaction), and settled with [`accept`](Self::accept) and the like.
+    ///
+    /// A message that was acquired is the source's again if the transaction is rolled back, also if it was settled. One that
+    /// has no outcome by the commit is acquired then, and settled as any other. The credit that is left is drained before the
+    /// discharge, and none is given after it until [`Receiver::set_credit`].
+    ///
+    /// A resource that cannot do this detaches the link with `amqp:not-implemented`.
+    ///
+    /// ```no_run
+    /// # async fn example(transaction: amqp1::transaction::Transaction, mut receiver: amqp1::Receiver) -> Result<(), amqp1::Error> {
+    /// transaction.acquire(&mut receiver, 1)?;
+    /// if let Some(delivery) = receiver.recv().await? {
+    ///     assert_eq!(delivery.transaction(), Some(transaction.id()));
+    ///     transaction.accept(delivery)?;
+    /// }
+    /// transaction.commit().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the receiver is
+    /// of another connection, is [`streamed`](crate::ReceiverBuilder::streamed), or acquires within another transaction.
+    pub fn acquire(&self, receiver: &mut Receiver, credit: u32) -> Result<(), Error> {
+        self.work()?.acquire(receiver, credit)
+    }
+
     /// Commits the transaction (§4.3), when every message that was posted has its outcome.
     ///
     /// # Errors
@@ -242,9 +274,9 @@ impl Drop for Transaction {
 
 impl Work {
     pub(super) fn new(control: Arc<Control>, txn: TxnId) -> Self {
-        let (posted, retired) = Default::default();
+        let (posted, retired, acquiring) = Default::default();
         let counted = Counted::new(control.clone(), txn.clone());
-        Self { control, counted, txn, posted, retired }
+        Self { control, counted, txn, posted, retired, acquiring }
     }
 
     fn posted(&self) -> MutexGuard<'_, Posted> {
@@ -285,6 +317,69 @@ impl Work {
         Ok(())
     }
 
+    fn acquiring(&self) -> MutexGuard<'_, Vec<Arc<LinkHandle>>> {
+        self.acquiring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acquire(&self, receiver: &Receiver, credit: u32) -> Result<(), Error> {
+        let link = receiver.handle();
+        self.check(link)?;
+        let config = |text| Err(Error::new(ErrorKind::Config, text));
+        if receiver.is_streamed() {
+            return config("messages that come piece by piece cannot be acquired within a transaction");
+        }
+        let id = link.id;
+        let properties = self.control.rules(|rules| rules.acquire(&self.txn, id)).map_err(errors::of_rules)?;
+        let begun = link.shared.command(|state, _| {
+            let known = state.engine.flow_properties(id).is_none_or(|known| *known == properties);
+            if !known {
+                return Ok(false);
+            }
+            state.live_link(id)?;
+            let set = state.engine.set_flow_properties(id, properties);
+            let set = set.and_then(|()| state.engine.set_credit(id, Credit::Manual(credit)));
+            set.map(|()| true).map_err(|misuse| state.explain(misuse))
+        })??;
+        if !begun {
+            return config("the receiver acquires within another transaction, or has flow properties of its own");
+        }
+        let mut acquiring = self.acquiring();
+        if !acquiring.iter().any(|known| known.id == id) {
+            acquiring.push(link.clone());
+        }
+        Ok(())
+    }
+
+    /// Takes the credit back with which more could be acquired, outside of the transaction once that is discharged
+    /// (§4.4.3). A link that is over acquires nothing.
+    async fn stop_acquiring(&self) -> Result<(), Error> {
+        let links = self.acquiring().clone();
+        for link in links {
+            let id = link.id;
+            let stopped = match link.shared.look(|state| state.engine.allowed(id)) {
+                0 => Ok(()),
+                _ => self.control.while_live(link.drain()).await,
+            };
+            // The discharge clears it at the resource.
+            link.shared.command(|state, _| state.engine.clear_flow_properties(id))?;
+            if let Err(error) = stopped {
+                if !link.is_over() {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was acquired and not taken is the source's again.
+    fn drop_acquired(&self) {
+        for link in self.acquiring().drain(..) {
+            let id = link.id;
+            // Of a connection that is broken nothing is received.
+            let _ = link.shared.command(|state, _| state.engine.drop_acquired(id, &self.txn));
+        }
+    }
+
     /// Waits for the outcomes that nobody else waits for. Until then a discharge might overtake what it discharges:
     /// deliveries of several links leave frame by frame, by turns (§4.4.1).
     async fn finish(&self) -> Result<(), Error> {
@@ -323,6 +418,10 @@ impl Work {
             let _ = self.roll_back().await;
             return Err(errors::spoilt(failure));
         }
+        if let Err(failure) = self.stop_acquiring().await {
+            let _ = self.roll_back().await;
+            return Err(errors::undrained(failure));
+        }
         let error = match self.discharge(false).await? {
             (Answer::Discharged { .. }, _) => {
                 self.settle_retired();
@@ -334,8 +433,9 @@ impl Work {
             (Answer::RolledBack { error, .. }, _) => errors::refused(error),
             _ => Error::internal("a discharge was answered as a declare"),
         };
-        if error.kind() != ErrorKind::RolledBack {
-            self.leave_retired();
+        match error.kind() {
+            ErrorKind::RolledBack => self.drop_acquired(),
+            _ => self.leave_retired(),
         }
         Err(error)
     }
@@ -359,9 +459,14 @@ impl Work {
         // What has failed is rolled back with the rest.
         let _ = self.finish().await;
         if self.control.link().handle().is_over() {
+            self.drop_acquired();
             return Ok(self.into_live());
         }
-        match self.discharge(true).await? {
+        // What cannot be drained is rolled back too, as far as it is acquired by then.
+        let _ = self.stop_acquiring().await;
+        let answer = self.discharge(true).await?;
+        self.drop_acquired();
+        match answer {
             (Answer::RolledBack { error: None, .. }, Some(failure)) if failure.kind() == ErrorKind::Timeout => {
                 self.leave_retired();
                 Err(failure)

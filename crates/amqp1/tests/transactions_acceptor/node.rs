@@ -1,4 +1,5 @@
 //! A client, and an acceptor that serves transactions.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use crate::support::{self, gate::Gate, soon};
 use amqp1::{
