@@ -425,16 +425,16 @@ impl Connection {
     /// Why it was not queued.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
         let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        let begun = self.may_send(id, &options).and_then(|link| {
-            let too_large = link.remote_max_message_size().filter(|max| length > *max);
-            too_large.map_or_else(|| link.outgoing(options), |max| Err(SendError::TooLarge { max }))
-        });
-        let (mut delivery, link) = match (begun, self.links.get_mut(id)) {
-            (Ok(delivery), Some(link)) => (delivery, link),
-            (begun, _) => {
-                self.discarded.refused(message.into_parts());
-                return Err(begun.err().unwrap_or(SendError::Detached));
-            }
+        let link = match self.may_send(id, &options) {
+            Ok(link) => link,
+            Err(error) => return Err(self.refuse_message(message, error)),
+        };
+        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
+            return Err(self.refuse_message(message, SendError::TooLarge { max }));
+        }
+        let mut delivery = match link.outgoing(options) {
+            Ok(delivery) => delivery,
+            Err(error) => return Err(self.refuse_message(message, error)),
         };
         link.queued = link.queued.saturating_add(message.len());
         delivery.left = message.len();
@@ -449,6 +449,13 @@ impl Connection {
         }
         self.wake_link(id);
         Ok(())
+    }
+
+    /// Sets the payload of a message that is not queued aside.
+    #[cold]
+    fn refuse_message(&mut self, message: EncodedMessage, error: SendError) -> SendError {
+        self.discarded.refused(message.into_parts());
+        error
     }
 
     /// The link, if a delivery may be queued on it.

@@ -118,6 +118,7 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn forget_sent(&mut self, id: u64, delivery: SentDelivery) {
         if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
             link.provisional.remove(&delivery.token);

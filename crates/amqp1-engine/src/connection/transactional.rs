@@ -137,6 +137,7 @@ impl Connection {
     }
 
     /// A delivery that may have been posted within a transaction is decided, or given up by its sender.
+    #[inline]
     pub(super) fn posting_gone(&mut self, id: LinkId, delivery: u64) {
         if !self.postings.open.is_empty() {
             self.postings.open.remove(&(id, delivery));
