@@ -2,8 +2,11 @@
 # Checks the oldest compilers that the crates promise to build with: the codec, auth, engine, script and amqp1 (without
 # WebSocket) with 1.85, which Debian 12 has as rustc-web; the rest with 1.95.
 #
-#   .ci/msrv.sh             where a compiler cannot be had, it says so and passes
-#   .ci/msrv.sh --require   there it fails
+#   .ci/msrv.sh                  where a compiler is not available, it says so and passes
+#   .ci/msrv.sh --require        there it fails
+#   .ci/msrv.sh --packed FOLDER  the crates that .ci/pack has unpacked there; where a compiler is not available, the
+#                                newest one checks them
+#   .ci/msrv.sh --fetch          only unpacks the compilers
 #
 # A toolchain of rustup's is used where it is installed. Otherwise Debian's packages are unpacked in the target
 # directory, and nothing on the machine changes.
@@ -18,12 +21,17 @@ target=${CARGO_TARGET_DIR:-$PWD/target}/msrv
 # What was checked must not depend on flags or tools that only newer compilers have.
 unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTFLAGS
 
-require=
-case ${1-} in
-  '') ;;
-  --require) require=yes ;;
-  *) echo "usage: $0 [--require]" >&2; exit 2 ;;
+require='' packed='' fetch=''
+case $#$* in
+  0) ;;
+  1--require) require=yes ;;
+  1--fetch) fetch=yes ;;
+  2--packed\ *) packed=$(realpath "$2") ;;
+  *) echo "usage: $0 [--require | --packed FOLDER | --fetch]" >&2; exit 2 ;;
 esac
+sources=${packed:-$PWD/crates}
+# The lock file of unpacked crates lists no others, so cargo has to rewrite it.
+frozen=$([ -n "$packed" ] && echo --offline || echo --locked)
 
 # Says why a check was left out; that is an error only where it was asked for.
 left_out() {
@@ -92,33 +100,50 @@ fetch_packages() {
 
 # The features of a crate that are not WebSocket's.
 features() {
-  sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' "crates/$1/Cargo.toml" |
+  sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9_-]*\) *=.*/\1/p' "$sources/$1/Cargo.toml" |
     grep -vE '^(default|ws|websocket.*)$' | paste -sd, || true
 }
 
 check() {
   echo "---- ${*:2} with $(version_of "$1")"
-  RUSTC=$1 CARGO_TARGET_DIR=$target cargo check --quiet --locked "${@:2}"
+  (cd "$sources" && RUSTC=$1 CARGO_TARGET_DIR=$target cargo check --quiet "$frozen" "${@:2}")
 }
 
-if rustc=$(of_rustup "$old" || of_debian) && [[ $(version_of "$rustc") == "$old".* ]]; then
+# The crates of the old compiler, with the default features and with all others.
+check_old() {
+  local crate all
   for crate in amqp1-codec amqp1-auth amqp1-engine amqp1-script amqp1; do
-    check "$rustc" -p "$crate"
+    check "$1" -p "$crate"
     all=$(features "$crate")
-    [ -z "$all" ] || check "$rustc" -p "$crate" --no-default-features --features "$all"
+    [ -z "$all" ] || check "$1" -p "$crate" --no-default-features --features "$all"
   done
   # Without TLS there are other paths.
-  check "$rustc" -p amqp1 --no-default-features
+  check "$1" -p amqp1 --no-default-features
+}
+
+old_rustc=$(of_rustup "$old" || of_debian) || old_rustc=
+[ -z "$old_rustc" ] || [[ $(version_of "$old_rustc") == "$old".* ]] || old_rustc=
+[ -z "$fetch" ] || exit 0
+
+if [ -n "$old_rustc" ]; then
+  check_old "$old_rustc"
 else
-  left_out "Rust $old is neither with rustup nor among Debian's packages here: its crates were not checked."
+  left_out "Rust $old is neither with rustup nor among Debian's packages here: its crates were not checked with it."
+  [ -z "$packed" ] || check_old "$(command -v rustc)"
 fi
 
-# The newest compiler at hand may be newer than what is promised; then it proves less, and says so.
+# A newer compiler than what is promised proves less, so it says so.
 rustc=$(of_rustup "$rest" || command -v rustc) || rustc=
 found=$([ -z "$rustc" ] || version_of "$rustc")
 if [ -n "$found" ] && [ "$(printf '%s\n' "$rest" "$found" | sort -V | head -n1)" = "$rest" ]; then
-  check "$rustc" -p iothub -p iothub-emulator -p iothub-cli
+  # If it is the compiler of everything else, it finds the dependencies checked.
+  [ "$("$rustc" -vV)" != "$(rustc -vV 2>/dev/null)" ] || target=${target%/msrv}
+  # Each alone, so that none has a dependency's feature only because another one wants it.
+  for crate in iothub iothub-emulator iothub-cli; do
+    check "$rustc" -p "$crate"
+  done
   [[ $found == "$rest".* ]] || left_out "Rust $rest is not here: the rest was checked with $found only."
 else
   left_out "Rust $rest is not here: the rest was not checked."
+  [ -z "$packed" ] || exit 1
 fi
