@@ -8,12 +8,14 @@ use super::{
     queue::Queue,
     termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
     topic::Subscription,
+    transactions::{self, Posted},
 };
 use amqp1::{
     AcceptedLink, AmqpError, AttachReply, Connection, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str,
     TargetArchetype,
     codec::messaging::{DistributionMode, TerminusDurability},
     engine::terminus::{Key, Lost, MessageFilters, Support},
+    transaction::Coordinator,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -26,10 +28,18 @@ const DRAIN: DrainMode = DrainMode::Application { timeout: Duration::from_secs(1
 /// How long termini are kept at most, in seconds.
 const KEPT: u32 = 24 * 3600;
 
+/// The other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) connection: Connection,
+    pub(crate) container: Str,
+    pub(crate) coordinator: Coordinator<Posted>,
+}
+
 /// An attach that is to be answered.
 struct Offer {
-    broker: Arc<Broker>,
-    connection: Connection,
+    client: Client,
     key: Key,
     claim: Option<Claim>,
     /// What an earlier link of the name has left.
@@ -37,14 +47,20 @@ struct Offer {
 }
 
 /// Answers an attach, and serves the link.
-pub(crate) async fn answer(broker: Arc<Broker>, connection: Connection, container: Str, link: IncomingLink) {
-    let key = Key::new(container, link.attach().name.clone(), link.role().opposite());
+pub(crate) async fn answer(client: Client, link: IncomingLink) {
+    if link.is_coordinator() {
+        return match link.coordinate(&client.coordinator) {
+            Ok(control) => transactions::serve(control, &client.broker).await,
+            Err(error) => eprintln!("broker: a control link was not accepted: {error}"),
+        };
+    }
+    let key = Key::new(client.container.clone(), link.attach().name.clone(), link.role().opposite());
     let (mut claim, mut left) = (None, None);
     if lasts(link.attach()) {
-        let (claimed, found) = broker.claim(&key).await;
+        let (claimed, found) = client.broker.claim(&key).await;
         (claim, left) = (Some(claimed), found);
     }
-    let offer = Offer { broker, connection, key, claim, left };
+    let offer = Offer { client, key, claim, left };
     match link.role() {
         Role::Sender => offer.incoming(link).await,
         Role::Receiver => offer.outgoing(link).await,
@@ -57,7 +73,7 @@ impl Offer {
         Support {
             distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
             filters: MessageFilters::is_served,
-            durable: match self.broker.options.take_durable {
+            durable: match self.client.broker.options.take_durable {
                 true => TerminusDurability::UnsettledState,
                 false => TerminusDurability::None,
             },
@@ -71,13 +87,13 @@ impl Offer {
     fn refuse(self, link: IncomingLink, error: AmqpError) {
         link.reject(error);
         if let Some(left) = self.left {
-            self.broker.keep(self.key, left, Lost::Link);
+            self.client.broker.keep(self.key, left, Lost::Link);
         }
     }
 
     fn link(self, link: &IncomingLink, lifetime: Lifetime, resumable: bool) -> Link {
-        let Self { broker, connection, key, claim, .. } = self;
-        Link { broker, connection, session: link.session(), key, claim, lifetime, resumable }
+        let Self { client, key, claim, .. } = self;
+        Link { client, session: link.session(), key, claim, lifetime, resumable }
     }
 
     /// A client that sends.
@@ -87,8 +103,8 @@ impl Offer {
             Err(error) => return self.refuse(link, error),
         };
         (reply.credit, reply.resumable) = (Credit::Window(WINDOW), self.claim.is_some());
-        reply.max_message_size = Some(self.broker.options.max_message_size);
-        if self.broker.options.settle_second {
+        reply.max_message_size = Some(self.client.broker.options.max_message_size);
+        if self.client.broker.options.settle_second {
             reply.rcv_settle_mode = link.attach().rcv_settle_mode;
         }
         let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
@@ -113,10 +129,10 @@ impl Offer {
         let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
         let node = match target {
             Some(target) if target.dynamic => {
-                Some(self.broker.dynamic(self.key.clone(), target.dynamic_node_properties.as_ref(), kind))
+                Some(self.client.broker.dynamic(self.key.clone(), target.dynamic_node_properties.as_ref(), kind))
             }
             _ if link.is_anonymous() => None,
-            _ => link.address().map(|address| self.broker.node(address, kind)).transpose()?,
+            _ => link.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
         };
         let mut reply = link.reply_with(&self.support(), node.as_ref().map(|node| node.name.clone()))?;
         if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
@@ -131,18 +147,18 @@ impl Offer {
             Ok(taken) => taken,
             Err(error) => return self.refuse(link, error),
         };
-        (reply.drain_mode, reply.max_unsettled) = (DRAIN, self.broker.options.max_unsettled);
+        (reply.drain_mode, reply.max_unsettled) = (DRAIN, self.client.broker.options.max_unsettled);
         reply.resumable = self.claim.is_some();
         let granted = reply.source.clone().unwrap_or_default();
-        let consumer = Consumer {
-            broker: self.broker.clone(),
+        let consumer = Arc::new(Consumer {
+            broker: self.client.broker.clone(),
             queue: subscription.as_ref().map_or(&node, |subscription| &subscription.queue).clone(),
-            number: self.broker.new_link(),
-            container: self.key.container_id.clone(),
+            number: self.client.broker.new_link(),
+            container: self.client.container.clone(),
             filters,
             browses: subscription.is_none() && granted.distribution_mode == Some(DistributionMode::COPY),
             default_outcome: granted.default_outcome,
-        };
+        });
         let sent = self.left.take().and_then(|terminus| terminus.state.1.sent);
         let (suspended, unsettled) = sent.map(|sent| (sent.suspended, sent.unsettled)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
@@ -176,8 +192,8 @@ impl Offer {
         }
         let (filters, kind) = (MessageFilters::of(source)?, Kind::of_capabilities(&source.capabilities));
         let node = match source.dynamic {
-            true => self.broker.dynamic(self.key.clone(), source.dynamic_node_properties.as_ref(), kind),
-            false => self.broker.node(source.address.as_deref().ok_or_else(missing)?, kind)?,
+            true => self.client.broker.dynamic(self.key.clone(), source.dynamic_node_properties.as_ref(), kind),
+            false => self.client.broker.node(source.address.as_deref().ok_or_else(missing)?, kind)?,
         };
         let mut reply = match link.attach().source {
             Some(_) => link.reply_with(&self.support(), Some(node.name.clone()))?,
@@ -194,13 +210,13 @@ impl Offer {
         };
         let is_same = self.left.as_ref().is_some_and(|terminus| same(&terminus.state.1));
         if let Some(other) = self.left.take_if(|_| !is_same) {
-            self.broker.release(&self.key, other.state.1);
+            self.client.broker.release(&self.key, other.state.1);
         }
         if node.subscriptions.is_none() {
             return Ok(Taken { node, subscription: None, filters, reply });
         }
         let subscription = earlier.clone().filter(|_| is_same).unwrap_or_else(|| {
-            let (queue, subscriber) = (self.broker.new_queue(node.name.clone()), self.key.container_id.clone());
+            let (queue, subscriber) = (self.client.broker.new_queue(node.name.clone()), self.key.container_id.clone());
             let (topic, asked) = (node.clone(), source.clone());
             Subscription { queue, topic, asked, filters, subscriber }.begin()
         });

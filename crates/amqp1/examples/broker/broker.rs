@@ -182,6 +182,11 @@ impl Broker {
         Ok(message)
     }
 
+    pub(crate) fn publish(&self, node: &Queue, message: HeldMessage, publisher: &Str) {
+        node.publish(message, publisher);
+        self.changed(node);
+    }
+
     /// Keeps a message that was rejected. Of those that there is no room for the oldest are dropped.
     pub(crate) fn dead_letter(&self, message: &HeldMessage, publisher: Str, why: Option<&AmqpError>) {
         if let Ok(queue) = self.node(DEAD_LETTERS, Kind::Queue) {

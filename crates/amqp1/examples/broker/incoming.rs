@@ -4,8 +4,12 @@ use super::{
     broker::Kind,
     queue::Queue,
     termini::{Left, Link},
+    transactions::Posted,
 };
-use amqp1::{AmqpError, Delivery, DeliveryState, Detached, Error, ErrorCondition, Receiver, resume::SuspendedReceiver};
+use amqp1::{
+    AmqpError, Delivery, DeliveryState, Detached, Error, ErrorCondition, ErrorKind, Receiver,
+    engine::terminus::HeldMessage, resume::SuspendedReceiver,
+};
 use std::sync::Arc;
 
 /// Says of a message what the node is that it goes to: 0 or 2 a queue, 1 or 3 a topic.
@@ -24,7 +28,7 @@ fn deleted() -> AmqpError {
 impl Incoming {
     pub(crate) async fn run(self, mut receiver: Receiver) {
         if let Some(node) = &self.node {
-            self.link.broker.attached(node, self.link.key.clone());
+            self.link.client.broker.attached(node, self.link.key.clone());
         }
         if let Err(error) = self.receive(&mut receiver).await {
             eprintln!("broker: a link on which a client sent has ended: {error}");
@@ -60,9 +64,21 @@ impl Incoming {
                 }
             };
             let Some(delivery) = delivery else { return Ok(()) };
-            match self.store(&delivery).await {
-                // Of what was sent settled there is nothing to say.
-                Ok(()) => delivery.accept()?,
+            match self.taken(&delivery).await {
+                // It is visible when its transaction is committed (§4.4.1).
+                Ok((node, message)) if delivery.transaction().is_some() => {
+                    let posted = Posted { node, message, publisher: self.link.client.container.clone() };
+                    match self.link.client.coordinator.post(delivery, posted) {
+                        // The transaction is over meanwhile; its controller knows.
+                        Err(error) if error.kind() == ErrorKind::RolledBack => {}
+                        posted => posted?,
+                    }
+                }
+                Ok((node, message)) => {
+                    self.link.client.broker.publish(&node, message, &self.link.client.container);
+                    // Of what was sent settled there is nothing to say.
+                    delivery.accept()?;
+                }
                 Err(error) => {
                     if !receiver.refuse(delivery, error).await? {
                         return Ok(());
@@ -86,8 +102,9 @@ impl Incoming {
         }
     }
 
-    async fn store(&self, delivery: &Delivery) -> Result<(), AmqpError> {
-        let message = self.link.broker.hold(delivery)?;
+    /// A message, and the node that it goes to.
+    async fn taken(&self, delivery: &Delivery) -> Result<(Arc<Queue>, HeldMessage), AmqpError> {
+        let message = self.link.client.broker.hold(delivery)?;
         let node = match &self.node {
             Some(node) => node.clone(),
             None => self.route(delivery).await?,
@@ -95,9 +112,7 @@ impl Incoming {
         if node.is_deleted() {
             return Err(deleted());
         }
-        node.publish(message, &self.link.key.container_id);
-        self.link.broker.changed(&node);
-        Ok(())
+        Ok((node, message))
     }
 
     /// Where a message goes by itself.
@@ -106,7 +121,7 @@ impl Incoming {
         let to = message.properties().ok().flatten().and_then(|properties| properties.to);
         let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the message does not say where it goes");
         let said = message.message_annotation(DESTINATION).ok().flatten().and_then(|value| value.to_value().ok());
-        let node = self.link.broker.node(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
+        let node = self.link.client.broker.node(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
         node.ready().await;
         Ok(node)
     }

@@ -13,6 +13,7 @@ mod queue;
 pub(crate) mod server;
 mod termini;
 mod topic;
+mod transactions;
 
 use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
 use clap::Parser;

@@ -9,7 +9,7 @@ use super::{
 use amqp1::{
     AmqpError, BoxFuture, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind, Sender, resume::SuspendedSender,
 };
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use std::{collections::HashMap, sync::Arc};
 
 pub(crate) struct Outgoing {
@@ -17,7 +17,7 @@ pub(crate) struct Outgoing {
     /// The node at its source, and what is had of it if it is a topic.
     pub(crate) node: Arc<Queue>,
     pub(crate) subscription: Option<Arc<Subscription>>,
-    pub(crate) consumer: Consumer,
+    pub(crate) consumer: Arc<Consumer>,
 }
 
 type Unsettled = FuturesUnordered<BoxFuture<'static, Settled>>;
@@ -25,7 +25,7 @@ type Unsettled = FuturesUnordered<BoxFuture<'static, Settled>>;
 impl Outgoing {
     /// Serves the link. `earlier` are messages whose deliveries were begun before it was resumed.
     pub(crate) async fn run(self, sender: Sender, mut earlier: HashMap<DeliveryTag, Stored>) {
-        self.link.broker.attached(&self.node, self.link.key.clone());
+        self.link.client.broker.attached(&self.node, self.link.key.clone());
         let mut unsettled = Unsettled::new();
         for resumed in sender.resumed() {
             if let Some(stored) = earlier.remove(&resumed.tag()) {
@@ -36,14 +36,21 @@ impl Outgoing {
         if let Err(error) = self.send(&sender, &mut unsettled).await {
             eprintln!("broker: a link on which a client received has ended: {error}");
         }
+        let detached = sender.detached().await;
         let mut suspended = HashMap::new();
-        while let Some((stored, outcome)) = unsettled.next().await {
+        while let Some(Some((stored, outcome))) = unsettled.next().now_or_never() {
             match (&outcome, tag(&stored)) {
                 (Err(error), Some(tag)) if error.kind() == ErrorKind::Suspended => drop(suspended.insert(tag, stored)),
                 _ => self.consumer.settle(stored, outcome),
             }
         }
-        let detached = sender.detached().await;
+        // What is retired within a transaction is settled when that is discharged.
+        let consumer = self.consumer.clone();
+        tokio::spawn(async move {
+            while let Some((stored, outcome)) = unsettled.next().await {
+                consumer.settle(stored, outcome);
+            }
+        });
         let kept = match self.link.resumable && !detached.closed {
             true => sender.suspend().await.ok(),
             false => None,

@@ -1,11 +1,16 @@
 //! The connections: who is let in, and how they end.
 
-use super::{Options, attach, broker::Broker};
+use super::{
+    Options,
+    attach::{self, Client},
+    broker::Broker,
+};
 use amqp1::{
     Acceptor, AmqpError, Authenticator, BoxFuture, ErrorCondition, IncomingConnection, SaslAttempt, SaslCode,
     SaslDecision, Symbol, TlsServer,
     auth::sasl::{anonymous, plain},
     capability,
+    transaction::CoordinatorConfig,
 };
 use std::{error::Error, fs, future::Future, io, sync::Arc, time::Duration};
 use tokio::{
@@ -92,13 +97,18 @@ impl Server {
     async fn serve_links(&self, incoming: IncomingConnection) -> Result<(), amqp1::Error> {
         let container = incoming.open().container_id;
         let mut connection = incoming.accept().await?;
+        // How long a transaction may take is its client's to say, like the work on a message.
+        let config = CoordinatorConfig { timeout: None, ..CoordinatorConfig::default() };
+        let client = Client {
+            broker: self.broker.clone(),
+            connection: connection.connection().clone(),
+            coordinator: connection.coordinator(config)?,
+            container,
+        };
         loop {
             tokio::select! {
                 link = connection.next_link() => match link {
-                    Some(link) => {
-                        let (broker, connection) = (self.broker.clone(), connection.connection().clone());
-                        tokio::spawn(attach::answer(broker, connection, container.clone(), link));
-                    }
+                    Some(link) => drop(tokio::spawn(attach::answer(client.clone(), link))),
                     None => return Ok(()),
                 },
                 () = self.stopped() => {

@@ -1,13 +1,14 @@
 //! What outlives links: durable subscriptions, dynamic nodes, and what is not settled on links that are resumed.
 
 use super::{
+    attach::Client,
     broker::Broker,
     consumer::Consumer,
     queue::{Queue, Stored},
     topic::Subscription,
 };
 use amqp1::{
-    Attach, Cause, Connection, DeliveryTag, Detached, Role, Session, TargetArchetype,
+    Attach, Cause, DeliveryTag, Detached, Role, Session, TargetArchetype,
     codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
     engine::terminus::{Key, Lost, Suspension},
     resume::{SuspendedReceiver, SuspendedSender},
@@ -29,7 +30,7 @@ pub(crate) struct Left {
 
 /// Deliveries whose outcomes have not come.
 pub(crate) struct Sent {
-    pub(crate) consumer: Consumer,
+    pub(crate) consumer: Arc<Consumer>,
     pub(crate) suspended: Option<SuspendedSender>,
     pub(crate) unsettled: HashMap<DeliveryTag, Stored>,
 }
@@ -39,8 +40,7 @@ pub(crate) type Terminus = Suspension<(Session, Left)>;
 
 /// A link while it is there.
 pub(crate) struct Link {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) connection: Connection,
+    pub(crate) client: Client,
     pub(crate) session: Session,
     pub(crate) key: Key,
     /// For a link of which something is kept.
@@ -60,7 +60,8 @@ impl Link {
 
     /// The link has ended. What it leaves is kept if it may come back, and let go otherwise.
     pub(crate) fn over(self, left: Left, detached: Option<&Detached>) {
-        let Self { broker, connection, session, key, claim, lifetime: (durable, policy, timeout), .. } = self;
+        let Self { client, session, key, claim, lifetime: (durable, policy, timeout), .. } = self;
+        let Client { broker, connection, .. } = client;
         let lost = match detached {
             Some(Detached { closed: true, .. }) => None,
             Some(Detached { by: Cause::Session, .. }) => Some(Lost::Session),

@@ -15,6 +15,7 @@ mod refused;
 mod resumed;
 mod settling;
 mod topics;
+mod transactions;
 
 use amqp1::{Client, ClientBuilder, Connection, Credit, Delivery, Receiver, Session};
 use clap::Parser;
