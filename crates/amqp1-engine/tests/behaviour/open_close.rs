@@ -1,7 +1,7 @@
 //! `open` and `close` (§2.4).
 
 use amqp1_codec::{
-    EncodeStyle, Symbol,
+    EncodeStyle, Symbol, Value,
     definitions::ErrorCondition,
     frame::ProtocolHeader,
     performative::{Close, Open, Performative},
@@ -328,9 +328,14 @@ fn an_open_that_is_held_is_answered_when_the_application_says_so() {
     assert!(matches!(pair.server.events[..], [Event::OpenReceived]));
     assert!(!pair.client.opened());
     assert_eq!(pair.server.remote_open().unwrap().container_id, "client");
+    pair.server.set_open_property(Symbol::from_static("answers"), "client");
     pair.server.answer_open();
+    // It has been sent.
+    pair.server.set_open_property(Symbol::from_static("answers"), "another");
     pair.drive();
     assert!(pair.client.opened() && pair.server.opened());
+    let properties = pair.client.remote_open().unwrap().properties.expect("properties");
+    assert_eq!(properties.get("answers").and_then(Value::as_text), Some("client"));
     assert_eq!(pair.server.offered_sessions().len(), 1);
 }
 
