@@ -109,7 +109,8 @@ impl Offer {
         }
         let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
         let lifetime = granted.map(|target| (target.durable, target.expiry_policy, target.timeout));
-        let left = self.left.take().and_then(|terminus| terminus.state.1.received).filter(|_| reply.resumable);
+        let left = self.left.take().and_then(|terminus| terminus.state.1.received);
+        let left = left.filter(|_| link.attach().unsettled.is_some());
         let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
         let incoming = Incoming { link: serving, node };
         let accepted = match &left {
@@ -162,7 +163,7 @@ impl Offer {
         let sent = self.left.take().and_then(|terminus| terminus.state.1.sent);
         let (suspended, unsettled) = sent.map(|sent| (sent.suspended, sent.unsettled)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
-        let suspended = suspended.filter(|_| reply.resumable);
+        let suspended = suspended.filter(|_| link.attach().unsettled.is_some());
         let lifetime = (granted.durable, granted.expiry_policy, granted.timeout);
         let serving = self.link(&link, lifetime, reply.resumable);
         let outgoing = Outgoing { link: serving, node, subscription, consumer };

@@ -1,11 +1,14 @@
 //! Links that are resumed with what was not settled on them, and how long that is kept.
 
 use super::{
-    Bed, consumer, drained, next, put,
+    Bed, consumer, drained, failures, next, put,
     support::{gate::Gate, soon},
     text,
 };
-use amqp1::{Client, Connection, Credit, ErrorKind, Session, Source, Target, codec::messaging::TerminusExpiryPolicy};
+use amqp1::{
+    Client, Connection, Credit, DeliveryState, ErrorKind, Modified, Session, Source, Target,
+    codec::messaging::TerminusExpiryPolicy,
+};
 use std::time::Duration;
 
 fn kept(address: &'static str) -> Source {
@@ -31,7 +34,7 @@ async fn t_2_6_13_deliveries_that_a_consumer_has_are_not_given_to_others_until_i
     let others = bed.session().await;
     assert_eq!(drained(&others, "q").await, ["2"]);
     // What was decided meanwhile is said when the link is back.
-    assert!(left.settle(&zero.tag(), amqp1::DeliveryState::Accepted));
+    assert!(left.settle(&zero.tag(), DeliveryState::Accepted));
     let (_connection, session, _gate) = client(&bed).await;
     let resuming = session.receiver("").source(kept("q")).name("link").resume(&left).credit(Credit::Manual(10));
     let mut receiver = resuming.attach().await.expect("a receiver");
@@ -104,14 +107,16 @@ async fn a_link_that_does_not_resume_leaves_nothing_out() {
     let bed = Bed::new(&[]);
     let (_connection, session, _gate) = client(&bed).await;
     put(&session, "q", &["0"]).await;
-    let attaching = session.receiver("").source(kept("q")).name("link").resumable(true).credit(Credit::Manual(1));
+    let failed = DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }));
+    let source = || Source { default_outcome: Some(failed.clone()), ..kept("q") };
+    let attaching = session.receiver("").source(source()).name("link").resumable(true).credit(Credit::Manual(1));
     let mut receiver = attaching.attach().await.expect("a receiver");
     let delivery = next(&mut receiver).await;
     receiver.suspend().await.expect("suspended");
     // Back without a word of what it had: it has forgotten that.
-    let mut receiver = session.receiver("").source(kept("q")).name("link").attach().await.expect("a receiver");
+    let mut receiver = session.receiver("").source(source()).name("link").attach().await.expect("a receiver");
     let again = next(&mut receiver).await;
-    assert_eq!((text(&again).as_str(), again.is_resumed()), ("0", false));
+    assert_eq!((text(&again).as_str(), again.is_resumed(), failures(&again)), ("0", false, 1));
     again.accept().expect("settled");
     receiver.close().await.expect("closed");
     let mut others = consumer(&session, "q", 1).await;

@@ -1,7 +1,11 @@
 //! Deliveries that are unsettled, and what becomes of them.
 
-use super::{Bed, consumer, drained, failures, next, put, text};
-use amqp1::{AmqpError, DeliveryState, ErrorCondition, Modified, OnDrop, Source, Symbol, Value};
+use super::{
+    Bed, consumer, drained, failures, next, put,
+    support::{body, number, soon},
+    text,
+};
+use amqp1::{AmqpError, Credit, DeliveryState, ErrorCondition, Modified, OnDrop, Source, Symbol, Value};
 use std::time::Duration;
 
 #[tokio::test]
@@ -150,4 +154,57 @@ async fn m_3_4_5_annotations_of_modified_are_there_at_the_next_attempt() {
     let delivery = next(&mut receiver).await;
     let found = delivery.message().message_annotation("x-opt-note").expect("it reads");
     assert_eq!(found.and_then(|value| value.as_text()), Some("seen"));
+}
+
+/// Five consumers on threads of their own take, accept in batches from the last to the first, and release every seventh
+/// message once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_message_is_accepted_once_whoever_takes_it() {
+    const COUNT: u32 = 5000;
+    let bed = Bed::new(&["--depth", "500", "--max-unsettled", "64"]);
+    let (accepted, mut numbers) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..5 {
+        let (session, accepted) = (bed.session().await, accepted.clone());
+        tokio::spawn(async move {
+            let mut receiver = session.receiver("q").credit(Credit::Window(100)).attach().await.expect("a receiver");
+            loop {
+                let mut batch = vec![next(&mut receiver).await];
+                while let Some(delivery) = receiver.try_recv() {
+                    batch.push(delivery);
+                }
+                while let Some(delivery) = batch.pop() {
+                    let value = number(&delivery);
+                    if value % 7 == 0 && failures(&delivery) == 0 {
+                        let failed = Modified { delivery_failed: true, ..Modified::default() };
+                        delivery.modify(failed).expect("settled");
+                        continue;
+                    }
+                    delivery.accept().expect("settled");
+                    accepted.send(value).expect("the test goes on");
+                }
+            }
+        });
+    }
+    let session = bed.session().await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    let mut receipts = Vec::new();
+    for value in 0..COUNT {
+        receipts.push(soon(sender.reserve()).await.expect("credit").send(body(value)).expect("sent"));
+    }
+    for receipt in receipts {
+        soon(receipt).await.expect("an outcome").accepted().expect("accepted");
+    }
+    let mut seen = Vec::new();
+    for _ in 0..COUNT {
+        seen.push(soon(numbers.recv()).await.expect("a number"));
+    }
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..COUNT));
+    soon(async {
+        while bed.server.broker.len() > 0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    assert!(numbers.try_recv().is_err());
 }

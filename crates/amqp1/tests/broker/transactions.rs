@@ -69,6 +69,27 @@ async fn t_4_4_2_what_is_retired_is_gone_when_it_is_committed() {
     assert_eq!(drained(&session, "q").await, ["b"]);
 }
 
+#[tokio::test]
+async fn t_4_4_3_what_is_acquired_comes_back_at_a_rollback() {
+    let bed = Bed::new(&[]);
+    let session = bed.session().await;
+    let controller = session.transactions().await.expect("a coordinator");
+    put(&session, "q", &["a", "b"]).await;
+    for commits in [false, true] {
+        let mut receiver = consumer(&session, "q", 0).await;
+        let transaction = controller.declare().await.expect("declared");
+        transaction.acquire(&mut receiver, 1).expect("a link");
+        let delivery = next(&mut receiver).await;
+        assert_eq!(text(&delivery), "a");
+        transaction.accept(delivery).expect("stated");
+        // It belongs to the transaction, whatever others ask for.
+        assert_eq!(drained(&session, "q").await, ["b"]);
+        discharge(transaction, commits).await;
+        receiver.close().await.expect("closed");
+        assert_eq!(drained(&session, "q").await, if commits { &["b"][..] } else { &["a", "b"] });
+    }
+}
+
 /// A consumer that is closed does not take back what its transaction still decides about.
 #[tokio::test]
 async fn t_4_4_2_a_link_that_is_closed_does_not_decide_what_is_retired() {
