@@ -185,7 +185,7 @@ async fn links_get_of_one_read_what_they_get_of_octets() {
     for (ends, closes) in [(true, false), (true, true), (false, true), (false, false)] {
         for (steps, late) in steps.iter().flat_map(|steps| [(*steps, 0), (*steps, 2)]) {
             let octets = script(steps, ends, closes);
-            let lives = |theirs: Option<u16>| !closes && !(ends && theirs == Some(0));
+            let lives = |theirs: Option<u16>| !(closes || ends && theirs == Some(0));
             let link = |name: &str, answers: &[&str]| {
                 ((Some(0), name.to_owned()), answers.iter().map(|answer| (*answer).to_owned()).collect::<Vec<_>>())
             };

@@ -287,6 +287,25 @@ fn what_is_unknown_of_an_attach_that_answers_costs_nothing() {
             assert_eq!(peer.end.take_all(rx).len(), 1);
         }
     }
+    for (snd, rcv, terminus, kind) in UNKNOWN {
+        let (mut peer, session) = client(CLIENT);
+        let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+        peer.read();
+        peer.raw(&odd_attach("l", Role::Receiver, snd, rcv, terminus));
+        peer.send(0, credit(0, 1));
+        assert_eq!(reported(&peer), [("attach", kind)]);
+        peer.end.send(tx, message(1, 5), unsettled(7)).unwrap();
+        peer.read();
+        // Whether the receiver settles or waits for us to do so, the outcome is the outcome.
+        let disposition = amqp1_codec::performative::Disposition {
+            role: Role::Receiver,
+            state: Some(DeliveryState::Accepted),
+            ..Default::default()
+        };
+        peer.send(0, disposition);
+        assert_eq!(peer.end.settlements(), [(7, Settlement::Outcome(Some(DeliveryState::Accepted)))]);
+        assert_eq!(peer.names(), ["disposition"]);
+    }
 }
 
 /// Fields that do not only advise: an address as a number, an unsettled map that is a list, an initial-delivery-count as
