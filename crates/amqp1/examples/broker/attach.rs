@@ -5,7 +5,7 @@ use super::{
     consumer::Consumer,
     incoming::Incoming,
     outgoing::Outgoing,
-    queue::Queue,
+    queue::{Cursor, Queue},
     termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
     topic::Subscription,
     transactions::{self, Posted},
@@ -157,6 +157,7 @@ impl Offer {
             number: self.client.broker.new_link(),
             container: self.client.container.clone(),
             filters,
+            cursor: Cursor::default(),
             browses: subscription.is_none() && granted.distribution_mode == Some(DistributionMode::COPY),
             default_outcome: granted.default_outcome,
         });

@@ -148,7 +148,7 @@ impl Broker {
         self.state().dynamic.attached(&node.name, link);
     }
 
-    /// A link to this node has ended, and does not come back. A node that is empty and that nobody uses is forgotten.
+    /// A link to this node has ended, and does not come back. An empty node without links is forgotten.
     pub(crate) fn ended(&self, node: Arc<Queue>, link: &Key) {
         let mut state = self.state();
         let gone = state.dynamic.detached(&node.name, link, true);

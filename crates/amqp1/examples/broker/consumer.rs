@@ -2,7 +2,7 @@
 
 use super::{
     broker::{Broker, DEAD_LETTERS},
-    queue::{Queue, Stored},
+    queue::{Cursor, Queue, Stored},
 };
 use amqp1::{
     AmqpError, BoxFuture, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Modified, Outcome,
@@ -18,6 +18,7 @@ pub(crate) struct Consumer {
     pub(crate) number: u64,
     pub(crate) container: Str,
     pub(crate) filters: MessageFilters,
+    pub(crate) cursor: Cursor,
     /// Messages are copied: they stay.
     pub(crate) browses: bool,
     /// What becomes of deliveries without an outcome (§3.5.3), if the client has said so.
@@ -29,15 +30,15 @@ pub(crate) type Settled = (Stored, Result<Outcome, Error>);
 
 impl Consumer {
     /// Waits for credit, then for a message. Cancelled, it has taken none.
-    pub(crate) async fn next(&self, sender: &Sender, browsed: u64) -> Result<(Permit, Option<Stored>), Error> {
+    pub(crate) async fn next(&self, sender: &Sender) -> Result<(Permit, Option<Stored>), Error> {
         let permit = sender.reserve().await?;
         let wanted = |stored: &Stored| {
             let local = stored.publisher == self.container;
             stored.message.may_go_to(self.number) && self.filters.passes(&stored.message, local)
         };
         let stored = match self.browses {
-            true => self.queue.copy(browsed, wanted).await,
-            false => self.queue.take(wanted).await,
+            true => self.queue.copy(&self.cursor, wanted).await,
+            false => self.queue.take(&self.cursor, wanted).await,
         };
         Ok((permit, stored))
     }
@@ -81,7 +82,7 @@ impl Consumer {
         }
     }
 
-    /// Settles a delivery that nobody decides about any more.
+    /// Settles a delivery whose outcome does not come any more.
     pub(crate) fn give_up(&self, stored: Stored) {
         let outcome = self.default_outcome.clone().unwrap_or(DeliveryState::Released);
         self.settle_with(stored, &outcome);

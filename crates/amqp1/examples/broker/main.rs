@@ -21,7 +21,7 @@ use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use tokio::{net::TcpListener, sync::oneshot};
 
 /// A small broker in memory.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 pub(crate) struct Options {
     /// Where to listen; port 0 is any free port. The first line on the standard output says which.
     #[arg(default_value = "127.0.0.1:5672")]
@@ -88,7 +88,7 @@ fn stop_requested() -> io::Result<impl Future<Output = ()>> {
     let kind = stdin.metadata()?.file_type();
     if kind.is_fifo() || kind.is_socket() {
         std::thread::spawn(move || {
-            // Whether it ends or fails, nobody holds the other end any more.
+            // Whether it ends or fails, the other end is closed.
             io::copy(&mut stdin, &mut io::sink()).ok();
             ends.send(()).ok();
         });

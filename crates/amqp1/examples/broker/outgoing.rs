@@ -73,7 +73,6 @@ impl Outgoing {
     /// Sends what the queue has when the client gives credit for it. Any number of deliveries is unsettled at a time, up
     /// to the bound of the link, and each is settled when its outcome comes.
     async fn send(&self, sender: &Sender, unsettled: &mut Unsettled) -> Result<(), Error> {
-        let mut browsed = 0;
         let ended = sender.detached();
         tokio::pin!(ended);
         loop {
@@ -93,15 +92,12 @@ impl Outgoing {
                     let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
                     return sender.detach_with(Some(error), false).await;
                 }
-                next = self.consumer.next(sender, browsed) => match next {
-                    Ok((permit, Some(stored))) => {
-                        browsed = stored.number + 1;
-                        match self.consumer.write(permit, stored) {
-                            Ok(Some(receipt)) => unsettled.push(receipt),
-                            Ok(None) => {}
-                            Err(error) => return sender.detach_with(Some(error), true).await,
-                        }
-                    }
+                next = self.consumer.next(sender) => match next {
+                    Ok((permit, Some(stored))) => match self.consumer.write(permit, stored) {
+                        Ok(Some(receipt)) => unsettled.push(receipt),
+                        Ok(None) => {}
+                        Err(error) => return sender.detach_with(Some(error), true).await,
+                    },
                     Ok((_, None)) => {
                         let error = AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the node was deleted");
                         return sender.detach_with(Some(error), true).await;

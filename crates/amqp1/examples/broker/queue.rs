@@ -7,7 +7,10 @@ use amqp1::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::sync::Notify;
 
@@ -54,12 +57,21 @@ pub(crate) struct Queue {
     changed: Notify,
 }
 
+/// How far a consumer has looked: what it did not want before is not looked at again.
+#[derive(Default)]
+pub(crate) struct Cursor {
+    place: AtomicU64,
+    returned: AtomicU64,
+}
+
 #[derive(Default)]
 struct Inner {
     waiting: BTreeMap<u64, Stored>,
     next: u64,
     /// How many messages are out with consumers.
     out: usize,
+    /// How many have come back.
+    returned: u64,
     /// Nothing expires before this.
     expires: Option<Instant>,
     deleted: bool,
@@ -77,6 +89,14 @@ impl Inner {
             self.waiting.retain(|_, stored| !stored.message.is_expired(now));
             self.expires = self.waiting.values().filter_map(|stored| stored.message.expiry()).min();
         }
+    }
+
+    /// The place of the first message that is wanted.
+    fn look(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<u64> {
+        let found = self.waiting.range(cursor.place.load(Relaxed)..).find(|(_, stored)| wanted(stored));
+        let found = found.map(|(number, _)| *number);
+        cursor.place.store(found.unwrap_or(self.next), Relaxed);
+        found
     }
 
     fn len(&self) -> usize {
@@ -122,6 +142,7 @@ impl Queue {
     pub(crate) fn put_back(&self, stored: Stored) {
         self.change(|inner| {
             inner.out -= 1;
+            inner.returned += 1;
             inner.insert(stored);
         });
     }
@@ -132,25 +153,30 @@ impl Queue {
     }
 
     /// Takes the first message that is wanted. `None` when the queue was deleted.
-    pub(crate) async fn take(&self, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
-        self.find(0, wanted, |inner, number| {
+    pub(crate) async fn take(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
+        self.find(|inner| {
+            if cursor.returned.swap(inner.returned, Relaxed) != inner.returned {
+                cursor.place.store(0, Relaxed);
+            }
+            let number = inner.look(cursor, &wanted)?;
             inner.out += 1;
             inner.waiting.remove(&number)
         })
         .await
     }
 
-    /// A copy of the first message from this place on that is wanted. `None` when the queue was deleted.
-    pub(crate) async fn copy(&self, from: u64, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
-        self.find(from, wanted, |inner, number| inner.waiting.get(&number).cloned()).await
+    /// A copy of the next message that is wanted. `None` when the queue was deleted.
+    pub(crate) async fn copy(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
+        self.find(|inner| {
+            let number = inner.look(cursor, &wanted)?;
+            cursor.place.store(number + 1, Relaxed);
+            inner.waiting.get(&number).cloned()
+        })
+        .await
     }
 
-    async fn find(
-        &self,
-        from: u64,
-        wanted: impl Fn(&Stored) -> bool,
-        get: impl Fn(&mut Inner, u64) -> Option<Stored>,
-    ) -> Option<Stored> {
+    /// Waits until there is something to be found. Cancelled, it has found nothing.
+    async fn find(&self, mut find: impl FnMut(&mut Inner) -> Option<Stored>) -> Option<Stored> {
         loop {
             // Before looking, so that nothing arrives unseen.
             let changed = self.changed.notified();
@@ -160,9 +186,8 @@ impl Queue {
                     return None;
                 }
                 inner.expire(self.clock.now());
-                let found = inner.waiting.range(from..).find(|(_, stored)| wanted(stored)).map(|(number, _)| *number);
-                if let Some(number) = found {
-                    return get(&mut inner, number);
+                if let Some(found) = find(&mut inner) {
+                    return Some(found);
                 }
             }
             changed.await;

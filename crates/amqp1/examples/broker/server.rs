@@ -49,7 +49,7 @@ impl Server {
         Ok(Arc::new(Self { acceptor, broker: Arc::new(broker), stop }))
     }
 
-    /// Serves until it is told to stop, and closes what there is. Returns how many messages are lost with it.
+    /// Serves until `stop` completes, then closes the connections. Returns how many messages are lost with it.
     pub(crate) async fn run(
         self: Arc<Self>,
         listener: TcpListener,

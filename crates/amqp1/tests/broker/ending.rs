@@ -1,7 +1,7 @@
 //! How the broker ends, and what clients see of it.
 
 use super::{Bed, put, support::soon};
-use amqp1::{Client, ErrorCondition, ErrorKind};
+use amqp1::{Client, ClientBuilder, ErrorCondition, ErrorKind, Symbol};
 use tokio::{net::TcpListener, sync::oneshot};
 
 #[tokio::test]
@@ -26,4 +26,27 @@ async fn it_closes_its_connections_and_says_how_many_messages_are_lost() {
     drop((stray, delivery));
     let error = soon(Client::builder(&url).connect()).await.expect_err("nobody listens");
     assert_eq!(error.kind(), ErrorKind::Connect);
+}
+
+/// The second connection of a container is refused, where its client wants that, and the broker says so beforehand.
+#[tokio::test]
+async fn e_sole_1_a_container_may_have_one_connection() {
+    let sole = Symbol::from_static("sole-connection-for-container");
+    let bed = Bed::new(&[]);
+    let wishing = |builder: ClientBuilder| {
+        builder.container_id("client").config(|config| config.desired_capabilities.push(sole.clone()))
+    };
+    let (first, _gate) = bed.connect_with(wishing).await;
+    let properties = first.remote_open().properties.expect("properties");
+    assert!(first.offers(&sole) && properties.get("sole-connection-enforcement-policy").is_some());
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(bed.server.clone().serve(far));
+    let second = wishing(Client::builder("amqp://broker.test")).connect_with(near).await;
+    // The open is answered before the close, so that either may be what the client hears first.
+    let error = match second {
+        Ok(second) => amqp1::Error::from(soon(second.closed()).await),
+        Err(error) => error,
+    };
+    assert_eq!(error.condition(), Some(&ErrorCondition::INVALID_FIELD));
+    assert!(!first.is_closed());
 }

@@ -68,3 +68,19 @@ async fn no_local_leaves_out_what_the_own_container_has_published() {
     assert!(others.try_recv().is_none());
     assert_eq!(text(&next(&mut consumer(&session, "q", 1).await).await), "mine");
 }
+
+#[tokio::test]
+async fn a_selector_finds_what_comes_back_behind_it() {
+    let session = Bed::new(&[]).session().await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    let mut any = consumer(&session, "q", 2).await;
+    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
+    sender.send(coloured("blue")).await.expect("sent").accepted().expect("accepted");
+    let (red, blue) = (next(&mut any).await, next(&mut any).await);
+    let mut chosen = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;
+    // It has looked at this one.
+    put(&session, "q", &["without a colour"]).await;
+    red.release().expect("settled");
+    assert_eq!(text(&next(&mut chosen).await), "red");
+    drop(blue);
+}

@@ -159,7 +159,7 @@ async fn m_3_4_5_annotations_of_modified_are_there_at_the_next_attempt() {
 /// Five consumers on threads of their own take, accept in batches from the last to the first, and release every seventh
 /// message once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_message_is_accepted_once_whoever_takes_it() {
+async fn every_message_is_accepted_once_by_one_of_five_consumers() {
     const COUNT: u32 = 5000;
     let bed = Bed::new(&["--depth", "500", "--max-unsettled", "64"]);
     let (accepted, mut numbers) = tokio::sync::mpsc::unbounded_channel();
