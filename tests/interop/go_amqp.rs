@@ -129,7 +129,7 @@ const PROGRAMS: [(&str, &[&str], &[&str]); 20] = [
     ("reject", &["dead-letters"], &[]),
     ("reject-second", &["dead-letters"], &["--settle-second"]),
     ("resets", &[], &[]),
-    ("selector", &["refused"], &[]),
+    ("selector", &[], &[]),
     ("settled", &[], &[]),
 ];
 

@@ -42,6 +42,12 @@ async fn program() -> PathBuf {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--locked", "--package", "amqp1", "--example", "broker", "--target-dir"]);
         cargo.arg(profile.parent().expect("a target folder"));
+        // What cargo says of this package; build scripts that look at it would run again.
+        let about_this =
+            |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"].iter().any(|of| name.starts_with(of));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(about_this)) {
+            cargo.env_remove(name);
+        }
         if profile.file_name().is_some_and(|name| name == "release") {
             cargo.arg("--release");
         }

@@ -54,6 +54,10 @@ impl Judgement {
     /// If a case has passed or failed that was not expected to, is missing, was run twice, or is not among the rows; or
     /// if less was run or moved than at least.
     pub fn check(&self, least: AtLeast) {
+        // Of several judges in one test, those that have no such case.
+        if self.only.is_some() && self.ran.is_empty() {
+            return;
+        }
         let least = if self.only.is_some() { AtLeast { cases: 1, messages: 0 } } else { least };
         let differences = self.differences(&committed(), least).unwrap_or_else(|wrong| panic!("expected.tsv: {wrong}"));
         assert!(differences.is_empty(), "{} differs from expected.tsv:\n{differences}", self.judge);
