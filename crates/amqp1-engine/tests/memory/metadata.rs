@@ -9,7 +9,7 @@ use amqp1_codec::{
     performative::{Attach, Begin, Detach, Disposition, Flow, Open, Performative, Transfer},
     transaction::TransactionalState,
 };
-use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl};
+use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, TransactionRole};
 use bytes::{Bytes, BytesMut};
 
 const LIMIT: usize = 1024 * 1024;
@@ -209,6 +209,7 @@ fn properties_of_flows_are_kept_as_octets_and_count() {
 #[test]
 fn states_of_deliveries_are_kept_as_octets_and_count_as_part_of_the_message() {
     let mut bed = Bed::server(ConnectionConfig { max_frame_size: 100_000, ..ConnectionConfig::new("server") });
+    bed.engine.set_transaction_role(TransactionRole::Resource);
     bed.send(&attach("l", 0, Role::Sender));
     let ids = bed.accept(|reply| (reply.credit, reply.max_message_size) = (Credit::Window(5000), Some(10_000)));
     bed.written();

@@ -9,7 +9,7 @@ use amqp1_codec::{
     performative::Disposition,
     transaction::TransactionalState,
 };
-use amqp1_engine::{ConnectionConfig, Event, SenderConfig, Settlement};
+use amqp1_engine::{ConnectionConfig, Event, SenderConfig, Settlement, TransactionRole};
 use bytes::Bytes;
 
 /// What a delivery may take, whatever is said of it: its place among those to be polled, and among the provisional ones.
@@ -54,6 +54,7 @@ fn check(state: &DeliveryState) {
 /// A server has sent so many deliveries, and the receiver says the same of all of them, settled or not.
 fn attacked(live: u32, octets: usize, settled: bool) {
     let mut bed = Bed::server(ConnectionConfig { max_frame_size: 100_000, ..ConnectionConfig::new("server") });
+    bed.engine.set_transaction_role(TransactionRole::Resource);
     bed.send(&attach("l", 0, Role::Receiver));
     bed.deliver(live);
     let said = frame(&disposition(live, settled, transactional(octets)));
