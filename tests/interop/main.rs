@@ -17,6 +17,7 @@ mod azure_go;
 mod azure_queues;
 mod both_ways;
 mod go_amqp;
+mod java_clients;
 mod proton_driver;
 mod proton_pull;
 mod rabbitmq_0_9_1;

@@ -81,7 +81,7 @@ impl Server {
         let line = line.expect("a readable output").expect("a line that says ready");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(ready["event"], "ready", "{line}");
-        Self { ready, child, output: output }
+        Self { ready, child, output }
     }
 
     /// The port of plain AMQP.

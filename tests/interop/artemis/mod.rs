@@ -17,7 +17,8 @@ mod world;
 use amqp1_tests::expected::{AtLeast, Judgement};
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
-use world::Broker;
+
+pub(super) use world::Broker;
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = u64> + Send>>;
 

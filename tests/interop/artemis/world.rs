@@ -20,13 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A broker in a process of its own.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub(crate) struct Broker {
     server: Server,
     folder: TempDir,
 }
 
 impl Broker {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_in(tempfile::tempdir().expect("a folder"), None).await
     }
 
@@ -38,13 +38,13 @@ impl Broker {
     }
 
     /// Ends it in order.
-    pub(super) async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.server.stop().await;
         self.folder
     }
 
     /// Ends it without a chance to write anything.
-    pub(super) async fn kill(self) -> TempDir {
+    pub(crate) async fn kill(self) -> TempDir {
         self.server.kill().await;
         self.folder
     }
@@ -58,7 +58,7 @@ impl Broker {
         &self.server
     }
 
-    pub(super) fn port(&self) -> u64 {
+    pub(crate) fn port(&self) -> u64 {
         self.server.port()
     }
 
