@@ -5,7 +5,7 @@ use crate::config::AttachReply;
 use amqp1_codec::{
     Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
-    messaging::{DeliveryState, DistributionMode, Source, Target},
+    messaging::{DeliveryState, DistributionMode, LifetimePolicy, NodeProperties, Source, Target},
     performative::{Attach, TargetArchetype},
 };
 
@@ -79,6 +79,13 @@ impl AttachReply {
     }
 }
 
+/// What is in force of the properties of a dynamic node: its lifetime policy, which is the customary one where none was
+/// asked for that is known. Nothing is said to a peer that asked for nothing.
+fn node_properties(asked: Option<&NodeProperties>) -> Option<NodeProperties> {
+    let policy = asked?.lifetime_policy().unwrap_or(LifetimePolicy::DeleteOnClose);
+    Some(NodeProperties::default().with_lifetime_policy(policy))
+}
+
 impl Support {
     /// Answers an attach: [`grant`](Self::grant) or [`grant_target`](Self::grant_target) for the terminus at our end, the
     /// other as in [`AttachReply::basic`]. `node` is the address of a node that was created for the link, if it asks for a
@@ -93,7 +100,7 @@ impl Support {
             (Role::Receiver, Some(source), _) => {
                 let mut granted = self.grant(source);
                 if let (true, Some(_)) = (source.dynamic, &node) {
-                    granted.dynamic_node_properties.clone_from(&source.dynamic_node_properties);
+                    granted.dynamic_node_properties = node_properties(source.dynamic_node_properties.as_ref());
                     (granted.dynamic, granted.address) = (true, node);
                 }
                 reply.source = Some(granted);
@@ -101,7 +108,7 @@ impl Support {
             (Role::Sender, _, Some(TargetArchetype::Target(target))) => {
                 let mut granted = self.grant_target(target);
                 if let (true, Some(_)) = (target.dynamic, &node) {
-                    granted.dynamic_node_properties.clone_from(&target.dynamic_node_properties);
+                    granted.dynamic_node_properties = node_properties(target.dynamic_node_properties.as_ref());
                     (granted.dynamic, granted.address) = (true, node);
                 }
                 reply.target = Some(granted.into());

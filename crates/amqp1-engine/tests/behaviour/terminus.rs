@@ -109,6 +109,31 @@ fn m_3_5_1_1_the_attach_in_answer_shows_which_filters_are_in_force() {
     assert!(pair.server.detached(tx).is_some());
 }
 
+/// The answer says what is in force of a node's properties, not what was asked for: that may be malformed.
+#[test]
+fn m_3_5_9_1_the_answer_says_which_lifetime_policy_is_in_force() {
+    let (mut odd, mut spare) = (NodeProperties::default(), NodeProperties::default());
+    odd.0.insert(Symbol::from_static("lifetime-policy"), 7_u32);
+    spare.0.insert(Symbol::from_static("colour"), "red");
+    let known = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnNoMessages);
+    for (asked, granted) in [
+        (None, None),
+        (Some(odd), Some(LifetimePolicy::DeleteOnClose)),
+        (Some(spare), Some(LifetimePolicy::DeleteOnClose)),
+        (Some(known), Some(LifetimePolicy::DeleteOnNoMessages)),
+    ] {
+        let granted = granted.map(|policy| NodeProperties::default().with_lifetime_policy(policy));
+        let source = Source { dynamic: true, dynamic_node_properties: asked.clone(), ..Source::default() };
+        let target = Target { dynamic: true, dynamic_node_properties: asked, ..Target::default() };
+        let receives = Attach { source: Some(Box::new(source)), ..attach("l", 0, Role::Receiver) };
+        let reply = support().reply(&receives, Some("made".into())).unwrap();
+        assert!(reply.source.unwrap().dynamic_node_properties == granted);
+        let sends = Attach { target: Some(target.into()), ..attach("l", 0, Role::Sender) };
+        let reply = support().reply(&sends, Some("made".into())).unwrap();
+        assert!(reply.target.unwrap().as_target().unwrap().dynamic_node_properties == granted);
+    }
+}
+
 /// Also M-3.5.4-1: at either end, an address makes the difference.
 #[test]
 fn m_3_5_3_2_support_grants_no_dynamic_node_without_an_address() {

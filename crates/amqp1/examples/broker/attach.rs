@@ -12,12 +12,15 @@ use super::{
 };
 use amqp1::{
     AcceptedLink, AmqpError, AttachReply, Connection, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str,
-    TargetArchetype,
-    codec::messaging::{DistributionMode, TerminusDurability},
+    Symbol, TargetArchetype,
+    codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
     engine::terminus::{Key, Lost, MessageFilters, Support},
     transaction::Coordinator,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 /// How many messages a sender may send that were not taken yet.
 const WINDOW: u32 = 256;
@@ -35,6 +38,7 @@ pub(crate) struct Client {
     pub(crate) connection: Connection,
     pub(crate) container: Str,
     pub(crate) coordinator: Coordinator<Posted>,
+    pub(crate) number: u64,
 }
 
 /// An attach that is to be answered.
@@ -130,7 +134,7 @@ impl Offer {
         let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
         let node = match target {
             Some(target) if target.dynamic => {
-                Some(self.client.broker.dynamic(self.key.clone(), target.dynamic_node_properties.as_ref(), kind))
+                Some(self.dynamic(target.dynamic_node_properties.as_ref(), &target.capabilities)?)
             }
             _ if link.is_anonymous() => None,
             _ => link.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
@@ -140,6 +144,15 @@ impl Offer {
             granted.capabilities.clone_from(&target.capabilities);
         }
         Ok((node, reply))
+    }
+
+    /// The node that is made for the link.
+    fn dynamic(&self, asked: Option<&NodeProperties>, capabilities: &[Symbol]) -> Result<Arc<Queue>, AmqpError> {
+        let node = self.client.broker.dynamic(self.key.clone(), asked, Kind::of_capabilities(capabilities))?;
+        if capabilities.iter().any(|name| name.starts_with("temporary-")) {
+            node.owner.store(self.client.number, Relaxed);
+        }
+        Ok(node)
     }
 
     /// A client that receives.
@@ -194,9 +207,13 @@ impl Offer {
         }
         let (filters, kind) = (MessageFilters::of(source)?, Kind::of_capabilities(&source.capabilities));
         let node = match source.dynamic {
-            true => self.client.broker.dynamic(self.key.clone(), source.dynamic_node_properties.as_ref(), kind),
+            true => self.dynamic(source.dynamic_node_properties.as_ref(), &source.capabilities)?,
             false => self.client.broker.node(source.address.as_deref().ok_or_else(missing)?, kind)?,
         };
+        if ![0, self.client.number].contains(&node.owner.load(Relaxed)) {
+            let text = "only the connection that has made a temporary queue or topic receives from it";
+            return Err(AmqpError::new(ErrorCondition::RESOURCE_LOCKED, text));
+        }
         let mut reply = match link.attach().source {
             Some(_) => link.reply_with(&self.support(), Some(node.name.clone()))?,
             None => AttachReply { source: Some(self.support().grant(source)), ..link.reply() },

@@ -11,7 +11,7 @@ use amqp1::{
     engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -61,6 +61,19 @@ impl Kind {
     }
 }
 
+/// Addresses of dynamic nodes begin like this.
+fn is_dynamic(name: &str) -> bool {
+    name.starts_with("dynamic/")
+}
+
+/// The name of a node, and what it is: the address may say so.
+fn named(address: &str, kind: Kind) -> (Str, Kind) {
+    let said = [("queue://", Kind::Queue), ("topic://", Kind::Topic)];
+    let said = said.iter().find_map(|(prefix, kind)| Some((address.strip_prefix(prefix)?, *kind)));
+    let (name, kind) = said.unwrap_or((address, kind));
+    (name.into(), kind)
+}
+
 impl State {
     fn delete(&mut self, gone: Vec<Str>) {
         for name in gone {
@@ -94,12 +107,6 @@ impl Broker {
         self.state().nodes.values().map(|node| node.total()).sum()
     }
 
-    /// How many nodes there are.
-    #[cfg(test)]
-    pub(crate) fn nodes(&self) -> usize {
-        self.state().nodes.len()
-    }
-
     /// A number by which messages tell the links apart that they were given to.
     pub(crate) fn new_link(&self) -> u64 {
         let mut state = self.state();
@@ -118,29 +125,48 @@ impl Broker {
         }
     }
 
+    /// The node at this address, if there is one.
+    pub(crate) fn find(&self, address: &str, kind: Kind) -> Result<Arc<Queue>, AmqpError> {
+        let (name, kind) = named(address, kind);
+        let state = self.state();
+        let of = |kind| state.nodes.get(&(kind, name.clone()));
+        // A dynamic node is what it was made as.
+        let other = || of(Kind::Queue).or_else(|| of(Kind::Topic)).filter(|_| is_dynamic(&name));
+        let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no such node, or no longer");
+        of(kind).or_else(other).cloned().ok_or_else(missing)
+    }
+
     /// The node at this address, which is made unless the address is one of a dynamic node.
-    pub(crate) fn node(&self, address: &str, mut kind: Kind) -> Result<Arc<Queue>, AmqpError> {
-        let mut name = address;
-        for (prefix, said) in [("queue://", Kind::Queue), ("topic://", Kind::Topic)] {
-            if let Some(rest) = address.strip_prefix(prefix) {
-                (name, kind) = (rest, said);
+    pub(crate) fn node(&self, address: &str, kind: Kind) -> Result<Arc<Queue>, AmqpError> {
+        let (name, made) = named(address, kind);
+        match self.find(address, kind) {
+            Err(_) if !is_dynamic(&name) => self.make(&mut self.state(), made, name),
+            found => found,
+        }
+    }
+
+    fn make(&self, state: &mut State, kind: Kind, name: Str) -> Result<Arc<Queue>, AmqpError> {
+        let full = state.nodes.len() >= self.options.max_nodes;
+        match state.nodes.entry((kind, name.clone())) {
+            Entry::Occupied(node) => Ok(node.get().clone()),
+            Entry::Vacant(_) if full => {
+                let text = "there are as many nodes as there may be";
+                Err(AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text))
             }
+            Entry::Vacant(place) => Ok(place.insert(self.new_node(kind, name)).clone()),
         }
-        let mut state = self.state();
-        let name = Str::from(name);
-        if name.starts_with("dynamic/") {
-            let node = [Kind::Queue, Kind::Topic].iter().find_map(|kind| state.nodes.get(&(*kind, name.clone())));
-            let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no such dynamic node, or no longer");
-            return node.cloned().ok_or_else(missing);
-        }
-        Ok(state.nodes.entry((kind, name.clone())).or_insert_with(|| self.new_node(kind, name)).clone())
     }
 
     /// A dynamic node for the link that asks for it; the one that the link had before, if it comes back.
-    pub(crate) fn dynamic(&self, link: Key, properties: Option<&NodeProperties>, kind: Kind) -> Arc<Queue> {
+    pub(crate) fn dynamic(
+        &self,
+        link: Key,
+        properties: Option<&NodeProperties>,
+        kind: Kind,
+    ) -> Result<Arc<Queue>, AmqpError> {
         let mut state = self.state();
-        let name = state.dynamic.create(link, properties);
-        state.nodes.entry((kind, name.clone())).or_insert_with(|| self.new_node(kind, name)).clone()
+        let name = state.dynamic.create(link.clone(), properties);
+        self.make(&mut state, kind, name.clone()).inspect_err(|_| drop(state.dynamic.detached(&name, &link, true)))
     }
 
     /// A link to this node was attached.
@@ -148,18 +174,11 @@ impl Broker {
         self.state().dynamic.attached(&node.name, link);
     }
 
-    /// A link to this node has ended, and does not come back. An empty node without links is forgotten.
-    pub(crate) fn ended(&self, node: Arc<Queue>, link: &Key) {
+    /// A link to this node has ended, and does not come back.
+    pub(crate) fn ended(&self, node: &Queue, link: &Key) {
         let mut state = self.state();
         let gone = state.dynamic.detached(&node.name, link, true);
         state.delete(gone);
-        let kind = if node.subscriptions.is_some() { Kind::Topic } else { Kind::Queue };
-        let (name, empty) = ((kind, node.name.clone()), node.total() == 0);
-        drop(node);
-        let unused = state.nodes.get(&name).is_some_and(|node| Arc::strong_count(node) == 1);
-        if empty && unused && !state.dynamic.contains(&name.1) {
-            state.nodes.remove(&name);
-        }
     }
 
     /// The number of messages in a queue has changed, which may be the end of a dynamic node.

@@ -121,7 +121,7 @@ impl Incoming {
         let to = message.properties().ok().flatten().and_then(|properties| properties.to);
         let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the message does not say where it goes");
         let said = message.message_annotation(DESTINATION).ok().flatten().and_then(|value| value.to_value().ok());
-        let node = self.link.client.broker.node(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
+        let node = self.link.client.broker.find(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
         node.ready().await;
         Ok(node)
     }

@@ -1,8 +1,8 @@
 //! A small broker in memory: `cargo run -p amqp1 --example broker -- [ADDR:PORT]`; `--help` lists its options.
 //!
-//! Each address is a queue, made when a client first names it. A message is gone when a consumer has accepted it; one
-//! that is rejected goes to the queue `dead-letters`. SIGTERM, ctrl-C, or the end of a pipe on its standard input end
-//! the broker; the messages that it still has are lost then, and counted.
+//! Each address is a queue, made when a client first attaches to it, or a topic. A message is gone when a consumer has
+//! accepted it; one that is rejected goes to the queue `dead-letters`. SIGTERM, ctrl-C, or the end of a pipe on its
+//! standard input end the broker; the messages that it still has are lost then, and counted.
 
 mod attach;
 mod broker;
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// How many messages a queue holds before senders to it get no more credit.
     #[arg(long, default_value_t = 50_000)]
     pub(crate) depth: usize,
+    /// How many queues and topics there may be.
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) max_nodes: usize,
     /// How many deliveries may be unsettled with one consumer.
     #[arg(long, default_value_t = 4096)]
     pub(crate) max_unsettled: u32,

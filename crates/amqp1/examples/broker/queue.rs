@@ -51,6 +51,8 @@ pub(crate) struct Queue {
     pub(crate) name: Str,
     /// Those of a topic.
     pub(crate) subscriptions: Option<Mutex<Vec<Arc<Subscription>>>>,
+    /// The connection that alone may receive from it: that of a temporary queue or topic (JMS). 0 if any may.
+    pub(crate) owner: AtomicU64,
     clock: Clock,
     depth: usize,
     inner: Mutex<Inner>,
@@ -106,7 +108,15 @@ impl Inner {
 
 impl Queue {
     pub(crate) fn new(name: Str, depth: usize, clock: Clock) -> Self {
-        Self { name, subscriptions: None, clock, depth, inner: Mutex::default(), changed: Notify::new() }
+        Self {
+            name,
+            subscriptions: None,
+            owner: AtomicU64::new(0),
+            clock,
+            depth,
+            inner: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     pub(crate) fn topic(name: Str, depth: usize, clock: Clock) -> Self {

@@ -103,6 +103,7 @@ impl Server {
             broker: self.broker.clone(),
             connection: connection.connection().clone(),
             coordinator: connection.coordinator(config)?,
+            number: self.broker.new_link(),
             container,
         };
         loop {

@@ -182,7 +182,7 @@ impl Broker {
             subscription.end();
         }
         if let Some(node) = left.node {
-            self.ended(node, key);
+            self.ended(&node, key);
         }
     }
 }

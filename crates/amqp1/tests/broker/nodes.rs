@@ -2,7 +2,7 @@
 
 use super::{Bed, consumer, next, text};
 use amqp1::{
-    ErrorCondition, ErrorKind, Message, Properties, Source, Target,
+    ErrorCondition, ErrorKind, Message, Properties, Source, Symbol, Target,
     codec::messaging::{LifetimePolicy, NodeProperties},
 };
 
@@ -69,15 +69,46 @@ async fn a_link_that_comes_back_by_its_name_gets_its_node_again() {
 async fn the_anonymous_relay_sends_each_message_where_it_says() {
     let session = Bed::new(&[]).session().await;
     let relay = session.anonymous_sender().attach().await.expect("a relay");
+    let _nodes = [consumer(&session, "a", 0).await, consumer(&session, "b", 0).await];
     for address in ["a", "b", "a"] {
         let message = Message::builder().properties(to(address)).data(address).build();
         relay.send(message).await.expect("sent").accepted().expect("accepted");
     }
-    let lost = [Message::builder().data("x").build(), Message::builder().properties(to("dynamic/x/y/7")).build()];
-    for message in lost {
+    let to = |address| Message::builder().properties(to(address)).data("x").build();
+    for message in [Message::builder().data("x").build(), to("dynamic/x/y/7"), to("c"), to("topic://a")] {
         let error = relay.send(message).await.expect("an outcome").accepted().expect_err("it goes nowhere");
         assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
     }
     assert_eq!(super::drained(&session, "a").await, ["a", "a"]);
     assert_eq!(super::drained(&session, "b").await, ["b"]);
+}
+
+/// What is in force is said, whatever was asked for.
+#[tokio::test]
+async fn an_unknown_lifetime_policy_is_not_said_back() {
+    let session = Bed::new(&[]).session().await;
+    let mut odd = NodeProperties::default();
+    odd.0.insert(Symbol::from_static("lifetime-policy"), 7_u32);
+    let source = Source { dynamic: true, dynamic_node_properties: Some(odd), ..Source::default() };
+    let receiver = session.receiver("").source(source).attach().await.expect("a node");
+    let granted = receiver.remote_attach().source.and_then(|source| source.dynamic_node_properties);
+    assert_eq!(granted.and_then(|granted| granted.lifetime_policy()), Some(LifetimePolicy::DeleteOnClose));
+}
+
+#[tokio::test]
+async fn only_its_connection_receives_from_a_temporary_queue() {
+    let bed = Bed::new(&[]);
+    let session = bed.session().await;
+    let capabilities = vec![Symbol::from_static("temporary-queue")];
+    let target = Target { dynamic: true, capabilities: capabilities.clone().into(), ..Target::default() };
+    let creator = session.sender("").target(target).attach().await.expect("a node");
+    let target = creator.remote_attach().target.expect("a target");
+    let address = target.as_target().and_then(|target| target.address.clone()).expect("an address");
+    let source = || Source { capabilities: capabilities.clone().into(), ..Source::at(address.clone()) };
+    let mut receiver = session.receiver("").source(source()).attach().await.expect("a receiver");
+    let others = bed.session().await;
+    let error = others.receiver("").source(source()).attach().await.expect_err("it is another's");
+    assert_eq!(error.condition(), Some(&ErrorCondition::RESOURCE_LOCKED));
+    super::put(&others, &address, &["answer"]).await;
+    assert_eq!(text(&next(&mut receiver).await), "answer");
 }

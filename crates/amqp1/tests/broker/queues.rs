@@ -1,7 +1,9 @@
 //! What a queue does with what waits in it.
 
 use super::{Bed, consumer, drained, next, put, text};
-use amqp1::{Blocked, Credit, ErrorKind, Header, Message, SendOptions, Source, codec::messaging::DistributionMode};
+use amqp1::{
+    Blocked, Credit, ErrorCondition, Header, Message, SendOptions, Source, codec::messaging::DistributionMode,
+};
 use std::time::Duration;
 
 #[tokio::test]
@@ -147,15 +149,14 @@ async fn m_3_5_7_a_browser_sees_each_message_once_and_takes_none() {
 }
 
 #[tokio::test]
-async fn a_queue_without_messages_and_links_is_forgotten() {
-    let bed = Bed::new(&[]);
-    let session = bed.session().await;
-    put(&session, "kept", &["x"]).await;
-    for number in 0..50 {
-        put(&session, &format!("gone/{number}"), &[]).await;
+async fn there_are_no_more_nodes_than_there_may_be() {
+    let session = Bed::new(&["--max-nodes", "2"]).session().await;
+    for address in ["a", "topic://a", "a"] {
+        session.sender(address).attach().await.expect("a node");
     }
-    let error = session.receiver("q").credit(Credit::Manual(1)).attach().await.expect("a link").drain().await;
-    assert!(!error.is_err_and(|error| error.kind() == ErrorKind::Closed));
-    tokio::task::yield_now().await;
-    assert!(bed.server.broker.nodes() <= 2, "{}", bed.server.broker.nodes());
+    let dynamic = || Source { dynamic: true, ..Source::default() };
+    for attaching in [session.receiver("b"), session.receiver("").source(dynamic())] {
+        let error = attaching.attach().await.expect_err("one too many");
+        assert_eq!(error.condition(), Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+    }
 }

@@ -54,6 +54,7 @@ async fn every_subscriber_gets_each_message_and_a_queue_of_that_name_none() {
     // The relay knows what JMS says of a destination.
     let other = bed.session().await;
     let relay = other.anonymous_sender().attach().await.expect("a relay");
+    let _queue = consumer(&other, "news", 0).await;
     for (kind, body) in [(1_i8, "to the topic"), (0, "to the queue")] {
         let to = Properties { to: Some("news".into()), ..Properties::default() };
         let dest = Symbol::from_static("x-opt-jms-dest");
