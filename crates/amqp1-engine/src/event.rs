@@ -98,6 +98,10 @@ pub enum Event {
     /// must not be committed (§4.4.4). Reported where this end is the
     /// [resource](crate::TransactionRole::Resource).
     PostingLost(LinkId, TxnId),
+    /// The receiver has stated a provisional outcome within this transaction for deliveries that are lost to it, since
+    /// their link is over: the transaction must not be committed. Reported where this end is the
+    /// [resource](crate::TransactionRole::Resource).
+    RetirementLost(SessionId, TxnId),
     /// The properties of the link's flow have changed: see
     /// [`remote_flow_properties`](crate::Connection::remote_flow_properties).
     FlowProperties(LinkId),
@@ -148,6 +152,7 @@ impl Event {
                 f.debug_tuple("Provisional").field(link).field(token).field(state).field(settled).finish()
             }
             Self::PostingLost(id, txn) => f.debug_tuple("PostingLost").field(id).field(txn).finish(),
+            Self::RetirementLost(id, txn) => f.debug_tuple("RetirementLost").field(id).field(txn).finish(),
             Self::FlowProperties(id) => f.debug_tuple("FlowProperties").field(id).finish(),
             Self::Reattach(id) => f.debug_tuple("Reattach").field(id).finish(),
         }

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     /// The ids and tokens of the deliveries of suspended links, by link name. While the session lives, the peer may still
     /// settle them by their ids (§2.6.4).
     pub(crate) suspended: BTreeMap<Str, Vec<(u64, u64)>>,
+    /// The last of the deliveries that were not settled when their link ended: they cannot be retired any more.
+    pub(crate) lost: BTreeSet<u64>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,
     /// How many transfers the peer may send by what it was told last.
@@ -159,6 +161,7 @@ impl Session {
             remote_incoming_window: 0,
             sent: Unsettled::default(),
             suspended: BTreeMap::new(),
+            lost: BTreeSet::new(),
             next_incoming_id: None,
             flow_queued: false,
             received: Unsettled::default(),

@@ -118,6 +118,7 @@ impl State {
                 self.on_provisional((session, link), token, state, settled, aside);
             }
             Event::PostingLost(_, txn) => self.on_posting_lost(&txn, aside),
+            Event::RetirementLost(_, txn) => self.on_retirement_lost(&txn, aside),
             Event::FlowProperties(id) => self.on_flow_properties(id),
             _ => {}
         }

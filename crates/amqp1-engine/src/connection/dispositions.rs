@@ -8,10 +8,12 @@ use crate::{
     planted::{self, Planted},
     session::SentDelivery,
     store::{DeliveryKey, LinkId, SessionId},
+    transaction::TxnId,
     violation::PeerMisbehaved,
 };
 use alloc::sync::Arc;
 use amqp1_codec::{definitions::Role, messaging::DeliveryState, performative::Disposition};
+use core::ops::RangeInclusive;
 
 impl Connection {
     pub(super) fn on_disposition(&mut self, session_id: SessionId, disposition: &Disposition) {
@@ -35,14 +37,16 @@ impl Connection {
         }
         let within = session.sent.within(range.clone());
         if planted::is(Planted::RangeWalkedIdById) {
-            for id in range {
+            for id in range.clone() {
                 core::hint::black_box(session.sent.get(id));
             }
         }
+        let (resource, provisional) = (self.is_resource(), matches!(state, Some(DeliveryState::Transactional(_))));
+        if provisional {
+            self.retires_lost(session_id, range, state);
+        }
         let Some(mut within) = within else { return };
         let stating = Stating::of(self, state);
-        let resource = self.is_resource();
-        let provisional = matches!(state, Some(DeliveryState::Transactional(_)));
         // What the deliveries before had as their provisional outcome, and whether this is the same.
         let mut compared: Option<(Arc<Stated>, bool)> = None;
         loop {
@@ -83,6 +87,15 @@ impl Connection {
                 // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
                 stating => self.sent_is_settled(session_id, id, stating, !disposition.settled),
             }
+        }
+    }
+
+    /// Reports an outcome within a transaction that comes for deliveries whose link is over.
+    #[cold]
+    fn retires_lost(&mut self, id: SessionId, range: RangeInclusive<u64>, state: Option<&DeliveryState>) {
+        let lost = self.sessions.get(id).is_some_and(|session| session.lost.range(range).next().is_some());
+        if let Some(txn) = state.filter(|_| lost).and_then(TxnId::of) {
+            self.events.push_back(Event::RetirementLost(id, txn));
         }
     }
 

@@ -21,6 +21,9 @@ use amqp1_codec::{
     performative::{Transfer, Unsettled},
 };
 
+/// How many deliveries of links that ended are remembered for each session.
+const LOST: usize = 4096;
+
 impl Connection {
     /// Gathers what a sending end leaves. What is not kept is reported as lost.
     pub(super) fn suspend_sender(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedSender> {
@@ -30,6 +33,7 @@ impl Connection {
         link.queued = 0;
         let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
         self.less_is_queued(id);
+        let resource = self.is_resource();
         let link = self.links.get_mut(id)?;
         let (session, name) = (self.sessions.get_mut(link.session), link.local.name.clone());
         let mut begun = alloc::vec::Vec::new();
@@ -39,8 +43,14 @@ impl Connection {
                 let mut retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
                 let Some(retained) = retained.take_if(|_| keeps) else {
                     self.discarded.retained(retained);
-                    let token = session.sent.remove(id).map(|delivery| delivery.token);
-                    lost.extend(token.map(|token| (token, Settlement::Lost { sent: true })));
+                    let Some(delivery) = session.sent.remove(id) else { continue };
+                    if resource && delivery.provisional.is_none() {
+                        session.lost.insert(id);
+                        if session.lost.len() > LOST {
+                            session.lost.pop_first();
+                        }
+                    }
+                    lost.push((delivery.token, Settlement::Lost { sent: true }));
                     continue;
                 };
                 // It stays among the session's: the peer may still settle it by its id.

@@ -184,6 +184,44 @@ fn a_delivery_that_is_retired_is_lost_once_with_its_link() {
     }
 }
 
+/// What it says is not applied: a transaction that was committed all the same would have lost a part.
+#[test]
+fn x_4_4_2_1_a_retirement_that_comes_after_its_link_is_over_is_reported() {
+    for role in [TransactionRole::Resource, TransactionRole::None] {
+        let (mut peer, tx) = sent(role);
+        peer.end.send(tx, message(2, 1), unsettled(8)).unwrap();
+        peer.read();
+        peer.send(0, receiver_says(0, true, Some(Accepted)));
+        peer.send(0, Detach { handle: 0, closed: false, error: None });
+        let lost = |peer: &Peer| {
+            let lost = peer
+                .end
+                .events
+                .iter()
+                .filter(|event| matches!(event, Event::RetirementLost(_, lost) if *lost == txn()));
+            lost.count()
+        };
+        // It was settled before.
+        peer.send(0, receiver_says(0, false, within(Some(Accepted))));
+        assert_eq!(lost(&peer), 0);
+        peer.send(0, receiver_says(1, false, Some(Accepted)));
+        assert_eq!(lost(&peer), 0, "it is not of a transaction");
+        peer.send(0, receiver_says(1, false, within(Some(Accepted))));
+        assert_eq!(lost(&peer), usize::from(role == TransactionRole::Resource));
+        assert!(!peer.end.is_closed());
+    }
+}
+
+/// One that came before is kept, and may be said again.
+#[test]
+fn a_retirement_that_came_before_its_link_was_over_is_not_lost() {
+    let (mut peer, _) = sent(TransactionRole::Resource);
+    peer.send(0, receiver_says(0, false, within(Some(Accepted))));
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    peer.send(0, receiver_says(0, false, within(Some(Accepted))));
+    assert!(!peer.end.events.iter().any(|event| matches!(event, Event::RetirementLost(..))));
+}
+
 /// Credit that is held back because too much is unsettled comes back when a retirement settles.
 #[test]
 fn a_retirement_that_settles_frees_the_room_of_its_delivery() {

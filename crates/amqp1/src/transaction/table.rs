@@ -369,6 +369,12 @@ impl State {
         self.spoil(txn, AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text), aside);
     }
 
+    /// A message was retired that its receiver does not have any more.
+    pub(crate) fn on_retirement_lost(&mut self, txn: &TxnId, aside: &mut Aside<'_>) {
+        let text = "a message was retired whose link had ended before";
+        self.spoil(txn, AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text), aside);
+    }
+
     /// A receiver has stated an outcome within a transaction (§4.4.2).
     pub(crate) fn on_provisional(
         &mut self,
