@@ -203,6 +203,12 @@ impl Drop for Receiver {
         let id = self.handle.id;
         let left = self.handle.shared.command(|state, aside| {
             let mut left = Vec::new();
+            // Those that outlived the link may be part of transactions, which are not to wait for them.
+            let undelivered = state.links.get_mut(&id).map(|link| std::mem::take(&mut link.undelivered));
+            for delivery in undelivered.into_iter().flatten() {
+                state.give_back(id, &delivery, aside);
+                left.push(delivery);
+            }
             // No more of them; those that are here go back.
             if state.engine.set_credit(id, Credit::Manual(0)).is_ok() {
                 while let Some(delivery) = state.engine.recv(id) {

@@ -250,3 +250,71 @@ async fn a_control_link_is_accepted_by_the_coordinator_of_its_connection_alone()
         ErrorKind::Config
     );
 }
+
+/// What is posted waits in memory: a client that never commits holds no more than this.
+#[tokio::test]
+async fn the_octets_that_wait_for_commits_are_bounded() {
+    let config = CoordinatorConfig { max_octets: 2500, ..CoordinatorConfig::default() };
+    let mut node = Node::with(config).await;
+    let (sender, mut receiver) = node.sender("queue").await;
+    let large = "x".repeat(1000);
+    // What is discharged does not count.
+    for _ in 0..3 {
+        let transaction = node.controller.declare().await.expect("a transaction");
+        for _ in 0..2 {
+            let (posted, ()) = tokio::join!(transaction.send(&sender, large.clone()), node.post_next(&mut receiver));
+            posted.expect("an outcome").accepted().expect("accepted");
+        }
+        let (committed, done) = tokio::join!(soon(transaction.commit()), node.commit_next());
+        committed.expect("committed");
+        assert_eq!(done.len(), 2);
+    }
+    let transactions = [node.controller.declare().await, node.controller.declare().await];
+    let [one, two] = transactions.map(|transaction| transaction.expect("a transaction"));
+    for transaction in [&one, &two] {
+        let (posted, ()) = tokio::join!(transaction.send(&sender, large.clone()), node.post_next(&mut receiver));
+        posted.expect("an outcome").accepted().expect("accepted");
+    }
+    let (posted, refused) = tokio::join!(soon(two.send(&sender, large)), async {
+        let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
+        node.coordinator.post(delivery, Bytes::new())
+    });
+    assert!(posted.is_err() || posted.is_ok_and(|outcome| outcome != Outcome::Accepted), "nothing is accepted");
+    let error = refused.expect_err("too much");
+    assert_eq!(
+        (error.kind(), error.condition()),
+        (ErrorKind::RolledBack, Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED))
+    );
+    let detached = soon(node.controller.detached()).await;
+    assert_eq!(detached.error.map(|error| error.condition), Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+    for _ in 0..2 {
+        let Discharge::RolledBack(undone) = node.discharge().await else { panic!("rolled back") };
+        assert_eq!(undone.work.len(), 1);
+    }
+    assert_eq!(node.coordinator.live(), 0);
+}
+
+/// A consumer that is gone does not keep a transaction from its end.
+#[tokio::test]
+async fn what_was_posted_on_a_link_that_nobody_serves_is_not_committed() {
+    for settled in [true, false] {
+        let mut node = Node::open().await;
+        let (sender, receiver) = node.sender("queue").await;
+        let transaction = node.controller.declare().await.expect("a transaction");
+        let permit = soon(sender.reserve()).await.expect("credit");
+        if settled {
+            let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
+            drop(permit);
+            transaction.send_with(&sender, "m", settled).await.expect("sent");
+            soon(sender.close()).await.expect("closed");
+            soon(receiver.detached()).await;
+        } else {
+            transaction.post(permit, "m").expect("posted");
+        }
+        drop(receiver);
+        let (committed, undone) = tokio::join!(soon(transaction.commit()), node.discharge());
+        assert_eq!(committed.expect_err("nobody has it").kind(), ErrorKind::RolledBack, "{settled}");
+        let Discharge::RolledBack(undone) = undone else { panic!("{undone:?}") };
+        assert!(undone.work.is_empty());
+    }
+}

@@ -35,12 +35,22 @@ pub struct CoordinatorConfig {
     pub max: usize,
     /// How many pieces of work may be recorded in one.
     pub max_work: usize,
+    /// How many octets of messages may be posted within all that are live. A [`Coordinator`] does not know them: whoever
+    /// [records](Coordinator::record) work keeps to it, as `amqp1` does. 64 MiB unless set.
+    pub max_octets: u64,
 }
 
 impl Default for CoordinatorConfig {
     fn default() -> Self {
         let timeout = Some(Duration::from_secs(60));
-        Self { multi_txns_per_ssn: true, multi_ssns_per_txn: true, timeout, max: 1024, max_work: 65536 }
+        Self {
+            multi_txns_per_ssn: true,
+            multi_ssns_per_txn: true,
+            timeout,
+            max: 1024,
+            max_work: 65536,
+            max_octets: 64 * 1024 * 1024,
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl<W> ControlLink<W> {
 }
 
 fn posted(work: &Work) -> Option<u64> {
-    if let Work::Posted(number) = work { Some(*number) } else { None }
+    if let Work::Posted(number, _) = work { Some(*number) } else { None }
 }
 
 impl<W> Drop for ControlLink<W> {

@@ -149,7 +149,8 @@ impl<W> Coordinator<W> {
     /// # Errors
     ///
     /// The work is dropped, and the transaction is not committed. [`ErrorKind::RolledBack`] if the transaction is over
-    /// meanwhile, or must not have more work. [`ErrorKind::Config`] if the delivery is of another connection, or was not
+    /// meanwhile, or must not have more work: beyond the bounds of [`CoordinatorConfig`] the control link is closed with
+    /// `amqp:resource-limit-exceeded`. [`ErrorKind::Config`] if the delivery is of another connection, or was not
     /// posted within a transaction. Otherwise as [`Delivery::accept`].
     pub fn post(&self, mut delivery: Delivery, work: W) -> Result<(), Error> {
         let shared = &self.inner.shared;
@@ -161,9 +162,11 @@ impl<W> Coordinator<W> {
             return Err(Error::new(ErrorKind::Config, "the delivery is of another connection than the transactions"));
         }
         let (link, settled) = (link.clone(), delivery.is_settled());
+        let octets = delivery.message().to_encoded().len();
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
         delivery.close();
         let number = self.inner.put(work);
-        let posted = shared.command(|state, aside| state.post(&link, key, settled, &txn, number, aside));
+        let posted = shared.command(|state, aside| state.post(&link, key, settled, &txn, (number, octets), aside));
         posted.and_then(|posted| posted).inspect_err(|error| {
             // What is part of a transaction comes back with it.
             if error.kind() == ErrorKind::RolledBack {

@@ -1,6 +1,6 @@
 //! Messages that were posted within a transaction, at the end that keeps it (§4.4.1).
 
-use super::{TxnId, errors, table::Transactions, table::Work};
+use super::{TxnId, errors, table::Transactions};
 use crate::{
     error::{Error, ErrorKind},
     link::LinkHandle,
@@ -53,7 +53,7 @@ impl State {
         key: DeliveryKey,
         settled: bool,
         txn: &TxnId,
-        number: u64,
+        (number, octets): (u64, u64),
         aside: &mut Aside<'_>,
     ) -> Result<(), Error> {
         if self.is_dead() {
@@ -65,7 +65,7 @@ impl State {
             self.let_go(id, key, settled);
             return Err(errors::undeclared());
         }
-        if let Err(error) = table.rules.record(txn, session, Work::Posted(number)) {
+        if let Err(error) = table.record_posted(txn, session, number, octets) {
             let refused = Error::new(ErrorKind::RolledBack, "the transaction cannot have this message, and is over");
             self.end_control(txn, error.clone(), aside);
             self.let_go(id, key, settled);

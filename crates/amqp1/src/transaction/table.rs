@@ -32,13 +32,16 @@ pub(crate) struct Table {
     sent: BTreeMap<(LinkId, u64), SentWork>,
     /// Links whose flow says that they acquire within a transaction.
     acquiring: BTreeMap<LinkId, TxnId>,
+    /// Octets of messages that were posted within transactions that are live, and how many there may be.
+    octets: u64,
+    max_octets: u64,
 }
 
 /// A piece of work, to be done or undone at the discharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// A message was posted; the application's part has this number.
-    Posted(u64),
+    /// A message of this many octets, the second one, was posted; the application's part has the first number.
+    Posted(u64, u64),
     /// A delivery of this link and token was acquired or retired.
     Sent(LinkId, u64),
 }
@@ -96,7 +99,8 @@ struct SentWork {
 impl Table {
     pub(crate) fn new(config: CoordinatorConfig) -> Self {
         let (controls, sent, acquiring) = Default::default();
-        Self { rules: Rules::new(config), controls, sent, acquiring }
+        let max_octets = config.max_octets;
+        Self { rules: Rules::new(config), controls, sent, acquiring, octets: 0, max_octets }
     }
 
     /// The provisional outcome of a delivery that was sent with this token.
@@ -126,9 +130,38 @@ impl Table {
         true
     }
 
+    /// A message is posted, with a part of the application's that has this number.
+    ///
+    /// # Errors
+    ///
+    /// If the transaction cannot have it, or there are too many octets.
+    pub(crate) fn record_posted(
+        &mut self,
+        txn: &TxnId,
+        session: SessionId,
+        number: u64,
+        octets: u64,
+    ) -> Result<(), AmqpError> {
+        let sum = self.octets.saturating_add(octets);
+        if sum > self.max_octets {
+            let text = "too many octets are posted within transactions";
+            return Err(AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
+        }
+        self.rules.record(txn, session, Work::Posted(number, octets))?;
+        self.octets = sum;
+        Ok(())
+    }
+
+    /// A transaction is over.
+    fn forget_octets(&mut self, work: &[Work]) {
+        let posted = work.iter().map(|work| if let Work::Posted(_, octets) = work { *octets } else { 0 });
+        self.octets = self.octets.saturating_sub(posted.sum());
+    }
+
     /// The deliveries of a transaction that is to be committed, with their outcomes: from now on they wait for the
     /// application.
     pub(crate) fn commit_begins(&mut self, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
+        self.forget_octets(work);
         let mut retired = Vec::new();
         for work in work {
             let Work::Sent(id, token) = *work else { continue };
@@ -254,8 +287,12 @@ impl State {
         cause: RollbackCause,
         aside: &mut Aside<'_>,
     ) {
-        let posted = work.iter().filter_map(|work| if let Work::Posted(number) = work { Some(*number) } else { None });
+        let posted =
+            work.iter().filter_map(|work| if let Work::Posted(number, _) = work { Some(*number) } else { None });
         let posted: Vec<_> = posted.collect();
+        if let Some(table) = self.table() {
+            table.forget_octets(&work);
+        }
         self.undo(&txn, &work, aside);
         if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&control)) {
             control.rolled_back.push_back(Undone { txn, posted, cause });
@@ -304,9 +341,14 @@ impl State {
             if self.engine.settle_sent(id, token, Some(outcome.clone())).is_ok() {
                 return;
             }
-            // §4.4.3: what is not sent as a whole is given up.
+            // §4.4.3: what is not sent as a whole is given up. To who sent it that is the outcome.
             if self.engine.abort(id, token).is_ok() {
-                return;
+                while let Some(settled) = self.engine.poll_settled() {
+                    let aborted = settled.settlement == Settlement::Aborted && settled.token == token;
+                    if !(aborted && settled.link == id) {
+                        self.settle(settled.link, settled.token, settled.settlement, aside);
+                    }
+                }
             }
         }
         self.pay(id, token, Settlement::Outcome(Some(outcome)), aside);
