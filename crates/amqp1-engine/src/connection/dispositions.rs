@@ -11,8 +11,10 @@ use crate::{
     transaction::TxnId,
     violation::PeerMisbehaved,
 };
-use alloc::sync::Arc;
-use amqp1_codec::{definitions::Role, messaging::DeliveryState, performative::Disposition};
+use alloc::{boxed::Box, sync::Arc};
+use amqp1_codec::{
+    definitions::Role, messaging::DeliveryState, performative::Disposition, transaction::TransactionalState,
+};
 use core::ops::RangeInclusive;
 
 impl Connection {
@@ -107,7 +109,7 @@ impl Connection {
             if session.marks.is_empty() {
                 self.marked.push_back(session_id);
             }
-            let (state, shared) = stating.echo();
+            let (state, shared) = stating.echo(delivery.provisional.is_some());
             session.marks.add_stated(Role::Sender, id, true, state, shared);
         }
         let (link, token) = (delivery.link, delivery.token);
@@ -223,15 +225,30 @@ impl Stating {
     }
 
     /// What is said in the settlement. The receiver knows why it has rejected a message, and go-amqp takes an error
-    /// there for one about its own disposition.
-    fn echo(&self) -> (Option<DeliveryState>, Option<Arc<Stated>>) {
+    /// there for one about its own disposition. `retired` says that the receiver has stated the outcome before, within a
+    /// transaction.
+    fn echo(&self, retired: bool) -> (Option<DeliveryState>, Option<Arc<Stated>>) {
         match self {
+            Self::Own(Some(state)) if retired => (Some(without_error(state).unwrap_or_else(|| state.clone())), None),
             Self::Own(state) => (state.clone(), None),
-            Self::Shared(stated) => match &stated.state {
-                DeliveryState::Rejected(_) => (Some(DeliveryState::Rejected(None)), None),
-                state => (Some(state.clone()), Some(stated.clone())),
+            Self::Shared(stated) => match without_error(&stated.state) {
+                Some(state) => (Some(state), None),
+                None => (Some(stated.state.clone()), Some(stated.clone())),
             },
         }
+    }
+}
+
+/// What a rejection is without its error, within a transaction or not; `None` for other states.
+fn without_error(state: &DeliveryState) -> Option<DeliveryState> {
+    match state {
+        DeliveryState::Rejected(_) => Some(DeliveryState::Rejected(None)),
+        DeliveryState::Transactional(within) => {
+            let outcome = without_error(within.outcome.as_deref()?)?;
+            let within = TransactionalState { txn_id: within.txn_id.clone(), outcome: Some(Box::new(outcome)) };
+            Some(DeliveryState::Transactional(Box::new(within)))
+        }
+        _ => None,
     }
 }
 

@@ -8,7 +8,9 @@ use amqp1_codec::{
     performative::{Attach, Detach, Disposition, Flow, Performative, Transfer},
     transaction::TransactionalState,
 };
-use amqp1_engine::{ApiMisuse, DeliveryKey, Event, LinkId, Settlement, TransactionRole, transaction::TxnId};
+use amqp1_engine::{
+    ApiMisuse, DeliveryKey, Event, LinkId, SendOptions, Settlement, TransactionRole, transaction::TxnId,
+};
 use amqp1_testkit::*;
 use bytes::Bytes;
 
@@ -220,6 +222,27 @@ fn a_retirement_that_came_before_its_link_was_over_is_not_lost() {
     peer.send(0, Detach { handle: 0, closed: true, error: None });
     peer.send(0, receiver_says(0, false, within(Some(Accepted))));
     assert!(!peer.end.events.iter().any(|event| matches!(event, Event::RetirementLost(..))));
+}
+
+/// The receiver knows why it has rejected a message: an error there would be one about its own disposition.
+#[test]
+fn the_echo_of_a_rejection_within_a_transaction_carries_no_error() {
+    let rejected = DeliveryState::rejected(AmqpError::new(ErrorCondition::NOT_FOUND, "no such colour"));
+    // Retired, and committed.
+    let (mut peer, tx) = sent(TransactionRole::Resource);
+    peer.send(0, receiver_says(0, false, within(Some(rejected.clone()))));
+    peer.end.settle_sent(tx, 7, Some(rejected.clone())).unwrap();
+    let said = disposition(&mut peer);
+    assert_eq!((said.role, said.settled, said.state), (Role::Sender, true, Some(DeliveryState::Rejected(None))));
+    assert_eq!(peer.end.settlements(), [(7, Settlement::Outcome(Some(rejected.clone())))]);
+    // Posted, and answered by a receiver that waits for the settlement.
+    let (mut peer, tx) = sent(TransactionRole::Controller);
+    peer.send(0, receiver_says(0, true, Some(Accepted)));
+    peer.end.send(tx, message(1, 1), SendOptions { state: within(None), ..unsettled(8) }).unwrap();
+    peer.read();
+    peer.send(0, receiver_says(1, false, within(Some(rejected.clone()))));
+    assert_eq!(disposition(&mut peer).state, within(Some(DeliveryState::Rejected(None))));
+    assert_eq!(peer.end.settlements()[1], (8, Settlement::Outcome(within(Some(rejected)))));
 }
 
 /// Credit that is held back because too much is unsettled comes back when a retirement settles.
