@@ -136,6 +136,33 @@ async fn pulled() -> u64 {
     5
 }
 
+/// Transactions that are committed, aborted, or left with their connection.
+async fn transactions() -> u64 {
+    let broker = ExampleBroker::start(&[]).await;
+    let mut client = peer::program("proton_transactions.py");
+    client.args(["127.0.0.1", &port(&broker)]);
+    let report = report(client).await;
+    let ends = [("commit", "committed"), ("abort", "aborted"), ("leave", "left")];
+    for (end, said) in ends {
+        let posted = if end == "commit" { json!(["m0", "m1", "m2"]) } else { json!([]) };
+        let case = &report["cases"][format!("post, {end}")];
+        assert_eq!((&case["log"], &case["left"]), (&json!([said]), &posted), "post, {end}: {report}");
+        for taken in ["take", "take settled"] {
+            let rest = if end == "commit" { json!(["m2"]) } else { json!(["m0", "m1", "m2"]) };
+            let case = &report["cases"][format!("{taken}, {end}")];
+            assert_eq!(
+                (&case["log"], &case["got"]),
+                (&json!([said]), &json!(["m0", "m1"])),
+                "{taken}, {end}: {report}"
+            );
+            assert_eq!(case["left"], rest, "{taken}, {end}: {report}");
+        }
+    }
+    assert_eq!(report["cases"]["post large, commit"]["left"], json!(["m0", "m1"]), "{report}");
+    broker.stop().await.expect("a broker that runs to its end");
+    3 + 2 + 6 * 3
+}
+
 async fn run(judgement: &mut Judgement, case: &str, running: impl FnOnce() -> Running) {
     if judgement.wants(case) {
         judgement.record(case, outcome(running()).await);
@@ -168,5 +195,6 @@ async fn python_qpid_proton_both_ways() {
     let mut judgement = both_ways("python-qpid-proton", programs).await;
     run(&mut judgement, "client: drains", || Box::pin(drained())).await;
     run(&mut judgement, "client: pulls", || Box::pin(pulled())).await;
-    judgement.check(AtLeast { cases: 9, messages: 26_000 });
+    run(&mut judgement, "client: transactions", || Box::pin(transactions())).await;
+    judgement.check(AtLeast { cases: 10, messages: 26_000 });
 }
