@@ -48,8 +48,8 @@ impl Receiver {
     /// (§3.2.1). Returns whether the link is still there.
     ///
     /// The delivery is rejected if it is not settled yet and the sender's source allows that outcome, as one does that lists
-    /// no outcomes. Otherwise there is no other way to tell the sender, and the link is closed. Either way the error's info
-    /// names the delivery by its tag.
+    /// no outcomes. One that was posted settled keeps its transaction from being committed (§4.4.4). Otherwise there is no
+    /// other way to tell the sender, and the link is closed. Either way the error's info names the delivery by its tag.
     ///
     /// # Errors
     ///
@@ -61,8 +61,10 @@ impl Receiver {
     pub async fn refuse(&self, delivery: Delivery, mut error: AmqpError) -> Result<bool, Error> {
         let tag = Bytes::copy_from_slice(delivery.tag().as_slice());
         error.info.get_or_insert_with(Fields::new).insert(DELIVERY_TAG, Value::Binary(tag));
+        // §4.4.4.1: what was posted settled keeps its transaction from being committed.
+        let posted = delivery.is_settled() && delivery.transaction().is_some();
         let allowed = self.remote_attach().source.is_none_or(|source| allows_rejected(&source));
-        if allowed && !delivery.is_settled() {
+        if posted || allowed && !delivery.is_settled() {
             return delivery.reject(error).map(|()| true);
         }
         // It ends with the link.

@@ -120,14 +120,10 @@ impl Consumer {
     /// What becomes of a delivery whose link ended before its outcome came: the default outcome (§3.5.3). Where there is
     /// none, it is released, and counts as an attempt that failed if the client did not leave in good order.
     fn lost(&self, error: &Error) -> DeliveryState {
-        let orderly = matches!(
-            error.kind(),
-            ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::ClosedByPeer | ErrorKind::Closed
-        );
         match &self.default_outcome {
             _ if error.delivered() == Delivered::No => DeliveryState::Released,
             Some(outcome) => outcome.clone(),
-            None if orderly => DeliveryState::Released,
+            None if is_orderly(error) => DeliveryState::Released,
             None => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
         }
     }
@@ -136,4 +132,10 @@ impl Consumer {
 /// The name of a delivery: that of its message in the queue.
 pub(crate) fn tag(stored: &Stored) -> Option<DeliveryTag> {
     DeliveryTag::new(&stored.number.to_be_bytes()).ok()
+}
+
+/// Whether a link ended because its client left in good order.
+pub(crate) fn is_orderly(error: &Error) -> bool {
+    use ErrorKind::{Closed, ClosedByPeer, LinkDetached, SessionEnded};
+    matches!(error.kind(), LinkDetached | SessionEnded | ClosedByPeer | Closed)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     broker::Kind,
+    consumer::is_orderly,
     queue::Queue,
     termini::{Left, Link},
     transactions::Posted,
@@ -30,8 +31,11 @@ impl Incoming {
         if let Some(node) = &self.node {
             self.link.client.broker.attached(node, self.link.key.clone());
         }
-        if let Err(error) = self.receive(&mut receiver).await {
-            eprintln!("broker: a link on which a client sent has ended: {error}");
+        match self.receive(&mut receiver).await {
+            Err(error) if !is_orderly(&error) => {
+                eprintln!("broker: a link on which a client sent has ended: {error}");
+            }
+            _ => {}
         }
         let detached = receiver.detached().await;
         let received = match self.link.resumable && !detached.closed {

@@ -1,7 +1,7 @@
 //! Links on which clients receive.
 
 use super::{
-    consumer::{Consumer, Settled, tag},
+    consumer::{Consumer, Settled, is_orderly, tag},
     queue::{Queue, Stored},
     termini::{Left, Link, Sent},
     topic::Subscription,
@@ -33,8 +33,11 @@ impl Outgoing {
             }
         }
         earlier.into_values().for_each(|stored| self.consumer.give_up(stored));
-        if let Err(error) = self.send(&sender, &mut unsettled).await {
-            eprintln!("broker: a link on which a client received has ended: {error}");
+        match self.send(&sender, &mut unsettled).await {
+            Err(error) if !is_orderly(&error) => {
+                eprintln!("broker: a link on which a client received has ended: {error}");
+            }
+            _ => {}
         }
         let detached = sender.detached().await;
         let mut suspended = HashMap::new();

@@ -2,7 +2,8 @@
 
 use super::{Bed, consumer, drained, failures, next, put, support::soon, text};
 use amqp1::{
-    ErrorCondition, Header, Message, Outcome, Source, codec::messaging::TerminusExpiryPolicy, transaction::Transaction,
+    ErrorCondition, Header, Message, Outcome, SenderSettleMode, Source, codec::messaging::TerminusExpiryPolicy,
+    transaction::Transaction,
 };
 
 async fn discharge(transaction: Transaction, commits: bool) {
@@ -48,6 +49,23 @@ async fn t_4_4_1_a_message_that_is_refused_spoils_its_transaction() {
     let error = transaction.commit().await.expect_err("it cannot be committed");
     assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
     assert!(drained(&session, "q").await.is_empty());
+}
+
+/// The link of a message that was posted settled goes on: the commit tells that it was refused.
+#[tokio::test]
+async fn t_4_4_4_a_message_that_was_posted_settled_and_is_refused_fails_the_commit() {
+    let session = Bed::new(&[]).session().await;
+    let controller = session.transactions().await.expect("a coordinator");
+    let sender = session.sender("q").settle_mode(SenderSettleMode::Settled).attach().await.expect("a sender");
+    let transaction = controller.declare().await.expect("declared");
+    let durable = Message::builder().header(Header { durable: true, ..Header::default() }).data("durable");
+    transaction.send(&sender, durable).await.expect("sent").accepted().expect("sent");
+    let error = transaction.commit().await.expect_err("it cannot be committed");
+    assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
+    let transaction = controller.declare().await.expect("declared");
+    transaction.send(&sender, "x").await.expect("the link goes on").accepted().expect("sent");
+    discharge(transaction, true).await;
+    assert_eq!(drained(&session, "q").await, ["x"]);
 }
 
 #[tokio::test]
