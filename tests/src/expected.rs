@@ -140,6 +140,31 @@ mod tests {
         parse(&committed()).expect("rows");
     }
 
+    /// The rows as the README shows them: a line for each judge, with what it fails.
+    fn summary(rows: &[Row<'_>]) -> String {
+        let mut judges: BTreeMap<_, (usize, Vec<_>)> = BTreeMap::new();
+        for row in rows {
+            let (passed, failed) = judges.entry(row.judge).or_default();
+            match row.passes {
+                true => *passed += 1,
+                false => failed.push(format!("{}: {}", row.case, row.explanation)),
+            }
+        }
+        let mut text = "| judge | passes | fails | what, and why |\n|---|---|---|---|\n".to_owned();
+        for (judge, (passed, failed)) in judges {
+            let _ = writeln!(text, "| {judge} | {passed} | {} | {} |", failed.len(), failed.join("; "));
+        }
+        text
+    }
+
+    #[test]
+    fn the_readme_shows_the_committed_rows() {
+        let committed = committed();
+        let summary = summary(&parse(&committed).expect("rows"));
+        let readme = std::fs::read_to_string(crate::peer::folder().join("README.md")).expect("the README");
+        assert!(readme.contains(&summary), "tests/interop/README.md has to show:\n\n{summary}");
+    }
+
     #[test]
     fn what_was_expected_is_no_difference() {
         assert_eq!(differences(&[("two", Err("x")), ("one", Ok(10))]), "");

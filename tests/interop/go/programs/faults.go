@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand"
 	"sync"
@@ -39,6 +41,16 @@ func resets(r *run) {
 	r.empty("resets")
 }
 
+// cancelled ends after that time, and for every tenth message never. It has no deadline: go-amqp gives one to the socket, and ends the connection if a write
+// is not over by then.
+func (r *run) cancelled(number int, after time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	if number%10 != 0 {
+		time.AfterFunc(after, cancel)
+	}
+	return ctx, cancel
+}
+
 // givenUp sends messages whose context ends at any moment: what was reported as accepted is there once, nothing is
 // there twice, and the link is as good as before.
 func givenUp(r *run) {
@@ -56,7 +68,7 @@ func givenUp(r *run) {
 				mutex.Lock()
 				patience := time.Duration(random.Intn(3000)) * time.Microsecond
 				mutex.Unlock()
-				ctx, cancel := context.WithTimeout(r.ctx, patience)
+				ctx, cancel := r.cancelled(number, patience)
 				err := sender.Send(ctx, message(number), nil)
 				cancel()
 				r.sent.Add(1)
@@ -96,6 +108,60 @@ func givenUp(r *run) {
 		}
 	}
 	r.empty("given-up")
+}
+
+// cutShort gives up sends in the middle of a message, which go-amqp does not abort: what follows on that link makes no
+// sense, and the link may end. Others of its session go on, and no message is there that was not sent whole.
+func cutShort(r *run) {
+	const count = 500
+	session := r.session()
+	sender, receiver := r.sender(session, "whole"), r.receiver(session, "whole", 100)
+	random := rand.New(rand.NewSource(7))
+	body := bytes.Repeat([]byte("0123456789"), 300_000)
+	sending := start(func() { r.send(sender, numbered(0, count)...) })
+	large := r.sender(session, "cut-short")
+	known, ended := map[int]bool{}, 0
+	for number := range 60 {
+		message := amqp.NewMessage(append([]byte(fmt.Sprintf("message %d\n", number)), body...))
+		ctx, cancel := r.cancelled(number, time.Duration(random.Intn(30))*time.Millisecond)
+		err := large.Send(ctx, message, nil)
+		cancel()
+		r.sent.Add(1)
+		var gone *amqp.LinkError
+		switch {
+		case err == nil:
+			known[number] = true
+			r.accepted.Add(1)
+		case errors.As(err, &gone):
+			ended++
+			large = r.sender(session, "cut-short")
+		}
+	}
+	for number := range count {
+		r.accept(receiver, r.want(receiver, number))
+	}
+	sending()
+	must(receiver.Close(r.ctx))
+	r.empty("whole")
+	consumer := r.receiver(r.session(), "cut-short", 5)
+	r.send(r.sender(r.session(), "cut-short"), message(1000))
+	var seen once
+	for number := -1; number != 1000; {
+		delivery := r.receive(consumer)
+		if number = numberOf(delivery); number != 1000 && len(delivery.GetData()) != len(body)+len(fmt.Sprintf("message %d\n", number)) {
+			fail("message %d has %d octets", number, len(delivery.GetData()))
+		}
+		seen.add(delivery)
+		r.accept(consumer, delivery)
+	}
+	for number := range known {
+		if !seen.seen[number] {
+			fail("message %d was accepted and is not there", number)
+		}
+	}
+	if len(known) == 0 || len(known) == 60 {
+		fail("%d were accepted, and %d links ended", len(known), ended)
+	}
 }
 
 // isolated has a pair of links exchange messages while others of its session are refused, fail and go.

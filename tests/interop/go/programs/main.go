@@ -26,6 +26,7 @@ type run struct {
 var cases = map[string]func(*run){
 	"batches":         batches,
 	"browse":          browse,
+	"cut-short":       cutShort,
 	"drain":           drain,
 	"durable-refused": durableRefused,
 	"durable-taken":   durableTaken,
