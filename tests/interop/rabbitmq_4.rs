@@ -275,7 +275,8 @@ async fn with_stomp(broker: Arc<Broker>) -> u64 {
     COUNT
 }
 
-/// Each is refused with its reason, and what is not refused goes on.
+/// Each is refused with its reason, on a connection of its own: it forgets a begin that follows on the channel of a
+/// session that it has just ended, now and then.
 async fn refusals(broker: Arc<Broker>) -> u64 {
     let (connection, session) = broker.session().await;
     let missing = session.receiver(address("missing")).attach().await.expect_err("there is no such queue");
@@ -283,12 +284,14 @@ async fn refusals(broker: Arc<Broker>) -> u64 {
     let why = missing.amqp_error().and_then(|error| error.description.clone()).expect("a reason");
     assert!(why.contains("missing"), "{why}");
 
-    let session = connection.begin().await.expect("another session");
+    connection.close().await.expect("a closed connection");
+    let (connection, session) = broker.session().await;
     let second = session.receiver(address("refused")).receiver_settle_mode(ReceiverSettleMode::Second);
     let second = second.attach().await.expect_err("mode second is not served");
     assert_eq!(second.condition(), Some(&ErrorCondition::NOT_IMPLEMENTED), "{second}");
 
-    let session = connection.begin().await.expect("another session");
+    connection.close().await.expect("a closed connection");
+    let (connection, session) = broker.session().await;
     let sender = session.sender(address("refused")).attach().await.expect("a link");
     send(&sender, 0..5).await;
     assert!(rest(&session, "refused").await.into_iter().eq(0..5));
