@@ -1,21 +1,21 @@
 //! What a link is for, and how its attach is answered.
 
 use super::{
-    broker::{Broker, Kind},
+    broker::Kind,
     consumer::Consumer,
     incoming::Incoming,
     outgoing::Outgoing,
     queue::{Cursor, Queue},
+    server::Client,
     termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
     topic::Subscription,
-    transactions::{self, Posted},
+    transactions,
 };
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Connection, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str,
-    Symbol, TargetArchetype,
+    AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Symbol,
+    TargetArchetype,
     codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
     engine::terminus::{Key, Lost, MessageFilters, Support},
-    transaction::Coordinator,
 };
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -30,16 +30,6 @@ const DRAIN: DrainMode = DrainMode::Application { timeout: Duration::from_secs(1
 
 /// How long termini are kept at most, in seconds.
 const KEPT: u32 = 24 * 3600;
-
-/// The other end of a connection.
-#[derive(Clone)]
-pub(crate) struct Client {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) connection: Connection,
-    pub(crate) container: Str,
-    pub(crate) coordinator: Coordinator<Posted>,
-    pub(crate) number: u64,
-}
 
 /// An attach that is to be answered.
 struct Offer {

@@ -1,10 +1,6 @@
 //! What the broker has: queues and topics, and the nodes that clients had made.
 
-use super::{
-    Options,
-    queue::{Clock, Queue},
-    termini::Left,
-};
+use super::{Options, clock::Clock, queue::Queue, termini::Left};
 use amqp1::{
     AmqpError, Delivery, ErrorCondition, Session, Str, Symbol, Value,
     codec::messaging::NodeProperties,
@@ -209,7 +205,9 @@ impl Broker {
     /// Keeps a message that was rejected. Of those that there is no room for the oldest are dropped.
     pub(crate) fn dead_letter(&self, message: &HeldMessage, publisher: Str, why: Option<&AmqpError>) {
         if let Ok(queue) = self.node(DEAD_LETTERS, Kind::Queue) {
-            queue.drop_oldest();
+            if queue.drop_oldest() {
+                eprintln!("broker: there is no room for another dead letter: the oldest is dropped");
+            }
             queue.push(message.dead_letter(why, self.clock.now()), publisher);
         }
     }

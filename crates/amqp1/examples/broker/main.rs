@@ -6,6 +6,7 @@
 
 mod attach;
 mod broker;
+mod clock;
 mod consumer;
 mod incoming;
 mod outgoing;

@@ -1,6 +1,6 @@
 //! A queue in memory: what waits in it, in order, and how much of it is out with consumers.
 
-use super::topic::Subscription;
+use super::{clock::Clock, topic::Subscription};
 use amqp1::{
     Str,
     engine::{Instant, terminus::HeldMessage},
@@ -13,28 +13,6 @@ use std::{
     },
 };
 use tokio::sync::Notify;
-
-/// The broker's time, on tokio's clock.
-#[derive(Clone, Copy)]
-pub(crate) struct Clock(tokio::time::Instant);
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(tokio::time::Instant::now())
-    }
-
-    pub(crate) fn now(self) -> Instant {
-        Instant::default() + self.0.elapsed()
-    }
-
-    /// Waits until then; forever if there is no such time.
-    pub(crate) async fn until(self, instant: Option<Instant>) {
-        match instant {
-            Some(instant) => tokio::time::sleep_until(self.0 + (instant - Instant::default())).await,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// A message in a queue.
 #[derive(Clone)]
@@ -223,13 +201,9 @@ impl Queue {
         }
     }
 
-    /// Drops the oldest message that waits if there is no room.
-    pub(crate) fn drop_oldest(&self) {
-        self.change(|inner| {
-            if inner.len() >= self.depth {
-                drop(inner.waiting.pop_first())
-            }
-        });
+    /// Drops the oldest message that waits if there is no room. Whether it did.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        self.change(|inner| inner.len() >= self.depth && inner.waiting.pop_first().is_some())
     }
 
     /// Deletes it, with what waits in it; its links end.

@@ -1,16 +1,12 @@
 //! The connections: who is let in, and how they end.
 
-use super::{
-    Options,
-    attach::{self, Client},
-    broker::Broker,
-};
+use super::{Options, attach, broker::Broker, transactions::Posted};
 use amqp1::{
-    Acceptor, AmqpError, Authenticator, BoxFuture, ErrorCondition, IncomingConnection, SaslAttempt, SaslCode,
-    SaslDecision, Symbol, TlsServer,
+    Acceptor, AmqpError, Authenticator, BoxFuture, Connection, ErrorCondition, IncomingConnection, SaslAttempt,
+    SaslCode, SaslDecision, Str, Symbol, TlsServer,
     auth::sasl::{anonymous, plain},
     capability,
-    transaction::CoordinatorConfig,
+    transaction::{Coordinator, CoordinatorConfig},
 };
 use std::{error::Error, fs, future::Future, io, sync::Arc, time::Duration};
 use tokio::{
@@ -120,6 +116,16 @@ impl Server {
             }
         }
     }
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) connection: Connection,
+    pub(crate) container: Str,
+    pub(crate) coordinator: Coordinator<Posted>,
+    pub(crate) number: u64,
 }
 
 struct OneUser {

@@ -1,10 +1,10 @@
 //! What outlives links: durable subscriptions, dynamic nodes, and what is not settled on links that are resumed.
 
 use super::{
-    attach::Client,
     broker::Broker,
     consumer::Consumer,
     queue::{Queue, Stored},
+    server::Client,
     topic::Subscription,
 };
 use amqp1::{
@@ -135,6 +135,7 @@ impl Broker {
     pub(crate) fn keep(self: &Arc<Self>, key: Key, terminus: Terminus, lost: Lost) {
         let oldest = self.state().termini.suspend(key, terminus, lost, self.clock.now());
         if let Some((key, oldest)) = oldest {
+            eprintln!("broker: too many links are away that may come back: what the first one has left is let go");
             self.release(&key, oldest.state.1);
         }
         self.expire();

@@ -75,6 +75,19 @@ async fn a_rejected_message_goes_to_the_dead_letters_with_the_reason() {
     assert!(drained(&session, "q").await.is_empty() && drained(&session, "dead-letters").await.is_empty());
 }
 
+#[tokio::test]
+async fn of_the_dead_letters_the_latest_are_kept() {
+    let session = Bed::new(&["--depth", "2"]).session().await;
+    let mut receiver = consumer(&session, "q", 3).await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    for body in ["0", "1", "2"] {
+        sender.send(body).await.expect("sent").accepted().expect("accepted");
+        next(&mut receiver).await.reject(None).expect("settled");
+    }
+    receiver.close().await.expect("closed");
+    assert_eq!(drained(&session, "dead-letters").await, ["1", "2"]);
+}
+
 /// §3.5.3: whatever ends the link, its deliveries have the default outcome of its source.
 #[tokio::test]
 async fn m_3_5_3_what_a_link_leaves_has_the_default_outcome() {
