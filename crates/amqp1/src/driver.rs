@@ -229,6 +229,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.expire_transactions(now, aside);
             let wants_turn = state.answer_drains(now, turn);
             state.engine.transmit(now, TRANSMIT, output);
+            state.answer_held();
             // Messages that were sent settled are settled by having left.
             state.dispatch(aside, &mut log);
             // What is not written is dropped when the lock is released.

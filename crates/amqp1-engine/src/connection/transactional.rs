@@ -3,7 +3,7 @@
 
 use super::Connection;
 use crate::{
-    delivery::Assembly,
+    delivery::{Assembly, OutgoingDelivery},
     event::{Event, Settled, Settlement},
     link::{Buffered, Link},
     store::{DeliveryKey, LinkId},
@@ -207,6 +207,23 @@ impl Connection {
     /// Whether a delivery that was received is not settled.
     pub fn is_unsettled(&self, id: LinkId, key: DeliveryKey) -> bool {
         self.links.get(id).is_some_and(|link| link.unsettled.contains(&key.0))
+    }
+
+    /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent without
+    /// its state. One that has left in part keeps it.
+    pub fn forget_state(&mut self, id: LinkId, token: u64) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let waits = |delivery: &&mut OutgoingDelivery| delivery.token == token && delivery.id.is_none();
+        if let Some(delivery) = link.queue.iter_mut().find(waits) {
+            delivery.state = None;
+        }
+    }
+
+    /// Whether a delivery was given up that has left in part, and the transfer that says so has not left yet. A resource
+    /// answers the discharge of the transaction after it (§4.4.3).
+    pub fn is_aborting(&self, id: LinkId) -> bool {
+        let front = self.links.get(id).and_then(|link| link.queue.front());
+        front.is_some_and(|delivery| delivery.aborted && delivery.id.is_some())
     }
 
     /// How many deliveries a receiving link still allows.

@@ -355,3 +355,46 @@ fn a_posting_that_cannot_be_decoded_is_reported() {
 fn is_decode_error(error: &AmqpError) -> bool {
     error.condition == ErrorCondition::DECODE_ERROR
 }
+
+/// §4.4.3: what was acquired and waits to be sent when the transaction is committed is sent outside of it.
+#[test]
+fn what_waits_to_be_sent_can_leave_its_transaction() {
+    for forgets in [true, false] {
+        let (mut peer, tx) = sent(TransactionRole::Resource);
+        peer.end.send(tx, message(1, 1), SendOptions { state: within(None), acquired: true, ..unsettled(8) }).unwrap();
+        if forgets {
+            peer.end.forget_state(tx, 8);
+        }
+        let frames = peer.read();
+        let [(_, Performative::Transfer(transfer), _)] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(transfer.state, if forgets { None } else { within(None) });
+    }
+}
+
+/// §4.4.4: after a rollback they are the source's, and not to be handed over.
+#[test]
+fn what_was_acquired_and_not_taken_can_be_dropped() {
+    let (mut peer, rx) = receives(TransactionRole::Controller);
+    peer.send_payload(0, posted(0), HELLO);
+    peer.send_payload(0, transfer(0, 1), HELLO);
+    assert_eq!((peer.end.drop_acquired(rx, &txn()), peer.end.drop_acquired(rx, &txn())), (1, 0));
+    let left = peer.end.take_all(rx);
+    assert_eq!((left.len(), left[0].state.is_none()), (1, true));
+}
+
+/// §4.4.3: the discharge clears the transaction of a link, so that the next flow does not name it.
+#[test]
+fn flow_properties_are_left_out_without_a_flow_that_says_so() {
+    let (mut peer, rx) = receives(TransactionRole::Controller);
+    peer.read();
+    let properties = acquires().properties.unwrap();
+    peer.end.set_flow_properties(rx, properties.clone()).unwrap();
+    assert_eq!(peer.end.flow_properties(rx), Some(&properties));
+    assert_eq!(peer.names(), ["flow"]);
+    peer.end.clear_flow_properties(rx);
+    assert!(peer.names().is_empty());
+    peer.end.set_credit(rx, amqp1_engine::Credit::Manual(3)).unwrap();
+    let frames = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((flow.properties.clone(), peer.end.allowed(rx)), (None, 3));
+}

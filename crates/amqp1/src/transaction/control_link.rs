@@ -266,8 +266,7 @@ impl State {
             Err(Refusal { error, detach: true }) => self.end_control_link(id, error, aside),
             answer => {
                 let state = answer.unwrap_or_else(|refusal| refusal.state());
-                // Where the link is over, its transactions are rolled back, and the answer is not waited for.
-                let _ = self.dispose(id, key, state);
+                self.answer_discharge(id, key, state);
             }
         }
     }

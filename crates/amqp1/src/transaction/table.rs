@@ -6,7 +6,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
+    DeliveryKey, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
     transaction::{Coordinator as Rules, CoordinatorConfig, TxnId},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,6 +35,19 @@ pub(crate) struct Table {
     /// Octets of messages that were posted within transactions that are live, and how many there may be.
     octets: u64,
     max_octets: u64,
+    /// Links on which a delivery was given up by the rollback that is being answered.
+    aborted: Vec<LinkId>,
+    /// Answers that follow what was given up.
+    held_answers: Vec<HeldAnswer>,
+}
+
+/// The answer to a discharge that waits until what was given up has left (§4.4.3).
+#[derive(Debug)]
+struct HeldAnswer {
+    control: LinkId,
+    key: DeliveryKey,
+    state: DeliveryState,
+    links: Vec<LinkId>,
 }
 
 /// A piece of work, to be done or undone at the discharge.
@@ -100,7 +113,8 @@ impl Table {
     pub(crate) fn new(config: CoordinatorConfig) -> Self {
         let (controls, sent, acquiring) = Default::default();
         let max_octets = config.max_octets;
-        Self { rules: Rules::new(config), controls, sent, acquiring, octets: 0, max_octets }
+        let (aborted, held_answers) = Default::default();
+        Self { rules: Rules::new(config), controls, sent, acquiring, octets: 0, max_octets, aborted, held_answers }
     }
 
     /// The provisional outcome of a delivery that was sent with this token.
@@ -329,6 +343,8 @@ impl State {
                 (Some(outcome), Some(_)) => self.pay(id, token, Settlement::Outcome(Some(outcome)), aside),
                 (Some(outcome), None) => self.settle_with(id, token, outcome, aside),
                 (None, Some(left)) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                // What waits to be sent does not name a transaction that is over.
+                (None, None) if !self.is_dead() => self.engine.forget_state(id, token),
                 (None, None) => {}
             }
         }
@@ -343,6 +359,9 @@ impl State {
             }
             // §4.4.3: what is not sent as a whole is given up. To who sent it that is the outcome.
             if self.engine.abort(id, token).is_ok() {
+                if let Some(table) = self.table() {
+                    table.aborted.push(id);
+                }
                 while let Some(settled) = self.engine.poll_settled() {
                     let aborted = settled.settlement == Settlement::Aborted && settled.token == token;
                     if !(aborted && settled.link == id) {
@@ -352,6 +371,34 @@ impl State {
             }
         }
         self.pay(id, token, Settlement::Outcome(Some(outcome)), aside);
+    }
+
+    /// Answers a discharge, behind what was given up because of it.
+    pub(crate) fn answer_discharge(&mut self, control: LinkId, key: DeliveryKey, state: DeliveryState) {
+        let mut links = self.table().map(|table| std::mem::take(&mut table.aborted)).unwrap_or_default();
+        links.retain(|link| !self.is_dead() && self.engine.is_aborting(*link));
+        match self.table().filter(|_| !links.is_empty()) {
+            Some(table) => table.held_answers.push(HeldAnswer { control, key, state, links }),
+            // Where the link is over, its transactions are rolled back, and the answer is not waited for.
+            None => drop(self.dispose(control, key, state)),
+        }
+    }
+
+    /// Answers discharges that nothing is left to precede.
+    pub(crate) fn answer_held(&mut self) {
+        let Some(table) = self.table().filter(|table| !table.held_answers.is_empty()) else { return };
+        let mut held = std::mem::take(&mut table.held_answers);
+        held.retain_mut(|answer| {
+            answer.links.retain(|link| self.engine.is_aborting(*link));
+            let waits = !answer.links.is_empty();
+            if !waits {
+                drop(self.dispose(answer.control, answer.key, answer.state.clone()));
+            }
+            waits
+        });
+        if let Some(table) = self.table() {
+            table.held_answers = held;
+        }
     }
 
     /// Hands out what the engine has settled meanwhile.
