@@ -7,7 +7,7 @@ use amqp1_tests::{
     peer,
 };
 use serde_json::Value;
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::Command,
@@ -18,7 +18,7 @@ use tokio::{
 const LIMIT: Duration = Duration::from_secs(120);
 
 const JMS: AtLeast = AtLeast { cases: 24, messages: 20_000 };
-const PROTON: AtLeast = AtLeast { cases: 9, messages: 10_000 };
+const PROTON: AtLeast = AtLeast { cases: 10, messages: 10_000 };
 
 /// Runs a program to its end and records its cases. `kill` is called when it wants its broker to be killed.
 async fn run(judgement: &mut Judgement, class: &str, arguments: &[String], kill: impl AsyncFnOnce()) {
@@ -57,6 +57,17 @@ async fn never() {
     panic!("no broker is to be killed");
 }
 
+/// A file in which Java finds the CA of a folder that certs.sh has made.
+fn trust_store(folder: &Path) -> String {
+    let store = folder.join("ca.p12");
+    let mut keytool = std::process::Command::new("keytool");
+    keytool.args(["-importcert", "-noprompt", "-alias", "ca", "-storetype", "PKCS12", "-storepass", "secret"]);
+    keytool.arg("-file").arg(folder.join("ca.pem")).arg("-keystore").arg(&store);
+    let made = keytool.output().expect("keytool");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    store.to_str().expect("text").to_owned()
+}
+
 fn port(broker: &ExampleBroker) -> String {
     broker.address().port().to_string()
 }
@@ -64,9 +75,14 @@ fn port(broker: &ExampleBroker) -> String {
 async fn with_our_broker(judge: &'static str, class: &str, failover: &str, least: AtLeast) {
     let options = ["--take-durable"];
     let broker = ExampleBroker::start(&options).await;
-    let logins = ExampleBroker::start(&["--take-durable", "--sasl-plain", "guest:guest"]).await;
+    let certificates = super::certificates();
+    let [certificate, key] = ["server.pem", "server.key"].map(|file| certificates.path().join(file));
+    let tls = ["--tls", certificate.to_str().expect("text"), key.to_str().expect("text")];
+    let logins = ["--take-durable", "--sasl-plain", "guest:guest", tls[0], tls[1], tls[2]];
+    let logins = ExampleBroker::start(&logins).await;
     let mut judgement = Judgement::new(judge);
-    run(&mut judgement, class, &[port(&broker), port(&logins)], never).await;
+    let arguments = [port(&broker), port(&logins), trust_store(certificates.path())];
+    run(&mut judgement, class, &arguments, never).await;
     let (first, second) = (ExampleBroker::start(&options).await, ExampleBroker::start(&options).await);
     let arguments = [failover.to_owned(), port(&first), port(&second)];
     run(&mut judgement, "Failover", &arguments, async move || drop(first)).await;
@@ -80,7 +96,8 @@ async fn with_artemis(judge: &'static str, class: &str, failover: &str, least: A
     let (first, second) = tokio::join!(Artemis::start(), Artemis::start());
     let ports = [first.port().to_string(), second.port().to_string()];
     let mut judgement = Judgement::new(judge);
-    let late = [ports[0].clone(), ports[1].clone(), "late".to_owned()];
+    let (tls, store) = (first.tls_port().to_string(), trust_store(first.certificates()));
+    let late = [ports[0].clone(), tls, store, "late".to_owned()];
     run(&mut judgement, class, &late, never).await;
     let arguments = [failover.to_owned(), ports[0].clone(), ports[1].clone()];
     run(&mut judgement, "Failover", &arguments, async move || drop(first.kill().await)).await;

@@ -30,7 +30,7 @@ macro_rules! cases {
     ($($row:literal: $case:path,)*) => { [$(($row, |broker| Box::pin($case(broker)))),*] };
 }
 
-const CASES: [Case; 45] = cases! {
+const CASES: [Case; 46] = cases! {
     "settled": messages::settled,
     "unsettled": messages::unsettled,
     "10,000 messages, 500 in flight": messages::many_in_flight,
@@ -69,6 +69,7 @@ const CASES: [Case; 45] = cases! {
     "idle time-out": failing::idle,
     "PLAIN": security::plain,
     "SCRAM": security::scram,
+    "TLS": security::tls,
     "refused links": security::refused,
     "full address, failing": full::failing,
     "full address, blocking": full::blocking,

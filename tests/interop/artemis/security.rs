@@ -1,7 +1,7 @@
 //! Logins, and links that are refused.
 
 use super::world::{self, Broker, leave, receive, send};
-use amqp1::{Connection, ErrorCondition, ErrorKind, ScramHash, auth::sasl::Plain};
+use amqp1::{Client, Connection, ErrorCondition, ErrorKind, ScramHash, TlsClient, auth::sasl::Plain};
 use std::sync::Arc;
 
 async fn used(connection: Connection, queue: &str) -> u64 {
@@ -38,6 +38,17 @@ pub(super) async fn scram(broker: Arc<Broker>) -> u64 {
     }
     let error = world::client(broker.port_of("scram")).scram(ScramHash::Sha1, "user", "pencil").connect().await;
     assert_eq!(error.expect_err("not offered").kind(), ErrorKind::MechanismNotOffered);
+    moved
+}
+
+pub(super) async fn tls(broker: Arc<Broker>) -> u64 {
+    let client =
+        |tls| Client::builder(format!("amqps://guest:guest@localhost:{}", broker.tls_port())).tls(tls).connect();
+    let trusting = TlsClient::with_ca_pem(&crate::read(broker.certificates(), "ca.pem")).expect("a CA");
+    let moved = used(client(trusting).await.expect("let in"), "security.tls").await;
+    let other = TlsClient::with_ca_pem(&crate::read(crate::certificates().path(), "ca.pem")).expect("a CA");
+    let error = client(other).await.expect_err("another CA");
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     moved
 }
 

@@ -8,7 +8,7 @@ use amqp1_tests::{
     bodies,
     peer::{self, Server},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Broker {
     server: Server,
     folder: TempDir,
+    certificates: TempDir,
 }
 
 impl Broker {
@@ -31,10 +32,13 @@ impl Broker {
     }
 
     async fn start_in(folder: TempDir, port: Option<u64>) -> Self {
+        let certificates = crate::certificates();
+        let [key, certificate] = ["server.key", "server.pem"].map(|file| crate::read(certificates.path(), file));
+        std::fs::write(folder.path().join("server.pem"), [key, certificate].concat()).expect("written");
         let mut command = peer::java("artemis", "Artemis");
         command.arg(folder.path()).args(port.map(|port| port.to_string()));
         command.stderr(std::process::Stdio::null());
-        Self { server: Server::start(command).await, folder }
+        Self { server: Server::start(command).await, folder, certificates }
     }
 
     /// Ends it in order.
@@ -60,6 +64,15 @@ impl Broker {
 
     pub(crate) fn port(&self) -> u64 {
         self.server.port()
+    }
+
+    pub(crate) fn tls_port(&self) -> u64 {
+        self.server.tls_port()
+    }
+
+    /// The folder with the CA that its certificate is of.
+    pub(crate) fn certificates(&self) -> &Path {
+        self.certificates.path()
     }
 
     /// The port of another acceptor.

@@ -18,7 +18,10 @@ import org.apache.activemq.artemis.core.settings.impl.AddressFullMessagePolicy;
 import org.apache.activemq.artemis.core.settings.impl.AddressSettings;
 import org.apache.activemq.artemis.spi.core.security.ActiveMQJAASSecurityManager;
 
-/** A broker in this process: {@code Artemis FOLDER [PORT]}. It ends when its input does. */
+/**
+ * A broker in this process: {@code Artemis FOLDER [PORT]}. FOLDER/server.pem has the key and the certificate for TLS.
+ * It ends when its input does.
+ */
 public final class Artemis {
     private static final String JAAS = "org.apache.activemq.artemis.spi.core.security.jaas.";
 
@@ -37,6 +40,8 @@ public final class Artemis {
         config.addAcceptorConfiguration("scram", "tcp://127.0.0.1:0" + common + "SCRAM-SHA-512,SCRAM-SHA-256&saslLoginConfigScope=scram");
         config.addAcceptorConfiguration("idle", "tcp://127.0.0.1:0" + common + "ANONYMOUS&amqpIdleTimeout=1000");
         config.addQueueConfiguration(QueueConfiguration.of("refused").setRoutingType(RoutingType.ANYCAST));
+        config.addAcceptorConfiguration("amqps", "tcp://127.0.0.1:0" + common + "PLAIN&sslEnabled=true&keyStoreType=PEM&keyStorePath="
+            + folder.resolve("server.pem"));
         config.addAddressSetting("#", new AddressSettings().setDefaultAddressRoutingType(RoutingType.ANYCAST)
             .setDefaultQueueRoutingType(RoutingType.ANYCAST).setDeadLetterAddress(SimpleString.of("dead"))
             .setMaxDeliveryAttempts(5).setRedeliveryDelay(0).setAutoCreateDeadLetterResources(true)
@@ -48,8 +53,8 @@ public final class Artemis {
             .setAddressFullMessagePolicy(AddressFullMessagePolicy.BLOCK));
         var broker = new EmbeddedActiveMQ().setConfiguration(config).setSecurityManager(new ActiveMQJAASSecurityManager("plain"));
         broker.start();
-        System.out.printf("{\"event\":\"ready\",\"amqp\":%d,\"scram\":%d,\"idle\":%d}%n",
-            port(broker, "amqp"), port(broker, "scram"), port(broker, "idle"));
+        System.out.printf("{\"event\":\"ready\",\"amqp\":%d,\"amqps\":%d,\"scram\":%d,\"idle\":%d}%n",
+            port(broker, "amqp"), port(broker, "amqps"), port(broker, "scram"), port(broker, "idle"));
         while (System.in.read() >= 0) {
         }
         broker.stop();

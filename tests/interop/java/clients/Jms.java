@@ -14,7 +14,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.qpid.jms.JmsConnectionFactory;
 
 /**
- * Qpid JMS with a broker: {@code Jms PORT LOGIN_PORT [late]}, where LOGIN_PORT wants guest/guest. A broker that
+ * Qpid JMS with a broker: {@code Jms PORT TLS_PORT TRUST_STORE [late]}; TLS_PORT wants guest/guest. A broker that
  * is late answers a drain before a message that was accepted is ready to go.
  */
 public final class Jms {
@@ -32,7 +32,7 @@ public final class Jms {
     }
 
     public static void main(String[] args) throws Exception {
-        var jms = new Jms(args[0], args.length > 2);
+        var jms = new Jms(args[0], args.length > 3);
         Report.of("types of message", () -> JmsMessages.types(jms));
         Report.of("properties", () -> JmsMessages.properties(jms));
         Report.of("time to live", jms::timeToLive);
@@ -55,7 +55,7 @@ public final class Jms {
         Report.of("noLocal", () -> JmsTopics.noLocal(jms));
         Report.of("durable subscriber and unsubscribe", () -> JmsTopics.durable(jms));
         Report.of("20,000 messages", jms::many);
-        Report.of("logins", () -> logins(args[1]));
+        Report.of("logins over TLS", () -> logins(args[1], args[2]));
         System.exit(0);
     }
 
@@ -328,8 +328,8 @@ public final class Jms {
         }
     }
 
-    private static long logins(String port) throws Exception {
-        var factory = new JmsConnectionFactory("amqp://127.0.0.1:" + port);
+    private static long logins(String port, String trusted) throws Exception {
+        var factory = new JmsConnectionFactory("amqps://localhost:" + port + "?transport.trustStorePassword=secret&transport.trustStoreLocation=" + trusted);
         try (var connection = factory.createConnection("guest", "guest"); var session = connection.createSession(AUTO)) {
             connection.start();
             var queue = session.createQueue("jms.logins");

@@ -15,7 +15,7 @@ import org.apache.qpid.protonj2.client.Sender;
 import org.apache.qpid.protonj2.client.StreamReceiverOptions;
 import org.apache.qpid.protonj2.client.Tracker;
 
-/** The protonj2 client with a broker: {@code Proton PORT}. */
+/** The protonj2 client with a broker: {@code Proton PORT TLS_PORT TRUST_STORE}. */
 public final class Proton {
     private static final int MEBIBYTE = 1 << 20;
 
@@ -35,6 +35,7 @@ public final class Proton {
         Report.of("10,000 messages, 500 in flight", proton::many);
         Report.of("outcomes", proton::outcomes);
         Report.of("settled without a state", proton::withoutState);
+        Report.of("TLS and PLAIN", () -> tls(Integer.parseInt(args[1]), args[2]));
         System.exit(0);
     }
 
@@ -74,6 +75,16 @@ public final class Proton {
 
     private static ReceiverOptions byHand() {
         return new ReceiverOptions().creditWindow(0).autoAccept(false).autoSettle(false);
+    }
+
+    private static long tls(int port, String trusted) throws Throwable {
+        var options = new ConnectionOptions().user("guest").password("guest").sslEnabled(true);
+        options.sslOptions().trustStoreLocation(trusted).trustStorePassword("secret");
+        try (var client = Client.create(); var connection = client.connect("localhost", port, options)) {
+            send(connection.openSender("proton.tls"), 10);
+            receive(connection.openReceiver("proton.tls"), 0, 10);
+            return 10;
+        }
     }
 
     private long stream() throws Throwable {
