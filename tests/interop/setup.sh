@@ -176,6 +176,7 @@ java_program() {
     return
   fi
   jdk_17 || debian default-jdk-headless maven
+  jdk_17 || die "no Java 17 or newer with Maven found"
   rm -rf "$to"
   mkdir -p "$to"
   # Maven writes beside the pom.

@@ -139,7 +139,7 @@ impl Server {
         timeout(Duration::from_secs(90), reading).await.expect("it ends")
     }
 
-    /// Ends the server in peace.
+    /// Closes the server's input and waits for its end.
     pub async fn stop(mut self) {
         drop(self.child.stdin.take());
         if timeout(Duration::from_secs(20), self.child.wait()).await.is_err() {

@@ -97,7 +97,7 @@ pub(super) async fn cut(broker: Arc<Broker>) -> u64 {
     moved
 }
 
-/// It is noticed by its silence, and by nothing else; who waits is told.
+/// The idle time-out notices it, and calls that wait fail with it.
 pub(super) async fn frozen(_: Arc<Broker>) -> u64 {
     let broker = Broker::start().await;
     let builder = broker.client().idle_timeout(Some(Duration::from_secs(2)));

@@ -46,7 +46,7 @@ async fn subscribe(session: &Session) -> Receiver {
     builder.attach().await.expect("a subscription")
 }
 
-/// What is published while nobody is there is kept, until the subscription is deleted by closing its link.
+/// What is published while no subscriber is attached is kept, until closing the link deletes the subscription.
 pub(super) async fn durable(broker: Arc<Broker>) -> u64 {
     let (publishing, session) = broker.session().await;
     let publisher = publisher(&session, "topics.durable").await;

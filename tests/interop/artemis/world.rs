@@ -102,7 +102,7 @@ impl Broker {
         counts[0]
     }
 
-    /// Deletes the queue, whoever uses it.
+    /// Deletes the queue, even while links use it.
     pub(super) async fn delete(&self, queue: &str) {
         let parameters = serde_json::json!([queue, true]).to_string();
         self.manage("broker", Ask::Operation("destroyQueue", parameters)).await;
