@@ -116,7 +116,7 @@ fn disposition(peer: &mut Peer) -> Disposition {
 
 /// §2.8.3, §4.4.4: also X-4.4.1-4.
 #[test]
-fn t_2_8_3_1_a_provisional_outcome_on_a_link_of_mode_first_settles() {
+fn a_provisional_outcome_on_a_link_of_mode_first_settles() {
     let (mut peer, rx, key) = received(ReceiverSettleMode::First);
     peer.end.dispose(rx, key, txn().state(Some(Accepted))).unwrap();
     assert_eq!(disposition(&mut peer), receiver_says(0, true, within(Some(Accepted))));
