@@ -79,15 +79,17 @@ async fn suite_at_fresh_brokers() -> Judgement {
             let result = suite_test(name, &format!("amqp://{}", relay.address()), None).await;
             let result = result.map_err(|why| format!("{why}{}", broker.printed()));
             let ended = broker.stop().await;
-            add(&mut results, name, result.and(ended).map(|()| relay.transfers()));
+            add(&mut results, name, result.and(ended).map(|_| relay.transfers()));
         }
     }
     record(&mut judgement, results);
     judgement
 }
 
-/// One broker for all tests, which speaks TLS: what they move is counted without it only.
+/// One broker for all tests, which speaks TLS. What is left of one test's 5,000 messages, which nothing takes, counts as
+/// moved.
 async fn suite_over_tls() -> Judgement {
+    const SENDS: &str = "TestMultipleSendersSharedSession";
     let mut judgement = Judgement::new("go-amqp suite, TLS");
     let certificates = certificates();
     let folder = certificates.path();
@@ -95,11 +97,16 @@ async fn suite_over_tls() -> Judgement {
     let (certificate, key) = (certificate.to_str().expect("text"), key.to_str().expect("text"));
     let broker = ExampleBroker::start(&["--settle-second", "--tls", certificate, key]).await;
     let url = format!("amqps://localhost:{}", broker.address().port());
-    for name in suite().into_iter().filter(|name| judgement.wants(name)).collect::<Vec<_>>() {
-        let result = suite_test(&name, &url, Some(&folder.join("ca.pem"))).await;
-        judgement.record(name, result.map(|()| 0).map_err(|why| format!("{why}{}", broker.printed())));
+    let mut results = Results::new();
+    for name in suite().iter().filter(|name| judgement.wants(name)) {
+        let result = suite_test(name, &url, Some(&folder.join("ca.pem"))).await;
+        add(&mut results, name, result.map(|()| 0).map_err(|why| format!("{why}{}", broker.printed())));
     }
-    broker.stop().await.expect("a broker that runs to its end");
+    let left = broker.stop().await.expect("a broker that runs to its end");
+    if judgement.wants(SENDS) {
+        add(&mut results, SENDS, Ok(left));
+    }
+    record(&mut judgement, results);
     judgement
 }
 
@@ -179,7 +186,7 @@ async fn go_amqp_with_the_example_broker() {
     let (one, (fresh, tls), programs, long) = tokio::join!(suite_at_one_broker(), fresh, programs(), long_work());
     one.check(AtLeast { cases: 17, messages: 27_000 });
     fresh.check(AtLeast { cases: 17, messages: 27_000 });
-    tls.check(AtLeast { cases: 17, messages: 0 });
+    tls.check(AtLeast { cases: 17, messages: 5_000 });
     programs.check(AtLeast { cases: 21, messages: 20_000 });
     long.check(AtLeast { cases: 1, messages: 3 });
 }

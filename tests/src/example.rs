@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::OnceCell,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -27,6 +28,8 @@ pub struct ExampleBroker {
     address: SocketAddr,
     child: Child,
     printed: Arc<Mutex<VecDeque<String>>>,
+    /// Reads what it prints as errors.
+    errors: JoinHandle<()>,
 }
 
 /// Builds the example once, in the folder and the profile of this test.
@@ -70,7 +73,7 @@ impl ExampleBroker {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example `broker`");
         let printed = Arc::default();
-        tokio::spawn(keep(child.stderr.take().expect("a piped output"), Arc::clone(&printed)));
+        let errors = tokio::spawn(keep(child.stderr.take().expect("a piped output"), Arc::clone(&printed)));
         let mut lines = BufReader::new(child.stdout.take().expect("a piped output")).lines();
         let listening = async {
             loop {
@@ -82,7 +85,7 @@ impl ExampleBroker {
         };
         let address = timeout(Duration::from_secs(20), listening).await.expect("a broker in time");
         tokio::spawn(keep(lines.into_inner(), Arc::clone(&printed)));
-        Self { address, child, printed }
+        Self { address, child, printed, errors }
     }
 
     /// Where it listens.
@@ -96,13 +99,21 @@ impl ExampleBroker {
         lines.iter().map(|line| format!("broker: {line}\n")).collect()
     }
 
-    /// Ends it, and returns whether it had run without fault until then.
-    pub async fn stop(mut self) -> Result<(), String> {
+    /// Ends it, and returns how many messages it still had.
+    ///
+    /// # Errors
+    ///
+    /// What it printed, if it had not run without fault until then.
+    pub async fn stop(mut self) -> Result<u64, String> {
         drop(self.child.stdin.take());
         match timeout(Duration::from_secs(20), self.child.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            ended => Err(format!("the broker ended with {ended:?}\n{}", self.printed())),
+            Ok(Ok(status)) if status.success() => {}
+            ended => return Err(format!("the broker ended with {ended:?}\n{}", self.printed())),
         }
+        self.errors.await.ok();
+        let lines = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = lines.iter().find_map(|line| line.strip_prefix("broker: ended with ")?.split_once(' '));
+        left.and_then(|(left, _)| left.parse().ok()).ok_or_else(|| "the broker did not say what it had".to_owned())
     }
 }
 
