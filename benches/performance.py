@@ -51,7 +51,7 @@ class Case(NamedTuple):
 CASES = {
     "encode-transfer": Case("transfer frame with a message, encode", 1700, 1000, True),
     "decode-transfer-view": Case(
-        "transfer frame with a message, decode; properties and one more read", 2500, 1200, True
+        "transfer frame with a message, decode; then read the properties and one application property", 2500, 1200, True
     ),
     "decode-transfer-full": Case("the same, every section read in place", 5000, 3000),
     "decode-transfer-owned": Case("the same, every section as a value of its own"),
