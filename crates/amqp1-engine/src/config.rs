@@ -330,9 +330,9 @@ pub struct ReceiverConfig {
     pub max_message_size: Option<u64>,
     /// How many deliveries are allowed.
     pub credit: Credit,
-    /// How many deliveries may be unsettled before a window of credit is not filled any more, which
-    /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says: some senders ask for receiver-settle-mode second and
-    /// then never settle.
+    /// How many deliveries may be unsettled: a window of credit is not filled beyond it. Once there are that many,
+    /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says so: some senders ask for receiver-settle-mode second
+    /// and then never settle. 65,536 unless set.
     pub max_unsettled: u32,
     /// Whether a message that cannot be decoded is rejected with `amqp:decode-error`, or dropped if it is settled, and not
     /// handed over. Off unless set: a message is handed over whatever its octets are, and the accessors of its sections

@@ -548,14 +548,20 @@ impl Link {
         if self.credit.saturating_add(buffered) > max / 2 {
             return;
         }
-        if u32::try_from(self.unsettled.len()).unwrap_or(u32::MAX) >= self.max_unsettled {
+        let room = self.unsettled_room();
+        if room == 0 {
             if self.withheld == Withheld::No {
                 self.withheld = Withheld::Untold;
             }
             return;
         }
         self.withheld = Withheld::No;
-        self.grant(max.saturating_sub(buffered));
+        self.grant(max.saturating_sub(buffered).min(room));
+    }
+
+    /// How many deliveries more may be unsettled here.
+    fn unsettled_room(&self) -> u32 {
+        self.max_unsettled.saturating_sub(u32::try_from(self.unsettled.len()).unwrap_or(u32::MAX))
     }
 
     /// Sets the credit policy and gives what it gives at once.
@@ -564,7 +570,7 @@ impl Link {
         let buffered = self.waiting();
         self.grant(match policy {
             Credit::Manual(credit) => credit,
-            Credit::Window(max) => max.saturating_sub(buffered),
+            Credit::Window(max) => max.saturating_sub(buffered).min(self.unsettled_room()),
         });
         self.drains_crossed = self.drains_crossed.saturating_add(u32::from(self.draining));
         self.draining = false;

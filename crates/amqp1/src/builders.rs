@@ -318,6 +318,13 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Sets how many deliveries may be unsettled at a time, whether they wait to be taken or are in the application's hands:
+    /// a window of credit is not filled beyond it. 65,536 unless set. [`Credit::Manual`] is given as it is.
+    pub fn max_unsettled(mut self, deliveries: u32) -> Self {
+        self.config.max_unsettled = deliveries;
+        self
+    }
+
     /// Has messages come piece by piece, with [`Receiver::recv_stream`], in memory that does not grow with them.
     pub fn streamed(mut self) -> Self {
         self.config.streamed = true;

@@ -114,7 +114,8 @@ pub enum Retry {
     ReopenLink,
     /// Connect again.
     ReopenConnection,
-    /// Nothing, until something else has changed.
+    /// The operation must not or cannot be repeated. Whether the link or the connection that it used can is said by their
+    /// own errors, such as [`Connection::closed_error`](crate::Connection::closed_error).
     Never,
 }
 

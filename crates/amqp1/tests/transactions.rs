@@ -366,6 +366,10 @@ async fn a_commit_that_is_not_answered_in_time_is_in_doubt() {
     let transaction = bank.controller.declare().await.expect("a transaction");
     let error = transaction.commit().await.expect_err("no answer");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::InDoubt, Delivered::Unknown));
+    assert!(
+        error.to_string().contains("the commit was not answered (") && error.to_string().contains("took longer"),
+        "{error}"
+    );
     let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
     assert_eq!(source.map(Error::kind), Some(ErrorKind::Timeout));
 }

@@ -5,7 +5,8 @@ mod support;
 
 use amqp1::{AcceptedLink, Credit, ErrorKind, ReceiverSettleMode};
 
-use support::{body, pair, soon, warnings::Warnings};
+use std::time::Duration;
+use support::{body, number, pair, soon, warnings::Warnings};
 
 /// Gives the tasks turns until this is so.
 async fn come_round(so: impl Fn() -> bool) {
@@ -59,4 +60,31 @@ async fn credit_that_is_withheld_is_a_state_an_event_and_a_warning() {
     let withheld = receiver.credit_withheld();
     sender.close().await.expect("closed");
     assert_eq!(soon(withheld).await.expect_err("gone").kind(), ErrorKind::LinkDetached);
+}
+
+/// Ten deliveries are in hand, and no more come until one of them is settled.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_bounds_how_many_deliveries_are_unsettled() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let attaching = session.receiver("q").max_unsettled(10).attach();
+    let (receiver, sender) = tokio::join!(attaching, async {
+        pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
+    });
+    let (mut receiver, AcceptedLink::Sender(sender)) = (receiver.expect("a receiver"), sender) else {
+        panic!("the client receives")
+    };
+    tokio::spawn(async move {
+        for index in 0..20 {
+            let permit = sender.reserve().await.expect("credit");
+            drop(permit.send(body(index)).expect("queued"));
+        }
+    });
+    let mut taken = Vec::new();
+    while let Ok(delivery) = tokio::time::timeout(Duration::from_secs(60), receiver.recv()).await {
+        taken.push(delivery.expect("a link").expect("a delivery"));
+    }
+    assert_eq!(taken.len(), 10);
+    taken.remove(0).accept().expect("settled");
+    assert_eq!(number(&soon(receiver.recv()).await.expect("a link").expect("a delivery")), 10);
 }

@@ -1,7 +1,7 @@
 //! Messages to send.
 
 use crate::{
-    Encode, EncodeStyle, Map, Str, Symbol, Value,
+    Encode, EncodeStyle, Map, Message, Str, Symbol, Value,
     messaging::{Annotations, ApplicationProperties, Header, Properties, section_code as section},
     types::{encode_list, format_code as code},
     write,
@@ -333,6 +333,20 @@ impl From<String> for EncodedMessage {
 impl From<&'static str> for EncodedMessage {
     fn from(text: &'static str) -> Self {
         Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// The message as it was received, octet for octet: see [`Message::to_encoded`].
+impl From<Message> for EncodedMessage {
+    fn from(message: Message) -> Self {
+        message.to_encoded()
+    }
+}
+
+/// The message as it was received, octet for octet: see [`Message::to_encoded`].
+impl From<&Message> for EncodedMessage {
+    fn from(message: &Message) -> Self {
+        message.to_encoded()
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn unanswered(failure: Error, alone: bool) -> Error {
     if alone && failure.condition().is_some_and(|condition| undone.contains(condition)) {
         return refused(failure.amqp_error().cloned());
     }
-    let text = "the commit was not answered: whether the transaction was committed is not known";
+    let text = format!("the commit was not answered ({failure}): whether the transaction was committed is not known");
     Error::new(ErrorKind::InDoubt, text).with_source(failure).with_delivered(Delivered::Unknown)
 }
 
