@@ -1,5 +1,6 @@
 //! Prints what it is sent: `cargo run -p amqp1 --example listener [ADDR:PORT]`.
 use amqp1::{AcceptedLink, Acceptor, Error, Receiver};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main]
@@ -9,7 +10,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on {}", listener.local_addr()?);
     let acceptor = Acceptor::builder().build();
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // As a rule too many files are open, until some connections end.
+            Err(error) => {
+                eprintln!("{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let serving = serve(acceptor.clone(), stream);
         // What goes wrong with one client, which the error names, is no reason to leave the others.
         tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });

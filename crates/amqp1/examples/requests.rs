@@ -3,6 +3,7 @@ use amqp1::{
     Acceptor, AmqpError, Client, Error, ErrorCondition, Message, Responder,
     request::{IncomingRequest, Pairing},
 };
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main]
@@ -21,7 +22,12 @@ pub(crate) async fn run() -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let url = format!("amqp://{address}");
     let acceptor = Acceptor::builder().build();
     let server = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // As a rule too many files are open, until some connections end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
             let serving = serve(acceptor.clone(), stream);
             tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });
         }

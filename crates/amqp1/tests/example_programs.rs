@@ -236,7 +236,13 @@ async fn failures_are_one_sentence_without_the_password() {
 #[cfg(unix)]
 fn broker(stdin: Stdio) -> (Child, String) {
     let mut command = Command::new(program("broker"));
-    command.arg("127.0.0.1:0").stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.arg("127.0.0.1:0").stdin(stdin);
+    started(command)
+}
+
+#[cfg(unix)]
+fn started(mut command: Command) -> (Child, String) {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it runs");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
@@ -265,5 +271,29 @@ async fn the_broker_ends_when_its_input_does_or_by_a_signal_and_says_what_is_los
         let output = output.expect("no panic");
         let told = String::from_utf8(output.stderr.clone()).expect("UTF-8");
         assert_eq!((output.status.code(), told.trim_end()), (Some(0), "broker: ended with 2 messages in its queues"));
+    }
+}
+
+/// Connections that cannot be accepted do not end the servers: others are, once there are fewer.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_connections_end_no_server() {
+    for name in ["broker", "listener"] {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -n 32 && exec "$0" 127.0.0.1:0"#]).arg(program(name)).stdin(Stdio::null());
+        let (mut child, url) = started(command);
+        let address = url.trim_start_matches("amqp://");
+        let many: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(address).expect("connected")).collect();
+        let mut told = BufReader::new(child.stderr.take().expect("its errors"));
+        let mut line = String::new();
+        told.read_line(&mut line).expect("a line");
+        assert!(line.contains("Too many open files"), "{name}: {line}");
+        // What it says goes on being read.
+        std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+        drop(many);
+        let connection = soon(amqp1::Client::builder(&url).connect()).await.expect("a connection");
+        soon(connection.close()).await.expect("closed");
+        child.kill().expect("killed");
+        child.wait().expect("an end");
     }
 }

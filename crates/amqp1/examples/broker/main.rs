@@ -73,7 +73,7 @@ async fn listen(options: Options) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let stop = stop_requested()?;
     println!("listening on {}", listener.local_addr()?);
-    let lost = server.run(listener, stop).await?;
+    let lost = server.run(listener, stop).await;
     eprintln!("broker: ended with {lost} messages in its queues");
     Ok(())
 }

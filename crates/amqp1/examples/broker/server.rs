@@ -8,7 +8,7 @@ use amqp1::{
     capability,
     transaction::{Coordinator, CoordinatorConfig},
 };
-use std::{error::Error, fs, future::Future, io, sync::Arc, time::Duration};
+use std::{error::Error, fs, future::Future, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -18,6 +18,9 @@ use tokio::{
 
 /// How long clients have to answer the close when the broker ends.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long the broker waits after a connection that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Server {
     acceptor: Acceptor,
@@ -46,17 +49,20 @@ impl Server {
     }
 
     /// Serves until `stop` completes, then closes the connections. Returns how many messages are lost with it.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        listener: TcpListener,
-        stop: impl Future<Output = ()>,
-    ) -> io::Result<usize> {
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) -> usize {
         tokio::pin!(stop);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                accepted = listener.accept() => drop(connections.spawn(self.clone().serve(accepted?.0))),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(connections.spawn(self.clone().serve(stream))),
+                    // As a rule too many files are open, until some connections end.
+                    Err(error) => {
+                        eprintln!("broker: a connection was not accepted: {error}");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
                 // Those that are over are forgotten.
                 Some(_) = connections.join_next() => {}
             }
@@ -67,7 +73,7 @@ impl Server {
         if tokio::time::timeout(CLOSING, closing).await.is_err() {
             eprintln!("broker: some clients did not answer the close");
         }
-        Ok(self.broker.len())
+        self.broker.len()
     }
 
     /// Serves one client. What goes wrong with it is no reason to leave the others.
