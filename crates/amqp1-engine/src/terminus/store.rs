@@ -68,6 +68,7 @@ struct Kept<S> {
 pub struct TerminusStore<S = Suspended> {
     kept: BTreeMap<Key, Kept<S>>,
     max: usize,
+    max_of_container: usize,
     next: u64,
 }
 
@@ -86,7 +87,14 @@ impl Lost {
 impl<S> TerminusStore<S> {
     /// A store of at most this many termini.
     pub const fn new(max: usize) -> Self {
-        Self { kept: BTreeMap::new(), max, next: 0 }
+        Self { kept: BTreeMap::new(), max, max_of_container: max, next: 0 }
+    }
+
+    /// Keeps at most this many termini of one container: with more, its own oldest is given back.
+    #[must_use]
+    pub const fn max_of_container(mut self, max: usize) -> Self {
+        self.max_of_container = max;
+        self
     }
 
     /// How many there are.
@@ -99,7 +107,8 @@ impl<S> TerminusStore<S> {
         self.kept.is_empty()
     }
 
-    /// Keeps what a link has left. If there are too many, the oldest is given back, as if it had expired.
+    /// Keeps what a link has left. If there are too many, or too many of its container, the oldest of them is given back,
+    /// as if it had expired.
     pub fn suspend(
         &mut self,
         key: Key,
@@ -110,27 +119,39 @@ impl<S> TerminusStore<S> {
         let number = self.next;
         self.next = number.wrapping_add(1);
         self.kept.insert(key.clone(), Kept { suspension, expires: None, number });
-        self.start(lost, now, |other| *other == key);
-        if self.kept.len() <= self.max {
-            return None;
-        }
-        let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.number).map(|(key, _)| key.clone())?;
+        self.start(lost, now, core::slice::from_ref(&key));
+        let oldest = |(_, kept): &(&Key, &Kept<S>)| kept.number;
+        let oldest = if self.of_container(&key.container_id).count() > self.max_of_container {
+            self.of_container(&key.container_id).min_by_key(oldest)
+        } else if self.kept.len() > self.max {
+            self.kept.iter().min_by_key(oldest)
+        } else {
+            None
+        };
+        let oldest = oldest?.0.clone();
         let kept = self.kept.remove(&oldest)?;
         Some((oldest, kept.suspension))
     }
 
     /// A session has ended on which these links were suspended before.
     pub fn session_ended(&mut self, links: &[Key], now: Instant) {
-        self.start(Lost::Session, now, |key| links.contains(key));
+        self.start(Lost::Session, now, links);
     }
 
-    /// The connection of a container has ended.
-    pub fn connection_closed(&mut self, container_id: &str, now: Instant) {
-        self.start(Lost::Connection, now, |key| key.container_id == *container_id);
+    /// A connection has ended on which these links were suspended before. A container may have others, which go on.
+    pub fn connection_closed(&mut self, links: &[Key], now: Instant) {
+        self.start(Lost::Connection, now, links);
     }
 
-    fn start(&mut self, lost: Lost, now: Instant, of: impl Fn(&Key) -> bool) {
-        for (_, kept) in self.kept.iter_mut().filter(|(key, _)| of(key)) {
+    fn of_container(&self, container_id: &Str) -> impl Iterator<Item = (&Key, &Kept<S>)> {
+        let first = Key { container_id: container_id.clone(), link: Str::default(), sends: false };
+        let container_id = container_id.clone();
+        self.kept.range(first..).take_while(move |(key, _)| key.container_id == container_id)
+    }
+
+    fn start(&mut self, lost: Lost, now: Instant, links: &[Key]) {
+        for key in links {
+            let Some(kept) = self.kept.get_mut(key) else { continue };
             if lost.starts(kept.suspension.policy) && kept.expires.is_none() {
                 let timeout = Duration::from_secs(u64::from(kept.suspension.timeout));
                 kept.expires = Some(now + timeout);
@@ -195,7 +216,7 @@ mod tests {
             assert_eq!(store.poll_timeout().is_some(), runs_after == 0, "{policy:?}");
             store.session_ended(&[key("l")], at(5));
             assert_eq!(store.poll_timeout().is_some(), runs_after <= 1, "{policy:?}");
-            store.connection_closed("peer", at(6));
+            store.connection_closed(&[key("l")], at(6));
             let expected = [Some(at(10)), Some(at(15)), Some(at(16)), None][runs_after];
             assert_eq!(store.poll_timeout(), expected, "{policy:?}");
             if let Some(expires) = expected {
@@ -226,6 +247,33 @@ mod tests {
         // The other direction of the same name is another link.
         assert!(store.get(&Key::new("peer", "l", Role::Receiver)).is_none());
         assert_eq!(store.durable().count(), 1);
+    }
+
+    /// Of two connections of a container one ends; what is suspended on the other is not concerned.
+    #[test]
+    fn m_3_5_6_1_the_end_of_a_connection_is_not_that_of_others_of_its_container() {
+        let mut store = TerminusStore::new(10);
+        let suspension = || suspension(TerminusExpiryPolicy::ConnectionClose, 10);
+        store.suspend(key("a"), suspension(), Lost::Link, at(0));
+        store.suspend(key("b"), suspension(), Lost::Link, at(0));
+        store.connection_closed(&[key("a")], at(1));
+        let expired: Vec<_> = store.expire(at(100)).into_iter().map(|(key, _)| key).collect();
+        assert_eq!((expired, store.poll_timeout()), (vec![key("a")], None));
+        assert!(store.get(&key("b")).is_some());
+    }
+
+    #[test]
+    fn a_container_with_too_many_termini_loses_its_own() {
+        let mut store = TerminusStore::new(10).max_of_container(2);
+        let never = || suspension(TerminusExpiryPolicy::Never, 0);
+        let of = |container: &'static str, link: &'static str| Key::new(container, link, Role::Sender);
+        assert!(store.suspend(of("other", "a"), never(), Lost::Link, at(0)).is_none());
+        assert!(store.suspend(of("peer", "b"), never(), Lost::Link, at(0)).is_none());
+        assert!(store.suspend(of("peer", "a"), never(), Lost::Link, at(0)).is_none());
+        // Again, it is the same.
+        assert!(store.suspend(of("peer", "a"), never(), Lost::Link, at(0)).is_none());
+        let (dropped, _) = store.suspend(of("peer", "c"), never(), Lost::Link, at(0)).expect("one too many");
+        assert_eq!((dropped, store.len()), (of("peer", "b"), 3));
     }
 
     #[test]

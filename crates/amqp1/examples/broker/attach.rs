@@ -12,7 +12,7 @@ use super::{
     transactions,
 };
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Symbol,
+    AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str, Symbol,
     TargetArchetype,
     codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
     engine::terminus::{Key, Lost, MessageFilters, Support},
@@ -103,7 +103,7 @@ impl Offer {
         }
         let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
         let lifetime = granted.map(|target| (target.durable, target.expiry_policy, target.timeout));
-        let left = self.left.take().and_then(|terminus| terminus.state.1.received);
+        let left = self.left.take().and_then(|terminus| terminus.state.left.received);
         let left = left.filter(|_| link.attach().unsettled.is_some());
         let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
         let incoming = Incoming { link: serving, node };
@@ -122,6 +122,8 @@ impl Offer {
     fn target(&self, link: &IncomingLink) -> Result<(Option<Arc<Queue>>, AttachReply), AmqpError> {
         let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
         let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
+        // First, so that a link that is refused makes no node.
+        let mut reply = link.reply_with(&self.support(), Some(Str::default()))?;
         let node = match target {
             Some(target) if target.dynamic => {
                 Some(self.dynamic(target.dynamic_node_properties.as_ref(), &target.capabilities)?)
@@ -129,9 +131,11 @@ impl Offer {
             _ if link.is_anonymous() => None,
             _ => link.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
         };
-        let mut reply = link.reply_with(&self.support(), node.as_ref().map(|node| node.name.clone()))?;
         if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
             granted.capabilities.clone_from(&target.capabilities);
+            if granted.dynamic {
+                granted.address = node.as_ref().map(|node| node.name.clone());
+            }
         }
         Ok((node, reply))
     }
@@ -164,7 +168,7 @@ impl Offer {
             browses: subscription.is_none() && granted.distribution_mode == Some(DistributionMode::COPY),
             default_outcome: granted.default_outcome,
         });
-        let sent = self.left.take().and_then(|terminus| terminus.state.1.sent);
+        let sent = self.left.take().and_then(|terminus| terminus.state.left.sent);
         let (suspended, unsettled) = sent.map(|sent| (sent.suspended, sent.unsettled)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
         let suspended = suspended.filter(|_| link.attach().unsettled.is_some());
@@ -185,7 +189,7 @@ impl Offer {
     /// What a client receives from, and how its attach is answered.
     fn source(&mut self, link: &IncomingLink) -> Result<Taken, AmqpError> {
         let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no subscription of this name");
-        let earlier = self.left.as_ref().and_then(|terminus| terminus.state.1.subscription.clone());
+        let earlier = self.left.as_ref().and_then(|terminus| terminus.state.left.subscription.clone());
         // A null source is the one that there is (§2.6.3).
         let source = match (link.attach().source.as_deref(), &earlier) {
             (Some(source), _) => source,
@@ -196,6 +200,10 @@ impl Offer {
             return Err(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "subscriptions are not shared here"));
         }
         let (filters, kind) = (MessageFilters::of(source)?, Kind::of_capabilities(&source.capabilities));
+        let mut reply = match link.attach().source {
+            Some(_) => link.reply_with(&self.support(), Some(Str::default()))?,
+            None => AttachReply { source: Some(self.support().grant(source)), ..link.reply() },
+        };
         let node = match source.dynamic {
             true => self.dynamic(source.dynamic_node_properties.as_ref(), &source.capabilities)?,
             false => self.client.broker.node(source.address.as_deref().ok_or_else(missing)?, kind)?,
@@ -204,12 +212,11 @@ impl Offer {
             let text = "only the connection that has made a temporary queue or topic receives from it";
             return Err(AmqpError::new(ErrorCondition::RESOURCE_LOCKED, text));
         }
-        let mut reply = match link.attach().source {
-            Some(_) => link.reply_with(&self.support(), Some(node.name.clone()))?,
-            None => AttachReply { source: Some(self.support().grant(source)), ..link.reply() },
-        };
         if let Some(granted) = &mut reply.source {
             granted.capabilities.clone_from(&source.capabilities);
+            if granted.dynamic {
+                granted.address = Some(node.name.clone());
+            }
         }
         // The same name for something else is something else.
         let same = |left: &Left| {
@@ -217,9 +224,9 @@ impl Offer {
             left.node.as_ref().is_some_and(|earlier| Arc::ptr_eq(earlier, &node))
                 && asked.is_none_or(|asked| asked == (&source.address, &source.filter))
         };
-        let is_same = self.left.as_ref().is_some_and(|terminus| same(&terminus.state.1));
+        let is_same = self.left.as_ref().is_some_and(|terminus| same(&terminus.state.left));
         if let Some(other) = self.left.take_if(|_| !is_same) {
-            self.client.broker.release(&self.key, other.state.1);
+            self.client.broker.release(&self.key, other.state.left);
         }
         if node.subscriptions.is_none() {
             return Ok(Taken { node, subscription: None, filters, reply });

@@ -1,8 +1,13 @@
 //! What the broker has: queues and topics, and the nodes that clients had made.
 
-use super::{Options, clock::Clock, queue::Queue, termini::Left};
+use super::{
+    Options,
+    clock::Clock,
+    queue::Queue,
+    termini::{Away, Expiry},
+};
 use amqp1::{
-    AmqpError, Delivery, ErrorCondition, Session, Str, Symbol, Value,
+    AmqpError, Delivery, ErrorCondition, Str, Symbol, Value,
     codec::messaging::NodeProperties,
     engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
@@ -27,7 +32,8 @@ pub(crate) struct State {
     nodes: HashMap<(Kind, Str), Arc<Queue>>,
     dynamic: DynamicNodes,
     links: u64,
-    pub(crate) termini: TerminusStore<(Session, Left)>,
+    pub(crate) termini: TerminusStore<Away>,
+    pub(crate) expiry: Option<Expiry>,
     pub(crate) claims: BTreeMap<Key, Arc<Notify>>,
 }
 
@@ -38,7 +44,7 @@ pub(crate) enum Kind {
     Topic,
 }
 
-/// How many links may be away that may come back.
+/// How many links may be away that may come back; a tenth of them of one container.
 const MAX_TERMINI: usize = 10_000;
 
 impl Kind {
@@ -88,7 +94,8 @@ impl Broker {
             nodes: HashMap::new(),
             dynamic: DynamicNodes::new(),
             links: 0,
-            termini: TerminusStore::new(MAX_TERMINI),
+            termini: TerminusStore::new(MAX_TERMINI).max_of_container(MAX_TERMINI / 10),
+            expiry: None,
             claims: BTreeMap::new(),
         };
         Self { options, clock: Clock::start(), state: Mutex::new(state), unclaimed: Notify::new() }

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Says of a message what the node is that it goes to: 0 or 2 a queue, 1 or 3 a topic.
 const DESTINATION: &str = "x-opt-jms-dest";
 
+/// A message and the node that it goes to, or why it is refused.
+type Taken = Result<(Arc<Queue>, HeldMessage), AmqpError>;
+
 pub(crate) struct Incoming {
     pub(crate) link: Link,
     /// Where the messages go; on the anonymous relay each where its `to` says.
@@ -59,16 +62,16 @@ impl Incoming {
     /// Takes what comes while there is room: the engine gives credit for what is taken.
     async fn receive(&self, receiver: &mut Receiver) -> Result<(), Error> {
         loop {
-            let delivery = tokio::select! {
-                delivery = self.next(receiver) => delivery?,
+            let next = tokio::select! {
+                next = self.next(receiver) => next?,
                 () = self.deleted() => return receiver.detach_with(Some(deleted()), true).await,
                 () = self.link.stolen() => {
                     let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
                     return receiver.detach_with(Some(error), false).await;
                 }
             };
-            let Some(delivery) = delivery else { return Ok(()) };
-            match self.taken(&delivery).await {
+            let Some((delivery, taken)) = next else { return Ok(()) };
+            match taken {
                 // It is visible when its transaction is committed (§4.4.1).
                 Ok((node, message)) if delivery.transaction().is_some() => {
                     let posted = Posted { node, message, publisher: self.link.client.container.clone() };
@@ -92,11 +95,24 @@ impl Incoming {
         }
     }
 
-    async fn next(&self, receiver: &mut Receiver) -> Result<Option<Delivery>, Error> {
+    /// The next message, when there is room for it. `None` when the link has ended.
+    async fn next(&self, receiver: &mut Receiver) -> Result<Option<(Delivery, Taken)>, Error> {
+        let ended = receiver.detached();
         if let Some(node) = &self.node {
-            node.ready().await;
+            if !has_room(node, ended).await {
+                return Ok(None);
+            }
+            let Some(delivery) = receiver.recv().await? else { return Ok(None) };
+            let taken = self.taken(&delivery, node.clone());
+            return Ok(Some((delivery, taken)));
         }
-        receiver.recv().await
+        let Some(delivery) = receiver.recv().await? else { return Ok(None) };
+        let taken = match self.route(&delivery) {
+            Ok(node) if !has_room(&node, ended).await => return Ok(None),
+            Ok(node) => self.taken(&delivery, node),
+            Err(error) => Err(error),
+        };
+        Ok(Some((delivery, taken)))
     }
 
     async fn deleted(&self) {
@@ -107,12 +123,8 @@ impl Incoming {
     }
 
     /// A message, and the node that it goes to.
-    async fn taken(&self, delivery: &Delivery) -> Result<(Arc<Queue>, HeldMessage), AmqpError> {
+    fn taken(&self, delivery: &Delivery, node: Arc<Queue>) -> Taken {
         let message = self.link.client.broker.hold(delivery)?;
-        let node = match &self.node {
-            Some(node) => node.clone(),
-            None => self.route(delivery).await?,
-        };
         if node.is_deleted() {
             return Err(deleted());
         }
@@ -120,13 +132,21 @@ impl Incoming {
     }
 
     /// Where a message goes by itself.
-    async fn route(&self, delivery: &Delivery) -> Result<Arc<Queue>, AmqpError> {
+    fn route(&self, delivery: &Delivery) -> Result<Arc<Queue>, AmqpError> {
         let message = delivery.message();
         let to = message.properties().ok().flatten().and_then(|properties| properties.to);
         let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "the message does not say where it goes");
         let said = message.message_annotation(DESTINATION).ok().flatten().and_then(|value| value.to_value().ok());
-        let node = self.link.client.broker.find(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))?;
-        node.ready().await;
-        Ok(node)
+        self.link.client.broker.find(&to.ok_or_else(missing)?, Kind::of_destination(said.as_ref()))
+    }
+}
+
+/// Waits until a node has room. What has been sent to a full one on a link that ends is not taken: whoever sends it settled
+/// accepts that.
+async fn has_room(node: &Queue, ended: impl Future<Output = Detached>) -> bool {
+    tokio::select! {
+        biased;
+        () = node.ready() => true,
+        _ = ended => false,
     }
 }

@@ -8,13 +8,16 @@ use super::{
     topic::Subscription,
 };
 use amqp1::{
-    Attach, Cause, DeliveryTag, Detached, Role, Session, TargetArchetype,
+    Attach, BoxFuture, Cause, Connection, DeliveryTag, Detached, Role, Session, TargetArchetype,
     codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
-    engine::terminus::{Key, Lost, Suspension},
+    engine::{
+        Instant,
+        terminus::{Key, Lost, Suspension},
+    },
     resume::{SuspendedReceiver, SuspendedSender},
 };
-use std::{collections::HashMap, sync::Arc};
-use tokio::sync::Notify;
+use std::{collections::HashMap, slice::from_ref, sync::Arc};
+use tokio::{sync::Notify, task::AbortHandle};
 
 /// How long a terminus is kept, and from when on.
 pub(crate) type Lifetime = (TerminusDurability, TerminusExpiryPolicy, u32);
@@ -35,8 +38,32 @@ pub(crate) struct Sent {
     pub(crate) unsettled: HashMap<DeliveryTag, Stored>,
 }
 
-/// What is left of a link, and the session that it was on.
-pub(crate) type Terminus = Suspension<(Session, Left)>;
+/// A link that is away, and may come back.
+pub(crate) struct Away {
+    pub(crate) left: Left,
+    /// What it was on.
+    session: Session,
+    connection: Connection,
+    /// Looks out for the end of these.
+    watch: Task,
+}
+
+pub(crate) type Terminus = Suspension<Away>;
+
+/// A task that ends when this is dropped.
+#[derive(Default)]
+pub(crate) struct Task(Option<AbortHandle>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// The task that lets go of what has expired, and when it does.
+pub(crate) type Expiry = (Instant, Task);
 
 /// A link while it is there.
 pub(crate) struct Link {
@@ -69,13 +96,8 @@ impl Link {
             _ => Some(Lost::Link),
         };
         let Some(lost) = lost.filter(|_| claim.is_some()) else { return broker.release(&key, left) };
-        broker.keep(key.clone(), Suspension { state: (session.clone(), left), durable, policy, timeout }, lost);
-        tokio::spawn(async move {
-            session.ended().await;
-            broker.ended_under(&key, &session, Lost::Session);
-            connection.closed().await;
-            broker.ended_under(&key, &session, Lost::Connection);
-        });
+        let away = Away { left, session, connection, watch: Task::default() };
+        broker.keep(key, Suspension { state: away, durable, policy, timeout }, lost);
     }
 }
 
@@ -132,25 +154,42 @@ impl Broker {
     }
 
     /// Keeps what a link has left.
-    pub(crate) fn keep(self: &Arc<Self>, key: Key, terminus: Terminus, lost: Lost) {
-        let oldest = self.state().termini.suspend(key, terminus, lost, self.clock.now());
+    pub(crate) fn keep(self: &Arc<Self>, key: Key, mut terminus: Terminus, lost: Lost) {
+        let oldest = {
+            let mut state = self.state();
+            // It looks for what is kept here, so that this comes first.
+            let watching = self.clone().watch(key.clone(), terminus.state.session.clone(), &terminus.state.connection);
+            terminus.state.watch = Task(Some(tokio::spawn(watching).abort_handle()));
+            state.termini.suspend(key, terminus, lost, self.clock.now())
+        };
         if let Some((key, oldest)) = oldest {
             eprintln!("broker: too many links are away that may come back: what the first one has left is let go");
-            self.release(&key, oldest.state.1);
+            self.release(&key, oldest.state.left);
         }
         self.expire();
+    }
+
+    /// Waits for the end of the session and of the connection of a link that is away.
+    fn watch(self: Arc<Self>, key: Key, session: Session, connection: &Connection) -> impl Future<Output = ()> + use<> {
+        let connection = connection.clone();
+        async move {
+            session.ended().await;
+            self.ended_under(&key, &session, Lost::Session);
+            connection.closed().await;
+            self.ended_under(&key, &session, Lost::Connection);
+        }
     }
 
     /// The session or the connection of a link has ended, on which it was suspended and has not been resumed.
     fn ended_under(self: &Arc<Self>, key: &Key, session: &Session, lost: Lost) {
         {
             let (mut state, now) = (self.state(), self.clock.now());
-            if state.termini.get(key).is_none_or(|suspension| suspension.state.0 != *session) {
+            if state.termini.get(key).is_none_or(|suspension| suspension.state.session != *session) {
                 return;
             }
             match lost {
-                Lost::Connection => state.termini.connection_closed(&key.container_id, now),
-                _ => state.termini.session_ended(std::slice::from_ref(key), now),
+                Lost::Connection => state.termini.connection_closed(from_ref(key), now),
+                _ => state.termini.session_ended(from_ref(key), now),
             }
         }
         self.expire();
@@ -158,20 +197,25 @@ impl Broker {
 
     /// Lets go of what has expired, now and when the next is due.
     fn expire(self: &Arc<Self>) {
-        let (due, next) = {
+        let due = {
             let mut state = self.state();
-            (state.termini.expire(self.clock.now()), state.termini.poll_timeout())
+            let due = state.termini.expire(self.clock.now());
+            let next = state.termini.poll_timeout();
+            if state.expiry.as_ref().map(|(at, _)| *at) != next {
+                state.expiry = next.map(|at| (at, Task(Some(tokio::spawn(self.clone().expire_at(at)).abort_handle()))));
+            }
+            due
         };
         for (key, terminus) in due {
-            self.release(&key, terminus.state.1);
+            self.release(&key, terminus.state.left);
         }
-        if next.is_some() {
-            let broker = self.clone();
-            tokio::spawn(async move {
-                broker.clock.until(next).await;
-                broker.expire();
-            });
-        }
+    }
+
+    fn expire_at(self: Arc<Self>, at: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.clock.until(Some(at)).await;
+            self.expire();
+        })
     }
 
     /// A link does not come back: its deliveries have their default outcome, its subscription and its node end.

@@ -7,6 +7,7 @@ mod example;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bounds;
 mod ending;
 mod filters;
 mod nodes;
