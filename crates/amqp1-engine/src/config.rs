@@ -201,7 +201,8 @@ impl Default for SessionConfig {
 /// How many deliveries a receiver allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// This many from now on; the application gives more when it wants more.
+    /// This many from now on, in place of what is left. Deliveries that have arrived and were not taken do not count. The
+    /// application gives more when it wants more.
     Manual(u32),
     /// Up to this many that the application has not taken yet, given again as it takes them.
     Window(u32),

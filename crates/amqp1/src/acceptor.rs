@@ -80,7 +80,7 @@ impl fmt::Debug for AcceptorBuilder {
 }
 
 impl Acceptor {
-    /// An acceptor that lets everybody in, until it is told better.
+    /// An acceptor that admits everybody until it is given an authenticator.
     pub fn builder() -> AcceptorBuilder {
         AcceptorBuilder {
             mechanisms: None,

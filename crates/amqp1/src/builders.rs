@@ -312,7 +312,8 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sets how many deliveries are allowed; a window of 200 unless set.
+    /// Sets how many deliveries are allowed; a window of 200 unless set. Deliveries that the application has taken do not
+    /// count, settled or not: [`max_unsettled`](Self::max_unsettled) bounds them.
     pub fn credit(mut self, credit: Credit) -> Self {
         self.config.credit = credit;
         self

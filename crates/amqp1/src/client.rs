@@ -105,7 +105,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects to another host and port than the URL's, without believing it to be someone else.
+    /// Connects to another host and port; the certificate and `open` still use the URL's host.
     pub fn dial(mut self, host: impl Into<String>, port: u16) -> Self {
         self.dial = Some((host.into(), port));
         self
@@ -209,11 +209,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets when a peer is given up that reads nothing of what is written to it, whatever it writes itself; as the idle
-    /// time-out unless set, `None` for never. A transport of your own that buffers has to wake the writer when it has written
-    /// on, and not for other reasons, or slow peers are cut and silent ones are not. The connection then ends with
-    /// [`ErrorKind::WriteTimeout`]. Some brokers stop reading from those who send while they are short of memory: give
-    /// them more time, if you would rather wait.
+    /// Sets how long a peer may read nothing of what is written to it, whatever it writes itself; the idle time-out unless
+    /// set, `None` for no limit. Beyond it the connection ends with [`ErrorKind::WriteTimeout`]. Some brokers stop reading
+    /// from senders while they are short of memory: set more if you would rather wait.
+    ///
+    /// A transport of your own that buffers must wake the writer when it has written more, and for no other reason.
+    /// Otherwise slow peers are cut and silent ones are not.
     pub fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.write_timeout = Some(timeout);
         self

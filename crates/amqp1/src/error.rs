@@ -78,7 +78,7 @@ pub enum ErrorKind {
     NotGranted,
     /// The peer does not speak AMQP 1.0, or broke its rules.
     Protocol,
-    /// The node answered the request with a status that is none of success; [`Error::status`] has it.
+    /// The node answered the request with a non-success status; [`Error::status`] has it.
     Refused,
     /// The receiver says that the message is invalid.
     Rejected,
@@ -94,7 +94,7 @@ pub enum ErrorKind {
     Suspended,
     /// It took longer than was allowed.
     Timeout,
-    /// TLS did not come about: a certificate that is not trusted, has expired, or is another host's.
+    /// The TLS handshake failed: a certificate that is not trusted, has expired, or is another host's.
     Tls,
     /// The network connection went away without a close.
     TransportLost,
@@ -124,7 +124,7 @@ pub enum Retry {
 pub enum Delivered {
     /// It has it and said so.
     Yes,
-    /// It has it not, or not any more.
+    /// It does not have it, or no longer has it.
     No,
     /// It may have it.
     Unknown,
@@ -215,7 +215,8 @@ impl Error {
         self.0.retry
     }
 
-    /// Whether the peer has the message that this is about.
+    /// Whether the peer has the message that this is about. An error that is about no message, such as that of an attach,
+    /// says [`Delivered::No`]; [`ErrorKind::InDoubt`] says [`Delivered::Unknown`].
     pub fn delivered(&self) -> Delivered {
         self.0.delivered
     }

@@ -128,7 +128,8 @@ impl Drop for IncomingConnection {
     }
 }
 
-/// A connection that a client has made. Dropped, no more links are accepted; those that were go on.
+/// A connection that a client has made. When it is dropped, no more links are accepted; those that were accepted go on.
+/// Without any link and any other handle, the connection closes.
 #[derive(Debug)]
 pub struct ServerConnection {
     connection: Connection,
@@ -229,7 +230,8 @@ impl IncomingLink {
         self.attach.role
     }
 
-    /// The address of the node at our end: the target's if the client sends, the source's if it receives.
+    /// The address of the node at our end: the target's if the client sends, the source's if it receives. `None` for control
+    /// links, dynamic nodes and the anonymous relay.
     pub fn address(&self) -> Option<&str> {
         match self.attach.role {
             Role::Sender => self.attach.target.as_ref().and_then(TargetArchetype::as_target)?.address.as_deref(),

@@ -141,11 +141,10 @@ pub(crate) fn revoked() -> Error {
 /// permits are revoked: sending with one fails with [`ErrorKind::CreditRevoked`], and [`Sender::reserve`](crate::Sender::reserve)
 /// waits for credit again. The link is as good as before.
 ///
-/// A permit keeps credit, not memory: how large the message will be is not known. So any number of permits may be held, and
-/// used also when as much is queued on the connection as may be
-/// ([`max_queued`](crate::ConnectionConfig::max_queued)), until their messages are that much again; or as much is
-/// queued on the permit's link alone. Then sending with one fails in the same way until there is room. A permit that is used
-/// soon after it was given does not see that.
+/// A permit holds credit, not memory, since the size of its message is not known. Any number of permits may be held. They
+/// may be used even when the connection's queue is full ([`max_queued`](crate::ConnectionConfig::max_queued)), until their
+/// messages add up to `max_queued` again, or that much is queued on the permit's link alone. Then sending fails in the same
+/// way until there is room. A permit that is used soon after it was given does not meet this limit.
 #[derive(Debug)]
 #[must_use = "a permit holds credit that others may wait for"]
 pub struct Permit {

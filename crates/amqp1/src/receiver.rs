@@ -89,7 +89,8 @@ impl Receiver {
         self.on_drop = on_drop;
     }
 
-    /// Sets how many deliveries are allowed from now on.
+    /// Sets how many deliveries are allowed from now on, in place of the credit that is left. With [`Credit::Manual`],
+    /// deliveries that have arrived and were not taken do not count.
     ///
     /// # Errors
     ///

@@ -91,7 +91,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// If the link ends.
+    /// If the link ends. If the peer detached it without an error, this is
+    /// [`LinkDetached`](crate::ErrorKind::LinkDetached) with [`amqp_error`](Error::amqp_error) `None`.
     ///
     /// # Cancel safety
     ///
@@ -163,7 +164,7 @@ impl Sender {
         self.handle.shared.look(|state| blocked(&state.engine, id))
     }
 
-    /// How many deliveries may be sent now (§2.6.7), permits and those who wait not counted.
+    /// How many deliveries may be sent now (§2.6.7). Permits that are held and callers that wait are not subtracted.
     pub fn credit(&self) -> u32 {
         let id = self.handle.id;
         self.handle.shared.look(|state| state.engine.credit(id))

@@ -193,9 +193,9 @@ impl Transaction {
     /// from its source within the transaction. They are received as always, with this
     /// [transaction](Delivery::transaction), and settled with [`accept`](Self::accept) and the like.
     ///
-    /// A message that was acquired is the source's again if the transaction is rolled back, also if it was settled. One that
-    /// has no outcome by the commit is acquired then, and settled as any other. The credit that is left is drained before the
-    /// discharge, and none is given after it until [`Receiver::set_credit`].
+    /// If the transaction is rolled back, the source has the acquired messages again, even those that were settled. A message
+    /// without an outcome at the commit is acquired, and is settled later like any other. Unused credit is drained before the
+    /// discharge; after it, none is given until [`Receiver::set_credit`].
     ///
     /// A resource that cannot do this detaches the link with `amqp:not-implemented`.
     ///
@@ -222,17 +222,17 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::RolledBack`] if it was rolled back instead, be it that the coordinator has refused, that a message
-    ///   of [`post`](Self::post) was not accepted, or that the control link is gone. Nothing of its work is done.
-    ///   Deliveries that were retired are dropped, and dealt with as their receivers'
-    ///   [`OnDrop`](crate::OnDrop) says; or left as they are, if a rollback could not be asked for in time.
-    /// - [`ErrorKind::InDoubt`] if the coordinator was asked and has not answered, or not with anything that is an answer.
+    /// - [`ErrorKind::RolledBack`] if it was rolled back instead: the coordinator refused, a message of
+    ///   [`post`](Self::post) was not accepted, or the control link is gone. Nothing of its work is done. Deliveries
+    ///   that were retired are dropped, and dealt with as their receivers' [`OnDrop`](crate::OnDrop) says; if a rollback
+    ///   could not be requested in time, they are left as they are.
+    /// - [`ErrorKind::InDoubt`] if the coordinator was asked and did not answer, or gave no valid answer.
     ///   Deliveries that were retired are left as they are.
     ///
     /// # Cancel safety
     ///
-    /// Cancelled before it was polled, the transaction is rolled back. Cancelled later, the commit goes on, and nobody
-    /// is told what comes of it.
+    /// Cancelled before it was polled, the transaction is rolled back. Cancelled later, the commit goes on, and its
+    /// result is not reported.
     pub async fn commit(mut self) -> Result<(), Error> {
         let Some(work) = self.work.take() else { return Err(Error::internal("the transaction was discharged")) };
         let control = work.control.clone();
