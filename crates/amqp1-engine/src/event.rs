@@ -94,10 +94,11 @@ pub enum Event {
         /// the default outcome applies (§4.4.4). One that it has not settled is as before after a rollback.
         settled: bool,
     },
-    /// A message that was posted within this transaction cannot be decided any more, since its link is over: the transaction
-    /// must not be committed (§4.4.4). Reported where this end is the
+    /// A message that was posted within this transaction cannot be decided any more, since its link is over, or was
+    /// discarded when it came: the transaction must not be committed (§4.4.4). The link is not known where it was gone by
+    /// then. Reported where this end is the
     /// [resource](crate::TransactionRole::Resource).
-    PostingLost(LinkId, TxnId),
+    PostingLost(Option<LinkId>, TxnId),
     /// The receiver has stated a provisional outcome within this transaction for deliveries that are lost to it, since
     /// their link is over: the transaction must not be committed. Reported where this end is the
     /// [resource](crate::TransactionRole::Resource).
@@ -157,6 +158,13 @@ impl Event {
             Self::Reattach(id) => f.debug_tuple("Reattach").field(id).finish(),
         }
     }
+}
+
+/// How far events and settlements are to be polled: see [`Connection::events_end`](crate::Connection::events_end).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsEnd {
+    pub(crate) events: u64,
+    pub(crate) settled: u64,
 }
 
 /// Who ended something.

@@ -369,7 +369,9 @@ impl Link {
         if self.sender_settle_mode() == SenderSettleMode::Settled {
             return u32::MAX;
         }
-        let unsettled = u32::try_from(self.unsettled.len()).unwrap_or(u32::MAX);
+        // What is settled within a transaction is pending until the discharge.
+        let unsettled = self.unsettled.len().saturating_add(self.retired.len());
+        let unsettled = u32::try_from(unsettled).unwrap_or(u32::MAX);
         self.max_unsettled.saturating_sub(unsettled).saturating_sub(self.available())
     }
 

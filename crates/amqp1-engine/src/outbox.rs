@@ -37,6 +37,11 @@ impl<T, B> Queue<T, B> {
         self.beside.push_back((self.taken.saturating_add(queued), beside));
     }
 
+    /// How many were taken, and how many there have been.
+    fn counts(&self) -> (u64, u64) {
+        (self.taken, self.taken.saturating_add(u64::try_from(self.queue.len()).unwrap_or(u64::MAX)))
+    }
+
     /// The next thing; what is kept beside it goes to `f`.
     #[inline]
     fn pop(&mut self, f: impl FnMut(&mut T, B)) -> Option<T> {
@@ -121,6 +126,11 @@ impl Events {
         self.0.queue.is_empty()
     }
 
+    /// How many were polled, and how many there have been.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.0.counts()
+    }
+
     /// Whether a provisional outcome waits to be polled.
     pub(crate) fn has_provisional(&self) -> bool {
         self.1 > 0
@@ -149,5 +159,10 @@ impl Settlements {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.queue.is_empty()
+    }
+
+    /// How many were polled, and how many there have been.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.0.counts()
     }
 }

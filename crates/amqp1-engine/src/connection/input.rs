@@ -149,6 +149,9 @@ impl Connection {
                 // §2.5.5: after our end, what comes is discarded until the peer's, but for what it says of deliveries.
                 let settles = matches!(other, Performative::Disposition(_));
                 if self.sessions.get(id).is_none_or(|session| session.told || session.end_sent && !settles) {
+                    if let Performative::Transfer(transfer) = &other {
+                        self.posting_discarded(None, transfer);
+                    }
                     return;
                 }
                 match other {

@@ -31,7 +31,7 @@ use crate::{
     config::{ConnectionConfig, ServerSasl},
     control::{Body, Control},
     error::ConnectionError,
-    event::{Cause, Ended, Event, Settled},
+    event::{Cause, Ended, Event, EventsEnd, Settled},
     link::Link,
     metadata::{Meter, bounded_error},
     numbers::Numbers,
@@ -237,6 +237,18 @@ impl Connection {
     /// Whether there are events or settlements to poll.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty() || !self.settled.is_empty()
+    }
+
+    /// The end of what waits to be polled now: see [`has_polled`](Self::has_polled).
+    pub fn events_end(&self) -> EventsEnd {
+        EventsEnd { events: self.events.counts().1, settled: self.settled.counts().1 }
+    }
+
+    /// Whether all events and settlements were polled that there were at an earlier time. A delivery is received without
+    /// regard to events: who must know what came before it polls so far first. A resource does so with a discharge, to know of
+    /// all of the work of its transaction.
+    pub fn has_polled(&self, end: EventsEnd) -> bool {
+        self.events.counts().0 >= end.events && self.settled.counts().0 >= end.settled
     }
 
     /// What became of messages that were sent, oldest first.

@@ -14,6 +14,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use amqp1_codec::{
     definitions::{Fields, Role},
     messaging::DeliveryState,
+    performative::Transfer,
 };
 use bytes::Bytes;
 
@@ -147,8 +148,20 @@ impl Connection {
     /// A delivery is rejected here: if it was posted within a transaction, that cannot be committed any more (§4.4.4).
     pub(super) fn fail_posting(&mut self, id: LinkId, key: DeliveryKey) -> Option<TxnId> {
         let posting = self.postings.open.remove(&(id, key.0))?;
-        self.events.push_back(Event::PostingLost(id, posting.txn.clone()));
+        self.events.push_back(Event::PostingLost(Some(id), posting.txn.clone()));
         Some(posting.txn)
+    }
+
+    /// A transfer is thrown away, whatever the reason: a message that it posts within a transaction will not be there, so
+    /// that the transaction must not be committed (§4.4.4.1). The sender may have settled it, and not wait for an answer.
+    #[cold]
+    pub(super) fn posting_discarded(&mut self, id: Option<LinkId>, transfer: &Transfer) {
+        if !self.is_resource() || transfer.aborted {
+            return;
+        }
+        if let Some(txn) = transfer.state.as_ref().and_then(TxnId::of) {
+            self.events.push_back(Event::PostingLost(id, txn));
+        }
     }
 
     /// A link is over: its deliveries that are not settled cannot be decided any more, so that their transactions cannot
@@ -166,7 +179,7 @@ impl Connection {
             stays
         });
         for txn in lost {
-            self.events.push_back(Event::PostingLost(id, txn));
+            self.events.push_back(Event::PostingLost(Some(id), txn));
         }
     }
 
@@ -255,8 +268,13 @@ impl Connection {
     /// The application has decided what becomes of a delivery that the receiver has settled within a transaction.
     /// `false` if there is none of this token.
     pub(super) fn settle_retired(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> bool {
-        let known = self.links.get_mut(id).is_some_and(|link| link.retired.remove(&token));
+        let Some(link) = self.links.get_mut(id) else { return false };
+        let full = link.unsettled_left() == 0;
+        let known = link.retired.remove(&token);
         if known {
+            if full && link.sendable() > 0 {
+                self.events.push_back(Event::Sendable(id));
+            }
             self.settled.push_back(Settled { link: id, token, settlement: Settlement::Outcome(state) });
         }
         known

@@ -38,9 +38,11 @@ impl Connection {
         let streamed =
             id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed && link.stopping.is_none());
         if session.on_transfer(streamed).is_none() {
+            self.posting_discarded(id, transfer);
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
         }
         let Some(id) = id else {
+            self.posting_discarded(None, transfer);
             if !self.is_late(session_id, transfer) {
                 self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
             } else if self.sessions.get(session_id).is_some_and(Session::window_due) {
@@ -59,13 +61,16 @@ impl Connection {
         // §2.6.5: after our detach, what comes is discarded until the peer's.
         // Of a link that was refused, and never attached, nothing is received.
         if link.detached.is_some() || link.refused || link.told {
+            self.posting_discarded(Some(id), transfer);
             self.is_errant_input(session_id, id);
             return;
         }
         if link.role == Role::Sender {
+            self.posting_discarded(Some(id), transfer);
             return self.link_misbehaved(id, PeerMisbehaved::TransferFromReceiver);
         }
         if link.stopping.is_some() {
+            self.posting_discarded(Some(id), transfer);
             if self.discard_stopped(session_id, id, transfer).is_none() {
                 self.link_misbehaved(id, PeerMisbehaved::CreditExceeded);
             }
@@ -77,6 +82,7 @@ impl Connection {
             None => match self.begin_incoming(session_id, id, transfer) {
                 Ok(assembly) => Ok(assembly),
                 Err(violation @ PeerMisbehaved::DeliveryIdRepeated { .. }) => {
+                    self.posting_discarded(Some(id), transfer);
                     return self.session_misbehaved(session_id, violation);
                 }
                 Err(violation) => Err(violation),
@@ -96,7 +102,10 @@ impl Connection {
         });
         let mut assembly = match pushed {
             Ok(assembly) => assembly,
-            Err(violation) => return self.link_misbehaved(id, violation),
+            Err(violation) => {
+                self.posting_discarded(Some(id), transfer);
+                return self.link_misbehaved(id, violation);
+            }
         };
         if assembly.streamed && !assembly.ignored {
             self.stream_data(session_id, id, &mut assembly);

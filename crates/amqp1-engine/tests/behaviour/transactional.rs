@@ -245,9 +245,9 @@ fn the_echo_of_a_rejection_within_a_transaction_carries_no_error() {
     assert_eq!(peer.end.settlements()[1], (8, Settlement::Outcome(within(Some(rejected)))));
 }
 
-/// Credit that is held back because too much is unsettled comes back when a retirement settles.
+/// What is settled within a transaction is kept until the discharge, so that it counts as before.
 #[test]
-fn a_retirement_that_settles_frees_the_room_of_its_delivery() {
+fn a_retirement_that_settles_frees_the_room_of_its_delivery_at_the_discharge() {
     let mut peer = Peer::with_session();
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Receiver));
@@ -260,7 +260,54 @@ fn a_retirement_that_settles_frees_the_room_of_its_delivery() {
     peer.read();
     assert_eq!(peer.end.credit(tx), 0);
     peer.send(0, receiver_says(0, true, within(Some(Accepted))));
+    assert_eq!(peer.end.credit(tx), 0);
+    let begun = peer.end.events_end();
+    peer.end.settle_sent(tx, 1, Some(Accepted)).unwrap();
+    // An event and a settlement: both are polled before what is received now.
+    let end = peer.end.events_end();
+    assert_eq!((peer.end.has_polled(begun), peer.end.has_polled(end)), (true, false));
+    assert!(matches!(peer.end.engine.poll_event(), Some(Event::Sendable(id)) if id == tx));
+    assert!(!peer.end.has_polled(end));
+    let settled = peer.end.engine.poll_settled().map(|settled| (settled.token, settled.settlement));
+    assert_eq!((settled, peer.end.has_polled(end)), (Some((1, Settlement::Outcome(Some(Accepted)))), true));
     assert_eq!(peer.end.credit(tx), 1);
+}
+
+/// §4.4.4.1: whatever is wrong with the transfer, or with its link.
+#[test]
+fn x_4_4_4_1_a_posting_that_is_thrown_away_is_reported() {
+    let lost = |peer: &Peer| peer.end.count(|event| matches!(event, Event::PostingLost(_, of) if *of == txn()));
+    let settled = |id| Transfer { settled: Some(true), ..posted(id) };
+    // This end has detached its link.
+    let (mut peer, rx) = receives(TransactionRole::Resource);
+    peer.end.detach(rx, true, Some(AmqpError::new(ErrorCondition::INTERNAL_ERROR, ""))).unwrap();
+    peer.read();
+    peer.send_payload(0, settled(0), HELLO);
+    assert_eq!(lost(&peer), 1);
+    // Given up by its sender, it was never posted.
+    peer.send(0, Transfer { aborted: true, ..settled(1) });
+    assert_eq!(lost(&peer), 1);
+    // Its session was ended, or ends.
+    let (mut peer, rx) = receives(TransactionRole::Resource);
+    let session = peer.end.session_ids[&rx];
+    peer.end.end(session, None).unwrap();
+    peer.read();
+    peer.send_payload(0, settled(0), HELLO);
+    assert_eq!(lost(&peer), 1);
+    let (mut peer, _) = receives(TransactionRole::Resource);
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    peer.send_payload(0, settled(0), HELLO);
+    assert_eq!(lost(&peer), 1);
+    // A repeated tag.
+    let (mut peer, _) = receives(TransactionRole::Resource);
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    let again = Transfer { delivery_tag: transfer(0, 0).delivery_tag, ..posted(1) };
+    peer.send_payload(0, again, HELLO);
+    assert_eq!(lost(&peer), 1);
+    // Where no transactions are kept, there is nobody to tell.
+    let (mut peer, _) = receives(TransactionRole::None);
+    peer.send_payload(0, settled(0), HELLO);
+    assert_eq!(lost(&peer), 0);
 }
 
 /// Also X-4.4.1-4: no outcome is missing at the discharge.
@@ -325,8 +372,9 @@ fn a_posting_that_goes_with_its_link_is_reported() {
     peer.send_payload(0, posted(0), HELLO);
     peer.send_payload(0, Transfer { settled: Some(true), ..posted(1) }, HELLO);
     peer.send(0, Detach { handle: 0, closed: true, error: None });
-    let lost =
-        |peer: &Peer| peer.end.count(|event| matches!(event, Event::PostingLost(id, of) if *id == rx && *of == txn()));
+    let lost = |peer: &Peer| {
+        peer.end.count(|event| matches!(event, Event::PostingLost(id, of) if *id == Some(rx) && *of == txn()))
+    };
     assert_eq!(lost(&peer), 1);
     // The one that is settled exists here, and can still be decided.
     let undelivered = peer.end.detached(rx).unwrap().undelivered;
