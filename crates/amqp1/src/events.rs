@@ -36,6 +36,7 @@ impl State {
             }
             self.on_event(event, aside);
         }
+        self.wake_held_controls(aside);
         self.feed_starved(aside);
     }
 

@@ -319,8 +319,9 @@ impl IncomingLink {
     /// # Errors
     ///
     /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the client wants a coordinator of
-    /// transactions (see [`coordinate`](Self::coordinate)), or the answer asks for what cannot be, has no terminus at our end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused,
-    /// and [`Error::condition`] says with what.
+    /// transactions (see [`coordinate`](Self::coordinate)), or the answer asks for what cannot be, has no terminus at our
+    /// end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused, and
+    /// [`Error::condition`] says with what.
     pub fn accept(self, reply: AttachReply) -> Result<AcceptedLink, Error> {
         self.accept_with(reply, None)
     }

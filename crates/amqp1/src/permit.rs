@@ -42,7 +42,7 @@ pub(crate) fn queue(
     options: SendOptions,
     now: Instant,
     aside: &mut Aside<'_>,
-) -> Result<usize, Refused> {
+) -> Result<u64, Refused> {
     queue_in(state, id, message, options, None, now, aside)
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn queue_in(
     stated: Option<DeliveryState>,
     now: Instant,
     aside: &mut Aside<'_>,
-) -> Result<usize, Refused> {
+) -> Result<u64, Refused> {
     let outcome_timeout = state.outcome_timeout;
     let (settled, lasts, limit) = match state.live_link(id) {
         Ok(link) => {
@@ -77,7 +77,10 @@ pub(crate) fn queue_in(
     let mut options = engine_options(options, settled, state.token(id, token, lasts));
     options.state = stated;
     let name = options.token;
-    state.acquire_with(id, &mut options, aside);
+    if let Err(error) = state.acquire_with(id, &mut options, aside) {
+        state.take_back(name, token);
+        return Err(Refused::Failed(error, message));
+    }
     match state.engine.send(id, message, options) {
         Ok(()) => Ok(token),
         Err(error) => {
@@ -95,18 +98,16 @@ fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engi
 }
 
 /// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
-pub(crate) fn begin(
-    state: &mut State,
-    id: LinkId,
-    options: SendOptions,
-    aside: &mut Aside<'_>,
-) -> Result<usize, Error> {
+pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions, aside: &mut Aside<'_>) -> Result<u64, Error> {
     let link = state.live_link(id)?;
     let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
     let token = state.receipts.insert_unarmed();
     let name = state.token(id, token, lasts);
     let mut options = engine_options(options, settled, name);
-    state.acquire_with(id, &mut options, aside);
+    if let Err(error) = state.acquire_with(id, &mut options, aside) {
+        state.take_back(name, token);
+        return Err(error);
+    }
     state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
         state.not_acquired(id, name);
         state.take_back(name, token);
@@ -215,8 +216,8 @@ impl Permit {
     /// Uses the claim; `f` is told whether it is still good.
     pub(crate) fn claim<E: From<Error>>(
         mut self,
-        f: impl FnOnce(&mut State, LinkId, bool, &mut Aside<'_>) -> Result<usize, E>,
-    ) -> (Arc<LinkHandle>, Result<usize, E>) {
+        f: impl FnOnce(&mut State, LinkId, bool, &mut Aside<'_>) -> Result<u64, E>,
+    ) -> (Arc<LinkHandle>, Result<u64, E>) {
         let (id, claim) = (self.handle.id, self.claim);
         self.spent = true;
         let used = self.handle.shared.command(|state, aside| {
@@ -267,13 +268,13 @@ impl Drop for Permit {
 #[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
 pub struct Receipt {
     handle: Arc<LinkHandle>,
-    token: usize,
+    token: u64,
     done: bool,
 }
 
 /// Names a [`Receipt`] among those of its connection whose messages are not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReceiptId(usize);
+pub struct ReceiptId(u64);
 
 impl ReceiptId {
     /// The receipt of a token of the engine's.
@@ -283,7 +284,7 @@ impl ReceiptId {
 }
 
 impl Receipt {
-    pub(crate) fn new(handle: Arc<LinkHandle>, token: usize) -> Self {
+    pub(crate) fn new(handle: Arc<LinkHandle>, token: u64) -> Self {
         Self { handle, token, done: false }
     }
 

@@ -13,10 +13,16 @@ use std::{
 /// interval of heartbeats by default. Who consumes a message may take longer than a short limit for its outcome.
 const SILENT: Duration = Duration::from_secs(30);
 
-/// One slot for each message whose settlement the engine owes.
+/// Where the place of a slot ends in its key, and the number of its use begins. The highest bit is left to
+/// [lasting tokens](crate::resume).
+const NUMBER: u32 = 32;
+const NUMBERS: u64 = (1 << 31) - 1;
+
+/// One slot for each message whose settlement the engine owes. Its key names one use of it: what is said of an earlier
+/// message in the same place is not taken for this one's.
 #[derive(Debug)]
 pub(crate) struct Receipts {
-    slots: Slab<Slot>,
+    slots: Slab<Used>,
     /// When outcomes are given up, by how long they may take: of those that take equally long, the first is the next.
     /// There are as many as there are different limits on the connection's links.
     lanes: Vec<Lane>,
@@ -34,13 +40,16 @@ pub(crate) enum Paid {
     Suspended,
 }
 
+/// A slot, and the number that tells this use of it from others.
+#[derive(Debug)]
+struct Used {
+    number: u32,
+    slot: Slot,
+}
+
 #[derive(Debug)]
 enum Slot {
-    Pending {
-        waker: Option<Waker>,
-        /// Tells this use of the slot from later ones.
-        number: u64,
-    },
+    Pending(Option<Waker>),
     Done(Settlement),
     /// The link was suspended with the message on it.
     Suspended,
@@ -69,8 +78,26 @@ struct Lane {
 #[derive(Debug)]
 struct Deadline {
     at: Instant,
-    token: usize,
-    number: u64,
+    key: u64,
+}
+
+/// The place of a slot, and the number of its use.
+#[inline]
+fn place(key: u64) -> Option<(usize, u32)> {
+    let place = usize::try_from(key & u64::from(u32::MAX)).ok()?;
+    Some((place, u32::try_from(key >> NUMBER).ok()?))
+}
+
+#[inline]
+fn slot_of(slots: &Slab<Used>, key: u64) -> Option<&Slot> {
+    let (place, number) = place(key)?;
+    slots.get(place).filter(|used| used.number == number).map(|used| &used.slot)
+}
+
+#[inline]
+fn slot_mut(slots: &mut Slab<Used>, key: u64) -> Option<&mut Slot> {
+    let (place, number) = place(key)?;
+    slots.get_mut(place).filter(|used| used.number == number).map(|used| &mut used.slot)
 }
 
 impl Receipts {
@@ -83,31 +110,38 @@ impl Receipts {
         self.slots.len()
     }
 
+    #[inline]
+    fn remove(&mut self, key: u64) -> Option<Slot> {
+        slot_of(&self.slots, key)?;
+        self.slots.try_remove(place(key)?.0).map(|used| used.slot)
+    }
+
     /// A slot for a message that is sent now, whose outcome is waited for at most this long.
-    pub(crate) fn insert(&mut self, now: Instant, limit: Option<Duration>) -> usize {
-        let token = self.insert_unarmed();
-        self.arm(token, now, limit);
-        token
+    pub(crate) fn insert(&mut self, now: Instant, limit: Option<Duration>) -> u64 {
+        let key = self.insert_unarmed();
+        self.arm(key, now, limit);
+        key
     }
 
     /// A slot for a message that is not whole yet: its time does not run.
-    pub(crate) fn insert_unarmed(&mut self) -> usize {
-        let number = self.next;
+    pub(crate) fn insert_unarmed(&mut self) -> u64 {
+        let number = self.next & NUMBERS;
         self.next = number.wrapping_add(1);
         self.pending = self.pending.saturating_add(1);
-        self.slots.insert(Slot::Pending { waker: None, number })
+        let place = self.slots.insert(Used { number: u32::try_from(number).unwrap_or(0), slot: Slot::Pending(None) });
+        number << NUMBER | u64::try_from(place).unwrap_or_default()
     }
 
     /// The time of a slot runs from now on, if it has a limit.
-    pub(crate) fn arm(&mut self, token: usize, now: Instant, limit: Option<Duration>) {
+    pub(crate) fn arm(&mut self, key: u64, now: Instant, limit: Option<Duration>) {
         let Some(limit) = limit else { return };
-        let Some(Slot::Pending { number, .. }) = self.slots.get(token) else { return };
-        let deadline = Deadline { at: now + limit, token, number: *number };
+        let Some(Slot::Pending(_)) = slot_of(&self.slots, key) else { return };
+        let deadline = Deadline { at: now + limit, key };
         let Self { slots, lanes, pending, .. } = self;
         match lanes.iter_mut().find(|lane| lane.limit == limit) {
             Some(Lane { deadlines, .. }) => {
                 if deadlines.len() > 64 && deadlines.len() / 2 > *pending {
-                    deadlines.retain(|deadline| is_pending(slots, deadline));
+                    deadlines.retain(|deadline| is_pending(slots, deadline.key));
                 }
                 deadlines.push_back(deadline);
             }
@@ -116,88 +150,84 @@ impl Receipts {
     }
 
     /// The message of this slot was not sent after all.
-    pub(crate) fn take_back(&mut self, token: usize) {
-        if self.slots.try_remove(token).is_some() {
+    pub(crate) fn take_back(&mut self, key: u64) {
+        if self.remove(key).is_some() {
             self.pending = self.pending.saturating_sub(1);
         }
     }
 
-    /// The engine has paid.
-    pub(crate) fn settle(&mut self, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
-        let token = usize::try_from(token).unwrap_or(usize::MAX);
-        match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
-                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Done(settlement)) {
+    /// The engine has paid. What is said again of a slot that was paid means nothing.
+    pub(crate) fn settle(&mut self, key: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+        match slot_mut(&mut self.slots, key) {
+            Some(slot @ (Slot::Pending(_) | Slot::Expired(_))) => {
+                if let Slot::Pending(waker) = std::mem::replace(slot, Slot::Done(settlement)) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.wake(waker);
                 }
             }
-            Some(_) => drop(self.slots.remove(token)),
-            None => {}
+            Some(Slot::Forgotten) => drop(self.remove(key)),
+            Some(Slot::Done(_) | Slot::Suspended) | None => {}
         }
     }
 
     /// The settlement, once.
-    pub(crate) fn poll(&mut self, token: usize, aside: &mut Aside<'_>) -> Poll<Paid> {
-        match self.slots.get_mut(token) {
-            Some(Slot::Pending { waker, .. }) => {
+    pub(crate) fn poll(&mut self, key: u64, aside: &mut Aside<'_>) -> Poll<Paid> {
+        match slot_mut(&mut self.slots, key) {
+            Some(Slot::Pending(waker)) => {
                 aside.store(waker);
                 Poll::Pending
             }
-            Some(Slot::Done(_) | Slot::Suspended) => Poll::Ready(match self.slots.remove(token) {
-                Slot::Done(settlement) => Paid::Settled(settlement),
+            Some(Slot::Done(_) | Slot::Suspended) => Poll::Ready(match self.remove(key) {
+                Some(Slot::Done(settlement)) => Paid::Settled(settlement),
                 _ => Paid::Suspended,
             }),
-            Some(Slot::Expired(expiry)) => {
-                let expiry = *expiry;
-                if let Some(slot) = self.slots.get_mut(token) {
-                    *slot = Slot::Forgotten;
-                }
-                Poll::Ready(Paid::Expired(expiry))
-            }
+            Some(slot @ Slot::Expired(_)) => match std::mem::replace(slot, Slot::Forgotten) {
+                Slot::Expired(expiry) => Poll::Ready(Paid::Expired(expiry)),
+                _ => Poll::Ready(Paid::Suspended),
+            },
             // Asked for by nobody.
             Some(Slot::Forgotten) | None => Poll::Ready(Paid::Settled(Settlement::Lost { sent: true })),
         }
     }
 
     /// Nobody asks any more.
-    pub(crate) fn forget(&mut self, token: usize, aside: &mut Aside<'_>) {
-        match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
-                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Forgotten) {
+    pub(crate) fn forget(&mut self, key: u64, aside: &mut Aside<'_>) {
+        match slot_mut(&mut self.slots, key) {
+            Some(slot @ (Slot::Pending(_) | Slot::Expired(_))) => {
+                if let Slot::Pending(waker) = std::mem::replace(slot, Slot::Forgotten) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.trash(waker);
                 }
             }
-            Some(Slot::Done(_) | Slot::Suspended) => drop(self.slots.remove(token)),
+            Some(Slot::Done(_) | Slot::Suspended) => drop(self.remove(key)),
             _ => {}
         }
     }
 
     /// The link was suspended: the engine will not pay on this endpoint.
-    pub(crate) fn suspend(&mut self, token: usize, aside: &mut Aside<'_>) {
-        match self.slots.get_mut(token) {
-            Some(slot @ (Slot::Pending { .. } | Slot::Expired(_))) => {
-                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Suspended) {
+    pub(crate) fn suspend(&mut self, key: u64, aside: &mut Aside<'_>) {
+        match slot_mut(&mut self.slots, key) {
+            Some(slot @ (Slot::Pending(_) | Slot::Expired(_))) => {
+                if let Slot::Pending(waker) = std::mem::replace(slot, Slot::Suspended) {
                     self.pending = self.pending.saturating_sub(1);
                     aside.wake(waker);
                 }
             }
-            Some(Slot::Forgotten) => drop(self.slots.remove(token)),
+            Some(Slot::Forgotten) => drop(self.remove(key)),
             _ => {}
         }
     }
 
     /// Whether the engine has still to pay.
-    pub(crate) fn is_owed(&self, token: usize) -> bool {
-        matches!(self.slots.get(token), Some(Slot::Pending { .. } | Slot::Expired(_) | Slot::Forgotten))
+    pub(crate) fn is_owed(&self, key: u64) -> bool {
+        matches!(slot_of(&self.slots, key), Some(Slot::Pending(_) | Slot::Expired(_) | Slot::Forgotten))
     }
 
     /// Gives a slot back, with the settlement that stands in it.
-    pub(crate) fn harvest(&mut self, token: usize) -> Option<Settlement> {
-        match self.slots.try_remove(token)? {
+    pub(crate) fn harvest(&mut self, key: u64) -> Option<Settlement> {
+        match self.remove(key)? {
             Slot::Done(settlement) => Some(settlement),
-            Slot::Pending { .. } => {
+            Slot::Pending(_) => {
                 self.pending = self.pending.saturating_sub(1);
                 None
             }
@@ -211,7 +241,7 @@ impl Receipts {
         let mut next: Option<Instant> = None;
         for Lane { deadlines, .. } in &mut *lanes {
             while let Some(deadline) = deadlines.front() {
-                if is_pending(slots, deadline) {
+                if is_pending(slots, deadline.key) {
                     next = Some(next.map_or(deadline.at, |next| next.min(deadline.at)));
                     break;
                 }
@@ -231,15 +261,15 @@ impl Receipts {
         }
         let Self { slots, lanes, pending, .. } = self;
         for Lane { limit, deadlines } in lanes {
-            while let Some(Deadline { at, token, number }) = deadlines.pop_front() {
+            while let Some(Deadline { at, key }) = deadlines.pop_front() {
                 if at > now {
-                    deadlines.push_front(Deadline { at, token, number });
+                    deadlines.push_front(Deadline { at, key });
                     break;
                 }
-                let slot = slots.get_mut(token);
-                let Some(slot) = slot.filter(|slot| slot.is_pending(number)) else { continue };
+                let slot = slot_mut(slots, key);
+                let Some(slot) = slot.filter(|slot| matches!(slot, Slot::Pending(_))) else { continue };
                 let expiry = Expiry { limit: *limit, heard: heard + SILENT.max(*limit) > at };
-                if let Slot::Pending { waker, .. } = std::mem::replace(slot, Slot::Expired(expiry)) {
+                if let Slot::Pending(waker) = std::mem::replace(slot, Slot::Expired(expiry)) {
                     *pending = pending.saturating_sub(1);
                     aside.wake(waker);
                 }
@@ -248,12 +278,13 @@ impl Receipts {
     }
 
     /// The engine will not pay any more. Some slots are paid by the commit of a transaction that is under way.
-    pub(crate) fn fail(&mut self, committing: &[usize], aside: &mut Aside<'_>) {
-        for (token, slot) in &mut self.slots {
-            if committing.contains(&token) {
+    pub(crate) fn fail(&mut self, committing: &[u64], aside: &mut Aside<'_>) {
+        let committing: Vec<_> = committing.iter().filter_map(|key| place(*key)).collect();
+        for (place, Used { number, slot }) in &mut self.slots {
+            if committing.contains(&(place, *number)) {
                 continue;
             }
-            if let Slot::Pending { waker, .. } = slot {
+            if let Slot::Pending(waker) = slot {
                 aside.wake(waker.take());
                 *slot = Slot::Done(Settlement::Lost { sent: true });
             }
@@ -262,15 +293,8 @@ impl Receipts {
     }
 }
 
-impl Slot {
-    /// Whether it waits, and for that which this number was given to.
-    fn is_pending(&self, asked: u64) -> bool {
-        matches!(self, Self::Pending { number, .. } if *number == asked)
-    }
-}
-
-fn is_pending(slots: &Slab<Slot>, deadline: &Deadline) -> bool {
-    slots.get(deadline.token).is_some_and(|slot| slot.is_pending(deadline.number))
+fn is_pending(slots: &Slab<Used>, key: u64) -> bool {
+    matches!(slot_of(slots, key), Some(Slot::Pending(_)))
 }
 
 #[cfg(test)]
@@ -296,14 +320,36 @@ mod tests {
         assert_eq!(expiry, silence);
         assert!(receipts.poll(second, &mut Aside::default()).is_pending());
         // The engine may name the slot until it has paid.
-        assert_ne!(receipts.insert(at(41), limit), first);
-        receipts.settle(u64::try_from(first).expect("small"), Settlement::Sent, &mut Aside::default());
-        assert_eq!(receipts.insert(at(42), limit), first);
+        let place = |key| place(key).expect("a key").0;
+        assert_ne!(place(receipts.insert(at(41), limit)), place(first));
+        receipts.settle(first, Settlement::Sent, &mut Aside::default());
+        assert_eq!(place(receipts.insert(at(42), limit)), place(first));
         receipts.expire(at(45), at(6), &mut Aside::default());
         let Poll::Ready(Paid::Expired(expiry)) = receipts.poll(second, &mut Aside::default()) else {
             panic!("expired")
         };
         assert_eq!(expiry, Expiry { heard: true, ..silence });
+    }
+
+    #[test]
+    fn a_slot_is_paid_once_and_what_is_said_of_its_last_message_is_not_said_of_the_next() {
+        let mut receipts = Receipts::new();
+        let first = receipts.insert(at(0), None);
+        receipts.settle(first, Settlement::Outcome(None), &mut Aside::default());
+        receipts.settle(first, Settlement::Lost { sent: true }, &mut Aside::default());
+        // It was paid twice, and still has a reader.
+        let second = receipts.insert(at(0), None);
+        receipts.settle(second, Settlement::Sent, &mut Aside::default());
+        let paid = receipts.poll(first, &mut Aside::default());
+        assert!(matches!(paid, Poll::Ready(Paid::Settled(Settlement::Outcome(None)))), "{paid:?}");
+        // Its slot is another one's.
+        let third = receipts.insert(at(0), None);
+        assert_eq!((place(third).map(|place| place.0), third == first), (place(first).map(|place| place.0), false));
+        receipts.settle(first, Settlement::Lost { sent: true }, &mut Aside::default());
+        receipts.forget(first, &mut Aside::default());
+        assert!(receipts.poll(third, &mut Aside::default()).is_pending());
+        let paid = receipts.poll(second, &mut Aside::default());
+        assert!(matches!(paid, Poll::Ready(Paid::Settled(Settlement::Sent))), "{paid:?}");
     }
 
     /// Who consumes a message may take longer than that, and heartbeats come less often.
@@ -340,7 +386,7 @@ mod tests {
         let stuck = receipts.insert(at(0), limit);
         for _ in 0..10_000 {
             let token = receipts.insert(at(1), limit);
-            receipts.settle(u64::try_from(token).expect("small"), Settlement::Sent, &mut Aside::default());
+            receipts.settle(token, Settlement::Sent, &mut Aside::default());
             assert!(receipts.poll(token, &mut Aside::default()).is_ready());
         }
         let waiting: usize = receipts.lanes.iter().map(|lane| lane.deadlines.len()).sum();

@@ -122,8 +122,7 @@ impl State {
             for (token, state) in left.late.lock().drain() {
                 sender.settle(token);
                 if let Some(known) = part.continued.iter().find(|continued| continued.token == token) {
-                    let slot = u64::try_from(known.slot).unwrap_or(u64::MAX);
-                    self.receipts.settle(slot, Settlement::Outcome(state), aside);
+                    self.receipts.settle(known.slot, Settlement::Outcome(state), aside);
                 }
             }
         }

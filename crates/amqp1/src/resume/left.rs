@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Marks the tokens of deliveries that may outlive their link. They are unique in the process, for the engine knows a
-/// delivery by its token from one endpoint to the next. Others are places of slots.
+/// delivery by its token from one endpoint to the next. Others are keys of slots.
 const LASTING: u64 = 1 << 63;
 
 pub(crate) fn new_token() -> u64 {
@@ -103,7 +103,7 @@ pub(crate) struct Continued {
     pub(crate) tag: DeliveryTag,
     pub(crate) message: Option<EncodedMessage>,
     pub(crate) token: u64,
-    pub(crate) slot: usize,
+    pub(crate) slot: u64,
 }
 
 /// How both ends settle (§2.8.2, §2.8.3).
@@ -134,17 +134,17 @@ impl Part {
 /// Where what the engine says of a lasting token goes.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    slots: HashMap<u64, (LinkId, usize)>,
+    slots: HashMap<u64, (LinkId, u64)>,
     /// With the default outcome of the link.
     late: HashMap<u64, (Weak<Outcomes>, Option<DeliveryState>)>,
 }
 
 impl Tokens {
-    pub(crate) fn insert(&mut self, token: u64, id: LinkId, slot: usize) {
+    pub(crate) fn insert(&mut self, token: u64, id: LinkId, slot: u64) {
         self.slots.insert(token, (id, slot));
     }
 
-    pub(crate) fn remove(&mut self, token: u64) -> Option<usize> {
+    pub(crate) fn remove(&mut self, token: u64) -> Option<u64> {
         self.slots.remove(&token).map(|(_, slot)| slot)
     }
 
@@ -154,29 +154,25 @@ impl Tokens {
     }
 
     /// The slot of a token.
-    pub(crate) fn slot(&self, token: u64) -> Option<usize> {
+    pub(crate) fn slot(&self, token: u64) -> Option<u64> {
         if token & LASTING == 0 {
-            return usize::try_from(token).ok();
+            return Some(token);
         }
         self.slots.get(&token).map(|(_, slot)| *slot)
     }
 
     /// The token of a slot, as the engine knows it.
-    pub(crate) fn of(&self, slot: usize) -> u64 {
+    pub(crate) fn of(&self, slot: u64) -> u64 {
         let found = self.slots.iter().find(|(_, (_, named))| *named == slot);
-        found.map_or_else(|| plain(slot), |(token, _)| *token)
+        found.map_or(slot, |(token, _)| *token)
     }
-}
-
-fn plain(slot: usize) -> u64 {
-    u64::try_from(slot).unwrap_or(u64::MAX)
 }
 
 impl State {
     /// A token for the engine, for the message of this slot, which outlives its link or does not.
-    pub(crate) fn token(&mut self, id: LinkId, slot: usize, lasts: bool) -> u64 {
+    pub(crate) fn token(&mut self, id: LinkId, slot: u64, lasts: bool) -> u64 {
         if !lasts {
-            return plain(slot);
+            return slot;
         }
         let token = new_token();
         self.tokens.insert(token, id, slot);
@@ -184,7 +180,7 @@ impl State {
     }
 
     /// The message of this slot was not sent after all.
-    pub(crate) fn take_back(&mut self, token: u64, slot: usize) {
+    pub(crate) fn take_back(&mut self, token: u64, slot: u64) {
         self.tokens.remove(token);
         self.receipts.take_back(slot);
     }
@@ -209,7 +205,7 @@ impl State {
             return self.receipts.settle(token, settlement, aside);
         }
         if let Some(slot) = self.tokens.remove(token) {
-            return self.receipts.settle(plain(slot), settlement, aside);
+            return self.receipts.settle(slot, settlement, aside);
         }
         let late = self.tokens.late.remove(&token).and_then(|(late, default)| Some((late.upgrade()?, default)));
         if let (Some((late, default)), Settlement::Outcome(state)) = (late, settlement) {

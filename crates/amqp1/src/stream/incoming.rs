@@ -7,6 +7,7 @@ use crate::{
     link::{Detached, LinkHandle},
     receiver::Receiver,
     shared::State,
+    transaction::TxnId,
     wait::Aside,
 };
 use amqp1_codec::{
@@ -104,7 +105,13 @@ impl Receiver {
             ));
         }
         let link = self.handle().clone();
-        if let Some(whole) = link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())? {
+        while let Some(whole) =
+            link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())?
+        {
+            if let Some(txn) = whole.state.as_ref().and_then(TxnId::of) {
+                link.shared.command(|state, aside| state.refuse_streamed(link.id, whole.key, &txn, aside))?;
+                continue;
+            }
             let mut stream = IncomingStream::new(self, None, whole.tag, whole.message_format, true);
             stream.take_whole(&whole.message);
             return Ok(Some(stream));
@@ -112,9 +119,10 @@ impl Receiver {
         loop {
             match next(&link).await? {
                 None => return Ok(None),
-                Some(StreamItem::Begin { key, state: Some(DeliveryState::Transactional(_)), .. }) => {
+                Some(StreamItem::Begin { key, state: Some(state @ DeliveryState::Transactional(_)), .. }) => {
                     // It would be taken as one that is not part of a transaction.
-                    link.shared.command(|state, _| state.refuse_streamed(link.id, key))?;
+                    let Some(txn) = TxnId::of(&state) else { continue };
+                    link.shared.command(|state, aside| state.refuse_streamed(link.id, key, &txn, aside))?;
                 }
                 Some(StreamItem::Begin { key, tag, message_format, settled, .. }) => {
                     let handle = DeliveryHandle::new(link, key, !settled);

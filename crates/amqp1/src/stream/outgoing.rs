@@ -46,7 +46,7 @@ const WAITING: usize = 256 * 1024;
 #[must_use = "a stream that is dropped is aborted"]
 pub struct SendStream {
     handle: Arc<LinkHandle>,
-    token: usize,
+    token: u64,
     open: bool,
 }
 
@@ -233,7 +233,7 @@ impl Drop for SendStream {
     }
 }
 
-fn abort(state: &mut State, id: LinkId, token: usize) {
+fn abort(state: &mut State, id: LinkId, token: u64) {
     let _ = state.engine.abort(id, state.tokens.of(token));
 }
 

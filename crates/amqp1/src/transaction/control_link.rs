@@ -18,7 +18,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    DeliveryKey, IncomingDelivery, Instant, LinkId,
+    DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId,
     transaction::{Coordinator as Rules, Discharging, Refusal, Request},
 };
 use std::{
@@ -184,19 +184,24 @@ impl State {
             if let Some(undone) = control.rolled_back.pop_front() {
                 return Poll::Ready(Next::RolledBack(undone.txn, undone.posted, undone.cause));
             }
-            let (committing, held) = (control.committing, control.held.take());
+            let committing = control.committing;
             let over = self.links.get(&id).is_none_or(|link| link.detached.is_some());
             if over || dead {
                 return Poll::Ready(Next::Over);
             }
-            let delivery = if committing { held } else { held.or_else(|| self.engine.recv(id)) };
-            let Some(delivery) = delivery.filter(|_| !committing) else {
+            let next = if committing { None } else { self.next_request(id) };
+            let Some((delivery, end)) = next else {
                 if let Some(link) = self.links.get_mut(&id) {
                     aside.store(&mut link.receiver);
                 }
                 return Poll::Pending;
             };
             let discharge = Rules::<Work>::discharge_of(&delivery);
+            if discharge.is_some() && !self.engine.has_polled(end) {
+                // Work that came before it may not be known yet.
+                self.hold(id, (delivery, end), aside);
+                return Poll::Pending;
+            }
             if let Some((txn, false)) = discharge {
                 if self.engine.is_half_posted(&txn) {
                     // §4.4.1
@@ -206,18 +211,29 @@ impl State {
                     continue;
                 }
                 if self.engine.undecided_postings(&txn) > 0 {
-                    if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&id)) {
-                        control.held = Some(delivery);
-                    }
-                    if let Some(link) = self.links.get_mut(&id) {
-                        aside.store(&mut link.receiver);
-                    }
+                    self.hold(id, (delivery, end), aside);
                     return Poll::Pending;
                 }
             }
             if let Some(next) = self.serve_control(id, &delivery, now, aside) {
                 return Poll::Ready(next);
             }
+        }
+    }
+
+    /// The next message of a control link, and what is to be known before it.
+    fn next_request(&mut self, id: LinkId) -> Option<(IncomingDelivery, EventsEnd)> {
+        let held = self.table().and_then(|table| table.controls.get_mut(&id)?.held.take());
+        held.or_else(|| self.engine.recv(id).map(|delivery| (delivery, self.engine.events_end())))
+    }
+
+    /// A discharge waits.
+    fn hold(&mut self, id: LinkId, held: (IncomingDelivery, EventsEnd), aside: &mut Aside<'_>) {
+        if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&id)) {
+            control.held = Some(held);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            aside.store(&mut link.receiver);
         }
     }
 
@@ -235,7 +251,7 @@ impl State {
             Ok(Request::Declared(_, state)) => self.answer_control(id, delivery.key, Ok(state), aside),
             Ok(Request::Discharge(discharging)) if discharging.commits() => {
                 let table = self.table()?;
-                let retired = table.commit_begins(&discharging.work);
+                let retired = table.commit_begins(&discharging.txn, &discharging.work);
                 if let Some(control) = table.controls.get_mut(&id) {
                     control.committing = true;
                 }

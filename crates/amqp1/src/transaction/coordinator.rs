@@ -46,7 +46,8 @@ const MAX_MESSAGE: u64 = 16 * 1024;
 ///   pending, also when the link ends. After a rollback it is live as before, or has the default outcome of its source if
 ///   the controller had settled it.
 /// - What is sent on a link whose flow names a transaction is *acquired* within it (§4.4.3): its receipt is pending until
-///   the discharge, and a rollback gives it back ([`Outcome::Released`](crate::Outcome::Released)).
+///   the discharge, and a rollback gives it back ([`Outcome::Released`](crate::Outcome::Released)), also where the default
+///   outcome of its source is another one. A message that the transaction cannot have is not sent.
 ///
 /// A transaction is rolled back when its control link, the session or the connection ends, when it takes too long, and
 /// when a commit is not confirmed.
@@ -148,10 +149,12 @@ impl<W> Coordinator<W> {
     ///
     /// # Errors
     ///
-    /// The work is dropped, and the transaction is not committed. [`ErrorKind::RolledBack`] if the transaction is over
-    /// meanwhile, or must not have more work: beyond the bounds of [`CoordinatorConfig`] the control link is closed with
-    /// `amqp:resource-limit-exceeded`. [`ErrorKind::Config`] if the delivery is of another connection, or was not
-    /// posted within a transaction. Otherwise as [`Delivery::accept`].
+    /// [`ErrorKind::RolledBack`] if the transaction is over meanwhile, or must not have more work: beyond the bounds of
+    /// [`CoordinatorConfig`] the control link is closed with `amqp:resource-limit-exceeded`. The work is dropped.
+    /// [`ErrorKind::Config`] if the delivery is of another connection, or was not posted within a transaction: the work is
+    /// dropped, and the delivery dealt with as its receiver's [`OnDrop`](crate::OnDrop) says.
+    /// Otherwise as [`Delivery::accept`], where the sender cannot be told the outcome: the transaction is not committed, and
+    /// the work comes back when it is rolled back.
     pub fn post(&self, mut delivery: Delivery, work: W) -> Result<(), Error> {
         let shared = &self.inner.shared;
         let Some(txn) = delivery.transaction().cloned() else {

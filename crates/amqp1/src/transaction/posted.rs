@@ -157,7 +157,8 @@ impl State {
     }
 
     /// A message that comes piece by piece is not taken within a transaction: its link ends (§4.4.1).
-    pub(crate) fn refuse_streamed(&mut self, id: LinkId, key: DeliveryKey) {
+    pub(crate) fn refuse_streamed(&mut self, id: LinkId, key: DeliveryKey, txn: &TxnId, aside: &mut Aside<'_>) {
+        self.spoil(txn, failed(), aside);
         self.engine.decide_posting(id, key);
         let text = "messages are not taken within transactions on this link";
         let error = AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text);

@@ -1,12 +1,18 @@
 //! The transactions of a connection, as its state knows them.
 
-use crate::{link::LinkState, shared::State, wait::Aside};
+use crate::{
+    error::{Error, ErrorKind},
+    link::LinkState,
+    outcome::or_default,
+    shared::State,
+    wait::Aside,
+};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    DeliveryKey, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
+    DeliveryKey, EventsEnd, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
     transaction::{Coordinator as Rules, CoordinatorConfig, TxnId},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,8 +70,8 @@ pub(crate) enum Work {
 pub(crate) struct ControlState {
     /// Transactions that were rolled back, and that the application does not know of yet.
     pub(crate) rolled_back: VecDeque<Undone>,
-    /// A discharge that waits until what was posted before it is decided.
-    pub(crate) held: Option<amqp1_engine::IncomingDelivery>,
+    /// A discharge that waits until what came before it is known, up to this, and what was posted is decided.
+    pub(crate) held: Option<(amqp1_engine::IncomingDelivery, EventsEnd)>,
     /// The application has a commit in hand.
     pub(crate) committing: bool,
 }
@@ -128,13 +134,17 @@ impl Table {
     }
 
     /// What the engine says of a delivery that is acquired or retired. Whether it is held until the discharge.
-    fn holds(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
+    fn holds(&mut self, id: LinkId, token: u64, settlement: &Settlement, default: Option<&DeliveryState>) -> bool {
         let Some(work) = self.sent.get_mut(&(id, token)) else { return false };
         match settlement {
             Settlement::Lost { sent } if work.outcome.is_some() || work.committing => work.lost = Some(*sent),
-            // §4.4.4: before the discharge, an outcome of what was acquired belongs to the transaction.
-            Settlement::Outcome(Some(state)) if work.acquired && !work.committing => {
-                (work.outcome, work.settled) = (Some(state.clone()), true);
+            // The application was told what it comes to, and decides.
+            Settlement::Outcome(_) if work.committing && work.outcome.is_some() => work.settled = true,
+            // §4.4.4: before the discharge, an outcome of what was acquired belongs to the transaction, also the default one
+            // of a delivery that is settled without a state.
+            Settlement::Outcome(state) if work.acquired => {
+                let outcome = or_default(state.clone(), default).unwrap_or(DeliveryState::Released);
+                (work.outcome, work.settled) = (Some(outcome), true);
             }
             _ => {
                 self.sent.remove(&(id, token));
@@ -142,6 +152,13 @@ impl Table {
             }
         }
         true
+    }
+
+    /// Takes out what the transaction has to do with a delivery. It has nothing to do with one that was settled outside of
+    /// it.
+    fn take_sent(&mut self, id: LinkId, token: u64, txn: &TxnId) -> Option<SentWork> {
+        self.sent.get(&(id, token)).filter(|sent| sent.txn == *txn)?;
+        self.sent.remove(&(id, token))
     }
 
     /// A message is posted, with a part of the application's that has this number.
@@ -174,12 +191,12 @@ impl Table {
 
     /// The deliveries of a transaction that is to be committed, with their outcomes: from now on they wait for the
     /// application.
-    pub(crate) fn commit_begins(&mut self, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
+    pub(crate) fn commit_begins(&mut self, txn: &TxnId, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
         self.forget_octets(work);
         let mut retired = Vec::new();
         for work in work {
             let Work::Sent(id, token) = *work else { continue };
-            let Some(sent) = self.sent.get_mut(&(id, token)) else { continue };
+            let Some(sent) = self.sent.get_mut(&(id, token)).filter(|sent| sent.txn == *txn) else { continue };
             sent.committing = true;
             retired.extend(sent.outcome.clone().map(|outcome| (id, token, outcome)));
         }
@@ -221,7 +238,10 @@ impl State {
     /// Whether the settlement of a delivery is held until its transaction is discharged.
     pub(crate) fn is_held(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
         match &mut self.transactions {
-            Transactions::Resource(table) => !table.sent.is_empty() && table.holds(id, token, settlement),
+            Transactions::Resource(table) if !table.sent.is_empty() => {
+                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_ref());
+                table.holds(id, token, settlement, default)
+            }
             _ => false,
         }
     }
@@ -235,7 +255,7 @@ impl State {
     }
 
     /// The slots of deliveries about which the application decides with a commit that it has in hand.
-    pub(crate) fn committing_slots(&self) -> Vec<usize> {
+    pub(crate) fn committing_slots(&self) -> Vec<u64> {
         let Transactions::Resource(table) = &self.transactions else { return Vec::new() };
         let committing = table.sent.iter().filter(|(_, sent)| sent.committing);
         committing.filter_map(|((_, token), _)| self.tokens.slot(*token)).collect()
@@ -322,11 +342,15 @@ impl State {
         }
         for work in work {
             let Work::Sent(id, token) = *work else { continue };
-            let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { continue };
+            let Some(sent) = self.table().and_then(|table| table.take_sent(id, token, txn)) else { continue };
             match sent.lost {
                 Some(left) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                // §4.4.4.3: it was never taken from its source.
+                None if sent.acquired => self.settle_with(id, token, DeliveryState::Released, aside),
+                // Nobody will say anything of it any more.
+                None if !sent.settled && self.is_dead() => self.pay(id, token, Settlement::Lost { sent: true }, aside),
                 // It stays live, for the controller to state another outcome.
-                None if !sent.acquired && !sent.settled => {}
+                None if !sent.settled => {}
                 None => self.settle_with(id, token, self.node_default(id), aside),
             }
         }
@@ -338,14 +362,15 @@ impl State {
         self.clear_acquiring(txn);
         for work in work {
             let Work::Sent(id, token) = *work else { continue };
-            let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { continue };
+            let Some(sent) = self.table().and_then(|table| table.take_sent(id, token, txn)) else { continue };
             match (sent.outcome, sent.lost) {
                 (Some(outcome), Some(_)) => self.pay(id, token, Settlement::Outcome(Some(outcome)), aside),
                 (Some(outcome), None) => self.settle_with(id, token, outcome, aside),
                 (None, Some(left)) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                // Nobody will say anything of it any more.
+                (None, None) if self.is_dead() => self.pay(id, token, Settlement::Lost { sent: true }, aside),
                 // What waits to be sent does not name a transaction that is over.
-                (None, None) if !self.is_dead() => self.engine.forget_state(id, token),
-                (None, None) => {}
+                (None, None) => self.engine.forget_state(id, token),
             }
         }
         self.pay_settled(aside);
@@ -437,6 +462,18 @@ impl State {
         }
     }
 
+    /// Wakes control links whose discharge has waited for events before it.
+    #[inline]
+    pub(crate) fn wake_held_controls(&mut self, aside: &mut Aside<'_>) {
+        let Transactions::Resource(table) = &self.transactions else { return };
+        for (id, control) in &table.controls {
+            let known = control.held.as_ref().is_some_and(|(_, end)| self.engine.has_polled(*end));
+            if let Some(link) = self.links.get_mut(id).filter(|_| known) {
+                aside.wake(link.receiver.take());
+            }
+        }
+    }
+
     /// Wakes who waits for the discharge of a transaction.
     pub(crate) fn wake_control_of(&mut self, txn: &TxnId, aside: &mut Aside<'_>) {
         if let Some(control) = self.table().and_then(|table| table.rules.control_of(txn)) {
@@ -477,6 +514,12 @@ impl State {
         let DeliveryState::Transactional(within) = state else { return };
         let outcome = within.outcome.map_or_else(|| self.node_default(id), |outcome| *outcome);
         let Some(table) = self.table() else { return };
+        let committing = table.sent.get_mut(&(id, token)).filter(|sent| sent.committing && sent.txn == txn);
+        if let Some(sent) = committing {
+            // The application was told what it comes to, and decides. Settled, it is not the receiver's any more.
+            sent.settled |= settled;
+            return;
+        }
         if !table.rules.is_live(&txn) {
             if settled {
                 // Nobody can say anything of it any more.
@@ -543,22 +586,37 @@ impl State {
 
     /// A delivery is about to be sent: within the transaction in which the receiver acquires, if it does.
     #[inline]
-    pub(crate) fn acquire_with(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) {
-        if matches!(self.transactions, Transactions::Resource(_)) {
-            self.acquire(id, options, aside);
+    pub(crate) fn acquire_with(
+        &mut self,
+        id: LinkId,
+        options: &mut SendOptions,
+        aside: &mut Aside<'_>,
+    ) -> Result<(), Error> {
+        match self.transactions {
+            Transactions::Resource(_) => self.acquire(id, options, aside),
+            _ => Ok(()),
         }
     }
 
-    fn acquire(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) {
-        let Some(txn) = self.table().and_then(|table| table.acquiring.get(&id).cloned()) else { return };
-        let Some(session) = self.engine.session_of(id) else { return };
+    fn acquire(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) -> Result<(), Error> {
+        if self.engine.has_events() {
+            // Its credit may have come with properties of which nothing is known yet.
+            self.on_flow_properties(id);
+        }
+        let Some(txn) = self.table().and_then(|table| table.acquiring.get(&id).cloned()) else { return Ok(()) };
+        let Some(session) = self.engine.session_of(id) else { return Ok(()) };
         match self.own(id, options.token, txn.clone(), session) {
             Ok(sent) => {
                 sent.acquired = true;
                 // Settled, it could not be taken back.
                 (options.settled, options.acquired, options.state) = (false, true, Some(txn.state(None)));
+                Ok(())
             }
-            Err(error) => self.end_control(&txn, error, aside),
+            Err(error) => {
+                let text = "the transaction that takes the message cannot have it, and is over";
+                self.end_control(&txn, error.clone(), aside);
+                Err(Error::new(ErrorKind::RolledBack, text).with_amqp(Some(error)))
+            }
         }
     }
 
