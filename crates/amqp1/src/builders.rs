@@ -18,6 +18,7 @@ use amqp1_codec::{
     definitions::{ReceiverSettleMode, SenderSettleMode},
     messaging::{FilterSet, Source, Target, TerminusDurability, TerminusExpiryPolicy},
     performative::TargetArchetype,
+    printable::printable,
     transaction::Coordinator,
 };
 use amqp1_engine::{
@@ -61,6 +62,15 @@ fn outlives(source: Option<&Source>, target: Option<&TargetArchetype>) -> bool {
     let lasts = |durable, expiry| durable != TerminusDurability::None || expiry == TerminusExpiryPolicy::Never;
     source.is_some_and(|source| lasts(source.durable, source.expiry_policy))
         || target.and_then(TargetArchetype::as_target).is_some_and(|target| lasts(target.durable, target.expiry_policy))
+}
+
+/// What an error of attaching begins with: which link it is about.
+fn named(role: &str, address: Option<&str>, coordinator: bool) -> String {
+    match address {
+        _ if coordinator => "control link".to_owned(),
+        Some(address) => format!("{role} \"{}\"", printable(address)),
+        None => format!("{role} a node without an address"),
+    }
 }
 
 /// Declares what both builders can be told.
@@ -222,6 +232,7 @@ impl SenderBuilder {
         link.outcome_timeout = outcome_timeout;
         config.drain_mode = link.drain.choose(config.drain_mode, session.connection.timeout);
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
+        let target = config.target.clone();
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
@@ -229,7 +240,12 @@ impl SenderBuilder {
             let resume = left.and_then(Left::sender);
             engine.attach_sender(id, SenderConfig { resume, ..config })
         });
-        attach.await.map(Sender::new)
+        attach.await.map(Sender::new).map_err(|error| {
+            let address =
+                target.as_ref().and_then(TargetArchetype::as_target).and_then(|target| target.address.as_deref());
+            let coordinator = matches!(target, Some(TargetArchetype::Coordinator(_)));
+            error.with_prefix(named("sender to", address, coordinator))
+        })
     }
 }
 
@@ -360,6 +376,7 @@ impl ReceiverBuilder {
         let (id, link) = (session.id, LinkState::new(config.snd_settle_mode));
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;
+        let address = config.source.as_ref().and_then(|source| source.address.clone());
         let resumption = config
             .resumable
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
@@ -369,7 +386,10 @@ impl ReceiverBuilder {
             let max_message_size = config.max_message_size.or(default);
             engine.attach_receiver(id, ReceiverConfig { resume, max_message_size, ..config })
         });
-        let mut receiver = Receiver::new(attach.await?, on_drop, streamed);
+        let attached = attach.await;
+        let attached =
+            attached.map_err(|error| error.with_prefix(named("receiver from", address.as_deref(), false)))?;
+        let mut receiver = Receiver::new(attached, on_drop, streamed);
         if let Some(credit) = credit {
             // A link that is over by now says so when it is used.
             let _ = receiver.set_credit(credit);
