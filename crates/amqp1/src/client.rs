@@ -7,13 +7,13 @@ use crate::{
     driver,
     error::{Error, ErrorKind},
     names,
-    shared::Shared,
+    shared::{Shared, State},
     transport,
     url::Url,
 };
-use amqp1_auth::sasl::{Anonymous, ClientMechanism, Scram, scram::ScramHash};
+use amqp1_auth::sasl::{Anonymous, ClientMechanism, Scram, plain, scram::ScramHash};
 use amqp1_codec::{Str, printable::printable};
-use amqp1_engine::{Connection as Engine, ConnectionConfig};
+use amqp1_engine::{Connection as Engine, ConnectionConfig, ConnectionError, SaslFailure};
 use std::time::Duration;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -308,6 +308,7 @@ impl ClientBuilder {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let no_credentials = matches!((&self.sasl, &url.plain), (Sasl::ByUrl, None));
         let mechanism: Option<Box<dyn ClientMechanism>> = match (self.sasl, &url.plain) {
             (Sasl::None, _) => None,
             (Sasl::Mechanism(mechanism), _) => Some(mechanism),
@@ -328,11 +329,25 @@ impl ClientBuilder {
                 let silent = error.kind() == ErrorKind::TransportLost
                     && !url.tls
                     && !connection.shared().look(|state| state.engine.has_heard());
-                let hint = "it said nothing: if this port speaks TLS, use amqps://";
-                let error = if silent { error.with_hint(hint) } else { error };
+                let hint = match silent {
+                    true => Some("it said nothing: if this port speaks TLS, use amqps://"),
+                    false => no_credentials.then(|| connection.shared().look(plain_hint)).flatten(),
+                };
+                let error = if let Some(hint) = hint { error.with_hint(hint) } else { error };
                 Err(attempt.failed(stage, error))
             }
         }
+    }
+}
+
+/// What helps a client without credentials at a server that offers PLAIN.
+fn plain_hint(state: &State) -> Option<&'static str> {
+    match &state.closed {
+        Some(ConnectionError::Sasl(SaslFailure::NotOffered { offered, .. })) => {
+            let plain = offered.iter().any(|mechanism| mechanism.as_str() == plain::NAME);
+            plain.then_some("put user:password@ before the host of the URL")
+        }
+        _ => None,
     }
 }
 

@@ -83,6 +83,22 @@ async fn a_wrong_password_is_an_error_of_authentication_at_both_ends() {
     }
 }
 
+/// Only where that helps: not if the mechanism was chosen, nor if the server does not offer PLAIN.
+#[tokio::test]
+async fn a_url_without_credentials_is_said_to_lack_them_where_plain_is_offered() {
+    let hint = "; put user:password@ before the host of the URL";
+    let (client, _) = meet(Client::builder("amqp://server.test"), &acceptor()).await;
+    let error = client.expect_err("not offered");
+    assert_eq!(error.kind(), ErrorKind::MechanismNotOffered);
+    assert!(error.to_string().ends_with(&format!("not ANONYMOUS{hint}")), "{error}");
+    let chosen = Client::builder("amqp://server.test").sasl(Anonymous::default());
+    let external = Acceptor::builder().authenticator(Users).mechanisms([Symbol::from_static("EXTERNAL")]).build();
+    for (client, acceptor) in [(chosen, acceptor()), (Client::builder("amqp://server.test"), external)] {
+        let error = meet(client, &acceptor).await.0.expect_err("not offered");
+        assert!(error.to_string().ends_with("not ANONYMOUS"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_mechanism_that_is_not_offered_is_not_tried() {
     let (client, server) = meet(Client::builder("amqp://server.test").sasl(Anonymous::default()), &acceptor()).await;
