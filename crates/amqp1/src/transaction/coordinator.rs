@@ -64,10 +64,21 @@ const MAX_MESSAGE: u64 = 16 * 1024;
 /// async fn serve(mut connection: ServerConnection, queue: Queue) -> Result<(), Error> {
 ///     let coordinator = connection.coordinator(CoordinatorConfig::default())?;
 ///     while let Some(link) = connection.next_link().await {
+///         // A link that cannot be accepted is no reason to end the connection.
 ///         if link.is_coordinator() {
-///             tokio::spawn(commit(link.coordinate(&coordinator)?, queue.clone()));
-///         } else if let AcceptedLink::Receiver(receiver) = link.accept_default()? {
-///             tokio::spawn(receive(receiver, coordinator.clone(), queue.clone()));
+///             match link.coordinate(&coordinator) {
+///                 Ok(control) => drop(tokio::spawn(commit(control, queue.clone()))),
+///                 Err(error) => println!("a control link was not accepted: {error}"),
+///             }
+///         } else {
+///             match link.accept_default() {
+///                 Ok(AcceptedLink::Receiver(receiver)) => {
+///                     tokio::spawn(receive(receiver, coordinator.clone(), queue.clone()));
+///                 }
+///                 // This node has nothing to send: dropped, the sender closes its link.
+///                 Ok(AcceptedLink::Sender(_)) => {}
+///                 Err(error) => println!("a link was not accepted: {error}"),
+///             }
 ///         }
 ///     }
 ///     Ok(())
@@ -75,7 +86,8 @@ const MAX_MESSAGE: u64 = 16 * 1024;
 ///
 /// async fn receive(mut receiver: Receiver, coordinator: Coordinator<Message>, queue: Queue) -> Result<(), Error> {
 ///     while let Some(delivery) = receiver.recv().await? {
-///         let message = delivery.message().clone();
+///         // Detached from the buffer that it was read into, which it would keep alive.
+///         let message = delivery.message().to_detached();
 ///         if delivery.transaction().is_some() {
 ///             // A transaction that is over meanwhile is not an error of the link.
 ///             if let Err(error) = coordinator.post(delivery, message) {
