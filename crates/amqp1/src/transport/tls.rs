@@ -68,15 +68,23 @@ impl fmt::Debug for TlsClient {
 impl TlsClient {
     /// Trusts what the platform trusts.
     ///
+    /// If the environment variable `SSL_CERT_FILE` names a PEM file, or `SSL_CERT_DIR` a directory of them, the
+    /// certificates there are trusted in place of the platform's.
+    ///
     /// # Errors
     ///
-    /// If the platform's trust store cannot be read.
+    /// If the platform's trust store, or what those variables name, cannot be read or holds no certificate.
     pub fn platform() -> Result<Self, Error> {
         let loaded = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         let (added, _) = roots.add_parsable_certificates(loaded.certs);
         if added == 0 {
-            return Err(config_error("the platform's trust store holds no certificate; give a CA of your own"));
+            return Err(
+                match ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| std::env::var_os(name).is_some()) {
+                    Some(name) => config_error(format_args!("no certificate can be read where {name} says")),
+                    None => config_error("the platform's trust store holds no certificate; give a CA of your own"),
+                },
+            );
         }
         Ok(Self { roots: Arc::new(roots), identity: None, config: None })
     }
