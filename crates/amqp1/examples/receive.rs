@@ -2,25 +2,25 @@
 //! `cargo run -p amqp1 --example receive -- amqp://user:password@host queue --count 3 --timeout 10`.
 //!
 //! A section that cannot be read stands in `errors`; the payload is there in any case. Binary data, the tag and
-//! the payload are in hexadecimal digits. It ends with 0 when it has what it
+//! the payload are in hexadecimal digits; data that is printable UTF-8 is in `text` as well. It ends with 0 when it has what it
 //! was asked for, and otherwise with one sentence.
 
 #[path = "tool/json.rs"]
 mod json;
 mod tool;
 
-use amqp1::{Client, Credit, Delivery, DeliveryHandle, Receiver};
+use amqp1::{Credit, Delivery, DeliveryHandle, Receiver};
 use clap::{Parser, ValueEnum};
 use std::{process::ExitCode, time::Duration};
-use tool::Failure;
+use tool::{Failure, Peer};
 
 /// Receives messages from any peer, and prints each as one JSON object a line.
 ///
-/// Binary data, the tag and the payload are in hexadecimal digits.
+/// Binary data, the tag and the payload are in hexadecimal digits; data that is printable UTF-8 is in "text" as well.
 #[derive(Parser)]
 struct Options {
-    /// amqp:// or amqps://, then [user[:password]@]host[:port].
-    url: String,
+    #[command(flatten)]
+    peer: Peer,
     /// The address of the node.
     address: String,
     /// Stop after this many messages; without it, when the peer ends the link or the time is up.
@@ -33,7 +33,7 @@ struct Options {
     #[arg(long)]
     drain: bool,
     /// Stop when nothing came for this many seconds: a failure if there were to be more.
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = tool::seconds)]
     timeout: Option<Duration>,
 }
 
@@ -48,18 +48,12 @@ enum Settle {
 /// How many messages may be under way if no number is given.
 const WINDOW: u32 = 100;
 
-/// A duration in seconds, with or without a fraction.
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or("not a number of seconds")
-}
-
 fn main() -> ExitCode {
     tool::main("receive", run)
 }
 
 async fn run(options: Options) -> Result<(), Failure> {
-    let connection = Client::builder(&options.url).connect().await?;
+    let connection = options.peer.connect().await?;
     let session = connection.begin().await?;
     let credit = match (options.drain, options.count) {
         // Given when the drain is asked for.

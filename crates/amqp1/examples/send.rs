@@ -5,17 +5,17 @@
 
 mod tool;
 
-use amqp1::{Client, Outcome, SendOptions};
+use amqp1::{Outcome, SendOptions};
 use clap::Parser;
 use serde_json::json;
-use std::process::ExitCode;
-use tool::Failure;
+use std::{cell::Cell, process::ExitCode, time::Duration};
+use tool::{Failure, Peer};
 
 /// Sends messages to any peer, and prints what became of each as one JSON object a line.
 #[derive(Parser)]
 struct Options {
-    /// amqp:// or amqps://, then [user[:password]@]host[:port].
-    url: String,
+    #[command(flatten)]
+    peer: Peer,
     /// The address of the node.
     address: String,
     /// How many messages.
@@ -30,6 +30,9 @@ struct Options {
     /// Send them settled: there is no outcome then.
     #[arg(long)]
     settled: bool,
+    /// Give up when a message has no outcome, or no credit to be sent with, after this many seconds.
+    #[arg(long, value_name = "S", value_parser = tool::seconds)]
+    timeout: Option<Duration>,
 }
 
 fn main() -> ExitCode {
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Failure> {
-    let connection = Client::builder(&options.url).connect().await?;
+    let connection = options.peer.connect().await?;
     let session = connection.begin().await?;
     let sender = session.sender(options.address).attach().await?;
     let body = options.size.map_or_else(|| options.body.into_bytes(), |size| vec![b'x'; size]);
@@ -45,7 +48,20 @@ async fn run(options: Options) -> Result<(), Failure> {
     let mut refused = 0;
     for number in 1..=options.count {
         let settled = SendOptions { settled: options.settled, ..SendOptions::default() };
-        match sender.send_with(body.clone(), settled).await {
+        let has_credit = Cell::new(false);
+        let sending = async {
+            let permit = sender.reserve().await?;
+            has_credit.set(true);
+            permit.send_with(body.clone(), settled)?.await
+        };
+        let sent = match options.timeout {
+            None => sending.await,
+            Some(limit) => match tokio::time::timeout(limit, sending).await {
+                Ok(sent) => sent,
+                Err(_) => return Err(late(number, has_credit.get(), limit)),
+            },
+        };
+        match sent {
             Ok(outcome) => {
                 let name = name(&outcome);
                 let accepted = outcome.accepted();
@@ -72,6 +88,17 @@ async fn run(options: Options) -> Result<(), Failure> {
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} of {} messages were not accepted", options.count))),
     }
+}
+
+/// Prints that a message has no outcome in time.
+fn late(number: u64, has_credit: bool, limit: Duration) -> Failure {
+    let (what, delivered) = match has_credit {
+        true => ("outcome", "unknown"),
+        false => ("credit", "no"),
+    };
+    let error = format!("no {what} came within {limit:?}");
+    println!("{}", json!({ "message": number, "outcome": null, "error": error, "delivered": delivered }));
+    Failure::new(format!("message {number}: {error}"))
 }
 
 fn name(outcome: &Outcome) -> &'static str {

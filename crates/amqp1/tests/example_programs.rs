@@ -14,6 +14,8 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
+#[cfg(unix)]
+use support::certificates::Authority;
 use support::soon;
 use tokio::net::TcpListener;
 
@@ -114,6 +116,7 @@ async fn give(sender: Sender, node: String) {
         .data("hello")
         .build();
     let messages: Vec<EncodedMessage> = match node.as_str() {
+        "octets" => vec![Message::builder().data(&b"\xff\x00"[..]).build(), Message::builder().data("\u{7}").build()],
         "two" => vec![whole, EncodedMessage::from_parts([Bytes::from_static(ODD)])],
         _ => vec![],
     };
@@ -166,7 +169,7 @@ async fn a_delivery_is_told_with_each_section_that_reads_and_those_that_do_not()
     let properties = json!({ "message-id": 7, "subject": "greeting", "content-type": "text/plain" });
     assert_eq!(whole["properties"], properties);
     assert_eq!(whole["application-properties"], json!({ "number": 5 }));
-    assert_eq!(whole["data"], json!(["68656c6c6f"]));
+    assert_eq!((&whole["data"], &whole["text"]), (&json!(["68656c6c6f"]), &json!("hello")));
     assert!(whole["payload"].as_str().is_some_and(|payload| payload.ends_with("a00568656c6c6f")), "{whole}");
     assert!(whole.get("errors").is_none(), "{whole}");
 
@@ -175,6 +178,16 @@ async fn a_delivery_is_told_with_each_section_that_reads_and_those_that_do_not()
     assert_eq!(odd["payload"], json!("005373c0080740404040404043005375a003616263"));
     let errors = odd["errors"].as_object().expect("errors");
     assert_eq!(errors.keys().collect::<Vec<_>>(), ["properties.content-type"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_is_not_printable_text_is_in_hexadecimal_digits_alone() {
+    let url = listener().await;
+    let output = run("receive", &[&url, "octets", "--count", "2"]).await;
+    check_success(&output);
+    let lines = lines(&output);
+    assert_eq!((&lines[0]["data"], &lines[1]["data"]), (&json!(["ff00"]), &json!(["07"])));
+    assert!(lines.iter().all(|line| line.get("text").is_none()), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,10 +237,19 @@ async fn failures_are_one_sentence_without_the_password() {
         let text = sentence(&output, 1);
         assert_eq!(text, format!("{name}: the password contains `/`: percent-encode it as `%2F`"));
 
-        for arguments in [&["amqp://user:geheim@h"][..], &["q", "q", "amqp://user:geheim@h"], &["--count", "geheim"]] {
+        // Options are named, values are not.
+        for (arguments, named) in [
+            (&["amqp://user:geheim@h"][..], ": <ADDRESS>"),
+            (&["q", "q", "amqp://user:geheim@h"], "unexpected argument found"),
+            (&["q", "q", "--geheim"], "unexpected argument found"),
+            (&["q", "q", "--cuont=geheim"], ": is --count meant?"),
+            (&["q", "q", "--count", "geheim"], ": --count <COUNT>"),
+            (&["q", "q", "--timeout", "geheim"], ": --timeout <S>"),
+            (&["q", "q", "--timeout", "1", "--timeout", "geheim"], ": --timeout <S>"),
+        ] {
             let output = run(name, arguments).await;
             let text = sentence(&output, 2);
-            assert!(text.ends_with(": see --help") && !text.contains("geheim"), "{text}");
+            assert!(text.ends_with(&format!("{named}: see --help")) && !text.contains("geheim"), "{text}");
         }
     }
 }
@@ -235,8 +257,13 @@ async fn failures_are_one_sentence_without_the_password() {
 /// A broker on a free port, and its URL, which it prints when it listens.
 #[cfg(unix)]
 fn broker(stdin: Stdio) -> (Child, String) {
+    broker_with(&[], stdin)
+}
+
+#[cfg(unix)]
+fn broker_with(arguments: &[&str], stdin: Stdio) -> (Child, String) {
     let mut command = Command::new(program("broker"));
-    command.arg("127.0.0.1:0").stdin(stdin);
+    command.arg("127.0.0.1:0").args(arguments).stdin(stdin);
     started(command)
 }
 
@@ -296,4 +323,47 @@ async fn too_many_connections_end_no_server() {
         child.kill().expect("killed");
         child.wait().expect("an end");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_is_reached_over_tls_with_its_authority() {
+    let authority = Authority::new();
+    let issued = authority.issue("localhost");
+    let directory = std::env::temp_dir().join(format!("amqp1-example-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (ca, chain) = (file("ca.pem", &authority.pem), file("chain.pem", &issued.chain));
+    let other = file("other.pem", &Authority::new().pem);
+    let key = file("key.pem", &issued.key);
+    let (mut child, url) = broker_with(&["--tls", &chain, &key], Stdio::piped());
+    let url = url.replace("amqp://127.0.0.1", "amqps://localhost");
+    check_success(&run("send", &[&url, "q", "--ca", &ca]).await);
+    let output = run("receive", &[&url, "q", "--count", "1", "--ca", &ca]).await;
+    check_success(&output);
+    assert_eq!(lines(&output)[0]["text"], json!("hello"));
+    for name in ["send", "receive"] {
+        let text = sentence(&run(name, &[&url, "q", "--ca", &other]).await, 1);
+        assert!(text.ends_with("comes from an authority that is not trusted here"), "{text}");
+        let missing = directory.join("missing.pem");
+        let missing = missing.to_str().expect("UTF-8");
+        let text = sentence(&run(name, &[&url, "q", "--ca", missing]).await, 1);
+        assert!(text.contains(missing), "{text}");
+    }
+    // The platform's store, for which a variable stands.
+    let with_variable = |path: String| {
+        let mut command = Command::new(program("send"));
+        command.args([&url, "q"]).env("SSL_CERT_FILE", path).env_remove("SSL_CERT_DIR");
+        command.output().expect("it runs")
+    };
+    check_success(&with_variable(ca.clone()));
+    let text = sentence(&with_variable("/does/not/exist".to_owned()), 1);
+    assert!(text.contains("SSL_CERT_FILE"), "{text}");
+    drop(child.stdin.take());
+    soon(tokio::task::spawn_blocking(move || child.wait().expect("an end"))).await.expect("no panic");
+    std::fs::remove_dir_all(&directory).expect("removed");
 }

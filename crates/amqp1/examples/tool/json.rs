@@ -16,6 +16,12 @@ pub(crate) fn hex<'a>(octets: impl IntoIterator<Item = &'a u8>) -> String {
     })
 }
 
+/// The octets as a text, if they are printable UTF-8. Line breaks and tabs are, as JSON escapes them.
+fn text(octets: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(octets).ok()?;
+    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).then_some(text)
+}
+
 /// Numbers, texts and lists as JSON has them. What JSON has not is an object of one member that names the type.
 pub(crate) fn value(value: &Value) -> Json {
     match value {
@@ -141,8 +147,9 @@ pub(crate) fn delivery(delivery: &Delivery) -> Json {
     sections.section("application-properties", application.map(|map| map.map(|map| pairs(map.iter()))));
     match message.body() {
         Body::Data(data) => {
-            let data = data.map(|section| section.chunks().map(|chunk| hex(&chunk)).collect::<String>());
-            sections.section("data", Ok(Some(json!(data.collect::<Vec<_>>()))));
+            let data: Vec<Vec<u8>> = data.map(|section| section.chunks().flatten().collect()).collect();
+            sections.section("data", Ok(Some(data.iter().map(hex).collect())));
+            sections.section("text", Ok(text(&data.concat()).map(|text| json!(text))));
         }
         Body::Sequence(lists) => {
             let lists: Result<Vec<_>, _> = lists.map(|list| list.map(|list| value(&Value::List(list)))).collect();

@@ -1,7 +1,37 @@
-//! What the examples `send` and `receive` share: one sentence for people when something fails.
+//! What the examples `send` and `receive` share: the connection, and one sentence for people when something fails.
 
-use clap::Parser;
-use std::{fmt, process::ExitCode};
+use amqp1::{Client, Connection, TlsClient};
+use clap::{
+    Args, Parser,
+    error::{ContextKind, ContextValue},
+};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
+
+/// The peer.
+#[derive(Args)]
+pub(crate) struct Peer {
+    /// amqp:// or amqps://, then [user[:password]@]host[:port].
+    url: String,
+    /// Trust the certificates of this PEM file in place of those that the platform trusts; for amqps://.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl Peer {
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+        let mut builder = Client::builder(&self.url);
+        if let Some(file) = &self.ca {
+            builder = builder.tls(TlsClient::with_ca_file(file)?);
+        }
+        Ok(builder.connect().await?)
+    }
+}
+
+/// A duration in seconds, with or without a fraction.
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or("not a number of seconds")
+}
 
 /// One sentence.
 #[derive(Debug)]
@@ -33,7 +63,7 @@ pub(crate) fn main<T: Parser>(name: &str, run: impl AsyncFnOnce(T) -> Result<(),
         Err(error) if !error.use_stderr() => error.exit(),
         // What was given is not repeated: a URL may hold a password.
         Err(error) => {
-            eprintln!("{name}: {}: see --help", error.kind());
+            eprintln!("{name}: {}: see --help", misuse(&error));
             return ExitCode::from(2);
         }
     };
@@ -48,5 +78,19 @@ pub(crate) fn main<T: Parser>(name: &str, run: impl AsyncFnOnce(T) -> Result<(),
             eprintln!("{name}: {failure}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What is wrong with the command line. The options at fault are named, never what was given as a value. An option that
+/// does not exist may be a value that stands in the wrong place, so only the similar one that exists is named.
+fn misuse(error: &clap::Error) -> String {
+    let kind = error.kind();
+    if let Some(similar) = error.get(ContextKind::SuggestedArg) {
+        return format!("{kind}: is {similar} meant?");
+    }
+    match error.get(ContextKind::InvalidArg).filter(|_| kind != clap::error::ErrorKind::UnknownArgument) {
+        Some(ContextValue::Strings(names)) => format!("{kind}: {}", names.join(", ")),
+        Some(name) => format!("{kind}: {name}"),
+        None => kind.to_string(),
     }
 }
