@@ -249,6 +249,11 @@ impl<'a> MapRef<'a> {
         Ok(Self { whole, items, left: count / 2 })
     }
 
+    /// How many octets the pairs have that were not walked yet.
+    pub fn encoded_len(&self) -> usize {
+        self.items.remaining()
+    }
+
     /// The value for a key that is this text, as a string or as a symbol. Other keys and their values are skipped: what
     /// stands inside them is not looked at, nor what follows the key, and of a key that stands twice, which only decoding
     /// finds, it is the first.

@@ -1,10 +1,13 @@
 //! What an expression says of a message: true, false or unknown.
 
-use super::{Comparison, Expr, Operator, Piece, Scalar};
+use super::{Comparison, Expr, Operator, Scalar};
 use crate::terminus::HeldMessage;
 use alloc::{borrow::Cow, format, string::String};
 use amqp1_codec::{DecodeError, ValueRef, messaging::MessageIdRef};
 use core::cmp::Ordering;
+
+/// How large a property may be, and all application properties together, in octets. What is larger is null.
+const LARGEST: usize = 64 * 1024;
 
 /// A value; `None` elsewhere is null.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +35,7 @@ pub(super) fn condition(expr: &Expr, message: &HeldMessage) -> Option<bool> {
             _ => Some(false),
         },
         Expr::Like(text, pattern) => match value(text, message)? {
-            Found::Text(text) => Some(is_like(&text, pattern)),
+            Found::Text(text) => Some(pattern.matches(&text)),
             _ => Some(false),
         },
         Expr::IsNull(part) => Some(value(part, message).is_none()),
@@ -139,37 +142,6 @@ fn compare(left: &Found<'_>, comparison: Comparison, right: &Found<'_>) -> Optio
     })
 }
 
-/// Whether a text has this pattern: at most a comparison of each character with each piece.
-fn is_like(text: &str, pattern: &[Piece]) -> bool {
-    let (mut rest, mut pieces) = (text.chars(), pattern);
-    // Behind the last `%`, and what of the text has not been tried there.
-    let mut retry: Option<(&[Piece], core::str::Chars<'_>)> = None;
-    loop {
-        match pieces.split_first() {
-            Some((Piece::Any, behind)) => {
-                (pieces, retry) = (behind, Some((behind, rest.clone())));
-                continue;
-            }
-            None if rest.as_str().is_empty() => return true,
-            Some((piece, behind)) => {
-                let mut ahead = rest.clone();
-                let fits = ahead.next().is_some_and(|c| *piece == Piece::AnyOne || *piece == Piece::One(c));
-                if fits {
-                    (pieces, rest) = (behind, ahead);
-                    continue;
-                }
-            }
-            None => {}
-        }
-        // One character more for the last `%`.
-        let Some((behind, tried)) = &mut retry else { return false };
-        if tried.next().is_none() {
-            return false;
-        }
-        (pieces, rest) = (*behind, tried.clone());
-    }
-}
-
 fn property<'a>(name: &str, held: &'a HeldMessage) -> Option<Found<'a>> {
     let message = held.message();
     let properties = || message.properties_ref().ok().flatten();
@@ -189,23 +161,28 @@ fn property<'a>(name: &str, held: &'a HeldMessage) -> Option<Found<'a>> {
         "JMSXGroupID" => text(properties()?.group_id()),
         "JMSXGroupSeq" => Some(number(properties()?.group_sequence().ok()??.0.into())),
         "JMSXUserID" => {
-            let user = properties()?.user_id().ok()??;
+            let user = properties()?.user_id().ok()?.filter(|user| user.len() <= LARGEST)?;
             Some(Found::Text(Cow::Owned(String::from_utf8_lossy(user).into_owned())))
         }
-        name => application_property(&message.application_property(name).ok()??),
+        name => {
+            message.application_properties_ref().ok()?.filter(|all| all.encoded_len() <= LARGEST)?;
+            application_property(&message.application_property(name).ok()??)
+        }
     }
 }
 
 fn text<'a>(field: Result<Option<&'a str>, DecodeError>) -> Option<Found<'a>> {
-    field.ok().flatten().map(|text| Found::Text(Cow::Borrowed(text)))
+    field.ok().flatten().filter(|text| text.len() <= LARGEST).map(|text| Found::Text(Cow::Borrowed(text)))
 }
 
 /// An id as clients of JMS write it: a text as it is, others with their type before them.
 fn id<'a>(field: Result<Option<MessageIdRef<'a>>, DecodeError>) -> Option<Found<'a>> {
     Some(Found::Text(match field.ok().flatten()? {
+        MessageIdRef::String(text) if text.len() > LARGEST => return None,
         MessageIdRef::String(text) => Cow::Borrowed(text),
         MessageIdRef::Ulong(number) => Cow::Owned(format!("ID:AMQP_ULONG:{number}")),
         MessageIdRef::Uuid(uuid) => Cow::Owned(format!("ID:AMQP_UUID:{uuid}")),
+        MessageIdRef::Binary(octets) if octets.len() > LARGEST => return None,
         MessageIdRef::Binary(octets) => {
             let digits: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
             Cow::Owned(format!("ID:AMQP_BINARY:{digits}"))

@@ -2,11 +2,13 @@
 
 mod evaluate;
 mod lex;
+mod like;
 mod parse;
 
 use super::HeldMessage;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
+use like::Pattern;
 
 /// A message selector of JMS: a condition on the properties of messages.
 ///
@@ -16,6 +18,10 @@ use core::fmt;
 /// `JMSXUserID`.
 ///
 /// A property that is missing is null, and a comparison with null is unknown. A message matches if the condition is true.
+///
+/// The text of a selector has at most [`MAX_LEN`](Self::MAX_LEN) octets, with expressions at most 64 deep in each other.
+/// Properties of more than 64 KiB are null, as are application properties that have more together.
+/// So the time that a selector takes is bounded, whoever has written it and the message.
 ///
 /// ```
 /// use amqp1_codec::Message;
@@ -70,7 +76,7 @@ enum Expr {
     Compare(Box<Self>, Comparison, Box<Self>),
     Between(Box<Self>, Box<Self>, Box<Self>),
     In(Box<Self>, Vec<String>),
-    Like(Box<Self>, Vec<Piece>),
+    Like(Box<Self>, Pattern),
     IsNull(Box<Self>),
 }
 
@@ -100,21 +106,19 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-/// A piece of a pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
-    One(char),
-    AnyOne,
-    Any,
-}
-
 impl Selector {
+    /// The longest text of a selector, in octets.
+    pub const MAX_LEN: usize = 8192;
+
     /// Reads a selector.
     ///
     /// # Errors
     ///
-    /// Where the text is not one: see [`SelectorError`].
+    /// Where the text is not one, or too long: see [`SelectorError`].
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        if text.len() > Self::MAX_LEN {
+            return Err(SelectorError { at: Self::MAX_LEN, expected: "the end: the selector is too long" });
+        }
         parse::parse(text).map(|condition| Self { condition })
     }
 

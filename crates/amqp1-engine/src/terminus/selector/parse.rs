@@ -1,8 +1,9 @@
 //! From words to an expression.
 
 use super::{
-    Expr, Operator, Piece, Scalar, SelectorError,
+    Expr, Operator, Scalar, SelectorError,
     lex::{Lexer, Token},
+    like::{Pattern, Piece},
 };
 use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
@@ -167,7 +168,7 @@ impl Parser<'_> {
         }
     }
 
-    fn pattern(&mut self) -> Parsed<Vec<Piece>> {
+    fn pattern(&mut self) -> Parsed<Pattern> {
         let pattern_at = self.at;
         let pattern = self.text()?;
         let mut escape = None;
@@ -193,7 +194,8 @@ impl Parser<'_> {
                 c => Piece::One(c),
             });
         }
-        Ok(pieces)
+        let expected = "at most 64 characters, with `_` among them, between two `%`";
+        Pattern::new(&pieces).ok_or(SelectorError { at: pattern_at, expected })
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
