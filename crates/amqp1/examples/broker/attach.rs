@@ -5,11 +5,12 @@ use super::{
     consumer::Consumer,
     incoming::Incoming,
     outgoing::Outgoing,
-    queue::{Cursor, Queue},
+    queue::Queue,
     server::Client,
     termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
     topic::Subscription,
     transactions,
+    waiting::Cursor,
 };
 use amqp1::{
     AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str, Symbol,

@@ -2,7 +2,8 @@
 
 use super::{
     broker::{Broker, DEAD_LETTERS},
-    queue::{Cursor, Queue, Stored},
+    queue::{Queue, Stored},
+    waiting::Cursor,
 };
 use amqp1::{
     AmqpError, BoxFuture, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Modified, Outcome,

@@ -15,6 +15,7 @@ pub(crate) mod server;
 mod termini;
 mod topic;
 mod transactions;
+mod waiting;
 
 use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
 use clap::Parser;

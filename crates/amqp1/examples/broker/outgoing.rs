@@ -73,6 +73,13 @@ impl Outgoing {
         link.over(Left { node: Some(node), subscription, sent, received: None }, detached);
     }
 
+    /// Waits for a drain that no message is there for: all have been looked at.
+    async fn drain(&self, sender: &Sender) -> Result<(), Error> {
+        let asked = sender.drain_requested().await;
+        self.consumer.cursor.has_looked().await;
+        asked
+    }
+
     /// Sends what the queue has when the client gives credit for it. Any number of deliveries is unsettled at a time, up
     /// to the bound of the link, and each is settled when its outcome comes.
     async fn send(&self, sender: &Sender, unsettled: &mut Unsettled) -> Result<(), Error> {
@@ -109,7 +116,7 @@ impl Outgoing {
                     Err(_) => return sender.detach().await,
                 },
                 // There is no message for it now.
-                asked = sender.drain_requested() => if asked.is_ok() { sender.drained().ok(); },
+                asked = self.drain(sender) => if asked.is_ok() { sender.drained().ok(); },
             }
         }
     }

@@ -1,18 +1,16 @@
 //! A queue in memory: what waits in it, in order, and how much of it is out with consumers.
 
-use super::{clock::Clock, topic::Subscription};
-use amqp1::{
-    Str,
-    engine::{Instant, terminus::HeldMessage},
+use super::{
+    clock::Clock,
+    topic::Subscription,
+    waiting::{Cursor, Waiting},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use amqp1::{Str, engine::terminus::HeldMessage};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
 use tokio::sync::Notify;
+
+/// How many messages a consumer looks at before others have their turn.
+const AT_A_TIME: u32 = 16;
 
 /// A message in a queue.
 #[derive(Clone)]
@@ -37,48 +35,16 @@ pub(crate) struct Queue {
     changed: Notify,
 }
 
-/// How far a consumer has looked: what it did not want before is not looked at again.
-#[derive(Default)]
-pub(crate) struct Cursor {
-    place: AtomicU64,
-    returned: AtomicU64,
-}
-
 #[derive(Default)]
 struct Inner {
-    waiting: BTreeMap<u64, Stored>,
+    waiting: Waiting,
     next: u64,
     /// How many messages are out with consumers.
     out: usize,
-    /// How many have come back.
-    returned: u64,
-    /// Nothing expires before this.
-    expires: Option<Instant>,
     deleted: bool,
 }
 
 impl Inner {
-    fn insert(&mut self, stored: Stored) {
-        self.expires = self.expires.into_iter().chain(stored.message.expiry()).min();
-        self.waiting.insert(stored.number, stored);
-    }
-
-    /// Drops what has expired (§3.2.1).
-    fn expire(&mut self, now: Instant) {
-        if self.expires.is_some_and(|at| at <= now) {
-            self.waiting.retain(|_, stored| !stored.message.is_expired(now));
-            self.expires = self.waiting.values().filter_map(|stored| stored.message.expiry()).min();
-        }
-    }
-
-    /// The place of the first message that is wanted.
-    fn look(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<u64> {
-        let found = self.waiting.range(cursor.place.load(Relaxed)..).find(|(_, stored)| wanted(stored));
-        let found = found.map(|(number, _)| *number);
-        cursor.place.store(found.unwrap_or(self.next), Relaxed);
-        found
-    }
-
     fn len(&self) -> usize {
         self.waiting.len() + self.out
     }
@@ -114,7 +80,7 @@ impl Queue {
     /// How many messages it holds, those that are out with consumers included.
     pub(crate) fn len(&self) -> usize {
         let mut inner = self.lock();
-        inner.expire(self.clock.now());
+        inner.waiting.expire(self.clock.now());
         inner.len()
     }
 
@@ -122,7 +88,7 @@ impl Queue {
         self.change(|inner| {
             let number = inner.next;
             inner.next += 1;
-            inner.insert(Stored { number, message, publisher });
+            inner.waiting.insert(Stored { number, message, publisher });
         });
     }
 
@@ -130,8 +96,7 @@ impl Queue {
     pub(crate) fn put_back(&self, stored: Stored) {
         self.change(|inner| {
             inner.out -= 1;
-            inner.returned += 1;
-            inner.insert(stored);
+            inner.waiting.put_back(stored);
         });
     }
 
@@ -142,42 +107,55 @@ impl Queue {
 
     /// Takes the first message that is wanted. `None` when the queue was deleted.
     pub(crate) async fn take(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
-        self.find(|inner| {
-            if cursor.returned.swap(inner.returned, Relaxed) != inner.returned {
-                cursor.place.store(0, Relaxed);
-            }
-            let number = inner.look(cursor, &wanted)?;
+        let take = |inner: &mut Inner, found: Arc<Stored>| {
+            let number = found.number;
+            // Not cloned, if nothing else looks at it.
+            drop(found);
+            let taken = inner.waiting.take(number)?;
             inner.out += 1;
-            inner.waiting.remove(&number)
-        })
-        .await
+            Some(taken)
+        };
+        self.find(cursor, false, wanted, take).await
     }
 
     /// A copy of the next message that is wanted. `None` when the queue was deleted.
     pub(crate) async fn copy(&self, cursor: &Cursor, wanted: impl Fn(&Stored) -> bool) -> Option<Stored> {
-        self.find(|inner| {
-            let number = inner.look(cursor, &wanted)?;
-            cursor.place.store(number + 1, Relaxed);
-            inner.waiting.get(&number).cloned()
-        })
-        .await
+        self.find(cursor, true, wanted, |_, found| Some(Stored::clone(&found))).await
     }
 
     /// Waits until there is something to be found. Cancelled, it has found nothing.
-    async fn find(&self, mut find: impl FnMut(&mut Inner) -> Option<Stored>) -> Option<Stored> {
+    async fn find(
+        &self,
+        cursor: &Cursor,
+        browses: bool,
+        wanted: impl Fn(&Stored) -> bool,
+        get: impl Fn(&mut Inner, Arc<Stored>) -> Option<Stored>,
+    ) -> Option<Stored> {
         loop {
             // Before looking, so that nothing arrives unseen.
             let changed = self.changed.notified();
-            {
-                let mut inner = self.lock();
-                if inner.deleted {
-                    return None;
-                }
-                inner.expire(self.clock.now());
-                if let Some(found) = find(&mut inner) {
+            let looking = cursor.look();
+            for looked in 1_u32.. {
+                let unseen = {
+                    let mut inner = self.lock();
+                    if inner.deleted {
+                        return None;
+                    }
+                    inner.waiting.expire(self.clock.now());
+                    inner.waiting.unseen(cursor, browses)
+                };
+                let Some(stored) = unseen else { break };
+                // What a selector takes is taken from this consumer, not from those that wait for the lock.
+                let is_wanted = wanted(&stored);
+                cursor.pass(stored.number);
+                if let Some(found) = is_wanted.then(|| get(&mut self.lock(), stored)).flatten() {
                     return Some(found);
                 }
+                if looked % AT_A_TIME == 0 {
+                    tokio::task::yield_now().await;
+                }
             }
+            drop(looking);
             changed.await;
         }
     }
@@ -188,11 +166,11 @@ impl Queue {
             let changed = self.changed.notified();
             let expires = {
                 let mut inner = self.lock();
-                inner.expire(self.clock.now());
+                inner.waiting.expire(self.clock.now());
                 if inner.len() < self.depth || inner.deleted {
                     return;
                 }
-                inner.expires
+                inner.waiting.expires
             };
             tokio::select! {
                 () = changed => {}
@@ -203,7 +181,7 @@ impl Queue {
 
     /// Drops the oldest message that waits if there is no room. Whether it did.
     pub(crate) fn drop_oldest(&self) -> bool {
-        self.change(|inner| inner.len() >= self.depth && inner.waiting.pop_first().is_some())
+        self.change(|inner| inner.len() >= self.depth && inner.waiting.take_first().is_some())
     }
 
     /// Deletes it, with what waits in it; its links end.

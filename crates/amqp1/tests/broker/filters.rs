@@ -84,3 +84,67 @@ async fn a_selector_finds_what_comes_back_behind_it() {
     assert_eq!(text(&next(&mut chosen).await), "red");
     drop(blue);
 }
+
+/// All that waits is looked at before a drain is answered, though others have their turn meanwhile.
+#[tokio::test]
+async fn t_2_6_7_a_drain_finds_what_is_wanted_behind_much_that_is_not() {
+    let session = Bed::new(&[]).session().await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    for _ in 0..100 {
+        sender.send(coloured("blue")).await.expect("sent").accepted().expect("accepted");
+    }
+    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
+    let mut red = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;
+    red.drain().await.expect("drained");
+    assert_eq!(text(&red.try_recv().expect("a message")), "red");
+}
+
+/// What comes back is looked at again in its order, by each consumer that has passed it.
+#[tokio::test]
+async fn what_comes_back_is_found_in_order_with_what_was_not_looked_at() {
+    let session = Bed::new(&[]).session().await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    let mut any = consumer(&session, "q", 3).await;
+    for colour in ["red", "blue", "red"] {
+        sender.send(coloured(colour)).await.expect("sent").accepted().expect("accepted");
+    }
+    let held = [next(&mut any).await, next(&mut any).await, next(&mut any).await];
+    let selecting = session.receiver("").source(selected(Source::at("q"), "colour = 'red'"));
+    let mut chosen = selecting.credit(Credit::Manual(1)).attach().await.expect("a receiver");
+    put(&session, "q", &["0", "1"]).await;
+    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
+    let last = next(&mut chosen).await;
+    // Of these the first waits longest, whichever comes back first.
+    for delivery in held.into_iter().rev() {
+        delivery.release().expect("settled");
+    }
+    assert_eq!(drained(&session, "q").await, ["red", "blue", "red", "0", "1"]);
+    chosen.set_credit(Credit::Manual(2)).expect("credit");
+    for _ in 0..2 {
+        let delivery = next(&mut chosen).await;
+        assert_eq!(text(&delivery), "red");
+        delivery.accept().expect("settled");
+    }
+    last.accept().expect("settled");
+    assert_eq!(drained(&session, "q").await, ["blue", "0", "1"]);
+}
+
+/// A pattern that would be compared with each octet of a large property does not keep others from the queue.
+#[tokio::test]
+async fn a_hostile_selector_does_not_stop_the_queue() {
+    let bed = Bed::new(&[]);
+    let session = bed.session().await;
+    let hostile = format!("p LIKE '%{}b'", "a".repeat(8000));
+    let _receiver = receiver(&session, selected(Source::at("q"), &hostile)).await;
+    let sender = session.sender("q").attach().await.expect("a sender");
+    for length in [60_000, 200_000] {
+        let large = Message::builder().application_property("p", "a".repeat(length)).data("x").build();
+        sender.send(large).await.expect("sent").accepted().expect("accepted");
+    }
+    put(&bed.session().await, "q", &["y"]).await;
+    assert_eq!(drained(&session, "q").await, ["x", "x", "y"]);
+    let too_long = format!("p LIKE '%{}b'", "a".repeat(9000));
+    let attaching = session.receiver("").source(selected(Source::at("q"), &too_long)).attach();
+    let error = attaching.await.expect_err("a refusal");
+    assert_eq!(error.condition(), Some(&ErrorCondition::INVALID_FIELD));
+}
