@@ -80,9 +80,11 @@ pub(crate) const TXN_ID: &str = "txn-id";
 
 const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
 
-/// §3.5.3: a source that names no outcomes supports its default one only, and accepted without that.
+/// A source that names no outcomes, not even a default one, is taken to allow those of the standard (§3.4), as on other
+/// links. §3.5.3 has accepted alone there, but then a failure would cost the control link and all of its transactions.
 fn allows_rejected(source: Option<&Source>) -> bool {
-    source.is_some_and(|source| {
-        source.outcomes.contains(&REJECTED) || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
+    source.is_some_and(|source| match &source.default_outcome {
+        None if source.outcomes.is_empty() => true,
+        default => source.outcomes.contains(&REJECTED) || matches!(default, Some(DeliveryState::Rejected(_))),
     })
 }

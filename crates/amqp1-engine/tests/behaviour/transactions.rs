@@ -9,7 +9,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     AttachReply, Credit, Event, LinkId, ReceiverConfig, SendOptions, SessionId, Settlement,
-    transaction::{Answer, Controller, ControllerError, Coordinator, CoordinatorConfig, Request, TxnId},
+    transaction::{Answer, Controller, ControllerError, Coordinator, CoordinatorConfig, Discharging, Request, TxnId},
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -447,6 +447,19 @@ fn x_4_2_5_a_failure_is_a_rejection_where_the_source_allows_it_and_a_detach_wher
             }
         }
     }
+}
+
+/// A failure would cost the control link, and all of its transactions, of a client that asks for nothing.
+#[test]
+fn a_source_that_names_no_outcomes_allows_a_rejection() {
+    let discharging = Discharging::<()> { txn: TxnId::new(b"x").unwrap(), fail: false, spoilt: None, work: Vec::new() };
+    let refused = |source: Option<&Source>| {
+        let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "the work could not be done");
+        discharging.answer(source, Err(error)).unwrap_err().detach
+    };
+    let released = Source { default_outcome: Some(DeliveryState::Released), ..Source::default() };
+    let sources = [Some(Source::default()), Some(source_that(true)), Some(source_that(false)), Some(released), None];
+    assert_eq!(sources.each_ref().map(|source| refused(source.as_ref())), [false, false, true, true, true]);
 }
 
 #[test]
