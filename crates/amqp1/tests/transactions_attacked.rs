@@ -225,7 +225,7 @@ async fn what_a_transaction_cannot_take_is_not_sent_outside_of_it() {
 }
 
 #[tokio::test]
-async fn x_4_4_4_3_an_acquisition_is_rolled_back_whatever_the_default_outcome() {
+async fn x_4_4_4_1_an_acquisition_is_rolled_back_whatever_the_default_outcome() {
     for settles in [true, false] {
         let mut peer = Peer::open().await;
         let txn = peer.declare().await;

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn m_3_5_3_a_link_that_is_attached_again_has_its_node_again() {
+    fn a_link_that_is_attached_again_has_its_node_again() {
         let (mut nodes, address) = node(LifetimePolicy::DeleteOnClose);
         assert!(nodes.detached(&address, &link("creator"), false).is_empty());
         assert_eq!((nodes.create(link("creator"), None), nodes.len()), (address.clone(), 1));

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn m_3_5_8_messages_pass_that_every_filter_lets_through() {
+    fn m_3_5_8_2_messages_pass_that_every_filter_lets_through() {
         for (selector, no_local) in [
             (Value::Ulong(SELECTOR.0), Value::Ulong(NO_LOCAL.0)),
             (Value::Symbol(SELECTOR.1), Value::Symbol(NO_LOCAL.1)),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn m_3_5_8_filters_that_are_not_served_or_not_readable_are_refused() {
+    fn filters_that_are_not_served_or_not_readable_are_refused() {
         for (value, condition) in [
             (Value::described(Symbol::from_static("example.org:colour"), "red"), ErrorCondition::NOT_IMPLEMENTED),
             (Value::from("colour = 'red'"), ErrorCondition::NOT_IMPLEMENTED),

@@ -29,7 +29,7 @@ async fn receiver(session: &Session, source: Source) -> Receiver {
 }
 
 #[tokio::test]
-async fn m_3_5_8_a_selector_chooses_and_the_rest_stays() {
+async fn m_3_5_8_2_a_selector_chooses_and_the_rest_stays() {
     let session = Bed::new(&[]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
     let mut red = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;

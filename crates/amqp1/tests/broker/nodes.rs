@@ -16,7 +16,7 @@ fn to(address: &str) -> Properties {
 }
 
 #[tokio::test]
-async fn m_3_5_3_a_dynamic_node_is_used_by_its_address_and_goes_with_its_link() {
+async fn m_3_5_3_2_a_dynamic_node_is_used_by_its_address_and_goes_with_its_link() {
     let bed = Bed::new(&[]);
     let session = bed.session().await;
     let mut replies = session.receiver("").source(dynamic(None)).attach().await.expect("a node");
@@ -35,7 +35,7 @@ async fn m_3_5_3_a_dynamic_node_is_used_by_its_address_and_goes_with_its_link() 
 }
 
 #[tokio::test]
-async fn m_3_5_13_a_dynamic_node_lives_as_long_as_its_policy_says() {
+async fn m_3_5_13_1_a_dynamic_node_lives_as_long_as_its_policy_says() {
     let bed = Bed::new(&[]);
     let session = bed.session().await;
     let properties = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnNoLinksOrMessages);

@@ -37,7 +37,7 @@ async fn credit_that_is_taken_back_costs_no_message() {
 
 /// A message that the receiver does not take stays for others, and its link goes on.
 #[tokio::test]
-async fn t_2_7_3_a_message_above_the_max_message_size_stays_for_others() {
+async fn t_2_7_3_17_a_message_above_the_max_message_size_stays_for_others() {
     let session = Bed::new(&[]).session().await;
     let small = session.receiver("q").max_message_size(100).attach();
     let mut small = small.await.expect("a receiver");
@@ -131,7 +131,7 @@ async fn what_was_sent_settled_is_stored_and_what_is_received_settled_is_gone() 
 }
 
 #[tokio::test]
-async fn m_3_5_7_a_browser_sees_each_message_once_and_takes_none() {
+async fn m_3_5_7_1_a_browser_sees_each_message_once_and_takes_none() {
     let session = Bed::new(&[]).session().await;
     put(&session, "q", &["a", "b"]).await;
     let copies = Source { distribution_mode: Some(DistributionMode::COPY), ..Source::at("q") };

@@ -22,7 +22,7 @@ async fn client(bed: &Bed) -> (Connection, Session, Gate) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t_2_6_13_deliveries_that_a_consumer_has_are_not_given_to_others_until_it_is_back() {
+async fn deliveries_that_a_consumer_has_are_not_given_to_others_until_it_is_back() {
     let bed = Bed::new(&[]);
     let (_connection, session, gate) = client(&bed).await;
     put(&session, "q", &["0", "1", "2"]).await;
@@ -71,7 +71,7 @@ async fn m_3_5_6_1_what_a_consumer_has_comes_back_when_its_source_expires() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn t_2_6_13_a_message_that_was_stored_is_not_stored_again() {
+async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let bed = Bed::new(&["--settle-second"]);
     let (near, far) = tokio::io::duplex(64 * 1024);
     let gate = Gate::default();

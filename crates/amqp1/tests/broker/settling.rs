@@ -90,7 +90,7 @@ async fn of_the_dead_letters_the_latest_are_kept() {
 
 /// §3.5.3: whatever ends the link, its deliveries have the default outcome of its source.
 #[tokio::test]
-async fn m_3_5_3_what_a_link_leaves_has_the_default_outcome() {
+async fn m_3_5_3_6_what_a_link_leaves_has_the_default_outcome() {
     let bed = Bed::new(&[]);
     let failed = DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }));
     for (default, count) in [(None, 0), (Some(failed), 1), (Some(DeliveryState::Released), 0)] {
@@ -156,7 +156,7 @@ async fn work_that_takes_seventy_seconds_is_not_delivered_twice() {
 
 /// §3.4.5: what a receiver changes of a message stays changed.
 #[tokio::test]
-async fn m_3_4_5_annotations_of_modified_are_there_at_the_next_attempt() {
+async fn m_3_4_5_3_annotations_of_modified_are_there_at_the_next_attempt() {
     let session = Bed::new(&[]).session().await;
     put(&session, "q", &["x"]).await;
     let mut receiver = consumer(&session, "q", 2).await;

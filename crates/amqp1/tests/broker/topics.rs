@@ -108,7 +108,7 @@ async fn a_durable_subscription_collects_while_its_subscriber_is_away() {
 
 /// §2.6.3: a null source is the one that the link of this name has, which is how clients of JMS unsubscribe.
 #[tokio::test]
-async fn t_2_6_3_a_null_source_finds_the_subscription_of_that_name() {
+async fn a_null_source_finds_the_subscription_of_that_name() {
     let bed = Bed::new(&["--take-durable"]);
     let (_connection, session) = client(&bed).await;
     let mut receiver = subscriber(&session, durable("news"), "sub").await;

@@ -14,7 +14,7 @@ async fn discharge(transaction: Transaction, commits: bool) {
 }
 
 #[tokio::test]
-async fn t_4_4_1_what_is_posted_is_visible_when_it_is_committed() {
+async fn x_4_4_1_2_what_is_posted_is_visible_when_it_is_committed() {
     let session = Bed::new(&[]).session().await;
     let controller = session.transactions().await.expect("a coordinator");
     let sender = session.sender("q").attach().await.expect("a sender");
@@ -36,7 +36,7 @@ async fn t_4_4_1_what_is_posted_is_visible_when_it_is_committed() {
 }
 
 #[tokio::test]
-async fn t_4_4_1_a_message_that_is_refused_spoils_its_transaction() {
+async fn x_4_4_1_5_a_message_that_is_refused_spoils_its_transaction() {
     let session = Bed::new(&[]).session().await;
     let controller = session.transactions().await.expect("a coordinator");
     let sender = session.sender("q").attach().await.expect("a sender");
@@ -53,7 +53,7 @@ async fn t_4_4_1_a_message_that_is_refused_spoils_its_transaction() {
 
 /// The link of a message that was posted settled goes on: the commit tells that it was refused.
 #[tokio::test]
-async fn t_4_4_4_a_message_that_was_posted_settled_and_is_refused_fails_the_commit() {
+async fn x_4_4_1_5_a_message_that_was_posted_settled_and_is_refused_fails_the_commit() {
     let session = Bed::new(&[]).session().await;
     let controller = session.transactions().await.expect("a coordinator");
     let sender = session.sender("q").settle_mode(SenderSettleMode::Settled).attach().await.expect("a sender");
@@ -69,7 +69,7 @@ async fn t_4_4_4_a_message_that_was_posted_settled_and_is_refused_fails_the_comm
 }
 
 #[tokio::test]
-async fn t_4_4_2_what_is_retired_is_gone_when_it_is_committed() {
+async fn x_4_4_2_1_what_is_retired_is_gone_when_it_is_committed() {
     let bed = Bed::new(&[]);
     let session = bed.session().await;
     let controller = session.transactions().await.expect("a coordinator");
@@ -88,7 +88,7 @@ async fn t_4_4_2_what_is_retired_is_gone_when_it_is_committed() {
 }
 
 #[tokio::test]
-async fn t_4_4_3_what_is_acquired_comes_back_at_a_rollback() {
+async fn x_4_4_4_1_what_is_acquired_comes_back_at_a_rollback() {
     let bed = Bed::new(&[]);
     let session = bed.session().await;
     let controller = session.transactions().await.expect("a coordinator");
@@ -110,7 +110,7 @@ async fn t_4_4_3_what_is_acquired_comes_back_at_a_rollback() {
 
 /// A consumer that is closed does not take back what its transaction still decides about.
 #[tokio::test]
-async fn t_4_4_2_a_link_that_is_closed_does_not_decide_what_is_retired() {
+async fn x_4_4_2_1_a_link_that_is_closed_does_not_decide_what_is_retired() {
     let bed = Bed::new(&[]);
     for commits in [true, false] {
         let session = bed.session().await;
@@ -138,7 +138,7 @@ async fn t_4_4_2_a_link_that_is_closed_does_not_decide_what_is_retired() {
 }
 
 #[tokio::test]
-async fn t_4_2_the_end_of_the_connection_rolls_back() {
+async fn x_4_2_7_the_end_of_the_connection_rolls_back() {
     let bed = Bed::new(&[]);
     let (connection, gate) = bed.connect_with(|builder| builder).await;
     let session = connection.begin().await.expect("a session");
