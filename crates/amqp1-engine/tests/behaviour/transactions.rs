@@ -457,7 +457,7 @@ fn a_source_that_names_no_outcomes_allows_a_rejection() {
         let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "the work could not be done");
         discharging.answer(source, Err(error)).unwrap_err().detach
     };
-    let released = Source { default_outcome: Some(DeliveryState::Released), ..Source::default() };
+    let released = Source { default_outcome: Some(Released), ..Source::default() };
     let sources = [Some(Source::default()), Some(source_that(true)), Some(source_that(false)), Some(released), None];
     assert_eq!(sources.each_ref().map(|source| refused(source.as_ref())), [false, false, true, true, true]);
 }
