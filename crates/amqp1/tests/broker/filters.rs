@@ -87,7 +87,7 @@ async fn a_selector_finds_what_comes_back_behind_it() {
 
 /// All that waits is looked at before a drain is answered, though others have their turn meanwhile.
 #[tokio::test]
-async fn t_2_6_7_a_drain_finds_what_is_wanted_behind_much_that_is_not() {
+async fn a_drain_finds_what_is_wanted_behind_much_that_is_not() {
     let session = Bed::new(&[]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
     for _ in 0..100 {
