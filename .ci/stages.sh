@@ -8,6 +8,8 @@ export CI=true CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_RELEASE_DEBUG=0
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 tools_dir=${AMQP1_CI_TOOLS:-$PWD/target/ci-tools}
+# Not within a package: cargo lists a package's files, and what is installed there changes while it does.
+export AMQP1_INTEROP_CACHE=${AMQP1_INTEROP_CACHE:-$PWD/target/interop}
 PATH=$tools_dir/bin:$PATH
 cargo_deny_version=0.20.2
 cargo_fuzz_version=0.13.2

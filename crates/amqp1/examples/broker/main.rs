@@ -23,6 +23,13 @@ use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use tokio::{net::TcpListener, sync::oneshot};
 
 /// A small broker in memory.
+///
+/// It serves queues, which are made when a client attaches to their address, and topics, at addresses that begin with
+/// topic:// or by the capability "topic" of JMS. Consumers may have message selectors and no-local filters, browse
+/// (distribution mode copy), and have durable subscriptions to topics. Clients may ask for dynamic nodes, send through the
+/// anonymous relay, use transactions, and resume links. Rejected messages go to the queue dead-letters.
+///
+/// It ends on SIGTERM, ctrl-C, or at the end of a pipe on its standard input, and loses the messages that it has.
 #[derive(Clone, Parser)]
 pub(crate) struct Options {
     /// Where to listen; port 0 is any free port. The first line on the standard output says which.
@@ -43,7 +50,8 @@ pub(crate) struct Options {
     /// messages are refused with amqp:precondition-failed.
     #[arg(long)]
     pub(crate) take_durable: bool,
-    /// How many messages a queue holds before senders to it get no more credit.
+    /// How many messages a queue holds before senders to it get no more credit. Up to 256 more from each sender then wait
+    /// without an outcome.
     #[arg(long, default_value_t = 50_000)]
     pub(crate) depth: usize,
     /// How many queues and topics there may be.
