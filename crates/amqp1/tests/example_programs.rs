@@ -4,8 +4,8 @@
 mod support;
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, EncodedMessage, ErrorCondition, IncomingLink, Message, MessageId, Properties,
-    Receiver, Sender, ServerConnection, Symbol,
+    AcceptedLink, Acceptor, AmqpError, Client, EncodedMessage, ErrorCondition, IncomingLink, Message, MessageId,
+    Properties, Receiver, Sender, ServerConnection, Symbol,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -318,7 +318,7 @@ async fn too_many_connections_end_no_server() {
         // What it says goes on being read.
         std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         drop(many);
-        let connection = soon(amqp1::Client::builder(&url).connect()).await.expect("a connection");
+        let connection = soon(Client::builder(&url).connect()).await.expect("a connection");
         soon(connection.close()).await.expect("closed");
         child.kill().expect("killed");
         child.wait().expect("an end");
@@ -366,4 +366,65 @@ async fn the_broker_is_reached_over_tls_with_its_authority() {
     drop(child.stdin.take());
     soon(tokio::task::spawn_blocking(move || child.wait().expect("an end"))).await.expect("no panic");
     std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+/// Ends a broker by its input. Returns what it has said.
+#[cfg(unix)]
+async fn ended(mut child: Child) -> String {
+    drop(child.stdin.take());
+    let output = soon(tokio::task::spawn_blocking(move || child.wait_with_output().expect("an end"))).await;
+    String::from_utf8(output.expect("no panic").stderr).expect("UTF-8")
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_queue_has_no_room_for_waits_for_credit() {
+    let (child, url) = broker_with(&["--depth", "2"], Stdio::piped());
+    let output = run("send", &[&url, "q", "--count", "3", "--timeout", "0.5"]).await;
+    assert_eq!(sentence(&output, 1), "send: message 3: no credit came within 500ms");
+    let last = json!({ "message": 3, "outcome": null, "error": "no credit came within 500ms", "delivered": "no" });
+    assert_eq!((lines(&output).len(), &lines(&output)[2]), (3, &last));
+    let told = ended(child).await;
+    assert_eq!(told.lines().last(), Some("broker: ended with 2 messages in its queues"), "{told}");
+}
+
+/// Clients that leave without an error are not worth a line; of others it is said which.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_names_clients_that_leave_with_an_error() {
+    let (child, url) = broker(Stdio::piped());
+    for _ in 0..3 {
+        check_success(&run("client", &[&url]).await);
+    }
+    for role in ["sent", "received"] {
+        let connection = Client::builder(&url).container_id(role).connect().await.expect("a connection");
+        let session = connection.begin().await.expect("a session");
+        let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "out of paper");
+        let detached = match role {
+            "sent" => session.sender("q").attach().await.expect("a link").detach_with(Some(error), true).await,
+            _ => session.receiver("q").attach().await.expect("a link").detach_with(Some(error), true).await,
+        };
+        detached.expect("detached");
+        connection.close().await.expect("closed");
+    }
+    let told = ended(child).await;
+    let lines: Vec<_> = told.lines().collect();
+    let [sent, received, _] = lines[..] else { panic!("{told}") };
+    for (line, role) in [(sent, "sent"), (received, "received")] {
+        assert!(line.starts_with(&format!("broker: a link on which the client {role} {role} has ended: ")), "{line}");
+        assert!(line.ends_with("amqp:internal-error: out of paper"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brokers_help_says_what_it_serves() {
+    let output = run("broker", &["--help"]).await;
+    check_success(&output);
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    for what in ["queues", "topic://", "selectors", "browse", "durable subscriptions", "dynamic", "anonymous relay"] {
+        assert!(help.contains(what), "{what}: {help}");
+    }
+    for what in ["transactions", "resume", "dead-letters", "standard input"] {
+        assert!(help.contains(what), "{what}: {help}");
+    }
 }

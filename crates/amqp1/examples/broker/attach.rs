@@ -3,7 +3,7 @@
 use super::{
     broker::Kind,
     consumer::Consumer,
-    incoming::Incoming,
+    incoming::{Incoming, window},
     outgoing::Outgoing,
     queue::Queue,
     server::Client,
@@ -22,9 +22,6 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-
-/// How many messages a sender may send that were not taken yet.
-const WINDOW: u32 = 256;
 
 /// How long a consumer's drain may take.
 const DRAIN: DrainMode = DrainMode::Application { timeout: Duration::from_secs(10) };
@@ -97,7 +94,8 @@ impl Offer {
             Ok(answer) => answer,
             Err(error) => return self.refuse(link, error),
         };
-        (reply.credit, reply.resumable) = (Credit::Window(WINDOW), self.claim.is_some());
+        let window = window(&self.client.broker, node.as_ref());
+        (reply.credit, reply.resumable) = (Credit::Window(window), self.claim.is_some());
         reply.max_message_size = Some(self.client.broker.options.max_message_size);
         if self.client.broker.options.settle_second {
             reply.rcv_settle_mode = link.attach().rcv_settle_mode;
@@ -107,7 +105,7 @@ impl Offer {
         let left = self.left.take().and_then(|terminus| terminus.state.left.received);
         let left = left.filter(|_| link.attach().unsettled.is_some());
         let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
-        let incoming = Incoming { link: serving, node };
+        let incoming = Incoming { link: serving, node, window };
         let accepted = match &left {
             Some(left) => link.resume_receiver(reply, left).map(AcceptedLink::Receiver),
             None => link.accept(reply),

@@ -6,8 +6,9 @@ use super::{
     waiting::Cursor,
 };
 use amqp1::{
-    AmqpError, BoxFuture, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Modified, Outcome,
-    Permit, SendOptions, Sender, Str,
+    AmqpError, BoxFuture, Cause, Delivered, DeliveryState, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind,
+    Modified, Outcome, Permit, SendOptions, Sender, Str,
+    codec::printable::printable,
     engine::terminus::{Fate, MessageFilters},
 };
 use std::sync::Arc;
@@ -133,6 +134,16 @@ impl Consumer {
 /// The name of a delivery: that of its message in the queue.
 pub(crate) fn tag(stored: &Stored) -> Option<DeliveryTag> {
     DeliveryTag::new(&stored.number.to_be_bytes()).ok()
+}
+
+/// Reports why a link has ended, unless its client left without an error.
+pub(crate) fn report(client: &str, what: &str, served: Result<(), Error>, detached: &Detached) {
+    let why = match (served, &detached.error) {
+        (Err(error), _) if !is_orderly(&error) => error.to_string(),
+        (_, Some(error)) if detached.by != Cause::Local => error.to_string(),
+        _ => return,
+    };
+    eprintln!("broker: a link on which the client {} {what} has ended: {why}", printable(client));
 }
 
 /// Whether a link ended because its client left in good order.

@@ -1,17 +1,20 @@
 //! Links on which clients send.
 
 use super::{
-    broker::Kind,
-    consumer::is_orderly,
+    broker::{Broker, Kind},
+    consumer::report,
     queue::Queue,
     termini::{Left, Link},
     transactions::Posted,
 };
 use amqp1::{
-    AmqpError, Delivery, DeliveryState, Detached, Error, ErrorCondition, ErrorKind, Receiver,
+    AmqpError, Credit, Delivery, DeliveryState, Detached, Error, ErrorCondition, ErrorKind, Receiver,
     engine::terminus::HeldMessage, resume::SuspendedReceiver,
 };
 use std::sync::Arc;
+
+/// How many messages a sender may send that were not taken yet.
+const WINDOW: u32 = 256;
 
 /// Says of a message what the node is that it goes to: 0 or 2 a queue, 1 or 3 a topic.
 const DESTINATION: &str = "x-opt-jms-dest";
@@ -23,6 +26,14 @@ pub(crate) struct Incoming {
     pub(crate) link: Link,
     /// Where the messages go; on the anonymous relay each where its `to` says.
     pub(crate) node: Option<Arc<Queue>>,
+    /// The window of credit that the link was accepted with.
+    pub(crate) window: u32,
+}
+
+/// How many messages a sender may send: no more than its node has room for. Other senders may use that room first.
+pub(crate) fn window(broker: &Broker, node: Option<&Arc<Queue>>) -> u32 {
+    let room = node.map_or(broker.options.depth, |node| node.free());
+    u32::try_from(room).map_or(WINDOW, |room| room.min(WINDOW))
 }
 
 fn deleted() -> AmqpError {
@@ -34,13 +45,9 @@ impl Incoming {
         if let Some(node) = &self.node {
             self.link.client.broker.attached(node, self.link.key.clone());
         }
-        match self.receive(&mut receiver).await {
-            Err(error) if !is_orderly(&error) => {
-                eprintln!("broker: a link on which a client sent has ended: {error}");
-            }
-            _ => {}
-        }
+        let served = self.receive(&mut receiver).await;
         let detached = receiver.detached().await;
+        report(&self.link.client.container, "sent", served, &detached);
         let received = match self.link.resumable && !detached.closed {
             true => receiver.suspend().await.ok(),
             false => None,
@@ -61,9 +68,10 @@ impl Incoming {
 
     /// Takes what comes while there is room: the engine gives credit for what is taken.
     async fn receive(&self, receiver: &mut Receiver) -> Result<(), Error> {
+        let mut window = self.window;
         loop {
             let next = tokio::select! {
-                next = self.next(receiver) => next?,
+                next = self.next(receiver, &mut window) => next?,
                 () = self.deleted() => return receiver.detach_with(Some(deleted()), true).await,
                 () = self.link.stolen() => {
                     let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
@@ -83,6 +91,8 @@ impl Incoming {
                 }
                 Ok((node, message)) => {
                     self.link.client.broker.publish(&node, message, &self.link.client.container);
+                    // Before the outcome, on which the sender may send the next.
+                    self.grant(receiver, &mut window);
                     // Of what was sent settled there is nothing to say.
                     delivery.accept()?;
                 }
@@ -96,12 +106,13 @@ impl Incoming {
     }
 
     /// The next message, when there is room for it. `None` when the link has ended.
-    async fn next(&self, receiver: &mut Receiver) -> Result<Option<(Delivery, Taken)>, Error> {
+    async fn next(&self, receiver: &mut Receiver, window: &mut u32) -> Result<Option<(Delivery, Taken)>, Error> {
         let ended = receiver.detached();
         if let Some(node) = &self.node {
             if !has_room(node, ended).await {
                 return Ok(None);
             }
+            self.grant(receiver, window);
             let Some(delivery) = receiver.recv().await? else { return Ok(None) };
             let taken = self.taken(&delivery, node.clone());
             return Ok(Some((delivery, taken)));
@@ -113,6 +124,15 @@ impl Incoming {
             Err(error) => Err(error),
         };
         Ok(Some((delivery, taken)))
+    }
+
+    /// Changes the window of credit as the room has changed.
+    fn grant(&self, receiver: &mut Receiver, granted: &mut u32) {
+        let window = window(&self.link.client.broker, self.node.as_ref());
+        // A link that has ended needs no credit. What it has brought is still taken.
+        if *granted != window && receiver.set_credit(Credit::Window(window)).is_ok() {
+            *granted = window;
+        }
     }
 
     async fn deleted(&self) {

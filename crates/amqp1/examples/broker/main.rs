@@ -50,8 +50,8 @@ pub(crate) struct Options {
     /// messages are refused with amqp:precondition-failed.
     #[arg(long)]
     pub(crate) take_durable: bool,
-    /// How many messages a queue holds before senders to it get no more credit. Up to 256 more from each sender then wait
-    /// without an outcome.
+    /// How many messages a queue holds. A sender gets credit for no more than there is room for, and for 256 at most.
+    /// Several senders to a queue may have more together: what they send to a full one waits without an outcome.
     #[arg(long, default_value_t = 50_000)]
     pub(crate) depth: usize,
     /// How many queues and topics there may be.

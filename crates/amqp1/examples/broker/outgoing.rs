@@ -1,7 +1,7 @@
 //! Links on which clients receive.
 
 use super::{
-    consumer::{Consumer, Settled, is_orderly, tag},
+    consumer::{Consumer, Settled, report, tag},
     queue::{Queue, Stored},
     termini::{Left, Link, Sent},
     topic::Subscription,
@@ -33,13 +33,9 @@ impl Outgoing {
             }
         }
         earlier.into_values().for_each(|stored| self.consumer.give_up(stored));
-        match self.send(&sender, &mut unsettled).await {
-            Err(error) if !is_orderly(&error) => {
-                eprintln!("broker: a link on which a client received has ended: {error}");
-            }
-            _ => {}
-        }
+        let served = self.send(&sender, &mut unsettled).await;
         let detached = sender.detached().await;
+        report(&self.link.client.container, "received", served, &detached);
         let mut suspended = HashMap::new();
         while let Some(Some((stored, outcome))) = unsettled.next().now_or_never() {
             match (&outcome, tag(&stored)) {

@@ -84,6 +84,11 @@ impl Queue {
         inner.len()
     }
 
+    /// How many messages it has room for.
+    pub(super) fn room_left(&self) -> usize {
+        self.depth.saturating_sub(self.len())
+    }
+
     pub(crate) fn push(&self, message: HeldMessage, publisher: Str) {
         self.change(|inner| {
             let number = inner.next;

@@ -1,6 +1,6 @@
 //! The connections: who is let in, and how they end.
 
-use super::{Options, attach, broker::Broker, transactions::Posted};
+use super::{Options, attach, broker::Broker, consumer::is_orderly, transactions::Posted};
 use amqp1::{
     Acceptor, AmqpError, Authenticator, BoxFuture, Connection, ErrorCondition, IncomingConnection, SaslAttempt,
     SaslCode, SaslDecision, Str, Symbol, TlsServer,
@@ -86,8 +86,9 @@ impl Server {
             Ok(incoming) => self.serve_links(incoming).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = served {
-            eprintln!("broker: {error}");
+        match served {
+            Err(error) if !is_orderly(&error) || error.amqp_error().is_some() => eprintln!("broker: {error}"),
+            _ => {}
         }
     }
 

@@ -68,6 +68,13 @@ impl Queue {
         }
     }
 
+    /// How many messages can be published: the slowest subscription decides.
+    pub(crate) fn free(&self) -> usize {
+        let Some(subscriptions) = self.subscriptions() else { return self.room_left() };
+        let rooms = subscriptions.iter().map(|subscription| subscription.queue.room_left());
+        rooms.min().unwrap_or_else(|| self.room_left())
+    }
+
     /// How many messages there are, those of subscriptions included.
     pub(crate) fn total(&self) -> usize {
         let subscriptions = self.subscriptions().unwrap_or_default();

@@ -81,14 +81,18 @@ async fn a_full_queue_takes_no_more_until_there_is_room() {
     let session = Bed::new(&["--depth", "3"]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
     let mut waiting = Vec::new();
-    // As many as there is credit for: the queue takes three of them.
+    // As many as there is credit for, which is as many as the queue has room for.
     while let Some(permit) = sender.try_reserve() {
         waiting.push(permit.send("x").expect("sent"));
     }
-    for receipt in waiting.drain(..3) {
+    assert_eq!(waiting.len(), 3);
+    for receipt in waiting {
         receipt.await.expect("an outcome").accepted().expect("accepted");
     }
-    let next_one = waiting.remove(0);
+    // Neither has a sender credit that attaches now.
+    let late = session.sender("q").attach().await.expect("a sender");
+    assert_eq!(late.credit(), 0);
+    let next_one = sender.send("x");
     tokio::pin!(next_one);
     let early = tokio::time::timeout(Duration::from_secs(30), &mut next_one).await;
     assert!(early.is_err(), "{early:?}");
