@@ -558,7 +558,10 @@ impl Link {
             return;
         }
         self.withheld = Withheld::No;
-        self.grant(max.saturating_sub(buffered).min(room));
+        let credit = max.saturating_sub(buffered).min(room);
+        if credit > self.credit {
+            self.grant(credit);
+        }
     }
 
     /// How many deliveries more may be unsettled here.
@@ -569,6 +572,7 @@ impl Link {
     /// Sets the credit policy and gives what it gives at once.
     pub(crate) fn set_credit(&mut self, policy: Credit) {
         self.policy = policy;
+        self.withheld = Withheld::No;
         let buffered = self.waiting();
         self.grant(match policy {
             Credit::Manual(credit) => credit,
@@ -576,6 +580,8 @@ impl Link {
         });
         self.drains_crossed = self.drains_crossed.saturating_add(u32::from(self.draining));
         self.draining = false;
+        // Where nothing can be given now, a settlement gives it.
+        self.refill();
     }
 
     /// How many deliveries may still come, one of which a part has come included.

@@ -113,6 +113,8 @@ pub(crate) struct LinkState {
     pub(crate) drained: bool,
     /// How many of its messages were rejected because they could not be decoded.
     pub(crate) undecodable: u64,
+    /// It was logged that it is given no more credit.
+    pub(crate) withheld_reported: bool,
     /// The answer to a drain is waited for: what comes before it may keep it from coming.
     pub(crate) draining: bool,
     pub(crate) waiting: WaitList,
@@ -150,6 +152,7 @@ impl LinkState {
             stream_rest: VecDeque::new(),
             drained: false,
             undecodable: 0,
+            withheld_reported: false,
             draining: false,
             waiting: WaitList::default(),
             receiver: None,

@@ -14,8 +14,11 @@ const NAME: usize = 64;
 
 impl State {
     pub(crate) fn on_credit_withheld(&mut self, id: LinkId, aside: &mut Aside<'_>) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.waiting.wake(aside);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.waiting.wake(aside);
+        // Once: a link whose deliveries are settled as they are processed is at its bound again and again.
+        if std::mem::replace(&mut link.withheld_reported, true) {
+            return;
         }
         let name = self.engine.link_name(id).unwrap_or_default();
         let name: String = name.chars().take(NAME).collect();

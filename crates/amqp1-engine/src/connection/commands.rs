@@ -524,6 +524,7 @@ impl Connection {
         }
         link.set_credit(credit);
         self.link_flow(id);
+        self.tell_credit(id);
         Ok(())
     }
 

@@ -397,3 +397,30 @@ fn credit_is_withheld_while_too_many_deliveries_are_unsettled() {
         assert!(peer.names().contains(&"flow"), "{mode:?}");
     }
 }
+
+/// A window that is set while as many deliveries are unsettled as may be is filled when they are settled.
+#[test]
+fn a_window_that_is_set_at_the_bound_is_filled_later() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    pair.server.accept.links = None;
+    let tx = pair.client.attach_sender(session, sender("l")).unwrap();
+    pair.drive();
+    let rx = pair.server.offered("l", Role::Receiver);
+    let attach = pair.server.remote_attach(rx).unwrap();
+    let reply = AttachReply { max_unsettled: 3, credit: Credit::Manual(3), ..AttachReply::echo(&attach) };
+    pair.server.accept_link(rx, reply).unwrap();
+    pair.drive();
+    for token in 0..3 {
+        pair.client.send(tx, message(0, 1), unsettled(token)).unwrap();
+    }
+    pair.drive();
+    let deliveries = pair.server.take_all(rx);
+    pair.server.set_credit(rx, Credit::Window(200)).unwrap();
+    pair.drive();
+    assert_eq!((deliveries.len(), pair.client.credit(tx)), (3, 0));
+    assert_eq!(pair.server.count(|event| matches!(event, Event::CreditWithheld(id) if *id == rx)), 1);
+    pair.server.dispose(rx, deliveries[0].key, DeliveryState::Accepted).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.credit(tx), 1);
+}
