@@ -4,7 +4,7 @@
 use crate::{metadata::ANNOTATIONS_LEFT_OUT, time::Instant};
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
-    Decode, DecodeError, Encode, EncodedMessage, Message, Reader, Symbol, Value,
+    Decode, DecodeError, Encode, EncodeStyle, EncodedMessage, Message, Reader, Symbol, Value,
     definitions::{AmqpError, Fields},
     messaging::{Annotations, DeliveryState, Header},
 };
@@ -12,6 +12,12 @@ use core::time::Duration;
 
 /// The delivery-annotation that says why a message was rejected; its value is an error (§3.2.2).
 const REJECTED: Symbol = Symbol::from_static("rejected");
+
+/// How many octets of annotations a message may have for more to be merged.
+const MAX_ANNOTATIONS: usize = 64 * 1024;
+
+/// How many links are remembered that a message does not go to; the last ones, if they are numbered in order.
+const MAX_BARRED: usize = 1024;
 
 /// A message at a node, with what its header says of it there.
 ///
@@ -159,7 +165,8 @@ impl HeldMessage {
         self.message.relayed(&header, &self.hop, &self.annotations)
     }
 
-    /// What an outcome, stated on this link, makes of it (§3.4). A delivery that ended without one, since its link or
+    /// What an outcome, stated on this link, makes of it (§3.4). Annotations of *modified* are merged as long as the
+    /// message's take at most 64 KiB with them, and the last 1,024 links that it must not go to are remembered. A delivery that ended without one, since its link or
     /// connection went, is [`Released`](DeliveryState::Released) at best; states that are no outcomes change nothing.
     pub fn settle(&mut self, link: u64, outcome: &DeliveryState) -> Fate {
         match outcome {
@@ -173,7 +180,12 @@ impl HeldMessage {
                     self.failed();
                 }
                 if modified.undeliverable_here {
-                    self.barred.insert(link);
+                    self.bar(link);
+                }
+                let merged =
+                    modified.message_annotations.as_ref().map_or(0, |more| more.encoded_len(EncodeStyle::Compact));
+                if merged.saturating_add(self.annotations.encoded_len(EncodeStyle::Compact)) > MAX_ANNOTATIONS {
+                    return Fate::Available;
                 }
                 for (key, value) in modified.message_annotations.iter().flat_map(Fields::iter) {
                     match key {
@@ -199,7 +211,15 @@ impl HeldMessage {
             _ => false,
         };
         if over {
-            self.barred.insert(link);
+            self.bar(link);
+        }
+    }
+
+    /// It does not go to this link again.
+    fn bar(&mut self, link: u64) {
+        self.barred.insert(link);
+        if self.barred.len() > MAX_BARRED {
+            self.barred.pop_first();
         }
     }
 

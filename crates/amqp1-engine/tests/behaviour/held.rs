@@ -236,3 +236,17 @@ fn m_3_4_3_2_only_a_receiver_rejects() {
         }
     }
 }
+
+/// Each outcome is bounded; what many of them add up to is, too.
+#[test]
+fn annotations_of_many_outcomes_do_not_grow_without_a_bound() {
+    let mut held = held(Message::builder());
+    for round in 0..100_u32 {
+        let key = Symbol::new(format!("x-opt-{round}")).unwrap();
+        let more: Fields = [(key, Value::from("x".repeat(8000)))].into_iter().collect();
+        let modified = Modified { message_annotations: Some(more), undeliverable_here: true, ..Modified::default() };
+        assert_eq!(held.settle(round.into(), &DeliveryState::Modified(Box::new(modified))), Fate::Available);
+    }
+    let written = held.acquire(1_000_000, at(0)).unwrap();
+    assert!((56_000..66_000).contains(&written.len()), "{}", written.len());
+}
