@@ -66,24 +66,25 @@ impl Connection {
         if session.incoming.contains_key(&handle) {
             return self.session_misbehaved(session_id, PeerMisbehaved::AttachOnHandleInUse { handle });
         }
-        if self.is_errant_attach(session_id, &attach) {
+        // What is missing of one that cannot be read may have been there.
+        let unreadable = self.unreadable_attach.take().map(PeerMisbehaved::AttachUnreadable);
+        if unreadable.is_none() && self.is_errant_attach(session_id, &attach) {
             return;
         }
-        let unreadable = self.unreadable_attach.take().map(PeerMisbehaved::AttachUnreadable);
-        match self.awaiting_attach(session_id, &attach) {
+        match self.awaiting_attach(session_id, &attach, unreadable.is_none()) {
             Some(id) => self.on_attach_answer(session_id, id, &attach, unreadable),
             None => self.on_attach_offer(session_id, &attach, unreadable),
         }
     }
 
     /// Our link that this attach answers. A refusal without termini may name the wrong role, as IoT Hub's does.
-    fn awaiting_attach(&self, session: SessionId, attach: &Attach) -> Option<LinkId> {
+    fn awaiting_attach(&self, session: SessionId, attach: &Attach, readable: bool) -> Option<LinkId> {
         let session = self.sessions.get(session)?;
         let named = |role| {
             let answers = move |link: &Link| link.local.name == attach.name && link.role == role;
             session.unanswered.iter().copied().find(|id| self.links.get(*id).is_some_and(answers))
         };
-        let empty = attach.source.is_none() && attach.target.is_none();
+        let empty = readable && attach.source.is_none() && attach.target.is_none();
         named(attach.role.opposite()).or_else(|| if empty { named(attach.role) } else { None })
     }
 
