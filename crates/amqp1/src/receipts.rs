@@ -4,7 +4,7 @@ use crate::wait::Aside;
 use amqp1_engine::{Instant, Settlement};
 use slab::Slab;
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     task::{Poll, Waker},
     time::Duration,
 };
@@ -279,7 +279,7 @@ impl Receipts {
 
     /// The engine will not pay any more. Some slots are paid by the commit of a transaction that is under way.
     pub(crate) fn fail(&mut self, committing: &[u64], aside: &mut Aside<'_>) {
-        let committing: Vec<_> = committing.iter().filter_map(|key| place(*key)).collect();
+        let committing: HashSet<_> = committing.iter().filter_map(|key| place(*key)).collect();
         for (place, Used { number, slot }) in &mut self.slots {
             if committing.contains(&(place, *number)) {
                 continue;

@@ -75,9 +75,12 @@ impl State {
             true => Ok(()),
             false => self.dispose(id, key, txn.state(Some(DeliveryState::Accepted))),
         };
+        if stated.is_err() {
+            // The sender cannot be told: its link is over, or is about to be.
+            self.spoil(txn, failed(), aside);
+        }
         self.engine.decide_posting(id, key);
         self.wake_control_of(txn, aside);
-        // Where the sender cannot be told, its link is over, and the transaction is not committed.
         stated
     }
 
@@ -115,13 +118,10 @@ impl State {
         if outcome == DeliveryState::Accepted {
             return Err(not_alone(true));
         }
-        if !outcome.is_outcome() {
-            return self.dispose(id, key, txn.state(None));
-        }
         self.spoil(txn, failed(), aside);
         let stated = match settled {
             true => Ok(()),
-            false => self.dispose(id, key, txn.state(Some(outcome))),
+            false => self.dispose(id, key, txn.state(Some(outcome).filter(DeliveryState::is_outcome))),
         };
         self.engine.decide_posting(id, key);
         self.wake_control_of(txn, aside);

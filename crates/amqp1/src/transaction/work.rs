@@ -354,6 +354,7 @@ impl Work {
     /// (§4.4.3). A link that is over acquires nothing.
     async fn stop_acquiring(&self) -> Result<(), Error> {
         let links = self.acquiring().clone();
+        let mut failed = Ok(());
         for link in links {
             let id = link.id;
             let stopped = match link.shared.look(|state| state.engine.allowed(id)) {
@@ -363,12 +364,12 @@ impl Work {
             // The discharge clears it at the resource.
             link.shared.command(|state, _| state.engine.clear_flow_properties(id))?;
             if let Err(error) = stopped {
-                if !link.is_over() {
-                    return Err(error);
+                if !link.is_over() && failed.is_ok() {
+                    failed = Err(error);
                 }
             }
         }
-        Ok(())
+        failed
     }
 
     /// What was acquired and not taken is the source's again.
