@@ -102,6 +102,9 @@ impl Offer {
         }
         let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
         let lifetime = granted.map(|target| (target.durable, target.expiry_policy, target.timeout));
+        if let Some(other) = self.left.take_if(|terminus| !terminus.state.left.is_at(node.as_ref())) {
+            self.client.broker.release(&self.key, other.state.left);
+        }
         let left = self.left.take().and_then(|terminus| terminus.state.left.received);
         let left = left.filter(|_| link.attach().unsettled.is_some());
         let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
@@ -112,7 +115,6 @@ impl Offer {
         };
         match accepted {
             Ok(AcceptedLink::Receiver(receiver)) => incoming.run(receiver).await,
-            // It has ended meanwhile.
             _ => incoming.over(left, None),
         }
     }
@@ -168,7 +170,7 @@ impl Offer {
             default_outcome: granted.default_outcome,
         });
         let sent = self.left.take().and_then(|terminus| terminus.state.left.sent);
-        let (suspended, unsettled) = sent.map(|sent| (sent.suspended, sent.unsettled)).unwrap_or_default();
+        let (suspended, unsettled) = sent.map(|sent| sent.go_on(&consumer)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
         let suspended = suspended.filter(|_| link.attach().unsettled.is_some());
         let lifetime = (granted.durable, granted.expiry_policy, granted.timeout);
@@ -225,7 +227,7 @@ impl Offer {
         };
         let is_same = self.left.as_ref().is_some_and(|terminus| same(&terminus.state.left));
         if let Some(other) = self.left.take_if(|_| !is_same) {
-            self.client.broker.release(&self.key, other.state.left);
+            self.client.broker.release(&self.key, other.state.left.without(&node));
         }
         if node.subscriptions.is_none() {
             return Ok(Taken { node, subscription: None, filters, reply });

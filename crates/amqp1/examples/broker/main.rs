@@ -9,6 +9,7 @@ mod broker;
 mod clock;
 mod consumer;
 mod incoming;
+mod left;
 mod outgoing;
 mod queue;
 pub(crate) mod server;
@@ -67,7 +68,16 @@ pub(crate) struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match listen(Options::parse()).await {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(help) if !help.use_stderr() => help.exit(),
+        // It may be a password that is not where it belongs.
+        Err(error) => {
+            eprintln!("broker: {}: see --help", error.kind());
+            return ExitCode::from(2);
+        }
+    };
+    match listen(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("broker: {error}");

@@ -189,8 +189,9 @@ impl Queue {
         self.change(|inner| inner.len() >= self.depth && inner.waiting.take_first().is_some())
     }
 
-    /// Deletes it, with what waits in it; its links end.
+    /// Deletes it, with what waits in it and with its subscriptions; its links end.
     pub(crate) fn delete(&self) {
+        self.subscriptions().into_iter().flatten().for_each(|subscription| subscription.queue.delete());
         self.change(|inner| {
             inner.deleted = true;
             inner.waiting.clear();

@@ -44,7 +44,7 @@ impl Queue {
     }
 
     /// Its subscriptions; `None` if it is not a topic.
-    fn subscriptions(&self) -> Option<Vec<Arc<Subscription>>> {
+    pub(super) fn subscriptions(&self) -> Option<Vec<Arc<Subscription>>> {
         self.change_subscriptions(|all| all.clone())
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use amqp1::{
     Client, Connection, Credit, DeliveryState, ErrorKind, Modified, Session, Source, Target,
-    codec::messaging::TerminusExpiryPolicy,
+    codec::messaging::{DistributionMode, TerminusExpiryPolicy},
 };
 use std::time::Duration;
 
@@ -123,4 +123,34 @@ async fn a_link_that_does_not_resume_leaves_nothing_out() {
     others.drain().await.expect("drained");
     assert!(others.try_recv().is_none());
     drop(delivery);
+}
+
+/// What a browser left is not put back, and what a consumer left is, whichever attaches next by that name.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_comes_back_in_another_distribution_mode_leaves_the_queue_whole() {
+    for copies in [true, false] {
+        let bed = Bed::new(&[]);
+        let (_connection, session, _gate) = client(&bed).await;
+        put(&session, "q", &["0", "1"]).await;
+        let source = |copy: bool| {
+            let mode = if copy { DistributionMode::COPY } else { DistributionMode::MOVE };
+            Source { distribution_mode: Some(mode), ..kept("q") }
+        };
+        let attaching = session.receiver("").source(source(copies)).name("link").credit(Credit::Manual(1));
+        let mut receiver = attaching.attach().await.expect("a receiver");
+        let delivery = next(&mut receiver).await;
+        receiver.detach().await.expect("detached");
+        let attaching = session.receiver("").source(source(!copies)).name("link").credit(Credit::Manual(10));
+        let mut receiver = attaching.attach().await.expect("a receiver");
+        for expected in ["0", "1"] {
+            let delivery = next(&mut receiver).await;
+            assert_eq!(text(&delivery), expected, "copies first: {copies}");
+            delivery.release().expect("settled");
+        }
+        receiver.close().await.expect("closed");
+        put(&session, "q", &["2"]).await;
+        let others = bed.session().await;
+        assert_eq!(drained(&others, "q").await, ["0", "1", "2"], "copies first: {copies}");
+        drop(delivery);
+    }
 }

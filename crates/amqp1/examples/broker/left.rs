@@ -1,0 +1,36 @@
+//! What the next link of a name does with what the last one has left.
+
+use super::{
+    consumer::Consumer,
+    queue::{Queue, Stored},
+    termini::{Left, Sent},
+};
+use amqp1::{DeliveryTag, resume::SuspendedSender};
+use std::{collections::HashMap, sync::Arc};
+
+impl Left {
+    /// Whether the link was attached to this node, or to none as well.
+    pub(crate) fn is_at(&self, node: Option<&Arc<Queue>>) -> bool {
+        match (&self.node, node) {
+            (Some(left), Some(node)) => Arc::ptr_eq(left, node),
+            (left, node) => left.is_none() && node.is_none(),
+        }
+    }
+
+    /// Leaves this node out: the link has it again.
+    pub(crate) fn without(mut self, node: &Arc<Queue>) -> Self {
+        self.node.take_if(|left| Arc::ptr_eq(left, node));
+        self
+    }
+}
+
+impl Sent {
+    /// What the next consumer goes on with. Copies are not resumed: it looks at the queue from the beginning.
+    pub(crate) fn go_on(self, next: &Consumer) -> (Option<SuspendedSender>, HashMap<DeliveryTag, Stored>) {
+        if !self.consumer.browses && !next.browses {
+            return (self.suspended, self.unsettled);
+        }
+        self.unsettled.into_values().for_each(|stored| self.consumer.give_up(stored));
+        (None, HashMap::new())
+    }
+}
