@@ -1,3 +1,4 @@
+import org.apache.qpid.jms.JmsOperationTimedOutException;
 import jakarta.jms.Connection;
 import jakarta.jms.DeliveryMode;
 import jakarta.jms.Destination;
@@ -38,8 +39,8 @@ public final class Jms {
         Report.of("time to live", jms::timeToLive);
         Report.of("persistent delivery", jms::persistent);
         for (int prefetch : new int[] {0, 1000}) {
-            Report.of("receiveNoWait, prefetch " + prefetch, () -> jms.receiveNoWait(prefetch));
-            Report.of("receive(ms), prefetch " + prefetch, () -> jms.receiveInTime(prefetch));
+            Report.of("receiveNoWait, prefetch " + prefetch, () -> jms.again(name -> jms.receiveNoWait(prefetch, name)));
+            Report.of("receive(ms), prefetch " + prefetch, () -> jms.again(name -> jms.receiveInTime(prefetch, name)));
         }
         Report.of("CLIENT_ACKNOWLEDGE", jms::clientAcknowledge);
         Report.of("individual acknowledgement", jms::individual);
@@ -124,9 +125,26 @@ public final class Jms {
         }
     }
 
-    private long receiveNoWait(int prefetch) throws Exception {
+    private interface Named {
+        long run(String name) throws Exception;
+    }
+
+    /** Runs a case that drains; Artemis leaves a drain unanswered now and then, and gets two more chances. */
+    private long again(Named work) throws Exception {
+        for (int chance = 1;; chance++) {
+            try {
+                return work.run("" + chance);
+            } catch (JmsOperationTimedOutException unanswered) {
+                if (!late || chance == 3) {
+                    throw unanswered;
+                }
+            }
+        }
+    }
+
+    private long receiveNoWait(int prefetch, String name) throws Exception {
         try (var connection = connect("jms.prefetchPolicy.all=" + prefetch); var session = connection.createSession(AUTO)) {
-            var queue = session.createQueue("jms.noWait." + prefetch);
+            var queue = session.createQueue("jms.noWait." + prefetch + "." + name);
             var consumer = session.createConsumer(queue);
             Report.equal("nothing", text(consumer.receiveNoWait()));
             send(session, queue, 100);
@@ -142,9 +160,9 @@ public final class Jms {
         }
     }
 
-    private long receiveInTime(int prefetch) throws Exception {
+    private long receiveInTime(int prefetch, String name) throws Exception {
         try (var connection = connect("jms.prefetchPolicy.all=" + prefetch); var session = connection.createSession(AUTO)) {
-            var queue = session.createQueue("jms.inTime." + prefetch);
+            var queue = session.createQueue("jms.inTime." + prefetch + "." + name);
             var consumer = session.createConsumer(queue);
             nothing(consumer);
             send(session, queue, 50);
