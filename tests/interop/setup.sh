@@ -115,8 +115,9 @@ part_rabbitmq4() {
   [ "$(id -u)" = 0 ] || die "not root: RabbitMQ 4 runs in a chroot, which debootstrap makes"
   command -v debootstrap >/dev/null || debian debootstrap
   mirror=$(sed -nE 's/^(URIs: *|deb (\[[^]]*\] *)?)(https?:[^ ]*debian)\/?( .*)?$/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1 || true)
+  [ -n "$mirror" ] || die "the apt sources name no mirror of Debian, from which debootstrap could take Debian 13"
   rm -rf "$root"
-  quietly debootstrap debootstrap --variant=minbase --include=rabbitmq-server trixie "$root" "${mirror:-http://deb.debian.org/debian}"
+  quietly debootstrap debootstrap --variant=minbase --include=rabbitmq-server trixie "$root" "$mirror"
   printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
   rm -f "$root"/var/cache/apt/archives/*.deb
   touch "$root/installed"
