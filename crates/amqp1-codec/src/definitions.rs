@@ -430,8 +430,7 @@ composite! {
 }
 
 impl AmqpError {
-    /// What can be read of an error that is malformed: its fields up to the first that has no end, or the text that stands
-    /// in its place.
+    /// Reads what is readable of a malformed error: its fields up to the first without an end, or a text in its place.
     fn readable_part(mut reader: Reader<'_>) -> Self {
         let description = Loose::stand_in(reader).map(|text| text.0);
         let mut part = Self { description, ..ErrorCondition::UNREADABLE.into() };

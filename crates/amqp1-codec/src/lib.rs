@@ -109,8 +109,8 @@ pub trait Decode: Sized {
     #[doc(hidden)]
     const ADVISORY: bool = false;
 
-    /// What a field of an [`ADVISORY`](Self::ADVISORY) type counts as where it cannot be read. `None` if it counts as
-    /// absent. The value, which cannot be read, is the next one in `reader`.
+    /// Returns what stands in for a field of an [`ADVISORY`](Self::ADVISORY) type that cannot be read; `None` if the field
+    /// counts as absent. `reader` stands at the value that cannot be read.
     #[doc(hidden)]
     fn stand_in(_reader: Reader<'_>) -> Option<Self> {
         None

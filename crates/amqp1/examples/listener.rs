@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         };
         let serving = serve(acceptor.clone(), stream);
-        // What goes wrong with one client, which the error names, is no reason to leave the others.
+        // The error names the client. The others are served on.
         tokio::spawn(async move { serving.await.inspect_err(|error| eprintln!("{error}")) });
     }
 }

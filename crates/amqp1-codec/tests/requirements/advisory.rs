@@ -152,6 +152,6 @@ fn advisory_fields_that_cannot_be_read_count_as_absent() {
         assert_eq!(open.properties, None, "{text}");
         assert!(Open::decode(&mut Reader::with_limits(&hex(&text), Limits::DEFAULT)).is_err(), "{text}");
     }
-    // What ends beyond its frame is malformed all the same.
+    // A value that ends beyond its frame stays malformed.
     assert!(tolerant("00 53 10 c0 0c 0a a1 01 'p' 40 40 40 40 40 40 40 40 c1 ff 02").is_err());
 }

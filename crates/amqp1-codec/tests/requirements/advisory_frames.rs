@@ -26,7 +26,7 @@ fn list(descriptor: &str, count: usize, fields: &str) -> String {
     text
 }
 
-/// What the text decodes to when it is tolerated; without the tolerance it is refused.
+/// Decodes the text under the tolerance, and checks that it is refused without.
 #[track_caller]
 fn odd<T: Decode + Debug>(text: &str) -> T {
     for limits in [Limits::DEFAULT, Limits::STRICT] {
@@ -103,7 +103,7 @@ fn an_error_that_is_malformed_as_a_whole_is_still_an_error() {
             other => panic!("{other:?}"),
         }
     }
-    // What ends behind the frame is malformed all the same.
+    // A value that ends behind the frame stays malformed.
     for text in ["00 53 18 c0 04 01 a1 40 'x'", "00 53 18 c0 03 01 a1"] {
         assert!(whole_within::<Close>(&hex(text), tolerant()).is_err(), "{text}");
     }
@@ -219,7 +219,7 @@ fn an_unknown_sasl_code_is_refused_whatever_is_tolerated() {
     );
 }
 
-/// What a frame that cannot be read says can be read with other limits.
+/// A frame that cannot be read under these limits can be read under others.
 #[test]
 fn the_body_of_a_malformed_frame_can_be_taken_once() {
     let close = hex(&list("18", 1, &list("1d", 2, "40 a1 03 'why'")));
