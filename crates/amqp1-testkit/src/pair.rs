@@ -3,7 +3,9 @@
 use crate::{Checker, End, Judge, Pipe, Side, receiver, secs, sender, turned::turned};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
-use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
+use amqp1_engine::{
+    AttachReply, Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId,
+};
 use core::time::Duration;
 
 /// More steps than any test needs: whoever takes so many turns in circles.
@@ -198,6 +200,25 @@ impl Pair {
         self.drive();
         assert!(self.client.attached(sends), "{:?}", self.client.events);
         (sends, self.server.offered(name, Role::Receiver))
+    }
+
+    /// A link from the client to the server, which is answered as `change` says: the client's sender and the server's
+    /// receiver.
+    pub fn sender_answered(
+        &mut self,
+        session: SessionId,
+        name: &'static str,
+        change: impl FnOnce(&mut AttachReply),
+    ) -> (LinkId, LinkId) {
+        self.server.accept.links = None;
+        let sends = self.client.attach_sender(session, sender(name)).expect("the session is there");
+        self.drive();
+        let receives = self.server.offered(name, Role::Receiver);
+        let mut reply = AttachReply::echo(&self.server.remote_attach(receives).expect("an attach"));
+        change(&mut reply);
+        self.server.accept_link(receives, reply).expect("the link is there");
+        self.drive();
+        (sends, receives)
     }
 
     /// A link from the server to the client: the client's receiver and the server's sender.

@@ -17,6 +17,16 @@ async fn send(sender: &Sender) -> amqp1::Receipt {
     soon(sender.reserve()).await.expect("credit").send("m").expect("sent")
 }
 
+/// Sends this many messages, and waits until the peer has them.
+async fn send_many(peer: &mut Peer, sender: &Sender, count: u32) -> Vec<amqp1::Receipt> {
+    let mut receipts = Vec::new();
+    for _ in 0..count {
+        receipts.push(send(sender).await);
+    }
+    peer.transfers(count).await;
+    receipts
+}
+
 async fn is_pending(receipt: &mut amqp1::Receipt) -> bool {
     let mut receipt = pin!(receipt);
     poll_fn(|cx| Poll::Ready(receipt.as_mut().poll(cx).is_pending())).await
@@ -83,11 +93,7 @@ async fn a_commit_has_all_of_the_work_that_came_before_it() {
         let mut peer = Peer::open().await;
         let txn = peer.declare().await;
         let sender = peer.takes(1, None, |_| {}).await;
-        let mut receipts = Vec::new();
-        for _ in 0..COUNT {
-            receipts.push(send(&sender).await);
-        }
-        peer.transfers(COUNT).await;
+        let receipts = send_many(&mut peer, &sender, COUNT).await;
         peer.state(0, COUNT - 1, true, Some(txn.state(Some(Accepted))));
         let commit = peer.commit(&txn).await;
         assert_eq!(commit.retirements().len(), receipts.len());
@@ -107,11 +113,7 @@ async fn what_is_sent_with_credit_of_a_transaction_is_acquired_within_it() {
         let mut peer = Peer::open().await;
         let txn = peer.declare().await;
         let sender = peer.takes(1, None, |_| {}).await;
-        let mut receipts = Vec::new();
-        for _ in 0..COUNT {
-            receipts.push(send(&sender).await);
-        }
-        peer.transfers(COUNT).await;
+        let _receipts = send_many(&mut peer, &sender, COUNT).await;
         let acquires = peer.waits(2).await;
         let sending = tokio::spawn(async move {
             loop {

@@ -33,7 +33,8 @@ fn unhex(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
-fn client(tolerances: Tolerances) -> (Peer, SessionId) {
+/// A client with a session that the peer has answered on channel 0.
+pub(crate) fn client(tolerances: Tolerances) -> (Peer, SessionId) {
     let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("client") };
     let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();

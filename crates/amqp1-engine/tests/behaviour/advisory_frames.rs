@@ -1,15 +1,16 @@
 //! Errors, outcomes and attaches of which a part cannot be read cost no link, no session and no connection where the rest
 //! says what is meant, and the application is told. An attach that says too little costs its link only.
 
+use super::advisory::client;
 use amqp1_codec::{
     DecodeErrorKind,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{DeliveryState, Source, TerminusDurability, TerminusExpiryPolicy},
-    performative::{Begin, Performative},
+    performative::Performative,
 };
 use amqp1_engine::{
     Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved, ServerSasl,
-    SessionConfig, SessionId, Settlement, Tolerances,
+    SessionId, Settlement, Tolerances,
 };
 use amqp1_testkit::*;
 
@@ -45,16 +46,6 @@ fn raw(body: &str) -> Vec<u8> {
     octets.extend([2, 0, 0, 0]);
     octets.extend(body);
     octets
-}
-
-/// A client with a session.
-fn client(tolerances: Tolerances) -> (Peer, SessionId) {
-    let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("client") };
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
-    let session = peer.end.begin(SessionConfig::default()).unwrap();
-    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
-    peer.read();
-    (peer, session)
 }
 
 /// A server with a session that the peer has begun.

@@ -403,14 +403,9 @@ fn credit_is_withheld_while_too_many_deliveries_are_unsettled() {
 fn a_window_that_is_set_at_the_bound_is_filled_later() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();
-    pair.server.accept.links = None;
-    let tx = pair.client.attach_sender(session, sender("l")).unwrap();
-    pair.drive();
-    let rx = pair.server.offered("l", Role::Receiver);
-    let attach = pair.server.remote_attach(rx).unwrap();
-    let reply = AttachReply { max_unsettled: 3, credit: Credit::Manual(3), ..AttachReply::echo(&attach) };
-    pair.server.accept_link(rx, reply).unwrap();
-    pair.drive();
+    let (tx, rx) = pair.sender_answered(session, "l", |reply| {
+        (reply.max_unsettled, reply.credit) = (3, Credit::Manual(3));
+    });
     for token in 0..3 {
         pair.client.send(tx, message(0, 1), unsettled(token)).unwrap();
     }

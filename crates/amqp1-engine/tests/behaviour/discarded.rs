@@ -1,11 +1,7 @@
 //! Payloads that will not be sent are kept for the runtime to drop: their owners' code may use the connection.
 
-use amqp1_codec::{
-    EncodedMessage,
-    definitions::{ErrorCondition, Role},
-    messaging::DeliveryState,
-};
-use amqp1_engine::{AttachReply, Credit, LinkId, SendError, SenderConfig, SessionConfig, Settlement, StreamItem};
+use amqp1_codec::{EncodedMessage, definitions::ErrorCondition, messaging::DeliveryState};
+use amqp1_engine::{Credit, LinkId, SendError, SenderConfig, SessionConfig, Settlement, StreamItem};
 use amqp1_testkit::*;
 use bytes::Bytes;
 use std::sync::{
@@ -89,14 +85,9 @@ fn a_stream_that_is_aborted_or_settled_early() {
         pair.server.accept.sessions =
             Some(SessionConfig { incoming_window: 1, stream_octets: 1, ..SessionConfig::default() });
         let (session, _) = pair.session();
-        pair.server.accept.links = None;
-        let tx = pair.client.attach_sender(session, sender("l")).unwrap();
-        pair.drive();
-        let rx = pair.server.offered("l", Role::Receiver);
-        let attach = pair.server.remote_attach(rx).unwrap();
-        let reply = AttachReply { streamed: true, credit: Credit::Manual(1), ..AttachReply::echo(&attach) };
-        pair.server.accept_link(rx, reply).unwrap();
-        pair.drive();
+        let (tx, rx) = pair.sender_answered(session, "l", |reply| {
+            (reply.streamed, reply.credit) = (true, Credit::Manual(1));
+        });
         let dropped = Dropped::default();
         pair.client.begin_delivery(tx, unsettled(3)).unwrap();
         pair.client.write(tx, body(0, 100)).unwrap();

@@ -2,28 +2,20 @@
 
 use amqp1_codec::{
     Message,
-    definitions::Role,
     messaging::DeliveryState,
     performative::{Performative, Transfer},
 };
 use amqp1_engine::{
-    ApiMisuse, AttachReply, Credit, Event, LinkId, SendError, SenderConfig, SessionConfig, SessionId, Settlement,
-    StreamItem,
+    ApiMisuse, Credit, Event, LinkId, SendError, SenderConfig, SessionConfig, SessionId, Settlement, StreamItem,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
 
 /// A client's sender to a server whose end of the link is streamed.
 fn streamed(pair: &mut Pair, session: SessionId, name: &'static str, credit: u32) -> (LinkId, LinkId) {
-    pair.server.accept.links = None;
-    let tx = pair.client.attach_sender(session, sender(name)).unwrap();
-    pair.drive();
-    let rx = pair.server.offered(name, Role::Receiver);
-    let attach = pair.server.remote_attach(rx).unwrap();
-    let reply = AttachReply { streamed: true, credit: Credit::Manual(credit), ..AttachReply::echo(&attach) };
-    pair.server.accept_link(rx, reply).unwrap();
-    pair.drive();
-    (tx, rx)
+    pair.sender_answered(session, name, |reply| {
+        (reply.streamed, reply.credit) = (true, Credit::Manual(credit));
+    })
 }
 
 /// The octets of a whole message, in pieces of this size.

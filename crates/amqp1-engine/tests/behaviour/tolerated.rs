@@ -1,6 +1,7 @@
 //! Deviations of real peers whose meaning is unambiguous: accepted under the presets of the sides that meet them, refused
 //! under `STRICT`.
 
+use super::advisory::client;
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
     definitions::{ErrorCondition, Role},
@@ -10,7 +11,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     Cause, Connection, ConnectionConfig, ConnectionError, Credit, Instant, LinkId, PeerMisbehaved, SenderConfig,
-    ServerSasl, SessionConfig, Tolerances,
+    ServerSasl, Tolerances,
 };
 use amqp1_testkit::*;
 
@@ -30,16 +31,6 @@ fn with_session(tolerances: Tolerances) -> Peer {
     peer.send(0, begin());
     assert_eq!(peer.names(), ["begin"]);
     peer
-}
-
-/// A client with a session that the peer has answered on channel 0.
-fn client_with_session(tolerances: Tolerances) -> (Peer, amqp1_engine::SessionId) {
-    let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("client") };
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
-    let session = peer.end.begin(SessionConfig::default()).unwrap();
-    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
-    peer.read();
-    (peer, session)
 }
 
 /// The attach of a sender without initial-delivery-count, as Microsoft's .NET stack writes it.
@@ -74,7 +65,7 @@ fn t_2_7_3_6_a_missing_initial_delivery_count_counts_as_0() {
 #[test]
 fn t_2_7_3_6_a_missing_initial_delivery_count_in_an_answer_counts_as_0() {
     for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
-        let (mut peer, session) = client_with_session(tolerances);
+        let (mut peer, session) = client(tolerances);
         let rx = peer.end.attach_receiver(session, receiver("b", Credit::Manual(5))).unwrap();
         peer.read();
         peer.send(0, Attach { initial_delivery_count: None, ..attach("b", 0, Role::Sender) });
@@ -133,7 +124,7 @@ fn t_2_7_1_5_frames_for_a_peer_that_takes_less_than_512_octets_have_512() {
 fn a_detach_that_is_answered_by_a_close_ends_the_link() {
     for (tolerances, tolerated) in [(CLIENT, true), (ACCEPTOR, true), (STRICT, false)] {
         for resumable in [false, true] {
-            let (mut peer, session) = client_with_session(tolerances);
+            let (mut peer, session) = client(tolerances);
             let tx = peer.end.attach_sender(session, SenderConfig { resumable, ..sender("l") }).unwrap();
             peer.send(0, attach("l", 5, Role::Receiver));
             peer.end.detach(tx, false, None).unwrap();
