@@ -40,6 +40,7 @@ mod random;
 mod registry;
 mod resource;
 mod selector;
+mod service_error;
 mod settings;
 mod telemetry;
 
@@ -60,6 +61,7 @@ pub use random::LockToken;
 pub use registry::{Device, DeviceArgumentError, DeviceExists, DeviceSpec, DevicesFileError, EntryName, parse_devices};
 pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
+pub use service_error::{ErrorCode, ServiceError};
 pub use settings::{CloudToDeviceSettings, FeedbackSettings, Settings, SettingsError, TelemetrySettings};
 pub use telemetry::AppendError;
 
