@@ -13,9 +13,10 @@ use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
 use futures_core::Stream;
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 /// The receiving end of a link: one consumer, whose deliveries can be settled elsewhere.
@@ -104,7 +105,8 @@ impl Receiver {
     }
 
     /// Asks the sender to use up its credit or give it up (§2.6.7), and waits until it has. What it sent is there to be
-    /// received; credit is not given again until [`set_credit`](Self::set_credit).
+    /// received; credit is not given again until [`set_credit`](Self::set_credit). A request that is not answered within
+    /// two seconds is repeated, since some brokers ignore a drain that follows another closely.
     ///
     /// # Errors
     ///
@@ -152,6 +154,10 @@ fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
     }
 }
 
+/// How long the answer to a drain is waited for before the drain is requested again; twice as long the next time.
+/// ActiveMQ Artemis ignores a drain that arrives while it finishes the one before.
+const DRAIN_AGAIN: Duration = Duration::from_secs(2);
+
 impl LinkHandle {
     /// Drains a receiving link, and waits until it is drained.
     pub(crate) async fn drain(&self) -> Result<(), Error> {
@@ -173,6 +179,21 @@ impl LinkHandle {
                 Err(error) => Some(Err(error)),
             }
         });
+        let drained = async {
+            let mut drained = pin!(drained);
+            let mut wait = DRAIN_AGAIN;
+            loop {
+                if let Ok(drained) = tokio::time::timeout(wait, &mut drained).await {
+                    return drained;
+                }
+                // What the first request asked for is asked for again, so a second one does no harm.
+                self.shared.command(|state, _| match state.live_link(id) {
+                    Ok(link) if !link.drained => state.engine.drain(id).map_err(|misuse| state.explain(misuse)),
+                    _ => Ok(()),
+                })??;
+                wait *= 2;
+            }
+        };
         within(&self.shared, self.timeout(), "draining a link", drained).await?
     }
 }

@@ -1,9 +1,19 @@
 //! Drains (§2.6.7): what the receiver gets of what the sender's application has.
 #![allow(missing_docs)]
 
+#[path = "resume/raw.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod raw;
 mod support;
 
-use amqp1::{AcceptedLink, Credit, DrainMode, Error, ErrorKind, Outcome, Receiver, Retry, SendOptions, Sender};
+use amqp1::{
+    AcceptedLink, Credit, DrainMode, Error, ErrorKind, Outcome, Receiver, Retry, SendOptions, Sender,
+    codec::{
+        SequenceNo,
+        performative::{Flow, Performative},
+    },
+};
+use raw::Raw;
 use std::{collections::VecDeque, time::Duration};
 use support::{Pair, body, number, pair, soon};
 use tokio::time::Instant;
@@ -270,4 +280,38 @@ async fn a_drain_is_answered_when_nothing_was_sent_for_ten_milliseconds() {
     });
     assert_eq!(pull(&mut receiver, 6).await, [1; 6]);
     serving.abort();
+}
+
+/// ActiveMQ Artemis ignores a drain that arrives while it finishes the one before.
+#[tokio::test(start_paused = true)]
+async fn t_2_6_7_7_a_drain_that_the_sender_ignores_is_requested_again_after_two_seconds() {
+    let (connection, mut raw) = soon(Raw::connected()).await;
+    let (session, ()) = tokio::join!(connection.begin(), raw.begin());
+    let session = session.expect("a session");
+    let builder = session.receiver("q").credit(Credit::Manual(7));
+    let (receiver, ()) = tokio::join!(builder.attach(), async {
+        let asked = raw.attach().await;
+        raw.answer_as_sender(&asked).await;
+    });
+    let mut receiver = receiver.expect("a receiver");
+    let began = Instant::now();
+    let draining = tokio::spawn(async move { receiver.drain().await.map(|()| receiver) });
+    let is_drain = |body: &Performative| matches!(body, Performative::Flow(flow) if flow.drain);
+    for after in [0, 2, 6] {
+        let Performative::Flow(flow) = soon(raw.until(is_drain)).await else { panic!("a flow") };
+        assert_eq!((flow.link_credit, flow.delivery_count), (Some(7), Some(SequenceNo(0))));
+        assert_eq!(began.elapsed().as_secs(), after);
+    }
+    raw.send(Flow {
+        next_incoming_id: Some(SequenceNo(0)),
+        incoming_window: 1000,
+        outgoing_window: 1000,
+        handle: Some(0),
+        delivery_count: Some(SequenceNo(7)),
+        link_credit: Some(0),
+        drain: true,
+        ..Flow::default()
+    })
+    .await;
+    soon(draining).await.expect("no panic").expect("drained");
 }
