@@ -124,7 +124,12 @@ impl TlsClient {
         Self { roots: Arc::new(RootCertStore::empty()), identity: None, config: Some(config) }
     }
 
-    pub(crate) fn to_config(&self) -> Result<Arc<ClientConfig>, Error> {
+    /// Returns the configuration of rustls that connections are made with, for other protocols to the same host.
+    ///
+    /// # Errors
+    ///
+    /// If there is no crypto provider, or the client certificate does not fit its key.
+    pub fn to_config(&self) -> Result<Arc<ClientConfig>, Error> {
         if let Some(config) = &self.config {
             return Ok(config.clone());
         }
@@ -137,6 +142,11 @@ impl TlsClient {
             }
         };
         Ok(Arc::new(config))
+    }
+
+    /// Returns what TLS says about an error of a stream, in words; `None` if the error is not one of TLS.
+    pub fn reason(error: &io::Error) -> Option<String> {
+        tls_reason(error)
     }
 }
 
@@ -181,7 +191,12 @@ impl TlsServer {
         Self { chain: Vec::new(), key: None, client_roots: None, config: Some(config) }
     }
 
-    pub(crate) fn to_config(&self) -> Result<Arc<ServerConfig>, Error> {
+    /// Returns the configuration of rustls that clients are served with, for other protocols on the same host.
+    ///
+    /// # Errors
+    ///
+    /// If there is no crypto provider, or the certificate does not fit its key.
+    pub fn to_config(&self) -> Result<Arc<ServerConfig>, Error> {
         if let Some(config) = &self.config {
             return Ok(config.clone());
         }
