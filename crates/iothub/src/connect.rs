@@ -78,7 +78,7 @@ impl Settings {
         self.certificate.is_some()
     }
 
-    fn tls(&self) -> Result<TlsClient, Error> {
+    pub(crate) fn tls(&self) -> Result<TlsClient, Error> {
         let tls = match &self.tls {
             Some(tls) => tls.clone(),
             None => TlsClient::platform().map_err(unusable)?,
@@ -95,7 +95,7 @@ fn unusable(error: amqp1::Error) -> Error {
 }
 
 /// Setters that every client's builder has.
-macro_rules! common_setters {
+macro_rules! shared_setters {
     () => {
         /// Trusts these certificate authorities, in PEM, instead of the platform's: for a hub on one's own machine.
         /// Verification cannot be switched off.
@@ -118,12 +118,6 @@ macro_rules! common_setters {
             Ok(self)
         }
 
-        /// Sets how the client shows who it is; [`Auth::Cbs`](crate::Auth::Cbs) unless set.
-        pub fn auth(mut self, auth: $crate::Auth) -> Self {
-            self.settings.auth = auth;
-            self
-        }
-
         /// Bounds connecting, from the name's resolution to the hub's open; 30 s unless set.
         pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.connect_timeout = timeout;
@@ -140,6 +134,20 @@ macro_rules! common_setters {
         /// 1 h unless set. They are renewed after four fifths of it.
         pub fn token_lifetime(mut self, lifetime: std::time::Duration) -> Self {
             self.settings.token_lifetime = lifetime;
+            self
+        }
+    };
+}
+pub(crate) use shared_setters;
+
+/// Setters that the builders of clients over AMQP have.
+macro_rules! common_setters {
+    () => {
+        $crate::connect::shared_setters!();
+
+        /// Sets how the client shows who it is; [`Auth::Cbs`](crate::Auth::Cbs) unless set.
+        pub fn auth(mut self, auth: $crate::Auth) -> Self {
+            self.settings.auth = auth;
             self
         }
     };

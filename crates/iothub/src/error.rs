@@ -1,7 +1,11 @@
 //! What can go wrong with a hub, and what a caller can do about it.
 
+mod http;
 mod mapping;
 
+pub use http::HttpAnswer;
+#[cfg(feature = "rest")]
+pub(crate) use http::Refusal;
 pub(crate) use mapping::Subject;
 
 use amqp1::{
@@ -26,6 +30,7 @@ struct Inner {
     retriable: bool,
     retry_after: Option<Duration>,
     delivered: Delivered,
+    http: Option<Arc<HttpAnswer>>,
     source: Option<Source>,
 }
 
@@ -36,6 +41,8 @@ type Source = Arc<dyn StdError + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// There is a device, a module, or another thing of this name already.
+    AlreadyExists,
     /// The client was closed at this end.
     Closed,
     /// Nobody listens there, or the network does not get there.
@@ -44,6 +51,8 @@ pub enum ErrorKind {
     ConnectionLost,
     /// The hub knows no such device, or it is disabled.
     DeviceNotFound,
+    /// The device is not connected, or does not listen for direct methods.
+    DeviceNotOnline,
     /// Something given to this crate, or sent to the hub, makes no sense.
     InvalidArgument,
     /// The connection string cannot be used; the sentence says which part of it.
@@ -54,10 +63,14 @@ pub enum ErrorKind {
     MessageLockLost,
     /// The message is larger than the hub takes.
     MessageTooLarge,
+    /// The device has no module of this name.
+    ModuleNotFound,
     /// The hub does not permit this, or does not have it.
     NotAllowed,
     /// There is nothing at this address: no such partition, consumer group or hub.
     NotFound,
+    /// What was to be changed has changed meanwhile: its ETag is another one.
+    PreconditionFailed,
     /// The hub did not keep to the protocol.
     Protocol,
     /// A quota is used up; for a device, its queue is full.
@@ -91,6 +104,7 @@ impl ErrorKind {
             self,
             Self::Connect
                 | Self::ConnectionLost
+                | Self::DeviceNotOnline
                 | Self::MessageLockLost
                 | Self::Released
                 | Self::ServiceUnavailable
@@ -116,6 +130,7 @@ impl Error {
             retriable: kind.is_retriable(),
             retry_after: kind.retry_after(),
             delivered: Delivered::No,
+            http: None,
             source: None,
         }))
     }
@@ -150,6 +165,11 @@ impl Error {
         self.clone().with_delivered(delivered)
     }
 
+    #[cfg(feature = "rest")]
+    pub(crate) fn with_http(self, answer: HttpAnswer) -> Self {
+        self.change(|inner| inner.http = Some(Arc::new(answer)))
+    }
+
     /// What a caller can act on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -174,6 +194,11 @@ impl Error {
     /// The condition that the hub stated, if it stated one.
     pub fn condition(&self) -> Option<&ErrorCondition> {
         self.amqp()?.condition()
+    }
+
+    /// The hub's answer over HTTPS that this was made of: status, the hub's own code, and its tracking id.
+    pub fn http(&self) -> Option<&HttpAnswer> {
+        self.0.http.as_deref()
     }
 
     /// The error of the connection or the link that this was made of.

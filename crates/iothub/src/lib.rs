@@ -37,6 +37,8 @@ mod error;
 mod events;
 mod lazy;
 mod message;
+#[cfg(feature = "rest")]
+pub mod registry;
 mod service;
 mod time;
 mod tokens;
@@ -46,8 +48,10 @@ pub use amqp1;
 pub use amqp1::Delivered;
 pub use credential::Auth;
 pub use device::{CloudToDevice, CloudToDeviceReceiver, DeviceClient, DeviceClientBuilder, Telemetry};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, HttpAnswer};
 pub use events::{Event, EventConsumer, EventConsumerBuilder, EventPosition};
+#[cfg(feature = "rest")]
+pub use registry::{RegistryClient, RegistryClientBuilder};
 pub use service::{
     Ack, CloudMessage, FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus, ServiceClient,
     ServiceClientBuilder,

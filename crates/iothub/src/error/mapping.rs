@@ -97,9 +97,8 @@ impl Subject {
             "com.microsoft:iot-hub-suspended" => Some((Kind::ServiceUnavailable, false, None)),
             "com.microsoft:iot-hub-not-found-error" => as_usual(Kind::NotFound),
             "com.microsoft:message-lock-lost" => as_usual(Kind::MessageLockLost),
-            "amqp:precondition-failed"
-            | "com.microsoft:precondition-failed"
-            | "com.microsoft:device-already-exists" => as_usual(Kind::Rejected),
+            "amqp:precondition-failed" | "com.microsoft:precondition-failed" => as_usual(Kind::PreconditionFailed),
+            "com.microsoft:device-already-exists" => as_usual(Kind::AlreadyExists),
             "com.microsoft:argument-error" | "com.microsoft:argument-out-of-range" => as_usual(Kind::InvalidArgument),
             "amqp:decode-error" | "amqp:invalid-field" => as_usual(Kind::InvalidArgument),
             _ => None,
@@ -132,19 +131,23 @@ impl Subject {
     }
 }
 
-fn sentence(kind: ErrorKind, why: &str) -> String {
+pub(super) fn sentence(kind: ErrorKind, why: &str) -> String {
     let what = match kind {
+        ErrorKind::AlreadyExists => "it exists already",
         ErrorKind::Closed => "the client is closed",
         ErrorKind::Connect => "the hub cannot be reached",
         ErrorKind::ConnectionLost => "the connection to the hub was lost",
         ErrorKind::DeviceNotFound => "the hub does not know the device",
+        ErrorKind::DeviceNotOnline => "the device is not online",
         ErrorKind::InvalidArgument => "what was asked for makes no sense",
         ErrorKind::InvalidConnectionString => "the connection string cannot be used",
         ErrorKind::Internal => "something broke in this program",
         ErrorKind::MessageLockLost => "the lock on the message had run out",
         ErrorKind::MessageTooLarge => "the message is too large",
+        ErrorKind::ModuleNotFound => "the device has no such module",
         ErrorKind::NotAllowed => "the hub does not permit this",
         ErrorKind::NotFound => "there is nothing at this address",
+        ErrorKind::PreconditionFailed => "it has changed meanwhile",
         ErrorKind::Protocol => "the hub did not keep to the protocol",
         ErrorKind::QuotaExceeded => "a quota of the hub is used up",
         ErrorKind::Redirect => "the hub redirects to somewhere else",
@@ -162,7 +165,7 @@ fn sentence(kind: ErrorKind, why: &str) -> String {
 }
 
 /// A text of the hub on one line, escaped, and not endless.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches('.');
@@ -206,8 +209,9 @@ mod tests {
             ("com.microsoft:argument-error", ErrorKind::InvalidArgument, false),
             ("com.microsoft:argument-out-of-range", ErrorKind::InvalidArgument, false),
             ("amqp:invalid-field", ErrorKind::InvalidArgument, false),
-            ("amqp:precondition-failed", ErrorKind::Rejected, false),
-            ("com.microsoft:precondition-failed", ErrorKind::Rejected, false),
+            ("amqp:precondition-failed", ErrorKind::PreconditionFailed, false),
+            ("com.microsoft:precondition-failed", ErrorKind::PreconditionFailed, false),
+            ("com.microsoft:device-already-exists", ErrorKind::AlreadyExists, false),
             ("vendor:unheard-of", ErrorKind::Rejected, false),
         ] {
             let error = rejected(Subject::Service, condition);

@@ -3,6 +3,10 @@
 mod connecting;
 mod device;
 mod events;
+#[cfg(feature = "rest")]
+mod https;
+#[cfg(feature = "rest")]
+mod registry;
 mod service;
 mod support;
 mod tokens;

@@ -28,8 +28,8 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub(crate) struct Pki {
     pub(crate) ca: String,
     /// The server's.
-    chain: String,
-    key: String,
+    pub(crate) chain: String,
+    pub(crate) key: String,
     /// A device's certificate and key.
     pub(crate) device: (String, String),
 }
