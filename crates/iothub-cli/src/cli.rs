@@ -56,6 +56,9 @@ pub(crate) struct EmulatorOptions {
     /// Where to serve plain AMQP as well.
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) amqp_listen: Option<SocketAddr>,
+    /// Where to serve HTTPS: REST, and AMQP over WebSockets. Unless given, port 443, or a free one where that cannot be had.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) https_listen: Option<SocketAddr>,
     /// The name of the hub; its first label is the hub's short name.
     #[arg(long, default_value = "localhost", value_name = "NAME")]
     pub(crate) hostname: String,

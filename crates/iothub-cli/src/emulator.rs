@@ -3,7 +3,10 @@
 use crate::{cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output};
 use iothub_emulator::Emulator;
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::{net::SocketAddr, path::Path, process::ExitCode};
+
+/// Most SDKs use no other port for HTTPS.
+const HTTPS_PORT: u16 = 443;
 
 pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     let output = Output::new(options.json);
@@ -27,6 +30,10 @@ async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Fai
     if let Some(address) = options.amqp_listen {
         builder = builder.amqp_listen(address);
     }
+    builder = match options.https_listen {
+        Some(address) => builder.https_listen(address),
+        None => builder.https_listen_or_free_port(SocketAddr::new(options.listen.ip(), HTTPS_PORT)),
+    };
     for policy in &options.policies {
         let (name, key) = named_key(policy, "policy", "NAME")?;
         builder = builder.policy(name, key);
@@ -52,6 +59,10 @@ fn announce(hub: &Emulator, output: &Output) {
     let ca = hub.ca_path().map(|path| path.display().to_string()).unwrap_or_default();
     let plain = hub.amqp_addr().map(|address| address.to_string());
     let mut story = format!("An IoT hub named {} listens on {} (AMQP over TLS).\n", hub.hostname(), hub.local_addr());
+    story.push_str(&format!("HTTPS (REST, and AMQP over WebSockets) on {}.\n", hub.https_addr()));
+    if let Some(note) = hub.https_note() {
+        story.push_str(&format!("{note}\n"));
+    }
     if let Some(address) = &plain {
         story.push_str(&format!("Plain AMQP, without TLS, on {address}.\n"));
     }
@@ -68,6 +79,8 @@ fn announce(hub: &Emulator, output: &Output) {
             "hostname": hub.hostname(),
             "amqps": hub.local_addr().to_string(),
             "amqp": plain,
+            "https": hub.https_addr().to_string(),
+            "https_note": hub.https_note(),
             "ca": ca,
             "partitions": partitions,
             "service_connection_string": service,

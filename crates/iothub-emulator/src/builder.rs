@@ -14,8 +14,10 @@ use crate::ca::{Authority, CERTIFICATE_FILE};
 use crate::clock::{Clock, SystemClock};
 use crate::emulator::{Addresses, Emulator};
 use crate::error::{DeviceError, StartError};
-use crate::front::{self, Front};
+use crate::front::{self, Front, Transport};
 use crate::hub::{DeviceId, DeviceSpec, Hub, Key, Policies, Policy, Settings, parse_devices};
+use crate::rest::port::HttpsListen;
+use crate::rest::{self, Rest};
 use crate::shared::Shared;
 
 const ANY_PORT_ON_LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -26,6 +28,7 @@ pub struct EmulatorBuilder {
     settings: Settings,
     listen: SocketAddr,
     amqp_listen: Option<SocketAddr>,
+    https_listen: HttpsListen,
     devices: Vec<Result<DeviceSpec, DeviceError>>,
     devices_files: Vec<PathBuf>,
     policies: Vec<Result<Policy, StartError>>,
@@ -40,6 +43,7 @@ impl core::fmt::Debug for EmulatorBuilder {
             .field("settings", &self.settings)
             .field("listen", &self.listen)
             .field("amqp_listen", &self.amqp_listen)
+            .field("https_listen", &self.https_listen)
             .field("devices", &self.devices.len())
             .field("ca_dir", &self.ca_dir)
             .finish_non_exhaustive()
@@ -52,6 +56,7 @@ impl Default for EmulatorBuilder {
             settings: Settings::default(),
             listen: ANY_PORT_ON_LOOPBACK,
             amqp_listen: None,
+            https_listen: HttpsListen { address: ANY_PORT_ON_LOOPBACK, or_free_port: false },
             devices: Vec::new(),
             devices_files: Vec::new(),
             policies: Vec::new(),
@@ -79,6 +84,20 @@ impl EmulatorBuilder {
     /// Serves AMQP without TLS as well, which the real hub does not. Tokens then travel in the clear.
     pub fn amqp_listen(mut self, address: SocketAddr) -> Self {
         self.amqp_listen = Some(address);
+        self
+    }
+
+    /// Sets where HTTPS is served: the REST interface, and WebSockets that carry AMQP. A free port of 127.0.0.1 unless set.
+    /// Port 0 is a free one.
+    pub fn https_listen(mut self, address: SocketAddr) -> Self {
+        self.https_listen = HttpsListen { address, or_free_port: false };
+        self
+    }
+
+    /// As [`https_listen`](Self::https_listen). Where the port is in use or needs a privilege, a free port is taken;
+    /// [`Emulator::https_note`] then says why, and what helps.
+    pub fn https_listen_or_free_port(mut self, address: SocketAddr) -> Self {
+        self.https_listen = HttpsListen { address, or_free_port: true };
         self
     }
 
@@ -190,10 +209,11 @@ impl EmulatorBuilder {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let https = self.https_listen.bind().await?;
         let shared = Arc::new(Shared::new(hub, self.clock));
         let front = Front {
             shared: shared.clone(),
-            tls: Some(tls),
+            transport: Transport::Tls(tls.clone()),
             port: address.port(),
             container_id: format!("DeviceGateway_{seed:032x}").into(),
             handshake_timeout: self.handshake_timeout,
@@ -201,20 +221,32 @@ impl EmulatorBuilder {
         let amqp_address = amqp.as_ref().map(|(_, address)| *address);
         let mut tasks = Vec::new();
         if let Some((listener, address)) = amqp {
-            let front = Front { tls: None, port: address.port(), ..front.clone() };
+            let front = Front { transport: Transport::Plain, port: address.port(), ..front.clone() };
             tasks.push(tokio::spawn(front::listen(listener, front)));
         }
+        let rest = Rest {
+            shared: shared.clone(),
+            tls: tls.to_config()?,
+            front: Front { transport: Transport::WebSocket, ..front.clone() },
+            handshake_timeout: self.handshake_timeout,
+        };
+        tasks.push(tokio::spawn(rest::listen(https.listener, rest)));
         tasks.push(tokio::spawn(front::listen(tls_listener, front)));
         let time = shared.clone();
         tasks.push(tokio::spawn(async move { time.keep_time().await }));
         let addresses = Addresses {
             tls: address,
             amqp: amqp_address,
+            https: https.address,
+            https_note: https.note,
             host_name,
             ca_pem: authority.certificate_pem().into(),
             ca_path: self.ca_dir.map(|directory| directory.join(CERTIFICATE_FILE)),
         };
-        tracing::info!(%address, host_name = %addresses.host_name, "the emulator serves");
+        if let Some(note) = &addresses.https_note {
+            tracing::warn!("{note}");
+        }
+        tracing::info!(%address, https = %addresses.https, host_name = %addresses.host_name, "the emulator serves");
         Ok(Emulator::new(shared, addresses, tasks))
     }
 }

@@ -24,6 +24,8 @@ const AMQPS_PORT: u16 = 5671;
 pub(crate) struct Addresses {
     pub(crate) tls: SocketAddr,
     pub(crate) amqp: Option<SocketAddr>,
+    pub(crate) https: SocketAddr,
+    pub(crate) https_note: Option<String>,
     pub(crate) host_name: String,
     pub(crate) ca_pem: String,
     pub(crate) ca_path: Option<PathBuf>,
@@ -41,6 +43,7 @@ impl fmt::Debug for Emulator {
         f.debug_struct("Emulator")
             .field("local_addr", &self.addresses.tls)
             .field("amqp_addr", &self.addresses.amqp)
+            .field("https_addr", &self.addresses.https)
             .field("hostname", &self.addresses.host_name)
             .finish_non_exhaustive()
     }
@@ -77,6 +80,18 @@ impl Emulator {
     #[must_use]
     pub fn amqp_addr(&self) -> Option<SocketAddr> {
         self.addresses.amqp
+    }
+
+    /// Where HTTPS is served: the REST interface, and WebSockets that carry AMQP.
+    #[must_use]
+    pub fn https_addr(&self) -> SocketAddr {
+        self.addresses.https
+    }
+
+    /// Why HTTPS is not served at the port that was asked for, and which commands help. `None` if it is.
+    #[must_use]
+    pub fn https_note(&self) -> Option<&str> {
+        self.addresses.https_note.as_deref()
     }
 
     /// The hub's host name, which the server's certificate is good for.

@@ -42,6 +42,7 @@ mod front;
 mod grants;
 pub mod hub;
 mod messages;
+mod rest;
 mod shared;
 mod token;
 

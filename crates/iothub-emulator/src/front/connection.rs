@@ -8,12 +8,13 @@ use std::sync::{Arc, OnceLock};
 
 use amqp1::codec::EncodeStyle;
 use amqp1::{Acceptor, AmqpError, Error, ErrorCondition, SessionConfig, Symbol, Tolerances};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::refusal::refused;
 use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
-use super::{Front, attach, refusal_error};
+use super::{Front, Transport, attach, refusal_error};
 use crate::front::requests::ReplyLinks;
 use crate::grants::Grants;
 use crate::hub::{Address, UnixMillis};
@@ -91,8 +92,28 @@ impl Context {
     }
 }
 
-/// Serves a connection until it ends or the emulator stops.
-pub(super) async fn serve(front: Front, stream: TcpStream, peer: SocketAddr) {
+/// Serves a TCP connection until it ends or the emulator stops.
+pub(super) async fn serve_tcp(front: Front, stream: TcpStream, peer: SocketAddr) {
+    let start = tokio::time::Instant::now();
+    // Those that only look whether a port is open close before they have written an octet.
+    let mut octet = [0];
+    let first = tokio::select! {
+        () = front.shared.stopping() => return,
+        first = tokio::time::timeout(front.handshake_timeout, stream.peek(&mut octet)) => first,
+    };
+    if matches!(first, Ok(Ok(0) | Err(_))) {
+        return tracing::debug!(%peer, "a client came and left without a word");
+    }
+    // The wait for the first octet counts.
+    let handshake_timeout = front.handshake_timeout.saturating_sub(start.elapsed());
+    serve(Front { handshake_timeout, ..front }, stream, peer).await;
+}
+
+/// Serves a connection over any byte stream until it ends or the emulator stops.
+pub(crate) async fn serve<IO>(front: Front, stream: IO, peer: SocketAddr)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let shared = front.shared.clone();
     let sasl_refusal = Arc::new(OnceLock::new());
     let served = tokio::select! {
@@ -100,10 +121,9 @@ pub(super) async fn serve(front: Front, stream: TcpStream, peer: SocketAddr) {
         opened = open(&front, stream, peer, &sasl_refusal) => opened,
     };
     match served {
-        Ok(Some((server, context, expires))) => run(server, context, expires).await,
-        Ok(None) => tracing::debug!(%peer, "a client came and left without a word"),
+        Ok((server, context, expires)) => run(server, context, expires).await,
         Err(error) => {
-            let port = if front.tls.is_some() { "AMQP over TLS" } else { "AMQP without TLS" };
+            let port = front.transport.description();
             match sasl_refusal.get() {
                 Some(refusal) => refused("connection", &refusal.user, peer, port, &refusal.why),
                 None => refused("connection", "unknown", peer, port, &error),
@@ -114,20 +134,15 @@ pub(super) async fn serve(front: Front, stream: TcpStream, peer: SocketAddr) {
 
 type Opened = (amqp1::ServerConnection, Arc<Context>, Option<UnixMillis>);
 
-/// `None` if the client closes before it has written an octet, as those do that only look whether a port is open.
-async fn open(
+async fn open<IO>(
     front: &Front,
-    stream: TcpStream,
+    stream: IO,
     peer: SocketAddr,
     refusal: &Arc<OnceLock<SaslRefusal>>,
-) -> Result<Option<Opened>, Error> {
-    let start = tokio::time::Instant::now();
-    let first = tokio::time::timeout(front.handshake_timeout, stream.peek(&mut [0])).await;
-    if matches!(first, Ok(Ok(0) | Err(_))) {
-        return Ok(None);
-    }
-    // What was waited for the first octet counts.
-    let left = front.handshake_timeout.saturating_sub(start.elapsed());
+) -> Result<Opened, Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let grants = Arc::new(Grants::default());
     let expires = Arc::new(OnceLock::new());
     let sasl = Sasl {
@@ -136,7 +151,7 @@ async fn open(
         expires: expires.clone(),
         refusal: refusal.clone(),
     };
-    let incoming = acceptor(front, sasl, left).accept(stream).await?;
+    let incoming = acceptor(front, sasl).accept(stream).await?;
     let container_id = incoming.open().container_id.to_string();
     let server = incoming.accept().await?;
     let context = Context {
@@ -144,24 +159,24 @@ async fn open(
         grants,
         replies: ReplyLinks::default(),
         connection: server.connection().clone(),
-        tls: front.tls.is_some(),
+        tls: !matches!(front.transport, Transport::Plain),
         port: front.port,
         peer,
         container_id,
         refusals: AtomicU32::new(0),
     };
     context.count_tokens();
-    Ok(Some((server, Arc::new(context), expires.get().copied())))
+    Ok((server, Arc::new(context), expires.get().copied()))
 }
 
-fn acceptor(front: &Front, sasl: Sasl, handshake_timeout: Duration) -> Acceptor {
+fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
     let mut builder = Acceptor::builder()
         .mechanisms(MECHANISMS.map(Symbol::from_static))
         .authenticator(sasl)
         .allow_no_sasl(true)
         // Whatever SASL said, a client is not known before a token covers something.
         .hold_authentication(true)
-        .handshake_timeout(handshake_timeout)
+        .handshake_timeout(front.handshake_timeout)
         .session_config(SessionConfig {
             incoming_window: INCOMING_WINDOW,
             handle_max: HANDLE_MAX,
@@ -179,7 +194,7 @@ fn acceptor(front: &Front, sasl: Sasl, handshake_timeout: Duration) -> Acceptor 
             config.style = EncodeStyle::Full;
             config.tolerances = Tolerances::ALL;
         });
-    if let Some(tls) = &front.tls {
+    if let Transport::Tls(tls) = &front.transport {
         builder = builder.tls(tls.clone());
     }
     builder.build()

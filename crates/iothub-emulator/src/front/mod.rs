@@ -12,12 +12,12 @@
 
 mod attach;
 mod cbs;
-mod connection;
+pub(crate) mod connection;
 mod events;
 mod from_service;
 mod locked;
 mod management;
-mod refusal;
+pub(crate) mod refusal;
 mod requests;
 mod sasl;
 mod telemetry;
@@ -36,14 +36,35 @@ use crate::shared::Shared;
 #[derive(Clone, Debug)]
 pub(crate) struct Front {
     pub(crate) shared: Arc<Shared>,
-    /// `None` for plain TCP.
-    pub(crate) tls: Option<TlsServer>,
+    pub(crate) transport: Transport,
     /// The port that redirects name.
     pub(crate) port: u16,
     /// What this container calls itself.
     pub(crate) container_id: Arc<str>,
     /// How long a client may take until its open is there.
     pub(crate) handshake_timeout: Duration,
+}
+
+/// What carries AMQP.
+#[derive(Clone, Debug)]
+pub(crate) enum Transport {
+    /// TCP without TLS.
+    Plain,
+    /// TLS, which begins with the first octet.
+    Tls(TlsServer),
+    /// A WebSocket of the HTTPS listener, which has done TLS already.
+    WebSocket,
+}
+
+impl Transport {
+    /// For the log.
+    pub(crate) fn description(&self) -> &'static str {
+        match self {
+            Self::Plain => "AMQP without TLS",
+            Self::Tls(_) => "AMQP over TLS",
+            Self::WebSocket => "AMQP over WebSocket",
+        }
+    }
 }
 
 /// Serves connections until the emulator stops, then sees them off.
@@ -59,7 +80,7 @@ pub(crate) async fn listen(listener: TcpListener, front: Front) {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "no TCP_NODELAY");
                     }
-                    connections.spawn(connection::serve(front.clone(), stream, peer));
+                    connections.spawn(connection::serve_tcp(front.clone(), stream, peer));
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: others may be given back meanwhile.

@@ -211,6 +211,11 @@ impl Grant {
         covers(&self.path, &address.segments())
     }
 
+    /// Whether a path of the HTTPS side, in segments with ids as they are registered, lies below the token's resource.
+    pub(crate) fn covers_path(&self, path: &[&str]) -> bool {
+        covers(&self.path, path)
+    }
+
     /// `iothub-connection-auth-method` of the telemetry that is sent under this grant.
     #[must_use]
     pub fn auth_method(&self) -> Arc<str> {
@@ -234,7 +239,8 @@ impl Grant {
 
 /// Whether a first path segment is one of the hub's own, not the name of an Event-Hubs-compatible entity.
 fn is_hub_root(segment: &str) -> bool {
-    segment.eq_ignore_ascii_case("devices") || segment.eq_ignore_ascii_case("messages")
+    let roots = ["configurations", "devices", "digitaltwins", "jobs", "messages", "statistics", "twins"];
+    roots.into_iter().any(|root| segment.eq_ignore_ascii_case(root))
 }
 
 /// Which keys may have signed a token for `resource` in the name of `policy` (`skn`).

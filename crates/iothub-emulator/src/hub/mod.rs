@@ -62,9 +62,12 @@ pub use registry::{Device, DeviceArgumentError, DeviceExists, DeviceSpec, Device
 pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
 pub use service_error::{ErrorCode, ServiceError};
-pub use settings::{CloudToDeviceSettings, FeedbackSettings, Settings, SettingsError, TelemetrySettings};
+pub use settings::{
+    CloudToDeviceSettings, FeedbackSettings, HttpsSettings, Settings, SettingsError, TelemetrySettings,
+};
 pub use telemetry::AppendError;
 
+pub(crate) use address::decode;
 use feedback::Feedback;
 use ownership::Owners;
 use partition::Partition;

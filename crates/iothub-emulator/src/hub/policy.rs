@@ -1,5 +1,6 @@
 //! Shared access policies: a name, a key, and the rights that go with them.
 
+use core::fmt;
 use core::ops::BitOr;
 use core::str::FromStr;
 use std::collections::BTreeMap;
@@ -30,6 +31,28 @@ impl Rights {
     #[must_use]
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+}
+
+/// As the service names them.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::REGISTRY_READ_WRITE, "RegistryWrite"),
+            (Self::REGISTRY_READ, "RegistryRead"),
+            (Self::SERVICE_CONNECT, "ServiceConnect"),
+            (Self::DEVICE_CONNECT, "DeviceConnect"),
+        ];
+        let mut left = *self;
+        let mut separator = "";
+        for (rights, name) in names {
+            if left.contains(rights) {
+                write!(f, "{separator}{name}")?;
+                left.0 &= !rights.0;
+                separator = ", ";
+            }
+        }
+        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
     }
 }
 
@@ -162,6 +185,13 @@ mod tests {
         assert_eq!(rights("mine=c2VjcmV0"), Rights::ALL);
         assert!(!rights("registryRead=c2VjcmV0").contains(Rights::REGISTRY_READ_WRITE));
         assert!(rights("registryReadWrite=c2VjcmV0").contains(Rights::REGISTRY_READ));
+    }
+
+    #[test]
+    fn rights_are_shown_by_their_names() {
+        assert_eq!(Rights::ALL.to_string(), "RegistryWrite, ServiceConnect, DeviceConnect");
+        assert_eq!(Rights::REGISTRY_READ.to_string(), "RegistryRead");
+        assert_eq!(Rights::NONE.to_string(), "none");
     }
 
     #[test]

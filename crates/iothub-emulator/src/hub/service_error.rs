@@ -68,6 +68,8 @@ codes! {
     DeviceDisabled = 403_012 / 403,
     /// Too many direct methods of one device are in flight.
     DeviceMaximumInflightMethodExceeded = 403_800 / 403,
+    /// The hub has nothing at this path.
+    ResourceNotFound = 404_000 / 404,
     /// The device is not registered, or is disabled.
     DeviceNotFound = 404_001 / 404,
     /// The job does not exist.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub feedback: FeedbackSettings,
     /// Device-to-cloud messages.
     pub telemetry: TelemetrySettings,
+    /// The REST interface.
+    pub https: HttpsSettings,
     /// When the hub was created, as `$management` says; unless set, when the emulator starts.
     pub created: Option<UnixMillis>,
     /// Seed of lock tokens and generation ids. The same seed and the same calls give the same answers. Default 1.
@@ -50,6 +52,7 @@ impl Default for Settings {
             cloud_to_device: CloudToDeviceSettings::default(),
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
+            https: HttpsSettings::default(),
             created: None,
             seed: 1,
         }
@@ -132,6 +135,14 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self { max_size: 256 * 1024, max_messages: 100_000, max_octets: 64 * 1024 * 1024 }
     }
+}
+
+/// The REST interface.
+#[derive(Clone, Debug, Default)]
+pub struct HttpsSettings {
+    /// Whether an entity tag in `If-Match` is compared also where it is not in quotes. The real hub ignores such a tag, so
+    /// that the write is done in any case. Default `false`.
+    pub compare_unquoted_etags: bool,
 }
 
 /// A setting that makes no hub.

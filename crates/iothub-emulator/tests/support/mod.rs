@@ -1,6 +1,7 @@
 //! What the tests of this crate share. Each uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod https;
 pub mod replay;
 
 use amqp1::auth::UnixSeconds;
@@ -19,6 +20,10 @@ pub const DEVICE_KEY: &str = "ZGV2aWNlIGtleQ==";
 /// Devices `a` and `b` have keys of their own.
 pub const OTHER_KEY: &str = "YW5vdGhlciBkZXZpY2Uga2V5";
 
+pub const OWNER_KEY: &str = "b3duZXIga2V5";
+pub const READER_KEY: &str = "cmVhZGVyIGtleQ==";
+pub const WRITER_KEY: &str = "d3JpdGVyIGtleQ==";
+
 /// What every test's clock shows at first: seconds since 1970.
 pub const NOW: u64 = 1_800_000_000;
 
@@ -36,6 +41,9 @@ pub async fn hub_with(settings: impl FnOnce(&mut Settings)) -> (Emulator, Manual
         .device("b", OTHER_KEY)
         .policy("service", SERVICE_KEY)
         .policy("device", OTHER_KEY)
+        .policy("iothubowner", OWNER_KEY)
+        .policy("registryRead", READER_KEY)
+        .policy("registryReadWrite", WRITER_KEY)
         .clock(clock.clone())
         .settings(settings)
         .start();
@@ -50,6 +58,11 @@ pub fn token(key: &str, resource: &str, seconds: u64, policy: Option<&str>) -> S
 
 pub fn service_token() -> String {
     token(SERVICE_KEY, "localhost", HOUR, Some("service"))
+}
+
+/// With every right.
+pub fn owner_token() -> String {
+    token(OWNER_KEY, "localhost", HOUR, Some("iothubowner"))
 }
 
 pub fn device_token(id: &str) -> String {
