@@ -15,7 +15,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::emulator::{Addresses, Emulator};
 use crate::error::{DeviceError, StartError};
 use crate::front::{self, Front, Transport};
-use crate::hub::{DeviceId, DeviceSpec, Hub, Key, Policies, Policy, Settings, parse_devices};
+use crate::hub::{
+    AuthenticationSpec, DeviceId, DeviceSpec, Hub, IdentityId, IdentitySpec, Key, ModuleId, Policies, Policy, Settings,
+    parse_devices,
+};
 use crate::rest::port::HttpsListen;
 use crate::rest::{self, Rest};
 use crate::shared::Shared;
@@ -31,6 +34,7 @@ pub struct EmulatorBuilder {
     https_listen: HttpsListen,
     devices: Vec<Result<DeviceSpec, DeviceError>>,
     devices_files: Vec<PathBuf>,
+    modules: Vec<Result<IdentitySpec, DeviceError>>,
     policies: Vec<Result<Policy, StartError>>,
     ca_dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
@@ -59,6 +63,7 @@ impl Default for EmulatorBuilder {
             https_listen: HttpsListen { address: ANY_PORT_ON_LOOPBACK, or_free_port: false },
             devices: Vec::new(),
             devices_files: Vec::new(),
+            modules: Vec::new(),
             policies: Vec::new(),
             ca_dir: None,
             clock: Arc::new(SystemClock),
@@ -110,6 +115,12 @@ impl EmulatorBuilder {
     /// Registers a device.
     pub fn device_spec(mut self, device: DeviceSpec) -> Self {
         self.devices.push(Ok(device));
+        self
+    }
+
+    /// Registers a module of a device that is registered at the start too, with the base64 text of the module's key.
+    pub fn module(mut self, device: &str, id: &str, key_base64: &str) -> Self {
+        self.modules.push(module_spec(device, id, key_base64));
         self
     }
 
@@ -196,6 +207,9 @@ impl EmulatorBuilder {
                 hub.add_device(device).map_err(DeviceError::from)?;
             }
         }
+        for module in self.modules {
+            hub.create_identity(self.clock.now(), module?).map_err(DeviceError::from)?;
+        }
 
         let authority = match &self.ca_dir {
             Some(directory) => Authority::open(directory)?,
@@ -256,6 +270,16 @@ pub(crate) fn device_spec(id: &str, key_base64: &str) -> Result<DeviceSpec, Devi
     let device = DeviceId::new(id).map_err(|source| DeviceError::Id { id: id.into(), source })?;
     let key = Key::from_base64(key_base64).map_err(|source| DeviceError::Key { id: id.into(), source })?;
     Ok(DeviceSpec::new(device, key))
+}
+
+/// A module from the texts that it is given by.
+pub(crate) fn module_spec(device: &str, id: &str, key_base64: &str) -> Result<IdentitySpec, DeviceError> {
+    let device = DeviceId::new(device).map_err(|source| DeviceError::Id { id: device.into(), source })?;
+    let module = ModuleId::new(id).map_err(|source| DeviceError::Id { id: id.into(), source })?;
+    let key = Key::from_base64(key_base64).map_err(|source| DeviceError::Key { id: id.into(), source })?;
+    let authentication = AuthenticationSpec::SymmetricKey { primary: Some(key), secondary: None };
+    let id = IdentityId::of_module(device, module);
+    Ok(IdentitySpec { authentication: Some(authentication), ..IdentitySpec::new(id) })
 }
 
 /// The well-known policies with keys from the operating system, and over them those that were given.

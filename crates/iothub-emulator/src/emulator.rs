@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::builder::{EmulatorBuilder, device_spec};
+use crate::builder::{EmulatorBuilder, device_spec, module_spec};
 use crate::error::{DeviceError, StartError};
-use crate::hub::{DeviceId, DeviceSpec, Hub, UnixMillis};
+use crate::hub::{DeviceId, DeviceSpec, Hub, IdentityId, ModuleId, UnixMillis};
 use crate::shared::Shared;
 
 /// How long clients get to answer our close.
@@ -128,12 +128,21 @@ impl Emulator {
         format!("HostName={};{}", self.authority(), self.service_key())
     }
 
-    /// The connection string of a device, or `None` if it is not registered. It holds the device's key.
+    /// The connection string of a device, or `None` if it is not registered or has no key. It holds the device's key.
     #[must_use]
     pub fn device_connection_string(&self, id: &str) -> Option<String> {
         let device = DeviceId::new(id).ok()?;
         let key = self.with_hub(|hub, _| Some(hub.device(&device)?.keys().next()?.base64().to_owned()))?;
         Some(format!("HostName={};DeviceId={id};SharedAccessKey={key}", self.authority()))
+    }
+
+    /// The connection string of a module, or `None` if it is not registered or has no key. It holds the module's key.
+    #[must_use]
+    pub fn module_connection_string(&self, device: &str, module: &str) -> Option<String> {
+        let id = IdentityId::of_module(DeviceId::new(device).ok()?, ModuleId::new(module).ok()?);
+        let key = self.with_hub(|hub, _| Some(hub.identity(&id).ok()?.keys().next()?.base64().to_owned()))?;
+        let host = self.authority();
+        Some(format!("HostName={host};DeviceId={device};ModuleId={module};SharedAccessKey={key}"))
     }
 
     /// The connection string of the Event-Hubs-compatible endpoint, with the policy `service`. It holds that policy's
@@ -163,9 +172,18 @@ impl Emulator {
     /// Registers a device.
     ///
     /// # Errors
-    /// [`DeviceError::Exists`] if its id is taken.
+    /// [`DeviceError::Registry`] if its id is taken.
     pub fn add_device_spec(&self, device: DeviceSpec) -> Result<(), DeviceError> {
         self.with_hub(|hub, _| hub.add_device(device)).map_err(DeviceError::from)
+    }
+
+    /// Registers a module of a registered device with the base64 text of the module's key.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device is not registered, the id is taken or is none, or the key is none.
+    pub fn add_module(&self, device: &str, id: &str, key_base64: &str) -> Result<(), DeviceError> {
+        let module = module_spec(device, id, key_base64)?;
+        self.with_hub(|hub, now| hub.create_identity(now, module).map(drop)).map_err(DeviceError::from)
     }
 
     /// Removes a device with its messages, and detaches its links. `false`: there was none.
@@ -175,7 +193,7 @@ impl Emulator {
 
     /// Enables or disables a device; a disabled one loses its links. `false`: there is none.
     pub fn set_device_enabled(&self, id: &str, enabled: bool) -> bool {
-        DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, _| hub.set_device_enabled(&id, enabled)))
+        DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, now| hub.set_device_enabled(now, &id, enabled)))
     }
 
     /// A fault, for tests of those who count: the next cloud-to-device message is accepted and lost, without feedback.

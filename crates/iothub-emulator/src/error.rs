@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::ca::CaError;
-use crate::hub::{DeviceExists, DevicesFileError, IdError, KeyError, PolicyArgumentError, SettingsError};
+use crate::hub::{DevicesFileError, IdError, KeyError, PolicyArgumentError, ServiceError, SettingsError};
 
 /// Why an emulator did not start. Never holds a key.
 #[derive(Debug, Error)]
@@ -66,9 +66,9 @@ pub enum StartError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// There is one of this id already.
+    /// The registry does not take it: there is one of this id already, or it has too many modules.
     #[error(transparent)]
-    Exists(#[from] DeviceExists),
+    Registry(#[from] ServiceError),
     /// The id is none.
     #[error("device id {id:?}: {source}")]
     Id {

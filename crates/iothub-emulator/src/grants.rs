@@ -90,10 +90,24 @@ impl Grants {
     /// Dropping it loses nothing.
     pub(crate) async fn revoked(&self, shared: &Shared, address: &Address) -> AttachError {
         let mut renewed = self.held.subscribe();
+        let identity = address.identity();
+        let generation =
+            |hub: &Hub| hub.identity(identity.as_ref()?).ok().map(|identity| identity.generation_id().clone());
+        let mut first = None;
         let mut device = address.device().map(|device| shared.waiter(Wake::Device(device.clone())));
         loop {
             renewed.mark_unchanged();
-            let authorized = shared.hub(|hub, now| self.authorize(hub, now, address).map(|_| now));
+            let authorized = shared.hub(|hub, now| {
+                self.authorize(hub, now, address)?;
+                // An identity that was deleted and created again is another one.
+                if first.get_or_insert_with(|| generation(hub)) == &generation(hub) {
+                    return Ok(now);
+                }
+                Err(match address.device() {
+                    Some(device) => AttachError::DeviceNotFound(device.clone()),
+                    None => AttachError::AddressNotFound,
+                })
+            });
             let now = match authorized {
                 Ok(now) => now,
                 Err(error) => return error,
@@ -199,6 +213,33 @@ mod tests {
         let device = crate::hub::DeviceId::new("a").unwrap();
         shared.hub(|hub, _| hub.remove_device(&device));
         assert_eq!(link.await.unwrap(), AttachError::DeviceNotFound(device));
+    }
+
+    #[tokio::test]
+    async fn a_link_is_revoked_when_another_device_takes_the_id() {
+        let mut policies = Policies::new();
+        policies.set(format!("device={KEY}").parse().unwrap());
+        let mut hub = Hub::new(Settings::default(), policies).unwrap();
+        let device: DeviceSpec = format!("a={KEY}").parse().unwrap();
+        hub.add_device(device.clone()).unwrap();
+        let shared = Arc::new(Shared::new(hub, Arc::new(ManualClock::new(UnixMillis(1_000_000)))));
+        let grants = Arc::new(Grants::default());
+        let key = SasKey::from_base64(KEY).unwrap();
+        let token = key.sign("localhost", PercentEncoding::Component, UnixSeconds::new(1010), Some("device"));
+        shared.hub(|hub, now| {
+            let verified = verify(hub, now, Presented::Cbs, token.as_str()).unwrap();
+            grants.put(now, verified).unwrap();
+        });
+        let link = tokio::spawn({
+            let (shared, grants) = (shared.clone(), grants.clone());
+            async move { grants.revoked(&shared, &address("a")).await }
+        });
+        tokio::task::yield_now().await;
+        shared.hub(|hub, _| {
+            assert!(hub.remove_device(&device.id));
+            hub.add_device(device.clone()).unwrap();
+        });
+        assert_eq!(link.await.unwrap(), AttachError::DeviceNotFound(device.id.clone()));
     }
 
     #[test]

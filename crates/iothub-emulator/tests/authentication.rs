@@ -151,7 +151,7 @@ async fn unknown_devices_and_addresses_are_not_found_by_those_who_may_ask() {
     let mut cbs = Cbs::open(&hub).await;
     cbs.put(token(OTHER_KEY, "localhost", HOUR, Some("device"))).await.outcome().unwrap();
     assert_eq!(refusal(cbs.session.receiver(devicebound("nobody")).attach().await), NOT_FOUND);
-    assert_eq!(refusal(cbs.session.receiver("/devices/a/modules/m/messages/devicebound").attach().await), NOT_FOUND);
+    assert_eq!(refusal(cbs.session.receiver("/devices/a/modules/none/messages/devicebound").attach().await), NOT_FOUND);
     assert_eq!(refusal(cbs.session.receiver("nowhere").attach().await), NOT_FOUND);
     // A policy may act for every device, also for several on one connection.
     cbs.session.receiver(devicebound("a")).attach().await.unwrap();

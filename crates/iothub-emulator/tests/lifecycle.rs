@@ -52,7 +52,7 @@ async fn connection_strings_are_good_and_name_the_port() {
     assert_eq!(hub.device_connection_string("nobody"), None);
     hub.add_device("late", DEVICE_KEY).unwrap();
     assert!(hub.device_connection_string("late").is_some());
-    assert!(matches!(hub.add_device("late", DEVICE_KEY), Err(DeviceError::Exists(_))));
+    assert!(matches!(hub.add_device("late", DEVICE_KEY), Err(DeviceError::Registry(_))));
     assert!(matches!(hub.add_device("a b", DEVICE_KEY), Err(DeviceError::Id { .. })));
     let error = hub.add_device("other", "s3cr3t!").unwrap_err();
     assert!(matches!(error, DeviceError::Key { .. }) && !error.to_string().contains("s3cr3t"), "{error}");

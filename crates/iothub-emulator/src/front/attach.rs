@@ -137,8 +137,8 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
                 tasks.spawn(twins::silence(context, sender, address));
             }
         }
-        Address::DeviceBound { device, .. } => {
-            let queue = Queue::Device(device.clone());
+        Address::DeviceBound { device, module } => {
+            let queue = if module.is_none() { Queue::Device(device.clone()) } else { Queue::Empty };
             locked_queue(context, link, address, queue, tasks);
         }
         Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),

@@ -30,7 +30,7 @@ pub enum AttachError {
         /// `entity`, `consumer group` or `partition`.
         &'static str,
     ),
-    /// The module is not registered; this hub keeps none.
+    /// The module is not registered.
     #[error("404010 ErrorCode:ModuleNotFound; device {0} has no such module")]
     ModuleNotFound(DeviceId),
     /// No token that this connection has shown allows it.
@@ -113,7 +113,8 @@ impl Hub {
         if grants.peek().is_some() && *address == Address::Unknown {
             return Err(AttachError::AddressNotFound);
         }
-        let grant = grants.find(|grant| grant.permits(address)).ok_or(AttachError::Unauthorized)?;
+        let may = |grant: &&Grant| grant.permits(address) && grant.is_current(&self.registry);
+        let grant = grants.find(may).ok_or(AttachError::Unauthorized)?;
         self.check_exists(address)?;
         Ok(grant)
     }
@@ -124,8 +125,7 @@ impl Hub {
             if !device.is_enabled() {
                 return Err(AttachError::DeviceDisabled(id.clone()));
             }
-            // Links for twins and methods are taken for any module: nothing is kept for them.
-            if address.module().is_some() && !matches!(address, Address::Methods { .. } | Address::Twin { .. }) {
+            if address.identity().is_some_and(|id| self.registry.get(&id).is_none()) {
                 return Err(AttachError::ModuleNotFound(id.clone()));
             }
         }

@@ -7,7 +7,7 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use super::ids::{DeviceId, ModuleId};
+use super::ids::{DeviceId, IdentityId, ModuleId};
 
 /// The nodes of the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +148,13 @@ impl Address {
             | Self::Twin { module, .. } => module.as_ref(),
             _ => None,
         }
+    }
+
+    /// The device or module that the address belongs to.
+    #[must_use]
+    pub fn identity(&self) -> Option<IdentityId> {
+        let device = self.device()?.clone();
+        Some(IdentityId { device, module: self.module().cloned() })
     }
 
     /// The path in the hub's name space, in segments, for comparing with the resource of a token.

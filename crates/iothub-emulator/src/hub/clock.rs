@@ -41,6 +41,11 @@ impl UnixMillis {
     }
 }
 
+/// The instant as REST documents show it; the service writes the first instant of the year 1 where there never was one.
+pub(crate) fn iso8601_or_never(at: Option<UnixMillis>) -> String {
+    at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at| at.to_iso8601().to_string())
+}
+
 /// Prints a [`UnixMillis`] as ISO 8601; see [`UnixMillis::to_iso8601`].
 #[derive(Clone, Copy, Debug)]
 pub struct Iso8601(UnixMillis);

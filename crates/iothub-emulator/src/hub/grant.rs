@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::address::Address;
-use super::ids::DeviceId;
+use super::ids::{DeviceId, IdentityId, ModuleId};
 use super::key::Key;
 use super::policy::{Policies, Rights};
 use super::registry::Registry;
@@ -40,13 +40,21 @@ pub enum AuthError {
     MalformedResource(#[from] ResourceError),
     /// The user name of SASL PLAIN has none of the known forms.
     #[error(
-        "400004 ArgumentInvalid; the user name must be {{policy}}@sas.root.{{hub}} or {{deviceId}}@sas.{{hub}}, \
-         with the hub's short name"
+        "400004 ArgumentInvalid; the user name must be {{policy}}@sas.root.{{hub}}, {{deviceId}}@sas.{{hub}} \
+         or {{deviceId}}/modules/{{moduleId}}@sas.{{hub}}, with the hub's short name"
     )]
     MalformedUser,
-    /// The token is for a module; this hub keeps none.
+    /// No such module.
     #[error("404010 ModuleNotFound; the device has no such module")]
     ModuleNotFound,
+    /// The identity has a certificate, or nothing, to authenticate with.
+    #[error("401002 IotHubUnauthorizedAccess; {0} authenticates by {1}, not by tokens")]
+    NoKeys(
+        /// Which identity.
+        IdentityId,
+        /// The type of its authentication.
+        &'static str,
+    ),
     /// A token for the hub itself, or for its Event-Hubs-compatible endpoint, must name a policy.
     #[error("401002 IotHubUnauthorizedAccess; a token for this resource needs a policy name (skn)")]
     PolicyMissing,
@@ -88,6 +96,8 @@ impl AuthError {
 pub enum Signer {
     /// A device's own key.
     Device(DeviceId),
+    /// A module's own key.
+    Module(IdentityId),
     /// The key of a shared access policy.
     Policy(String),
 }
@@ -96,6 +106,7 @@ impl fmt::Display for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(id) => write!(f, "device {id}"),
+            Self::Module(id) => write!(f, "module {id}"),
             Self::Policy(name) => write!(f, "policy {name}"),
         }
     }
@@ -162,6 +173,8 @@ impl fmt::Debug for Challenge<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     signer: Signer,
+    /// Of the identity that has signed: another one of the same id is not the signer.
+    generation_id: Option<Arc<str>>,
     rights: Rights,
     path: Vec<String>,
 }
@@ -221,18 +234,31 @@ impl Grant {
     pub fn auth_method(&self) -> Arc<str> {
         let scope = match self.signer {
             Signer::Device(_) => "device",
+            Signer::Module(_) => "module",
             Signer::Policy(_) => "hub",
         };
         format!(r#"{{"scope":"{scope}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}}"#).into()
     }
 
-    /// The same rights, for one device only; `None` if the grant does not cover that device.
-    pub(crate) fn narrowed_to(mut self, device: &DeviceId) -> Option<Self> {
-        let path = ["devices", device.as_str()];
+    /// Whether the signer is still registered, or is a policy.
+    pub(crate) fn is_current(&self, registry: &Registry) -> bool {
+        let id = match &self.signer {
+            Signer::Policy(_) => return true,
+            Signer::Device(device) => &device.into(),
+            Signer::Module(id) => id,
+        };
+        let known = registry.get(id).map(|record| record.identity.generation_id());
+        // An identity that is gone altogether is told from one whose place another has taken.
+        known.is_none_or(|known| self.generation_id.as_ref() == Some(known))
+    }
+
+    /// The same rights, for one identity only; `None` if the grant does not cover it.
+    pub(crate) fn narrowed_to(mut self, id: &IdentityId) -> Option<Self> {
+        let path = id.segments();
         if !covers(&self.path, &path) || !self.rights.contains(Rights::DEVICE_CONNECT) {
             return None;
         }
-        self.path = path.map(Into::into).into();
+        self.path = path.into_iter().map(Into::into).collect();
         Some(self)
     }
 }
@@ -268,7 +294,7 @@ pub(crate) fn challenge<'a>(
     if let Some(name) = policy {
         let policy = policies.policy(name).ok_or(AuthError::UnknownPolicy)?;
         let path = canonical_path(registry, &resource);
-        let grant = Grant { signer: Signer::Policy(name.into()), rights: policy.rights, path };
+        let grant = Grant { signer: Signer::Policy(name.into()), generation_id: None, rights: policy.rights, path };
         return Ok(Challenge { keys: policy.keys().collect(), style, grant });
     }
     if !first.eq_ignore_ascii_case("devices") {
@@ -277,25 +303,51 @@ pub(crate) fn challenge<'a>(
     let path = canonical_path(registry, &resource);
     let device = path.get(1).and_then(|id| DeviceId::new(id).ok()).ok_or(AuthError::DeviceNotFound)?;
     let device = registry.device(&device).ok_or(AuthError::DeviceNotFound)?;
-    if path.get(2).is_some_and(|word| word.eq_ignore_ascii_case("modules")) {
-        return Err(AuthError::ModuleNotFound);
-    }
+    let identity = match module_of(&path) {
+        None => device,
+        Some(module) => {
+            let module = ModuleId::new(module).map_err(|_| AuthError::ModuleNotFound)?;
+            let id = IdentityId::of_module(device.device_id().clone(), module);
+            &registry.get(&id).ok_or(AuthError::ModuleNotFound)?.identity
+        }
+    };
     if !device.is_enabled() {
-        return Err(AuthError::DeviceDisabled(device.id().clone()));
+        return Err(AuthError::DeviceDisabled(device.device_id().clone()));
     }
-    let grant = Grant { signer: Signer::Device(device.id().clone()), rights: Rights::DEVICE_CONNECT, path };
-    Ok(Challenge { keys: device.keys().collect(), style, grant })
+    let keys: Vec<&Key> = identity.keys().collect();
+    if keys.is_empty() {
+        return Err(AuthError::NoKeys(identity.id().clone(), identity.authentication().type_name()));
+    }
+    let signer = match &identity.id().module {
+        None => Signer::Device(identity.device_id().clone()),
+        Some(_) => Signer::Module(identity.id().clone()),
+    };
+    let generation_id = Some(identity.generation_id().clone());
+    Ok(Challenge { keys, style, grant: Grant { signer, generation_id, rights: Rights::DEVICE_CONNECT, path } })
 }
 
-/// The path with the device id as it is registered. Some clients percent-encode an id before they encode the whole
-/// resource; an id that is registered as written wins over one that has to be decoded.
+/// The module id in a path of the form `devices/{id}/modules/{id}`.
+fn module_of(path: &[String]) -> Option<&str> {
+    let of_module = path.get(2).is_some_and(|word| word.eq_ignore_ascii_case("modules"));
+    of_module.then(|| path.get(3).map(String::as_str).unwrap_or_default())
+}
+
+/// The path with the ids as they are registered. Some clients percent-encode an id before they encode the whole
+/// resource; ids that are registered as written win over those that have to be decoded.
 fn canonical_path(registry: &Registry, resource: &Resource) -> Vec<String> {
-    let of_device = resource.path.first().is_some_and(|first| first.eq_ignore_ascii_case("devices"));
-    let as_written = resource.path.get(1).and_then(|id| DeviceId::new(id).ok());
-    if of_device && as_written.is_none_or(|id| registry.device(&id).is_none()) {
-        return resource.decoded_path();
+    let path = &resource.path;
+    if !path.first().is_some_and(|first| first.eq_ignore_ascii_case("devices")) {
+        return path.clone();
     }
-    resource.path.clone()
+    let device = path.get(1).and_then(|id| DeviceId::new(id).ok());
+    let Some(device) = device.filter(|id| registry.device(id).is_some()) else { return resource.decoded_path() };
+    let Some(module) = module_of(path) else { return path.clone() };
+    let module = ModuleId::new(module).map(|module| IdentityId::of_module(device, module));
+    if module.is_ok_and(|module| registry.get(&module).is_some()) {
+        return path.clone();
+    }
+    // The device id is right as it is written.
+    path.iter().take(2).cloned().chain(resource.decoded_path().into_iter().skip(2)).collect()
 }
 
 #[cfg(test)]

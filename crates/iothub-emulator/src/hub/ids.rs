@@ -17,7 +17,9 @@ pub enum IdError {
     #[error("an id must have at least one character")]
     Empty,
     /// A character outside the set that IoT Hub documents; `at` counts characters from 0.
-    #[error("character {at} is not allowed in an id: use ASCII letters, digits and - : . + % _ # * ? ! ( ) , = @ $ '")]
+    #[error(
+        "character {at} is not allowed in an id: use ASCII letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '"
+    )]
     Character {
         /// Position of the first such character.
         at: usize,
@@ -32,7 +34,7 @@ pub(crate) fn check_id(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-:.+%_#*?!(),=@$'".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-:.+%_#*?!(),=@;$'".contains(c);
     if let Some(at) = text.chars().position(|c| !allowed(c)) {
         return Err(IdError::Character { at });
     }
@@ -97,6 +99,60 @@ id_type! {
     ModuleId
 }
 
+/// What has an identity of its own: a device, or a module of a device. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityId {
+    /// The device.
+    pub device: DeviceId,
+    /// Its module; `None` for the device itself.
+    pub module: Option<ModuleId>,
+}
+
+impl IdentityId {
+    /// A module of a device.
+    #[must_use]
+    pub fn of_module(device: DeviceId, module: ModuleId) -> Self {
+        Self { device, module: Some(module) }
+    }
+
+    /// The path of the identity in the hub's name space, in segments.
+    pub(crate) fn segments(&self) -> Vec<&str> {
+        let mut path = vec!["devices", self.device.as_str()];
+        if let Some(module) = &self.module {
+            path.extend(["modules", module.as_str()]);
+        }
+        path
+    }
+}
+
+impl From<DeviceId> for IdentityId {
+    fn from(device: DeviceId) -> Self {
+        Self { device, module: None }
+    }
+}
+
+impl From<&DeviceId> for IdentityId {
+    fn from(device: &DeviceId) -> Self {
+        device.clone().into()
+    }
+}
+
+impl From<&Self> for IdentityId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+/// `device`, or `device/module`.
+impl fmt::Display for IdentityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.module {
+            None => fmt::Display::fmt(&self.device, f),
+            Some(module) => write!(f, "{}/{module}", self.device),
+        }
+    }
+}
+
 /// One who takes messages: an attached receiving link. Given out by [`Hub::add_consumer`](super::Hub::add_consumer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub(crate) u64);
@@ -107,7 +163,7 @@ mod tests {
 
     #[test]
     fn ids_take_the_documented_characters_only() {
-        assert!(DeviceId::new("aZ0-:.+%_#*?!(),=@$'").is_ok());
+        assert!(DeviceId::new("aZ0-:.+%_#*?!(),=@;$'").is_ok());
         assert_eq!(DeviceId::new("a/b"), Err(IdError::Character { at: 1 }));
         assert_eq!(DeviceId::new("tür"), Err(IdError::Character { at: 1 }));
         assert_eq!(DeviceId::new("a b"), Err(IdError::Character { at: 1 }));

@@ -55,6 +55,16 @@ impl Key {
         Ok(Self { text: Zeroizing::new(STANDARD.encode(octets)), octets: Zeroizing::new(octets.to_vec()) })
     }
 
+    /// A new key: 32 octets of the operating system's generator.
+    ///
+    /// # Errors
+    /// The operating system gives no random octets.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut octets = Zeroizing::new([0_u8; 32]);
+        getrandom::fill(octets.as_mut_slice())?;
+        Ok(Self { text: Zeroizing::new(STANDARD.encode(octets.as_slice())), octets: Zeroizing::new(octets.to_vec()) })
+    }
+
     /// The octets that the base64 text stands for: what IoT Hub clients sign with.
     #[must_use]
     pub fn octets(&self) -> &[u8] {

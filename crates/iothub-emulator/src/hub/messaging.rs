@@ -205,9 +205,10 @@ impl Hub {
             self.wakes.insert(Wake::DeviceQueue(device.clone()));
         }
         self.deadlines.set(device, queue.next_deadline());
-        if let Some(known) = self.registry.device(device) {
+        if let Some(record) = self.registry.get_mut(&device.into()) {
+            record.identity.cloud_to_device_messages = queue.depth();
             for finished in finished {
-                self.feedback.record(now, device, known.generation_id(), finished);
+                self.feedback.record(now, device, record.identity.generation_id(), finished);
             }
         }
         self.wake_feedback();

@@ -1,7 +1,8 @@
 //! The pure model of an IoT hub: what it keeps and what it decides. No IO, no AMQP, no clock of its own.
 //!
-//! The AMQP front calls into a [`Hub`] behind a lock. Time is an argument of every call that needs it; randomness comes
-//! from a seed. So the same calls give the same answers, and tests run on a virtual clock.
+//! The fronts call into a [`Hub`] behind a lock. Time is an argument of every call that needs it; randomness comes
+//! from a seed. So the same calls give the same answers, and tests run on a virtual clock. Keys alone come from the
+//! operating system's generator.
 //!
 //! # How the front drives it
 //!
@@ -14,7 +15,10 @@
 //!
 //! | What | Where |
 //! |---|---|
-//! | devices, policies, keys | `registry`, `policy`, `key` |
+//! | identities, how they authenticate, their connection state | `registry`, `identity`, `identities`, `authentication` |
+//! | devices as they are given at the start | `devices_file` |
+//! | twins | `twin`, `twins` |
+//! | policies, keys | `policy`, `key` |
 //! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
@@ -24,9 +28,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod access;
 mod address;
+mod authentication;
 mod clock;
+mod devices_file;
 mod feedback;
 mod grant;
+mod identities;
+mod identity;
 mod ids;
 mod key;
 mod lock_queue;
@@ -43,13 +51,19 @@ mod selector;
 mod service_error;
 mod settings;
 mod telemetry;
+mod twin;
+mod twins;
 
 pub use access::{AttachError, Redirect};
 pub use address::Address;
+pub use authentication::{Authentication, AuthenticationSpec, Thumbprint, ThumbprintError};
 pub use clock::{Iso8601, UnixMillis};
+pub use devices_file::{DeviceArgumentError, DeviceSpec, DevicesFileError, EntryName, parse_devices};
 pub use feedback::{FEEDBACK_CONTENT_TYPE, FeedbackDelivery, FeedbackStatus};
 pub use grant::{AuthError, Challenge, Grant, Signer, Verdict};
-pub use ids::{ConsumerId, DeviceId, IdError, MAX_ID_LENGTH, ModuleId};
+pub use identities::{MAX_IDENTITIES, MAX_MODULES, Presence};
+pub use identity::{Identity, IdentitySpec, IfMatch};
+pub use ids::{ConsumerId, DeviceId, IdError, IdentityId, MAX_ID_LENGTH, ModuleId};
 pub use key::{Key, KeyError};
 pub use lock_queue::LockLost;
 pub use messaging::Locks;
@@ -58,14 +72,14 @@ pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperti
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
 pub use queue::{AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Enqueued, Outcome};
 pub use random::LockToken;
-pub use registry::{Device, DeviceArgumentError, DeviceExists, DeviceSpec, DevicesFileError, EntryName, parse_devices};
 pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
 pub use service_error::{ErrorCode, ServiceError};
 pub use settings::{
-    CloudToDeviceSettings, FeedbackSettings, HttpsSettings, Settings, SettingsError, TelemetrySettings,
+    CloudToDeviceSettings, FeedbackSettings, HttpsSettings, Settings, SettingsError, TelemetrySettings, TwinSettings,
 };
 pub use telemetry::AppendError;
+pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
 
 pub(crate) use address::decode;
 use feedback::Feedback;
@@ -79,7 +93,8 @@ use registry::Registry;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Wake {
-    /// All that has to do with this device: it was removed or disabled, and its links are to be detached.
+    /// All that has to do with this device and its modules: one of them was removed, disabled or updated, and links that
+    /// are no longer allowed are to be detached.
     Device(DeviceId),
     /// Receivers of this device's cloud-to-device messages.
     DeviceQueue(DeviceId),
@@ -89,6 +104,8 @@ pub enum Wake {
     Partition(u32),
     /// This reader of a partition, which has been pushed out: see [`Hub::poll_displaced`].
     Reader(ConsumerId),
+    /// Those who watch the desired properties of this twin: see [`Hub::take_desired`].
+    Twin(IdentityId),
 }
 
 /// The hub. See the module's documentation for how it is driven.
@@ -139,47 +156,6 @@ impl Hub {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
-    }
-
-    /// Registers a device and gives it a generation id.
-    ///
-    /// # Errors
-    /// [`DeviceExists`] if its id is taken.
-    pub fn add_device(&mut self, spec: DeviceSpec) -> Result<(), DeviceExists> {
-        let generation_id = self.random.generation_id();
-        self.registry.add(spec, &generation_id)
-    }
-
-    /// Removes a device with its queue and its feedback that is pending. `false`: there was none.
-    pub fn remove_device(&mut self, id: &DeviceId) -> bool {
-        if !self.registry.remove(id) {
-            return false;
-        }
-        self.queues.remove(id);
-        self.deadlines.set(id, None);
-        self.feedback.forget_device(id);
-        self.wakes.insert(Wake::Device(id.clone()));
-        true
-    }
-
-    /// Enables or disables a device. Its queue stays. `false`: there is none.
-    pub fn set_device_enabled(&mut self, id: &DeviceId, enabled: bool) -> bool {
-        let found = self.registry.set_enabled(id, enabled);
-        if found && !enabled {
-            self.wakes.insert(Wake::Device(id.clone()));
-        }
-        found
-    }
-
-    /// The device of this id.
-    #[must_use]
-    pub fn device(&self, id: &DeviceId) -> Option<&Device> {
-        self.registry.device(id)
-    }
-
-    /// All devices, in the order of their ids.
-    pub fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.registry.devices()
     }
 
     /// A name for a new receiving link. Unique for the life of the hub.

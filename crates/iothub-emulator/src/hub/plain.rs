@@ -2,14 +2,13 @@
 
 use super::address::decode;
 use super::grant::{AuthError, Challenge, Grant, Signer};
-use super::ids::DeviceId;
+use super::ids::{DeviceId, IdentityId, ModuleId};
 use super::settings::Settings;
 
 /// Who a user name says that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PlainUser {
-    Device(DeviceId),
-    Module,
+    Identity(IdentityId),
     Policy(String),
 }
 
@@ -23,18 +22,20 @@ impl PlainUser {
             return if name.is_empty() { Err(AuthError::MalformedUser) } else { Ok(Self::Policy(name.into())) };
         }
         check_hub(settings, hub)?;
-        match name.split_once('/') {
-            None => DeviceId::new(&decode(name)).map(Self::Device).map_err(|_| AuthError::MalformedUser),
-            Some((_, module)) if module.starts_with("modules/") => Ok(Self::Module),
-            Some(_) => Err(AuthError::MalformedUser),
+        let device = |id: &str| DeviceId::new(&decode(id)).map_err(|_| AuthError::MalformedUser);
+        match name.split_once("/modules/") {
+            None => Ok(Self::Identity(device(name)?.into())),
+            Some((id, module)) => {
+                let module = ModuleId::new(&decode(module)).map_err(|_| AuthError::MalformedUser)?;
+                Ok(Self::Identity(IdentityId::of_module(device(id)?, module)))
+            }
         }
     }
 
     /// Cuts what the token would allow down to what this user is.
     pub(crate) fn confine(self, challenge: Challenge<'_>) -> Result<Challenge<'_>, AuthError> {
         challenge.try_map(|grant: Grant| match self {
-            Self::Module => None,
-            Self::Device(device) => grant.narrowed_to(&device),
+            Self::Identity(id) => grant.narrowed_to(&id),
             Self::Policy(name) => (*grant.signer() == Signer::Policy(name)).then_some(grant),
         })
     }
@@ -59,15 +60,25 @@ mod tests {
     #[test]
     fn user_names_tell_policies_from_devices() {
         assert_eq!(parse("service@sas.root.contoso"), Ok(PlainUser::Policy("service".into())));
-        assert_eq!(parse("dev1@sas.Contoso"), Ok(PlainUser::Device(DeviceId::new("dev1").unwrap())));
-        assert_eq!(parse("a%40b@sas.contoso"), Ok(PlainUser::Device(DeviceId::new("a@b").unwrap())));
-        assert_eq!(parse("a@sas.b@sas.contoso"), Ok(PlainUser::Device(DeviceId::new("a@sas.b").unwrap())));
-        assert_eq!(parse("dev1/modules/m@sas.contoso"), Ok(PlainUser::Module));
+        let device = |id: &str| Ok(PlainUser::Identity(DeviceId::new(id).unwrap().into()));
+        assert_eq!(parse("dev1@sas.Contoso"), device("dev1"));
+        assert_eq!(parse("a%40b@sas.contoso"), device("a@b"));
+        assert_eq!(parse("a@sas.b@sas.contoso"), device("a@sas.b"));
+        let module = IdentityId::of_module(DeviceId::new("dev1").unwrap(), ModuleId::new("m#1").unwrap());
+        assert_eq!(parse("dev1/modules/m%231@sas.contoso"), Ok(PlainUser::Identity(module)));
     }
 
     #[test]
     fn other_user_names_are_refused() {
-        for user in ["", "dev1", "dev1@contoso", "@sas.contoso", "@sas.root.contoso", "a/b@sas.contoso"] {
+        for user in [
+            "",
+            "dev1",
+            "dev1@contoso",
+            "@sas.contoso",
+            "@sas.root.contoso",
+            "a/b@sas.contoso",
+            "a/modules/@sas.contoso",
+        ] {
             assert_eq!(parse(user), Err(AuthError::MalformedUser), "{user}");
         }
         assert_eq!(parse("dev1@sas.contoso.azure-devices.net"), Err(AuthError::MalformedUser));

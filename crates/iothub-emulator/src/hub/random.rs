@@ -1,6 +1,10 @@
-//! Seeded randomness: lock tokens and generation ids.
+//! Seeded randomness: lock tokens, generation ids and entity tags.
 
 use core::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// SplitMix64: small, fast, and the same on every machine for the same seed. Not for keys.
 #[derive(Clone, Debug)]
@@ -31,6 +35,16 @@ impl Random {
     /// 18 decimal digits, in the form of the hub's generation ids.
     pub(crate) fn generation_id(&mut self) -> String {
         format!("{}", 100_000_000_000_000_000 + self.next() % 900_000_000_000_000_000)
+    }
+
+    /// The base64 text of some decimal digits, in the form of the entity tags of identities; another one than `last`.
+    pub(crate) fn etag(&mut self, last: &str) -> Arc<str> {
+        loop {
+            let etag = STANDARD.encode((100_000_000 + self.next() % 900_000_000).to_string());
+            if etag != last {
+                return etag.into();
+            }
+        }
     }
 }
 

@@ -33,9 +33,12 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// The REST interface.
     pub https: HttpsSettings,
+    /// Twins.
+    pub twins: TwinSettings,
     /// When the hub was created, as `$management` says; unless set, when the emulator starts.
     pub created: Option<UnixMillis>,
-    /// Seed of lock tokens and generation ids. The same seed and the same calls give the same answers. Default 1.
+    /// Seed of lock tokens, generation ids and entity tags. The same seed and the same calls give the same answers.
+    /// Default 1.
     pub seed: u64,
 }
 
@@ -53,6 +56,7 @@ impl Default for Settings {
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
             https: HttpsSettings::default(),
+            twins: TwinSettings::default(),
             created: None,
             seed: 1,
         }
@@ -143,6 +147,14 @@ pub struct HttpsSettings {
     /// Whether an entity tag in `If-Match` is compared also where it is not in quotes. The real hub ignores such a tag, so
     /// that the write is done in any case. Default `false`.
     pub compare_unquoted_etags: bool,
+}
+
+/// Twins.
+#[derive(Clone, Debug, Default)]
+pub struct TwinSettings {
+    /// Whether a change of tags alone also raises `$version` of the desired properties and is notified, as the service
+    /// was seen to do in 2019. Default `false`.
+    pub tags_raise_desired_version: bool,
 }
 
 /// A setting that makes no hub.

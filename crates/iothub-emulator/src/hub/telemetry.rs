@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::clock::UnixMillis;
-use super::ids::{DeviceId, ModuleId};
+use super::ids::{DeviceId, IdentityId, ModuleId};
 use super::partition::{
     Cursor, Event, EventOrigin, EventPosition, Partition, PartitionProperties, PositionError, partition_of,
 };
@@ -59,6 +59,7 @@ impl Hub {
         size: usize,
         payload: Bytes,
     ) -> Result<Arc<Event>, AppendError> {
+        let id = IdentityId { device: device.clone(), module: module.cloned() };
         let found = self.registry.device(device).ok_or_else(|| AppendError::DeviceNotFound(device.clone()))?;
         if !found.is_enabled() {
             return Err(AppendError::DeviceDisabled(device.clone()));
@@ -73,6 +74,7 @@ impl Hub {
             auth_method: auth_method.clone(),
             generation_id: found.generation_id().clone(),
         };
+        self.touched(now, &id);
         let number = self.partition_of(device);
         let partition = self.partition_mut(number).ok_or_else(|| AppendError::DeviceNotFound(device.clone()))?;
         let event = partition.append(now, origin, payload);

@@ -85,7 +85,7 @@ fn the_destination_must_be_a_device_queue() {
 #[test]
 fn unknown_and_disabled_devices_are_not_sent_to() {
     let mut hub = hub(&["off"]);
-    hub.set_device_enabled(&id("off"), false);
+    hub.set_device_enabled(NOW, &id("off"), false);
     assert_eq!(hub.take_wakes(), [Wake::Device(id("off"))]);
     for device in ["off", "nobody"] {
         let error = hub.enqueue(NOW, &id(device), message("m")).unwrap_err();
@@ -207,7 +207,7 @@ fn telemetry_is_refused_by_size_and_by_device() {
     assert_eq!(append(&mut hub, "a", 256 * 1024), Ok(()));
     assert_eq!(append(&mut hub, "a", 256 * 1024 + 1), Err("amqp:link:message-size-exceeded"));
     assert_eq!(append(&mut hub, "nobody", 1), Err("amqp:not-found"));
-    hub.set_device_enabled(&id("a"), false);
+    hub.set_device_enabled(NOW, &id("a"), false);
     assert_eq!(append(&mut hub, "a", 1), Err("amqp:unauthorized-access"));
 }
 

@@ -23,13 +23,15 @@ pub const OTHER_KEY: &str = "YW5vdGhlciBkZXZpY2Uga2V5";
 pub const OWNER_KEY: &str = "b3duZXIga2V5";
 pub const READER_KEY: &str = "cmVhZGVyIGtleQ==";
 pub const WRITER_KEY: &str = "d3JpdGVyIGtleQ==";
+/// Module `m` of device `a` has a key of its own.
+pub const MODULE_KEY: &str = "bW9kdWxlIGtleQ==";
 
 /// What every test's clock shows at first: seconds since 1970.
 pub const NOW: u64 = 1_800_000_000;
 
 pub const HOUR: u64 = 3600;
 
-/// A hub called `localhost` with devices `a` and `b`, at [`NOW`].
+/// A hub called `localhost` with devices `a` and `b` and module `m` of `a`, at [`NOW`].
 pub async fn hub() -> (Emulator, ManualClock) {
     hub_with(|_| {}).await
 }
@@ -39,6 +41,7 @@ pub async fn hub_with(settings: impl FnOnce(&mut Settings)) -> (Emulator, Manual
     let hub = Emulator::builder()
         .device("a", DEVICE_KEY)
         .device("b", OTHER_KEY)
+        .module("a", "m", MODULE_KEY)
         .policy("service", SERVICE_KEY)
         .policy("device", OTHER_KEY)
         .policy("iothubowner", OWNER_KEY)

@@ -1,12 +1,14 @@
 use super::*;
-use crate::hub::{DeviceSpec, Key, Policies, Settings, Verdict};
+use crate::hub::{AuthenticationSpec, DeviceSpec, Key, Policies, Settings, UnixMillis, Verdict};
 
 fn hub() -> Hub {
     let policies = Policies::well_known(|name| Key::from_octets(name.as_bytes()).unwrap());
     let mut hub = Hub::new(Settings { host_name: "contoso.net".into(), ..Settings::default() }, policies).unwrap();
     for id in ["a", "b"] {
         let key = Key::from_octets(id.as_bytes()).unwrap();
-        hub.add_device(DeviceSpec::new(DeviceId::new(id).unwrap(), key)).unwrap();
+        let mut spec = DeviceSpec::new(DeviceId::new(id).unwrap(), key);
+        spec.modules.push(("known".parse().unwrap(), AuthenticationSpec::default()));
+        hub.add_device(spec).unwrap();
     }
     hub
 }
@@ -53,6 +55,8 @@ fn what_does_not_exist_is_told_to_those_who_may_know() {
         ("/nowhere", AttachError::AddressNotFound),
         ("/devices/nobody/twin", AttachError::DeviceNotFound(DeviceId::new("nobody").unwrap())),
         ("/devices/a/modules/m/messages/events", AttachError::ModuleNotFound(a.clone())),
+        ("/devices/a/modules/m/twin", AttachError::ModuleNotFound(a.clone())),
+        ("/devices/a/modules/m/methods/devicebound", AttachError::ModuleNotFound(a.clone())),
         ("fabrikam/ConsumerGroups/$Default/Partitions/0", missing("entity")),
         ("contoso/ConsumerGroups/other/Partitions/0", missing("consumer group")),
         ("contoso/ConsumerGroups/$Default/Partitions/4", missing("partition")),
@@ -63,13 +67,15 @@ fn what_does_not_exist_is_told_to_those_who_may_know() {
     }
     let elsewhere = Address::parse("fabrikam/$management");
     assert_eq!(hub.authorize_use(&owner, &elsewhere), Err(missing("entity")));
-    for address in ["/devices/a/modules/m/twin", "/devices/a/modules/m/methods/devicebound"] {
+    for address in ["/devices/a/modules/known/twin", "/devices/a/modules/known/methods/devicebound"] {
         assert_eq!(attach(&hub, &owner, address), Ok(()), "{address}");
     }
     assert_eq!(attach(&hub, &owner, "Contoso/consumergroups/$default/partitions/3"), Ok(()));
-    hub.set_device_enabled(&a, false);
-    let error = attach(&hub, &owner, "/devices/a/twin").unwrap_err();
-    assert_eq!((&error, error.condition()), (&AttachError::DeviceDisabled(a), "amqp:unauthorized-access"));
+    hub.set_device_enabled(UnixMillis(0), &a, false);
+    for address in ["/devices/a/twin", "/devices/a/modules/known/twin"] {
+        let error = attach(&hub, &owner, address).unwrap_err();
+        assert_eq!((&error, error.condition()), (&AttachError::DeviceDisabled(a.clone()), "amqp:unauthorized-access"));
+    }
 }
 
 #[test]
@@ -84,10 +90,15 @@ fn plain_confines_the_token_to_the_user() {
     assert_eq!(attach(&hub, &by_policy, "/devices/b/twin"), Err(AttachError::Unauthorized));
     let service = plain("service@sas.root.contoso", "contoso.net", Some("service")).unwrap();
     assert_eq!(attach(&hub, &[service], "/messages/devicebound"), Ok(()));
+    let module = plain("a/modules/known@sas.contoso", "contoso.net/devices/a/modules/known", None).unwrap();
+    let module = [module];
+    assert_eq!(attach(&hub, &module, "/devices/a/modules/known/messages/events"), Ok(()));
+    assert_eq!(attach(&hub, &module, "/devices/a/messages/events"), Err(AttachError::Unauthorized));
     for (user, sr, skn) in [
         ("a@sas.contoso", "contoso.net/devices/b", None),
         ("a@sas.contoso", "contoso.net", Some("service")),
-        ("a/modules/m@sas.contoso", "contoso.net/devices/a", None),
+        ("a/modules/known@sas.contoso", "contoso.net/devices/b", None),
+        ("a@sas.contoso", "contoso.net/devices/a/modules/known", None),
         ("service@sas.root.contoso", "contoso.net", Some("device")),
         ("service@sas.root.contoso", "contoso.net/devices/a", None),
     ] {

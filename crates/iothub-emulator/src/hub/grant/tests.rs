@@ -1,5 +1,5 @@
 use super::*;
-use crate::hub::{DeviceSpec, Hub};
+use crate::hub::{AuthenticationSpec, DeviceSpec, Hub, IdentitySpec, IfMatch, UnixMillis};
 
 const HOST: &str = "contoso.azure-devices.net";
 
@@ -9,11 +9,17 @@ fn hub() -> Hub {
     let mut hub = Hub::new(Settings { host_name: HOST.into(), ..Settings::default() }, policies).unwrap();
     for id in ["dev1", "off", "a@b"] {
         let mut spec = DeviceSpec::new(DeviceId::new(id).unwrap(), Key::from_octets(id.as_bytes()).unwrap());
-        spec.secondary_key = Some(Key::from_octets(b"second").unwrap());
+        spec.authentication = keys(id, "second");
+        spec.modules.push((ModuleId::new("m#1").unwrap(), keys("module", "of module")));
         hub.add_device(spec).unwrap();
     }
-    hub.set_device_enabled(&DeviceId::new("off").unwrap(), false);
+    hub.set_device_enabled(UnixMillis(0), &DeviceId::new("off").unwrap(), false);
     hub
+}
+
+fn keys(primary: &str, secondary: &str) -> AuthenticationSpec {
+    let key = |text: &str| Some(Key::from_octets(text.as_bytes()).unwrap());
+    AuthenticationSpec::SymmetricKey { primary: key(primary), secondary: key(secondary) }
 }
 
 fn grant(sr: &str, skn: Option<&str>) -> Result<Grant, AuthError> {
@@ -45,6 +51,66 @@ fn a_device_token_opens_that_device_and_nothing_else() {
     ] {
         assert!(!permits(&grant, address), "{address}");
     }
+}
+
+#[test]
+fn a_module_token_is_signed_by_the_module_and_opens_that_module_and_nothing_else() {
+    let resource = format!("{HOST}/devices/dev1/modules/m#1");
+    let hub = hub();
+    let mut tried = Vec::new();
+    let grant = hub.challenge(&resource, None).unwrap().verify(|key| {
+        tried.push(key.octets().to_vec());
+        if tried.len() == 2 { Verdict::Good } else { Verdict::Forged }
+    });
+    assert_eq!(tried, [b"module".to_vec(), b"of module".to_vec()]);
+    let grant = grant.unwrap();
+    assert_eq!(grant.signer().to_string(), "module dev1/m#1");
+    assert!(grant.auth_method().contains(r#""scope":"module""#));
+    for address in ["/devices/dev1/modules/m%231/twin", "/devices/dev1/modules/m#1/methods/devicebound", "$cbs"] {
+        assert!(permits(&grant, address), "{address}");
+    }
+    for address in ["/devices/dev1/twin", "/devices/dev1/modules/m/twin", "/devices/a@b/modules/m#1/twin"] {
+        assert!(!permits(&grant, address), "{address}");
+    }
+    // The device's own token covers its modules.
+    assert!(permits(&self::grant(&format!("{HOST}/devices/dev1"), None).unwrap(), "/devices/dev1/modules/m%231/twin"));
+}
+
+#[test]
+fn module_ids_that_were_encoded_twice_are_found() {
+    for module in ["m#1", "m%231"] {
+        for device in ["a@b", "a%40b"] {
+            let grant = grant(&format!("{HOST}/devices/{device}/modules/{module}"), None).unwrap();
+            assert!(permits(&grant, "/devices/a%40b/modules/m%231/twin"), "{device} {module}");
+        }
+    }
+}
+
+#[test]
+fn an_identity_with_a_certificate_takes_no_token() {
+    let mut hub = hub();
+    let id = IdentityId::of_module(DeviceId::new("dev1").unwrap(), ModuleId::new("x509").unwrap());
+    let authentication = Some(AuthenticationSpec::CertificateAuthority);
+    hub.create_identity(UnixMillis(0), IdentitySpec { authentication, ..IdentitySpec::new(&id) }).unwrap();
+    let error = hub.challenge(&format!("{HOST}/devices/dev1/modules/x509"), None).unwrap_err();
+    assert_eq!((&error, error.cbs_status()), (&AuthError::NoKeys(id, "certificateAuthority"), 401));
+}
+
+#[test]
+fn a_grant_does_not_outlive_the_identity_that_has_signed() {
+    let mut hub = hub();
+    let [device, module] = ["devices/dev1", "devices/dev1/modules/m#1"]
+        .map(|path| hub.challenge(&format!("{HOST}/{path}"), None).unwrap().verify(|_| Verdict::Good).unwrap());
+    let policy = hub.challenge(HOST, Some("device")).unwrap().verify(|_| Verdict::Good).unwrap();
+    let twin = Address::parse("/devices/dev1/modules/m%231/twin");
+    for grant in [&device, &module, &policy] {
+        assert!(hub.authorize([grant], &twin).is_ok());
+    }
+    let id = twin.identity().unwrap();
+    hub.delete_identity(UnixMillis(0), &IfMatch::Any, &id).unwrap();
+    hub.create_identity(UnixMillis(0), IdentitySpec::new(&id)).unwrap();
+    assert!(hub.authorize([&module], &twin).is_err());
+    assert!(hub.authorize([&device], &twin).is_ok() && hub.authorize([&policy], &twin).is_ok());
 }
 
 #[test]
@@ -121,6 +187,13 @@ fn what_cannot_be_good_is_refused_before_any_signature() {
         (format!("{HOST}/devices"), None, AuthError::DeviceNotFound, 404),
         (format!("{HOST}/devices/off"), None, AuthError::DeviceDisabled(DeviceId::new("off").unwrap()), 401),
         (format!("{HOST}/devices/dev1/modules/m"), None, AuthError::ModuleNotFound, 404),
+        (format!("{HOST}/devices/dev1/modules"), None, AuthError::ModuleNotFound, 404),
+        (
+            format!("{HOST}/devices/off/modules/m#1"),
+            None,
+            AuthError::DeviceDisabled(DeviceId::new("off").unwrap()),
+            401,
+        ),
         (HOST.into(), None, AuthError::PolicyMissing, 401),
         ("sb://ns/contoso".into(), None, AuthError::PolicyMissing, 401),
         (HOST.into(), Some("nobody"), AuthError::UnknownPolicy, 401),

@@ -1,6 +1,13 @@
 use super::*;
 
-const KEY: &str = "c2VjcmV0";
+fn keys(authentication: &AuthenticationSpec) -> Vec<&[u8]> {
+    match authentication {
+        AuthenticationSpec::SymmetricKey { primary, secondary } => {
+            primary.iter().chain(secondary).map(Key::octets).collect()
+        }
+        _ => Vec::new(),
+    }
+}
 
 fn error_of(json: &str) -> String {
     parse_devices(json).unwrap_err().to_string()
@@ -14,9 +21,24 @@ fn a_file_gives_devices_with_keys_and_status() {
         {"deviceId": "c", "primaryKey": "c2VjcmV0", "secondaryKey": null, "status": "enabled"}
     ]"#;
     let devices = parse_devices(json).unwrap();
-    let seen: Vec<_> = devices.iter().map(|d| (d.id.as_str(), d.secondary_key.is_some(), d.enabled)).collect();
-    assert_eq!(seen, [("a", false, true), ("b", true, false), ("c", false, true)]);
-    assert_eq!(devices[1].secondary_key.as_ref().unwrap().octets(), b"other");
+    let seen: Vec<_> = devices.iter().map(|d| (d.id.as_str(), keys(&d.authentication).len(), d.enabled)).collect();
+    assert_eq!(seen, [("a", 1, true), ("b", 2, false), ("c", 1, true)]);
+    assert_eq!(keys(&devices[1].authentication), [b"secret".as_slice(), b"other"]);
+}
+
+#[test]
+fn a_file_gives_devices_with_certificates_and_modules() {
+    let json = r#"[
+        {"deviceId": "a", "authentication": {
+            "type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": "0123456789abcdef0123456789ABCDEF01234567"}}},
+        {"deviceId": "b", "primaryKey": "c2VjcmV0", "modules": [
+            {"moduleId": "m", "primaryKey": "b3RoZXI="},
+            {"moduleId": "$edgeAgent", "authentication": {"type": "certificateAuthority"}}]}
+    ]"#;
+    let devices = parse_devices(json).unwrap();
+    assert!(matches!(&devices[0].authentication, AuthenticationSpec::SelfSigned { primary: Some(_), secondary: None }));
+    let modules: Vec<_> = devices[1].modules.iter().map(|(id, how)| (id.as_str(), keys(how).len())).collect();
+    assert_eq!(modules, [("m", 1), ("$edgeAgent", 0)]);
 }
 
 #[test]
@@ -32,6 +54,14 @@ fn errors_in_a_file_name_the_entry_and_the_field() {
         (r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "status": "on"}"#, "entry 2 (b), status: must be"),
         (r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "colour": "red"}"#, "entry 2 (b), colour: is not a field"),
         (ok, "entry 2 (a), deviceId: entry 1 has the same id"),
+        (r#"{"deviceId": "b", "authentication": {"type": "selfSigned"}}"#, "entry 2 (b), authentication: selfSigned"),
+        (
+            r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "authentication": {}}"#,
+            "entry 2 (b), authentication: takes the place",
+        ),
+        (r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "modules": 1}"#, "entry 2 (b), modules: must be an array"),
+        (r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "modules": [1]}"#, "entry 2 (b), modules: must be an object"),
+        (r#"{"deviceId": "b", "primaryKey": "c2VjcmV0", "modules": [{}]}"#, "entry 2 (b), moduleId: is missing"),
     ] {
         let text = error_of(&format!("[{ok}, {entry}]"));
         assert!(text.contains(expected), "{text:?} should say {expected:?}");
@@ -55,26 +85,9 @@ fn a_wrong_key_is_not_repeated_in_the_error() {
 #[test]
 fn the_argument_form_splits_at_the_first_equals_sign() {
     let spec: DeviceSpec = "dev-1=b3RoZXI=".parse().unwrap();
-    assert_eq!((spec.id.as_str(), spec.primary_key.octets(), spec.enabled), ("dev-1", &b"other"[..], true));
+    assert_eq!((spec.id.as_str(), spec.enabled), ("dev-1", true));
+    assert_eq!(keys(&spec.authentication), [b"other"]);
     assert_eq!("dev-1".parse::<DeviceSpec>().unwrap_err(), DeviceArgumentError::NoKey);
     assert_eq!("=b3RoZXI=".parse::<DeviceSpec>().unwrap_err(), DeviceArgumentError::Id(IdError::Empty));
     assert_eq!("a=".parse::<DeviceSpec>().unwrap_err(), DeviceArgumentError::Key(KeyError::Empty));
-}
-
-#[test]
-fn a_second_device_of_the_same_id_is_refused() {
-    let mut registry = Registry::default();
-    let spec: DeviceSpec = format!("a={KEY}").parse().unwrap();
-    assert!(registry.add(spec.clone(), "1").is_ok());
-    assert_eq!(registry.add(spec.clone(), "2"), Err(DeviceExists(spec.id.clone())));
-    assert_eq!(&**registry.device(&spec.id).unwrap().generation_id(), "1");
-    assert!(registry.remove(&spec.id) && !registry.remove(&spec.id));
-}
-
-#[test]
-fn no_debug_form_shows_a_key() {
-    let mut registry = Registry::default();
-    registry.add(format!("a={KEY}").parse().unwrap(), "1").unwrap();
-    let shown = format!("{registry:?}");
-    assert!(shown.contains("Key(..)") && !shown.contains(KEY) && !shown.contains("secret"), "{shown}");
 }
