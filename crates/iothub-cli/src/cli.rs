@@ -1,8 +1,8 @@
 //! What can be asked for on the command line.
 
-use crate::arguments::Hidden;
+use crate::{arguments::Hidden, listen::ListenOn, timing::TimingOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 /// Azure IoT Hub over AMQP 1.0: a hub on your own machine, and tools for any hub.
 #[derive(Debug, Parser)]
@@ -50,15 +50,21 @@ pub(crate) struct DemoOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorOptions {
-    /// Where to serve AMQP over TLS; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:5671", value_name = "ADDR:PORT")]
-    pub(crate) listen: SocketAddr,
+    /// Where to serve AMQP over TLS: names or addresses, repeated or with commas between them; port 0 takes a free one.
+    /// Unless given, 127.0.0.1:5671 and, where there is IPv6, [::1]:5671.
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
+    pub(crate) listen: Vec<ListenOn>,
     /// Where to serve plain AMQP as well.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) amqp_listen: Option<SocketAddr>,
-    /// Where to serve HTTPS: REST, and AMQP over WebSockets. Unless given, port 443, or a free one where that cannot be had.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) https_listen: Option<SocketAddr>,
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
+    pub(crate) amqp_listen: Vec<ListenOn>,
+    /// Where to serve HTTPS: REST, and AMQP over WebSockets. Unless given, the hosts of --listen at port 443, or at a free
+    /// port where that cannot be had.
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
+    pub(crate) https_listen: Vec<ListenOn>,
+    /// A further name or IP address for the server's certificate. The host name, what --listen names, localhost,
+    /// 127.0.0.1 and ::1 are always in it.
+    #[arg(long = "certificate-name", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) certificate_names: Vec<String>,
     /// The name of the hub; its first label is the hub's short name.
     #[arg(long, default_value = "localhost", value_name = "NAME")]
     pub(crate) hostname: String,
@@ -80,6 +86,8 @@ pub(crate) struct EmulatorOptions {
     /// Print one JSON line when ready.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) timing: TimingOptions,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,10 +3,13 @@
 use crate::{cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output};
 use iothub_emulator::Emulator;
 use serde_json::json;
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 /// Most SDKs use no other port for HTTPS.
 const HTTPS_PORT: u16 = 443;
+
+/// Where the official SDKs look for a hub.
+const AMQPS_PORT: u16 = 5671;
 
 pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     let output = Output::new(options.json);
@@ -24,16 +27,27 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
 async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Failure> {
     let mut builder = Emulator::builder()
         .hostname(&options.hostname)
-        .listen(options.listen)
         .partitions(options.partitions)
+        .settings(|settings| options.timing.apply(settings))
         .ca_dir(ca_dir);
-    if let Some(address) = options.amqp_listen {
-        builder = builder.amqp_listen(address);
+    if options.listen.is_empty() {
+        builder = builder.listen_on_loopback(AMQPS_PORT);
     }
-    builder = match options.https_listen {
-        Some(address) => builder.https_listen(address),
-        None => builder.https_listen_or_free_port(SocketAddr::new(options.listen.ip(), HTTPS_PORT)),
-    };
+    for place in &options.listen {
+        builder = place.over_tls(builder);
+    }
+    for place in &options.amqp_listen {
+        builder = place.without_tls(builder);
+    }
+    for name in &options.certificate_names {
+        builder = builder.certificate_name(name);
+    }
+    if options.https_listen.is_empty() {
+        builder = builder.https_port_or_free_port(HTTPS_PORT);
+    }
+    for place in &options.https_listen {
+        builder = place.https(builder);
+    }
     for policy in &options.policies {
         let (name, key) = named_key(policy, "policy", "NAME")?;
         builder = builder.policy(name, key);

@@ -9,8 +9,10 @@ mod demo;
 mod device;
 mod emulator;
 mod failure;
+mod listen;
 mod output;
 mod telemetry;
+mod timing;
 
 use cli::{C2d, Command, Device, Telemetry};
 use failure::Failure;

@@ -206,6 +206,31 @@ fn a_kept_authority_stays_the_same() {
 }
 
 #[test]
+fn many_starts_at_once_share_one_kept_authority() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ca");
+    let path = path.to_str().expect("UTF-8");
+    let mut children: Vec<Child> = (0..12)
+        .map(|_| {
+            let arguments = ["emulator", "--listen", "127.0.0.1:0", "--json", "--ca-dir", path];
+            iothub().args(arguments).stdout(Stdio::piped()).spawn().expect("the command runs")
+        })
+        .collect();
+    let mut certificates = Vec::new();
+    for child in &mut children {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a piped output")).read_line(&mut line).expect("a line");
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("a ready line");
+        certificates.push(std::fs::read(ready["ca"].as_str().expect("text")).expect("a certificate"));
+    }
+    for child in &mut children {
+        child.kill().expect("killed");
+        child.wait().expect("an end");
+    }
+    assert!(certificates.iter().all(|certificate| *certificate == certificates[0]));
+}
+
+#[test]
 fn what_is_wrong_is_one_plain_sentence() {
     let hub = Hub::start(&[]);
     let (service, ca) = (hub.text("service_connection_string"), hub.text("ca"));

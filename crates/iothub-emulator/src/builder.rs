@@ -2,12 +2,11 @@
 
 use core::time::Duration;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amqp1::TlsServer;
-use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::ca::{Authority, CERTIFICATE_FILE};
@@ -19,19 +18,23 @@ use crate::hub::{
     AuthenticationSpec, DeviceId, DeviceSpec, Hub, IdentityId, IdentitySpec, Key, ModuleId, Policies, Policy, Settings,
     parse_devices,
 };
+use crate::listen::{self, Place};
 use crate::rest::port::HttpsListen;
 use crate::rest::{self, Rest};
 use crate::shared::Shared;
-
-const ANY_PORT_ON_LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+use crate::tls;
+use crate::x509::{self, DeviceAuthorities};
 
 /// Sets up an [`Emulator`]. Mistakes in what it is given are told by [`start`](Self::start).
 #[must_use = "call start"]
 pub struct EmulatorBuilder {
     settings: Settings,
-    listen: SocketAddr,
-    amqp_listen: Option<SocketAddr>,
+    listen: Vec<Place>,
+    amqp_listen: Vec<Place>,
     https_listen: HttpsListen,
+    certificate_names: Vec<String>,
+    device_authorities: Vec<Vec<u8>>,
+    device_authority_files: Vec<PathBuf>,
     devices: Vec<Result<DeviceSpec, DeviceError>>,
     devices_files: Vec<PathBuf>,
     modules: Vec<Result<IdentitySpec, DeviceError>>,
@@ -58,9 +61,12 @@ impl Default for EmulatorBuilder {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
-            listen: ANY_PORT_ON_LOOPBACK,
-            amqp_listen: None,
-            https_listen: HttpsListen { address: ANY_PORT_ON_LOOPBACK, or_free_port: false },
+            listen: Vec::new(),
+            amqp_listen: Vec::new(),
+            https_listen: HttpsListen::default(),
+            certificate_names: Vec::new(),
+            device_authorities: Vec::new(),
+            device_authority_files: Vec::new(),
             devices: Vec::new(),
             devices_files: Vec::new(),
             modules: Vec::new(),
@@ -80,29 +86,83 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Sets where AMQP over TLS is served; a free port of 127.0.0.1 unless set. Port 0 is a free one.
+    /// Adds an address on which AMQP over TLS is served. Unless there is one, it is a free port on 127.0.0.1 and, where
+    /// the machine has IPv6, on ::1. Port 0 is a free one, the same for all addresses.
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
+        self.listen.push(Place::Address(address));
+        self
+    }
+
+    /// Adds `NAME:PORT`, which stands for all addresses of the name, as in [`listen`](Self::listen). The server's
+    /// certificate is good for the name.
+    pub fn listen_on(mut self, name_and_port: impl Into<String>) -> Self {
+        self.listen.push(Place::Named(name_and_port.into()));
+        self
+    }
+
+    /// Adds 127.0.0.1 and, where the machine has IPv6, ::1, as in [`listen`](Self::listen).
+    pub fn listen_on_loopback(mut self, port: u16) -> Self {
+        self.listen.push(Place::Loopback { port });
         self
     }
 
     /// Serves AMQP without TLS as well, which the real hub does not. Tokens then travel in the clear.
     pub fn amqp_listen(mut self, address: SocketAddr) -> Self {
-        self.amqp_listen = Some(address);
+        self.amqp_listen.push(Place::Address(address));
         self
     }
 
-    /// Sets where HTTPS is served: the REST interface, and WebSockets that carry AMQP. A free port of 127.0.0.1 unless set.
-    /// Port 0 is a free one.
+    /// As [`amqp_listen`](Self::amqp_listen), on all addresses of a name, as `NAME:PORT`.
+    pub fn amqp_listen_on(mut self, name_and_port: impl Into<String>) -> Self {
+        self.amqp_listen.push(Place::Named(name_and_port.into()));
+        self
+    }
+
+    /// Adds a name or an IP address that the server's certificate is good for, and that tokens may name as the hub's
+    /// host. The host name, `localhost`, 127.0.0.1 and ::1 are always among them.
+    pub fn certificate_name(mut self, name: impl Into<String>) -> Self {
+        self.certificate_names.push(name.into());
+        self
+    }
+
+    /// Adds a certificate authority, as PEM, that issues the certificates of devices with
+    /// the authentication type `certificateAuthority`. The common name of a
+    /// device's certificate is its id.
+    pub fn device_ca_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.device_authorities.push(pem.as_ref().to_vec());
+        self
+    }
+
+    /// As [`device_ca_pem`](Self::device_ca_pem), from a file.
+    pub fn device_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.device_authority_files.push(path.into());
+        self
+    }
+
+    /// Adds an address on which HTTPS is served: the REST interface, and WebSockets that carry AMQP. Unless there is one,
+    /// it is a free port of the hosts that AMQP over TLS is served on. Port 0 is a free one, the same for all addresses.
     pub fn https_listen(mut self, address: SocketAddr) -> Self {
-        self.https_listen = HttpsListen { address, or_free_port: false };
+        self.https_listen.places.push(Place::Address(address));
+        self
+    }
+
+    /// Adds `NAME:PORT`, which stands for all addresses of the name, as in [`https_listen`](Self::https_listen).
+    pub fn https_listen_on(mut self, name_and_port: impl Into<String>) -> Self {
+        self.https_listen.places.push(Place::Named(name_and_port.into()));
         self
     }
 
     /// As [`https_listen`](Self::https_listen). Where the port is in use or needs a privilege, a free port is taken;
     /// [`Emulator::https_note`] then says why, and what helps.
     pub fn https_listen_or_free_port(mut self, address: SocketAddr) -> Self {
-        self.https_listen = HttpsListen { address, or_free_port: true };
+        self.https_listen.or_free_port = true;
+        self.https_listen(address)
+    }
+
+    /// Serves HTTPS at this port of the hosts that AMQP over TLS is served on, or at a free port as in
+    /// [`https_listen_or_free_port`](Self::https_listen_or_free_port).
+    pub fn https_port_or_free_port(mut self, port: u16) -> Self {
+        self.https_listen = HttpsListen { places: Vec::new(), port, or_free_port: true };
         self
     }
 
@@ -190,7 +250,10 @@ impl EmulatorBuilder {
     /// Cancelled, nothing is left but, perhaps, a certificate authority in its directory.
     pub async fn start(self) -> Result<Emulator, StartError> {
         let mut settings = self.settings;
-        for alias in ["localhost", "127.0.0.1", "::1"] {
+        let listen = if self.listen.is_empty() { vec![Place::Loopback { port: 0 }] } else { self.listen };
+        let mut names = self.certificate_names;
+        names.extend(listen.iter().filter_map(Place::host));
+        for alias in ["localhost", "127.0.0.1", "::1"].into_iter().chain(names.iter().map(String::as_str)) {
             if !settings.is_host(alias) {
                 settings.host_aliases.push(alias.into());
             }
@@ -215,43 +278,54 @@ impl EmulatorBuilder {
             Some(directory) => Authority::open(directory)?,
             None => Authority::generate()?,
         };
-        let certificate = authority.issue(&host_name)?;
-        let tls = TlsServer::from_pem(certificate.chain_pem.as_bytes(), certificate.key_pem.as_bytes())?;
+        let certificate = authority.issue(&host_name, &names)?;
+        let tls_config = tls::server_config(&certificate).map_err(StartError::Tls)?;
 
-        let (tls_listener, address) = bind(self.listen).await?;
-        let amqp = match self.amqp_listen {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        let https = self.https_listen.bind().await?;
-        let shared = Arc::new(Shared::new(hub, self.clock));
+        let mut device_authorities = self.device_authorities;
+        for path in &self.device_authority_files {
+            device_authorities.push(x509::read_authority(path)?);
+        }
+        let device_authorities = DeviceAuthorities::from_pem(device_authorities.iter().map(Vec::as_slice))?;
+
+        let https = self.https_listen.bind(&listen).await?;
+        let over_tls = listen::bind(&listen).await?;
+        let without_tls = listen::bind(&self.amqp_listen).await?;
+        let shared = Arc::new(Shared::new(hub, self.clock).with_device_authorities(device_authorities));
         let front = Front {
             shared: shared.clone(),
-            transport: Transport::Tls(tls.clone()),
-            port: address.port(),
+            transport: Transport::Tls(TlsServer::from_config(tls_config.clone())),
+            port: 0,
             container_id: format!("DeviceGateway_{seed:032x}").into(),
             handshake_timeout: self.handshake_timeout,
         };
-        let amqp_address = amqp.as_ref().map(|(_, address)| *address);
+        let addresses_of = |bound: &[(_, SocketAddr)]| bound.iter().map(|(_, address)| *address).collect::<Vec<_>>();
+        let (tls_addresses, amqp_addresses) = (addresses_of(&over_tls), addresses_of(&without_tls));
+        let https_addresses = addresses_of(&https.listeners);
+        let tls_port = tls_addresses.first().map_or(0, SocketAddr::port);
         let mut tasks = Vec::new();
-        if let Some((listener, address)) = amqp {
+        for (listener, address) in without_tls {
             let front = Front { transport: Transport::Plain, port: address.port(), ..front.clone() };
             tasks.push(tokio::spawn(front::listen(listener, front)));
         }
         let rest = Rest {
             shared: shared.clone(),
-            tls: tls.to_config()?,
-            front: Front { transport: Transport::WebSocket, ..front.clone() },
+            tls: tls_config,
+            front: Front { transport: Transport::WebSocket, port: tls_port, ..front.clone() },
             handshake_timeout: self.handshake_timeout,
         };
-        tasks.push(tokio::spawn(rest::listen(https.listener, rest)));
-        tasks.push(tokio::spawn(front::listen(tls_listener, front)));
+        for (listener, _) in https.listeners {
+            tasks.push(tokio::spawn(rest::listen(listener, rest.clone())));
+        }
+        for (listener, address) in over_tls {
+            let front = Front { port: address.port(), ..front.clone() };
+            tasks.push(tokio::spawn(front::listen(listener, front)));
+        }
         let time = shared.clone();
         tasks.push(tokio::spawn(async move { time.keep_time().await }));
         let addresses = Addresses {
-            tls: address,
-            amqp: amqp_address,
-            https: https.address,
+            tls: tls_addresses,
+            amqp: amqp_addresses,
+            https: https_addresses,
             https_note: https.note,
             host_name,
             ca_pem: authority.certificate_pem().into(),
@@ -260,7 +334,7 @@ impl EmulatorBuilder {
         if let Some(note) = &addresses.https_note {
             tracing::warn!("{note}");
         }
-        tracing::info!(%address, https = %addresses.https, host_name = %addresses.host_name, "the emulator serves");
+        tracing::info!(addresses = ?addresses.tls, https = ?addresses.https, host_name = %addresses.host_name, "the emulator serves");
         Ok(Emulator::new(shared, addresses, tasks))
     }
 }
@@ -304,13 +378,4 @@ fn read_devices(path: &Path) -> Result<Vec<DeviceSpec>, StartError> {
         .map(Zeroizing::new)
         .map_err(|source| StartError::DevicesFile { path: path.into(), source })?;
     parse_devices(&text).map_err(|source| StartError::DevicesFileContent { path: path.into(), source })
-}
-
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bound.await.map_err(|source| StartError::Bind { address, source })
 }

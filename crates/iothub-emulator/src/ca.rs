@@ -96,8 +96,21 @@ impl Authority {
         Ok((Self { certificate_pem: certificate.pem(), issuer }, key_pem))
     }
 
-    /// The authority kept in `directory`; a new one is made and kept there if there is none.
+    /// The authority kept in `directory`; a new one is made and kept there if there is none. Programs that do this at
+    /// the same time get the same authority.
     pub(crate) fn open(directory: &Path) -> Result<Self, CaError> {
+        let is_there = |name| directory.join(name).exists();
+        if is_there(CERTIFICATE_FILE) && is_there(KEY_FILE) {
+            // Each file is whole once it is there, so a directory that cannot be written is enough.
+            return Self::open_locked(directory);
+        }
+        let io = |source| CaError::Io { path: directory.to_path_buf(), source };
+        fs::create_dir_all(directory).map_err(io)?;
+        let _lock = lock(directory).map_err(io)?;
+        Self::open_locked(directory)
+    }
+
+    fn open_locked(directory: &Path) -> Result<Self, CaError> {
         let (certificate_path, key_path) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
         match (read(&certificate_path)?, read(&key_path)?) {
             (Some(certificate_pem), Some(key_pem)) => {
@@ -107,8 +120,6 @@ impl Authority {
             (None, Some(_)) => Err(CaError::HalfThere { found: key_path, missing: certificate_path }),
             (None, None) => {
                 let (authority, key_pem) = Self::generate_with_key()?;
-                fs::create_dir_all(directory)
-                    .map_err(|source| CaError::Io { path: directory.to_path_buf(), source })?;
                 write(&key_path, &key_pem, 0o600)?;
                 write(&certificate_path, &authority.certificate_pem, 0o644)?;
                 Ok(authority)
@@ -138,14 +149,14 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// A certificate for `host_name`, for what is below it, and for this machine's loopback.
-    pub(crate) fn issue(&self, host_name: &str) -> Result<ServerCertificate, CaError> {
+    /// A certificate for `host_name`, for what is below it, for this machine's loopback, and for `more` names.
+    pub(crate) fn issue(&self, host_name: &str, more: &[String]) -> Result<ServerCertificate, CaError> {
         let mut names = vec![host_name.to_owned()];
         if host_name.parse::<IpAddr>().is_err() {
             names.push(format!("*.{host_name}"));
         }
-        for name in ["localhost", "127.0.0.1", "::1"] {
-            if !names.iter().any(|known| known == name) {
+        for name in ["localhost", "127.0.0.1", "::1"].into_iter().chain(more.iter().map(String::as_str)) {
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                 names.push(name.into());
             }
         }
@@ -198,6 +209,20 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
     }
 }
 
+/// Waits until no other program makes an authority in `directory`, and keeps them waiting until it is dropped.
+fn lock(directory: &Path) -> io::Result<fs::File> {
+    // A directory that can be locked itself needs no file that stays behind.
+    #[cfg(unix)]
+    let file = fs::File::open(directory)?;
+    #[cfg(not(unix))]
+    let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(directory.join("ca.lock"))?;
+    match file.lock() {
+        // Some file systems have no locks. Both files are written as wholes even so.
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(file),
+    }
+}
+
 /// Writes a file as a whole: under another name first, so that half of it is never found.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
     let unfinished = path.with_extension("pem.new");
@@ -230,9 +255,29 @@ mod tests {
         let first = Authority::open(&kept).unwrap();
         let second = Authority::open(&kept).unwrap();
         assert_eq!(first.certificate_pem(), second.certificate_pem());
-        let (a, b) = (first.issue("localhost").unwrap(), second.issue("localhost").unwrap());
+        let (a, b) = (first.issue("localhost", &[]).unwrap(), second.issue("localhost", &[]).unwrap());
         assert_ne!(a.chain_pem, b.chain_pem);
         assert!(a.chain_pem.ends_with(first.certificate_pem()) && b.chain_pem.ends_with(first.certificate_pem()));
+    }
+
+    #[test]
+    fn those_who_open_at_the_same_time_get_the_same_authority() {
+        for _ in 0..10 {
+            let directory = tempfile::tempdir().unwrap();
+            let kept = directory.path().join("ca");
+            let together = std::sync::Barrier::new(16);
+            let opened: Vec<String> = std::thread::scope(|scope| {
+                let open = || {
+                    together.wait();
+                    Authority::open(&kept).unwrap().certificate_pem().to_owned()
+                };
+                let threads: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(opened.iter().all(|pem| *pem == opened[0]));
+            #[cfg(unix)]
+            assert_eq!(fs::read_dir(&kept).unwrap().count(), 2, "nothing but the two files stays behind");
+        }
     }
 
     #[cfg(unix)]
@@ -264,8 +309,8 @@ mod tests {
     #[test]
     fn a_host_name_that_is_an_address_gets_no_wildcard() {
         let authority = Authority::generate().unwrap();
-        assert!(authority.issue("127.0.0.1").is_ok());
-        assert!(authority.issue("hub.example").is_ok());
-        assert!(authority.issue("hüb").is_err());
+        assert!(authority.issue("127.0.0.1", &[]).is_ok());
+        assert!(authority.issue("hub.example", &["hub".into(), "192.0.2.1".into(), "LOCALHOST".into()]).is_ok());
+        assert!(authority.issue("hüb", &[]).is_err());
     }
 }

@@ -22,9 +22,9 @@ const AMQPS_PORT: u16 = 5671;
 /// Where an emulator is found, and how it is trusted.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    pub(crate) tls: SocketAddr,
-    pub(crate) amqp: Option<SocketAddr>,
-    pub(crate) https: SocketAddr,
+    pub(crate) tls: Vec<SocketAddr>,
+    pub(crate) amqp: Vec<SocketAddr>,
+    pub(crate) https: Vec<SocketAddr>,
     pub(crate) https_note: Option<String>,
     pub(crate) host_name: String,
     pub(crate) ca_pem: String,
@@ -70,22 +70,42 @@ impl Emulator {
         Self { shared, addresses, tasks }
     }
 
-    /// Where AMQP over TLS is served.
+    /// The first address on which AMQP over TLS is served.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.addresses.tls
+        // There is always one.
+        self.addresses.tls.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
-    /// Where AMQP without TLS is served, if it is.
+    /// All addresses on which AMQP over TLS is served.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.tls
+    }
+
+    /// The first address on which AMQP without TLS is served, if it is.
     #[must_use]
     pub fn amqp_addr(&self) -> Option<SocketAddr> {
-        self.addresses.amqp
+        self.addresses.amqp.first().copied()
     }
 
-    /// Where HTTPS is served: the REST interface, and WebSockets that carry AMQP.
+    /// All addresses on which AMQP without TLS is served.
+    #[must_use]
+    pub fn amqp_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.amqp
+    }
+
+    /// The first address on which HTTPS is served: the REST interface, and WebSockets that carry AMQP.
     #[must_use]
     pub fn https_addr(&self) -> SocketAddr {
-        self.addresses.https
+        // There is always one.
+        self.addresses.https.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// All addresses on which HTTPS is served.
+    #[must_use]
+    pub fn https_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.https
     }
 
     /// Why HTTPS is not served at the port that was asked for, and which commands help. `None` if it is.
@@ -116,7 +136,7 @@ impl Emulator {
     fn authority(&self) -> String {
         let host = self.hostname();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        match self.addresses.tls.port() {
+        match self.local_addr().port() {
             AMQPS_PORT => host,
             port => format!("{host}:{port}"),
         }

@@ -1,29 +1,32 @@
 //! Why an emulator does not start, and why a device is not added.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::ca::CaError;
 use crate::hub::{DevicesFileError, IdError, KeyError, PolicyArgumentError, ServiceError, SettingsError};
+use crate::x509::DeviceCaError;
 
 /// Why an emulator did not start. Never holds a key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Nobody can listen there: the port is taken, or the address is not this machine's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {place}: {source}")]
     Bind {
-        /// Where.
-        address: SocketAddr,
+        /// Where: an address, or a name as it was given.
+        place: String,
         /// Why.
         source: io::Error,
     },
     /// There is no certificate authority, or it gave no certificate.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// A certificate authority for devices cannot be used.
+    #[error(transparent)]
+    DeviceCa(#[from] DeviceCaError),
     /// A device that was given is wrong.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -58,8 +61,8 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The certificate that was made cannot be used.
-    #[error(transparent)]
-    Tls(#[from] amqp1::Error),
+    #[error("TLS cannot be configured: {0}")]
+    Tls(tokio_rustls::rustls::Error),
 }
 
 /// Why a device is not added. Never holds a key.

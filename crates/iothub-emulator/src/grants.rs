@@ -1,8 +1,10 @@
 //! What one connection has been granted so far.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::watch;
 
-use crate::hub::{Address, AttachError, Grant, Hub, UnixMillis, Wake};
+use crate::hub::{Address, AttachError, ClientCertificate, Grant, Hub, UnixMillis, Wake};
 use crate::shared::{Shared, Waiter};
 use crate::token::Verified;
 
@@ -18,12 +20,19 @@ pub(crate) struct TooManyTokens;
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     held: watch::Sender<Vec<Verified>>,
+    /// What the client has shown in TLS.
+    certificate: OnceLock<Arc<ClientCertificate>>,
 }
 
 impl Grants {
     /// Whether no token has been put yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.borrow().is_empty()
+    }
+
+    /// Notes the certificate that the client has shown in TLS. The first one counts: there is one per connection.
+    pub(crate) fn set_certificate(&self, certificate: Arc<ClientCertificate>) {
+        self.certificate.get_or_init(|| certificate);
     }
 
     /// Adds a token, or renews the one for the same audience.
@@ -142,7 +151,6 @@ mod tests {
     use crate::token::{Presented, verify};
     use amqp1_auth::UnixSeconds;
     use amqp1_auth::sas::{PercentEncoding, SasKey};
-    use std::sync::Arc;
 
     const KEY: &str = "c2VjcmV0";
 

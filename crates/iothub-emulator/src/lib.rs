@@ -41,13 +41,17 @@ mod error;
 mod front;
 mod grants;
 pub mod hub;
+mod listen;
 mod messages;
 mod rest;
 mod shared;
+mod tls;
 mod token;
+mod x509;
 
 pub use builder::EmulatorBuilder;
 pub use ca::CaError;
 pub use clock::{BoxFuture, Clock, ManualClock, SystemClock};
 pub use emulator::Emulator;
 pub use error::{DeviceError, StartError};
+pub use x509::DeviceCaError;

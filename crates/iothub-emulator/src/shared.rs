@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::clock::Clock;
-use crate::hub::{Hub, UnixMillis, Wake};
+use crate::hub::{ClientCertificate, Hub, UnixMillis, Wake};
+use crate::x509::DeviceAuthorities;
 
 /// What all connections of an emulator share.
 pub(crate) struct Shared {
@@ -19,6 +21,7 @@ pub(crate) struct Shared {
     deadline_moved: Notify,
     /// Cloud-to-device messages that are to be accepted and lost.
     drops: AtomicUsize,
+    device_authorities: DeviceAuthorities,
     stop: watch::Sender<bool>,
 }
 
@@ -53,8 +56,18 @@ impl Shared {
             waiters: Mutex::default(),
             deadline_moved: Notify::new(),
             drops: AtomicUsize::new(0),
+            device_authorities: DeviceAuthorities::default(),
             stop: watch::Sender::new(false),
         }
+    }
+
+    pub(crate) fn with_device_authorities(self, device_authorities: DeviceAuthorities) -> Self {
+        Self { device_authorities, ..self }
+    }
+
+    /// Reads the chain that a client has shown in TLS; `None` if it has shown none.
+    pub(crate) fn client_certificate(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<ClientCertificate>> {
+        self.device_authorities.read(chain?, self.clock.now())
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

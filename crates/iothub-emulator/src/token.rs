@@ -49,12 +49,14 @@ pub(crate) fn verify(hub: &Hub, now: UnixMillis, by: Presented<'_>, text: &str) 
         Presented::Cbs => hub.challenge(token.resource(), token.policy())?,
         Presented::Plain(user) => hub.challenge_plain(user, token.resource(), token.policy())?,
     };
-    let seconds = UnixSeconds::new(now.0 / 1000);
+    let skew = hub.settings().token_clock_skew;
+    let skew_seconds = skew.as_secs() + u64::from(skew.subsec_nanos() > 0);
+    let seconds = UnixSeconds::new((now.0 / 1000).saturating_sub(skew_seconds));
     let grant = challenge.verify(|key| verdict(key, &token, seconds))?;
     Ok(Verified {
         audience: (token.resource().to_ascii_lowercase(), token.policy().map(Into::into)),
         grant,
-        expires: UnixMillis(token.expiry().as_u64().saturating_mul(1000)),
+        expires: UnixMillis(token.expiry().as_u64().saturating_add(skew_seconds).saturating_mul(1000)),
     })
 }
 
@@ -102,6 +104,18 @@ mod tests {
             let verified = verify(&hub, NOW, Presented::Cbs, text).unwrap();
             assert_eq!(verified.expires.0 / 1_000_000, 1_795_377);
         }
+    }
+
+    #[test]
+    fn a_token_is_taken_for_the_clock_skew_after_its_expiry() {
+        let settings = Settings { token_clock_skew: core::time::Duration::from_secs(300), ..Settings::default() };
+        let mut hub = Hub::new(settings, Policies::new()).unwrap();
+        hub.add_device(format!("device1={DEVICE}").parse::<DeviceSpec>().unwrap()).unwrap();
+        let text = sign(&SasKey::from_base64(DEVICE).unwrap(), "localhost/devices/device1", 0, None);
+        let verified = verify(&hub, NOW, Presented::Cbs, &text).unwrap();
+        assert_eq!(verified.expires, UnixMillis(NOW.0 + 300_000));
+        let late = UnixMillis(NOW.0 + 300_000);
+        assert_eq!(verify(&hub, late, Presented::Cbs, &text).map(drop), Err(AuthError::TokenExpired.into()));
     }
 
     #[test]

@@ -199,5 +199,5 @@ async fn https_listens_where_it_is_told_or_at_a_free_port() {
     let note = second.https_note().unwrap();
     assert!(note.contains(&second.https_addr().port().to_string()) && !note.contains('\n'), "{note}");
     let error = Emulator::builder().https_listen(address).start().await.unwrap_err();
-    assert!(matches!(error, iothub_emulator::StartError::Bind { address: at, .. } if at == address));
+    assert!(matches!(error, iothub_emulator::StartError::Bind { place, .. } if place == address.to_string()));
 }

@@ -17,7 +17,7 @@ use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
 use super::{Front, Transport, attach, refusal_error};
 use crate::front::requests::ReplyLinks;
 use crate::grants::Grants;
-use crate::hub::{Address, UnixMillis};
+use crate::hub::{Address, ClientCertificate, UnixMillis};
 use crate::messages::error_of;
 use crate::shared::Shared;
 
@@ -106,11 +106,12 @@ pub(super) async fn serve_tcp(front: Front, stream: TcpStream, peer: SocketAddr)
     }
     // The wait for the first octet counts.
     let handshake_timeout = front.handshake_timeout.saturating_sub(start.elapsed());
-    serve(Front { handshake_timeout, ..front }, stream, peer).await;
+    serve(Front { handshake_timeout, ..front }, stream, peer, None).await;
 }
 
-/// Serves a connection over any byte stream until it ends or the emulator stops.
-pub(crate) async fn serve<IO>(front: Front, stream: IO, peer: SocketAddr)
+/// Serves a connection over any byte stream until it ends or the emulator stops. `certificate` is what the client has
+/// shown where the handshake of TLS was made already.
+pub(crate) async fn serve<IO>(front: Front, stream: IO, peer: SocketAddr, certificate: Option<Arc<ClientCertificate>>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -118,7 +119,7 @@ where
     let sasl_refusal = Arc::new(OnceLock::new());
     let served = tokio::select! {
         () = shared.stopping() => return,
-        opened = open(&front, stream, peer, &sasl_refusal) => opened,
+        opened = open(&front, stream, peer, certificate, &sasl_refusal) => opened,
     };
     match served {
         Ok((server, context, expires)) => run(server, context, expires).await,
@@ -138,6 +139,7 @@ async fn open<IO>(
     front: &Front,
     stream: IO,
     peer: SocketAddr,
+    certificate: Option<Arc<ClientCertificate>>,
     refusal: &Arc<OnceLock<SaslRefusal>>,
 ) -> Result<Opened, Error>
 where
@@ -154,6 +156,11 @@ where
     let incoming = acceptor(front, sasl).accept(stream).await?;
     let container_id = incoming.open().container_id.to_string();
     let server = incoming.accept().await?;
+    let shown = server.connection().peer_certificates();
+    let certificate = certificate.or_else(|| front.shared.client_certificate(shown.as_deref()));
+    if let Some(certificate) = certificate {
+        grants.set_certificate(certificate);
+    }
     let context = Context {
         shared: front.shared.clone(),
         grants,

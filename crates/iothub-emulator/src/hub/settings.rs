@@ -35,6 +35,8 @@ pub struct Settings {
     pub https: HttpsSettings,
     /// Twins.
     pub twins: TwinSettings,
+    /// How long a token is taken after its expiry. Default 0.
+    pub token_clock_skew: Duration,
     /// When the hub was created, as `$management` says; unless set, when the emulator starts.
     pub created: Option<UnixMillis>,
     /// Seed of lock tokens, generation ids and entity tags. The same seed and the same calls give the same answers.
@@ -57,6 +59,7 @@ impl Default for Settings {
             telemetry: TelemetrySettings::default(),
             https: HttpsSettings::default(),
             twins: TwinSettings::default(),
+            token_clock_skew: Duration::ZERO,
             created: None,
             seed: 1,
         }

@@ -56,7 +56,8 @@ impl Upgrade {
             .serve(TokioIo::new(upgraded));
         let front = Front { transport: Transport::WebSocket, ..front };
         // On the heap: what it takes before is not kept in the connection's task.
-        Box::pin(connection::serve(front, ByteStream::new(stream), connection.peer)).await;
+        let certificate = front.shared.client_certificate(connection.certificates.as_deref());
+        Box::pin(connection::serve(front, ByteStream::new(stream), connection.peer, certificate)).await;
     }
 }
 
