@@ -220,3 +220,18 @@ async fn a_silent_client_is_given_up_after_the_handshake_time() {
     assert!((30..60).contains(&waited), "{waited} s");
     log.refusal("connection").await;
 }
+
+#[tokio::test]
+async fn a_producer_at_the_built_in_endpoint_is_refused_with_what_to_do_instead() {
+    let (hub, _) = hub().await;
+    let session = service(&hub).await;
+    let entity = hub.with_hub(|hub, _| hub.settings().entity().to_owned());
+    for address in [entity.clone(), format!("amqps://localhost/{entity}/"), format!("{entity}/Partitions/0")] {
+        let error = session.sender(address.as_str()).attach().await.expect_err("it is refused").to_string();
+        assert!(error.contains("amqp:unauthorized-access"), "{address}: {error}");
+        assert!(error.contains("as a device, to /devices/{id}/messages/events"), "{address}: {error}");
+    }
+    let error = session.sender("something-else").attach().await.expect_err("it is refused").to_string();
+    assert!(error.contains("amqp:not-found"), "{error}");
+    hub.shutdown().await;
+}

@@ -12,7 +12,7 @@ use super::connection::Context;
 use super::locked::Queue;
 use super::requests::{self, Node};
 use super::{cbs, events, from_service, locked, management, refusal_error, telemetry, twins};
-use crate::hub::{Address, Grant};
+use crate::hub::{Address, AttachError, Grant, Hub};
 use crate::messages::error_of;
 
 /// Deliveries that a client may send ahead of our looking at them.
@@ -33,7 +33,12 @@ pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut Jo
         Ok(address) => address,
         Err(error) => return reject(context, link, error),
     };
-    let authorized = context.shared.hub(|hub, now| context.grants.authorize(hub, now, &address));
+    let authorized = context.shared.hub(|hub, now| {
+        if produces(hub, &link) {
+            return Err(AttachError::Producer);
+        }
+        context.grants.authorize(hub, now, &address)
+    });
     let grant = match authorized {
         Ok(grant) => grant,
         Err(error) => return reject(context, link, error_of(error.condition(), &error)),
@@ -58,6 +63,13 @@ fn address_of(link: &IncomingLink) -> Result<Address, AmqpError> {
         },
     };
     Ok(text.map_or(Address::Unknown, |text| Address::parse(text.as_str())))
+}
+
+/// Whether the link is that of a producer of events at the built-in endpoint.
+fn produces(hub: &Hub, link: &IncomingLink) -> bool {
+    let Some(TargetArchetype::Target(target)) = &link.attach().target else { return false };
+    let entity = target.address.as_ref().and_then(|address| Address::entity_of_producer(address.as_str()));
+    link.role() == Role::Sender && entity.is_some_and(|entity| hub.settings().is_entity(&entity))
 }
 
 /// Refuses a link, and logs it. A redirect refuses nobody: it says where to go.

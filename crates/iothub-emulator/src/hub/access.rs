@@ -33,6 +33,12 @@ pub enum AttachError {
     /// The module is not registered.
     #[error("404010 ErrorCode:ModuleNotFound; device {0} has no such module")]
     ModuleNotFound(DeviceId),
+    /// The link would send events to the built-in endpoint, which only devices and modules do.
+    #[error(
+        "401002 ErrorCode:IotHubUnauthorizedAccess; the built-in endpoint takes no events from producers: send them as a \
+         device, to /devices/{{id}}/messages/events"
+    )]
+    Producer,
     /// No token that this connection has shown allows it.
     #[error("401002 ErrorCode:IotHubUnauthorizedAccess; no valid token of this connection covers this address")]
     Unauthorized,
@@ -47,7 +53,7 @@ impl AttachError {
             | Self::DeviceNotFound(_)
             | Self::EventHubPartNotFound(_)
             | Self::ModuleNotFound(_) => "amqp:not-found",
-            Self::DeviceDisabled(_) | Self::Unauthorized => "amqp:unauthorized-access",
+            Self::DeviceDisabled(_) | Self::Producer | Self::Unauthorized => "amqp:unauthorized-access",
         }
     }
 }

@@ -101,6 +101,19 @@ impl Address {
         }
     }
 
+    /// The entity to which a producer of Event Hubs would send that attaches to this address: `{entity}` itself, or one of
+    /// its partitions. The hub has no such nodes.
+    pub(crate) fn entity_of_producer(text: &str) -> Option<Cow<'_, str>> {
+        let path = strip_authority(text);
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+        match segments.as_slice() {
+            [entity] => Some(decode(entity)),
+            [entity, partitions, _] if is(partitions, "Partitions") => Some(decode(entity)),
+            _ => None,
+        }
+    }
+
     fn parse_device(id: &str, rest: &[&str]) -> Option<Self> {
         let device = DeviceId::new(&decode(id)).ok()?;
         let (module, rest) = match rest {
