@@ -13,18 +13,20 @@
 //! A family of routes is a `Router` made by its `routes` function, and named in [`router`]. Paths in it are in lower case.
 //! The first argument of a handler is the right that it needs: see [`auth`].
 
-#![allow(dead_code, reason = "used by the families of routes")]
-
 mod auth;
 mod body;
 mod byte_stream;
+mod devices;
 mod errors;
+mod etag;
 mod exchange;
 mod path;
 pub(crate) mod port;
 mod reply;
 mod server;
 mod stall;
+mod statistics;
+mod twins;
 mod unsupported;
 mod websocket;
 
@@ -53,7 +55,13 @@ pub(crate) struct Rest {
 
 /// All routes.
 fn router(rest: Rest) -> Router {
-    Router::new().merge(unsupported::routes()).fallback(unknown).with_state(rest)
+    Router::new()
+        .merge(devices::routes())
+        .merge(statistics::routes())
+        .merge(twins::routes())
+        .merge(unsupported::routes())
+        .fallback(unknown)
+        .with_state(rest)
 }
 
 async fn unknown() -> errors::Failure {

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 
 use super::Rest;
 use super::errors::Failure;
-use crate::hub::{DeviceId, ErrorCode, IdError, ModuleId, decode};
+use crate::hub::{DeviceId, ErrorCode, IdError, IdentityId, ModuleId, decode};
 
 /// Paths that begin with one of these are the hub's. All others are left as they are.
 const ROOTS: [&str; 8] =
@@ -93,36 +93,21 @@ fn bad_id(what: &str, error: IdError) -> Failure {
     Failure::new(ErrorCode::ArgumentInvalid, format!("{what}: {error}"))
 }
 
-fn segments(parts: &Parts) -> Option<&Segments> {
-    parts.extensions.get::<Segments>()
-}
+/// The identity of `/devices/{d}[/modules/{m}]…` and `/twins/{d}[/modules/{m}]…`.
+pub(super) struct Subject(pub(super) IdentityId);
 
-/// The device of `/devices/{d}…` and `/twins/{d}…`.
-pub(super) struct Device(pub(super) DeviceId);
-
-impl FromRequestParts<Rest> for Device {
+impl FromRequestParts<Rest> for Subject {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &Rest) -> Result<Self, Failure> {
-        let id = segments(parts).and_then(|segments| segments.get(1)).unwrap_or_default();
-        DeviceId::new(id).map(Self).map_err(|error| bad_id("device id", error))
-    }
-}
-
-/// The module of `/devices/{d}/modules/{m}…` and `/twins/{d}/modules/{m}…`; `None` on the routes of devices.
-pub(super) struct Module(pub(super) Option<ModuleId>);
-
-impl FromRequestParts<Rest> for Module {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Rest) -> Result<Self, Failure> {
-        let Some(segments) = segments(parts) else { return Ok(Self(None)) };
-        match (segments.get(2), segments.get(3)) {
-            (Some("modules"), Some(id)) => {
-                ModuleId::new(id).map(|id| Self(Some(id))).map_err(|error| bad_id("module id", error))
-            }
-            _ => Ok(Self(None)),
-        }
+        let segments = parts.extensions.get::<Segments>();
+        let at = |place| segments.and_then(|segments| segments.get(place));
+        let device = DeviceId::new(at(1).unwrap_or_default()).map_err(|error| bad_id("device id", error))?;
+        let module = match (at(2), at(3)) {
+            (Some("modules"), Some(id)) => Some(ModuleId::new(id).map_err(|error| bad_id("module id", error))?),
+            _ => None,
+        };
+        Ok(Self(IdentityId { device, module }))
     }
 }
 

@@ -126,7 +126,7 @@ impl Response {
         let mut parts = message.split(';');
         assert_eq!(parts.next().and_then(|first| first.split(':').nth(1)), Some(code), "{message}");
         let text = parts.next().unwrap().to_owned();
-        assert!(!text.is_empty() && parts.next().is_none(), "{message}");
+        assert!(!text.is_empty(), "{message}");
         text
     }
 
