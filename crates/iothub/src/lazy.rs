@@ -3,6 +3,7 @@
 use crate::{
     connect::Hub,
     error::{Error, ErrorKind},
+    receipt::SendReceipt,
 };
 use amqp1::{EncodedMessage, Sender, SenderSettleMode};
 use std::sync::Arc;
@@ -26,6 +27,29 @@ impl LazySender {
         let sender = self.sender().await?;
         let sent = sender.send(message).await.and_then(amqp1::Outcome::accepted);
         sent.map_err(|error| self.hub.error(error))
+    }
+
+    /// Queues a message when the hub takes one, and gives what becomes of it.
+    pub(crate) async fn begin_send(&self, message: EncodedMessage) -> Result<SendReceipt, Error> {
+        self.hub.check()?;
+        let sender = self.sender().await?;
+        let queueing = async {
+            loop {
+                let permit = sender.reserve().await?;
+                match permit.send(message.clone()) {
+                    // The hub has taken its credit back, or too much is queued: there will be another permit.
+                    Err(error) if error.kind() == amqp1::ErrorKind::CreditRevoked => {}
+                    queued => return queued,
+                }
+            }
+        };
+        match tokio::time::timeout(self.hub.operation_timeout(), queueing).await {
+            Ok(Ok(receipt)) => Ok(SendReceipt::new(receipt, self.hub.clone())),
+            Ok(Err(error)) => Err(self.hub.error(error)),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Timeout, "the hub did not answer in time: it takes no message on this link"))
+            }
+        }
     }
 
     async fn sender(&self) -> Result<Sender, Error> {

@@ -37,6 +37,7 @@ mod error;
 mod events;
 mod lazy;
 mod message;
+mod receipt;
 #[cfg(feature = "rest")]
 pub mod registry;
 mod service;
@@ -50,9 +51,11 @@ pub use credential::Auth;
 pub use device::{CloudToDevice, CloudToDeviceReceiver, DeviceClient, DeviceClientBuilder, Telemetry};
 pub use error::{Error, ErrorKind, HttpAnswer};
 pub use events::{Event, EventConsumer, EventConsumerBuilder, EventPosition};
+pub use message::MessageBody;
+pub use receipt::SendReceipt;
 #[cfg(feature = "rest")]
 pub use registry::{RegistryClient, RegistryClientBuilder};
 pub use service::{
-    Ack, CloudMessage, FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus, ServiceClient,
-    ServiceClientBuilder,
+    Ack, CloudMessage, FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus, FileNotification,
+    FileNotificationReceiver, ServiceClient, ServiceClientBuilder,
 };

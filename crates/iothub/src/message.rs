@@ -143,10 +143,46 @@ macro_rules! outgoing_setters {
 }
 pub(crate) use outgoing_setters;
 
+/// The body of a received message, whatever kind it is of.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum MessageBody {
+    /// Octets: what devices usually send.
+    Data(Bytes),
+    /// One value of AMQP's types, such as a text, a map or a list.
+    Value(Value),
+    /// Lists of values, one for each section.
+    Sequence(Vec<Vec<Value>>),
+    /// There is none.
+    Empty,
+}
+
+impl MessageBody {
+    fn new(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
+        Ok(match message.body() {
+            Body::Data(_) => Self::Data(message.to_contiguous().unwrap_or_default()),
+            Body::Value(value) => Self::Value(value.to_value()?),
+            Body::Sequence(sequences) => Self::Sequence(sequences.collect::<Result<_, _>>()?),
+            Body::Malformed(error) => return Err(error),
+            Body::Empty => Self::Empty,
+        })
+    }
+
+    /// The octets: its data, or the text or the octets that its value is. Other values are not octets.
+    fn octets(&self) -> Bytes {
+        match self {
+            Self::Data(octets) | Self::Value(Value::Binary(octets)) => octets.clone(),
+            Self::Value(Value::String(text)) => text.to_bytes(),
+            Self::Value(_) | Self::Sequence(_) | Self::Empty => Bytes::new(),
+        }
+    }
+}
+
 /// A received message, taken apart once.
 #[derive(Clone)]
 pub(crate) struct Incoming {
     pub(crate) body: Bytes,
+    pub(crate) content: MessageBody,
     pub(crate) message_id: Option<String>,
     pub(crate) correlation_id: Option<String>,
     pub(crate) properties: Properties,
@@ -158,8 +194,16 @@ pub(crate) struct Incoming {
 impl fmt::Debug for Incoming {
     /// Of the body how long it is: what it holds may be large or secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, message_id: _, correlation_id: _, properties, application, annotations, delivery_count } =
-            self;
+        let Self {
+            body,
+            content: _,
+            message_id: _,
+            correlation_id: _,
+            properties,
+            application,
+            annotations,
+            delivery_count,
+        } = self;
         bounded_debug(f, |f| {
             f.debug_struct("Incoming")
                 .field("body", &format_args!("{} octets", body.len()))
@@ -182,8 +226,10 @@ impl Incoming {
     fn read(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
         // A property that cannot be read costs no message.
         let properties = message.properties_ref()?.map(|properties| properties.readable()).unwrap_or_default();
+        let content = MessageBody::new(message)?;
         Ok(Self {
-            body: body(message)?,
+            body: content.octets(),
+            content,
             message_id: properties.message_id.as_ref().map(ToString::to_string),
             correlation_id: properties.correlation_id.as_ref().map(ToString::to_string),
             properties,
@@ -213,26 +259,17 @@ impl Incoming {
     }
 }
 
-/// The octets of a body: its data, or the text or the octets that its value is. Other values are not octets.
-fn body(message: &Message) -> Result<Bytes, amqp1::codec::DecodeError> {
-    Ok(match message.body() {
-        Body::Data(_) => message.to_contiguous().unwrap_or_default(),
-        Body::Value(value) => match value.to_value()? {
-            Value::Binary(octets) => octets,
-            Value::String(text) => text.to_bytes(),
-            _ => Bytes::new(),
-        },
-        Body::Malformed(error) => return Err(error),
-        Body::Sequence(_) | Body::Empty => Bytes::new(),
-    })
-}
-
 /// Accessors that received messages share; they have a field `message`.
 macro_rules! incoming_accessors {
     () => {
         /// The body's octets; of a body that is an amqp-value, its text or its octets.
         pub fn body(&self) -> &bytes::Bytes {
             &self.message.body
+        }
+
+        /// The body, whatever kind it is of: octets, a value of AMQP's types, or lists of them.
+        pub fn content(&self) -> &$crate::MessageBody {
+            &self.message.content
         }
 
         /// The message's name as text, whatever AMQP type it has.
@@ -371,5 +408,19 @@ pub(crate) mod tests {
             assert_eq!(&incoming.body[..], expected);
         }
         assert_eq!(&Incoming::new(&received(Message::builder())).expect("a message").body[..], b"");
+    }
+
+    #[test]
+    fn bodies_of_every_kind_are_readable() {
+        let content = |builder: MessageBuilder| Incoming::new(&received(builder)).expect("a message").content;
+        let list = vec![Value::from(1i32), Value::from("two")];
+        let map = Value::from([("temperature", Value::from(21.5f64))].into_iter().collect::<amqp1::codec::Map>());
+        assert_eq!(content(Message::builder().data("x")), MessageBody::Data("x".into()));
+        assert_eq!(content(Message::builder().value(map.clone())), MessageBody::Value(map));
+        let value = Value::List(list.clone());
+        assert_eq!(content(Message::builder().value(value.clone())), MessageBody::Value(value));
+        let sequences = Message::builder().sequence(list.clone()).sequence(vec![]);
+        assert_eq!(content(sequences), MessageBody::Sequence(vec![list, vec![]]));
+        assert_eq!(content(Message::builder()), MessageBody::Empty);
     }
 }

@@ -3,22 +3,24 @@
 mod builder;
 mod c2d;
 mod feedback;
+mod files;
 
 pub use builder::ServiceClientBuilder;
 pub(crate) use builder::hub_proof;
 pub(crate) use c2d::ACK;
 pub use c2d::{Ack, CloudMessage};
 pub use feedback::{FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus};
+pub use files::{FileNotification, FileNotificationReceiver};
 
 #[cfg(doc)]
 use crate::ErrorKind;
-use crate::{connect::Hub, error::Error, lazy::LazySender};
+use crate::{connect::Hub, error::Error, lazy::LazySender, receipt::SendReceipt};
 use std::sync::Arc;
 
 /// Where messages to devices go.
 const DEVICE_BOUND: &str = "/messages/devicebound";
 
-/// A service at its hub: sends messages to devices and reads feedback about them.
+/// A service at its hub: sends messages to devices, reads feedback about them, and which files devices have uploaded.
 ///
 /// One client does for a whole program: [`send`](Self::send) takes `&self` and may be called by many tasks at a time;
 /// all share one connection.
@@ -90,6 +92,66 @@ impl ServiceClient {
 
     async fn send_to(&self, device: &str, module: Option<&str>, message: CloudMessage) -> Result<(), Error> {
         self.sender.send(message.encode(device, module)?).await
+    }
+
+    /// Sends a message to a device without waiting for the hub to accept it: waits until the hub takes a message, and
+    /// gives what becomes of this one. With it many messages are in flight at a time.
+    ///
+    /// ```no_run
+    /// # use iothub::{CloudMessage, ServiceClient};
+    /// # async fn example(service: &ServiceClient, devices: &[&str]) -> Result<(), iothub::Error> {
+    /// let mut receipts = Vec::new();
+    /// for device in devices {
+    ///     receipts.push(service.begin_send(device, CloudMessage::new("wake up")).await?);
+    /// }
+    /// for receipt in receipts {
+    ///     receipt.await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What happens before the message is sent; of what happens after that the receipt speaks. See
+    /// [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing was sent.
+    pub async fn begin_send(&self, device_id: &str, message: CloudMessage) -> Result<SendReceipt, Error> {
+        self.sender.begin_send(message.encode(device_id, None)?).await
+    }
+
+    /// Sends a message to a module of a device, as [`begin_send`](Self::begin_send) does to a device.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_send`](Self::begin_send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing was sent.
+    pub async fn begin_send_to_module(
+        &self,
+        device_id: &str,
+        module_id: &str,
+        message: CloudMessage,
+    ) -> Result<SendReceipt, Error> {
+        self.sender.begin_send(message.encode(device_id, Some(module_id))?).await
+    }
+
+    /// Opens a reader of file notifications: which files devices have uploaded. Several readers of a hub share its
+    /// notifications among them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unauthorized`] if the policy does not allow it; what happens to connections.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, there is no reader.
+    pub async fn file_notifications(&self) -> Result<FileNotificationReceiver, Error> {
+        FileNotificationReceiver::attach(self.hub.clone()).await
     }
 
     /// Opens a reader of feedback. Several readers of a hub share its feedback among them.

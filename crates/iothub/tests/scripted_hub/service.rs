@@ -143,3 +143,83 @@ async fn feedback_is_read_and_settled() {
     sender.close().await.expect("answered");
     assert!(soon("the end", feedback.next()).await.expect("no error").is_none());
 }
+
+#[tokio::test]
+async fn many_messages_of_one_task_are_in_flight_at_a_time() {
+    let mut hub = ScriptedHub::start().await;
+    let client = connect(&hub).await;
+    let sending = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let mut receipts = Vec::new();
+            for number in 0..20 {
+                let message = CloudMessage::new("x").message_id(number.to_string());
+                let receipt = match number % 2 {
+                    0 => client.begin_send("d1", message).await,
+                    _ => client.begin_send_to_module("d1", "m1", message).await,
+                };
+                receipts.push(receipt.expect("credit"));
+            }
+            receipts
+        }
+    });
+    let mut messages = hub.next_receiver(DEVICE_BOUND).await;
+    let receipts = soon("sending", sending).await.expect("no panic");
+    let mut received = Vec::new();
+    for number in 0..20 {
+        let message = delivery(&mut messages).await;
+        let to = message.message().properties().expect("decodes").expect("properties").to.expect("an address");
+        assert_eq!(to.contains("/modules/m1/"), number % 2 == 1, "{to}");
+        received.push(message);
+    }
+    // The last is settled first.
+    for (number, delivery) in received.into_iter().enumerate().rev() {
+        match number {
+            7 => delivery.reject(error("amqp:not-found", "no")).expect("the link is there"),
+            _ => delivery.accept().expect("the link is there"),
+        }
+    }
+    for (number, receipt) in receipts.into_iter().enumerate() {
+        let outcome = soon("an outcome", receipt).await;
+        match number {
+            7 => assert_eq!(outcome.expect_err("rejected").kind(), ErrorKind::DeviceNotFound),
+            _ => outcome.expect("accepted"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn file_notifications_are_read_and_settled() {
+    let mut hub = ScriptedHub::start().await;
+    let client = connect(&hub).await;
+    let attaching = tokio::spawn({
+        let client = client.clone();
+        async move { client.file_notifications().await }
+    });
+    let sender = hub.next_sender("/messages/serviceBound/filenotifications").await;
+    let mut files = soon("an attach", attaching).await.expect("no panic").expect("accepted");
+    let notification = |body: &'static str| {
+        let content_type = Some(Symbol::from_static("application/vnd.microsoft.iothub.filenotification.json"));
+        Message::builder().properties(Properties { content_type, ..Properties::default() }).data(body)
+    };
+    const FILE: &str = r#"{"deviceId":"d1","blobUri":"https://blobs.example/c/d1/a.txt","blobName":"d1/a.txt",
+        "lastUpdatedTime":"2026-11-22T20:07:31+00:00","blobSizeInBytes":12,"enqueuedTimeUtc":"2026-11-22T20:07:32.5Z"}"#;
+    let first = sender.reserve().await.expect("credit").send(notification(FILE)).expect("sent");
+    let file = soon("a notification", files.next()).await.expect("readable").expect("not detached");
+    assert_eq!((file.device_id(), file.blob_name(), file.size()), ("d1", Some("d1/a.txt"), 12));
+    assert_eq!(file.blob_uri(), Some("https://blobs.example/c/d1/a.txt"));
+    let (updated, enqueued) = (file.last_updated().expect("a time"), file.enqueued_time().expect("a time"));
+    assert_eq!(enqueued.duration_since(updated).expect("later").as_millis(), 1500);
+    file.complete().expect("the link is there");
+    assert_eq!(soon("the outcome", first).await.expect("an outcome"), Outcome::Accepted);
+
+    let second = sender.reserve().await.expect("credit").send(notification(FILE)).expect("sent");
+    let file = soon("a notification", files.next()).await.expect("readable").expect("not detached");
+    file.abandon().expect("the link is there");
+    assert_eq!(soon("the outcome", second).await.expect("an outcome"), Outcome::Released);
+
+    let third = sender.reserve().await.expect("credit").send(notification("[]")).expect("sent");
+    let unreadable = soon("an answer", files.next()).await.expect_err("no notification");
+    assert_eq!(unreadable.kind(), ErrorKind::Protocol);
+    assert_eq!(soon("the outcome", third).await.expect("an outcome"), Outcome::Released);
+}
