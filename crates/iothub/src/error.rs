@@ -83,6 +83,8 @@ pub enum ErrorKind {
     Released,
     /// The hub is out of order or too busy with itself.
     ServiceUnavailable,
+    /// The store of checkpoints did not do what was asked of it.
+    Store,
     /// Another client has taken over.
     Superseded,
     /// Too much was asked of the hub in a short time.
@@ -108,6 +110,7 @@ impl ErrorKind {
                 | Self::MessageLockLost
                 | Self::Released
                 | Self::ServiceUnavailable
+                | Self::Store
                 | Self::Throttled
                 | Self::Timeout
         )
@@ -152,6 +155,12 @@ impl Error {
         self.change(|inner| inner.source = Some(Arc::new(source)))
     }
 
+    /// The error of a store, which may be of any type.
+    pub(crate) fn of_store(error: Box<dyn StdError + Send + Sync>) -> Self {
+        let sentence = format!("the store of checkpoints did not work: {error}");
+        Self::new(ErrorKind::Store, sentence).change(|inner| inner.source = Some(error.into()))
+    }
+
     fn with_delivered(self, delivered: Delivered) -> Self {
         self.change(|inner| inner.delivered = delivered)
     }
@@ -168,6 +177,11 @@ impl Error {
     #[cfg(feature = "rest")]
     pub(crate) fn with_http(self, answer: HttpAnswer) -> Self {
         self.change(|inner| inner.http = Some(Arc::new(answer)))
+    }
+
+    /// The same error, which says first what it is about.
+    pub(crate) fn prefixed(self, what: &str) -> Self {
+        self.change(|inner| inner.sentence = format!("{what}: {}", inner.sentence))
     }
 
     /// What a caller can act on.

@@ -37,6 +37,7 @@ mod error;
 mod events;
 mod lazy;
 mod message;
+pub mod processor;
 mod receipt;
 #[cfg(feature = "rest")]
 pub mod registry;
@@ -50,8 +51,12 @@ pub use amqp1::Delivered;
 pub use credential::Auth;
 pub use device::{CloudToDevice, CloudToDeviceReceiver, DeviceClient, DeviceClientBuilder, Telemetry};
 pub use error::{Error, ErrorKind, HttpAnswer};
-pub use events::{Event, EventConsumer, EventConsumerBuilder, EventPosition};
+pub use events::{
+    AuthMethod, Event, EventConsumer, EventConsumerBuilder, EventHubProperties, EventPosition, EventSource,
+    PartitionProperties,
+};
 pub use message::MessageBody;
+pub use processor::EventProcessor;
 pub use receipt::SendReceipt;
 #[cfg(feature = "rest")]
 pub use registry::{RegistryClient, RegistryClientBuilder};

@@ -154,6 +154,7 @@ pub(super) fn sentence(kind: ErrorKind, why: &str) -> String {
         ErrorKind::Rejected => "the hub rejected the message",
         ErrorKind::Released => "the hub gave the message back",
         ErrorKind::ServiceUnavailable => "the hub is out of order",
+        ErrorKind::Store => "the store of checkpoints did not work",
         ErrorKind::Superseded => "another client has taken over",
         ErrorKind::Throttled => "the hub asks for fewer requests",
         ErrorKind::Timeout => "the hub did not answer in time",

@@ -1,5 +1,6 @@
 use super::{
-    EventConsumer, EventPosition, management,
+    EventConsumer, EventHubProperties, EventPosition, PartitionProperties, management,
+    reader::Reader,
     redirect::{is_loopback, path},
     trail::Trail,
 };
@@ -10,6 +11,7 @@ use crate::{
 use amqp1::{
     Credit, OnDrop, Receiver, Symbol,
     auth::connection_string::{ConnectionString, Credential, EventHubsConnectionString, ServiceConnectionString},
+    codec::Map,
 };
 use std::fmt;
 
@@ -27,11 +29,18 @@ pub struct EventConsumerBuilder {
     origin: Option<Origin>,
     settings: Settings,
     consumer_group: String,
-    partition: String,
+    partitions: Partitions,
     start: EventPosition,
     prefetch: u32,
     owner_level: Option<i64>,
     allowed: Vec<String>,
+}
+
+/// What is read.
+#[derive(Clone, Debug)]
+enum Partitions {
+    These(Vec<String>),
+    All,
 }
 
 /// Where reading begins.
@@ -64,7 +73,7 @@ impl Default for EventConsumerBuilder {
             origin: None,
             settings: Settings::default(),
             consumer_group: "$Default".to_owned(),
-            partition: "0".to_owned(),
+            partitions: Partitions::These(vec!["0".to_owned()]),
             start: EventPosition::default(),
             prefetch: 300,
             owner_level: None,
@@ -107,8 +116,19 @@ impl EventConsumerBuilder {
     }
 
     /// Sets the partition, such as `0`; that one unless set.
-    pub fn partition(mut self, id: impl fmt::Display) -> Self {
-        self.partition = id.to_string();
+    pub fn partition(self, id: impl fmt::Display) -> Self {
+        self.partitions([id])
+    }
+
+    /// Sets the partitions to those of these ids.
+    pub fn partitions<I: fmt::Display>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.partitions = Partitions::These(ids.into_iter().map(|id| id.to_string()).collect());
+        self
+    }
+
+    /// Reads all partitions that there are.
+    pub fn all_partitions(mut self) -> Self {
+        self.partitions = Partitions::All;
         self
     }
 
@@ -130,6 +150,12 @@ impl EventConsumerBuilder {
         self
     }
 
+    /// Sets an owner level where there is none.
+    pub(crate) fn default_owner_level(mut self, level: i64) -> Self {
+        self.owner_level.get_or_insert(level);
+        self
+    }
+
     /// Allows the hub to redirect to hosts of this domain, and to show them a token. Without this a redirect is
     /// followed to the host of the connection string itself, to the Event Hubs of the hub's own cloud, and from this
     /// machine to this machine.
@@ -138,7 +164,7 @@ impl EventConsumerBuilder {
         self
     }
 
-    /// Connects, follows redirects, and attaches to the partition.
+    /// Connects, follows redirects, and attaches to the partitions. Each has a connection of its own.
     ///
     /// [`Auth::SaslPlain`](crate::Auth::SaslPlain) holds at the hub; the Event-Hubs-compatible endpoint is always
     /// shown a token by CBS.
@@ -147,24 +173,61 @@ impl EventConsumerBuilder {
     ///
     /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::NotFound`] for a partition or a
     /// consumer group that is not there, [`ErrorKind::Redirect`] for a redirect that may not be followed,
-    /// [`ErrorKind::Connect`] where nobody listens, [`ErrorKind::Tls`] for a certificate that is not trusted,
-    /// [`ErrorKind::Timeout`].
+    /// [`ErrorKind::Superseded`] where there is a consumer with a higher owner level, [`ErrorKind::Connect`] where nobody
+    /// listens, [`ErrorKind::Tls`] for a certificate that is not trusted, [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety
     ///
-    /// Cancelled, the connection is closed.
+    /// Cancelled, the connections are closed.
     pub async fn connect(self) -> Result<EventConsumer, Error> {
-        for (text, what) in [(&self.consumer_group, "consumer group"), (&self.partition, "partition")] {
+        let partitions = match &self.partitions {
+            Partitions::These(ids) => ids.clone(),
+            Partitions::All => self.partition_ids().await?,
+        };
+        let readers = match &partitions[..] {
+            [] => return Err(Error::invalid("a consumer needs a partition")),
+            [one] => vec![self.read(one).await?],
+            several => {
+                let mut reading = tokio::task::JoinSet::new();
+                for (index, id) in several.iter().enumerate() {
+                    let (builder, id) = (self.clone(), id.clone());
+                    reading.spawn(async move { (index, builder.read(&id).await) });
+                }
+                let mut readers = Vec::with_capacity(several.len());
+                while let Some(read) = reading.join_next().await {
+                    let (index, reader) = read.map_err(|error| {
+                        Error::new(ErrorKind::Internal, "something broke in this program").with_source(error)
+                    })?;
+                    readers.push((index, reader?));
+                }
+                readers.sort_by_key(|(index, _)| *index);
+                readers.into_iter().map(|(_, reader)| reader).collect()
+            }
+        };
+        Ok(EventConsumer { readers, turn: 0 })
+    }
+
+    async fn read(&self, partition: &str) -> Result<Reader, Error> {
+        for (text, what) in [(self.consumer_group.as_str(), "consumer group"), (partition, "partition")] {
             if text.is_empty() || text.contains(['/', '?', '#']) || text.chars().any(char::is_control) {
                 return Err(Error::invalid(format!("the name of the {what} cannot stand in an address")));
             }
         }
         let selector = self.start.to_selector()?;
-        let mut trail = self.trail(&format!("ConsumerGroups/{}/Partitions/{}", self.consumer_group, self.partition))?;
+        let mut trail = self.trail(&format!("ConsumerGroups/{}/Partitions/{partition}", self.consumer_group))?;
         loop {
             let hub = trail.open().await?;
             match self.attach(&hub, trail.address(), &selector).await {
-                Ok(receiver) => return Ok(EventConsumer { hub, receiver, address: trail.address().to_owned() }),
+                Ok(receiver) => {
+                    return Ok(Reader {
+                        partition: partition.to_owned(),
+                        address: trail.address().to_owned(),
+                        position: self.start.clone(),
+                        hub,
+                        receiver,
+                        ended: false,
+                    });
+                }
                 Err(error) => trail.follow(&hub, error)?,
             }
         }
@@ -180,6 +243,36 @@ impl EventConsumerBuilder {
     ///
     /// Cancelled, the connection is closed.
     pub async fn partition_ids(&self) -> Result<Vec<String>, Error> {
+        self.hub_properties().await.map(|properties| properties.partition_ids)
+    }
+
+    /// Asks what the built-in endpoint is: its name, and which partitions there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn hub_properties(&self) -> Result<EventHubProperties, Error> {
+        EventHubProperties::read(&self.manage(None).await?)
+    }
+
+    /// Asks what is in a partition: from which event to which, and when the last one came.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn partition_properties(&self, id: impl fmt::Display) -> Result<PartitionProperties, Error> {
+        PartitionProperties::read(&self.manage(Some(&id.to_string())).await?)
+    }
+
+    async fn manage(&self, partition: Option<&str>) -> Result<Map, Error> {
         let mut trail = self.trail(management::ADDRESS)?;
         loop {
             let hub = trail.open().await?;
@@ -188,11 +281,23 @@ impl EventConsumerBuilder {
             match management::Node::attach(&hub.session, address).await {
                 Ok(node) => {
                     let entity = path(trail.address()).trim_end_matches(management::ADDRESS).trim_end_matches('/');
-                    return node.partition_ids(&hub, entity).await;
+                    return node.read(&hub, entity, partition).await;
                 }
                 Err(error) => trail.follow(&hub, error)?,
             }
         }
+    }
+
+    /// Which events of which hub these are, for a store of checkpoints: where the connection string leads, the event hub
+    /// as it is known there, and the consumer group.
+    pub(crate) fn scope(&self) -> (String, String, String) {
+        let (host, hub) = match &self.origin {
+            Some(Origin::Hub(string)) => (string.host().host(), string.host().short_name()),
+            Some(Origin::EventHubs(string)) => (string.endpoint().host(), string.entity_path().unwrap_or_default()),
+            None => ("", ""),
+        };
+        // Consumer groups are compared without case, and the vendor's libraries keep them in lower case.
+        (host.to_ascii_lowercase(), hub.to_ascii_lowercase(), self.consumer_group.to_ascii_lowercase())
     }
 
     fn trail(&self, below: &str) -> Result<Trail<'_>, Error> {

@@ -7,7 +7,7 @@ use crate::{
 use amqp1::{
     Credit, EncodedMessage, Message, MessageId, Properties, Receiver, Sender, SenderSettleMode, Session, Source,
     Target, Value,
-    codec::{DecodeError, ValueRef},
+    codec::{DecodeError, Map, ValueRef},
 };
 
 pub(super) const ADDRESS: &str = "$management";
@@ -33,16 +33,16 @@ impl Node {
         Ok(Self { sender: sender.attach().await?, receiver })
     }
 
-    /// Asks which partitions an event hub has.
-    pub(super) async fn partition_ids(mut self, hub: &Hub, entity: &str) -> Result<Vec<String>, Error> {
-        let answered = tokio::time::timeout(hub.operation_timeout(), self.ask(hub, entity)).await;
+    /// Reads what the endpoint says about an event hub, or about a partition of it.
+    pub(super) async fn read(mut self, hub: &Hub, entity: &str, partition: Option<&str>) -> Result<Map, Error> {
+        let answered = tokio::time::timeout(hub.operation_timeout(), self.ask(hub, question(entity, partition))).await;
         answered.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Timeout, "the hub did not answer in time: no answer about its partitions"))
         })
     }
 
-    async fn ask(&mut self, hub: &Hub, entity: &str) -> Result<Vec<String>, Error> {
-        match self.sender.send(question(entity)).await.and_then(amqp1::Outcome::accepted) {
+    async fn ask(&mut self, hub: &Hub, question: EncodedMessage) -> Result<Map, Error> {
+        match self.sender.send(question).await.and_then(amqp1::Outcome::accepted) {
             // Settled without an outcome: the answer says what became of the question.
             Err(error) if error.kind() != amqp1::ErrorKind::NoOutcome => return Err(hub.error(error)),
             _ => {}
@@ -55,31 +55,35 @@ impl Node {
                 ));
             };
             let answer = answer(delivery.message());
-            let _ = delivery.accept();
-            if let Some(ids) = answer? {
-                return Ok(ids);
+            delivery.accept().ok();
+            if let Some(map) = answer? {
+                return Ok(map);
             }
         }
     }
 }
 
-fn question(entity: &str) -> EncodedMessage {
+fn question(entity: &str, partition: Option<&str>) -> EncodedMessage {
     let properties = Properties {
         message_id: Some(MessageId::from(MESSAGE_ID)),
         reply_to: Some(ADDRESS.into()),
         ..Properties::default()
     };
-    Message::builder()
+    let builder = Message::builder()
         .properties(properties)
         .application_property("operation", "READ")
-        .application_property("type", "com.microsoft:eventhub")
-        .application_property("name", entity)
-        .value(Value::Null)
-        .build()
+        .application_property("name", entity);
+    let builder = match partition {
+        Some(id) => {
+            builder.application_property("type", "com.microsoft:partition").application_property("partition", id)
+        }
+        None => builder.application_property("type", "com.microsoft:eventhub"),
+    };
+    builder.value(Value::Null).build()
 }
 
-/// The partitions that the answer names; `None` if it is not the answer.
-fn answer(message: &Message) -> Result<Option<Vec<String>>, Error> {
+/// What the answer says; `None` if it is not the answer.
+fn answer(message: &Message) -> Result<Option<Map>, Error> {
     let malformed = |error: DecodeError| {
         Error::protocol("the hub did not keep to the protocol: its answer cannot be decoded").with_source(error)
     };
@@ -94,22 +98,8 @@ fn answer(message: &Message) -> Result<Option<Vec<String>>, Error> {
         let description = property("status-description")?.and_then(|value| value.as_text());
         return Err(Subject::Events.status(status, description));
     }
-    let value = message.value().map_err(malformed)?;
-    let ids = match &value {
-        Some(Value::Map(map)) => map.get_str("partition_ids").map(texts),
-        _ => None,
-    };
-    match ids {
-        Some(Some(ids)) => Ok(Some(ids)),
-        _ => Err(Error::protocol("the hub did not keep to the protocol: its answer names no partitions")),
-    }
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    let text = |value: &Value| value.as_text().map(str::to_owned);
-    match value {
-        Value::Array(array) => array.iter().map(|item| text(&item)).collect(),
-        Value::List(items) => items.iter().map(text).collect(),
-        _ => None,
+    match message.value().map_err(malformed)? {
+        Some(Value::Map(map)) => Ok(Some(map)),
+        _ => Err(Error::protocol("the hub did not keep to the protocol: its answer is not a map")),
     }
 }

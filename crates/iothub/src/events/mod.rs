@@ -4,41 +4,48 @@ mod builder;
 mod event;
 mod management;
 mod position;
+mod properties;
+mod reader;
 mod redirect;
+mod source;
 mod trail;
 
 pub use builder::EventConsumerBuilder;
 pub use event::Event;
 pub use position::EventPosition;
+pub use properties::{EventHubProperties, PartitionProperties};
+pub use source::{AuthMethod, EventSource};
 
-use crate::{connect::Hub, error::Error};
-use amqp1::Receiver;
+use crate::error::Error;
+use reader::Reader;
+use std::task::Poll;
 
-/// Reads the events of one partition of a hub's built-in endpoint.
+/// Reads the events of a hub's built-in endpoint, of one partition or of several.
 ///
 /// The client attaches at the hub, which redirects it to its Event-Hubs-compatible endpoint; it goes there, within the
 /// rules of [`EventConsumerBuilder::allow_redirect_to`].
+///
+/// To share the partitions among several processes, and to go on where an earlier process ended, use an
+/// [`EventProcessor`](crate::processor::EventProcessor).
 ///
 /// ```no_run
 /// use iothub::{EventConsumer, EventPosition};
 ///
 /// # async fn example(connection_string: &str) -> Result<(), iothub::Error> {
-/// let builder = EventConsumer::builder().connection_string(connection_string)?.start(EventPosition::Start);
-/// for partition in builder.partition_ids().await? {
-///     println!("there is a partition {partition}");
-/// }
-/// let mut events = builder.partition(0).connect().await?;
+/// let builder = EventConsumer::builder().connection_string(connection_string)?;
+/// let mut events = builder.all_partitions().start(EventPosition::Start).connect().await?;
 /// while let Some(event) = events.next().await? {
-///     println!("{:?}: {}", event.device_id(), String::from_utf8_lossy(event.body()));
+///     println!("{} {:?}: {}", event.partition_id(), event.device_id(), String::from_utf8_lossy(event.body()));
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct EventConsumer {
-    hub: Hub,
-    receiver: Receiver,
-    address: String,
+    /// Never empty.
+    readers: Vec<Reader>,
+    /// Whose turn it is, so that a busy partition does not keep the others waiting.
+    turn: usize,
 }
 
 impl EventConsumer {
@@ -47,12 +54,25 @@ impl EventConsumer {
         EventConsumerBuilder::default()
     }
 
-    /// The address that the consumer is attached to, after redirects.
+    /// The address that the consumer is attached to, after redirects; with several partitions, that of the first.
     pub fn address(&self) -> &str {
-        &self.address
+        self.readers.first().map(|reader| reader.address.as_str()).unwrap_or_default()
+    }
+
+    /// The partitions that are read.
+    pub fn partition_ids(&self) -> impl Iterator<Item = &str> {
+        self.readers.iter().map(|reader| reader.partition.as_str())
+    }
+
+    /// Where another consumer would go on: behind the last event of the partition that [`next`](Self::next) has given.
+    /// `None` if the partition is not read here.
+    pub fn position(&self, partition: &str) -> Option<&EventPosition> {
+        self.readers.iter().find(|reader| reader.partition == partition).map(|reader| &reader.position)
     }
 
     /// Waits for the next event, without a limit of time; `None` when the hub has ended the link without an error.
+    ///
+    /// Events of a partition come in its order. Several partitions take turns.
     ///
     /// # Errors
     ///
@@ -60,28 +80,62 @@ impl EventConsumer {
     /// consumer with a higher owner level has come. An event that cannot be decoded is an error too,
     /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol), and the next call goes on behind it.
     ///
+    /// Of several partitions, each that ends is an error, once, which names it; the others go on, and `None` comes when
+    /// all have ended.
+    ///
     /// # Cancel safety
     ///
     /// Cancel-safe: no event is lost.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
-        let delivery = self.receiver.recv().await.map_err(|error| self.hub.error(error))?;
-        let Some(delivery) = delivery else { return self.hub.check().map(|()| None) };
-        let event = Event::new(delivery.message());
-        // A stream has no use for outcomes; where to go on is the reader's own business.
-        let _ = delivery.accept();
-        event.map(Some)
+        if let [reader] = &mut self.readers[..] {
+            return reader.next().await;
+        }
+        let count = self.readers.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            if let Some(event) = self.readers[index].try_next() {
+                self.turn = (index + 1) % count;
+                return event.map(Some);
+            }
+        }
+        let waiting = self.readers.iter_mut().enumerate().filter(|(_, reader)| !reader.ended);
+        let mut waiting: Vec<_> =
+            waiting.map(|(index, reader)| Box::pin(async move { (index, reader.next().await) })).collect();
+        if waiting.is_empty() {
+            return Ok(None);
+        }
+        let (index, next) = std::future::poll_fn(|context| {
+            for reader in &mut waiting {
+                if let Poll::Ready(next) = reader.as_mut().poll(context) {
+                    return Poll::Ready(next);
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        drop(waiting);
+        self.turn = (index + 1) % count;
+        match next {
+            Ok(Some(event)) => Ok(Some(event)),
+            end if self.readers[index].ended => Err(self.readers[index].ended_among_others(end)),
+            undecodable => undecodable,
+        }
     }
 
-    /// Closes the connection.
+    /// Closes the connections.
     ///
     /// # Errors
     ///
-    /// If the connection had ended otherwise, or the hub does not answer in time.
+    /// If a connection had ended otherwise, or the hub does not answer in time.
     ///
     /// # Cancel safety
     ///
-    /// Cancelled, it goes on closing by itself.
+    /// Cancelled, those that are being closed go on by themselves.
     pub async fn close(&self) -> Result<(), Error> {
-        self.hub.close().await
+        let mut closed = Ok(());
+        for reader in &self.readers {
+            closed = closed.and(reader.hub.close().await);
+        }
+        closed
     }
 }

@@ -29,6 +29,26 @@ pub enum EventPosition {
 }
 
 impl EventPosition {
+    /// After the event of this offset.
+    pub fn after_offset(offset: impl Into<String>) -> Self {
+        Self::Offset { offset: offset.into(), inclusive: false }
+    }
+
+    /// With the event of this offset.
+    pub fn at_offset(offset: impl Into<String>) -> Self {
+        Self::Offset { offset: offset.into(), inclusive: true }
+    }
+
+    /// After the event of this sequence number.
+    pub const fn after_sequence_number(number: i64) -> Self {
+        Self::SequenceNumber { number, inclusive: false }
+    }
+
+    /// With the event of this sequence number.
+    pub const fn at_sequence_number(number: i64) -> Self {
+        Self::SequenceNumber { number, inclusive: true }
+    }
+
     /// With the first event that was enqueued after `time`.
     pub fn enqueued_after(time: SystemTime) -> Self {
         Self::EnqueuedTime(to_millis(time))

@@ -1,0 +1,120 @@
+use super::store::{Checkpoint, CheckpointStore, Scope};
+use crate::{
+    error::{Error, ErrorKind},
+    events::{Event, EventConsumer},
+};
+use std::{fmt, sync::Arc};
+use tokio::sync::watch;
+
+/// Whether a partition is this processor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tenure {
+    Owned,
+    /// The processor is being closed: what was processed may still be written down.
+    Closing,
+    /// Another processor has it.
+    Lost,
+}
+
+/// A partition that an [`EventProcessor`](super::EventProcessor) owns.
+///
+/// Dropped, it is no longer read; the processor gives it out again as long as it owns it.
+pub struct PartitionReader {
+    consumer: EventConsumer,
+    partition: String,
+    store: Arc<dyn CheckpointStore>,
+    scope: Arc<Scope>,
+    tenure: watch::Receiver<Tenure>,
+    /// Whether the hub has stopped it, since another reader has come.
+    superseded: bool,
+}
+
+impl fmt::Debug for PartitionReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartitionReader")
+            .field("partition", &self.partition)
+            .field("tenure", &*self.tenure.borrow())
+            .field("superseded", &self.superseded)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartitionReader {
+    pub(super) fn new(
+        consumer: EventConsumer,
+        partition: String,
+        store: Arc<dyn CheckpointStore>,
+        scope: Arc<Scope>,
+        tenure: watch::Receiver<Tenure>,
+    ) -> Self {
+        Self { consumer, partition, store, scope, tenure, superseded: false }
+    }
+
+    /// The partition.
+    pub fn partition_id(&self) -> &str {
+        &self.partition
+    }
+
+    /// Whether another processor has the partition now.
+    pub fn is_lost(&self) -> bool {
+        self.superseded || *self.tenure.borrow() == Tenure::Lost
+    }
+
+    /// Waits for the next event, without a limit of time; `None` when the partition is no longer this processor's, or the
+    /// processor is being closed.
+    ///
+    /// # Errors
+    ///
+    /// If the link or the connection ends with an error: drop this reader, and the processor gives out a new one. An
+    /// event that cannot be decoded is an error too, [`ErrorKind::Protocol`], and the next call goes on behind it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no event is lost.
+    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
+        if self.superseded || *self.tenure.borrow() != Tenure::Owned {
+            return Ok(None);
+        }
+        let next = tokio::select! {
+            biased;
+            // It changes once, or the processor is gone.
+            _ = self.tenure.changed() => return Ok(None),
+            next = self.consumer.next() => next,
+        };
+        match next {
+            Ok(Some(event)) => Ok(Some(event)),
+            Err(error) if error.kind() == ErrorKind::Superseded => {
+                self.superseded = true;
+                Ok(None)
+            }
+            Ok(None) => Err(Error::new(ErrorKind::ConnectionLost, "the hub has ended the link to the partition")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes down that this event and all before it were processed: whoever reads the partition next begins behind it.
+    /// Call it after processing. It need not be called for every event.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Superseded`] if the partition is no longer this processor's, so that what it has processed is
+    /// processed again; [`ErrorKind::Store`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it may be written or not.
+    pub async fn checkpoint(&self, event: &Event) -> Result<(), Error> {
+        if self.is_lost() {
+            return Err(Error::new(ErrorKind::Superseded, "another client has taken over: it has the partition now"));
+        }
+        if event.partition_id() != self.partition {
+            return Err(Error::invalid("the event is of another partition"));
+        }
+        let (offset, sequence_number) = (event.offset().map(str::to_owned), event.sequence_number());
+        if offset.is_none() && sequence_number.is_none() {
+            return Err(Error::protocol("the hub did not keep to the protocol: the event has no offset"));
+        }
+        let checkpoint = Checkpoint::new(self.partition.clone(), offset, sequence_number);
+        self.store.update_checkpoint(&self.scope, checkpoint).await.map_err(Error::of_store)
+    }
+}
