@@ -40,7 +40,7 @@ fn limits() -> Limits {
 }
 
 /// A stored message, as it was validated.
-fn read_again(payload: &Bytes) -> Message {
+pub(crate) fn read_again(payload: &Bytes) -> Message {
     Message::received([payload.clone()], limits())
 }
 

@@ -73,7 +73,7 @@ pub use ownership::{Displaced, MAX_READERS, OwnershipError};
 pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties, PositionError};
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
 pub use queue::{AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Enqueued, Outcome};
-pub use random::LockToken;
+pub use random::{LockToken, LockTokenError};
 pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
 pub use service_error::{ErrorCode, ServiceError};

@@ -1,7 +1,10 @@
 //! Seeded randomness: lock tokens, generation ids and entity tags.
 
 use core::fmt;
+use core::str::FromStr;
+
 use std::sync::Arc;
+use thiserror::Error;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -66,6 +69,23 @@ impl LockToken {
     }
 }
 
+/// Parses the UUID that [`LockToken`] is shown as.
+impl FromStr for LockToken {
+    type Err = LockTokenError;
+
+    fn from_str(text: &str) -> Result<Self, LockTokenError> {
+        let hex: String = text.chars().filter(|c| *c != '-').collect();
+        let digits = hex.len() == 32 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let bits = u128::from_str_radix(&hex, 16).map_err(|_| LockTokenError)?;
+        if digits { Ok(Self(bits.to_be_bytes())) } else { Err(LockTokenError) }
+    }
+}
+
+/// A text is not a lock token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a lock token is a UUID")]
+pub struct LockTokenError;
+
 impl fmt::Display for LockToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, octet) in self.0.iter().enumerate() {
@@ -99,6 +119,7 @@ mod tests {
             assert_eq!((text.len(), text.as_bytes()[14]), (36, b'4'));
             assert!(b"89ab".contains(&text.as_bytes()[19]));
             assert_eq!(LockToken::from_tag(token.as_octets()), Some(token));
+            assert_eq!(text.parse(), Ok(token));
         }
     }
 
@@ -113,5 +134,8 @@ mod tests {
     #[test]
     fn a_tag_of_another_length_is_no_token() {
         assert_eq!(LockToken::from_tag(&[0; 15]), None);
+        for text in ["", "0", "+0000000000000000000000000000000", "0123456789abcdef0123456789abcdeg"] {
+            assert_eq!(text.parse::<LockToken>(), Err(LockTokenError), "{text}");
+        }
     }
 }

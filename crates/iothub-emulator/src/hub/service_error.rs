@@ -20,6 +20,12 @@ macro_rules! codes {
                 match self { $( Self::$name => $number, )* }
             }
 
+            /// The code of this number.
+            #[must_use]
+            pub fn from_number(number: u32) -> Option<Self> {
+                match number { $( $number => Some(Self::$name), )* _ => None }
+            }
+
             /// The status of the HTTP response.
             #[must_use]
             pub const fn http_status(self) -> u16 {
@@ -133,6 +139,17 @@ impl ServiceError {
         Self { code, text: text.into() }
     }
 
+    /// From the text of another error of the hub, which begins with its number: `404001 ErrorCode:DeviceNotFound; …`. One
+    /// without a number that is known becomes *ServerError*.
+    pub(crate) fn from_text(error: &impl fmt::Display) -> Self {
+        let error = error.to_string();
+        let code = error.split_once(' ').and_then(|(number, _)| ErrorCode::from_number(number.parse().ok()?));
+        match (code, error.split_once("; ")) {
+            (Some(code), Some((_, text))) => Self::new(code, text),
+            _ => Self::new(ErrorCode::ServerError, error),
+        }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -155,5 +172,12 @@ mod tests {
         let error = ServiceError::new(ErrorCode::DeviceNotFound, "dev1");
         assert_eq!(error.to_string(), "404001 ErrorCode:DeviceNotFound;dev1");
         assert_eq!(error.code().http_status(), 404);
+    }
+
+    #[test]
+    fn the_errors_of_messages_become_service_errors() {
+        let error = ServiceError::from_text(&"413001 ErrorCode:MessageTooLarge; the message has 9 octets");
+        assert_eq!(error, ServiceError::new(ErrorCode::MessageTooLarge, "the message has 9 octets"));
+        assert_eq!(ServiceError::from_text(&"what; else").code(), ErrorCode::ServerError);
     }
 }

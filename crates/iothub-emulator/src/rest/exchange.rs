@@ -61,8 +61,7 @@ async fn route(
         return failure.into_response();
     }
     let Some(segments) = Segments::parse(request.uri().path()) else {
-        return Failure::new(ErrorCode::ArgumentInvalid, "the path has an empty segment or is too long")
-            .into_response();
+        return Failure::new(ErrorCode::ArgumentInvalid, "the path is too long").into_response();
     };
     if websocket::is_path(&segments.as_strs()) {
         return websocket::upgrade(rest, connection, &mut request).unwrap_or_else(IntoResponse::into_response);

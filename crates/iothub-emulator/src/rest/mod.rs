@@ -20,6 +20,7 @@ mod devices;
 mod errors;
 mod etag;
 mod exchange;
+mod messages;
 mod path;
 pub(crate) mod port;
 mod reply;
@@ -57,6 +58,7 @@ pub(crate) struct Rest {
 fn router(rest: Rest) -> Router {
     Router::new()
         .merge(devices::routes())
+        .merge(messages::routes())
         .merge(statistics::routes())
         .merge(twins::routes())
         .merge(unsupported::routes())

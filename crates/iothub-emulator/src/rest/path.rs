@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 
 use super::Rest;
 use super::errors::Failure;
-use crate::hub::{DeviceId, ErrorCode, IdError, IdentityId, ModuleId, decode};
+use crate::hub::{DeviceId, ErrorCode, IdError, IdentityId, LockToken, ModuleId, decode};
 
 /// Paths that begin with one of these are the hub's. All others are left as they are.
 const ROOTS: [&str; 8] =
@@ -23,19 +23,14 @@ const MAX_PATH: usize = 4096;
 pub(super) struct Segments(Vec<String>);
 
 impl Segments {
-    /// Splits a path. Slashes at the end do not count. `None` if it is too long, or has an empty segment.
+    /// Splits a path. Empty segments do not count: some clients end a path with a slash, one writes two before `messages`.
+    /// `None` if it is too long.
     pub(super) fn parse(path: &str) -> Option<Self> {
         if path.len() > MAX_PATH {
             return None;
         }
-        let path = path.strip_prefix('/').unwrap_or(path).trim_end_matches('/');
-        if path.is_empty() {
-            return Some(Self(Vec::new()));
-        }
-        let mut segments: Vec<String> = path.split('/').map(|segment| decode(segment).into_owned()).collect();
-        if segments.iter().any(String::is_empty) {
-            return None;
-        }
+        let written = path.split('/').filter(|segment| !segment.is_empty());
+        let mut segments: Vec<String> = written.map(|segment| decode(segment).into_owned()).collect();
         let is_hub = ROOTS.iter().any(|root| segments.first().is_some_and(|first| first.eq_ignore_ascii_case(root)));
         if is_hub {
             let of_device =
@@ -111,6 +106,21 @@ impl FromRequestParts<Rest> for Subject {
     }
 }
 
+/// The lock token of a path: the last segment that can be one, since the id of a device may look alike.
+pub(super) struct Lock(pub(super) LockToken);
+
+impl FromRequestParts<Rest> for Lock {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Rest) -> Result<Self, Failure> {
+        let segments = parts.extensions.get::<Segments>().map(|segments| segments.0.as_slice()).unwrap_or_default();
+        let segments = segments.get(2..).unwrap_or_default().iter();
+        segments.rev().find_map(|segment| segment.parse().ok()).map(Self).ok_or_else(|| {
+            Failure::new(ErrorCode::DeviceMessageLockLost, "the path has no lock token that the hub gave")
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_an_empty_segment_or_without_end_is_none() {
-        assert_eq!(Segments::parse("/devices//a"), None);
+    fn empty_segments_do_not_count_and_a_path_has_an_end() {
+        assert_eq!(path("/devices/a/modules/m//messages/events/"), "/devices/a/modules/m/messages/events");
         assert_eq!(Segments::parse(&"/a".repeat(4000)), None);
     }
 }
