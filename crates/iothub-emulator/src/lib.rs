@@ -18,12 +18,11 @@
 //!
 //! Cloud-to-device messages with locks, delivery counts, expiry and feedback; telemetry in partitions, read through
 //! the link redirect or at the Event-Hubs-compatible endpoint, with selector filters, epochs and `$management`.
-//! Authentication is checked for real: SAS tokens by SASL PLAIN and by claims-based security, for hub policies and for
-//! devices, until they expire.
+//! Devices and modules with twins: tags, desired and reported properties with versions, metadata and limits; a device
+//! reads its twin, reports, and is sent the changes of desired properties. Authentication is checked for real: SAS tokens
+//! by SASL PLAIN and by claims-based security, for hub policies, devices and modules, until they expire.
 //!
-//! Twins, direct methods, modules, file uploads, X.509 devices and the REST interface are not there. Links for twins and
-//! direct methods are accepted: a twin answers reads and reports with status 501, subscriptions are accepted and bring
-//! nothing, and no method is called.
+//! Direct methods and file uploads are not there. Links for direct methods are accepted, and no method is called.
 //!
 //! Each refusal is logged in one line at the level `WARN`: who, from where, to which resource, and why.
 //!

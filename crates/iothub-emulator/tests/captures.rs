@@ -139,8 +139,8 @@ replayed! {
 #[tokio::test]
 async fn node_device() {
     let replay = replay("node_device.1.json").await;
-    // GET and PATCH were answered, PUT was not; the token, the telemetry and the answer to a method were accepted.
-    assert_eq!((replay.of_the_twin(), replay.on_silent_links()), ((2, 2), 0));
+    // GET, PATCH and PUT were answered; the token, the telemetry and the answer to a method were accepted.
+    assert_eq!((replay.of_the_twin(), replay.on_silent_links()), ((3, 3), 0));
     assert_eq!(replay.outcomes(0).filter(|state| **state == DeliveryState::Accepted).count(), 12);
 }
 

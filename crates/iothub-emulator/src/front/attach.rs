@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 
 use super::connection::Context;
 use super::locked::Queue;
+use super::presence::LinkTasks;
 use super::requests::{self, Node};
+use super::twin_links::Pair;
 use super::{cbs, events, from_service, locked, management, refusal_error, telemetry, twins};
 use crate::hub::{Address, AttachError, Grant, Hub};
 use crate::messages::error_of;
@@ -22,6 +24,8 @@ const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
 /// The same for the nodes that answer requests, one of which is open to those who have not shown a token.
 const REQUEST_CREDIT: u32 = 50;
 const MAX_REQUEST_SIZE: u64 = 64 * 1024;
+/// The JSON text of reported properties is longer than what counts of them; what is too large is refused in an answer.
+const MAX_TWIN_REQUEST_SIZE: u64 = 256 * 1024;
 
 // Termini are echoed on `$cbs` and by Event Hubs, as old traces show, and on the links of devices by IoT Edge's hub; what the
 // service does on the latter is not known. So these nodes do the same, though they apply no filters, make no copies and keep
@@ -43,9 +47,22 @@ pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut Jo
         Ok(grant) => grant,
         Err(error) => return reject(context, link, error_of(error.condition(), &error)),
     };
+    let identity = address.identity();
+    if let Some((id, model_id)) = identity.as_ref().zip(model_id(&link)) {
+        context.shared.hub(|hub, _| hub.set_model_id(id, model_id));
+    }
+    let tasks = &mut LinkTasks::new(context, identity, tasks);
     match link.role() {
         Role::Sender => from_peer(context, link, address, grant, tasks),
         Role::Receiver => to_peer(context, link, address, tasks),
+    }
+}
+
+/// The model that a device says it is of.
+fn model_id(link: &IncomingLink) -> Option<&str> {
+    match link.attach().properties.as_ref()?.get("com.microsoft:model-id")? {
+        Value::String(text) => Some(text.as_str()),
+        _ => None,
     }
 }
 
@@ -86,7 +103,7 @@ fn from_peer(
     link: IncomingLink,
     address: Address,
     grant: Option<Grant>,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut LinkTasks<'_>,
 ) {
     let refused = match &address {
         Address::Cbs | Address::EventHubManagement { .. } | Address::ServiceDeviceBound => None,
@@ -100,11 +117,12 @@ fn from_peer(
     if let Some(error) = refused {
         return reject(context, link, error);
     }
-    let pair = twins::pair(link.attach());
+    let pair = Pair::of(link.attach());
     let session = link.session();
     // Clients that ask for mode second wait for a settlement all the same, and settle nothing themselves.
     let (credit, size) = match address {
-        Address::Cbs | Address::EventHubManagement { .. } | Address::Twin { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
+        Address::Cbs | Address::EventHubManagement { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
+        Address::Twin { .. } => (REQUEST_CREDIT, MAX_TWIN_REQUEST_SIZE),
         _ => (CREDIT, MAX_MESSAGE_SIZE),
     };
     let reply = AttachReply {
@@ -116,11 +134,11 @@ fn from_peer(
     let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };
     let context = context.clone();
     match address {
-        Address::Cbs => drop(tasks.spawn(cbs::serve(context, session, receiver))),
-        Address::EventHubManagement { .. } => drop(tasks.spawn(management::serve(context, session, receiver, address))),
-        Address::Twin { .. } => drop(tasks.spawn(twins::serve(context, session, receiver, address, pair))),
-        Address::Methods { .. } => drop(tasks.spawn(twins::ignore(context, receiver, address))),
-        Address::ServiceDeviceBound => drop(tasks.spawn(from_service::serve(context, receiver, address))),
+        Address::Cbs => tasks.spawn(cbs::serve(context, session, receiver)),
+        Address::EventHubManagement { .. } => tasks.spawn(management::serve(context, session, receiver, address)),
+        Address::Twin { .. } => tasks.spawn(twins::serve(context, session, receiver, address, pair)),
+        Address::Methods { .. } => tasks.spawn(twins::ignore(context, receiver, address)),
+        Address::ServiceDeviceBound => tasks.spawn(from_service::serve(context, receiver, address)),
         _ => {
             let method = grant.map(|grant| grant.auth_method()).unwrap_or_default();
             tasks.spawn(telemetry::serve(context, receiver, address, method));
@@ -129,17 +147,23 @@ fn from_peer(
 }
 
 /// Links on which the peer receives.
-fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: &mut JoinSet<()>) {
+fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: &mut LinkTasks<'_>) {
     let context = context.clone();
     match &address {
-        Address::Cbs | Address::EventHubManagement { .. } | Address::Twin { .. } => {
+        Address::Twin { .. } => {
+            let (session, pair) = (link.session(), Pair::of(link.attach()));
+            let reply = settled_reply(&link);
+            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+                tasks.spawn(twins::hold(context, session, sender, address, pair));
+            }
+        }
+        Address::Cbs | Address::EventHubManagement { .. } => {
             let session = link.session();
-            let pair = twins::pair(link.attach());
             let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
             let target = target.and_then(|target| target.address.clone());
             let reply = settled_reply(&link);
             if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
-                let node = Node::of(&address, pair);
+                let node = Node::of(&address);
                 tasks.spawn(requests::hold(context, session, sender, node, address, target));
             }
         }
@@ -160,7 +184,7 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
             Ok(reader) => {
                 let reply = events::reply(&link);
                 match accept(link, reply) {
-                    Some(AcceptedLink::Sender(sender)) => drop(tasks.spawn(reader.serve(context, sender, address))),
+                    Some(AcceptedLink::Sender(sender)) => tasks.spawn(reader.serve(context, sender, address)),
                     _ => reader.leave(&context),
                 }
             }
@@ -178,7 +202,7 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
     }
 }
 
-fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, queue: Queue, tasks: &mut JoinSet<()>) {
+fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, queue: Queue, tasks: &mut LinkTasks<'_>) {
     let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
     let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..AttachReply::echo(link.attach()) };
     if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {

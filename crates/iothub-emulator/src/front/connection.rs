@@ -16,6 +16,7 @@ use super::refusal::refused;
 use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
 use super::{Front, Transport, attach, refusal_error};
 use crate::front::requests::ReplyLinks;
+use crate::front::twin_links::TwinLinks;
 use crate::grants::Grants;
 use crate::hub::{Address, ClientCertificate, UnixMillis};
 use crate::messages::error_of;
@@ -47,6 +48,7 @@ pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) grants: Arc<Grants>,
     pub(super) replies: ReplyLinks,
+    pub(super) twins: TwinLinks,
     connection: amqp1::Connection,
     /// Where redirects lead to.
     pub(super) tls: bool,
@@ -165,6 +167,7 @@ where
         shared: front.shared.clone(),
         grants,
         replies: ReplyLinks::default(),
+        twins: TwinLinks::default(),
         connection: server.connection().clone(),
         tls: !matches!(front.transport, Transport::Plain),
         port: front.port,

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | accepting connections | here, `connection` |
 //! | who is talking | `sasl`, `cbs` |
-//! | which link goes where | `attach` |
+//! | which link goes where, and whom it makes connected | `attach`, `presence` |
 //! | cloud-to-device messages and feedback | `from_service`, `locked` |
 //! | telemetry, in and out | `telemetry`, `events`, `management` |
-//! | twins and direct methods, which are not there | `twins` |
+//! | twins, as devices see them | `twins`, `twin_links` |
 //! | what the log says about refusals | `refusal` |
 
 mod attach;
@@ -17,10 +17,12 @@ mod events;
 mod from_service;
 mod locked;
 mod management;
+mod presence;
 pub(crate) mod refusal;
 mod requests;
 mod sasl;
 mod telemetry;
+mod twin_links;
 mod twins;
 
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! Nodes that answer: `$cbs`, `$management` and twins. Which link an answer goes to.
+//! Nodes that answer: `$cbs` and `$management`. Which link an answer goes to.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,30 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) const SETTLED: SendOptions = SendOptions { settled: true, tag: None, message_format: 0 };
 
 /// A node that answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Cbs,
     Management,
-    /// The twin at this address. What ties the two links of a client together, if it says so.
-    Twin(Address, Option<Str>),
 }
 
 impl Node {
-    pub(super) fn of(address: &Address, pair: Option<Str>) -> Self {
+    pub(super) fn of(address: &Address) -> Self {
         match address {
             Address::Cbs => Self::Cbs,
-            Address::Twin { .. } => Self::Twin(address.clone(), pair),
             _ => Self::Management,
-        }
-    }
-
-    /// How well a link of `self` suits a request that came on a link of `requests`: the same pair before the same
-    /// session, and nothing else.
-    fn suits(&self, requests: &Self, same_session: bool) -> bool {
-        match (self, requests) {
-            (Self::Twin(ours, Some(pair)), Self::Twin(theirs, Some(other))) => ours == theirs && pair == other,
-            (Self::Twin(ours, _), Self::Twin(theirs, _)) => ours == theirs && same_session,
-            _ => self == requests && same_session,
         }
     }
 }
@@ -68,7 +55,7 @@ impl ReplyLinks {
 
     fn find(&self, node: &Node, session: &Session, reply_to: Option<&str>) -> Option<Sender> {
         self.with(|links| {
-            let suitable = links.iter().filter(|link| link.node.suits(node, link.session == *session));
+            let suitable = links.iter().filter(|link| link.node == *node && link.session == *session);
             reply_link(reply_to, suitable.map(|link| (&link.sender, link.target.as_ref().map(Str::as_str)))).cloned()
         })
     }

@@ -1,41 +1,157 @@
-//! Twins and direct methods: their links are taken, so that clients that open them by themselves go on with the rest.
+//! Twins, as devices and modules see them: requests on one link, answers and changes on another.
 //!
-//! Twins say that they are not implemented: 501 to those who read or report properties. Who subscribes to desired
-//! properties is told of none. Nothing is ever sent on a link for methods.
+//! A client reads its twin (`GET`), reports properties (`PATCH`), and subscribes to changes of desired properties (`PUT`,
+//! until `DELETE`). Every request with a correlation-id is answered; a change has none, which tells it from an answer.
 
 use std::sync::Arc;
 
-use amqp1::codec::performative::Attach;
-use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Session, Str, Symbol, Value};
+use amqp1::codec::message::Body;
+use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Session, Symbol};
+use serde_json::{Value, json};
 
 use super::connection::Context;
-use super::requests::Node;
-use crate::hub::Address;
+use super::requests::SETTLED;
+use super::twin_links::{Pair, TwinLink};
+use crate::hub::{Address, DesiredChange, ErrorCode, Hub, IdentityId, ServiceError, UnixMillis, Wake};
 use crate::messages::STYLE;
 
-/// The link property that is the same on both links of a client for one twin.
-const CORRELATION: &str = "com.microsoft:channel-correlation-id";
-/// *Not implemented*, in the words of HTTP.
-const STATUS: i32 = 501;
+/// What a subscription names, and what a change says that it is of.
+const DESIRED: &str = "/notifications/twin/properties/desired";
+/// The same, as some clients look for it.
+const DESIRED_SHORT: &str = "/properties/desired";
+const REPORTED: &str = "/properties/reported";
 
-/// What ties the two links of a client together, if it says so.
-pub(super) fn pair(attach: &Attach) -> Option<Str> {
-    match attach.properties.as_ref()?.get(CORRELATION)? {
-        Value::String(text) => Some(text.to_detached()),
-        _ => None,
+/// What a client asks of its twin.
+#[derive(Clone, Debug, PartialEq)]
+enum Request {
+    Read,
+    Report { version: Option<u64>, patch: Value },
+    Subscribe,
+    Unsubscribe,
+}
+
+impl Request {
+    fn parse(message: &Message) -> Result<Self, ServiceError> {
+        let invalid = |text: &str| ServiceError::new(ErrorCode::ArgumentInvalid, text);
+        let annotation = |key: &str| message.message_annotation(key).ok().flatten();
+        let operation = annotation("operation").and_then(|operation| operation.as_text()).unwrap_or_default();
+        let resource = annotation("resource").and_then(|resource| resource.as_text()).unwrap_or_default();
+        let names =
+            |known: &[&str]| resource.is_empty() || known.iter().any(|known| resource.eq_ignore_ascii_case(known));
+        match operation.to_ascii_uppercase().as_str() {
+            "GET" => Ok(Self::Read),
+            "PATCH" if names(&[REPORTED]) => {
+                let version = match annotation("version").map(|version| version.to_value()) {
+                    None | Some(Ok(amqp1::Value::Null)) => None,
+                    Some(Ok(version)) => Some(
+                        version
+                            .as_integer()
+                            .and_then(|version| u64::try_from(version).ok())
+                            .ok_or_else(|| invalid("the annotation version must be a number"))?,
+                    ),
+                    Some(Err(_)) => return Err(invalid("the annotation version cannot be read")),
+                };
+                Ok(Self::Report { version, patch: json_of(message)? })
+            }
+            "PUT" if names(&[DESIRED, DESIRED_SHORT]) => Ok(Self::Subscribe),
+            "DELETE" if names(&[DESIRED, DESIRED_SHORT]) => Ok(Self::Unsubscribe),
+            "PATCH" | "PUT" | "DELETE" => Err(invalid("a twin has no such resource for this operation")),
+            _ => Err(invalid("the annotation operation must be GET, PATCH, PUT or DELETE")),
+        }
     }
 }
 
-/// Accepts all requests of a twin's client and answers those that want to read or report properties, until the link
-/// ends or may not go on.
+/// The JSON text of a body.
+fn json_of(message: &Message) -> Result<Value, ServiceError> {
+    let invalid = |text: &str| ServiceError::new(ErrorCode::IotHubFormatError, text);
+    let parsed = match message.body() {
+        Body::Data(sections) => {
+            let octets: Vec<u8> = sections.flat_map(|section| section.chunks()).flatten().collect();
+            serde_json::from_slice(&octets)
+        }
+        Body::Value(value) => match value.to_value() {
+            Ok(amqp1::Value::String(text)) => serde_json::from_str(text.as_str()),
+            Ok(amqp1::Value::Binary(octets)) => serde_json::from_slice(&octets),
+            _ => return Err(invalid("the body must be JSON in a data section")),
+        },
+        _ => return Err(invalid("the body must be JSON in a data section")),
+    };
+    // The error of the parser may quote what it has read.
+    parsed.map_err(|_| invalid("the body is not JSON"))
+}
+
+/// What a request is answered with.
+#[derive(Clone, Debug, PartialEq)]
+struct Answer {
+    status: i32,
+    version: Option<u64>,
+    body: String,
+}
+
+impl Answer {
+    fn of_error(hub: &mut Hub, now: UnixMillis, error: &ServiceError) -> Self {
+        // Some clients parse the body whatever the status says.
+        let body = json!({
+            "errorCode": error.code().number(),
+            "trackingId": hub.tracking_id(),
+            "message": error.text(),
+            "timestampUtc": now.to_iso8601().to_string(),
+        });
+        Self { status: i32::from(error.code().http_status()), version: None, body: body.to_string() }
+    }
+
+    fn encode(self, correlation_id: MessageId) -> EncodedMessage {
+        let mut builder = Message::builder()
+            .style(STYLE)
+            .message_annotation(Symbol::from_static("status"), self.status)
+            .properties(Properties { correlation_id: Some(correlation_id), ..Properties::default() })
+            .data(self.body);
+        if let Some(version) = self.version {
+            builder = builder.message_annotation(Symbol::from_static("version"), as_long(version));
+        }
+        builder.build()
+    }
+}
+
+/// Clients insist on this type.
+fn as_long(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+fn answer(hub: &mut Hub, now: UnixMillis, id: &IdentityId, request: &Request, link: &TwinLink) -> Answer {
+    let answered = match request {
+        Request::Read => {
+            hub.touched(now, id);
+            hub.twin(id).map(|twin| Answer { status: 200, version: None, body: twin.to_device_json().to_string() })
+        }
+        Request::Report { version, patch } => hub.patch_reported(now, id, *version, patch).map(|version| Answer {
+            status: 204,
+            version: Some(version),
+            body: String::new(),
+        }),
+        Request::Subscribe => hub.watch_desired(id, link.consumer).map(|_| {
+            link.subscribe(true);
+            Answer { status: 200, version: None, body: String::new() }
+        }),
+        Request::Unsubscribe => {
+            hub.unwatch_desired(id, link.consumer);
+            link.subscribe(false);
+            Ok(Answer { status: 200, version: None, body: String::new() })
+        }
+    };
+    answered.unwrap_or_else(|error| Answer::of_error(hub, now, &error))
+}
+
+/// Serves the link on which a client asks, until it ends or may not go on.
 pub(super) async fn serve(
     context: Arc<Context>,
     session: Session,
     mut receiver: Receiver,
     address: Address,
-    pair: Option<Str>,
+    pair: Option<Pair>,
 ) {
-    let node = Node::of(&address, pair);
+    let Some(id) = address.identity() else { return };
+    let asking = context.twins.ask(id, pair, session);
     let revoked = context.revoked(&address);
     tokio::pin!(revoked);
     loop {
@@ -52,30 +168,98 @@ pub(super) async fn serve(
             Ok(None) => return,
             Err(error) => return tracing::debug!(%error, "a twin's link ended"),
         };
-        let answered = is_answered(delivery.message());
-        let correlation_id = delivery.message().properties().ok().flatten().and_then(|p| p.correlation_id);
+        let message = delivery.message().clone();
         if delivery.accept().is_err() {
             return;
         }
-        // An answer without a correlation-id would be taken for a change of desired properties.
-        if let (true, Some(id)) = (answered, correlation_id) {
-            context.replies.send((&node, &session), &receiver, None, answer(id)).await;
+        let correlation_id = message.properties().ok().flatten().and_then(|properties| properties.correlation_id);
+        let request = Request::parse(&message);
+        let needs_link = correlation_id.is_some() || matches!(request, Ok(Request::Subscribe | Request::Unsubscribe));
+        if !needs_link {
+            // Nothing can be answered, but what was reported counts.
+            if let Ok(Request::Report { version, patch }) = request {
+                let reported = context.shared.hub(|hub, now| hub.patch_reported(now, asking.id(), version, &patch));
+                if let Err(error) = reported {
+                    context.refused("report", &address, &error);
+                }
+            }
+            continue;
+        }
+        let Some(link) = asking.link(&receiver).await else { continue };
+        let answer = context.shared.hub(|hub, now| match &request {
+            Ok(request) => answer(hub, now, asking.id(), request, &link),
+            Err(error) => Answer::of_error(hub, now, error),
+        });
+        if answer.status >= 300 {
+            context.refused("request", &address, &answer.body);
+        }
+        if let Some(correlation_id) = correlation_id {
+            link.send(&receiver, answer.encode(correlation_id)).await;
         }
     }
 }
 
-fn is_answered(request: &Message) -> bool {
-    let operation = request.message_annotation("operation").ok().flatten().and_then(|value| value.as_text());
-    operation.is_some_and(|operation| ["GET", "PATCH"].iter().any(|known| operation.eq_ignore_ascii_case(known)))
+/// Serves the link on which a client gets answers and changes, until it ends or may not go on.
+pub(super) async fn hold(
+    context: Arc<Context>,
+    session: Session,
+    sender: Sender,
+    address: Address,
+    pair: Option<Pair>,
+) {
+    let Some(id) = address.identity() else { return };
+    let consumer = context.shared.hub(|hub, _| hub.add_consumer());
+    let link = context.twins.add(&id, TwinLink::new(pair, session, sender.clone(), consumer));
+    tokio::select! {
+        error = context.revoked(&address) => {
+            let _ = sender.detach_with(Some(error), true).await;
+        }
+        _ = sender.detached() => {}
+        () = changes(&context, &id, &link) => {}
+    }
+    context.twins.remove(&id, consumer);
+    context.shared.hub(|hub, _| hub.unwatch_desired(&id, consumer));
 }
 
-/// Some clients parse the body whatever the status says, so there is an object in it.
-fn answer(correlation_id: MessageId) -> EncodedMessage {
+/// Sends changes of desired properties whenever the client has subscribed. Resolves when the link is gone.
+async fn changes(context: &Context, id: &IdentityId, link: &TwinLink) {
+    let mut subscribed = link.subscribed();
+    // Of what could not be sent, because the client took its credit back.
+    let mut unsent: Option<Arc<DesiredChange>> = None;
+    loop {
+        if subscribed.wait_for(|subscribed| *subscribed).await.is_err() {
+            return;
+        }
+        let mut changed = context.shared.waiter(Wake::Twin(id.clone()));
+        while *subscribed.borrow_and_update() {
+            let Ok(permit) = link.sender.reserve().await else { return };
+            let next = unsent.take().or_else(|| context.shared.hub(|hub, _| hub.take_desired(id, link.consumer)));
+            match next {
+                Some(change) => {
+                    if let Err(error) = permit.send_with(encode(&change), SETTLED) {
+                        tracing::debug!(%error, "a change of desired properties was not sent");
+                        unsent = Some(change);
+                    }
+                }
+                None => {
+                    drop(permit);
+                    tokio::select! {
+                        () = changed.woken() => {}
+                        _ = subscribed.changed() => {}
+                    }
+                }
+            }
+        }
+        unsent = None;
+    }
+}
+
+fn encode(change: &DesiredChange) -> EncodedMessage {
     Message::builder()
         .style(STYLE)
-        .message_annotation(Symbol::from_static("status"), STATUS)
-        .properties(Properties { correlation_id: Some(correlation_id), ..Properties::default() })
-        .data("{}")
+        .message_annotation(Symbol::from_static("resource"), DESIRED)
+        .message_annotation(Symbol::from_static("version"), as_long(change.version()))
+        .data(change.to_json().to_string())
         .build()
 }
 

@@ -166,6 +166,11 @@ impl Hub {
         ConsumerId(self.last_consumer)
     }
 
+    /// A name for one answer, for those who look for it in a log: 32 hexadecimal digits.
+    pub fn tracking_id(&mut self) -> String {
+        self.random.lock_token().to_string().replace('-', "")
+    }
+
     /// Who may have work now. Changed by every method that takes `&mut self`.
     pub fn take_wakes(&mut self) -> Vec<Wake> {
         core::mem::take(&mut self.wakes).into_iter().collect()

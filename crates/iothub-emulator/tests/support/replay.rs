@@ -60,7 +60,7 @@ pub struct Replay {
     links: BTreeMap<(u16, String, bool), u32>,
     /// Links for methods, on which nothing is called.
     silent: BTreeSet<ClientLink>,
-    /// Links for the twin that the client receives on. Its subscription is not answered, and nothing changes.
+    /// Links for the twin that the client receives on. Nothing changes, so there are answers only.
     twins: BTreeSet<ClientLink>,
     /// The client's requests that the twin answers.
     asked: usize,
@@ -143,7 +143,7 @@ impl Replay {
                 let message = Message::from_bytes(payload.clone()).expect("a message");
                 let operation = message.message_annotation("operation").expect("annotations");
                 let operation = operation.and_then(|operation| operation.as_text());
-                self.asked += usize::from(matches!(operation, Some("GET" | "PATCH")));
+                self.asked += usize::from(matches!(operation, Some("GET" | "PATCH" | "PUT" | "DELETE")));
             }
             _ => {}
         }
