@@ -35,7 +35,6 @@ impl Failure {
     }
 
     /// A refusal in the shape of direct methods. `info` is an object with what the code has to add, or null.
-    #[allow(dead_code, reason = "direct methods use it")]
     pub(super) fn of_method(error: ServiceError, info: Value) -> Self {
         Self { error, shape: Shape::Method(info), who: None }
     }

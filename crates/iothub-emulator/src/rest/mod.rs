@@ -21,6 +21,7 @@ mod errors;
 mod etag;
 mod exchange;
 mod messages;
+mod methods;
 mod path;
 pub(crate) mod port;
 mod reply;
@@ -59,6 +60,7 @@ fn router(rest: Rest) -> Router {
     Router::new()
         .merge(devices::routes())
         .merge(messages::routes())
+        .merge(methods::routes())
         .merge(statistics::routes())
         .merge(twins::routes())
         .merge(unsupported::routes())
