@@ -130,6 +130,18 @@ impl Drop for Hub {
 }
 
 #[test]
+fn the_ready_line_names_the_https_address_and_why_it_is_not_the_usual_port() {
+    let hub = Hub::start(&["--https-listen", "127.0.0.1:0"]);
+    let address: std::net::SocketAddr = hub.text("https").parse().expect("an address");
+    std::net::TcpStream::connect(address).expect("it is served");
+    assert!(hub.ready["https_note"].is_null());
+    let other = Hub::start(&[]);
+    let address: std::net::SocketAddr = other.text("https").parse().expect("an address");
+    std::net::TcpStream::connect(address).expect("it is served");
+    assert_eq!(other.ready["https_note"].is_null(), address.port() == 443, "{}", other.ready);
+}
+
+#[test]
 fn messages_feedback_and_telemetry_pass_between_commands() {
     let hub = Hub::start(&["--partitions", "1"]);
     let (service, ca) = (hub.text("service_connection_string"), hub.text("ca"));

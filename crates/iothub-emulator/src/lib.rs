@@ -1,4 +1,4 @@
-//! An Azure IoT hub on your own machine, over AMQP 1.0 and TLS: for tests, demonstrations, and work without a network.
+//! An Azure IoT hub on your own machine, over AMQP 1.0, WebSockets and HTTPS: for tests, demonstrations, and work without a network.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,12 +24,24 @@
 //!
 //! Direct methods and file uploads are not there. Links for direct methods are accepted, and no method is called.
 //!
+//! # HTTPS
+//!
+//! One listener ([`Emulator::https_addr`]) serves REST and both WebSocket paths, `/$iothub/websocket` and
+//! `/$servicebus/websocket`, which carry AMQP. REST covers devices and modules, twins, statistics, the purge of messages, and
+//! a device's telemetry and messages. Each route asks for the right that the service asks for. Any dated `api-version` is
+//! answered alike. Jobs, configurations, digital twins, import and export are answered with 501.
+//!
+//! An entity tag in `If-Match` is compared if it is in quotes. The service ignores one without quotes, and so does the
+//! emulator, with a line in the log; [`hub::HttpsSettings`] changes that.
+//!
+//! # Refusals
+//!
 //! Each refusal is logged in one line at the level `WARN`: who, from where, to which resource, and why.
 //!
 //! # How it is built
 //!
 //! [`hub`] is the hub without IO and without a clock. The front accepts connections with [`amqp1`] and calls the hub
-//! for every attach and every delivery; each link is one task. Everything lives in memory.
+//! for every attach and every delivery; each link is one task. HTTPS is served by `axum`. Everything lives in memory.
 #![forbid(unsafe_code)]
 
 mod builder;
