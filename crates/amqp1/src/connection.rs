@@ -233,6 +233,49 @@ impl Connection {
         within(self.shared(), self.handle.timeout, "writing what was settled", flushed).await?
     }
 
+    /// Detaches all links with this error, then ends all sessions, and waits until the peer has answered that or the limit
+    /// is over. Messages that are queued are not sent; settlements that were stated are written first.
+    ///
+    /// For a server that stops, before it [closes](Self::close_with) the connection: some clients wait long for the detach
+    /// of a link that has ended with its connection.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, links are detached and sessions ended all the same.
+    pub async fn end_all(&self, error: AmqpError, limit: Duration) -> Result<(), Error> {
+        let sessions = self.shared().command(|state, _| {
+            if let Some(server) = &mut state.server {
+                server.deaf = true;
+            }
+            for id in state.links.keys().copied().collect::<Vec<_>>() {
+                // One that is detached already is left as it is.
+                let _ = state.engine.detach(id, true, Some(error.clone()));
+            }
+            let sessions: Vec<_> = state.sessions.keys().copied().collect();
+            for id in &sessions {
+                let _ = state.engine.end(*id, None);
+            }
+            sessions
+        })?;
+        let all_ended = async {
+            for id in sessions {
+                let ended = self.shared().wait(Place::Session(id), |state| {
+                    let over = state.sessions.get(&id).is_none_or(|session| session.ended.is_some());
+                    over.then_some(())
+                });
+                // A session that is not there any more has ended.
+                let _ = ended.await;
+            }
+        };
+        // What was not answered is over with the connection.
+        let _ = tokio::time::timeout(limit, all_ended).await;
+        self.closed_error().map_or(Ok(()), Err)
+    }
+
     /// Closes the connection within a limit of time. As [`close`](Self::close) at first; shortly before the limit what can
     /// still not be sent is given up, as [`close_with`](Self::close_with) does it with `amqp:connection:forced`.
     /// Settlements that were stated are written before either close.

@@ -454,3 +454,23 @@ async fn a_future_that_is_polled_from_a_loop_leaves_no_wakers_behind() {
     let debug = format!("{:?}", pair.client);
     assert!(debug.len() < 20_000, "{} characters", debug.len());
 }
+
+#[tokio::test]
+async fn a_server_that_stops_detaches_links_and_ends_sessions_before_it_closes() {
+    let mut pair = pair().await;
+    let (sender, far_receiver) = pair.client_sends(Credit::Manual(5)).await;
+    let (far_sender, receiver) = pair.client_receives(Credit::Manual(5)).await;
+    let session = pair.session().await;
+    let server = pair.server.connection().clone();
+    let error = AmqpError::new(ErrorCondition::DETACH_FORCED, "stopping");
+    soon(server.end_all(error, Duration::from_secs(30))).await.expect("ended");
+    for detached in [sender.detached().await, receiver.detached().await] {
+        assert_eq!((detached.by, detached.closed), (amqp1::Cause::Peer, true));
+        assert_eq!(detached.error.map(|error| error.condition), Some(ErrorCondition::DETACH_FORCED));
+    }
+    let ended = soon(session.ended()).await;
+    assert_eq!((ended.by, ended.error), (amqp1::Cause::Peer, None));
+    assert!(!pair.client.is_closed(), "the close comes after that");
+    server.close().await.expect("closed");
+    drop((far_receiver, far_sender));
+}
