@@ -71,7 +71,7 @@ pub(crate) struct EmulatorOptions {
     /// A shared access policy; well-known names get their well-known rights.
     #[arg(long = "policy", value_name = "NAME=BASE64KEY")]
     pub(crate) policies: Vec<Hidden>,
-    /// A device.
+    /// A device, by its key; ID=x509:THUMBPRINT[,THUMBPRINT2] by its certificate, ID=x509:ca by one of an authority of --x509-ca.
     #[arg(long = "device", value_name = "ID=BASE64KEY")]
     pub(crate) devices: Vec<Hidden>,
     /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?}.
@@ -83,6 +83,12 @@ pub(crate) struct EmulatorOptions {
     /// Where the certificate authority is kept; a later start with the same folder keeps it.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
+    /// A certificate authority (PEM) that issues the certificates of devices; the common name is the device's id.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) x509_ca: Vec<PathBuf>,
+    /// Refuse certificates of an authority over WebSockets, as older pages of the service's documentation have it.
+    #[arg(long)]
+    pub(crate) websocket_refuses_ca: bool,
     /// Print one JSON line when ready.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,7 +1,9 @@
 //! `iothub emulator`: serve a hub until Ctrl-C.
 
-use crate::{cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output};
-use iothub_emulator::Emulator;
+use crate::{
+    announce::announce, arguments::Hidden, cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output,
+};
+use iothub_emulator::{Emulator, EmulatorBuilder};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
 
@@ -12,24 +14,42 @@ const HTTPS_PORT: u16 = 443;
 const AMQPS_PORT: u16 = 5671;
 
 pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
+    // Before anything is there that would stay behind.
+    let mut interruption = Interruption::catch()?;
     let output = Output::new(options.json);
     // Without a folder of one's own the authority lives as long as the hub.
-    let temporary = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
-    let ca_dir = options.ca_dir.as_deref().unwrap_or_else(|| temporary.path());
-    let hub = start(&options, ca_dir).await?;
-    announce(&hub, &output);
-    interrupted().await?;
+    let temporary = match &options.ca_dir {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?),
+    };
+    let ca_dir = options.ca_dir.as_deref().or_else(|| temporary.as_ref().map(|folder| folder.path()));
+    let hub = tokio::select! {
+        hub = start(&options, ca_dir) => hub?,
+        caught = interruption.next() => return caught.map(|()| ExitCode::SUCCESS),
+    };
+    announce(&hub, AMQPS_PORT, &output);
+    interruption.next().await?;
     output.say("Closing.", &json!({"event": "closing"}));
-    hub.shutdown().await;
+    tokio::select! {
+        () = hub.shutdown() => {}
+        // Whoever asks twice does not want to wait for clients.
+        caught = interruption.next() => caught?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Failure> {
-    let mut builder = Emulator::builder()
-        .hostname(&options.hostname)
-        .partitions(options.partitions)
-        .settings(|settings| options.timing.apply(settings))
-        .ca_dir(ca_dir);
+async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emulator, Failure> {
+    let mut builder =
+        Emulator::builder().hostname(&options.hostname).partitions(options.partitions).settings(|settings| {
+            options.timing.apply(settings);
+            settings.https.websocket_refuses_ca = options.websocket_refuses_ca;
+        });
+    if let Some(directory) = ca_dir {
+        builder = builder.ca_dir(directory);
+    }
+    for file in &options.x509_ca {
+        builder = builder.device_ca_file(file);
+    }
     if options.listen.is_empty() {
         builder = builder.listen_on_loopback(AMQPS_PORT);
     }
@@ -53,8 +73,7 @@ async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Fai
         builder = builder.policy(name, key);
     }
     for device in &options.devices {
-        let (id, key) = named_key(device, "device", "ID")?;
-        builder = builder.device(id, key);
+        builder = with_device(builder, device)?;
     }
     if let Some(file) = &options.devices_file {
         builder = builder.devices_file(file);
@@ -62,60 +81,56 @@ async fn start(options: &EmulatorOptions, ca_dir: &Path) -> Result<Emulator, Fai
     builder.start().await.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
 }
 
-fn announce(hub: &Emulator, output: &Output) {
-    let service = hub.service_connection_string();
-    let (ids, partitions) = hub.with_hub(|hub, _| {
-        let ids: Vec<String> = hub.devices().map(|device| device.id().to_string()).collect();
-        (ids, hub.settings().partitions)
-    });
-    let devices: Vec<(String, String)> =
-        ids.into_iter().filter_map(|id| hub.device_connection_string(&id).map(|string| (id, string))).collect();
-    let ca = hub.ca_path().map(|path| path.display().to_string()).unwrap_or_default();
-    let plain = hub.amqp_addr().map(|address| address.to_string());
-    let mut story = format!("An IoT hub named {} listens on {} (AMQP over TLS).\n", hub.hostname(), hub.local_addr());
-    story.push_str(&format!("HTTPS (REST, and AMQP over WebSockets) on {}.\n", hub.https_addr()));
-    if let Some(note) = hub.https_note() {
-        story.push_str(&format!("{note}\n"));
+/// A device of the command line.
+fn with_device(builder: EmulatorBuilder, device: &Hidden) -> Result<EmulatorBuilder, Failure> {
+    if device.expose().contains("=x509:") {
+        let spec = device.expose().parse().map_err(|error| Failure::usage(format!("--device: {error}")))?;
+        return Ok(builder.device_spec(spec));
     }
-    if let Some(address) = &plain {
-        story.push_str(&format!("Plain AMQP, without TLS, on {address}.\n"));
-    }
-    story.push_str(&format!("Certificate authority: {ca}\nService: {service}\n"));
-    for (id, string) in &devices {
-        story.push_str(&format!("Device {id}: {string}\n"));
-    }
-    story.push_str("Ctrl-C ends it.");
-    let devices: Vec<_> = devices.iter().map(|(id, string)| json!({"id": id, "connection_string": string})).collect();
-    output.say(
-        &story,
-        &json!({
-            "event": "ready",
-            "hostname": hub.hostname(),
-            "amqps": hub.local_addr().to_string(),
-            "amqp": plain,
-            "https": hub.https_addr().to_string(),
-            "https_note": hub.https_note(),
-            "ca": ca,
-            "partitions": partitions,
-            "service_connection_string": service,
-            "event_hubs_connection_string": hub.event_hubs_connection_string(),
-            "devices": devices,
-        }),
-    );
+    let (id, key) = named_key(device, "device", "ID")?;
+    Ok(builder.device(id, key))
 }
 
-/// Ctrl-C, or the signal with which supervisors stop programs.
-pub(crate) async fn interrupted() -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+/// Ctrl-C, or the signal with which supervisors stop programs. Both are caught as soon as this exists.
+pub(crate) struct Interruption {
     #[cfg(unix)]
-    {
+    signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl Interruption {
+    #[cfg(unix)]
+    pub(crate) fn catch() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-        tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed.map_err(cannot),
-            _ = terminate.recv() => Ok(()),
-        }
+        let cannot = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+        let interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        Ok(Self { signals: [interrupt, terminate] })
     }
+
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(cannot)
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) -> Result<(), Failure> {
+        let [interrupt, terminate] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) -> Result<(), Failure> {
+        let pressed = tokio::signal::ctrl_c().await;
+        pressed.map_err(|error| Failure::new(format!("signals cannot be received: {error}")))
+    }
+}
+
+/// Waits for an [`Interruption`].
+pub(crate) async fn interrupted() -> Result<(), Failure> {
+    Interruption::catch()?.next().await
 }

@@ -1,6 +1,7 @@
 //! The `iothub` command: a demo, a hub on your own machine, and tools that work against any hub.
 #![forbid(unsafe_code)]
 
+mod announce;
 mod arguments;
 mod c2d;
 mod cli;

@@ -217,6 +217,60 @@ fn a_kept_authority_stays_the_same() {
     assert_eq!(first, second);
 }
 
+/// The ready line is there only when signals are caught, and nothing stays behind.
+#[cfg(unix)]
+#[test]
+fn a_signal_right_after_the_ready_line_ends_the_emulator_in_order() {
+    for signal in ["-INT", "-TERM"] {
+        let mut hub = Hub::start(&[]);
+        let ca = std::path::PathBuf::from(hub.text("ca"));
+        assert!(ca.exists());
+        let pid = hub.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        let status = hub.child.wait().expect("an end");
+        assert!(status.success(), "{signal}: {status}");
+        assert!(!ca.parent().expect("a folder").exists(), "the temporary folder is gone");
+    }
+}
+
+/// Runs an emulator until it has told its whole story in text.
+fn story(more: &[&str]) -> String {
+    let arguments = ["emulator", "--listen", "127.0.0.1:0", "--https-listen", "127.0.0.1:0"];
+    let mut child = iothub().args(arguments).args(more).stdout(Stdio::piped()).spawn().expect("the command runs");
+    let mut story = String::new();
+    for line in BufReader::new(child.stdout.take().expect("a piped output")).lines() {
+        let line = line.expect("a line");
+        story.push_str(&line);
+        story.push('\n');
+        if line.starts_with("Ctrl-C") {
+            break;
+        }
+    }
+    child.kill().expect("killed");
+    child.wait().expect("an end");
+    story
+}
+
+#[test]
+fn the_story_shows_a_connection_string_for_each_client() {
+    let thumbprint = format!("dev2=x509:{}", "a1".repeat(20));
+    let story = story(&["--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx", "--device", &thumbprint]);
+    for part in [
+        "Service, policy service (messages, twins, methods and queries): HostName=localhost:",
+        ";SharedAccessKeyName=iothubowner;SharedAccessKey=",
+        ";SharedAccessKeyName=registryReadWrite;SharedAccessKey=",
+        "telemetry): Endpoint=sb://localhost:",
+        "Device dev1: HostName=localhost:",
+        "Device dev1, for Java, whose SDK refuses a host name without a dot: HostName=127.0.0.1:",
+        ";DeviceId=dev2;x509=true",
+        "no other port than 5671",
+    ] {
+        assert!(story.contains(part), "{part}: {story}");
+    }
+    let named = self::story(&["--hostname", "hub.example", "--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx"]);
+    assert!(!named.contains("for Java"), "{named}");
+}
+
 #[test]
 fn many_starts_at_once_share_one_kept_authority() {
     let folder = tempfile::tempdir().expect("a folder");

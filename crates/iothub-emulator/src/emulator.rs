@@ -10,14 +10,11 @@ use tokio::task::JoinHandle;
 
 use crate::builder::{EmulatorBuilder, device_spec, module_spec};
 use crate::error::{DeviceError, StartError};
-use crate::hub::{DeviceId, DeviceSpec, Hub, IdentityId, ModuleId, UnixMillis};
+use crate::hub::{DeviceId, DeviceSpec, Hub, UnixMillis};
 use crate::shared::Shared;
 
 /// How long clients get to answer our close.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// The port that connection strings need not name.
-const AMQPS_PORT: u16 = 5671;
 
 /// Where an emulator is found, and how it is trusted.
 #[derive(Debug)]
@@ -130,55 +127,6 @@ impl Emulator {
     #[must_use]
     pub fn ca_path(&self) -> Option<&Path> {
         self.addresses.ca_path.as_deref()
-    }
-
-    /// `host`, or `host:port` where the port is not the usual one.
-    fn authority(&self) -> String {
-        let host = self.hostname();
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        match self.local_addr().port() {
-            AMQPS_PORT => host,
-            port => format!("{host}:{port}"),
-        }
-    }
-
-    /// The connection string of a service, with the policy `service`. It holds that policy's key.
-    #[must_use]
-    pub fn service_connection_string(&self) -> String {
-        format!("HostName={};{}", self.authority(), self.service_key())
-    }
-
-    /// The connection string of a device, or `None` if it is not registered or has no key. It holds the device's key.
-    #[must_use]
-    pub fn device_connection_string(&self, id: &str) -> Option<String> {
-        let device = DeviceId::new(id).ok()?;
-        let key = self.with_hub(|hub, _| Some(hub.device(&device)?.keys().next()?.base64().to_owned()))?;
-        Some(format!("HostName={};DeviceId={id};SharedAccessKey={key}", self.authority()))
-    }
-
-    /// The connection string of a module, or `None` if it is not registered or has no key. It holds the module's key.
-    #[must_use]
-    pub fn module_connection_string(&self, device: &str, module: &str) -> Option<String> {
-        let id = IdentityId::of_module(DeviceId::new(device).ok()?, ModuleId::new(module).ok()?);
-        let key = self.with_hub(|hub, _| Some(hub.identity(&id).ok()?.keys().next()?.base64().to_owned()))?;
-        let host = self.authority();
-        Some(format!("HostName={host};DeviceId={device};ModuleId={module};SharedAccessKey={key}"))
-    }
-
-    /// The connection string of the Event-Hubs-compatible endpoint, with the policy `service`. It holds that policy's
-    /// key.
-    #[must_use]
-    pub fn event_hubs_connection_string(&self) -> String {
-        let entity = self.with_hub(|hub, _| hub.settings().entity().to_owned());
-        format!("Endpoint=sb://{}/;{};EntityPath={entity}", self.authority(), self.service_key())
-    }
-
-    fn service_key(&self) -> String {
-        let key = self.with_hub(|hub, _| {
-            // Well-known policies can be replaced, but not taken away.
-            hub.policies().policy("service").map(|policy| policy.primary_key.base64().to_owned()).unwrap_or_default()
-        });
-        format!("SharedAccessKeyName=service;SharedAccessKey={key}")
     }
 
     /// Registers a device with the base64 text of its key.

@@ -20,9 +20,17 @@
 //! the link redirect or at the Event-Hubs-compatible endpoint, with selector filters, epochs and `$management`.
 //! Devices and modules with twins: tags, desired and reported properties with versions, metadata and limits; a device
 //! reads its twin, reports, and is sent the changes of desired properties. Authentication is checked for real: SAS tokens
-//! by SASL PLAIN and by claims-based security, for hub policies, devices and modules, until they expire.
+//! by SASL PLAIN and by claims-based security, for hub policies, devices and modules, until they expire; or the certificate of a device or module.
 //!
 //! Direct methods and file uploads are not there. Links for direct methods are accepted, and no method is called.
+//!
+//! # X.509
+//!
+//! Clients may show a certificate in the handshake of TLS, of any issuer; that they have its key is checked there. A device
+//! or module of type `selfSigned` is matched by the SHA-1 or SHA-256 of the certificate; one of type
+//! `certificateAuthority` by a chain to an authority of [`EmulatorBuilder::device_ca_pem`] and the common name `{device}` or
+//! `{device}/{module}`. Such a connection needs no SASL and takes no tokens. It serves one identity. A certificate that is
+//! expired, not valid yet, unknown, or of another identity is refused at the first link or request, with the reason.
 //!
 //! # HTTPS
 //!
@@ -47,6 +55,7 @@
 mod builder;
 mod ca;
 mod clock;
+mod connection_strings;
 mod emulator;
 mod error;
 mod front;

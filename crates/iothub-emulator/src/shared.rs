@@ -145,6 +145,11 @@ impl Shared {
         self.stop.send_replace(true);
     }
 
+    /// Whether the emulator is to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// Resolves when the emulator is to stop.
     pub(crate) async fn stopping(&self) {
         // An error would mean that the sender is gone; it is in `self`.

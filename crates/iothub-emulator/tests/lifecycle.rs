@@ -130,3 +130,20 @@ async fn plain_tcp_is_served_where_it_is_asked_for_and_redirects_to_itself() {
     let redirect = error.redirect().unwrap();
     assert_eq!((redirect.port, redirect.address), (Some(port), Some(format!("amqp://localhost:{port}/localhost/"))));
 }
+
+#[tokio::test]
+async fn links_are_detached_and_sessions_ended_before_the_connection_is_closed() {
+    let (hub, _) = hub().await;
+    let connection = plain(&hub, "a@sas.localhost", device_token("a")).await.unwrap();
+    let session = connection.begin().await.unwrap();
+    let sender = session.sender(events("a")).attach().await.unwrap();
+    let receiver = session.receiver(devicebound("a")).attach().await.unwrap();
+    let cbs = session.receiver("$cbs").attach().await.unwrap();
+    hub.shutdown().await;
+    for detached in [sender.detached().await, receiver.detached().await, cbs.detached().await] {
+        assert_eq!(detached.by, amqp1::Cause::Peer);
+        assert_eq!(detached.error.unwrap().condition.as_str(), "amqp:link:detach-forced");
+    }
+    assert_eq!(session.ended().await.by, amqp1::Cause::Peer);
+    assert!(matches!(connection.closed().await, ConnectionError::ClosedByPeer(Some(_))));
+}

@@ -29,7 +29,11 @@ fn handshake(path: &str, protocol: &str) -> Request {
 }
 
 async fn open(hub: &Emulator, path: &str, protocol: &str) -> Socket {
-    let mut stream = Https::new(hub).connect().await;
+    open_by(Https::new(hub), path, protocol).await
+}
+
+async fn open_by(client: Https, path: &str, protocol: &str) -> Socket {
+    let mut stream = client.connect().await;
     let response = exchange(&mut stream, &handshake(path, protocol)).await;
     assert_eq!(response.status, 101, "{response:?}");
     // The example of RFC 6455.
@@ -187,4 +191,32 @@ async fn send(socket: &mut Socket, frame: Frame) {
 
 async fn receive(socket: &mut Socket) -> Option<Result<Frame, tokio_websockets::Error>> {
     std::future::poll_fn(|cx| Pin::new(&mut *socket).poll_next(cx)).await
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_shown_counts_over_websockets_unless_those_of_authorities_are_refused() {
+    for refuses in [false, true] {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = parameters.self_signed(&key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(parameters, key);
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "dev1");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &issuer).unwrap();
+        let device = "dev1=x509:ca".parse::<iothub_emulator::hub::DeviceSpec>().unwrap();
+        let builder = Emulator::builder().device_spec(device).device_ca_pem(authority);
+        let hub = builder.settings(|settings| settings.https.websocket_refuses_ca = refuses).start().await.unwrap();
+        let client = Https::with_certificate(&hub, &certificate.pem(), &key.serialize_pem());
+        // Java's SDK writes this also where it has a certificate.
+        let path = "/$iothub/websocket?iothub-no-client-cert=true";
+        let session = amqp(open_by(client, path, "AMQPWSB10").await, usize::MAX).await.begin().await.unwrap();
+        let attached = session.sender(events("dev1")).attach().await;
+        match attached {
+            Ok(_) => assert!(!refuses),
+            Err(error) => assert!(refuses && error.to_string().contains("not taken over WebSockets"), "{error}"),
+        }
+    }
 }

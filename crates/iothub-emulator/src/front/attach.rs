@@ -52,6 +52,9 @@ pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut Jo
         context.shared.hub(|hub, _| hub.set_model_id(id, model_id));
     }
     let tasks = &mut LinkTasks::new(context, identity, tasks);
+    if grant.as_ref().is_some_and(Grant::is_by_certificate) {
+        context.count_tokens();
+    }
     match link.role() {
         Role::Sender => from_peer(context, link, address, grant, tasks),
         Role::Receiver => to_peer(context, link, address, tasks),

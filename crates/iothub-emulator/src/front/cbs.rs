@@ -7,6 +7,7 @@ use amqp1::{Receiver, Session};
 
 use super::connection::Context;
 use super::requests::Node;
+use super::sasl::KNOWN_BY_CERTIFICATE;
 use crate::messages::STYLE;
 use crate::token::{Presented, verify};
 
@@ -44,6 +45,9 @@ pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver:
 fn put_token(context: &Context, put: &PutToken) -> Reply {
     if !put.token_type().is_sas() || !put.token().starts_with("SharedAccessSignature ") {
         return Reply::new(400, "400004 ArgumentInvalid; this hub takes shared access signatures only");
+    }
+    if context.shared.hub(|hub, _| context.grants.takes_no_tokens(hub)) {
+        return Reply::new(401, format!("401002 IotHubUnauthorizedAccess; {KNOWN_BY_CERTIFICATE}"));
     }
     let result = context.shared.hub(|hub, now| {
         let verified = verify(hub, now, Presented::Cbs, put.token());

@@ -39,6 +39,9 @@ const MAX_METADATA: usize = 8 * 1024 * 1024;
 /// Most links of one that has shown no token yet: `$cbs` takes two.
 const MAX_LINKS_BEFORE_TOKEN: usize = 32;
 
+/// How long clients get to answer the detaches and ends of a hub that stops, before the connection is closed.
+const END_ALL: Duration = Duration::from_secs(2);
+
 /// So many refusals of one connection are logged, each with a line.
 const MAX_REFUSALS_LOGGED: u32 = 20;
 
@@ -148,6 +151,9 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let grants = Arc::new(Grants::default());
+    if let Some(certificate) = certificate {
+        grants.set_certificate(certificate);
+    }
     let expires = Arc::new(OnceLock::new());
     let sasl = Sasl {
         shared: front.shared.clone(),
@@ -159,8 +165,7 @@ where
     let container_id = incoming.open().container_id.to_string();
     let server = incoming.accept().await?;
     let shown = server.connection().peer_certificates();
-    let certificate = certificate.or_else(|| front.shared.client_certificate(shown.as_deref()));
-    if let Some(certificate) = certificate {
+    if let Some(certificate) = front.shared.client_certificate(shown.as_deref()) {
         grants.set_certificate(certificate);
     }
     let context = Context {
@@ -247,6 +252,13 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
             },
         }
     };
+    if shared.is_stopping() {
+        // Before the close: some clients wait long for links that end without a detach.
+        let error = refusal_error(ErrorCondition::DETACH_FORCED, "the emulator is stopping");
+        if let Err(error) = server.connection().end_all(error, END_ALL).await {
+            tracing::debug!(%error, "the connection ended before its links were detached");
+        }
+    }
     if let Some(reason) = reason
         && let Err(error) = server.connection().close_with(Some(reason)).await
     {

@@ -20,6 +20,10 @@ pub(crate) const MECHANISMS: [&str; 3] = [mssbcbs::NAME, anonymous::NAME, plain:
 /// What the hub says on success.
 const WELCOME: &[u8] = b"Welcome!";
 
+/// Why no token is taken from a client whose certificate is that of a device.
+pub(crate) const KNOWN_BY_CERTIFICATE: &str =
+    "this connection is authenticated by its client certificate: no token is taken";
+
 /// Why a client was refused, for the log.
 #[derive(Debug)]
 pub(crate) struct SaslRefusal {
@@ -61,6 +65,12 @@ impl Sasl {
             Err(error) => return refuse("unknown", &error),
         };
         let user = credentials.authcid();
+        if let Some(certificate) = self.shared.client_certificate(attempt.peer_certificates.as_deref()) {
+            self.grants.set_certificate(certificate);
+        }
+        if self.shared.hub(|hub, _| self.grants.takes_no_tokens(hub)) {
+            return refuse(user, &KNOWN_BY_CERTIFICATE);
+        }
         let verified = self.shared.hub(|hub, now| {
             let verified = verify(hub, now, Presented::Plain(user), credentials.password())?;
             Ok::<_, crate::token::TokenError>((now, verified))

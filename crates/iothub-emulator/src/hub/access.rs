@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::Hub;
 use super::address::Address;
+use super::certificate::CertificateRefusal;
 use super::grant::{self, AuthError, Challenge, Grant};
 use super::ids::DeviceId;
 use super::plain::PlainUser;
@@ -18,6 +19,9 @@ pub enum AttachError {
     /// The hub has no such node.
     #[error("404006 ErrorCode:AmqpAddressNotFound; the hub has no node of this address")]
     AddressNotFound,
+    /// The client's certificate does not allow it.
+    #[error(transparent)]
+    Certificate(#[from] CertificateRefusal),
     /// The device is disabled.
     #[error("403012 ErrorCode:DeviceDisabled; device {0} is disabled")]
     DeviceDisabled(DeviceId),
@@ -53,7 +57,9 @@ impl AttachError {
             | Self::DeviceNotFound(_)
             | Self::EventHubPartNotFound(_)
             | Self::ModuleNotFound(_) => "amqp:not-found",
-            Self::DeviceDisabled(_) | Self::Producer | Self::Unauthorized => "amqp:unauthorized-access",
+            Self::Certificate(_) | Self::DeviceDisabled(_) | Self::Producer | Self::Unauthorized => {
+                "amqp:unauthorized-access"
+            }
         }
     }
 }

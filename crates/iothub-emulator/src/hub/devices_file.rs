@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::authentication::AuthenticationSpec;
+use super::authentication::{AuthenticationSpec, ThumbprintError};
 use super::identity::IdentitySpec;
 use super::ids::{DeviceId, IdError, IdentityId, ModuleId};
 use super::key::{Key, KeyError};
@@ -54,12 +54,26 @@ impl DeviceSpec {
     }
 }
 
-/// Parses `ID=BASE64KEY`. An id that has a `=` itself can only be given in a file.
+/// Parses `ID=BASE64KEY`; for a device with a certificate `ID=x509:THUMBPRINT`, `ID=x509:THUMBPRINT,THUMBPRINT2` or, where
+/// an authority issues it, `ID=x509:ca`. An id that has a `=` itself can only be given in a file.
 impl FromStr for DeviceSpec {
     type Err = DeviceArgumentError;
 
     fn from_str(text: &str) -> Result<Self, DeviceArgumentError> {
         let (id, key) = text.split_once('=').ok_or(DeviceArgumentError::NoKey)?;
+        if let Some(certificate) = key.strip_prefix("x509:") {
+            let authentication = match certificate {
+                "ca" => AuthenticationSpec::CertificateAuthority,
+                thumbprints => {
+                    let (first, second) = match thumbprints.split_once(',') {
+                        Some((first, second)) => (first, Some(second.parse()?)),
+                        None => (thumbprints, None),
+                    };
+                    AuthenticationSpec::SelfSigned { primary: Some(first.parse()?), secondary: second }
+                }
+            };
+            return Ok(Self::with_authentication(DeviceId::new(id)?, authentication));
+        }
         Ok(Self::new(DeviceId::new(id)?, Key::from_base64(key)?))
     }
 }
@@ -77,6 +91,9 @@ pub enum DeviceArgumentError {
     /// What follows the `=` is no key.
     #[error("device key: {0}")]
     Key(#[from] KeyError),
+    /// What follows `x509:` is neither `ca` nor one or two thumbprints.
+    #[error("device certificate: expected ca, THUMBPRINT or THUMBPRINT,THUMBPRINT: {0}")]
+    Thumbprint(#[from] ThumbprintError),
 }
 
 /// Why a devices file could not be taken. Never holds a key.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::address::Address;
+use super::identity::Identity;
 use super::ids::{DeviceId, IdentityId, ModuleId};
 use super::key::Key;
 use super::policy::{Policies, Rights};
@@ -169,10 +170,12 @@ impl fmt::Debug for Challenge<'_> {
     }
 }
 
-/// What a verified token allows: the rights of its signer, below the path of its resource.
+/// What a verified token or certificate allows: the rights of its signer, below the path of its resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     signer: Signer,
+    /// Whether the signer has shown its certificate, not a token.
+    by_certificate: bool,
     /// Of the identity that has signed: another one of the same id is not the signer.
     generation_id: Option<Arc<str>>,
     rights: Rights,
@@ -224,6 +227,35 @@ impl Grant {
         covers(&self.path, &address.segments())
     }
 
+    /// What an identity allows that is known by its key or certificate.
+    fn of_identity(identity: &Identity, path: Vec<String>) -> Self {
+        let signer = match &identity.id().module {
+            None => Signer::Device(identity.device_id().clone()),
+            Some(_) => Signer::Module(identity.id().clone()),
+        };
+        let generation_id = Some(identity.generation_id().clone());
+        Self { signer, by_certificate: false, generation_id, rights: Rights::DEVICE_CONNECT, path }
+    }
+
+    /// What the certificate of an identity allows.
+    pub(crate) fn by_certificate(identity: &Identity) -> Self {
+        let path = identity.id().segments().into_iter().map(Into::into).collect();
+        Self { by_certificate: true, ..Self::of_identity(identity, path) }
+    }
+
+    /// Whether it comes from a client certificate.
+    pub(crate) fn is_by_certificate(&self) -> bool {
+        self.by_certificate
+    }
+
+    /// The one device that it is for; `None` if it is not for one device.
+    pub(crate) fn device_in_path(&self) -> Option<&str> {
+        match self.path.as_slice() {
+            [first, device, ..] if first.eq_ignore_ascii_case("devices") => Some(device),
+            _ => None,
+        }
+    }
+
     /// Whether a path of the HTTPS side, in segments with ids as they are registered, lies below the token's resource.
     pub(crate) fn covers_path(&self, path: &[&str]) -> bool {
         covers(&self.path, path)
@@ -237,7 +269,8 @@ impl Grant {
             Signer::Module(_) => "module",
             Signer::Policy(_) => "hub",
         };
-        format!(r#"{{"scope":"{scope}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}}"#).into()
+        let (kind, issuer) = if self.by_certificate { ("x509", "external") } else { ("sas", "iothub") };
+        format!(r#"{{"scope":"{scope}","type":"{kind}","issuer":"{issuer}","acceptingIpFilterRule":null}}"#).into()
     }
 
     /// Whether the signer is still registered, or is a policy.
@@ -294,7 +327,13 @@ pub(crate) fn challenge<'a>(
     if let Some(name) = policy {
         let policy = policies.policy(name).ok_or(AuthError::UnknownPolicy)?;
         let path = canonical_path(registry, &resource);
-        let grant = Grant { signer: Signer::Policy(name.into()), generation_id: None, rights: policy.rights, path };
+        let grant = Grant {
+            signer: Signer::Policy(name.into()),
+            by_certificate: false,
+            generation_id: None,
+            rights: policy.rights,
+            path,
+        };
         return Ok(Challenge { keys: policy.keys().collect(), style, grant });
     }
     if !first.eq_ignore_ascii_case("devices") {
@@ -318,12 +357,7 @@ pub(crate) fn challenge<'a>(
     if keys.is_empty() {
         return Err(AuthError::NoKeys(identity.id().clone(), identity.authentication().type_name()));
     }
-    let signer = match &identity.id().module {
-        None => Signer::Device(identity.device_id().clone()),
-        Some(_) => Signer::Module(identity.id().clone()),
-    };
-    let generation_id = Some(identity.generation_id().clone());
-    Ok(Challenge { keys, style, grant: Grant { signer, generation_id, rights: Rights::DEVICE_CONNECT, path } })
+    Ok(Challenge { keys, style, grant: Grant::of_identity(identity, path) })
 }
 
 /// The module id in a path of the form `devices/{id}/modules/{id}`.

@@ -58,7 +58,7 @@ mod twins;
 pub use access::{AttachError, Redirect};
 pub use address::Address;
 pub use authentication::{Authentication, AuthenticationSpec, Thumbprint, ThumbprintError};
-pub use certificate::ClientCertificate;
+pub use certificate::{CertificateRefusal, ClientCertificate};
 pub use clock::{Iso8601, UnixMillis};
 pub use devices_file::{DeviceArgumentError, DeviceSpec, DevicesFileError, EntryName, parse_devices};
 pub use feedback::{FEEDBACK_CONTENT_TYPE, FeedbackDelivery, FeedbackStatus};

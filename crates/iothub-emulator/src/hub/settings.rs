@@ -150,6 +150,9 @@ pub struct HttpsSettings {
     /// Whether an entity tag in `If-Match` is compared also where it is not in quotes. The real hub ignores such a tag, so
     /// that the write is done in any case. Default `false`.
     pub compare_unquoted_etags: bool,
+    /// Whether the certificates of devices that an authority has issued are refused over WebSockets, as older pages of the
+    /// service's documentation have it. Default `false`.
+    pub websocket_refuses_ca: bool,
 }
 
 /// Twins.

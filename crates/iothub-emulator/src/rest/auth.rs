@@ -3,6 +3,8 @@
 //! A handler names the right that it needs by an argument of the type of that name. The argument cannot be made without a
 //! token that has the right and covers the path, so a handler is not reached otherwise. It also checks the API version.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
@@ -10,7 +12,8 @@ use axum::http::request::Parts;
 use super::Rest;
 use super::errors::Failure;
 use super::path::Segments;
-use crate::hub::{AuthError, ErrorCode, Grant, Rights};
+use super::server::Connection;
+use crate::hub::{AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Rights};
 use crate::token::{Presented, TokenError, verify};
 
 macro_rules! rights {
@@ -44,6 +47,9 @@ rights! {
 
 fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failure> {
     check_version(parts)?;
+    if let Some(by_certificate) = certificate_grant(parts, rest, needed) {
+        return by_certificate;
+    }
     let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
         Failure::new(
             ErrorCode::IotHubUnauthorized,
@@ -68,6 +74,51 @@ fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failur
         return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text).with_signer(grant.signer()));
     }
     Ok(grant)
+}
+
+/// What a device may do that sends no token but has shown a certificate; `None` for everybody else.
+fn certificate_grant(parts: &Parts, rest: &Rest, needed: Rights) -> Option<Result<Grant, Failure>> {
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let connection = parts.extensions.get::<Arc<Connection>>()?;
+    let certificate = rest.shared.client_certificate(connection.certificates.as_deref())?;
+    let refusal = |error: CertificateRefusal| {
+        let code = match error {
+            CertificateRefusal::Expired(_) | CertificateRefusal::NotValidYet(_) => ErrorCode::IotHubUnauthorized,
+            _ => ErrorCode::IotHubUnauthorizedAccess,
+        };
+        // The text of these errors begins with a code of its own.
+        let text = error.to_string();
+        let text = text.split_once("; ").map_or(text.as_str(), |(_, text)| text);
+        Err(Failure::new(code, text).with_signer(format_args!("certificate {}", certificate.sha1)))
+    };
+    let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
+    let Some(id) = identity_in(&path).filter(|_| needed == Rights::DEVICE_CONNECT) else {
+        return Some(refusal(CertificateRefusal::NotOfAnIdentity));
+    };
+    let granted = rest.shared.hub(|hub, now| {
+        let grant = hub.authorize_certificate(now, &certificate, &id)?;
+        let enabled = hub.device(&id.device).is_some_and(Identity::is_enabled);
+        Ok((grant, enabled))
+    });
+    Some(match granted {
+        Ok((grant, true)) => Ok(grant),
+        Ok((_, false)) => Err(Failure::new(ErrorCode::DeviceDisabled, format!("device {} is disabled", id.device))),
+        Err(error) => refusal(error),
+    })
+}
+
+/// The device or module of a path of the form `devices/{id}[/modules/{id}]/…`.
+fn identity_in(path: &[&str]) -> Option<IdentityId> {
+    let (first, rest) = path.split_first()?;
+    let (device, rest) = rest.split_first().filter(|_| first.eq_ignore_ascii_case("devices"))?;
+    let device = DeviceId::new(device).ok()?;
+    let module = match rest {
+        [modules, module, ..] if modules.eq_ignore_ascii_case("modules") => Some(ModuleId::new(module).ok()?),
+        _ => None,
+    };
+    Some(IdentityId { device, module })
 }
 
 /// Why a token is not good.

@@ -56,7 +56,11 @@ impl Upgrade {
             .serve(TokioIo::new(upgraded));
         let front = Front { transport: Transport::WebSocket, ..front };
         // On the heap: what it takes before is not kept in the connection's task.
-        let certificate = front.shared.client_certificate(connection.certificates.as_deref());
+        let mut certificate = front.shared.client_certificate(connection.certificates.as_deref());
+        let refuses_ca = front.shared.hub(|hub, _| hub.settings().https.websocket_refuses_ca);
+        if let Some(certificate) = certificate.as_mut().map(Arc::make_mut).filter(|_| refuses_ca) {
+            certificate.issued = Err("certificates of an authority are not taken over WebSockets".into());
+        }
         Box::pin(connection::serve(front, ByteStream::new(stream), connection.peer, certificate)).await;
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 pub const VERSION: &str = "api-version=2021-04-12";
@@ -140,6 +140,16 @@ impl Response {
 
 impl Https {
     pub fn new(hub: &Emulator) -> Self {
+        Self::showing(hub, None)
+    }
+
+    /// As a client that shows a certificate with its key, both as PEM.
+    pub fn with_certificate(hub: &Emulator, certificate: &str, key: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        Self::showing(hub, Some((certificate, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())))
+    }
+
+    fn showing(hub: &Emulator, identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(hub.ca_pem().as_bytes()) {
             roots.add(certificate.unwrap()).unwrap();
@@ -147,8 +157,11 @@ impl Https {
         let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key).unwrap(),
+        };
         Self { address: hub.https_addr(), config: Arc::new(config) }
     }
 

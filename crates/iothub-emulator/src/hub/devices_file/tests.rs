@@ -91,3 +91,20 @@ fn the_argument_form_splits_at_the_first_equals_sign() {
     assert_eq!("=b3RoZXI=".parse::<DeviceSpec>().unwrap_err(), DeviceArgumentError::Id(IdError::Empty));
     assert_eq!("a=".parse::<DeviceSpec>().unwrap_err(), DeviceArgumentError::Key(KeyError::Empty));
 }
+
+#[test]
+fn devices_with_certificates_are_given_by_thumbprints_or_an_authority() {
+    let (sha1, sha256) = ("a1".repeat(20), "B2".repeat(32));
+    let parsed = |text: &str| text.parse::<DeviceSpec>().map(|spec| spec.authentication);
+    let both = parsed(&format!("d=x509:{sha1},{sha256}")).unwrap();
+    let AuthenticationSpec::SelfSigned { primary: Some(primary), secondary: Some(secondary) } = both else { panic!() };
+    assert!(primary.matches(&"A1".repeat(20)) && secondary.matches(&"b2".repeat(32)));
+    let one = parsed(&format!("d=x509:{sha256}")).unwrap();
+    assert!(matches!(one, AuthenticationSpec::SelfSigned { primary: Some(_), secondary: None }));
+    assert!(matches!(parsed("d=x509:ca"), Ok(AuthenticationSpec::CertificateAuthority)));
+    for text in
+        ["d=x509:", "d=x509:abc", "d=x509:CA", &format!("d=x509:{sha1},"), &format!("d=x509:{sha1},{sha1},{sha1}")]
+    {
+        assert!(matches!(parsed(text), Err(DeviceArgumentError::Thumbprint(_))), "{text}");
+    }
+}
