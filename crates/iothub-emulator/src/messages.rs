@@ -7,8 +7,8 @@ use amqp1_codec::{DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Sym
 use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
-    AckMode, CloudToDevice, CloudToDeviceDelivery, DeviceId, EnqueueError, Event, FEEDBACK_CONTENT_TYPE,
-    FeedbackDelivery, Hub, PartitionProperties, UnixMillis,
+    AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE, FeedbackDelivery, Hub,
+    IdentityId, PartitionProperties, UnixMillis,
 };
 
 /// How the emulator writes: some clients index lists without looking at their length.
@@ -108,10 +108,10 @@ fn value_len(value: &Value) -> usize {
 }
 
 /// A cloud-to-device message from the service: for whom it is, and what the queue needs to know.
-pub(crate) fn to_device(message: &Message) -> Result<(DeviceId, CloudToDevice), AmqpError> {
+pub(crate) fn to_device(message: &Message) -> Result<(IdentityId, CloudToDevice), AmqpError> {
     let message = &looked_into(message)?;
     let properties = message.properties().map_err(malformed)?.unwrap_or_default();
-    let device = Hub::destination(properties.to.as_ref().map(|to| to.as_str())).map_err(|error| refused(&error))?;
+    let id = Hub::destination(properties.to.as_ref().map(|to| to.as_str())).map_err(|error| refused(&error))?;
     let ack = match message.application_property("iothub-ack").map_err(malformed)? {
         None | Some(ValueRef::Null) => AckMode::None,
         Some(value) => {
@@ -119,7 +119,7 @@ pub(crate) fn to_device(message: &Message) -> Result<(DeviceId, CloudToDevice), 
         }
     };
     Ok((
-        device,
+        id,
         CloudToDevice {
             message_id: properties.message_id.map(|id| id.to_string()),
             ack,

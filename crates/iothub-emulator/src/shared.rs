@@ -194,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_is_woken_also_when_the_work_came_before_the_waiting() {
         let (shared, _, device) = shared();
-        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone()));
+        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone().into()));
         shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
         waiter.woken().await;
     }
@@ -209,7 +209,7 @@ mod tests {
         shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
         let consumer = shared.hub(|hub, _| hub.add_consumer());
         assert!(shared.hub(|hub, now| hub.take_next(now, &device, consumer)).is_some());
-        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone()));
+        let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone().into()));
         clock.advance(core::time::Duration::from_secs(60));
         waiter.woken().await;
         assert!(shared.hub(|hub, now| hub.take_next(now, &device, consumer)).is_some());
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_waiter_that_is_gone_is_forgotten() {
         let (shared, _, device) = shared();
-        drop(shared.waiter(Wake::DeviceQueue(device.clone())));
+        drop(shared.waiter(Wake::DeviceQueue(device.clone().into())));
         shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
         assert!(lock(&shared.waiters).is_empty());
     }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use amqp1::{Credit, Outcome, Properties, Receiver, ReceiverSettleMode, Sender, SenderSettleMode, Session, Value};
 use iothub_emulator::Emulator;
-use iothub_emulator::hub::Hub;
+use iothub_emulator::hub::{DeviceId, Hub};
 use support::*;
 
 const FEEDBACK: &str = "/messages/serviceBound/feedback";
@@ -50,7 +50,7 @@ async fn until(hub: &Emulator, done: impl Fn(&mut Hub) -> bool) {
 }
 
 async fn settled(hub: &Emulator, depth: usize) {
-    let device = "a".parse().unwrap();
+    let device: DeviceId = "a".parse().unwrap();
     until(hub, |hub| hub.queue_depth(&device) == depth).await;
 }
 
@@ -186,7 +186,7 @@ async fn feedback_comes_by_itself_when_its_batch_is_old_enough() {
     let service = service(&hub).await;
     send(&to_devices(&service).await, "one").await;
     let mut reports = service.receiver(FEEDBACK).attach().await.unwrap();
-    hub.with_hub(|hub, now| hub.purge(now, &"a".parse().unwrap()));
+    hub.with_hub(|hub, now| hub.purge(now, "a".parse::<DeviceId>().unwrap()));
     clock.advance(Duration::from_secs(15));
     let report = next(&mut reports).await;
     assert!(body(&report).contains("\"Purged\""), "{}", body(&report));
@@ -200,7 +200,7 @@ async fn feedback_that_is_not_settled_comes_again() {
     let service = service(&hub).await;
     send(&to_devices(&service).await, "one").await;
     hub.with_hub(|hub, now| {
-        hub.purge(now, &"a".parse().unwrap());
+        hub.purge(now, "a".parse::<DeviceId>().unwrap());
         hub.flush_feedback(now);
     });
     let mut reports = service.receiver(FEEDBACK).attach().await.unwrap();
@@ -296,4 +296,36 @@ async fn settled_messages_of_the_service_are_taken_too() {
     assert_eq!(sender.send_with(c2d("a", "one"), options).await.unwrap(), Outcome::SentSettled);
     let mut inbox = inbox(&device(&hub, "a").await, "a").await;
     assert_eq!(body(&next(&mut inbox).await), "one");
+}
+
+#[tokio::test]
+async fn a_module_takes_its_own_messages_and_its_device_does_not() {
+    let (hub, _) = hub().await;
+    let service = service(&hub).await;
+    let sender = to_devices(&service).await;
+    let mut of_device = inbox(&device(&hub, "a").await, "a").await;
+    let token = token(MODULE_KEY, "localhost/devices/a/modules/m", HOUR, None);
+    let module = plain(&hub, "a/modules/m@sas.localhost", token).await.unwrap().begin().await.unwrap();
+    let mut of_module =
+        module.receiver("amqps://localhost/devices/a/modules/m/messages/deviceBound").attach().await.unwrap();
+    let mut reports = service.receiver(FEEDBACK).attach().await.unwrap();
+    let message = |to: &str| {
+        let properties =
+            Properties { to: Some(to.to_owned().into()), message_id: Some("m-1".into()), ..Properties::default() };
+        amqp1::Message::builder().properties(properties).application_property("iothub-ack", "full").data("hello")
+    };
+    sender.send(message("/devices/a/modules/m/messages/devicebound")).await.unwrap().accepted().unwrap();
+    let delivery = next(&mut of_module).await;
+    assert_eq!((body(&delivery).as_str(), delivery.tag().as_slice().len()), ("hello", 16));
+    assert!(has_nothing(&mut of_device).await);
+    let id = hub.with_hub(|hub, _| {
+        let id = hub.modules(&"a".parse().unwrap()).unwrap().next().unwrap().id().clone();
+        assert_eq!(hub.identity(&id).unwrap().cloud_to_device_messages(), 1);
+        id
+    });
+    delivery.accept().unwrap();
+    until(&hub, |hub| hub.queue_depth(&id) == 0).await;
+    assert_eq!(feedback(&hub, &mut reports).await, [("m-1".into(), "Success".into())]);
+    let outcome = sender.send(message("/devices/a/modules/none/messages/devicebound")).await.unwrap();
+    assert_eq!(rejection(outcome), "amqp:not-found");
 }

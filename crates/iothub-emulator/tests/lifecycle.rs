@@ -5,6 +5,7 @@ mod support;
 use amqp1::auth::connection_string::{DeviceConnectionString, EventHubsConnectionString, ServiceConnectionString};
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::{Client, ConnectionError, ErrorKind, TlsClient};
+use iothub_emulator::hub::DeviceId;
 use iothub_emulator::{DeviceError, Emulator, StartError};
 use support::*;
 
@@ -34,7 +35,7 @@ async fn what_was_acknowledged_before_the_shutdown_is_in_the_hub() {
     let (hub, _) = hub().await;
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     sender.send(c2d("a", "one")).await.unwrap().accepted().unwrap();
-    let depth = hub.with_hub(|hub, _| hub.queue_depth(&"a".parse().unwrap()));
+    let depth = hub.with_hub(|hub, _| hub.queue_depth("a".parse::<DeviceId>().unwrap()));
     assert_eq!(depth, 1);
     hub.shutdown().await;
 }

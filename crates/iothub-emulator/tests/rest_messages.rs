@@ -3,7 +3,7 @@
 mod support;
 
 use amqp1::Message;
-use iothub_emulator::hub::{EventPosition, Settings};
+use iothub_emulator::hub::{DeviceId, EventPosition, Settings};
 use serde_json::json;
 use support::https::*;
 use support::*;
@@ -138,7 +138,7 @@ async fn a_message_is_received_with_its_properties_and_completed() {
     https.send(as_a(delete(&format!("{BOUND}/{lock}")))).await.ok(204);
     https.send(as_a(delete(&format!("{BOUND}/{lock}")))).await.refusal(412, "DeviceMessageLockLost");
     https.send(as_a(delete(&format!("{BOUND}/nonsense")))).await.refusal(412, "DeviceMessageLockLost");
-    assert_eq!(hub.with_hub(|hub, _| hub.queue_depth(&"a".parse().unwrap())), 0);
+    assert_eq!(hub.with_hub(|hub, _| hub.queue_depth("a".parse::<DeviceId>().unwrap())), 0);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_message_is_abandoned_and_rejected() {
     let second = https.send(as_a(get(BOUND))).await.ok(200);
     assert_eq!(second.header("iothub-deliverycount"), Some("1"));
     https.send(as_a(delete(&format!("{BOUND}/{}?reject", lock(&second))))).await.ok(204);
-    assert_eq!(hub.with_hub(|hub, _| hub.queue_depth(&"a".parse().unwrap())), 0);
+    assert_eq!(hub.with_hub(|hub, _| hub.queue_depth("a".parse::<DeviceId>().unwrap())), 0);
     hub.with_hub(|hub, now| {
         hub.flush_feedback(now);
         let consumer = hub.add_consumer();

@@ -14,7 +14,7 @@ use super::presence::LinkTasks;
 use super::requests::{self, Node};
 use super::twin_links::Pair;
 use super::{cbs, events, from_service, locked, management, refusal_error, telemetry, twins};
-use crate::hub::{Address, AttachError, Grant, Hub};
+use crate::hub::{Address, AttachError, Grant, Hub, IdentityId};
 use crate::messages::error_of;
 
 /// Deliveries that a client may send ahead of our looking at them.
@@ -177,7 +177,7 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
             }
         }
         Address::DeviceBound { device, module } => {
-            let queue = if module.is_none() { Queue::Device(device.clone()) } else { Queue::Empty };
+            let queue = Queue::Device(IdentityId { device: device.clone(), module: module.clone() });
             locked_queue(context, link, address, queue, tasks);
         }
         Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),

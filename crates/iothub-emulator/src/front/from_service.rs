@@ -30,12 +30,12 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
 }
 
 fn take(context: &Context, address: &Address, delivery: Delivery) {
-    let taken = to_device(delivery.message()).and_then(|(device, message)| {
+    let taken = to_device(delivery.message()).and_then(|(id, message)| {
         if context.shared.take_drop() {
-            tracing::warn!(%device, "a message was accepted and lost, as was asked for");
+            tracing::warn!(%id, "a message was accepted and lost, as was asked for");
             return Ok(());
         }
-        context.shared.hub(|hub, now| hub.enqueue(now, &device, message)).map(drop).map_err(|error| refused(&error))
+        context.shared.hub(|hub, now| hub.enqueue(now, &id, message)).map(drop).map_err(|error| refused(&error))
     });
     let settled = match taken {
         Ok(()) => delivery.accept(),

@@ -1,4 +1,4 @@
-//! What is delivered under a lock: a device's cloud-to-device messages, and feedback.
+//! What is delivered under a lock: the cloud-to-device messages of a device or module, and feedback.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,18 +6,18 @@ use amqp1::{Delivered, DeliveryTag, EncodedMessage, Error, Outcome, Receipt, Sen
 use tokio::task::JoinSet;
 
 use super::connection::Context;
-use crate::hub::{Address, ConsumerId, DeviceId, Hub, LockToken, Locks, UnixMillis, Wake};
+use crate::hub::{Address, ConsumerId, Hub, IdentityId, LockToken, Locks, UnixMillis, Wake};
 use crate::messages;
 use crate::shared::{Shared, Waiter};
 
-/// Most deliveries of one link that may wait for their settlement. A device's queue holds fewer; more than this come
+/// Most deliveries of one link that may wait for their settlement. Its queue holds fewer; more than this come
 /// together only where locks run out again and again.
 const MAX_UNSETTLED: usize = 1000;
 
 /// Where deliveries come from.
 #[derive(Clone, Debug)]
 pub(super) enum Queue {
-    Device(DeviceId),
+    Device(IdentityId),
     Feedback,
     /// There never are any.
     Empty,
@@ -26,7 +26,7 @@ pub(super) enum Queue {
 impl Queue {
     fn waiter(&self, shared: &Shared) -> Option<Waiter> {
         match self {
-            Self::Device(device) => Some(shared.waiter(Wake::DeviceQueue(device.clone()))),
+            Self::Device(id) => Some(shared.waiter(Wake::DeviceQueue(id.clone()))),
             Self::Feedback => Some(shared.waiter(Wake::Feedback)),
             Self::Empty => None,
         }
@@ -42,8 +42,8 @@ impl Queue {
 
     fn take(&self, hub: &mut Hub, now: UnixMillis, consumer: ConsumerId) -> Option<(LockToken, EncodedMessage)> {
         match self {
-            Self::Device(device) => {
-                let delivery = hub.take_next(now, device, consumer)?;
+            Self::Device(id) => {
+                let delivery = hub.take_next(now, id, consumer)?;
                 Some((delivery.token, messages::from_cloud(&delivery)))
             }
             Self::Feedback => {
@@ -58,10 +58,10 @@ impl Queue {
     fn settle(&self, hub: &mut Hub, now: UnixMillis, token: &LockToken, outcome: &Result<Outcome, Error>) {
         let settled = match (self, outcome) {
             (Self::Empty, _) => return,
-            (Self::Device(device), Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete(now, device, token),
-            (Self::Device(device), Ok(Outcome::Rejected(_))) => hub.reject(now, device, token),
+            (Self::Device(id), Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete(now, id, token),
+            (Self::Device(id), Ok(Outcome::Rejected(_))) => hub.reject(now, id, token),
             // Settled without a word, or in a way that the hub does not know: nothing says that it was dealt with.
-            (Self::Device(device), Ok(_)) => hub.abandon(now, device, token),
+            (Self::Device(id), Ok(_)) => hub.abandon(now, id, token),
             (Self::Feedback, Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete_feedback(now, token),
             (Self::Feedback, Ok(Outcome::Rejected(_))) => hub.reject_feedback(now, token),
             (Self::Feedback, Ok(_)) => hub.abandon_feedback(now, token),
@@ -77,7 +77,7 @@ impl Queue {
     /// Ends a lock as if it had never been taken.
     fn give_back(&self, hub: &mut Hub, now: UnixMillis, token: &LockToken) {
         let given_back = match self {
-            Self::Device(device) => hub.give_back(now, device, token),
+            Self::Device(id) => hub.give_back(now, id, token),
             Self::Feedback => hub.give_back_feedback(now, token),
             Self::Empty => return,
         };
@@ -88,7 +88,7 @@ impl Queue {
 
     fn leave(&self, hub: &mut Hub, now: UnixMillis, consumer: ConsumerId) {
         let held = match self {
-            Self::Device(device) => hub.leave_device(now, device, consumer, Locks::Keep),
+            Self::Device(id) => hub.leave_device(now, id, consumer, Locks::Keep),
             Self::Feedback => hub.leave_feedback(now, consumer, Locks::Keep),
             Self::Empty => 0,
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::clock::UnixMillis;
-use super::ids::{ConsumerId, DeviceId};
+use super::ids::{ConsumerId, IdentityId};
 use super::lock_queue::{LockLost, LockQueue, LockRules};
 use super::queue::{Finished, Outcome};
 use super::random::{LockToken, Random};
@@ -50,7 +50,7 @@ impl FeedbackStatus {
 struct Record {
     original_message_id: String,
     status: FeedbackStatus,
-    device: DeviceId,
+    id: IdentityId,
     generation_id: Arc<str>,
     at: UnixMillis,
 }
@@ -75,7 +75,7 @@ fn body_of(records: &[Record]) -> Bytes {
             original_message_id: &record.original_message_id,
             status_code: record.status.as_str(),
             description: record.status.as_str(),
-            device_id: record.device.as_str(),
+            device_id: record.id.device.as_str(),
             device_generation_id: &record.generation_id,
             enqueued_time_utc: record.at.to_iso8601().to_string(),
         })
@@ -142,7 +142,7 @@ impl Feedback {
     }
 
     /// Adds a record, if the message asked for one and can be named in it.
-    pub(crate) fn record(&mut self, now: UnixMillis, device: &DeviceId, generation_id: &Arc<str>, finished: Finished) {
+    pub(crate) fn record(&mut self, now: UnixMillis, id: &IdentityId, generation_id: &Arc<str>, finished: Finished) {
         self.handle_timeout(now);
         let Some(original_message_id) = finished.message_id.filter(|_| finished.ack.wants(finished.status)) else {
             return;
@@ -153,7 +153,7 @@ impl Feedback {
         self.open.push(Record {
             original_message_id,
             status: finished.status,
-            device: device.clone(),
+            id: id.clone(),
             generation_id: generation_id.clone(),
             at: finished.at,
         });
@@ -224,11 +224,11 @@ impl Feedback {
         released
     }
 
-    /// Drops the records of a deleted device, except those in a batch that a receiver holds.
-    pub(crate) fn forget_device(&mut self, device: &DeviceId) {
-        self.open.retain(|record| record.device != *device);
+    /// Drops the records of a deleted identity, except those in a batch that a receiver holds.
+    pub(crate) fn forget(&mut self, id: &IdentityId) {
+        self.open.retain(|record| record.id != *id);
         self.batches.retain_waiting(|batch| {
-            batch.retain(|record| record.device != *device);
+            batch.retain(|record| record.id != *id);
             !batch.is_empty()
         });
     }

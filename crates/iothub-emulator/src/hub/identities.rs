@@ -101,11 +101,9 @@ impl Hub {
     }
 
     fn forget(&mut self, id: &IdentityId) {
-        if id.module.is_none() {
-            self.queues.remove(&id.device);
-            self.deadlines.set(&id.device, None);
-            self.feedback.forget_device(&id.device);
-        }
+        self.queues.remove(id);
+        self.deadlines.set(id, None);
+        self.feedback.forget(id);
     }
 
     /// An identity.

@@ -3,7 +3,7 @@
 use super::address::Address;
 use super::clock::UnixMillis;
 use super::feedback::FeedbackDelivery;
-use super::ids::{ConsumerId, DeviceId};
+use super::ids::{ConsumerId, IdentityId};
 use super::lock_queue::LockLost;
 use super::queue::{CloudToDevice, CloudToDeviceDelivery, DeviceQueue, EnqueueError, Enqueued, Outcome};
 use super::random::{LockToken, Random};
@@ -19,87 +19,121 @@ pub enum Locks {
 }
 
 impl Hub {
-    /// The device that a cloud-to-device message is for, from its `to` property.
+    /// The device or module that a cloud-to-device message is for, from its `to` property.
     ///
     /// # Errors
-    /// [`EnqueueError::BadDestination`] or [`EnqueueError::ModuleNotFound`]. Whether the device exists is not asked.
-    pub fn destination(to: Option<&str>) -> Result<DeviceId, EnqueueError> {
+    /// [`EnqueueError::BadDestination`]. Whether it exists is not asked.
+    pub fn destination(to: Option<&str>) -> Result<IdentityId, EnqueueError> {
         match to.map(Address::parse) {
-            Some(Address::DeviceBound { device, module: None }) => Ok(device),
-            Some(Address::DeviceBound { device, module: Some(_) }) => Err(EnqueueError::ModuleNotFound(device)),
+            Some(Address::DeviceBound { device, module }) => Ok(IdentityId { device, module }),
             _ => Err(EnqueueError::BadDestination),
         }
     }
 
-    /// Puts a message into a device's queue.
+    /// Puts a message into the queue of a device or module.
     ///
     /// # Errors
     /// [`EnqueueError`]: the message is to be rejected with its condition and text.
     pub fn enqueue(
         &mut self,
         now: UnixMillis,
-        device: &DeviceId,
+        to: impl Into<IdentityId>,
         message: CloudToDevice,
     ) -> Result<Enqueued, EnqueueError> {
-        match self.registry.device(device) {
-            None => return Err(EnqueueError::DeviceNotFound(device.clone())),
-            Some(found) if !found.is_enabled() => return Err(EnqueueError::DeviceDisabled(device.clone())),
+        let id = to.into();
+        match self.registry.device(&id.device) {
+            None => return Err(EnqueueError::DeviceNotFound(id.device)),
+            Some(found) if !found.is_enabled() => return Err(EnqueueError::DeviceDisabled(id.device)),
+            Some(_) if self.registry.get(&id).is_none() => return Err(EnqueueError::ModuleNotFound(id.device)),
             Some(_) => {}
         }
-        if !self.queues.contains_key(device) {
-            let queue = DeviceQueue::new(device.clone(), &self.settings.cloud_to_device);
-            self.queues.insert(device.clone(), queue);
+        if !self.queues.contains_key(&id) {
+            let queue = DeviceQueue::new(id.clone(), &self.settings.cloud_to_device);
+            self.queues.insert(id.clone(), queue);
         }
-        let result = self.with_queue(now, device, |queue, _| queue.enqueue(now, message));
-        result.unwrap_or_else(|| Err(EnqueueError::DeviceNotFound(device.clone())))
+        let result = self.with_queue(now, &id, |queue, _| queue.enqueue(now, message));
+        result.unwrap_or(Err(EnqueueError::DeviceNotFound(id.device)))
     }
 
-    /// Locks the next message of a device for `consumer`. `None`: wait for [`Wake::DeviceQueue`].
+    /// Locks the next message of a device or module for `consumer`. `None`: wait for [`Wake::DeviceQueue`].
     pub fn take_next(
         &mut self,
         now: UnixMillis,
-        device: &DeviceId,
+        of: impl Into<IdentityId>,
         consumer: ConsumerId,
     ) -> Option<CloudToDeviceDelivery> {
-        self.with_queue(now, device, |queue, random| queue.take(now, consumer, random))?
+        self.with_queue(now, &of.into(), |queue, random| queue.take(now, consumer, random))?
     }
 
     /// The device is done with a message (outcome *accepted*).
     ///
     /// # Errors
-    /// [`LockLost`] if `token` locks nothing in this device's queue.
-    pub fn complete(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
-        self.with_queue(now, device, |queue, _| queue.complete(now, token)).unwrap_or(Err(LockLost))
+    /// [`LockLost`] if `token` locks nothing in this queue.
+    pub fn complete(
+        &mut self,
+        now: UnixMillis,
+        of: impl Into<IdentityId>,
+        token: &LockToken,
+    ) -> Result<Outcome, LockLost> {
+        let id = of.into();
+        self.touched(now, &id);
+        self.with_queue(now, &id, |queue, _| queue.complete(now, token)).unwrap_or(Err(LockLost))
     }
 
     /// The device refuses a message (outcome *rejected*).
     ///
     /// # Errors
-    /// [`LockLost`] if `token` locks nothing in this device's queue.
-    pub fn reject(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
-        self.with_queue(now, device, |queue, _| queue.reject(now, token)).unwrap_or(Err(LockLost))
+    /// [`LockLost`] if `token` locks nothing in this queue.
+    pub fn reject(
+        &mut self,
+        now: UnixMillis,
+        of: impl Into<IdentityId>,
+        token: &LockToken,
+    ) -> Result<Outcome, LockLost> {
+        let id = of.into();
+        self.touched(now, &id);
+        self.with_queue(now, &id, |queue, _| queue.reject(now, token)).unwrap_or(Err(LockLost))
     }
 
     /// The device gives a message back (outcome *released*): counted, and at its old place again unless that was once
     /// too often or the message has expired.
     ///
     /// # Errors
-    /// [`LockLost`] if `token` locks nothing in this device's queue.
-    pub fn abandon(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
-        self.with_queue(now, device, |queue, _| queue.abandon(now, token)).unwrap_or(Err(LockLost))
+    /// [`LockLost`] if `token` locks nothing in this queue.
+    pub fn abandon(
+        &mut self,
+        now: UnixMillis,
+        of: impl Into<IdentityId>,
+        token: &LockToken,
+    ) -> Result<Outcome, LockLost> {
+        let id = of.into();
+        self.touched(now, &id);
+        self.with_queue(now, &id, |queue, _| queue.abandon(now, token)).unwrap_or(Err(LockLost))
     }
 
     /// A message was taken and never sent: it is at its old place again, uncounted, unless it has expired.
     ///
     /// # Errors
-    /// [`LockLost`] if `token` locks nothing in this device's queue.
-    pub fn give_back(&mut self, now: UnixMillis, device: &DeviceId, token: &LockToken) -> Result<Outcome, LockLost> {
-        self.with_queue(now, device, |queue, _| queue.give_back(now, token)).unwrap_or(Err(LockLost))
+    /// [`LockLost`] if `token` locks nothing in this queue.
+    pub fn give_back(
+        &mut self,
+        now: UnixMillis,
+        of: impl Into<IdentityId>,
+        token: &LockToken,
+    ) -> Result<Outcome, LockLost> {
+        let id = of.into();
+        self.with_queue(now, &id, |queue, _| queue.give_back(now, token)).unwrap_or(Err(LockLost))
     }
 
-    /// A device's receiver is gone. Says how many locks it held.
-    pub fn leave_device(&mut self, now: UnixMillis, device: &DeviceId, consumer: ConsumerId, locks: Locks) -> usize {
-        let held = self.with_queue(now, device, |queue, _| match locks {
+    /// A receiver of a device or module is gone. Says how many locks it held.
+    pub fn leave_device(
+        &mut self,
+        now: UnixMillis,
+        of: impl Into<IdentityId>,
+        consumer: ConsumerId,
+        locks: Locks,
+    ) -> usize {
+        let held = self.with_queue(now, &of.into(), |queue, _| match locks {
             Locks::Keep => {
                 queue.handle_timeout(now);
                 queue.locks_of(consumer)
@@ -109,15 +143,15 @@ impl Hub {
         held.unwrap_or(0)
     }
 
-    /// Ends all messages of a device, locked ones too, and says how many.
-    pub fn purge(&mut self, now: UnixMillis, device: &DeviceId) -> usize {
-        self.with_queue(now, device, |queue, _| queue.purge(now)).unwrap_or(0)
+    /// Ends all messages of a device or module, locked ones too, and says how many.
+    pub fn purge(&mut self, now: UnixMillis, of: impl Into<IdentityId>) -> usize {
+        self.with_queue(now, &of.into(), |queue, _| queue.purge(now)).unwrap_or(0)
     }
 
-    /// How many messages of a device are waiting or locked. Does not look at the time.
+    /// How many messages of a device or module are waiting or locked. Does not look at the time.
     #[must_use]
-    pub fn queue_depth(&self, device: &DeviceId) -> usize {
-        self.queues.get(device).map_or(0, DeviceQueue::depth)
+    pub fn queue_depth(&self, of: impl Into<IdentityId>) -> usize {
+        self.queues.get(&of.into()).map_or(0, DeviceQueue::depth)
     }
 
     /// Locks the next feedback batch for `consumer`. `None`: wait for [`Wake::Feedback`].
@@ -195,20 +229,20 @@ impl Hub {
     pub(super) fn with_queue<R>(
         &mut self,
         now: UnixMillis,
-        device: &DeviceId,
+        id: &IdentityId,
         work: impl FnOnce(&mut DeviceQueue, &mut Random) -> R,
     ) -> Option<R> {
-        let queue = self.queues.get_mut(device)?;
+        let queue = self.queues.get_mut(id)?;
         let result = work(queue, &mut self.random);
         let finished = queue.take_finished();
         if queue.poll_available() {
-            self.wakes.insert(Wake::DeviceQueue(device.clone()));
+            self.wakes.insert(Wake::DeviceQueue(id.clone()));
         }
-        self.deadlines.set(device, queue.next_deadline());
-        if let Some(record) = self.registry.get_mut(&device.into()) {
+        self.deadlines.set(id, queue.next_deadline());
+        if let Some(record) = self.registry.get_mut(id) {
             record.identity.cloud_to_device_messages = queue.depth();
             for finished in finished {
-                self.feedback.record(now, device, record.identity.generation_id(), finished);
+                self.feedback.record(now, id, record.identity.generation_id(), finished);
             }
         }
         self.wake_feedback();

@@ -98,8 +98,8 @@ pub enum Wake {
     /// All that has to do with this device and its modules: one of them was removed, disabled or updated, and links that
     /// are no longer allowed are to be detached.
     Device(DeviceId),
-    /// Receivers of this device's cloud-to-device messages.
-    DeviceQueue(DeviceId),
+    /// Receivers of the cloud-to-device messages of this device or module.
+    DeviceQueue(IdentityId),
     /// Receivers of feedback.
     Feedback,
     /// Readers of this partition.
@@ -116,7 +116,7 @@ pub struct Hub {
     settings: Settings,
     policies: Policies,
     registry: Registry,
-    queues: BTreeMap<DeviceId, DeviceQueue>,
+    queues: BTreeMap<IdentityId, DeviceQueue>,
     deadlines: Deadlines,
     feedback: Feedback,
     partitions: Vec<Partition>,
@@ -186,8 +186,8 @@ impl Hub {
     /// Does what time has done: messages expire, locks run out, feedback batches close. Calling it early or late does
     /// no harm: what it would do is also done by the calls that would notice the difference.
     pub fn handle_timeout(&mut self, now: UnixMillis) {
-        for device in self.deadlines.due(now) {
-            self.with_queue(now, &device, |queue, _| queue.handle_timeout(now));
+        for id in self.deadlines.due(now) {
+            self.with_queue(now, &id, |queue, _| queue.handle_timeout(now));
         }
         self.feedback.handle_timeout(now);
         self.wake_feedback();
@@ -197,21 +197,21 @@ impl Hub {
 /// The next deadline of each queue that has one, in order.
 #[derive(Debug, Default)]
 struct Deadlines {
-    by_device: BTreeMap<DeviceId, UnixMillis>,
-    ordered: BTreeSet<(UnixMillis, DeviceId)>,
+    by_identity: BTreeMap<IdentityId, UnixMillis>,
+    ordered: BTreeSet<(UnixMillis, IdentityId)>,
 }
 
 impl Deadlines {
-    fn set(&mut self, device: &DeviceId, deadline: Option<UnixMillis>) {
-        if self.by_device.get(device).copied() == deadline {
+    fn set(&mut self, id: &IdentityId, deadline: Option<UnixMillis>) {
+        if self.by_identity.get(id).copied() == deadline {
             return;
         }
-        if let Some(old) = self.by_device.remove(device) {
-            self.ordered.remove(&(old, device.clone()));
+        if let Some(old) = self.by_identity.remove(id) {
+            self.ordered.remove(&(old, id.clone()));
         }
         if let Some(new) = deadline {
-            self.by_device.insert(device.clone(), new);
-            self.ordered.insert((new, device.clone()));
+            self.by_identity.insert(id.clone(), new);
+            self.ordered.insert((new, id.clone()));
         }
     }
 
@@ -219,8 +219,8 @@ impl Deadlines {
         self.ordered.first().map(|(at, _)| *at)
     }
 
-    fn due(&self, now: UnixMillis) -> Vec<DeviceId> {
-        self.ordered.iter().take_while(|(at, _)| *at <= now).map(|(_, device)| device.clone()).collect()
+    fn due(&self, now: UnixMillis) -> Vec<IdentityId> {
+        self.ordered.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cloud-to-device queue of one device.
+//! The cloud-to-device queue of one device or module.
 
 use core::str::FromStr;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::clock::UnixMillis;
 use super::feedback::FeedbackStatus;
-use super::ids::{ConsumerId, DeviceId, IdError, check_id};
+use super::ids::{ConsumerId, DeviceId, IdError, IdentityId, check_id};
 use super::lock_queue::{Abandoned, DeathCause, LockLost, LockQueue, LockRules};
 use super::random::{LockToken, Random};
 use super::settings::CloudToDeviceSettings;
@@ -85,7 +85,9 @@ pub enum EnqueueError {
     #[error("400004 ErrorCode:ArgumentInvalid; iothub-ack must be none, positive, negative or full")]
     BadAck,
     /// The `to` property is missing, or names no device's queue.
-    #[error("400004 ErrorCode:ArgumentInvalid; to must be /devices/{{deviceId}}/messages/devicebound")]
+    #[error(
+        "400004 ErrorCode:ArgumentInvalid; to must be /devices/{{deviceId}}/messages/devicebound, or that of a module"
+    )]
     BadDestination,
     /// `absolute-expiry-time` is past, or further away than the hub keeps messages.
     #[error("403009 ErrorCode:InvalidMessageExpiryTime; absolute-expiry-time is past or more than {} s ahead", max.as_secs())]
@@ -102,14 +104,14 @@ pub enum EnqueueError {
     /// No such device.
     #[error("404001 ErrorCode:DeviceNotFound; device {0} is not registered")]
     DeviceNotFound(DeviceId),
-    /// The message is for a module; this hub keeps none.
+    /// No such module.
     #[error("404010 ErrorCode:ModuleNotFound; device {0} has no such module")]
     ModuleNotFound(DeviceId),
-    /// The device has as many messages as it may have. Try again when it has completed some.
-    #[error("403004 ErrorCode:DeviceMaximumQueueDepthExceeded; device {device} has {depth} messages in its queue")]
+    /// The device or module has as many messages as it may have. Try again when it has completed some.
+    #[error("403004 ErrorCode:DeviceMaximumQueueDepthExceeded; {id} has {depth} messages in its queue")]
     QueueFull {
         /// Whose queue.
-        device: DeviceId,
+        id: IdentityId,
         /// How many it holds.
         depth: usize,
     },
@@ -193,23 +195,23 @@ pub(crate) struct Finished {
     pub(crate) at: UnixMillis,
 }
 
-/// The queue of one device.
+/// The queue of one device or module.
 #[derive(Debug)]
 pub(crate) struct DeviceQueue {
-    device: DeviceId,
+    id: IdentityId,
     settings: CloudToDeviceSettings,
     messages: LockQueue<CloudToDevice>,
     finished: Vec<Finished>,
 }
 
 impl DeviceQueue {
-    pub(crate) fn new(device: DeviceId, settings: &CloudToDeviceSettings) -> Self {
+    pub(crate) fn new(id: IdentityId, settings: &CloudToDeviceSettings) -> Self {
         let rules = LockRules {
             lock: settings.lock,
             max_delivery_count: settings.max_delivery_count,
             count_lock_expiry: settings.count_lock_expiry,
         };
-        Self { device, settings: settings.clone(), messages: LockQueue::new(rules), finished: Vec::new() }
+        Self { id, settings: settings.clone(), messages: LockQueue::new(rules), finished: Vec::new() }
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -255,7 +257,7 @@ impl DeviceQueue {
         }
         let depth = self.depth();
         if depth >= self.settings.max_depth {
-            return Err(EnqueueError::QueueFull { device: self.device.clone(), depth });
+            return Err(EnqueueError::QueueFull { id: self.id.clone(), depth });
         }
         let sequence_number = self.messages.push(now, message, expires);
         Ok(Enqueued { sequence_number, enqueued: now, expires })

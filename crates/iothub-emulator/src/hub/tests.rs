@@ -56,10 +56,10 @@ fn feedback(hub: &mut Hub, now: UnixMillis) -> Vec<(String, String, String)> {
 fn a_message_goes_out_and_its_feedback_comes_back() {
     let mut hub = hub(&["dev"]);
     let consumer = hub.add_consumer();
-    assert!(hub.take_next(NOW, &id("dev"), consumer).is_none());
+    assert!(hub.take_next(NOW, id("dev"), consumer).is_none());
     let to = Hub::destination(Some("/devices/dev/messages/devicebound")).unwrap();
     hub.enqueue(NOW, &to, message("m-1")).unwrap();
-    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("dev"))]);
+    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("dev").into())]);
     let delivery = hub.take_next(NOW, &to, consumer).unwrap();
     assert_eq!(delivery.payload, Bytes::from_static(b"m-1"));
     assert_eq!(hub.complete(NOW, &to, &delivery.token), Ok(Outcome::Completed));
@@ -73,9 +73,9 @@ fn a_message_goes_out_and_its_feedback_comes_back() {
 
 #[test]
 fn the_destination_must_be_a_device_queue() {
-    assert_eq!(Hub::destination(Some("/devices/a%40b/messages/deviceBound")), Ok(id("a@b")));
-    let module = Hub::destination(Some("/devices/a/modules/m/messages/devicebound")).unwrap_err();
-    assert_eq!((module.condition(), module), ("amqp:not-found", EnqueueError::ModuleNotFound(id("a"))));
+    assert_eq!(Hub::destination(Some("/devices/a%40b/messages/deviceBound")), Ok(id("a@b").into()));
+    let module = Hub::destination(Some("/devices/a/modules/m%231/messages/devicebound"));
+    assert_eq!(module, Ok(IdentityId::of_module(id("a"), "m#1".parse().unwrap())));
     for to in [None, Some(""), Some("/devices/a/messages/events"), Some("/messages/devicebound")] {
         let error = Hub::destination(to).unwrap_err();
         assert_eq!((error.condition(), error), ("com.microsoft:argument-error", EnqueueError::BadDestination));
@@ -88,7 +88,7 @@ fn unknown_and_disabled_devices_are_not_sent_to() {
     hub.set_device_enabled(NOW, &id("off"), false);
     assert_eq!(hub.take_wakes(), [Wake::Device(id("off"))]);
     for device in ["off", "nobody"] {
-        let error = hub.enqueue(NOW, &id(device), message("m")).unwrap_err();
+        let error = hub.enqueue(NOW, id(device), message("m")).unwrap_err();
         assert_eq!(error.condition(), "amqp:not-found");
         assert!(error.to_string().starts_with("404001 ErrorCode:DeviceNotFound"), "{error}");
     }
@@ -99,33 +99,33 @@ fn a_token_of_one_device_settles_nothing_of_another() {
     let mut hub = hub(&["a", "b"]);
     let consumer = hub.add_consumer();
     for device in ["a", "b"] {
-        hub.enqueue(NOW, &id(device), message("m")).unwrap();
+        hub.enqueue(NOW, id(device), message("m")).unwrap();
     }
-    let delivery = hub.take_next(NOW, &id("a"), consumer).unwrap();
-    assert_eq!(hub.complete(NOW, &id("b"), &delivery.token), Err(LockLost));
-    assert_eq!(hub.abandon(NOW, &id("nobody"), &delivery.token), Err(LockLost));
-    assert_eq!(hub.complete(NOW, &id("a"), &delivery.token), Ok(Outcome::Completed));
+    let delivery = hub.take_next(NOW, id("a"), consumer).unwrap();
+    assert_eq!(hub.complete(NOW, id("b"), &delivery.token), Err(LockLost));
+    assert_eq!(hub.abandon(NOW, id("nobody"), &delivery.token), Err(LockLost));
+    assert_eq!(hub.complete(NOW, id("a"), &delivery.token), Ok(Outcome::Completed));
 }
 
 #[test]
 fn deadlines_of_all_queues_are_served_in_time() {
     let mut hub = hub(&["a", "b", "c"]);
     let consumer = hub.add_consumer();
-    hub.enqueue(NOW, &id("a"), message("a")).unwrap();
-    hub.enqueue(later(1), &id("b"), message("b")).unwrap();
-    hub.enqueue(later(1), &id("c"), CloudToDevice { expiry: Some(later(30)), ..message("c") }).unwrap();
-    hub.take_next(later(2), &id("a"), consumer).unwrap();
+    hub.enqueue(NOW, id("a"), message("a")).unwrap();
+    hub.enqueue(later(1), id("b"), message("b")).unwrap();
+    hub.enqueue(later(1), id("c"), CloudToDevice { expiry: Some(later(30)), ..message("c") }).unwrap();
+    hub.take_next(later(2), id("a"), consumer).unwrap();
     hub.take_wakes();
     assert_eq!(hub.next_deadline(), Some(later(30)));
     hub.handle_timeout(later(30));
-    assert_eq!((hub.queue_depth(&id("c")), hub.take_wakes()), (0, vec![]));
+    assert_eq!((hub.queue_depth(id("c")), hub.take_wakes()), (0, vec![]));
     assert_eq!(hub.next_deadline(), Some(later(45)), "the feedback on c");
     hub.handle_timeout(later(45));
     assert_eq!(hub.take_wakes(), [Wake::Feedback]);
     assert_eq!(feedback(&mut hub, later(45)), [("c".into(), "Expired".into(), "c".into())]);
     assert_eq!(hub.next_deadline(), Some(later(62)), "the lock in a");
     hub.handle_timeout(later(62));
-    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("a"))]);
+    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("a").into())]);
     assert_eq!(hub.next_deadline(), Some(later(3600)));
 }
 
@@ -133,24 +133,50 @@ fn deadlines_of_all_queues_are_served_in_time() {
 fn a_gone_receiver_keeps_its_locks_or_gives_them_back() {
     let mut hub = hub(&["a"]);
     let [first, second] = [(); 2].map(|()| hub.add_consumer());
-    hub.enqueue(NOW, &id("a"), message("m")).unwrap();
-    hub.take_next(NOW, &id("a"), first).unwrap();
+    hub.enqueue(NOW, id("a"), message("m")).unwrap();
+    hub.take_next(NOW, id("a"), first).unwrap();
     hub.take_wakes();
-    assert_eq!(hub.leave_device(NOW, &id("a"), first, Locks::Keep), 1);
-    assert!(hub.take_next(later(59), &id("a"), second).is_none());
-    assert_eq!(hub.leave_device(later(59), &id("a"), first, Locks::Release), 1);
-    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("a"))]);
-    assert_eq!(hub.take_next(later(59), &id("a"), second).unwrap().delivery_count, 0);
-    assert_eq!(hub.leave_device(later(200), &id("a"), second, Locks::Keep), 0, "its lock has run out");
+    assert_eq!(hub.leave_device(NOW, id("a"), first, Locks::Keep), 1);
+    assert!(hub.take_next(later(59), id("a"), second).is_none());
+    assert_eq!(hub.leave_device(later(59), id("a"), first, Locks::Release), 1);
+    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(id("a").into())]);
+    assert_eq!(hub.take_next(later(59), id("a"), second).unwrap().delivery_count, 0);
+    assert_eq!(hub.leave_device(later(200), id("a"), second, Locks::Keep), 0, "its lock has run out");
+}
+
+#[test]
+fn a_module_has_a_queue_of_its_own() {
+    let mut hub = hub(&["a"]);
+    let module = IdentityId::of_module(id("a"), "m".parse().unwrap());
+    let error = hub.enqueue(NOW, &module, message("1")).unwrap_err();
+    assert_eq!((error.condition(), error), ("amqp:not-found", EnqueueError::ModuleNotFound(id("a"))));
+    hub.create_identity(NOW, IdentitySpec::new(&module)).unwrap();
+    hub.enqueue(NOW, &module, message("1")).unwrap();
+    hub.enqueue(NOW, &module, message("2")).unwrap();
+    assert_eq!(hub.take_wakes(), [Wake::DeviceQueue(module.clone())]);
+    let consumer = hub.add_consumer();
+    assert!(hub.take_next(NOW, id("a"), consumer).is_none());
+    let delivery = hub.take_next(NOW, &module, consumer).unwrap();
+    assert_eq!(hub.complete(NOW, id("a"), &delivery.token), Err(LockLost));
+    assert_eq!(hub.complete(NOW, &module, &delivery.token), Ok(Outcome::Completed));
+    let count = |hub: &Hub| hub.identity(&module).unwrap().cloud_to_device_messages();
+    assert_eq!((count(&hub), hub.queue_depth(&module), hub.queue_depth(id("a"))), (1, 1, 0));
+    assert_eq!((hub.purge(NOW, id("a")), hub.purge(NOW, &module), count(&hub)), (0, 1, 0));
+    hub.flush_feedback(NOW);
+    let seen = feedback(&mut hub, NOW);
+    assert_eq!(seen, [("1".into(), "Success".into(), "a".into()), ("2".into(), "Purged".into(), "a".into())]);
+    hub.enqueue(NOW, &module, message("3")).unwrap();
+    assert!(hub.remove_device(&id("a")));
+    assert_eq!((hub.next_deadline(), hub.queue_depth(&module)), (None, 0), "the queue goes with the device");
 }
 
 #[test]
 fn purged_messages_are_reported() {
     let mut hub = hub(&["a"]);
     for n in ["1", "2"] {
-        hub.enqueue(NOW, &id("a"), message(n)).unwrap();
+        hub.enqueue(NOW, id("a"), message(n)).unwrap();
     }
-    assert_eq!((hub.purge(NOW, &id("a")), hub.purge(NOW, &id("a"))), (2, 0));
+    assert_eq!((hub.purge(NOW, id("a")), hub.purge(NOW, id("a"))), (2, 0));
     hub.flush_feedback(NOW);
     let statuses: Vec<_> = feedback(&mut hub, NOW).into_iter().map(|(message, status, _)| (message, status)).collect();
     assert_eq!(statuses, [("1".into(), "Purged".into()), ("2".into(), "Purged".into())]);
@@ -161,17 +187,17 @@ fn a_removed_device_takes_its_queue_and_its_feedback_along() {
     let mut hub = hub(&["a"]);
     let consumer = hub.add_consumer();
     for n in ["1", "2"] {
-        hub.enqueue(NOW, &id("a"), message(n)).unwrap();
+        hub.enqueue(NOW, id("a"), message(n)).unwrap();
     }
-    let delivery = hub.take_next(NOW, &id("a"), consumer).unwrap();
-    hub.complete(NOW, &id("a"), &delivery.token).unwrap();
+    let delivery = hub.take_next(NOW, id("a"), consumer).unwrap();
+    hub.complete(NOW, id("a"), &delivery.token).unwrap();
     let generation = hub.device(&id("a")).unwrap().generation_id().clone();
     hub.take_wakes();
     assert!(hub.remove_device(&id("a")) && !hub.remove_device(&id("a")));
     assert_eq!(hub.take_wakes(), [Wake::Device(id("a"))]);
     assert_eq!((hub.next_deadline(), hub.feedback_pending()), (None, (0, 0)));
     hub.add_device(DeviceSpec::new(id("a"), Key::from_octets(b"key").unwrap())).unwrap();
-    assert!(hub.take_next(NOW, &id("a"), consumer).is_none());
+    assert!(hub.take_next(NOW, id("a"), consumer).is_none());
     assert_ne!(*hub.device(&id("a")).unwrap().generation_id(), generation);
 }
 
@@ -216,8 +242,8 @@ fn the_same_seed_and_calls_give_the_same_tokens() {
     let run = |seed| {
         let mut hub = hub_with(Settings { seed, ..Settings::default() }, &["a"]);
         let consumer = hub.add_consumer();
-        hub.enqueue(NOW, &id("a"), message("m")).unwrap();
-        let token = hub.take_next(NOW, &id("a"), consumer).unwrap().token;
+        hub.enqueue(NOW, id("a"), message("m")).unwrap();
+        let token = hub.take_next(NOW, id("a"), consumer).unwrap().token;
         (token, hub.device(&id("a")).unwrap().generation_id().clone())
     };
     assert_eq!(run(7), run(7));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::hub::{EventOrigin, LockToken};
+use crate::hub::{DeviceId, EventOrigin, LockToken};
 use amqp1_codec::Uuid;
 use amqp1_codec::messaging::MessageId;
 
@@ -19,8 +19,8 @@ fn for_device(to: &str) -> MessageBuilder {
 #[test]
 fn a_message_of_the_service_is_read_with_what_the_queue_needs() {
     let message = received(for_device("/devices/d1/messages/devicebound"));
-    let (device, message) = to_device(&message).unwrap();
-    assert_eq!((device.as_str(), message.ack), ("d1", AckMode::Full));
+    let (id, message) = to_device(&message).unwrap();
+    assert_eq!((id.to_string().as_str(), message.ack), ("d1", AckMode::Full));
     assert_eq!(message.message_id.as_deref(), Some("m1"));
     assert_eq!(message.size, "hello".len() + "m1/devices/d1/messages/devicebound".len() + "iothub-ackfull".len());
 }

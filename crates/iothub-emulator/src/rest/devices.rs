@@ -14,7 +14,7 @@ use super::errors::Failure;
 use super::etag::Precondition;
 use super::path::Subject;
 use super::reply;
-use crate::hub::{ErrorCode, Hub, Identity, IdentityId, IdentitySpec, IfMatch, ServiceError, UnixMillis};
+use crate::hub::{ErrorCode, Hub, Identity, IdentityId, IdentitySpec, IfMatch, ModuleId, ServiceError, UnixMillis};
 
 /// Most devices that are listed at once; more are read by a query.
 const MAX_LISTED: usize = 1000;
@@ -84,13 +84,13 @@ async fn remove(
 
 async fn purge(_: ServiceConnect, Subject(id): Subject, State(rest): State<Rest>) -> Result<Response, Failure> {
     let purged = rest.shared.hub(|hub, now| purged(hub, now, &id))?;
-    let answer = json!({ "deviceId": id.device.as_str(), "moduleId": null, "totalMessagesPurged": purged });
+    let answer = json!({ "deviceId": id.device.as_str(), "moduleId": id.module.as_ref().map(ModuleId::as_str), "totalMessagesPurged": purged });
     Ok(reply::json(&answer))
 }
 
 fn purged(hub: &mut Hub, now: UnixMillis, id: &IdentityId) -> Result<usize, ServiceError> {
     hub.identity(id)?;
-    Ok(hub.purge(now, &id.device))
+    Ok(hub.purge(now, id))
 }
 
 /// A number in the query; `None` if it is not there.

@@ -163,7 +163,7 @@ async fn receive(_: DeviceConnect, Subject(id): Subject, State(rest): State<Rest
         usable(hub, &id)?;
         hub.touched(now, &id);
         let consumer = hub.add_consumer();
-        Ok::<_, ServiceError>(hub.take_next(now, &id.device, consumer))
+        Ok::<_, ServiceError>(hub.take_next(now, &id, consumer))
     });
     Ok(delivery?.as_ref().map_or_else(reply::no_content, shown))
 }
@@ -245,8 +245,8 @@ async fn settle(
     let mut names = query.split('&').map(|field| field.split('=').next().unwrap_or_default().trim_start_matches('?'));
     let rejects = names.any(|name| name.eq_ignore_ascii_case("reject"));
     settled(&rest, &id, |hub, now| match rejects {
-        true => hub.reject(now, &id.device, &lock),
-        false => hub.complete(now, &id.device, &lock),
+        true => hub.reject(now, &id, &lock),
+        false => hub.complete(now, &id, &lock),
     })
 }
 
@@ -256,7 +256,7 @@ async fn abandon(
     Lock(lock): Lock,
     State(rest): State<Rest>,
 ) -> Result<Response, Failure> {
-    settled(&rest, &id, |hub, now| hub.abandon(now, &id.device, &lock))
+    settled(&rest, &id, |hub, now| hub.abandon(now, &id, &lock))
 }
 
 fn settled<T>(

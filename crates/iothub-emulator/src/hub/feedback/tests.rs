@@ -3,11 +3,16 @@ use core::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::hub::ids::DeviceId;
 use crate::hub::queue::AckMode;
 
 const NOW: UnixMillis = UnixMillis(1_795_377_253_045);
 const A: ConsumerId = ConsumerId(1);
 const B: ConsumerId = ConsumerId(2);
+
+fn id(device: &str) -> IdentityId {
+    DeviceId::new(device).unwrap().into()
+}
 
 struct Fixture {
     feedback: Feedback,
@@ -28,7 +33,7 @@ impl Fixture {
         status: FeedbackStatus,
     ) {
         let finished = Finished { message_id: message_id.map(Into::into), ack, status, at: now };
-        self.feedback.record(now, &DeviceId::new(device).unwrap(), &"123".into(), finished);
+        self.feedback.record(now, &id(device), &"123".into(), finished);
     }
 
     fn success(&mut self, now: UnixMillis, device: &str) {
@@ -167,7 +172,7 @@ fn deleting_a_device_drops_its_records_and_batches_that_become_empty() {
     f.success(NOW, "kept");
     f.feedback.close_batch(NOW);
     f.success(NOW, "gone");
-    f.feedback.forget_device(&DeviceId::new("gone").unwrap());
+    f.feedback.forget(&id("gone"));
     assert_eq!(f.feedback.pending(), (0, 1));
     assert_eq!(f.take(NOW, A).unwrap().records, 1);
 }

@@ -3,7 +3,7 @@ use core::time::Duration;
 use super::*;
 
 fn queue() -> DeviceQueue {
-    DeviceQueue::new(DeviceId::new("dev").unwrap(), &CloudToDeviceSettings::default())
+    DeviceQueue::new(DeviceId::new("dev").unwrap().into(), &CloudToDeviceSettings::default())
 }
 
 fn message() -> CloudToDevice {
