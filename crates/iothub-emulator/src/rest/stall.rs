@@ -47,6 +47,21 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<IO> {
         self.bounded(cx, polled)
     }
 
+    // The header of a WebSocket's frame and its payload leave in one TLS record. Azure's SDKs for Java cannot read a header
+    // that comes alone.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.bounded(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.io).poll_flush(cx);
         self.bounded(cx, polled)
@@ -62,6 +77,18 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<IO> {
 mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn several_slices_are_written_at_once() {
+        let (near, far) = tokio::net::UnixStream::pair().unwrap();
+        let mut stream = WriteTimeout::new(near, Duration::from_secs(60));
+        assert!(stream.is_write_vectored());
+        let slices = [io::IoSlice::new(b"header"), io::IoSlice::new(b" and payload")];
+        assert_eq!(stream.write_vectored(&slices).await.unwrap(), 18);
+        let mut octets = [0; 32];
+        far.readable().await.unwrap();
+        assert_eq!(far.try_read(&mut octets).unwrap(), 18);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_reads_fails_after_the_timeout() {
