@@ -1,5 +1,9 @@
 //! What can be asked for on the command line.
 
+mod service;
+
+pub(crate) use service::*;
+
 use crate::{arguments::Hidden, listen::ListenOn, timing::TimingOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -27,6 +31,17 @@ pub(crate) enum Command {
     /// Act as a device.
     #[command(subcommand)]
     Device(Device),
+    /// Devices and modules of a hub.
+    #[command(subcommand)]
+    Registry(Registry),
+    /// Twins: what a service and a device say about the device.
+    #[command(subcommand)]
+    Twin(Twin),
+    /// Direct methods of devices.
+    #[command(subcommand)]
+    Method(Method),
+    /// Ask for devices, modules or twins, and print each row.
+    Query(QueryOptions),
 }
 
 #[derive(Debug, Args)]
@@ -190,7 +205,7 @@ pub(crate) struct MonitorOptions {
     /// The consumer group.
     #[arg(long, default_value = "$Default", value_name = "NAME")]
     pub(crate) consumer_group: String,
-    /// Which partitions; all of 0 to 3 if none is given.
+    /// Which partitions; all of them if none is given.
     #[arg(long = "partition", value_name = "N")]
     pub(crate) partitions: Vec<u32>,
     /// Where to begin: start, latest, offset:N, sequence:N, or time:MILLISECONDS since 1970.

@@ -2,11 +2,16 @@
 
 use crate::{arguments::Hidden, cli::HubOptions, failure::Failure};
 use iothub_emulator::hub::Key;
-use std::io::Read;
+use std::{io::Read, path::Path};
 
 /// The connection string: from the option, the environment, or standard input. It is never shown.
 pub(crate) fn connection_string(options: &HubOptions) -> Result<String, Failure> {
-    let given = options.connection_string.as_ref().map(Hidden::expose).ok_or_else(|| {
+    connection_string_of(options.connection_string.as_ref())
+}
+
+/// As [`connection_string`], of what the option gives.
+pub(crate) fn connection_string_of(given: Option<&Hidden>) -> Result<String, Failure> {
+    let given = given.map(Hidden::expose).ok_or_else(|| {
         Failure::usage("no connection string: give --connection-string, or set IOTHUB_CONNECTION_STRING, or \"-\" to read it from standard input")
     })?;
     if given != "-" {
@@ -25,7 +30,12 @@ pub(crate) fn connection_string(options: &HubOptions) -> Result<String, Failure>
 
 /// The certificate authority of a hub on one's own machine.
 pub(crate) fn ca(options: &HubOptions) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(path) = &options.ca else { return Ok(None) };
+    authority(options.ca.as_deref())
+}
+
+/// As [`ca`], of what the option gives.
+pub(crate) fn authority(path: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(path) = path else { return Ok(None) };
     match std::fs::read(path) {
         Ok(pem) => Ok(Some(pem)),
         Err(error) => Err(Failure::usage(format!("the certificate file {} cannot be read: {error}", path.display()))),

@@ -11,11 +11,15 @@ mod device;
 mod emulator;
 mod failure;
 mod listen;
+mod method;
 mod output;
+mod registry;
+mod rest;
 mod telemetry;
 mod timing;
+mod twin;
 
-use cli::{C2d, Command, Device, Telemetry};
+use cli::{C2d, Command, Device, Method, Registry, Telemetry, Twin};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -43,6 +47,15 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::C2d(C2d::Feedback(options)) => c2d::feedback(options).await,
         Command::Telemetry(Telemetry::Monitor(options)) => telemetry::monitor(options).await,
         Command::Device(Device::Simulate(options)) => device::simulate(options).await,
+        Command::Registry(Registry::Create(options)) => registry::create(options).await,
+        Command::Registry(Registry::List(options)) => registry::list(options).await,
+        Command::Registry(Registry::Show(options)) => registry::show(options).await,
+        Command::Registry(Registry::Delete(options)) => registry::delete(options).await,
+        Command::Twin(Twin::Get(options)) => twin::get(options).await,
+        Command::Twin(Twin::Patch(options)) => twin::patch(options).await,
+        Command::Twin(Twin::Watch(options)) => twin::watch(options).await,
+        Command::Method(Method::Invoke(options)) => method::invoke(options).await,
+        Command::Query(options) => method::query(options).await,
     }
 }
 

@@ -7,72 +7,61 @@ use crate::{
     failure::Failure,
     output::{Output, shown},
 };
-use iothub::{Event, EventConsumer, EventPosition};
+use iothub::{Event, EventConsumer, EventPosition, MessageBody};
 use serde_json::json;
-use std::{pin::pin, process::ExitCode};
-use tokio::sync::mpsc;
-
-/// Events that wait to be printed.
-const WAITING: usize = 64;
+use std::{borrow::Cow, pin::pin, process::ExitCode};
 
 pub(crate) async fn monitor(options: MonitorOptions) -> Result<ExitCode, Failure> {
     let output = Output::new(options.hub.json);
     let position = position(&options.from)?;
-    let partitions = if options.partitions.is_empty() { (0..4).collect() } else { options.partitions.clone() };
-    let (events, mut arriving) = mpsc::channel(WAITING);
-    for partition in partitions {
-        let mut consumer = configured!(EventConsumer, &options.hub)?
-            .consumer_group(&options.consumer_group)
-            .partition(partition)
-            .start(position.clone())
-            .connect()
-            .await?;
-        let events = events.clone();
-        tokio::spawn(async move {
-            loop {
-                let event = match consumer.next().await {
-                    Ok(Some(event)) => Ok((partition, event)),
-                    Ok(None) => Err(Failure::new(format!("the hub has ended the link to partition {partition}"))),
-                    Err(error) => Err(Failure::from(error)),
-                };
-                let failed = event.is_err();
-                if events.send(event).await.is_err() || failed {
-                    return;
-                }
-            }
-        });
-    }
-    drop(events);
+    let builder = configured!(EventConsumer, &options.hub)?.consumer_group(&options.consumer_group).start(position);
+    let builder = match &options.partitions[..] {
+        [] => builder.all_partitions(),
+        partitions => builder.partitions(partitions),
+    };
+    let mut consumer = builder.connect().await?;
     output.tell("Waiting for telemetry; Ctrl-C ends it.");
     let mut stopped = pin!(interrupted());
     let mut seen = 0;
     while options.count.is_none_or(|count| seen < count) {
-        let arrived = tokio::select! {
-            arrived = arriving.recv() => arrived,
+        let event = tokio::select! {
+            event = consumer.next() => event?,
             pressed = &mut stopped => { pressed?; break }
         };
-        let Some(event) = arrived else { break };
-        let (partition, event) = event?;
+        let Some(event) = event else { return Err(Failure::new("the hub has ended the link")) };
         seen += 1;
-        show(&output, partition, &event);
+        show(&output, &event);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(output: &Output, partition: u32, event: &Event) {
+fn show(output: &Output, event: &Event) {
+    let partition = event.partition_id();
     let device = event.device_id().unwrap_or("?");
-    let body = String::from_utf8_lossy(event.body());
+    let body = body(event);
     output.say(
         &format!("{} [{partition}:{}] {}", shown(device), event.sequence_number().unwrap_or_default(), shown(&body)),
         &json!({
             "event": "telemetry",
             "device": device,
-            "partition": partition,
+            "module": event.module_id(),
+            "source": event.source().as_ref().map(|source| source.as_str()),
+            "partition": partition.parse().map_or_else(|_| json!(partition), |number: u32| json!(number)),
             "sequence_number": event.sequence_number(),
             "offset": event.offset(),
             "body": body,
         }),
     );
+}
+
+/// A body as text; of one that is not octets, what it is.
+fn body(event: &Event) -> Cow<'_, str> {
+    match event.content() {
+        MessageBody::Data(_) | MessageBody::Empty => String::from_utf8_lossy(event.body()),
+        MessageBody::Value(_) if !event.body().is_empty() => String::from_utf8_lossy(event.body()),
+        MessageBody::Value(value) => format!("{value:?}").into(),
+        other => format!("{other:?}").into(),
+    }
 }
 
 fn position(text: &str) -> Result<EventPosition, Failure> {

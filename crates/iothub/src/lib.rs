@@ -1,13 +1,16 @@
-//! Azure IoT Hub over AMQP 1.0: devices, services and telemetry readers.
+//! Azure IoT Hub over AMQP 1.0 and HTTPS: devices, services and telemetry readers.
 //!
 //! | client | who | does |
 //! |---|---|---|
-//! | [`ServiceClient`] | a service | sends messages to devices, reads feedback about them |
+//! | [`ServiceClient`] | a service | sends messages to devices, reads feedback about them, and which files were uploaded |
 //! | [`DeviceClient`] | a device or a module | receives these messages and settles them, sends telemetry |
 //! | [`EventConsumer`] | a service | reads telemetry from the hub's built-in endpoint |
+//! | [`EventProcessor`] | several processes of a service | share the partitions of the telemetry, and go on at checkpoints |
+//! | `RegistryClient` | a service | devices, modules, twins, queries and direct methods, over HTTPS (feature `rest`) |
 //!
 //! Each is made from a connection string, as the Azure portal shows it. A hub on one's own machine is named with its
-//! port (`HostName=localhost:5671`), and its certificate authority is given to the builder (`ca_pem`, `ca_file`).
+//! port (`HostName=localhost:5671`), and its certificate authority is given to the builder (`ca_pem`, `ca_file`). That
+//! port is the one of AMQP; HTTPS has 443, or what `https_port` says.
 //!
 //! # What is bounded
 //!
@@ -22,7 +25,7 @@
 //! # Errors
 //!
 //! [`Error::kind`] is what a caller can act on, [`Error::is_retriable`] whether to try again. Reconnecting is the
-//! caller's business.
+//! caller's business. Over HTTPS, requests that may be repeated are repeated.
 //!
 //! # Leaving
 //!
@@ -64,3 +67,4 @@ pub use service::{
     Ack, CloudMessage, FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus, FileNotification,
     FileNotificationReceiver, ServiceClient, ServiceClientBuilder,
 };
+pub use time::to_iso8601;

@@ -40,8 +40,8 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<SystemTime> {
     from_timestamp(Timestamp(seconds * 1000 + millis(fraction)?))
 }
 
-/// Writes `2026-11-22T20:07:31.123Z`.
-pub(crate) fn to_iso8601(time: SystemTime) -> String {
+/// Writes a time as hubs do: `2026-11-22T20:07:31.123Z`.
+pub fn to_iso8601(time: SystemTime) -> String {
     let millis = to_millis(time);
     let (days, rest) = (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY));
     let (year, month, day) = civil_from_days(days);

@@ -67,6 +67,11 @@ impl Authentication {
         Self::SelfSigned { primary: primary.into(), secondary: None }
     }
 
+    /// A certificate with the first thumbprint, and one with the second that will follow it.
+    pub fn thumbprints(primary: impl Into<String>, secondary: impl Into<String>) -> Self {
+        Self::SelfSigned { primary: primary.into(), secondary: Some(secondary.into()) }
+    }
+
     /// The first key, if there are keys.
     pub fn primary_key(&self) -> Option<&SymmetricKey> {
         match self {

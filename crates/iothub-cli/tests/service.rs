@@ -1,0 +1,225 @@
+//! The commands over HTTPS as a person or a script meets them.
+#![allow(missing_docs)]
+
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Output, Stdio},
+};
+
+const KEY: &str = "c2VjcmV0LWtleS1vZi10aGUtb3duZXI=";
+
+fn iothub() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iothub"));
+    for variable in ["IOTHUB_CONNECTION_STRING", "IOTHUB_HTTPS_PORT", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// An emulator that runs until it is dropped, on ports of its own.
+struct Hub {
+    child: Child,
+    string: String,
+    ca: String,
+    port: String,
+}
+
+impl Hub {
+    fn start() -> Self {
+        let mut child = iothub()
+            .args(["emulator", "--listen", "127.0.0.1:0", "--https-listen", "127.0.0.1:0", "--json"])
+            .args(["--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx", "--policy", &format!("iothubowner={KEY}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a piped output")).read_line(&mut line).expect("a line");
+        let ready: Value = serde_json::from_str(&line).expect("JSON");
+        let text = |key: &str| ready[key].as_str().expect("text").to_owned();
+        let service = text("service_connection_string");
+        let (host, _) = service.split_once(';').expect("a host");
+        let string = format!("{host};SharedAccessKeyName=iothubowner;SharedAccessKey={KEY}");
+        let port = text("https").rsplit_once(':').expect("a port").1.to_owned();
+        Self { child, string, ca: text("ca"), port }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = iothub();
+        command.args(arguments).args(["--ca", &self.ca, "--https-port", &self.port]);
+        command.env("IOTHUB_CONNECTION_STRING", &self.string);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).arg("--json").output().expect("the command runs")
+    }
+
+    /// What a command that succeeds prints, a line each.
+    fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    fn line(&self, arguments: &[&str]) -> Value {
+        let mut lines = self.lines(arguments);
+        assert_eq!(lines.len(), 1, "{arguments:?}: {lines:?}");
+        lines.remove(0)
+    }
+
+    /// One plain sentence, nothing else, and this code.
+    fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{arguments:?}: {output:?}");
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(text.trim().lines().count(), 1, "{text}");
+        assert!(!text.contains(KEY), "{text}");
+        text
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn devices_are_created_listed_shown_and_deleted() {
+    let hub = Hub::start();
+    let created = hub.line(&["registry", "create", "--device", "new"]);
+    assert_eq!((&created["status"], &created["auth_type"]), (&json!("enabled"), &json!("sas")));
+    assert_eq!(created.get("primary_key"), None);
+    let shown = hub.line(&["registry", "show", "--device", "new", "--keys"]);
+    assert_eq!(shown["etag"], created["etag"]);
+    let string = shown["connection_string"].as_str().expect("text");
+    assert!(
+        string.contains("DeviceId=new;SharedAccessKey=")
+            && string.ends_with(shown["primary_key"].as_str().expect("a key"))
+    );
+
+    let taken = hub.refused(&["registry", "create", "--device", "new"], 1);
+    assert!(taken.contains("DeviceAlreadyExists"), "{taken}");
+    let thumbprint = "AB".repeat(32);
+    let by_certificate = ["--auth-type", "self-signed", "--thumbprint", &thumbprint, "--disabled"];
+    let arguments: Vec<_> = ["registry", "create", "--device", "cert"].into_iter().chain(by_certificate).collect();
+    let created = hub.line(&arguments);
+    assert_eq!((&created["status"], &created["auth_type"]), (&json!("disabled"), &json!("selfSigned")));
+    hub.line(&["registry", "create", "--device", "ca", "--auth-type", "certificate-authority"]);
+    let keys = ["--primary-key", KEY, "--secondary-key", KEY, "--keys"];
+    let arguments: Vec<_> = ["registry", "create", "--device", "given"].into_iter().chain(keys).collect();
+    assert_eq!(hub.line(&arguments)["primary_key"], KEY);
+
+    let mut listed: Vec<_> = hub
+        .lines(&["registry", "list"])
+        .iter()
+        .map(|device| device["device"].as_str().expect("text").to_owned())
+        .collect();
+    listed.sort();
+    assert_eq!(listed, ["ca", "cert", "dev1", "given", "new"]);
+
+    let stale = hub.refused(&["registry", "delete", "--device", "new", "--if-match", "x"], 1);
+    assert!(stale.contains("PreconditionFailed"), "{stale}");
+    assert_eq!(hub.line(&["registry", "delete", "--device", "new"])["event"], "deleted");
+    assert!(hub.refused(&["registry", "show", "--device", "new"], 1).contains("DeviceNotFound"));
+}
+
+#[test]
+fn modules_are_created_listed_shown_and_deleted() {
+    let hub = Hub::start();
+    let module = ["--device", "dev1", "--module", "m1"];
+    let with = |verb: &str, more: &[&'static str]| {
+        let arguments: Vec<_> = ["registry", verb].into_iter().chain(module).chain(more.iter().copied()).collect();
+        hub.line(&arguments)
+    };
+    assert_eq!(with("create", &["--auth-type", "none"])["auth_type"], "none");
+    assert_eq!(with("show", &[])["module"], "m1");
+    assert_eq!(hub.lines(&["registry", "list", "--device", "dev1"]).len(), 1);
+    with("delete", &[]);
+    assert!(hub.lines(&["registry", "list", "--device", "dev1"]).is_empty());
+    let gone = hub.refused(&["registry", "show", "--device", "dev1", "--module", "m1"], 1);
+    assert!(gone.contains("ModuleNotFound"), "{gone}");
+}
+
+#[test]
+fn twins_are_shown_patched_and_watched() {
+    let hub = Hub::start();
+    let twin = hub.line(&["twin", "get", "--device", "dev1"]);
+    assert_eq!((&twin["device"], &twin["desired"]), (&json!("dev1"), &json!({"$version": 1})));
+    let mut watching = hub
+        .command(&["twin", "watch", "--device", "dev1", "--count", "3", "--interval", "20", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut watched = BufReader::new(watching.stdout.take().expect("a piped output")).lines();
+    let mut next = || -> Value { serde_json::from_str(&watched.next().expect("a line").expect("text")).expect("JSON") };
+    assert_eq!(next()["version"], twin["version"]);
+
+    let patch =
+        ["twin", "patch", "--device", "dev1", "--tags", r#"{"room":"kitchen"}"#, "--desired", r#"{"fan":{"speed":3}}"#];
+    let patched = hub.line(&patch);
+    assert_eq!(patched["tags"], json!({"room": "kitchen"}));
+    assert_eq!(patched["desired"], json!({"fan": {"speed": 3}, "$version": 2}));
+    assert_eq!(next()["version"], patched["version"]);
+
+    let etag = patched["etag"].as_str().expect("text");
+    let replace =
+        ["twin", "patch", "--device", "dev1", "--desired", r#"{"lamp":true}"#, "--replace", "--if-match", etag];
+    let replaced = hub.line(&replace);
+    assert_eq!((&replaced["tags"], &replaced["desired"]["lamp"]), (&json!({}), &json!(true)));
+    assert_eq!(replaced["desired"].get("fan"), None);
+    assert_eq!(next()["version"], replaced["version"]);
+    assert!(watching.wait().expect("an end").success());
+
+    assert!(hub.refused(&replace, 1).contains("PreconditionFailed"));
+    assert!(
+        hub.refused(&["twin", "patch", "--device", "dev1", "--tags", "[1]"], 2).contains("--tags wants a JSON object")
+    );
+    assert!(hub.refused(&["twin", "get", "--device", "nobody"], 1).contains("DeviceNotFound"));
+}
+
+#[test]
+fn for_people_a_twin_has_several_lines_without_control_characters() {
+    let hub = Hub::start();
+    hub.line(&["twin", "patch", "--device", "dev1", "--tags", "{\"a\":\"\u{202e}evil\"}"]);
+    let output = hub.command(&["twin", "get", "--device", "dev1"]).output().expect("the command runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success() && text.lines().count() > 5, "{text}");
+    assert!(!text.contains('\u{202e}') && text.contains("evil"), "{text}");
+}
+
+#[test]
+fn a_method_of_a_device_that_is_not_online_says_so() {
+    let hub = Hub::start();
+    let invoke =
+        |device: &'static str| ["method", "invoke", "--device", device, "--name", "reboot", "--payload", "[1]"];
+    let offline = hub.refused(&invoke("dev1"), 1);
+    assert!(offline.starts_with("iothub: the device is not online: "), "{offline}");
+    assert!(hub.refused(&invoke("nobody"), 1).contains("the hub does not know the device"));
+    let wrong = hub.refused(&["method", "invoke", "--device", "dev1", "--name", "x", "--payload", "{"], 2);
+    assert!(wrong.contains("--payload wants JSON"), "{wrong}");
+}
+
+#[test]
+fn what_is_wrong_with_the_way_to_the_hub_is_one_plain_sentence() {
+    let hub = Hub::start();
+    let without = iothub().args(["registry", "list"]).output().expect("the command runs");
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("no connection string"));
+    let untrusted = iothub()
+        .args(["registry", "list", "--https-port", &hub.port, "--connection-string", &hub.string])
+        .output()
+        .expect("the command runs");
+    assert_eq!(untrusted.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&untrusted.stderr).to_lowercase().contains("certificate"), "{untrusted:?}");
+    let mut wrong = hub.command(&["registry", "list"]);
+    wrong.env("IOTHUB_CONNECTION_STRING", hub.string.replace(KEY, "d3Jvbmcta2V5LXdyb25nLWtleQ=="));
+    let wrong = wrong.output().expect("the command runs");
+    let text = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(wrong.status.code() == Some(1) && text.contains("refused the credentials"), "{text}");
+    assert!(!text.contains("d3Jvbmcta2V5"), "{text}");
+}
