@@ -50,7 +50,7 @@ pub struct IdentitySpec {
     pub authentication: Option<AuthenticationSpec>,
     /// Whether it may connect and be sent to. A module follows its device.
     pub enabled: bool,
-    /// Why it is enabled or disabled, in the words of whoever did that.
+    /// Why it is enabled or disabled, as free text.
     pub status_reason: Option<String>,
     /// Whether it is an IoT Edge device.
     pub iot_edge: bool,
@@ -208,7 +208,7 @@ impl Identity {
         self.etag = etag;
     }
 
-    /// An IoT Edge device is the root of a scope of its own unless it is told another one.
+    /// An IoT Edge device is the root of a scope of its own unless another one is given.
     fn set_own_scope(&mut self) {
         if self.iot_edge && self.device_scope.is_none() {
             self.device_scope = Some(format!("ms-azure-iot-edge://{}-{}", self.id.device, self.generation_id));

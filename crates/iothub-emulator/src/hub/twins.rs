@@ -53,7 +53,7 @@ impl Hub {
     }
 
     /// Merges `tags` and `properties.desired` of a document into a twin; what else it holds is ignored. Those who watch
-    /// the desired properties are told.
+    /// the desired properties are notified.
     ///
     /// # Errors
     /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *ArgumentInvalid*, *MessageTooLarge*. The twin is then
@@ -105,7 +105,7 @@ impl Hub {
     }
 
     /// Replaces the tags and desired properties of a twin by those of a document; a section that it lacks becomes
-    /// empty. Those who watch the desired properties are told all of them.
+    /// empty. Those who watch the desired properties are sent all of them.
     ///
     /// # Errors
     /// As of [`Hub::patch_twin`].
@@ -171,10 +171,10 @@ impl Hub {
     /// From now on `consumer` takes the changes of desired properties. Gives their current version.
     ///
     /// # Errors
-    /// *DeviceNotFound*, *ModuleNotFound*.
+    /// *DeviceNotFound*, *ModuleNotFound*; *ThrottlingException* if 64 others watch the same twin.
     pub fn watch_desired(&mut self, id: &IdentityId, consumer: ConsumerId) -> Result<u64, ServiceError> {
         let twin = &mut self.registry.find_mut(id)?.twin;
-        twin.watchers.add(consumer);
+        twin.watchers.add(consumer)?;
         Ok(twin.desired.version())
     }
 

@@ -7,10 +7,14 @@ use serde_json::{Map, Value};
 
 use super::size;
 use crate::hub::ids::ConsumerId;
+use crate::hub::service_error::{ErrorCode, ServiceError};
 
 /// Most changes that wait for one who watches. From then on the newest of them is merged with what follows, so that
 /// one who does not read misses intermediate states only.
 pub const MAX_PENDING_CHANGES: usize = 16;
+
+/// Most that may watch one twin. A client has one link for it; this bounds what those hold that do not read.
+const MAX_WATCHERS: usize = 64;
 
 /// The size beyond which a merged change becomes the whole section: it then holds many keys that came and went.
 const MAX_MERGED: usize = 128 * 1024;
@@ -74,10 +78,19 @@ impl Watchers {
     }
 
     /// Adds one who watches from now on.
-    pub(crate) fn add(&mut self, consumer: ConsumerId) {
-        if !self.0.iter().any(|(known, _)| *known == consumer) {
-            self.0.push((consumer, VecDeque::new()));
+    ///
+    /// # Errors
+    /// *ThrottlingException*: there are too many.
+    pub(crate) fn add(&mut self, consumer: ConsumerId) -> Result<(), ServiceError> {
+        if self.0.iter().any(|(known, _)| *known == consumer) {
+            return Ok(());
         }
+        if self.0.len() >= MAX_WATCHERS {
+            let text = format!("{MAX_WATCHERS} links watch this twin, which is the most");
+            return Err(ServiceError::new(ErrorCode::ThrottlingException, text));
+        }
+        self.0.push((consumer, VecDeque::new()));
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, consumer: ConsumerId) {
@@ -119,9 +132,9 @@ mod tests {
     fn each_watcher_takes_each_change_once_from_when_it_began() {
         let [early, late] = [ConsumerId(1), ConsumerId(2)];
         let mut watchers = Watchers::default();
-        watchers.add(early);
+        watchers.add(early).unwrap();
         watchers.push(change(2, json!({ "a": 1 }), false), &Map::new());
-        watchers.add(late);
+        watchers.add(late).unwrap();
         watchers.push(change(3, json!({ "a": null }), false), &Map::new());
         assert_eq!(
             take_all(&mut watchers, early),
@@ -137,7 +150,7 @@ mod tests {
     fn changes_that_are_not_taken_are_merged_and_lose_no_key() {
         let consumer = ConsumerId(1);
         let mut watchers = Watchers::default();
-        watchers.add(consumer);
+        watchers.add(consumer).unwrap();
         for version in 2..=100 {
             let values = json!({ "n": version, format!("k{}", version % 3): version, "o": { "gone": null } });
             watchers.push(change(version, values, false), &Map::new());
@@ -147,6 +160,18 @@ mod tests {
         assert_eq!(taken[14]["$version"], 16);
         let expected = json!({ "n": 100, "k0": 99, "k1": 100, "k2": 98, "o": { "gone": null }, "$version": 100 });
         assert_eq!(taken[15], expected);
+    }
+
+    #[test]
+    fn a_bounded_number_may_watch_and_one_that_leaves_makes_room() {
+        let mut watchers = Watchers::default();
+        for n in 0..64 {
+            watchers.add(ConsumerId(n)).unwrap();
+        }
+        assert_eq!(watchers.add(ConsumerId(63)), Ok(()), "it watches already");
+        assert_eq!(watchers.add(ConsumerId(64)).unwrap_err().code(), ErrorCode::ThrottlingException);
+        watchers.remove(ConsumerId(7));
+        assert_eq!(watchers.add(ConsumerId(64)), Ok(()));
     }
 
     #[test]
