@@ -175,3 +175,23 @@ async fn a_device_whose_id_looks_like_a_lock_settles_its_own() {
     let lock = response.header("etag").unwrap().trim_matches('"').to_owned();
     https.send(delete(&format!("{bound}/{lock}")).owner()).await.ok(204);
 }
+
+#[tokio::test]
+async fn a_module_receives_its_messages() {
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    https.send(put("/devices/a/modules/extra", &json!({})).owner()).await.ok(200);
+    let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
+    let to = "/devices/a/modules/extra/messages/devicebound";
+    let properties = amqp1::Properties { to: Some(to.into()), ..amqp1::Properties::default() };
+    sender.send(Message::builder().properties(properties).data("for m")).await.unwrap().accepted().unwrap();
+    https.send(as_a(get(BOUND))).await.ok(204);
+    let response = https.send(get(to).owner()).await.ok(200);
+    assert_eq!(response.body, b"for m");
+    let lock = response.header("etag").unwrap().trim_matches('"').to_owned();
+    https.send(request("POST", &format!("{to}/{lock}/abandon")).owner()).await.ok(204);
+    let response = https.send(get(to).owner()).await.ok(200);
+    let lock = response.header("etag").unwrap().trim_matches('"').to_owned();
+    https.send(delete(&format!("{to}/{lock}?%3Freject=true")).owner()).await.ok(204);
+    https.send(get(to).owner()).await.ok(204);
+}

@@ -3,7 +3,7 @@
 //! A handler names the right that it needs by an argument of the type of that name. The argument cannot be made without a
 //! token that has the right and covers the path, so a handler is not reached otherwise. It also checks the API version.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -15,6 +15,20 @@ use super::path::Segments;
 use super::server::Connection;
 use crate::hub::{AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Rights};
 use crate::token::{Presented, TokenError, verify};
+
+/// Whose token a request has shown, for the log. Clones are of the same request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Who(Arc<OnceLock<String>>);
+
+impl Who {
+    fn set(&self, who: impl ToString) {
+        self.0.get_or_init(|| who.to_string());
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.get().map_or("unknown", String::as_str)
+    }
+}
 
 macro_rules! rights {
     ($( $(#[$doc:meta])* $name:ident: $right:ident, )*) => { $(
@@ -62,16 +76,19 @@ fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failur
         return Err(Failure::new(ErrorCode::IotHubUnauthorized, text));
     }
     let verified = rest.shared.hub(|hub, now| verify(hub, now, Presented::Cbs, token)).map_err(refused)?;
+    if let Some(who) = parts.extensions.get::<Who>() {
+        who.set(verified.grant.signer());
+    }
     let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
     let grant = verified.grant;
     if !grant.rights().contains(needed) {
         let text =
             format!("the rule does not allow access: {needed} is needed, and {} does not have it", grant.signer());
-        return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text).with_signer(grant.signer()));
+        return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text));
     }
     if !grant.covers_path(&path) {
         let text = "the token is for another resource: its sr does not cover this path";
-        return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text).with_signer(grant.signer()));
+        return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text));
     }
     Ok(grant)
 }
@@ -83,6 +100,9 @@ fn certificate_grant(parts: &Parts, rest: &Rest, needed: Rights) -> Option<Resul
     }
     let connection = parts.extensions.get::<Arc<Connection>>()?;
     let certificate = rest.shared.client_certificate(connection.certificates.as_deref())?;
+    if let Some(who) = parts.extensions.get::<Who>() {
+        who.set(format_args!("certificate {}", certificate.sha1));
+    }
     let refusal = |error: CertificateRefusal| {
         let code = match error {
             CertificateRefusal::Expired(_) | CertificateRefusal::NotValidYet(_) => ErrorCode::IotHubUnauthorized,
@@ -91,7 +111,7 @@ fn certificate_grant(parts: &Parts, rest: &Rest, needed: Rights) -> Option<Resul
         // The text of these errors begins with a code of its own.
         let text = error.to_string();
         let text = text.split_once("; ").map_or(text.as_str(), |(_, text)| text);
-        Err(Failure::new(code, text).with_signer(format_args!("certificate {}", certificate.sha1)))
+        Err(Failure::new(code, text))
     };
     let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
     let Some(id) = identity_in(&path).filter(|_| needed == Rights::DEVICE_CONNECT) else {

@@ -24,8 +24,6 @@ enum Shape {
 pub(super) struct Failure {
     error: ServiceError,
     shape: Shape,
-    /// Who asked, if a token said so.
-    pub(super) who: Option<String>,
 }
 
 impl Failure {
@@ -36,18 +34,12 @@ impl Failure {
 
     /// A refusal in the shape of direct methods. `info` is an object with what the code has to add, or null.
     pub(super) fn of_method(error: ServiceError, info: Value) -> Self {
-        Self { error, shape: Shape::Method(info), who: None }
+        Self { error, shape: Shape::Method(info) }
     }
 
     /// The error.
     pub(super) fn error(&self) -> &ServiceError {
         &self.error
-    }
-
-    /// Names who asked, for the log.
-    pub(super) fn with_signer(mut self, who: impl ToString) -> Self {
-        self.who = Some(who.to_string());
-        self
     }
 
     fn body(&self, tracking: &str, now: UnixMillis) -> Value {
@@ -77,7 +69,7 @@ impl Failure {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
-        Self { error, shape: Shape::Registry, who: None }
+        Self { error, shape: Shape::Registry }
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::auth::Who;
 use super::errors::{self, Failure};
 use super::path::Segments;
 use super::server::Connection;
@@ -29,10 +30,11 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let line = format!("{} {}", request.method(), request.uri().path());
+    let who = Who::default();
     // Those that wait for something, such as a device, are answered when the emulator stops.
     let mut response = tokio::select! {
         biased;
-        response = route(&rest, router, &connection, request) => response,
+        response = route(&rest, router, &connection, &who, request) => response,
         () = rest.shared.stopping() => {
             Failure::new(ErrorCode::ServiceUnavailable, "the emulator is stopping").into_response()
         }
@@ -41,7 +43,7 @@ pub(super) async fn answer(
     let tracking = id.replace('-', "");
     let now = rest.shared.clock().now();
     if let Some(failure) = errors::finish(&mut response, &tracking, now) {
-        log(&connection, &line, &failure);
+        log(&connection, who.as_str(), &line, &failure);
     }
     let headers = response.headers_mut();
     headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
@@ -55,6 +57,7 @@ async fn route(
     rest: &Rest,
     router: Router,
     connection: &Arc<Connection>,
+    who: &Who,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     if let Err(failure) = override_method(&mut request) {
@@ -72,6 +75,7 @@ async fn route(
     *request.uri_mut() = uri;
     request.extensions_mut().insert(segments);
     request.extensions_mut().insert(connection.clone());
+    request.extensions_mut().insert(who.clone());
     match TowerToHyperService::new(router).call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -97,14 +101,11 @@ fn override_method<B>(request: &mut Request<B>) -> Result<(), Failure> {
 }
 
 /// A line for each refusal, but for those that are ordinary answers to ordinary questions.
-fn log(connection: &Connection, line: &str, failure: &Failure) {
+fn log(connection: &Connection, who: &str, line: &str, failure: &Failure) {
     let error = failure.error();
     match error.code().http_status() {
         404 | 409 | 412 => tracing::debug!(from = %connection.peer, %line, %error, "request refused"),
-        _ => {
-            let who = failure.who.as_deref().unwrap_or("unknown");
-            connection.refused(who, line, &error.to_string());
-        }
+        _ => connection.refused(who, line, &error.to_string()),
     }
 }
 

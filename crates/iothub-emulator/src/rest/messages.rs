@@ -30,12 +30,13 @@ const BATCH: &str = "application/vnd.microsoft.iothub.json";
 const APPLICATION: &str = "iothub-app-";
 
 pub(super) fn routes() -> Router<Rest> {
-    Router::new()
-        .route("/devices/{device}/messages/events", post(send))
-        .route("/devices/{device}/modules/{module}/messages/events", post(send))
-        .route("/devices/{device}/messages/devicebound", get(receive))
-        .route("/devices/{device}/messages/devicebound/{lock}", delete(settle))
-        .route("/devices/{device}/messages/devicebound/{lock}/abandon", post(abandon))
+    ["/devices/{device}", "/devices/{device}/modules/{module}"].iter().fold(Router::new(), |router, identity| {
+        router
+            .route(&format!("{identity}/messages/events"), post(send))
+            .route(&format!("{identity}/messages/devicebound"), get(receive))
+            .route(&format!("{identity}/messages/devicebound/{{lock}}"), delete(settle))
+            .route(&format!("{identity}/messages/devicebound/{{lock}}/abandon"), post(abandon))
+    })
 }
 
 /// Checks that the identity is there and may act.

@@ -159,3 +159,22 @@ where
         tracing::debug!(peer = %connection.peer, %error, "an HTTPS connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_until_another_one_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let permits = Arc::new(Semaphore::new(1));
+        let _clients = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let (_, _, permit) = accept(&listener, &permits).await.unwrap();
+        let second = accept(&listener, &permits);
+        tokio::pin!(second);
+        assert!(core::future::poll_fn(|cx| core::task::Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+        drop(permit);
+        assert!(second.await.is_ok());
+    }
+}
