@@ -1,6 +1,6 @@
 //! Messages to devices, and what became of them.
 
-use crate::support::{device, hub, service, soon};
+use crate::support::{builder, device, hub, service, soon};
 use iothub::{Ack, CloudMessage, CloudToDevice, ErrorKind, FeedbackStatus};
 use std::{
     collections::BTreeMap,
@@ -101,4 +101,28 @@ async fn of_many_in_flight_those_that_do_not_fit_say_so() {
     // The queue of a device holds fifty.
     assert_eq!(kinds.iter().filter(|outcome| outcome.is_ok()).count(), 50);
     assert!(kinds[51..].iter().all(|outcome| *outcome == Err(ErrorKind::QuotaExceeded)), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_module_gets_its_messages_and_its_device_does_not() {
+    const KEY: &str = "a2V5LW9mLXRoZS1tb2R1bGUtbTE=";
+    let hub = builder().device("d0", KEY).module("d0", "m1", KEY).start().await.expect("a hub");
+    let service = service(&hub).await;
+    let module = device(&hub.module_connection_string("d0", "m1").expect("a module"), &hub).await;
+    let device = device(&hub.device_connection_string("d0").expect("a device"), &hub).await;
+    let message = CloudMessage::new("for the module").message_id("m").ack(Ack::Full);
+    soon("an outcome", service.send_to_module("d0", "m1", message)).await.expect("accepted");
+    let receipt = service.begin_send_to_module("d0", "m1", CloudMessage::new("again")).await.expect("credit");
+    soon("an outcome", receipt).await.expect("accepted");
+    soon("an outcome", service.send("d0", CloudMessage::new("for the device"))).await.expect("accepted");
+    let mut messages = soon("a link", module.cloud_to_device()).await.expect("attached");
+    let message = next(&mut messages).await;
+    assert_eq!(&message.body()[..], b"for the module");
+    assert_eq!(message.to(), Some("/devices/d0/modules/m1/messages/devicebound"));
+    message.complete().expect("the link is there");
+    assert_eq!(&next(&mut messages).await.body()[..], b"again");
+    let mut messages = soon("a link", device.cloud_to_device()).await.expect("attached");
+    assert_eq!(&next(&mut messages).await.body()[..], b"for the device");
+    let error = soon("an outcome", service.send_to_module("d0", "none", CloudMessage::new("x"))).await;
+    assert_eq!(error.expect_err("no module").kind(), ErrorKind::ModuleNotFound);
 }

@@ -17,7 +17,9 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn builder() -> EmulatorBuilder {
-    Emulator::builder().policy("iothubowner", KEY)
+    // Feedback comes in batches, up to 15 s later unless set.
+    let builder = Emulator::builder().settings(|settings| settings.feedback.batch_delay = Duration::from_millis(200));
+    builder.policy("iothubowner", KEY)
 }
 
 /// A hub with devices `d0`, `d1` …

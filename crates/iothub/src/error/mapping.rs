@@ -47,6 +47,9 @@ impl Subject {
             let kind = self.kind(otherwise);
             (kind, kind.is_retriable(), kind.retry_after())
         });
+        // The condition is the same for both; the text has the service's own code.
+        let is_module = || stated.description.as_deref().is_some_and(|text| text.contains("404010"));
+        let kind = if kind == ErrorKind::DeviceNotFound && is_module() { ErrorKind::ModuleNotFound } else { kind };
         let description = match &stated.description {
             Some(text) if !text.is_empty() => printable(text),
             _ => stated.condition.to_string(),
@@ -226,6 +229,14 @@ mod tests {
         let error = amqp1::Outcome::SettledWithoutState.accepted().expect_err("nothing was said");
         let error = Subject::Device.error(error);
         assert_eq!((error.kind(), error.delivered()), (ErrorKind::Protocol, amqp1::Delivered::Unknown));
+    }
+
+    #[test]
+    fn a_module_that_is_not_there_is_told_from_a_device_by_the_services_code() {
+        for text in ["404010 ErrorCode:ModuleNotFound; x", r#"{"errorCode":404010,"message":"ModuleNotFound"}"#] {
+            let error = Subject::Service.stated(&stated("amqp:not-found", text), amqp1::ErrorKind::Rejected);
+            assert_eq!(error.kind(), ErrorKind::ModuleNotFound);
+        }
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl EventProcessorBuilder {
     }
 
     /// Sets after which time without a renewal the partitions of another processor may be taken; 2 min unless set. It has
-    /// to be several times the interval, and the same for all processors.
+    /// to be several times the interval, and the same for all processors. The clocks of their machines should differ by
+    /// much less.
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = expiration;
         self

@@ -88,6 +88,8 @@ impl RegistryClientBuilder {
             // A redirect would be shown the token.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.settings.connect_timeout)
+            // Sooner than the hub: what it closes while a request is in flight may be lost.
+            .pool_idle_timeout(std::time::Duration::from_secs(30))
             .user_agent(concat!("iothub/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
         if let Some(url) = &self.proxy {

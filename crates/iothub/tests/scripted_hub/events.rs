@@ -6,7 +6,7 @@ use amqp1::{
         sas::{SasKey, SasToken},
     },
 };
-use iothub::{ErrorKind, Event, EventConsumer, EventPosition};
+use iothub::{ErrorKind, Event, EventConsumer, EventPosition, MessageBody};
 
 const AT_HUB: &str = "/messages/events/ConsumerGroups/$Default/Partitions/1";
 
@@ -206,4 +206,52 @@ async fn a_refused_question_about_partitions_has_its_status_as_its_kind() {
     drop(replies.reserve().await.expect("credit").send(answer).expect("sent"));
     let error = soon("an answer", asking).await.expect("no panic").expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+}
+
+/// Telemetry of devices that write AMQP's own types instead of octets.
+#[tokio::test]
+async fn bodies_that_are_values_maps_lists_and_sequences_are_readable() {
+    let mut hub = ScriptedHub::start().await;
+    let connecting = connect(&hub);
+    let sender = accept_sender(hub.next_link().await.0);
+    let mut consumer = soon("an attach", connecting).await.expect("no panic").expect("accepted");
+    let map: amqp1::codec::Map = [("temperature", Value::from(21.5f64))].into_iter().collect();
+    let list = vec![Value::from(1i32), Value::from("two")];
+    for (body, content) in [
+        (Message::builder().value(Value::Map(map.clone())), MessageBody::Value(Value::Map(map))),
+        (Message::builder().value(Value::List(list.clone())), MessageBody::Value(Value::List(list.clone()))),
+        (Message::builder().value("text"), MessageBody::Value("text".into())),
+        (Message::builder().sequence(list.clone()), MessageBody::Sequence(vec![list])),
+        (Message::builder().data("octets"), MessageBody::Data("octets".into())),
+    ] {
+        drop(sender.reserve().await.expect("credit").send(body).expect("sent"));
+        assert_eq!(next(&mut consumer).await.content(), &content);
+    }
+}
+
+#[tokio::test]
+async fn of_several_partitions_one_that_ends_is_an_error_once_and_the_others_go_on() {
+    let mut hub = ScriptedHub::start().await;
+    let connecting = tokio::spawn(builder(&hub).partitions([0, 1]).connect());
+    let mut senders = std::collections::BTreeMap::new();
+    for _ in 0..2 {
+        let (link, _) = hub.next_link().await;
+        let address = link.address().expect("an address").to_owned();
+        senders.insert(address, accept_sender(link));
+    }
+    let mut consumer = soon("an attach", connecting).await.expect("no panic").expect("accepted");
+    let (_, second) = senders.pop_last().expect("two");
+    let (_, first) = senders.pop_last().expect("two");
+    first.close().await.expect("answered");
+    let error = soon("the end", consumer.next()).await.expect_err("ended");
+    assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+    assert!(error.to_string().starts_with("partition 0: "), "{error}");
+    drop(second.reserve().await.expect("credit").send(event(5)).expect("sent"));
+    let event = next(&mut consumer).await;
+    assert_eq!((event.partition_id(), event.sequence_number()), ("1", Some(5)));
+    let behind = EventPosition::after_offset("5");
+    assert_eq!((consumer.position("0"), consumer.position("1")), (Some(&EventPosition::Start), Some(&behind)));
+    second.close().await.expect("answered");
+    soon("the end", consumer.next()).await.expect_err("ended");
+    assert!(soon("the end", consumer.next()).await.expect("all have ended").is_none());
 }
