@@ -16,7 +16,7 @@ use crate::x509::DeviceAuthorities;
 pub(crate) struct Shared {
     hub: Mutex<Hub>,
     clock: Arc<dyn Clock>,
-    waiters: Mutex<HashMap<Wake, watch::Sender<()>>>,
+    waiters: Mutex<Waiters>,
     /// Told when the hub's next deadline may have moved.
     deadline_moved: Notify,
     /// Cloud-to-device messages that are to be accepted and lost.
@@ -28,6 +28,27 @@ pub(crate) struct Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shared(..)")
+    }
+}
+
+/// Those who wait, by what they wait for.
+#[derive(Debug, Default)]
+struct Waiters {
+    by_wake: HashMap<Wake, watch::Sender<()>>,
+    /// The number of entries at which those that nothing waits for any more are dropped.
+    prune_at: usize,
+}
+
+impl Waiters {
+    /// Entries that are kept without looking whether something waits.
+    const FEW: usize = 1024;
+
+    fn add(&mut self, wake: Wake) -> watch::Receiver<()> {
+        if self.by_wake.len() >= self.prune_at.max(Self::FEW) {
+            self.by_wake.retain(|_, waiter| waiter.receiver_count() > 0);
+            self.prune_at = self.by_wake.len() * 2;
+        }
+        self.by_wake.entry(wake).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 }
 
@@ -100,11 +121,11 @@ impl Shared {
             wakes
                 .iter()
                 .filter_map(|wake| {
-                    let waiter = waiters.get(wake)?;
+                    let waiter = waiters.by_wake.get(wake)?;
                     if waiter.receiver_count() > 0 {
                         return Some(waiter.clone());
                     }
-                    waiters.remove(wake);
+                    waiters.by_wake.remove(wake);
                     None
                 })
                 .collect()
@@ -116,7 +137,7 @@ impl Shared {
 
     /// To be made before the hub is asked, so that nothing falls in between.
     pub(crate) fn waiter(&self, wake: Wake) -> Waiter {
-        Waiter(lock(&self.waiters).entry(wake).or_insert_with(|| watch::Sender::new(())).subscribe())
+        Waiter(lock(&self.waiters).add(wake))
     }
 
     /// Lets time pass in the hub, until the emulator stops.
@@ -222,6 +243,18 @@ mod tests {
         let (shared, _, device) = shared();
         drop(shared.waiter(Wake::DeviceQueue(device.clone().into())));
         shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();
-        assert!(lock(&shared.waiters).is_empty());
+        assert!(lock(&shared.waiters).by_wake.is_empty());
+    }
+
+    #[test]
+    fn waiters_of_devices_that_come_and_go_are_forgotten() {
+        let (shared, _, device) = shared();
+        let stays = shared.waiter(Wake::Device(device.clone()));
+        for n in 0..100_000 {
+            drop(shared.waiter(Wake::Device(DeviceId::new(&format!("dev{n}")).unwrap())));
+        }
+        assert!(lock(&shared.waiters).by_wake.len() <= Waiters::FEW);
+        shared.hub(|hub, _| hub.remove_device(&device));
+        assert!(stays.0.has_changed().unwrap());
     }
 }
