@@ -240,18 +240,18 @@ async fn a_producer_at_the_built_in_endpoint_is_refused_with_what_to_do_instead(
 async fn a_request_over_https_is_named_with_its_route_and_never_with_its_token() {
     let (log, _guard) = Log::start();
     let (hub, _) = hub().await;
-    let https = support::https::Https::new(&hub);
+    let client = https::Https::new(&hub);
     let token = service_token();
-    https.send(support::https::get("/devices/a").token(&token)).await.refusal(401, "IotHubUnauthorizedAccess");
+    client.send(https::get("/devices/a").token(&token)).await.refusal(401, "IotHubUnauthorizedAccess");
     let line = log.refusal("request").await;
     contains(&line, &["policy service", "GET /devices/a", "401002", "RegistryRead is needed"]);
     assert!(!line.contains("sig=") && !line.contains(&token), "{line}");
-    https.send(support::https::get("/devices/a")).await.refusal(401, "IotHubUnauthorized");
+    client.send(https::get("/devices/a")).await.refusal(401, "IotHubUnauthorized");
     contains(&log.refusal("request").await, &["unknown", "GET /devices/a", "401003", "header is missing"]);
-    https.send(support::https::get("/jobs/v2/x").owner()).await.refusal(501, "FeatureNotSupported");
+    client.send(https::get("/jobs/v2/x").owner()).await.refusal(501, "FeatureNotSupported");
     contains(&log.refusal("request").await, &["policy iothubowner", "GET /jobs/v2/x", "does not have jobs"]);
     // An ordinary answer to an ordinary question.
-    https.send(support::https::get("/devices/none").owner()).await.refusal(404, "DeviceNotFound");
+    client.send(https::get("/devices/none").owner()).await.refusal(404, "DeviceNotFound");
     assert_eq!(log.refusals(), Vec::<String>::new());
 }
 
@@ -259,11 +259,9 @@ async fn a_request_over_https_is_named_with_its_route_and_never_with_its_token()
 async fn of_one_https_connection_a_bounded_number_of_refusals_is_logged() {
     let (log, _guard) = Log::start();
     let (hub, _) = hub().await;
-    let mut stream = support::https::Https::new(&hub).connect().await;
+    let mut stream = https::Https::new(&hub).connect().await;
     for _ in 0..30 {
-        support::https::exchange(&mut stream, &support::https::get("/devices/a"))
-            .await
-            .refusal(401, "IotHubUnauthorized");
+        https::exchange(&mut stream, &https::get("/devices/a")).await.refusal(401, "IotHubUnauthorized");
     }
     let lines = log.refusals();
     assert_eq!(lines.len(), 21, "{lines:#?}");
