@@ -195,3 +195,30 @@ async fn a_module_receives_its_messages() {
     https.send(delete(&format!("{to}/{lock}?%3Freject=true")).owner()).await.ok(204);
     https.send(get(to).owner()).await.ok(204);
 }
+
+#[tokio::test]
+async fn feedback_is_received_settled_and_locked_meanwhile() {
+    const FEEDBACK: &str = "/messages/serviceBound/feedback";
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    let as_service = |request: Request| request.token(service_token());
+    https.send(as_service(get(FEEDBACK))).await.ok(204);
+    let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
+    sender.send(c2d("a", "one")).await.unwrap().accepted().unwrap();
+    let lock = |response: &Response| response.header("etag").unwrap().trim_matches('"').to_owned();
+    let message = https.send(as_a(get(BOUND))).await.ok(200);
+    https.send(as_a(delete(&format!("{BOUND}/{}", lock(&message))))).await.ok(204);
+    hub.with_hub(|hub, now| hub.flush_feedback(now));
+
+    let batch = https.send(as_service(get(FEEDBACK))).await.ok(200);
+    assert_eq!(batch.header("content-type"), Some("application/vnd.microsoft.iothub.feedback.json"));
+    let records = batch.json();
+    assert_eq!((&records[0]["originalMessageId"], &records[0]["statusCode"]), (&json!("one"), &json!("Success")));
+    https.send(as_service(get(FEEDBACK))).await.ok(204);
+    https.send(as_service(request("POST", &format!("{FEEDBACK}/{}/abandon", lock(&batch))))).await.ok(204);
+    let again = https.send(as_service(get(FEEDBACK))).await.ok(200);
+    assert_eq!((again.header("iothub-deliverycount"), again.json()), (Some("1"), records));
+    https.send(as_service(delete(&format!("{FEEDBACK}/{}", lock(&again))))).await.ok(204);
+    https.send(as_service(delete(&format!("{FEEDBACK}/{}", lock(&again))))).await.refusal(412, "DeviceMessageLockLost");
+    https.send(as_a(get(FEEDBACK))).await.refusal(401, "IotHubUnauthorizedAccess");
+}

@@ -241,14 +241,18 @@ async fn settle(
     uri: Uri,
     State(rest): State<Rest>,
 ) -> Result<Response, Failure> {
-    let query = crate::hub::decode(uri.query().unwrap_or_default()).into_owned();
-    // One client writes the question mark twice.
-    let mut names = query.split('&').map(|field| field.split('=').next().unwrap_or_default().trim_start_matches('?'));
-    let rejects = names.any(|name| name.eq_ignore_ascii_case("reject"));
-    settled(&rest, &id, |hub, now| match rejects {
+    settled(&rest, &id, |hub, now| match rejects(&uri) {
         true => hub.reject(now, &id, &lock),
         false => hub.complete(now, &id, &lock),
     })
+}
+
+/// Whether the query has `reject`.
+pub(super) fn rejects(uri: &Uri) -> bool {
+    let query = crate::hub::decode(uri.query().unwrap_or_default()).into_owned();
+    // One client writes the question mark twice.
+    let mut names = query.split('&').map(|field| field.split('=').next().unwrap_or_default().trim_start_matches('?'));
+    names.any(|name| name.eq_ignore_ascii_case("reject"))
 }
 
 async fn abandon(

@@ -20,6 +20,7 @@ mod devices;
 mod errors;
 mod etag;
 mod exchange;
+mod feedback;
 mod messages;
 mod methods;
 mod path;
@@ -59,6 +60,7 @@ pub(crate) struct Rest {
 fn router(rest: Rest) -> Router {
     Router::new()
         .merge(devices::routes())
+        .merge(feedback::routes())
         .merge(messages::routes())
         .merge(methods::routes())
         .merge(statistics::routes())
