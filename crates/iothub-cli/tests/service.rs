@@ -192,6 +192,46 @@ fn for_people_a_twin_has_several_lines_without_control_characters() {
     assert!(!text.contains('\u{202e}') && text.contains("evil"), "{text}");
 }
 
+/// Nothing goes through a proxy that was not asked for.
+#[test]
+fn the_environment_does_not_choose_a_proxy() {
+    let hub = Hub::start();
+    let mut command = hub.command(&["registry", "list", "--json"]);
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(variable, "http://127.0.0.1:1");
+    }
+    let output = command.output().expect("the command runs");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_monitor_reads_every_partition_unless_some_are_named() {
+    let hub = Hub::start();
+    // Enough for several partitions of four.
+    let devices: Vec<_> = (0..6).map(|number| format!("part{number}")).collect();
+    for device in &devices {
+        let created = hub.line(&["registry", "create", "--device", device, "--keys"]);
+        let simulated = iothub()
+            .args(["device", "simulate", "--count", "1", "--interval", "1", "--ca", &hub.ca])
+            .env("IOTHUB_CONNECTION_STRING", created["connection_string"].as_str().expect("text"))
+            .output()
+            .expect("the command runs");
+        assert!(simulated.status.success(), "{simulated:?}");
+    }
+    let monitored = iothub()
+        .args(["telemetry", "monitor", "--from", "start", "--count", "6", "--json", "--ca", &hub.ca])
+        .env("IOTHUB_CONNECTION_STRING", &hub.string)
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8(monitored.stdout).expect("UTF-8");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut seen: Vec<_> = events.iter().map(|event| event["device"].as_str().expect("text")).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, devices);
+    let partitions: std::collections::BTreeSet<_> = events.iter().map(|event| event["partition"].as_u64()).collect();
+    assert!(partitions.len() > 1, "{partitions:?}");
+}
+
 #[test]
 fn a_method_of_a_device_that_is_not_online_says_so() {
     let hub = Hub::start();

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 use amqp1::auth::connection_string::ServiceConnectionString;
+use std::{fmt, time::Duration};
 
 /// HTTPS.
 const HTTPS: u16 = 443;
@@ -13,7 +14,7 @@ const HTTPS: u16 = 443;
 const RETRIES: u32 = 4;
 
 /// A [`RegistryClient`] that is to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "call build"]
 pub struct RegistryClientBuilder {
     string: Option<ServiceConnectionString>,
@@ -21,6 +22,19 @@ pub struct RegistryClientBuilder {
     port: u16,
     retries: u32,
     proxy: Option<String>,
+}
+
+impl fmt::Debug for RegistryClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryClientBuilder")
+            .field("string", &self.string)
+            .field("settings", &self.settings)
+            .field("port", &self.port)
+            .field("retries", &self.retries)
+            // Its URL may hold a password.
+            .field("proxy", &self.proxy.is_some())
+            .finish()
+    }
 }
 
 impl Default for RegistryClientBuilder {
@@ -89,7 +103,7 @@ impl RegistryClientBuilder {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.settings.connect_timeout)
             // Sooner than the hub: what it closes while a request is in flight may be lost.
-            .pool_idle_timeout(std::time::Duration::from_secs(30))
+            .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("iothub/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
         if let Some(url) = &self.proxy {
@@ -120,7 +134,9 @@ mod tests {
         assert_eq!(kind(RegistryClientBuilder::default()), ErrorKind::InvalidConnectionString);
         let string = "HostName=h;SharedAccessKeyName=p;SharedAccessKey=YWJj";
         let builder = RegistryClientBuilder::default().connection_string(string).expect("a connection string");
-        let error = builder.proxy("user:geheim@@").build().expect_err("no URL");
+        let builder = builder.proxy("user:geheim@@");
+        assert!(!format!("{builder:?}").contains("geheim") && !format!("{builder:?}").contains("YWJj"), "{builder:?}");
+        let error = builder.build().expect_err("no URL");
         assert!(error.kind() == ErrorKind::InvalidArgument && !format!("{error:?}").contains("geheim"), "{error:?}");
     }
 }

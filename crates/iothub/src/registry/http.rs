@@ -14,6 +14,7 @@ use reqwest::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     error::Error as StdError,
+    fmt,
     hash::{BuildHasher, Hasher},
     io,
     sync::atomic::{AtomicU64, Ordering},
@@ -83,7 +84,7 @@ impl Call {
         Self::new(Method::GET, path, Repeat::Always)
     }
 
-    pub(super) fn parameter(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub(super) fn parameter(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.query.push_str(&format!("&{name}={value}"));
         self
     }
@@ -128,7 +129,6 @@ impl Answer {
 }
 
 /// A hub over HTTPS.
-#[derive(Debug)]
 pub(super) struct Http {
     client: reqwest::Client,
     /// `https://host:port`
@@ -138,6 +138,18 @@ pub(super) struct Http {
     /// How often a request is sent, the first time included.
     attempts: u32,
     requests: AtomicU64,
+}
+
+impl fmt::Debug for Http {
+    /// Without the client, whose proxy may have a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("base", &self.base)
+            .field("signer", &self.signer)
+            .field("timeout", &self.timeout)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Http {

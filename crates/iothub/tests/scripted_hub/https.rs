@@ -121,3 +121,23 @@ async fn read(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Request> {
     stream.read_exact(&mut body).await.ok()?;
     Some(Request { line, headers, body: String::from_utf8(body).expect("UTF-8") })
 }
+
+/// A proxy that says which way it was asked for, and goes to the port instead.
+pub(crate) async fn proxy(port: u16) -> (u16, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (tell, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                let Some(request) = read(&mut stream).await else { return };
+                tell.send(request.line).ok();
+                let mut hub = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("a hub");
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("written");
+                tokio::io::copy_bidirectional(&mut stream, &mut hub).await.ok();
+            });
+        }
+    });
+    (address.port(), asked)
+}

@@ -1,5 +1,5 @@
 use crate::{
-    https::{Answer, HttpsHub, ok},
+    https::{Answer, HttpsHub, ok, proxy},
     support::{KEY, pki, soon},
 };
 use amqp1::auth::{
@@ -345,4 +345,14 @@ async fn a_redirect_is_not_followed_with_the_token() {
     assert_eq!(error.kind(), ErrorKind::Redirect);
     hub.next().await;
     assert!(hub.is_done());
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_asked_for_is_gone_through_and_sees_no_token() {
+    let hub = HttpsHub::start([ok(DEVICE)]).await;
+    let (port, mut asked) = proxy(hub.port).await;
+    // A host behind the proxy: here it would not be reached.
+    let client = builder(&hub).https_port(7).proxy(format!("http://127.0.0.1:{port}")).build().expect("a client");
+    soon("an answer", client.device("d#1")).await.expect("read");
+    assert_eq!(soon("a request", asked.recv()).await.as_deref(), Some("CONNECT localhost:7"));
 }
