@@ -235,7 +235,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Sets how long a client may take for TLS, SASL and its open; 30 s unless set.
+    /// Sets how long a client may take for TLS, SASL and its open, and over HTTPS for TLS and for the headers of each request;
+    /// 30 s unless set. The body of a request may take twice as long.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self

@@ -154,6 +154,15 @@ async fn a_client_that_is_slow_or_idle_is_cut_off() {
     slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
     let mut idle = https.connect().await;
     exchange(&mut idle, &get("/")).await.refusal(404, "ResourceNotFound");
+    // Half of a body.
+    let key = hub.with_hub(|hub, _| hub.policies().policy("iothubowner").unwrap().primary_key.base64().to_owned());
+    // The clock of this hub is the machine's, and the tokens of these tests end in 2027.
+    let token = token(&key, "localhost", 100_000_000, Some("iothubowner"));
+    let mut body = https.connect().await;
+    let head = "PUT /devices/x?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n";
+    body.write_all(format!("{head}Authorization: {token}\r\n\r\n{{").as_bytes()).await.unwrap();
+    let text = response(&mut body, false).await.refusal(400, "IotHubFormatError");
+    assert!(text.contains("not there after"), "{text}");
     let tcp = tokio::net::TcpStream::connect(hub.https_addr()).await.unwrap();
     for stream in [&mut silent, &mut slow, &mut idle] {
         let mut rest = Vec::new();

@@ -2,7 +2,6 @@
 
 use core::future::poll_fn;
 use core::pin::Pin;
-use core::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
@@ -17,18 +16,16 @@ use crate::hub::ErrorCode;
 /// The largest body that is taken, in octets.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// How long a client may take to send a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The octets of a body.
 pub(super) struct Octets(pub(super) Bytes);
 
 impl FromRequest<Rest> for Octets {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, _: &Rest) -> Result<Self, Failure> {
-        tokio::time::timeout(BODY_TIMEOUT, read(request)).await.unwrap_or_else(|_| {
-            let text = format!("the body was not there after {} s", BODY_TIMEOUT.as_secs());
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Failure> {
+        let timeout = rest.body_timeout();
+        tokio::time::timeout(timeout, read(request)).await.unwrap_or_else(|_| {
+            let text = format!("the body was not there after {} s", timeout.as_secs_f32());
             Err(Failure::new(ErrorCode::IotHubFormatError, text))
         })
     }

@@ -56,6 +56,13 @@ pub(crate) struct Rest {
     pub(crate) handshake_timeout: Duration,
 }
 
+impl Rest {
+    /// How long a client may take for the body of a request.
+    fn body_timeout(&self) -> Duration {
+        self.handshake_timeout.saturating_mul(2)
+    }
+}
+
 /// All routes.
 fn router(rest: Rest) -> Router {
     Router::new()
