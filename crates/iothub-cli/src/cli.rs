@@ -89,7 +89,8 @@ pub(crate) struct EmulatorOptions {
     /// A device, by its key; ID=x509:THUMBPRINT[,THUMBPRINT2] by its certificate, ID=x509:ca by one of an authority of --x509-ca.
     #[arg(long = "device", value_name = "ID=BASE64KEY")]
     pub(crate) devices: Vec<Hidden>,
-    /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?}.
+    /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?, "modules"?}, or with
+    /// "authentication" as in REST in place of the keys; "modules" is an array of the same with "moduleId".
     #[arg(long = "devices", value_name = "FILE")]
     pub(crate) devices_file: Option<PathBuf>,
     /// How many partitions telemetry is spread over.
