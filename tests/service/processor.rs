@@ -63,6 +63,28 @@ async fn a_second_processor_takes_its_share_and_leaves_it_when_it_closes() {
     soon("the end", first.close()).await;
 }
 
+/// The first does not look into the store any more, as one that hangs does not: the owner level is what stops its readers.
+#[tokio::test]
+async fn the_hub_stops_the_reader_of_a_partition_that_another_processor_has_taken() {
+    let (hub, store) = (hub(1).await, MemoryCheckpointStore::new());
+    let rarely = builder(&hub, &store).interval(Duration::from_secs(1000));
+    let mut first = soon("a start", rarely.start()).await.expect("started");
+    let mut readers = BTreeMap::new();
+    for _ in 0..4 {
+        let reader = next(&mut first).await;
+        readers.insert(reader.partition_id().to_owned(), reader);
+    }
+    let mut second = soon("a start", builder(&hub, &store).start()).await.expect("started");
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let stolen = next(&mut second).await;
+        let reader = readers.get_mut(stolen.partition_id()).expect("it was the first's");
+        assert!(soon("the end", reader.next()).await.expect("no error").is_none());
+        assert!(reader.is_lost());
+        taken.push(stolen);
+    }
+}
+
 #[tokio::test]
 async fn reading_goes_on_behind_the_checkpoint() {
     let (hub, store) = (hub(1).await, MemoryCheckpointStore::new());
