@@ -210,3 +210,20 @@ async fn https_listens_where_it_is_told_or_at_a_free_port() {
     let error = Emulator::builder().https_listen(address).start().await.unwrap_err();
     assert!(matches!(error, iothub_emulator::StartError::Bind { place, .. } if place == address.to_string()));
 }
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_to_go_on_is_told() {
+    let (hub, _) = hub().await;
+    let mut stream = Https::new(&hub).connect().await;
+    let head = "PUT /devices/new?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n";
+    let head = format!("{head}Expect: 100-continue\r\nAuthorization: {}\r\n\r\n", owner_token());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(response(&mut stream, true).await.status, 100);
+    stream.write_all(b"{}").await.unwrap();
+    response(&mut stream, false).await.ok(200);
+    // One that is refused is not asked for its body.
+    let mut stream = Https::new(&hub).connect().await;
+    let head = "PUT /devices/new?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n";
+    stream.write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+    response(&mut stream, false).await.refusal(401, "IotHubUnauthorized");
+}
