@@ -1,4 +1,4 @@
-use crate::support::{consumer, hub, send, soon};
+use crate::support::{builder, consumer, hub, send, soon};
 use iothub::{ErrorKind, Event, EventConsumer, EventPosition};
 use std::collections::BTreeSet;
 
@@ -111,4 +111,22 @@ async fn a_higher_owner_level_ends_one_partition_and_not_the_others() {
         partitions.insert(next(&mut all).await.partition_id().to_owned());
     }
     assert!(!partitions.contains("2"), "{partitions:?}");
+}
+
+#[tokio::test]
+async fn consumer_groups_read_apart_and_others_are_not_there() {
+    let hub = builder().device("d0", "c2VjcmV0LWtleS1vZi10aGUtdGhlcm1vc3RhdA==").partitions(1);
+    let hub = hub.settings(|settings| settings.consumer_groups.push("Workers".to_owned())).start().await;
+    let hub = hub.expect("a hub");
+    send(&hub, 1, 0..2).await;
+    let mut readers = Vec::new();
+    for group in ["$Default", "workers"] {
+        let builder = consumer(&hub).consumer_group(group).start(EventPosition::Start).owner_level(0);
+        readers.push(soon("a connection", builder.connect()).await.expect("accepted"));
+    }
+    for reader in &mut readers {
+        assert_eq!(text(&next(reader).await), "d0-0");
+    }
+    let error = soon("an answer", consumer(&hub).consumer_group("none").connect()).await.expect_err("no such group");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
