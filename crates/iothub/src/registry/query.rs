@@ -36,6 +36,8 @@ pub struct Query<T> {
     place: Place,
     item_type: Option<String>,
     fetching: Option<BoxFuture<'static, Result<Page, Error>>>,
+    /// Whether the last page could not be fetched, which ends the stream.
+    failed: bool,
     row: PhantomData<fn() -> T>,
 }
 
@@ -74,6 +76,7 @@ impl<T: DeserializeOwned> Query<T> {
             place: Place::Start,
             item_type: None,
             fetching: None,
+            failed: false,
             row: PhantomData,
         }
     }
@@ -103,7 +106,9 @@ impl<T: DeserializeOwned> Query<T> {
         self.item_type.as_deref()
     }
 
-    /// Waits for the next row; `None` behind the last one. It does what the [`Stream`] does.
+    /// Waits for the next row; `None` behind the last one.
+    ///
+    /// As a [`Stream`] the query ends with a page that cannot be fetched; this tries again.
     ///
     /// # Errors
     ///
@@ -114,6 +119,7 @@ impl<T: DeserializeOwned> Query<T> {
     ///
     /// Cancel-safe: no row is lost.
     pub async fn next(&mut self) -> Result<Option<T>, Error> {
+        self.failed = false;
         std::future::poll_fn(|context| self.poll_row(context)).await.transpose()
     }
 
@@ -128,6 +134,7 @@ impl<T: DeserializeOwned> Query<T> {
     ///
     /// Cancel-safe: no row is lost.
     pub async fn next_page(&mut self) -> Result<Option<Vec<T>>, Error> {
+        self.failed = false;
         if self.rows.is_empty() && !std::future::poll_fn(|context| self.poll_page(context)).await? {
             return Ok(None);
         }
@@ -159,6 +166,7 @@ impl<T: DeserializeOwned> Query<T> {
             .get_or_insert_with(|| Box::pin(fetch(self.http.clone(), self.text.clone(), self.page_size, continuation)));
         let page = ready!(fetching.as_mut().poll(context));
         self.fetching = None;
+        self.failed = page.is_err();
         let page = page?;
         (self.rows, self.place, self.item_type) = (page.rows, page.place, page.item_type);
         Poll::Ready(Ok(true))
@@ -169,7 +177,8 @@ impl<T: DeserializeOwned> Stream for Query<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_row(context)
+        // Whoever collects what there is would never come to an end.
+        if self.failed { Poll::Ready(None) } else { self.poll_row(context) }
     }
 }
 

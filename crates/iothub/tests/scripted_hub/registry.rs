@@ -180,6 +180,16 @@ async fn a_page_that_could_not_be_fetched_is_fetched_by_the_next_call_and_bad_ro
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_a_page_that_cannot_be_fetched() {
+    let mut hub = HttpsHub::start([refusal(400, "ErrorCode:ArgumentInvalid;no")]).await;
+    let rows = client(&hub).query::<Value>("SELECT * FROM devices");
+    let rows: Vec<_> = soon("the end", StreamExt::collect::<Vec<_>>(rows)).await;
+    assert!(matches!(&rows[..], [Err(error)] if error.kind() == ErrorKind::InvalidArgument), "{rows:?}");
+    hub.next().await;
+    assert!(hub.is_done());
+}
+
+#[tokio::test]
 async fn a_query_that_does_not_advance_is_given_up() {
     let again = || Answer::Status(200, &[("x-ms-continuation", "c1")], "[]".to_owned());
     let hub = HttpsHub::start([again(), again()]).await;
