@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::builder::{EmulatorBuilder, device_spec, module_spec};
 use crate::error::{DeviceError, StartError};
-use crate::hub::{DeviceId, DeviceSpec, Hub, UnixMillis};
+use crate::hub::{DeviceId, DeviceSpec, Hub, MethodAnswer, MethodInvocation, ServiceError, UnixMillis};
 use crate::shared::Shared;
 
 /// How long clients get to answer our close.
@@ -162,6 +162,18 @@ impl Emulator {
     /// Enables or disables a device; a disabled one loses its links. `false`: there is none.
     pub fn set_device_enabled(&self, id: &str, enabled: bool) -> bool {
         DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, now| hub.set_device_enabled(now, &id, enabled)))
+    }
+
+    /// Calls a direct method of a device or module, as the service does, and waits for the answer.
+    ///
+    /// # Errors
+    /// What the service would be told: *DeviceNotOnline* where the device or module has no links for methods,
+    /// *GatewayTimeout* where it does not answer in time, and others.
+    ///
+    /// # Cancel safety
+    /// Dropping it forgets the call; the device may have been given it.
+    pub async fn invoke_method(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
+        self.shared.invoke_method(invocation).await
     }
 
     /// A fault, for tests of those who count: the next cloud-to-device message is accepted and lost, without feedback.

@@ -22,7 +22,10 @@
 //! reads its twin, reports, and is sent the changes of desired properties. Authentication is checked for real: SAS tokens
 //! by SASL PLAIN and by claims-based security, for hub policies, devices and modules, until they expire; or the certificate of a device or module.
 //!
-//! Direct methods and file uploads are not there. Links for direct methods are accepted, and no method is called.
+//! The service calls direct methods of devices and modules over HTTPS, tests with [`Emulator::invoke_method`]. A device is
+//! called once it has attached both of its links for methods.
+//!
+//! File uploads are not there.
 //!
 //! # X.509
 //!
@@ -36,7 +39,7 @@
 //!
 //! One listener ([`Emulator::https_addr`]) serves REST and both WebSocket paths, `/$iothub/websocket` and
 //! `/$servicebus/websocket`, which carry AMQP. REST covers devices and modules, twins, statistics, the purge of messages, and
-//! a device's telemetry and messages. Each route asks for the right that the service asks for. Any dated `api-version` is
+//! a device's telemetry and messages, and the calls of direct methods. Each route asks for the right that the service asks for. Any dated `api-version` is
 //! answered alike. Jobs, configurations, digital twins, import and export are answered with 501.
 //!
 //! An entity tag in `If-Match` is compared if it is in quotes. The service ignores one without quotes, and so does the

@@ -9,7 +9,9 @@ use tokio::sync::{Notify, watch};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::clock::Clock;
-use crate::hub::{ClientCertificate, Hub, UnixMillis, Wake};
+use crate::hub::{
+    ClientCertificate, Hub, MethodAnswer, MethodCallId, MethodInvocation, ServiceError, UnixMillis, Wake,
+};
 use crate::x509::DeviceAuthorities;
 
 /// What all connections of an emulator share.
@@ -161,6 +163,22 @@ impl Shared {
         }
     }
 
+    /// Calls a direct method, and waits for its outcome.
+    ///
+    /// # Cancel safety
+    /// Dropping it forgets the call; the device may have been given it.
+    pub(crate) async fn invoke_method(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
+        let call = self.hub(|hub, now| hub.invoke_method(now, invocation))?;
+        let _forgotten = CancelledCall { shared: self, call };
+        let mut waiter = self.waiter(Wake::Method(call));
+        loop {
+            if let Some(outcome) = self.hub(|hub, now| hub.take_method_outcome(now, call)) {
+                return outcome;
+            }
+            waiter.woken().await;
+        }
+    }
+
     /// Tells everybody to stop.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
@@ -185,6 +203,18 @@ impl Shared {
     /// Whether this message is to be lost.
     pub(crate) fn take_drop(&self) -> bool {
         self.drops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// Forgets a call when it is dropped.
+struct CancelledCall<'a> {
+    shared: &'a Shared,
+    call: MethodCallId,
+}
+
+impl Drop for CancelledCall<'_> {
+    fn drop(&mut self) {
+        self.shared.hub(|hub, _| hub.cancel_method(self.call));
     }
 }
 

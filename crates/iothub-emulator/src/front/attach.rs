@@ -13,7 +13,7 @@ use super::locked::Queue;
 use super::presence::LinkTasks;
 use super::requests::{self, Node};
 use super::twin_links::Pair;
-use super::{cbs, events, from_service, locked, management, refusal_error, telemetry, twins};
+use super::{cbs, events, from_service, locked, management, methods, refusal_error, telemetry, twins};
 use crate::hub::{Address, AttachError, Grant, Hub, IdentityId};
 use crate::messages::error_of;
 
@@ -125,7 +125,7 @@ fn from_peer(
     // Clients that ask for mode second wait for a settlement all the same, and settle nothing themselves.
     let (credit, size) = match address {
         Address::Cbs | Address::EventHubManagement { .. } => (REQUEST_CREDIT, MAX_REQUEST_SIZE),
-        Address::Twin { .. } => (REQUEST_CREDIT, MAX_TWIN_REQUEST_SIZE),
+        Address::Twin { .. } | Address::Methods { .. } => (REQUEST_CREDIT, MAX_TWIN_REQUEST_SIZE),
         _ => (CREDIT, MAX_MESSAGE_SIZE),
     };
     let reply = AttachReply {
@@ -140,7 +140,7 @@ fn from_peer(
         Address::Cbs => tasks.spawn(cbs::serve(context, session, receiver)),
         Address::EventHubManagement { .. } => tasks.spawn(management::serve(context, session, receiver, address)),
         Address::Twin { .. } => tasks.spawn(twins::serve(context, session, receiver, address, pair)),
-        Address::Methods { .. } => tasks.spawn(twins::ignore(context, receiver, address)),
+        Address::Methods { .. } => tasks.spawn(methods::answers(context, session, receiver, address, pair)),
         Address::ServiceDeviceBound => tasks.spawn(from_service::serve(context, receiver, address)),
         _ => {
             let method = grant.map(|grant| grant.auth_method()).unwrap_or_default();
@@ -171,9 +171,10 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
             }
         }
         Address::Methods { .. } => {
+            let (session, pair) = (link.session(), Pair::of(link.attach()));
             let reply = settled_reply(&link);
             if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
-                tasks.spawn(twins::silence(context, sender, address));
+                tasks.spawn(methods::calls(context, session, sender, address, pair));
             }
         }
         Address::DeviceBound { device, module } => {

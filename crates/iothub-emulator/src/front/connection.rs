@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::refusal::refused;
 use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
 use super::{Front, Transport, attach, refusal_error};
+use crate::front::method_links::MethodLinks;
 use crate::front::requests::ReplyLinks;
 use crate::front::twin_links::TwinLinks;
 use crate::grants::Grants;
@@ -52,6 +53,7 @@ pub(super) struct Context {
     pub(super) grants: Arc<Grants>,
     pub(super) replies: ReplyLinks,
     pub(super) twins: TwinLinks,
+    pub(super) methods: MethodLinks,
     connection: amqp1::Connection,
     /// Where redirects lead to.
     pub(super) tls: bool,
@@ -173,6 +175,7 @@ where
         grants,
         replies: ReplyLinks::default(),
         twins: TwinLinks::default(),
+        methods: MethodLinks::default(),
         connection: server.connection().clone(),
         tls: !matches!(front.transport, Transport::Plain),
         port: front.port,

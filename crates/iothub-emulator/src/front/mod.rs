@@ -8,6 +8,7 @@
 //! | cloud-to-device messages and feedback | `from_service`, `locked` |
 //! | telemetry, in and out | `telemetry`, `events`, `management` |
 //! | twins, as devices see them | `twins`, `twin_links` |
+//! | direct methods | `methods`, `method_links` |
 //! | what the log says about refusals | `refusal` |
 
 mod attach;
@@ -17,6 +18,8 @@ mod events;
 mod from_service;
 mod locked;
 mod management;
+mod method_links;
+mod methods;
 mod presence;
 pub(crate) mod refusal;
 mod requests;

@@ -262,35 +262,3 @@ fn encode(change: &DesiredChange) -> EncodedMessage {
         .data(change.to_json().to_string())
         .build()
 }
-
-/// Accepts what a client sends in answer to methods, though none was called.
-pub(super) async fn ignore(context: Arc<Context>, mut receiver: Receiver, address: Address) {
-    let revoked = context.revoked(&address);
-    tokio::pin!(revoked);
-    loop {
-        tokio::select! {
-            biased;
-            error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error), true).await;
-                return;
-            }
-            delivery = receiver.recv() => match delivery {
-                Ok(Some(delivery)) => if delivery.accept().is_err() {
-                    return;
-                },
-                Ok(None) => return,
-                Err(error) => return tracing::debug!(%error, "a link for methods ended"),
-            },
-        }
-    }
-}
-
-/// Keeps a link on which nothing is sent, until it ends or may not go on.
-pub(super) async fn silence(context: Arc<Context>, sender: Sender, address: Address) {
-    tokio::select! {
-        error = context.revoked(&address) => {
-            let _ = sender.detach_with(Some(error), true).await;
-        }
-        _ = sender.detached() => {}
-    }
-}

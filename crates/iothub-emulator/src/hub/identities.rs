@@ -104,6 +104,7 @@ impl Hub {
         self.queues.remove(id);
         self.deadlines.set(id, None);
         self.feedback.forget(id);
+        self.forget_methods(id);
     }
 
     /// An identity.

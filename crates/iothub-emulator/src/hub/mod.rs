@@ -22,6 +22,7 @@
 //! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
+//! | direct methods | `methods` |
 //! | telemetry | `partition`, `telemetry`, `ownership` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ mod ids;
 mod key;
 mod lock_queue;
 mod messaging;
+mod methods;
 mod ownership;
 mod partition;
 mod plain;
@@ -69,6 +71,10 @@ pub use ids::{ConsumerId, DeviceId, IdError, IdentityId, MAX_ID_LENGTH, ModuleId
 pub use key::{Key, KeyError};
 pub use lock_queue::LockLost;
 pub use messaging::Locks;
+pub use methods::{
+    MAX_IN_FLIGHT_METHODS, MAX_METHOD_NAME, MAX_METHOD_PAYLOAD, MethodAnswer, MethodCallId, MethodInvocation,
+    MethodRequest,
+};
 pub use ownership::{Displaced, MAX_READERS, OwnershipError};
 pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties, PositionError};
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
@@ -85,6 +91,7 @@ pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
 
 pub(crate) use address::decode;
 use feedback::Feedback;
+use methods::Methods;
 use ownership::Owners;
 use partition::Partition;
 use queue::DeviceQueue;
@@ -100,6 +107,10 @@ pub enum Wake {
     Device(DeviceId),
     /// Receivers of the cloud-to-device messages of this device or module.
     DeviceQueue(IdentityId),
+    /// The one who waits for the outcome of this call.
+    Method(MethodCallId),
+    /// The links on which this device or module takes calls of methods.
+    Methods(IdentityId),
     /// Receivers of feedback.
     Feedback,
     /// Readers of this partition.
@@ -119,6 +130,7 @@ pub struct Hub {
     queues: BTreeMap<IdentityId, DeviceQueue>,
     deadlines: Deadlines,
     feedback: Feedback,
+    methods: Methods,
     partitions: Vec<Partition>,
     owners: Owners,
     wakes: BTreeSet<Wake>,
@@ -139,6 +151,7 @@ impl Hub {
             queues: BTreeMap::new(),
             deadlines: Deadlines::default(),
             feedback: Feedback::new(&settings.feedback),
+            methods: Methods::default(),
             partitions: (0..settings.partitions).map(|n| Partition::new(n, &settings.telemetry)).collect(),
             owners: Owners::default(),
             wakes: BTreeSet::new(),
@@ -180,7 +193,8 @@ impl Hub {
     /// [`Hub::remove_device`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        self.deadlines.first().into_iter().chain(self.feedback.next_deadline()).min()
+        let queues = self.deadlines.first();
+        [queues, self.feedback.next_deadline(), self.methods.next_deadline()].into_iter().flatten().min()
     }
 
     /// Does what time has done: messages expire, locks run out, feedback batches close. Calling it early or late does
@@ -191,6 +205,7 @@ impl Hub {
         }
         self.feedback.handle_timeout(now);
         self.wake_feedback();
+        self.expire_methods(now);
     }
 }
 

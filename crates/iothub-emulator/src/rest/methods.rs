@@ -13,16 +13,13 @@ use super::auth::ServiceConnect;
 use super::body::Json;
 use super::errors::Failure;
 use super::path::Subject;
-use crate::hub::{ErrorCode, ServiceError};
+use super::reply;
+use crate::hub::{ErrorCode, IdentityId, MAX_METHOD_NAME, MethodInvocation, ServiceError};
 
 /// How long the device may take to answer unless the call says so.
 const DEFAULT_RESPONSE_TIMEOUT: u64 = 30;
 const MIN_RESPONSE_TIMEOUT: u64 = 5;
 const MAX_TIMEOUT: u64 = 300;
-/// Most octets of a payload, as JSON text.
-const MAX_PAYLOAD: usize = 128 * 1024;
-/// Most octets of a method's name.
-const MAX_NAME: usize = 100;
 
 pub(super) fn routes() -> Router<Rest> {
     Router::new()
@@ -34,8 +31,7 @@ pub(super) fn routes() -> Router<Rest> {
 #[derive(Debug, PartialEq)]
 struct Call {
     name: String,
-    /// JSON text.
-    payload: String,
+    payload: Value,
     response_timeout: Duration,
     /// How long the call waits for the device to be there. Runs before the other.
     connect_timeout: Duration,
@@ -49,14 +45,10 @@ impl Call {
             None | Some(Value::Null) => {
                 return Err(ServiceError::new(ErrorCode::ArgumentNull, "methodName is missing"));
             }
-            Some(Value::String(name)) if !name.is_empty() && name.len() <= MAX_NAME => name.clone(),
-            Some(_) => return Err(invalid(format!("methodName must be a text of 1 to {MAX_NAME} octets"))),
+            Some(Value::String(name)) if !name.is_empty() && name.len() <= MAX_METHOD_NAME => name.clone(),
+            Some(_) => return Err(invalid(format!("methodName must be a text of 1 to {MAX_METHOD_NAME} octets"))),
         };
-        let payload = document.get("payload").unwrap_or(&Value::Null).to_string();
-        if payload.len() > MAX_PAYLOAD {
-            let text = format!("the payload has {} octets, at most {MAX_PAYLOAD} are allowed", payload.len());
-            return Err(ServiceError::new(ErrorCode::MessageTooLarge, text));
-        }
+        let payload = document.get("payload").cloned().unwrap_or_default();
         let seconds = |names: &[&str], least: u64, default: u64| {
             let given = names.iter().find_map(|name| Some((*name, document.get(*name)?)));
             let Some((name, given)) = given.filter(|(_, given)| !given.is_null()) else { return Ok(default) };
@@ -72,6 +64,11 @@ impl Call {
             connect_timeout: Duration::from_secs(seconds(&["connectTimeoutInSeconds"], 0, 0)?),
         })
     }
+
+    fn invocation(self, id: IdentityId) -> MethodInvocation {
+        let Self { name, payload, response_timeout, connect_timeout } = self;
+        MethodInvocation { id, name, payload, response_timeout, connect_timeout }
+    }
 }
 
 async fn call(
@@ -82,15 +79,14 @@ async fn call(
 ) -> Result<Response, Failure> {
     let of_method = |error: ServiceError| Failure::of_method(error, Value::Null);
     let call = Call::parse(&document).map_err(of_method)?;
-    let now = rest.shared.hub(|hub, now| hub.identity(&id).map(|_| now)).map_err(of_method)?;
-    rest.shared.clock().sleep_until(now.after(call.connect_timeout)).await;
-    Err(not_online(call.connect_timeout))
-}
-
-/// Nobody was there to take the call.
-fn not_online(waited: Duration) -> Failure {
-    let error = ServiceError::new(ErrorCode::DeviceNotOnline, "Timed out waiting for device to connect.");
-    Failure::of_method(error, json!({ "timeout": clock_text(waited) }))
+    let connect_timeout = call.connect_timeout;
+    match rest.shared.invoke_method(call.invocation(id)).await {
+        Ok(answer) => Ok(reply::json(&json!({ "status": answer.status, "payload": answer.payload }))),
+        Err(error) if error.code() == ErrorCode::DeviceNotOnline => {
+            Err(Failure::of_method(error, json!({ "timeout": clock_text(connect_timeout) })))
+        }
+        Err(error) => Err(of_method(error)),
+    }
 }
 
 /// `hh:mm:ss`
@@ -106,11 +102,11 @@ mod tests {
     #[test]
     fn a_call_has_defaults_and_takes_the_old_name() {
         let call = Call::parse(&json!({ "methodName": "reboot" })).unwrap();
-        assert_eq!((call.name.as_str(), call.payload.as_str()), ("reboot", "null"));
         assert_eq!((call.response_timeout.as_secs(), call.connect_timeout.as_secs()), (30, 0));
+        assert_eq!((call.name.as_str(), call.payload), ("reboot", Value::Null));
         let document = json!({ "methodName": "m", "payload": { "a": [1] }, "timeoutInSeconds": 7, "connectTimeoutInSeconds": 200 });
         let call = Call::parse(&document).unwrap();
-        assert_eq!(call.payload, r#"{"a":[1]}"#);
+        assert_eq!(call.payload, json!({ "a": [1] }));
         assert_eq!((call.response_timeout.as_secs(), call.connect_timeout.as_secs()), (7, 200));
         let document = json!({ "methodName": "m", "responseTimeoutInSeconds": null, "connectTimeoutInSeconds": null });
         assert_eq!(Call::parse(&document).unwrap().response_timeout.as_secs(), 30);
@@ -125,7 +121,6 @@ mod tests {
         assert_eq!(code(json!({ "methodName": "m", "responseTimeoutInSeconds": 4 })), ErrorCode::ArgumentInvalid);
         assert_eq!(code(json!({ "methodName": "m", "responseTimeoutInSeconds": 301 })), ErrorCode::ArgumentInvalid);
         assert_eq!(code(json!({ "methodName": "m", "connectTimeoutInSeconds": -1 })), ErrorCode::ArgumentInvalid);
-        assert_eq!(code(json!({ "methodName": "m", "payload": "x".repeat(MAX_PAYLOAD) })), ErrorCode::MessageTooLarge);
     }
 
     #[test]
