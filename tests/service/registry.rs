@@ -109,8 +109,8 @@ async fn twins_are_merged_and_replaced_with_versions_and_metadata() {
     let update = TwinUpdate::new().desired("a.b", 1);
     let refused = soon("an answer", registry.patch_twin("d0", &update, IfMatch::Any)).await.expect_err("a bad key");
     assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
-    let nobody = soon("an answer", registry.twin("nobody")).await.expect_err("no device");
-    assert_eq!(nobody.kind(), ErrorKind::DeviceNotFound);
+    let missing = soon("an answer", registry.twin("nobody")).await.expect_err("no device");
+    assert_eq!(missing.kind(), ErrorKind::DeviceNotFound);
 }
 
 #[tokio::test]

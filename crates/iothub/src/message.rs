@@ -1,11 +1,15 @@
 //! What all messages of a hub have in common.
 
+mod body;
+
+pub use body::MessageBody;
+
 use crate::{
     error::Error,
     time::{from_timestamp, to_timestamp},
 };
 use amqp1::{
-    Annotations, ApplicationProperties, Body, Message, MessageBuilder, MessageId, Properties, Symbol, Value,
+    Annotations, ApplicationProperties, Message, MessageBuilder, MessageId, Properties, Symbol, Value,
     auth::sas::PercentEncoding, codec::printable::bounded_debug,
 };
 use bytes::Bytes;
@@ -142,41 +146,6 @@ macro_rules! outgoing_setters {
     };
 }
 pub(crate) use outgoing_setters;
-
-/// The body of a received message, whatever kind it is of.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum MessageBody {
-    /// Octets: what devices usually send.
-    Data(Bytes),
-    /// One value of AMQP's types, such as a text, a map or a list.
-    Value(Value),
-    /// Lists of values, one for each section.
-    Sequence(Vec<Vec<Value>>),
-    /// There is none.
-    Empty,
-}
-
-impl MessageBody {
-    fn new(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
-        Ok(match message.body() {
-            Body::Data(_) => Self::Data(message.to_contiguous().unwrap_or_default()),
-            Body::Value(value) => Self::Value(value.to_value()?),
-            Body::Sequence(sequences) => Self::Sequence(sequences.collect::<Result<_, _>>()?),
-            Body::Malformed(error) => return Err(error),
-            Body::Empty => Self::Empty,
-        })
-    }
-
-    /// The octets: its data, or the text or the octets that its value is. Other values are not octets.
-    fn octets(&self) -> Bytes {
-        match self {
-            Self::Data(octets) | Self::Value(Value::Binary(octets)) => octets.clone(),
-            Self::Value(Value::String(text)) => text.to_bytes(),
-            Self::Value(_) | Self::Sequence(_) | Self::Empty => Bytes::new(),
-        }
-    }
-}
 
 /// A received message, taken apart once.
 #[derive(Clone)]
@@ -337,7 +306,7 @@ pub(crate) fn device_path(device: &str, module: Option<&str>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use amqp1::EncodedMessage;
+    use amqp1::{Body, EncodedMessage};
 
     /// A message as it arrives.
     pub(crate) fn received(message: impl Into<EncodedMessage>) -> Message {
@@ -395,32 +364,5 @@ pub(crate) mod tests {
         let message = received(Outgoing::new("x").to_builder(None).expect("a message"));
         assert_eq!(message.properties(), Ok(None));
         assert_eq!(message.data().as_deref(), Some(&b"x"[..]));
-    }
-
-    #[test]
-    fn bodies_that_are_values_give_their_octets() {
-        for (value, expected) in [
-            (Value::from("text"), &b"text"[..]),
-            (Value::from(Bytes::from_static(b"octets")), b"octets"),
-            (Value::from(5u32), b""),
-        ] {
-            let incoming = Incoming::new(&received(Message::builder().value(value))).expect("a message");
-            assert_eq!(&incoming.body[..], expected);
-        }
-        assert_eq!(&Incoming::new(&received(Message::builder())).expect("a message").body[..], b"");
-    }
-
-    #[test]
-    fn bodies_of_every_kind_are_readable() {
-        let content = |builder: MessageBuilder| Incoming::new(&received(builder)).expect("a message").content;
-        let list = vec![Value::from(1i32), Value::from("two")];
-        let map = Value::from([("temperature", Value::from(21.5f64))].into_iter().collect::<amqp1::codec::Map>());
-        assert_eq!(content(Message::builder().data("x")), MessageBody::Data("x".into()));
-        assert_eq!(content(Message::builder().value(map.clone())), MessageBody::Value(map));
-        let value = Value::List(list.clone());
-        assert_eq!(content(Message::builder().value(value.clone())), MessageBody::Value(value));
-        let sequences = Message::builder().sequence(list.clone()).sequence(vec![]);
-        assert_eq!(content(sequences), MessageBody::Sequence(vec![list, vec![]]));
-        assert_eq!(content(Message::builder()), MessageBody::Empty);
     }
 }

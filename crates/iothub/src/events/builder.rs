@@ -173,7 +173,7 @@ impl EventConsumerBuilder {
     ///
     /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::NotFound`] for a partition or a
     /// consumer group that is not there, [`ErrorKind::Redirect`] for a redirect that may not be followed,
-    /// [`ErrorKind::Superseded`] where there is a consumer with a higher owner level, [`ErrorKind::Connect`] where nobody
+    /// [`ErrorKind::Superseded`] where there is a consumer with a higher owner level, [`ErrorKind::Connect`] where nothing
     /// listens, [`ErrorKind::Tls`] for a certificate that is not trusted, [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety

@@ -28,7 +28,7 @@ pub(super) struct Situation<'a> {
     pub(super) now: SystemTime,
     /// After this time without having been renewed, an owner is gone.
     pub(super) expiration: Duration,
-    /// Whatever it is, another processor is likely to have another one.
+    /// A random number, different in each processor.
     pub(super) random: u64,
 }
 
@@ -67,7 +67,7 @@ impl Situation<'_> {
         !ownership.owner_id.is_empty() && age.unwrap_or_default() < self.expiration
     }
 
-    /// Some, by chance: processors that start together would otherwise go for the same.
+    /// Picks at random, so that processors that start together go for different partitions.
     fn pick<'p>(&self, from: &mut Vec<&'p str>, count: usize) -> Vec<&'p str> {
         let mut picked = Vec::new();
         while picked.len() < count && !from.is_empty() {

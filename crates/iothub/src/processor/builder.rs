@@ -53,7 +53,8 @@ impl EventProcessorBuilder {
         }
     }
 
-    /// Sets by what the other processors know this one; a text by chance unless set. No two processors may have the same.
+    /// Sets by what the other processors know this one; a random text unless set. It must be
+    /// unique among the processors.
     pub fn owner_id(mut self, id: impl Into<String>) -> Self {
         self.owner_id = Some(id.into());
         self
@@ -127,7 +128,7 @@ impl EventProcessorBuilder {
     }
 }
 
-/// A number by chance, which need not be a secret.
+/// A random number that need not be secret.
 pub(super) fn random() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

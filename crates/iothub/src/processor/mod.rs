@@ -89,7 +89,7 @@ impl EventProcessor {
         &self.owner_id
     }
 
-    /// Waits for the next partition that this processor owns and that nobody reads yet; `None` when it is closed.
+    /// Waits for the next partition that this processor owns and that is not read yet; `None` when it is closed.
     ///
     /// A partition comes again when its reader was dropped, and it is still this processor's: after an error, for one.
     ///
@@ -114,7 +114,7 @@ impl EventProcessor {
     /// Cancelled, the processor goes on closing by itself.
     pub async fn close(mut self) {
         self.closing.send_replace(true);
-        // What nobody has taken yet is dropped.
+        // Readers that were not taken yet are dropped.
         self.arriving.close();
         while self.arriving.try_recv().is_ok() {}
         if let Some(task) = &mut self.task {

@@ -92,7 +92,7 @@ impl PartitionReader {
         }
     }
 
-    /// Writes down that this event and all before it were processed: whoever reads the partition next begins behind it.
+    /// Writes down that this event and all before it were processed: the partition's next reader begins after it.
     /// Call it after processing. It need not be called for every event.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{error::Error as StdError, time::SystemTime};
 /// Why a store could not do what was asked of it.
 pub type StoreError = Box<dyn StdError + Send + Sync>;
 
-/// Which events of which hub: what is stored under it concerns nobody else.
+/// The events that a group of processors shares. Entries of different scopes are separate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Scope {

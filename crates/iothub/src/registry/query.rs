@@ -177,7 +177,7 @@ impl<T: DeserializeOwned> Stream for Query<T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Whoever collects what there is would never come to an end.
+        // A caller that collects all rows would never finish.
         if self.failed { Poll::Ready(None) } else { self.poll_row(context) }
     }
 }

@@ -71,8 +71,8 @@ impl ServiceClient {
     ///
     /// # Cancel safety
     ///
-    /// Cancelled while it waits for its turn, nothing was sent. Cancelled later, the message goes on its way and its
-    /// outcome is not known.
+    /// Cancelled while it waits for its turn, nothing was sent. Cancelled later, the message is sent and its outcome
+    /// is not known.
     pub async fn send(&self, device_id: &str, message: CloudMessage) -> Result<(), Error> {
         self.send_to(device_id, None, message).await
     }
