@@ -3,6 +3,7 @@
 
 mod events;
 mod messages;
+mod outages;
 mod processes;
 mod processor;
 mod registry;
