@@ -1,5 +1,7 @@
 //! Identities: the registered devices and modules, and the documents that describe them.
 
+mod columns;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};

@@ -18,6 +18,7 @@
 //! | identities, how they authenticate, their connection state | `registry`, `identity`, `identities`, `authentication` |
 //! | devices as they are given at the start | `devices_file` |
 //! | twins | `twin`, `twins` |
+//! | queries of twins | [`query`] |
 //! | policies, keys | `policy`, `key` |
 //! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
 //! | link addresses, selector filters | `address`, `selector` |
@@ -46,6 +47,7 @@ mod ownership;
 mod partition;
 mod plain;
 mod policy;
+pub mod query;
 mod queue;
 mod random;
 mod registry;
@@ -136,6 +138,7 @@ pub struct Hub {
     wakes: BTreeSet<Wake>,
     random: Random,
     last_consumer: u64,
+    query_secret: query::Secret,
 }
 
 impl Hub {
@@ -145,6 +148,8 @@ impl Hub {
     /// [`SettingsError`] names the setting that is out of range.
     pub fn new(settings: Settings, policies: Policies) -> Result<Self, SettingsError> {
         settings.check()?;
+        let random = Random::new(settings.seed);
+        let query_secret = query::Secret::new(&mut random.clone());
         Ok(Self {
             policies,
             registry: Registry::default(),
@@ -155,8 +160,9 @@ impl Hub {
             partitions: (0..settings.partitions).map(|n| Partition::new(n, &settings.telemetry)).collect(),
             owners: Owners::default(),
             wakes: BTreeSet::new(),
-            random: Random::new(settings.seed),
+            random,
             last_consumer: 0,
+            query_secret,
             settings,
         })
     }

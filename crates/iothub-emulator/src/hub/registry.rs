@@ -1,5 +1,6 @@
 //! The registry: identities in the order of their ids, each with its twin.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use super::identity::Identity;
@@ -120,6 +121,24 @@ impl Registry {
     /// The modules of all devices, each with its device.
     pub(crate) fn all_modules(&self) -> impl Iterator<Item = (&Record, &Record)> {
         self.devices.values().flat_map(|device| device.modules.values().map(|module| (&device.record, module)))
+    }
+
+    /// The devices behind this id.
+    pub(crate) fn devices_after<'r>(&'r self, id: Option<&DeviceId>) -> impl Iterator<Item = &'r Record> + use<'r> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.devices.range((start, Bound::Unbounded)).map(|(_, device)| &device.record)
+    }
+
+    /// The modules behind this id, each with its device.
+    pub(crate) fn modules_after<'r>(
+        &'r self,
+        id: Option<&IdentityId>,
+    ) -> impl Iterator<Item = (&'r Record, &'r Record)> + use<'r> {
+        let start = id.map_or(Bound::Unbounded, |id| Bound::Included(&id.device));
+        let seen = id.cloned();
+        let devices = self.devices.range((start, Bound::Unbounded)).map(|(_, device)| device);
+        let modules = devices.flat_map(|device| device.modules.values().map(|module| (&device.record, module)));
+        modules.skip_while(move |(_, module)| seen.as_ref().is_some_and(|seen| module.identity.id() <= seen))
     }
 
     /// The modules of a device. `None`: there is no such device.

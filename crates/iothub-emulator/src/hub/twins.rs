@@ -52,6 +52,27 @@ impl Hub {
         })
     }
 
+    /// The twins of devices behind this one, in the order of their ids.
+    pub(crate) fn twins_after<'h>(&'h self, id: Option<&IdentityId>) -> impl Iterator<Item = Twin<'h>> + use<'h> {
+        self.registry.devices_after(id.map(|id| &id.device)).map(|record| Twin {
+            device: &record.identity,
+            identity: &record.identity,
+            state: &record.twin,
+        })
+    }
+
+    /// The twins of modules behind this one, in the order of their ids.
+    pub(crate) fn module_twins_after<'h>(
+        &'h self,
+        id: Option<&IdentityId>,
+    ) -> impl Iterator<Item = Twin<'h>> + use<'h> {
+        self.registry.modules_after(id).map(|(device, module)| Twin {
+            device: &device.identity,
+            identity: &module.identity,
+            state: &module.twin,
+        })
+    }
+
     /// Merges `tags` and `properties.desired` of a document into a twin; what else it holds is ignored. Those who watch
     /// the desired properties are notified.
     ///

@@ -25,6 +25,7 @@ mod messages;
 mod methods;
 mod path;
 pub(crate) mod port;
+mod query;
 mod reply;
 mod server;
 mod stall;
@@ -70,6 +71,7 @@ fn router(rest: Rest) -> Router {
         .merge(feedback::routes())
         .merge(messages::routes())
         .merge(methods::routes())
+        .merge(query::routes())
         .merge(statistics::routes())
         .merge(twins::routes())
         .merge(unsupported::routes())

@@ -70,6 +70,17 @@ impl Section {
         document
     }
 
+    /// The value at a path in the metadata.
+    pub(crate) fn metadata_at(&self, path: &[Box<str>]) -> Option<Value> {
+        let Some((last, keys)) = path.split_last() else { return Some(self.metadata.to_json()) };
+        let around = keys.iter().try_fold(&self.metadata, |metadata, key| metadata.children.get(key))?;
+        match &**last {
+            "$lastUpdated" => Some(iso8601_or_never(around.last.map(|stamp| stamp.at)).into()),
+            "$lastUpdatedVersion" => around.last.and_then(|stamp| stamp.version).map(Value::from),
+            _ => around.children.get(last).map(Metadata::to_json),
+        }
+    }
+
     pub(crate) fn to_device_json(&self) -> Value {
         let mut document = self.values.clone();
         document.insert("$version".into(), self.version.into());

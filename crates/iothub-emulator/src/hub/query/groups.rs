@@ -1,0 +1,137 @@
+//! The rows of a result that are made of several rows: aggregates and groups.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::cell::Cell;
+use super::row::Row;
+use super::syntax::{Aggregate, Column, Path, Select, Source};
+
+/// The rows of the result, in the order of the values that they are grouped by.
+pub(super) fn aggregate<R: Row>(select: &Select, group_by: &[Path], rows: impl Iterator<Item = R>) -> Vec<Value> {
+    let Select::Columns(columns) = select else { return Vec::new() };
+    let mut groups = BTreeMap::new();
+    if group_by.is_empty() {
+        // One row even where there is nothing to count.
+        groups.insert(String::new(), Group::new(columns, Vec::new()));
+    }
+    for row in rows {
+        let values: Vec<Option<Value>> = group_by.iter().map(|path| row.value(&path.0).into_json()).collect();
+        let group = groups.entry(key(&values)).or_insert_with(|| Group::new(columns, values));
+        for state in &mut group.states {
+            state.add(&row);
+        }
+    }
+    groups.into_values().map(|group| group.finish(columns, group_by)).collect()
+}
+
+/// A text that is the same for the same values.
+fn key(values: &[Option<Value>]) -> String {
+    let mut key = String::new();
+    for value in values {
+        match value {
+            Some(value) => key.push_str(&value.to_string()),
+            None => key.push_str("undefined"),
+        }
+        // JSON has no such character outside of its escapes.
+        key.push('\u{0}');
+    }
+    key
+}
+
+struct Group<'q> {
+    values: Vec<Option<Value>>,
+    states: Vec<State<'q>>,
+}
+
+impl<'q> Group<'q> {
+    fn new(columns: &'q [Column], values: Vec<Option<Value>>) -> Self {
+        Self { values, states: columns.iter().map(State::new).collect() }
+    }
+
+    fn finish(self, columns: &[Column], group_by: &[Path]) -> Value {
+        let mut out = Map::new();
+        for (column, state) in columns.iter().zip(self.states) {
+            let value = match &column.source {
+                Source::Path(path) => {
+                    let at = group_by.iter().position(|grouped| grouped == path);
+                    at.and_then(|at| self.values.get(at).cloned().flatten())
+                }
+                Source::Aggregate(..) => state.finish(),
+            };
+            if let Some(value) = value {
+                out.insert(column.name.clone(), value);
+            }
+        }
+        out.into()
+    }
+}
+
+/// What one aggregate of one group has seen.
+struct State<'q> {
+    source: &'q Source,
+    count: u64,
+    sum: f64,
+    numbers: u64,
+    least: Option<f64>,
+    greatest: Option<f64>,
+    first: Option<String>,
+    last: Option<String>,
+}
+
+impl<'q> State<'q> {
+    fn new(column: &'q Column) -> Self {
+        Self {
+            source: &column.source,
+            count: 0,
+            sum: 0.0,
+            numbers: 0,
+            least: None,
+            greatest: None,
+            first: None,
+            last: None,
+        }
+    }
+
+    fn add<R: Row>(&mut self, row: &R) {
+        let Source::Aggregate(_, path) = self.source else { return };
+        let Some(path) = path else {
+            self.count += 1;
+            return;
+        };
+        let value = row.value(&path.0);
+        self.count += u64::from(value != Cell::Undefined);
+        match value {
+            Cell::Number(number) => {
+                self.numbers += 1;
+                self.sum += number;
+                self.least = Some(self.least.map_or(number, |least| least.min(number)));
+                self.greatest = Some(self.greatest.map_or(number, |greatest| greatest.max(number)));
+            }
+            Cell::Text(text) => {
+                if self.first.as_deref().is_none_or(|first| *text < *first) {
+                    self.first = Some(text.clone().into_owned());
+                }
+                if self.last.as_deref().is_none_or(|last| *text > *last) {
+                    self.last = Some(text.into_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Option<Value> {
+        let Source::Aggregate(aggregate, _) = self.source else { return None };
+        let text = |text: Option<String>| text.map_or(Cell::Undefined, |text| Cell::Text(text.into()));
+        let cell = match aggregate {
+            Aggregate::Count => Cell::count(self.count),
+            Aggregate::Sum => Cell::number(self.sum),
+            #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+            Aggregate::Average => Cell::number(self.sum / self.numbers as f64),
+            Aggregate::Min => self.least.map_or_else(|| text(self.first), Cell::number),
+            Aggregate::Max => self.greatest.map_or_else(|| text(self.last), Cell::number),
+        };
+        cell.into_json()
+    }
+}
