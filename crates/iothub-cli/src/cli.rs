@@ -96,6 +96,9 @@ pub(crate) struct EmulatorOptions {
     /// How many partitions telemetry is spread over.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(crate) partitions: u32,
+    /// A consumer group of the built-in endpoint beside $Default.
+    #[arg(long = "consumer-group", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) consumer_groups: Vec<String>,
     /// Where the certificate authority is kept; a later start with the same folder keeps it.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,

@@ -47,6 +47,9 @@ async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emula
     if let Some(directory) = ca_dir {
         builder = builder.ca_dir(directory);
     }
+    for name in &options.consumer_groups {
+        builder = builder.consumer_group(name);
+    }
     for file in &options.x509_ca {
         builder = builder.device_ca_file(file);
     }

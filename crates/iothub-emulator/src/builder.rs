@@ -210,6 +210,15 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Adds a consumer group of the built-in endpoint. Case does not matter; `$Default` is always there.
+    pub fn consumer_group(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        if !self.settings.is_consumer_group(&name) {
+            self.settings.consumer_groups.push(name);
+        }
+        self
+    }
+
     /// Keeps the certificate authority in a directory: `ca.pem`, and `ca-key.pem` for its owner only. Unless set, it
     /// is made at each start and lives in memory.
     pub fn ca_dir(mut self, directory: impl Into<PathBuf>) -> Self {

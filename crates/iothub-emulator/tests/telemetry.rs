@@ -243,3 +243,17 @@ async fn a_batch_becomes_as_many_events_and_is_taken_as_a_whole() {
     assert_eq!(bodies(&mut reader, 2).await, ["one", "two"]);
     assert!(has_nothing(&mut reader).await);
 }
+
+#[tokio::test]
+async fn consumer_groups_are_those_of_the_settings_whatever_their_case() {
+    let clock = iothub_emulator::ManualClock::new(iothub_emulator::hub::UnixMillis(NOW * 1000));
+    let hub = Emulator::builder().policy("service", SERVICE_KEY).clock(clock);
+    let hub = hub.consumer_group("Dashboards").consumer_group("$default").start().await.unwrap();
+    assert_eq!(hub.with_hub(|hub, _| hub.settings().consumer_groups.len()), 2);
+    let session = service(&hub).await;
+    for group in ["dashboards", "DASHBOARDS", "$Default"] {
+        session.receiver(format!("localhost/ConsumerGroups/{group}/Partitions/0")).attach().await.unwrap();
+    }
+    let unknown = session.receiver("localhost/ConsumerGroups/other/Partitions/0").attach().await;
+    assert_eq!(refusal(unknown), "amqp:not-found");
+}

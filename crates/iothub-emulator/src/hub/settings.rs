@@ -217,9 +217,14 @@ impl Settings {
     /// [`SettingsError`] names the first field that is out of range.
     pub fn check(&self) -> Result<(), SettingsError> {
         let c2d = &self.cloud_to_device;
-        let rules: [(bool, &'static str, &'static str); 11] = [
+        let rules: [(bool, &'static str, &'static str); 12] = [
             (!self.host_name.is_empty() && !self.host_name.contains(['/', ' ']), "host_name", "must be a host name"),
             (!self.entity().is_empty() && !self.entity().contains('/'), "entity", "must be a name without /"),
+            (
+                self.consumer_groups.iter().all(|name| is_group_name(name)),
+                "consumer_groups",
+                "must be names of 1 to 50 octets without / \\ ? #",
+            ),
             ((1..=128).contains(&self.partitions), "partitions", "must be 1 to 128"),
             (c2d.max_depth > 0, "cloud_to_device.max_depth", "must be at least 1"),
             ((1..=100).contains(&c2d.max_delivery_count), "cloud_to_device.max_delivery_count", "must be 1 to 100"),
@@ -235,6 +240,10 @@ impl Settings {
             None => Ok(()),
         }
     }
+}
+
+fn is_group_name(name: &str) -> bool {
+    (1..=50).contains(&name.len()) && !name.contains(['/', '\\', '?', '#'])
 }
 
 fn contains_ignoring_case(list: &[String], name: &str) -> bool {
