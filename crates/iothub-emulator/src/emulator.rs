@@ -6,11 +6,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use amqp1_codec::message::Message;
+use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
 use crate::builder::{EmulatorBuilder, device_spec, module_spec};
 use crate::error::{DeviceError, StartError};
-use crate::hub::{DeviceId, DeviceSpec, Hub, MethodAnswer, MethodInvocation, ServiceError, UnixMillis};
+use crate::hub::{
+    DeviceId, DeviceSpec, ErrorCode, Hub, IdError, IdentityId, MethodAnswer, MethodInvocation, ModuleId, ModuleInput,
+    ServiceError, UnixMillis,
+};
 use crate::shared::Shared;
 
 /// How long clients get to answer our close.
@@ -174,6 +179,33 @@ impl Emulator {
     /// Dropping it forgets the call; the device may have been given it.
     pub async fn invoke_method(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
         self.shared.invoke_method(invocation).await
+    }
+
+    /// Puts a message at an input of a module, where it waits for the module: a hub has no router between modules, as IoT
+    /// Edge has. `properties` are the message's application properties.
+    ///
+    /// # Errors
+    /// *ModuleNotFound*, *ArgumentInvalid*, *MessageTooLarge*, and *DeviceMaximumQueueDepthExceeded* where too much waits.
+    pub fn send_input(
+        &self,
+        device: &str,
+        module: &str,
+        input: &str,
+        body: impl Into<Bytes>,
+        properties: &[(&str, &str)],
+    ) -> Result<(), ServiceError> {
+        let invalid = |error: IdError| ServiceError::new(ErrorCode::ArgumentInvalid, error.to_string());
+        let device = DeviceId::new(device).map_err(invalid)?;
+        let id = IdentityId::of_module(device, ModuleId::new(module).map_err(invalid)?);
+        let message = Message::builder().data(body.into());
+        let message = properties.iter().fold(message, |message, (name, value)| {
+            message.application_property((*name).to_owned(), (*value).to_owned())
+        });
+        let payload = message.build().chunks().fold(BytesMut::new(), |mut octets, chunk| {
+            octets.extend_from_slice(chunk);
+            octets
+        });
+        self.with_hub(|hub, _| hub.send_input(&id, ModuleInput { name: input.into(), payload: payload.freeze() }))
     }
 
     /// A fault, for tests of those who count: the next cloud-to-device message is accepted and lost, without feedback.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use crate::hub::{
-    Address, AttachError, CertificateRefusal, ClientCertificate, Grant, Hub, IdentityId, UnixMillis, Wake,
+    Address, AttachError, CertificateRefusal, ClientCertificate, ConnectionId, Grant, Hub, IdentityId, UnixMillis, Wake,
 };
 use crate::shared::{Shared, Waiter};
 use crate::token::Verified;
@@ -211,7 +211,12 @@ impl Grants {
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
-    pub(crate) async fn revoked(&self, shared: &Shared, address: &Address) -> AttachError {
+    pub(crate) async fn revoked(
+        &self,
+        shared: &Shared,
+        address: &Address,
+        connection: Option<ConnectionId>,
+    ) -> AttachError {
         let (general, of_device) = {
             let mut held = self.held();
             let of_device = address.device().map(|device| held.entry(Some(device.as_str())).changed.clone());
@@ -230,6 +235,9 @@ impl Grants {
             renewed_for_device.as_mut().enable();
             let authorized = shared.hub(|hub, now| {
                 self.authorize(hub, now, address)?;
+                if connection.is_some_and(|connection| hub.is_displaced(address, connection)) {
+                    return Err(AttachError::Displaced);
+                }
                 // An identity that was deleted and created again is another one.
                 if first.get_or_insert_with(|| generation(hub)) == &generation(hub) {
                     return Ok(now);
@@ -319,7 +327,7 @@ mod tests {
         put(&shared, &grants, "a", 1010);
         let link = tokio::spawn({
             let (shared, grants) = (shared.clone(), grants.clone());
-            async move { grants.revoked(&shared, &address("a")).await }
+            async move { grants.revoked(&shared, &address("a"), None).await }
         });
         tokio::task::yield_now().await;
         put(&shared, &grants, "a", 1020);
@@ -338,7 +346,7 @@ mod tests {
         put(&shared, &grants, "a", 1010);
         let link = tokio::spawn({
             let (shared, grants) = (shared.clone(), grants.clone());
-            async move { grants.revoked(&shared, &address("a")).await }
+            async move { grants.revoked(&shared, &address("a"), None).await }
         });
         tokio::task::yield_now().await;
         let device = crate::hub::DeviceId::new("a").unwrap();
@@ -363,7 +371,7 @@ mod tests {
         });
         let link = tokio::spawn({
             let (shared, grants) = (shared.clone(), grants.clone());
-            async move { grants.revoked(&shared, &address("a")).await }
+            async move { grants.revoked(&shared, &address("a"), None).await }
         });
         tokio::task::yield_now().await;
         shared.hub(|hub, _| {

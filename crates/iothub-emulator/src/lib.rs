@@ -25,6 +25,13 @@
 //! The service calls direct methods of devices and modules over HTTPS, tests with [`Emulator::invoke_method`]. A device is
 //! called once it has attached both of its links for methods.
 //!
+//! A module receives what [`Emulator::send_input`] puts at its inputs; no module's output goes to another's input, which is
+//! what IoT Edge does.
+//!
+//! Where a device or module attaches links on another connection, its older ones of the same kind (telemetry and inputs,
+//! cloud-to-device messages, methods, twin) are detached with `com.microsoft:link-creation-conflict`. The older connection is
+//! closed when it serves nothing else. Several links on one connection are left alone.
+//!
 //! File uploads are not there.
 //!
 //! # X.509

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
     AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE, FeedbackDelivery, Hub,
-    IdentityId, PartitionProperties, UnixMillis,
+    IdentityId, ModuleInput, PartitionProperties, UnixMillis,
 };
 
 /// How the emulator writes: some clients index lists without looking at their length.
@@ -150,6 +150,17 @@ pub(crate) fn from_cloud(delivery: &CloudToDeviceDelivery) -> EncodedMessage {
     annotations.insert(Symbol::from_static("x-opt-lock-token"), delivery.token.to_string());
     let header = Header { delivery_count: delivery.delivery_count, ..Header::default() };
     forwarded(&delivery.payload, Some(header), annotations).build()
+}
+
+/// A message for an input of its module.
+pub(crate) fn to_input(id: &IdentityId, input: &ModuleInput) -> EncodedMessage {
+    let mut annotations = Annotations::new();
+    annotations.insert(Symbol::from_static("x-opt-input-name"), &*input.name);
+    annotations.insert(Symbol::from_static("iothub-connection-device-id"), id.device.as_str());
+    if let Some(module) = &id.module {
+        annotations.insert(Symbol::from_static("iothub-connection-module-id"), module.as_str());
+    }
+    forwarded(&input.payload, None, annotations).build()
 }
 
 /// The message of `payload` with another header and other annotations.

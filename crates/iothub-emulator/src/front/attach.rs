@@ -13,7 +13,7 @@ use super::locked::Queue;
 use super::presence::LinkTasks;
 use super::requests::{self, Node};
 use super::twin_links::Pair;
-use super::{cbs, events, from_service, locked, management, methods, refusal_error, telemetry, twins};
+use super::{cbs, events, from_service, inputs, locked, management, methods, refusal_error, telemetry, twins};
 use crate::hub::{Address, AttachError, Grant, Hub, IdentityId};
 use crate::messages::error_of;
 
@@ -51,7 +51,7 @@ pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut Jo
     if let Some((id, model_id)) = identity.as_ref().zip(model_id(&link)) {
         context.shared.hub(|hub, _| hub.set_model_id(id, model_id));
     }
-    let tasks = &mut LinkTasks::new(context, identity, tasks);
+    let tasks = &mut LinkTasks::new(context, &address, tasks);
     if grant.as_ref().is_some_and(Grant::is_by_certificate) {
         context.count_tokens();
     }
@@ -180,6 +180,13 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
         Address::DeviceBound { device, module } => {
             let queue = Queue::Device(IdentityId { device: device.clone(), module: module.clone() });
             locked_queue(context, link, address, queue, tasks);
+        }
+        Address::DeviceTelemetry { module: Some(_), .. } => {
+            let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
+            let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..AttachReply::echo(link.attach()) };
+            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+                tasks.spawn(inputs::serve(context, sender, address, settled));
+            }
         }
         Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),
         // The hub has no file uploads, so nothing is ever sent here.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use amqp1::codec::EncodeStyle;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::presence::ServedLinks;
 use super::refusal::refused;
 use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
 use super::{Front, Transport, attach, refusal_error};
@@ -19,7 +20,7 @@ use crate::front::method_links::MethodLinks;
 use crate::front::requests::ReplyLinks;
 use crate::front::twin_links::TwinLinks;
 use crate::grants::Grants;
-use crate::hub::{Address, ClientCertificate, UnixMillis};
+use crate::hub::{Address, AttachError, ClientCertificate, ConnectionId, UnixMillis};
 use crate::messages::error_of;
 use crate::shared::Shared;
 
@@ -54,6 +55,10 @@ pub(super) struct Context {
     pub(super) replies: ReplyLinks,
     pub(super) twins: TwinLinks,
     pub(super) methods: MethodLinks,
+    pub(super) id: ConnectionId,
+    pub(super) served: ServedLinks,
+    /// Whether a link was detached because its identity has connected again.
+    displaced: AtomicBool,
     connection: amqp1::Connection,
     /// Where redirects lead to.
     pub(super) tls: bool,
@@ -93,7 +98,10 @@ impl Context {
 
     /// Resolves with the reason when a link to `address` is no longer allowed; see [`Grants::revoked`].
     pub(super) async fn revoked(&self, address: &Address) -> AmqpError {
-        let error = self.grants.revoked(&self.shared, address).await;
+        let error = self.grants.revoked(&self.shared, address, Some(self.id)).await;
+        if error == AttachError::Displaced {
+            self.displaced.store(true, Ordering::Relaxed);
+        }
         self.refused("link", address, &error);
         error_of(error.condition(), &error)
     }
@@ -176,6 +184,9 @@ where
         replies: ReplyLinks::default(),
         twins: TwinLinks::default(),
         methods: MethodLinks::default(),
+        id: front.shared.hub(|hub, _| hub.add_connection()),
+        served: ServedLinks::default(),
+        displaced: AtomicBool::new(false),
         connection: server.connection().clone(),
         tls: !matches!(front.transport, Transport::Plain),
         port: front.port,
@@ -241,7 +252,13 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
                 context.refused("connection", "", &reason);
                 break Some(reason);
             }
-            Some(_) = links.join_next() => {}
+            Some(_) = links.join_next() => {
+                // One that serves others as well goes on.
+                if context.displaced.load(Ordering::Relaxed) && context.served.is_empty() {
+                    let error = AttachError::Displaced;
+                    break Some(error_of(error.condition(), &error));
+                }
+            }
             link = server.next_link() => match link {
                 None => break None,
                 Some(link) if links.len() >= max_links(&context) => {

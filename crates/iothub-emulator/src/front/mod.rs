@@ -7,6 +7,7 @@
 //! | which link goes where, and whom it makes connected | `attach`, `presence` |
 //! | cloud-to-device messages and feedback | `from_service`, `locked` |
 //! | telemetry, in and out | `telemetry`, `events`, `management` |
+//! | inputs of modules | `inputs` |
 //! | twins, as devices see them | `twins`, `twin_links` |
 //! | direct methods | `methods`, `method_links` |
 //! | what the log says about refusals | `refusal` |
@@ -16,6 +17,7 @@ mod cbs;
 pub(crate) mod connection;
 mod events;
 mod from_service;
+mod inputs;
 mod locked;
 mod management;
 mod method_links;

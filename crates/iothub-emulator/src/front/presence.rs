@@ -1,30 +1,38 @@
-//! The links of devices and modules, which make them connected.
+//! The links that are attached: whom they make connected, and what a connection serves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
 use super::connection::Context;
-use crate::hub::{IdentityId, Presence};
-use crate::shared::Shared;
+use crate::hub::{Address, Presence};
+
+/// How many links of a connection are for more than tokens.
+#[derive(Debug, Default)]
+pub(super) struct ServedLinks(AtomicUsize);
+
+impl ServedLinks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
 
 /// Starts the task of a link that has been accepted. Until it ends the link's identity is connected.
 pub(super) struct LinkTasks<'a> {
-    context: &'a Context,
-    identity: Option<IdentityId>,
+    context: &'a Arc<Context>,
+    address: Address,
     tasks: &'a mut JoinSet<()>,
 }
 
 impl<'a> LinkTasks<'a> {
-    /// `identity`: whose link it is, if it is one of a device or module.
-    pub(super) fn new(context: &'a Context, identity: Option<IdentityId>, tasks: &'a mut JoinSet<()>) -> Self {
-        Self { context, identity, tasks }
+    /// `address`: where the link goes.
+    pub(super) fn new(context: &'a Arc<Context>, address: &Address, tasks: &'a mut JoinSet<()>) -> Self {
+        Self { context, address: address.clone(), tasks }
     }
 
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        let shared = &self.context.shared;
-        let presence = self.identity.as_ref().and_then(|id| shared.hub(|hub, now| hub.connected(now, id)));
-        let attended = Attended { shared: shared.clone(), presence };
+        let attended = Attended::new(self.context.clone(), self.address.clone());
         self.tasks.spawn(async move {
             let _attended = attended;
             task.await;
@@ -32,16 +40,40 @@ impl<'a> LinkTasks<'a> {
     }
 }
 
-/// Ends a presence when it is dropped.
+/// A link, until this is dropped.
 struct Attended {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
+    address: Address,
     presence: Option<Presence>,
+}
+
+impl Attended {
+    fn new(context: Arc<Context>, address: Address) -> Self {
+        if address != Address::Cbs {
+            context.served.0.fetch_add(1, Ordering::Relaxed);
+        }
+        let presence = address.identity().and_then(|id| {
+            context.shared.hub(|hub, now| {
+                hub.link_attached(&address, context.id);
+                hub.connected(now, &id)
+            })
+        });
+        Self { context, address, presence }
+    }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        if let Some(presence) = self.presence.take() {
-            self.shared.hub(|hub, now| hub.disconnected(now, presence));
+        if self.address != Address::Cbs {
+            self.context.served.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.address.device().is_some() {
+            self.context.shared.hub(|hub, now| {
+                hub.link_detached(&self.address, self.context.id);
+                if let Some(presence) = self.presence.take() {
+                    hub.disconnected(now, presence);
+                }
+            });
         }
     }
 }

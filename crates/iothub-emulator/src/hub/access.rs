@@ -37,6 +37,9 @@ pub enum AttachError {
     /// The module is not registered.
     #[error("404010 ErrorCode:ModuleNotFound; device {0} has no such module")]
     ModuleNotFound(DeviceId),
+    /// The identity has attached links of this kind on another connection.
+    #[error("409002 ErrorCode:LinkCreationConflict; the device or module has connected again, on another connection")]
+    Displaced,
     /// The link would send events to the built-in endpoint, which only devices and modules do.
     #[error(
         "401002 ErrorCode:IotHubUnauthorizedAccess; the built-in endpoint takes no events from producers: send them as a \
@@ -57,6 +60,7 @@ impl AttachError {
             | Self::DeviceNotFound(_)
             | Self::EventHubPartNotFound(_)
             | Self::ModuleNotFound(_) => "amqp:not-found",
+            Self::Displaced => "com.microsoft:link-creation-conflict",
             Self::Certificate(_) | Self::DeviceDisabled(_) | Self::Producer | Self::Unauthorized => {
                 "amqp:unauthorized-access"
             }

@@ -105,6 +105,7 @@ impl Hub {
         self.deadlines.set(id, None);
         self.feedback.forget(id);
         self.forget_methods(id);
+        self.inputs.remove(id);
     }
 
     /// An identity.

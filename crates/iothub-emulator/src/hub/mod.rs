@@ -24,6 +24,7 @@
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
 //! | direct methods | `methods` |
+//! | inputs of modules, connections of one identity | `inputs`, `link_owners` |
 //! | telemetry | `partition`, `telemetry`, `ownership` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,9 @@ mod grant;
 mod identities;
 mod identity;
 mod ids;
+mod inputs;
 mod key;
+mod link_owners;
 mod lock_queue;
 mod messaging;
 mod methods;
@@ -70,7 +73,9 @@ pub use grant::{AuthError, Challenge, Grant, Signer, Verdict};
 pub use identities::{MAX_IDENTITIES, MAX_MODULES, Presence};
 pub use identity::{Identity, IdentitySpec, IfMatch};
 pub use ids::{ConsumerId, DeviceId, IdError, IdentityId, MAX_ID_LENGTH, ModuleId};
+pub use inputs::{MAX_WAITING_INPUTS, ModuleInput};
 pub use key::{Key, KeyError};
+pub use link_owners::ConnectionId;
 pub use lock_queue::LockLost;
 pub use messaging::Locks;
 pub use methods::{
@@ -93,6 +98,8 @@ pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
 
 pub(crate) use address::decode;
 use feedback::Feedback;
+use inputs::Inputs;
+use link_owners::LinkOwners;
 use methods::Methods;
 use ownership::Owners;
 use partition::Partition;
@@ -104,11 +111,13 @@ use registry::Registry;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Wake {
-    /// All that has to do with this device and its modules: one of them was removed, disabled or updated, and links that
-    /// are no longer allowed are to be detached.
+    /// All that has to do with this device and its modules: one of them was removed, disabled or updated, or connected again,
+    /// and links that may not go on are to be detached.
     Device(DeviceId),
     /// Receivers of the cloud-to-device messages of this device or module.
     DeviceQueue(IdentityId),
+    /// The links on which this module receives its inputs.
+    Inputs(IdentityId),
     /// The one who waits for the outcome of this call.
     Method(MethodCallId),
     /// The links on which this device or module takes calls of methods.
@@ -133,6 +142,8 @@ pub struct Hub {
     deadlines: Deadlines,
     feedback: Feedback,
     methods: Methods,
+    inputs: Inputs,
+    link_owners: LinkOwners,
     partitions: Vec<Partition>,
     owners: Owners,
     wakes: BTreeSet<Wake>,
@@ -157,6 +168,8 @@ impl Hub {
             deadlines: Deadlines::default(),
             feedback: Feedback::new(&settings.feedback),
             methods: Methods::default(),
+            inputs: Inputs::default(),
+            link_owners: LinkOwners::default(),
             partitions: (0..settings.partitions).map(|n| Partition::new(n, &settings.telemetry)).collect(),
             owners: Owners::default(),
             wakes: BTreeSet::new(),
@@ -183,6 +196,11 @@ impl Hub {
     pub fn add_consumer(&mut self) -> ConsumerId {
         self.last_consumer += 1;
         ConsumerId(self.last_consumer)
+    }
+
+    /// A name for one delivery. Some clients make a UUID of it.
+    pub(crate) fn delivery_tag(&mut self) -> LockToken {
+        self.random.lock_token()
     }
 
     /// A name for one answer, for those who look for it in a log: 32 hexadecimal digits.
