@@ -1,7 +1,9 @@
 use crate::support::{consumer, hub, send, soon};
 use iothub::{
     ErrorKind, EventProcessor,
-    processor::{CheckpointStore, EventProcessorBuilder, MemoryCheckpointStore, PartitionReader, Scope, Strategy},
+    processor::{
+        Checkpoint, CheckpointStore, EventProcessorBuilder, MemoryCheckpointStore, PartitionReader, Scope, Strategy,
+    },
 };
 use iothub_emulator::Emulator;
 use std::{collections::BTreeMap, time::Duration};
@@ -164,6 +166,24 @@ async fn a_reader_that_was_dropped_comes_again_and_a_lost_one_writes_nothing() {
     let refused = reader.checkpoint(&event).await.expect_err("lost");
     assert_eq!(refused.kind(), ErrorKind::Superseded);
     assert!(store.list_checkpoints(&scope).await.expect("a list").is_empty());
+}
+
+/// As after a restart of an emulator, which forgets its events.
+#[tokio::test]
+async fn a_checkpoint_that_the_hub_does_not_take_is_an_error_that_names_its_partition() {
+    let (hub, store) = (hub(1).await, MemoryCheckpointStore::new());
+    let checkpoint = Checkpoint::new("2", Some("99999".to_owned()), Some(99999));
+    store.update_checkpoint(&scope(&hub), checkpoint).await.expect("written");
+    let mut processor = soon("a start", builder(&hub, &store).start()).await.expect("started");
+    let mut readers = Vec::new();
+    let error = loop {
+        match soon("a partition", processor.next_partition()).await {
+            Ok(reader) => readers.push(reader.expect("not closed")),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert!(error.to_string().starts_with("partition 2: the hub has no event at the checkpoint"), "{error}");
 }
 
 #[tokio::test]

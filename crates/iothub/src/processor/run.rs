@@ -8,7 +8,7 @@ use super::{
     store::{Checkpoint, CheckpointStore, Ownership, Scope},
 };
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     events::{EventConsumerBuilder, EventPosition},
 };
 use std::{
@@ -123,16 +123,17 @@ impl Runner {
         for ownership in new {
             let partition = &ownership.partition_id;
             let checkpoint = checkpoints.iter().find(|checkpoint| checkpoint.partition_id == *partition);
-            let start = checkpoint.and_then(behind).unwrap_or_else(|| self.plan.start.clone());
             let (tenure, held) = watch::channel(Tenure::Owned);
-            self.read(partition.clone(), start, held);
+            self.read(partition.clone(), checkpoint.and_then(behind), held);
             self.owned.insert(partition.clone(), Owned { etag: ownership.etag.clone(), tenure });
         }
         Ok(())
     }
 
     /// Has a partition read, in a task that ends when the application has its reader.
-    fn read(&self, partition: String, start: EventPosition, mut tenure: watch::Receiver<Tenure>) {
+    fn read(&self, partition: String, checkpoint: Option<EventPosition>, mut tenure: watch::Receiver<Tenure>) {
+        let is_begun = checkpoint.is_some();
+        let start = checkpoint.unwrap_or_else(|| self.plan.start.clone());
         let consumer = self.consumer.clone().partition(&partition).start(start);
         let (store, scope, tell) = (self.store.clone(), self.scope.clone(), self.tell.clone());
         tokio::spawn(async move {
@@ -142,7 +143,10 @@ impl Runner {
                 () = tell.closed() => return,
                 connected = consumer.connect() => connected,
             };
-            let reader = connected.map(|consumer| PartitionReader::new(consumer, partition, store, scope, tenure));
+            let reader = match connected {
+                Ok(consumer) => Ok(PartitionReader::new(consumer, partition, store, scope, tenure)),
+                Err(error) => Err(unreadable(error, &partition, is_begun)),
+            };
             tell.send(reader).await.ok();
         });
     }
@@ -174,6 +178,16 @@ impl Owned {
         self.tenure.send_replace(Tenure::Lost);
         false
     }
+}
+
+/// An error that says which partition is not read, and what to do about a checkpoint that the hub does not take.
+fn unreadable(error: Error, partition: &str, is_begun: bool) -> Error {
+    if is_begun && error.kind() == ErrorKind::InvalidArgument {
+        // Going on elsewhere would skip events or repeat them, which is the application's choice.
+        let what = "the hub has no event at the checkpoint, which is older than the hub or of another one: delete it";
+        return error.prefixed(&format!("partition {partition}: {what}"));
+    }
+    error.prefixed(&format!("partition {partition}"))
 }
 
 /// The place behind a checkpoint.
