@@ -48,8 +48,8 @@ impl Detached {
         Self { closed: false, error: None, by: Cause::Connection, no_handle: false }
     }
 
-    /// What this means to what was under way.
-    pub(crate) fn to_error(&self) -> Error {
+    /// Returns what the end means to what was in flight on the link, as an error.
+    pub fn to_error(&self) -> Error {
         let (kind, text) = match self.by {
             Cause::Peer => (ErrorKind::LinkDetached, "the peer detached the link"),
             Cause::Local => (ErrorKind::LinkDetached, "the link was detached at this end"),

@@ -184,3 +184,47 @@ async fn links_that_failed_are_attached_anew() {
     cbs.put_token(&PutToken::sas("hub.test", "found")).await.expect("accepted");
     assert_eq!(node.tokens(), ["found"]);
 }
+
+/// Time passes only when nothing else can happen.
+#[tokio::test(start_paused = true)]
+async fn a_bounded_number_of_tokens_is_in_flight_and_answers_come_in_any_order() {
+    let pair = pair().await;
+    let (connection, mut server) = (pair.client, pair.server);
+    let node = tokio::spawn(async move {
+        let (mut to_client, mut requests) = (None, None);
+        while requests.is_none() {
+            match server.next_link().await.expect("a link").accept_default().expect("accepted") {
+                AcceptedLink::Sender(sender) => to_client = Some(sender),
+                AcceptedLink::Receiver(receiver) => requests = Some(receiver),
+            }
+        }
+        let (sender, mut requests) = (to_client.expect("the receiver is attached first"), requests.expect("attached"));
+        let mut rounds = Vec::new();
+        while rounds.iter().sum::<usize>() < 40 {
+            let mut waiting = Vec::new();
+            while let Ok(next) = tokio::time::timeout(Duration::from_millis(1), requests.recv()).await {
+                let delivery = next.expect("the link is there").expect("not detached");
+                waiting.push(Request::parse(delivery.message()));
+                delivery.accept().expect("settled");
+            }
+            rounds.push(waiting.len());
+            for request in waiting.iter().rev() {
+                let reply = Reply::accepted().encode(request, EncodeStyle::Compact);
+                sender.send(reply).await.expect("sent").accepted().expect("accepted");
+            }
+        }
+        (rounds, server)
+    });
+    let cbs = Cbs::open(&connection).await.expect("a node");
+    let puts: Vec<_> = (0..40)
+        .map(|number| {
+            let cbs = cbs.clone();
+            tokio::spawn(async move { cbs.put_token(&PutToken::sas(format!("device {number}"), "token")).await })
+        })
+        .collect();
+    for put in puts {
+        put.await.expect("no panic").expect("accepted");
+    }
+    let (rounds, _server) = node.await.expect("no panic");
+    assert_eq!(rounds, [16, 16, 8]);
+}

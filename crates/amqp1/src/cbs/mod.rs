@@ -38,8 +38,11 @@ use amqp1_codec::{
     definitions::{AmqpError, SenderSettleMode},
     messaging::MessageId,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
 
 /// The peer's node `$cbs`: a session of its own with a link each way. Clones are handles of the same one; when the last
 /// is dropped, renewals stop.
@@ -51,9 +54,16 @@ pub struct Cbs {
 #[derive(Debug)]
 pub(crate) struct Node {
     connection: Connection,
-    /// `None` after its links failed; the next token attaches them anew.
-    requester: Mutex<Option<Requester>>,
+    links: Links,
+    /// Held by the one who attaches the links.
+    attaching: tokio::sync::Mutex<()>,
+    /// One for each token that may be in flight.
+    turns: Semaphore,
 }
+
+/// Tokens that may wait for their answers at a time: a thousand identities of a connection are renewed without flooding
+/// the node, and without a round trip for each of them in turn.
+const MAX_IN_FLIGHT: usize = 16;
 
 impl Cbs {
     /// Attaches the links to `$cbs`.
@@ -66,11 +76,21 @@ impl Cbs {
     ///
     /// Cancelled, the links are closed.
     pub async fn open(connection: &Connection) -> Result<Self, Error> {
-        let requester = Mutex::new(Some(attach(connection).await?));
-        Ok(Self { node: Arc::new(Node { connection: connection.clone(), requester }) })
+        let links = Links::default();
+        links.set(attach(connection).await?);
+        let turns = Semaphore::new(MAX_IN_FLIGHT);
+        Ok(Self {
+            node: Arc::new(Node {
+                connection: connection.clone(),
+                links,
+                attaching: tokio::sync::Mutex::default(),
+                turns,
+            }),
+        })
     }
 
-    /// Puts a token and waits until the peer has accepted it. Tokens are put one after another.
+    /// Puts a token and waits until the peer has accepted it. Up to 16 tokens are in flight at a time; others wait for
+    /// their turn.
     ///
     /// # Errors
     ///
@@ -131,21 +151,69 @@ impl Node {
     pub(crate) async fn put(&self, token: &PutToken) -> Result<(), (Error, Refusal)> {
         let temporary = |error| (error, Refusal::Temporary);
         let limit = self.connection.handle().timeout;
-        // The lock is waited for as well: those before may be stuck.
+        // The turn is waited for as well: those before may be stuck.
         let put = within(self.connection.shared(), limit, "putting a token", async {
-            let mut requester = self.requester.lock().await;
-            // It is put back when it has worked.
-            let used = match requester.take() {
-                Some(used) => used,
-                None => attach(&self.connection).await?,
-            };
+            let _turn = self.turns.acquire().await;
+            let (number, requester) = self.requester().await?;
+            // However this ends, unless it works.
+            let unanswered = Unanswered { links: &self.links, number };
             let encode = |id: &MessageId, _: Option<&Str>| token.encode(id, EncodeStyle::Compact);
-            let answer = used.request_with(limit, encode).await?;
-            *requester = Some(used);
+            let answer = requester.request_with(limit, encode).await?;
+            std::mem::forget(unanswered);
             Ok(Reply::parse(&answer))
         });
         let reply = put.await.map_err(temporary)?;
         reply.and_then(|reply| reply.outcome()).map_err(|error| (refused(&error), error.refusal()))
+    }
+
+    /// The links, and their number; attached again if the last ones failed.
+    async fn requester(&self) -> Result<(u64, Requester), Error> {
+        let _attaching = self.attaching.lock().await;
+        if let Some(links) = self.links.get() {
+            return Ok(links);
+        }
+        Ok(self.links.set(attach(&self.connection).await?))
+    }
+}
+
+/// The links, and how many were attached before them. `None` after they failed; the next token attaches others.
+#[derive(Debug, Default)]
+struct Links(Mutex<(u64, Option<Requester>)>);
+
+impl Links {
+    // Nothing can panic under this lock.
+    fn slot(&self) -> MutexGuard<'_, (u64, Option<Requester>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self) -> Option<(u64, Requester)> {
+        let slot = self.slot();
+        slot.1.clone().map(|requester| (slot.0, requester))
+    }
+
+    fn set(&self, requester: Requester) -> (u64, Requester) {
+        let mut slot = self.slot();
+        slot.0 += 1;
+        slot.1 = Some(requester.clone());
+        (slot.0, requester)
+    }
+}
+
+/// A token that was put on these links and is not answered. Dropped, it has no further token put on them; those who wait
+/// for an answer on them keep them.
+struct Unanswered<'a> {
+    links: &'a Links,
+    number: u64,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let failed = {
+            let mut slot = self.links.slot();
+            if slot.0 == self.number { slot.1.take() } else { None }
+        };
+        // Outside the lock.
+        drop(failed);
     }
 }
 
