@@ -3,12 +3,13 @@
 use crate::{
     credential::{Auth, Signer, TOKEN_LIFETIME, now},
     error::{Error, ErrorKind, Subject},
-    tokens::Keeper,
+    tokens::{Authorized, Keeper, Scope},
 };
 use amqp1::{
-    Client, Connection, Delivered, Session, TlsClient,
+    Cbs, Client, ClientBuilder, Connection, Delivered, Session, TlsClient,
     auth::{
         UnixSeconds,
+        cbs::RenewalPolicy,
         connection_string::HostPort,
         sasl::{Mssbcbs, Plain},
     },
@@ -192,7 +193,17 @@ pub(crate) enum Proof {
     Plain { user: String, signer: Signer },
 }
 
-/// An authenticated connection and the session for its links; closed when dropped, links apart.
+/// A connection to a place that is to be made, without what it authenticates with.
+pub(crate) fn client(place: &Place, settings: &Settings) -> Result<ClientBuilder, Error> {
+    let builder = Client::builder(place.url())
+        .dial(&place.host, place.port)
+        .connect_timeout(settings.connect_timeout)
+        .operation_timeout(settings.operation_timeout);
+    Ok(if place.tls { builder.tls(settings.tls()?) } else { builder })
+}
+
+/// An authenticated connection and the session for its links; or the session of one identity among others on a
+/// connection. Closed when dropped, links apart.
 #[derive(Debug)]
 pub(crate) struct Hub {
     connection: Connection,
@@ -202,6 +213,8 @@ pub(crate) struct Hub {
     keeper: Option<Keeper>,
     /// When the token expires that SASL PLAIN was done with, and whether there can be another.
     expiry: Option<(UnixSeconds, bool)>,
+    /// Whether others have sessions on the connection, which this one must leave to them.
+    shared: bool,
 }
 
 impl Hub {
@@ -217,18 +230,14 @@ impl Hub {
     }
 
     async fn connect(place: &Place, proof: Proof, settings: &Settings, subject: Subject) -> Result<Self, Error> {
-        let builder = Client::builder(place.url())
-            .dial(&place.host, place.port)
-            .connect_timeout(settings.connect_timeout)
-            .operation_timeout(settings.operation_timeout);
-        let builder = if place.tls { builder.tls(settings.tls()?) } else { builder };
+        let builder = client(place, settings)?;
         let mut expiry = None;
         let builder = match &proof {
             Proof::Cbs(_) => builder.sasl(Mssbcbs::default()),
             // What the vendor's clients do with a certificate.
             Proof::Certificate => builder.no_sasl(),
             Proof::Plain { user, signer } => {
-                let token = signer.token(now())?;
+                let token = signer.token(now()).await?;
                 expiry = Some((token.expiry(), signer.can_renew()));
                 let plain = Plain::new(user, token.into_secret_text());
                 builder.sasl(plain.map_err(|error| Error::invalid(error.to_string()).with_source(error))?)
@@ -236,12 +245,33 @@ impl Hub {
         };
         let connection = builder.connect().await.map_err(|error| subject.error(error))?;
         let keeper = match proof {
-            Proof::Cbs(signer) => Some(Keeper::start(connection.clone(), signer, subject).await?),
+            Proof::Cbs(signer) => {
+                let cbs = Cbs::open(&connection).await.map_err(|error| subject.error(error))?;
+                let authorized = Authorized::put(cbs, signer, subject, RenewalPolicy::default()).await?;
+                Some(Keeper::watch(Scope::Connection(connection.clone()), authorized))
+            }
             _ => None,
         };
         let session = connection.begin().await.map_err(|error| subject.error(error))?;
         let operation_timeout = settings.operation_timeout;
-        Ok(Self { connection, session, subject, operation_timeout, keeper, expiry })
+        Ok(Self { connection, session, subject, operation_timeout, keeper, expiry, shared: false })
+    }
+
+    /// Authorizes one identity on a connection that others use as well, and begins a session for it.
+    pub(crate) async fn join(
+        connection: &Connection,
+        cbs: &Cbs,
+        signer: Signer,
+        operation_timeout: Duration,
+        policy: RenewalPolicy,
+    ) -> Result<Self, Error> {
+        let subject = Subject::Device;
+        let begin = async { connection.begin().await.map_err(|error| subject.error(error)) };
+        let (session, authorized) = tokio::try_join!(begin, Authorized::put(cbs.clone(), signer, subject, policy))
+            .map_err(|error| error.about(Delivered::No))?;
+        let keeper = Some(Keeper::watch(Scope::Session(session.clone()), authorized));
+        let connection = connection.clone();
+        Ok(Self { connection, session, subject, operation_timeout, keeper, expiry: None, shared: true })
     }
 
     /// What an error of a link means, given what became of the connection and its token.
@@ -277,6 +307,13 @@ impl Hub {
     pub(crate) async fn close(&self) -> Result<(), Error> {
         if let Some(keeper) = &self.keeper {
             keeper.stop();
+        }
+        if self.shared {
+            return match self.session.end().await {
+                // It was ended before, which is what was wanted.
+                Err(error) if error.kind() == amqp1::ErrorKind::Closed => Ok(()),
+                ended => ended.map_err(|error| self.error(error)),
+            };
         }
         match self.connection.close().await {
             // It was closed before, which is what was wanted.

@@ -1,13 +1,17 @@
 //! Who this is: keys that sign tokens, tokens that others have signed, certificates.
 
 use crate::error::{Error, ErrorKind};
-use amqp1::auth::{
-    UnixSeconds,
-    connection_string::Credential,
-    sas::{PercentEncoding, SasKey, SasToken, SharedAccessKey},
+use amqp1::{
+    BoxFuture,
+    auth::{
+        UnixSeconds,
+        connection_string::Credential,
+        sas::{PercentEncoding, SasKey, SasToken, SharedAccessKey},
+    },
 };
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -41,6 +45,70 @@ pub(crate) enum Material {
     Key(Key),
     /// There is this one.
     Token(SasToken),
+    /// The application gives them.
+    Provider(Provider),
+}
+
+/// Gives tokens that were signed elsewhere: by a hardware module, or by a service that keeps the keys.
+///
+/// A closure that returns a future is a provider:
+///
+/// ```
+/// use iothub::{DeviceClient, SasToken};
+///
+/// # async fn fetch(resource: &str) -> std::io::Result<String> { Ok(String::new()) }
+/// # fn example() -> Result<(), iothub::Error> {
+/// let builder = DeviceClient::builder().identity("my-hub.azure-devices.net", "thermostat")?;
+/// let builder = builder.token_provider(|resource: String| async move {
+///     let text = fetch(&resource).await?;
+///     Ok(SasToken::parse(&text)?)
+/// });
+/// # Ok(()) }
+/// ```
+pub trait SasTokenProvider: Send + Sync + 'static {
+    /// Returns a token for the resource, such as `my-hub.azure-devices.net/devices/thermostat`. It is asked for the first
+    /// token when a client connects, and for another one when four fifths of a token's life have passed.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. While an earlier token is good, the provider is asked again, with growing pauses.
+    fn token(&self, resource: String) -> BoxFuture<'_, Result<SasToken, ProviderError>>;
+}
+
+/// Why a [`SasTokenProvider`] has no token.
+pub type ProviderError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<F, R> SasTokenProvider for F
+where
+    F: Fn(String) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<SasToken, ProviderError>> + Send + 'static,
+{
+    fn token(&self, resource: String) -> BoxFuture<'_, Result<SasToken, ProviderError>> {
+        Box::pin(self(resource))
+    }
+}
+
+/// A provider of the application's.
+#[derive(Clone)]
+pub(crate) struct Provider(pub(crate) Arc<dyn SasTokenProvider>);
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provider")
+    }
+}
+
+impl Provider {
+    /// A token for the resource that is good now.
+    pub(crate) async fn fetch(&self, resource: &str) -> Result<SasToken, Error> {
+        let unavailable = |sentence: String| Error::new(ErrorKind::Unauthorized, sentence).with_retry(true, None);
+        let token = self.0.token(resource.to_owned()).await;
+        let token = token.map_err(|error| unavailable(format!("the token provider has no token: {error}")))?;
+        if token.is_expired(now()) {
+            return Err(unavailable("the token provider gave a token that has expired".to_owned()));
+        }
+        Ok(token)
+    }
 }
 
 /// A key, and what is signed with it besides the resource.
@@ -114,6 +182,11 @@ impl Signer {
         Ok(Some(Self { resource, material }))
     }
 
+    /// For a resource of the hub, with tokens that the application gives.
+    pub(crate) fn provided(provider: Provider, resource: String) -> Self {
+        Self { resource, material: Material::Provider(provider) }
+    }
+
     /// What the tokens are for.
     pub(crate) fn resource(&self) -> &str {
         &self.resource
@@ -121,7 +194,7 @@ impl Signer {
 
     /// Whether a later token can have a later expiry.
     pub(crate) fn can_renew(&self) -> bool {
-        matches!(self.material, Material::Key(_))
+        !matches!(self.material, Material::Token(_))
     }
 
     /// The shared access policy whose key this is.
@@ -129,11 +202,12 @@ impl Signer {
         match &self.material {
             Material::Key(key) => key.policy.as_deref(),
             Material::Token(token) => token.policy(),
+            Material::Provider(_) => None,
         }
     }
 
     /// A token that is good now.
-    pub(crate) fn token(&self, now: UnixSeconds) -> Result<SasToken, Error> {
+    pub(crate) async fn token(&self, now: UnixSeconds) -> Result<SasToken, Error> {
         match &self.material {
             Material::Key(key) => Ok(key.sign(&self.resource, now)),
             Material::Token(token) if token.is_expired(now) => Err(Error::new(
@@ -141,6 +215,7 @@ impl Signer {
                 "the SharedAccessSignature of the connection string has expired: get a new one",
             )),
             Material::Token(token) => Ok(token.clone()),
+            Material::Provider(provider) => provider.fetch(&self.resource).await,
         }
     }
 }
@@ -174,26 +249,26 @@ mod tests {
         make(credential, "hub.example".to_owned(), Duration::from_secs(60)).expect("a good key").expect("a key")
     }
 
-    #[test]
-    fn the_hub_takes_the_decoded_key_and_event_hubs_its_text() {
+    #[tokio::test]
+    async fn the_hub_takes_the_decoded_key_and_event_hubs_its_text() {
         let credential = credential("SharedAccessKey=c2VjcmV0IGtleQ==");
         let (now, later) = (UnixSeconds::new(1000), UnixSeconds::new(1059));
-        let hub = signer(&credential, Signer::for_hub).token(now).expect("a token");
-        let events = signer(&credential, Signer::for_events).token(now).expect("a token");
+        let hub = signer(&credential, Signer::for_hub).token(now).await.expect("a token");
+        let events = signer(&credential, Signer::for_events).token(now).await.expect("a token");
         assert_eq!(hub.expiry(), UnixSeconds::new(1060));
         assert_eq!(hub.policy(), Some("service"));
         hub.verify(&SasKey::from_base64("c2VjcmV0IGtleQ==").expect("base64"), later).expect("the decoded key");
         events.verify(&SasKey::from_raw_text("c2VjcmV0IGtleQ==").expect("text"), later).expect("the key's text");
     }
 
-    #[test]
-    fn a_token_of_someone_else_is_used_until_it_expires_and_only_for_its_resource() {
+    #[tokio::test]
+    async fn a_token_of_someone_else_is_used_until_it_expires_and_only_for_its_resource() {
         let text = "SharedAccessSignature sr=hub.example&sig=YWJj&se=2000&skn=service";
         let credential = credential(&format!("SharedAccessSignature={text}"));
         let given = signer(&credential, Signer::for_hub);
         assert!(!given.can_renew());
-        assert_eq!(given.token(UnixSeconds::new(1999)).expect("still good").as_str(), text);
-        assert_eq!(given.token(UnixSeconds::new(2000)).expect_err("expired").kind(), ErrorKind::TokenExpired);
+        assert_eq!(given.token(UnixSeconds::new(1999)).await.expect("still good").as_str(), text);
+        assert_eq!(given.token(UnixSeconds::new(2000)).await.expect_err("expired").kind(), ErrorKind::TokenExpired);
         let elsewhere = Signer::for_events(&credential, "ns.example/hub".to_owned(), TOKEN_LIFETIME);
         assert_eq!(elsewhere.expect_err("another resource").kind(), ErrorKind::Unauthorized);
     }

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorKind},
     receipt::SendReceipt,
 };
-use amqp1::{EncodedMessage, Sender, SenderSettleMode};
+use amqp1::{EncodedMessage, SendOptions, Sender, SenderSettleMode, Symbol};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -13,19 +13,31 @@ use tokio::sync::Mutex;
 pub(crate) struct LazySender {
     hub: Arc<Hub>,
     address: String,
+    properties: Vec<(Symbol, String)>,
     slot: Mutex<Option<Sender>>,
 }
 
 impl LazySender {
     pub(crate) fn new(hub: Arc<Hub>, address: impl Into<String>) -> Self {
-        Self { hub, address: address.into(), slot: Mutex::new(None) }
+        Self { hub, address: address.into(), properties: Vec::new(), slot: Mutex::new(None) }
+    }
+
+    /// Sets properties of the link.
+    pub(crate) fn with_properties(mut self, properties: impl IntoIterator<Item = (Symbol, String)>) -> Self {
+        self.properties.extend(properties);
+        self
     }
 
     /// Sends a message and waits until the hub has accepted it.
     pub(crate) async fn send(&self, message: EncodedMessage) -> Result<(), Error> {
+        self.send_with(message, SendOptions::default()).await
+    }
+
+    /// Sends a message as the options say and waits until the hub has accepted it.
+    pub(crate) async fn send_with(&self, message: EncodedMessage, options: SendOptions) -> Result<(), Error> {
         self.hub.check()?;
         let sender = self.sender().await?;
-        let sent = sender.send(message).await.and_then(amqp1::Outcome::accepted);
+        let sent = sender.send_with(message, options).await.and_then(amqp1::Outcome::accepted);
         sent.map_err(|error| self.hub.error(error))
     }
 
@@ -52,7 +64,8 @@ impl LazySender {
         }
     }
 
-    async fn sender(&self) -> Result<Sender, Error> {
+    /// The link; attached first if it is not.
+    pub(crate) async fn sender(&self) -> Result<Sender, Error> {
         // Bounded as a whole: whoever holds the lock attaches.
         let attaching = async {
             let mut slot = self.slot.lock().await;
@@ -60,6 +73,8 @@ impl LazySender {
                 return Ok(sender.clone());
             }
             let sender = self.hub.session.sender(self.address.as_str()).settle_mode(SenderSettleMode::Unsettled);
+            let properties = self.properties.iter();
+            let sender = properties.fold(sender, |sender, (name, value)| sender.property(name.clone(), value.as_str()));
             let sender = sender.attach().await.map_err(|error| self.hub.error(error))?;
             Ok(slot.insert(sender).clone())
         };

@@ -3,7 +3,9 @@
 //! | client | who | does |
 //! |---|---|---|
 //! | [`ServiceClient`] | a service | sends messages to devices, reads feedback about them, and which files were uploaded |
-//! | [`DeviceClient`] | a device or a module | receives these messages and settles them, sends telemetry |
+//! | [`DeviceClient`] | a device | sends telemetry, receives messages, answers direct methods, keeps its twin |
+//! | [`ModuleClient`] | a module of a device | the same, with outputs and inputs |
+//! | [`MultiplexedConnection`] | a gateway | many of these on one connection |
 //! | [`EventConsumer`] | a service | reads telemetry from the hub's built-in endpoint |
 //! | [`EventProcessor`] | several processes of a service | share the partitions of the telemetry, and go on at checkpoints |
 //! | `RegistryClient` | a service | devices, modules, twins, queries and direct methods, over HTTPS (feature `rest`) |
@@ -41,6 +43,7 @@ mod events;
 mod lazy;
 mod message;
 pub mod processor;
+mod random;
 mod receipt;
 #[cfg(feature = "rest")]
 pub mod registry;
@@ -50,9 +53,13 @@ mod tokens;
 
 pub use amqp1;
 
-pub use amqp1::Delivered;
-pub use credential::Auth;
-pub use device::{CloudToDevice, CloudToDeviceReceiver, DeviceClient, DeviceClientBuilder, Telemetry};
+pub use amqp1::{Delivered, auth::sas::SasToken};
+pub use credential::{Auth, ProviderError, SasTokenProvider};
+pub use device::{
+    CloudToDevice, CloudToDeviceReceiver, DesiredChange, DesiredChanges, DeviceClient, DeviceClientBuilder, DeviceTwin,
+    InputMessage, InputReceiver, MethodAnswer, MethodCall, MethodHandlers, MethodRequest, Methods, ModuleClient,
+    ModuleClientBuilder, MultiplexedConnection, MultiplexedConnectionBuilder, Properties, Telemetry, Twin,
+};
 pub use error::{Error, ErrorKind, HttpAnswer};
 pub use events::{
     AuthMethod, Event, EventConsumer, EventConsumerBuilder, EventHubProperties, EventPosition, EventSource,

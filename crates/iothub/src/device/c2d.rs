@@ -1,3 +1,4 @@
+use super::links;
 use crate::{
     connect::Hub,
     error::Error,
@@ -9,6 +10,44 @@ use std::{sync::Arc, time::SystemTime};
 
 /// Messages that are fetched ahead; a device's queue holds no more.
 const CREDIT: u32 = 50;
+
+/// How a message is settled.
+macro_rules! settlements {
+    () => {
+        /// Completes the message: the hub forgets it, and gives positive feedback if that was asked for.
+        ///
+        /// This queues and does not wait; the client's `close` writes what is queued. If the hub's lock on the message has
+        /// run out meanwhile, the settlement has no effect: the hub delivers the message again. Work that takes longer
+        /// than the lock, which lasts one minute, has to recognise a message that it has dealt with.
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended; the message then comes again.
+        pub fn complete(self) -> Result<(), Error> {
+            self.delivery.accept().map_err(|error| self.hub.error(error))
+        }
+
+        /// Abandons the message (outcome released): the hub puts it back into the queue and counts the attempt. Queues
+        /// and does not wait.
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended; the message then comes again.
+        pub fn abandon(self) -> Result<(), Error> {
+            self.delivery.release().map_err(|error| self.hub.error(error))
+        }
+
+        /// Rejects the message: the hub forgets it, and gives negative feedback if that was asked for. Queues and does
+        /// not wait.
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended; the message then comes again.
+        pub fn reject(self) -> Result<(), Error> {
+            self.delivery.reject(None).map_err(|error| self.hub.error(error))
+        }
+    };
+}
 
 /// A message that a service has sent to this device, locked for it at the hub for one minute.
 ///
@@ -52,91 +91,127 @@ impl CloudToDevice {
         stated.or_else(|| <[u8; 16]>::try_from(self.delivery.tag().as_slice()).ok().map(|tag| Uuid(tag).to_string()))
     }
 
-    /// It was dealt with: the hub forgets it, and gives positive feedback if that was asked for.
-    ///
-    /// This queues and does not wait; [`DeviceClient::close`](crate::DeviceClient::close) writes what is queued.
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended; the message then comes again.
-    pub fn complete(self) -> Result<(), Error> {
-        self.delivery.accept().map_err(|error| self.hub.error(error))
-    }
-
-    /// Not now: the hub puts it back into the queue and counts the attempt. Queues and does not wait.
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended; the message then comes again.
-    pub fn abandon(self) -> Result<(), Error> {
-        self.delivery.release().map_err(|error| self.hub.error(error))
-    }
-
-    /// It is no good: the hub forgets it, and gives negative feedback if that was asked for. Queues and does not wait.
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended; the message then comes again.
-    pub fn reject(self) -> Result<(), Error> {
-        self.delivery.reject(None).map_err(|error| self.hub.error(error))
-    }
+    settlements!();
 }
 
-/// Receives the messages that services send to a device.
-/// See [`DeviceClient::cloud_to_device`](crate::DeviceClient::cloud_to_device).
+/// A message that an IoT Edge gateway has routed to an input of this module.
+///
+/// It is settled as a [`CloudToDevice`] message is.
 #[derive(Debug)]
-pub struct CloudToDeviceReceiver {
-    receiver: Receiver,
+#[must_use = "a message that is not settled comes again"]
+pub struct InputMessage {
+    delivery: Delivery,
+    message: Incoming,
     hub: Arc<Hub>,
 }
 
-impl CloudToDeviceReceiver {
-    pub(super) async fn attach(hub: Arc<Hub>, address: String) -> Result<Self, Error> {
-        hub.check()?;
-        let receiver = hub
-            .session
-            .receiver(address)
-            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
-            .credit(Credit::Window(CREDIT));
-        let receiver = receiver.receiver_settle_mode(ReceiverSettleMode::First).on_drop(OnDrop::LeaveUnsettled);
-        let receiver = receiver.attach().await.map_err(|error| hub.error(error))?;
-        Ok(Self { receiver, hub })
+impl InputMessage {
+    incoming_accessors!();
+
+    /// The input that the message has come on.
+    pub fn input_name(&self) -> Option<&str> {
+        self.message.text_annotation("x-opt-input-name")
     }
 
-    /// Waits for the next message, without a limit of time; `None` when the hub has ended the link without an error.
-    ///
-    /// # Errors
-    ///
-    /// If the link or the connection ends with an error. A message that cannot be decoded is an error too,
-    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol); it is rejected, and the next call goes on.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel-safe: no message is lost.
-    pub async fn next(&mut self) -> Result<Option<CloudToDevice>, Error> {
-        let delivery = self.receiver.recv().await.map_err(|error| self.hub.error(error))?;
-        let Some(delivery) = delivery else { return self.hub.check().map(|()| None) };
-        match Incoming::new(delivery.message()) {
-            Ok(message) => Ok(Some(CloudToDevice { delivery, message, hub: self.hub.clone() })),
-            Err(error) => {
-                let why = AmqpError::new(ErrorCondition::DECODE_ERROR, "the message cannot be decoded");
-                let _ = delivery.reject(why);
-                Err(error)
+    /// The device that has sent the message.
+    pub fn sender_device_id(&self) -> Option<&str> {
+        self.message.text_annotation("iothub-connection-device-id")
+    }
+
+    /// The module that has sent the message.
+    pub fn sender_module_id(&self) -> Option<&str> {
+        self.message.text_annotation("iothub-connection-module-id")
+    }
+
+    settlements!();
+}
+
+/// Declares a receiver of messages that are settled one by one.
+macro_rules! receiver {
+    ($(#[$doc:meta])* $receiver:ident of $message:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $receiver {
+            receiver: Receiver,
+            hub: Arc<Hub>,
+        }
+
+        impl $receiver {
+            pub(super) async fn attach(hub: Arc<Hub>, address: String) -> Result<Self, Error> {
+                let receiver = attach(&hub, address).await?;
+                Ok(Self { receiver, hub })
+            }
+
+            /// Waits for the next message, without a limit of time; `None` when the hub has ended the link without an
+            /// error.
+            ///
+            /// # Errors
+            ///
+            /// If the link or the connection ends with an error. A message that cannot be decoded is an error too,
+            /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol); it is rejected, and the next call goes on.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancel-safe: no message is lost.
+            pub async fn next(&mut self) -> Result<Option<$message>, Error> {
+                let next = next(&mut self.receiver, &self.hub).await?;
+                Ok(next.map(|(delivery, message)| $message { delivery, message, hub: self.hub.clone() }))
+            }
+
+            /// Closes the link. Settlements that are queued are written first; messages that were received and not
+            /// settled come again.
+            ///
+            /// # Errors
+            ///
+            /// If the hub does not answer in time, or ended the link with an error.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, it goes on by itself.
+            pub async fn close(&self) -> Result<(), Error> {
+                self.receiver.close().await.map_err(|error| self.hub.error(error))
             }
         }
-    }
+    };
+}
 
-    /// Closes the link. Settlements that are queued are written first; messages that were received and not settled
-    /// come again.
-    ///
-    /// # Errors
-    ///
-    /// If the hub does not answer in time, or ended the link with an error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, it goes on by itself.
-    pub async fn close(&self) -> Result<(), Error> {
-        self.receiver.close().await.map_err(|error| self.hub.error(error))
+receiver! {
+    /// Receives the messages that services send to a device.
+    /// See [`DeviceClient::cloud_to_device`](crate::DeviceClient::cloud_to_device).
+    CloudToDeviceReceiver of CloudToDevice
+}
+
+receiver! {
+    /// Receives the messages that an IoT Edge gateway routes to a module's inputs.
+    /// See [`ModuleClient::inputs`](crate::ModuleClient::inputs).
+    InputReceiver of InputMessage
+}
+
+async fn attach(hub: &Hub, address: String) -> Result<Receiver, Error> {
+    hub.check()?;
+    let receiver = hub
+        .session
+        .receiver(address)
+        .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
+        .credit(Credit::Window(CREDIT))
+        .receiver_settle_mode(ReceiverSettleMode::First)
+        .on_drop(OnDrop::LeaveUnsettled);
+    let properties = links::properties().into_iter();
+    let receiver = properties.fold(receiver, |receiver, (name, value)| receiver.property(name, value));
+    receiver.attach().await.map_err(|error| hub.error(error))
+}
+
+async fn next(receiver: &mut Receiver, hub: &Hub) -> Result<Option<(Delivery, Incoming)>, Error> {
+    let delivery = receiver.recv().await.map_err(|error| hub.error(error))?;
+    let Some(delivery) = delivery else { return hub.check().map(|()| None) };
+    match Incoming::new(delivery.message()) {
+        Ok(message) => Ok(Some((delivery, message))),
+        Err(error) => {
+            let why = AmqpError::new(ErrorCondition::DECODE_ERROR, "the message cannot be decoded");
+            if let Err(over) = delivery.reject(why) {
+                tracing::debug!(error = %over, "a message that cannot be decoded was not rejected");
+            }
+            Err(error)
+        }
     }
 }

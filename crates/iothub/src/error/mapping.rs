@@ -64,6 +64,8 @@ impl Subject {
             401 | 403 => ErrorKind::Unauthorized,
             404 => self.not_found(),
             408 => ErrorKind::Timeout,
+            409 | 412 => ErrorKind::PreconditionFailed,
+            413 => ErrorKind::MessageTooLarge,
             429 => ErrorKind::Throttled,
             500..=599 => ErrorKind::ServiceUnavailable,
             _ => ErrorKind::NotAllowed,

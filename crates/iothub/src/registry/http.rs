@@ -194,7 +194,7 @@ impl Http {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
-        let token = self.signer.token(now())?.into_secret_text();
+        let token = self.signer.token(now()).await?.into_secret_text();
         let mut authorization = HeaderValue::from_str(&token)
             .map_err(|error| Error::invalid("the token is not printable ASCII").with_source(error))?;
         authorization.set_sensitive(true);

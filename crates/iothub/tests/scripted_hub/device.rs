@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 const DEVICE_BOUND: &str = "/devices/d1/messages/devicebound";
 
-async fn connect(hub: &ScriptedHub) -> Arc<DeviceClient> {
+pub(crate) async fn connect(hub: &ScriptedHub) -> Arc<DeviceClient> {
     let builder = DeviceClient::builder().connection_string(&hub.device_string()).expect("a connection string");
     let client = builder.ca_pem(&pki().ca).expect("a certificate").connect();
     Arc::new(soon("a connection", client).await.expect("the hub takes everyone"))
@@ -150,4 +150,46 @@ async fn a_connection_that_the_hub_ends_ends_the_receiver() {
     let error = soon("the end", messages.next()).await.expect_err("the connection is gone");
     assert_eq!(error.kind(), ErrorKind::ConnectionLost);
     assert!(error.is_retriable() && error.to_string().contains("maintenance"), "{error}");
+}
+
+#[tokio::test]
+async fn a_module_receives_on_inputs_what_a_gateway_routes() {
+    let mut hub = ScriptedHub::start().await;
+    let string = format!("{};ModuleId=m", hub.device_string());
+    let builder = iothub::ModuleClient::builder().connection_string(&string).expect("a connection string");
+    let client = builder.ca_pem(&pki().ca).expect("a certificate").connect();
+    let client = soon("a connection", client).await.expect("the hub takes everyone");
+    let receiving = tokio::spawn(async move { (client.inputs().await, client) });
+    let sender = hub.next_sender("/devices/d1/modules/m/messages/events").await;
+    let (messages, _client) = soon("an attach", receiving).await.expect("no panic");
+    let mut messages = messages.expect("accepted");
+    let routed =
+        [("x-opt-input-name", "in"), ("iothub-connection-device-id", "d1"), ("iothub-connection-module-id", "other")];
+    for id in ["completed", "abandoned"] {
+        let message = routed
+            .into_iter()
+            .fold(message(id), |message, (name, value)| message.message_annotation(Symbol::from_static(name), value));
+        let receipt = sender.reserve().await.expect("credit").send(message).expect("sent");
+        let received = soon("a message", messages.next()).await.expect("a message").expect("not detached");
+        assert_eq!((received.input_name(), received.sender_device_id()), (Some("in"), Some("d1")));
+        assert_eq!((received.sender_module_id(), &received.body()[..]), (Some("other"), &b"open"[..]));
+        let (settled, expected) = match id {
+            "completed" => (received.complete(), Outcome::Accepted),
+            _ => (received.abandon(), Outcome::Released),
+        };
+        settled.expect("the link is there");
+        assert_eq!(soon("the outcome", receipt).await.expect("an outcome"), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_one_message_of_the_format_for_batches() {
+    let mut hub = ScriptedHub::start().await;
+    let client = connect(&hub).await;
+    let sending = tokio::spawn(async move { client.send_batch([Telemetry::new("1"), Telemetry::new("2")]).await });
+    let mut messages = hub.next_receiver("/devices/d1/messages/events").await;
+    let received = delivery(&mut messages).await;
+    assert_eq!(received.message_format(), 0x8001_3700);
+    received.accept().expect("the link is there");
+    soon("the outcome", sending).await.expect("no panic").expect("accepted");
 }

@@ -5,8 +5,10 @@ mod device;
 mod events;
 #[cfg(feature = "rest")]
 mod https;
+mod methods;
 #[cfg(feature = "rest")]
 mod registry;
 mod service;
 mod support;
 mod tokens;
+mod twins;

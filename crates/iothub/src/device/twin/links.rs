@@ -1,0 +1,307 @@
+//! The two links of a twin: requests go out on one, answers and notifications come on the other.
+
+use super::{
+    super::links::{Identity, Subscription},
+    notified,
+    tracker::Notification,
+};
+use crate::{
+    connect::Hub,
+    error::{Error, ErrorKind, Subject},
+    random::uuid,
+};
+use amqp1::{
+    Credit, Delivered, EncodedMessage, Message, MessageId, OnDrop, Properties, Receiver, ReceiverSettleMode, Sender,
+    SenderSettleMode, Symbol, Value,
+};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{
+    sync::{broadcast, oneshot},
+    task::AbortHandle,
+};
+
+/// Notifications that wait for an application; what comes when they are more is made up for by reading the twin.
+const MAX_NOTIFICATIONS: usize = 64;
+
+/// Requests whose answers may be waited for at a time.
+const MAX_REQUESTS: usize = 1000;
+
+const CREDIT: u32 = 50;
+
+const REPORTED: &str = "/properties/reported";
+const DESIRED: &str = "/notifications/twin/properties/desired";
+
+/// What is asked of the hub.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operation {
+    Read,
+    Report { version: Option<i64>, patch: String },
+    Subscribe,
+}
+
+impl Operation {
+    fn encode(self, id: &str) -> EncodedMessage {
+        let (operation, resource, version, body) = match self {
+            Self::Read => ("GET", None, None, " ".to_owned()),
+            Self::Report { version, patch } => ("PATCH", Some(REPORTED), version, patch),
+            Self::Subscribe => ("PUT", Some(DESIRED), None, " ".to_owned()),
+        };
+        let correlation_id = Some(MessageId::from(id));
+        let mut builder = Message::builder()
+            .properties(Properties { correlation_id, ..Properties::default() })
+            .message_annotation(Symbol::from_static("operation"), operation);
+        if let Some(resource) = resource {
+            builder = builder.message_annotation(Symbol::from_static("resource"), resource);
+        }
+        if let Some(version) = version {
+            // An int where it fits, as others send it.
+            let version = i32::try_from(version).map_or(Value::Long(version), Value::Int);
+            builder = builder.message_annotation(Symbol::from_static("version"), version);
+        }
+        builder.data(body).build()
+    }
+
+    const fn changes_something(&self) -> bool {
+        matches!(self, Self::Report { .. })
+    }
+}
+
+/// What the hub has answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: i32,
+    pub(super) version: Option<i64>,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    fn parse(message: &Message) -> Self {
+        let integer = |name: &str| {
+            let annotation = message.message_annotation(name).ok().flatten()?;
+            let value = annotation.to_value().ok()?;
+            value.as_integer().or_else(|| value.as_text()?.parse().ok())
+        };
+        let body = message.to_contiguous().unwrap_or_default();
+        Self {
+            // An answer without a status is one without an error.
+            status: integer("status").and_then(|status| i32::try_from(status).ok()).unwrap_or(200),
+            version: integer("version").and_then(|version| i64::try_from(version).ok()),
+            body,
+        }
+    }
+
+    fn into_result(self) -> Result<Self, Error> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        let text = match serde_json::from_slice::<serde_json::Value>(&self.body) {
+            Ok(json) => {
+                json.get("message").or_else(|| json.get("Message")).and_then(|text| text.as_str().map(str::to_owned))
+            }
+            Err(_) => std::str::from_utf8(&self.body).ok().map(str::to_owned),
+        };
+        Err(Subject::Device.status(self.status, text.as_deref()).about(Delivered::No))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    waiting: HashMap<String, oneshot::Sender<Answer>>,
+    /// `None` when the links have ended.
+    notifications: Option<broadcast::Sender<Arc<Notification>>>,
+    /// Why the links have ended, if it was for an error.
+    ended: Option<Error>,
+}
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<Rows>);
+
+impl Shared {
+    // Nothing can panic halfway through a change.
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, error: Option<Error>) {
+        let (waiting, notifications) = {
+            let mut rows = self.rows();
+            rows.ended = rows.ended.take().or(error);
+            (std::mem::take(&mut rows.waiting), rows.notifications.take())
+        };
+        // Those who wait learn it by this.
+        drop((waiting, notifications));
+    }
+}
+
+/// The links, and who waits for what comes on them.
+#[derive(Debug)]
+pub(super) struct Links {
+    sender: Sender,
+    hub: Arc<Hub>,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+impl Links {
+    pub(super) async fn attach(hub: Arc<Hub>, identity: &Identity) -> Result<Self, Error> {
+        hub.check()?;
+        let address = identity.subscription_address(Subscription::Twin);
+        let mut sender = hub
+            .session
+            .sender(address.as_str())
+            .settle_mode(SenderSettleMode::Settled)
+            .receiver_settle_mode(ReceiverSettleMode::First)
+            .allow_differences();
+        let mut receiver = hub
+            .session
+            .receiver(address)
+            .settle_mode(SenderSettleMode::Settled)
+            .receiver_settle_mode(ReceiverSettleMode::First)
+            .allow_differences()
+            .on_drop(OnDrop::LeaveUnsettled)
+            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
+            .credit(Credit::Window(CREDIT));
+        for (name, value) in Subscription::Twin.pair_properties() {
+            sender = sender.property(name.clone(), value.as_str());
+            receiver = receiver.property(name, value);
+        }
+        let attached = tokio::try_join!(sender.attach(), receiver.attach());
+        let (sender, receiver) = attached.map_err(|error| hub.error(error))?;
+        let shared = Arc::new(Shared::default());
+        shared.rows().notifications = Some(broadcast::channel(MAX_NOTIFICATIONS).0);
+        let task = tokio::spawn(serve(receiver, sender.clone(), hub.clone(), Ending(shared.clone())));
+        Ok(Self { sender, hub, shared, task: task.abort_handle() })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.rows().notifications.is_none()
+    }
+
+    /// Why the links have ended, if it was for an error.
+    pub(super) fn ended(&self) -> Option<Error> {
+        self.shared.rows().ended.clone()
+    }
+
+    pub(super) fn notifications(&self) -> Result<broadcast::Receiver<Arc<Notification>>, Error> {
+        let rows = self.shared.rows();
+        let notifications = rows.notifications.as_ref().map(broadcast::Sender::subscribe);
+        notifications.ok_or_else(|| self.over(rows.ended.clone()))
+    }
+
+    fn over(&self, ended: Option<Error>) -> Error {
+        ended.unwrap_or_else(|| {
+            Error::new(ErrorKind::ConnectionLost, "the connection to the hub was lost: the hub has detached the twin")
+        })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, operation: Operation) -> Result<Answer, Error> {
+        self.hub.check()?;
+        let id = uuid().to_string();
+        let (give, take) = oneshot::channel();
+        {
+            let mut rows = self.shared.rows();
+            if rows.notifications.is_none() {
+                return Err(self.over(rows.ended.clone()).about(Delivered::No));
+            }
+            if rows.waiting.len() >= MAX_REQUESTS {
+                return Err(Error::new(ErrorKind::Throttled, "too many requests wait for their answers: send fewer"));
+            }
+            rows.waiting.insert(id.clone(), give);
+        }
+        let _place = Place { shared: &self.shared, id: &id };
+        let delivered = if operation.changes_something() { Delivered::Unknown } else { Delivered::No };
+        let asking = async {
+            let permit = self.sender.reserve().await.map_err(|error| self.hub.error(error))?;
+            // It is sent settled: its receipt says nothing.
+            drop(permit.send(operation.encode(&id)).map_err(|error| self.hub.error(error))?);
+            take.await.map_err(|_| self.over(self.ended()).about(delivered))
+        };
+        let answer = tokio::time::timeout(self.hub.operation_timeout(), asking).await;
+        let late = || Error::new(ErrorKind::Timeout, "the hub did not answer in time").about(delivered);
+        answer.map_err(|_| late())??.into_result()
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A place among those who wait, given up when it is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: &'a str,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.rows().waiting.remove(self.id);
+    }
+}
+
+/// Ends what waits, however the task ends.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
+}
+
+/// Hands out what comes until a link ends.
+async fn serve(mut receiver: Receiver, sender: Sender, hub: Arc<Hub>, ending: Ending) {
+    let shared = &ending.0;
+    let ended = loop {
+        let delivery = tokio::select! {
+            biased;
+            next = receiver.recv() => next,
+            // Without the link for requests nothing is answered.
+            detached = sender.detached() => break Some(hub.error(detached.to_error())),
+        };
+        let delivery = match delivery {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => break hub.check().err(),
+            Err(error) => break Some(hub.error(error)),
+        };
+        hand_out(shared, delivery.message());
+        if !delivery.is_settled()
+            && let Err(error) = delivery.accept()
+        {
+            tracing::debug!(%error, "what the hub said of a twin was not accepted");
+        }
+    };
+    shared.end(ended);
+}
+
+fn hand_out(shared: &Shared, message: &Message) {
+    let properties = message.properties_ref().ok().flatten().map(|properties| properties.readable());
+    match properties.and_then(|properties| properties.correlation_id) {
+        // By its text: a uuid is the same in either type.
+        Some(id) => {
+            let give = shared.rows().waiting.remove(&id.to_string());
+            if give.is_none_or(|give| give.send(Answer::parse(message)).is_err()) {
+                tracing::debug!("an answer about the twin came too late");
+            }
+        }
+        None => {
+            let Answer { version, body, .. } = Answer::parse(message);
+            let notification = match notified(&body, version) {
+                Some((values, version)) => Notification { values, version },
+                // Something has changed: those who watch read it.
+                None => Notification { values: serde_json::Map::new(), version: None },
+            };
+            let rows = shared.rows();
+            if let Some(notifications) = &rows.notifications
+                && notifications.send(Arc::new(notification)).is_err()
+            {
+                tracing::trace!("a change of desired properties, which are not watched");
+            }
+        }
+    }
+}
