@@ -76,6 +76,10 @@ impl<K: Key, T> Store<K, T> {
             }
         }
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        if self.slots.len() == self.slots.capacity() {
+            // Most connections have one session with few links, and a slot is large.
+            self.slots.reserve_exact(self.slots.len().max(1));
+        }
         self.slots.push(Slot { generation: 0, value: Some(value) });
         K::new(index, 0)
     }

@@ -15,6 +15,8 @@ pub struct TransmitQueue {
     remaining: usize,
     /// Payloads that were gathered or discarded. Dropping the last handle of one may run its owner's code.
     gathered: Vec<Bytes>,
+    /// Whether a payload was chained.
+    chains: bool,
 }
 
 /// Payloads from this size on are chained.
@@ -22,6 +24,9 @@ const CHAINED: usize = 1024;
 
 /// Small pieces are gathered in blocks of this size, so that those between two payloads do not cost an allocation each.
 const BLOCK: usize = 4096;
+
+/// The block of a connection that has chained nothing yet: most are small, and quiet.
+const FIRST_BLOCK: usize = 512;
 
 /// What a small frame may take.
 const SMALL: usize = 256;
@@ -70,7 +75,7 @@ impl TransmitQueue {
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
         if self.tail.capacity().saturating_sub(before) < SMALL {
-            self.tail.reserve(BLOCK);
+            self.tail.reserve(if self.chains { BLOCK } else { FIRST_BLOCK });
         }
         let result = write(&mut self.tail);
         self.remaining = self.remaining.saturating_add(self.tail.len()).saturating_sub(before);
@@ -85,6 +90,7 @@ impl TransmitQueue {
             self.gathered.push(payload);
             return;
         }
+        self.chains = true;
         if !self.tail.is_empty() {
             self.segments.push_back(self.tail.split().freeze());
         }

@@ -119,7 +119,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         self.input.reserve(self.read_size);
         match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
-            Poll::Pending => return false,
+            Poll::Pending => {
+                if self.input.is_empty() && self.read_size == READ.0 {
+                    // A connection that is quiet holds no buffer.
+                    self.input = BytesMut::new();
+                }
+                return false;
+            }
             Poll::Ready(Ok(0)) => self.read_ended = true,
             Poll::Ready(Ok(count)) => {
                 self.read = self.read.saturating_add(count);

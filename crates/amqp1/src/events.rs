@@ -106,6 +106,8 @@ impl State {
             Event::OpenReceived => {
                 if let Some(server) = &mut self.server {
                     server.open_received = true;
+                    // Nothing comes any more.
+                    server.sasl.shrink_to_fit();
                 }
                 self.waiting.wake(aside);
             }
@@ -226,7 +228,7 @@ impl State {
         match &mut self.server {
             Some(server) if !server.deaf => {
                 server.offered.push_back(id);
-                self.links.insert(id, LinkState::new(SenderSettleMode::Mixed));
+                self.links.insert(id, Box::new(LinkState::new(SenderSettleMode::Mixed)));
                 self.waiting.wake(aside);
             }
             _ => {

@@ -369,7 +369,7 @@ impl State {
     /// The link, if it can still be used.
     pub(crate) fn live_link(&mut self, id: LinkId) -> Result<&mut LinkState, Error> {
         let closed = self.closed_error();
-        match self.links.get_mut(&id) {
+        match self.links.get_mut(&id).map(|link| &mut **link) {
             Some(LinkState { detached: Some(detached), .. }) => Err(closed.unwrap_or_else(|| detached.to_error())),
             Some(_) if closed.is_some() => Err(closed.unwrap_or_else(gone)),
             Some(link) => link.ready().map(|()| link),
@@ -442,7 +442,7 @@ impl LinkHandle {
 
     /// Whether the link has ended.
     pub(crate) fn is_over(&self) -> bool {
-        let ended = |link: &LinkState| link.detached.is_some();
+        let ended = |link: &Box<LinkState>| link.detached.is_some();
         self.shared.look(|state| state.closed.is_some() || state.links.get(&self.id).is_none_or(ended))
     }
 

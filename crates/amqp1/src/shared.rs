@@ -94,7 +94,8 @@ pub(crate) struct State {
     /// Those of deliveries that may outlive their link.
     pub(crate) tokens: Tokens,
     pub(crate) sessions: IdMap<SessionId, SessionState>,
-    pub(crate) links: IdMap<LinkId, LinkState>,
+    /// On the heap: a table has room for more links than there are.
+    pub(crate) links: IdMap<LinkId, Box<LinkState>>,
     /// Links with somebody who waits for credit.
     pub(crate) starved: VecDeque<LinkId>,
     /// Some of them wait for room on the connection: newcomers wait behind them.

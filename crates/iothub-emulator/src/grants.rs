@@ -129,6 +129,10 @@ impl Grants {
         }
         held.count += 1;
         let entry = held.entry(device.as_deref());
+        if entry.tokens.capacity() == 0 {
+            // Most devices have one.
+            entry.tokens.reserve_exact(1);
+        }
         entry.tokens.push(token);
         entry.changed.notify_waiters();
         Ok(())

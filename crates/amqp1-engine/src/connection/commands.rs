@@ -443,6 +443,10 @@ impl Connection {
             retained.parts = Some(parts.clone());
         }
         delivery.parts = parts.into();
+        if link.queue.capacity() == 0 {
+            // Most links have one delivery at a time.
+            link.queue.reserve_exact(1);
+        }
         link.queue.push_back(delivery);
         if let Some(link) = self.links.get_mut(id) {
             self.queued.count(link);

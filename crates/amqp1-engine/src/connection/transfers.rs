@@ -268,6 +268,10 @@ impl Connection {
             state: None,
             message,
         };
+        if link.buffered.capacity() == 0 {
+            // Most links have one delivery at a time.
+            link.buffered.reserve_exact(1);
+        }
         link.buffered.push_back(Buffered { delivery, state: assembly.state });
         self.events.push_back(Event::Receivable(id));
         self.check_drained(id);

@@ -206,6 +206,6 @@ pub(crate) fn insert(
     attach: impl FnOnce(&mut Engine) -> Result<LinkId, ApiMisuse>,
 ) -> Result<LinkId, Error> {
     let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
-    state.links.insert(id, link);
+    state.links.insert(id, Box::new(link));
     Ok(id)
 }

@@ -257,7 +257,7 @@ impl State {
 
     /// What is said to those whose deliveries are lost.
     pub(crate) fn lost(&self, id: LinkId) -> Error {
-        let lives = |link: &LinkState| link.detached.is_none() && link.resume.is_some();
+        let lives = |link: &Box<LinkState>| link.detached.is_none() && link.resume.is_some();
         if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
             let text = "the message was streamed, and cannot be sent again now that its link is resumed";
             return Error::new(ErrorKind::Aborted, text);
@@ -267,7 +267,7 @@ impl State {
 
     /// What is said to those whose deliveries are kept.
     pub(crate) fn suspended(&self, id: LinkId) -> Error {
-        let lives = |link: &LinkState| link.detached.is_none() && link.ready().is_err();
+        let lives = |link: &Box<LinkState>| link.detached.is_none() && link.ready().is_err();
         if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
             return reattach();
         }
@@ -278,7 +278,7 @@ impl State {
     }
 
     /// Lets go of a link, and of what nobody has asked for.
-    pub(crate) fn forget_link(&mut self, id: LinkId, aside: &mut Aside<'_>) -> Option<LinkState> {
+    pub(crate) fn forget_link(&mut self, id: LinkId, aside: &mut Aside<'_>) -> Option<Box<LinkState>> {
         let link = self.links.remove(&id);
         for continued in link.iter().filter_map(|link| link.resume.as_ref()).flat_map(|part| &part.continued) {
             self.receipts.forget(continued.slot, aside);
@@ -328,7 +328,7 @@ impl LinkHandle {
         let _ = self.shared.command(|state, _| state.engine.detach(id, false, None));
         let detached =
             within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
-        let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(LinkState::take_left))?;
+        let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(|link| link.take_left()))?;
         match left {
             Some(left) => Ok((name, modes, Shelf::of(left))),
             None if detached.closed => {

@@ -2,7 +2,6 @@
 
 use crate::{
     error::{Error, ErrorKind},
-    link::LinkState,
     outcome::or_default,
     shared::State,
     wait::Aside,
@@ -565,7 +564,7 @@ impl State {
         let properties = self.engine.remote_flow_properties(id).unwrap_or_default();
         let names = properties.get("txn-id").is_some();
         let txn = TxnId::of_flow(&properties);
-        let settles = self.links.get(&id).map(LinkState::settle_mode) == Some(SenderSettleMode::Settled);
+        let settles = self.links.get(&id).map(|link| link.settle_mode()) == Some(SenderSettleMode::Settled);
         let Some(table) = self.table() else { return };
         table.acquiring.remove(&id);
         let refusal = match txn.filter(|txn| table.rules.is_live(txn)) {

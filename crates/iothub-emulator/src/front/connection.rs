@@ -16,6 +16,7 @@ use super::presence::ServedLinks;
 use super::refusal::refused;
 use super::sasl::{MECHANISMS, Sasl, SaslRefusal};
 use super::{Front, Transport, attach, refusal_error};
+use crate::clock::BoxFuture;
 use crate::front::method_links::MethodLinks;
 use crate::front::requests::ReplyLinks;
 use crate::front::twin_links::TwinLinks;
@@ -96,14 +97,17 @@ impl Context {
         refused(what, who, self.peer, resource, why);
     }
 
-    /// Resolves with the reason when a link to `address` is no longer allowed; see [`Grants::revoked`].
-    pub(super) async fn revoked(&self, address: &Address) -> AmqpError {
-        let error = self.grants.revoked(&self.shared, address, Some(self.id)).await;
-        if error == AttachError::Displaced {
-            self.displaced.store(true, Ordering::Relaxed);
-        }
-        self.refused("link", address, &error);
-        error_of(error.condition(), &error)
+    /// Resolves with the reason when a link to `address` is no longer allowed; see [`Grants::revoked`]. On the heap: a
+    /// future that is moved takes its space twice in the one that waits for it.
+    pub(super) fn revoked<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, AmqpError> {
+        Box::pin(async move {
+            let error = self.grants.revoked(&self.shared, address, Some(self.id)).await;
+            if error == AttachError::Displaced {
+                self.displaced.store(true, Ordering::Relaxed);
+            }
+            self.refused("link", address, &error);
+            error_of(error.condition(), &error)
+        })
     }
 }
 
@@ -121,7 +125,7 @@ pub(super) async fn serve_tcp(front: Front, stream: TcpStream, peer: SocketAddr)
     }
     // The wait for the first octet counts.
     let handshake_timeout = front.handshake_timeout.saturating_sub(start.elapsed());
-    serve(Front { handshake_timeout, ..front }, stream, peer, None).await;
+    Box::pin(serve(Front { handshake_timeout, ..front }, stream, peer, None)).await;
 }
 
 /// Serves a connection over any byte stream until it ends or the emulator stops. `certificate` is what the client has
@@ -134,10 +138,11 @@ where
     let sasl_refusal = Arc::new(OnceLock::new());
     let served = tokio::select! {
         () = shared.stopping() => return,
-        opened = open(&front, stream, peer, certificate, &sasl_refusal) => opened,
+        // On the heap, as what follows: a connection is to be small, and the handshake takes more than the rest.
+        opened = Box::pin(open(&front, stream, peer, certificate, &sasl_refusal)) => opened,
     };
     match served {
-        Ok((server, context, expires)) => run(server, context, expires).await,
+        Ok((server, context, expires)) => Box::pin(run(server, context, expires)).await,
         Err(error) => {
             let port = front.transport.description();
             match sasl_refusal.get() {
@@ -275,12 +280,12 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
     if shared.is_stopping() {
         // Before the close: some clients wait long for links that end without a detach.
         let error = refusal_error(ErrorCondition::DETACH_FORCED, "the emulator is stopping");
-        if let Err(error) = server.connection().end_all(error, END_ALL).await {
+        if let Err(error) = Box::pin(server.connection().end_all(error, END_ALL)).await {
             tracing::debug!(%error, "the connection ended before its links were detached");
         }
     }
     if let Some(reason) = reason
-        && let Err(error) = server.connection().close_with(Some(reason)).await
+        && let Err(error) = Box::pin(server.connection().close_with(Some(reason))).await
     {
         tracing::debug!(%error, "connection not closed in peace");
     }

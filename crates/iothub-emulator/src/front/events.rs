@@ -66,7 +66,7 @@ impl Reader {
             () = send(&context, &sender, &mut self.cursor, self.runtime_metric) => None,
         };
         if let Some(reason) = reason {
-            let _ = sender.detach_with(Some(reason), true).await;
+            let _ = Box::pin(sender.detach_with(Some(reason), true)).await;
         }
         self.leave(&context);
     }

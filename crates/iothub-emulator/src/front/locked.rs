@@ -108,7 +108,7 @@ pub(super) async fn serve(context: Arc<Context>, sender: Sender, address: Addres
     let link = Link { shared: &shared, sender: &sender, queue: &queue, consumer, settled };
     tokio::select! {
         error = context.revoked(&address) => {
-            let _ = sender.detach_with(Some(error), true).await;
+            let _ = Box::pin(sender.detach_with(Some(error), true)).await;
         }
         () = link.deliver(&mut settlements) => {}
     }

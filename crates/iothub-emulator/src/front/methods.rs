@@ -28,7 +28,7 @@ pub(super) async fn calls(
     let link = CalledLink { context: &context, sender: &sender, id: &id, session, pair };
     tokio::select! {
         error = context.revoked(&address) => {
-            let _ = sender.detach_with(Some(error), true).await;
+            let _ = Box::pin(sender.detach_with(Some(error), true)).await;
         }
         () = link.serve() => {}
         _ = sender.detached() => {}
@@ -138,7 +138,7 @@ pub(super) async fn answers(
         let delivery = tokio::select! {
             biased;
             error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error), true).await;
+                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
                 return;
             }
             delivery = receiver.recv() => delivery,

@@ -33,6 +33,8 @@ impl<'a> LinkTasks<'a> {
 
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let attended = Attended::new(self.context.clone(), self.address.clone());
+        // On the heap: a future that is moved takes its space twice in the one that waits for it.
+        let task = Box::pin(task);
         self.tasks.spawn(async move {
             let _attended = attended;
             task.await;

@@ -108,7 +108,7 @@ pub(super) async fn hold(
     context.replies.changed.send_replace(());
     tokio::select! {
         error = context.revoked(&address) => {
-            let _ = sender.detach_with(Some(error), true).await;
+            let _ = Box::pin(sender.detach_with(Some(error), true)).await;
         }
         _ = sender.detached() => {}
     }

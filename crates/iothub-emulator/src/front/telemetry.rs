@@ -16,7 +16,7 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
         let delivery = tokio::select! {
             biased;
             error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error), true).await;
+                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
                 return;
             }
             delivery = receiver.recv() => delivery,

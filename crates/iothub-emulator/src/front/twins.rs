@@ -158,7 +158,7 @@ pub(super) async fn serve(
         let delivery = tokio::select! {
             biased;
             error = &mut revoked => {
-                let _ = receiver.detach_with(Some(error), true).await;
+                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
                 return;
             }
             delivery = receiver.recv() => delivery,
@@ -212,7 +212,7 @@ pub(super) async fn hold(
     let link = context.twins.add(&id, TwinLink::new(pair, session, sender.clone(), consumer));
     tokio::select! {
         error = context.revoked(&address) => {
-            let _ = sender.detach_with(Some(error), true).await;
+            let _ = Box::pin(sender.detach_with(Some(error), true)).await;
         }
         _ = sender.detached() => {}
         () = changes(&context, &id, &link) => {}
