@@ -131,7 +131,7 @@ pub(crate) enum Telemetry {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Device {
-    /// Send telemetry and settle cloud-to-device messages.
+    /// Send telemetry, settle cloud-to-device messages, answer direct methods, and report what the twin wants.
     Simulate(SimulateOptions),
 }
 
@@ -158,6 +158,15 @@ pub(crate) enum AuthMethod {
     Cbs,
     /// SASL PLAIN: one token for the connection's life.
     Plain,
+}
+
+impl From<AuthMethod> for iothub::Auth {
+    fn from(method: AuthMethod) -> Self {
+        match method {
+            AuthMethod::Cbs => Self::Cbs,
+            AuthMethod::Plain => Self::SaslPlain,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -233,6 +242,15 @@ pub(crate) struct SimulateOptions {
     /// What to do with cloud-to-device messages.
     #[arg(long, value_enum, default_value_t = Settle::Complete)]
     pub(crate) settle: Settle,
+    /// Act as this module of the device; for connection strings that do not name one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) module: Option<String>,
+    /// The module's output that telemetry goes to.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// The status that direct methods are answered with; the payload is what was asked.
+    #[arg(long, default_value_t = 200, value_name = "STATUS")]
+    pub(crate) method_status: i32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -51,10 +51,7 @@ macro_rules! configured {
         if let Some(pem) = crate::connect::ca(options)? {
             builder = builder.ca_pem(&pem)?;
         }
-        Ok::<_, crate::failure::Failure>(builder.auth(match options.auth {
-            crate::cli::AuthMethod::Cbs => iothub::Auth::Cbs,
-            crate::cli::AuthMethod::Plain => iothub::Auth::SaslPlain,
-        }))
+        Ok::<_, crate::failure::Failure>(builder.auth(options.auth.into()))
     }};
 }
 pub(crate) use configured;

@@ -42,6 +42,9 @@ fn the_demo_balances_its_ledger() {
         (&120.into(), &120.into(), &120.into())
     );
     assert_eq!((&ledger["rejected"], &ledger["abandoned"]), (&12.into(), &17.into()));
+    for counted in ["methods_called", "methods_answered", "twins_reported", "twins_read"] {
+        assert_eq!(ledger[counted], 4, "{counted}");
+    }
 }
 
 #[test]

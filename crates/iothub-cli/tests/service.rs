@@ -70,6 +70,20 @@ impl Hub {
         lines.remove(0)
     }
 
+    /// A device or a module of it that runs until it is killed, with its own connection string.
+    fn simulate(&self, module: Option<&str>) -> Child {
+        let mut show = vec!["registry", "show", "--device", "dev1", "--keys"];
+        show.extend(module.into_iter().flat_map(|module| ["--module", module]));
+        let shown = self.line(&show);
+        let string = shown["connection_string"].as_str().expect("text");
+        iothub()
+            .args(["device", "simulate", "--ca", &self.ca, "--json", "--interval", "50", "--method-status", "201"])
+            .env("IOTHUB_CONNECTION_STRING", string)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the command runs")
+    }
+
     /// One plain sentence, nothing else, and this code.
     fn refused(&self, arguments: &[&str], code: i32) -> String {
         let output = self.run(arguments);
@@ -242,6 +256,43 @@ fn a_method_of_a_device_that_is_not_online_says_so() {
     assert!(hub.refused(&invoke("nobody"), 1).contains("the hub does not know the device"));
     let wrong = hub.refused(&["method", "invoke", "--device", "dev1", "--name", "x", "--payload", "{"], 2);
     assert!(wrong.contains("--payload wants JSON"), "{wrong}");
+}
+
+/// A simulated device, and a simulated module, at both ends of methods and twins.
+#[test]
+fn a_simulated_device_answers_methods_and_reports_what_its_twin_wants() {
+    let hub = Hub::start();
+    hub.line(&["registry", "create", "--device", "dev1", "--module", "m"]);
+    for module in [None, Some("m")] {
+        let mut simulated = hub.simulate(module);
+        let mut lines = BufReader::new(simulated.stdout.take().expect("a piped output")).lines();
+        let mut next = |event: &str| loop {
+            let line = lines.next().expect("a line").expect("text");
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            if line["event"] == event {
+                return line;
+            }
+        };
+        assert_eq!(next("desired")["kind"], "all");
+        let with_module = |arguments: &[&'static str]| {
+            let mut arguments = arguments.to_vec();
+            if let Some(module) = module {
+                arguments.extend(["--module", module]);
+            }
+            arguments
+        };
+        let invoke = with_module(&["method", "invoke", "--device", "dev1", "--name", "reboot", "--payload", "[1]"]);
+        let response = hub.line(&invoke);
+        assert_eq!(response["status"], 201);
+        assert_eq!(response["payload"], json!({"method": "reboot", "payload": [1]}));
+        assert_eq!(next("method")["method"], "reboot");
+        hub.line(&with_module(&["twin", "patch", "--device", "dev1", "--desired", r#"{"fan":3}"#]));
+        assert_eq!(next("desired")["properties"], json!({"fan": 3}));
+        let twin = hub.line(&with_module(&["twin", "get", "--device", "dev1"]));
+        assert_eq!(twin["reported"]["fan"], 3);
+        simulated.kill().expect("it runs");
+        simulated.wait().expect("an end");
+    }
 }
 
 #[test]

@@ -6,8 +6,12 @@ use super::{
     plan::{self, Participant},
 };
 use crate::failure::Failure;
-use iothub::{CloudToDevice, DeviceClient, Telemetry};
+use iothub::{
+    CloudToDevice, CloudToDeviceReceiver, DesiredChange, DesiredChanges, DeviceClient, MethodAnswer, MethodCall,
+    Methods, Telemetry, Twin,
+};
 use iothub_emulator::Emulator;
+use serde_json::{Map, json};
 use std::collections::HashSet;
 use tokio::task::JoinSet;
 
@@ -25,40 +29,66 @@ pub(super) async fn start(
         let ca = hub.ca_pem().to_owned();
         connecting.spawn(async move {
             let client = DeviceClient::builder().connection_string(&string)?.ca_pem(ca.as_bytes())?.connect().await?;
-            let messages = client.cloud_to_device().await?;
-            Ok::<_, iothub::Error>((index, client, messages))
+            let (messages, methods, twin) =
+                tokio::try_join!(client.cloud_to_device(), client.methods(), client.twin())?;
+            let desired = twin.watch_desired().await?;
+            Ok::<_, iothub::Error>((index, Device { client, messages, methods, twin, desired }))
         });
     }
     while let Some(connected) = connecting.join_next().await {
-        let (index, client, messages) = connected.map_err(|error| Failure::new(error.to_string()))??;
-        parts.spawn(work(stage.clone(), index, client, messages));
+        let (index, device) = connected.map_err(|error| Failure::new(error.to_string()))??;
+        parts.spawn(work(stage.clone(), index, device));
     }
     Ok(())
 }
 
-/// Takes messages until everything is over.
-async fn work(
-    mut stage: Stage,
-    index: usize,
+/// A device and what it has opened.
+struct Device {
     client: DeviceClient,
-    mut messages: iothub::CloudToDeviceReceiver,
-) -> Result<(), Failure> {
+    messages: CloudToDeviceReceiver,
+    methods: Methods,
+    twin: Twin,
+    desired: DesiredChanges,
+}
+
+/// Takes what comes until everything is over.
+async fn work(mut stage: Stage, index: usize, device: Device) -> Result<(), Failure> {
+    let Device { client, mut messages, mut methods, twin, mut desired } = device;
     let plan = stage.plan.clone();
     let Some(device) = plan.devices.get(index) else { return Ok(()) };
+    let detached = || Failure::new(format!("the hub has detached {}", device.id));
     let mut over = stage.over.clone();
     let mut abandoned = HashSet::new();
     loop {
-        let message = tokio::select! {
-            _ = over.wait_for(|over| *over) => break,
-            message = messages.next() => message?,
-        };
-        let Some(message) = message else {
-            return Err(Failure::new(format!("the hub has detached {}", device.id)));
-        };
-        settle(&mut stage, device, &client, message, &mut abandoned).await?;
+        tokio::select! {
+            // Not the value itself, which holds a lock.
+            () = async { drop(over.wait_for(|over| *over).await) } => break,
+            message = messages.next() => {
+                settle(&mut stage, device, &client, message?.ok_or_else(detached)?, &mut abandoned).await?;
+            }
+            call = methods.next() => answer(&stage, device, call?.ok_or_else(detached)?).await?,
+            change = desired.next() => report(&stage, device, &twin, change?.ok_or_else(detached)?).await?,
+        }
     }
     messages.close().await.ok();
     client.close().await.ok();
+    Ok(())
+}
+
+async fn answer(stage: &Stage, device: &Participant, call: MethodCall) -> Result<(), Failure> {
+    if call.name() != plan::METHOD {
+        stage.ledger().odd(format!("{} was called by another name: {}", device.id, call.name()));
+    }
+    // Before the service can count the answer.
+    stage.ledger().method_answered(&device.id);
+    call.answer(MethodAnswer::new(200).payload(device.id.as_str())).await.map_err(Failure::from)
+}
+
+async fn report(stage: &Stage, device: &Participant, twin: &Twin, change: DesiredChange) -> Result<(), Failure> {
+    let Some(value) = change.properties().values().get(plan::PROPERTY) else { return Ok(()) };
+    let patch = Map::from_iter([(plan::PROPERTY.to_owned(), json!(value))]);
+    stage.ledger().twin_reported(&device.id);
+    twin.update_reported(patch).await?;
     Ok(())
 }
 

@@ -21,6 +21,12 @@ pub(crate) struct Ledger {
     feedback: HashMap<String, Final>,
     telemetry_sent: HashMap<String, Vec<u8>>,
     telemetry_read: HashSet<String>,
+    /// Devices that have answered the method of the demo, and those whose answer the service has got.
+    methods_answered: HashSet<String>,
+    methods_called: HashSet<String>,
+    /// Devices that have reported what their twin wants, and those where the service has read that.
+    twins_reported: HashSet<String>,
+    twins_read: HashSet<String>,
     /// What should not be: duplicates, strangers, bodies that changed.
     oddities: Vec<String>,
 }
@@ -71,6 +77,26 @@ impl Ledger {
         }
     }
 
+    pub(crate) fn method_answered(&mut self, device: &str) {
+        if !self.methods_answered.insert(device.to_owned()) {
+            self.odd(format!("the method of {device} was called twice"));
+        }
+    }
+
+    pub(crate) fn method_called(&mut self, device: &str) {
+        self.methods_called.insert(device.to_owned());
+    }
+
+    pub(crate) fn twin_reported(&mut self, device: &str) {
+        if !self.twins_reported.insert(device.to_owned()) {
+            self.odd(format!("the twin of {device} changed twice"));
+        }
+    }
+
+    pub(crate) fn twin_read(&mut self, device: &str) {
+        self.twins_read.insert(device.to_owned());
+    }
+
     pub(crate) fn odd(&mut self, what: String) {
         self.oddities.push(what);
     }
@@ -90,6 +116,8 @@ impl Ledger {
     /// How far everything is: for progress, and to see whether anything moves.
     pub(crate) fn steps(&self) -> u64 {
         count(self.sent.len() + self.finals.len() + self.feedback.len() + self.telemetry_read.len())
+            + count(self.methods_answered.len() + self.methods_called.len())
+            + count(self.twins_reported.len() + self.twins_read.len())
             + self.delivered
             + self.abandoned
     }
@@ -111,6 +139,8 @@ impl Ledger {
             && self.feedback.len() == self.sent.len()
             && self.delivered == self.completed() + self.rejected() + self.abandoned
             && self.telemetry_read.len() == self.telemetry_sent.len()
+            && self.methods_called == self.methods_answered
+            && self.twins_read == self.twins_reported
             && self.oddities.is_empty()
     }
 
@@ -125,6 +155,10 @@ impl Ledger {
             "feedback": self.feedback.len(),
             "telemetry_sent": self.telemetry_sent.len(),
             "telemetry_read": self.telemetry_read.len(),
+            "methods_called": self.methods_called.len(),
+            "methods_answered": self.methods_answered.len(),
+            "twins_reported": self.twins_reported.len(),
+            "twins_read": self.twins_read.len(),
             "balanced": self.is_balanced(),
         });
         if interrupted && let Some(fields) = ledger.as_object_mut() {
@@ -144,6 +178,10 @@ impl Ledger {
             ("feedback received", count(self.feedback.len())),
             ("telemetry sent", count(self.telemetry_sent.len())),
             ("telemetry read", count(self.telemetry_read.len())),
+            ("methods answered by devices", count(self.methods_answered.len())),
+            ("answers received", count(self.methods_called.len())),
+            ("twins reported by devices", count(self.twins_reported.len())),
+            ("reports read", count(self.twins_read.len())),
         ];
         let mut table = String::from("\nLedger, as the clients saw it\n");
         for (what, how_many) in rows {
@@ -172,6 +210,10 @@ mod tests {
             ledger.feedback(id, outcome);
             ledger.telemetry_sent(id, b"t");
             ledger.telemetry_read(id, b"t", b"t");
+            ledger.method_answered(id);
+            ledger.method_called(id);
+            ledger.twin_reported(id);
+            ledger.twin_read(id);
         }
         ledger
     }
@@ -185,6 +227,16 @@ mod tests {
     fn a_lost_message_does_not_balance() {
         let mut ledger = balanced();
         ledger.sent("c");
+        assert!(!ledger.is_balanced());
+    }
+
+    #[test]
+    fn an_answer_or_a_report_that_is_lost_does_not_balance() {
+        let mut ledger = balanced();
+        ledger.method_answered("c");
+        assert!(!ledger.is_balanced());
+        let mut ledger = balanced();
+        ledger.twin_reported("c");
         assert!(!ledger.is_balanced());
     }
 

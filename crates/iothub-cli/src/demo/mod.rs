@@ -2,7 +2,8 @@
 //!
 //! The service sends messages and asks for full feedback; each device completes most, rejects some and abandons some
 //! once, and sends telemetry; the service reads the feedback, and the telemetry through the redirect to the
-//! Event-Hubs-compatible endpoint. The ledger counts what these clients saw, nothing from inside the hub.
+//! Event-Hubs-compatible endpoint. It also calls a method of each device, and changes its twin until the device reports
+//! what is wanted, over HTTPS. The ledger counts what these clients saw, nothing from inside the hub.
 
 mod device;
 mod ledger;
@@ -96,7 +97,7 @@ impl Show {
         let mut parts = JoinSet::new();
         device::start(&stage, &hub, &mut parts).await?;
         output.say(
-            "Every device is connected and waits for messages.",
+            "Every device is connected and waits for messages, calls of methods, and changes of its twin.",
             &json!({"event": "devices", "connected": options.devices}),
         );
         let sending = service::start(&stage, &hub, &mut parts).await?;

@@ -68,6 +68,15 @@ pub(super) fn telemetry_body(device: &str, number: u32) -> String {
     format!("{{\"device\":\"{device}\",\"done\":{number}}}")
 }
 
+/// The method that the service calls of each device, which answers with its id.
+pub(super) const METHOD: &str = "who";
+
+/// The property that the service wants of each device, and its value.
+pub(super) const PROPERTY: &str = "interval";
+pub(super) fn property_value(device: usize) -> u64 {
+    1000 + u64::try_from(device).unwrap_or_default()
+}
+
 /// What a device does with a message in the end: it rejects one in ten.
 pub(super) fn outcome(number: u32) -> Final {
     if number % 10 == 3 { Final::Rejected } else { Final::Completed }

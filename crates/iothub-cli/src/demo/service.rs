@@ -2,10 +2,13 @@
 
 use super::{Stage, ledger::Final, plan};
 use crate::failure::Failure;
-use iothub::{Ack, CloudMessage, EventConsumer, EventPosition, FeedbackReceiver, FeedbackStatus, ServiceClient};
+use iothub::{
+    Ack, CloudMessage, EventConsumer, EventPosition, FeedbackReceiver, FeedbackStatus, RegistryClient, ServiceClient,
+    registry::{DirectMethod, IfMatch, TwinUpdate},
+};
 use iothub_emulator::Emulator;
-use serde_json::json;
-use std::sync::Arc;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
@@ -41,10 +44,46 @@ pub(super) async fn start(
         parts.spawn(read_telemetry(stage.clone(), consumer));
     }
     stage.output.say(
-        "The service is connected; it reads feedback, and telemetry through the redirect.",
+        "The service is connected; it reads feedback, and telemetry through the redirect. It calls a method of each device \
+         and changes its twin.",
         &json!({"event": "service", "partitions": partitions}),
     );
-    Ok(tokio::spawn(send(stage.clone(), service, room)))
+    let registry = RegistryClient::builder().connection_string(&string)?.ca_pem(ca)?;
+    let registry = registry.https_port(hub.https_addr().port()).build()?;
+    Ok(tokio::spawn(run(stage.clone(), service, registry, room)))
+}
+
+/// Sends messages, and meanwhile calls each device and changes its twin.
+async fn run(stage: Stage, service: ServiceClient, registry: RegistryClient, room: Room) -> Result<(), Failure> {
+    tokio::try_join!(send(stage.clone(), service, room), direct(stage, registry)).map(drop)
+}
+
+/// Calls a method of each device, and has each report a property that is wanted.
+async fn direct(stage: Stage, registry: RegistryClient) -> Result<(), Failure> {
+    for index in 0..stage.plan.devices.len() {
+        let Some(device) = stage.plan.devices.get(index) else { return Ok(()) };
+        if *stage.stop.borrow() || *stage.over.borrow() {
+            return Ok(());
+        }
+        let response = registry.invoke_method(&device.id, &DirectMethod::new(plan::METHOD)).await?;
+        if (response.status, response.payload.as_str()) != (200, Some(&device.id)) {
+            stage.ledger().odd(format!("the answer of {} is not what it sent", device.id));
+        }
+        stage.ledger().method_called(&device.id);
+        let value = plan::property_value(index);
+        let update = TwinUpdate::new().desired(plan::PROPERTY, value);
+        registry.patch_twin(&device.id, &update, IfMatch::Any).await?;
+        // The device reports it in its own time.
+        while !*stage.over.borrow() {
+            let twin = registry.twin(&device.id).await?;
+            if twin.reported.get(&[plan::PROPERTY]).and_then(Value::as_u64) == Some(value) {
+                stage.ledger().twin_read(&device.id);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Ok(())
 }
 
 /// Sends every message, all devices at a time, each with no more outstanding than the hub holds.
