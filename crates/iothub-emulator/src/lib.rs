@@ -32,6 +32,9 @@
 //! cloud-to-device messages, methods, twin) are detached with `com.microsoft:link-creation-conflict`. The older connection is
 //! closed when it serves nothing else. Several links on one connection are left alone.
 //!
+//! Events of the hub itself appear at the built-in endpoint where [`hub::EventSettings`] says so: devices and modules that
+//! connect, disconnect, are registered or removed, and twins that change.
+//!
 //! File uploads are not there.
 //!
 //! # X.509
