@@ -6,6 +6,7 @@ mod messages;
 mod outages;
 mod processes;
 mod processor;
+mod queries;
 mod registry;
 mod stores;
 mod support;
