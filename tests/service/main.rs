@@ -1,6 +1,7 @@
 //! The service's side of the façade against the emulator: events, processors, the registry over HTTPS, C2D.
 #![allow(missing_docs)]
 
+mod both_ends;
 mod events;
 mod messages;
 mod outages;
