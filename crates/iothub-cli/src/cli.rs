@@ -4,6 +4,7 @@ mod service;
 
 pub(crate) use service::*;
 
+use crate::uploads::UploadOptions;
 use crate::{arguments::Hidden, listen::ListenOn, timing::TimingOptions};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub(crate) enum Command {
     /// A hub, a service and devices in one process, over TLS: messages go out, feedback comes home.
     Demo(DemoOptions),
     /// Serve a hub on this machine until Ctrl-C.
-    Emulator(EmulatorOptions),
+    Emulator(Box<EmulatorOptions>),
     /// Cloud-to-device messages.
     #[command(subcommand)]
     C2d(C2d),
@@ -99,9 +100,6 @@ pub(crate) struct EmulatorOptions {
     /// A consumer group of the built-in endpoint beside $Default.
     #[arg(long = "consumer-group", value_delimiter = ',', value_name = "NAME")]
     pub(crate) consumer_groups: Vec<String>,
-    /// Which events of the hub itself appear at the built-in endpoint.
-    #[arg(long, value_delimiter = ',', value_name = "KIND")]
-    pub(crate) events: Vec<HubEvents>,
     /// Where the certificate authority is kept; a later start with the same folder keeps it.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
@@ -116,17 +114,8 @@ pub(crate) struct EmulatorOptions {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) timing: TimingOptions,
-}
-
-/// Events of the hub itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HubEvents {
-    /// Devices and modules connect and disconnect.
-    ConnectionState,
-    /// Devices and modules are registered and removed.
-    Lifecycle,
-    /// Twins change.
-    TwinChanges,
+    #[command(flatten)]
+    pub(crate) uploads: UploadOptions,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,12 +1,7 @@
 //! `iothub emulator`: serve a hub until Ctrl-C.
 
 use crate::{
-    announce::announce,
-    arguments::Hidden,
-    cli::{EmulatorOptions, HubEvents},
-    connect::named_key,
-    failure::Failure,
-    output::Output,
+    announce::announce, arguments::Hidden, cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output,
 };
 use iothub_emulator::{Emulator, EmulatorBuilder};
 use serde_json::json;
@@ -47,9 +42,7 @@ async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emula
     let mut builder =
         Emulator::builder().hostname(&options.hostname).partitions(options.partitions).settings(|settings| {
             options.timing.apply(settings);
-            settings.events.connection_state = options.events.contains(&HubEvents::ConnectionState);
-            settings.events.lifecycle = options.events.contains(&HubEvents::Lifecycle);
-            settings.events.twin_changes = options.events.contains(&HubEvents::TwinChanges);
+            options.uploads.apply(settings);
             settings.https.websocket_refuses_ca = options.websocket_refuses_ca;
         });
     if let Some(directory) = ca_dir {

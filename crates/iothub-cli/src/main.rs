@@ -18,6 +18,7 @@ mod rest;
 mod telemetry;
 mod timing;
 mod twin;
+mod uploads;
 
 use cli::{C2d, Command, Device, Method, Registry, Telemetry, Twin};
 use failure::Failure;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(options) => demo::run(options).await,
-        Command::Emulator(options) => emulator::run(options).await,
+        Command::Emulator(options) => emulator::run(*options).await,
         Command::C2d(C2d::Send(options)) => c2d::send(options).await,
         Command::C2d(C2d::Feedback(options)) => c2d::feedback(options).await,
         Command::Telemetry(Telemetry::Monitor(options)) => telemetry::monitor(options).await,

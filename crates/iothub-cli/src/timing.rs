@@ -8,6 +8,12 @@ use std::{str::FromStr, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(Duration);
 
+impl Span {
+    pub(crate) fn duration(self) -> Duration {
+        self.0
+    }
+}
+
 impl FromStr for Span {
     type Err = &'static str;
 

@@ -32,10 +32,11 @@
 //! cloud-to-device messages, methods, twin) are detached with `com.microsoft:link-creation-conflict`. The older connection is
 //! closed when it serves nothing else. Several links on one connection are left alone.
 //!
-//! Events of the hub itself appear at the built-in endpoint where [`hub::EventSettings`] says so: devices and modules that
-//! connect, disconnect, are registered or removed, and twins that change.
+//! Twins are queried as on the service: conditions, columns, aggregates, groups and pages, over devices and modules. The
+//! service's index is behind by seconds to minutes; here an answer is of this instant. See [`hub::query`].
 //!
-//! File uploads are not there.
+//! Devices upload files by HTTPS: into the memory of the emulator, within a limit, or into a container that is named
+//! ([`hub::FileUploadSettings`]). The service is notified over AMQP, and a test reads a file by [`Emulator::uploaded_file`].
 //!
 //! # X.509
 //!
@@ -49,7 +50,7 @@
 //!
 //! One listener ([`Emulator::https_addr`]) serves REST and both WebSocket paths, `/$iothub/websocket` and
 //! `/$servicebus/websocket`, which carry AMQP. REST covers devices and modules, twins, statistics, the purge of messages, and
-//! a device's telemetry and messages, and the calls of direct methods. Each route asks for the right that the service asks for. Any dated `api-version` is
+//! a device's telemetry, messages and files, queries, bulk changes, and the calls of direct methods. Each route asks for the right that the service asks for. Any dated `api-version` is
 //! answered alike. Jobs, configurations, digital twins, import and export are answered with 501.
 //!
 //! An entity tag in `If-Match` is compared if it is in quotes. The service ignores one without quotes, and so does the

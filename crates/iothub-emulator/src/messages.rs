@@ -7,8 +7,9 @@ use amqp1_codec::{DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Sym
 use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
-    AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE, FeedbackDelivery, Hub,
-    IdentityId, ModuleInput, Notice, PartitionProperties, UnixMillis,
+    AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE,
+    FILE_NOTIFICATION_CONTENT_TYPE, FeedbackDelivery, FileNotification, Hub, IdentityId, ModuleInput,
+    PartitionProperties, UnixMillis,
 };
 
 /// How the emulator writes: some clients index lists without looking at their length.
@@ -206,6 +207,25 @@ pub(crate) fn feedback(delivery: &FeedbackDelivery, hub_name: &str) -> EncodedMe
         .build()
 }
 
+/// A file notification. Its properties are those of feedback.
+pub(crate) fn file_notification(notification: &FileNotification, hub_name: &str) -> EncodedMessage {
+    Message::builder()
+        .style(STYLE)
+        .header(Header { delivery_count: notification.delivery_count, ..Header::default() })
+        .message_annotation(Symbol::from_static("iothub-enqueuedtime"), Timestamp(notification.enqueued.to_timestamp()))
+        .message_annotation(Symbol::from_static("x-opt-sequence-number"), notification.sequence_number)
+        .message_annotation(Symbol::from_static("x-opt-lock-token"), notification.token.to_string())
+        .properties(Properties {
+            message_id: Some(notification.token.to_string().into()),
+            user_id: Some(Bytes::copy_from_slice(hub_name.as_bytes())),
+            content_type: Some(Symbol::from_static(FILE_NOTIFICATION_CONTENT_TYPE)),
+            content_encoding: Some(Symbol::from_static("utf-8")),
+            ..Properties::default()
+        })
+        .data(notification.body.clone())
+        .build()
+}
+
 /// The messages of a telemetry transfer: one, or those of a batch.
 pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Message>, AmqpError> {
     if message_format != BATCH_FORMAT {
@@ -231,11 +251,7 @@ pub(crate) fn last_enqueued(properties: &PartitionProperties) -> Timestamp {
 }
 
 /// A telemetry event for its reader, with `runtime` if the reader asked for the partition's state.
-pub(crate) fn event(
-    event: &Event,
-    hub_name: &str,
-    runtime: Option<(&PartitionProperties, UnixMillis)>,
-) -> EncodedMessage {
+pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMillis)>) -> EncodedMessage {
     let mut annotations = Annotations::new();
     let mut set = |key: &'static str, value: Value| annotations.insert(Symbol::from_static(key), value);
     let enqueued = Timestamp(event.enqueued.to_timestamp());
@@ -247,26 +263,18 @@ pub(crate) fn event(
     if let Some(module) = &event.origin.module {
         set("iothub-connection-module-id", module.as_str().into());
     }
-    if event.origin.notice.is_none() {
-        set("iothub-connection-auth-method", (&*event.origin.auth_method).into());
-    }
+    set("iothub-connection-auth-method", (&*event.origin.auth_method).into());
     set("iothub-connection-auth-generation-id", (&*event.origin.generation_id).into());
     set("iothub-enqueuedtime", enqueued.into());
-    let source = event.origin.notice.as_ref().map_or("Telemetry", |notice| notice.kind.source());
-    set("iothub-message-source", source.into());
-    if event.origin.notice.is_none()
-        && let Ok(Some(own)) = read_again(&event.payload).message_annotations()
-    {
+    set("iothub-message-source", "Telemetry".into());
+    if let Ok(Some(own)) = read_again(&event.payload).message_annotations() {
         for key in DEVICE_ANNOTATIONS {
             if let Some(value) = own.get(key) {
                 set(key, value.clone());
             }
         }
     }
-    let mut builder = match &event.origin.notice {
-        Some(notice) => of_notice(event, notice, hub_name, annotations),
-        None => forwarded(&event.payload, None, annotations),
-    };
+    let mut builder = forwarded(&event.payload, None, annotations);
     if let Some((properties, now)) = runtime {
         let last = last_enqueued(properties);
         builder = builder
@@ -276,30 +284,6 @@ pub(crate) fn event(
             .delivery_annotation(Symbol::from_static("runtime_info_retrieval_time_utc"), Timestamp(now.to_timestamp()));
     }
     builder.build()
-}
-
-/// An event of the hub itself.
-fn of_notice(event: &Event, notice: &Notice, hub_name: &str, annotations: Annotations) -> MessageBuilder {
-    let origin = &event.origin;
-    let mut builder = Message::builder()
-        .style(STYLE)
-        .message_annotations(annotations)
-        .properties(Properties {
-            user_id: Some(Bytes::copy_from_slice(hub_name.as_bytes())),
-            correlation_id: Some(format!("{:08x}-{:x}", event.partition, event.sequence_number).into()),
-            content_type: Some(Symbol::from_static("application/json")),
-            content_encoding: Some(Symbol::from_static("utf-8")),
-            ..Properties::default()
-        })
-        .application_property("hubName", hub_name)
-        .application_property("deviceId", origin.device.as_str())
-        .application_property("opType", notice.kind.operation())
-        .application_property("iothub-message-schema", notice.kind.schema())
-        .application_property("operationTimestamp", notice.at.to_iso8601().to_string());
-    if let Some(module) = &origin.module {
-        builder = builder.application_property("moduleId", module.as_str());
-    }
-    builder.data(event.payload.clone())
 }
 
 #[cfg(test)]

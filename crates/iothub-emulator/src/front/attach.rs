@@ -189,8 +189,7 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
             }
         }
         Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),
-        // The hub has no file uploads, so nothing is ever sent here.
-        Address::FileNotifications => locked_queue(context, link, address, Queue::Empty, tasks),
+        Address::FileNotifications => locked_queue(context, link, address, Queue::FileNotifications, tasks),
         Address::EventHub { .. } => match events::Reader::new(&context, &link, &address) {
             Ok(reader) => {
                 let reply = events::reply(&link);

@@ -1,4 +1,4 @@
-//! What is delivered under a lock: the cloud-to-device messages of a device or module, and feedback.
+//! What is delivered under a lock: the cloud-to-device messages of a device or module, feedback, and file notifications.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +19,7 @@ const MAX_UNSETTLED: usize = 1000;
 pub(super) enum Queue {
     Device(IdentityId),
     Feedback,
-    /// There never are any.
-    Empty,
+    FileNotifications,
 }
 
 impl Queue {
@@ -28,15 +27,16 @@ impl Queue {
         match self {
             Self::Device(id) => Some(shared.waiter(Wake::DeviceQueue(id.clone()))),
             Self::Feedback => Some(shared.waiter(Wake::Feedback)),
-            Self::Empty => None,
+            Self::FileNotifications => Some(shared.waiter(Wake::FileNotifications)),
         }
     }
 
     /// How long a delivery is locked.
     fn lock(&self, hub: &Hub) -> Duration {
         match self {
-            Self::Device(_) | Self::Empty => hub.settings().cloud_to_device.lock,
+            Self::Device(_) => hub.settings().cloud_to_device.lock,
             Self::Feedback => hub.settings().feedback.lock,
+            Self::FileNotifications => hub.settings().file_uploads.lock,
         }
     }
 
@@ -50,14 +50,16 @@ impl Queue {
                 let delivery = hub.take_feedback(now, consumer)?;
                 Some((delivery.token, messages::feedback(&delivery, hub.settings().hub_name())))
             }
-            Self::Empty => None,
+            Self::FileNotifications => {
+                let notification = hub.take_file_notification(now, consumer)?;
+                Some((notification.token, messages::file_notification(&notification, hub.settings().hub_name())))
+            }
         }
     }
 
     /// Does what the receiver's outcome means for the lock.
     fn settle(&self, hub: &mut Hub, now: UnixMillis, token: &LockToken, outcome: &Result<Outcome, Error>) {
         let settled = match (self, outcome) {
-            (Self::Empty, _) => return,
             (Self::Device(id), Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete(now, id, token),
             (Self::Device(id), Ok(Outcome::Rejected(_))) => hub.reject(now, id, token),
             // Settled without a word, or in a way that the hub does not know: nothing says that it was dealt with.
@@ -65,6 +67,13 @@ impl Queue {
             (Self::Feedback, Ok(Outcome::Accepted | Outcome::SentSettled)) => hub.complete_feedback(now, token),
             (Self::Feedback, Ok(Outcome::Rejected(_))) => hub.reject_feedback(now, token),
             (Self::Feedback, Ok(_)) => hub.abandon_feedback(now, token),
+            (Self::FileNotifications, Ok(Outcome::Accepted | Outcome::SentSettled | Outcome::Rejected(_))) => {
+                hub.complete_file_notification(now, token).map(|()| crate::hub::Outcome::Completed)
+            }
+            (Self::FileNotifications, Ok(_)) => {
+                let given_up = hub.give_up_file_notification(now, token, true);
+                given_up.map(|()| crate::hub::Outcome::Completed)
+            }
             (_, Err(error)) if error.delivered() == Delivered::No => return self.give_back(hub, now, token),
             // The receiver may have it and be at work on it, so its lock stays until it runs out.
             (_, Err(_)) => return,
@@ -79,7 +88,10 @@ impl Queue {
         let given_back = match self {
             Self::Device(id) => hub.give_back(now, id, token),
             Self::Feedback => hub.give_back_feedback(now, token),
-            Self::Empty => return,
+            Self::FileNotifications => {
+                let given_back = hub.give_up_file_notification(now, token, false);
+                given_back.map(|()| crate::hub::Outcome::Completed)
+            }
         };
         if let Err(error) = given_back {
             tracing::debug!(%error, %token, "given back too late");
@@ -90,7 +102,7 @@ impl Queue {
         let held = match self {
             Self::Device(id) => hub.leave_device(now, id, consumer, Locks::Keep),
             Self::Feedback => hub.leave_feedback(now, consumer, Locks::Keep),
-            Self::Empty => 0,
+            Self::FileNotifications => hub.file_notification_locks(consumer),
         };
         if held > 0 {
             tracing::debug!(held, "a receiver left; its locks stay until they run out");

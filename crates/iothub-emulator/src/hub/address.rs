@@ -46,7 +46,7 @@ pub enum Address {
     },
     /// `/messages/serviceBound/feedback`.
     Feedback,
-    /// `/messages/serviceBound/filenotifications`.
+    /// `/messages/serviceBound/filenotifications`, also `fileuploadnotifications`.
     FileNotifications,
     /// `/messages/events[/…]` on the hub: answered with a redirect.
     HubEvents {
@@ -133,7 +133,7 @@ impl Address {
         match lower(rest).as_slice() {
             ["devicebound"] => Self::ServiceDeviceBound,
             ["servicebound", "feedback"] => Self::Feedback,
-            ["servicebound", "filenotifications"] => Self::FileNotifications,
+            ["servicebound", "filenotifications" | "fileuploadnotifications"] => Self::FileNotifications,
             ["events", ..] => Self::HubEvents { rest: path.splitn(3, '/').nth(2).unwrap_or_default().into() },
             _ => Self::Unknown,
         }
@@ -226,12 +226,13 @@ fn is(segment: &str, word: &str) -> bool {
 
 /// The fixed words that `segments` spell, lower-cased; what is not such a word becomes empty, which matches nothing.
 fn lower(segments: &[&str]) -> Vec<&'static str> {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 10] = [
         "$cbs",
         "devicebound",
         "events",
         "feedback",
         "filenotifications",
+        "fileuploadnotifications",
         "messages",
         "methods",
         "servicebound",

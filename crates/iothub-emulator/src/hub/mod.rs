@@ -23,9 +23,10 @@
 //! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
-//! | events of the hub itself | `notices` |
 //! | direct methods | `methods` |
 //! | inputs of modules, connections of one identity | `inputs`, `link_owners` |
+//! | bulk changes | `bulk` |
+//! | file uploads and their notifications | `uploads`, `file_uploads`, `blob_endpoint` |
 //! | telemetry | `partition`, `telemetry`, `ownership` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +34,13 @@ use std::collections::{BTreeMap, BTreeSet};
 mod access;
 mod address;
 mod authentication;
+mod blob_endpoint;
+mod bulk;
 mod certificate;
 mod clock;
 mod devices_file;
 mod feedback;
+mod file_uploads;
 mod grant;
 mod identities;
 mod identity;
@@ -47,7 +51,6 @@ mod link_owners;
 mod lock_queue;
 mod messaging;
 mod methods;
-mod notices;
 mod ownership;
 mod partition;
 mod plain;
@@ -63,10 +66,13 @@ mod settings;
 mod telemetry;
 mod twin;
 mod twins;
+mod uploads;
 
 pub use access::{AttachError, Redirect};
 pub use address::Address;
 pub use authentication::{Authentication, AuthenticationSpec, Thumbprint, ThumbprintError};
+pub use blob_endpoint::{BlobEndpoint, BlobEndpointError};
+pub use bulk::{BulkResult, MAX_BULK};
 pub use certificate::{CertificateRefusal, ClientCertificate};
 pub use clock::{Iso8601, UnixMillis};
 pub use devices_file::{DeviceArgumentError, DeviceSpec, DevicesFileError, EntryName, parse_devices};
@@ -84,7 +90,6 @@ pub use methods::{
     MAX_IN_FLIGHT_METHODS, MAX_METHOD_NAME, MAX_METHOD_PAYLOAD, MethodAnswer, MethodCallId, MethodInvocation,
     MethodRequest,
 };
-pub use notices::{Notice, NoticeKind};
 pub use ownership::{Displaced, MAX_READERS, OwnershipError};
 pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties, PositionError};
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
@@ -94,11 +99,13 @@ pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
 pub use service_error::{ErrorCode, ServiceError};
 pub use settings::{
-    CloudToDeviceSettings, EventSettings, FeedbackSettings, HttpsSettings, Settings, SettingsError, TelemetrySettings,
-    TwinSettings,
+    CloudToDeviceSettings, FeedbackSettings, FileUploadSettings, HttpsSettings, Settings, SettingsError,
+    TelemetrySettings, TwinSettings,
 };
 pub use telemetry::AppendError;
 pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
+
+pub use uploads::{FILE_NOTIFICATION_CONTENT_TYPE, FileNotification, UploadTicket, UploadedFile};
 
 pub(crate) use address::decode;
 use feedback::Feedback;
@@ -110,6 +117,7 @@ use partition::Partition;
 use queue::DeviceQueue;
 use random::Random;
 use registry::Registry;
+use uploads::Uploads;
 
 /// Who may have work now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +136,8 @@ pub enum Wake {
     Methods(IdentityId),
     /// Receivers of feedback.
     Feedback,
+    /// Receivers of file notifications.
+    FileNotifications,
     /// Readers of this partition.
     Partition(u32),
     /// This reader of a partition, which has been pushed out: see [`Hub::poll_displaced`].
@@ -145,6 +155,7 @@ pub struct Hub {
     queues: BTreeMap<IdentityId, DeviceQueue>,
     deadlines: Deadlines,
     feedback: Feedback,
+    uploads: Uploads,
     methods: Methods,
     inputs: Inputs,
     link_owners: LinkOwners,
@@ -153,7 +164,6 @@ pub struct Hub {
     wakes: BTreeSet<Wake>,
     random: Random,
     last_consumer: u64,
-    last_notice: u64,
     query_secret: query::Secret,
 }
 
@@ -165,6 +175,7 @@ impl Hub {
     pub fn new(settings: Settings, policies: Policies) -> Result<Self, SettingsError> {
         settings.check()?;
         let random = Random::new(settings.seed);
+        let uploads = Uploads::new(&settings.file_uploads, &mut random.clone());
         let query_secret = query::Secret::new(&mut random.clone());
         Ok(Self {
             policies,
@@ -172,6 +183,7 @@ impl Hub {
             queues: BTreeMap::new(),
             deadlines: Deadlines::default(),
             feedback: Feedback::new(&settings.feedback),
+            uploads,
             methods: Methods::default(),
             inputs: Inputs::default(),
             link_owners: LinkOwners::default(),
@@ -180,7 +192,6 @@ impl Hub {
             wakes: BTreeSet::new(),
             random,
             last_consumer: 0,
-            last_notice: 0,
             query_secret,
             settings,
         })
@@ -224,7 +235,10 @@ impl Hub {
     #[must_use]
     pub fn next_deadline(&self) -> Option<UnixMillis> {
         let queues = self.deadlines.first();
-        [queues, self.feedback.next_deadline(), self.methods.next_deadline()].into_iter().flatten().min()
+        [queues, self.feedback.next_deadline(), self.methods.next_deadline(), self.uploads.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what time has done: messages expire, locks run out, feedback batches close. Calling it early or late does
@@ -236,6 +250,8 @@ impl Hub {
         self.feedback.handle_timeout(now);
         self.wake_feedback();
         self.expire_methods(now);
+        self.uploads.handle_timeout(now);
+        self.wake_file_notifications();
     }
 }
 

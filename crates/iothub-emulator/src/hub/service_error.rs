@@ -56,6 +56,10 @@ codes! {
     DeviceDefinedMultipleTimes = 400_011 / 400,
     /// Some entries of a bulk request failed.
     BulkRegistryOperationFailure = 400_013 / 400,
+    /// No file upload of the device is in progress under this correlation id.
+    InvalidFileUploadCorrelationId = 400_015 / 400,
+    /// A file upload cannot be completed like this.
+    InvalidFileUploadCompletionStatus = 400_019 / 400,
     /// The hub does not exist.
     IotHubNotFound = 401_001 / 401,
     /// The rule or token does not allow the request.

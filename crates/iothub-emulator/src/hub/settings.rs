@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use super::blob_endpoint::BlobEndpoint;
 use super::clock::UnixMillis;
 
 /// Settings of a [`Hub`](super::Hub). All fields are public; start from `Settings::default()`.
@@ -31,12 +32,12 @@ pub struct Settings {
     pub feedback: FeedbackSettings,
     /// Device-to-cloud messages.
     pub telemetry: TelemetrySettings,
-    /// Events of the hub itself.
-    pub events: EventSettings,
     /// The REST interface.
     pub https: HttpsSettings,
     /// Twins.
     pub twins: TwinSettings,
+    /// File uploads.
+    pub file_uploads: FileUploadSettings,
     /// How long a token is taken after its expiry. Default 0.
     pub token_clock_skew: Duration,
     /// When the hub was created, as `$management` says; unless set, when the emulator starts.
@@ -59,9 +60,9 @@ impl Default for Settings {
             cloud_to_device: CloudToDeviceSettings::default(),
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
-            events: EventSettings::default(),
             https: HttpsSettings::default(),
             twins: TwinSettings::default(),
+            file_uploads: FileUploadSettings::default(),
             token_clock_skew: Duration::ZERO,
             created: None,
             seed: 1,
@@ -130,6 +131,43 @@ impl Default for FeedbackSettings {
     }
 }
 
+/// File uploads of devices.
+#[derive(Clone, Debug)]
+pub struct FileUploadSettings {
+    /// Whether the service is notified of files. Off at first on the real hub; here on, since no test waits for what is not
+    /// there, and nothing else is changed by it. Default `true`.
+    pub notifications: bool,
+    /// How long a notification belongs to the one who took it. Default 60 s.
+    pub lock: Duration,
+    /// Time to live of a notification. Default 1 h.
+    pub ttl: Duration,
+    /// How often a notification may be given up before it is dropped, 1 to 100. Default 100.
+    pub max_delivery_count: u32,
+    /// How many uploads a device may have in progress. Default 10.
+    pub max_active: usize,
+    /// How long a device may take for an upload. Default 1 h.
+    pub sas_ttl: Duration,
+    /// Most octets of files that are kept in memory, all devices together. Default 64 MiB.
+    pub max_storage: usize,
+    /// Where files are put instead of into the emulator. Notifications then say 0 as their size. Default: none.
+    pub blob_endpoint: Option<BlobEndpoint>,
+}
+
+impl Default for FileUploadSettings {
+    fn default() -> Self {
+        Self {
+            notifications: true,
+            lock: Duration::from_secs(60),
+            ttl: Duration::from_secs(3600),
+            max_delivery_count: 100,
+            max_active: 10,
+            sas_ttl: Duration::from_secs(3600),
+            max_storage: 64 * 1024 * 1024,
+            blob_endpoint: None,
+        }
+    }
+}
+
 /// Telemetry partitions.
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
@@ -145,17 +183,6 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self { max_size: 256 * 1024, max_messages: 100_000, max_octets: 64 * 1024 * 1024 }
     }
-}
-
-/// Events of the hub itself at the built-in endpoint. A real hub has them by a route; here they are off by default.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EventSettings {
-    /// Whether devices and modules that connect and disconnect are told.
-    pub connection_state: bool,
-    /// Whether devices and modules that are registered and removed are told.
-    pub lifecycle: bool,
-    /// Whether changes of twins are told.
-    pub twin_changes: bool,
 }
 
 /// The REST interface.
@@ -231,7 +258,7 @@ impl Settings {
     /// [`SettingsError`] names the first field that is out of range.
     pub fn check(&self) -> Result<(), SettingsError> {
         let c2d = &self.cloud_to_device;
-        let rules: [(bool, &'static str, &'static str); 12] = [
+        let rules: [(bool, &'static str, &'static str); 14] = [
             (!self.host_name.is_empty() && !self.host_name.contains(['/', ' ']), "host_name", "must be a host name"),
             (!self.entity().is_empty() && !self.entity().contains('/'), "entity", "must be a name without /"),
             (
@@ -247,6 +274,16 @@ impl Settings {
             (at_least_1_ms(&[self.feedback.lock, self.feedback.ttl]), "feedback", "lock and ttl must be 1 ms or more"),
             (self.feedback.batch_records > 0, "feedback.batch_records", "must be at least 1"),
             ((1..=100).contains(&self.feedback.max_delivery_count), "feedback.max_delivery_count", "must be 1 to 100"),
+            (
+                at_least_1_ms(&[self.file_uploads.lock, self.file_uploads.ttl]),
+                "file_uploads",
+                "lock and ttl must be 1 ms or more",
+            ),
+            (
+                (1..=100).contains(&self.file_uploads.max_delivery_count),
+                "file_uploads.max_delivery_count",
+                "must be 1 to 100",
+            ),
             (self.telemetry.max_messages > 0, "telemetry.max_messages", "must be at least 1"),
         ];
         match rules.into_iter().find(|(ok, ..)| !ok) {

@@ -10,6 +10,10 @@ use crate::hub::{ErrorCode, ServiceError, UnixMillis};
 /// The header that names the code.
 const ERROR_CODE: HeaderName = HeaderName::from_static("iothub-errorcode");
 
+/// Marks a response with an error status whose body is not a refusal's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered;
+
 /// How a body says what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
@@ -89,6 +93,9 @@ fn status_of(error: &ServiceError) -> StatusCode {
 
 /// Takes the refusal out of a response and writes its body. What the router itself refuses gets a service error too.
 pub(super) fn finish(response: &mut Response, tracking: &str, now: UnixMillis) -> Option<Failure> {
+    if response.extensions_mut().remove::<Answered>().is_some() {
+        return None;
+    }
     let failure = response.extensions_mut().remove::<Failure>().or_else(|| by_status(response.status()))?;
     *response.status_mut() = status_of(&failure.error);
     *response.body_mut() = Body::from(failure.body(tracking, now).to_string());

@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Rest> {
 }
 
 /// Checks that the identity is there and may act.
-fn usable(hub: &Hub, id: &IdentityId) -> Result<(), ServiceError> {
+pub(super) fn usable(hub: &Hub, id: &IdentityId) -> Result<(), ServiceError> {
     hub.identity(id)?;
     match hub.device(&id.device) {
         Some(device) if device.is_enabled() => Ok(()),

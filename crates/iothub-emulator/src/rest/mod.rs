@@ -14,13 +14,16 @@
 //! The first argument of a handler is the right that it needs: see [`auth`].
 
 mod auth;
+mod blobs;
 mod body;
+mod bulk;
 mod byte_stream;
 mod devices;
 mod errors;
 mod etag;
 mod exchange;
 mod feedback;
+mod files;
 mod messages;
 mod methods;
 mod path;
@@ -67,8 +70,11 @@ impl Rest {
 /// All routes.
 fn router(rest: Rest) -> Router {
     Router::new()
+        .merge(blobs::routes())
+        .merge(bulk::routes())
         .merge(devices::routes())
         .merge(feedback::routes())
+        .merge(files::routes())
         .merge(messages::routes())
         .merge(methods::routes())
         .merge(query::routes())
