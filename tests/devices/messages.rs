@@ -117,3 +117,19 @@ async fn a_settlement_after_the_lock_has_run_out_is_without_effect_and_the_messa
     third.complete().expect("the link is there");
     soon("the end", client.close()).await.expect("a clean close");
 }
+
+#[tokio::test]
+async fn a_module_takes_what_comes_on_its_inputs() {
+    let hub = hub(1).await;
+    let client = module(&hub).await;
+    let mut inputs = soon("a link", client.inputs()).await.expect("attached");
+    hub.send_input("d0", "m", "temperature", "21", &[("unit", "C")]).expect("a module");
+    let abandoned = soon("a message", inputs.next()).await.expect("a message").expect("not detached");
+    assert_eq!((abandoned.input_name(), &abandoned.body()[..]), (Some("temperature"), &b"21"[..]));
+    assert_eq!(abandoned.property("unit"), Some("C"));
+    abandoned.abandon().expect("the link is there");
+    let again = soon("the message again", inputs.next()).await.expect("a message").expect("not detached");
+    assert_eq!(&again.body()[..], b"21");
+    again.complete().expect("the link is there");
+    client.close().await.expect("a clean close");
+}
