@@ -442,8 +442,10 @@ impl LinkHandle {
 
     /// Whether the link has ended.
     pub(crate) fn is_over(&self) -> bool {
-        let ended = |link: &Box<LinkState>| link.detached.is_some();
-        self.shared.look(|state| state.closed.is_some() || state.links.get(&self.id).is_none_or(ended))
+        self.shared.look(|state| {
+            let link = state.links.get(&self.id);
+            state.closed.is_some() || link.is_none_or(|link| link.detached.is_some())
+        })
     }
 
     /// Why the link cannot be used any more.

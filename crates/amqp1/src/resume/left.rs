@@ -257,8 +257,9 @@ impl State {
 
     /// What is said to those whose deliveries are lost.
     pub(crate) fn lost(&self, id: LinkId) -> Error {
-        let lives = |link: &Box<LinkState>| link.detached.is_none() && link.resume.is_some();
-        if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
+        let link = self.links.get(&id);
+        let lives = link.is_some_and(|link| link.detached.is_none() && link.resume.is_some());
+        if self.closed.is_none() && lives {
             let text = "the message was streamed, and cannot be sent again now that its link is resumed";
             return Error::new(ErrorKind::Aborted, text);
         }
@@ -267,8 +268,9 @@ impl State {
 
     /// What is said to those whose deliveries are kept.
     pub(crate) fn suspended(&self, id: LinkId) -> Error {
-        let lives = |link: &Box<LinkState>| link.detached.is_none() && link.ready().is_err();
-        if self.closed.is_none() && self.links.get(&id).is_some_and(lives) {
+        let link = self.links.get(&id);
+        let lives = link.is_some_and(|link| link.detached.is_none() && link.ready().is_err());
+        if self.closed.is_none() && lives {
             return reattach();
         }
         let failure = self.link_failure(id);
