@@ -1,7 +1,7 @@
 //! Messages to devices, and what became of them.
 
 use crate::support::{builder, device, hub, service, soon};
-use iothub::{Ack, CloudMessage, CloudToDevice, ErrorKind, FeedbackStatus};
+use iothub::{Ack, CloudMessage, CloudToDevice, ErrorKind, FeedbackStatus, ModuleClient};
 use std::{
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -108,7 +108,10 @@ async fn a_module_gets_its_messages_and_its_device_does_not() {
     const KEY: &str = "a2V5LW9mLXRoZS1tb2R1bGUtbTE=";
     let hub = builder().device("d0", KEY).module("d0", "m1", KEY).start().await.expect("a hub");
     let service = service(&hub).await;
-    let module = device(&hub.module_connection_string("d0", "m1").expect("a module"), &hub).await;
+    let string = hub.module_connection_string("d0", "m1").expect("a module");
+    let module = ModuleClient::builder().connection_string(&string).expect("a connection string");
+    let module = soon("a connection", module.ca_pem(hub.ca_pem()).expect("a certificate").connect()).await;
+    let module = module.expect("accepted");
     let device = device(&hub.device_connection_string("d0").expect("a device"), &hub).await;
     let message = CloudMessage::new("for the module").message_id("m").ack(Ack::Full);
     soon("an outcome", service.send_to_module("d0", "m1", message)).await.expect("accepted");

@@ -314,3 +314,21 @@ fn what_is_wrong_with_the_way_to_the_hub_is_one_plain_sentence() {
     assert!(wrong.status.code() == Some(1) && text.contains("refused the credentials"), "{text}");
     assert!(!text.contains("d3Jvbmcta2V5"), "{text}");
 }
+
+#[test]
+fn a_query_prints_its_rows() {
+    let hub = Hub::start();
+    for device in ["a", "b", "c"] {
+        hub.line(&["registry", "create", "--device", device]);
+        hub.line(&["twin", "patch", "--device", device, "--tags", r#"{"room":"kitchen"}"#]);
+    }
+    let text = "SELECT deviceId FROM devices WHERE tags.room = 'kitchen'";
+    let rows = hub.lines(&["query", text, "--page-size", "2"]);
+    let mut ids: Vec<_> = rows.iter().map(|row| row["deviceId"].as_str().expect("text")).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert_eq!(hub.lines(&["query", "SELECT * FROM devices", "--count", "2"]).len(), 2);
+    assert!(hub.lines(&["query", "SELECT * FROM devices WHERE tags.room = 'attic'"]).is_empty());
+    let refused = hub.refused(&["query", "SELECT FROM WHERE"], 1);
+    assert!(refused.starts_with("iothub: what was asked for makes no sense: "), "{refused}");
+}
