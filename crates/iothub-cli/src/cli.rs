@@ -100,6 +100,9 @@ pub(crate) struct EmulatorOptions {
     /// A consumer group of the built-in endpoint beside $Default.
     #[arg(long = "consumer-group", value_delimiter = ',', value_name = "NAME")]
     pub(crate) consumer_groups: Vec<String>,
+    /// Which events of the hub itself appear at the built-in endpoint.
+    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    pub(crate) events: Vec<HubEvents>,
     /// Where the certificate authority is kept; a later start with the same folder keeps it.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
@@ -116,6 +119,17 @@ pub(crate) struct EmulatorOptions {
     pub(crate) timing: TimingOptions,
     #[command(flatten)]
     pub(crate) uploads: UploadOptions,
+}
+
+/// Events of the hub itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HubEvents {
+    /// Devices and modules connect and disconnect.
+    ConnectionState,
+    /// Devices and modules are registered and removed.
+    Lifecycle,
+    /// Twins change.
+    TwinChanges,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,12 @@
 //! `iothub emulator`: serve a hub until Ctrl-C.
 
 use crate::{
-    announce::announce, arguments::Hidden, cli::EmulatorOptions, connect::named_key, failure::Failure, output::Output,
+    announce::announce,
+    arguments::Hidden,
+    cli::{EmulatorOptions, HubEvents},
+    connect::named_key,
+    failure::Failure,
+    output::Output,
 };
 use iothub_emulator::{Emulator, EmulatorBuilder};
 use serde_json::json;
@@ -43,6 +48,9 @@ async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emula
         Emulator::builder().hostname(&options.hostname).partitions(options.partitions).settings(|settings| {
             options.timing.apply(settings);
             options.uploads.apply(settings);
+            settings.events.connection_state = options.events.contains(&HubEvents::ConnectionState);
+            settings.events.lifecycle = options.events.contains(&HubEvents::Lifecycle);
+            settings.events.twin_changes = options.events.contains(&HubEvents::TwinChanges);
             settings.https.websocket_refuses_ca = options.websocket_refuses_ca;
         });
     if let Some(directory) = ca_dir {

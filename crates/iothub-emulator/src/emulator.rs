@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use crate::builder::{EmulatorBuilder, device_spec, module_spec};
 use crate::error::{DeviceError, StartError};
 use crate::hub::{
-    DeviceId, DeviceSpec, ErrorCode, Hub, IdError, IdentityId, MethodAnswer, MethodInvocation, ModuleId, ModuleInput,
-    ServiceError, UnixMillis, UploadedFile,
+    DeviceId, DeviceSpec, ErrorCode, Hub, IdError, IdentityId, IfMatch, MethodAnswer, MethodInvocation, ModuleId,
+    ModuleInput, NoticeKind, ServiceError, UnixMillis, UploadedFile,
 };
 use crate::shared::Shared;
 
@@ -147,7 +147,13 @@ impl Emulator {
     /// # Errors
     /// [`DeviceError::Registry`] if its id is taken.
     pub fn add_device_spec(&self, device: DeviceSpec) -> Result<(), DeviceError> {
-        self.with_hub(|hub, _| hub.add_device(device)).map_err(DeviceError::from)
+        let id = IdentityId::from(&device.id);
+        self.with_hub(|hub, now| {
+            hub.add_device(device)?;
+            hub.notice_whole(now, &id, NoticeKind::Created);
+            Ok(())
+        })
+        .map_err(|error: ServiceError| DeviceError::from(error))
     }
 
     /// Registers a module of a registered device with the base64 text of the module's key.
@@ -161,7 +167,8 @@ impl Emulator {
 
     /// Removes a device with its messages, and detaches its links. `false`: there was none.
     pub fn remove_device(&self, id: &str) -> bool {
-        DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, _| hub.remove_device(&id)))
+        DeviceId::new(id)
+            .is_ok_and(|id| self.with_hub(|hub, now| hub.delete_identity(now, &IfMatch::Any, &id.into()).is_ok()))
     }
 
     /// Enables or disables a device; a disabled one loses its links. `false`: there is none.

@@ -38,6 +38,9 @@
 //! Devices upload files by HTTPS: into the memory of the emulator, within a limit, or into a container that is named
 //! ([`hub::FileUploadSettings`]). The service is notified over AMQP, and a test reads a file by [`Emulator::uploaded_file`].
 //!
+//! Events of the hub itself appear at the built-in endpoint where [`hub::EventSettings`] says so: devices and modules that
+//! connect, disconnect, are registered or removed, and twins that change.
+//!
 //! # X.509
 //!
 //! Clients may show a certificate in the handshake of TLS, of any issuer; that they have its key is checked there. A device

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
     AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE,
-    FILE_NOTIFICATION_CONTENT_TYPE, FeedbackDelivery, FileNotification, Hub, IdentityId, ModuleInput,
+    FILE_NOTIFICATION_CONTENT_TYPE, FeedbackDelivery, FileNotification, Hub, IdentityId, ModuleInput, Notice,
     PartitionProperties, UnixMillis,
 };
 
@@ -251,7 +251,11 @@ pub(crate) fn last_enqueued(properties: &PartitionProperties) -> Timestamp {
 }
 
 /// A telemetry event for its reader, with `runtime` if the reader asked for the partition's state.
-pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMillis)>) -> EncodedMessage {
+pub(crate) fn event(
+    event: &Event,
+    hub_name: &str,
+    runtime: Option<(&PartitionProperties, UnixMillis)>,
+) -> EncodedMessage {
     let mut annotations = Annotations::new();
     let mut set = |key: &'static str, value: Value| annotations.insert(Symbol::from_static(key), value);
     let enqueued = Timestamp(event.enqueued.to_timestamp());
@@ -263,18 +267,26 @@ pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMi
     if let Some(module) = &event.origin.module {
         set("iothub-connection-module-id", module.as_str().into());
     }
-    set("iothub-connection-auth-method", (&*event.origin.auth_method).into());
+    if event.origin.notice.is_none() {
+        set("iothub-connection-auth-method", (&*event.origin.auth_method).into());
+    }
     set("iothub-connection-auth-generation-id", (&*event.origin.generation_id).into());
     set("iothub-enqueuedtime", enqueued.into());
-    set("iothub-message-source", "Telemetry".into());
-    if let Ok(Some(own)) = read_again(&event.payload).message_annotations() {
+    let source = event.origin.notice.as_ref().map_or("Telemetry", |notice| notice.kind.source());
+    set("iothub-message-source", source.into());
+    if event.origin.notice.is_none()
+        && let Ok(Some(own)) = read_again(&event.payload).message_annotations()
+    {
         for key in DEVICE_ANNOTATIONS {
             if let Some(value) = own.get(key) {
                 set(key, value.clone());
             }
         }
     }
-    let mut builder = forwarded(&event.payload, None, annotations);
+    let mut builder = match &event.origin.notice {
+        Some(notice) => of_notice(event, notice, hub_name, annotations),
+        None => forwarded(&event.payload, None, annotations),
+    };
     if let Some((properties, now)) = runtime {
         let last = last_enqueued(properties);
         builder = builder
@@ -284,6 +296,30 @@ pub(crate) fn event(event: &Event, runtime: Option<(&PartitionProperties, UnixMi
             .delivery_annotation(Symbol::from_static("runtime_info_retrieval_time_utc"), Timestamp(now.to_timestamp()));
     }
     builder.build()
+}
+
+/// An event of the hub itself.
+fn of_notice(event: &Event, notice: &Notice, hub_name: &str, annotations: Annotations) -> MessageBuilder {
+    let origin = &event.origin;
+    let mut builder = Message::builder()
+        .style(STYLE)
+        .message_annotations(annotations)
+        .properties(Properties {
+            user_id: Some(Bytes::copy_from_slice(hub_name.as_bytes())),
+            correlation_id: Some(format!("{:08x}-{:x}", event.partition, event.sequence_number).into()),
+            content_type: Some(Symbol::from_static("application/json")),
+            content_encoding: Some(Symbol::from_static("utf-8")),
+            ..Properties::default()
+        })
+        .application_property("hubName", hub_name)
+        .application_property("deviceId", origin.device.as_str())
+        .application_property("opType", notice.kind.operation())
+        .application_property("iothub-message-schema", notice.kind.schema())
+        .application_property("operationTimestamp", notice.at.to_iso8601().to_string());
+    if let Some(module) = &origin.module {
+        builder = builder.application_property("moduleId", module.as_str());
+    }
+    builder.data(event.payload.clone())
 }
 
 #[cfg(test)]

@@ -257,3 +257,39 @@ async fn consumer_groups_are_those_of_the_settings_whatever_their_case() {
     let unknown = session.receiver("localhost/ConsumerGroups/other/Partitions/0").attach().await;
     assert_eq!(refusal(unknown), "amqp:not-found");
 }
+
+#[tokio::test]
+async fn events_of_the_hub_itself_say_what_they_are_about() {
+    let (hub, _) = hub_with(|settings| {
+        settings.partitions = 1;
+        settings.events.connection_state = true;
+    })
+    .await;
+    let mut events =
+        service(&hub).await.receiver("localhost/ConsumerGroups/$Default/Partitions/0").attach().await.unwrap();
+    let session = device(&hub, "a").await;
+    let module = session.receiver("/devices/a/modules/m/twin").attach().await.unwrap();
+    module.close().await.unwrap();
+    for operation in ["deviceConnected", "deviceDisconnected"] {
+        let event = next(&mut events).await;
+        let message = event.message();
+        let source = message.message_annotation("iothub-message-source").unwrap().unwrap();
+        assert_eq!(source.as_text(), Some("deviceConnectionStateEvents"));
+        assert!(message.message_annotation("iothub-connection-auth-method").unwrap().is_none());
+        let property = |name: &str| message.application_property(name).unwrap().unwrap().as_text().map(str::to_owned);
+        for (name, value) in [
+            ("hubName", "localhost"),
+            ("deviceId", "a"),
+            ("moduleId", "m"),
+            ("opType", operation),
+            ("iothub-message-schema", "deviceConnectionStateNotification"),
+        ] {
+            assert_eq!(property(name).as_deref(), Some(value));
+        }
+        assert!(property("operationTimestamp").unwrap().ends_with('Z'));
+        let properties = message.properties().unwrap().unwrap();
+        assert_eq!(properties.content_type.unwrap().as_str(), "application/json");
+        assert_eq!(properties.user_id.as_deref(), Some(&b"localhost"[..]));
+        assert!(body(&event).contains("sequenceNumber"));
+    }
+}

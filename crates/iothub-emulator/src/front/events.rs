@@ -75,6 +75,7 @@ impl Reader {
 /// Resolves when the link is gone.
 async fn send(context: &Context, sender: &Sender, cursor: &mut Cursor, runtime_metric: bool) {
     let partition = cursor.partition();
+    let hub_name = context.shared.hub(|hub, _| hub.settings().hub_name().to_owned());
     let mut appended = context.shared.waiter(Wake::Partition(partition));
     let detached = sender.detached();
     tokio::pin!(detached);
@@ -92,7 +93,7 @@ async fn send(context: &Context, sender: &Sender, cursor: &mut Cursor, runtime_m
                 _ = &mut detached => return,
             }
         };
-        let message = messages::event(&event, properties.as_ref().map(|properties| (properties, now)));
+        let message = messages::event(&event, &hub_name, properties.as_ref().map(|properties| (properties, now)));
         // Settled from the start: some readers settle nothing.
         if let Err(error) = permit.send_with(message, SETTLED) {
             // The reader took its credit back, or is gone: the event is still to be read.

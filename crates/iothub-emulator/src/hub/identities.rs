@@ -6,6 +6,7 @@ use super::clock::UnixMillis;
 use super::devices_file::DeviceSpec;
 use super::identity::{Identity, IdentitySpec, IfMatch};
 use super::ids::{DeviceId, IdentityId};
+use super::notices::NoticeKind;
 use super::registry::Record;
 use super::service_error::{ErrorCode, ServiceError};
 use super::{Hub, Wake};
@@ -38,7 +39,7 @@ impl Hub {
     /// # Errors
     /// *DeviceAlreadyExists*, *ModuleAlreadyExistsOnDevice*, *TooManyModulesOnDevice*, *TooManyDevices*; for a module
     /// *DeviceNotFound*.
-    pub fn create_identity(&mut self, _now: UnixMillis, spec: IdentitySpec) -> Result<&Identity, ServiceError> {
+    pub fn create_identity(&mut self, now: UnixMillis, spec: IdentitySpec) -> Result<&Identity, ServiceError> {
         let id = spec.id.clone();
         if self.registry.get(&id).is_some() {
             return Err(match &id.module {
@@ -59,6 +60,10 @@ impl Hub {
         }
         let (generation_id, etag) = (self.random.generation_id(), self.random.etag(""));
         self.registry.insert(Record::new(Identity::new(spec, &generation_id, etag)?));
+        // What is there from the start was not created.
+        if now != UnixMillis::default() {
+            self.notice_whole(now, &id, NoticeKind::Created);
+        }
         self.identity(&id)
     }
 
@@ -88,11 +93,14 @@ impl Hub {
     /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*.
     pub fn delete_identity(
         &mut self,
-        _now: UnixMillis,
+        now: UnixMillis,
         if_match: &IfMatch,
         id: &IdentityId,
     ) -> Result<(), ServiceError> {
         if_match.check(self.registry.find(id)?.identity.etag())?;
+        if now != UnixMillis::default() {
+            self.notice_whole(now, id, NoticeKind::Deleted);
+        }
         for removed in self.registry.remove(id) {
             self.forget(&removed);
         }
@@ -185,7 +193,12 @@ impl Hub {
         if identity.live_links == 1 {
             identity.connection_updated = Some(now);
         }
-        Some(Presence { id: id.clone(), generation_id: identity.generation_id().clone() })
+        let first = identity.live_links == 1;
+        let presence = Presence { id: id.clone(), generation_id: identity.generation_id().clone() };
+        if first {
+            self.notice_connection(now, id, NoticeKind::Connected);
+        }
+        Some(presence)
     }
 
     /// A link of an identity has ended. One of an identity that was deleted meanwhile, and perhaps created again, does
@@ -199,6 +212,7 @@ impl Hub {
         identity.live_links -= 1;
         if identity.live_links == 0 {
             identity.connection_updated = Some(now);
+            self.notice_connection(now, &presence.id, NoticeKind::Disconnected);
         }
     }
 

@@ -23,6 +23,7 @@
 //! | tokens: which key, and what they allow | `resource`, `grant`, `plain`, `access` |
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
+//! | events of the hub itself | `notices` |
 //! | direct methods | `methods` |
 //! | inputs of modules, connections of one identity | `inputs`, `link_owners` |
 //! | bulk changes | `bulk` |
@@ -51,6 +52,7 @@ mod link_owners;
 mod lock_queue;
 mod messaging;
 mod methods;
+mod notices;
 mod ownership;
 mod partition;
 mod plain;
@@ -90,6 +92,7 @@ pub use methods::{
     MAX_IN_FLIGHT_METHODS, MAX_METHOD_NAME, MAX_METHOD_PAYLOAD, MethodAnswer, MethodCallId, MethodInvocation,
     MethodRequest,
 };
+pub use notices::{Notice, NoticeKind};
 pub use ownership::{Displaced, MAX_READERS, OwnershipError};
 pub use partition::{Cursor, Event, EventOrigin, EventPosition, PartitionProperties, PositionError};
 pub use policy::{Policies, Policy, PolicyArgumentError, Rights, WELL_KNOWN_POLICIES};
@@ -99,7 +102,7 @@ pub use resource::{Resource, ResourceError, ResourceStyle};
 pub use selector::SelectorError;
 pub use service_error::{ErrorCode, ServiceError};
 pub use settings::{
-    CloudToDeviceSettings, FeedbackSettings, FileUploadSettings, HttpsSettings, Settings, SettingsError,
+    CloudToDeviceSettings, EventSettings, FeedbackSettings, FileUploadSettings, HttpsSettings, Settings, SettingsError,
     TelemetrySettings, TwinSettings,
 };
 pub use telemetry::AppendError;
@@ -164,6 +167,7 @@ pub struct Hub {
     wakes: BTreeSet<Wake>,
     random: Random,
     last_consumer: u64,
+    last_notice: u64,
     query_secret: query::Secret,
 }
 
@@ -192,6 +196,7 @@ impl Hub {
             wakes: BTreeSet::new(),
             random,
             last_consumer: 0,
+            last_notice: 0,
             query_secret,
             settings,
         })

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::clock::UnixMillis;
 use super::ids::{DeviceId, ModuleId};
+use super::notices::Notice;
 use super::settings::TelemetrySettings;
 
 /// One event of a partition.
@@ -38,6 +39,8 @@ pub struct EventOrigin {
     pub auth_method: Arc<str>,
     /// `iothub-connection-auth-generation-id`.
     pub generation_id: Arc<str>,
+    /// Set on an event of the hub itself, whose payload is JSON text.
+    pub notice: Option<Notice>,
 }
 
 /// Where to begin reading.

@@ -32,6 +32,8 @@ pub struct Settings {
     pub feedback: FeedbackSettings,
     /// Device-to-cloud messages.
     pub telemetry: TelemetrySettings,
+    /// Events of the hub itself.
+    pub events: EventSettings,
     /// The REST interface.
     pub https: HttpsSettings,
     /// Twins.
@@ -60,6 +62,7 @@ impl Default for Settings {
             cloud_to_device: CloudToDeviceSettings::default(),
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
+            events: EventSettings::default(),
             https: HttpsSettings::default(),
             twins: TwinSettings::default(),
             file_uploads: FileUploadSettings::default(),
@@ -183,6 +186,17 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self { max_size: 256 * 1024, max_messages: 100_000, max_octets: 64 * 1024 * 1024 }
     }
+}
+
+/// Events of the hub itself at the built-in endpoint. A real hub has them by a route; here they are off by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventSettings {
+    /// Whether devices and modules that connect and disconnect are told.
+    pub connection_state: bool,
+    /// Whether devices and modules that are registered and removed are told.
+    pub lifecycle: bool,
+    /// Whether changes of twins are told.
+    pub twin_changes: bool,
 }
 
 /// The REST interface.

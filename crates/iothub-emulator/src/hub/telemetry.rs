@@ -73,6 +73,7 @@ impl Hub {
             module: module.cloned(),
             auth_method: auth_method.clone(),
             generation_id: found.generation_id().clone(),
+            notice: None,
         };
         self.touched(now, &id);
         let number = self.partition_of(device);
@@ -126,7 +127,7 @@ impl Hub {
         self.partitions.get(usize::try_from(number).ok()?)
     }
 
-    fn partition_mut(&mut self, number: u32) -> Option<&mut Partition> {
+    pub(super) fn partition_mut(&mut self, number: u32) -> Option<&mut Partition> {
         self.partitions.get_mut(usize::try_from(number).ok()?)
     }
 }

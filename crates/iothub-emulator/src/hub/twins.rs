@@ -8,6 +8,7 @@ use super::authentication::{invalid, object};
 use super::clock::UnixMillis;
 use super::identity::IfMatch;
 use super::ids::{ConsumerId, IdentityId};
+use super::notices::NoticeKind;
 use super::registry::Record;
 use super::service_error::{ErrorCode, ServiceError};
 use super::twin::{DesiredChange, Limits, Twin, TwinState, merge, without_nulls};
@@ -103,6 +104,7 @@ impl Hub {
         if write.tags.is_none() && write.desired.is_none() {
             return self.twin(id);
         }
+        let noticed = self.settings.events.twin_changes.then(|| (write.tags.clone(), write.desired.clone()));
         twin.etag += 1;
         twin.version += 1;
         if let Some(tags) = write.tags {
@@ -121,6 +123,9 @@ impl Hub {
         };
         if watched {
             self.wakes.insert(Wake::Twin(id.clone()));
+        }
+        if let Some((tags, desired)) = noticed {
+            self.notice_update(now, id, tags, desired, None);
         }
         self.twin(id)
     }
@@ -154,6 +159,7 @@ impl Hub {
         if changed(twin, desired, true) {
             self.wakes.insert(Wake::Twin(id.clone()));
         }
+        self.notice_whole(now, id, NoticeKind::TwinReplaced);
         self.twin(id)
     }
 
@@ -186,7 +192,9 @@ impl Hub {
         Limits::REPORTED.check(twin.reported.values(), &patch)?;
         twin.version += 1;
         twin.reported.patch(now, false, &patch);
-        Ok(twin.reported.version())
+        let version = twin.reported.version();
+        self.notice_update(now, id, None, None, Some(patch));
+        Ok(version)
     }
 
     /// From now on `consumer` takes the changes of desired properties. Gives their current version.

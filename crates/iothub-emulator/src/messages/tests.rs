@@ -91,6 +91,7 @@ fn stored_event(message: MessageBuilder) -> Event {
             module: None,
             auth_method: "{}".into(),
             generation_id: "637".into(),
+            notice: None,
         },
         payload: stored(&received(message)),
     }
@@ -104,7 +105,7 @@ fn an_event_has_the_annotations_in_their_types_and_none_that_the_device_made_up(
         .message_annotation(own("iothub-connection-device-id"), "somebody-else")
         .message_annotation(own("x-opt-offset"), "0")
         .data("21.5");
-    let message = read(event(&stored_event(sent), None));
+    let message = read(event(&stored_event(sent), "localhost", None));
     let annotations = message.message_annotations().unwrap().unwrap();
     for (key, value) in [
         ("x-opt-sequence-number", Value::Long(5)),
@@ -133,7 +134,8 @@ fn the_state_of_the_partition_comes_along_when_asked_for() {
         last_enqueued: Some(UnixMillis(9000)),
         is_empty: false,
     };
-    let message = read(event(&stored_event(Message::builder().data("x")), Some((&properties, UnixMillis(9999)))));
+    let message =
+        read(event(&stored_event(Message::builder().data("x")), "localhost", Some((&properties, UnixMillis(9999)))));
     let annotations = message.delivery_annotations().unwrap().unwrap();
     assert_eq!(annotations.get("last_enqueued_sequence_number"), Some(&Value::Long(5)));
     assert_eq!(annotations.get("last_enqueued_offset"), Some(&Value::from("640")));

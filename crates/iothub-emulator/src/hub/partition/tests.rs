@@ -2,7 +2,7 @@ use super::*;
 
 fn origin() -> EventOrigin {
     let device = DeviceId::new("dev").unwrap();
-    EventOrigin { device, module: None, auth_method: "{}".into(), generation_id: "1".into() }
+    EventOrigin { device, module: None, auth_method: "{}".into(), generation_id: "1".into(), notice: None }
 }
 
 fn partition(max_messages: usize, max_octets: usize) -> Partition {
