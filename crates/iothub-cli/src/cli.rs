@@ -100,6 +100,12 @@ pub(crate) struct EmulatorOptions {
     /// A consumer group of the built-in endpoint beside $Default.
     #[arg(long = "consumer-group", value_delimiter = ',', value_name = "NAME")]
     pub(crate) consumer_groups: Vec<String>,
+    /// Bound what the hub does in a second and in a day as a hub of this tier does: free, basic, s1, s2, s3.
+    #[arg(long, value_name = "TIER")]
+    pub(crate) tier: Option<iothub_emulator::hub::Tier>,
+    /// How many units of the tier.
+    #[arg(long, default_value_t = 1, requires = "tier", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) units: u32,
     /// Which events of the hub itself appear at the built-in endpoint.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub(crate) events: Vec<HubEvents>,

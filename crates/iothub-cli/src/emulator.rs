@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     output::Output,
 };
+use iothub_emulator::hub::Scale;
 use iothub_emulator::{Emulator, EmulatorBuilder};
 use serde_json::json;
 use std::{path::Path, process::ExitCode};
@@ -48,6 +49,7 @@ async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emula
         Emulator::builder().hostname(&options.hostname).partitions(options.partitions).settings(|settings| {
             options.timing.apply(settings);
             options.uploads.apply(settings);
+            settings.scale = options.tier.map(|tier| Scale { tier, units: options.units });
             settings.events.connection_state = options.events.contains(&HubEvents::ConnectionState);
             settings.events.lifecycle = options.events.contains(&HubEvents::Lifecycle);
             settings.events.twin_changes = options.events.contains(&HubEvents::TwinChanges);

@@ -41,6 +41,10 @@
 //! Events of the hub itself appear at the built-in endpoint where [`hub::EventSettings`] says so: devices and modules that
 //! connect, disconnect, are registered or removed, and twins that change.
 //!
+//! With a tier ([`hub::Settings::scale`]) telemetry, cloud-to-device messages, methods, twins, queries, the registry and new
+//! connections have the rates and the daily quota of a hub of that tier. What comes too fast is put off, up to 5 s, and refused
+//! then: over AMQP with `com.microsoft:device-container-throttled`, over HTTPS with 429. Without a tier nothing is bounded.
+//!
 //! # X.509
 //!
 //! Clients may show a certificate in the handshake of TLS, of any issuer; that they have its key is checked there. A device

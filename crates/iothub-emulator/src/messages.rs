@@ -7,9 +7,9 @@ use amqp1_codec::{DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Sym
 use bytes::{Bytes, BytesMut};
 
 use crate::hub::{
-    AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, Event, FEEDBACK_CONTENT_TYPE,
+    AckMode, CloudToDevice, CloudToDeviceDelivery, EnqueueError, ErrorCode, Event, FEEDBACK_CONTENT_TYPE,
     FILE_NOTIFICATION_CONTENT_TYPE, FeedbackDelivery, FileNotification, Hub, IdentityId, ModuleInput, Notice,
-    PartitionProperties, UnixMillis,
+    PartitionProperties, ServiceError, UnixMillis,
 };
 
 /// How the emulator writes: some clients index lists without looking at their length.
@@ -134,6 +134,15 @@ pub(crate) fn to_device(message: &Message) -> Result<(IdentityId, CloudToDevice)
 /// The error of the *rejected* outcome for a message that the queue does not take.
 pub(crate) fn refused(error: &EnqueueError) -> AmqpError {
     error_of(error.condition(), error)
+}
+
+/// The error for what a tier does not allow.
+pub(crate) fn throttled(error: &ServiceError) -> AmqpError {
+    let condition = match error.code() {
+        ErrorCode::IotHubQuotaExceeded => "com.microsoft:quota-exceeded",
+        _ => "com.microsoft:device-container-throttled",
+    };
+    error_of(condition, error)
 }
 
 /// An error with a condition of the hub's and a text.

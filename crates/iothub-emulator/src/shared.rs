@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::clock::Clock;
 use crate::hub::{
-    ClientCertificate, Hub, MethodAnswer, MethodCallId, MethodInvocation, ServiceError, UnixMillis, Wake,
+    ClientCertificate, Hub, MethodAnswer, MethodCallId, MethodInvocation, Operation, ServiceError, UnixMillis, Wake,
 };
 use crate::x509::DeviceAuthorities;
 
@@ -18,6 +18,8 @@ use crate::x509::DeviceAuthorities;
 pub(crate) struct Shared {
     hub: Mutex<Hub>,
     clock: Arc<dyn Clock>,
+    /// Whether no tier bounds what is done.
+    unbounded: bool,
     waiters: Mutex<Waiters>,
     /// Told when the hub's next deadline may have moved.
     deadline_moved: Notify,
@@ -74,6 +76,7 @@ impl Waiter {
 impl Shared {
     pub(crate) fn new(hub: Hub, clock: Arc<dyn Clock>) -> Self {
         Self {
+            unbounded: hub.settings().scale.is_none(),
             hub: Mutex::new(hub),
             clock,
             waiters: Mutex::default(),
@@ -163,11 +166,31 @@ impl Shared {
         }
     }
 
+    /// Waits until an operation of so many octets may be done, and counts those that are messages against the quota.
+    pub(crate) async fn throttle(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
+        if self.unbounded {
+            return Ok(());
+        }
+        let (delay, now) = self.hub(|hub, now| {
+            if matches!(operation, Operation::DeviceToCloud | Operation::CloudToDevice | Operation::Method) {
+                hub.meter(now, octets)?;
+            }
+            hub.throttle(now, operation, octets).map(|delay| (delay, now))
+        })?;
+        if !delay.is_zero() {
+            self.clock.sleep_until(now.after(delay)).await;
+        }
+        Ok(())
+    }
+
     /// Calls a direct method, and waits for its outcome.
     ///
     /// # Cancel safety
     /// Dropping it forgets the call; the device may have been given it.
     pub(crate) async fn invoke_method(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
+        if !self.unbounded {
+            self.throttle(Operation::Method, invocation.payload.to_string().len()).await?;
+        }
         let call = self.hub(|hub, now| hub.invoke_method(now, invocation))?;
         let _forgotten = CancelledCall { shared: self, call };
         let mut waiter = self.waiter(Wake::Method(call));

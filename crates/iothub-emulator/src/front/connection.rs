@@ -21,7 +21,7 @@ use crate::front::method_links::MethodLinks;
 use crate::front::requests::ReplyLinks;
 use crate::front::twin_links::TwinLinks;
 use crate::grants::Grants;
-use crate::hub::{Address, AttachError, ClientCertificate, ConnectionId, UnixMillis};
+use crate::hub::{Address, AttachError, ClientCertificate, ConnectionId, Operation, UnixMillis};
 use crate::messages::error_of;
 use crate::shared::Shared;
 
@@ -135,6 +135,9 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let shared = front.shared.clone();
+    if let Err(error) = shared.throttle(Operation::Connection, 0).await {
+        return refused("connection", "unknown", peer, front.transport.description(), &error);
+    }
     let sasl_refusal = Arc::new(OnceLock::new());
     let served = tokio::select! {
         () = shared.stopping() => return,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use amqp1::{Delivery, Receiver};
 
 use super::connection::Context;
-use crate::hub::Address;
-use crate::messages::{refused, to_device};
+use crate::hub::{Address, Operation, ServiceError};
+use crate::messages::{self, refused, to_device};
 
 /// Takes messages until the link ends or may not go on.
 pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address) {
@@ -22,15 +22,20 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
             delivery = receiver.recv() => delivery,
         };
         match delivery {
-            Ok(Some(delivery)) => take(&context, &address, delivery),
+            Ok(Some(delivery)) => {
+                let octets = delivery.message().encoded_len();
+                let throttled = context.shared.throttle(Operation::CloudToDevice, octets).await;
+                take(&context, &address, delivery, throttled);
+            }
             Ok(None) => return,
             Err(error) => return tracing::debug!(%error, "the service's link ended"),
         }
     }
 }
 
-fn take(context: &Context, address: &Address, delivery: Delivery) {
-    let taken = to_device(delivery.message()).and_then(|(id, message)| {
+fn take(context: &Context, address: &Address, delivery: Delivery, throttled: Result<(), ServiceError>) {
+    let message = throttled.map_err(|error| messages::throttled(&error)).and_then(|()| to_device(delivery.message()));
+    let taken = message.and_then(|(id, message)| {
         if context.shared.take_drop() {
             tracing::warn!(%id, "a message was accepted and lost, as was asked for");
             return Ok(());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amqp1::{AmqpError, Delivery, Receiver};
 
 use super::connection::Context;
-use crate::hub::{Address, AppendError};
+use crate::hub::{Address, AppendError, Operation};
 use crate::messages::{self, error_of, malformed};
 
 /// Takes telemetry until the link ends or may not go on.
@@ -23,7 +23,13 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
         };
         match delivery {
             Ok(Some(delivery)) => {
-                let settled = match append(&context, &address, &auth_method, &delivery) {
+                let octets = delivery.message().encoded_len();
+                let throttled = context.shared.throttle(Operation::DeviceToCloud, octets).await;
+                let taken = match throttled {
+                    Ok(()) => append(&context, &address, &auth_method, &delivery),
+                    Err(error) => Err(messages::throttled(&error)),
+                };
+                let settled = match taken {
                     Ok(()) => delivery.accept(),
                     Err(error) => {
                         context.refused("telemetry", &address, &error);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::connection::Context;
 use super::requests::SETTLED;
 use super::twin_links::{Pair, TwinLink};
-use crate::hub::{Address, DesiredChange, ErrorCode, Hub, IdentityId, ServiceError, UnixMillis, Wake};
+use crate::hub::{Address, DesiredChange, ErrorCode, Hub, IdentityId, Operation, ServiceError, UnixMillis, Wake};
 use crate::messages::STYLE;
 
 /// What a subscription names, and what a change says that it is of.
@@ -186,6 +186,12 @@ pub(super) async fn serve(
             continue;
         }
         let Some(link) = asking.link(&receiver).await else { continue };
+        let throttled = match &request {
+            Ok(Request::Read) => context.shared.throttle(Operation::TwinRead, 0).await,
+            Ok(Request::Report { .. }) => context.shared.throttle(Operation::TwinUpdate, 0).await,
+            _ => Ok(()),
+        };
+        let request = throttled.and(request);
         let answer = context.shared.hub(|hub, now| match &request {
             Ok(request) => answer(hub, now, asking.id(), request, &link),
             Err(error) => Answer::of_error(hub, now, error),

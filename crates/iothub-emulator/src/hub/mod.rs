@@ -24,6 +24,7 @@
 //! | link addresses, selector filters | `address`, `selector` |
 //! | cloud-to-device queues, feedback | `lock_queue`, `queue`, `feedback`, `messaging` |
 //! | events of the hub itself | `notices` |
+//! | tiers: throttles and quotas | `throttle` |
 //! | direct methods | `methods` |
 //! | inputs of modules, connections of one identity | `inputs`, `link_owners` |
 //! | bulk changes | `bulk` |
@@ -66,6 +67,7 @@ mod selector;
 mod service_error;
 mod settings;
 mod telemetry;
+mod throttle;
 mod twin;
 mod twins;
 mod uploads;
@@ -106,6 +108,7 @@ pub use settings::{
     TelemetrySettings, TwinSettings,
 };
 pub use telemetry::AppendError;
+pub use throttle::{Operation, Scale, Tier, TierError};
 pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
 
 pub use uploads::{FILE_NOTIFICATION_CONTENT_TYPE, FileNotification, UploadTicket, UploadedFile};
@@ -168,6 +171,7 @@ pub struct Hub {
     random: Random,
     last_consumer: u64,
     last_notice: u64,
+    usage: throttle::Usage,
     query_secret: query::Secret,
 }
 
@@ -197,6 +201,7 @@ impl Hub {
             random,
             last_consumer: 0,
             last_notice: 0,
+            usage: throttle::Usage::default(),
             query_secret,
             settings,
         })

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::blob_endpoint::BlobEndpoint;
 use super::clock::UnixMillis;
+use super::throttle::Scale;
 
 /// Settings of a [`Hub`](super::Hub). All fields are public; start from `Settings::default()`.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub feedback: FeedbackSettings,
     /// Device-to-cloud messages.
     pub telemetry: TelemetrySettings,
+    /// How much the hub does in a second and in a day. Default: without bounds.
+    pub scale: Option<Scale>,
     /// Events of the hub itself.
     pub events: EventSettings,
     /// The REST interface.
@@ -62,6 +65,7 @@ impl Default for Settings {
             cloud_to_device: CloudToDeviceSettings::default(),
             feedback: FeedbackSettings::default(),
             telemetry: TelemetrySettings::default(),
+            scale: None,
             events: EventSettings::default(),
             https: HttpsSettings::default(),
             twins: TwinSettings::default(),
@@ -272,7 +276,7 @@ impl Settings {
     /// [`SettingsError`] names the first field that is out of range.
     pub fn check(&self) -> Result<(), SettingsError> {
         let c2d = &self.cloud_to_device;
-        let rules: [(bool, &'static str, &'static str); 14] = [
+        let rules: [(bool, &'static str, &'static str); 15] = [
             (!self.host_name.is_empty() && !self.host_name.contains(['/', ' ']), "host_name", "must be a host name"),
             (!self.entity().is_empty() && !self.entity().contains('/'), "entity", "must be a name without /"),
             (
@@ -281,6 +285,7 @@ impl Settings {
                 "must be names of 1 to 50 octets without / \\ ? #",
             ),
             ((1..=128).contains(&self.partitions), "partitions", "must be 1 to 128"),
+            (self.scale.is_none_or(|scale| (1..=200).contains(&scale.units)), "scale.units", "must be 1 to 200"),
             (c2d.max_depth > 0, "cloud_to_device.max_depth", "must be at least 1"),
             ((1..=100).contains(&c2d.max_delivery_count), "cloud_to_device.max_delivery_count", "must be 1 to 100"),
             (c2d.default_ttl <= c2d.max_ttl, "cloud_to_device.default_ttl", "must not be above max_ttl"),

@@ -33,6 +33,7 @@ mod reply;
 mod server;
 mod stall;
 mod statistics;
+mod throttle;
 mod twins;
 mod unsupported;
 mod websocket;
