@@ -21,7 +21,7 @@ async fn anonymous(hub: &iothub_emulator::Emulator) -> Connection {
     connect(hub, amqp1::auth::sasl::Anonymous::default()).await.unwrap()
 }
 
-/// Whatever SASL said: who has shown no token has 64 KiB, and more with one that covers something.
+/// Whatever SASL said: who has shown no token has 320 KiB, and more with one that covers something.
 #[tokio::test]
 async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
     let (hub, _) = hub().await;
@@ -34,12 +34,36 @@ async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
         let refused = attach(&session, 60_000).await.unwrap_err();
         assert_eq!(condition(&refused).unwrap().as_str(), "amqp:unauthorized-access");
     }
-    let refused = attach(&session, 65_000).await.unwrap_err();
-    assert_eq!(condition(&refused), Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+    // Sessions count as well.
+    let mut sessions = Vec::new();
+    let refused = loop {
+        match connection.begin().await {
+            Ok(session) => sessions.push(session),
+            Err(error) => break error,
+        }
+        assert!(sessions.len() < 1_280);
+    };
+    drop((refused, sessions));
+    let connection = anonymous(&hub).await;
+    let session = connection.begin().await.unwrap();
     let mut cbs = Cbs::on(&connection).await;
     assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
     let sender = attach(&session, 65_000).await.unwrap();
     sender.send("x").await.unwrap().accepted().unwrap();
+}
+
+/// A client on Java's SDK begins the sessions of all its devices before its first token is answered.
+#[tokio::test]
+async fn a_thousand_devices_may_have_their_sessions_before_the_first_token() {
+    let (hub, _) = hub().await;
+    let connection = anonymous(&hub).await;
+    let mut sessions = Vec::new();
+    for _ in 0..1_001 {
+        sessions.push(connection.begin().await.unwrap());
+    }
+    let mut cbs = Cbs::on(&connection).await;
+    assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
+    attach(&sessions[1_000], 10).await.unwrap().send("x").await.unwrap().accepted().unwrap();
 }
 
 /// What links were attached with is forgotten when they are accepted.

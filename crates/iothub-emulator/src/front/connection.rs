@@ -39,6 +39,9 @@ const MAX_LINKS_COUNTED: usize = MAX_LINKS + 4096;
 /// Octets of metadata of one connection with a token: once a link is accepted little but its name is kept, which holds the
 /// device's id, up to 128 octets, and more.
 const MAX_METADATA: usize = 8 * 1024 * 1024;
+/// The same of one that has shown none yet. A client on Java's SDK begins a session for each of up to a thousand devices before
+/// its first token is answered, and each session counts 256 octets.
+const MAX_METADATA_BEFORE_TOKEN: usize = 320 * 1024;
 /// Most links of one that has shown no token yet: `$cbs` takes two.
 const MAX_LINKS_BEFORE_TOKEN: usize = 32;
 
@@ -226,6 +229,7 @@ fn acceptor(front: &Front, sasl: Sasl) -> Acceptor {
             config.channel_max = CHANNEL_MAX;
             config.max_links = MAX_LINKS_COUNTED;
             config.max_metadata = MAX_METADATA;
+            config.max_metadata_unauthenticated = MAX_METADATA_BEFORE_TOKEN;
             // Half of our own threshold is announced.
             config.idle_timeout = Some(IDLE_TIMEOUT * 2);
             config.style = EncodeStyle::Full;
