@@ -58,7 +58,7 @@ async fn never() {
 }
 
 /// A file in which Java finds the CA of a folder that certs.sh has made.
-fn trust_store(folder: &Path) -> String {
+pub(super) fn trust_store(folder: &Path) -> String {
     let store = folder.join("ca.p12");
     let mut keytool = std::process::Command::new("keytool");
     keytool.args(["-importcert", "-noprompt", "-alias", "ca", "-storetype", "PKCS12", "-storepass", "secret"]);

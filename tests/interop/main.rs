@@ -23,6 +23,7 @@ mod proton_pull;
 mod rabbitmq_0_9_1;
 mod rabbitmq_4;
 mod rhea_habits;
+mod sdks;
 mod streams;
 
 const LOADS: [(&str, Load); 3] =

@@ -184,14 +184,15 @@ java_program() {
   cp "$from/pom.xml" "$to/pom.xml"
   quietly "maven-$1" mvn -B -q -f "$to/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$to/lib"
-  quietly "javac-$1" javac -Xlint:all,-processing -cp "$to/lib/*" -d "$to/classes" "$from"/*.java
+  quietly "javac-$1" javac -Xlint:all,-processing,-path -cp "$to/lib/*" -d "$to/classes" "$from"/*.java
   echo "$stamp" >"$to/installed"
 }
 
 part_java() {
   java_program artemis
   java_program clients
-  say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|protonj2-(client|test))' | sed 's/\.jar$//' | paste -sd' ')"
+  java_program iot
+  say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|protonj2-(client|test)|iot-|azure-messaging)' | sed 's/\.jar$//' | paste -sd' ')"
 }
 
 [ $# -gt 0 ] || set -- python node rabbitmq rabbitmq4 go java

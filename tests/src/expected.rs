@@ -37,6 +37,11 @@ impl Judgement {
         Self { judge, only: std::env::var(ONLY).ok(), ran: Vec::new() }
     }
 
+    /// Whose results these are.
+    pub fn judge(&self) -> &'static str {
+        self.judge
+    }
+
     /// Whether a case is to be run.
     pub fn wants(&self, case: &str) -> bool {
         self.only.as_ref().is_none_or(|only| case.contains(only))
