@@ -117,3 +117,27 @@ async fn short_lived_tokens_of_many_devices_are_renewed_in_time() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+#[tokio::test]
+async fn a_thousand_devices_have_all_their_links_on_one_connection() {
+    let hub = hub(1000).await;
+    let connection = multiplexed(&hub).await;
+    let mut adding = tokio::task::JoinSet::new();
+    for number in 0..1000 {
+        let (connection, device) = (connection.clone(), device_builder(&hub, &format!("d{number}")));
+        adding.spawn(async move {
+            let device = connection.add_device(device).await?;
+            let links =
+                tokio::try_join!(device.prepare_to_send(), device.cloud_to_device(), device.methods(), device.twin())?;
+            device.send(Telemetry::new("on")).await?;
+            Ok::<_, iothub::Error>((device, links))
+        });
+    }
+    let devices: Vec<_> = soon("all devices", adding.join_all()).await;
+    assert!(devices.iter().all(Result::is_ok), "{:?}", devices.iter().find_map(|device| device.as_ref().err()));
+    let mut events = telemetry(&hub).await;
+    for _ in 0..1000 {
+        assert_eq!(&next_event(&mut events).await.body()[..], b"on");
+    }
+    soon("the end", connection.close()).await.expect("a clean close");
+}

@@ -266,9 +266,10 @@ impl Hub {
         policy: RenewalPolicy,
     ) -> Result<Self, Error> {
         let subject = Subject::Device;
-        let begin = async { connection.begin().await.map_err(|error| subject.error(error)) };
-        let (session, authorized) = tokio::try_join!(begin, Authorized::put(cbs.clone(), signer, subject, policy))
-            .map_err(|error| error.about(Delivered::No))?;
+        // The session afterwards: a hub grants few to a client of which it knows nothing yet.
+        let authorized = Authorized::put(cbs.clone(), signer, subject, policy).await;
+        let authorized = authorized.map_err(|error| error.about(Delivered::No))?;
+        let session = connection.begin().await.map_err(|error| subject.error(error).about(Delivered::No))?;
         let keeper = Some(Keeper::watch(Scope::Session(session.clone()), authorized));
         let connection = connection.clone();
         Ok(Self { connection, session, subject, operation_timeout, keeper, expiry: None, shared: true })

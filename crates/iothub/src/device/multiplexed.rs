@@ -18,6 +18,10 @@ use std::{sync::Arc, time::Duration};
 /// The highest channel: as many sessions as the service grants on one connection.
 const CHANNEL_MAX: u16 = 8191;
 
+/// A thousand devices have some ten links each, of which the hub repeats names and properties when it answers.
+const MAX_LINKS: usize = 20_000;
+const MAX_METADATA: usize = 8 * 1024 * 1024;
+
 /// The share of a token's life, in per cent, after which it is renewed: somewhere between the two, so that the tokens of
 /// devices that were added together are not renewed together.
 const RENEW_AT: std::ops::Range<u64> = 60..86;
@@ -112,7 +116,11 @@ impl MultiplexedConnectionBuilder {
         };
         let connecting = async {
             let builder = client(&place, &settings)?.sasl(Mssbcbs::default());
-            let builder = builder.config(|config| config.channel_max = CHANNEL_MAX);
+            let builder = builder.config(|config| {
+                config.channel_max = CHANNEL_MAX;
+                config.max_links = MAX_LINKS;
+                config.max_metadata = MAX_METADATA;
+            });
             let connection = builder.connect().await.map_err(|error| Subject::Device.error(error))?;
             let cbs = Cbs::open(&connection).await.map_err(|error| Subject::Device.error(error))?;
             Ok::<_, Error>((connection, cbs))
