@@ -7,7 +7,7 @@ use super::row::Row;
 use super::syntax::{Comparison, Expression, Operator};
 
 /// Most octets of a text that `+` makes.
-const MAX_TEXT: usize = 64 * 1024;
+const MAX_TEXT: usize = 8 * 1024;
 
 /// Whether a condition is true of a row.
 pub(super) fn holds<R: Row + ?Sized>(condition: &Expression, row: &R) -> bool {
@@ -22,7 +22,7 @@ pub(super) fn evaluate<'r, R: Row + ?Sized>(expression: &'r Expression, row: &'r
         Expression::Bool(value) => Cell::Bool(*value),
         Expression::Number(number) => Cell::Number(*number),
         Expression::Text(text) => Cell::text(text),
-        Expression::Path(path) => row.value(&path.0),
+        Expression::Path(path) => row.operand(&path.0),
         Expression::All(operands) => decide(operands, row, false),
         Expression::Any(operands) => decide(operands, row, true),
         Expression::Not(operand) => match evaluate(operand, row) {
@@ -45,7 +45,7 @@ pub(super) fn evaluate<'r, R: Row + ?Sized>(expression: &'r Expression, row: &'r
             let first = evaluate(first, row);
             rest.iter().fold(first, |left, (operator, right)| calculate(left, *operator, evaluate(right, row)))
         }
-        Expression::IsDefined(path) => Cell::Bool(row.value(&path.0) != Cell::Undefined),
+        Expression::IsDefined(path) => Cell::Bool(row.operand(&path.0) != Cell::Undefined),
         Expression::StartsWith(text, start) => match (evaluate(text, row), evaluate(start, row)) {
             (Cell::Text(text), Cell::Text(start)) => Cell::Bool(text.starts_with(&*start)),
             _ => Cell::Undefined,

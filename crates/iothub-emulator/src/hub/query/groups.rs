@@ -4,26 +4,49 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::super::service_error::{ErrorCode, ServiceError};
 use super::cell::Cell;
 use super::row::Row;
 use super::syntax::{Aggregate, Column, Path, Select, Source};
 
+/// Most values that the rows of a result may have together: each group has one for each column, and one for each path.
+const MAX_CELLS: usize = 200_000;
+
 /// The rows of the result, in the order of the values that they are grouped by.
-pub(super) fn aggregate<R: Row>(select: &Select, group_by: &[Path], rows: impl Iterator<Item = R>) -> Vec<Value> {
-    let Select::Columns(columns) = select else { return Vec::new() };
+///
+/// # Errors
+/// *ArgumentInvalid* if there are too many groups.
+pub(super) fn aggregate<R: Row>(
+    select: &Select,
+    group_by: &[Path],
+    rows: impl Iterator<Item = R>,
+) -> Result<Vec<Value>, ServiceError> {
+    let Select::Columns(columns) = select else { return Ok(Vec::new()) };
+    let max_groups = MAX_CELLS / (columns.len() + group_by.len()).max(1);
     let mut groups = BTreeMap::new();
     if group_by.is_empty() {
         // One row even where there is nothing to count.
         groups.insert(String::new(), Group::new(columns, Vec::new()));
     }
     for row in rows {
-        let values: Vec<Option<Value>> = group_by.iter().map(|path| row.value(&path.0).into_json()).collect();
-        let group = groups.entry(key(&values)).or_insert_with(|| Group::new(columns, values));
+        let values: Vec<Option<Value>> = group_by.iter().map(|path| group_value(row.operand(&path.0))).collect();
+        let (key, known) = (key(&values), groups.len());
+        if known >= max_groups && !groups.contains_key(&key) {
+            let text =
+                format!("The query is invalid: it makes more than {max_groups} groups, too many for its columns");
+            return Err(ServiceError::new(ErrorCode::ArgumentInvalid, text));
+        }
+        let group = groups.entry(key).or_insert_with(|| Group::new(columns, values));
         for state in &mut group.states {
             state.add(&row);
         }
     }
-    groups.into_values().map(|group| group.finish(columns, group_by)).collect()
+    Ok(groups.into_values().map(|group| group.finish(columns, group_by)).collect())
+}
+
+/// What rows are grouped by: a simple value. Objects and arrays are as good as undefined.
+fn group_value(value: Cell<'_>) -> Option<Value> {
+    if matches!(value, Cell::Composite(_)) { None } else { value.into_json() }
 }
 
 /// A text that is the same for the same values.
@@ -100,7 +123,7 @@ impl<'q> State<'q> {
             self.count += 1;
             return;
         };
-        let value = row.value(&path.0);
+        let value = row.operand(&path.0);
         self.count += u64::from(value != Cell::Undefined);
         match value {
             Cell::Number(number) => {

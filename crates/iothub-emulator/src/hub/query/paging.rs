@@ -71,7 +71,7 @@ impl Hub {
         };
         let item_type = if query.select == Select::All { ItemType::Twin } else { ItemType::Raw };
         let (rows, next) = if query.is_grouped() {
-            self.page_of_groups(&query, page_size, &start)
+            self.page_of_groups(&query, page_size, &start)?
         } else {
             self.page_of_rows(&query, page_size, start)
         };
@@ -110,10 +110,15 @@ impl Hub {
         (rows, None)
     }
 
-    fn page_of_groups(&self, query: &Query, page_size: usize, start: &Position) -> (Vec<Value>, Option<Position>) {
+    fn page_of_groups(
+        &self,
+        query: &Query,
+        page_size: usize,
+        start: &Position,
+    ) -> Result<(Vec<Value>, Option<Position>), ServiceError> {
         let all = self.collection(query, start);
         let matching = all.filter(|twin| query.condition.as_ref().is_none_or(|condition| holds(condition, twin)));
-        let mut groups = aggregate(&query.select, &query.group_by, matching);
+        let mut groups = aggregate(&query.select, &query.group_by, matching)?;
         if let Some(top) = query.top {
             groups.truncate(usize::try_from(top).unwrap_or(usize::MAX));
         }
@@ -125,7 +130,7 @@ impl Hub {
         }
         let next = (end < groups.len()).then_some(Position { given: end as u64, after: None });
         groups.truncate(end);
-        (groups.split_off(given), next)
+        Ok((groups.split_off(given), next))
     }
 }
 

@@ -11,6 +11,9 @@ pub const MAX_QUERY_LENGTH: usize = 8192;
 /// Most columns of a result, and most paths to group by.
 const MAX_COLUMNS: usize = 256;
 
+/// Most columns that show the same path: that of a whole section may be long.
+const MAX_SAME_COLUMNS: usize = 4;
+
 impl Query {
     /// Reads a query.
     ///
@@ -66,6 +69,10 @@ impl Query {
                 return invalid(format!("two columns are named {}, name one of them with AS", column.name));
             }
             let Source::Path(path) = &column.source else { continue };
+            let same = columns.iter().filter(|other| other.source == column.source).count();
+            if same > MAX_SAME_COLUMNS {
+                return invalid(format!("{} is in more than {MAX_SAME_COLUMNS} columns", path.0.join(".")));
+            }
             if self.is_grouped() && !self.group_by.contains(path) {
                 return invalid(format!("{} is neither an aggregate nor in GROUP BY", path.0.join(".")));
             }

@@ -9,6 +9,12 @@ pub trait Row {
     /// The value at a path: the keys that lead to it, of which the service's own are written as it writes them.
     fn value(&self, path: &[Box<str>]) -> Cell<'_>;
 
+    /// As [`value`](Self::value), for a condition, which sees of an object only that it is there: it may be given without
+    /// what is in it.
+    fn operand(&self, path: &[Box<str>]) -> Cell<'_> {
+        self.value(path)
+    }
+
     /// The whole document.
     fn document(&self) -> Value;
 }

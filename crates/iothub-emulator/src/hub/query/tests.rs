@@ -7,6 +7,7 @@ use super::evaluate::{evaluate, holds};
 use super::row::canonical;
 use super::*;
 
+mod bounds;
 mod naive;
 
 fn row() -> Value {

@@ -20,6 +20,31 @@ impl Row for Twin<'_> {
         }
     }
 
+    fn operand(&self, path: &[Box<str>]) -> Cell<'_> {
+        let path_of = |steps: &[&str]| steps.len() == path.len() && steps.iter().zip(path).all(|(a, b)| **a == **b);
+        // What these have in them is made for each question, and may be large.
+        if path_of(&["properties"]) || path_of(&["properties", "desired"]) || path_of(&["properties", "reported"]) {
+            return some_object();
+        }
+        if path_of(&["tags"]) && !self.state.tags.is_empty() {
+            return some_object();
+        }
+        if let [root, section, key, rest @ ..] = path
+            && &**root == "properties"
+            && &**key == "$metadata"
+        {
+            let section = match &**section {
+                "desired" => &self.state.desired,
+                "reported" => &self.state.reported,
+                _ => return Cell::Undefined,
+            };
+            if section.has_metadata_object_at(rest) {
+                return some_object();
+            }
+        }
+        self.value(path)
+    }
+
     fn document(&self) -> Value {
         self.to_json()
     }
@@ -43,6 +68,11 @@ impl Twin<'_> {
             _ => Cell::Undefined,
         }
     }
+}
+
+/// Stands for an object in a condition.
+fn some_object<'t>() -> Cell<'t> {
+    Cell::Composite(std::borrow::Cow::Owned(Value::Object(Map::new())))
 }
 
 fn section_at<'t>(section: &'t Section, path: &[Box<str>]) -> Cell<'t> {
