@@ -2,13 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{delta, size};
+use super::{delta, size, weight};
 use crate::hub::authentication::invalid;
 use crate::hub::service_error::{ErrorCode, ServiceError};
 
 const MAX_DEPTH: usize = 10;
 const MAX_KEY: usize = 1024;
 const MAX_STRING: usize = 4096;
+/// How much more than its size a section may weigh, together with a patch of it.
+const MAX_WEIGHT: usize = 12;
 const INTEGERS: core::ops::RangeInclusive<i64> = -4_503_599_627_370_496..=4_503_599_627_370_495;
 
 /// The limits of one section of a twin.
@@ -34,6 +36,12 @@ impl Limits {
         if merged > self.max_size {
             let Self { name, max_size } = self;
             let text = format!("{name} would have {merged} octets, at most {max_size} are allowed");
+            return Err(ServiceError::new(ErrorCode::MessageTooLarge, text));
+        }
+        // What is not counted has an end too: empty texts, nulls, empty arrays and objects, control characters. An
+        // ordinary section weighs five times its size at most.
+        if weight(values) + weight(patch) > MAX_WEIGHT * self.max_size {
+            let text = format!("{} would have too many values that are empty", self.name);
             return Err(ServiceError::new(ErrorCode::MessageTooLarge, text));
         }
         // A patch is kept until those who watch have read it. One that does something has at most this size: it
@@ -141,6 +149,21 @@ mod tests {
         assert_eq!(check(json!({ "c": "x".repeat(2025) })), Err(ErrorCode::MessageTooLarge));
         assert_eq!(check(json!({ "c": "x".repeat(2025), "n": null })), Ok(()));
         assert_eq!(check(json!({ "a": { "c": "x".repeat(4096) }, "d": "x".repeat(2000) })), Ok(()));
+    }
+
+    #[test]
+    fn what_does_not_count_against_the_size_is_bounded_too() {
+        for empty in [json!(null), json!([]), json!({}), json!(""), json!("\u{1}".repeat(4096))] {
+            let few = json!({ "k": vec![empty.clone(); 20] });
+            assert_eq!(check(few), Ok(()), "{empty}");
+            let many = json!({ "k": vec![empty.clone(); 100_000] });
+            assert_eq!(check(many), Err(ErrorCode::MessageTooLarge), "{empty}");
+        }
+        // As many values as ever fit, replaced by as many.
+        let texts = |text: &str| json!({ "k": vec![text; 8191] });
+        let values = texts("a");
+        let replaced = Limits::TAGS.check(values.as_object().unwrap(), texts("b").as_object().unwrap());
+        assert_eq!(replaced, Ok(()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::identity::Identity;
 use super::ids::IdentityId;
 
 pub(crate) use limits::Limits;
-pub(crate) use section::{Section, delta, merge, size, without_nulls};
+pub(crate) use section::{Section, delta, merge, size, weight, without_nulls};
 pub(crate) use watchers::Watchers;
 pub use watchers::{DesiredChange, MAX_PENDING_CHANGES};
 

@@ -81,6 +81,11 @@ impl Section {
         }
     }
 
+    /// Whether the metadata has an object at a path, as it has for each property.
+    pub(crate) fn has_metadata_object_at(&self, path: &[Box<str>]) -> bool {
+        path.iter().try_fold(&self.metadata, |metadata, key| metadata.children.get(key)).is_some()
+    }
+
     pub(crate) fn to_device_json(&self) -> Value {
         let mut document = self.values.clone();
         document.insert("$version".into(), self.version.into());
@@ -176,6 +181,21 @@ fn value_size(value: &Value) -> usize {
         Value::String(text) => text_size(text),
         Value::Array(items) => items.iter().map(value_size).sum(),
         Value::Object(object) => size(object),
+    }
+}
+
+/// What a section takes up, counted so that nothing is free: keys and texts as they are, and a little for each value.
+pub(crate) fn weight(values: &Map<String, Value>) -> usize {
+    values.iter().map(|(key, value)| key.len() + value_weight(value)).sum()
+}
+
+fn value_weight(value: &Value) -> usize {
+    const EACH: usize = 4;
+    EACH + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_weight).sum(),
+        Value::Object(object) => weight(object),
     }
 }
 
