@@ -18,6 +18,9 @@ pub(crate) const STYLE: EncodeStyle = EncodeStyle::Full;
 /// The message-format of a batch of telemetry: each data section is a message of its own.
 pub(crate) const BATCH_FORMAT: u32 = 0x8001_3700;
 
+/// Most messages of a batch of telemetry, as documented.
+pub(crate) const MAX_BATCH: usize = 500;
+
 /// Annotations that a device may set itself and a reader gets to see.
 const DEVICE_ANNOTATIONS: [&str; 5] =
     ["Correlation-Context", "Diagnostic-Id", "dt-dataschema", "dt-subject", "iothub-interface-id"];
@@ -244,6 +247,10 @@ pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Me
     let Body::Data(sections) = batch.body() else {
         return Err(error_of("amqp:decode-error", &"400006 ErrorCode:IotHubFormatError; a batch has data sections"));
     };
+    if sections.clone().count() > MAX_BATCH {
+        let text = format!("413001 ErrorCode:MessageTooLarge; a batch has {MAX_BATCH} messages at most");
+        return Err(error_of("amqp:link:message-size-exceeded", &text));
+    }
     sections
         .map(|section| {
             let message = Message::received(section.chunks(), limits());

@@ -77,6 +77,24 @@ async fn a_batch_is_several_messages() {
 }
 
 #[tokio::test]
+async fn a_batch_has_500_messages_at_most_though_they_are_empty() {
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    let send = |messages: usize| {
+        let batch = vec![json!({ "body": "" }); messages];
+        let request = as_a(request("POST", EVENTS)).header("Content-Type", "application/vnd.microsoft.iothub.json");
+        request.body(json!(batch).to_string())
+    };
+    https.send(send(500)).await.ok(204);
+    https.send(send(501)).await.refusal(413, "MessageTooLarge");
+    let properties = hub.with_hub(|hub, _| {
+        let partition = hub.partition_of(&"a".parse().unwrap());
+        hub.partition_properties(partition).unwrap()
+    });
+    assert_eq!(properties.last_sequence_number, 499);
+}
+
+#[tokio::test]
 async fn telemetry_of_a_module_and_the_path_that_java_writes() {
     let (hub, _) = hub().await;
     let https = Https::new(&hub);

@@ -177,3 +177,14 @@ fn a_feedback_message_has_all_that_clients_insist_on() {
     assert_eq!(annotations.get("iothub-enqueuedtime"), Some(&Value::Timestamp(Timestamp(500))));
     assert_eq!(message.data().unwrap(), "[]");
 }
+
+#[test]
+fn a_batch_has_a_bounded_number_of_messages_though_they_are_empty() {
+    let batch = |messages: usize| {
+        let empty = stored(&received(Message::builder().data("")));
+        received((0..messages).fold(Message::builder(), |batch, _| batch.data(empty.clone())))
+    };
+    assert_eq!(telemetry(&batch(MAX_BATCH), BATCH_FORMAT).unwrap().len(), MAX_BATCH);
+    let error = telemetry(&batch(MAX_BATCH + 1), BATCH_FORMAT).unwrap_err();
+    assert_eq!(error.condition.as_str(), "amqp:link:message-size-exceeded");
+}

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Rest;
@@ -15,6 +16,9 @@ use crate::hub::ErrorCode;
 
 /// The largest body that is taken, in octets.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Most values in a body of JSON, more or less. Some take 2 octets as text and hundreds in memory.
+const MAX_VALUES: usize = 200_000;
 
 /// The octets of a body.
 pub(super) struct Octets(pub(super) Bytes);
@@ -64,9 +68,39 @@ impl FromRequest<Rest> for Json {
         if octets.iter().all(u8::is_ascii_whitespace) {
             return Err(Failure::new(ErrorCode::ArgumentNull, "the request has no body"));
         }
-        serde_json::from_slice(&octets).map(Self).map_err(|error| {
-            let text = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
-            Failure::new(ErrorCode::IotHubFormatError, text)
-        })
+        parse(&octets).map(Self)
+    }
+}
+
+/// Reads JSON.
+pub(super) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Failure> {
+    // Before each value but the first there is one of these. Some are in texts, which are few in what is ordinary.
+    let values = octets.iter().filter(|octet| matches!(octet, b',' | b':' | b'[' | b'{')).count();
+    if values > MAX_VALUES {
+        let text = format!("a body may have about {MAX_VALUES} values of JSON at most");
+        return Err(Failure::new(ErrorCode::MessageTooLarge, text));
+    }
+    serde_json::from_slice(octets).map_err(|error| {
+        let text = format!(
+            "the body is not JSON of the form that is needed (line {}, column {})",
+            error.line(),
+            error.column()
+        );
+        Failure::new(ErrorCode::IotHubFormatError, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_very_many_values_is_refused_before_it_is_read() {
+        for value in ["{\"a\":0}", "[]", "0", "\"\""] {
+            let body = |values: usize| format!("[{}]", vec![value; values].join(","));
+            assert!(parse::<Value>(body(50_000).as_bytes()).is_ok(), "{value}");
+            let failure = parse::<Value>(body(400_000).as_bytes()).unwrap_err();
+            assert_eq!(failure.error().code(), ErrorCode::MessageTooLarge, "{value}");
+        }
     }
 }

@@ -17,12 +17,12 @@ use serde_json::{Map, Value};
 
 use super::Rest;
 use super::auth::DeviceConnect;
-use super::body::Octets;
+use super::body::{Octets, parse};
 use super::errors::Failure;
 use super::path::{Lock, Subject};
 use super::reply;
 use crate::hub::{CloudToDeviceDelivery, ErrorCode, Hub, IdentityId, ServiceError, UnixMillis};
-use crate::messages::{STYLE, read_again, size};
+use crate::messages::{MAX_BATCH, STYLE, read_again, size};
 
 /// The content type of a batch.
 const BATCH: &str = "application/vnd.microsoft.iothub.json";
@@ -103,8 +103,11 @@ fn named(headers: &HeaderMap) -> Vec<(String, String)> {
 /// The messages of a batch: `[{"body", "base64Encoded"?, "properties"?}]`.
 fn batch(body: &[u8]) -> Result<Vec<Bytes>, Failure> {
     let malformed = |text: &str| Failure::new(ErrorCode::IotHubFormatError, text);
-    let batch: Vec<Map<String, Value>> =
-        serde_json::from_slice(body).map_err(|_| malformed("a batch is a JSON array of objects"))?;
+    let batch: Vec<Map<String, Value>> = parse(body)?;
+    if batch.len() > MAX_BATCH {
+        let text = format!("a batch may have {MAX_BATCH} messages at most, this one has {}", batch.len());
+        return Err(Failure::new(ErrorCode::MessageTooLarge, text));
+    }
     let message = |entry: Map<String, Value>| {
         let text =
             entry.get("body").and_then(Value::as_str).ok_or_else(|| malformed("a message of a batch has a body"))?;

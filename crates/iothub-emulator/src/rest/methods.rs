@@ -79,6 +79,8 @@ async fn call(
 ) -> Result<Response, Failure> {
     let of_method = |error: ServiceError| Failure::of_method(error, Value::Null);
     let call = Call::parse(&document).map_err(of_method)?;
+    // The call may wait for minutes.
+    drop(document);
     let connect_timeout = call.connect_timeout;
     match rest.shared.invoke_method(call.invocation(id)).await {
         Ok(answer) => Ok(reply::json(&json!({ "status": answer.status, "payload": answer.payload }))),
