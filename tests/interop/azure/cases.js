@@ -74,7 +74,12 @@ exports.Queue = class {
   }
   next(seconds = 20) {
     if (this.values.length) return Promise.resolve(this.values.shift());
-    return within(seconds, new Promise((resolve) => this.waiting.push(resolve)), this.what);
+    let waiter;
+    const value = new Promise((resolve) => this.waiting.push((waiter = resolve)));
+    return within(seconds, value, this.what).catch((error) => {
+      this.waiting = this.waiting.filter((each) => each !== waiter);
+      throw error;
+    });
   }
 };
 
