@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote: our client against their servers, their clients against our acceptor.
+//! Third-party programs: our client against their servers, their clients against our acceptor.
 //!
 //! `tests/interop/README.md` says what they are and how each is started.
 #![allow(missing_docs)]

@@ -38,7 +38,7 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
     output.say("Closing.", &json!({"event": "closing"}));
     tokio::select! {
         () = hub.shutdown() => {}
-        // Whoever asks twice does not want to wait for clients.
+        // A user who asks twice does not want to wait for clients.
         caught = interruption.next() => caught?,
     }
     Ok(ExitCode::SUCCESS)

@@ -42,7 +42,7 @@ impl Output {
     pub(crate) fn say(&self, sentence: &str, event: &Value) {
         let line = if self.json { event.to_string() } else { sentence.to_owned() };
         self.bar.suspend(|| {
-            // A reader that has gone away is no reason to fail: the work matters, and the exit code.
+            // A reader that is closed is no reason to fail: the work matters, and the exit code.
             let _ = writeln!(std::io::stdout(), "{line}");
             let _ = std::io::stdout().flush();
         });

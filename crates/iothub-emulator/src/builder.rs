@@ -25,7 +25,7 @@ use crate::shared::Shared;
 use crate::tls;
 use crate::x509::{self, DeviceAuthorities};
 
-/// Sets up an [`Emulator`]. Mistakes in what it is given are told by [`start`](Self::start).
+/// Sets up an [`Emulator`]. Mistakes in what it is given are reported by [`start`](Self::start).
 #[must_use = "call start"]
 pub struct EmulatorBuilder {
     settings: Settings,

@@ -1,7 +1,7 @@
 //! The certificate authority that the emulator makes, and the server's certificate.
 //!
 //! Clients are given the authority's certificate as a PEM file and verify as they always do. With a directory, the
-//! authority is kept from one start to the next; the server's certificate is issued anew at each start.
+//! authority is kept from one start to the next; the server's certificate is issued again at each start.
 
 use core::fmt;
 use core::time::Duration;
@@ -96,7 +96,7 @@ impl Authority {
         Ok((Self { certificate_pem: certificate.pem(), issuer }, key_pem))
     }
 
-    /// The authority kept in `directory`; a new one is made and kept there if there is none. Programs that do this at
+    /// The authority kept in `directory`; a new one is made and kept there if it holds none. Programs that do this at
     /// the same time get the same authority.
     pub(crate) fn open(directory: &Path) -> Result<Self, CaError> {
         let is_there = |name| directory.join(name).exists();
@@ -184,7 +184,7 @@ fn authority_parameters() -> CertificateParams {
     parameters
 }
 
-/// From a day ago, for clocks that are a little behind, for so many days.
+/// From a day ago, for clocks that are a little behind, for that many days.
 fn validity(parameters: &mut CertificateParams, days: u64) {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);

@@ -25,7 +25,7 @@ impl Emulator {
         self.policy_connection_string("service").unwrap_or_default()
     }
 
-    /// The connection string of a shared access policy, or `None` if there is none of this name. It holds the policy's
+    /// The connection string of a shared access policy, or `None` if there is no policy of this name. It holds the policy's
     /// key. The policies `service`, `iothubowner` and `registryReadWrite` are among those that are always there.
     #[must_use]
     pub fn policy_connection_string(&self, policy: &str) -> Option<String> {

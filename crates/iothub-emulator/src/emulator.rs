@@ -137,7 +137,7 @@ impl Emulator {
     /// Registers a device with the base64 text of its key.
     ///
     /// # Errors
-    /// [`DeviceError`] if the id is taken or is none, or the key is none.
+    /// [`DeviceError`] if the id is taken, or the id or the key is not valid.
     pub fn add_device(&self, id: &str, key_base64: &str) -> Result<(), DeviceError> {
         self.add_device_spec(device_spec(id, key_base64)?)
     }
@@ -159,7 +159,7 @@ impl Emulator {
     /// Registers a module of a registered device with the base64 text of the module's key.
     ///
     /// # Errors
-    /// [`DeviceError`] if the device is not registered, the id is taken or is none, or the key is none.
+    /// [`DeviceError`] if the device is not registered, the id is taken, or the id or the key is not valid.
     pub fn add_module(&self, device: &str, id: &str, key_base64: &str) -> Result<(), DeviceError> {
         let module = module_spec(device, id, key_base64)?;
         self.with_hub(|hub, now| hub.create_identity(now, module).map(drop)).map_err(DeviceError::from)
@@ -171,7 +171,7 @@ impl Emulator {
             .is_ok_and(|id| self.with_hub(|hub, now| hub.delete_identity(now, &IfMatch::Any, &id.into()).is_ok()))
     }
 
-    /// Enables or disables a device; a disabled one loses its links. `false`: there is none.
+    /// Enables or disables a device; a disabled one loses its links. `false` if there is no such device.
     pub fn set_device_enabled(&self, id: &str, enabled: bool) -> bool {
         DeviceId::new(id).is_ok_and(|id| self.with_hub(|hub, now| hub.set_device_enabled(now, &id, enabled)))
     }
@@ -179,7 +179,7 @@ impl Emulator {
     /// Calls a direct method of a device or module, as the service does, and waits for the answer.
     ///
     /// # Errors
-    /// What the service would be told: *DeviceNotOnline* where the device or module has no links for methods,
+    /// What the service would get: *DeviceNotOnline* where the device or module has no links for methods,
     /// *GatewayTimeout* where it does not answer in time, and others.
     ///
     /// # Cancel safety

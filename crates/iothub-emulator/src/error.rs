@@ -13,7 +13,7 @@ use crate::x509::DeviceCaError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Nobody can listen there: the port is taken, or the address is not this machine's.
+    /// The emulator cannot listen there: the port is taken, or the address is not this machine's.
     #[error("cannot listen on {place}: {source}")]
     Bind {
         /// Where: an address, or a name as it was given.
@@ -72,7 +72,7 @@ pub enum DeviceError {
     /// The registry does not take it: there is one of this id already, or it has too many modules.
     #[error(transparent)]
     Registry(#[from] ServiceError),
-    /// The id is none.
+    /// The id is not valid.
     #[error("device id {id:?}: {source}")]
     Id {
         /// The text.
@@ -80,7 +80,7 @@ pub enum DeviceError {
         /// What is wrong with it.
         source: IdError,
     },
-    /// The key is none.
+    /// The key is not valid.
     #[error("device {id:?}: {source}")]
     Key {
         /// Whose.

@@ -100,7 +100,7 @@ impl Shared {
         &*self.clock
     }
 
-    /// Works on the hub, then wakes whoever that concerns. `work` must be brief.
+    /// Works on the hub, then wakes those that it concerns. `work` must be brief.
     pub(crate) fn hub<R>(&self, work: impl FnOnce(&mut Hub, UnixMillis) -> R) -> R {
         let now = self.clock.now();
         let (result, wakes, moved) = {
@@ -166,7 +166,7 @@ impl Shared {
         }
     }
 
-    /// Waits until an operation of so many octets may be done, and counts those that are messages against the quota.
+    /// Waits until an operation of that many octets may be done, and counts those that are messages against the quota.
     pub(crate) async fn throttle(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
         if self.unbounded {
             return Ok(());
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_woken_also_when_the_work_came_before_the_waiting() {
+    async fn a_waiter_is_woken_also_when_the_work_came_before_the_waiting() {
         let (shared, _, device) = shared();
         let mut waiter = shared.waiter(Wake::DeviceQueue(device.clone().into()));
         shared.hub(|hub, now| hub.enqueue(now, &device, message())).unwrap();

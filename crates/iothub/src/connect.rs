@@ -284,7 +284,7 @@ impl Hub {
         let ended = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::ConnectionLost);
         match self.expiry {
             Some((expiry, renewable)) if ended && expiry <= now() => {
-                let expired = Error::new(ErrorKind::TokenExpired, "the connection's token has expired: connect anew");
+                let expired = Error::new(ErrorKind::TokenExpired, "the connection's token has expired: connect again");
                 expired.with_retry(renewable, None).about(error.delivered()).with_source(error)
             }
             _ => error,

@@ -71,7 +71,7 @@ pub trait SasTokenProvider: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Why there is none. While an earlier token is good, the provider is asked again, with growing pauses.
+    /// Why there is no token. While an earlier token is good, the provider is asked again, with growing pauses.
     fn token(&self, resource: String) -> BoxFuture<'_, Result<SasToken, ProviderError>>;
 }
 

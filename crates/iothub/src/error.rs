@@ -45,7 +45,7 @@ pub enum ErrorKind {
     AlreadyExists,
     /// The client was closed at this end.
     Closed,
-    /// Nobody listens there, or the network does not get there.
+    /// Nothing listens there, or the network does not get there.
     Connect,
     /// The connection, or the link, went away: the network failed, or the hub ended it.
     ConnectionLost,
@@ -91,7 +91,7 @@ pub enum ErrorKind {
     Throttled,
     /// It took longer than was allowed.
     Timeout,
-    /// TLS did not come about: a certificate that is not trusted, has expired, or is another host's.
+    /// The TLS handshake failed: a certificate that is not trusted, has expired, or is another host's.
     Tls,
     /// The token has expired, and there is no newer one on this connection.
     TokenExpired,

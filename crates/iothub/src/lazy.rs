@@ -66,7 +66,7 @@ impl LazySender {
 
     /// The link; attached first if it is not.
     pub(crate) async fn sender(&self) -> Result<Sender, Error> {
-        // Bounded as a whole: whoever holds the lock attaches.
+        // Bounded as a whole: the caller that holds the lock attaches.
         let attaching = async {
             let mut slot = self.slot.lock().await;
             if let Some(sender) = slot.as_ref().filter(|sender| !is_over(sender)) {

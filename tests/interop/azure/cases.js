@@ -1,4 +1,4 @@
-// What the programs on Azure's SDKs share: cases that print a line each, and questions to whoever started the program.
+// What the programs on Azure's SDKs share: cases that print a line each, and questions to the process that started it.
 'use strict';
 const assert = require('node:assert');
 const readline = require('node:readline');

@@ -129,7 +129,7 @@ async function queries() {
   return 48;
 }
 
-// Devices at the other end, and who is told what.
+// Devices at the other end, and what each end sees.
 async function opened(identity, Transport = device.Amqp) {
   const kind = identity.moduleId ? iot.ModuleClient : iot.Client;
   const client = kind.fromConnectionString(connection(identity), Transport);

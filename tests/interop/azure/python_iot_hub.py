@@ -13,7 +13,7 @@ import time
 
 import certifi
 
-# The SDK can be told of no authority: over HTTPS it is that of `requests`, over AMQP that of certifi.
+# The SDK has no option for an authority: over HTTPS it is that of `requests`, over AMQP that of certifi.
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["IOTHUB_CA"]
 certifi.where = lambda: os.environ["IOTHUB_CA"]
 

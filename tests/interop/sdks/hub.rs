@@ -1,4 +1,4 @@
-//! A hub as Azure's SDKs want it: on the ports that they cannot be told otherwise, at an address of its own.
+//! A hub as Azure's SDKs want it: on the ports that are built into them, at an address of its own.
 
 use super::front::Door;
 use amqp1::Message;

@@ -1,5 +1,5 @@
 //! Azure's SDKs for Node, Python and Java with the emulator: every feature over AMQP and HTTPS that they have, unmodified,
-//! on the ports that they cannot be told otherwise.
+//! on the ports that are built into them.
 
 use amqp1_tests::{
     expected::{AtLeast, Judgement},
@@ -72,7 +72,7 @@ fn record(judgements: &mut [Judgement], line: &Value) {
     let sdk = line["sdk"].as_str().expect("the name of an SDK");
     println!("  {sdk}: {case} ({} s): {result:?}", line["seconds"]);
     let judgement = judgements.iter_mut().find(|judgement| judgement.judge() == sdk);
-    let judgement = judgement.unwrap_or_else(|| panic!("{sdk} is none of the judges"));
+    let judgement = judgement.unwrap_or_else(|| panic!("{sdk} is not one of the judges"));
     if judgement.wants(case) {
         judgement.record(case, result);
     }

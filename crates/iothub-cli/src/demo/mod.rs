@@ -27,7 +27,7 @@ use tokio::{
     time::Instant,
 };
 
-/// The hub closes a batch of feedback after 15 s; here nobody wants to wait for that.
+/// The hub closes a batch of feedback after 15 s; the demo does not wait for that.
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// After Ctrl-C: how long what is on its way may take to arrive.

@@ -19,7 +19,7 @@ use crate::messages::error_of;
 
 /// Deliveries that a client may send ahead of our looking at them.
 const CREDIT: u32 = 200;
-/// The largest message that any link takes, in octets. What the hub takes is less, and is told by *rejected*.
+/// The largest message that any link takes, in octets. What the hub takes is less; a larger one is *rejected*.
 const MAX_MESSAGE_SIZE: u64 = 1024 * 1024;
 /// The same for the nodes that answer requests, one of which is open to those who have not shown a token.
 const REQUEST_CREDIT: u32 = 50;
@@ -29,7 +29,7 @@ const MAX_TWIN_REQUEST_SIZE: u64 = 256 * 1024;
 
 // Termini are echoed on `$cbs` and by Event Hubs, as old traces show, and on the links of devices by IoT Edge's hub; what the
 // service does on the latter is not known. So these nodes do the same, though they apply no filters, make no copies and keep
-// nothing of a link when it is gone. Readers of events are told which filter applies ([`events::reply`]).
+// nothing of a link when it is gone. The answer to a reader of events names the filter that applies ([`events::reply`]).
 
 /// Accepts a link and starts its task, or refuses it.
 pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut JoinSet<()>) {
@@ -92,7 +92,7 @@ fn produces(hub: &Hub, link: &IncomingLink) -> bool {
     link.role() == Role::Sender && entity.is_some_and(|entity| hub.settings().is_entity(&entity))
 }
 
-/// Refuses a link, and logs it. A redirect refuses nobody: it says where to go.
+/// Refuses a link, and logs it. A redirect is no refusal: it says where to go.
 pub(super) fn reject(context: &Context, link: IncomingLink, error: AmqpError) {
     if error.condition != ErrorCondition::LINK_REDIRECT {
         context.refused("link", link.address().unwrap_or_default(), &error);

@@ -48,7 +48,7 @@ const MAX_LINKS_BEFORE_TOKEN: usize = 32;
 /// How long clients get to answer the detaches and ends of a hub that stops, before the connection is closed.
 const END_ALL: Duration = Duration::from_secs(2);
 
-/// So many refusals of one connection are logged, each with a line.
+/// Most refusals of one connection that are logged, each with a line.
 const MAX_REFUSALS_LOGGED: u32 = 20;
 
 /// What the links of one connection share.
@@ -294,7 +294,7 @@ async fn run(mut server: amqp1::ServerConnection, context: Arc<Context>, expires
     if let Some(reason) = reason
         && let Err(error) = Box::pin(server.connection().close_with(Some(reason))).await
     {
-        tracing::debug!(%error, "connection not closed in peace");
+        tracing::debug!(%error, "connection not closed cleanly");
     }
     // What was settled before the end still counts.
     while links.join_next().await.is_some() {}

@@ -122,7 +122,7 @@ pub(super) fn reply(link: &IncomingLink) -> AttachReply {
     reply
 }
 
-/// The selector among the filters: told by its descriptor in either form.
+/// The selector among the filters, recognised by its descriptor in either form.
 fn selector(filters: &FilterSet) -> Option<(&Value, &Value)> {
     filters.iter().find(|(_, filter)| match filter {
         Value::Described(filter) => match &filter.descriptor {

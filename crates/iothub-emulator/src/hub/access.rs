@@ -101,7 +101,7 @@ impl Hub {
 
     /// Whether a link may be attached to `address` by one who holds `grants` (of tokens that are still valid), and by
     /// which of them. `$cbs` and `$management` need none: there each request is authorised by itself. Without a grant
-    /// that covers the address nothing is told about it.
+    /// that covers the address nothing is reported about it.
     ///
     /// # Errors
     /// [`AttachError`] says what the link is to be detached with.

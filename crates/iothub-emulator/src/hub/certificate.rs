@@ -41,7 +41,7 @@ pub enum CertificateRefusal {
     /// The certificate was issued to another identity.
     #[error(
         "401002 ErrorCode:IotHubUnauthorizedAccess; the client certificate is for {}, not for {asked}: the common name \
-         must be the id", common_name.as_deref().unwrap_or("nobody")
+         must be the id", common_name.as_deref().unwrap_or("no name")
     )]
     AnotherName {
         /// Whom it was issued to.

@@ -242,7 +242,7 @@ impl Feedback {
         self.drop_dead();
     }
 
-    /// Nobody hears of a batch that nobody read.
+    /// An expired batch is dropped without a record.
     fn drop_dead(&mut self) {
         while self.batches.poll_dead().is_some() {}
     }

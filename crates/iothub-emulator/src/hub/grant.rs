@@ -195,7 +195,7 @@ impl Grant {
         self.rights
     }
 
-    /// Whether a link may be attached to `address`. `$cbs` is open to everybody, an unknown address to nobody.
+    /// Whether a link may be attached to `address`. `$cbs` is open to every client, an unknown address to none.
     #[must_use]
     pub fn permits(&self, address: &Address) -> bool {
         let needed = match address {
@@ -215,7 +215,7 @@ impl Grant {
         if !self.rights.contains(needed) {
             return false;
         }
-        // A bare $management stands for the entity's. So whoever may use the entity, or that node of it, may use it.
+        // A bare $management stands for the entity's. So a client that may use the entity, or that node of it, may use it.
         if matches!(address, Address::EventHubManagement { entity: None }) {
             return match self.path.as_slice() {
                 [] => true,
@@ -281,7 +281,7 @@ impl Grant {
             Signer::Module(id) => id,
         };
         let known = registry.get(id).map(|record| record.identity.generation_id());
-        // An identity that is gone altogether is told from one whose place another has taken.
+        // An identity that was deleted differs from one that was created again under the same id.
         known.is_none_or(|known| self.generation_id.as_ref() == Some(known))
     }
 

@@ -172,7 +172,7 @@ impl Hub {
         self.delete_identity(UnixMillis::default(), &IfMatch::Any, &id.into()).is_ok()
     }
 
-    /// Enables or disables a device, and with it its modules. Its queue stays. `false`: there is none.
+    /// Enables or disables a device, and with it its modules. Its queue stays. `false` if there is no such device.
     pub fn set_device_enabled(&mut self, now: UnixMillis, id: &DeviceId, enabled: bool) -> bool {
         let Some(record) = self.registry.get_mut(&id.into()) else { return false };
         let etag = self.random.etag(record.identity.etag());

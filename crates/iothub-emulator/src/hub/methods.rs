@@ -200,7 +200,7 @@ fn not_online() -> ServiceError {
 
 impl Hub {
     /// Begins a call of a direct method. [`Hub::take_method_outcome`] gives its outcome, when [`Wake::Method`] has been
-    /// given out; whoever does not want it any more says so with [`Hub::cancel_method`].
+    /// given out; a caller that no longer wants it says so with [`Hub::cancel_method`].
     ///
     /// # Errors
     /// *DeviceNotFound*, *ModuleNotFound*, *DeviceNotOnline* without a connect time-out, *MessageTooLarge*,

@@ -255,7 +255,7 @@ impl Partition {
     }
 }
 
-/// The partition of a device: always the same one for the same id and number of partitions.
+/// The partition of a device: always the same for the same id and number of partitions.
 pub(crate) fn partition_of(device: &DeviceId, partitions: u32) -> u32 {
     // FNV-1a, then a last mix, as its low bits alone are uneven for ids that differ in one digit.
     let hash = device

@@ -81,7 +81,7 @@ pub struct Enqueued {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EnqueueError {
-    /// `iothub-ack` is none of the four words.
+    /// `iothub-ack` is not one of the four words.
     #[error("400004 ErrorCode:ArgumentInvalid; iothub-ack must be none, positive, negative or full")]
     BadAck,
     /// The `to` property is missing, or names no device's queue.

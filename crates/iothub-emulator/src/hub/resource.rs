@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::address::decode;
 
-/// Which family of clients wrote a resource, told by its scheme.
+/// Which family of clients wrote a resource, recognised by its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourceStyle {
     /// `amqps://…` or `amqp://…`: an address, as a redirect gives it. Signed like [`ResourceStyle::EventHub`].

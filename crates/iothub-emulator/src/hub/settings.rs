@@ -1,4 +1,4 @@
-//! What a hub can be told about itself, with the defaults of the real service.
+//! The settings of a hub, with the defaults of the real service.
 
 use core::time::Duration;
 
@@ -195,11 +195,11 @@ impl Default for TelemetrySettings {
 /// Events of the hub itself at the built-in endpoint. A real hub has them by a route; here they are off by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventSettings {
-    /// Whether devices and modules that connect and disconnect are told.
+    /// Whether devices and modules that connect and disconnect are reported.
     pub connection_state: bool,
-    /// Whether devices and modules that are registered and removed are told.
+    /// Whether devices and modules that are registered and removed are reported.
     pub lifecycle: bool,
-    /// Whether changes of twins are told.
+    /// Whether changes of twins are reported.
     pub twin_changes: bool,
 }
 

@@ -132,7 +132,7 @@ pub(super) struct Usage {
 }
 
 impl Hub {
-    /// Whether an operation of so many octets may be done: at once, or after the time that is given. What is to be put off
+    /// Whether an operation of that many octets may be done: at once, or after the time that is given. What is to be put off
     /// longer than 5 s is refused. Octets count for methods alone.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Hub {
         Ok(delay)
     }
 
-    /// Counts a message of so many octets against the day's quota.
+    /// Counts a message of that many octets against the day's quota.
     ///
     /// # Errors
     /// *IotHubQuotaExceeded* until the next day (UTC) begins.

@@ -240,7 +240,7 @@ fn find<'r>(
     Ok(record)
 }
 
-/// Adds a change of desired properties for those who watch. `false`: there are none.
+/// Adds a change of desired properties for the links that watch. `false` if there are none.
 fn changed(twin: &mut TwinState, values: Map<String, Value>, replaced: bool) -> bool {
     let watched = !twin.watchers.is_empty();
     if watched {

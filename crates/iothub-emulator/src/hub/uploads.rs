@@ -35,7 +35,7 @@ struct Upload {
     expires: UnixMillis,
 }
 
-/// What a device is told about where to put a file.
+/// Where a device is to put a file.
 #[derive(Clone, Debug)]
 pub struct UploadTicket {
     /// Names the upload when it is completed.

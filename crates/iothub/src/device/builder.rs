@@ -69,7 +69,7 @@ impl DeviceClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::Connect`] where nobody listens,
+    /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::Connect`] where nothing listens,
     /// [`ErrorKind::Tls`] for a certificate that is not trusted, [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety

@@ -172,7 +172,7 @@ macro_rules! identity_methods {
             self.client.methods().await
         }
 
-        /// Opens the twin. Further calls return the same one while its links live.
+        /// Opens the twin. Further calls return the same twin while its links live.
         ///
         /// # Errors
         ///

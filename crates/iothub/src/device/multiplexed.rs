@@ -103,7 +103,7 @@ impl MultiplexedConnectionBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Connect`] where nobody listens, [`ErrorKind::Tls`] for a certificate that is not trusted,
+    /// [`ErrorKind::Connect`] where nothing listens, [`ErrorKind::Tls`] for a certificate that is not trusted,
     /// [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety

@@ -74,7 +74,7 @@ impl RegistryClientBuilder {
         self
     }
 
-    /// Goes through this proxy (`http://host:port`). Without it there is none: the environment is not asked.
+    /// Goes through this proxy (`http://host:port`). Without it no proxy is used: the environment is not asked.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self

@@ -154,7 +154,7 @@ impl<T: DeserializeOwned> Query<T> {
         }
     }
 
-    /// Fetches a page; `false` if there is none any more.
+    /// Fetches a page; `false` after the last one.
     fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let continuation = match &self.place {
             Place::Start => None,

@@ -79,14 +79,14 @@ async fn a_certificate_that_is_not_trusted_is_a_tls_error() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_a_connect_error() {
+async fn a_port_where_nothing_listens_is_a_connect_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
     let string = format!("HostName=localhost:{port};SharedAccessKeyName=service;SharedAccessKey={KEY}");
     let builder = ServiceClient::builder().connection_string(&string).expect("a connection string");
     let error = soon("an answer", builder.ca_pem(&pki().ca).expect("a certificate").connect()).await;
-    let error = error.expect_err("nobody listens");
+    let error = error.expect_err("nothing listens");
     assert!(error.kind() == ErrorKind::Connect && error.is_retriable(), "{error}");
 }
 
@@ -109,7 +109,7 @@ async fn a_hub_that_answers_neither_token_nor_attach_is_given_up() {
     // The token was delivered; nothing that the caller has sent was.
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::Timeout, Delivered::No), "{error}");
 
-    // Nobody takes the links of this one.
+    // The links of this one are never accepted.
     let hub = ScriptedHub::start().await;
     let builder = service(&hub).operation_timeout(Duration::from_millis(500));
     let attaching = async { builder.connect().await?.feedback().await.map(drop) };

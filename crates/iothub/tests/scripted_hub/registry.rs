@@ -344,7 +344,7 @@ async fn a_certificate_that_is_not_trusted_and_a_closed_port_have_their_kinds() 
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
     let closed = builder(&hub).https_port(port).retries(0).build().expect("a client");
-    let error = soon("an answer", closed.device("d")).await.expect_err("nobody listens");
+    let error = soon("an answer", closed.device("d")).await.expect_err("nothing listens");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::Connect, Delivered::No), "{error}");
 }
 

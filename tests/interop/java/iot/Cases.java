@@ -5,7 +5,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 
-/** Cases that print a line each, and questions to whoever started the program. */
+/** Cases that print a line each, and questions to the process that started it. */
 final class Cases {
     /** A case: it gives how many messages or answers it has checked, or throws. */
     interface Case {

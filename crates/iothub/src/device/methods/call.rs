@@ -97,7 +97,7 @@ impl MethodCall {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MessageTooLarge`] for a payload of more than 128 KB, of which the service is told by status 500; if
+    /// [`ErrorKind::MessageTooLarge`] for a payload of more than 128 KB, which is reported to the service as status 500; if
     /// the link or the connection has ended.
     ///
     /// # Cancel safety

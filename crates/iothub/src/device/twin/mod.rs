@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The twin of a device or a module: what services want of it, and what it reports. See
-/// [`DeviceClient::twin`](crate::DeviceClient::twin). Clones are handles of the same one.
+/// [`DeviceClient::twin`](crate::DeviceClient::twin). Clones are handles of the same twin.
 ///
 /// ```no_run
 /// use iothub::{DesiredChange, DeviceClient};

@@ -112,7 +112,7 @@ impl Tracker {
             (Some(version), Some(last)) if version == last + 1 => {
                 self.ready.push_back(DesiredChange::patch(notification.values, version));
             }
-            // One is missing, or which one this is cannot be told.
+            // One is missing, or the hub has not said which one this is.
             (Some(_), _) => {
                 self.phase = Phase::Reading;
                 self.hold(notification);
