@@ -40,7 +40,7 @@ pub enum CaError {
         /// Why.
         source: io::Error,
     },
-    /// One of the two files is there without the other. Delete it, or bring the other one back.
+    /// The certificate is there without the key. Delete it, or bring the key back.
     #[error("{} is missing beside {}; delete both to get a new authority", missing.display(), found.display())]
     HalfThere {
         /// The file that is there.
@@ -89,11 +89,15 @@ impl Authority {
     fn generate_with_key() -> Result<(Self, Zeroizing<String>), CaError> {
         let key = KeyPair::generate()?;
         let key_pem = Zeroizing::new(key.serialize_pem());
+        Ok((Self::with_key(key)?, key_pem))
+    }
+
+    fn with_key(key: KeyPair) -> Result<Self, CaError> {
         let mut parameters = authority_parameters();
         validity(&mut parameters, AUTHORITY_DAYS);
         let certificate: Certificate = parameters.self_signed(&key)?;
         let issuer = Issuer::new(parameters, key);
-        Ok((Self { certificate_pem: certificate.pem(), issuer }, key_pem))
+        Ok(Self { certificate_pem: certificate.pem(), issuer })
     }
 
     /// The authority kept in `directory`; a new one is made and kept there if it holds none. Programs that do this at
@@ -117,7 +121,15 @@ impl Authority {
                 Self::restore(certificate_pem, &key_pem, &certificate_path, &key_path)
             }
             (Some(_), None) => Err(CaError::HalfThere { found: certificate_path, missing: key_path }),
-            (None, Some(_)) => Err(CaError::HalfThere { found: key_path, missing: certificate_path }),
+            (None, Some(key_pem)) => {
+                // A start that was killed has left the key. Its certificate is as good as any: it was shown to nobody, or is
+                // of the same name and key as the one that somebody has deleted.
+                let key = KeyPair::from_pem(&key_pem)
+                    .map_err(|_| CaError::Unusable { path: key_path, reason: "not a private key in PEM" })?;
+                let authority = Self::with_key(key)?;
+                write(&certificate_path, &authority.certificate_pem, 0o644)?;
+                Ok(authority)
+            }
             (None, None) => {
                 let (authority, key_pem) = Self::generate_with_key()?;
                 write(&key_path, &key_pem, 0o600)?;
@@ -304,6 +316,24 @@ mod tests {
         assert!(error.contains("ca-key.pem") && error.contains("not a private key"), "{error}");
         fs::rename(at("away"), at(KEY_FILE)).unwrap();
         assert!(Authority::open(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_start_that_was_killed_between_the_two_files_is_finished_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name| directory.path().join(name);
+        Authority::open(directory.path()).unwrap();
+        let key = fs::read_to_string(at(KEY_FILE)).unwrap();
+        fs::remove_file(at(CERTIFICATE_FILE)).unwrap();
+        // Half of a file that was not finished.
+        fs::write(at("ca.pem.new"), "-----BEGIN CERT").unwrap();
+        let finished = Authority::open(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(at(KEY_FILE)).unwrap(), key);
+        assert_eq!(Authority::open(directory.path()).unwrap().certificate_pem(), finished.certificate_pem());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing else stays behind");
+        fs::remove_file(at(CERTIFICATE_FILE)).unwrap();
+        fs::write(at(KEY_FILE), "no key").unwrap();
+        assert!(matches!(Authority::open(directory.path()), Err(CaError::Unusable { .. })));
     }
 
     #[test]
