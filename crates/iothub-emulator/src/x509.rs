@@ -41,12 +41,18 @@ pub enum DeviceCaError {
 /// The authorities whose certificates devices may show.
 #[derive(Default)]
 pub(crate) struct DeviceAuthorities {
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    all: Vec<Authority>,
+}
+
+struct Authority {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Verification takes no notice of it: to rustls a root is a name and a key.
+    validity: (UnixMillis, UnixMillis),
 }
 
 impl fmt::Debug for DeviceAuthorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceAuthorities").field("any", &self.verifier.is_some()).finish()
+        f.debug_struct("DeviceAuthorities").field("all", &self.all.len()).finish()
     }
 }
 
@@ -54,22 +60,23 @@ impl DeviceAuthorities {
     /// The authorities of these PEM texts, each with one or more certificates.
     pub(crate) fn from_pem<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, DeviceCaError> {
         let unusable = |why: &dyn fmt::Display| DeviceCaError::Unusable(why.to_string());
-        let mut roots = RootCertStore::empty();
+        let mut all = Vec::new();
         for text in texts {
-            let before = roots.len();
+            let before = all.len();
             for certificate in CertificateDer::pem_slice_iter(text) {
                 let certificate = certificate.map_err(|_| unusable(&"not a certificate in PEM"))?;
-                roots.add(certificate).map_err(|error| unusable(&error))?;
+                let parsed = X509Certificate::from_der(&certificate).map_err(|error| unusable(&error))?.1;
+                let validity = validity(&parsed);
+                let mut root = RootCertStore::empty();
+                root.add(certificate.clone()).map_err(|error| unusable(&error))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(root), provider()).build();
+                all.push(Authority { verifier: verifier.map_err(|error| unusable(&error))?, validity });
             }
-            if roots.len() == before {
+            if all.len() == before {
                 return Err(unusable(&"no certificate in the PEM text"));
             }
         }
-        if roots.is_empty() {
-            return Ok(Self::default());
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        Ok(Self { verifier: Some(verifier.map_err(|error| unusable(&error))?) })
+        Ok(Self { all })
     }
 
     /// Reads the chain that a client has shown in TLS, its own certificate first.
@@ -80,10 +87,7 @@ impl DeviceAuthorities {
             sha1: hexadecimal(&Sha1::digest(own)),
             sha256: hexadecimal(&Sha256::digest(own)),
             common_name: parsed.as_ref().and_then(common_name),
-            validity: parsed.as_ref().map(|parsed| {
-                let validity = parsed.validity();
-                (millis(validity.not_before), millis(validity.not_after))
-            }),
+            validity: parsed.as_ref().map(validity),
             issued: self.issued(parsed.as_ref(), own, intermediates, now),
         }))
     }
@@ -95,19 +99,31 @@ impl DeviceAuthorities {
         intermediates: &[CertificateDer<'_>],
         now: UnixMillis,
     ) -> Result<(), String> {
-        let Some(verifier) = &self.verifier else {
+        if self.all.is_empty() {
             return Err("the hub was given no certificate authority for devices".into());
-        };
+        }
         if parsed.is_some_and(|parsed| parsed.version() != X509Version::V3) {
             return Err("it is of X.509 version 1, which has no extensions: issue it with extensions \
                         (openssl x509 -req with -extfile)"
                 .into());
         }
-        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
-        match verifier.verify_client_cert(own, intermediates, now) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(reason(&error)),
+        let time = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
+        let mut why = None;
+        for Authority { verifier, validity: (from, to) } in &self.all {
+            match verifier.verify_client_cert(own, intermediates, time) {
+                Ok(_) if now < *from || now > *to => {
+                    why = Some(format!(
+                        "the authority that has issued it is valid from {} to {}",
+                        from.to_iso8601(),
+                        to.to_iso8601()
+                    ));
+                }
+                Ok(_) => return Ok(()),
+                Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                Err(error) => _ = why.get_or_insert_with(|| reason(&error)),
+            }
         }
+        Err(why.unwrap_or_else(|| reason(&TlsError::InvalidCertificate(CertificateError::UnknownIssuer))))
     }
 }
 
@@ -120,6 +136,12 @@ fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut names = certificate.subject().iter_common_name();
     let name = names.next()?.as_str().ok()?.to_owned();
     names.next().is_none().then_some(name)
+}
+
+/// From when to when it is valid.
+fn validity(certificate: &X509Certificate<'_>) -> (UnixMillis, UnixMillis) {
+    let validity = certificate.validity();
+    (millis(validity.not_before), millis(validity.not_after))
 }
 
 fn millis(time: ASN1Time) -> UnixMillis {
@@ -183,6 +205,29 @@ mod tests {
         assert!(unknown.issued.as_ref().unwrap_err().contains("no certificate authority"), "{unknown:?}");
         assert_eq!((whole.sha1.len(), whole.sha256.len()), (40, 64));
         assert_eq!(authorities.read(&[], NOW), None);
+    }
+
+    #[test]
+    fn an_authority_that_has_expired_vouches_for_nobody() {
+        let of = |name: &str, last: i32| {
+            let mut parameters = named(name);
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(last, 1, 1);
+            let key = KeyPair::generate().unwrap();
+            (parameters.self_signed(&key).unwrap().pem(), Issuer::new(parameters, key))
+        };
+        let ((old_pem, old), (new_pem, new)) = (of("old", 2026), of("new", 2050));
+        let issued = |issuer: &Issuer<'static, KeyPair>| {
+            named("dev1").signed_by(&KeyPair::generate().unwrap(), issuer).unwrap().der().clone()
+        };
+        let authorities = DeviceAuthorities::from_pem([old_pem.as_bytes(), new_pem.as_bytes()]).unwrap();
+        assert_eq!(authorities.read(&[issued(&new)], NOW).unwrap().issued, Ok(()));
+        let why = authorities.read(&[issued(&old)], NOW).unwrap().issued.clone().unwrap_err();
+        assert!(why.contains("2020-01-01") && why.contains("2026-01-01"), "{why}");
+        // In its time it was good.
+        let then = UnixMillis(1_700_000_000_000);
+        assert_eq!(authorities.read(&[issued(&old)], then).unwrap().issued, Ok(()));
     }
 
     #[test]
