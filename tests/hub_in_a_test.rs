@@ -1,4 +1,5 @@
-//! The test with a hub that the READMEs show, and that they show it as it is here: a doctest would leave it out.
+//! The test with a hub that the READMEs show, and that they show it as it is here: a doctest would leave it out. And that
+//! the tests that the README cites exist.
 #![allow(missing_docs)]
 
 use iothub::{CloudMessage, DeviceClient, ServiceClient};
@@ -40,4 +41,31 @@ fn the_readmes_show_the_test_above() {
     for readme in [include_str!("../README.md"), include_str!("../crates/iothub-emulator/README.md")] {
         assert!(readme.contains(&this[begin..end]), "a README shows another test:\n{}", &this[begin..end]);
     }
+}
+
+/// In the table of features each cell that begins with "works" names a file and a test in it.
+#[test]
+fn the_tests_that_the_feature_table_cites_exist() {
+    let readme = include_str!("../README.md");
+    let (_, table) = readme.split_once("### Beside Azure's SDKs").expect("the table's heading");
+    let (table, _) = table.split_once("\n## ").expect("a further section");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut cited = 0;
+    for row in table.lines().filter(|line| line.starts_with('|')) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim();
+        if !cell.starts_with("works") {
+            continue;
+        }
+        let ["works (", file, ": ", test, ")"] = cell.split('`').collect::<Vec<_>>()[..] else {
+            panic!("not \"works (`FILE`: `TEST`)\": {cell}");
+        };
+        let path = match file.starts_with("tests/") {
+            true => root.join(file),
+            false => root.join("crates/iothub/tests").join(file),
+        };
+        let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        cited += 1;
+    }
+    assert!(cited >= 15, "only {cited} rows of the table were found");
 }
