@@ -67,7 +67,7 @@ pub(crate) struct DemoOptions {
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorOptions {
     /// Where to serve AMQP over TLS: names or addresses, repeated or with commas between them; port 0 takes a free one.
-    /// Unless given, 127.0.0.1:5671 and, where there is IPv6, [::1]:5671.
+    /// Unless given, port 5671 of 127.0.0.1 and, where there is IPv6, of ::1.
     #[arg(long, value_delimiter = ',', value_name = "HOST:PORT")]
     pub(crate) listen: Vec<ListenOn>,
     /// Where to serve plain AMQP as well.
@@ -87,7 +87,7 @@ pub(crate) struct EmulatorOptions {
     /// A shared access policy; well-known names get their well-known rights.
     #[arg(long = "policy", value_name = "NAME=BASE64KEY")]
     pub(crate) policies: Vec<Hidden>,
-    /// A device, by its key; ID=x509:THUMBPRINT[,THUMBPRINT2] by its certificate, ID=x509:ca by one of an authority of --x509-ca.
+    /// A device, by its key; ID=x509:THUMBPRINT or ID=x509:THUMBPRINT,THUMBPRINT by its certificate, ID=x509:ca by one of an authority of --x509-ca.
     #[arg(long = "device", value_name = "ID=BASE64KEY")]
     pub(crate) devices: Vec<Hidden>,
     /// A file with devices: a JSON array of {"deviceId", "primaryKey", "secondaryKey"?, "status"?, "modules"?}, or with

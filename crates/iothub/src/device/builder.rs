@@ -44,7 +44,7 @@ impl DeviceClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConnectionString`], with the part that is wrong. One with a `ModuleId` is for
+    /// [`ErrorKind::InvalidConnectionString`](crate::ErrorKind::InvalidConnectionString), with the part that is wrong. One with a `ModuleId` is for
     /// [`ModuleClient`].
     pub fn connection_string(mut self, text: &str) -> Result<Self, Error> {
         self.who.set_string(text)?;
@@ -57,7 +57,7 @@ impl DeviceClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConnectionString`] if the host or the id cannot be one.
+    /// [`ErrorKind::InvalidConnectionString`](crate::ErrorKind::InvalidConnectionString) if the host or the id cannot be one.
     pub fn identity(mut self, host: &str, device_id: &str) -> Result<Self, Error> {
         self.who.set_names(host, device_id, None)?;
         Ok(self)
@@ -69,8 +69,8 @@ impl DeviceClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unauthorized`] for credentials that the hub refuses, [`ErrorKind::Connect`] where nothing listens,
-    /// [`ErrorKind::Tls`] for a certificate that is not trusted, [`ErrorKind::Timeout`].
+    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized) for credentials that the hub refuses, [`ErrorKind::Connect`](crate::ErrorKind::Connect) where nothing listens,
+    /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) for a certificate that is not trusted, [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
     ///
     /// # Cancel safety
     ///
@@ -94,7 +94,7 @@ impl ModuleClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConnectionString`], with the part that is wrong.
+    /// [`ErrorKind::InvalidConnectionString`](crate::ErrorKind::InvalidConnectionString), with the part that is wrong.
     pub fn connection_string(mut self, text: &str) -> Result<Self, Error> {
         self.who.set_string(text)?;
         self.who.is_module()?;
@@ -106,7 +106,7 @@ impl ModuleClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidConnectionString`] if the host or an id cannot be one.
+    /// [`ErrorKind::InvalidConnectionString`](crate::ErrorKind::InvalidConnectionString) if the host or an id cannot be one.
     pub fn identity(mut self, host: &str, device_id: &str, module_id: &str) -> Result<Self, Error> {
         self.who.set_names(host, device_id, Some(module_id))?;
         Ok(self)
