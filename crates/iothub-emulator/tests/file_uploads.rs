@@ -137,6 +137,22 @@ async fn storage_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_block_that_is_listed_often_takes_as_much_storage() {
+    let (hub, _) = hub_with(|settings| settings.file_uploads.max_storage = 10_000).await;
+    let https = Https::new(&hub);
+    let list = |times: usize| format!("<BlockList>{}</BlockList>", "<Latest>QQ==</Latest>".repeat(times));
+    for (name, times, status) in [("f", 8, 201), ("g", 5, 413), ("g", 2, 201)] {
+        let path = url(&begin(&https, name).await);
+        https.send(bare("PUT", &format!("{path}&comp=block&blockid=QQ==")).body(vec![7; 1000])).await.ok(201);
+        https.send(bare("PUT", &format!("{path}&comp=blocklist")).body(list(times))).await.ok(status);
+        // Room for the next block is there only if the file has not been put together.
+        if status == 413 {
+            https.send(put_file(&path, b"")).await.ok(201);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_service_is_notified_over_amqp() {
     let (hub, _) = hub().await;
     let https = Https::new(&hub);

@@ -233,7 +233,8 @@ impl Uploads {
         ids: &[String],
         content_type: String,
     ) -> Result<(), ServiceError> {
-        let limit = self.settings.max_storage;
+        // A list may name a block more than once.
+        let limit = self.room() + self.blobs.get(blob).map_or(0, Blob::size);
         self.change(blob, |entry| {
             let mut octets = BytesMut::new();
             for id in ids {
