@@ -4,6 +4,7 @@
 mod both_ends;
 mod bulk;
 mod events;
+mod files;
 mod messages;
 mod outages;
 mod processes;
