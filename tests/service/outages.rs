@@ -1,12 +1,14 @@
 //! Tokens that run out, connections that are cut, and a hub that is restarted.
 
 use crate::support::{builder, consumer, device, hub, owner, send, service, soon};
+use amqp1_tests::relay::Relay;
 use iothub::{
-    CloudMessage, ErrorKind, EventPosition, EventProcessor, RegistryClient, ServiceClient,
+    Ack, CloudMessage, ErrorKind, EventConsumer, EventPosition, EventProcessor, RegistryClient, ServiceClient,
     processor::{MemoryCheckpointStore, Strategy},
 };
 use iothub_emulator::Emulator;
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
@@ -106,4 +108,140 @@ async fn a_processor_goes_on_by_itself_after_a_restart() {
     let event = soon("an event", told.recv()).await.expect("an event");
     assert_eq!(&event.body()[..], b"after");
     reading.abort();
+}
+
+/// A connection string of the hub with the relay's port.
+fn through(relay: &Relay, hub: &Emulator, string: &str) -> String {
+    let port = |port: u16| format!("localhost:{port}");
+    let moved = string.replace(&port(hub.local_addr().port()), &port(relay.address().port()));
+    assert_ne!(moved, string);
+    moved
+}
+
+async fn service_through(relay: &Relay, hub: &Emulator) -> ServiceClient {
+    let builder = ServiceClient::builder().connection_string(&through(relay, hub, &hub.service_connection_string()));
+    let builder = builder.expect("a connection string").ca_pem(hub.ca_pem()).expect("a certificate");
+    soon("a connection", builder.connect()).await.expect("accepted")
+}
+
+fn consumer_through(relay: &Relay, hub: &Emulator) -> iothub::EventConsumerBuilder {
+    // No redirect leads past the relay: the string is the one of the endpoint itself.
+    let string = through(relay, hub, &hub.event_hubs_connection_string());
+    let builder = EventConsumer::builder().connection_string(&string).expect("a connection string");
+    builder.ca_pem(hub.ca_pem()).expect("a certificate")
+}
+
+fn check_lost(what: &str, error: &iothub::Error) {
+    assert_eq!((error.kind(), error.is_retriable()), (ErrorKind::ConnectionLost, true), "{what}: {error}");
+}
+
+/// A batch was read when the connection ends, and not completed: the next client reads it once its lock has run out.
+#[tokio::test]
+async fn feedback_that_was_not_completed_before_a_connection_was_cut_comes_to_the_next_client() {
+    let hub = builder().device("d0", KEY).settings(|settings| settings.feedback.lock = Duration::from_secs(2));
+    let hub = hub.start().await.expect("a hub");
+    let relay = Relay::start(hub.local_addr()).await;
+    let client = service_through(&relay, &hub).await;
+    let mut feedback = soon("a link", client.feedback()).await.expect("attached");
+    let device = device(&hub.device_connection_string("d0").expect("a device"), &hub).await;
+    let mut messages = soon("a link", device.cloud_to_device()).await.expect("attached");
+    let settle = async |client: &ServiceClient, messages: &mut iothub::CloudToDeviceReceiver, id: &str| {
+        let message = CloudMessage::new("x").message_id(id).ack(Ack::Full);
+        soon("an outcome", client.send("d0", message)).await.expect("accepted");
+        let message = soon("a message", messages.next()).await.expect("readable").expect("not the end");
+        message.complete().expect("the link is there");
+    };
+    settle(&client, &mut messages, "read").await;
+    let held = soon("feedback", feedback.next()).await.expect("readable").expect("not the end");
+    assert_eq!(held.records()[0].original_message_id, "read");
+    relay.cut();
+    check_lost("feedback", &soon("the end", feedback.next()).await.expect_err("cut"));
+    let sent = soon("an outcome", client.send("d0", CloudMessage::new("x"))).await;
+    check_lost("a message", &sent.expect_err("cut"));
+    held.complete().expect_err("the link has ended");
+
+    let client = service_through(&relay, &hub).await;
+    let mut feedback = soon("a link", client.feedback()).await.expect("attached");
+    settle(&client, &mut messages, "later").await;
+    let mut records = BTreeSet::new();
+    while records.len() < 2 {
+        let batch = soon("feedback", feedback.next()).await.expect("readable").expect("not the end");
+        records.extend(batch.records().iter().map(|record| record.original_message_id.clone()));
+        batch.complete().expect("the link is there");
+    }
+    assert_eq!(records, BTreeSet::from(["read".to_owned(), "later".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_consumer_whose_connection_was_cut_goes_on_behind_the_last_event_it_gave() {
+    let hub = builder().device("d0", KEY).partitions(1).start().await.expect("a hub");
+    let relay = Relay::start(hub.local_addr()).await;
+    let mut sent = send(&hub, 1, 0..5).await;
+    let builder = consumer_through(&relay, &hub).partition(0).start(EventPosition::Start);
+    let mut events = soon("a connection", builder.connect()).await.expect("accepted");
+    let mut read = Vec::new();
+    let next = async |events: &mut EventConsumer| {
+        let event = soon("an event", events.next()).await.expect("readable").expect("not the end");
+        String::from_utf8(event.body().to_vec()).expect("UTF-8")
+    };
+    for _ in 0..3 {
+        read.push(next(&mut events).await);
+    }
+    relay.cut();
+    // Events that came before the cut are still given.
+    let error = loop {
+        match soon("the end", events.next()).await {
+            Ok(event) => read.push(String::from_utf8(event.expect("an event").body().to_vec()).expect("UTF-8")),
+            Err(error) => break error,
+        }
+    };
+    check_lost("a consumer", &error);
+    let position = events.position("0").expect("a position").clone();
+    sent.extend(send(&hub, 1, 5..8).await);
+    let builder = consumer_through(&relay, &hub).partition(0).start(position);
+    let mut events = soon("a connection", builder.connect()).await.expect("accepted");
+    while read.len() < sent.len() {
+        read.push(next(&mut events).await);
+    }
+    assert_eq!(read, sent);
+}
+
+/// Each event that was sent is given, behind the checkpoint again; none before it.
+#[tokio::test]
+async fn a_processor_whose_connection_was_cut_goes_on_behind_its_checkpoint() {
+    let hub = builder().device("d0", KEY).partitions(1).start().await.expect("a hub");
+    let relay = Relay::start(hub.local_addr()).await;
+    let sent = send(&hub, 1, 0..5).await;
+    let processor = EventProcessor::builder(consumer_through(&relay, &hub), MemoryCheckpointStore::new());
+    let processor = processor.interval(Duration::from_millis(50)).strategy(Strategy::Greedy).start();
+    let mut processor = soon("a start", processor).await.expect("started");
+    let mut reader = soon("a partition", processor.next_partition()).await.expect("no error").expect("not closed");
+    for number in 0..3 {
+        let event = soon("an event", reader.next()).await.expect("readable").expect("not the end");
+        assert_eq!(&event.body()[..], sent[number].as_bytes());
+        if number == 1 {
+            soon("a checkpoint", reader.checkpoint(&event)).await.expect("written");
+        }
+    }
+    relay.cut();
+    let error = loop {
+        match soon("the end", reader.next()).await {
+            Ok(event) => assert!(event.is_some(), "an end without an error"),
+            Err(error) => break error,
+        }
+    };
+    check_lost("a processor", &error);
+    assert!(!reader.is_lost());
+    drop(reader);
+    // A round in between may have found the connection gone.
+    let mut reader = loop {
+        match soon("a partition", processor.next_partition()).await {
+            Ok(reader) => break reader.expect("not closed"),
+            Err(error) => assert!(error.is_retriable(), "{error}"),
+        }
+    };
+    for expected in &sent[2..] {
+        let event = soon("an event", reader.next()).await.expect("readable").expect("not the end");
+        assert_eq!(&event.body()[..], expected.as_bytes());
+    }
 }

@@ -1,4 +1,4 @@
-//! A relay between a foreign client and a broker that counts the transfers it passes on, both ways.
+//! A relay between a client and a broker or hub: it counts the transfers it passes on, both ways, and can cut connections.
 
 use bytes::{Buf, BytesMut};
 use std::{
@@ -11,14 +11,25 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
+
+/// What a relay does with the connections it has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Orders {
+    /// How often all of them were cut.
+    cuts: u64,
+    /// On the connections from before this many cuts, what the server says stays here.
+    muted: u64,
+}
 
 /// Listens on loopback until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
     transfers: Arc<AtomicU64>,
+    orders: watch::Sender<Orders>,
     listening: JoinHandle<()>,
 }
 
@@ -33,17 +44,28 @@ impl Relay {
         let address = listener.local_addr().expect("a bound socket has an address");
         let transfers = Arc::new(AtomicU64::new(0));
         let counted = transfers.clone();
+        let (orders, obeyed) = watch::channel(Orders::default());
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, to, counted.clone()));
+                tokio::spawn(pass(client, to, counted.clone(), obeyed.clone()));
             }
         });
-        Self { address, transfers, listening }
+        Self { address, transfers, orders, listening }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Keeps back what the server says on the connections that there are.
+    pub fn mute(&self) {
+        self.orders.send_modify(|orders| orders.muted = orders.cuts + 1);
+    }
+
+    /// Ends all connections at once, both ways, without a word of AMQP or TLS. Later ones are passed on.
+    pub fn cut(&self) {
+        self.orders.send_modify(|orders| orders.cuts += 1);
     }
 
     /// How many transfers have passed.
@@ -58,22 +80,41 @@ impl Drop for Relay {
     }
 }
 
-async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>) {
+async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>, mut orders: watch::Receiver<Orders>) {
+    let cuts = orders.borrow().cuts;
     let Ok(server) = TcpStream::connect(to).await else { return };
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    tokio::join!(one_way(from_client, to_server, &transfers), one_way(from_server, to_client, &transfers));
+    let (never_muted, heard) = ((orders.clone(), u64::MAX), (orders.clone(), cuts));
+    let both = async {
+        tokio::join!(
+            one_way(from_client, to_server, &transfers, never_muted),
+            one_way(from_server, to_client, &transfers, heard)
+        )
+    };
+    tokio::select! {
+        _ = both => {}
+        // Both sockets are dropped. A relay that is gone leaves its connections to their ends.
+        Ok(_) = orders.wait_for(|orders| orders.cuts != cuts) => {}
+    }
 }
 
-async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, transfers: &AtomicU64) {
+async fn one_way(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    transfers: &AtomicU64,
+    (mut orders, of_connection): (watch::Receiver<Orders>, u64),
+) {
     let mut frames = BytesMut::new();
     let mut chunk = vec![0; 65_536];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
         frames.extend_from_slice(&chunk[..length]);
         transfers.fetch_add(count(&mut frames), Ordering::Relaxed);
-        if to.write_all(&chunk[..length]).await.is_err() {
+        // One that is kept back waits for the end of the connection.
+        let may_pass = orders.wait_for(|orders| orders.muted <= of_connection).await.is_ok();
+        if !may_pass || to.write_all(&chunk[..length]).await.is_err() {
             return;
         }
     }
