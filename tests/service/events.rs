@@ -1,5 +1,8 @@
-use crate::support::{builder, consumer, hub, send, soon};
-use iothub::{ErrorKind, Event, EventConsumer, EventPosition};
+use crate::support::{builder, consumer, device, hub, registry, send, soon};
+use iothub::{
+    ErrorKind, Event, EventConsumer, EventPosition, EventSource,
+    registry::{Device, IfMatch, TwinUpdate},
+};
 use std::collections::BTreeSet;
 
 async fn next(consumer: &mut EventConsumer) -> Event {
@@ -129,4 +132,47 @@ async fn consumer_groups_read_apart_and_others_are_not_there() {
     }
     let error = soon("an answer", consumer(&hub).consumer_group("none").connect()).await.expect_err("no such group");
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+#[tokio::test]
+async fn events_of_the_hub_itself_are_told_by_their_source_and_operation() {
+    let hub = builder().device("d0", "c2VjcmV0LWtleS1vZi10aGUtdGhlcm1vc3RhdA==").partitions(1);
+    let hub = hub.settings(|settings| {
+        settings.events.connection_state = true;
+        settings.events.lifecycle = true;
+        settings.events.twin_changes = true;
+    });
+    let hub = hub.start().await.expect("a hub");
+    let registry = registry(&hub);
+    let builder = consumer(&hub).partition(0).start(EventPosition::Latest);
+    let mut events = soon("a connection", builder.connect()).await.expect("accepted");
+    soon("an answer", registry.create_device(&Device::new("new"))).await.expect("created");
+    let update = TwinUpdate::new().tag("room", "cellar").desired("speed", 1);
+    soon("an answer", registry.patch_twin("new", &update, IfMatch::Any)).await.expect("patched");
+    soon("an answer", registry.replace_twin("new", &update, IfMatch::Any)).await.expect("replaced");
+    let client = device(&hub.device_connection_string("new").expect("a device"), &hub).await;
+    let twin = soon("the links", client.twin()).await.expect("attached");
+    soon("an answer", twin.update_reported(serde_json::json!({"speed": 1}))).await.expect("reported");
+    soon("an outcome", client.send(iothub::Telemetry::new("x"))).await.expect("accepted");
+    client.close().await.expect("a clean close");
+    let mut told = Vec::new();
+    while told.last() != Some(&(EventSource::ConnectionState, Some("deviceDisconnected".to_owned()))) {
+        let event = next(&mut events).await;
+        assert_eq!(event.device_id(), Some("new"));
+        told.push((event.source().expect("a source"), event.operation().map(str::to_owned)));
+    }
+    soon("an answer", registry.delete_device("new", IfMatch::Any)).await.expect("deleted");
+    let event = next(&mut events).await;
+    told.push((event.source().expect("a source"), event.operation().map(str::to_owned)));
+    let expected = [
+        (EventSource::DeviceLifecycle, Some("createDeviceIdentity")),
+        (EventSource::TwinChange, Some("updateTwin")),
+        (EventSource::TwinChange, Some("replaceTwin")),
+        (EventSource::ConnectionState, Some("deviceConnected")),
+        (EventSource::TwinChange, Some("updateTwin")),
+        (EventSource::Telemetry, None),
+        (EventSource::ConnectionState, Some("deviceDisconnected")),
+        (EventSource::DeviceLifecycle, Some("deleteDeviceIdentity")),
+    ];
+    assert_eq!(told, expected.map(|(source, operation)| (source, operation.map(str::to_owned))));
 }

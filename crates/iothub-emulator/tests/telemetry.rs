@@ -4,11 +4,15 @@ mod support;
 
 use amqp1::codec::Described;
 use amqp1::{
-    Credit, ErrorKind, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder, SendOptions, Session,
-    Symbol, Timestamp, Value,
+    Credit, Delivery, ErrorKind, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder,
+    SendOptions, Session, Symbol, Timestamp, Value,
 };
 use bytes::{Bytes, BytesMut};
-use iothub_emulator::Emulator;
+use iothub_emulator::{
+    Emulator,
+    hub::{IdentityId, IdentitySpec, IfMatch},
+};
+use serde_json::json;
 use support::*;
 
 const SELECTOR: &str = "apache.org:selector-filter:string";
@@ -258,38 +262,67 @@ async fn consumer_groups_are_those_of_the_settings_whatever_their_case() {
     assert_eq!(refusal(unknown), "amqp:not-found");
 }
 
+/// All three kinds, with each of their operations.
 #[tokio::test]
 async fn events_of_the_hub_itself_say_what_they_are_about() {
     let (hub, _) = hub_with(|settings| {
         settings.partitions = 1;
         settings.events.connection_state = true;
+        settings.events.lifecycle = true;
+        settings.events.twin_changes = true;
     })
     .await;
     let mut events =
         service(&hub).await.receiver("localhost/ConsumerGroups/$Default/Partitions/0").attach().await.unwrap();
+    // Those of the settings are registered when the hub starts, without an event.
+    assert!(has_nothing(&mut events).await);
+    let id = IdentityId::of_module("b".parse().unwrap(), "n".parse().unwrap());
+    hub.with_hub(|hub, now| {
+        hub.create_identity(now, IdentitySpec::new(id.clone())).unwrap();
+        let patch = json!({ "tags": { "floor": 1 }, "properties": { "desired": { "fan": 2 } } });
+        hub.patch_twin(now, &id, &IfMatch::Any, &patch).unwrap();
+        hub.replace_twin(now, &id, &IfMatch::Any, &patch).unwrap();
+        hub.delete_identity(now, &IfMatch::Any, &id).unwrap();
+    });
+    let lifecycle = "deviceLifecycle";
+    for (kind, operation, field) in [
+        (lifecycle, "createDeviceIdentity", "/properties/desired"),
+        ("twinChange", "updateTwin", "/properties/desired/fan"),
+        ("twinChange", "replaceTwin", "/tags/floor"),
+        (lifecycle, "deleteDeviceIdentity", "/properties/reported"),
+    ] {
+        check_notice(&next(&mut events).await, ("b", "n"), kind, operation, field);
+    }
     let session = device(&hub, "a").await;
     let module = session.receiver("/devices/a/modules/m/twin").attach().await.unwrap();
     module.close().await.unwrap();
     for operation in ["deviceConnected", "deviceDisconnected"] {
         let event = next(&mut events).await;
-        let message = event.message();
-        let source = message.message_annotation("iothub-message-source").unwrap().unwrap();
-        assert_eq!(source.as_text(), Some("deviceConnectionStateEvents"));
-        assert!(message.message_annotation("iothub-connection-auth-method").unwrap().is_none());
-        let property = |name: &str| message.application_property(name).unwrap().unwrap().as_text().map(str::to_owned);
-        for (name, value) in [
-            ("hubName", "localhost"),
-            ("deviceId", "a"),
-            ("moduleId", "m"),
-            ("opType", operation),
-            ("iothub-message-schema", "deviceConnectionStateNotification"),
-        ] {
-            assert_eq!(property(name).as_deref(), Some(value));
-        }
-        assert!(property("operationTimestamp").unwrap().ends_with('Z'));
-        let properties = message.properties().unwrap().unwrap();
-        assert_eq!(properties.content_type.unwrap().as_str(), "application/json");
-        assert_eq!(properties.user_id.as_deref(), Some(&b"localhost"[..]));
-        assert!(body(&event).contains("sequenceNumber"));
+        check_notice(&event, ("a", "m"), "deviceConnectionState", operation, "/sequenceNumber");
     }
+}
+
+fn check_notice(event: &Delivery, of: (&str, &str), kind: &str, operation: &str, field: &str) {
+    let message = event.message();
+    let source = message.message_annotation("iothub-message-source").unwrap().unwrap();
+    assert_eq!(source.as_text(), Some(&*format!("{kind}Events")));
+    assert!(message.message_annotation("iothub-connection-auth-method").unwrap().is_none());
+    let device = message.message_annotation("iothub-connection-device-id").unwrap().unwrap();
+    assert_eq!(device.as_text(), Some(of.0));
+    let property = |name: &str| message.application_property(name).unwrap().unwrap().as_text().map(str::to_owned);
+    for (name, value) in [
+        ("hubName", "localhost"),
+        ("deviceId", of.0),
+        ("moduleId", of.1),
+        ("opType", operation),
+        ("iothub-message-schema", &format!("{kind}Notification")),
+    ] {
+        assert_eq!(property(name).as_deref(), Some(value), "{operation}");
+    }
+    assert!(property("operationTimestamp").unwrap().ends_with('Z'));
+    let properties = message.properties().unwrap().unwrap();
+    assert_eq!(properties.content_type.unwrap().as_str(), "application/json");
+    assert_eq!(properties.user_id.as_deref(), Some(&b"localhost"[..]));
+    let body: serde_json::Value = serde_json::from_str(&body(event)).unwrap();
+    assert!(body.pointer(field).is_some(), "{operation}: {body}");
 }
