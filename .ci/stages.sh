@@ -105,6 +105,8 @@ stage_format() {
 stage_clippy() {
   cargo clippy --workspace --all-targets --locked -- -D warnings
   cargo clippy -p amqp1-codec --all-targets --all-features --locked -- -D warnings
+  # Without HTTPS.
+  cargo clippy -p iothub --no-default-features --lib --locked -- -D warnings
 }
 
 stage_docs() {
