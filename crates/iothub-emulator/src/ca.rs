@@ -122,8 +122,8 @@ impl Authority {
             }
             (Some(_), None) => Err(CaError::HalfThere { found: certificate_path, missing: key_path }),
             (None, Some(key_pem)) => {
-                // A start that was killed has left the key. Its certificate is as good as any: it was shown to nobody, or is
-                // of the same name and key as the one that somebody has deleted.
+                // A start that was killed has left the key. Its certificate is as good as any: no client has seen it, or it
+                // is of the same name and key as the one that somebody has deleted.
                 let key = KeyPair::from_pem(&key_pem)
                     .map_err(|_| CaError::Unusable { path: key_path, reason: "not a private key in PEM" })?;
                 let authority = Self::with_key(key)?;

@@ -34,8 +34,8 @@ const RENEW_AT: std::ops::Range<u64> = 60..86;
 /// ready token or a token provider. Tokens are renewed at times that are spread, at most 16 at a time. Certificates belong
 /// to a connection, so a device that has one needs its own.
 ///
-/// A device whose token is refused is not added. One that loses its authorization later, or whose session the hub ends, is
-/// told so by its own client; the others go on.
+/// A device whose token is refused is not added. Where one loses its authorization later, or the hub ends its session,
+/// its own client fails with the reason; the others go on.
 ///
 /// ```no_run
 /// use iothub::{DeviceClient, MultiplexedConnection, Telemetry};
