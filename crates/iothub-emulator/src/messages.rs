@@ -247,7 +247,7 @@ pub(crate) fn telemetry(message: &Message, message_format: u32) -> Result<Vec<Me
     let Body::Data(sections) = batch.body() else {
         return Err(error_of("amqp:decode-error", &"400006 ErrorCode:IotHubFormatError; a batch has data sections"));
     };
-    if sections.clone().count() > MAX_BATCH {
+    if sections.count() > MAX_BATCH {
         let text = format!("413001 ErrorCode:MessageTooLarge; a batch has {MAX_BATCH} messages at most");
         return Err(error_of("amqp:link:message-size-exceeded", &text));
     }

@@ -11,11 +11,18 @@ pub(crate) const FORMAT: u32 = 0x8001_3700;
 /// What the hub takes at once, in octets.
 const MAX_SIZE: usize = 256 * 1024;
 
+/// The number of messages that the hub takes at once.
+const MAX_COUNT: usize = 500;
+
 /// The batch; `None` if there is nothing in it.
 pub(crate) fn encode(telemetry: impl IntoIterator<Item = Telemetry>) -> Result<Option<EncodedMessage>, Error> {
     let mut builder = Message::builder();
     let mut size = 0;
-    for one in telemetry {
+    for (index, one) in telemetry.into_iter().enumerate() {
+        if index == MAX_COUNT {
+            let sentence = "the message is too large: a batch has at most 500 messages";
+            return Err(Error::new(ErrorKind::MessageTooLarge, sentence).about(Delivered::No));
+        }
         let octets = contiguous(one.encode()?);
         size += octets.len();
         if size > MAX_SIZE {
@@ -59,6 +66,9 @@ mod tests {
     fn a_batch_is_bounded_and_an_empty_one_is_not_sent() {
         assert!(encode([]).expect("nothing").is_none());
         let error = encode((0..3).map(|_| Telemetry::new(vec![0; 100 * 1024]))).expect_err("too large");
+        assert_eq!((error.kind(), error.delivered()), (ErrorKind::MessageTooLarge, Delivered::No));
+        assert!(encode((0..500).map(|_| Telemetry::new(""))).expect("as many as the hub takes").is_some());
+        let error = encode((0..501).map(|_| Telemetry::new(""))).expect_err("too many");
         assert_eq!((error.kind(), error.delivered()), (ErrorKind::MessageTooLarge, Delivered::No));
     }
 }
