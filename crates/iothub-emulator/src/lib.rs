@@ -28,9 +28,9 @@
 //! A module receives what [`Emulator::send_input`] puts at its inputs; no module's output goes to another's input, which is
 //! what IoT Edge does.
 //!
-//! Where a device or module attaches links on another connection, its older ones of the same kind (telemetry and inputs,
-//! cloud-to-device messages, methods, twin) are detached with `com.microsoft:link-creation-conflict`. The older connection is
-//! closed when it serves nothing else. Several links on one connection are left alone.
+//! Where a device or module attaches a link on another connection, all of its older links are detached with
+//! `com.microsoft:link-creation-conflict`. The older connection is closed when it serves nothing else. Several links on one
+//! connection are left alone.
 //!
 //! Twins are queried as on the service: conditions, columns, aggregates, groups and pages, over devices and modules. The
 //! service's index is behind by seconds to minutes; here an answer is of this instant. See [`hub::query`].

@@ -23,25 +23,27 @@ async fn queue(session: &Session, id: &str) -> Receiver {
 }
 
 #[tokio::test]
-async fn the_older_links_of_a_kind_are_detached_and_the_newer_work() {
+async fn all_older_links_of_an_identity_are_detached_and_the_newer_work() {
     let (hub, _) = hub().await;
     let old = plain(&hub, "a@sas.localhost", device_token("a")).await.unwrap();
     let session = old.begin().await.unwrap();
     let telemetry = session.sender(events("a")).attach().await.unwrap();
     let mut messages = queue(&session, "a").await;
+    let mut twin = session.receiver("/devices/a/twin").attach().await.unwrap();
     let mut module = session.receiver("/devices/a/modules/m/twin").attach().await.unwrap();
 
+    // One link, of whatever kind, is enough.
     let new = device(&hub, "a").await;
     let mut newer = queue(&new, "a").await;
     assert_eq!(ended(&mut messages).await, CONFLICT);
-    // Links of another kind or identity stay, and with them the connection.
-    telemetry.send(Message::builder().data("1")).await.unwrap().accepted().unwrap();
-    let telemetry_of_new = new.sender(events("a")).attach().await.unwrap();
+    assert_eq!(ended(&mut twin).await, CONFLICT);
     assert!(format!("{:?}", telemetry.detached().await).contains(CONFLICT));
     let to_a = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     to_a.send(c2d("a", "1")).await.unwrap().accepted().unwrap();
     next(&mut newer).await.accept().unwrap();
+    let telemetry_of_new = new.sender(events("a")).attach().await.unwrap();
     telemetry_of_new.send(Message::builder().data("1")).await.unwrap().accepted().unwrap();
+    // The module is another identity, and keeps the connection.
     assert!(has_nothing(&mut module).await);
 
     // With the last of them the connection is closed.

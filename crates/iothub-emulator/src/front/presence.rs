@@ -71,7 +71,7 @@ impl Drop for Attended {
         }
         if self.address.device().is_some() {
             self.context.shared.hub(|hub, now| {
-                hub.link_detached(&self.address, self.context.id);
+                hub.link_detached(&self.address);
                 if let Some(presence) = self.presence.take() {
                     hub.disconnected(now, presence);
                 }

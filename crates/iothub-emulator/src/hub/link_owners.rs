@@ -10,38 +10,18 @@ use super::{Hub, Wake};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
-/// What the links at an address are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    DeviceBound,
-    Events,
-    Methods,
-    Twin,
-}
-
 #[derive(Debug)]
 struct Owner {
     connection: ConnectionId,
-    /// How many links it has there.
+    /// The links of the identity, also those of older connections that have not ended yet.
     links: usize,
 }
 
-/// Who has the links of which identity, by kind.
+/// Who has the links of which identity.
 #[derive(Debug, Default)]
 pub(super) struct LinkOwners {
-    owners: BTreeMap<(IdentityId, Kind), Owner>,
+    owners: BTreeMap<IdentityId, Owner>,
     last: u64,
-}
-
-fn key(address: &Address) -> Option<(IdentityId, Kind)> {
-    let kind = match address {
-        Address::DeviceBound { .. } => Kind::DeviceBound,
-        Address::DeviceTelemetry { .. } => Kind::Events,
-        Address::Methods { .. } => Kind::Methods,
-        Address::Twin { .. } => Kind::Twin,
-        _ => return None,
-    };
-    Some((address.identity()?, kind))
 }
 
 impl Hub {
@@ -51,35 +31,36 @@ impl Hub {
         ConnectionId(self.link_owners.last)
     }
 
-    /// A link to `address` was attached on `connection`. Links of other connections to the same address, which is one of a
-    /// device or module, are to be detached: see [`Hub::is_displaced`]. Several links of one connection may be at one address.
+    /// A link to `address` was attached on `connection`. If it is a device's or module's, the links that this identity has on
+    /// other connections are to be detached, whatever they are for: see [`Hub::is_displaced`]. Several links of one connection
+    /// may be at one address.
     pub fn link_attached(&mut self, address: &Address, connection: ConnectionId) {
-        let Some(key) = key(address) else { return };
-        let device = key.0.device.clone();
-        let owner = self.link_owners.owners.entry(key).or_insert(Owner { connection, links: 0 });
+        let Some(id) = address.identity() else { return };
+        let device = id.device.clone();
+        let owner = self.link_owners.owners.entry(id).or_insert(Owner { connection, links: 0 });
+        owner.links += 1;
         if owner.connection != connection {
-            *owner = Owner { connection, links: 0 };
+            owner.connection = connection;
             self.wakes.insert(Wake::Device(device));
         }
-        owner.links += 1;
     }
 
-    /// A link to `address` has ended on `connection`.
-    pub fn link_detached(&mut self, address: &Address, connection: ConnectionId) {
-        let Some(key) = key(address) else { return };
-        if let Some(owner) = self.link_owners.owners.get_mut(&key).filter(|owner| owner.connection == connection) {
+    /// A link to `address`, which [`Hub::link_attached`] was called for, has ended.
+    pub fn link_detached(&mut self, address: &Address) {
+        let Some(id) = address.identity() else { return };
+        if let Some(owner) = self.link_owners.owners.get_mut(&id) {
             owner.links = owner.links.saturating_sub(1);
             if owner.links == 0 {
-                self.link_owners.owners.remove(&key);
+                self.link_owners.owners.remove(&id);
             }
         }
     }
 
-    /// Whether another connection than `connection` has attached links to `address` since. [`Wake::Device`] tells when that
-    /// may have changed.
+    /// Whether another connection than `connection` has attached a link of the same identity since. [`Wake::Device`] tells
+    /// when that may have changed.
     #[must_use]
     pub fn is_displaced(&self, address: &Address, connection: ConnectionId) -> bool {
-        let owner = key(address).and_then(|key| self.link_owners.owners.get(&key));
+        let owner = address.identity().and_then(|id| self.link_owners.owners.get(&id));
         owner.is_some_and(|owner| owner.connection != connection)
     }
 }
@@ -90,27 +71,28 @@ mod tests {
     use crate::hub::{Policies, Settings};
 
     #[test]
-    fn the_newest_connection_has_the_links_of_a_kind() {
+    fn the_newest_connection_has_all_links_of_an_identity() {
         let mut hub = Hub::new(Settings::default(), Policies::new()).unwrap();
         let (old, new) = (hub.add_connection(), hub.add_connection());
         let telemetry = Address::parse("/devices/a/messages/events");
         let twin = Address::parse("/devices/a/twin");
+        let module = Address::parse("/devices/a/modules/m/twin");
         let other = Address::parse("/devices/b/messages/events");
-        for address in [&telemetry, &telemetry, &twin, &other] {
+        for address in [&telemetry, &telemetry, &twin, &module, &other] {
             hub.link_attached(address, old);
         }
         assert_eq!(hub.take_wakes(), []);
         hub.link_attached(&telemetry, new);
         assert_eq!(hub.take_wakes(), [Wake::Device(telemetry.device().unwrap().clone())]);
-        assert!(hub.is_displaced(&telemetry, old) && !hub.is_displaced(&telemetry, new));
-        assert!(!hub.is_displaced(&twin, old) && !hub.is_displaced(&other, old));
-        hub.link_detached(&telemetry, old);
-        hub.link_detached(&telemetry, old);
-        assert!(hub.is_displaced(&telemetry, old), "the newer link is still there");
-        hub.link_detached(&telemetry, new);
-        assert!(!hub.is_displaced(&telemetry, old));
-        hub.link_detached(&twin, old);
-        hub.link_detached(&other, old);
+        assert!(hub.is_displaced(&telemetry, old) && hub.is_displaced(&twin, old));
+        assert!(!hub.is_displaced(&telemetry, new) && !hub.is_displaced(&twin, new));
+        assert!(!hub.is_displaced(&module, old) && !hub.is_displaced(&other, old));
+        // Even if the newer link has ended before the older ones.
+        hub.link_detached(&telemetry);
+        assert!(hub.is_displaced(&telemetry, old) && hub.is_displaced(&twin, old));
+        for address in [&telemetry, &telemetry, &twin, &module, &other] {
+            hub.link_detached(address);
+        }
         assert!(hub.link_owners.owners.is_empty());
     }
 
