@@ -55,8 +55,8 @@ fn explain(address: &str, error: &io::Error) -> Option<String> {
              `sudo setcap cap_net_bind_service=+ep \"$(command -v iothub)\"`"
         )),
         io::ErrorKind::AddrInUse => Some(format!(
-            "{address} is in use, and most SDKs use no other port than 443; free it, or listen on another loopback address \
-             with `--https-listen 127.0.0.2:{port}`"
+            "{address} is in use, and most SDKs use no other port than 443; free it, or have the whole hub on another loopback \
+             address with `--hostname 127.0.0.2 --listen 127.0.0.2:5671 --https-listen 127.0.0.2:{port}`"
         )),
         _ => None,
     }
@@ -77,6 +77,9 @@ mod tests {
         let note = bound.note.unwrap();
         assert!(note.contains("is in use") && note.contains(&bound_to.port().to_string()), "{note}");
         assert!(!note.contains('\n'));
+        let instead =
+            format!("`--hostname 127.0.0.2 --listen 127.0.0.2:5671 --https-listen 127.0.0.2:{}`", address.port());
+        assert!(note.contains(&instead), "{note}");
         let fixed = HttpsListen { port: address.port(), ..HttpsListen::default() };
         assert!(fixed.bind(&[Place::Loopback { port: 5671 }]).await.is_err());
     }
