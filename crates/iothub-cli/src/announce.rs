@@ -49,6 +49,14 @@ pub(crate) fn announce(hub: &Emulator, amqps_port: u16, output: &Output) {
     for (name, purpose, string) in &policies {
         line(format!("Service, policy {name} ({purpose}): {string}"));
     }
+    let https: Vec<(&str, String)> =
+        policies.iter().filter_map(|(name, ..)| Some((*name, hub.https_connection_string(name)?))).collect();
+    for ((name, string), (.., amqp)) in https.iter().zip(&policies) {
+        // Where one string does not do for both ports.
+        if string != amqp {
+            line(format!("Service over HTTPS, for Python, policy {name}: {string}"));
+        }
+    }
     line(format!("Event Hubs, policy service (telemetry): {event_hubs}"));
 
     let (mut devices, mut modules) = (Vec::new(), Vec::new());
@@ -86,6 +94,8 @@ pub(crate) fn announce(hub: &Emulator, amqps_port: u16, output: &Output) {
     let service = hub.service_connection_string();
     let strings: serde_json::Map<String, Value> =
         policies.into_iter().map(|(name, _, string)| (name.to_owned(), string.into())).collect();
+    let https: serde_json::Map<String, Value> =
+        https.into_iter().map(|(name, string)| (name.to_owned(), string.into())).collect();
     output.say(
         &story,
         &json!({
@@ -101,6 +111,7 @@ pub(crate) fn announce(hub: &Emulator, amqps_port: u16, output: &Output) {
             "service_connection_string": service,
             "event_hubs_connection_string": event_hubs,
             "policies": strings,
+            "https_policies": https,
             "devices": devices,
             "modules": modules,
         }),

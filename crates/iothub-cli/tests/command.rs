@@ -138,6 +138,8 @@ fn the_ready_line_names_the_https_address_and_why_it_is_not_the_usual_port() {
     let address: std::net::SocketAddr = hub.text("https").parse().expect("an address");
     std::net::TcpStream::connect(address).expect("it is served");
     assert!(hub.ready["https_note"].is_null());
+    let python = hub.ready["https_policies"]["service"].as_str().expect("text");
+    assert!(python.starts_with(&format!("HostName=localhost:{};", address.port())), "{python}");
     let other = Hub::start(&[]);
     let address: std::net::SocketAddr = other.text("https").parse().expect("an address");
     std::net::TcpStream::connect(address).expect("it is served");
@@ -196,6 +198,29 @@ fn messages_feedback_and_telemetry_pass_between_commands() {
     ]);
     assert!(monitored.status.success(), "{monitored:?}");
     assert_eq!(last_json(&monitored)["device"], "dev1");
+}
+
+/// Events of the hub itself, read by a consumer group that was asked for.
+#[test]
+fn a_consumer_group_and_events_that_were_asked_for_are_there() {
+    let hub = Hub::start(&["--partitions", "1", "--consumer-group", "g", "--events", "lifecycle"]);
+    let (service, ca) = (hub.text("service_connection_string"), hub.text("ca"));
+    let owner = hub.ready["policies"]["iothubowner"].as_str().expect("text");
+    let https: std::net::SocketAddr = hub.text("https").parse().expect("an address");
+    let port = https.port().to_string();
+    let create = ["registry", "create", "--device", "new", "--connection-string", owner, "--ca", ca];
+    let created = iothub().args(create).args(["--https-port", &port, "--json"]).output().expect("the command runs");
+    assert!(created.status.success(), "{created:?}");
+    let monitor = |group: &str| {
+        let from = ["telemetry", "monitor", "--connection-string", service, "--ca", ca, "--json"];
+        let group = ["--from", "start", "--count", "1", "--consumer-group", group];
+        iothub().args(from).args(group).output().expect("the command runs")
+    };
+    let monitored = monitor("g");
+    assert!(monitored.status.success(), "{monitored:?}");
+    let event = last_json(&monitored);
+    assert_eq!((&event["source"], &event["device"]), (&"deviceLifecycleEvents".into(), &"new".into()), "{event}");
+    refused(&monitor("h"));
 }
 
 #[test]
@@ -262,6 +287,9 @@ fn the_story_shows_a_connection_string_for_each_client() {
         "Service, policy service (messages, twins, methods and queries): HostName=localhost:",
         ";SharedAccessKeyName=iothubowner;SharedAccessKey=",
         ";SharedAccessKeyName=registryReadWrite;SharedAccessKey=",
+        "Service over HTTPS, for Python, policy service: HostName=localhost:",
+        "Service over HTTPS, for Python, policy iothubowner: HostName=localhost:",
+        "Service over HTTPS, for Python, policy registryReadWrite: HostName=localhost:",
         "telemetry): Endpoint=sb://localhost:",
         "Device dev1: HostName=localhost:",
         "Device dev1, for Java, whose SDK refuses a host name without a dot: HostName=127.0.0.1:",
@@ -270,6 +298,13 @@ fn the_story_shows_a_connection_string_for_each_client() {
     ] {
         assert!(story.contains(part), "{part}: {story}");
     }
+    let after = |text: &str, start: &str| {
+        let (_, rest) = text.split_once(start).expect("the start");
+        rest.split(|c: char| !c.is_ascii_digit()).next().expect("a port").to_owned()
+    };
+    let https = after(&story, "over WebSockets) on 127.0.0.1:");
+    assert_eq!(after(&story, "for Python, policy service: HostName=localhost:"), https, "{story}");
+    assert_ne!(after(&story, "methods and queries): HostName=localhost:"), https, "{story}");
     let named = self::story(&["--hostname", "hub.example", "--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx"]);
     assert!(!named.contains("for Java"), "{named}");
 }

@@ -5,17 +5,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::emulator::Emulator;
 use crate::hub::{Authentication, DeviceId, IdentityId, ModuleId};
 
-/// The port that connection strings need not name.
+/// The ports that connection strings need not name.
 const AMQPS_PORT: u16 = 5671;
+const HTTPS_PORT: u16 = 443;
+
+/// `host`, or `host:port` where the port is not the usual one.
+fn join(host: &str, port: u16, usual: u16) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if port == usual { host } else { format!("{host}:{port}") }
+}
 
 impl Emulator {
-    /// `host`, or `host:port` where the port is not the usual one.
+    /// `host`, or `host:port` where the port of AMQP is not the usual one.
     fn with_port(&self, host: &str) -> String {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        match self.local_addr().port() {
-            AMQPS_PORT => host,
-            port => format!("{host}:{port}"),
-        }
+        join(host, self.local_addr().port(), AMQPS_PORT)
     }
 
     /// The connection string of a service, with the policy `service`. It holds that policy's key.
@@ -30,6 +33,15 @@ impl Emulator {
     #[must_use]
     pub fn policy_connection_string(&self, policy: &str) -> Option<String> {
         Some(format!("HostName={};{}", self.with_port(self.hostname()), self.policy_key(policy)?))
+    }
+
+    /// The connection string of a shared access policy for clients that take the port of HTTPS from it, such as Python's
+    /// `azure-iot-hub`. Otherwise as [`policy_connection_string`](Self::policy_connection_string), which names the port of
+    /// AMQP.
+    #[must_use]
+    pub fn https_connection_string(&self, policy: &str) -> Option<String> {
+        let host = join(self.hostname(), self.https_addr().port(), HTTPS_PORT);
+        Some(format!("HostName={host};{}", self.policy_key(policy)?))
     }
 
     /// The connection string of the Event-Hubs-compatible endpoint, with the policy `service`. It holds that policy's
