@@ -45,6 +45,12 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
 }
 
 async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emulator, Failure> {
+    let started = builder(options, ca_dir)?.start().await;
+    started.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
+}
+
+/// The hub that was asked for.
+fn builder(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<EmulatorBuilder, Failure> {
     let mut builder =
         Emulator::builder().hostname(&options.hostname).partitions(options.partitions).settings(|settings| {
             options.timing.apply(settings);
@@ -92,7 +98,7 @@ async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emula
     if let Some(file) = &options.devices_file {
         builder = builder.devices_file(file);
     }
-    builder.start().await.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
+    Ok(builder)
 }
 
 /// A device of the command line.
@@ -147,4 +153,131 @@ impl Interruption {
 /// Waits for an [`Interruption`].
 pub(crate) async fn interrupted() -> Result<(), Failure> {
     Interruption::catch()?.next().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use iothub_emulator::hub::{Settings, Tier};
+    use std::time::Duration;
+
+    fn parsed(options: &[&str]) -> EmulatorOptions {
+        let cli = Cli::try_parse_from(["iothub", "emulator"].iter().chain(options)).expect("options");
+        let Command::Emulator(options) = cli.command else { panic!("another command") };
+        *options
+    }
+
+    fn settings(options: &[&str]) -> Settings {
+        let mut found = None;
+        let built =
+            builder(&parsed(options), None).map(|builder| builder.settings(|settings| found = Some(settings.clone())));
+        assert!(built.is_ok());
+        found.expect("settings")
+    }
+
+    #[test]
+    fn every_option_reaches_the_setting_of_its_name() {
+        let settings = settings(&[
+            "--hostname",
+            "hub.example",
+            "--partitions",
+            "7",
+            "--consumer-group",
+            "first,second",
+            "--consumer-group",
+            "third",
+            "--tier",
+            "s2",
+            "--units",
+            "3",
+            "--websocket-refuses-ca",
+            "--feedback-delay",
+            "1s",
+            "--feedback-lock",
+            "2s",
+            "--feedback-ttl",
+            "3s",
+            "--feedback-max-delivery-count",
+            "4",
+            "--c2d-lock",
+            "5s",
+            "--c2d-ttl",
+            "6s",
+            "--c2d-max-delivery-count",
+            "8",
+            "--c2d-count-lock-expiry",
+            "--token-clock-skew",
+            "9s",
+            "--no-file-notifications",
+            "--upload-storage",
+            "11",
+            "--upload-ttl",
+            "12s",
+            "--blob-endpoint",
+            "https://blobs.example/files?sig=x",
+        ]);
+        let seconds = Duration::from_secs;
+        assert_eq!((&*settings.host_name, settings.partitions), ("hub.example", 7));
+        for group in ["first", "second", "third", "$Default"] {
+            assert!(settings.is_consumer_group(group), "{group}");
+        }
+        assert_eq!(settings.scale, Some(Scale { tier: Tier::S2, units: 3 }));
+        assert!(settings.https.websocket_refuses_ca);
+        let feedback = &settings.feedback;
+        assert_eq!((feedback.batch_delay, feedback.lock, feedback.ttl), (seconds(1), seconds(2), seconds(3)));
+        assert_eq!(feedback.max_delivery_count, 4);
+        let c2d = &settings.cloud_to_device;
+        assert_eq!((c2d.lock, c2d.default_ttl), (seconds(5), seconds(6)));
+        assert_eq!((c2d.max_delivery_count, c2d.count_lock_expiry), (8, true));
+        assert_eq!(settings.token_clock_skew, seconds(9));
+        let uploads = &settings.file_uploads;
+        assert_eq!((uploads.notifications, uploads.max_storage), (false, 11 * 1024 * 1024));
+        assert_eq!(uploads.sas_ttl, seconds(12));
+        assert_eq!(uploads.blob_endpoint, "https://blobs.example/files?sig=x".parse().ok());
+    }
+
+    #[test]
+    fn each_kind_of_event_is_switched_on_by_its_name() {
+        for (events, expected) in [
+            (&[][..], (false, false, false)),
+            (&["--events", "connection-state"], (true, false, false)),
+            (&["--events", "lifecycle"], (false, true, false)),
+            (&["--events", "twin-changes"], (false, false, true)),
+            (&["--events", "connection-state,lifecycle,twin-changes"], (true, true, true)),
+        ] {
+            let on = settings(events).events;
+            assert_eq!((on.connection_state, on.lifecycle, on.twin_changes), expected, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn each_tier_has_its_name_and_units_need_one() {
+        assert_eq!(settings(&[]).scale, None);
+        for (name, tier) in
+            [("free", Tier::Free), ("basic", Tier::Basic), ("s1", Tier::S1), ("s2", Tier::S2), ("s3", Tier::S3)]
+        {
+            assert_eq!(settings(&["--tier", name]).scale, Some(Scale { tier, units: 1 }));
+        }
+        assert!(Cli::try_parse_from(["iothub", "emulator", "--units", "2"]).is_err());
+    }
+
+    #[tokio::test]
+    async fn names_of_the_certificate_and_authorities_of_devices_reach_the_hub() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let here = ["--listen", "127.0.0.1:0", "--https-listen", "127.0.0.1:0"];
+        let with = |more: &[&str]| parsed(&[&here[..], more].concat());
+        let hub = start(&with(&["--certificate-name", "one.example,two.example"]), Some(folder.path())).await;
+        let Ok(hub) = hub else { panic!("it starts") };
+        for name in ["one.example", "two.example"] {
+            assert!(hub.with_hub(|hub, _| hub.settings().is_host(name)), "{name}");
+        }
+        let ca = hub.ca_path().expect("a file").display().to_string();
+        // One that is an authority is taken; a file that is missing is noticed, so the files are read.
+        let taken = start(&with(&["--x509-ca", &ca]), None).await;
+        assert!(taken.is_ok());
+        let missing = start(&with(&["--x509-ca", &ca, "--x509-ca", "missing-authority.pem"]), None).await;
+        assert!(missing.is_err_and(|failure| failure.to_string().contains("missing-authority.pem")));
+    }
 }

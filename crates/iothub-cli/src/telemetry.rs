@@ -45,6 +45,7 @@ fn show(output: &Output, event: &Event) {
             "event": "telemetry",
             "device": device,
             "module": event.module_id(),
+            "output": event.output_name(),
             "source": event.source().as_ref().map(|source| source.as_str()),
             "partition": partition.parse().map_or_else(|_| json!(partition), |number: u32| json!(number)),
             "sequence_number": event.sequence_number(),

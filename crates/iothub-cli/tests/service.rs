@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 const KEY: &str = "c2VjcmV0LWtleS1vZi10aGUtb3duZXI=";
@@ -256,6 +257,84 @@ fn a_method_of_a_device_that_is_not_online_says_so() {
     assert!(hub.refused(&invoke("nobody"), 1).contains("the hub does not know the device"));
     let wrong = hub.refused(&["method", "invoke", "--device", "dev1", "--name", "x", "--payload", "{"], 2);
     assert!(wrong.contains("--payload wants JSON"), "{wrong}");
+}
+
+#[test]
+fn a_method_waits_for_the_device_to_come_as_long_as_it_is_told() {
+    let hub = Hub::start();
+    let invoke = ["method", "invoke", "--device", "dev1", "--name", "reboot", "--payload", "[1]", "--connect-timeout"];
+    let with = |seconds: &'static str| [&invoke[..], &[seconds]].concat();
+    let start = Instant::now();
+    let offline = hub.refused(&with("1"), 1);
+    assert!(offline.starts_with("iothub: the device is not online: "), "{offline}");
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+
+    let waiting = hub.command(&with("120")).arg("--json").stdout(Stdio::piped()).spawn().expect("the command runs");
+    let mut simulated = hub.simulate(None);
+    let output = waiting.wait_with_output().expect("an end");
+    simulated.kill().expect("it runs");
+    simulated.wait().expect("an end");
+    assert!(output.status.success(), "{output:?}");
+    let response: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(response["status"], 201);
+}
+
+#[test]
+fn telemetry_of_a_simulated_module_names_the_output_it_was_told() {
+    let hub = Hub::start();
+    let created = hub.line(&["registry", "create", "--device", "dev1", "--module", "m", "--keys"]);
+    let simulated = iothub()
+        .args(["device", "simulate", "--count", "1", "--interval", "1", "--output", "alerts", "--ca", &hub.ca])
+        .env("IOTHUB_CONNECTION_STRING", created["connection_string"].as_str().expect("text"))
+        .output()
+        .expect("the command runs");
+    assert!(simulated.status.success(), "{simulated:?}");
+    let monitored = iothub()
+        .args(["telemetry", "monitor", "--from", "start", "--count", "1", "--json", "--ca", &hub.ca])
+        .env("IOTHUB_CONNECTION_STRING", &hub.string)
+        .output()
+        .expect("the command runs");
+    let event: Value = serde_json::from_slice(&monitored.stdout).expect("JSON");
+    assert_eq!((&event["device"], &event["module"]), (&json!("dev1"), &json!("m")));
+    assert_eq!(event["output"], "alerts");
+}
+
+/// In the registry, in twins and in queries: whether a device is connected, since when, and what waits for it.
+#[test]
+fn a_device_that_is_on_is_shown_as_connected() {
+    let hub = Hub::start();
+    let show = ["registry", "show", "--device", "dev1"];
+    let twin = ["twin", "get", "--device", "dev1"];
+    let query = ["query", "SELECT deviceId FROM devices WHERE connectionState = 'Connected'"];
+    assert_eq!(hub.line(&show)["connection_state"], "Disconnected");
+    assert!(hub.lines(&query).is_empty());
+    let sent = iothub()
+        .args(["c2d", "send", "--device", "dev1", "--body", "x", "--ca", &hub.ca])
+        .env("IOTHUB_CONNECTION_STRING", &hub.string)
+        .output()
+        .expect("the command runs");
+    assert!(sent.status.success(), "{sent:?}");
+    let before = hub.line(&show);
+    assert_eq!((&before["messages_waiting"], &before["last_activity"]), (&json!(1), &Value::Null));
+
+    let mut simulated = hub.simulate(None);
+    let mut lines = BufReader::new(simulated.stdout.take().expect("a piped output")).lines();
+    let mut wait_for = |event: &str| {
+        while serde_json::from_str::<Value>(&lines.next().expect("a line").expect("text")).expect("JSON")["event"]
+            != event
+        {}
+    };
+    // The message is settled only after that, so it may be waiting still.
+    wait_for("sent");
+    let shown = hub.line(&show);
+    assert_eq!(shown["connection_state"], "Connected");
+    assert!(shown["last_activity"].is_string(), "{shown}");
+    let shown = hub.line(&twin);
+    assert_eq!(shown["connection_state"], "Connected");
+    assert!(shown["last_activity"].is_string(), "{shown}");
+    assert_eq!(hub.lines(&query), [json!({"deviceId": "dev1"})]);
+    simulated.kill().expect("it runs");
+    simulated.wait().expect("an end");
 }
 
 /// A simulated device, and a simulated module, at both ends of methods and twins.

@@ -48,6 +48,21 @@ async fn pages_follow_each_other_and_the_last_one_has_no_continuation() {
 }
 
 #[tokio::test]
+async fn devices_are_found_by_whether_they_are_connected() {
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    let connected = || query("SELECT deviceId FROM devices WHERE connectionState = 'Connected'");
+    assert_eq!(https.send(connected()).await.ok(200).json(), json!([]));
+    let session = device(&hub, "a").await;
+    let telemetry = session.sender(events("a")).attach().await.unwrap();
+    assert_eq!(https.send(connected()).await.ok(200).json(), json!([{ "deviceId": "a" }]));
+    let all = https.send(query("SELECT * FROM devices WHERE connectionState = 'Connected'")).await.ok(200).json();
+    assert_eq!((&all[0]["deviceId"], &all[0]["connectionState"]), (&json!("a"), &json!("Connected")));
+    assert_ne!(all[0]["lastActivityTime"], "0001-01-01T00:00:00Z");
+    telemetry.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn columns_and_aggregates_are_raw_rows() {
     let (hub, _) = hub().await;
     let https = Https::new(&hub);
