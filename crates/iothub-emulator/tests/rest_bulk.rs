@@ -63,6 +63,38 @@ async fn every_import_mode_is_known_in_any_case() {
 }
 
 #[tokio::test]
+async fn reported_properties_are_imported_with_a_new_identity_only() {
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    // As an export has them.
+    let twin =
+        |battery: u8| json!({ "reported": { "battery": battery, "$version": 9, "$metadata": { "battery": {} } } });
+    for (mode, device, module) in
+        [("create", "x", None), ("createOrUpdate", "y", None), ("create", "a", Some("k")), ("update", "x", None)]
+    {
+        let battery = if mode == "update" { 1 } else { 80 };
+        let mut entry = json!({ "id": device, "importMode": mode, "status": "enabled", "properties": twin(battery) });
+        if let Some(module) = module {
+            entry["moduleId"] = module.into();
+        }
+        https.send(bulk(json!([entry]))).await.ok(200);
+        let path =
+            module.map_or_else(|| format!("/twins/{device}"), |module| format!("/twins/{device}/modules/{module}"));
+        let shown = https.send(get(&path).owner()).await.ok(200).json();
+        let reported = &shown["properties"]["reported"];
+        assert_eq!((&reported["battery"], &reported["$version"]), (&json!(80), &json!(2)), "{mode}: {shown}");
+        // It was not the device that did so.
+        assert_eq!(shown["lastActivityTime"], "0001-01-01T00:00:00Z", "{shown}");
+    }
+    // Nothing is left of an entry whose properties are not taken.
+    for reported in [json!([1]), json!({ "a.b": 1 })] {
+        let entry = json!({ "id": "half", "importMode": "create", "properties": { "reported": reported } });
+        assert_eq!(https.send(bulk(json!([entry]))).await.status, 400);
+        https.send(get("/devices/half").owner()).await.refusal(404, "DeviceNotFound");
+    }
+}
+
+#[tokio::test]
 async fn what_is_fine_is_done_when_other_entries_fail() {
     let (hub, _) = hub().await;
     let https = Https::new(&hub);

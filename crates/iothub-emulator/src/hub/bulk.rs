@@ -82,7 +82,8 @@ impl BulkResult {
 
 impl Hub {
     /// Does what each entry of a bulk request says, in their order. Entries that are fine are done, also when others fail;
-    /// of an entry that fails nothing is done.
+    /// of an entry that fails nothing is done. `properties.reported` of an entry is taken when it creates its device or
+    /// module; later they are the device's own, and not looked at.
     ///
     /// # Errors
     /// Nothing is done then. *TooManyDevices* for more than [`MAX_BULK`] entries, *DeviceDefinedMultipleTimes* if two
@@ -148,11 +149,15 @@ impl Hub {
     fn bulk_create(&mut self, now: UnixMillis, id: IdentityId, entry: &Map<String, Value>) -> Result<(), ServiceError> {
         let document = Value::Object(entry.clone());
         self.create_identity(now, IdentitySpec::parse(id.clone(), &document)?)?;
-        if let Err(error) = self.patch_twin(now, &id, &IfMatch::Any, &document) {
+        let reported = document.pointer("/properties/reported");
+        let written = self
+            .patch_twin(now, &id, &IfMatch::Any, &document)
+            .map(drop)
+            .and_then(|()| reported.map_or(Ok(()), |reported| self.import_reported(now, &id, reported)));
+        if written.is_err() {
             self.delete_identity(now, &IfMatch::Any, &id)?;
-            return Err(error);
         }
-        Ok(())
+        written
     }
 
     /// The twin first: what it has to say against the change is known before anything is changed.

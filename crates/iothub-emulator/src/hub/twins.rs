@@ -177,9 +177,8 @@ impl Hub {
     ) -> Result<u64, ServiceError> {
         let record = self.registry.find_mut(id)?;
         record.identity.last_activity = Some(now);
-        let twin = &mut record.twin;
         let document = object(patch, "the body")?;
-        let current = twin.reported.version();
+        let current = record.twin.reported.version();
         let in_patch = match document.get("$version") {
             None | Some(Value::Null) => None,
             Some(version) => Some(version.as_u64().ok_or_else(|| invalid("$version must be a number"))?),
@@ -188,7 +187,30 @@ impl Hub {
             let text = format!("the reported properties have version {current}");
             return Err(ServiceError::new(ErrorCode::PreconditionFailed, text));
         }
-        let patch = without_system_keys(document);
+        self.merge_reported(now, id, without_system_keys(document))
+    }
+
+    /// Merges reported properties that the device does not report itself, with whatever version.
+    ///
+    /// # Errors
+    /// As of [`Hub::patch_twin`].
+    pub(super) fn import_reported(
+        &mut self,
+        now: UnixMillis,
+        id: &IdentityId,
+        reported: &Value,
+    ) -> Result<(), ServiceError> {
+        let values = without_system_keys(object(reported, "properties.reported")?);
+        self.merge_reported(now, id, values).map(drop)
+    }
+
+    fn merge_reported(
+        &mut self,
+        now: UnixMillis,
+        id: &IdentityId,
+        patch: Map<String, Value>,
+    ) -> Result<u64, ServiceError> {
+        let twin = &mut self.registry.find_mut(id)?.twin;
         Limits::REPORTED.check(twin.reported.values(), &patch)?;
         twin.version += 1;
         twin.reported.patch(now, false, &patch);
