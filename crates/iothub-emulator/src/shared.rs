@@ -166,17 +166,28 @@ impl Shared {
         }
     }
 
-    /// Waits until an operation of that many octets may be done, and counts those that are messages against the quota.
+    /// Counts what is a message against the day's quota, and waits until an operation of that many octets may be done.
     pub(crate) async fn throttle(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
+        if matches!(operation, Operation::DeviceToCloud | Operation::CloudToDevice | Operation::Method) {
+            self.meter(octets)?;
+        }
+        self.pace(operation, octets).await
+    }
+
+    /// Counts a message of that many octets against the day's quota.
+    pub(crate) fn meter(&self, octets: usize) -> Result<(), ServiceError> {
         if self.unbounded {
             return Ok(());
         }
-        let (delay, now) = self.hub(|hub, now| {
-            if matches!(operation, Operation::DeviceToCloud | Operation::CloudToDevice | Operation::Method) {
-                hub.meter(now, octets)?;
-            }
-            hub.throttle(now, operation, octets).map(|delay| (delay, now))
-        })?;
+        self.hub(|hub, now| hub.meter(now, octets))
+    }
+
+    /// Waits until an operation of that many octets may be done.
+    pub(crate) async fn pace(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
+        if self.unbounded {
+            return Ok(());
+        }
+        let (delay, now) = self.hub(|hub, now| hub.throttle(now, operation, octets).map(|delay| (delay, now)))?;
         if !delay.is_zero() {
             self.clock.sleep_until(now.after(delay)).await;
         }

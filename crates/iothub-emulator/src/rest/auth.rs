@@ -1,7 +1,8 @@
 //! Who may do what: tokens in `Authorization`, by route and right.
 //!
 //! A handler names the right that it needs by an argument of the type of that name. The argument cannot be made without a
-//! token that has the right and covers the path, so a handler is not reached otherwise. It also checks the API version.
+//! token that has the right and covers the path, so a handler is not reached otherwise. It also checks the API version, and
+//! waits where a hub of a tier would.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +14,7 @@ use super::Rest;
 use super::errors::Failure;
 use super::path::Segments;
 use super::server::Connection;
+use super::throttle::operation_of;
 use crate::hub::{AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Rights};
 use crate::token::{Presented, TokenError, verify};
 
@@ -40,7 +42,9 @@ macro_rules! rights {
             type Rejection = Failure;
 
             async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Failure> {
-                authorize(parts, rest, Rights::$right).map(Self)
+                let grant = authorize(parts, rest, Rights::$right)?;
+                pace(parts, rest).await?;
+                Ok(Self(grant))
             }
         }
     )* };
@@ -91,6 +95,13 @@ fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failur
         return Err(Failure::new(ErrorCode::IotHubUnauthorizedAccess, text));
     }
     Ok(grant)
+}
+
+/// Waits until what is asked for may be done. What is refused by its token uses up nothing of a tier's rates.
+async fn pace(parts: &Parts, rest: &Rest) -> Result<(), Failure> {
+    let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
+    let Some(operation) = operation_of(&parts.method, &path) else { return Ok(()) };
+    rest.shared.pace(operation, 0).await.map_err(Failure::from)
 }
 
 /// What a device may do that sends no token but has shown a certificate; `None` for everybody else.

@@ -15,7 +15,6 @@ use super::auth::Who;
 use super::errors::{self, Failure};
 use super::path::Segments;
 use super::server::Connection;
-use super::throttle::operation_of;
 use super::{Rest, websocket};
 use crate::hub::ErrorCode;
 
@@ -69,12 +68,6 @@ async fn route(
     };
     if websocket::is_path(&segments.as_strs()) {
         return websocket::upgrade(rest, connection, &mut request).unwrap_or_else(IntoResponse::into_response);
-    }
-    if let Some(operation) = operation_of(request.method(), &segments.as_strs()) {
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Err(error) = rest.shared.throttle(operation, length.unwrap_or_default()).await {
-            return Failure::from(error).into_response();
-        }
     }
     let Some(uri) = segments.apply(request.uri()) else {
         return Failure::new(ErrorCode::ArgumentInvalid, "the path cannot be read").into_response();

@@ -55,6 +55,7 @@ async fn send(
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> Result<Response, Failure> {
+    let octets = body.len();
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_batch = content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(BATCH));
     let messages = if is_batch { batch(&body)? } else { vec![encode(&named(&headers), body)] };
@@ -74,6 +75,7 @@ async fn send(
             let text = format!("the request has {total} octets of messages, at most {max} are allowed");
             return Err(ServiceError::new(ErrorCode::MessageTooLarge, text));
         }
+        hub.meter(now, octets)?;
         append(hub, now, &id, &method, measured)
     });
     appended?;

@@ -4,7 +4,8 @@ use axum::http::Method;
 
 use crate::hub::Operation;
 
-/// The operation that a request is, if its kind is bounded by tiers. Calls of methods are counted where they are made.
+/// The operation that a request is, if its kind is bounded by tiers. Calls of methods are counted where they are made. Telemetry
+/// counts against the day's quota where its body has been read.
 pub(super) fn operation_of(method: &Method, path: &[&str]) -> Option<Operation> {
     let path: Vec<String> = path.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
