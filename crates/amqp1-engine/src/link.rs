@@ -81,6 +81,7 @@ pub(crate) struct Stopping {
     pub(crate) half: bool,
 }
 
+/// What few links have is on the heap: there are many, and most are quiet.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -105,9 +106,9 @@ pub(crate) struct Link {
     /// The peer answered without a terminus: its detach, with the reason, follows.
     pub(crate) refused: bool,
     /// It is the peer's, and is answered when a handle is free.
-    pub(crate) awaited_handle: Option<AwaitedHandle>,
+    pub(crate) awaited_handle: Option<Box<AwaitedHandle>>,
     /// Our detach is on its way; what it said.
-    pub(crate) detached: Option<(bool, Option<AmqpError>)>,
+    pub(crate) detached: Option<Box<(bool, Option<AmqpError>)>>,
     /// The application wants to detach when everything queued is sent.
     pub(crate) detaching: Option<bool>,
 
@@ -141,12 +142,12 @@ pub(crate) struct Link {
     pub(crate) next_tag: u32,
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Fields>,
-    pub(crate) remote_flow_properties: Option<Kept>,
+    pub(crate) remote_flow_properties: Option<Box<Kept>>,
 
     // Resumption.
     pub(crate) resumable: bool,
     /// What an earlier endpoint has left, until both attaches are there; then what has to wait for the next endpoint.
-    pub(crate) resume_sender: Option<SuspendedSender>,
+    pub(crate) resume_sender: Option<Box<SuspendedSender>>,
     /// What an earlier endpoint has left, as far as the sender has not come back to it.
     pub(crate) resume_receiver: Option<SuspendedReceiver>,
     /// One of the ends could not name all of its unsettled deliveries: nothing new is sent (§2.7.3).
@@ -270,7 +271,7 @@ impl Link {
             self.next_tag = suspended.next_tag;
             self.tags = suspended.deliveries.iter().map(|delivery| delivery.tag).collect();
         }
-        self.resume_sender = suspended;
+        self.resume_sender = suspended.map(Box::new);
     }
 
     /// A delivery to queue, still without its message.
@@ -322,12 +323,13 @@ impl Link {
             Some(_) => encoded(local, style),
             None => octets.clone(),
         });
-        local.source = local.source.take().map(|source| {
-            // What takes no memory of its own outlives the octets.
-            let default_outcome = source.default_outcome.filter(is_plain);
-            Box::new(Source { default_outcome, ..Source::default() })
+        // What takes no memory of its own outlives the octets. A target alone says that the link is not refused.
+        let refused = local.source.is_none() && local.target.is_none();
+        local.source = local.source.take().and_then(|source| {
+            let default_outcome = source.default_outcome.filter(is_plain)?;
+            Some(Box::new(Source { default_outcome: Some(default_outcome), ..Source::default() }))
         });
-        local.target = local.target.as_ref().map(|_| Target::default().into());
+        local.target = (!refused && local.source.is_none()).then(|| Target::default().into());
         local.offered_capabilities = Multiple::default();
         local.properties = None;
         octets

@@ -28,7 +28,16 @@ impl<T, B> Default for Queue<T, B> {
 impl<T, B> Queue<T, B> {
     #[inline]
     fn push(&mut self, thing: T) {
+        if self.queue.len() == self.queue.capacity() {
+            self.grow();
+        }
         self.queue.push_back(thing);
+    }
+
+    /// From one on: on a quiet connection there is one at a time, and an event is large.
+    #[cold]
+    fn grow(&mut self) {
+        self.queue.reserve_exact(self.queue.len().max(1));
     }
 
     /// Keeps something beside the last thing.

@@ -71,7 +71,7 @@ impl State {
             Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
             Event::EndUnanswered(id) => self.on_session(id, aside, |session| session.unanswered = true),
             Event::SessionEnded(id, ended) => {
-                self.on_session(id, aside, |session| session.ended = Some(ended));
+                self.on_session(id, aside, |session| session.ended = Some(Box::new(ended)));
                 // Without a handle nobody asks for it, and nobody drops it.
                 if self.sessions.get(&id).is_some_and(|session| session.unheld) {
                     self.sessions.remove(&id);
@@ -93,7 +93,7 @@ impl State {
                     return;
                 }
                 self.on_link(id, aside, |link| {
-                    link.detached = Some(ended);
+                    link.detached = Some(Box::new(ended));
                     link.undelivered.extend(detached.undelivered);
                     if let Some(rest) = detached.stream_rest {
                         link.stream_rest.extend(rest.into_iter().map(StreamItem::Data));
@@ -219,7 +219,7 @@ impl State {
         let default = self.default_outcome(id);
         self.on_link(id, aside, |link| {
             link.attached = true;
-            link.default_outcome = default;
+            link.default_outcome = default.map(Box::new);
             link.negotiate(remote);
         });
     }

@@ -378,7 +378,7 @@ impl IncomingLink {
             state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;
             link.attached = true;
-            link.default_outcome = Some(default);
+            link.default_outcome = Some(Box::new(default));
             link.negotiate(Some(mode));
             link.negotiate(Some(remote));
             Ok(id)

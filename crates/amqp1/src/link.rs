@@ -105,7 +105,7 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct LinkState {
     pub(crate) attached: bool,
-    pub(crate) detached: Option<Detached>,
+    pub(crate) detached: Option<Box<Detached>>,
     /// Deliveries that outlived the link, since the sender had settled them.
     pub(crate) undelivered: VecDeque<IncomingDelivery>,
     /// The rest of a streamed one that has outlived the link.
@@ -136,7 +136,7 @@ pub(crate) struct LinkState {
     /// How long an outcome is waited for, if not as long as on other links of the connection.
     pub(crate) outcome_timeout: Option<Option<Duration>>,
     /// What was sent and settled without an outcome has this one.
-    pub(crate) default_outcome: Option<DeliveryState>,
+    pub(crate) default_outcome: Option<Box<DeliveryState>>,
     /// What a link has that can be resumed.
     pub(crate) resume: Option<Box<Part>>,
     /// It must be attached again before anything is sent (§2.7.3, incomplete-unsettled).
@@ -395,7 +395,7 @@ impl State {
 
     /// Why a link cannot be used any more.
     pub(crate) fn link_failure(&self, id: LinkId) -> Error {
-        let detached = self.links.get(&id).and_then(|link| link.detached.as_ref());
+        let detached = self.links.get(&id).and_then(|link| link.detached.as_deref());
         self.closed_error().or_else(|| detached.map(Detached::to_error)).unwrap_or_else(gone)
     }
 }
@@ -436,7 +436,7 @@ impl LinkHandle {
     /// Waits until the link is over, for whatever reason.
     pub(crate) async fn detached(&self) -> Detached {
         let id = self.id;
-        let detached = self.shared.wait(Place::Link(id), |state| state.links.get(&id)?.detached.clone());
+        let detached = self.shared.wait(Place::Link(id), |state| state.links.get(&id)?.detached.as_deref().cloned());
         detached.await.unwrap_or_else(|_| Detached::by_connection())
     }
 

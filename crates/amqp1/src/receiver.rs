@@ -144,7 +144,7 @@ fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
         return Poll::Ready(Ok(Some(delivery)));
     }
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
-    match &link.detached {
+    match link.detached.as_deref() {
         Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
         None if !state.dead => {
             aside.store(&mut link.receiver);

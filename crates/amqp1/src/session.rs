@@ -112,7 +112,7 @@ impl Session {
         let over = shared.wait(Place::Session(id), |state| {
             let session = state.sessions.get(&id)?;
             let unanswered = session.unanswered.then_some(None);
-            session.ended.clone().map(Some).or(unanswered)
+            session.ended.as_deref().cloned().map(Some).or(unanswered)
         });
         let gone = Ended { error: None, by: Cause::Connection };
         let ended = within(shared, timeout, "ending a session", async { Ok(over.await.unwrap_or(Some(gone))) }).await?;
@@ -133,7 +133,8 @@ impl Session {
     /// Cancel-safe.
     pub async fn ended(&self) -> Ended {
         let id = self.handle.id;
-        let ended = self.handle.shared().wait(Place::Session(id), |state| state.sessions.get(&id)?.ended.clone());
+        let ended =
+            self.handle.shared().wait(Place::Session(id), |state| state.sessions.get(&id)?.ended.as_deref().cloned());
         ended.await.unwrap_or(Ended { error: None, by: Cause::Connection })
     }
 }
@@ -141,7 +142,7 @@ impl Session {
 impl State {
     /// Why nothing can be done on a session any more, if it is over.
     pub(crate) fn session_failure(&self, id: SessionId) -> Option<Error> {
-        let ended = self.sessions.get(&id).and_then(|session| session.ended.as_ref());
+        let ended = self.sessions.get(&id).and_then(|session| session.ended.as_deref());
         self.closed_error().or_else(|| ended.map(ended_error))
     }
 }

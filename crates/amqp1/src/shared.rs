@@ -32,7 +32,7 @@ pub(crate) struct SessionState {
     pub(crate) unheld: bool,
     /// The peer has not answered our end in time.
     pub(crate) unanswered: bool,
-    pub(crate) ended: Option<Ended>,
+    pub(crate) ended: Option<Box<Ended>>,
     pub(crate) waiting: WaitList,
 }
 

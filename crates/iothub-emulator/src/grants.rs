@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use crate::hub::{
-    Address, AttachError, CertificateRefusal, ClientCertificate, ConnectionId, Grant, Hub, IdentityId, UnixMillis, Wake,
+    Address, AttachError, CertificateRefusal, ClientCertificate, ConnectionId, DeviceId, Grant, Hub, IdentityId,
+    UnixMillis, Wake,
 };
-use crate::shared::{Shared, Waiter};
+use crate::shared::Shared;
+use crate::signal::Waiter;
 use crate::token::Verified;
 
 /// Most tokens that one connection may hold at a time; it is to use a policy's token for more devices than this.
@@ -77,6 +79,16 @@ impl Held {
         self.by_device.entry(device.into()).or_default()
     }
 
+    /// Tells the links that tokens of `device` are for. Those that are not for one device are for all links.
+    fn tell(&self, device: Option<&str>) {
+        match device {
+            Some(device) => self.by_device.get(device).into_iter().for_each(|entry| entry.changed.notify_waiters()),
+            None => {
+                self.by_device.values().chain([&self.general]).for_each(|entry| entry.changed.notify_waiters());
+            }
+        }
+    }
+
     /// Takes those out that have expired.
     fn purge(&mut self, now: UnixMillis) {
         for entry in self.by_device.values_mut().chain([&mut self.general]) {
@@ -118,7 +130,7 @@ impl Grants {
                 return Ok(());
             }
             *known = token;
-            entry.changed.notify_waiters();
+            held.tell(device.as_deref());
             return Ok(());
         }
         if held.count >= MAX_TOKENS {
@@ -134,7 +146,7 @@ impl Grants {
             entry.tokens.reserve_exact(1);
         }
         entry.tokens.push(token);
-        entry.changed.notify_waiters();
+        held.tell(device.as_deref());
         Ok(())
     }
 
@@ -221,11 +233,7 @@ impl Grants {
         address: &Address,
         connection: Option<ConnectionId>,
     ) -> AttachError {
-        let (general, of_device) = {
-            let mut held = self.held();
-            let of_device = address.device().map(|device| held.entry(Some(device.as_str())).changed.clone());
-            (held.general.changed.clone(), of_device)
-        };
+        let changed = self.held().entry(address.device().map(DeviceId::as_str)).changed.clone();
         let identity = address.identity();
         let generation =
             |hub: &Hub| hub.identity(identity.as_ref()?).ok().map(|identity| identity.generation_id().clone());
@@ -233,10 +241,8 @@ impl Grants {
         let mut device = address.device().map(|device| shared.waiter(Wake::Device(device.clone())));
         loop {
             // Enabled before the tokens are looked at, so that none falls in between.
-            let mut renewed = pin!(general.notified());
+            let mut renewed = pin!(changed.notified());
             renewed.as_mut().enable();
-            let mut renewed_for_device = pin!(of_device.as_ref().map_or(&general, |changed| changed).notified());
-            renewed_for_device.as_mut().enable();
             let authorized = shared.hub(|hub, now| {
                 self.authorize(hub, now, address)?;
                 if connection.is_some_and(|connection| hub.is_displaced(address, connection)) {
@@ -264,7 +270,6 @@ impl Grants {
             tokio::select! {
                 () = expired => {}
                 () = renewed => {}
-                () = renewed_for_device => {}
                 () = woken(device.as_mut()) => {}
             }
         }

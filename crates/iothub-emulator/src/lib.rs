@@ -86,6 +86,7 @@ mod listen;
 mod messages;
 mod rest;
 mod shared;
+mod signal;
 mod tls;
 mod token;
 mod x509;

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::hub::{
     ClientCertificate, Hub, MethodAnswer, MethodCallId, MethodInvocation, Operation, ServiceError, UnixMillis, Wake,
 };
+use crate::signal::{Signal, Waiter};
 use crate::x509::DeviceAuthorities;
 
 /// What all connections of an emulator share.
@@ -38,7 +39,7 @@ impl fmt::Debug for Shared {
 /// Those who wait, by what they wait for.
 #[derive(Debug, Default)]
 struct Waiters {
-    by_wake: HashMap<Wake, watch::Sender<()>>,
+    by_wake: HashMap<Wake, Arc<Signal>>,
     /// The number of entries at which those that nothing waits for any more are dropped.
     prune_at: usize,
 }
@@ -47,30 +48,18 @@ impl Waiters {
     /// Entries that are kept without looking whether something waits.
     const FEW: usize = 1024;
 
-    fn add(&mut self, wake: Wake) -> watch::Receiver<()> {
+    fn add(&mut self, wake: Wake) -> Waiter {
         if self.by_wake.len() >= self.prune_at.max(Self::FEW) {
-            self.by_wake.retain(|_, waiter| waiter.receiver_count() > 0);
+            self.by_wake.retain(|_, signal| is_waited_for(signal));
             self.prune_at = self.by_wake.len() * 2;
         }
-        self.by_wake.entry(wake).or_insert_with(|| watch::Sender::new(())).subscribe()
+        Waiter::new(self.by_wake.entry(wake).or_default().clone())
     }
 }
 
-/// Waits for one kind of work. It remembers what happened since it was made or last waited.
-#[derive(Debug)]
-pub(crate) struct Waiter(watch::Receiver<()>);
-
-impl Waiter {
-    /// Resolves when there may be work.
-    ///
-    /// # Cancel safety
-    /// Dropping it loses nothing.
-    pub(crate) async fn woken(&mut self) {
-        if self.0.changed().await.is_err() {
-            // Its other end lives as long as anybody waits.
-            core::future::pending::<()>().await;
-        }
-    }
+/// Whether anybody but the table, which is locked, has it.
+fn is_waited_for(signal: &Arc<Signal>) -> bool {
+    Arc::strong_count(signal) > 1
 }
 
 impl Shared {
@@ -121,28 +110,28 @@ impl Shared {
         if wakes.is_empty() {
             return;
         }
-        let woken: Vec<watch::Sender<()>> = {
+        let woken: Vec<Arc<Signal>> = {
             let mut waiters = lock(&self.waiters);
             wakes
                 .iter()
                 .filter_map(|wake| {
-                    let waiter = waiters.by_wake.get(wake)?;
-                    if waiter.receiver_count() > 0 {
-                        return Some(waiter.clone());
+                    let signal = waiters.by_wake.get(wake)?;
+                    if is_waited_for(signal) {
+                        return Some(signal.clone());
                     }
                     waiters.by_wake.remove(wake);
                     None
                 })
                 .collect()
         };
-        for waiter in woken {
-            waiter.send_replace(());
+        for signal in woken {
+            signal.raise();
         }
     }
 
     /// To be made before the hub is asked, so that nothing falls in between.
     pub(crate) fn waiter(&self, wake: Wake) -> Waiter {
-        Waiter(lock(&self.waiters).add(wake))
+        lock(&self.waiters).add(wake)
     }
 
     /// Lets time pass in the hub, until the emulator stops.
@@ -319,6 +308,6 @@ mod tests {
         }
         assert!(lock(&shared.waiters).by_wake.len() <= Waiters::FEW);
         shared.hub(|hub, _| hub.remove_device(&device));
-        assert!(stays.0.has_changed().unwrap());
+        assert!(stays.is_raised());
     }
 }

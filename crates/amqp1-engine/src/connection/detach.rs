@@ -9,6 +9,7 @@ use crate::{
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
+use alloc::boxed::Box;
 use amqp1_codec::{
     Decode, Reader,
     definitions::{AmqpError, Role},
@@ -20,7 +21,7 @@ impl Connection {
     pub(super) fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(handle) = link.handle else { return };
-        link.detached = Some((closed, error.clone()));
+        link.detached = Some(Box::new((closed, error.clone())));
         let session_id = link.session;
         self.end_stopping(id);
         self.flush_marks(session_id);
@@ -47,8 +48,8 @@ impl Connection {
         self.expect_late_transfers(session_id, id, detach.handle);
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote_handle = None;
-        if let Some((closed, error)) = link.detached.take() {
-            link.detached = Some((closed, None));
+        if let Some((closed, error)) = link.detached.take().map(|detached| *detached) {
+            link.detached = Some(Box::new((closed, None)));
             if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
                 return self.close_detached(id, error.or(detach.error));
             }
@@ -81,7 +82,7 @@ impl Connection {
         }
         let Some(link) = self.links.get_mut(id) else { return };
         link.remote = None;
-        link.detached = Some((true, None));
+        link.detached = Some(Box::new((true, None)));
         link.local.unsettled = None;
         link.local.incomplete_unsettled = false;
         let session_id = link.session;

@@ -32,7 +32,7 @@ impl Connection {
 
     /// Whether the session was ended because of input on a link that is detached.
     pub(super) fn is_errant_input(&mut self, session_id: SessionId, id: LinkId) -> bool {
-        let errant = |link: &crate::link::Link| matches!(link.detached, Some((_, Some(_))));
+        let errant = |link: &crate::link::Link| link.detached.as_deref().is_some_and(|(_, error)| error.is_some());
         let Some(link) = self.links.get(id).filter(|link| errant(link)) else { return false };
         let (handle, role, name) = (link.remote_handle.unwrap_or_default(), link.role, &link.local.name);
         // One that was never attached at this end was refused, and nothing of it had become of any use.

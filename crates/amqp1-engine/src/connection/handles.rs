@@ -7,6 +7,7 @@ use crate::{
     store::{LinkId, SessionId},
     time::Instant,
 };
+use alloc::boxed::Box;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, Role},
     performative::Attach,
@@ -56,7 +57,7 @@ impl Connection {
             awaited.answer = answer;
             return;
         }
-        link.awaited_handle = Some(AwaitedHandle { until, answer });
+        link.awaited_handle = Some(Box::new(AwaitedHandle { until, answer }));
         let told = link.told;
         if let Some(session) = self.sessions.get_mut(link.session) {
             session.awaiting_handle.push_back(id);
@@ -75,7 +76,8 @@ impl Connection {
             }
             let Some(id) = session.awaiting_handle.pop_front() else { return };
             let Some(link) = self.links.get_mut(id) else { continue };
-            let Some(AwaitedHandle { until, answer }) = link.awaited_handle.take() else { continue };
+            let Some(awaited) = link.awaited_handle.take() else { continue };
+            let AwaitedHandle { until, answer } = *awaited;
             self.awaited_handles.remove(&(until, id));
             match answer {
                 Answer::Accept => {

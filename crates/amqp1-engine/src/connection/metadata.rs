@@ -102,14 +102,14 @@ impl Connection {
     pub(super) fn keep_flow_properties(&mut self, id: LinkId, properties: Option<&Fields>) -> bool {
         let octets = properties.map(Encode::to_octets);
         let Some(link) = self.links.get_mut(id) else { return true };
-        if link.remote_flow_properties.as_ref().map(Kept::octets) == octets.as_ref() {
+        if link.remote_flow_properties.as_deref().map(Kept::octets) == octets.as_ref() {
             return true;
         }
         link.remote_flow_properties = None;
         if let Some(octets) = octets {
             let Some(charge) = self.charge(octets.len()) else { return false };
             let Some(link) = self.links.get_mut(id) else { return true };
-            link.remote_flow_properties = Some(Kept::new(octets, charge));
+            link.remote_flow_properties = Some(Box::new(Kept::new(octets, charge)));
         }
         self.events.push_back(Event::FlowProperties(id));
         true

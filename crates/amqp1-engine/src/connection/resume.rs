@@ -28,7 +28,7 @@ impl Connection {
     /// Gathers what a sending end leaves. What is not kept is reported as lost.
     pub(super) fn suspend_sender(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedSender> {
         let link = self.links.get_mut(id)?;
-        let mut suspended = link.resume_sender.take().unwrap_or_default();
+        let mut suspended = link.resume_sender.take().map(|suspended| *suspended).unwrap_or_default();
         suspended.next_tag = link.next_tag;
         link.queued = 0;
         let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
@@ -188,7 +188,7 @@ impl Connection {
     fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
         let (max, style) = (self.max_transfer(), self.config.style);
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(suspended) = link.resume_sender.take() else { return };
+        let Some(suspended) = link.resume_sender.take().map(|suspended| *suspended) else { return };
         // From now on these have other ids; what was settled by its old one meanwhile is not sent again.
         let mut settled = BTreeSet::new();
         for session in self.sessions.iter_mut() {
@@ -270,7 +270,7 @@ impl Connection {
             }
         }
         link.queued = link.queue.iter().fold(0, |sum, delivery| sum.saturating_add(delivery.left));
-        link.resume_sender = (!rest.is_empty()).then_some(rest);
+        link.resume_sender = (!rest.is_empty()).then(|| Box::new(rest));
         self.less_is_queued(id);
         for (token, settlement) in reports {
             self.settled.push_back(Settled { link: id, token, settlement });

@@ -196,7 +196,7 @@ impl State {
     pub(crate) fn pay(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
         let settlement = match settlement {
             Settlement::Outcome(state) if !state.as_ref().is_some_and(DeliveryState::is_outcome) => {
-                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_ref());
+                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref());
                 Settlement::Outcome(or_default(state, default))
             }
             settlement => settlement,
@@ -222,7 +222,8 @@ impl State {
         }
         let Self { links, tokens, receipts, .. } = self;
         let link = links.get_mut(&id);
-        let (part, default) = link.map(|link| (link.resume.as_mut(), link.default_outcome.clone())).unwrap_or_default();
+        let (part, default) =
+            link.map(|link| (link.resume.as_mut(), link.default_outcome.as_deref().cloned())).unwrap_or_default();
         if let Suspended::Sender(sender) = &kept {
             tokens.late.retain(|_, (late, _)| late.strong_count() > 0);
             for delivery in &sender.deliveries {

@@ -71,7 +71,7 @@ fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
         return Poll::Ready(Ok(Some(item)));
     }
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
-    match &link.detached {
+    match link.detached.as_deref() {
         Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
         None if !state.dead => {
             aside.store(&mut link.receiver);

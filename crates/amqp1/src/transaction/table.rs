@@ -238,7 +238,7 @@ impl State {
     pub(crate) fn is_held(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
         match &mut self.transactions {
             Transactions::Resource(table) if !table.sent.is_empty() => {
-                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_ref());
+                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref());
                 table.holds(id, token, settlement, default)
             }
             _ => false,
@@ -451,7 +451,7 @@ impl State {
     }
 
     fn node_default(&self, id: LinkId) -> DeliveryState {
-        let default = self.links.get(&id).and_then(|link| link.default_outcome.clone());
+        let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref().cloned());
         default.unwrap_or(DeliveryState::Released)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use amqp1::auth::cbs::{PutToken, Reply, Request};
-use amqp1::{Receiver, Session};
+use amqp1::{Delivery, Error, Receiver, Session};
 
 use super::connection::Context;
 use super::requests::Node;
@@ -19,27 +19,34 @@ pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver:
             Ok(None) => return,
             Err(error) => return tracing::debug!(%error, "a $cbs link ended"),
         };
-        let request = Request::parse(delivery.message());
-        let reply = match &request.operation {
-            Ok(put) => {
-                let reply = put_token(&context, put);
-                context.count_tokens();
-                reply
-            }
-            Err(error) => Reply::from(*error),
-        };
-        if reply.status_code != 200 {
-            let name = request.operation.as_ref().map(PutToken::name).unwrap_or_default();
-            context.refused("token", name, reply.status_description.as_deref().unwrap_or_default());
-        }
-        // The request first, as the real hub does: some clients look at its outcome before they look for an answer.
-        if delivery.accept().is_err() {
+        // On the heap: a link is quiet most of the time.
+        if Box::pin(answer(&context, &session, &receiver, delivery)).await.is_err() {
             return;
         }
-        let reply_to = request.reply_to.as_ref().map(|address| address.as_str());
-        let answer = reply.encode(&request, STYLE);
-        context.replies.send((&Node::Cbs, &session), &receiver, reply_to, answer).await;
     }
+}
+
+/// Answers one request. An error if the link is gone.
+async fn answer(context: &Context, session: &Session, requests: &Receiver, delivery: Delivery) -> Result<(), Error> {
+    let request = Request::parse(delivery.message());
+    let reply = match &request.operation {
+        Ok(put) => {
+            let reply = put_token(context, put);
+            context.count_tokens();
+            reply
+        }
+        Err(error) => Reply::from(*error),
+    };
+    if reply.status_code != 200 {
+        let name = request.operation.as_ref().map(PutToken::name).unwrap_or_default();
+        context.refused("token", name, reply.status_description.as_deref().unwrap_or_default());
+    }
+    // The request first, as the real hub does: some clients look at its outcome before they look for an answer.
+    delivery.accept()?;
+    let reply_to = request.reply_to.as_ref().map(|address| address.as_str());
+    let answer = reply.encode(&request, STYLE);
+    context.replies.send((&Node::Cbs, session), requests, reply_to, answer).await;
+    Ok(())
 }
 
 fn put_token(context: &Context, put: &PutToken) -> Reply {

@@ -137,26 +137,39 @@ pub(crate) async fn serve<IO>(front: Front, stream: IO, peer: SocketAddr, certif
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let shared = front.shared.clone();
-    if let Err(error) = shared.throttle(Operation::Connection, 0).await {
-        return refused("connection", "unknown", peer, front.transport.description(), &error);
+    // On the heap one after the other: a connection is to be small, and the handshake takes more than the rest.
+    if let Some((server, context, expires)) = Box::pin(handshake(front, stream, peer, certificate)).await {
+        Box::pin(run(server, context, expires)).await;
+    }
+}
+
+/// Opens a connection, unless it is refused or the emulator stops.
+async fn handshake<IO>(
+    front: Front,
+    stream: IO,
+    peer: SocketAddr,
+    certificate: Option<Arc<ClientCertificate>>,
+) -> Option<Opened>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Err(error) = front.shared.throttle(Operation::Connection, 0).await {
+        refused("connection", "unknown", peer, front.transport.description(), &error);
+        return None;
     }
     let sasl_refusal = Arc::new(OnceLock::new());
-    let served = tokio::select! {
-        () = shared.stopping() => return,
-        // On the heap, as what follows: a connection is to be small, and the handshake takes more than the rest.
-        opened = Box::pin(open(&front, stream, peer, certificate, &sasl_refusal)) => opened,
+    let opened = tokio::select! {
+        () = front.shared.stopping() => return None,
+        opened = open(&front, stream, peer, certificate, &sasl_refusal) => opened,
     };
-    match served {
-        Ok((server, context, expires)) => Box::pin(run(server, context, expires)).await,
-        Err(error) => {
-            let port = front.transport.description();
-            match sasl_refusal.get() {
-                Some(refusal) => refused("connection", &refusal.user, peer, port, &refusal.why),
-                None => refused("connection", "unknown", peer, port, &error),
-            }
+    if let Err(error) = &opened {
+        let port = front.transport.description();
+        match sasl_refusal.get() {
+            Some(refusal) => refused("connection", &refusal.user, peer, port, &refusal.why),
+            None => refused("connection", "unknown", peer, port, error),
         }
     }
+    opened.ok()
 }
 
 type Opened = (amqp1::ServerConnection, Arc<Context>, Option<UnixMillis>);

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use super::connection::Context;
 use crate::hub::{Address, ConsumerId, Hub, IdentityId, LockToken, Locks, UnixMillis, Wake};
 use crate::messages;
-use crate::shared::{Shared, Waiter};
+use crate::shared::Shared;
+use crate::signal::Waiter;
 
 /// Most deliveries of one link that may wait for their settlement. Its queue holds fewer; more than this come
 /// together only where locks run out again and again.

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use amqp1::Session;
-use tokio::sync::watch;
 
 use super::twin_links::Pair;
 use crate::hub::IdentityId;
+use crate::signal::{Signal, Waiter};
 
 #[derive(Debug)]
 struct AnsweringLink {
@@ -31,7 +31,7 @@ struct State {
 #[derive(Debug, Default)]
 pub(super) struct MethodLinks {
     state: Mutex<State>,
-    changed: watch::Sender<()>,
+    changed: Signal,
 }
 
 impl MethodLinks {
@@ -47,7 +47,7 @@ impl MethodLinks {
             state.links.entry(id.clone()).or_default().push(AnsweringLink { number, pair, session });
             number
         });
-        self.changed.send_replace(());
+        self.changed.raise();
         Answering { links: self, id, number }
     }
 
@@ -61,8 +61,8 @@ impl MethodLinks {
     }
 
     /// Tells when [`answers`](Self::answers) may have changed.
-    pub(super) fn changed(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    pub(super) fn changed(&self) -> Waiter<&Signal> {
+        Waiter::new(&self.changed)
     }
 }
 
@@ -91,6 +91,6 @@ impl Drop for Answering<'_> {
                 }
             }
         });
-        self.links.changed.send_replace(());
+        self.links.changed.raise();
     }
 }

@@ -52,17 +52,19 @@ impl CalledLink<'_> {
     async fn serve(&self) {
         let mut changed = self.context.methods.changed();
         loop {
-            changed.borrow_and_update();
+            changed.mark_seen();
             if self.can_be_answered() {
                 let open = OpenMethods::new(self.context, self.id);
                 tokio::select! {
                     () = self.send(open.consumer) => return,
                     () = async {
-                        while self.can_be_answered() && changed.changed().await.is_ok() {}
+                        while self.can_be_answered() {
+                            changed.woken().await;
+                        }
                     } => {}
                 }
-            } else if changed.changed().await.is_err() {
-                return;
+            } else {
+                changed.woken().await;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The links that are attached: whom they make connected, and what a connection serves.
 
+use core::pin::Pin;
+use core::task::Poll;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,11 +36,21 @@ impl<'a> LinkTasks<'a> {
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let attended = Attended::new(self.context.clone(), self.address.clone());
         // On the heap: a future that is moved takes its space twice in the one that waits for it.
-        let task = Box::pin(task);
-        self.tasks.spawn(async move {
-            let _attended = attended;
-            task.await;
-        });
+        self.tasks.spawn(LinkTask { task: Box::pin(task), _attended: attended });
+    }
+}
+
+/// The task of a link. What it works on is dropped before its identity is disconnected.
+struct LinkTask<F> {
+    task: Pin<Box<F>>,
+    _attended: Attended,
+}
+
+impl<F: Future<Output = ()>> Future for LinkTask<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut core::task::Context<'_>) -> Poll<()> {
+        self.task.as_mut().poll(cx)
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use amqp1::auth::cbs::reply_link;
 use amqp1::{EncodedMessage, Receiver, SendOptions, Sender, Session, Str};
-use tokio::sync::watch;
 
 use super::connection::Context;
 use crate::hub::Address;
+use crate::signal::{Signal, Waiter};
 
 /// How long an answer waits for a link to go to, and for credit on it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ impl Node {
 #[derive(Debug, Default)]
 pub(super) struct ReplyLinks {
     links: Mutex<Vec<ReplyLink>>,
-    changed: watch::Sender<()>,
+    changed: Signal,
 }
 
 #[derive(Clone, Debug)]
@@ -69,12 +69,12 @@ impl ReplyLinks {
         reply_to: Option<&str>,
         answer: EncodedMessage,
     ) {
-        let mut changed = self.changed.subscribe();
+        let mut changed = Waiter::new(&self.changed);
         let sent = async {
             let sender = loop {
                 match self.find(node, session, reply_to) {
                     Some(sender) => break sender,
-                    None => _ = changed.changed().await,
+                    None => changed.woken().await,
                 }
             };
             sender.reserve().await?.send_with(answer, SETTLED).map(drop)
@@ -105,12 +105,20 @@ pub(super) async fn hold(
         links.push(ReplyLink { number, node, session, target, sender: sender.clone() });
         number
     });
-    context.replies.changed.send_replace(());
-    tokio::select! {
-        error = context.revoked(&address) => {
-            let _ = Box::pin(sender.detach_with(Some(error), true)).await;
-        }
-        _ = sender.detached() => {}
+    context.replies.changed.raise();
+    if node == Node::Cbs {
+        // It is open to everybody, and every connection has one.
+        sender.detached().await;
+    } else {
+        let revoked = async {
+            tokio::select! {
+                error = context.revoked(&address) => {
+                    let _ = Box::pin(sender.detach_with(Some(error), true)).await;
+                }
+                _ = sender.detached() => {}
+            }
+        };
+        Box::pin(revoked).await;
     }
     context.replies.with(|links| links.retain(|link| link.number != number));
 }

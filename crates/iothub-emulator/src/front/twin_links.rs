@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::requests::SETTLED;
 use crate::hub::{ConsumerId, IdentityId};
+use crate::signal::{Signal, Waiter};
 
 /// The link property that is the same on both links of a client for one twin.
 const CORRELATION: &str = "com.microsoft:channel-correlation-id";
@@ -108,7 +109,7 @@ struct OfTwin {
 #[derive(Debug, Default)]
 pub(super) struct TwinLinks {
     twins: Mutex<HashMap<IdentityId, OfTwin>>,
-    changed: watch::Sender<()>,
+    changed: Signal,
 }
 
 impl TwinLinks {
@@ -126,7 +127,7 @@ impl TwinLinks {
     pub(super) fn add(&self, id: &IdentityId, link: TwinLink) -> Arc<TwinLink> {
         let link = Arc::new(link);
         self.with(id, |of_twin| of_twin.links.push(link.clone()));
-        self.changed.send_replace(());
+        self.changed.raise();
         link
     }
 
@@ -168,15 +169,13 @@ impl Asking<'_> {
     /// The link that answers go to. Waits for it for a while, since clients attach their two links in any order; `None` if it
     /// does not come, or the client stops asking.
     pub(super) async fn link(&self, requests: &Receiver) -> Option<Arc<TwinLink>> {
-        let mut changed = self.links.changed.subscribe();
+        let mut changed = Waiter::new(&self.links.changed);
         let found = async {
             loop {
                 if let Some(link) = self.find() {
                     break Some(link);
                 }
-                if changed.changed().await.is_err() {
-                    break None;
-                }
+                changed.woken().await;
             }
         };
         tokio::select! {
