@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // A back end on azure-iothub (npm): registry, twins, queries and methods over HTTPS, cloud-to-device messages and feedback
-// over AMQP, directly and through WebSocket. Devices on azure-iot-device are at the other end.
+// over AMQP, directly and through WebSocket, also after connections were cut and after the emulator was started again.
+// Devices on azure-iot-device are at the other end.
 //
-//   node_iothub.js     IOTHUB_OWNER, IOTHUB_SERVICE: connection strings; NODE_EXTRA_CA_CERTS names the CA
+//   node_iothub.js     IOTHUB_OWNER, IOTHUB_SERVICE: connection strings; IOTHUB_KEPT: that of a device which the emulator
+//                      has from its start; NODE_EXTRA_CA_CERTS names the CA
 //
-// Prints a line for each case.
+// Prints a line for each case, and what it asks for: {"event":"cut"}, {"event":"restart"}. It goes on at a line of input.
 'use strict';
 const assert = require('node:assert');
 const { Registry, Client, ConnectionString } = require('azure-iothub');
@@ -12,10 +14,10 @@ const { AmqpWs } = require('azure-iothub/dist/amqp_ws.js');
 const { Message } = require('azure-iot-common');
 const iot = require('azure-iot-device');
 const device = require('azure-iot-device-amqp');
-const { run, refused, within, Queue } = require('./cases.js');
+const { ask, run, refused, Queue } = require('./cases.js');
 
 const SDK = 'azure-iothub (Node)';
-const { IOTHUB_OWNER: owner, IOTHUB_SERVICE: service } = process.env;
+const { IOTHUB_OWNER: owner, IOTHUB_SERVICE: service, IOTHUB_KEPT: kept } = process.env;
 const host = ConnectionString.parse(owner, []).HostName;
 const registry = Registry.fromConnectionString(owner);
 const key = (identity) => identity.authentication.symmetricKey.primaryKey;
@@ -199,6 +201,56 @@ async function messages(Transport) {
   return 4;
 }
 
+/** A back end whose sender stays open, and its receiver of feedback with it. */
+class Working {
+  async open() {
+    this.client = Client.fromConnectionString(service);
+    [this.records, this.disconnected] = [new Queue('feedback'), new Queue('word that the connection is lost')];
+    this.client.on('disconnect', () => this.disconnected.push(true));
+    await this.client.open();
+    return this;
+  }
+  /** The client forgets its receiver when it loses the connection, and makes another when it is asked. */
+  async listen() {
+    const { receiver } = await new Promise((resolve, reject) =>
+      this.client.getFeedbackReceiver((error, receiver) => (error ? reject(error) : resolve({ receiver }))));
+    assert.notStrictEqual(receiver, this.receiver);
+    this.receiver = receiver;
+    receiver.on('message', (batch) => {
+      for (const record of JSON.parse(batch.data.toString())) this.records.push(record);
+      receiver.complete(batch);
+    });
+  }
+  async check(round) {
+    const message = new Message(round);
+    [message.messageId, message.ack] = [round, 'full'];
+    // Opens the connection if there is none.
+    await this.client.send('kept', message);
+    await this.listen();
+    const client = iot.Client.fromConnectionString(kept, device.Amqp);
+    const received = new Queue('a message');
+    client.on('message', (message) => client.complete(message, () => received.push(message.data.toString())));
+    await client.open();
+    assert.strictEqual(await received.next(), round);
+    const record = await this.records.next();
+    assert.deepStrictEqual([record.originalMessageId, record.statusCode], [round, 'Success']);
+    await client.close();
+    return 2;
+  }
+}
+
+async function interrupted(event, rounds) {
+  const backEnd = await new Working().open();
+  let checked = await backEnd.check('before');
+  for (const round of rounds) {
+    await ask(event);
+    await backEnd.disconnected.next();
+    checked += await backEnd.check(round);
+  }
+  await backEnd.client.close();
+  return checked;
+}
+
 const code = (expected) => (error) => assert.match(error.responseBody, expected);
 const errors = {
   'error 401': async () => {
@@ -299,5 +351,7 @@ async function fileNotifications() {
   await run(SDK, 'C2D with feedback, WebSocket', () => messages(AmqpWs));
   for (const [name, work] of Object.entries(errors)) await run(SDK, name, work);
   await run(SDK, 'file upload notifications', fileNotifications);
+  await run(SDK, 'connection cut', () => interrupted('cut', ['first', 'second']), 100);
+  await run(SDK, 'emulator restarted', () => interrupted('restart', ['after']), 100);
   process.exit(0);
 })();

@@ -85,7 +85,7 @@ async fn a_back_end_on_azures_sdk_for_node() {
     run(&mut hub, peer::program("azure/node_iothub.js"), Duration::from_secs(180), &mut judgements).await;
     hub.stop().await;
     let [judgement] = judgements;
-    judgement.check(AtLeast { cases: 16, messages: 90 });
+    judgement.check(AtLeast { cases: 18, messages: 100 });
 }
 
 async fn node_devices(last: u8, through: &str, judge: &'static str) {
