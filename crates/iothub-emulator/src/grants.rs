@@ -358,7 +358,7 @@ mod tests {
             async move { grants.revoked(&shared, &address("a"), None).await }
         });
         tokio::task::yield_now().await;
-        let device = crate::hub::DeviceId::new("a").unwrap();
+        let device = DeviceId::new("a").unwrap();
         shared.hub(|hub, _| hub.remove_device(&device));
         assert_eq!(link.await.unwrap(), AttachError::DeviceNotFound(device));
     }
