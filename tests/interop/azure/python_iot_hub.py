@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A back end on azure-iot-hub (PyPI): registry, twins, queries, methods and feedback over HTTPS, cloud-to-device messages
-over AMQP, directly and through WebSocket. A device on azure-iot-device for Node is at the other end.
+over AMQP, directly and through WebSocket, also after connections were cut and after the emulator was started again. A
+device on azure-iot-device for Node is at the other end.
 
-  python_iot_hub.py     IOTHUB_OWNER, IOTHUB_SERVICE: connection strings; IOTHUB_CA names the CA
+  python_iot_hub.py     IOTHUB_OWNER, IOTHUB_SERVICE: connection strings; IOTHUB_KEPT: that of a device which the emulator
+                        has from its start; IOTHUB_CA names the CA
 
-Prints a line for each case."""
+Prints a line for each case, and what it asks for: {"event":"cut"}, {"event":"restart"}. It goes on at a line of input."""
 import base64
 import json
 import os
@@ -27,12 +29,13 @@ from azure.iot.hub.models import (
     Twin,
     TwinProperties,
 )
-from cases import equal, finish, run
+from cases import ask, equal, finish, run
 from msrest.exceptions import HttpOperationError
 from uamqp import TransportType
+from uamqp.errors import LinkDetach, MessageHandlerError
 
 SDK = "azure-iot-hub (Python)"
-OWNER, SERVICE = os.environ["IOTHUB_OWNER"], os.environ["IOTHUB_SERVICE"]
+OWNER, SERVICE, KEPT = (os.environ[name] for name in ("IOTHUB_OWNER", "IOTHUB_SERVICE", "IOTHUB_KEPT"))
 HOST = dict(part.split("=", 1) for part in OWNER.split(";"))["HostName"]
 hub = IoTHubRegistryManager.from_connection_string(OWNER)
 
@@ -62,8 +65,9 @@ class Echo:
     """Devices at the other end."""
 
     def __init__(self, *identities):
+        """Each is an identity or a connection string."""
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_echo_device.js")
-        command = ["node", program] + [text(identity) for identity in identities]
+        command = ["node", program] + [each if isinstance(each, str) else text(each) for each in identities]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -257,6 +261,36 @@ def messages(transport):
     return work
 
 
+def interrupted(event, rounds):
+    def work():
+        def send(sender, round):
+            sender.send_c2d_message("kept", round, {"messageId": round, "iothub-ack": "full"})
+
+        def answered(round):
+            with Echo(KEPT):
+                records = eventually(feedback)
+            equal([(record["originalMessageId"], record["statusCode"]) for record in records], [(round, "Success")])
+
+        sender = IoTHubRegistryManager.from_connection_string(SERVICE)
+        send(sender, "before")
+        answered("before")
+        for round in rounds:
+            ask(event)
+            # The sender does not open itself again: it fails each time, and another is made.
+            for _ in range(2):
+                try:
+                    send(sender, "lost")
+                except (MessageHandlerError, LinkDetach):
+                    continue
+                raise AssertionError("sent on a connection that is gone")
+            sender = IoTHubRegistryManager.from_connection_string(SERVICE)
+            send(sender, round)
+            answered(round)
+        return 1 + 2 * len(rounds)
+
+    return work
+
+
 def purge():
     create("purged")
     for number in range(3):
@@ -342,6 +376,8 @@ CASES = {
     "error 412": changed,
     "error 504, method": silent,
     "feature that is not built": unsupported,
+    "connection cut": interrupted("cut", ["first", "second"]),
+    "emulator restarted": interrupted("restart", ["after"]),
 }
 for case, work in CASES.items():
     run(SDK, case, work)

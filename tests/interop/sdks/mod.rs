@@ -118,7 +118,7 @@ async fn a_back_end_on_azures_sdk_for_python() {
     run(&mut hub, program, Duration::from_secs(240), &mut judgements).await;
     hub.stop().await;
     let [judgement] = judgements;
-    judgement.check(AtLeast { cases: 16, messages: 85 });
+    judgement.check(AtLeast { cases: 18, messages: 90 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
