@@ -158,7 +158,7 @@ async fn everything_on_azures_sdks_for_java() {
     program.env("JDK_JAVA_OPTIONS", options);
     run(&mut hub, program, Duration::from_secs(480), &mut judgements).await;
     hub.stop().await;
-    let least = [(13, 40), (5, 300), (11, 100), (11, 100), (1, 2_000)];
+    let least = [(15, 50), (5, 300), (11, 100), (11, 100), (1, 2_000)];
     for (judgement, (cases, messages)) in judgements.into_iter().zip(least) {
         judgement.check(AtLeast { cases, messages });
     }

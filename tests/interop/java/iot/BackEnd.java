@@ -63,6 +63,8 @@ final class BackEnd {
         cases.run("error 412", BackEnd::changed);
         cases.run("error 504, method", BackEnd::silent);
         cases.run("feature that is not built", BackEnd::unsupported);
+        cases.run("connection cut", 100, () -> interrupted("cut", List.of("first", "second")));
+        cases.run("emulator restarted", 100, () -> interrupted("restart", List.of("after")));
     }
 
     private static void code(IotHubException error, int code, ErrorCodeDescription description) {
@@ -199,6 +201,66 @@ final class BackEnd {
         client.close();
         REGISTRY.removeDevice("receiver");
         return 3;
+    }
+
+    /** A back end whose sender and processor of feedback stay open. Neither opens itself again: they say that they are closed. */
+    private static final class Working {
+        final Map<String, FeedbackStatusCode> records = new ConcurrentHashMap<>();
+        MessagingClient sender;
+        MessageFeedbackProcessorClient feedback;
+
+        void open() throws Exception {
+            sender = new MessagingClient(Hub.SERVICE, IotHubServiceClientProtocol.AMQPS);
+            feedback = new MessageFeedbackProcessorClient(Hub.SERVICE, IotHubServiceClientProtocol.AMQPS, batch -> {
+                batch.getRecords().forEach(record -> records.put(record.getOriginalMessageId(), record.getStatusCode()));
+                return AcknowledgementType.COMPLETE;
+            });
+            feedback.start();
+            sender.open();
+        }
+
+        void reopen() throws Exception {
+            Cases.until("a closed sender, and a stopped processor", 30, () -> !sender.isOpen() && !feedback.isRunning());
+            // A sender that the hub has closed can run into a time-out when it is opened again.
+            open();
+        }
+
+        void close() throws Exception {
+            sender.close();
+            feedback.stop();
+        }
+
+        long check(String round) throws Exception {
+            var message = new Message(round);
+            message.setMessageId(round);
+            message.setDeliveryAcknowledgement(DeliveryAcknowledgement.Full);
+            sender.send("kept", message);
+            Set<String> received = ConcurrentHashMap.newKeySet();
+            var client = new DeviceClient(Hub.KEPT, IotHubClientProtocol.AMQPS);
+            client.setMessageCallback((seen, context) -> {
+                received.add(new String(seen.getBytes(), StandardCharsets.UTF_8));
+                return IotHubMessageResult.COMPLETE;
+            }, null);
+            client.open(false);
+            Cases.until("feedback", 30, () -> records.containsKey(round));
+            Cases.equal(received, Set.of(round));
+            Cases.equal(records.remove(round), FeedbackStatusCode.success);
+            client.close();
+            return 2;
+        }
+    }
+
+    private static long interrupted(String event, List<String> rounds) throws Exception {
+        var backEnd = new Working();
+        backEnd.open();
+        long checked = backEnd.check("before");
+        for (String round : rounds) {
+            Cases.ask(event);
+            backEnd.reopen();
+            checked += backEnd.check(round);
+        }
+        backEnd.close();
+        return checked;
     }
 
     private static long unauthorised() {
