@@ -1,3 +1,4 @@
+import com.azure.messaging.eventhubs.EventData;
 import com.azure.messaging.eventhubs.EventHubClientBuilder;
 import com.microsoft.azure.sdk.iot.device.ClientOptions;
 import com.microsoft.azure.sdk.iot.device.DeviceClient;
@@ -84,22 +85,22 @@ final class Devices {
         return client;
     }
 
-    /** Bodies of events of a device, in the order in which they came. */
-    private static List<String> events(String device, int count) throws Exception {
-        List<String> bodies = new CopyOnWriteArrayList<>();
+    /** Events of a device, in the order in which they came. */
+    private static List<EventData> events(String device, int count) throws Exception {
+        List<EventData> events = new CopyOnWriteArrayList<>();
         var client = new EventHubClientBuilder().connectionString(Hub.EVENTS).consumerGroup("$Default").buildAsyncConsumerClient();
         var reading = client.receive(true).subscribe(event -> {
             if (device.equals(String.valueOf(event.getData().getSystemProperties().get("iothub-connection-device-id")))) {
-                bodies.add(event.getData().getBodyAsString());
+                events.add(event.getData());
             }
         });
         try {
-            Cases.until(count + " events of " + device, 30, () -> bodies.size() >= count);
+            Cases.until(count + " events of " + device, 30, () -> events.size() >= count);
         } finally {
             reading.dispose();
             client.close();
         }
-        return List.copyOf(bodies);
+        return List.copyOf(events);
     }
 
     private long telemetry(Device device) throws Exception {
@@ -112,9 +113,12 @@ final class Devices {
             client.sendEvent(message);
         }
         client.close();
-        List<String> bodies = events(device.getDeviceId(), 20);
+        List<EventData> events = events(device.getDeviceId(), 20);
+        Cases.equal(events.size(), 20);
         for (int number = 0; number < 20; number++) {
-            Cases.equal(bodies.get(number), "{\"number\":" + number + "}");
+            EventData event = events.get(number);
+            Cases.equal(event.getBodyAsString(), "{\"number\":" + number + "}");
+            Cases.equal(List.of(event.getContentType(), event.getProperties().get("number")), List.of("application/json", String.valueOf(number)));
         }
         return 20;
     }
@@ -264,7 +268,7 @@ final class Devices {
         var client = new ModuleClient(Hub.text(module), protocol);
         client.open(false);
         client.sendEvent(new Message("{\"seen\":\"fox\"}"), "alerts");
-        Cases.equal(events(id, 1), List.of("{\"seen\":\"fox\"}"));
+        Cases.equal(events(id, 1).get(0).getBodyAsString(), "{\"seen\":\"fox\"}");
         echo(client);
         Cases.equal(new DirectMethodsClient(Hub.SERVICE).invoke(id, "camera", "echo", call(4)).getPayload(Integer.class), 4);
         BlockingQueue<TwinCollection> desired = new LinkedBlockingQueue<>();
