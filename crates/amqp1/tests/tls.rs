@@ -153,6 +153,44 @@ async fn a_port_that_does_not_speak_tls_is_said_to_be_one() {
     assert!(error.to_string().contains("without TLS: use amqp://"), "{error}");
 }
 
+/// What the acceptor says of a client that leaves the handshake as `client` does.
+async fn refused_by_acceptor(client: impl AsyncFnOnce(SocketAddr)) -> String {
+    let issued = Authority::new().issue("server.test");
+    let acceptor = Acceptor::builder().tls(tls_server(&issued)).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let served = async {
+        let (stream, _) = listener.accept().await.expect("a client");
+        acceptor.accept(stream).await.map(drop).expect_err("no handshake")
+    };
+    let (error, ()) = soon(async { tokio::join!(served, client(address)) }).await;
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_server_says_that_the_client_closed_the_connection_during_the_handshake() {
+    let text = refused_by_acceptor(async |address| {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        // The beginning of a ClientHello's record.
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &[22, 3, 1, 2, 0, 1]).await.expect("written");
+    })
+    .await;
+    let expected =
+        "the client closed the connection during the TLS handshake: it may not trust the server's certificate";
+    assert!(text.contains(expected), "{text}");
+    assert!(!text.contains("amqp://"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_names_the_alert_of_a_client_that_does_not_know_its_authority() {
+    let text = refused_by_acceptor(async |address| {
+        builder(address, &Authority::new()).connect().await.map(drop).expect_err("another authority");
+    })
+    .await;
+    assert!(text.contains("the peer does not trust the certificate") && text.contains("alert"), "{text}");
+}
+
 #[tokio::test]
 async fn tls_that_is_set_up_for_a_url_without_it_is_refused() {
     let authority = Authority::new();

@@ -238,7 +238,7 @@ impl Connector {
         let stream = TlsConnector::from(self.config).connect(self.name, First::new(io)).into_fallible().await;
         let stream = stream.map_err(|(error, io)| match not_tls_at_server(io.spoken()) {
             Some(text) => Error::new(ErrorKind::Tls, text).with_source(error),
-            None => handshake_error(&format!("TLS with {name} failed"), error),
+            None => handshake_error(&format!("TLS with {name} failed"), CLOSED_BY_SERVER, error),
         })?;
         let security = security(stream.get_ref().1.peer_certificates());
         Ok((stream, security))
@@ -253,7 +253,7 @@ where
     let stream = TlsAcceptor::from(tls.to_config()?).accept(First::new(io)).into_fallible().await;
     let stream = stream.map_err(|(error, io)| match not_tls_at_client(io.spoken()) {
         Some(text) => Error::new(ErrorKind::Tls, text).with_source(error),
-        None => handshake_error("TLS with a client failed", error),
+        None => handshake_error("TLS with a client failed", CLOSED_BY_CLIENT, error),
     })?;
     let security = security(stream.get_ref().1.peer_certificates());
     Ok((stream, security))
@@ -283,13 +283,19 @@ pub(super) fn not_tls_at_client(spoken: SpokenProtocol) -> Option<&'static str> 
     }
 }
 
-/// One plain sentence about a handshake that failed.
-fn handshake_error(what: &str, error: io::Error) -> Error {
+/// What a client says of a server that closed the connection during the handshake.
+const CLOSED_BY_SERVER: &str =
+    "the peer closed the connection; this port may speak AMQP without TLS: use amqp:// if so";
+
+/// What a server says of a client that closed the connection during the handshake.
+const CLOSED_BY_CLIENT: &str =
+    "the client closed the connection during the TLS handshake: it may not trust the server's certificate";
+
+/// One plain sentence about a handshake that failed. `closed` is the sentence for a connection that the peer closed.
+fn handshake_error(what: &str, closed: &str, error: io::Error) -> Error {
     let why = match tls_reason(&error) {
         Some(why) => why,
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the peer closed the connection; this port may speak AMQP without TLS: use amqp:// if so".to_owned()
-        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => closed.to_owned(),
         None => error.to_string(),
     };
     Error::new(ErrorKind::Tls, format!("{what}: {why}")).with_source(error)
@@ -330,9 +336,12 @@ fn certificate_reason(error: &CertificateError) -> String {
 
 fn alert_reason(alert: AlertDescription) -> String {
     match alert {
-        AlertDescription::UnknownCA => "the peer does not trust the certificate that it was shown".to_owned(),
+        AlertDescription::UnknownCA => {
+            "the peer does not trust the certificate that it was shown (alert unknown_ca)".to_owned()
+        }
         AlertDescription::DecryptError => {
-            "the peer does not trust the certificate that it was shown: it may know another authority of the same name"
+            "the peer does not trust the certificate that it was shown: it may know another authority of the same name \
+             (alert decrypt_error)"
                 .to_owned()
         }
         AlertDescription::CertificateRequired => "the peer wants a certificate, and none was shown".to_owned(),
