@@ -109,7 +109,7 @@ pub(crate) struct EmulatorOptions {
     /// Which events of the hub itself appear at the built-in endpoint.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub(crate) events: Vec<HubEvents>,
-    /// Where the certificate authority is kept; a later start with the same folder keeps it.
+    /// Where the certificate authority and the keys of policies are kept; a later start with the same folder keeps them.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
     /// A certificate authority (PEM) that issues the certificates of devices; the common name is the device's id.

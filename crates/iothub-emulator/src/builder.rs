@@ -15,10 +15,11 @@ use crate::emulator::{Addresses, Emulator};
 use crate::error::{DeviceError, StartError};
 use crate::front::{self, Front, Transport};
 use crate::hub::{
-    AuthenticationSpec, DeviceId, DeviceSpec, Hub, IdentityId, IdentitySpec, Key, ModuleId, Policies, Policy, Settings,
+    AuthenticationSpec, DeviceId, DeviceSpec, Hub, IdentityId, IdentitySpec, Key, ModuleId, Policy, Settings,
     UnixMillis, parse_devices,
 };
 use crate::listen::{self, Place};
+use crate::policy_keys;
 use crate::rest::port::HttpsListen;
 use crate::rest::{self, Rest};
 use crate::shared::Shared;
@@ -191,7 +192,7 @@ impl EmulatorBuilder {
     }
 
     /// Sets the key of a shared access policy, as base64 text. A well-known name brings its rights, another one has
-    /// all. Well-known policies that are not set get keys of their own.
+    /// all. Well-known policies that are not set get keys of their own, which [`ca_dir`](Self::ca_dir) keeps.
     pub fn policy(mut self, name: &str, key_base64: &str) -> Self {
         let text = Zeroizing::new(format!("{name}={key_base64}"));
         self.policies.push(text.parse().map_err(|source| StartError::Policy { name: name.into(), source }));
@@ -219,8 +220,9 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Keeps the certificate authority in a directory: `ca.pem`, and `ca-key.pem` for its owner only. Unless set, it
-    /// is made at each start and lives in memory.
+    /// Keeps the certificate authority in a directory: `ca.pem`, and `ca-key.pem` for its owner only. The generated keys
+    /// of policies are kept there as well, in `policy-keys.txt` for its owner only, so that connection strings stay
+    /// valid. Unless set, both are made at each start and live in memory.
     pub fn ca_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.ca_dir = Some(directory.into());
         self
@@ -257,7 +259,7 @@ impl EmulatorBuilder {
     /// [`StartError`] says what is wrong with what it was given, or what the machine did not grant.
     ///
     /// # Cancel safety
-    /// Cancelled, nothing is left but, perhaps, a certificate authority in its directory.
+    /// Cancelled, nothing is left but, perhaps, a certificate authority and the keys of policies in its directory.
     pub async fn start(self) -> Result<Emulator, StartError> {
         let mut settings = self.settings;
         let listen = if self.listen.is_empty() { vec![Place::Loopback { port: 0 }] } else { self.listen };
@@ -271,7 +273,7 @@ impl EmulatorBuilder {
         settings.created.get_or_insert_with(|| self.clock.now());
         let host_name = settings.host_name.clone();
         let seed = settings.seed;
-        let mut hub = Hub::new(settings, policies(self.policies)?)?;
+        let mut hub = Hub::new(settings, policy_keys::policies(self.ca_dir.as_deref(), self.policies)?)?;
         for device in self.devices {
             hub.add_device(device?).map_err(DeviceError::from)?;
         }
@@ -364,23 +366,6 @@ pub(crate) fn module_spec(device: &str, id: &str, key_base64: &str) -> Result<Id
     let authentication = AuthenticationSpec::SymmetricKey { primary: Some(key), secondary: None };
     let id = IdentityId::of_module(device, module);
     Ok(IdentitySpec { authentication: Some(authentication), ..IdentitySpec::new(id) })
-}
-
-/// The well-known policies with keys from the operating system, and over them those that were given.
-fn policies(given: Vec<Result<Policy, StartError>>) -> Result<Policies, StartError> {
-    let mut octets = Zeroizing::new([0_u8; 32 * crate::hub::WELL_KNOWN_POLICIES.len()]);
-    getrandom::fill(octets.as_mut_slice()).map_err(StartError::Random)?;
-    let mut keys = octets.chunks(32).filter_map(|octets| Key::from_octets(octets).ok());
-    let mut policies = Policies::new();
-    for (name, _) in crate::hub::WELL_KNOWN_POLICIES {
-        if let Some(key) = keys.next() {
-            policies.set(Policy::new(name, key));
-        }
-    }
-    for policy in given {
-        policies.set(policy?);
-    }
-    Ok(policies)
 }
 
 fn read_devices(path: &Path) -> Result<Vec<DeviceSpec>, StartError> {

@@ -56,6 +56,14 @@ pub enum CaError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The file of the policies' keys is not what it should be. Delete it to get new keys.
+    #[error("{}: {reason}; delete the file to get new keys", path.display())]
+    PolicyKeys {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A certificate could not be made, most likely because the host name cannot be in one.
     #[error("no certificate could be made for this host name: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -213,7 +221,7 @@ fn der_of(pem: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(base64).ok()
 }
 
-fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(Zeroizing::new(text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -222,7 +230,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
 }
 
 /// Waits until no other program makes an authority in `directory`, and keeps them waiting until it is dropped.
-fn lock(directory: &Path) -> io::Result<fs::File> {
+pub(crate) fn lock(directory: &Path) -> io::Result<fs::File> {
     // A directory that can be locked itself needs no file that stays behind.
     #[cfg(unix)]
     let file = fs::File::open(directory)?;
@@ -236,8 +244,10 @@ fn lock(directory: &Path) -> io::Result<fs::File> {
 }
 
 /// Writes a file as a whole: under another name first, so that half of it is never found.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
-    let unfinished = path.with_extension("pem.new");
+pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
     let written = (|| {
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);

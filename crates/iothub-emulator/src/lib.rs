@@ -84,6 +84,7 @@ mod grants;
 pub mod hub;
 mod listen;
 mod messages;
+mod policy_keys;
 mod rest;
 mod shared;
 mod signal;

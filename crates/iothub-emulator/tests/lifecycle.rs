@@ -148,3 +148,23 @@ async fn links_are_detached_and_sessions_ended_before_the_connection_is_closed()
     assert_eq!(session.ended().await.by, amqp1::Cause::Peer);
     assert!(matches!(connection.closed().await, ConnectionError::ClosedByPeer(Some(_))));
 }
+
+#[tokio::test]
+async fn two_starts_with_one_ca_directory_have_the_same_connection_strings() {
+    let directory = tempfile::tempdir().unwrap();
+    let strings = async || {
+        let builder = Emulator::builder().listen("127.0.0.1:0".parse().unwrap()).ca_dir(directory.path());
+        let emulator = builder.policy("device", "c2VjcmV0").start().await.unwrap();
+        let key = |name: &str| {
+            emulator.with_hub(|hub, _| hub.policies().policy(name).unwrap().primary_key.base64().to_owned())
+        };
+        let keys = ["iothubowner", "service", "device", "registryRead", "registryReadWrite"].map(key);
+        emulator.shutdown().await;
+        keys
+    };
+    let first = strings().await;
+    assert_eq!(strings().await, first);
+    let (one, other) = tokio::join!(strings(), strings());
+    assert_eq!((&one, &other), (&first, &first));
+    assert_eq!(first[2], "c2VjcmV0");
+}
