@@ -10,9 +10,10 @@
 //! | [`EventProcessor`] | several processes of a service | share the partitions of the telemetry, and go on at checkpoints |
 //! | `RegistryClient` | a service | devices, modules, twins, queries and direct methods, over HTTPS (feature `rest`) |
 //!
-//! Each is made from a connection string, as the Azure portal shows it. A hub on one's own machine is named with its
-//! port (`HostName=localhost:5671`), and its certificate authority is given to the builder (`ca_pem`, `ca_file`). That
-//! port is the one of AMQP; HTTPS has 443, or what `https_port` says.
+//! Each is made from a connection string, as the Azure portal shows it. A hub on one's own machine is named in the same
+//! way (`HostName=localhost`), and its certificate authority is given to the builder (`ca_pem`, `ca_file`). Only another
+//! port of AMQP than 5671 is named in the string (`HostName=localhost:5672`). Another port of HTTPS than 443 is given to
+//! the builder (`https_port`).
 //!
 //! # What is bounded
 //!

@@ -39,6 +39,14 @@ const LET_GO: Duration = Duration::from_secs(10);
 /// hands. For a short time two processors may have the same partition: the older one is stopped by the hub, and must
 /// expect an event that another one has processed as well.
 ///
+/// A processor looks for partitions at its start and then about every 10 s ([`interval`](EventProcessorBuilder::interval)).
+/// With [`Strategy::Balanced`], which is the default, it claims one in each round: alone, it has four partitions after
+/// half a minute. [`Strategy::Greedy`] claims the whole share at once.
+///
+/// A processor reads with an owner level, 0 unless set. A reader without one in the same consumer group is refused, or
+/// ended with `amqp:link:stolen`: give each program a consumer group of its own
+/// ([`consumer_group`](EventConsumerBuilder::consumer_group)).
+///
 /// ```no_run
 /// use iothub::{EventConsumer, processor::{EventProcessor, FileCheckpointStore}};
 ///
@@ -57,10 +65,20 @@ const LET_GO: Duration = Duration::from_secs(10);
 ///         }
 ///     };
 ///     tokio::spawn(async move {
-///         while let Ok(Some(event)) = partition.next().await {
+///         loop {
+///             let event = match partition.next().await {
+///                 Ok(Some(event)) => event,
+///                 // Another processor has the partition, or this one is closed.
+///                 Ok(None) => break,
+///                 // The reader is dropped, and the processor gives out the partition again.
+///                 Err(error) => {
+///                     eprintln!("partition {}: {error}", partition.partition_id());
+///                     break;
+///                 }
+///             };
 ///             println!("{:?}: {}", event.device_id(), String::from_utf8_lossy(event.body()));
 ///             if let Err(error) = partition.checkpoint(&event).await {
-///                 eprintln!("{error}");
+///                 eprintln!("partition {}: {error}", partition.partition_id());
 ///             }
 ///         }
 ///     });
