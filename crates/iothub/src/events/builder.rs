@@ -110,6 +110,9 @@ impl EventConsumerBuilder {
     common_setters!();
 
     /// Sets the consumer group; `$Default` unless set.
+    ///
+    /// An [`EventProcessor`](crate::EventProcessor) needs a group of its own: it reads with an owner level, and the hub
+    /// ends readers without one in the same group.
     pub fn consumer_group(mut self, name: impl Into<String>) -> Self {
         self.consumer_group = name.into();
         self
