@@ -1,18 +1,22 @@
-//! How much memory devices take in an emulator, and how fast many of them attach over one connection.
+//! How much memory devices take in an emulator, how fast many of them attach over one connection, and how soon the command
+//! is ready.
 //!
 //! ```sh
 //! cargo run --release -p iothub-emulator --example load -- connections 10000
 //! cargo run --release -p iothub-emulator --example load -- connections 10000 tls
 //! cargo run --release -p iothub-emulator --example load -- multiplexed 1000
+//! cargo build --release -p iothub-cli && cargo run --release -p iothub-emulator --example load -- start
 //! ```
 //!
 //! `connections` opens one connection for each device, authorised on `$cbs`, with a link for telemetry and one for
 //! cloud-to-device messages, and shows what that adds to the resident memory of the emulator, which runs in a process of
 //! its own. It needs a file descriptor for each connection (`ulimit -n`). `multiplexed` attaches six links for each device
-//! over one connection, each device with its own token. Both need `/proc`.
+//! over one connection, each device with its own token. Both need `/proc`. `start` runs `iothub emulator --json`, of the same build or where it
+//! is told, and shows how long it takes to the ready line: with a certificate authority that it keeps, and with a new one.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,6 +37,10 @@ const AT_A_TIME: usize = 64;
 const LIMIT_KIB: f64 = 24.0;
 /// The most time that a thousand devices may take to attach.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often the command is started.
+const STARTS: usize = 20;
+/// The most time to the ready line, with an authority that was kept and with a new one.
+const READY: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -43,7 +51,9 @@ async fn main() -> ExitCode {
         ["connections", devices] => connections(devices, false).await,
         ["connections", devices, "tls"] => connections(devices, true).await,
         ["multiplexed", devices] => multiplexed(devices).await,
-        _ => Err("connections DEVICES [tls], or multiplexed DEVICES".into()),
+        ["start"] => beside_this().and_then(|iothub| starts(&iothub)),
+        ["start", iothub] => starts(Path::new(iothub)),
+        _ => Err("connections DEVICES [tls], multiplexed DEVICES, or start [IOTHUB]".into()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -226,4 +236,44 @@ async fn multiplexed(devices: &str) -> Result<bool, Failure> {
     let took = begun.elapsed();
     println!("{} devices with six links each attached in {took:.2?}", kept.len());
     Ok(took <= LIMIT)
+}
+
+/// The command, where the same build puts it.
+fn beside_this() -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().and_then(Path::parent).ok_or("no folder")?;
+    Ok(folder.join(format!("iothub{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// How long the command takes to its ready line.
+fn ready(iothub: &Path, ca_dir: &Path) -> Result<Duration, Failure> {
+    let mut command = Command::new(iothub);
+    command.args(["emulator", "--json", "--listen", "127.0.0.1:0", "--https-listen", "127.0.0.1:0"]);
+    command.arg("--ca-dir").arg(ca_dir);
+    let begun = Instant::now();
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    let took = begun.elapsed();
+    process.kill()?;
+    process.wait()?;
+    if line.contains("\"ready\"") { Ok(took) } else { Err("the emulator does not start".into()) }
+}
+
+fn starts(iothub: &Path) -> Result<bool, Failure> {
+    let (mut kept, mut new) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let folder = tempfile::tempdir()?;
+        new.push(ready(iothub, folder.path())?);
+        kept.push(ready(iothub, folder.path())?);
+    }
+    let mut within = true;
+    for ((what, mut times), limit) in [("a kept", kept), ("a new", new)].into_iter().zip(READY) {
+        times.sort_unstable();
+        let [least, .., most] = times.as_slice() else { return Err("no starts".into()) };
+        let median = times.get(STARTS / 2).copied().unwrap_or_default();
+        println!("ready with {what} authority: median {median:.1?}, {least:.1?} to {most:.1?}, of {STARTS} starts");
+        within &= median <= limit;
+    }
+    Ok(within)
 }
