@@ -109,11 +109,10 @@ async fn a_module_does_everything_with_a_certificate() {
     let answering = tokio::spawn(async move {
         let call = methods.next().await.expect("readable").expect("not the end");
         call.answer(MethodAnswer::new(204)).await.expect("sent");
-        methods
     });
     let answer = soon("an answer", registry.invoke_method(("d1", "m"), &DirectMethod::new("x"))).await;
     assert_eq!(answer.expect("answered").status, 204);
-    drop(answering.await.expect("no panic"));
+    answering.await.expect("no panic");
     client.close().await.expect("a clean close");
 
     let foreign = KeyPair::generate().expect("a key");

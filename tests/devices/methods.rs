@@ -88,3 +88,19 @@ async fn a_method_of_a_device_on_a_shared_connection_is_its_own() {
         task.abort();
     }
 }
+
+#[tokio::test]
+async fn an_answer_counts_that_was_sent_before_the_methods_were_dropped() {
+    let hub = hub(1).await;
+    let (client, registry) = (device(&hub, "d0").await, registry(&hub));
+    for _ in 0..10 {
+        let mut methods = soon("the links", client.methods()).await.expect("attached");
+        let answering = async move {
+            let call = methods.next().await.expect("readable").expect("not the end");
+            call.answer(MethodAnswer::new(204)).await.expect("sent");
+        };
+        let method = DirectMethod::new("once").connect_timeout(Duration::from_secs(20));
+        let (answer, ()) = soon("both", async { tokio::join!(registry.invoke_method("d0", &method), answering) }).await;
+        assert_eq!(answer.expect("answered").status, 204);
+    }
+}

@@ -182,3 +182,22 @@ async fn an_answer_that_is_no_json_or_a_connection_that_ends_fails_the_call() {
     connection.close().await.unwrap();
     assert_eq!(outcome.await.unwrap().unwrap_err().code(), ErrorCode::DeviceConnectionClosedRemotely);
 }
+
+/// The client sends an answer and, right behind it, ends the link on which it was called.
+#[tokio::test]
+async fn an_answer_counts_that_was_sent_before_the_link_of_its_call_ended() {
+    let (hub, _) = shared_hub().await;
+    for _ in 0..10 {
+        let session = device(&hub, "a").await;
+        let answers = answering(&session, METHODS, "methods:1").await;
+        let mut calls = called(&session, METHODS, "methods:1").await;
+        let outcome = invoke(&hub, invocation(METHODS, Value::Null));
+        let call = next(&mut calls).await;
+        let properties = Properties { correlation_id: Some(correlation_id(&call)), ..Properties::default() };
+        let message = Message::builder().properties(properties).application_property("IoThub-status", 204);
+        let receipt = answers.reserve().await.unwrap().send(message.data("null")).unwrap();
+        drop((call, calls));
+        receipt.await.unwrap().accepted().unwrap();
+        assert_eq!(outcome.await.unwrap().map(|answer| answer.status), Ok(204));
+    }
+}

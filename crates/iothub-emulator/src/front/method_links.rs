@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use amqp1::Session;
+use tokio::sync::{mpsc, oneshot};
 
 use super::twin_links::Pair;
 use crate::hub::IdentityId;
@@ -19,6 +20,8 @@ struct AnsweringLink {
     number: u64,
     pair: Option<Pair>,
     session: Session,
+    /// Requests to be told when everything that has arrived so far was read.
+    questions: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,14 +44,15 @@ impl MethodLinks {
 
     /// Adds a link on which `id` answers, for as long as the result lives.
     pub(super) fn add(&self, id: IdentityId, pair: Option<Pair>, session: Session) -> Answering<'_> {
+        let (questions, asked) = mpsc::unbounded_channel();
         let number = self.with(|state| {
             state.last += 1;
             let number = state.last;
-            state.links.entry(id.clone()).or_default().push(AnsweringLink { number, pair, session });
+            state.links.entry(id.clone()).or_default().push(AnsweringLink { number, pair, session, questions });
             number
         });
         self.changed.raise();
-        Answering { links: self, id, number }
+        Answering { links: self, id, number, asked }
     }
 
     /// Whether there is a link for the answers to what is called on a link of this pair or session.
@@ -58,6 +62,22 @@ impl MethodLinks {
                 links.iter().any(|link| (pair.is_some() && link.pair.as_ref() == pair) || link.session == *session)
             })
         })
+    }
+
+    /// Waits until the answers of `id` that have arrived so far were read.
+    pub(super) async fn read_so_far(&self, id: &IdentityId) {
+        let read = self.with(|state| {
+            let links = state.links.get(id).into_iter().flatten();
+            let ask = |link: &AnsweringLink| {
+                let (read, is_read) = oneshot::channel();
+                link.questions.send(read).ok().map(|()| is_read)
+            };
+            links.filter_map(ask).collect::<Vec<_>>()
+        });
+        for is_read in read {
+            // A link that has ended has been read to its end.
+            is_read.await.ok();
+        }
     }
 
     /// Tells when [`answers`](Self::answers) may have changed.
@@ -72,9 +92,15 @@ pub(super) struct Answering<'a> {
     links: &'a MethodLinks,
     id: IdentityId,
     number: u64,
+    asked: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
 }
 
 impl Answering<'_> {
+    /// The next request to be told when everything that has arrived so far was read.
+    pub(super) async fn asked(&mut self) -> Option<oneshot::Sender<()>> {
+        self.asked.recv().await
+    }
+
     /// Who answers.
     pub(super) fn id(&self) -> &IdentityId {
         &self.id

@@ -31,7 +31,6 @@ pub(super) async fn calls(
             let _ = Box::pin(sender.detach_with(Some(error), true)).await;
         }
         () = link.serve() => {}
-        _ = sender.detached() => {}
     }
 }
 
@@ -48,7 +47,7 @@ impl CalledLink<'_> {
         self.context.methods.answers(self.id, self.pair.as_ref(), &self.session)
     }
 
-    /// Calls the client whenever it can answer.
+    /// Calls the client whenever it can answer, until the link ends.
     async fn serve(&self) {
         let mut changed = self.context.methods.changed();
         loop {
@@ -56,15 +55,21 @@ impl CalledLink<'_> {
             if self.can_be_answered() {
                 let open = OpenMethods::new(self.context, self.id);
                 tokio::select! {
-                    () = self.send(open.consumer) => return,
+                    () = self.send(open.consumer) => {}
+                    _ = self.sender.detached() => {}
                     () = async {
                         while self.can_be_answered() {
                             changed.woken().await;
                         }
-                    } => {}
+                    } => continue,
                 }
-            } else {
-                changed.woken().await;
+                // Answers that the client sent before it ended the link may not have been read yet.
+                self.context.methods.read_so_far(self.id).await;
+                return;
+            }
+            tokio::select! {
+                _ = self.sender.detached() => return,
+                () = changed.woken() => {}
             }
         }
     }
@@ -133,7 +138,7 @@ pub(super) async fn answers(
     pair: Option<Pair>,
 ) {
     let Some(id) = address.identity() else { return };
-    let answering = context.methods.add(id, pair, session);
+    let mut answering = context.methods.add(id, pair, session);
     let revoked = context.revoked(&address);
     tokio::pin!(revoked);
     loop {
@@ -144,6 +149,11 @@ pub(super) async fn answers(
                 return;
             }
             delivery = receiver.recv() => delivery,
+            Some(waiting) = answering.asked() => {
+                // Nothing is left to be received. The task that asked may be gone.
+                waiting.send(()).ok();
+                continue;
+            }
         };
         let delivery = match delivery {
             Ok(Some(delivery)) => delivery,
@@ -151,8 +161,9 @@ pub(super) async fn answers(
             Err(error) => return tracing::debug!(%error, "a link for answers of methods ended"),
         };
         let message = delivery.message().clone();
-        if delivery.accept().is_err() {
-            return;
+        if let Err(error) = delivery.accept() {
+            // The client has left; its answer counts.
+            tracing::debug!(%error, "an answer of a method was not accepted");
         }
         let Some(call) = call_of(&message) else {
             context.refused("answer", &address, "its correlation-id is not that of a call");
