@@ -204,6 +204,7 @@ stage_miri() {
 stage_interop() {
   tests/interop/setup.sh
   broker
+  cargo build "${programs[@]}" --bin iothub
   AMQP1_BROKER=$target/release/examples/broker timeout 1800 \
     cargo test "${programs[@]}" --test interop -- --nocapture --test-threads=1
 }

@@ -14,6 +14,7 @@ use tokio::{
     time::timeout,
 };
 
+mod command;
 mod front;
 mod hub;
 
