@@ -81,7 +81,7 @@ pub(crate) struct Stopping {
     pub(crate) half: bool,
 }
 
-/// What few links have is on the heap: there are many, and most are quiet.
+/// Rarely used state is boxed, since most links are idle.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
@@ -323,7 +323,7 @@ impl Link {
             Some(_) => encoded(local, style),
             None => octets.clone(),
         });
-        // What takes no memory of its own outlives the octets. A target alone says that the link is not refused.
+        // A default outcome without heap data is kept. A target alone marks the attach as accepted.
         let refused = local.source.is_none() && local.target.is_none();
         local.source = local.source.take().and_then(|source| {
             let default_outcome = source.default_outcome.filter(is_plain)?;

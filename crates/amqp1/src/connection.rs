@@ -271,7 +271,7 @@ impl Connection {
                 let _ = ended.await;
             }
         };
-        // What was not answered is over with the connection.
+        // Unanswered detaches and ends finish with the connection.
         let _ = tokio::time::timeout(limit, all_ended).await;
         self.closed_error().map_or(Ok(()), Err)
     }

@@ -186,7 +186,7 @@ impl LinkHandle {
                 if let Ok(drained) = tokio::time::timeout(wait, &mut drained).await {
                     return drained;
                 }
-                // What the first request asked for is asked for again, so a second one does no harm.
+                // A repeated request asks for the same, so it does no harm.
                 self.shared.command(|state, _| match state.live_link(id) {
                     Ok(link) if !link.drained => state.engine.drain(id).map_err(|misuse| state.explain(misuse)),
                     _ => Ok(()),

@@ -153,7 +153,7 @@ async fn a_port_that_does_not_speak_tls_is_said_to_be_one() {
     assert!(error.to_string().contains("without TLS: use amqp://"), "{error}");
 }
 
-/// What the acceptor says of a client that leaves the handshake as `client` does.
+/// Returns the error of the acceptor when a client leaves the handshake as `client` does.
 async fn refused_by_acceptor(client: impl AsyncFnOnce(SocketAddr)) -> String {
     let issued = Authority::new().issue("server.test");
     let acceptor = Acceptor::builder().tls(tls_server(&issued)).build();

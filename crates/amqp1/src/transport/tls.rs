@@ -283,11 +283,11 @@ pub(super) fn not_tls_at_client(spoken: SpokenProtocol) -> Option<&'static str> 
     }
 }
 
-/// What a client says of a server that closed the connection during the handshake.
+/// The error text of a client whose server closed the connection during the handshake.
 const CLOSED_BY_SERVER: &str =
     "the peer closed the connection; this port may speak AMQP without TLS: use amqp:// if so";
 
-/// What a server says of a client that closed the connection during the handshake.
+/// The error text of a server whose client closed the connection during the handshake.
 const CLOSED_BY_CLIENT: &str =
     "the client closed the connection during the TLS handshake: it may not trust the server's certificate";
 

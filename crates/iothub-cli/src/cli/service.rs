@@ -186,7 +186,7 @@ pub(crate) struct InvokeOptions {
     /// The method.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
-    /// What the method is given, as JSON.
+    /// The payload of the call, as JSON.
     #[arg(long, default_value = "null", value_name = "JSON")]
     pub(crate) payload: String,
     /// How long the device may take, in seconds.
