@@ -60,6 +60,16 @@ pub(crate) fn verify(hub: &Hub, now: UnixMillis, by: Presented<'_>, text: &str) 
     })
 }
 
+/// Whom a token claims to be of and what it is for, for the log of its refusal; `None` if it is malformed. Never holds the
+/// signature.
+pub(crate) fn claim(text: &str) -> Option<String> {
+    let token = SasToken::parse(text).ok()?;
+    Some(match token.policy() {
+        Some(policy) => format!("token of policy {policy} for {}, not valid", token.resource()),
+        None => format!("token for {}, not valid", token.resource()),
+    })
+}
+
 /// Event Hubs clients sign with the text of the key, all others with what it stands for.
 fn verdict(key: &Key, token: &SasToken, now: UnixSeconds) -> Verdict {
     let answer = SharedAccessKey::new(key.base64()).and_then(|key| key.verify(token, now));

@@ -118,7 +118,11 @@ async fn tokens_requests_and_links_are_refused_in_one_line_each() {
     let (hub, _) = hub().await;
     let mut cbs = Cbs::open(&hub).await;
     cbs.put(token(OTHER_KEY, "localhost/devices/a", HOUR, None)).await;
-    contains(&log.refusal("token").await, &["who=\"no token, container", r#"resource="what it is for""#, "401002"]);
+    let line = log.refusal("token").await;
+    contains(&line, &["who=\"token for localhost/devices/a, not valid\"", r#"resource="what it is for""#, "401002"]);
+    assert!(!line.contains("sig="), "{line}");
+    cbs.put(token(OTHER_KEY, "localhost", HOUR, Some("service"))).await;
+    contains(&log.refusal("token").await, &["who=\"token of policy service for localhost, not valid\"", "401002"]);
 
     refusal(cbs.session.receiver(devicebound("a")).attach().await);
     contains(&log.refusal("link").await, &[r#"resource="/devices/a/messages/devicebound""#, "no valid token"]);
@@ -237,6 +241,15 @@ async fn a_producer_at_the_built_in_endpoint_is_refused_with_what_to_do_instead(
 }
 
 #[tokio::test]
+async fn a_consumer_group_that_is_missing_is_refused_with_the_option_that_adds_it() {
+    let (log, _guard) = Log::start();
+    let (hub, _) = hub().await;
+    let connection = service(&hub).await;
+    refusal(connection.receiver("localhost/ConsumerGroups/other/Partitions/0").attach().await);
+    contains(&log.refusal("link").await, &["no such consumer group", "--consumer-group NAME"]);
+}
+
+#[tokio::test]
 async fn a_request_over_https_is_named_with_its_route_and_never_with_its_token() {
     let (log, _guard) = Log::start();
     let (hub, _) = hub().await;
@@ -248,6 +261,11 @@ async fn a_request_over_https_is_named_with_its_route_and_never_with_its_token()
     assert!(!line.contains("sig=") && !line.contains(&token), "{line}");
     client.send(https::get("/devices/a")).await.refusal(401, "IotHubUnauthorized");
     contains(&log.refusal("request").await, &["unknown", "GET /devices/a", "401003", "header is missing"]);
+    let wrong = support::token(OTHER_KEY, "localhost", HOUR, Some("service"));
+    client.send(https::get("/devices/a").token(&wrong)).await.refusal(401, "IotHubUnauthorizedAccess");
+    let line = log.refusal("request").await;
+    contains(&line, &["token of policy service for localhost, not valid", "GET /devices/a", "401002"]);
+    assert!(!line.contains("sig=") && !line.contains(&wrong), "{line}");
     client.send(https::get("/jobs/v2/x").owner()).await.refusal(501, "FeatureNotSupported");
     contains(&log.refusal("request").await, &["policy iothubowner", "GET /jobs/v2/x", "does not have jobs"]);
     // An ordinary answer to an ordinary question.

@@ -9,7 +9,7 @@ use super::connection::Context;
 use super::requests::Node;
 use super::sasl::KNOWN_BY_CERTIFICATE;
 use crate::messages::STYLE;
-use crate::token::{Presented, verify};
+use crate::token::{Presented, claim, verify};
 
 /// Answers requests until the link ends.
 pub(super) async fn serve(context: Arc<Context>, session: Session, mut receiver: Receiver) {
@@ -39,7 +39,9 @@ async fn answer(context: &Context, session: &Session, requests: &Receiver, deliv
     };
     if reply.status_code != 200 {
         let name = request.operation.as_ref().map(PutToken::name).unwrap_or_default();
-        context.refused("token", name, reply.status_description.as_deref().unwrap_or_default());
+        let why = reply.status_description.as_deref().unwrap_or_default();
+        let claim = request.operation.as_ref().ok().and_then(|put| claim(put.token()));
+        context.refused_claim("token", claim, name, why);
     }
     // The request first, as the real hub does: some clients look at its outcome before they look for an answer.
     delivery.accept()?;

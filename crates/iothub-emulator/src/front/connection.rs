@@ -84,6 +84,17 @@ impl Context {
 
     /// Logs a refusal; of those of one connection the first ones, since a client may be refused as often as it likes.
     pub(super) fn refused(&self, what: &'static str, resource: impl fmt::Display, why: impl fmt::Display) {
+        self.refused_claim(what, None, resource, why);
+    }
+
+    /// As [`refused`](Self::refused), of a client that claims to be somebody.
+    pub(super) fn refused_claim(
+        &self,
+        what: &'static str,
+        claim: Option<String>,
+        resource: impl fmt::Display,
+        why: impl fmt::Display,
+    ) {
         let count = |logged: u32| (logged <= MAX_REFUSALS_LOGGED).then_some(logged.saturating_add(1));
         match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count) {
             Ok(logged) if logged < MAX_REFUSALS_LOGGED => {}
@@ -93,9 +104,10 @@ impl Context {
             }
             Err(_) => return,
         }
-        let who = match self.grants.signers() {
-            Some(signers) => signers,
-            None => format!("no token, container {}", self.container_id),
+        let who = match (claim, self.grants.signers()) {
+            (Some(claim), _) => claim,
+            (None, Some(signers)) => signers,
+            (None, None) => format!("no token, container {}", self.container_id),
         };
         refused(what, who, self.peer, resource, why);
     }

@@ -29,7 +29,7 @@ pub enum AttachError {
     #[error("404001 ErrorCode:DeviceNotFound; device {0} is not registered")]
     DeviceNotFound(DeviceId),
     /// The entity, the consumer group or the partition does not exist.
-    #[error("404006 ErrorCode:AmqpAddressNotFound; the Event-Hubs-compatible endpoint has no such {0}")]
+    #[error("404006 ErrorCode:AmqpAddressNotFound; the Event-Hubs-compatible endpoint has no such {0}{remedy}", remedy = remedy(.0))]
     EventHubPartNotFound(
         /// `entity`, `consumer group` or `partition`.
         &'static str,
@@ -49,6 +49,14 @@ pub enum AttachError {
     /// No token that this connection has shown allows it.
     #[error("401002 ErrorCode:IotHubUnauthorizedAccess; no valid token of this connection covers this address")]
     Unauthorized,
+}
+
+/// What to do about a part of the endpoint that is missing.
+fn remedy(part: &str) -> &'static str {
+    match part {
+        "consumer group" => ": start the emulator with --consumer-group NAME to have it",
+        _ => "",
+    }
 }
 
 impl AttachError {

@@ -1,5 +1,6 @@
 //! The settings of a hub, with the defaults of the real service.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use thiserror::Error;
@@ -19,7 +20,8 @@ pub struct Settings {
     /// clients that are sent to an emulator by a custom endpoint go on naming the namespace of their connection string.
     /// The key must be right all the same. Default `true`.
     pub any_event_hub_host: bool,
-    /// Name of the built-in Event-Hubs-compatible entity. Default: the hub's name.
+    /// Name of the built-in Event-Hubs-compatible entity. Default: the hub's name, or `iothub` where the
+    /// host name is an IP address.
     pub entity: Option<String>,
     /// Other names under which that entity is found. Default: none.
     pub entity_aliases: Vec<String>,
@@ -232,6 +234,9 @@ pub struct SettingsError {
     pub reason: &'static str,
 }
 
+/// The built-in entity's name where the host name is an IP address.
+const ENTITY_OF_ADDRESS: &str = "iothub";
+
 impl Settings {
     /// The hub's name: the first label of the host name.
     #[must_use]
@@ -239,16 +244,21 @@ impl Settings {
         first_label(&self.host_name)
     }
 
-    /// The name of the built-in Event-Hubs-compatible entity.
+    /// The name of the built-in Event-Hubs-compatible entity: the hub's name unless set. Where the host name is an IP
+    /// address, whose first label is no name, it is `iothub`.
     #[must_use]
     pub fn entity(&self) -> &str {
-        self.entity.as_deref().unwrap_or_else(|| self.hub_name())
+        self.entity.as_deref().unwrap_or_else(|| {
+            if self.host_name.parse::<IpAddr>().is_ok() { ENTITY_OF_ADDRESS } else { self.hub_name() }
+        })
     }
 
-    /// Whether `name` is the built-in entity or one of its aliases; case does not matter.
+    /// Whether `name` is the built-in entity or one of its aliases; case does not matter. Clients that take the name from
+    /// the host name are understood also where that is an IP address.
     #[must_use]
     pub fn is_entity(&self, name: &str) -> bool {
-        self.entity().eq_ignore_ascii_case(name) || contains_ignoring_case(&self.entity_aliases, name)
+        let is_hub_name = self.entity.is_none() && self.hub_name().eq_ignore_ascii_case(name);
+        is_hub_name || self.entity().eq_ignore_ascii_case(name) || contains_ignoring_case(&self.entity_aliases, name)
     }
 
     /// Whether `host` (no port) is this hub's host name or an alias; case does not matter.
@@ -356,6 +366,19 @@ mod tests {
         assert!(settings.is_hub_name("contoso") && settings.is_hub_name("localhost"));
         assert!(settings.is_entity("CONTOSO") && !settings.is_entity("other"));
         assert!(settings.is_consumer_group("$default") && !settings.is_consumer_group("mine"));
+    }
+
+    #[test]
+    fn an_ip_address_as_host_name_gives_a_usable_entity_name() {
+        for host in ["127.0.0.44", "::1"] {
+            let settings = Settings { host_name: host.into(), ..Settings::default() };
+            assert_eq!(settings.entity(), "iothub");
+            // What clients make of the host name goes on working: in SASL PLAIN, and as the entity.
+            assert!(settings.is_hub_name(settings.hub_name()) && settings.is_entity(settings.hub_name()));
+            assert!(settings.is_entity("IoTHub"));
+        }
+        let settings = Settings { host_name: "127.0.0.44".into(), entity: Some("e".into()), ..Settings::default() };
+        assert!(settings.entity() == "e" && !settings.is_entity("127"));
     }
 
     #[test]

@@ -16,9 +16,9 @@ use super::path::Segments;
 use super::server::Connection;
 use super::throttle::operation_of;
 use crate::hub::{AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Rights};
-use crate::token::{Presented, TokenError, verify};
+use crate::token::{Presented, TokenError, claim, verify};
 
-/// Whose token a request has shown, for the log. Clones are of the same request.
+/// Whose token a request has shown, or whose a refused one claims to be, for the log. Clones are of the same request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Who(Arc<OnceLock<String>>);
 
@@ -79,8 +79,15 @@ fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failur
         let text = "this hub takes shared access signatures only, not tokens of Microsoft Entra ID";
         return Err(Failure::new(ErrorCode::IotHubUnauthorized, text));
     }
-    let verified = rest.shared.hub(|hub, now| verify(hub, now, Presented::Cbs, token)).map_err(refused)?;
-    if let Some(who) = parts.extensions.get::<Who>() {
+    let verified = rest.shared.hub(|hub, now| verify(hub, now, Presented::Cbs, token));
+    let who = parts.extensions.get::<Who>();
+    let verified = verified.map_err(|error| {
+        if let (Some(who), Some(claim)) = (who, claim(token)) {
+            who.set(claim);
+        }
+        refused(error)
+    })?;
+    if let Some(who) = who {
         who.set(verified.grant.signer());
     }
     let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
