@@ -21,6 +21,10 @@ const MAX_DESCRIPTION: usize = 300;
 /// How long Event Hubs' own clients wait when it is busy.
 const BUSY: Duration = Duration::from_secs(4);
 
+/// What is said of a reader that is refused or pushed out for its owner level.
+const READ_ELSEWHERE: &str = "another client reads this partition in this consumer group: read with another consumer \
+                              group, which an emulator has with --consumer-group NAME";
+
 impl Subject {
     fn not_found(self) -> ErrorKind {
         match self {
@@ -54,7 +58,13 @@ impl Subject {
             Some(text) if !text.is_empty() => printable(text),
             _ => stated.condition.to_string(),
         };
-        Error::new(kind, sentence(kind, &description)).with_retry(retriable, after)
+        let sentence = match kind {
+            ErrorKind::Superseded if self == Self::Events && stated.condition.as_str() == "amqp:link:stolen" => {
+                format!("{READ_ELSEWHERE}: {description}")
+            }
+            _ => sentence(kind, &description),
+        };
+        Error::new(kind, sentence).with_retry(retriable, after)
     }
 
     /// What the status-code of a request to `$cbs` or `$management` means here.
@@ -245,6 +255,17 @@ mod tests {
     fn not_found_is_about_what_was_worked_with() {
         assert_eq!(rejected(Subject::Device, "amqp:not-found").kind(), ErrorKind::DeviceNotFound);
         assert_eq!(rejected(Subject::Events, "amqp:not-found").kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_reader_that_is_refused_for_its_owner_level_is_told_what_to_do() {
+        let error = rejected(Subject::Events, "amqp:link:stolen");
+        assert_eq!(error.kind(), ErrorKind::Superseded);
+        let text = error.to_string();
+        assert!(text.contains("read with another consumer group") && text.contains("--consumer-group NAME"), "{text}");
+        assert!(text.ends_with(": as the hub says"), "{text}");
+        let other = rejected(Subject::Device, "amqp:link:stolen").to_string();
+        assert!(!other.contains("consumer group"), "{other}");
     }
 
     #[test]

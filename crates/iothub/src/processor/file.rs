@@ -28,14 +28,18 @@ impl FileCheckpointStore {
         Self { folder: folder.into() }
     }
 
+    fn folder_of(&self, scope: &Scope) -> PathBuf {
+        let names = [&scope.host, &scope.hub, &scope.consumer_group];
+        names.iter().fold(self.folder.clone(), |folder, name| folder.join(file_name(name)))
+    }
+
     /// Does what may block where that keeps nothing else waiting.
     async fn blocking<T: Send + 'static>(
         &self,
         scope: &Scope,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let names = [&scope.host, &scope.hub, &scope.consumer_group];
-        let folder = names.iter().fold(self.folder.clone(), |folder, name| folder.join(file_name(name)));
+        let folder = self.folder_of(scope);
         Ok(tokio::task::spawn_blocking(move || work(&folder)).await??)
     }
 }
@@ -85,6 +89,11 @@ impl CheckpointStore for FileCheckpointStore {
             let _lock = lock(folder)?;
             write(&entry(&folder.join(CHECKPOINTS), &checkpoint.partition_id), &checkpoint)
         }))
+    }
+
+    fn describe(&self, scope: &Scope, partition_id: &str) -> String {
+        let path = entry(&self.folder_of(scope).join(CHECKPOINTS), partition_id);
+        format!("{}, file {}", scope.checkpoint(partition_id), path.display())
     }
 }
 

@@ -145,7 +145,10 @@ impl Runner {
             };
             let reader = match connected {
                 Ok(consumer) => Ok(PartitionReader::new(consumer, partition, store, scope, tenure)),
-                Err(error) => Err(unreadable(error, &partition, is_begun)),
+                Err(error) => {
+                    let checkpoint = is_begun.then(|| store.describe(&scope, &partition));
+                    Err(unreadable(error, &partition, checkpoint.as_deref()))
+                }
             };
             tell.send(reader).await.ok();
         });
@@ -181,11 +184,14 @@ impl Owned {
 }
 
 /// An error that says which partition is not read, and what to do about a checkpoint that the hub does not take.
-fn unreadable(error: Error, partition: &str, is_begun: bool) -> Error {
-    if is_begun && error.kind() == ErrorKind::InvalidArgument {
+/// `checkpoint` names the one that reading was to begin at.
+fn unreadable(error: Error, partition: &str, checkpoint: Option<&str>) -> Error {
+    if let Some(checkpoint) = checkpoint.filter(|_| error.kind() == ErrorKind::InvalidArgument) {
         // Going on elsewhere would skip events or repeat them, which is the application's choice.
-        let what = "the hub has no event at the checkpoint, which is older than the hub or of another one: delete it";
-        return error.prefixed(&format!("partition {partition}: {what}"));
+        return error.prefixed(&format!(
+            "partition {partition}: the hub has no event at the checkpoint, which is older than the hub or of another one: \
+             delete it ({checkpoint})"
+        ));
     }
     error.prefixed(&format!("partition {partition}"))
 }
@@ -194,4 +200,24 @@ fn unreadable(error: Error, partition: &str, is_begun: bool) -> Error {
 fn behind(checkpoint: &Checkpoint) -> Option<EventPosition> {
     let offset = checkpoint.offset.as_deref().map(EventPosition::after_offset);
     offset.or_else(|| checkpoint.sequence_number.map(EventPosition::after_sequence_number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::processor::{FileCheckpointStore, MemoryCheckpointStore};
+
+    #[test]
+    fn a_checkpoint_that_the_hub_does_not_take_is_named_with_where_it_is_kept() {
+        let scope = Scope::new("Hub.example", "Hub", "$Default");
+        let names = "hub hub at hub.example, consumer group $default, partition 3";
+        let text = |described: &str| unreadable(Error::invalid("why"), "3", Some(described)).to_string();
+        let memory = text(&MemoryCheckpointStore::new().describe(&scope, "3"));
+        assert!(memory.contains(&format!("delete it ({names})")), "{memory}");
+        let file = text(&FileCheckpointStore::new("kept").describe(&scope, "3"));
+        assert!(file.contains(names) && file.contains("kept") && file.contains("3.json"), "{file}");
+        let other = unreadable(Error::new(ErrorKind::Connect, "why"), "3", Some(names)).to_string();
+        assert!(!other.contains("delete"), "{other}");
+        assert!(!unreadable(Error::invalid("why"), "3", None).to_string().contains("delete"));
+    }
 }

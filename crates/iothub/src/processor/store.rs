@@ -28,6 +28,11 @@ impl Scope {
             consumer_group: consumer_group.to_ascii_lowercase(),
         }
     }
+
+    /// The names of a partition's checkpoint.
+    pub(super) fn checkpoint(&self, partition_id: &str) -> String {
+        format!("hub {} at {}, consumer group {}, partition {partition_id}", self.hub, self.host, self.consumer_group)
+    }
 }
 
 /// Who owns a partition.
@@ -99,4 +104,10 @@ pub trait CheckpointStore: Send + Sync + 'static {
         scope: &'a Scope,
         checkpoint: Checkpoint,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Names the checkpoint of a partition for a person who is to delete it. A store that knows where it keeps the
+    /// checkpoint says so.
+    fn describe(&self, scope: &Scope, partition_id: &str) -> String {
+        scope.checkpoint(partition_id)
+    }
 }

@@ -255,13 +255,19 @@ fn failure(error: &reqwest::Error) -> Error {
     }
     if error.is_connect() {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Connect };
-        return Error::new(kind, format!("the hub cannot be reached: {reason}"));
+        return Error::new(kind, format!("the hub cannot be reached{}: {reason}", place(error)));
     }
     if error.is_builder() {
         return Error::invalid(format!("the request cannot be made: {reason}"));
     }
     let sentence = format!("the connection to the hub was lost: {reason}");
     Error::new(ErrorKind::ConnectionLost, sentence).about(Delivered::Unknown)
+}
+
+/// Where a request went: host and port. The rest of the URL says nothing of why it is not reached.
+fn place(error: &reqwest::Error) -> String {
+    let place = error.url().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    place.map(|(host, port)| format!(" at {host}:{port}")).unwrap_or_default()
 }
 
 /// The innermost reason of an error, and whether TLS gave it.
