@@ -2,7 +2,7 @@
 
 use crate::{cli::Cli, failure::Failure};
 use clap::{
-    Parser,
+    CommandFactory, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use std::{convert::Infallible, ffi::OsString, fmt, str::FromStr};
@@ -70,6 +70,11 @@ fn scrubbed(mut error: clap::Error, arguments: &[OsString]) -> String {
         }
     }
     let mut text = error.render().to_string();
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(tip) = known_subcommands(arguments)
+    {
+        text = text.replacen("\n\nUsage:", &format!("\n\n  tip: {tip}\n\nUsage:"), 1);
+    }
     // Whatever else it may repeat.
     for argument in arguments.iter().skip(1) {
         let argument = argument.to_string_lossy();
@@ -82,6 +87,20 @@ fn scrubbed(mut error: clap::Error, arguments: &[OsString]) -> String {
     }
     let text = text.trim_end();
     text.strip_prefix("error: ").unwrap_or(text).to_owned()
+}
+
+/// Which subcommands there are where an unknown one was given. Only names of commands are repeated.
+fn known_subcommands(arguments: &[OsString]) -> Option<String> {
+    let mut command = Cli::command();
+    let mut path = command.get_name().to_owned();
+    for argument in arguments.iter().skip(1) {
+        let Some(next) = argument.to_str().and_then(|name| command.find_subcommand(name)) else { break };
+        let next = next.clone();
+        path = format!("{path} {}", next.get_name());
+        command = next;
+    }
+    let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+    (!names.is_empty()).then(|| format!("the subcommands of `{path}` are {}", names.join(", ")))
 }
 
 /// Whether a text is too short and too plain to be a secret.
@@ -140,6 +159,10 @@ mod tests {
         assert!(refused(&["emulator", "--polcy", "x"]).contains("--polcy"));
         assert!(refused(&["demo", "--devices", "many"]).contains("'many'"));
         assert!(refused(&["emulator", "--policy"]).contains("--policy"));
+        let text = refused(&["registry", "get"]);
+        assert!(text.contains("the subcommands of `iothub registry` are create, list, show, delete"), "{text}");
+        let text = refused(&["registry", KEY]);
+        assert!(text.contains("show") && !text.contains(KEY), "{text}");
     }
 
     #[test]

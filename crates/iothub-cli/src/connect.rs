@@ -11,7 +11,8 @@ pub(crate) fn connection_string(options: &HubOptions) -> Result<String, Failure>
 
 /// As [`connection_string`], of what the option gives.
 pub(crate) fn connection_string_of(given: Option<&Hidden>) -> Result<String, Failure> {
-    let given = given.map(Hidden::expose).ok_or_else(|| {
+    // A variable that is set to nothing gives nothing.
+    let given = given.map(Hidden::expose).filter(|given| !given.trim().is_empty()).ok_or_else(|| {
         Failure::usage("no connection string: give --connection-string, or set IOTHUB_CONNECTION_STRING, or \"-\" to read it from standard input")
     })?;
     if given != "-" {

@@ -9,9 +9,9 @@ use crate::{
     output::Output,
 };
 use iothub_emulator::hub::Scale;
-use iothub_emulator::{Emulator, EmulatorBuilder};
+use iothub_emulator::{CaError, Emulator, EmulatorBuilder, StartError};
 use serde_json::json;
-use std::{path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 /// Most SDKs use no other port for HTTPS.
 const HTTPS_PORT: u16 = 443;
@@ -46,7 +46,29 @@ pub(crate) async fn run(options: EmulatorOptions) -> Result<ExitCode, Failure> {
 
 async fn start(options: &EmulatorOptions, ca_dir: Option<&Path>) -> Result<Emulator, Failure> {
     let started = builder(options, ca_dir)?.start().await;
-    started.map_err(|error| Failure::new(format!("the emulator does not start: {error}")))
+    started.map_err(|error| Failure::new(format!("the emulator does not start: {}", with_option(&error, options))))
+}
+
+/// An error with the option that it is about.
+fn with_option(error: &StartError, options: &EmulatorOptions) -> String {
+    match error {
+        StartError::Bind { place, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            let option = match place.rsplit_once(':').map(|(_, port)| port.parse()) {
+                Some(Ok(AMQPS_PORT)) => "--listen",
+                _ if options.https_listen.is_empty() && options.amqp_listen.is_empty() => "--listen",
+                _ => "--listen, --https-listen or --amqp-listen",
+            };
+            format!(
+                "{error}; another program, perhaps another emulator, listens there: give another address with {option}, such as \
+                 127.0.0.2:{AMQPS_PORT}, and --hostname 127.0.0.2 for clients to find it"
+            )
+        }
+        StartError::DevicesFile { .. } | StartError::DevicesFileContent { .. } => format!("--devices: {error}"),
+        StartError::DeviceCa(_) => format!("--x509-ca: {error}"),
+        StartError::Ca(CaError::Certificate(_)) => format!("--hostname or --certificate-name: {error}"),
+        StartError::Ca(_) if options.ca_dir.is_some() => format!("--ca-dir: {error}"),
+        _ => error.to_string(),
+    }
 }
 
 /// The hub that was asked for.
@@ -121,7 +143,7 @@ impl Interruption {
     #[cfg(unix)]
     pub(crate) fn catch() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
-        let cannot = |error: std::io::Error| Failure::new(format!("signals cannot be received: {error}"));
+        let cannot = |error: io::Error| Failure::new(format!("signals cannot be received: {error}"));
         let interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         Ok(Self { signals: [interrupt, terminate] })
@@ -261,6 +283,29 @@ mod tests {
             assert_eq!(settings(&["--tier", name]).scale, Some(Scale { tier, units: 1 }));
         }
         assert!(Cli::try_parse_from(["iothub", "emulator", "--units", "2"]).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_keeps_the_hub_from_starting_names_the_option_that_helps() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = async |options: &[&str]| {
+            let options = parsed(options);
+            match start(&options, options.ca_dir.as_deref()).await {
+                Ok(_) => panic!("it starts"),
+                Err(failure) => failure.to_string(),
+            }
+        };
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let place = taken.local_addr().expect("an address").to_string();
+        let text = refused(&["--listen", &place]).await;
+        assert!(text.contains(&place) && text.contains("--listen") && text.contains("--hostname"), "{text}");
+        let here = ["--listen", "127.0.0.1:0", "--https-listen", "127.0.0.1:0"];
+        let text = refused(&[&here[..], &["--devices", "missing-devices.json"]].concat()).await;
+        assert!(text.contains("--devices: missing-devices.json"), "{text}");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let text = refused(&[&here[..], &["--ca-dir", file.to_str().expect("text")]].concat()).await;
+        assert!(text.contains("--ca-dir: "), "{text}");
     }
 
     #[tokio::test]

@@ -30,14 +30,20 @@ fn main() -> ExitCode {
         Err(failure) => return report(&failure),
     };
     init_logs(&cli.command);
+    let https = uses_https(&cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::new(format!("the runtime does not start: {error}"))),
     };
     match runtime.block_on(run(cli.command)) {
         Ok(code) => code,
-        Err(failure) => report(&failure),
+        Err(failure) => report(&failure.with_option(https)),
     }
+}
+
+/// Whether a command uses the hub's REST interface.
+fn uses_https(command: &Command) -> bool {
+    matches!(command, Command::Registry(_) | Command::Twin(_) | Command::Method(_) | Command::Query(_))
 }
 
 async fn run(command: Command) -> Result<ExitCode, Failure> {

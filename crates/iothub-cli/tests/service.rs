@@ -375,6 +375,37 @@ fn a_simulated_device_answers_methods_and_reports_what_its_twin_wants() {
 }
 
 #[test]
+fn a_request_that_makes_no_sense_ends_with_the_code_two() {
+    let hub = Hub::start();
+    hub.refused(&["query", "SELECT FROM WHERE"], 2);
+    for string in ["HostName=h", "nonsense", "HostName=h;SharedAccessKeyName=p;SharedAccessKey=!"] {
+        for arguments in [&["registry", "list"][..], &["telemetry", "monitor"]] {
+            let output = iothub().args(arguments).env("IOTHUB_CONNECTION_STRING", string).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+        }
+    }
+    for empty in ["", "  "] {
+        let output = iothub().args(["registry", "list"]).env("IOTHUB_CONNECTION_STRING", empty).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no connection string"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_closed_port_is_named_with_the_option_that_gives_another() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let string = format!("HostName=127.0.0.1;SharedAccessKeyName=service;SharedAccessKey={KEY}");
+    let output = iothub()
+        .args(["query", "SELECT * FROM devices", "--https-port", &free.to_string(), "--connection-string", &string])
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("127.0.0.1:{free}")) && text.contains("with --https-port"), "{text}");
+}
+
+#[test]
 fn what_is_wrong_with_the_way_to_the_hub_is_one_plain_sentence() {
     let hub = Hub::start();
     let without = iothub().args(["registry", "list"]).output().expect("the command runs");
@@ -385,6 +416,7 @@ fn what_is_wrong_with_the_way_to_the_hub_is_one_plain_sentence() {
         .output()
         .expect("the command runs");
     assert_eq!(untrusted.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&untrusted.stderr).contains("with --ca"), "{untrusted:?}");
     assert!(String::from_utf8_lossy(&untrusted.stderr).to_lowercase().contains("certificate"), "{untrusted:?}");
     let mut wrong = hub.command(&["registry", "list"]);
     wrong.env("IOTHUB_CONNECTION_STRING", hub.string.replace(KEY, "d3Jvbmcta2V5LXdyb25nLWtleQ=="));
@@ -408,6 +440,6 @@ fn a_query_prints_its_rows() {
     assert_eq!(ids, ["a", "b", "c"]);
     assert_eq!(hub.lines(&["query", "SELECT * FROM devices", "--count", "2"]).len(), 2);
     assert!(hub.lines(&["query", "SELECT * FROM devices WHERE tags.room = 'attic'"]).is_empty());
-    let refused = hub.refused(&["query", "SELECT FROM WHERE"], 1);
+    let refused = hub.refused(&["query", "SELECT FROM WHERE"], 2);
     assert!(refused.starts_with("iothub: what was asked for makes no sense: "), "{refused}");
 }
