@@ -65,8 +65,8 @@ pub(crate) fn verify(hub: &Hub, now: UnixMillis, by: Presented<'_>, text: &str) 
 pub(crate) fn claim(text: &str) -> Option<String> {
     let token = SasToken::parse(text).ok()?;
     Some(match token.policy() {
-        Some(policy) => format!("token of policy {policy} for {}, not valid", token.resource()),
-        None => format!("token for {}, not valid", token.resource()),
+        Some(policy) => format!("refused token of policy {policy} for {}", token.resource()),
+        None => format!("refused token for {}", token.resource()),
     })
 }
 

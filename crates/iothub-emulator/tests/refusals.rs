@@ -119,10 +119,10 @@ async fn tokens_requests_and_links_are_refused_in_one_line_each() {
     let mut cbs = Cbs::open(&hub).await;
     cbs.put(token(OTHER_KEY, "localhost/devices/a", HOUR, None)).await;
     let line = log.refusal("token").await;
-    contains(&line, &["who=\"token for localhost/devices/a, not valid\"", r#"resource="what it is for""#, "401002"]);
+    contains(&line, &["who=\"refused token for localhost/devices/a\"", r#"resource="what it is for""#, "401002"]);
     assert!(!line.contains("sig="), "{line}");
     cbs.put(token(OTHER_KEY, "localhost", HOUR, Some("service"))).await;
-    contains(&log.refusal("token").await, &["who=\"token of policy service for localhost, not valid\"", "401002"]);
+    contains(&log.refusal("token").await, &["who=\"refused token of policy service for localhost\"", "401002"]);
 
     refusal(cbs.session.receiver(devicebound("a")).attach().await);
     contains(&log.refusal("link").await, &[r#"resource="/devices/a/messages/devicebound""#, "no valid token"]);
@@ -264,7 +264,7 @@ async fn a_request_over_https_is_named_with_its_route_and_never_with_its_token()
     let wrong = support::token(OTHER_KEY, "localhost", HOUR, Some("service"));
     client.send(https::get("/devices/a").token(&wrong)).await.refusal(401, "IotHubUnauthorizedAccess");
     let line = log.refusal("request").await;
-    contains(&line, &["token of policy service for localhost, not valid", "GET /devices/a", "401002"]);
+    contains(&line, &["refused token of policy service for localhost", "GET /devices/a", "401002"]);
     assert!(!line.contains("sig=") && !line.contains(&wrong), "{line}");
     client.send(https::get("/jobs/v2/x").owner()).await.refusal(501, "FeatureNotSupported");
     contains(&log.refusal("request").await, &["policy iothubowner", "GET /jobs/v2/x", "does not have jobs"]);

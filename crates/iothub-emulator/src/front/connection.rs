@@ -87,7 +87,7 @@ impl Context {
         self.refused_claim(what, None, resource, why);
     }
 
-    /// As [`refused`](Self::refused), of a client that claims to be somebody.
+    /// As [`refused`](Self::refused), with what a refused token claims in place of what is proven.
     pub(super) fn refused_claim(
         &self,
         what: &'static str,
