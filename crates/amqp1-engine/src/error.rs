@@ -222,7 +222,7 @@ pub enum ApiMisuse {
         /// What the peer takes, in octets.
         max: usize,
     },
-    /// All channels that the peer allows are taken.
+    /// All channels that both ends allow are taken (§2.7.1, channel-max).
     NoChannel,
     /// No such link, or not any more.
     UnknownLink,

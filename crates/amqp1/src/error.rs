@@ -380,7 +380,10 @@ impl From<ApiMisuse> for Error {
         match misuse {
             ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
             ApiMisuse::FrameTooLarge { .. } => Self::new(ErrorKind::Config, misuse.to_string()),
-            ApiMisuse::NoChannel => Self::new(ErrorKind::Config, "all channels that the peer allows are in use"),
+            ApiMisuse::NoChannel => Self::new(
+                ErrorKind::Config,
+                "all channels that both ends allow are in use: end a session, or allow more with channel_max at both ends",
+            ),
             ApiMisuse::UnknownLink => Self::new(ErrorKind::LinkDetached, "the link is gone"),
             ApiMisuse::UnknownSession => Self::new(ErrorKind::SessionEnded, "the session is gone"),
             other => Self::internal(other.to_string()),

@@ -191,7 +191,7 @@ impl State {
             ApiMisuse::Closed | ApiMisuse::UnknownSession | ApiMisuse::WrongState => {}
             // There is no way to refuse a begin but to answer it (§2.5.1), for which there is no channel.
             ApiMisuse::NoChannel => {
-                let text = "all channels that the peer allows are in use";
+                let text = "all channels that both ends allow are in use";
                 let error = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text);
                 self.engine.close(amqp1_engine::Instant::default(), Some(error));
             }

@@ -323,6 +323,10 @@ async fn a_begin_without_a_free_channel_is_answered_at_once_and_one_is_free_when
     let error = pair.client.begin().await.expect_err("both channels are in use");
     assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Config, Duration::ZERO));
     assert_eq!(Held::by(&pair.client).sessions, 2);
+    assert!(error.to_string().contains("both ends allow") && error.to_string().contains("channel_max"), "{error}");
+    // The peer has seen nothing of it, and the connection goes on.
+    assert!(tokio::time::timeout(Duration::from_secs(600), pair.client.closed()).await.is_err());
+    assert!(!pair.client.is_closed() && pair.client.closed_error().is_none());
     let [first, second] = sessions;
     first.end().await.expect("ended");
     pair.session().await.end().await.expect("the channel is free again");

@@ -3,7 +3,10 @@
 mod support;
 
 use amqp1::auth::sasl::Plain;
-use amqp1::{AmqpError, Client, Connection, ErrorCondition, ErrorKind, Message, Session, Symbol, TlsClient, Value};
+use amqp1::{
+    AmqpError, Client, Connection, ConnectionError, ErrorCondition, ErrorKind, Message, Session, Symbol, TlsClient,
+    Value,
+};
 use support::*;
 
 /// Attaches a telemetry link with properties of this many octets.
@@ -21,6 +24,17 @@ async fn anonymous(hub: &iothub_emulator::Emulator) -> Connection {
     connect(hub, amqp1::auth::sasl::Anonymous::default()).await.unwrap()
 }
 
+/// The same, with as many channels as the emulator allows: with the client's default it would stop by itself before.
+async fn anonymous_with_all_channels(hub: &iothub_emulator::Emulator) -> Connection {
+    let port = hub.local_addr().port();
+    let client = Client::builder(format!("amqps://localhost:{port}"))
+        .dial("127.0.0.1", port)
+        .tls(TlsClient::with_ca_pem(hub.ca_pem().as_bytes()).unwrap())
+        .sasl(amqp1::auth::sasl::Anonymous::default())
+        .config(|config| config.channel_max = 8191);
+    client.connect().await.unwrap()
+}
+
 /// Whatever SASL said: who has shown no token has 320 KiB, and more with one that covers something.
 #[tokio::test]
 async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
@@ -34,7 +48,23 @@ async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
         let refused = attach(&session, 60_000).await.unwrap_err();
         assert_eq!(condition(&refused).unwrap().as_str(), "amqp:unauthorized-access");
     }
-    // Sessions count as well.
+    let connection = anonymous(&hub).await;
+    let session = connection.begin().await.unwrap();
+    let mut cbs = Cbs::on(&connection).await;
+    assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
+    let sender = attach(&session, 65_000).await.unwrap();
+    sender.send("x").await.unwrap().accepted().unwrap();
+}
+
+/// Each session counts 256 octets. The connection ends with the reason, and all that waits on it is told.
+#[tokio::test]
+async fn a_client_without_a_token_that_begins_too_many_sessions_loses_its_connection() {
+    let (hub, _) = hub().await;
+    let connection = anonymous_with_all_channels(&hub).await;
+    let waiting = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.closed().await }
+    });
     let mut sessions = Vec::new();
     let refused = loop {
         match connection.begin().await {
@@ -43,13 +73,12 @@ async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
         }
         assert!(sessions.len() < 1_280);
     };
-    drop((refused, sessions));
-    let connection = anonymous(&hub).await;
-    let session = connection.begin().await.unwrap();
-    let mut cbs = Cbs::on(&connection).await;
-    assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
-    let sender = attach(&session, 65_000).await.unwrap();
-    sender.send("x").await.unwrap().accepted().unwrap();
+    assert!(sessions.len() > 1_200, "{} sessions", sessions.len());
+    assert_eq!(refused.kind(), ErrorKind::ClosedByPeer, "{refused}");
+    for closed in [connection.closed().await, waiting.await.unwrap()] {
+        let ConnectionError::ClosedByPeer(Some(error)) = closed else { panic!("{closed:?}") };
+        assert_eq!(error.condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
+    }
 }
 
 /// A client on Java's SDK begins the sessions of all its devices before its first token is answered.
