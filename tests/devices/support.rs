@@ -71,7 +71,7 @@ pub(crate) async fn telemetry(hub: &Emulator) -> EventConsumer {
 }
 
 pub(crate) async fn next_event(consumer: &mut EventConsumer) -> iothub::Event {
-    soon("an event", consumer.next()).await.expect("an event").expect("not detached")
+    soon("an event", consumer.next()).await.expect("no error").expect("not detached").expect("decodable")
 }
 
 pub(crate) fn multiplexed_builder(hub: &Emulator) -> MultiplexedConnectionBuilder {

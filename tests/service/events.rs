@@ -6,7 +6,7 @@ use iothub::{
 use std::collections::BTreeSet;
 
 async fn next(consumer: &mut EventConsumer) -> Event {
-    soon("an event", consumer.next()).await.expect("readable").expect("not the end")
+    soon("an event", consumer.next()).await.expect("no error").expect("not the end").expect("decodable")
 }
 
 fn text(event: &Event) -> String {

@@ -43,7 +43,7 @@ async fn clients_with_short_lived_tokens_go_on() {
         soon("an outcome", service.send("d0", CloudMessage::new("x"))).await.expect("accepted");
         soon("an answer", registry.purge_messages("d0")).await.expect("purged");
         send(&hub, 1, number..number + 1).await;
-        let event = soon("an event", events.next()).await.expect("readable").expect("not the end");
+        let event = soon("an event", events.next()).await.expect("no error").expect("not the end").expect("decodable");
         assert_eq!(&event.body()[..], format!("d0-{number}").as_bytes());
         number += 1;
     }
@@ -99,7 +99,7 @@ async fn a_processor_goes_on_by_itself_after_a_restart() {
             let Ok(Some(mut reader)) = processor.next_partition().await else { continue };
             let tell = tell.clone();
             tokio::spawn(async move {
-                while let Ok(Some(event)) = reader.next().await {
+                while let Ok(Some(Ok(event))) = reader.next().await {
                     tell.send(event).ok();
                 }
             });
@@ -181,7 +181,7 @@ async fn a_consumer_whose_connection_was_cut_goes_on_behind_the_last_event_it_ga
     let mut events = soon("a connection", builder.connect()).await.expect("accepted");
     let mut read = Vec::new();
     let next = async |events: &mut EventConsumer| {
-        let event = soon("an event", events.next()).await.expect("readable").expect("not the end");
+        let event = soon("an event", events.next()).await.expect("no error").expect("not the end").expect("decodable");
         String::from_utf8(event.body().to_vec()).expect("UTF-8")
     };
     for _ in 0..3 {
@@ -191,7 +191,10 @@ async fn a_consumer_whose_connection_was_cut_goes_on_behind_the_last_event_it_ga
     // Events that came before the cut are still given.
     let error = loop {
         match soon("the end", events.next()).await {
-            Ok(event) => read.push(String::from_utf8(event.expect("an event").body().to_vec()).expect("UTF-8")),
+            Ok(event) => {
+                let event = event.expect("an event").expect("decodable");
+                read.push(String::from_utf8(event.body().to_vec()).expect("UTF-8"));
+            }
             Err(error) => break error,
         }
     };
@@ -217,7 +220,7 @@ async fn a_processor_whose_connection_was_cut_goes_on_behind_its_checkpoint() {
     let mut processor = soon("a start", processor).await.expect("started");
     let mut reader = soon("a partition", processor.next_partition()).await.expect("no error").expect("not closed");
     for (number, expected) in sent.iter().enumerate().take(3) {
-        let event = soon("an event", reader.next()).await.expect("readable").expect("not the end");
+        let event = soon("an event", reader.next()).await.expect("no error").expect("not the end").expect("decodable");
         assert_eq!(&event.body()[..], expected.as_bytes());
         if number == 1 {
             soon("a checkpoint", reader.checkpoint(&event)).await.expect("written");
@@ -241,7 +244,7 @@ async fn a_processor_whose_connection_was_cut_goes_on_behind_its_checkpoint() {
         }
     };
     for expected in &sent[2..] {
-        let event = soon("an event", reader.next()).await.expect("readable").expect("not the end");
+        let event = soon("an event", reader.next()).await.expect("no error").expect("not the end").expect("decodable");
         assert_eq!(&event.body()[..], expected.as_bytes());
     }
 }

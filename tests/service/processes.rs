@@ -42,7 +42,7 @@ async fn worker() {
         let mut partition = next.expect("nobody closes it");
         tokio::spawn(async move {
             let mut processed = 0;
-            while let Ok(Some(event)) = partition.next().await {
+            while let Ok(Some(Ok(event))) = partition.next().await {
                 // This is the processing; a line is written at once.
                 let text = String::from_utf8_lossy(event.body());
                 println!(

@@ -94,7 +94,8 @@ async fn reading_goes_on_behind_the_checkpoint() {
     let mut first = soon("a start", builder(&hub, &store).start()).await.expect("started");
     let mut partition = first_with_events(&mut first).await;
     for number in 0..4 {
-        let event = soon("an event", partition.1.next()).await.expect("readable").expect("not lost");
+        let event =
+            soon("an event", partition.1.next()).await.expect("no error").expect("not lost").expect("decodable");
         assert_eq!(&event.body()[..], format!("d0-{number}").as_bytes());
         if number == 2 {
             partition.1.checkpoint(&event).await.expect("written");
@@ -105,7 +106,7 @@ async fn reading_goes_on_behind_the_checkpoint() {
 
     let mut second = soon("a start", builder(&hub, &store).start()).await.expect("started");
     let mut partition = first_with_events(&mut second).await;
-    let event = soon("an event", partition.1.next()).await.expect("readable").expect("not lost");
+    let event = soon("an event", partition.1.next()).await.expect("no error").expect("not lost").expect("decodable");
     // What was processed and not checkpointed comes again.
     assert_eq!(&event.body()[..], b"d0-3");
 }
@@ -148,7 +149,7 @@ async fn a_reader_that_was_dropped_comes_again_and_a_lost_one_writes_nothing() {
     send(&hub, 1, 0..2).await;
     let mut processor = soon("a start", builder(&hub, &store).start()).await.expect("started");
     let (_others, mut reader) = first_with_events(&mut processor).await;
-    let event = soon("an event", reader.next()).await.expect("readable").expect("not lost");
+    let event = soon("an event", reader.next()).await.expect("no error").expect("not lost").expect("decodable");
 
     // Another one claims the partition, as a processor on another machine would.
     let scope = scope(&hub);

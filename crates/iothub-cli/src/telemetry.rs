@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     output::{Output, shown},
 };
-use iothub::{Event, EventConsumer, EventPosition, MessageBody};
+use iothub::{Event, EventConsumer, EventPosition, MessageBody, UndecodableEvent};
 use serde_json::json;
 use std::{borrow::Cow, pin::pin, process::ExitCode};
 
@@ -30,29 +30,58 @@ pub(crate) async fn monitor(options: MonitorOptions) -> Result<ExitCode, Failure
         };
         let Some(event) = event else { return Err(Failure::new("the hub has ended the link")) };
         seen += 1;
-        show(&output, &event);
+        match event {
+            Ok(event) => show(&output, &event),
+            Err(undecodable) => show_undecodable(&output, &undecodable),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn show(output: &Output, event: &Event) {
-    let partition = event.partition_id();
     let device = event.device_id().unwrap_or("?");
     let body = body(event);
     output.say(
-        &format!("{} [{partition}:{}] {}", shown(device), event.sequence_number().unwrap_or_default(), shown(&body)),
+        &format!(
+            "{} [{}:{}] {}",
+            shown(device),
+            event.partition_id(),
+            event.sequence_number().unwrap_or_default(),
+            shown(&body)
+        ),
         &json!({
             "event": "telemetry",
             "device": device,
             "module": event.module_id(),
             "output": event.output_name(),
             "source": event.source().as_ref().map(|source| source.as_str()),
-            "partition": partition.parse().map_or_else(|_| json!(partition), |number: u32| json!(number)),
+            "partition": partition(event.partition_id()),
             "sequence_number": event.sequence_number(),
             "offset": event.offset(),
             "body": body,
         }),
     );
+}
+
+fn show_undecodable(output: &Output, event: &UndecodableEvent) {
+    let octets: String = event.octets().iter().map(|octet| format!("{octet:02x}")).collect();
+    output.say(
+        &shown(&event.to_string()).to_string(),
+        &json!({
+            "event": "undecodable",
+            "device": event.device_id(),
+            "partition": partition(event.partition_id()),
+            "sequence_number": event.sequence_number(),
+            "offset": event.offset(),
+            "error": event.error().to_string(),
+            "octets": octets,
+        }),
+    );
+}
+
+/// The number of a partition, as almost all are named; otherwise its name.
+fn partition(id: &str) -> serde_json::Value {
+    id.parse().map_or_else(|_| json!(id), |number: u32| json!(number))
 }
 
 /// A body as text; of one that is not octets, what it is.

@@ -92,9 +92,15 @@ async fn process(mut processor: EventProcessor, tell: mpsc::UnboundedSender<(Str
                             // The processor gives the partition again.
                             Err(error) => break eprintln!("{error}"),
                         };
-                        let text = String::from_utf8_lossy(event.body()).into_owned();
-                        if tell.send((event.device_id().unwrap_or_default().to_owned(), text)).is_err() {
-                            break;
+                        match &event {
+                            Ok(event) => {
+                                let text = String::from_utf8_lossy(event.body()).into_owned();
+                                if tell.send((event.device_id().unwrap_or_default().to_owned(), text)).is_err() {
+                                    break;
+                                }
+                            }
+                            // The checkpoint passes it: otherwise the partition would stop here.
+                            Err(undecodable) => eprintln!("{undecodable}: {:?}", undecodable.octets()),
                         }
                         if let Err(error) = partition.checkpoint(&event).await {
                             eprintln!("{error}");

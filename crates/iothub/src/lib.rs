@@ -64,7 +64,7 @@ pub use device::{
 pub use error::{Error, ErrorKind, HttpAnswer};
 pub use events::{
     AuthMethod, Event, EventConsumer, EventConsumerBuilder, EventHubProperties, EventPosition, EventSource,
-    PartitionProperties,
+    PartitionProperties, PlaceInPartition, UndecodableEvent,
 };
 pub use message::MessageBody;
 pub use processor::EventProcessor;

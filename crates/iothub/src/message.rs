@@ -192,7 +192,7 @@ impl Incoming {
         })
     }
 
-    fn read(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
+    pub(crate) fn read(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
         // A property that cannot be read costs no message.
         let properties = message.properties_ref()?.map(|properties| properties.readable()).unwrap_or_default();
         let content = MessageBody::new(message)?;

@@ -159,6 +159,7 @@ async fn read_telemetry(stage: Stage, mut consumer: EventConsumer) -> Result<(),
             event = consumer.next() => event?,
         };
         let Some(event) = event else { return Err(Failure::new("the hub has detached the telemetry reader")) };
+        let event = event.map_err(iothub::Error::from)?;
         let id = event.message_id().map(|id| id.to_string()).unwrap_or_default();
         let number = id.strip_prefix("d2c-").and_then(|number| number.parse().ok());
         let expected = match (event.device_id(), number) {

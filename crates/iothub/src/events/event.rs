@@ -1,9 +1,6 @@
 use super::source::{AuthMethod, EventSource};
-use crate::{
-    error::Error,
-    message::{Incoming, incoming_accessors},
-};
-use amqp1::Message;
+use crate::message::{Incoming, incoming_accessors};
+use amqp1::{Message, codec::DecodeError};
 use std::time::SystemTime;
 
 /// An event of a partition: telemetry of a device, or what the hub itself has to say about one.
@@ -14,8 +11,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(message: &Message, partition: &str) -> Result<Self, Error> {
-        Incoming::new(message).map(|message| Self { message, partition: partition.to_owned() })
+    pub(super) fn new(message: &Message, partition: &str) -> Result<Self, DecodeError> {
+        Incoming::read(message).map(|message| Self { message, partition: partition.to_owned() })
     }
 
     incoming_accessors!();

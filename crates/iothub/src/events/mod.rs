@@ -9,12 +9,14 @@ mod reader;
 mod redirect;
 mod source;
 mod trail;
+mod undecodable;
 
 pub use builder::EventConsumerBuilder;
 pub use event::Event;
 pub use position::EventPosition;
 pub use properties::{EventHubProperties, PartitionProperties};
 pub use source::{AuthMethod, EventSource};
+pub use undecodable::{PlaceInPartition, UndecodableEvent};
 
 use crate::error::Error;
 use reader::Reader;
@@ -35,7 +37,11 @@ use std::task::Poll;
 /// let builder = EventConsumer::builder().connection_string(connection_string)?;
 /// let mut events = builder.all_partitions().start(EventPosition::Start).connect().await?;
 /// while let Some(event) = events.next().await? {
-///     println!("{} {:?}: {}", event.partition_id(), event.device_id(), String::from_utf8_lossy(event.body()));
+///     match event {
+///         Ok(event) => println!("{:?}: {}", event.device_id(), String::from_utf8_lossy(event.body())),
+///         // The next call goes on behind it.
+///         Err(undecodable) => eprintln!("{undecodable}"),
+///     }
 /// }
 /// # Ok(())
 /// # }
@@ -72,13 +78,13 @@ impl EventConsumer {
 
     /// Waits for the next event, without a limit of time; `None` when the hub has ended the link without an error.
     ///
-    /// Events of a partition come in its order. Several partitions take turns.
+    /// Events of a partition come in its order. Several partitions take turns. An event that cannot be decoded comes in
+    /// its place as an [`UndecodableEvent`]; to stop at it, convert it into an error (`event?`).
     ///
     /// # Errors
     ///
     /// If the link or the connection ends with an error: [`ErrorKind::Superseded`](crate::ErrorKind::Superseded) when a
-    /// consumer with a higher owner level has come. An event that cannot be decoded is an error too,
-    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol), and the next call goes on behind it.
+    /// consumer with a higher owner level has come.
     ///
     /// Of several partitions, each that ends is an error, once, which names it; the others go on, and `None` comes when
     /// all have ended.
@@ -86,7 +92,7 @@ impl EventConsumer {
     /// # Cancel safety
     ///
     /// Cancel-safe: no event is lost.
-    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Result<Event, UndecodableEvent>>, Error> {
         if let [reader] = &mut self.readers[..] {
             return reader.next().await;
         }
@@ -95,7 +101,7 @@ impl EventConsumer {
             let index = (self.turn + step) % count;
             if let Some(event) = self.readers[index].try_next() {
                 self.turn = (index + 1) % count;
-                return event.map(Some);
+                return Ok(Some(event));
             }
         }
         let waiting = self.readers.iter_mut().enumerate().filter(|(_, reader)| !reader.ended);
@@ -117,8 +123,7 @@ impl EventConsumer {
         self.turn = (index + 1) % count;
         match next {
             Ok(Some(event)) => Ok(Some(event)),
-            end if self.readers[index].ended => Err(self.readers[index].ended_among_others(end)),
-            undecodable => undecodable,
+            end => Err(self.readers[index].ended_among_others(end)),
         }
     }
 

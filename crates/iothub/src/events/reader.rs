@@ -1,11 +1,14 @@
 //! One partition that is being read.
 
-use super::{Event, EventPosition};
+use super::{Event, EventPosition, PlaceInPartition, UndecodableEvent};
 use crate::{
     connect::Hub,
     error::{Error, ErrorKind},
 };
 use amqp1::{Delivery, Receiver};
+
+/// An event, the end of the link, or the error that has ended it.
+pub(super) type Next = Result<Option<Result<Event, UndecodableEvent>>, Error>;
 
 /// A partition that is being read. What it holds is enough to go on elsewhere: where it is, and how far it was read.
 #[derive(Debug)]
@@ -22,13 +25,13 @@ pub(super) struct Reader {
 
 impl Reader {
     /// An event that is there already.
-    pub(super) fn try_next(&mut self) -> Option<Result<Event, Error>> {
+    pub(super) fn try_next(&mut self) -> Option<Result<Event, UndecodableEvent>> {
         let delivery = self.receiver.try_recv()?;
         Some(self.event(delivery))
     }
 
     /// Waits for the next event; cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, Error> {
+    pub(super) async fn next(&mut self) -> Next {
         let delivery = match self.receiver.recv().await {
             Ok(delivery) => delivery,
             Err(error) => {
@@ -37,7 +40,7 @@ impl Reader {
             }
         };
         match delivery {
-            Some(delivery) => self.event(delivery).map(Some),
+            Some(delivery) => Ok(Some(self.event(delivery))),
             None => {
                 self.ended = true;
                 self.hub.check().map(|()| None)
@@ -45,21 +48,21 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, delivery: Delivery) -> Result<Event, Error> {
-        let event = Event::new(delivery.message(), &self.partition);
+    fn event(&mut self, delivery: Delivery) -> Result<Event, UndecodableEvent> {
+        let event = Event::new(delivery.message(), &self.partition)
+            .map_err(|error| UndecodableEvent::new(delivery.message(), &self.partition, error));
         // A stream has no use for outcomes; where to go on is the reader's own business.
         delivery.accept().ok();
-        let event = event?;
         if let Some(offset) = event.offset() {
             self.position = EventPosition::Offset { offset: offset.to_owned(), inclusive: false };
         } else if let Some(number) = event.sequence_number() {
             self.position = EventPosition::SequenceNumber { number, inclusive: false };
         }
-        Ok(event)
+        event
     }
 
     /// The end of a partition among several: the others go on, so it must not pass in silence.
-    pub(super) fn ended_among_others(&self, end: Result<Option<Event>, Error>) -> Error {
+    pub(super) fn ended_among_others(&self, end: Next) -> Error {
         let partition = &self.partition;
         match end {
             Err(error) => error.prefixed(&format!("partition {partition}")),

@@ -76,7 +76,11 @@ const LET_GO: Duration = Duration::from_secs(10);
 ///                     break;
 ///                 }
 ///             };
-///             println!("{:?}: {}", event.device_id(), String::from_utf8_lossy(event.body()));
+///             match &event {
+///                 Ok(event) => println!("{:?}: {}", event.device_id(), String::from_utf8_lossy(event.body())),
+///                 // Its octets can be kept; the checkpoint passes it.
+///                 Err(undecodable) => eprintln!("{undecodable}"),
+///             }
 ///             if let Err(error) = partition.checkpoint(&event).await {
 ///                 eprintln!("partition {}: {error}", partition.partition_id());
 ///             }

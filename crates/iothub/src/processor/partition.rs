@@ -1,7 +1,7 @@
 use super::store::{Checkpoint, CheckpointStore, Scope};
 use crate::{
     error::{Error, ErrorKind},
-    events::{Event, EventConsumer},
+    events::{Event, EventConsumer, PlaceInPartition, UndecodableEvent},
 };
 use std::{fmt, sync::Arc};
 use tokio::sync::watch;
@@ -63,15 +63,17 @@ impl PartitionReader {
     /// Waits for the next event, without a limit of time; `None` when the partition is no longer this processor's, or the
     /// processor is being closed.
     ///
+    /// An event that cannot be decoded comes in its place as an [`UndecodableEvent`], which
+    /// [`checkpoint`](Self::checkpoint) takes as well: a processor that never went behind it would meet it at each start.
+    ///
     /// # Errors
     ///
-    /// If the link or the connection ends with an error: drop this reader, and the processor gives out a new one. An
-    /// event that cannot be decoded is an error too, [`ErrorKind::Protocol`], and the next call goes on behind it.
+    /// If the link or the connection ends with an error: drop this reader, and the processor gives out a new one.
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe: no event is lost.
-    pub async fn next(&mut self) -> Result<Option<Event>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Result<Event, UndecodableEvent>>, Error> {
         if self.superseded || *self.tenure.borrow() != Tenure::Owned {
             return Ok(None);
         }
@@ -93,17 +95,19 @@ impl PartitionReader {
     }
 
     /// Writes down that this event and all before it were processed: the partition's next reader begins after it.
-    /// Call it after processing. It need not be called for every event.
+    /// Call it after processing. It need not be called for every event. It takes an [`Event`], an [`UndecodableEvent`], or
+    /// either as [`next`](Self::next) gives it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Superseded`] if the partition is no longer this processor's, so that what it has processed is
-    /// processed again; [`ErrorKind::Store`].
+    /// processed again; [`ErrorKind::Store`]; [`ErrorKind::Protocol`] if the event has neither an offset nor a sequence
+    /// number that can be read: the checkpoint of the event behind it passes both.
     ///
     /// # Cancel safety
     ///
     /// Cancelled, it may be written or not.
-    pub async fn checkpoint(&self, event: &Event) -> Result<(), Error> {
+    pub async fn checkpoint(&self, event: &impl PlaceInPartition) -> Result<(), Error> {
         if self.is_lost() {
             return Err(Error::new(ErrorKind::Superseded, "another client has taken over: it has the partition now"));
         }

@@ -50,7 +50,7 @@ fn event(number: i64) -> amqp1::MessageBuilder {
 }
 
 async fn next(consumer: &mut EventConsumer) -> Event {
-    soon("an event", consumer.next()).await.expect("an event").expect("not detached")
+    soon("an event", consumer.next()).await.expect("no error").expect("not detached").expect("decodable")
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod service;
 mod support;
 mod tokens;
 mod twins;
+mod undecodable;
