@@ -66,6 +66,7 @@ pub use got::{AmqpFrame, Got, Why};
 pub use listener::{AcceptError, Listener};
 pub use peer::{Peer, Skip};
 pub use refusal::{Refusal, Scope};
+pub use splitter::Splitter;
 pub use steps::{Link, Session};
 pub use transcript::{Direction, Line, Transcript};
 pub use transport::{Answer, Answering, Memory, Read, Tcp, Transport, Written};

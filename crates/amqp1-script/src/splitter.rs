@@ -1,4 +1,4 @@
-//! A stream of octets to headers and frames, whatever the octets are.
+//! Splits a stream of octets into headers and frames, whatever the octets are.
 
 use crate::got::{AmqpFrame, Got, Why};
 use amqp1_codec::{
@@ -10,8 +10,22 @@ use bytes::{Bytes, BytesMut};
 const FRAME_HEADER: usize = 8;
 const TYPE_SASL: u8 = 1;
 
+/// Splits one direction of a connection into protocol headers and frames.
+///
+/// It never fails: octets that are no frame come out as [`Got::Undecodable`].
+///
+/// ```
+/// use amqp1_script::{Got, Splitter, frames};
+///
+/// let mut splitter = Splitter::new(512);
+/// splitter.feed(b"AMQP\x00\x01\x00\x00");
+/// splitter.feed(&frames::encode(0, frames::open("client"), b"")[..20]);
+/// assert_eq!(splitter.next().expect("a header came").to_string(), "header AMQP");
+/// assert!(splitter.next().is_none());
+/// assert_eq!(splitter.unfinished(), 20);
+/// ```
 #[derive(Debug)]
-pub(crate) struct Splitter {
+pub struct Splitter {
     buffer: BytesMut,
     max_frame_size: u32,
     /// Whether a SIZE was wrong, so that no frame can be found any more.
@@ -21,29 +35,34 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    pub(crate) fn new(max_frame_size: u32) -> Self {
+    /// A splitter that has seen nothing, and takes frames of up to this many octets.
+    pub fn new(max_frame_size: u32) -> Self {
         Self { buffer: BytesMut::new(), max_frame_size, lost: false, clean: true }
     }
 
-    pub(crate) fn set_max_frame_size(&mut self, max_frame_size: u32) {
+    /// Sets the largest frame that is taken, in octets.
+    pub fn set_max_frame_size(&mut self, max_frame_size: u32) {
         self.max_frame_size = max_frame_size;
     }
 
-    pub(crate) fn feed(&mut self, octets: &[u8]) {
+    /// Adds octets.
+    pub fn feed(&mut self, octets: &[u8]) {
         self.buffer.extend_from_slice(octets);
     }
 
-    /// How many octets of something unfinished there are.
-    pub(crate) fn unfinished(&self) -> usize {
+    /// The number of octets that are no whole frame yet.
+    pub fn unfinished(&self) -> usize {
         self.buffer.len()
     }
 
-    pub(crate) fn take_unfinished(&mut self) -> Bytes {
+    /// Removes the octets that are no whole frame, and returns them.
+    pub fn take_unfinished(&mut self) -> Bytes {
         self.buffer.split().freeze()
     }
 
     /// The next header, frame or undecodable octets; `None` if more is needed.
-    pub(crate) fn next(&mut self) -> Option<Got> {
+    #[allow(clippy::should_implement_trait)] // More may come after `None`.
+    pub fn next(&mut self) -> Option<Got> {
         if self.buffer.is_empty() {
             return None;
         }

@@ -1,0 +1,5 @@
+//! Extensions.
+
+use crate::case::Case;
+
+pub(super) const TABLES: &[&[Case]] = &[];

@@ -1,0 +1,43 @@
+//! The client under test: a command that is run for each case.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The part that a client is asked to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Sends `{count}` messages to `{address}`, waits for each outcome, and closes.
+    Send,
+    /// Receives `{count}` messages from `{address}`, accepts each, and closes.
+    Receive,
+    /// Sends `{count}` requests to `{address}` with a `reply-to`, waits for the response of each, and closes.
+    Request,
+    /// Sends `{count}` messages to `{address}` in a transaction, commits it, and closes.
+    Transaction,
+    /// Opens a connection, leaves it alone for `{count}` seconds, and closes.
+    Idle,
+}
+
+impl Scenario {
+    /// The value of `{scenario}`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Receive => "receive",
+            Self::Request => "request",
+            Self::Transaction => "transaction",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// The client under test.
+#[derive(Clone, Debug)]
+pub struct ClientTarget {
+    /// The command and its arguments, in which `{url}`, `{address}`, `{scenario}` and `{count}` are replaced. They are
+    /// environment variables too: `AMQP_URL`, `AMQP_ADDRESS`, `AMQP_SCENARIO` and `AMQP_COUNT`.
+    pub command: Vec<String>,
+    /// The longest time that is waited for the client to do something.
+    pub patience: Duration,
+}

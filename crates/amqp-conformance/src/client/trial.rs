@@ -1,0 +1,243 @@
+//! What a case for clients works with: the client's connection in each state of the set-up.
+
+use super::{ClientTarget, Scenario};
+use crate::{
+    verdict::Stop,
+    wire::{Connection, Entry, Recorder, WireLog},
+};
+use amqp1_codec::{
+    frame::ProtocolHeader,
+    performative::{Attach, Open},
+    sasl::SaslCode,
+};
+use amqp1_script::{Link, Peer, Session, Tcp, Unexpected, frames};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A connection on which both opens were exchanged.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub connection: Connection,
+    /// The client's open.
+    pub open: Open,
+}
+
+/// A connection on which the client has begun a session.
+#[derive(Debug)]
+pub struct Begun {
+    /// The connection.
+    pub connection: Connection,
+    /// The client's open.
+    pub open: Open,
+    /// The session.
+    pub session: Session,
+}
+
+/// A connection on which the client has attached a link.
+#[derive(Debug)]
+pub struct Attached {
+    /// The connection.
+    pub connection: Connection,
+    /// The client's open.
+    pub open: Open,
+    /// The session.
+    pub session: Session,
+    /// The link; its role is the tool's.
+    pub link: Link,
+}
+
+/// One run of a case against a client.
+///
+/// The client is started when the trial is made, and killed when it is dropped. Each step of the set-up takes the
+/// client's next connection. A step that does not succeed is [`Stop::SetUp`], which makes the case unreachable; `?` on
+/// what the connection's own methods return is a failure of the case.
+#[derive(Debug)]
+pub struct ClientTrial<'a> {
+    target: &'a ClientTarget,
+    is_strict: bool,
+    listener: TcpListener,
+    client: Child,
+    logs: Vec<Arc<Mutex<WireLog>>>,
+}
+
+/// The interval at which sockets and processes are looked at that have no time-out of their own.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+impl<'a> ClientTrial<'a> {
+    /// Starts the client for this scenario.
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be started, or no port is free.
+    pub fn start(target: &'a ClientTarget, scenario: Scenario, count: u32, is_strict: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let client = command(target, listener.local_addr()?, scenario, count)?.spawn()?;
+        Ok(Self { target, is_strict, listener, client, logs: Vec::new() })
+    }
+
+    /// Returns `true` at `--level strict`.
+    pub fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// The logs of the connections so far, in the order in which they were made.
+    pub fn logs(&self) -> Vec<Vec<Entry>> {
+        self.logs.iter().map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).entries()).collect()
+    }
+
+    /// The client's next connection, on which nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// If the client does not connect in time.
+    pub fn connected(&mut self) -> Result<Connection, Stop> {
+        let start = Instant::now();
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    let log = Arc::<Mutex<WireLog>>::default();
+                    self.logs.push(Arc::clone(&log));
+                    let tcp = Tcp::new(stream).map_err(Stop::NoConnection)?;
+                    let mut connection = Peer::new(Recorder::new(tcp, log));
+                    connection.set_patience(self.target.patience);
+                    return Ok(connection);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(Stop::NoConnection(error)),
+            }
+            if start.elapsed() >= self.target.patience {
+                return Err(Stop::SetUp(String::from("the client did not connect")));
+            }
+            thread::sleep(INTERVAL);
+        }
+    }
+
+    /// The client's next connection, with the client's AMQP header read and answered. If the client asks for SASL,
+    /// ANONYMOUS and PLAIN are offered, and every login succeeds.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`connected`](Self::connected), and if the client does something else.
+    pub fn authenticated(&mut self) -> Result<Connection, Stop> {
+        let mut connection = self.connected()?;
+        let header = connection.expect_any_header().map_err(set_up)?;
+        connection.header(header);
+        if header == ProtocolHeader::SASL {
+            connection.sasl(frames::mechanisms(&["ANONYMOUS", "PLAIN"]));
+            connection.expect::<amqp1_codec::sasl::SaslInit>().map_err(set_up)?;
+            connection.sasl(frames::outcome(SaslCode::Ok));
+            connection.expect_header(ProtocolHeader::AMQP).map_err(set_up)?;
+            connection.header(ProtocolHeader::AMQP);
+        }
+        Ok(connection)
+    }
+
+    /// A connection on which the client's open was read and answered.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`authenticated`](Self::authenticated), and if the client does something else.
+    pub fn opened(&mut self) -> Result<Accepted, Stop> {
+        self.opened_with(frames::open("amqp-conformance"))
+    }
+
+    /// The same with an open of the case's own.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`opened`](Self::opened).
+    pub fn opened_with(&mut self, answer: Open) -> Result<Accepted, Stop> {
+        let mut connection = self.authenticated()?;
+        let open = connection.expect::<Open>().map_err(set_up)?.body;
+        connection.send(0, answer);
+        Ok(Accepted { connection, open })
+    }
+
+    /// A connection on which the client's session was answered, on channel 0.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`opened`](Self::opened), and if the client begins none.
+    pub fn begun(&mut self) -> Result<Begun, Stop> {
+        let Accepted { mut connection, open } = self.opened()?;
+        let session = connection.begun_by_peer(0).map_err(set_up)?;
+        Ok(Begun { connection, open, session })
+    }
+
+    /// A connection on which the client's first link was answered, on handle 0.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`begun`](Self::begun), and if the client attaches none.
+    pub fn attached(&mut self) -> Result<Attached, Stop> {
+        let Begun { mut connection, open, session } = self.begun()?;
+        let link = connection.attached_by_peer(&session, 0).map_err(set_up)?;
+        Ok(Attached { connection, open, session, link })
+    }
+
+    /// The client's first attach, read and not answered.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`begun`](Self::begun), and if the client attaches none.
+    pub fn attaching(&mut self) -> Result<(Begun, Attach), Stop> {
+        let mut begun = self.begun()?;
+        let attach = begun.connection.expect::<Attach>().map_err(set_up)?.body;
+        Ok((begun, attach))
+    }
+
+    /// The client's exit status, if it ends in time.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot say.
+    pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        loop {
+            let status = self.client.try_wait()?;
+            if status.is_some() || start.elapsed() >= self.target.patience {
+                return Ok(status);
+            }
+            thread::sleep(INTERVAL);
+        }
+    }
+}
+
+impl Drop for ClientTrial<'_> {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+fn set_up(unexpected: Unexpected) -> Stop {
+    Stop::set_up(&unexpected)
+}
+
+fn command(target: &ClientTarget, listen: SocketAddr, scenario: Scenario, count: u32) -> io::Result<Command> {
+    let values = [
+        ("url", format!("amqp://{listen}")),
+        ("address", String::from("conformance")),
+        ("scenario", String::from(scenario.name())),
+        ("count", count.to_string()),
+    ];
+    let mut words = target.command.iter().map(|word| {
+        values.iter().fold(word.clone(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
+    });
+    let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for (name, value) in values {
+        command.env(format!("AMQP_{}", name.to_uppercase()), value);
+    }
+    Ok(command)
+}

@@ -1,0 +1,142 @@
+//! Judges a refusal, and that there is none.
+
+use crate::{
+    verdict::{Outcome, Stop, Verdict},
+    wire::Connection,
+};
+use amqp1_codec::definitions::ErrorCondition;
+use amqp1_script::{AmqpFrame, Got, Refusal, Scope, frames};
+
+/// The refusal that a rule wants.
+///
+/// ```ignore
+/// Refused::by(Scope::Session).with(&[ErrorCondition::WINDOW_VIOLATION]).judge(&mut connection, trial.is_strict())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    scope: Scope,
+    conditions: &'static [ErrorCondition],
+    passes_over: &'static [&'static str],
+    may_drop: bool,
+}
+
+impl Refused {
+    /// The narrowest scope at which the peer may refuse.
+    pub const fn by(scope: Scope) -> Self {
+        Self { scope, conditions: &[], passes_over: &[], may_drop: true }
+    }
+
+    /// The conditions that the text names. Another one fails at `--level strict`, and is a remark otherwise.
+    pub const fn with(self, conditions: &'static [ErrorCondition]) -> Self {
+        Self { conditions, ..self }
+    }
+
+    /// Frames that may come before the refusal, by name (`"attach"`), besides empty frames, flows and dispositions.
+    pub const fn after(self, names: &'static [&'static str]) -> Self {
+        Self { passes_over: names, ..self }
+    }
+
+    /// The peer must say why: a connection that is dropped without `close` fails.
+    pub const fn in_words(self) -> Self {
+        Self { may_drop: false, ..self }
+    }
+
+    /// Waits for the refusal and judges it.
+    pub fn judge(&self, connection: &mut Connection, is_strict: bool) -> Outcome {
+        let deadline = connection.now().saturating_add(connection.patience());
+        loop {
+            let got = connection.next_within(deadline.saturating_sub(connection.now()));
+            if let Some(refusal) = Refusal::of(&got) {
+                return self.judge_refusal(&refusal, is_strict);
+            }
+            if got.is_end() {
+                return self.judge_drop();
+            }
+            let name = got.name();
+            let is_passed_over = matches!(name, "empty" | "flow" | "disposition") || self.passes_over.contains(&name);
+            if !is_passed_over {
+                return Outcome::fail(format!("expected {} with an error, got {got}", closing_frame(self.scope)));
+            }
+        }
+    }
+
+    fn judge_refusal(&self, refusal: &Refusal, is_strict: bool) -> Outcome {
+        let condition = &refusal.error.condition;
+        let frame = closing_frame(refusal.scope);
+        if width(refusal.scope) < width(self.scope) {
+            return Outcome::fail(format!(
+                "{frame} with {condition}, where the text wants {}",
+                closing_frame(self.scope)
+            ));
+        }
+        let is_wanted = self.conditions.is_empty() || self.conditions.contains(condition);
+        let remark = if is_wanted {
+            format!("{frame} with {condition}")
+        } else {
+            let wanted: Vec<String> = self.conditions.iter().map(ToString::to_string).collect();
+            format!("{frame} with {condition}, where the text names {}", wanted.join(" or "))
+        };
+        if !is_wanted && is_strict {
+            Outcome::fail(remark)
+        } else if refusal.scope == self.scope {
+            Outcome::pass_with(remark)
+        } else {
+            Outcome::new(Verdict::PassWider, remark)
+        }
+    }
+
+    fn judge_drop(&self) -> Outcome {
+        let reason = "the connection was dropped without close";
+        if self.may_drop { Outcome::new(Verdict::PassWider, reason) } else { Outcome::fail(reason) }
+    }
+}
+
+/// The frame that ends something at this scope.
+const fn closing_frame(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Link => "detach",
+        Scope::Session => "end",
+        Scope::Connection => "close",
+    }
+}
+
+const fn width(scope: Scope) -> u8 {
+    match scope {
+        Scope::Link => 0,
+        Scope::Session => 1,
+        Scope::Connection => 2,
+    }
+}
+
+/// Closes the connection, and passes if the peer answers in good order: it has taken no offence at what went before.
+///
+/// Frames other than a refusal are passed over until its close comes. After that, only the end of the stream may come
+/// (§2.4.3).
+pub fn closes_in_peace(connection: &mut Connection) -> Outcome {
+    connection.send(0, frames::close());
+    let deadline = connection.now().saturating_add(connection.patience());
+    loop {
+        let got = connection.next_within(deadline.saturating_sub(connection.now()));
+        if let Some(refusal) = Refusal::of(&got) {
+            return Outcome::fail(format!("{} with {}", closing_frame(refusal.scope), refusal.error.condition));
+        }
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(body), .. }) if body.name() == "close" => return Outcome::pass(),
+            Got::Frame(_) => {}
+            _ => return Outcome::fail(format!("expected close, got {got}")),
+        }
+    }
+}
+
+/// Passes if `check` does, for a SHOULD: a failure becomes a warning.
+pub fn should(check: Result<Outcome, Stop>) -> Result<Outcome, Stop> {
+    let softened = |outcome: Outcome| match outcome.verdict {
+        Verdict::Fail => Outcome::warn(outcome.reason),
+        _ => outcome,
+    };
+    match check {
+        Ok(outcome) => Ok(softened(outcome)),
+        Err(Stop::Known(outcome)) => Err(Stop::Known(softened(outcome))),
+        Err(stop) => Err(stop),
+    }
+}

@@ -1,0 +1,20 @@
+//! Tells how well an AMQP 1.0 server or client keeps the specification.
+//!
+//! Cases speak raw frames through [`amqp1_script`]. No protocol engine is linked, so that none is judged by itself.
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod client;
+pub mod judge;
+pub mod run;
+pub mod server;
+pub mod verdict;
+pub mod wire;
+
+pub use case::{Case, Check, Need, Role, Severity, Tag, Twin};
+pub use verdict::{Outcome, Stop, Verdict};
+
+/// Every case: those for servers, then those for clients.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    server::cases::all().chain(client::cases::all())
+}

@@ -1,0 +1,13 @@
+//! Cases for servers: the tool connects.
+
+pub mod cases;
+mod queue;
+mod sheet;
+mod target;
+mod trial;
+pub mod twins;
+
+pub use queue::credit_after;
+pub use sheet::Sheet;
+pub use target::{Login, ServerTarget};
+pub use trial::{Attached, Begun, Opened, ServerTrial};

@@ -1,0 +1,105 @@
+//! Fills and empties the queue that the server was named for the tool.
+
+use super::{Attached, ServerTrial};
+use crate::{verdict::Stop, wire::Connection};
+use amqp1_codec::{
+    SequenceNo,
+    definitions::Role,
+    messaging::DeliveryState,
+    performative::{Disposition, Flow, Performative, Transfer},
+};
+use amqp1_script::{AmqpFrame, Got, Link, Received, Session, Skip, frames};
+
+/// The number of messages that a purge takes at a time.
+const BATCH: u32 = 100;
+/// The number of messages after which a queue is taken for one that never empties.
+const MOST: u32 = 100_000;
+
+impl ServerTrial<'_> {
+    /// Empties the queue: its messages are received and accepted, on a connection of its own. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`receiver`](Self::receiver), and if the queue does not become empty.
+    pub fn purge(&mut self) -> Result<u32, Stop> {
+        let Attached { mut connection, session, link, .. } = self.receiver()?;
+        let mut purged = 0u32;
+        while purged < MOST {
+            let flow = Flow { drain: true, ..credit_after(&session, &link, purged, BATCH) };
+            connection.send(session.channel, flow);
+            let taken = take_until_drained(&mut connection, &link)?;
+            purged = purged.saturating_add(taken);
+            if taken == 0 {
+                return connection.closed().map(|_| purged).map_err(|unexpected| Stop::set_up(&unexpected));
+            }
+        }
+        Err(Stop::SetUp(format!("the queue is not empty after {MOST} messages")))
+    }
+
+    /// Puts messages into the queue, on a connection of its own, each accepted by the server.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`sender`](Self::sender), and if the server does not accept one.
+    pub fn fill(&mut self, messages: &[impl AsRef<[u8]>]) -> Result<(), Stop> {
+        let Attached { mut connection, session, link, mut credit, .. } = self.sender()?;
+        for (message, id) in messages.iter().zip(0u32..) {
+            if credit == 0 {
+                credit = connection.credited(&link).map_err(|unexpected| Stop::set_up(&unexpected))?;
+            }
+            credit = credit.saturating_sub(1);
+            connection.send_with(session.channel, frames::transfer(link.handle, id), message);
+            let answer = connection
+                .expect_where(Skip::FLOWS, "disposition accepted", |answer: &Received<Disposition>| {
+                    answer.state == Some(DeliveryState::Accepted)
+                })
+                .map_err(|unexpected| Stop::set_up(&unexpected))?;
+            if !answer.settled {
+                connection.send(session.channel, frames::settled(Role::Sender, id, DeliveryState::Accepted));
+            }
+        }
+        connection.closed().map(drop).map_err(|unexpected| Stop::set_up(&unexpected))
+    }
+}
+
+/// A flow that gives this much credit after this many deliveries were received on a link, all of one transfer, and none
+/// on other links of the session.
+pub fn credit_after(session: &Session, link: &Link, received: u32, credit: u32) -> Flow {
+    let begun = session.begin.next_outgoing_id;
+    let initial = link.attach.initial_delivery_count.unwrap_or_default();
+    Flow {
+        next_incoming_id: Some(begun.plus(received)),
+        delivery_count: Some(initial.plus(received)),
+        ..frames::credit(link.handle, credit)
+    }
+}
+
+/// Accepts what comes on a link until the sender has used up its credit or says that it has nothing more.
+fn take_until_drained(connection: &mut Connection, link: &Link) -> Result<u32, Stop> {
+    let mut taken = 0u32;
+    loop {
+        match connection.next() {
+            Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), .. }) => {
+                taken = taken.saturating_add(u32::from(!transfer.more));
+                accept(connection, link, &transfer);
+            }
+            Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) => {
+                if flow.handle == Some(link.attach.handle) && flow.link_credit == Some(0) {
+                    return Ok(taken);
+                }
+            }
+            Got::Frame(AmqpFrame { body: None | Some(Performative::Disposition(_)), .. }) => {}
+            got => return Err(Stop::SetUp(format!("expected the queue's messages, got {got}"))),
+        }
+        if taken >= BATCH {
+            return Ok(taken);
+        }
+    }
+}
+
+fn accept(connection: &mut Connection, link: &Link, transfer: &Transfer) {
+    if let (Some(id), false, false) = (transfer.delivery_id, transfer.settled == Some(true), transfer.more) {
+        let SequenceNo(id) = id;
+        connection.send(link.channel, frames::settled(Role::Receiver, id, DeliveryState::Accepted));
+    }
+}

@@ -1,0 +1,10 @@
+//! The connections of a case, and the log of what went over them.
+
+mod log;
+mod recorder;
+
+pub use log::{Entry, WireLog};
+pub use recorder::Recorder;
+
+/// A scripted peer whose conversation is logged.
+pub type Connection = amqp1_script::Peer<Recorder>;

@@ -1,0 +1,97 @@
+//! Plays the five scenarios that `amqp-conformance client` asks of a client:
+//! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
+
+use amqp1::{Client, Connection, Message, Session};
+use clap::{Parser, ValueEnum};
+use std::{error::Error, time::Duration};
+
+/// Plays a scenario of amqp-conformance.
+#[derive(Parser)]
+struct Options {
+    /// The server.
+    url: String,
+    /// The address of the node.
+    address: String,
+    /// The scenario.
+    #[arg(value_enum)]
+    scenario: Scenario,
+    /// The number of messages or requests; for the scenario idle, of seconds.
+    count: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scenario {
+    Send,
+    Receive,
+    Request,
+    Transaction,
+    Idle,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let connection = Client::builder(options.url.as_str()).connect().await?;
+    let played = play(&connection, &options).await;
+    connection.close().await?;
+    played
+}
+
+async fn play(connection: &Connection, options: &Options) -> Result<(), Box<dyn Error>> {
+    let Options { address, count, .. } = options;
+    if let Scenario::Idle = options.scenario {
+        tokio::time::sleep(Duration::from_secs(u64::from(*count))).await;
+        return Ok(());
+    }
+    let session = connection.begin().await?;
+    match options.scenario {
+        Scenario::Send => send(&session, address, *count).await?,
+        Scenario::Receive => receive(&session, address, *count).await?,
+        Scenario::Request => request(&session, address, *count).await?,
+        Scenario::Transaction => transaction(&session, address, *count).await?,
+        Scenario::Idle => {}
+    }
+    session.end().await?;
+    Ok(())
+}
+
+async fn send(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
+    let sender = session.sender(address).attach().await?;
+    for number in 0..count {
+        sender.send(Message::builder().data(format!("message {number}")).build()).await?.accepted()?;
+    }
+    sender.close().await?;
+    Ok(())
+}
+
+async fn receive(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
+    let mut receiver = session.receiver(address).attach().await?;
+    for _ in 0..count {
+        let delivery = receiver.recv().await?.ok_or("the link ended before every message had come")?;
+        delivery.accept()?;
+    }
+    receiver.close().await?;
+    Ok(())
+}
+
+async fn request(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
+    let requester = session.requester(address).attach().await?;
+    for number in 0..count {
+        requester.request(Message::builder().data(format!("request {number}"))).await?;
+    }
+    requester.close().await?;
+    Ok(())
+}
+
+async fn transaction(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
+    let controller = session.transactions().await?;
+    let sender = session.sender(address).attach().await?;
+    let transaction = controller.declare().await?;
+    for number in 0..count {
+        transaction.send(&sender, Message::builder().data(format!("message {number}")).build()).await?.accepted()?;
+    }
+    transaction.commit().await?;
+    sender.close().await?;
+    controller.close().await?;
+    Ok(())
+}
