@@ -86,10 +86,8 @@ impl WireLog {
                 }
             }
         }
-        if self.dropped > 0 {
-            if let Some(last) = self.chunks.last() {
-                entries.push(entry(last, format!("{} octets more are not kept", self.dropped), String::new()));
-            }
+        if let (1.., Some(last)) = (self.dropped, self.chunks.last()) {
+            entries.push(entry(last, format!("{} octets more are not kept", self.dropped), String::new()));
         }
         entries
     }
