@@ -1,0 +1,160 @@
+//! Peers that are wrong about connections, sessions and logins.
+
+use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use amqp1_codec::{
+    frame::ProtocolHeader,
+    performative::Performative,
+    sasl::{SaslBody, SaslOutcome, Secret},
+};
+use amqp1_script::{Got, frames};
+use bytes::Bytes;
+
+/// Its headers name version 1.1.0.
+pub(crate) const OTHER_HEADER: Wrong = Wrong { name: "other-header", written: other_header, read: same };
+
+fn other_header(_: &mut Past, piece: Piece) -> Fate {
+    match piece.got {
+        Got::Header(ProtocolHeader { .. }) => {
+            let mut octets = piece.octets.to_vec();
+            if let Some(minor) = octets.get_mut(6) {
+                *minor = 1;
+            }
+            Fate::Pass(octets.into())
+        }
+        _ => Fate::Pass(piece.octets),
+    }
+}
+
+/// It does not close.
+pub(crate) const NO_CLOSE: Wrong = Wrong { name: "no-close", written: no_close, read: same };
+
+fn no_close(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() == "close" { Fate::Drop } else { Fate::Pass(piece.octets) }
+}
+
+/// It writes a frame after its close.
+pub(crate) const TALKS_AFTER_CLOSE: Wrong = Wrong { name: "talks-after-close", written: talk, read: same };
+
+fn talk(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() != "close" {
+        return Fate::Pass(piece.octets);
+    }
+    Fate::Replace(vec![piece.octets, frames::encode(0, frames::begin(), b"")])
+}
+
+/// It leaves the stream open after its close, and sends empty frames.
+pub(crate) const STAYS_AFTER_CLOSE: Wrong = Wrong { name: "stays-after-close", written: stay, read: same };
+
+fn stay(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() != "close" {
+        return Fate::Pass(piece.octets);
+    }
+    Fate::Replace(vec![piece.octets, frames::empty(0)])
+}
+
+/// It sends no empty frames.
+pub(crate) const NO_HEARTBEAT: Wrong = Wrong { name: "no-heartbeat", written: no_heartbeat, read: same };
+
+fn no_heartbeat(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() == "empty" { Fate::Drop } else { Fate::Pass(piece.octets) }
+}
+
+/// It opens on channel 1.
+pub(crate) const OPEN_ON_CHANNEL_1: Wrong = Wrong { name: "open-on-channel-1", written: open_on_1, read: same };
+
+fn open_on_1(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() == "open" {
+        Fate::Pass(amqp1_script::bad::channel(&piece.octets, 1))
+    } else {
+        Fate::Pass(piece.octets)
+    }
+}
+
+/// It opens twice.
+pub(crate) const OPEN_TWICE: Wrong = Wrong { name: "open-twice", written: open_twice, read: same };
+
+fn open_twice(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() != "open" {
+        return Fate::Pass(piece.octets);
+    }
+    Fate::Replace(vec![piece.octets.clone(), piece.octets])
+}
+
+/// Its open has more than 512 octets, and asks for frames of fewer.
+pub(crate) const LARGE_OPEN: Wrong = Wrong { name: "large-open", written: large_open, read: same };
+
+fn large_open(_: &mut Past, piece: Piece) -> Fate {
+    change(piece, "open", |body, _| {
+        if let Performative::Open(open) = body {
+            open.container_id = "c".repeat(600).into();
+            open.max_frame_size = 100;
+            open.channel_max = 0;
+        }
+    })
+}
+
+/// Its begins answer none.
+pub(crate) const NO_REMOTE_CHANNEL: Wrong = Wrong { name: "no-remote-channel", written: no_remote, read: same };
+
+fn no_remote(_: &mut Past, piece: Piece) -> Fate {
+    change(piece, "begin", |body, _| {
+        if let Performative::Begin(begin) = body {
+            begin.remote_channel = None;
+        }
+    })
+}
+
+/// Its begins answer another channel, and forget their windows.
+pub(crate) const WRONG_REMOTE_CHANNEL: Wrong =
+    Wrong { name: "wrong-remote-channel", written: wrong_remote, read: same };
+
+fn wrong_remote(_: &mut Past, piece: Piece) -> Fate {
+    change(piece, "begin", |body, _| {
+        if let Performative::Begin(begin) = body {
+            begin.remote_channel = Some(begin.remote_channel.unwrap_or_default().wrapping_add(1));
+        }
+    })
+}
+
+/// It ends no session.
+pub(crate) const NO_END: Wrong = Wrong { name: "no-end", written: no_end, read: same };
+
+fn no_end(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() == "end" { Fate::Drop } else { Fate::Pass(piece.octets) }
+}
+
+/// Every login succeeds.
+pub(crate) const SASL_ALWAYS_OK: Wrong = Wrong { name: "sasl-always-ok", written: always_ok, read: same };
+
+fn always_ok(_: &mut Past, piece: Piece) -> Fate {
+    match piece.got {
+        Got::Sasl(SaslBody::Outcome(_)) => Fate::Pass(frames::sasl(&frames::outcome(amqp1_codec::sasl::SaslCode::Ok))),
+        _ => Fate::Pass(piece.octets),
+    }
+}
+
+/// It offers no mechanism.
+pub(crate) const SASL_NO_MECHANISM: Wrong = Wrong { name: "sasl-no-mechanism", written: no_mechanism, read: same };
+
+/// `sasl-mechanisms` with an empty array of symbols.
+const NO_MECHANISMS: &[u8] = b"\0\0\0\x12\x02\x01\0\0\0\x53\x40\xc0\x05\x01\xe0\x02\0\xa3";
+
+fn no_mechanism(_: &mut Past, piece: Piece) -> Fate {
+    match piece.got {
+        Got::Sasl(SaslBody::Mechanisms(_)) => Fate::Pass(Bytes::from_static(NO_MECHANISMS)),
+        _ => Fate::Pass(piece.octets),
+    }
+}
+
+/// Its outcomes carry data, whatever they are.
+pub(crate) const SASL_WITH_DATA: Wrong = Wrong { name: "sasl-with-data", written: with_data, read: same };
+
+fn with_data(_: &mut Past, piece: Piece) -> Fate {
+    match piece.got {
+        Got::Sasl(SaslBody::Outcome(outcome)) => {
+            let additional_data = Some(Secret(Bytes::from_static(b"v=wrong")));
+            Fate::Pass(frames::sasl(&SaslBody::Outcome(SaslOutcome { additional_data, ..outcome })))
+        }
+        _ => Fate::Pass(piece.octets),
+    }
+}

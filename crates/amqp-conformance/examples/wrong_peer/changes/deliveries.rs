@@ -1,0 +1,195 @@
+//! Peers that are wrong about credit, transfers and dispositions.
+
+use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use amqp1_codec::{
+    definitions::Role,
+    messaging::DeliveryState,
+    performative::{Disposition, Flow, Performative, Transfer},
+};
+use amqp1_script::frames;
+use bytes::Bytes;
+
+fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes)) -> Fate {
+    change(piece, "transfer", |body, payload| {
+        if let Performative::Transfer(transfer) = body {
+            with(transfer, payload);
+        }
+    })
+}
+
+fn disposition(piece: Piece, with: impl FnOnce(&mut Disposition)) -> Fate {
+    change(piece, "disposition", |body, _| {
+        if let Performative::Disposition(disposition) = body {
+            with(disposition);
+        }
+    })
+}
+
+fn flow(piece: Piece, with: impl FnOnce(&mut Flow)) -> Fate {
+    change(piece, "flow", |body, _| {
+        if let Performative::Flow(flow) = body {
+            with(flow);
+        }
+    })
+}
+
+fn drops(piece: Piece, name: &str) -> Fate {
+    if piece.name() == name { Fate::Drop } else { Fate::Pass(piece.octets) }
+}
+
+/// It sends no flow after the first ones that give credit.
+pub(crate) const NO_FLOW: Wrong = Wrong { name: "no-flow", written: no_flow, read: same };
+
+fn no_flow(past: &mut Past, piece: Piece) -> Fate {
+    if piece.name() == "flow" && past.count("flow") > 0 { Fate::Drop } else { Fate::Pass(piece.octets) }
+}
+
+/// The counts in its flows are wrong, and a drain never ends.
+pub(crate) const WRONG_FLOW_COUNTS: Wrong = Wrong { name: "wrong-flow-counts", written: wrong_counts, read: same };
+
+fn wrong_counts(_: &mut Past, piece: Piece) -> Fate {
+    flow(piece, |flow| {
+        flow.next_incoming_id = flow.next_incoming_id.map(|id| id.plus(1));
+        flow.delivery_count = flow.delivery_count.map(|count| count.plus(7));
+    })
+}
+
+/// Its flows ask for an answer.
+pub(crate) const ECHOES_ECHO: Wrong = Wrong { name: "echoes-echo", written: echo, read: same };
+
+fn echo(_: &mut Past, piece: Piece) -> Fate {
+    flow(piece, |flow| flow.echo = true)
+}
+
+/// It sends no disposition.
+pub(crate) const NO_DISPOSITION: Wrong =
+    Wrong { name: "no-disposition", written: |_, piece| drops(piece, "disposition"), read: same };
+
+/// Its outcomes are not the ones that fit.
+pub(crate) const OTHER_OUTCOME: Wrong = Wrong { name: "other-outcome", written: other_outcome, read: same };
+
+fn other_outcome(_: &mut Past, piece: Piece) -> Fate {
+    disposition(piece, |disposition| {
+        disposition.state = match disposition.state {
+            Some(DeliveryState::Accepted) => Some(DeliveryState::Released),
+            Some(_) => Some(DeliveryState::Accepted),
+            None => None,
+        };
+    })
+}
+
+/// Its dispositions settle nothing.
+pub(crate) const NOT_SETTLED: Wrong = Wrong { name: "not-settled", written: not_settled, read: same };
+
+fn not_settled(_: &mut Past, piece: Piece) -> Fate {
+    disposition(piece, |disposition| disposition.settled = false)
+}
+
+/// Its dispositions and transfers have no state.
+pub(crate) const NO_STATE: Wrong = Wrong { name: "no-state", written: no_state, read: same };
+
+fn no_state(_: &mut Past, piece: Piece) -> Fate {
+    match piece.name() {
+        "transfer" => transfer(piece, |transfer, _| transfer.state = None),
+        _ => disposition(piece, |disposition| disposition.state = None),
+    }
+}
+
+/// It sends each delivery twice, with the same id and tag.
+pub(crate) const TWICE: Wrong = Wrong { name: "twice", written: twice, read: same };
+
+fn twice(_: &mut Past, piece: Piece) -> Fate {
+    if piece.name() != "transfer" {
+        return Fate::Pass(piece.octets);
+    }
+    Fate::Replace(vec![piece.octets.clone(), piece.octets])
+}
+
+/// It changes the last octet of what it relays.
+pub(crate) const CHANGED_PAYLOAD: Wrong = Wrong { name: "changed-payload", written: changed, read: same };
+
+fn changed(_: &mut Past, piece: Piece) -> Fate {
+    transfer(piece, |_, payload| {
+        let mut octets = payload.to_vec();
+        if let Some(last) = octets.last_mut() {
+            *last ^= 1;
+        }
+        *payload = octets.into();
+    })
+}
+
+/// Its transfers have neither tag nor id.
+pub(crate) const NO_TAG: Wrong = Wrong { name: "no-tag", written: no_tag, read: same };
+
+fn no_tag(_: &mut Past, piece: Piece) -> Fate {
+    transfer(piece, |transfer, _| (transfer.delivery_tag, transfer.delivery_id) = (None, None))
+}
+
+/// Its transfers are settled where they should not be, and the other way round.
+pub(crate) const SETTLED_FLIPPED: Wrong = Wrong { name: "settled-flipped", written: flipped, read: same };
+
+fn flipped(_: &mut Past, piece: Piece) -> Fate {
+    transfer(piece, |transfer, _| transfer.settled = Some(transfer.settled != Some(true)))
+}
+
+/// Its frames are as large as it likes: transfers of one delivery are joined.
+pub(crate) const LARGE_FRAMES: Wrong = Wrong { name: "large-frames", written: large, read: same };
+
+fn large(past: &mut Past, piece: Piece) -> Fate {
+    let octets = piece.octets.clone();
+    match piece.frame() {
+        Ok((channel, Performative::Transfer(mut transfer), payload)) => {
+            past.kept.push(payload);
+            if transfer.more {
+                past.handles.insert((channel, transfer.handle));
+                if past.counts.get("first").is_none_or(|count| *count == 0) {
+                    past.counts.insert("first", 1);
+                    past.kept.insert(0, octets);
+                }
+                return Fate::Drop;
+            }
+            let mut kept: Vec<Bytes> = past.kept.drain(..).collect();
+            if past.counts.insert("first", 0) == Some(1) {
+                if let Ok((_, Performative::Transfer(first), _)) = Piece::new(kept.remove(0)).frame() {
+                    transfer = Transfer { more: false, ..first };
+                }
+            }
+            Fate::Pass(frames::encode(channel, transfer, &kept.concat()))
+        }
+        _ => Fate::Pass(octets),
+    }
+}
+
+/// It does not read dispositions.
+pub(crate) const IGNORES_DISPOSITIONS: Wrong =
+    Wrong { name: "ignores-dispositions", written: same, read: |_, piece| drops(piece, "disposition") };
+
+/// It takes every credit for a thousand.
+pub(crate) const IGNORES_CREDIT: Wrong = Wrong { name: "ignores-credit", written: same, read: more_credit };
+
+fn more_credit(_: &mut Past, piece: Piece) -> Fate {
+    flow(piece, |flow| {
+        flow.link_credit = flow.link_credit.map(|_| 1000);
+        flow.incoming_window = 1000;
+        flow.drain = false;
+    })
+}
+
+/// It accepts what it is sent and drops it.
+pub(crate) const ACCEPTS_WITHOUT_KEEPING: Wrong =
+    Wrong { name: "accepts-without-keeping", written: same, read: accept };
+
+fn accept(_: &mut Past, piece: Piece) -> Fate {
+    let octets = piece.octets.clone();
+    match piece.frame() {
+        Ok((channel, Performative::Transfer(transfer), _)) => match transfer.delivery_id {
+            Some(id) if transfer.settled != Some(true) => Fate::Answer(vec![frames::encode(
+                channel,
+                frames::settled(Role::Receiver, id.0, DeliveryState::Accepted),
+                b"",
+            )]),
+            _ => Fate::Drop,
+        },
+        _ => Fate::Pass(octets),
+    }
+}

@@ -1,0 +1,57 @@
+//! Peers that break the specification on purpose, by which the cases are tested: a right peer behind a proxy that
+//! changes what it writes or reads.
+//!
+//! ```text
+//! wrong_peer list
+//! wrong_peer server NAME UPSTREAM                    serves as a wrong server, and prints its address
+//! wrong_peer client NAME {url} COMMAND … {proxy} …   runs a right client, and makes it wrong
+//! ```
+
+mod changes;
+mod proxy;
+mod wrong;
+
+use proxy::Side;
+use std::{
+    env,
+    error::Error,
+    net::{SocketAddr, ToSocketAddrs},
+    process::{Command, ExitCode},
+    thread,
+};
+use wrong::Wrong;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["list"] => {
+            for wrong in changes::ALL {
+                println!("{}", wrong.name);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ["server", name, upstream] => {
+            println!("{}", proxy::start(named(name)?, Side::Server, address(upstream)?)?);
+            loop {
+                thread::park();
+            }
+        }
+        ["client", name, url, command, arguments @ ..] => {
+            let upstream = url.trim_start_matches("amqp://");
+            let proxy = format!("amqp://{}", proxy::start(named(name)?, Side::Client, address(upstream)?)?);
+            let arguments = arguments.iter().map(|word| word.replace("{proxy}", &proxy));
+            let status = Command::new(command).args(arguments).status()?;
+            Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        _ => Err("wrong_peer list | server NAME UPSTREAM | client NAME {url} COMMAND …".into()),
+    }
+}
+
+fn named(name: &str) -> Result<Wrong, String> {
+    let found = changes::ALL.iter().find(|wrong| wrong.name == name);
+    found.copied().ok_or_else(|| format!("no wrong peer is called {name}"))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Box<dyn Error>> {
+    text.to_socket_addrs()?.next().ok_or_else(|| format!("{text} has no address").into())
+}

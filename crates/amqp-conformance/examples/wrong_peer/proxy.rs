@@ -1,0 +1,93 @@
+//! A proxy between the tool and a right peer.
+
+use crate::wrong::{Change, Fate, Past, Piece, Wrong, take_piece};
+use bytes::Bytes;
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+/// The end of the proxy at which the peer stands that is made wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The peer is a server: the proxy connects to it.
+    Server,
+    /// The peer is a client: it connects to the proxy.
+    Client,
+}
+
+/// Starts a proxy for connections to this address, on a free port. It serves until the process ends.
+pub(crate) fn start(wrong: Wrong, side: Side, upstream: SocketAddr) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(wrong, side, &client, upstream));
+        }
+    });
+    Ok(address)
+}
+
+fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr) -> io::Result<()> {
+    let server = TcpStream::connect(upstream)?;
+    for stream in [client, &server] {
+        stream.set_nodelay(true)?;
+    }
+    let past = Mutex::<Past>::default();
+    let (from_client, from_server) = match side {
+        Side::Server => (wrong.read, wrong.written),
+        Side::Client => (wrong.written, wrong.read),
+    };
+    // Both directions may write to either stream.
+    let (to_client, to_server) = (Mutex::new(client), Mutex::new(&server));
+    thread::scope(|scope| {
+        scope.spawn(|| pump(client, &to_server, &to_client, from_client, &past));
+        pump(&server, &to_client, &to_server, from_server, &past);
+    });
+    Ok(())
+}
+
+/// Passes what is read from one stream to the other, changed.
+fn pump(from: &TcpStream, to: &Mutex<&TcpStream>, back: &Mutex<&TcpStream>, change: Change, past: &Mutex<Past>) {
+    let mut buffer = Vec::new();
+    let mut read = vec![0; 64 * 1024];
+    let ended = 'ended: loop {
+        let count = match (&mut &*from).read(&mut read) {
+            Ok(0) => break 'ended Shutdown::Write,
+            Ok(count) => count,
+            Err(_) => break 'ended Shutdown::Both,
+        };
+        buffer.extend(read.iter().take(count));
+        while let Some(octets) = take_piece(&mut buffer) {
+            let fate = change(&mut past.lock().unwrap_or_else(PoisonError::into_inner), Piece::new(octets));
+            let written = match fate {
+                Fate::Drop => Ok(()),
+                Fate::Pass(octets) => write(to, &[octets]),
+                Fate::Replace(pieces) => write(to, &pieces),
+                Fate::Answer(pieces) => write(back, &pieces),
+                Fate::End(pieces) => {
+                    // The other end may have gone.
+                    let _ = write(to, &pieces);
+                    let _ = from.shutdown(Shutdown::Both);
+                    break 'ended Shutdown::Both;
+                }
+            };
+            if written.is_err() {
+                break 'ended Shutdown::Both;
+            }
+        }
+    };
+    // An unfinished frame passes as it is. The streams may be closed by now.
+    let _ = write(to, &[Bytes::from(buffer)]);
+    let _ = to.lock().unwrap_or_else(PoisonError::into_inner).shutdown(ended);
+    if ended == Shutdown::Both {
+        let _ = from.shutdown(Shutdown::Both);
+    }
+}
+
+fn write(to: &Mutex<&TcpStream>, pieces: &[Bytes]) -> io::Result<()> {
+    let mut to: &TcpStream = *to.lock().unwrap_or_else(PoisonError::into_inner);
+    to.write_all(&pieces.concat())
+}

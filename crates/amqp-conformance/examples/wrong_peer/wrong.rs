@@ -1,0 +1,118 @@
+//! The description of a wrong peer: a right one behind a proxy that changes what passes.
+
+use amqp1_codec::performative::{Handle, Performative};
+use amqp1_script::{AmqpFrame, Got, Splitter, frames};
+use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+
+/// A way in which a peer is wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct Wrong {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The change to each header and frame that the peer writes.
+    pub(crate) written: Change,
+    /// The change to each header and frame that the peer reads.
+    pub(crate) read: Change,
+}
+
+pub(crate) type Change = fn(&mut Past, Piece) -> Fate;
+
+/// A header or a frame on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) octets: Bytes,
+    pub(crate) got: Got,
+}
+
+impl Piece {
+    /// The octets of one header or frame.
+    pub(crate) fn new(octets: Bytes) -> Self {
+        let mut splitter = Splitter::new(u32::MAX);
+        splitter.feed(&octets);
+        let got = splitter.next().unwrap_or(Got::Eof { unfinished: octets.clone() });
+        Self { octets, got }
+    }
+
+    /// The name of the header or the frame's body.
+    pub(crate) fn name(&self) -> &'static str {
+        self.got.name()
+    }
+
+    /// The frame's channel, body and payload, if it has a body.
+    pub(crate) fn frame(self) -> Result<(u16, Performative, Bytes), Self> {
+        match self.got {
+            Got::Frame(AmqpFrame { channel, body: Some(body), payload, .. }) => Ok((channel, body, payload)),
+            _ => Err(self),
+        }
+    }
+}
+
+/// What becomes of a piece.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It passes.
+    Pass(Bytes),
+    /// It is dropped.
+    Drop,
+    /// These pass in its place.
+    Replace(Vec<Bytes>),
+    /// These go back to the one that wrote it, and it is dropped.
+    Answer(Vec<Bytes>),
+    /// These pass in its place, and the connection ends.
+    End(Vec<Bytes>),
+}
+
+/// The memory of one connection, shared by both directions.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// The number of pieces with this name that a change has counted.
+    pub(crate) counts: HashMap<&'static str, u32>,
+    /// Octets that a change has kept.
+    pub(crate) kept: Vec<Bytes>,
+    /// Handles that a change has remembered.
+    pub(crate) handles: HashSet<(u16, Handle)>,
+}
+
+impl Past {
+    /// The number of times that this was counted before.
+    pub(crate) fn count(&mut self, name: &'static str) -> u32 {
+        let count = self.counts.entry(name).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+/// The change that leaves everything as it is.
+pub(crate) fn same(_: &mut Past, piece: Piece) -> Fate {
+    Fate::Pass(piece.octets)
+}
+
+/// Changes the performatives of one type.
+pub(crate) fn change(piece: Piece, name: &str, with: impl FnOnce(&mut Performative, &mut Bytes)) -> Fate {
+    if piece.name() != name {
+        return Fate::Pass(piece.octets);
+    }
+    match piece.frame() {
+        Ok((channel, mut body, mut payload)) => {
+            with(&mut body, &mut payload);
+            Fate::Pass(frames::encode(channel, body, &payload))
+        }
+        Err(piece) => Fate::Pass(piece.octets),
+    }
+}
+
+/// Removes the first header or whole frame from what was read.
+pub(crate) fn take_piece(buffer: &mut Vec<u8>) -> Option<Bytes> {
+    let size = if buffer.starts_with(b"AMQP") {
+        8
+    } else {
+        let size = u32::from_be_bytes(*buffer.first_chunk()?);
+        // Octets that begin no frame pass as they are.
+        if size < 8 || size > 0x0100_0000 { buffer.len() } else { usize::try_from(size).ok()? }
+    };
+    if buffer.len() < size || size == 0 {
+        return None;
+    }
+    Some(Bytes::from(buffer.drain(..size).collect::<Vec<u8>>()))
+}
