@@ -1,0 +1,67 @@
+// Plays the scenarios of `amqp-conformance client` with rhea: node rhea_driver.js URL ADDRESS SCENARIO COUNT.
+"use strict";
+
+const rhea = require("rhea");
+
+const [url, address, scenario, counted] = process.argv.slice(2);
+const count = Number(counted);
+const { hostname, port } = new URL(url.replace(/^amqps?:/, "http:"));
+
+const fail = (error) => {
+  console.error(String((error && (error.description || error.condition)) || error));
+  process.exitCode = 1;
+};
+const container = rhea.create_container();
+for (const name of ["connection_error", "session_error", "sender_error", "receiver_error", "disconnected"]) {
+  container.on(name, (context) => {
+    const { connection, session, sender, receiver, error } = context;
+    const failed = error || (sender || receiver || session || connection || {}).error;
+    if (failed) fail(failed);
+  });
+}
+const connection = container.connect({ host: hostname, port: Number(port), username: "anonymous", reconnect: false });
+let done = 0;
+const finish = () => {
+  done += 1;
+  if (done === count) connection.close();
+};
+
+const scenarios = {
+  send() {
+    const sender = connection.open_sender(address);
+    let sent = 0;
+    container.on("sendable", () => {
+      while (sent < count && sender.sendable()) sender.send({ body: `message ${sent++}` });
+    });
+    container.on("accepted", finish);
+    for (const name of ["rejected", "released", "modified"]) {
+      container.on(name, () => {
+        fail(name);
+        connection.close();
+      });
+    }
+  },
+  receive() {
+    connection.open_receiver({ source: { address }, credit_window: 0, autoaccept: true });
+    container.on("receiver_open", ({ receiver }) => receiver.add_credit(count));
+    container.on("message", finish);
+  },
+  request() {
+    const sender = connection.open_sender(address);
+    const receiver = connection.open_receiver({ source: { dynamic: true } });
+    const send = () => sender.send({ body: "request", message_id: done, reply_to: receiver.source.address });
+    container.on("receiver_open", send);
+    container.on("message", () => {
+      finish();
+      if (done < count) send();
+    });
+  },
+  transaction() {
+    fail("rhea's API has no transactions");
+    connection.close();
+  },
+  idle() {
+    setTimeout(() => connection.close(), count * 1000);
+  },
+};
+container.once("connection_open", scenarios[scenario]);
