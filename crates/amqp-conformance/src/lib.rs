@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod client;
+pub mod delivery;
 pub mod judge;
 pub mod run;
 pub mod server;
@@ -12,6 +13,7 @@ pub mod verdict;
 pub mod wire;
 
 pub use case::{Case, Check, Need, Role, Severity, Tag, Twin};
+pub use delivery::Delivery;
 pub use verdict::{Outcome, Stop, Verdict};
 
 /// Every case: those for servers, then those for clients.

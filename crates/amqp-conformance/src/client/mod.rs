@@ -1,9 +1,13 @@
 //! Cases for clients: the tool listens, and a command connects.
 
+mod attached;
 pub mod cases;
 mod driver;
+mod progress;
 mod trial;
 pub mod twins;
 
+pub use attached::{Attached, Attaching, receives_from_node, sends_to_coordinator, sends_to_node};
 pub use driver::{ClientTarget, Scenario};
-pub use trial::{Accepted, Attached, Begun, ClientTrial};
+pub use progress::{Progress, TXN_ID};
+pub use trial::{Accepted, Begun, ClientTrial};

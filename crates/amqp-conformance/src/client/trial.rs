@@ -1,6 +1,6 @@
 //! What a case for clients works with: the client's connection in each state of the set-up.
 
-use super::{ClientTarget, Scenario};
+use super::{Attached, Attaching, ClientTarget, Scenario};
 use crate::{
     verdict::Stop,
     wire::{Connection, Entry, Recorder, WireLog},
@@ -10,7 +10,7 @@ use amqp1_codec::{
     performative::{Attach, Open},
     sasl::SaslCode,
 };
-use amqp1_script::{Link, Peer, Session, Tcp, Unexpected, frames};
+use amqp1_script::{Peer, Session, Tcp, Unexpected, frames};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -38,19 +38,6 @@ pub struct Begun {
     pub open: Open,
     /// The session.
     pub session: Session,
-}
-
-/// A connection on which the client has attached a link.
-#[derive(Debug)]
-pub struct Attached {
-    /// The connection.
-    pub connection: Connection,
-    /// The client's open.
-    pub open: Open,
-    /// The session.
-    pub session: Session,
-    /// The link; its role is the tool's.
-    pub link: Link,
 }
 
 /// One run of a case against a client.
@@ -176,11 +163,9 @@ impl<'a> ClientTrial<'a> {
     ///
     /// # Errors
     ///
-    /// As said for [`begun`](Self::begun), and if the client attaches none.
+    /// As said for [`opened`](Self::opened), and if the client attaches none.
     pub fn attached(&mut self) -> Result<Attached, Stop> {
-        let Begun { mut connection, open, session } = self.begun()?;
-        let link = connection.attached_by_peer(&session, 0).map_err(set_up)?;
-        Ok(Attached { connection, open, session, link })
+        self.link_where(|_| true).map(Attaching::answered)
     }
 
     /// The client's first attach, read and not answered.

@@ -2,12 +2,14 @@
 
 pub mod cases;
 mod queue;
+mod receiving;
 mod sheet;
 mod target;
 mod trial;
 pub mod twins;
 
 pub use queue::credit_after;
+pub use receiving::Progress;
 pub use sheet::Sheet;
 pub use target::{Login, ServerTarget};
 pub use trial::{Attached, Begun, Opened, ServerTrial};

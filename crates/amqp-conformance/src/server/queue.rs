@@ -1,14 +1,13 @@
 //! Fills and empties the queue that the server was named for the tool.
 
-use super::{Attached, ServerTrial};
-use crate::{verdict::Stop, wire::Connection};
+use super::{Attached, Progress, ServerTrial};
+use crate::{delivery::Delivery, verdict::Stop, wire::Connection};
 use amqp1_codec::{
-    SequenceNo,
     definitions::Role,
     messaging::DeliveryState,
     performative::{Disposition, Flow, Performative, Transfer},
 };
-use amqp1_script::{AmqpFrame, Got, Link, Received, Session, Skip, frames};
+use amqp1_script::{AmqpFrame, Body, Got, Link, Received, Session, Skip, frames};
 
 /// The number of messages that a purge takes at a time.
 const BATCH: u32 = 100;
@@ -22,12 +21,12 @@ impl ServerTrial<'_> {
     ///
     /// As said for [`receiver`](Self::receiver), and if the queue does not become empty.
     pub fn purge(&mut self) -> Result<u32, Stop> {
-        let Attached { mut connection, session, link, .. } = self.receiver()?;
+        let Attached { mut connection, session, link, mut progress, .. } = self.receiver()?;
         let mut purged = 0u32;
         while purged < MOST {
-            let flow = Flow { drain: true, ..credit_after(&session, &link, purged, BATCH) };
+            let flow = Flow { drain: true, ..progress.flow(&session, &link, BATCH) };
             connection.send(session.channel, flow);
-            let taken = take_until_drained(&mut connection, &link)?;
+            let taken = take_until_drained(&mut connection, &link, &mut progress)?;
             purged = purged.saturating_add(taken);
             if taken == 0 {
                 return connection.closed().map(|_| purged).map_err(|unexpected| Stop::set_up(&unexpected));
@@ -74,32 +73,36 @@ pub fn credit_after(session: &Session, link: &Link, received: u32, credit: u32) 
     }
 }
 
-/// Accepts what comes on a link until the sender has used up its credit or says that it has nothing more.
-fn take_until_drained(connection: &mut Connection, link: &Link) -> Result<u32, Stop> {
+/// Accepts what comes on a link until the sender has used up its credit or says that it has nothing more. Returns the
+/// number of deliveries.
+fn take_until_drained(connection: &mut Connection, link: &Link, progress: &mut Progress) -> Result<u32, Stop> {
     let mut taken = 0u32;
-    loop {
-        match connection.next() {
-            Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), .. }) => {
-                taken = taken.saturating_add(u32::from(!transfer.more));
-                accept(connection, link, &transfer);
+    while taken < BATCH {
+        let got = connection.next();
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => {
+                if let Ok(transfer) = Transfer::of(got)
+                    && let Some(delivery) = progress.add(&transfer)
+                {
+                    taken = taken.saturating_add(1);
+                    accept(connection, link, &delivery);
+                }
             }
             Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) => {
                 if flow.handle == Some(link.attach.handle) && flow.link_credit == Some(0) {
-                    return Ok(taken);
+                    break;
                 }
             }
             Got::Frame(AmqpFrame { body: None | Some(Performative::Disposition(_)), .. }) => {}
-            got => return Err(Stop::SetUp(format!("expected the queue's messages, got {got}"))),
-        }
-        if taken >= BATCH {
-            return Ok(taken);
+            _ => return Err(Stop::SetUp(format!("expected the queue's messages, got {got}"))),
         }
     }
+    Ok(taken)
 }
 
-fn accept(connection: &mut Connection, link: &Link, transfer: &Transfer) {
-    if let (Some(id), false, false) = (transfer.delivery_id, transfer.settled == Some(true), transfer.more) {
-        let SequenceNo(id) = id;
-        connection.send(link.channel, frames::settled(Role::Receiver, id, DeliveryState::Accepted));
+fn accept(connection: &mut Connection, link: &Link, delivery: &Delivery) {
+    if !delivery.is_settled() && !delivery.is_aborted() {
+        let accepted = frames::settled(Role::Receiver, delivery.number(), DeliveryState::Accepted);
+        connection.send(link.channel, accepted);
     }
 }

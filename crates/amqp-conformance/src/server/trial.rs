@@ -1,6 +1,6 @@
 //! What a case for servers works with: connections in each state of the set-up.
 
-use super::{ServerTarget, Sheet};
+use super::{Progress, ServerTarget, Sheet};
 use crate::{
     verdict::Stop,
     wire::{Connection, Entry, WireLog},
@@ -45,6 +45,8 @@ pub struct Attached {
     pub link: Link,
     /// The credit that the server gave; 0 where the tool is the receiver.
     pub credit: u32,
+    /// The deliveries that [`delivery`](Self::delivery) has taken.
+    pub progress: Progress,
 }
 
 /// One run of a case against a server.
@@ -196,6 +198,6 @@ impl<'a> ServerTrial<'a> {
     pub fn attached(&mut self, attach: Attach) -> Result<Attached, Stop> {
         let Begun { mut connection, open, session } = self.begun()?;
         let link = connection.attached(&session, attach).map_err(|unexpected| Stop::set_up(&unexpected))?;
-        Ok(Attached { connection, open, session, link, credit: 0 })
+        Ok(Attached { connection, open, session, link, credit: 0, progress: Progress::default() })
     }
 }

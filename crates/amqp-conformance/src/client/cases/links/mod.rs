@@ -1,5 +1,7 @@
 //! Links, flow and transfers (§2.6, §2.7.3 to §2.7.7).
 
+mod attach;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] = &[attach::CASES];

@@ -1,0 +1,391 @@
+//! Answers what a client does besides that which a case is about, as a broker would.
+
+use crate::{
+    delivery::{Assembly, Delivery},
+    wire::Connection,
+};
+use amqp1_codec::{
+    Message, SequenceNo, Value,
+    definitions::{ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::{DeliveryState, MessageId, Properties, Source, Target},
+    performative::{Attach, Begin, Detach, Disposition, Flow, Handle, Performative, TargetArchetype, Transfer},
+    transaction::{Declared, TransactionalState},
+};
+use amqp1_script::{AmqpFrame, Body, Got, Link, Received, Session, frames};
+use bytes::Bytes;
+
+/// The credit that a client's sender is given, unless a case gives its own.
+const CREDIT: u32 = 100;
+/// The id of every transaction that a client declares.
+pub const TXN_ID: &[u8] = b"txn-1";
+
+/// The sessions, links and deliveries of a client's connection.
+#[derive(Debug, Default)]
+pub struct Progress {
+    sessions: Vec<SessionState>,
+    links: Vec<LinkState>,
+    assembly: Assembly,
+    /// Responses for which there is no credit yet, with the address of their link.
+    responses: Vec<(Option<String>, Bytes)>,
+}
+
+#[derive(Debug)]
+struct SessionState {
+    session: Session,
+    received: u32,
+    sent: u32,
+    next_delivery_id: u32,
+    is_ended: bool,
+}
+
+#[derive(Debug)]
+struct LinkState {
+    link: Link,
+    /// The address that the tool has given a dynamic source or target.
+    address: Option<String>,
+    deliveries: u32,
+    credit: u32,
+    is_detached: bool,
+}
+
+impl Progress {
+    /// The session on the client's channel.
+    pub fn session(&self, remote_channel: u16) -> Option<&Session> {
+        let is_it = |state: &&SessionState| state.session.remote_channel == remote_channel && !state.is_ended;
+        self.sessions.iter().rev().find(is_it).map(|state| &state.session)
+    }
+
+    /// The links that the client has attached, in their order; detached ones too.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().map(|state| &state.link)
+    }
+
+    /// The credit that the client has given on a link and that is left; 0 where the client sends.
+    pub fn credit(&self, link: &Link) -> u32 {
+        self.links.iter().rev().find(|state| is_same(&state.link, link)).map_or(0, |state| state.credit)
+    }
+
+    /// Adds a session that was answered elsewhere.
+    pub fn add_session(&mut self, session: Session) {
+        self.sessions.push(SessionState { session, received: 0, sent: 0, next_delivery_id: 0, is_ended: false });
+    }
+
+    /// Answers a begin of the client's own, on the first free channel.
+    pub fn begin(&mut self, connection: &mut Connection, begin: &Received<Begin>) -> Session {
+        let channel = (0..u16::MAX)
+            .find(|channel| !self.sessions.iter().any(|state| state.session.channel == *channel && !state.is_ended))
+            .unwrap_or_default();
+        connection.send(channel, frames::begin_answering(begin.channel));
+        let session = Session { channel, remote_channel: begin.channel, begin: begin.body.clone() };
+        self.add_session(session.clone());
+        session
+    }
+
+    /// The lowest free handle of a session.
+    pub fn free_handle(&self, session: &Session) -> Handle {
+        let is_used = |handle: &Handle| {
+            let mut links = self.links.iter().filter(|state| state.link.channel == session.channel);
+            links.any(|state| state.link.handle == *handle && !state.is_detached)
+        };
+        (0..Handle::MAX).find(|handle| !is_used(handle)).unwrap_or_default()
+    }
+
+    /// The attach that answers one of the client's: it agrees, settles first, and gives dynamic nodes an address.
+    pub fn answer_to(&self, session: &Session, attach: &Attach) -> Attach {
+        let mut answer = frames::attach_answering(attach, self.free_handle(session));
+        answer.rcv_settle_mode = match attach.role {
+            Role::Sender => ReceiverSettleMode::First,
+            Role::Receiver => attach.rcv_settle_mode,
+        };
+        let address = format!("dynamic-{}", self.links.len());
+        if let (Role::Receiver, Some(source)) = (attach.role, &attach.source) {
+            if source.dynamic {
+                answer.source = Some(Box::new(Source { address: Some(address.into()), ..Source::clone(source) }));
+            }
+        } else if let Some(TargetArchetype::Target(target)) = &attach.target {
+            if target.dynamic {
+                let target = Target { address: Some(address.into()), ..Target::clone(target) };
+                answer.target = Some(target.into());
+            }
+        }
+        answer
+    }
+
+    /// Adds a link that the case answers itself.
+    pub fn add_link(&mut self, session: &Session, attach: Attach, answer: &Attach) -> Link {
+        let address = match attach.role {
+            Role::Receiver => answer.source.as_ref().and_then(|source| source.address.clone()),
+            Role::Sender => address_of(answer),
+        };
+        let link = Link {
+            channel: session.channel,
+            remote_channel: session.remote_channel,
+            handle: answer.handle,
+            role: answer.role,
+            attach,
+        };
+        let address = address.map(|address| address.to_string());
+        self.links.push(LinkState { link: link.clone(), address, deliveries: 0, credit: 0, is_detached: false });
+        link
+    }
+
+    /// A flow of a session as it is now.
+    pub fn flow(&self, session: &Session) -> Flow {
+        let state = self.sessions.iter().rev().find(|state| state.session == *session);
+        let (received, sent) = state.map_or((0, 0), |state| (state.received, state.sent));
+        Flow {
+            next_incoming_id: Some(session.begin.next_outgoing_id.plus(received)),
+            next_outgoing_id: SequenceNo(sent),
+            ..frames::flow()
+        }
+    }
+
+    /// A flow of a link as it is now: with this much credit where the client sends, and with the client's credit where
+    /// the tool sends.
+    pub fn link_flow(&self, link: &Link, credit: u32) -> Flow {
+        let Some(state) = self.links.iter().rev().find(|state| is_same(&state.link, link)) else {
+            return frames::credit(link.handle, credit);
+        };
+        let session = self.sessions.iter().rev().find(|session| session.session.channel == link.channel);
+        let flow = session.map_or_else(frames::flow, |session| self.flow(&session.session));
+        let (initial, credit) = match link.role {
+            Role::Receiver => (link.attach.initial_delivery_count.unwrap_or_default(), credit),
+            Role::Sender => (SequenceNo(0), state.credit),
+        };
+        Flow {
+            handle: Some(link.handle),
+            delivery_count: Some(initial.plus(state.deliveries)),
+            link_credit: Some(credit),
+            ..flow
+        }
+    }
+
+    /// Notes what the client sends, without an answer. Returns the delivery that it completes.
+    pub fn note(&mut self, got: &Got) -> Option<Delivery> {
+        let Got::Frame(AmqpFrame { channel, body: Some(body), .. }) = got else { return None };
+        match body {
+            Performative::Transfer(_) => self.note_transfer(&Transfer::of(got.clone()).ok()?),
+            Performative::Flow(flow) => {
+                self.note_flow(*channel, flow);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn note_transfer(&mut self, transfer: &Received<Transfer>) -> Option<Delivery> {
+        for state in self.sessions.iter_mut().filter(|state| state.session.remote_channel == transfer.channel) {
+            state.received = state.received.wrapping_add(1);
+        }
+        let delivery = self.assembly.add(transfer)?;
+        let state = self.link_mut(transfer.channel, transfer.handle)?;
+        state.deliveries = state.deliveries.wrapping_add(1);
+        Some(delivery)
+    }
+
+    fn note_flow(&mut self, channel: u16, flow: &Flow) {
+        let Some(state) = flow.handle.and_then(|handle| self.link_mut(channel, handle)) else { return };
+        if let (Role::Sender, Some(credit)) = (state.link.role, flow.link_credit) {
+            let limit = flow.delivery_count.unwrap_or_default().plus(credit);
+            state.credit = limit.0.wrapping_sub(state.deliveries);
+        }
+    }
+
+    fn link_mut(&mut self, remote_channel: u16, remote_handle: Handle) -> Option<&mut LinkState> {
+        let is_it = |state: &&mut LinkState| {
+            state.link.remote_channel == remote_channel
+                && state.link.attach.handle == remote_handle
+                && !state.is_detached
+        };
+        self.links.iter_mut().rev().find(is_it)
+    }
+
+    /// Sends a message on a link, in as many transfers as frames of this size need. Returns its delivery-id.
+    pub fn deliver(&mut self, connection: &mut Connection, link: &Link, message: &[u8], max_frame_size: u32) -> u32 {
+        let Some(session) = self.sessions.iter_mut().rev().find(|state| state.session.channel == link.channel) else {
+            return 0;
+        };
+        let id = session.next_delivery_id;
+        session.next_delivery_id = id.wrapping_add(1);
+        let is_settled = link.attach.snd_settle_mode == SenderSettleMode::Settled;
+        let part = usize::try_from(max_frame_size).unwrap_or(usize::MAX).saturating_sub(64).clamp(1, 32 * 1024);
+        let parts = message.chunks(part).count().max(1);
+        let mut chunks = message.chunks(part);
+        for index in 1..=parts {
+            let chunk = chunks.next().unwrap_or_default();
+            let whole = Transfer { settled: Some(is_settled), ..frames::transfer(link.handle, id) };
+            connection.send_with(link.channel, Transfer { more: index < parts, ..whole }, chunk);
+            session.sent = session.sent.wrapping_add(1);
+        }
+        if let Some(state) = self.links.iter_mut().rev().find(|state| is_same(&state.link, link)) {
+            state.deliveries = state.deliveries.wrapping_add(1);
+            state.credit = state.credit.saturating_sub(1);
+        }
+        id
+    }
+
+    /// Answers what the client does. A client that closes the connection, or writes no more, is left to the case.
+    pub fn answer(&mut self, connection: &mut Connection, got: &Got, max_frame_size: u32) {
+        let Got::Frame(AmqpFrame { channel, body: Some(body), .. }) = got else { return };
+        let delivery = self.note(got);
+        match body {
+            Performative::Begin(_) => {
+                if let Ok(begin) = Begin::of(got.clone()) {
+                    self.begin(connection, &begin);
+                }
+            }
+            Performative::Attach(attach) => self.attach(connection, *channel, attach),
+            Performative::Flow(flow) => self.answer_flow(connection, *channel, flow),
+            Performative::Disposition(disposition) => self.settle(connection, *channel, disposition),
+            Performative::Detach(detach) => self.detach(connection, *channel, detach),
+            Performative::End(_) => {
+                for state in self.sessions.iter_mut().filter(|state| state.session.remote_channel == *channel) {
+                    if !state.is_ended {
+                        state.is_ended = true;
+                        connection.send(state.session.channel, frames::end());
+                    }
+                }
+                for state in self.links.iter_mut().filter(|state| state.link.remote_channel == *channel) {
+                    state.is_detached = true;
+                }
+            }
+            _ => {}
+        }
+        if let Some(delivery) = delivery {
+            self.accept(connection, &delivery);
+        }
+        self.respond(connection, max_frame_size);
+    }
+
+    fn attach(&mut self, connection: &mut Connection, channel: u16, attach: &Attach) {
+        let Some(session) = self.session(channel).cloned() else { return };
+        let answer = self.answer_to(&session, attach);
+        connection.send(session.channel, answer.clone());
+        let link = self.add_link(&session, attach.clone(), &answer);
+        if link.role == Role::Receiver {
+            connection.send(session.channel, self.link_flow(&link, CREDIT));
+        }
+    }
+
+    fn answer_flow(&mut self, connection: &mut Connection, channel: u16, flow: &Flow) {
+        let Some(session) = self.session(channel).cloned() else { return };
+        let Some(state) = flow.handle.and_then(|handle| self.link_mut(channel, handle)) else {
+            if flow.echo && flow.handle.is_none() {
+                connection.send(session.channel, self.flow(&session));
+            }
+            return;
+        };
+        let link = state.link.clone();
+        let is_drained = flow.drain && link.role == Role::Sender && self.responses.is_empty();
+        if is_drained && let Some(state) = self.link_mut(channel, link.attach.handle) {
+            state.deliveries = state.deliveries.wrapping_add(state.credit);
+            state.credit = 0;
+        }
+        if flow.echo || is_drained {
+            connection.send(session.channel, Flow { drain: is_drained, ..self.link_flow(&link, CREDIT) });
+        }
+    }
+
+    /// Settles what the client has decided on and waits to see settled.
+    fn settle(&mut self, connection: &mut Connection, channel: u16, disposition: &Disposition) {
+        let Some(session) = self.session(channel) else { return };
+        let is_final = disposition.state.as_ref().is_some_and(DeliveryState::is_outcome);
+        if disposition.role == Role::Receiver && !disposition.settled && is_final {
+            let settled = Disposition { role: Role::Sender, settled: true, ..disposition.clone() };
+            connection.send(session.channel, settled);
+        }
+    }
+
+    fn detach(&mut self, connection: &mut Connection, channel: u16, detach: &Detach) {
+        if let Some(state) = self.link_mut(channel, detach.handle) {
+            state.is_detached = true;
+            let answer = Detach { closed: detach.closed, ..frames::detach(state.link.handle) };
+            connection.send(state.link.channel, answer);
+        }
+    }
+
+    /// Accepts a delivery: declares and discharges transactions, and prepares the response to a request.
+    pub fn accept(&mut self, connection: &mut Connection, delivery: &Delivery) {
+        let handle = delivery.first().map_or(0, |transfer| transfer.handle);
+        let Some(state) = self.link_mut(delivery.channel, handle) else { return };
+        let link = state.link.clone();
+        let message = Message::from_bytes(delivery.message.clone()).ok();
+        let is_coordinator = matches!(link.attach.target, Some(TargetArchetype::Coordinator(_)));
+        let outcome = if is_coordinator { discharged(message.as_ref()) } else { accepted(delivery) };
+        if !delivery.is_settled() && !delivery.is_aborted() {
+            connection.send(link.channel, frames::settled(Role::Receiver, delivery.number(), outcome));
+        }
+        let properties = message.and_then(|message| message.properties().ok().flatten());
+        if let Some(Properties { reply_to: Some(to), message_id, correlation_id, .. }) = properties {
+            self.responses.push((Some(to.to_string()), response(&to, message_id.or(correlation_id))));
+        }
+    }
+
+    /// Sends the responses for which there is credit.
+    pub fn respond(&mut self, connection: &mut Connection, max_frame_size: u32) {
+        let waiting = std::mem::take(&mut self.responses);
+        for (to, response) in waiting {
+            let senders = || self.links.iter().filter(|state| state.link.role == Role::Sender && !state.is_detached);
+            let by_address = senders().find(|state| state.address == to);
+            let found = by_address.or_else(|| senders().next()).filter(|state| state.credit > 0);
+            match found.map(|state| state.link.clone()) {
+                Some(link) => {
+                    self.deliver(connection, &link, &response, max_frame_size);
+                }
+                None => self.responses.push((to, response)),
+            }
+        }
+    }
+}
+
+fn is_same(one: &Link, other: &Link) -> bool {
+    (one.channel, one.handle) == (other.channel, other.handle)
+}
+
+fn address_of(attach: &Attach) -> Option<amqp1_codec::Str> {
+    attach.target.as_ref()?.as_target()?.address.clone()
+}
+
+/// Accepted, in its transaction if the delivery has one.
+fn accepted(delivery: &Delivery) -> DeliveryState {
+    match delivery.first().and_then(|transfer| transfer.state.clone()) {
+        Some(DeliveryState::Transactional(state)) => DeliveryState::Transactional(Box::new(TransactionalState {
+            outcome: Some(Box::new(DeliveryState::Accepted)),
+            ..*state
+        })),
+        _ => DeliveryState::Accepted,
+    }
+}
+
+/// The coordinator's answer: a transaction for a declare.
+fn discharged(message: Option<&Message>) -> DeliveryState {
+    const DECLARE: u64 = 0x31;
+    let is_declare = match message.and_then(|message| message.value().ok().flatten()) {
+        Some(Value::Described(body)) => {
+            body.descriptor.as_integer() == Some(i128::from(DECLARE)) || body.descriptor == declare_symbol()
+        }
+        _ => false,
+    };
+    if is_declare {
+        DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::from_static(TXN_ID) }))
+    } else {
+        DeliveryState::Accepted
+    }
+}
+
+fn declare_symbol() -> Value {
+    amqp1_codec::Symbol::from_static("amqp:declare:list").into()
+}
+
+fn response(to: &str, correlation_id: Option<MessageId>) -> Bytes {
+    let properties = Properties { to: Some(to.into()), correlation_id, ..Properties::default() };
+    Message::builder()
+        .properties(properties)
+        .application_property("statusCode", 200i32)
+        .application_property("status-code", 200i32)
+        .data("response")
+        .build()
+        .into_parts()
+        .concat()
+        .into()
+}
