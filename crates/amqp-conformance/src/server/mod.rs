@@ -1,6 +1,7 @@
 //! Cases for servers: the tool connects.
 
 pub mod cases;
+mod consumer;
 mod queue;
 mod receiving;
 mod sheet;
@@ -8,6 +9,7 @@ mod target;
 mod trial;
 pub mod twins;
 
+pub use consumer::{Consumer, Delivered};
 pub use queue::credit_after;
 pub use receiving::Progress;
 pub use sheet::Sheet;

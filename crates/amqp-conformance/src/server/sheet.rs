@@ -1,5 +1,7 @@
 //! The capability sheet: what a server says of itself before it is judged.
 
+mod offered;
+
 use super::{ServerTarget, ServerTrial};
 use crate::{case::Need, verdict::Stop};
 use amqp1_codec::performative::Open;
@@ -41,6 +43,7 @@ impl Sheet {
             container_id: open.container_id.to_string(),
             max_frame_size: open.max_frame_size,
             channel_max: open.channel_max,
+            features: offered::features(&mut trial, open),
             ..Self::default()
         })
     }

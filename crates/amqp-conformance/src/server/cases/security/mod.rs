@@ -1,5 +1,12 @@
 //! Security layers (part 5).
 
+mod dialog;
+mod framing;
+mod mechanisms;
+mod plain;
+mod support;
+mod tls;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] = &[tls::CASES, framing::CASES, dialog::CASES, mechanisms::CASES, plain::CASES];
