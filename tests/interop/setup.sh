@@ -192,7 +192,8 @@ part_java() {
   java_program artemis
   java_program clients
   java_program iot
-  say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|protonj2-(client|test)|iot-|azure-messaging)' | sed 's/\.jar$//' | paste -sd' ')"
+  java_program broker_j
+  say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|qpid-broker-core|protonj2-(client|test)|iot-|azure-messaging)' | sed 's/\.jar$//' | paste -sd' ')"
 }
 
 [ $# -gt 0 ] || set -- python node rabbitmq rabbitmq4 go java
