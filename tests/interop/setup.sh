@@ -2,7 +2,7 @@
 # Installs the third-party peers that the interop tests talk to. Idempotent: a second run finds all in place.
 #
 #   setup.sh            all of them
-#   setup.sh PART...    only some of: python node rabbitmq rabbitmq4 go java
+#   setup.sh PART...    only some of: python node rabbitmq rabbitmq4 go java proton_cpp
 #
 # Python packages, node modules, Java's archives and what is built go to AMQP1_INTEROP_CACHE (default: .cache beside
 # this script, ignored by git); RabbitMQ is Debian's package and is never started as a service. Installing a Debian package needs root.
@@ -196,12 +196,25 @@ part_java() {
   say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|qpid-broker-core|protonj2-(client|test)|iot-|azure-messaging)' | sed 's/\.jar$//' | paste -sd' ')"
 }
 
-[ $# -gt 0 ] || set -- python node rabbitmq rabbitmq4 go java
+# The example broker of Proton C++, from Debian's package of examples.
+part_proton_cpp() {
+  local to=$cache/proton_cpp source=/usr/share/proton/examples/cpp
+  if [ -x "$to/broker" ]; then
+    say "proton_cpp: in place"
+    return
+  fi
+  [ -e "$source/broker.cpp" ] && command -v g++ >/dev/null || debian g++ libqpid-proton-cpp12-dev libqpid-proton11-dev-examples
+  mkdir -p "$to"
+  quietly proton-cpp g++ -O1 -std=c++17 -I"$source" -o "$to/broker" "$source/broker.cpp" -lqpid-proton-cpp -lpthread
+  say "proton_cpp: built with $(dpkg-query -W -f '${Version}' libqpid-proton-cpp12-dev)"
+}
+
+[ $# -gt 0 ] || set -- python node rabbitmq rabbitmq4 go java proton_cpp
 (
   # two test processes must not install at the same time
   flock 9
   for part in "$@"; do
-    case $part in python | node | rabbitmq | rabbitmq4 | go | java) ;; *) die "unknown part: $part (python, node, rabbitmq, rabbitmq4, go, java)" ;; esac
+    case $part in python | node | rabbitmq | rabbitmq4 | go | java | proton_cpp) ;; *) die "unknown part: $part (python, node, rabbitmq, rabbitmq4, go, java, proton_cpp)" ;; esac
     began=$SECONDS
     "part_$part"
     say "$part took $((SECONDS - began)) s"
