@@ -78,6 +78,33 @@ pub enum Need {
     WebSocket,
 }
 
+impl Need {
+    /// The feature in a few words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Coordinator => "a coordinator of transactions",
+            Self::DynamicSource => "dynamic sources",
+            Self::DynamicTarget => "dynamic targets",
+            Self::SettleSecond => "receivers that settle second",
+            Self::Sasl => "SASL",
+            Self::Plain => "SASL PLAIN with a user of ours",
+            Self::Scram => "SASL SCRAM with a user of ours",
+            Self::AnonymousRelay => "the anonymous terminus",
+            Self::Resume => "unsettled maps of links that are attached again",
+            Self::Tls => "TLS",
+            Self::Queue => "a queue",
+            Self::Browse => "sources that copy",
+            Self::Selector => "selector filters",
+            Self::Sessions => "more than one session",
+            Self::Links => "more than one link",
+            Self::Cbs => "claims-based security",
+            Self::Management => "a management node",
+            Self::SoleConnection => "one connection for a container",
+            Self::WebSocket => "WebSocket",
+        }
+    }
+}
+
 /// The check of a case, for a peer in this role.
 #[derive(Clone, Copy)]
 pub enum Check {

@@ -4,9 +4,13 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+#[doc(hidden)]
+pub mod cli;
 pub mod client;
+pub mod coverage;
 pub mod delivery;
 pub mod judge;
+pub mod report;
 pub mod run;
 pub mod server;
 pub mod verdict;
@@ -14,6 +18,8 @@ pub mod wire;
 
 pub use case::{Case, Check, Need, Role, Severity, Tag, Twin};
 pub use delivery::Delivery;
+pub use report::Report;
+pub use run::{Options, run};
 pub use verdict::{Outcome, Stop, Verdict};
 
 /// Every case: those for servers, then those for clients.

@@ -1,7 +1,7 @@
 //! The client under test: a command that is run for each case.
 
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// The part that a client is asked to play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct ClientTarget {
     /// The command and its arguments, in which `{url}`, `{address}`, `{scenario}` and `{count}` are replaced. They are
     /// environment variables too: `AMQP_URL`, `AMQP_ADDRESS`, `AMQP_SCENARIO` and `AMQP_COUNT`.
     pub command: Vec<String>,
+    /// The address at which the tool listens; with port 0, each case has a free port of its own.
+    pub listen: SocketAddr,
     /// The longest time that is waited for the client to do something.
     pub patience: Duration,
 }

@@ -3,7 +3,7 @@
 use super::{Attached, Attaching, ClientTarget, Scenario};
 use crate::{
     verdict::Stop,
-    wire::{Connection, Entry, Recorder, WireLog},
+    wire::{Connection, Entry, Logs, Recorder},
 };
 use amqp1_codec::{
     frame::ProtocolHeader,
@@ -13,9 +13,8 @@ use amqp1_codec::{
 use amqp1_script::{Peer, Session, Tcp, Unexpected, frames};
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -51,7 +50,7 @@ pub struct ClientTrial<'a> {
     is_strict: bool,
     listener: TcpListener,
     client: Child,
-    logs: Vec<Arc<Mutex<WireLog>>>,
+    logs: Logs,
 }
 
 /// The interval at which sockets and processes are looked at that have no time-out of their own.
@@ -64,10 +63,16 @@ impl<'a> ClientTrial<'a> {
     ///
     /// If the command cannot be started, or no port is free.
     pub fn start(target: &'a ClientTarget, scenario: Scenario, count: u32, is_strict: bool) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = TcpListener::bind(target.listen)?;
         listener.set_nonblocking(true)?;
         let client = command(target, listener.local_addr()?, scenario, count)?.spawn()?;
-        Ok(Self { target, is_strict, listener, client, logs: Vec::new() })
+        Ok(Self { target, is_strict, listener, client, logs: Logs::default() })
+    }
+
+    /// The same trial with logs of the runner's.
+    pub fn logging(mut self, logs: Logs) -> Self {
+        self.logs = logs;
+        self
     }
 
     /// Returns `true` at `--level strict`.
@@ -77,7 +82,7 @@ impl<'a> ClientTrial<'a> {
 
     /// The logs of the connections so far, in the order in which they were made.
     pub fn logs(&self) -> Vec<Vec<Entry>> {
-        self.logs.iter().map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).entries()).collect()
+        self.logs.entries()
     }
 
     /// The client's next connection, on which nothing was written.
@@ -90,10 +95,8 @@ impl<'a> ClientTrial<'a> {
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    let log = Arc::<Mutex<WireLog>>::default();
-                    self.logs.push(Arc::clone(&log));
                     let tcp = Tcp::new(stream).map_err(Stop::NoConnection)?;
-                    let mut connection = Peer::new(Recorder::new(tcp, log));
+                    let mut connection = Peer::new(Recorder::new(tcp, self.logs.add()));
                     connection.set_patience(self.target.patience);
                     return Ok(connection);
                 }
@@ -193,6 +196,22 @@ impl<'a> ClientTrial<'a> {
             }
             thread::sleep(INTERVAL);
         }
+    }
+}
+
+impl ClientTrial<'_> {
+    /// The signal that has ended the client, if one has.
+    #[cfg(unix)]
+    pub(crate) fn crash(&mut self) -> Option<String> {
+        use std::os::unix::process::ExitStatusExt;
+        let signal = self.client.try_wait().ok()??.signal()?;
+        Some(format!("the client was ended by signal {signal}"))
+    }
+
+    /// Without signals a crash is not told from another end.
+    #[cfg(not(unix))]
+    pub(crate) fn crash(&mut self) -> Option<String> {
+        None
     }
 }
 

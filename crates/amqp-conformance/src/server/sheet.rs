@@ -6,6 +6,7 @@ use super::{ServerTarget, ServerTrial};
 use crate::{case::Need, verdict::Stop};
 use amqp1_codec::performative::Open;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What the server offers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -51,5 +52,20 @@ impl Sheet {
     /// Returns `true` if the server has this feature.
     pub fn has(&self, need: Need) -> bool {
         self.features.contains(&need)
+    }
+}
+
+/// A few lines: the product, the limits, the mechanisms and the features.
+impl fmt::Display for Sheet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let product = self.product.as_deref().unwrap_or("unnamed product");
+        writeln!(f, "{product} {}, container {:?}", self.version.as_deref().unwrap_or_default(), self.container_id)?;
+        write!(f, "max-frame-size {}, channel-max {}", self.max_frame_size, self.channel_max)?;
+        if let Some(milliseconds) = self.idle_time_out {
+            write!(f, ", idle-time-out {milliseconds} ms")?;
+        }
+        writeln!(f)?;
+        writeln!(f, "mechanisms: {}", self.mechanisms.join(", "))?;
+        write!(f, "features: {}", self.features.iter().map(|need| need.name()).collect::<Vec<_>>().join(", "))
     }
 }

@@ -64,6 +64,23 @@ pub struct ServerTarget {
 }
 
 impl ServerTarget {
+    /// A server at this address, with a queue that the tool may fill and empty. The login is ANONYMOUS.
+    pub fn new(address: SocketAddr, node: impl Into<String>) -> Self {
+        Self {
+            address,
+            hostname: address.ip().to_string(),
+            login: Login::Anonymous,
+            node: node.into(),
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// The same server with this login.
+    #[must_use]
+    pub fn with_login(self, login: Login) -> Self {
+        Self { login, ..self }
+    }
+
     /// Connects.
     ///
     /// # Errors

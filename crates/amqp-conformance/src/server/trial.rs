@@ -3,14 +3,13 @@
 use super::{Progress, ServerTarget, Sheet};
 use crate::{
     verdict::Stop,
-    wire::{Connection, Entry, WireLog},
+    wire::{Connection, Entry, Logs},
 };
 use amqp1_codec::{
     performative::{Attach, Open},
     sasl::SaslCode,
 };
 use amqp1_script::{Link, Peer, Session, frames};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A connection on which both opens were exchanged.
 #[derive(Debug)]
@@ -58,13 +57,18 @@ pub struct ServerTrial<'a> {
     target: &'a ServerTarget,
     sheet: &'a Sheet,
     is_strict: bool,
-    logs: Vec<Arc<Mutex<WireLog>>>,
+    logs: Logs,
 }
 
 impl<'a> ServerTrial<'a> {
     /// A trial against this server.
     pub fn new(target: &'a ServerTarget, sheet: &'a Sheet, is_strict: bool) -> Self {
-        Self { target, sheet, is_strict, logs: Vec::new() }
+        Self { target, sheet, is_strict, logs: Logs::default() }
+    }
+
+    /// The same trial with logs of the runner's.
+    pub fn logging(self, logs: Logs) -> Self {
+        Self { logs, ..self }
     }
 
     /// The server.
@@ -89,7 +93,7 @@ impl<'a> ServerTrial<'a> {
 
     /// The logs of the connections so far, in the order in which they were made.
     pub fn logs(&self) -> Vec<Vec<Entry>> {
-        self.logs.iter().map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).entries()).collect()
+        self.logs.entries()
     }
 
     /// A connection on which nothing was sent.
@@ -98,9 +102,7 @@ impl<'a> ServerTrial<'a> {
     ///
     /// If the server does not accept it.
     pub fn connected(&mut self) -> Result<Connection, Stop> {
-        let log = Arc::<Mutex<WireLog>>::default();
-        self.logs.push(Arc::clone(&log));
-        let mut connection = Peer::new(self.target.connect(log).map_err(Stop::NoConnection)?);
+        let mut connection = Peer::new(self.target.connect(self.logs.add()).map_err(Stop::NoConnection)?);
         connection.set_patience(self.target.patience);
         Ok(connection)
     }

@@ -3,7 +3,10 @@
 use amqp1_codec::sasl::SaslBody;
 use amqp1_script::{AmqpFrame, Direction, Got, Splitter};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 /// One header, frame or event of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +40,36 @@ pub struct WireLog {
     chunks: Vec<Chunk>,
     octets: usize,
     dropped: usize,
+    deadline: Option<Instant>,
 }
 
+/// The descriptor of a transfer in each of its forms.
+const TRANSFER: [&[u8]; 3] = [b"\0\x53\x14", b"\0\x80\0\0\0\0\0\0\0\x14", b"amqp:transfer:list"];
 /// The number of octets that a log keeps.
 const MAX_OCTETS: usize = 256 * 1024;
 /// The number of octets of one frame that are shown.
 const MAX_HEX: usize = 2048;
 
 impl WireLog {
+    /// The log of a connection that must be over by this time.
+    pub(super) fn until(deadline: Option<Instant>) -> Self {
+        Self { deadline, ..Self::default() }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Returns `true` if deliveries went over the connection in either direction, whole or not.
+    pub fn has_deliveries(&self) -> bool {
+        self.chunks.iter().any(|chunk| match &chunk.content {
+            Content::Octets(octets) => {
+                TRANSFER.iter().any(|form| octets.windows(form.len()).any(|window| window == *form))
+            }
+            Content::Event(_) => false,
+        })
+    }
+
     pub(super) fn add(&mut self, at: Duration, direction: Direction, octets: &[u8]) {
         let kept = octets.get(..MAX_OCTETS.saturating_sub(self.octets)).unwrap_or(octets);
         self.dropped = self.dropped.saturating_add(octets.len().saturating_sub(kept.len()));

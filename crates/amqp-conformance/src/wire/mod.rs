@@ -1,9 +1,12 @@
 //! The connections of a case, and the log of what went over them.
 
 mod log;
+mod logs;
 mod recorder;
 
 pub use log::{Entry, WireLog};
+pub use logs::Logs;
+pub(crate) use recorder::GRACE;
 pub use recorder::Recorder;
 
 /// A scripted peer whose conversation is logged.

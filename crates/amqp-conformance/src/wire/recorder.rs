@@ -3,21 +3,39 @@
 use super::WireLog;
 use amqp1_script::{Direction, Read, Transport, Written};
 use std::{
-    fmt,
+    fmt, panic,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A transport that adds everything that is written and read to a [`WireLog`].
 pub struct Recorder {
     transport: Box<dyn Transport + Send>,
     log: Arc<Mutex<WireLog>>,
+    /// The deadline of the case, in the transport's time.
+    limit: Option<Duration>,
 }
+
+/// The time after its deadline at which a case that still waits is ended.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 impl Recorder {
     /// Logs what goes over this transport.
     pub fn new(transport: impl Transport + Send + 'static, log: Arc<Mutex<WireLog>>) -> Self {
-        Self { transport: Box::new(transport), log }
+        let deadline = log.lock().unwrap_or_else(PoisonError::into_inner).deadline();
+        let limit =
+            deadline.map(|deadline| transport.now().saturating_add(deadline.saturating_duration_since(Instant::now())));
+        Self { transport: Box::new(transport), log, limit }
+    }
+
+    /// The deadline of a wait: the case's own if that is sooner. A case that passes over time-outs without end is ended
+    /// here, by an unwinding that the runner expects.
+    fn limited(&self, deadline: Duration) -> Duration {
+        let Some(limit) = self.limit else { return deadline };
+        if self.transport.now() > limit.saturating_add(GRACE) {
+            panic::resume_unwind(Box::new("the case went on after its deadline"));
+        }
+        deadline.min(limit)
     }
 
     fn record(&self, direction: Direction, octets: &[u8]) {
@@ -33,7 +51,7 @@ impl Recorder {
 
 impl Transport for Recorder {
     fn write(&mut self, octets: &[u8], deadline: Duration) -> Written {
-        let written = self.transport.write(octets, deadline);
+        let written = self.transport.write(octets, self.limited(deadline));
         let count = match written {
             Written::All => octets.len(),
             Written::Reset(count) | Written::Timeout(count) => count,
@@ -46,7 +64,7 @@ impl Transport for Recorder {
     }
 
     fn read(&mut self, buffer: &mut [u8], deadline: Duration) -> Read {
-        let read = self.transport.read(buffer, deadline);
+        let read = self.transport.read(buffer, self.limited(deadline));
         match read {
             Read::Octets(count) => self.record(Direction::Received, buffer.get(..count).unwrap_or_default()),
             Read::Eof => self.ended(Direction::Received, "end of the stream"),
@@ -63,6 +81,28 @@ impl Transport for Recorder {
     fn finish(&mut self) {
         self.ended(Direction::Sent, "end of the stream");
         self.transport.finish();
+    }
+}
+
+/// The longest time that a peer is given to notice the end of a connection on which deliveries are left.
+const PARTING: Duration = Duration::from_millis(250);
+
+/// Deliveries that were not settled return to their node when the peer has noticed the end of the connection, so that is
+/// waited for: the next case must not find them.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let has_deliveries = self.log.lock().unwrap_or_else(PoisonError::into_inner).has_deliveries();
+        if !has_deliveries {
+            return;
+        }
+        self.transport.finish();
+        let deadline = self.transport.now().saturating_add(PARTING);
+        let mut buffer = [0; 4096];
+        while let Read::Octets(_) = self.transport.read(&mut buffer, deadline) {
+            if self.transport.now() >= deadline {
+                break;
+            }
+        }
     }
 }
 

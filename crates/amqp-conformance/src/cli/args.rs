@@ -1,0 +1,191 @@
+//! The options of the command line.
+
+use crate::run::{FailOn, Level, Selection, Selector};
+use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Tells how well an AMQP 1.0 server or client keeps the specification.
+///
+/// Exit codes: 0 as expected, 1 something failed, 2 usage, 3 the peer cannot be reached, 4 the peer crashed or hangs.
+#[derive(Debug, Parser)]
+#[command(name = "amqp-conformance", version)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Judges a broker, a service, or anything else that listens.
+    Server(ServerArgs),
+    /// Judges a client: a command that is run for each case.
+    Client(ClientArgs),
+    /// Lists the cases.
+    List(ListArgs),
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct ServerArgs {
+    /// The server.
+    #[arg(value_name = "HOST:PORT")]
+    pub(super) server: String,
+    /// An existing queue that the tool may fill and empty. It must be empty, or given with --purge. With --jobs, one for
+    /// each job.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(super) node: Vec<String>,
+    /// Removes the messages of the node before the run.
+    #[arg(long)]
+    pub(super) purge: bool,
+    /// The user of SASL PLAIN. Without it, SASL ANONYMOUS is used.
+    #[arg(long, requires = "password", env = "AMQP_CONFORMANCE_USER")]
+    pub(super) user: Option<String>,
+    /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
+    #[arg(long, requires = "user", env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
+    pub(super) password: Option<String>,
+    /// Begins with the AMQP header, without SASL.
+    #[arg(long, conflicts_with = "user")]
+    pub(super) no_sasl: bool,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct ClientArgs {
+    /// The address at which the tool listens. With port 0, each case has a free port of its own.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+    /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments.
+    #[arg(last = true, value_name = "COMMAND", required = true)]
+    pub(super) command: Vec<String>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Cases")]
+pub(super) struct SelectArgs {
+    /// Only these cases: the beginning of an id, a pattern with `*` and `?`, or a tag; repeated or separated by commas.
+    #[arg(long, value_name = "SELECTOR", value_delimiter = ',')]
+    pub(super) only: Vec<Selector>,
+    /// Not these cases.
+    #[arg(long, value_name = "SELECTOR", value_delimiter = ',')]
+    pub(super) exclude: Vec<Selector>,
+    /// The rules that are judged: must, should or strict.
+    #[arg(long, default_value = "should")]
+    pub(super) level: Level,
+    /// Runs hostile cases too: they may stop a peer that does not defend itself.
+    #[arg(long)]
+    pub(super) robustness: bool,
+    /// Runs the cases that take more than five seconds too.
+    #[arg(long)]
+    pub(super) slow: bool,
+}
+
+impl SelectArgs {
+    pub(super) fn selection(&self, restart: bool) -> Selection {
+        Selection {
+            level: self.level,
+            robustness: self.robustness,
+            slow: self.slow,
+            restart,
+            only: self.only.clone(),
+            exclude: self.exclude.clone(),
+        }
+    }
+}
+
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// Lists the cases that would run, and connects to nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// The number of cases that run at the same time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) jobs: u16,
+    /// The time in seconds within which a case must be over; slow ones have four times as long.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(super) timeout: std::time::Duration,
+    /// The longest time in seconds that is waited for one answer.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(super) patience: std::time::Duration,
+    /// Stops at the first case that fails.
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Goes on after the peer has crashed.
+    #[arg(long)]
+    pub(super) keep_going: bool,
+    /// The least verdict at which the exit code is not 0.
+    #[arg(long, value_name = "VERDICT", default_value = "fail")]
+    pub(super) fail_on: FailOnArg,
+    /// The name of the peer in reports; without it, the product and version of its open.
+    #[arg(long, value_name = "NAME")]
+    pub(super) peer_name: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// A file of expected failures with their reasons, in TOML; they do not change the exit code.
+    #[arg(long, value_name = "FILE")]
+    pub(super) expected: Option<PathBuf>,
+    /// Shows every case, not only those that do not pass.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    /// Shows no progress.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct ListArgs {
+    /// Tells everything about one case or row: the rule, the frames, the wanted answer.
+    #[arg(long, value_name = "ID", conflicts_with = "coverage")]
+    pub(super) explain: Option<String>,
+    /// Tells which rows of the checklist have a case in each role, and the reasons of the others.
+    #[arg(long)]
+    pub(super) coverage: bool,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+}
+
+/// `--fail-on`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FailOnArg {
+    PassWider,
+    Unreachable,
+    Warn,
+    Fail,
+    Hung,
+    Crashed,
+    Never,
+}
+
+impl From<FailOnArg> for FailOn {
+    fn from(arg: FailOnArg) -> Self {
+        match arg {
+            FailOnArg::PassWider => Self::PassWider,
+            FailOnArg::Unreachable => Self::Unreachable,
+            FailOnArg::Warn => Self::Warn,
+            FailOnArg::Fail => Self::Fail,
+            FailOnArg::Hung => Self::Hung,
+            FailOnArg::Crashed => Self::Crashed,
+            FailOnArg::Never => Self::Never,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| String::from("it is not a number of seconds"))?;
+    if !(0.01..=86_400.0).contains(&seconds) {
+        return Err(String::from("it must be between 0.01 and 86400 seconds"));
+    }
+    Ok(std::time::Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,124 @@
+//! Reports of runs.
+
+mod expected;
+mod sections;
+mod terminal;
+
+pub use expected::{Expectation, Expectations, ExpectationsError, Expected};
+pub use sections::{Section, section_of};
+pub use terminal::Terminal;
+pub(crate) use terminal::one_line;
+
+use crate::{
+    case::Role,
+    run::{CaseResult, FailOn, Level, Options, Target},
+    server::Sheet,
+    verdict::Verdict,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+
+/// The version of the JSON schema; see the crate's documentation. It changes when a field is removed or changes its
+/// meaning.
+pub const SCHEMA: u32 = 1;
+
+/// The result of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of this tool.
+    pub tool: String,
+    /// The peer.
+    pub peer: Peer,
+    /// The level.
+    pub level: Level,
+    /// Whether hostile cases were run.
+    pub robustness: bool,
+    /// Whether slow cases were run.
+    pub slow: bool,
+    /// The capabilities of the peer.
+    pub sheet: Sheet,
+    /// The number of cases for each verdict.
+    pub summary: BTreeMap<Verdict, usize>,
+    /// Entries of the file of expected failures whose cases pass.
+    pub stale: Vec<String>,
+    /// The results, in the order of the specification.
+    pub cases: Vec<CaseResult>,
+}
+
+/// The peer of a report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name in reports.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// The product of its open.
+    pub product: Option<String>,
+    /// The version of its open.
+    pub version: Option<String>,
+    /// The address, or the command.
+    pub address: String,
+}
+
+impl Report {
+    /// The report of a run.
+    pub fn new(target: &Target, sheet: &Sheet, options: &Options, cases: Vec<CaseResult>, stale: Vec<String>) -> Self {
+        let address = match target {
+            Target::Server(server) => server.hostname.clone(),
+            Target::Client(client) => client.command.join(" "),
+        };
+        let product =
+            [sheet.product.clone(), sheet.version.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let name = match &options.peer_name {
+            Some(name) => name.clone(),
+            None if product.is_empty() => address.clone(),
+            None => product,
+        };
+        let mut summary = BTreeMap::new();
+        for case in &cases {
+            let count: &mut usize = summary.entry(case.outcome.verdict).or_default();
+            *count = count.saturating_add(1);
+        }
+        Self {
+            schema: SCHEMA,
+            tool: String::from(env!("CARGO_PKG_VERSION")),
+            peer: Peer {
+                name,
+                role: target.role(),
+                product: sheet.product.clone(),
+                version: sheet.version.clone(),
+                address,
+            },
+            level: options.selection.level,
+            robustness: options.selection.robustness,
+            slow: options.selection.slow,
+            sheet: sheet.clone(),
+            summary,
+            stale,
+            cases,
+        }
+    }
+
+    /// The number of cases with this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.summary.get(&verdict).copied().unwrap_or_default()
+    }
+
+    /// The results that make the run fail: those that are at least this bad, and not expected.
+    pub fn unexpected(&self, fail_on: FailOn) -> impl Iterator<Item = &CaseResult> {
+        self.cases.iter().filter(move |case| fail_on.includes(case.outcome.verdict) && case.expected.is_none())
+    }
+}
+
+/// What fails, a line for each case.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.peer.name)?;
+        for case in self.unexpected(FailOn::Warn) {
+            writeln!(f, "{} {}: {}", case.outcome.verdict, case.id, case.outcome.reason)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! A report as a tree in the terminal.
+
+use super::{Report, Section, section_of};
+use crate::{run::CaseResult, verdict::Verdict};
+use std::fmt;
+
+/// Shows a report as a tree: parts of the specification, sections, cases.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal<'a> {
+    report: &'a Report,
+    has_colours: bool,
+    shows_all: bool,
+}
+
+impl<'a> Terminal<'a> {
+    /// The tree of this report. It shows the cases that do not pass, and with `shows_all` every one.
+    pub const fn new(report: &'a Report, has_colours: bool, shows_all: bool) -> Self {
+        Self { report, has_colours, shows_all }
+    }
+
+    fn paint(&self, verdict: Verdict, text: &str) -> String {
+        if !self.has_colours {
+            return String::from(text);
+        }
+        let colour = match verdict {
+            Verdict::Pass => 32,
+            Verdict::PassWider => 36,
+            Verdict::Info | Verdict::Skip | Verdict::Unreachable => 90,
+            Verdict::Warn => 33,
+            Verdict::Fail => 31,
+            Verdict::Hung | Verdict::Crashed => 35,
+        };
+        format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+    }
+
+    fn case(&self, f: &mut fmt::Formatter<'_>, case: &CaseResult) -> fmt::Result {
+        let verdict = case.outcome.verdict;
+        let mark = self.paint(verdict, &format!("{} {:<11}", mark(verdict), verdict.name()));
+        writeln!(f, "    {mark} {}  {}", case.id, case.rule)?;
+        if !case.outcome.reason.is_empty() {
+            writeln!(f, "                  {}", one_line(&case.outcome.reason))?;
+        }
+        match &case.expected {
+            Some(expected) => {
+                writeln!(f, "                  expected: {}", one_line(&expected.reason))?;
+                expected.link.iter().try_for_each(|link| writeln!(f, "                  {}", one_line(link)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The sign before a verdict.
+const fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Pass => '✔',
+        Verdict::PassWider => '◦',
+        Verdict::Info => 'i',
+        Verdict::Skip | Verdict::Unreachable => '·',
+        Verdict::Warn => '!',
+        Verdict::Fail => '✘',
+        Verdict::Hung | Verdict::Crashed => '☠',
+    }
+}
+
+/// A text of the peer's cannot move the cursor.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The cases of each section, in the order in which the sections come first.
+pub(super) fn by_section(cases: &[CaseResult]) -> Vec<(Section, Vec<&CaseResult>)> {
+    let mut sections: Vec<(Section, Vec<&CaseResult>)> = Vec::new();
+    for case in cases {
+        let section = section_of(&case.id);
+        match sections.iter_mut().find(|(known, _)| *known == section) {
+            Some((_, cases)) => cases.push(case),
+            None => sections.push((section, vec![case])),
+        }
+    }
+    sections
+}
+
+impl fmt::Display for Terminal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        for (section, cases) in by_section(&report.cases) {
+            let passed = cases.iter().filter(|case| case.outcome.verdict == Verdict::Pass).count();
+            writeln!(f, "  {} {}  {passed}/{}", section.prefix, section.title, cases.len())?;
+            for case in cases {
+                if self.shows_all || !matches!(case.outcome.verdict, Verdict::Pass) {
+                    self.case(f, case)?;
+                }
+            }
+        }
+        writeln!(f)?;
+        for entry in &report.stale {
+            writeln!(f, "no longer fails, though it is expected to: {}", one_line(entry))?;
+        }
+        write!(f, "{}: ", one_line(&report.peer.name))?;
+        for (index, verdict) in Verdict::ALL.into_iter().filter(|verdict| report.count(*verdict) > 0).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            let text = format!("{} {verdict}", report.count(verdict));
+            write!(f, "{separator}{}", self.paint(verdict, &text))?;
+        }
+        let expected = report.cases.iter().filter(|case| case.expected.is_some()).count();
+        if expected > 0 {
+            write!(f, " ({expected} of them expected)")?;
+        }
+        writeln!(f)
+    }
+}

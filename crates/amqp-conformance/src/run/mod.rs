@@ -1,0 +1,254 @@
+//! Runs cases and collects their outcomes.
+//!
+//! ```no_run
+//! use amqp_conformance::{run, server::{Login, ServerTarget}};
+//!
+//! let target = ServerTarget::new("127.0.0.1:5672".parse()?, "conformance-queue").with_login(Login::Anonymous);
+//! let report = run(target, &run::Options::default())?;
+//! assert_eq!(report.count(amqp_conformance::Verdict::Fail), 0, "{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod node;
+mod runner;
+mod secrets;
+mod select;
+mod workers;
+
+pub use runner::{CaseResult, Runner};
+pub use secrets::Secrets;
+pub use select::{Level, Selection, Selector, UnknownLevel, UnknownSelector};
+
+use crate::{
+    case::{Case, Role},
+    client::ClientTarget,
+    report::{Expectations, Report},
+    server::{Login, ServerTarget, Sheet},
+    verdict::Verdict,
+};
+use std::{io, sync::Arc, time::Duration};
+
+/// The peer under test.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A server.
+    Server(ServerTarget),
+    /// A client.
+    Client(ClientTarget),
+}
+
+impl Target {
+    /// The role of the peer.
+    pub const fn role(&self) -> Role {
+        match self {
+            Self::Server(_) => Role::Server,
+            Self::Client(_) => Role::Client,
+        }
+    }
+
+    /// What must not be written anywhere.
+    pub fn secrets(&self) -> Secrets {
+        match self {
+            Self::Server(ServerTarget { login: Login::Plain { password, .. }, .. }) => Secrets::new([password.clone()]),
+            _ => Secrets::default(),
+        }
+    }
+}
+
+impl From<ServerTarget> for Target {
+    fn from(target: ServerTarget) -> Self {
+        Self::Server(target)
+    }
+}
+
+impl From<ClientTarget> for Target {
+    fn from(target: ClientTarget) -> Self {
+        Self::Client(target)
+    }
+}
+
+/// The options of a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The cases.
+    pub selection: Selection,
+    /// The time within which a case must be over; four times as long for slow ones.
+    pub timeout: Duration,
+    /// Stops after the first verdict at which the run fails.
+    pub fail_fast: bool,
+    /// Goes on after the peer has crashed.
+    pub keep_going: bool,
+    /// The least verdict at which the run fails.
+    pub fail_on: FailOn,
+    /// The name of the peer in reports; the product and version of its open if `None`.
+    pub peer_name: Option<String>,
+    /// Removes the messages of the node before the run.
+    pub purge: bool,
+    /// The nodes of parallel workers, one for each. If empty, one worker uses the target's node. Client cases need
+    /// none, so that here the number counts.
+    pub jobs: usize,
+    /// The nodes of the workers after the first.
+    pub more_nodes: Vec<String>,
+    /// The verdicts that are known and have a reason.
+    pub expectations: Expectations,
+    /// The peer's capabilities. If `None`, the peer is asked.
+    pub sheet: Option<Sheet>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            timeout: Duration::from_secs(30),
+            fail_fast: false,
+            keep_going: false,
+            fail_on: FailOn::Fail,
+            peer_name: None,
+            purge: false,
+            jobs: 1,
+            more_nodes: Vec::new(),
+            expectations: Expectations::default(),
+            sheet: None,
+        }
+    }
+}
+
+/// The least verdict at which a run fails, unless the verdict is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailOn {
+    /// A refusal at a wider scope than the text names.
+    PassWider,
+    /// A case that could not be reached.
+    Unreachable,
+    /// A SHOULD that is not followed.
+    Warn,
+    /// A MUST that is broken.
+    Fail,
+    /// A peer that hangs or has crashed.
+    Hung,
+    /// A peer that has crashed.
+    Crashed,
+    /// Never.
+    Never,
+}
+
+impl FailOn {
+    /// Returns `true` if this verdict makes the run fail.
+    pub fn includes(self, verdict: Verdict) -> bool {
+        let least = match verdict {
+            Verdict::Pass | Verdict::Info | Verdict::Skip => return false,
+            Verdict::PassWider => Self::PassWider,
+            Verdict::Unreachable => Self::Unreachable,
+            Verdict::Warn => Self::Warn,
+            Verdict::Fail => Self::Fail,
+            Verdict::Hung => Self::Hung,
+            Verdict::Crashed => Self::Crashed,
+        };
+        least >= self
+    }
+}
+
+/// A run that could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The peer could not be reached, or no connection could be opened.
+    #[error("the peer cannot be reached: {0}")]
+    Unreachable(String),
+    /// The node has messages in it, and may not be emptied.
+    #[error("the node {node:?} is not empty: name an empty queue, or allow with --purge that its messages are removed")]
+    NotEmpty {
+        /// The node.
+        node: String,
+    },
+    /// The node cannot be used.
+    #[error("the node {node:?} cannot be used: {reason}")]
+    Node {
+        /// The node.
+        node: String,
+        /// The reason.
+        reason: String,
+    },
+    /// There are fewer nodes than workers.
+    #[error("{jobs} jobs need {jobs} nodes, and there are {nodes}: give --node once for each job")]
+    Nodes {
+        /// The number of workers.
+        jobs: usize,
+        /// The number of nodes.
+        nodes: usize,
+    },
+    /// No case is selected.
+    #[error("no case is selected: see `amqp-conformance list`")]
+    NoCase,
+    /// The client cannot be started, or the tool cannot listen.
+    #[error("the client cannot be started: {0}")]
+    Client(#[source] io::Error),
+}
+
+/// An event of a run, for those who show its progress.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The peer was asked for its capabilities; this many cases follow.
+    Begun {
+        /// The capabilities.
+        sheet: &'a Sheet,
+        /// The number of cases.
+        cases: usize,
+    },
+    /// A case was begun.
+    Case(&'a Case),
+    /// A case is over.
+    Result(&'a CaseResult),
+}
+
+/// The cases that this selection has for a peer in this role.
+pub fn selected(role: Role, selection: &Selection) -> Vec<&'static Case> {
+    crate::cases().filter(|case| case.role() == role && selection.contains(case)).collect()
+}
+
+/// Judges a peer.
+///
+/// # Errors
+///
+/// If the peer cannot be reached, its node is not empty, or no case is selected.
+pub fn run(target: impl Into<Target>, options: &Options) -> Result<Report, RunError> {
+    run_with(target, options, &|_| {})
+}
+
+/// Judges a peer, and says what happens while it does.
+///
+/// # Errors
+///
+/// As said for [`run`].
+pub fn run_with(
+    target: impl Into<Target>,
+    options: &Options,
+    observer: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<Report, RunError> {
+    let target = target.into();
+    let cases = selected(target.role(), &options.selection);
+    if cases.is_empty() {
+        return Err(RunError::NoCase);
+    }
+    let targets = node::targets(&target, options)?;
+    let sheet = match &options.sheet {
+        Some(sheet) => sheet.clone(),
+        None => {
+            node::prepare(&targets, options.purge)?;
+            sheet_of(&target)?
+        }
+    };
+    observer(Event::Begun { sheet: &sheet, cases: cases.len() });
+    let sheet = Arc::new(sheet);
+    let mut results = workers::run_all(&targets, &sheet, &cases, options, observer);
+    let stale = options.expectations.apply(&mut results);
+    Ok(Report::new(&target, &sheet, options, results, stale))
+}
+
+fn sheet_of(target: &Target) -> Result<Sheet, RunError> {
+    match target {
+        Target::Server(server) => {
+            Sheet::of(server).map_err(|stop| RunError::Unreachable(target.secrets().text(&stop.into_outcome().reason)))
+        }
+        Target::Client(_) => Ok(Sheet::default()),
+    }
+}

@@ -1,0 +1,40 @@
+//! The logs of a case's connections, and its deadline.
+
+use super::{Entry, WireLog};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The logs of the connections of one case, and the time by which the case must be over. Copies share them, so that the
+/// logs of a case that never ends can be read.
+#[derive(Clone, Debug, Default)]
+pub struct Logs {
+    logs: Arc<Mutex<Vec<Arc<Mutex<WireLog>>>>>,
+    deadline: Option<Instant>,
+}
+
+impl Logs {
+    /// Logs of a case that must be over within this time.
+    pub fn within(time: Duration) -> Self {
+        Self { logs: Arc::default(), deadline: Instant::now().checked_add(time) }
+    }
+
+    /// The log of the next connection.
+    pub fn add(&self) -> Arc<Mutex<WireLog>> {
+        let log = Arc::new(Mutex::new(WireLog::until(self.deadline)));
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&log));
+        log
+    }
+
+    /// The entries of each connection, in the order in which the connections were made.
+    pub fn entries(&self) -> Vec<Vec<Entry>> {
+        self.read(WireLog::entries)
+    }
+
+    /// Reads each log.
+    pub fn read<T>(&self, read: impl Fn(&WireLog) -> T) -> Vec<T> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().map(|log| read(&log.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+    }
+}
