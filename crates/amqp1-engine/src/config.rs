@@ -392,6 +392,10 @@ pub struct AttachReply {
     /// Whether a message that cannot be decoded is rejected, if this end receives: see
     /// [`ReceiverConfig::reject_undecodable`].
     pub reject_undecodable: bool,
+    /// Whether deliveries that the sender has not settled are handed over as well if the link ends before they were taken
+    /// ([`Detached::undelivered`](crate::Detached::undelivered)). The sender learns no outcome of them and may send them
+    /// again. Not for links that are streamed, or suspended with what is not settled.
+    pub unsettled_after_end: bool,
     /// Whether what the peer attached with is forgotten once it is answered: see
     /// [`forget_attach`](crate::Connection::forget_attach).
     pub forget_attach: bool,
@@ -427,6 +431,7 @@ impl AttachReply {
             max_unsettled: MAX_UNSETTLED,
             forget_attach: false,
             reject_undecodable: false,
+            unsettled_after_end: false,
             streamed: false,
             initial_delivery_count: SequenceNo(0),
             drain_mode: DrainMode::Automatic,

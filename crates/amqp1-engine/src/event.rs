@@ -200,7 +200,8 @@ pub struct Detached {
     pub by: Cause,
     /// Whether it was never attached because all handles that the peer allows are in use (§2.7.2, handle-max).
     pub no_handle: bool,
-    /// Deliveries that the sender had settled and that were not taken: they exist only here.
+    /// Deliveries that the sender had settled and that were not taken: they exist only here. With
+    /// [`AttachReply::unsettled_after_end`](crate::AttachReply::unsettled_after_end) also those that it had not settled.
     pub undelivered: Vec<IncomingDelivery>,
     /// On a streamed link, the octets that are left of a delivery whose beginning was taken, and which is whole and
     /// settled by its sender: they too exist only here.

@@ -162,6 +162,8 @@ pub(crate) struct Link {
     /// Whether messages that cannot be decoded are rejected here, and how many were.
     pub(crate) reject_undecodable: bool,
     pub(crate) undecodable: u64,
+    /// Whether deliveries that are not settled are handed over when the link ends.
+    pub(crate) unsettled_after_end: bool,
     /// A window was not filled, and what the application knows of that.
     pub(crate) withheld: Withheld,
     /// Deliveries that may come although the credit was lowered: they may have been on their way.
@@ -243,6 +245,7 @@ impl Link {
             max_unsettled: u32::MAX,
             reject_undecodable: false,
             undecodable: 0,
+            unsettled_after_end: false,
             withheld: Withheld::No,
             excess: 0,
             buffered: VecDeque::new(),

@@ -201,3 +201,27 @@ async fn an_answer_counts_that_was_sent_before_the_link_of_its_call_ended() {
         assert_eq!(outcome.await.unwrap().map(|answer| answer.status), Ok(204));
     }
 }
+
+/// The client does not wait for the outcome of its answer: it ends the link, the session or the connection right behind it.
+#[tokio::test]
+async fn an_answer_counts_whose_link_ended_before_it_was_read() {
+    let (hub, _) = shared_hub().await;
+    for end in ["link", "session", "connection"] {
+        let connection = plain(&hub, "a@sas.localhost", device_token("a")).await.unwrap();
+        let session = connection.begin().await.unwrap();
+        let answers = answering(&session, METHODS, "methods:1").await;
+        let mut calls = called(&session, METHODS, "methods:1").await;
+        let outcome = invoke(&hub, invocation(METHODS, Value::Null));
+        let call = next(&mut calls).await;
+        let properties = Properties { correlation_id: Some(correlation_id(&call)), ..Properties::default() };
+        let message = Message::builder().properties(properties).application_property("IoThub-status", 204);
+        let receipt = answers.reserve().await.unwrap().send(message.data("null")).unwrap();
+        match end {
+            "link" => answers.close().await.unwrap(),
+            "session" => session.end().await.unwrap(),
+            _ => connection.close().await.unwrap(),
+        }
+        assert!(receipt.await.is_err(), "nothing was acknowledged");
+        assert_eq!(outcome.await.unwrap().map(|answer| answer.status), Ok(204), "{end}");
+    }
+}

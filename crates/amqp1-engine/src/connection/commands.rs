@@ -306,8 +306,8 @@ impl Connection {
         if receives {
             link.streamed = reply.streamed;
             link.resume_receiver = reply.resume_receiver;
-
             link.reject_undecodable = reply.reject_undecodable;
+            link.unsettled_after_end = reply.unsettled_after_end;
         } else {
             link.delivery_count = reply.initial_delivery_count;
             link.drain_mode = reply.drain_mode;

@@ -167,8 +167,11 @@ impl Connection {
             Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
         };
         if let Some(link) = self.links.get_mut(id) {
-            let settled = link.buffered.drain(..).filter(|buffered| buffered.delivery.settled);
-            undelivered.extend(settled.map(|Buffered { delivery, state }| {
+            // Of a transaction, what is not settled is lost with its link, and so is the transaction.
+            let takes_unsettled = link.unsettled_after_end && !link.streamed && !keeps;
+            let handed_over =
+                link.buffered.drain(..).filter(|it| it.delivery.settled || (takes_unsettled && it.state.is_none()));
+            undelivered.extend(handed_over.map(|Buffered { delivery, state }| {
                 let state =
                     state.and_then(|state| state.decode(limits)).map(|state| bounded_state(&state, max_info, limits));
                 IncomingDelivery { state, ..delivery }

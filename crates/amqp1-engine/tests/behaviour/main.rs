@@ -50,5 +50,6 @@ mod tolerated;
 mod transactional;
 mod transactions;
 mod transfer;
+mod unsettled_after_end;
 mod violation_close;
 mod window;

@@ -132,6 +132,8 @@ fn from_peer(
         credit: Credit::Window(credit),
         max_message_size: Some(size),
         rcv_settle_mode: ReceiverSettleMode::First,
+        // A client may end its link right behind what it has sent, without waiting for the outcome.
+        unsettled_after_end: true,
         ..AttachReply::echo(link.attach())
     };
     let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };

@@ -179,6 +179,7 @@ impl Asking<'_> {
             }
         };
         tokio::select! {
+            biased;
             found = tokio::time::timeout(PATIENCE, found) => {
                 found.unwrap_or_else(|_| {
                     tracing::debug!(id = %self.id, "no link for the answer of a twin");

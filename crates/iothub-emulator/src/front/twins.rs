@@ -169,13 +169,15 @@ pub(super) async fn serve(
             Err(error) => return tracing::debug!(%error, "a twin's link ended"),
         };
         let message = delivery.message().clone();
-        if delivery.accept().is_err() {
-            return;
+        if let Err(error) = delivery.accept() {
+            // The client has left; what it reported counts.
+            tracing::debug!(%error, "a request of a twin was not accepted");
         }
         let correlation_id = message.properties().ok().flatten().and_then(|properties| properties.correlation_id);
         let request = Request::parse(&message);
         let needs_link = correlation_id.is_some() || matches!(request, Ok(Request::Subscribe | Request::Unsubscribe));
-        if !needs_link {
+        let link = if needs_link { asking.link(&receiver).await } else { None };
+        let Some(link) = link else {
             // Nothing can be answered, but what was reported counts.
             if let Ok(Request::Report { version, patch }) = request {
                 let reported = context.shared.hub(|hub, now| hub.patch_reported(now, asking.id(), version, &patch));
@@ -184,8 +186,7 @@ pub(super) async fn serve(
                 }
             }
             continue;
-        }
-        let Some(link) = asking.link(&receiver).await else { continue };
+        };
         let throttled = match &request {
             Ok(Request::Read) => context.shared.throttle(Operation::TwinRead, 0).await,
             Ok(Request::Report { .. }) => context.shared.throttle(Operation::TwinUpdate, 0).await,
