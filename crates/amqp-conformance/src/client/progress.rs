@@ -102,11 +102,11 @@ impl Progress {
             if source.dynamic {
                 answer.source = Some(Box::new(Source { address: Some(address.into()), ..Source::clone(source) }));
             }
-        } else if let Some(TargetArchetype::Target(target)) = &attach.target {
-            if target.dynamic {
-                let target = Target { address: Some(address.into()), ..Target::clone(target) };
-                answer.target = Some(target.into());
-            }
+        } else if let Some(TargetArchetype::Target(target)) = &attach.target
+            && target.dynamic
+        {
+            let target = Target { address: Some(address.into()), ..Target::clone(target) };
+            answer.target = Some(target.into());
         }
         answer
     }

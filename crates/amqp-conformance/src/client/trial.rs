@@ -41,7 +41,7 @@ pub struct Begun {
 
 /// One run of a case against a client.
 ///
-/// The client is started when the trial is made, and killed when it is dropped. Each step of the set-up takes the
+/// The client is started when its first connection is waited for, and killed when the trial is dropped. Each step of the set-up takes the
 /// client's next connection. A step that does not succeed is [`Stop::SetUp`], which makes the case unreachable; `?` on
 /// what the connection's own methods return is a failure of the case.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ pub struct ClientTrial<'a> {
     target: &'a ClientTarget,
     is_strict: bool,
     listener: TcpListener,
-    client: Child,
+    scenario: Scenario,
+    count: u32,
+    client: Option<Child>,
     logs: Logs,
 }
 
@@ -57,22 +59,35 @@ pub struct ClientTrial<'a> {
 const INTERVAL: Duration = Duration::from_millis(1);
 
 impl<'a> ClientTrial<'a> {
-    /// Starts the client for this scenario.
+    /// A trial of this scenario.
     ///
     /// # Errors
     ///
-    /// If the command cannot be started, or no port is free.
+    /// If no port is free.
     pub fn start(target: &'a ClientTarget, scenario: Scenario, count: u32, is_strict: bool) -> io::Result<Self> {
         let listener = TcpListener::bind(target.listen)?;
         listener.set_nonblocking(true)?;
-        let client = command(target, listener.local_addr()?, scenario, count)?.spawn()?;
-        Ok(Self { target, is_strict, listener, client, logs: Logs::default() })
+        Ok(Self { target, is_strict, listener, scenario, count, client: None, logs: Logs::default() })
     }
 
     /// The same trial with logs of the runner's.
     pub fn logging(mut self, logs: Logs) -> Self {
         self.logs = logs;
         self
+    }
+
+    /// Asks the client for this many messages or requests instead of one; for the scenario `idle`, seconds. It has to be
+    /// called before the first connection is waited for.
+    pub fn set_count(&mut self, count: u32) {
+        self.count = count;
+    }
+
+    fn start_client(&mut self) -> io::Result<()> {
+        if self.client.is_none() {
+            let mut command = command(self.target, self.listener.local_addr()?, self.scenario, self.count)?;
+            self.client = Some(command.spawn()?);
+        }
+        Ok(())
     }
 
     /// Returns `true` at `--level strict`.
@@ -91,6 +106,7 @@ impl<'a> ClientTrial<'a> {
     ///
     /// If the client does not connect in time.
     pub fn connected(&mut self) -> Result<Connection, Stop> {
+        self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
             match self.listener.accept() {
@@ -190,7 +206,7 @@ impl<'a> ClientTrial<'a> {
     pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
-            let status = self.client.try_wait()?;
+            let status = self.client.as_mut().map(Child::try_wait).transpose()?.flatten();
             if status.is_some() || start.elapsed() >= self.target.patience {
                 return Ok(status);
             }
@@ -204,7 +220,7 @@ impl ClientTrial<'_> {
     #[cfg(unix)]
     pub(crate) fn crash(&mut self) -> Option<String> {
         use std::os::unix::process::ExitStatusExt;
-        let signal = self.client.try_wait().ok()??.signal()?;
+        let signal = self.client.as_mut()?.try_wait().ok()??.signal()?;
         Some(format!("the client was ended by signal {signal}"))
     }
 
@@ -217,9 +233,11 @@ impl ClientTrial<'_> {
 
 impl Drop for ClientTrial<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.client.kill();
-        let _ = self.client.wait();
+        if let Some(client) = &mut self.client {
+            // It may have ended by itself.
+            let _ = client.kill();
+            let _ = client.wait();
+        }
     }
 }
 
