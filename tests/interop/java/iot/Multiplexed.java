@@ -5,6 +5,8 @@ import com.microsoft.azure.sdk.iot.device.MultiplexingClient;
 import com.microsoft.azure.sdk.iot.device.exceptions.IotHubClientException;
 import com.microsoft.azure.sdk.iot.device.exceptions.MultiplexingClientRegistrationException;
 import com.microsoft.azure.sdk.iot.device.transport.IotHubConnectionStatus;
+import com.microsoft.azure.sdk.iot.device.transport.RetryDecision;
+import com.microsoft.azure.sdk.iot.device.transport.TransportException;
 import com.microsoft.azure.sdk.iot.device.twin.DirectMethodResponse;
 import com.microsoft.azure.sdk.iot.device.twin.TwinCollection;
 import com.microsoft.azure.sdk.iot.service.methods.DirectMethodRequestOptions;
@@ -26,30 +28,35 @@ final class Multiplexed {
 
     static void run() {
         var cases = new Cases("iot-device-client (Java), multiplexed");
-        cases.run("1,000 devices, of which one fails alone", 400, Multiplexed::attempts);
+        cases.run("1,000 devices, of which one fails alone", 150, Multiplexed::thousand);
     }
-
-    /** Three attempts: on a busy machine the SDK loses answers, and then opens its connection again with all devices. */
-    private static long attempts() throws Exception {
-        for (attempt = 1; attempt < 3; attempt++) {
-            try {
-                return thousand();
-            } catch (AssertionError failure) {
-                System.err.println("attempt " + attempt + ": " + failure);
-            }
-        }
-        return thousand();
-    }
-
-    private static int attempt;
 
     private static String name(int number) {
-        return "many" + attempt + "-" + number;
+        return "many" + number;
+    }
+
+    /**
+     * Waits before the SDK opens the session of a device again. By itself it does so at once:
+     * IotHubTransport.singleDeviceReconnectAttemptAsync registers the device, and only then sleeps for the time of the decision.
+     *
+     * If the hub's end of the old session arrives after that, the SDK loses the whole connection. One AmqpsSessionHandler has
+     * both sessions. Its onSessionRemoteClose closes this.session, the new one, and not the one of the event, because setSession
+     * has reset isClosing. The hub then answers the begin of a session that is closed, for which proton-j's
+     * TransportImpl.handleBegin throws "uncorrelated channel". The SDK opens the connection again, with all of its devices.
+     */
+    private static RetryDecision whenTheOldSessionHasEnded(int count, TransportException why) {
+        try {
+            Thread.sleep(1000);
+        } catch (InterruptedException interrupted) {
+            throw new AssertionError(interrupted);
+        }
+        return new RetryDecision(count < 10, 1000);
     }
 
     private static long thousand() throws Exception {
         List<DeviceClient> clients = new ArrayList<>();
         Set<String> lost = ConcurrentHashMap.newKeySet();
+        Set<String> givenUp = ConcurrentHashMap.newKeySet();
         List<Device> devices = new ArrayList<>();
         for (int number = 0; number < COUNT; number++) {
             Device device = Hub.create(name(number));
@@ -57,9 +64,13 @@ final class Multiplexed {
             String text = Hub.text(device);
             // One has a key that is wrong.
             var client = new DeviceClient(number == COUNT / 2 ? text.replaceAll("SharedAccessKey=.*", "SharedAccessKey=d3Jvbmc=") : text, IotHubClientProtocol.AMQPS);
+            client.setRetryPolicy(Multiplexed::whenTheOldSessionHasEnded);
             client.setConnectionStatusChangeCallback(change -> {
                 if (change.getNewStatus() != IotHubConnectionStatus.CONNECTED) {
                     lost.add(device.getDeviceId());
+                }
+                if (change.getNewStatus() == IotHubConnectionStatus.DISCONNECTED) {
+                    givenUp.add(device.getDeviceId());
                 }
             }, null);
             clients.add(client);
@@ -75,6 +86,7 @@ final class Multiplexed {
         Cases.check(failed.keySet().equals(Set.of(name(COUNT / 2))), failed.size() + " failed, such as " + failed.entrySet().stream().findFirst());
         Cases.equal(multiplexing.getRegisteredDeviceCount(), COUNT - 1);
         lost.clear();
+        givenUp.clear();
         send(clients, Set.of(COUNT / 2));
 
         // Some of them do more than that.
@@ -94,7 +106,8 @@ final class Multiplexed {
 
         // One is gone from the registry: its links end, and the others do not notice.
         Hub.REGISTRY.removeDevice(name(COUNT / 2 + 1));
-        Cases.until("the loss of one", 30, () -> lost.contains(name(COUNT / 2 + 1)));
+        // The SDK tries once more, and then gives it up.
+        Cases.until("the loss of one", 30, () -> givenUp.contains(name(COUNT / 2 + 1)));
         send(clients, Set.of(COUNT / 2, COUNT / 2 + 1));
         Cases.check(lost.equals(Set.of(name(COUNT / 2 + 1))), lost.size() + " were lost");
         multiplexing.close();
