@@ -71,10 +71,7 @@ impl ClientCertVerifier for PossessionVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match ParsedCertificate::try_from(certificate) {
-            Ok(_) => verify_tls12_signature(message, certificate, signed, &self.algorithms),
-            Err(_) => self.verify_by_key(message, certificate, signed),
-        }
+        self.verify(verify_tls12_signature, message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -83,10 +80,7 @@ impl ClientCertVerifier for PossessionVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match ParsedCertificate::try_from(certificate) {
-            Ok(_) => verify_tls13_signature(message, certificate, signed, &self.algorithms),
-            Err(_) => self.verify_by_key(message, certificate, signed),
-        }
+        self.verify(verify_tls13_signature, message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -94,7 +88,28 @@ impl ClientCertVerifier for PossessionVerifier {
     }
 }
 
+/// How a version of TLS has a signature verified.
+type Verify = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error>;
+
 impl PossessionVerifier {
+    fn verify(
+        &self,
+        by_version: Verify,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match ParsedCertificate::try_from(certificate) {
+            Ok(_) => by_version(message, certificate, signed, &self.algorithms),
+            Err(_) => self.verify_by_key(message, certificate, signed),
+        }
+    }
+
     /// For certificates that webpki does not read, such as those of X.509 version 1, which `openssl x509 -req` makes
     /// unless it is given extensions. Of them only the public key matters here.
     fn verify_by_key(

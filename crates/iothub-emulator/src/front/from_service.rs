@@ -5,31 +5,21 @@ use std::sync::Arc;
 use amqp1::{Delivery, Receiver};
 
 use super::connection::Context;
+use super::deliveries;
 use crate::hub::{Address, Operation, ServiceError};
 use crate::messages::{self, refused, to_device};
 
 /// Takes messages until the link ends or may not go on.
 pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address) {
-    let revoked = context.revoked(&address);
-    tokio::pin!(revoked);
+    let mut revoked = context.revoked(&address);
     loop {
-        let delivery = tokio::select! {
-            biased;
-            error = &mut revoked => {
-                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
-                return;
-            }
-            delivery = receiver.recv() => delivery,
+        let delivery = match deliveries::next(&mut receiver, &mut revoked).await {
+            Ok(delivery) => delivery,
+            Err(over) => return over.conclude(&receiver, &address).await,
         };
-        match delivery {
-            Ok(Some(delivery)) => {
-                let octets = delivery.message().encoded_len();
-                let throttled = context.shared.throttle(Operation::CloudToDevice, octets).await;
-                take(&context, &address, delivery, throttled);
-            }
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(%error, "the service's link ended"),
-        }
+        let octets = delivery.message().encoded_len();
+        let throttled = context.shared.throttle(Operation::CloudToDevice, octets).await;
+        take(&context, &address, delivery, throttled);
     }
 }
 

@@ -6,6 +6,7 @@ use amqp1::codec::message::Body;
 use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Session, Uuid, Value};
 
 use super::connection::Context;
+use super::deliveries;
 use super::requests::SETTLED;
 use super::twin_links::Pair;
 use crate::hub::{Address, ConsumerId, IdentityId, MethodCallId, MethodRequest, Wake};
@@ -139,26 +140,20 @@ pub(super) async fn answers(
 ) {
     let Some(id) = address.identity() else { return };
     let mut answering = context.methods.add(id, pair, session);
-    let revoked = context.revoked(&address);
-    tokio::pin!(revoked);
+    let mut revoked = context.revoked(&address);
     loop {
-        let delivery = tokio::select! {
+        let next = tokio::select! {
             biased;
-            error = &mut revoked => {
-                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
-                return;
-            }
-            delivery = receiver.recv() => delivery,
+            next = deliveries::next(&mut receiver, &mut revoked) => next,
             Some(waiting) = answering.asked() => {
                 // Nothing is left to be received. The task that asked may be gone.
                 waiting.send(()).ok();
                 continue;
             }
         };
-        let delivery = match delivery {
-            Ok(Some(delivery)) => delivery,
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(%error, "a link for answers of methods ended"),
+        let delivery = match next {
+            Ok(delivery) => delivery,
+            Err(over) => return over.conclude(&receiver, &address).await,
         };
         let message = delivery.message().clone();
         if let Err(error) = delivery.accept() {

@@ -5,6 +5,7 @@
 //! | accepting connections | here, `connection` |
 //! | who is talking | `sasl`, `cbs` |
 //! | which link goes where, and whom it makes connected | `attach`, `presence` |
+//! | what comes on a link of a client that may lose the right to it | `deliveries` |
 //! | cloud-to-device messages and feedback | `from_service`, `locked` |
 //! | telemetry, in and out | `telemetry`, `events`, `management` |
 //! | inputs of modules | `inputs` |
@@ -15,6 +16,7 @@
 mod attach;
 mod cbs;
 pub(crate) mod connection;
+mod deliveries;
 mod events;
 mod from_service;
 mod inputs;

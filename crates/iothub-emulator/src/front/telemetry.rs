@@ -5,43 +5,33 @@ use std::sync::Arc;
 use amqp1::{AmqpError, Delivery, Receiver};
 
 use super::connection::Context;
+use super::deliveries;
 use crate::hub::{Address, AppendError, Operation};
 use crate::messages::{self, error_of, malformed};
 
 /// Takes telemetry until the link ends or may not go on.
 pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address: Address, auth_method: Arc<str>) {
-    let revoked = context.revoked(&address);
-    tokio::pin!(revoked);
+    let mut revoked = context.revoked(&address);
     loop {
-        let delivery = tokio::select! {
-            biased;
-            error = &mut revoked => {
-                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
-                return;
-            }
-            delivery = receiver.recv() => delivery,
+        let delivery = match deliveries::next(&mut receiver, &mut revoked).await {
+            Ok(delivery) => delivery,
+            Err(over) => return over.conclude(&receiver, &address).await,
         };
-        match delivery {
-            Ok(Some(delivery)) => {
-                let octets = delivery.message().encoded_len();
-                let throttled = context.shared.throttle(Operation::DeviceToCloud, octets).await;
-                let taken = match throttled {
-                    Ok(()) => append(&context, &address, &auth_method, &delivery),
-                    Err(error) => Err(messages::throttled(&error)),
-                };
-                let settled = match taken {
-                    Ok(()) => delivery.accept(),
-                    Err(error) => {
-                        context.refused("telemetry", &address, &error);
-                        delivery.reject(error)
-                    }
-                };
-                if let Err(error) = settled {
-                    tracing::debug!(%error, "the device was gone before its telemetry was settled");
-                }
+        let octets = delivery.message().encoded_len();
+        let throttled = context.shared.throttle(Operation::DeviceToCloud, octets).await;
+        let taken = match throttled {
+            Ok(()) => append(&context, &address, &auth_method, &delivery),
+            Err(error) => Err(messages::throttled(&error)),
+        };
+        let settled = match taken {
+            Ok(()) => delivery.accept(),
+            Err(error) => {
+                context.refused("telemetry", &address, &error);
+                delivery.reject(error)
             }
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(%error, "the device's link ended"),
+        };
+        if let Err(error) = settled {
+            tracing::debug!(%error, "the device was gone before its telemetry was settled");
         }
     }
 }

@@ -10,6 +10,7 @@ use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Se
 use serde_json::{Value, json};
 
 use super::connection::Context;
+use super::deliveries;
 use super::requests::SETTLED;
 use super::twin_links::{Pair, TwinLink};
 use crate::hub::{Address, DesiredChange, ErrorCode, Hub, IdentityId, Operation, ServiceError, UnixMillis, Wake};
@@ -152,21 +153,11 @@ pub(super) async fn serve(
 ) {
     let Some(id) = address.identity() else { return };
     let asking = context.twins.ask(id, pair, session);
-    let revoked = context.revoked(&address);
-    tokio::pin!(revoked);
+    let mut revoked = context.revoked(&address);
     loop {
-        let delivery = tokio::select! {
-            biased;
-            error = &mut revoked => {
-                let _ = Box::pin(receiver.detach_with(Some(error), true)).await;
-                return;
-            }
-            delivery = receiver.recv() => delivery,
-        };
-        let delivery = match delivery {
-            Ok(Some(delivery)) => delivery,
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(%error, "a twin's link ended"),
+        let delivery = match deliveries::next(&mut receiver, &mut revoked).await {
+            Ok(delivery) => delivery,
+            Err(over) => return over.conclude(&receiver, &address).await,
         };
         let message = delivery.message().clone();
         if let Err(error) = delivery.accept() {

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::clock::UnixMillis;
-use super::feedback::FeedbackDelivery;
+use super::feedback::{Feedback, FeedbackDelivery};
 use super::ids::{ConsumerId, IdentityId};
 use super::lock_queue::LockLost;
 use super::queue::{CloudToDevice, CloudToDeviceDelivery, DeviceQueue, EnqueueError, Enqueued, Outcome};
@@ -77,7 +77,7 @@ impl Hub {
     ) -> Result<Outcome, LockLost> {
         let id = of.into();
         self.touched(now, &id);
-        self.with_queue(now, &id, |queue, _| queue.complete(now, token)).unwrap_or(Err(LockLost))
+        self.settle(now, &id, |queue| queue.complete(now, token))
     }
 
     /// The device refuses a message (outcome *rejected*).
@@ -92,7 +92,7 @@ impl Hub {
     ) -> Result<Outcome, LockLost> {
         let id = of.into();
         self.touched(now, &id);
-        self.with_queue(now, &id, |queue, _| queue.reject(now, token)).unwrap_or(Err(LockLost))
+        self.settle(now, &id, |queue| queue.reject(now, token))
     }
 
     /// The device gives a message back (outcome *released*): counted, and at its old place again unless that was once
@@ -108,7 +108,7 @@ impl Hub {
     ) -> Result<Outcome, LockLost> {
         let id = of.into();
         self.touched(now, &id);
-        self.with_queue(now, &id, |queue, _| queue.abandon(now, token)).unwrap_or(Err(LockLost))
+        self.settle(now, &id, |queue| queue.abandon(now, token))
     }
 
     /// A message was taken and never sent: it is at its old place again, uncounted, unless it has expired.
@@ -121,8 +121,7 @@ impl Hub {
         of: impl Into<IdentityId>,
         token: &LockToken,
     ) -> Result<Outcome, LockLost> {
-        let id = of.into();
-        self.with_queue(now, &id, |queue, _| queue.give_back(now, token)).unwrap_or(Err(LockLost))
+        self.settle(now, &of.into(), |queue| queue.give_back(now, token))
     }
 
     /// A receiver of a device or module is gone. Says how many locks it held.
@@ -166,9 +165,7 @@ impl Hub {
     /// # Errors
     /// [`LockLost`] if `token` locks no batch.
     pub fn complete_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
-        let result = self.feedback.complete(now, token);
-        self.wake_feedback();
-        result
+        self.settle_feedback(|feedback| feedback.complete(now, token))
     }
 
     /// A receiver refuses a batch (outcome *rejected*): it is dropped.
@@ -176,9 +173,7 @@ impl Hub {
     /// # Errors
     /// [`LockLost`] if `token` locks no batch.
     pub fn reject_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
-        let result = self.feedback.reject(now, token);
-        self.wake_feedback();
-        result
+        self.settle_feedback(|feedback| feedback.reject(now, token))
     }
 
     /// A receiver gives a batch back (outcome *released*): counted, and dropped if that was once too often.
@@ -186,9 +181,7 @@ impl Hub {
     /// # Errors
     /// [`LockLost`] if `token` locks no batch.
     pub fn abandon_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
-        let result = self.feedback.abandon(now, token);
-        self.wake_feedback();
-        result
+        self.settle_feedback(|feedback| feedback.abandon(now, token))
     }
 
     /// A batch was taken and never sent: it is at its old place again, uncounted, unless it has expired.
@@ -196,9 +189,7 @@ impl Hub {
     /// # Errors
     /// [`LockLost`] if `token` locks no batch.
     pub fn give_back_feedback(&mut self, now: UnixMillis, token: &LockToken) -> Result<Outcome, LockLost> {
-        let result = self.feedback.give_back(now, token);
-        self.wake_feedback();
-        result
+        self.settle_feedback(|feedback| feedback.give_back(now, token))
     }
 
     /// A feedback receiver is gone. Says how many locks it held.
@@ -223,6 +214,26 @@ impl Hub {
     #[must_use]
     pub fn feedback_pending(&self) -> (usize, usize) {
         self.feedback.pending()
+    }
+
+    /// Has a queue settle a message that it may not have.
+    fn settle(
+        &mut self,
+        now: UnixMillis,
+        id: &IdentityId,
+        work: impl FnOnce(&mut DeviceQueue) -> Result<Outcome, LockLost>,
+    ) -> Result<Outcome, LockLost> {
+        self.with_queue(now, id, |queue, _| work(queue)).unwrap_or(Err(LockLost))
+    }
+
+    /// Settles a batch of feedback, then wakes those who wait for one.
+    fn settle_feedback(
+        &mut self,
+        work: impl FnOnce(&mut Feedback) -> Result<Outcome, LockLost>,
+    ) -> Result<Outcome, LockLost> {
+        let result = work(&mut self.feedback);
+        self.wake_feedback();
+        result
     }
 
     /// Works on a queue, then does what follows from it: feedback, wake-ups, the next deadline.

@@ -3,8 +3,13 @@
 //! What an application has opened is described by [`Subscription`]s, which hold no state of a connection: each can be
 //! opened on another one.
 
-use crate::{message::device_path, random::uuid};
-use amqp1::Symbol;
+use crate::{
+    connect::{Hub, MAX_MESSAGE_SIZE},
+    error::Error,
+    message::device_path,
+    random::uuid,
+};
+use amqp1::{Credit, OnDrop, Receiver, ReceiverSettleMode, Sender, SenderSettleMode, Symbol};
 
 /// The version of the service's protocol that these links follow.
 const API_VERSION: &str = "2020-09-30";
@@ -58,8 +63,39 @@ pub(crate) fn properties() -> [(Symbol, String); 2] {
 }
 
 impl Subscription {
+    /// Attaches the two links of a pair: requests or answers go out on one, and `credit` of the others come in on the other.
+    pub(crate) async fn attach_pair(
+        self,
+        hub: &Hub,
+        identity: &Identity,
+        credit: u32,
+    ) -> Result<(Sender, Receiver), Error> {
+        hub.check()?;
+        let address = identity.subscription_address(self);
+        let mut sender = hub
+            .session
+            .sender(address.as_str())
+            .settle_mode(SenderSettleMode::Settled)
+            .receiver_settle_mode(ReceiverSettleMode::First)
+            .allow_differences();
+        let mut receiver = hub
+            .session
+            .receiver(address)
+            .settle_mode(SenderSettleMode::Settled)
+            .receiver_settle_mode(ReceiverSettleMode::First)
+            .allow_differences()
+            .on_drop(OnDrop::LeaveUnsettled)
+            .max_message_size(MAX_MESSAGE_SIZE)
+            .credit(Credit::Window(credit));
+        for (name, value) in self.pair_properties() {
+            sender = sender.property(name.clone(), value.as_str());
+            receiver = receiver.property(name, value);
+        }
+        tokio::try_join!(sender.attach(), receiver.attach()).map_err(|error| hub.error(error))
+    }
+
     /// What the two links of a pair say, by which the hub knows that they belong together.
-    pub(crate) fn pair_properties(self) -> [(Symbol, String); 3] {
+    fn pair_properties(self) -> [(Symbol, String); 3] {
         let kind = match self {
             Self::Methods => "methods",
             _ => "twin",

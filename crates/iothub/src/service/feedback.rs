@@ -1,6 +1,7 @@
+use super::attach_receiver;
 use crate::{connect::Hub, error::Error, message::Incoming, time::parse_iso8601};
 use amqp1::{
-    Credit, Delivery, OnDrop, Receiver, ReceiverSettleMode,
+    Delivery, Receiver,
     codec::printable::{bounded_debug, printable},
 };
 use serde::Deserialize;
@@ -8,9 +9,6 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 const SOURCE: &str = "/messages/serviceBound/feedback";
 const CONTENT_TYPE: &str = "application/vnd.microsoft.iothub.feedback.json";
-
-/// Batches that are fetched ahead. Each is locked for 60 s from when the hub sends it, so it is few.
-const CREDIT: u32 = 16;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -213,14 +211,7 @@ pub struct FeedbackReceiver {
 
 impl FeedbackReceiver {
     pub(super) async fn attach(hub: Arc<Hub>) -> Result<Self, Error> {
-        hub.check()?;
-        let receiver = hub
-            .session
-            .receiver(SOURCE)
-            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
-            .credit(Credit::Window(CREDIT));
-        let receiver = receiver.receiver_settle_mode(ReceiverSettleMode::First).on_drop(OnDrop::LeaveUnsettled);
-        let receiver = receiver.attach().await.map_err(|error| hub.error(error))?;
+        let receiver = attach_receiver(&hub, SOURCE).await?;
         Ok(Self { receiver, hub })
     }
 

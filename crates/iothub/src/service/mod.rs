@@ -14,11 +14,33 @@ pub use files::{FileNotification, FileNotificationReceiver};
 
 #[cfg(doc)]
 use crate::ErrorKind;
-use crate::{connect::Hub, error::Error, lazy::LazySender, receipt::SendReceipt};
+use crate::{
+    connect::{Hub, MAX_MESSAGE_SIZE},
+    error::Error,
+    lazy::LazySender,
+    receipt::SendReceipt,
+};
+use amqp1::{Credit, OnDrop, Receiver, ReceiverSettleMode};
 use std::sync::Arc;
 
 /// Where messages to devices go.
 const DEVICE_BOUND: &str = "/messages/devicebound";
+
+/// Deliveries that are fetched ahead. Each is locked for 60 s from when the hub sends it, so it is few.
+const CREDIT: u32 = 16;
+
+/// A receiver of deliveries that stay locked at the hub until the application has settled them.
+async fn attach_receiver(hub: &Hub, source: &str) -> Result<Receiver, Error> {
+    hub.check()?;
+    let receiver = hub
+        .session
+        .receiver(source)
+        .receiver_settle_mode(ReceiverSettleMode::First)
+        .on_drop(OnDrop::LeaveUnsettled)
+        .max_message_size(MAX_MESSAGE_SIZE)
+        .credit(Credit::Window(CREDIT));
+    receiver.attach().await.map_err(|error| hub.error(error))
+}
 
 /// A service at its hub: sends messages to devices, reads feedback about them, and which files devices have uploaded.
 ///

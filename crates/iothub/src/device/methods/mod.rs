@@ -8,7 +8,7 @@ pub use handlers::{MethodHandlers, MethodRequest};
 
 use super::links::{Identity, Subscription};
 use crate::{connect::Hub, error::Error};
-use amqp1::{Credit, OnDrop, Receiver, ReceiverSettleMode, Sender, SenderSettleMode};
+use amqp1::{Receiver, Sender};
 use call::Received;
 use std::sync::Arc;
 
@@ -45,29 +45,7 @@ pub struct Methods {
 
 impl Methods {
     pub(super) async fn attach(hub: Arc<Hub>, identity: &Identity) -> Result<Self, Error> {
-        hub.check()?;
-        let address = identity.subscription_address(Subscription::Methods);
-        let mut sender = hub
-            .session
-            .sender(address.as_str())
-            .settle_mode(SenderSettleMode::Settled)
-            .receiver_settle_mode(ReceiverSettleMode::First)
-            .allow_differences();
-        let mut receiver = hub
-            .session
-            .receiver(address)
-            .settle_mode(SenderSettleMode::Settled)
-            .receiver_settle_mode(ReceiverSettleMode::First)
-            .allow_differences()
-            .on_drop(OnDrop::LeaveUnsettled)
-            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
-            .credit(Credit::Window(CREDIT));
-        for (name, value) in Subscription::Methods.pair_properties() {
-            sender = sender.property(name.clone(), value.as_str());
-            receiver = receiver.property(name, value);
-        }
-        let attached = tokio::try_join!(sender.attach(), receiver.attach());
-        let (sender, receiver) = attached.map_err(|error| hub.error(error))?;
+        let (sender, receiver) = Subscription::Methods.attach_pair(&hub, identity, CREDIT).await?;
         Ok(Self { receiver, sender, hub })
     }
 

@@ -10,10 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Subject},
     random::uuid,
 };
-use amqp1::{
-    Credit, Delivered, EncodedMessage, Message, MessageId, OnDrop, Properties, Receiver, ReceiverSettleMode, Sender,
-    SenderSettleMode, Symbol, Value,
-};
+use amqp1::{Delivered, EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Symbol, Value};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
@@ -148,29 +145,7 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) async fn attach(hub: Arc<Hub>, identity: &Identity) -> Result<Self, Error> {
-        hub.check()?;
-        let address = identity.subscription_address(Subscription::Twin);
-        let mut sender = hub
-            .session
-            .sender(address.as_str())
-            .settle_mode(SenderSettleMode::Settled)
-            .receiver_settle_mode(ReceiverSettleMode::First)
-            .allow_differences();
-        let mut receiver = hub
-            .session
-            .receiver(address)
-            .settle_mode(SenderSettleMode::Settled)
-            .receiver_settle_mode(ReceiverSettleMode::First)
-            .allow_differences()
-            .on_drop(OnDrop::LeaveUnsettled)
-            .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
-            .credit(Credit::Window(CREDIT));
-        for (name, value) in Subscription::Twin.pair_properties() {
-            sender = sender.property(name.clone(), value.as_str());
-            receiver = receiver.property(name, value);
-        }
-        let attached = tokio::try_join!(sender.attach(), receiver.attach());
-        let (sender, receiver) = attached.map_err(|error| hub.error(error))?;
+        let (sender, receiver) = Subscription::Twin.attach_pair(&hub, identity, CREDIT).await?;
         let shared = Arc::new(Shared::default());
         shared.rows().notifications = Some(broadcast::channel(MAX_NOTIFICATIONS).0);
         let task = tokio::spawn(serve(receiver, sender.clone(), hub.clone(), Ending(shared.clone())));
