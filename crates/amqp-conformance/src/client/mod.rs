@@ -4,10 +4,12 @@ mod attached;
 pub mod cases;
 mod driver;
 mod progress;
+mod sheet;
 mod trial;
 pub mod twins;
 
 pub use attached::{Attached, Attaching, receives_from_node, sends_to_coordinator, sends_to_node};
 pub use driver::{ClientTarget, Scenario};
 pub use progress::{Progress, TXN_ID};
+pub use sheet::sheet_of;
 pub use trial::{Accepted, Begun, ClientTrial};

@@ -109,6 +109,7 @@ impl<'a> ClientTrial<'a> {
         self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
+            let ended = self.client.as_mut().map(Child::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     let tcp = Tcp::new(stream).map_err(Stop::NoConnection)?;
@@ -118,6 +119,9 @@ impl<'a> ClientTrial<'a> {
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(Stop::NoConnection(error)),
+            }
+            if let Some(status) = ended {
+                return Err(Stop::SetUp(format!("the client ended with {status} and did not connect")));
             }
             if start.elapsed() >= self.target.patience {
                 return Err(Stop::SetUp(String::from("the client did not connect")));

@@ -26,7 +26,7 @@ use crate::{
     server::{Login, ServerTarget, Sheet},
     verdict::Verdict,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// The peer under test.
 #[derive(Clone, Debug)]
@@ -84,10 +84,10 @@ pub struct Options {
     pub peer_name: Option<String>,
     /// Removes the messages of the node before the run.
     pub purge: bool,
-    /// The nodes of parallel workers, one for each. If empty, one worker uses the target's node. Client cases need
-    /// none, so that here the number counts.
+    /// The number of cases that run at the same time.
     pub jobs: usize,
-    /// The nodes of the workers after the first.
+    /// The nodes of the workers after the first, which uses the target's: cases that run at the same time must not see
+    /// each other's messages.
     pub more_nodes: Vec<String>,
     /// The verdicts that are known and have a reason.
     pub expectations: Expectations,
@@ -179,9 +179,6 @@ pub enum RunError {
     /// No case is selected.
     #[error("no case is selected: see `amqp-conformance list`")]
     NoCase,
-    /// The client cannot be started, or the tool cannot listen.
-    #[error("the client cannot be started: {0}")]
-    Client(#[source] io::Error),
 }
 
 /// An event of a run, for those who show its progress.
@@ -245,10 +242,9 @@ pub fn run_with(
 }
 
 fn sheet_of(target: &Target) -> Result<Sheet, RunError> {
-    match target {
-        Target::Server(server) => {
-            Sheet::of(server).map_err(|stop| RunError::Unreachable(target.secrets().text(&stop.into_outcome().reason)))
-        }
-        Target::Client(_) => Ok(Sheet::default()),
-    }
+    let sheet = match target {
+        Target::Server(server) => Sheet::of(server),
+        Target::Client(client) => crate::client::sheet_of(client),
+    };
+    sheet.map_err(|stop| RunError::Unreachable(target.secrets().text(&stop.into_outcome().reason)))
 }

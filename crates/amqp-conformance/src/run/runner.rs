@@ -172,7 +172,7 @@ impl Runner {
     }
 
     /// Removes the messages that earlier cases have left in the node. If that fails, the next case shows it.
-    fn empty_node(&mut self) {
+    pub(super) fn empty_node(&mut self) {
         let Target::Server(target) = &*self.target else { return };
         if self.is_dirty {
             self.is_dirty = ServerTrial::new(target, &self.sheet, self.is_strict).purge().is_err();

@@ -67,7 +67,10 @@ fn work(target: &Target, shared: &Shared<'_>) {
     let is_strict = options.selection.level.is_strict();
     let mut runner = Runner::new(Arc::new(target.clone()), Arc::clone(shared.sheet), is_strict, options.timeout);
     loop {
-        let Some((number, case)) = lock(&shared.left).pop_front() else { return };
+        let Some((number, case)) = lock(&shared.left).pop_front() else {
+            // The next run must find the node empty.
+            return runner.empty_node();
+        };
         let stopped = lock(&shared.stopped).clone();
         let result = match stopped {
             Some(reason) => CaseResult::without_run(case, Outcome::new(Verdict::Unreachable, reason)),

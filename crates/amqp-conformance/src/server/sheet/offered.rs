@@ -1,31 +1,33 @@
 //! Finds out which features a server has.
 
-use super::ServerTrial;
+use super::{ServerTrial, Sheet};
 use crate::{case::Need, server::Login};
 use amqp1_codec::{
     DeliveryTag, Symbol, Value,
     definitions::Role,
     frame::ProtocolHeader,
     messaging::{DistributionMode, Source, Target, TerminusExpiryPolicy},
-    performative::{Attach, Detach, Open, TargetArchetype, Unsettled},
+    performative::{Attach, Detach, TargetArchetype, Unsettled},
     sasl::SaslMechanisms,
     transaction::Coordinator,
 };
 use amqp1_script::frames;
 
-/// The features that the server has; `open` is its open.
-pub(super) fn features(trial: &mut ServerTrial<'_>, open: &Open) -> Vec<Need> {
-    let offers = |name: &str| open.offered_capabilities.iter().any(|capability| capability.as_str() == name);
-    let mechanisms = mechanisms(trial);
-    let has = |name: &str| mechanisms.iter().any(|mechanism| mechanism == name);
+/// The features that the server has; `sheet` has everything else.
+pub(super) fn features(trial: &mut ServerTrial<'_>, sheet: &Sheet) -> Vec<Need> {
+    let offers = |name: &str| sheet.capabilities.iter().any(|capability| capability == name);
+    let has = |name: &str| sheet.mechanisms.iter().any(|mechanism| mechanism == name);
+    let has_password = matches!(trial.target().login, Login::Plain { .. });
     let is_queue = trial.queued(&["detect"]).is_ok() && trial.emptied().is_ok_and(|all| all.len() == 1);
     let found = [
-        (Need::Sasl, !mechanisms.is_empty()),
-        (Need::Plain, has("PLAIN") && matches!(trial.target().login, Login::Plain { .. })),
-        (Need::Scram, has("SCRAM-SHA-1") || has("SCRAM-SHA-256")),
+        (Need::Sasl, !sheet.mechanisms.is_empty()),
+        (Need::Plain, has("PLAIN") && has_password),
+        (Need::Scram, (has("SCRAM-SHA-1") || has("SCRAM-SHA-256")) && has_password),
         (Need::AnonymousRelay, offers("ANONYMOUS-RELAY")),
         (Need::SoleConnection, offers("sole-connection-for-container")),
-        (Need::Sessions, open.channel_max > 0),
+        (Need::Sessions, sheet.channel_max > 0),
+        (Need::Links, sheet.handle_max.is_some_and(|highest| highest > 0)),
+        (Need::SettleSecond, sheet.receiver_settle_modes.iter().any(|mode| mode == "second")),
         (Need::Coordinator, coordinates(trial)),
         (Need::DynamicSource, is_created(trial, dynamic(Role::Receiver))),
         (Need::DynamicTarget, is_created(trial, dynamic(Role::Sender))),
@@ -40,7 +42,7 @@ pub(super) fn features(trial: &mut ServerTrial<'_>, open: &Open) -> Vec<Need> {
 }
 
 /// The SASL mechanisms in the server's order; none without SASL.
-fn mechanisms(trial: &mut ServerTrial<'_>) -> Vec<String> {
+pub(super) fn mechanisms(trial: &mut ServerTrial<'_>) -> Vec<String> {
     let Ok(mut connection) = trial.connected() else { return Vec::new() };
     connection.header(ProtocolHeader::SASL);
     if connection.expect_header(ProtocolHeader::SASL).is_err() {
