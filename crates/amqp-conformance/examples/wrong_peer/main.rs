@@ -5,12 +5,19 @@
 //! wrong_peer list
 //! wrong_peer server NAME UPSTREAM                    serves as a wrong server, and prints its address
 //! wrong_peer client NAME {url} COMMAND … {proxy} …   runs a right client, and makes it wrong
+//! wrong_peer matrix FILE server ADDRESS              prints by which wrong server each case is failed
+//! wrong_peer matrix FILE client COMMAND …            prints by which wrong client each case is failed
 //! ```
+//!
+//! FILE has the wrong peer that fails each case. It is written if the variable `WRITE` is set; `ONLY` is the beginning of
+//! the ids of the cases to be tested.
 
 mod changes;
+mod matrix;
 mod proxy;
 mod wrong;
 
+use matrix::Right;
 use proxy::Side;
 use std::{
     env,
@@ -42,6 +49,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             let arguments = arguments.iter().map(|word| word.replace("{proxy}", &proxy));
             let status = Command::new(command).args(arguments).status()?;
             Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        ["matrix", file, role, rest @ ..] => {
+            let right = match (*role, rest) {
+                ("server", [server]) => Right::Server(address(server)?),
+                ("client", [_, ..]) => Right::Client(rest.iter().map(ToString::to_string).collect()),
+                _ => return Err("wrong_peer matrix FILE server ADDRESS | client COMMAND …".into()),
+            };
+            let only = env::var("ONLY").unwrap_or_default();
+            let is_complete = matrix::print(&right, &file.into(), env::var_os("WRITE").is_some(), &only)?;
+            Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         _ => Err("wrong_peer list | server NAME UPSTREAM | client NAME {url} COMMAND …".into()),
     }
