@@ -216,3 +216,69 @@ async fn links_that_the_hub_detaches_fail_what_waits_and_are_attached_again() {
     let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(1));
     assert_eq!(read.expect("read").desired.version(), 1);
 }
+
+/// The kind of the next request, which is answered with success.
+async fn answered(hub: &mut HubTwin) -> (Option<Value>, Option<Value>) {
+    let (id, [operation, resource, _], _) = hub.request().await;
+    hub.answer(id, 200, None, "").await;
+    (operation, resource)
+}
+
+async fn watch(twin: &Twin, hub: &mut HubTwin, version: i64) -> iothub::DesiredChanges {
+    let (watching, ()) = tokio::join!(soon("a watch", twin.watch_desired()), hub.answer_watch(version));
+    watching.expect("subscribed")
+}
+
+#[tokio::test]
+async fn the_last_watch_that_ends_unsubscribes() {
+    let mut scripted = ScriptedHub::start().await;
+    let client = crate::device::connect(&scripted).await;
+    let (twin, mut hub) = open(&mut scripted, &client).await;
+    let unsubscription = || (Some(Value::from("DELETE")), Some(Value::from("/notifications/twin/properties/desired")));
+    let (first, second) = (watch(&twin, &mut hub, 5).await, watch(&twin, &mut hub, 5).await);
+    // The other one goes on: the next request is a read.
+    soon("the end", first.close()).await.expect("nothing to ask");
+    let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(6));
+    read.expect("read");
+    let (closed, request) = tokio::join!(soon("the end", second.close()), answered(&mut hub));
+    closed.expect("confirmed");
+    assert_eq!(request, unsubscription());
+
+    // One that is dropped unsubscribes as well, before another one subscribes.
+    let third = watch(&twin, &mut hub, 7).await;
+    drop(third);
+    assert_eq!(answered(&mut hub).await, unsubscription());
+    let fourth = watch(&twin, &mut hub, 8).await;
+    drop((client, twin));
+    drop(fourth);
+}
+
+#[tokio::test]
+async fn a_watch_that_is_refused_unsubscription_says_so() {
+    let mut scripted = ScriptedHub::start().await;
+    let client = crate::device::connect(&scripted).await;
+    let (twin, mut hub) = open(&mut scripted, &client).await;
+    let changes = watch(&twin, &mut hub, 5).await;
+    let (closed, ()) = tokio::join!(soon("the end", changes.close()), async {
+        let (id, ..) = hub.request().await;
+        hub.answer(id, 429, None, r#"{"message":"too many"}"#).await;
+    });
+    assert_eq!(closed.expect_err("refused").kind(), ErrorKind::Throttled);
+}
+
+/// A watch that begins while the last one ends keeps the subscription.
+#[tokio::test]
+async fn a_new_watch_is_not_unsubscribed_by_one_that_ended_before_it() {
+    let mut scripted = ScriptedHub::start().await;
+    let client = crate::device::connect(&scripted).await;
+    let (twin, mut hub) = open(&mut scripted, &client).await;
+    let first = watch(&twin, &mut hub, 5).await;
+    drop(first);
+    let mut second = watch(&twin, &mut hub, 5).await;
+    soon("a change", second.next()).await.expect("a change").expect("all");
+    hub.notify(6).await;
+    let change = soon("a change", second.next()).await.expect("a change").expect("not detached");
+    assert_eq!(change.version(), 6);
+    let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(6));
+    read.expect("nothing was asked between");
+}

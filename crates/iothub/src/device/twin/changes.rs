@@ -1,10 +1,11 @@
 use super::{
     DesiredChange, Twin,
     tracker::{Step, Tracker},
+    watch::Watch,
 };
 use crate::error::Error;
 use std::sync::Arc;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 /// Watches the desired properties of a twin. See [`Twin::watch_desired`].
 ///
@@ -14,17 +15,19 @@ use tokio::sync::broadcast::{self, error::RecvError};
 /// it any more are found by [`Twin::get`].
 ///
 /// The watch outlives its connection: [`resume`](Self::resume) goes on with the twin of another one.
+///
+/// When the last watch of a twin is [closed](Self::close) or dropped, the hub is asked to send no more notifications.
 #[derive(Debug)]
 pub struct DesiredChanges {
     twin: Twin,
-    notifications: broadcast::Receiver<Arc<super::tracker::Notification>>,
+    watch: Watch,
     tracker: Tracker,
 }
 
 impl DesiredChanges {
     pub(super) async fn start(twin: Twin, seen: Option<i64>) -> Result<Self, Error> {
-        let notifications = twin.links.notifications()?;
-        let mut changes = Self { twin, notifications, tracker: Tracker::new(seen) };
+        let watch = Watch::new(&twin.links)?;
+        let mut changes = Self { twin, watch, tracker: Tracker::new(seen) };
         changes.catch_up().await?;
         Ok(changes)
     }
@@ -40,7 +43,7 @@ impl DesiredChanges {
     ///
     /// Cancelled, it can be called again.
     pub async fn resume(&mut self, twin: &Twin) -> Result<(), Error> {
-        self.notifications = twin.links.notifications()?;
+        self.watch = Watch::new(&twin.links)?;
         self.twin = twin.clone();
         self.tracker.handle_reconnected();
         self.catch_up().await
@@ -75,6 +78,20 @@ impl DesiredChanges {
         Ok(())
     }
 
+    /// Ends the watch. If it was the last of its twin, asks the hub to send no more notifications, and waits until the hub
+    /// has confirmed that. Dropped, a watch ends as well, and nothing waits for the hub.
+    ///
+    /// # Errors
+    ///
+    /// As [`Twin::get`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the watch has ended.
+    pub async fn close(self) -> Result<(), Error> {
+        self.watch.close().await
+    }
+
     /// Waits for the next change, without a limit of time; `None` when the hub has ended the link without an error.
     ///
     /// # Errors
@@ -90,7 +107,7 @@ impl DesiredChanges {
                 Step::Deliver(change) => return Ok(Some(change)),
                 Step::Subscribe => self.subscribe().await?,
                 Step::Read => self.read().await?,
-                Step::Wait => match self.notifications.recv().await {
+                Step::Wait => match self.watch.recv().await {
                     Ok(notification) => self.tracker.handle_notification(Arc::unwrap_or_clone(notification)),
                     Err(RecvError::Lagged(_)) => self.tracker.handle_missed(),
                     Err(RecvError::Closed) => return self.twin.links.ended().map_or(Ok(None), Err),

@@ -10,14 +10,17 @@ use crate::{
     error::{Error, ErrorKind, Subject},
     random::uuid,
 };
-use amqp1::{Delivered, EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Symbol, Value};
+use amqp1::{Delivered, EncodedMessage, Message, MessageId, Permit, Properties, Receiver, Sender, Symbol, Value};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
+    convert::Infallible,
+    future::pending,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
-    sync::{broadcast, oneshot},
+    sync::{Notify, broadcast, oneshot},
     task::AbortHandle,
 };
 
@@ -38,6 +41,7 @@ pub(super) enum Operation {
     Read,
     Report { version: Option<i64>, patch: String },
     Subscribe,
+    Unsubscribe,
 }
 
 impl Operation {
@@ -46,6 +50,7 @@ impl Operation {
             Self::Read => ("GET", None, None, " ".to_owned()),
             Self::Report { version, patch } => ("PATCH", Some(REPORTED), version, patch),
             Self::Subscribe => ("PUT", Some(DESIRED), None, " ".to_owned()),
+            Self::Unsubscribe => ("DELETE", Some(DESIRED), None, " ".to_owned()),
         };
         let correlation_id = Some(MessageId::from(id));
         let mut builder = Message::builder()
@@ -76,6 +81,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// What stands for the answer to a request that was not sent.
+    fn nothing() -> Self {
+        Self { status: 200, version: None, body: Bytes::new() }
+    }
+
     fn parse(message: &Message) -> Self {
         let integer = |name: &str| {
             let annotation = message.message_annotation(name).ok().flatten()?;
@@ -110,17 +120,44 @@ struct Rows {
     waiting: HashMap<String, oneshot::Sender<Answer>>,
     /// `None` when the links have ended.
     notifications: Option<broadcast::Sender<Arc<Notification>>>,
+    /// Whether the hub was asked for notifications, and not asked to stop since.
+    subscribed: bool,
     /// Why the links have ended, if it was for an error.
     ended: Option<Error>,
 }
 
+impl Rows {
+    /// Whether the hub sends notifications that are not watched.
+    fn is_unwatched(&self) -> bool {
+        let watches = self.notifications.as_ref().map(broadcast::Sender::receiver_count);
+        self.subscribed && watches == Some(0)
+    }
+
+    /// Sends a request; `None` if it is not wanted any more. Under the lock, so that no subscription of a new watch is
+    /// sent before an unsubscription that was decided on without it.
+    fn send(&mut self, permit: Permit, operation: Operation, id: &str) -> Option<Result<(), amqp1::Error>> {
+        match operation {
+            Operation::Subscribe => self.subscribed = true,
+            Operation::Unsubscribe if !self.is_unwatched() => return None,
+            Operation::Unsubscribe => self.subscribed = false,
+            Operation::Read | Operation::Report { .. } => {}
+        }
+        // It is sent settled: its receipt says nothing.
+        Some(permit.send(operation.encode(id)).map(drop))
+    }
+}
+
 #[derive(Debug, Default)]
-struct Shared(Mutex<Rows>);
+struct Shared {
+    rows: Mutex<Rows>,
+    /// Raised when a watch has ended.
+    unwatched: Notify,
+}
 
 impl Shared {
     // Nothing can panic halfway through a change.
     fn rows(&self) -> MutexGuard<'_, Rows> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, error: Option<Error>) {
@@ -173,7 +210,14 @@ impl Links {
         })
     }
 
-    /// Asks, and waits for the answer.
+    /// Has the hub asked to send no more notifications, unless there is a watch. Does not wait.
+    pub(super) fn unwatched(&self) {
+        if self.shared.rows().is_unwatched() {
+            self.shared.unwatched.notify_one();
+        }
+    }
+
+    /// Asks, and waits for the answer. While there is a watch, the hub is not asked to stop notifying.
     pub(super) async fn ask(&self, operation: Operation) -> Result<Answer, Error> {
         self.hub.check()?;
         let id = uuid().to_string();
@@ -192,8 +236,10 @@ impl Links {
         let delivered = if operation.changes_something() { Delivered::Unknown } else { Delivered::No };
         let asking = async {
             let permit = self.sender.reserve().await.map_err(|error| self.hub.error(error))?;
-            // It is sent settled: its receipt says nothing.
-            drop(permit.send(operation.encode(&id)).map_err(|error| self.hub.error(error))?);
+            match self.shared.rows().send(permit, operation, &id) {
+                Some(sent) => sent.map_err(|error| self.hub.error(error))?,
+                None => return Ok(Answer::nothing()),
+            }
             take.await.map_err(|_| self.over(self.ended()).about(delivered))
         };
         let answer = tokio::time::timeout(self.hub.operation_timeout(), asking).await;
@@ -232,10 +278,12 @@ impl Drop for Ending {
 /// Hands out what comes until a link ends.
 async fn serve(mut receiver: Receiver, sender: Sender, hub: Arc<Hub>, ending: Ending) {
     let shared = &ending.0;
+    let mut unsubscribing = pin!(unsubscribe(shared, &sender));
     let ended = loop {
         let delivery = tokio::select! {
             biased;
             next = receiver.recv() => next,
+            never = &mut unsubscribing => match never {},
             // Without the link for requests nothing is answered.
             detached = sender.detached() => break Some(hub.error(detached.to_error())),
         };
@@ -252,6 +300,23 @@ async fn serve(mut receiver: Receiver, sender: Sender, hub: Arc<Hub>, ending: En
         }
     };
     shared.end(ended);
+}
+
+/// Asks the hub to send no more notifications when the last watch was dropped. The answer says nothing that matters.
+async fn unsubscribe(shared: &Shared, sender: &Sender) -> Infallible {
+    loop {
+        shared.unwatched.notified().await;
+        match sender.reserve().await {
+            Ok(permit) => {
+                let sent = shared.rows().send(permit, Operation::Unsubscribe, &uuid().to_string());
+                if let Some(Err(error)) = sent {
+                    tracing::debug!(%error, "the hub was not asked to stop notifying");
+                }
+            }
+            // With the link, the subscription has ended.
+            Err(_) => return pending().await,
+        }
+    }
 }
 
 fn hand_out(shared: &Shared, message: &Message) {

@@ -4,6 +4,7 @@ mod changes;
 mod document;
 mod links;
 mod tracker;
+mod watch;
 
 pub use changes::DesiredChanges;
 pub use document::{DesiredChange, DeviceTwin, Properties};
