@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod coverage;
 pub mod delivery;
+mod either;
 pub mod judge;
 pub mod report;
 pub mod run;

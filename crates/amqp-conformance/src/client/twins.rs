@@ -3,10 +3,13 @@
 use super::{Begun, ClientTrial, Scenario};
 use crate::{
     case::{Check, Twin},
+    judge::closes_in_peace,
     verdict::{Outcome, Stop},
 };
 use amqp1_script::frames;
 
+/// The client opens a connection, and answers a close.
+pub static OPEN: Twin = Twin { name: "open", check: Check::Client(Scenario::Send, open) };
 /// The client opens a connection and begins a session.
 pub static BEGIN: Twin = Twin { name: "begin", check: Check::Client(Scenario::Send, begin) };
 /// The client attaches a link on which it sends.
@@ -22,6 +25,10 @@ pub static RECEIVE: Twin = Twin { name: "receive", check: Check::Client(Scenario
 pub static REQUEST: Twin = Twin { name: "request", check: Check::Client(Scenario::Request, request) };
 /// The client declares a transaction, sends a message in it, discharges it, and closes.
 pub static TRANSACTION: Twin = Twin { name: "transaction", check: Check::Client(Scenario::Transaction, transaction) };
+
+fn open(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
+    Ok(closes_in_peace(&mut trial.opened()?.connection))
+}
 
 fn begin(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let Begun { .. } = trial.begun()?;

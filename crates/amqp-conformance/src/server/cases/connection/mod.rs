@@ -1,7 +1,8 @@
 //! Connections and sessions (§2.1 to §2.5, §2.7.1, §2.7.2, §2.7.8 to §2.8).
 
-mod handshake;
+mod headers;
 
-use crate::case::Case;
+use crate::{case::Case, either};
 
-pub(super) const TABLES: &[&[Case]] = &[handshake::CASES];
+pub(super) const TABLES: &[&[Case]] =
+    &[headers::CASES, either::framing::SERVER, either::opening::SERVER, either::closing::SERVER];

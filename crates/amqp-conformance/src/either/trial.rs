@@ -1,0 +1,253 @@
+//! The set-ups that a server and a client have in common.
+
+use crate::{
+    client::{self, ClientTrial, receives_from_node, sends_to_node},
+    judge::closes_in_peace,
+    server::{Begun, Opened, ServerTrial},
+    verdict::{Outcome, Stop},
+    wire::Connection,
+};
+use amqp1_codec::{
+    definitions::Role,
+    frame::ProtocolHeader,
+    performative::{Attach, Begin, Open, Performative},
+};
+use amqp1_script::{AmqpFrame, Got, Link, Received, Session, Skip, Unexpected, frames};
+
+/// A connection with a link in either direction.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    /// The connection.
+    pub(crate) connection: Connection,
+    /// The session of the link.
+    pub(crate) session: Session,
+    /// The link; its role is the tool's.
+    pub(crate) link: Link,
+    /// The credit that the peer gave; 0 where the tool receives.
+    pub(crate) credit: u32,
+}
+
+/// A trial of a server or of a client.
+///
+/// As with those, a step that does not succeed is [`Stop::SetUp`].
+pub(crate) trait AnyTrial {
+    /// Frames that a peer in this role may have sent before it has read what a case sends: a client goes on by itself.
+    const IN_FLIGHT: &'static [&'static str];
+
+    /// Returns `true` at `--level strict`.
+    fn is_strict(&self) -> bool;
+
+    /// The open that the tool sends unless a case has its own.
+    fn own_open(&self) -> Open;
+
+    /// A connection on which the headers were exchanged, and nothing more was read or sent.
+    fn headed(&mut self) -> Result<Connection, Stop>;
+
+    /// The same, and the tool's open comes next. A client's open was read.
+    fn opening(&mut self) -> Result<Connection, Stop>;
+
+    /// Waits for the peer to show that it takes the connection for open, after the tool's open was sent, and closes it.
+    fn is_open_after(&self, connection: &mut Connection) -> Result<Outcome, Stop>;
+
+    /// The begin that the tool sends on a connection that is open: for a client, the answer to the client's.
+    fn begin_for(&self, connection: &mut Connection) -> Result<Begin, Stop>;
+
+    /// A connection on which both opens were exchanged.
+    fn opened_by(&mut self, open: Open) -> Result<Opened, Stop>;
+
+    /// The same with the tool's usual open.
+    fn opened_plainly(&mut self) -> Result<Opened, Stop> {
+        let open = self.own_open();
+        self.opened_by(open)
+    }
+
+    /// A connection with a session, on the tool's channel 0.
+    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop>;
+
+    /// The same with the tool's usual open and begin.
+    fn begun_plainly(&mut self) -> Result<Begun, Stop> {
+        let open = self.own_open();
+        self.begun_by(open, frames::begin())
+    }
+
+    /// A connection with a link on which the peer sends messages once it has credit, at least this many of at least this
+    /// size from a server. A client plays the scenario `Send`, and has one small message.
+    fn peer_sends(&mut self, open: Open, begin: Begin, messages: usize, size: usize) -> Result<Linked, Stop>;
+
+    /// A connection with a link on which the peer receives, and has given credit. A client plays the scenario `Receive`.
+    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop>;
+
+    /// Removes what a case has left in the server's queue.
+    fn tidy(&mut self) -> Result<(), Stop>;
+}
+
+impl AnyTrial for ServerTrial<'_> {
+    const IN_FLIGHT: &'static [&'static str] = &["open"];
+
+    fn is_strict(&self) -> bool {
+        Self::is_strict(self)
+    }
+
+    fn own_open(&self) -> Open {
+        self.open()
+    }
+
+    fn headed(&mut self) -> Result<Connection, Stop> {
+        let mut connection = self.authenticated()?;
+        connection.header(ProtocolHeader::AMQP);
+        connection.expect_header(ProtocolHeader::AMQP).map_err(set_up)?;
+        Ok(connection)
+    }
+
+    fn opening(&mut self) -> Result<Connection, Stop> {
+        self.headed()
+    }
+
+    fn is_open_after(&self, connection: &mut Connection) -> Result<Outcome, Stop> {
+        connection.expect::<Open>()?;
+        Ok(closes_in_peace(connection))
+    }
+
+    fn begin_for(&self, _: &mut Connection) -> Result<Begin, Stop> {
+        Ok(frames::begin())
+    }
+
+    fn opened_by(&mut self, open: Open) -> Result<Opened, Stop> {
+        self.opened_with(open)
+    }
+
+    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop> {
+        let Opened { mut connection, open } = self.opened_with(open)?;
+        connection.send(0, begin);
+        let answers = |begin: &Received<Begin>| begin.remote_channel == Some(0);
+        let begin = connection.expect_where(Skip::EMPTY, "a begin that answers channel 0", answers).map_err(set_up)?;
+        let session = Session { channel: 0, remote_channel: begin.channel, begin: begin.body };
+        Ok(Begun { connection, open, session })
+    }
+
+    fn peer_sends(&mut self, open: Open, begin: Begin, messages: usize, size: usize) -> Result<Linked, Stop> {
+        self.purge()?;
+        let messages = vec![frames::message(vec![b'm'; size]); messages];
+        self.fill(&messages)?;
+        let Begun { mut connection, session, .. } = self.begun_by(open, begin)?;
+        let attach = frames::attach_receiver("receiver", 0, self.node());
+        let link = connection.attached(&session, attach).map_err(set_up)?;
+        Ok(Linked { connection, session, link, credit: 0 })
+    }
+
+    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
+        let Begun { mut connection, session, .. } = self.begun_by(open, begin)?;
+        let attach = frames::attach_sender("sender", 0, self.node());
+        let link = connection.attached(&session, attach).map_err(set_up)?;
+        let credit = connection.credited(&link).map_err(set_up)?;
+        Ok(Linked { connection, session, link, credit })
+    }
+
+    fn tidy(&mut self) -> Result<(), Stop> {
+        self.purge().map(drop)
+    }
+}
+
+impl AnyTrial for ClientTrial<'_> {
+    const IN_FLIGHT: &'static [&'static str] = &["begin", "attach", "transfer", "detach", "end"];
+
+    fn is_strict(&self) -> bool {
+        Self::is_strict(self)
+    }
+
+    fn own_open(&self) -> Open {
+        frames::open("amqp-conformance")
+    }
+
+    fn headed(&mut self) -> Result<Connection, Stop> {
+        self.authenticated()
+    }
+
+    fn opening(&mut self) -> Result<Connection, Stop> {
+        let mut connection = self.headed()?;
+        connection.expect::<Open>().map_err(set_up)?;
+        Ok(connection)
+    }
+
+    fn is_open_after(&self, connection: &mut Connection) -> Result<Outcome, Stop> {
+        connection.expect::<Begin>()?;
+        Ok(closes_in_peace(connection))
+    }
+
+    fn begin_for(&self, connection: &mut Connection) -> Result<Begin, Stop> {
+        Ok(frames::begin_answering(own_begin(connection).map_err(set_up)?.channel))
+    }
+
+    fn opened_by(&mut self, open: Open) -> Result<Opened, Stop> {
+        let client::Accepted { connection, open } = self.opened_with(open)?;
+        Ok(Opened { connection, open })
+    }
+
+    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop> {
+        let Opened { mut connection, open } = self.opened_by(open)?;
+        let theirs = own_begin(&mut connection).map_err(set_up)?;
+        connection.send(0, Begin { remote_channel: Some(theirs.channel), ..begin });
+        let session = Session { channel: 0, remote_channel: theirs.channel, begin: theirs.body };
+        Ok(Begun { connection, open, session })
+    }
+
+    fn peer_sends(&mut self, open: Open, begin: Begin, _messages: usize, _size: usize) -> Result<Linked, Stop> {
+        let Opened { connection, .. } = self.opened_by(open)?;
+        linked(connection, &begin, sends_to_node)
+    }
+
+    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
+        let Opened { connection, .. } = self.opened_by(open)?;
+        let mut linked = linked(connection, &begin, receives_from_node)?;
+        linked.credit = linked.connection.credited(&linked.link).map_err(set_up)?;
+        Ok(linked)
+    }
+
+    fn tidy(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+/// The client's first link that `is_wanted`. Its sessions are answered with this begin, and its other links without credit.
+fn linked(mut connection: Connection, begin: &Begin, is_wanted: fn(&Attach) -> bool) -> Result<Linked, Stop> {
+    let mut sessions: Vec<Session> = Vec::new();
+    let mut handles = 0..;
+    loop {
+        let got = connection.next();
+        let Got::Frame(AmqpFrame { channel, body, .. }) = &got else {
+            return Err(set_up(connection.unexpected("an attach", got)));
+        };
+        let session = sessions.iter().find(|session| session.remote_channel == *channel).cloned();
+        match (body, session) {
+            (Some(Performative::Begin(theirs)), None) => {
+                let own = u16::try_from(sessions.len()).unwrap_or(u16::MAX);
+                connection.send(own, Begin { remote_channel: Some(*channel), ..begin.clone() });
+                sessions.push(Session { channel: own, remote_channel: *channel, begin: Begin::clone(theirs) });
+            }
+            (Some(Performative::Attach(attach)), Some(session)) => {
+                let handle = handles.next().unwrap_or_default();
+                connection.send(session.channel, frames::attach_answering(attach, handle));
+                if is_wanted(attach) {
+                    let (channel, remote_channel, role) = (session.channel, *channel, attach.role.opposite());
+                    let link = Link { channel, remote_channel, handle, role, attach: Attach::clone(attach) };
+                    return Ok(Linked { connection, session, link, credit: 0 });
+                }
+                if attach.role == Role::Sender {
+                    connection.send(session.channel, frames::credit(handle, 10));
+                }
+            }
+            (None | Some(Performative::Flow(_)), _) => {}
+            _ => return Err(set_up(connection.unexpected("an attach", got))),
+        }
+    }
+}
+
+/// The client's next begin of its own.
+fn own_begin(connection: &mut Connection) -> Result<Received<Begin>, Unexpected> {
+    let is_own = |begin: &Received<Begin>| begin.remote_channel.is_none();
+    connection.expect_where(Skip::EMPTY, "a begin of the client's own", is_own)
+}
+
+fn set_up(unexpected: Unexpected) -> Stop {
+    Stop::set_up(&unexpected)
+}
