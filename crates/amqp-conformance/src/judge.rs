@@ -18,12 +18,18 @@ pub struct Refused {
     conditions: &'static [ErrorCondition],
     passes_over: &'static [&'static str],
     may_drop: bool,
+    is_any_scope: bool,
 }
 
 impl Refused {
     /// The narrowest scope at which the peer may refuse.
     pub const fn by(scope: Scope) -> Self {
-        Self { scope, conditions: &[], passes_over: &[], may_drop: true }
+        Self { scope, conditions: &[], passes_over: &[], may_drop: true, is_any_scope: false }
+    }
+
+    /// At any scope, where the text names none: a refusal of the link, the session or the connection passes alike.
+    pub const fn at_any_scope() -> Self {
+        Self { is_any_scope: true, ..Self::by(Scope::Link) }
     }
 
     /// The conditions that the text names. Another one fails at `--level strict`, and is a remark otherwise.
@@ -78,7 +84,7 @@ impl Refused {
         };
         if !is_wanted && is_strict {
             Outcome::fail(remark)
-        } else if refusal.scope == self.scope {
+        } else if refusal.scope == self.scope || self.is_any_scope {
             Outcome::pass_with(remark)
         } else {
             Outcome::new(Verdict::PassWider, remark)

@@ -12,6 +12,7 @@ pub mod delivery;
 mod either;
 pub mod judge;
 pub mod report;
+pub mod octets;
 pub mod run;
 pub mod server;
 pub mod verdict;

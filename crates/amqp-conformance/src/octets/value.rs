@@ -1,0 +1,53 @@
+//! Values as their octets say them.
+
+/// A value. Two are equal if their types and values are, whatever their encodings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A value of a type that is not compound: the type's name, and the octets of the value, integers at full width.
+    Simple(&'static str, Vec<u8>),
+    /// A list.
+    List(Vec<Self>),
+    /// A map, in its order.
+    Map(Vec<(Self, Self)>),
+    /// An array: the descriptors of its elements, outermost first, the name of their type, and the elements without
+    /// descriptors.
+    Array(Vec<Self>, &'static str, Vec<Self>),
+    /// A described value: the descriptor and the value.
+    Described(Box<Self>, Box<Self>),
+}
+
+impl Value {
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Simple(name, _) => name,
+            Self::List(_) => "list",
+            Self::Map(_) => "map",
+            Self::Array(..) => "array",
+            Self::Described(..) => "described value",
+        }
+    }
+
+    /// Returns `true` for null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Simple("null", _))
+    }
+
+    /// The number that an unsigned integer or a boolean is.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Simple("ubyte" | "ushort" | "uint" | "ulong" | "boolean", octets) => {
+                Some(octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a symbol.
+    pub fn symbol(&self) -> Option<&str> {
+        match self {
+            Self::Simple("symbol", octets) => std::str::from_utf8(octets).ok(),
+            _ => None,
+        }
+    }
+}
