@@ -93,13 +93,23 @@ impl Body {
     /// An open (§2.7.1).
     pub fn open(container: &str, hostname: Option<&str>) -> Self {
         let hostname = hostname.map_or(Item::Null, |name| Item::String(name.to_owned()));
-        Self::new(0x10, "amqp:open:list", 10, vec![Item::String(container.to_owned()), hostname, Item::Uint(65_536), Item::Ushort(255)])
+        Self::new(
+            0x10,
+            "amqp:open:list",
+            10,
+            vec![Item::String(container.to_owned()), hostname, Item::Uint(65_536), Item::Ushort(255)],
+        )
     }
 
     /// A begin (§2.7.2) with this next-outgoing-id.
     pub fn begin(remote_channel: Option<u16>, next_outgoing_id: u32) -> Self {
         let remote = remote_channel.map_or(Item::Null, Item::Ushort);
-        Self::new(0x11, "amqp:begin:list", 8, vec![remote, Item::Uint(next_outgoing_id), Item::Uint(1000), Item::Uint(1000)])
+        Self::new(
+            0x11,
+            "amqp:begin:list",
+            8,
+            vec![remote, Item::Uint(next_outgoing_id), Item::Uint(1000), Item::Uint(1000)],
+        )
     }
 
     /// An attach (§2.7.3). A sender's counts from 0.

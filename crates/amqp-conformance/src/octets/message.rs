@@ -17,6 +17,13 @@ pub struct Section<'a> {
     pub octets: &'a [u8],
 }
 
+impl Section<'_> {
+    /// Returns `true` for properties, application-properties and the sections of a body.
+    pub fn is_bare(&self) -> bool {
+        (0x73..=0x77).contains(&self.code)
+    }
+}
+
 const NAMES: [&str; 9] = [
     "amqp:header:list",
     "amqp:delivery-annotations:map",
@@ -67,11 +74,6 @@ fn code(descriptor: &Value) -> Result<u8, Flaw> {
 ///
 /// As said for [`sections`].
 pub fn bare(octets: &[u8]) -> Result<Vec<u8>, Flaw> {
-    let bare = sections(octets)?;
-    Ok(bare
-        .iter()
-        .filter(|section| (0x73..=0x77).contains(&section.code))
-        .map(|section| section.octets)
-        .collect::<Vec<_>>()
-        .concat())
+    let sections = sections(octets)?;
+    Ok(sections.iter().filter(|section| section.is_bare()).map(|section| section.octets).collect::<Vec<_>>().concat())
 }

@@ -51,3 +51,42 @@ impl Value {
         }
     }
 }
+
+/// The first part of one value that differs in another, in words.
+pub fn difference(sent: &Value, received: &Value) -> String {
+    let pairs: Vec<(&Value, &Value)> = match (sent, received) {
+        (Value::List(sent), Value::List(received)) if sent.len() == received.len() => {
+            sent.iter().zip(received).collect()
+        }
+        (Value::Map(sent), Value::Map(received)) if sent.len() == received.len() => sent
+            .iter()
+            .zip(received)
+            .flat_map(|(sent, received)| [(&sent.0, &received.0), (&sent.1, &received.1)])
+            .collect(),
+        (Value::Described(descriptor, sent), Value::Described(other, received)) => {
+            vec![(descriptor, other), (sent, received)]
+        }
+        _ => Vec::new(),
+    };
+    match pairs.into_iter().find(|(sent, received)| sent != received) {
+        Some((sent, received)) => difference(sent, received),
+        None => format!("{} became {}", shown(sent), shown(received)),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Simple(name @ ("string" | "symbol"), octets) => format!("{name} {:?}", String::from_utf8_lossy(octets)),
+        Value::Simple(name, octets) => {
+            octets.iter().fold(format!("{name} "), |text, octet| format!("{text}{octet:02x}"))
+        }
+        Value::List(items) => format!("a list of {} items", items.len()),
+        Value::Map(pairs) => format!("a map of {} pairs", pairs.len()),
+        Value::Array(descriptors, name, elements) if descriptors.is_empty() => {
+            format!("an array of {} {name}", elements.len())
+        }
+        Value::Array(_, name, elements) => format!("an array of {} described {name}", elements.len()),
+        Value::Described(descriptor, value) => format!("{} described by {}", shown(value), shown(descriptor)),
+    };
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,41 @@
+//! Messages and bodies that cases send in both roles.
+
+use super::{
+    body::{Body, Item},
+    build::{described, list, map, string, symbol},
+    vectors::{encodings, vector},
+};
+
+/// The simple types' format codes end below this one.
+const COMPOUND: u8 = 0xc0;
+
+/// A message with every encoding of these vectors in the list of its amqp-value section, and the simple ones as
+/// application-properties as well.
+pub fn message_of(names: &[&str]) -> Vec<u8> {
+    let values: Vec<Vec<u8>> = names.iter().flat_map(|name| encodings(name)).collect();
+    let is_simple =
+        |value: &&Vec<u8>| value.first().is_some_and(|code| (0x40..COMPOUND).contains(code) && *code != 0x45);
+    let mut items = Vec::new();
+    for (index, value) in values.iter().filter(is_simple).enumerate() {
+        items.extend([string(&format!("p{index}")), value.clone()]);
+    }
+    let items: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
+    let properties = if items.is_empty() { Vec::new() } else { described(0x74, &map(&items)) };
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    [properties, described(0x77, &list(&values))].concat()
+}
+
+/// A message whose amqp-value section is this value.
+pub fn message_with(value: &[u8]) -> Vec<u8> {
+    described(0x77, value)
+}
+
+/// The body of an open whose properties hold this value, at the end of the frame.
+pub fn open_with_property(open: Body, value: &[u8]) -> Body {
+    open.with(9, Item::Raw(map(&[&symbol("x-opt-value"), value])))
+}
+
+/// The same with a vector.
+pub fn open_with_vector(open: Body, name: &str) -> Body {
+    open_with_property(open, &vector(name))
+}

@@ -1,0 +1,167 @@
+//! Sends octets at each state of the set-up, and judges the answer.
+
+use crate::{
+    judge::{self, Refused},
+    octets::{self, Body},
+    server::{Attached, Begun, Opened, ServerTrial},
+    verdict::{Outcome, Stop, Verdict},
+};
+use amqp1_codec::{definitions::ErrorCondition, frame::ProtocolHeader, performative::Open};
+use amqp1_script::Scope;
+
+/// The conditions with which malformed octets may be refused.
+static MALFORMED: [ErrorCondition; 3] =
+    [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
+
+/// The open that raw cases send, to be changed.
+pub(super) fn open(trial: &ServerTrial<'_>) -> Body {
+    Body::open("amqp-conformance", Some(&trial.target().hostname))
+}
+
+/// Opens a connection with each of these bodies. Passes if the server opens and closes in turn.
+pub(super) fn opens(trial: &mut ServerTrial<'_>, bodies: &[Vec<u8>]) -> Result<Outcome, Stop> {
+    for body in bodies {
+        let mut connection = trial.authenticated()?;
+        connection.header(ProtocolHeader::AMQP);
+        connection.raw(octets::frame(0, body));
+        connection.expect_header(ProtocolHeader::AMQP)?;
+        connection.expect::<Open>()?;
+        let outcome = judge::closes_in_peace(&mut connection);
+        if outcome != Outcome::pass() {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::pass())
+}
+
+/// Sends each of these bodies as an open. Passes if the server refuses all.
+pub(super) fn refuses_opens(trial: &mut ServerTrial<'_>, bodies: &[(&str, Vec<u8>)]) -> Result<Outcome, Stop> {
+    let mut worst = Outcome::pass();
+    for (name, body) in bodies {
+        let mut connection = trial.authenticated()?;
+        connection.header(ProtocolHeader::AMQP);
+        connection.raw(octets::frame(0, body));
+        connection.expect_header(ProtocolHeader::AMQP)?;
+        let refused = Refused::by(Scope::Connection).with(&MALFORMED).after(&["open"]);
+        let outcome = named(refused.judge(&mut connection, trial.is_strict()), name, bodies.len());
+        if outcome.verdict > worst.verdict {
+            worst = outcome;
+        } else if worst.reason.is_empty() {
+            worst.reason = outcome.reason;
+        }
+        if worst.verdict >= Verdict::Fail {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// Puts the vector's name before the reason where a case has several.
+fn named(outcome: Outcome, name: &str, count: usize) -> Outcome {
+    match count {
+        1 => outcome,
+        _ => Outcome::new(outcome.verdict, format!("{name}: {}", outcome.reason)),
+    }
+}
+
+/// Sends opens that are these malformed vectors. Passes if the server refuses all.
+pub(super) fn refuses_open_vectors(trial: &mut ServerTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
+    let bodies: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (*name, octets::vector(name))).collect();
+    refuses_opens(trial, &bodies)
+}
+
+/// Sends opens whose properties hold these malformed vectors. Passes if the server refuses all.
+pub(super) fn refuses_properties(trial: &mut ServerTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
+    let open = open(trial);
+    let style = octets::Style::COMPACT;
+    let bodies: Vec<(&str, Vec<u8>)> =
+        names.iter().map(|name| (*name, octets::open_with_vector(open.clone(), name).encode(&style))).collect();
+    refuses_opens(trial, &bodies)
+}
+
+/// Sends this open. Passes if the server refuses it.
+pub(super) fn refuses_open(trial: &mut ServerTrial<'_>, open: &Body) -> Result<Outcome, Stop> {
+    refuses_opens(trial, &[("open", open.encode(&octets::Style::COMPACT))])
+}
+
+/// The frames that may come before a refusal of a link's frame.
+const ON_LINK: &[&str] = &["begin", "attach", "transfer"];
+
+/// Sends this body on an open connection, before any session. Passes if the server refuses it.
+pub(super) fn refuses_after_open(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let Opened { mut connection, .. } = trial.opened()?;
+    connection.raw(octets::frame(0, body));
+    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
+}
+
+/// Sends this body on a session. Passes if the server refuses it.
+pub(super) fn refuses_on_session(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let Begun { mut connection, session, .. } = trial.begun()?;
+    connection.raw(octets::frame(session.channel, body));
+    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
+}
+
+/// Sends this body on a session with a link to the queue, on handle 0. Passes if the server refuses it.
+pub(super) fn refuses_on_link(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let Attached { mut connection, session, .. } = trial.sender()?;
+    connection.raw(octets::frame(session.channel, body));
+    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
+}
+
+/// Sends a message with every encoding of these vectors through the queue. Passes if the values come back.
+pub(super) fn relays(trial: &mut ServerTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
+    trial.relays_values(&octets::message_of(names))
+}
+
+/// A case that sends the values of some vectors through the queue.
+macro_rules! relayed {
+    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: "a message with such values, each in every encoding",
+            wants: "the same values from the queue",
+            needs: &[$crate::case::Need::Queue],
+            check: $crate::case::Check::Server(|trial| {
+                $crate::server::cases::types::support::relays(trial, &[$($name),+])
+            }),
+            ..$crate::case::Case::SERVER
+        }
+    };
+}
+
+/// A case that sends opens whose properties hold malformed vectors.
+macro_rules! bad_properties {
+    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: "an open with such a value in its properties",
+            wants: "close with amqp:decode-error",
+            twin: Some(&$crate::server::cases::types::twins::OPEN_WITH_PROPERTY),
+            check: $crate::case::Check::Server(|trial| {
+                $crate::server::cases::types::support::refuses_properties(trial, &[$($name),+])
+            }),
+            ..$crate::case::Case::SERVER
+        }
+    };
+}
+
+/// A case that sends opens that are malformed vectors.
+macro_rules! bad_opens {
+    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: "such an open",
+            wants: "close with amqp:decode-error",
+            twin: Some(&$crate::server::cases::types::twins::RAW_OPEN),
+            check: $crate::case::Check::Server(|trial| {
+                $crate::server::cases::types::support::refuses_open_vectors(trial, &[$($name),+])
+            }),
+            ..$crate::case::Case::SERVER
+        }
+    };
+}
+
+pub(super) use {bad_opens, bad_properties, relayed};
