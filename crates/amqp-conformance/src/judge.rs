@@ -52,17 +52,22 @@ impl Refused {
         let deadline = connection.now().saturating_add(connection.patience());
         loop {
             let got = connection.next_within(deadline.saturating_sub(connection.now()));
-            if let Some(refusal) = Refusal::of(&got) {
-                return self.judge_refusal(&refusal, is_strict);
-            }
-            if got.is_end() {
-                return self.judge_drop();
+            if let Some(outcome) = self.judge_one(&got, is_strict) {
+                return outcome;
             }
             let name = got.name();
             let is_passed_over = matches!(name, "empty" | "flow" | "disposition") || self.passes_over.contains(&name);
             if !is_passed_over {
                 return Outcome::fail(format!("expected {} with an error, got {got}", closing_frame(self.scope)));
             }
+        }
+    }
+
+    /// Judges what came, if it is a refusal or the end of the connection.
+    pub fn judge_one(&self, got: &Got, is_strict: bool) -> Option<Outcome> {
+        match Refusal::of(got) {
+            Some(refusal) => Some(self.judge_refusal(&refusal, is_strict)),
+            None => got.is_end().then(|| self.judge_drop()),
         }
     }
 

@@ -23,15 +23,14 @@ pub struct Relayed {
 }
 
 impl ServerTrial<'_> {
-    /// Sends a message to the queue, which is emptied first, and receives it on another link of the same session. Both
+    /// Sends a message to the queue, which is empty, and receives it on another link of the same session. Both
     /// deliveries are settled.
     ///
     /// # Errors
     ///
-    /// As said for [`sender`](Self::sender) and [`purge`](Self::purge). It is a failure of the case if the message is
+    /// As said for [`sender`](Self::sender). It is a failure of the case if the message is
     /// not accepted, or does not come back.
     pub fn relayed(&mut self, message: &[u8]) -> Result<Relayed, Stop> {
-        self.purge()?;
         let Attached { mut connection, open, session, link, .. } = self.sender()?;
         if message.len().saturating_add(64) > usize::try_from(open.max_frame_size).unwrap_or(usize::MAX) {
             return Err(Stop::SetUp(String::from("the message does not fit into a frame of the server's")));

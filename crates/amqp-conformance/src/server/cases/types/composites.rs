@@ -53,7 +53,7 @@ macro_rules! refused_attach {
             check: Check::Server(|trial| {
                 let attach = Body::attach("sender", 0, false, None, Some(trial.node()));
                 let attach = attach.with($index, Item::Raw(hex($octets)));
-                support::refuses_on_session(trial, &attach.encode(&Style::COMPACT))
+                support::refuses_attach(trial, &attach.encode(&Style::COMPACT))
             }),
             ..Case::SERVER
         }
@@ -116,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
         MANDATORY,
         "an attach without any field",
         RAW_ATTACH,
-        refuses_on_session,
+        refuses_attach,
         hex("005312 45")
     ),
     refused!(
@@ -208,7 +208,7 @@ pub(super) const CASES: &[Case] = &[
             let address = crate::octets::string(trial.node());
             let target = described(0x29, &list(&[&address, &hex("5209")]));
             let attach = Body::attach("sender", 0, false, None, None).with(6, Item::Raw(target));
-            support::refuses_on_session(trial, &attach.encode(&Style::COMPACT))
+            support::refuses_attach(trial, &attach.encode(&Style::COMPACT))
         }),
         ..Case::SERVER
     },

@@ -26,7 +26,6 @@ const RECEIVER: u32 = 3;
 /// Opens a connection, sends a message to the queue, receives it, and closes everything, in this style. Passes if the
 /// server does its part.
 pub(super) fn converses(trial: &mut ServerTrial<'_>, style: &Style) -> Result<Outcome, Stop> {
-    trial.purge()?;
     let node = trial.node();
     let open = super::support::open(trial);
     let mut connection = trial.authenticated()?;

@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
         twin: Some(&twins::RAW_ATTACH),
         check: Check::Server(|trial| {
             let attach = Body::attach("sender", 0, false, None, Some(trial.node())).with(2, Item::Raw(hex("5602")));
-            support::refuses_on_session(trial, &attach.encode(&Style::COMPACT))
+            support::refuses_attach(trial, &attach.encode(&Style::COMPACT))
         }),
         ..Case::SERVER
     },

@@ -6,8 +6,12 @@ use crate::{
     server::{Attached, Begun, Opened, ServerTrial},
     verdict::{Outcome, Stop, Verdict},
 };
-use amqp1_codec::{definitions::ErrorCondition, frame::ProtocolHeader, performative::Open};
-use amqp1_script::Scope;
+use amqp1_codec::{
+    definitions::ErrorCondition,
+    frame::ProtocolHeader,
+    performative::{Attach, Open},
+};
+use amqp1_script::{Body as _, Scope, frames};
 
 /// The conditions with which malformed octets may be refused.
 static MALFORMED: [ErrorCondition; 3] =
@@ -41,6 +45,8 @@ pub(super) fn refuses_opens(trial: &mut ServerTrial<'_>, bodies: &[(&str, Vec<u8
         let mut connection = trial.authenticated()?;
         connection.header(ProtocolHeader::AMQP);
         connection.raw(octets::frame(0, body));
+        // A server that opens closes at once as well.
+        connection.send(0, frames::close());
         connection.expect_header(ProtocolHeader::AMQP)?;
         let refused = Refused::by(Scope::Connection).with(&MALFORMED).after(&["open"]);
         let outcome = named(refused.judge(&mut connection, trial.is_strict()), name, bodies.len());
@@ -91,14 +97,27 @@ const ON_LINK: &[&str] = &["begin", "attach", "transfer"];
 pub(super) fn refuses_after_open(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
     let Opened { mut connection, .. } = trial.opened()?;
     connection.raw(octets::frame(0, body));
+    connection.send(0, frames::close());
     Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
 }
 
-/// Sends this body on a session. Passes if the server refuses it.
-pub(super) fn refuses_on_session(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+/// Sends this attach on a session. Passes if the server refuses it.
+pub(super) fn refuses_attach(trial: &mut ServerTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
     let Begun { mut connection, session, .. } = trial.begun()?;
     connection.raw(octets::frame(session.channel, body));
-    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
+    let refused = Refused::at_any_scope().with(&MALFORMED).after(ON_LINK);
+    let got = connection.next();
+    if let Some(outcome) = refused.judge_one(&got, trial.is_strict()) {
+        return Ok(outcome);
+    }
+    if let Ok(attach) = Attach::of(got)
+        && attach.source.is_some()
+        && attach.target.is_some()
+    {
+        // The link is attached: what follows is no refusal.
+        connection.send(session.channel, frames::end());
+    }
+    Ok(refused.judge(&mut connection, trial.is_strict()))
 }
 
 /// Sends this body on a session with a link to the queue, on handle 0. Passes if the server refuses it.
