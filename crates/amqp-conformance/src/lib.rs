@@ -12,6 +12,7 @@ pub mod delivery;
 mod either;
 pub mod judge;
 pub mod octets;
+pub mod profile;
 pub mod report;
 pub mod run;
 pub mod server;

@@ -22,16 +22,22 @@ pub(super) enum Command {
     Client(ClientArgs),
     /// Lists the cases.
     List(ListArgs),
+    /// Works on reports that were written with --json.
+    #[command(subcommand)]
+    Report(ReportCommand),
 }
 
 #[derive(Debug, ArgGroup)]
 pub(super) struct ServerArgs {
-    /// The server.
-    #[arg(value_name = "HOST:PORT")]
-    pub(super) server: String,
+    /// The server; a profile may name it instead.
+    #[arg(value_name = "HOST:PORT", required_unless_present = "profile")]
+    pub(super) server: Option<String>,
+    /// A known broker, or the path of a profile: address, credentials, node, and expected failures.
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
     /// An existing queue that the tool may fill and empty. It must be empty, or given with --purge. With --jobs, one for
     /// each job.
-    #[arg(long, value_name = "ADDRESS", required = true)]
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "profile")]
     pub(super) node: Vec<String>,
     /// Removes the messages of the node before the run.
     #[arg(long)]
@@ -55,8 +61,11 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
     /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments.
-    #[arg(last = true, value_name = "COMMAND", required = true)]
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "profile")]
     pub(super) command: Vec<String>,
+    /// A known client, or the path of a profile: its command, and expected failures.
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
@@ -133,6 +142,16 @@ pub(super) struct OutputArgs {
     /// Writes the report as JSON.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Writes the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Writes the report as one HTML page.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// An earlier report in JSON: only what has changed is shown, and only what fails now and did not before changes the
+    /// exit code.
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
     /// A file of expected failures with their reasons, in TOML; they do not change the exit code.
     #[arg(long, value_name = "FILE")]
     pub(super) expected: Option<PathBuf>,
@@ -154,6 +173,28 @@ pub(super) struct ListArgs {
     pub(super) coverage: bool,
     #[command(flatten)]
     pub(super) select: SelectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Puts several peers side by side in one HTML page, written to standard output unless --html is given.
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct MergeArgs {
+    /// The reports, in JSON.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) reports: Vec<PathBuf>,
+    /// Writes the page to a file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Writes the summary as a table in Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Leaves out how a peer can be stopped (verdicts hung and crashed), and says how many results these were.
+    #[arg(long)]
+    pub(super) withhold: bool,
 }
 
 /// `--fail-on`.

@@ -1,16 +1,21 @@
 //! `amqp-conformance client`.
 
 use super::{Exit, Failure, args::ClientArgs, output};
-use crate::{case::Role, client::ClientTarget, report::Expectations};
+use crate::{case::Role, client::ClientTarget};
 
 pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
-    let options = output::options(&args.run, Expectations::default())?;
+    let profile = output::profile(args.profile.as_deref())?;
+    let options = output::options(&args.run, &profile)?;
     if args.run.dry_run {
         return output::dry_run(Role::Client, &options);
     }
     if options.jobs > 1 && args.listen.port() != 0 {
         return Err(Failure::usage("--jobs needs a port for each job: listen at port 0"));
     }
-    let target = ClientTarget { command: args.command.clone(), listen: args.listen, patience: args.run.patience };
+    let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
+    if command.is_empty() {
+        return Err(Failure::usage("the profile has no command: give one after --"));
+    }
+    let target = ClientTarget { command, listen: args.listen, patience: args.run.patience };
     output::run_and_report(target.into(), &options, &args.run.output)
 }

@@ -1,14 +1,11 @@
 //! `amqp-conformance list`.
 
-use super::{Exit, Failure, args::ListArgs};
+use super::{Exit, Failure, args::ListArgs, output};
 use crate::{
     case::{Case, Check, Role},
     coverage::Coverage,
 };
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-};
+use std::fmt::Write as _;
 
 pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     let text = if args.coverage {
@@ -20,11 +17,8 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
         let cases = crate::cases().filter(|case| selection.contains(case));
         cases.fold(String::new(), |list, case| list + &format!("{:6} {}  {}\n", role(case), case.id, case.rule))
     };
-    // A reader that goes away is no error.
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(error)),
-        _ => Ok(Exit::AsExpected),
-    }
+    output::show(&text)?;
+    Ok(Exit::AsExpected)
 }
 
 const fn role(case: &Case) -> &'static str {

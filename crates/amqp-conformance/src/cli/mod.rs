@@ -5,6 +5,7 @@ mod client;
 mod list;
 mod output;
 mod progress;
+mod report;
 mod server;
 
 use args::{Args, Command};
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Server(args) => server::run(&args),
         Command::Client(args) => client::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Report(command) => report::run(&command),
     };
     match result {
         Ok(exit) => exit.into(),

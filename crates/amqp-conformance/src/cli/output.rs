@@ -7,18 +7,29 @@ use super::{
 };
 use crate::{
     case::Role,
-    report::{Expectations, Report, Terminal},
-    run::{self, FailOn, Options, RunError, Target},
+    profile::Profile,
+    report::{Changes, Expectations, Html, Junit, Report, Terminal},
+    run::{self, CaseResult, FailOn, Options, RunError, Target},
     verdict::Verdict,
 };
 use std::{
     env, fs,
     io::{self, IsTerminal, Write},
     path::Path,
+    slice,
 };
 
+/// The profile of this name; an empty one without a name.
+pub(super) fn profile(name: Option<&str>) -> Result<Profile, Failure> {
+    name.map_or_else(
+        || Ok(Profile::default()),
+        |name| Profile::find(name).map_err(|error| in_file(name.as_ref(), &error)),
+    )
+}
+
 /// The options of a run, as far as both roles have them.
-pub(super) fn options(args: &RunArgs, known: Expectations) -> Result<Options, Failure> {
+pub(super) fn options(args: &RunArgs, profile: &Profile) -> Result<Options, Failure> {
+    let known = profile.expectations().map_err(Failure::usage)?;
     let from_file = match &args.output.expected {
         Some(path) => Expectations::read(path).map_err(|error| in_file(path, &error))?,
         None => Expectations::default(),
@@ -29,7 +40,7 @@ pub(super) fn options(args: &RunArgs, known: Expectations) -> Result<Options, Fa
         fail_fast: args.fail_fast,
         keep_going: args.keep_going,
         fail_on: args.fail_on.into(),
-        peer_name: args.peer_name.clone(),
+        peer_name: args.peer_name.clone().or_else(|| profile.name.clone()),
         jobs: args.jobs.into(),
         expectations: known.and(from_file),
         ..Options::default()
@@ -50,12 +61,7 @@ pub(super) fn in_file(path: &Path, error: &dyn std::error::Error) -> Failure {
 /// Lists the cases that would run.
 pub(super) fn dry_run(role: Role, options: &Options) -> Result<Exit, Failure> {
     let cases = run::selected(role, &options.selection);
-    let mut out = io::stdout().lock();
-    for case in &cases {
-        if writeln!(out, "{}  {}", case.id, case.rule).is_err() {
-            break;
-        }
-    }
+    show(&cases.iter().map(|case| format!("{}  {}\n", case.id, case.rule)).collect::<String>())?;
     if cases.is_empty() { Err(Failure::usage(RunError::NoCase)) } else { Ok(Exit::AsExpected) }
 }
 
@@ -68,15 +74,32 @@ pub(super) fn run_and_report(target: Target, options: &Options, args: &OutputArg
         RunError::Unreachable(_) => Failure::unreachable(error),
         _ => Failure::usage(error),
     })?;
-    write_reports(&report, args)?;
-    print(&report, args)?;
-    Ok(exit(&report, options.fail_on))
+    let old = args.baseline.as_deref().map(read).transpose()?;
+    write_reports(&report, options.fail_on, args)?;
+    let changes = old.as_ref().map(|old| Changes::between(old, &report));
+    print(&report, changes.as_ref(), args)?;
+    Ok(match &changes {
+        Some(changes) => exit(changes.worse(options.fail_on)),
+        None => exit(report.unexpected(options.fail_on)),
+    })
 }
 
-fn write_reports(report: &Report, args: &OutputArgs) -> Result<(), Failure> {
+/// Reads a report.
+pub(super) fn read(path: &Path) -> Result<Report, Failure> {
+    let json = fs::read(path).map_err(|error| in_file(path, &error))?;
+    Report::from_json(&json).map_err(|error| in_file(path, &error))
+}
+
+fn write_reports(report: &Report, fail_on: FailOn, args: &OutputArgs) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(report).map_err(Failure::usage)?;
         write(path, &json)?;
+    }
+    if let Some(path) = &args.junit {
+        write(path, Junit::new(report, fail_on).to_string().as_bytes())?;
+    }
+    if let Some(path) = &args.html {
+        write(path, Html::new(slice::from_ref(report)).to_string().as_bytes())?;
     }
     Ok(())
 }
@@ -86,18 +109,26 @@ pub(super) fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     fs::write(path, octets).map_err(|error| in_file(path, &error))
 }
 
-fn print(report: &Report, args: &OutputArgs) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let has_colours = out.is_terminal() && env::var_os("NO_COLOR").is_none();
+fn print(report: &Report, changes: Option<&Changes<'_>>, args: &OutputArgs) -> Result<(), Failure> {
+    let has_colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
     let sheet = sheet_in_words(&report.sheet);
-    // A reader that goes away is no failure of the run.
-    let written = write!(out, "{sheet}\n\n{}", Terminal::new(report, has_colours, args.verbose));
-    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(Failure::usage(error)) })
+    show(&match changes {
+        Some(changes) => format!("{changes}\n{}", Terminal::new(report, has_colours, false).summary()),
+        None => format!("{sheet}\n\n{}", Terminal::new(report, has_colours, args.verbose)),
+    })
 }
 
-fn exit(report: &Report, fail_on: FailOn) -> Exit {
-    let worst = report.unexpected(fail_on).map(|case| case.outcome.verdict).max();
-    match worst {
+/// Writes to standard output. A reader that goes away is not an error.
+pub(super) fn show(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The exit code for these results, none of which should have been.
+fn exit<'a>(unexpected: impl Iterator<Item = &'a CaseResult>) -> Exit {
+    match unexpected.map(|case| case.outcome.verdict).max() {
         None => Exit::AsExpected,
         Some(Verdict::Hung | Verdict::Crashed) => Exit::Crashed,
         Some(_) => Exit::Failed,

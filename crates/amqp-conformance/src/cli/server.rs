@@ -3,41 +3,47 @@
 use super::{Exit, Failure, args::ServerArgs, output};
 use crate::{
     case::Role,
-    report::Expectations,
+    profile::Profile,
     run::Options,
     server::{Login, ServerTarget},
 };
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
-    let (node, more_nodes) = args.node.split_first().ok_or_else(|| Failure::usage("--node is missing"))?;
-    let options = Options {
-        purge: args.purge,
-        more_nodes: more_nodes.to_vec(),
-        ..output::options(&args.run, Expectations::default())?
-    };
+    let profile = output::profile(args.profile.as_deref())?;
+    let mut nodes = args.node.clone();
+    if nodes.is_empty() {
+        nodes.extend(profile.node.clone());
+    }
+    let mut nodes = nodes.into_iter();
+    let node = nodes.next().ok_or_else(|| Failure::usage("the profile names no node: give one with --node"))?;
+    let options = Options { purge: args.purge, more_nodes: nodes.collect(), ..output::options(&args.run, &profile)? };
     if args.run.dry_run {
         return output::dry_run(Role::Server, &options);
     }
-    let login = match (&args.user, &args.password) {
-        (Some(user), Some(password)) => Login::Plain { user: user.clone(), password: password.clone() },
-        _ if args.no_sasl => Login::None,
-        _ => Login::Anonymous,
-    };
-    let (host, _) =
-        args.server.rsplit_once(':').ok_or_else(|| Failure::usage(format!("{:?} is not HOST:PORT", args.server)))?;
-    let address = args
-        .server
-        .to_socket_addrs()
-        .map_err(|error| Failure::unreachable(format!("{}: {error}", args.server)))?
-        .next()
-        .ok_or_else(|| Failure::unreachable(format!("{} has no address", args.server)))?;
-    let target = ServerTarget {
-        address,
-        hostname: String::from(host.trim_matches(['[', ']'])),
-        login,
-        node: node.clone(),
-        patience: args.run.patience,
-    };
+    let server = args.server.as_ref().or(profile.server.as_ref());
+    let server = server.ok_or_else(|| Failure::usage("the profile names no server: give HOST:PORT"))?;
+    let (hostname, address) = resolve(server)?;
+    let login = login(args, &profile);
+    let target = ServerTarget { address, hostname, login, node, patience: args.run.patience };
     output::run_and_report(target.into(), &options, &args.run.output)
+}
+
+/// The login of the command line, or else of the profile.
+fn login(args: &ServerArgs, profile: &Profile) -> Login {
+    let given = args.user.as_ref().zip(args.password.as_ref());
+    match given.or_else(|| profile.user.as_ref().zip(profile.password.as_ref())) {
+        _ if args.no_sasl => Login::None,
+        Some((user, password)) => Login::Plain { user: user.clone(), password: password.clone() },
+        None => Login::Anonymous,
+    }
+}
+
+/// The host's name, and its address.
+fn resolve(server: &str) -> Result<(String, SocketAddr), Failure> {
+    let (host, _) = server.rsplit_once(':').ok_or_else(|| Failure::usage(format!("{server:?} is not HOST:PORT")))?;
+    let unknown = |reason: String| Failure::unreachable(format!("{server}: {reason}"));
+    let mut addresses = server.to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    let address = addresses.next().ok_or_else(|| unknown(String::from("it has no address")))?;
+    Ok((String::from(host.trim_matches(['[', ']'])), address))
 }

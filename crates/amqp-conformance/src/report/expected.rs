@@ -121,7 +121,7 @@ impl Expectations {
 }
 
 impl Expectation {
-    fn selects(&self, id: &str) -> bool {
+    pub(crate) fn selects(&self, id: &str) -> bool {
         self.case.parse::<Selector>().is_ok_and(|selector| selector.selects_id(id))
     }
 }

@@ -1,10 +1,21 @@
 //! Reports of runs.
 
+mod baseline;
+mod escape;
 mod expected;
+mod html;
+mod junit;
+mod markdown;
 mod sections;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
+pub use baseline::Changes;
 pub use expected::{Expectation, Expectations, ExpectationsError, Expected};
+pub use html::Html;
+pub use junit::Junit;
+pub use markdown::Markdown;
 pub use sections::{Section, section_of};
 pub use terminal::Terminal;
 pub(crate) use terminal::one_line;
@@ -41,6 +52,9 @@ pub struct Report {
     pub sheet: Sheet,
     /// The number of cases for each verdict.
     pub summary: BTreeMap<Verdict, usize>,
+    /// The number of results that were taken out: see [`withhold`](Self::withhold).
+    #[serde(default)]
+    pub withheld: usize,
     /// Entries of the file of expected failures whose cases pass.
     pub stale: Vec<String>,
     /// The results, in the order of the specification.
@@ -66,7 +80,7 @@ impl Report {
     /// The report of a run.
     pub fn new(target: &Target, sheet: &Sheet, options: &Options, cases: Vec<CaseResult>, stale: Vec<String>) -> Self {
         let address = match target {
-            Target::Server(server) => server.hostname.clone(),
+            Target::Server(server) => format!("{}:{}", server.hostname, server.address.port()),
             Target::Client(client) => client.command.join(" "),
         };
         let product =
@@ -76,11 +90,6 @@ impl Report {
             None if product.is_empty() => address.clone(),
             None => product,
         };
-        let mut summary = BTreeMap::new();
-        for case in &cases {
-            let count: &mut usize = summary.entry(case.outcome.verdict).or_default();
-            *count = count.saturating_add(1);
-        }
         Self {
             schema: SCHEMA,
             tool: String::from(env!("CARGO_PKG_VERSION")),
@@ -95,10 +104,36 @@ impl Report {
             robustness: options.selection.robustness,
             slow: options.selection.slow,
             sheet: sheet.clone(),
-            summary,
+            summary: summary(&cases),
+            withheld: 0,
             stale,
             cases,
         }
+    }
+
+    /// Reads a report from JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a report, or one of a schema that this version does not know.
+    pub fn from_json(json: &[u8]) -> Result<Self, ReportError> {
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: u32,
+        }
+        let Schema { schema } = serde_json::from_slice(json)?;
+        if schema != SCHEMA {
+            return Err(ReportError::Schema(schema));
+        }
+        Ok(serde_json::from_slice(json)?)
+    }
+
+    /// Takes out the results that say how a peer can be stopped, for a report that others may read.
+    pub fn withhold(&mut self) {
+        let before = self.cases.len();
+        self.cases.retain(|case| !matches!(case.outcome.verdict, Verdict::Hung | Verdict::Crashed));
+        self.withheld = self.withheld.saturating_add(before.saturating_sub(self.cases.len()));
+        self.summary = summary(&self.cases);
     }
 
     /// The number of cases with this verdict.
@@ -110,6 +145,26 @@ impl Report {
     pub fn unexpected(&self, fail_on: FailOn) -> impl Iterator<Item = &CaseResult> {
         self.cases.iter().filter(move |case| fail_on.includes(case.outcome.verdict) && case.expected.is_none())
     }
+}
+
+fn summary(cases: &[CaseResult]) -> BTreeMap<Verdict, usize> {
+    let mut summary = BTreeMap::new();
+    for case in cases {
+        let count: &mut usize = summary.entry(case.outcome.verdict).or_default();
+        *count = count.saturating_add(1);
+    }
+    summary
+}
+
+/// A report that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// It is not a report.
+    #[error("it is not a report of this tool")]
+    Json(#[from] serde_json::Error),
+    /// It is of another version of the schema.
+    #[error("its schema is {0}, and this version of the tool reads schema {SCHEMA}")]
+    Schema(u32),
 }
 
 /// What fails, a line for each case.

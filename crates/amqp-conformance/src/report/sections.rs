@@ -54,6 +54,29 @@ const SECTIONS: &[Section] = &[
     section("S-", "Security"),
 ];
 
+impl Section {
+    /// Its place in the specification.
+    pub(super) fn place(&self) -> usize {
+        SECTIONS.iter().position(|section| section == self).unwrap_or(SECTIONS.len())
+    }
+}
+
+/// A key by which ids are in the order of their numbers: 2 before 10.
+pub(super) fn place_of(id: &str) -> Vec<(u64, String)> {
+    let mut parts = Vec::new();
+    let mut rest = id;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (before, after) = rest.split_at_checked(text).unwrap_or((rest, ""));
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, after) = after.split_at_checked(digits).unwrap_or((after, ""));
+        parts.push((u64::MAX, String::from(before)));
+        parts.push((number.parse().unwrap_or_default(), String::new()));
+        rest = after;
+    }
+    parts
+}
+
 /// The section of the case or row with this id.
 pub fn section_of(id: &str) -> Section {
     let is_in = |section: &&Section| {
@@ -71,6 +94,13 @@ pub fn section_of(id: &str) -> Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_of_their_numbers() {
+        let mut ids = ["T-2.4.1-10", "T-2.4.1-2/b", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.3-1"];
+        ids.sort_by_key(|id| place_of(id));
+        assert_eq!(ids, ["T-2.3-1", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.4.1-2/b", "T-2.4.1-10"]);
+    }
 
     #[test]
     fn the_longest_prefix_names_the_section() {

@@ -1,6 +1,6 @@
 //! A report as a tree in the terminal.
 
-use super::{Report, Section, section_of};
+use super::{Report, Section, section_of, sections::place_of};
 use crate::{run::CaseResult, verdict::Verdict};
 use std::fmt;
 
@@ -68,8 +68,8 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// The cases of each section, in the order in which the sections come first.
-pub(super) fn by_section(cases: &[CaseResult]) -> Vec<(Section, Vec<&CaseResult>)> {
+/// The cases of each section, in the order of the specification.
+pub(super) fn by_section<'a>(cases: impl IntoIterator<Item = &'a CaseResult>) -> Vec<(Section, Vec<&'a CaseResult>)> {
     let mut sections: Vec<(Section, Vec<&CaseResult>)> = Vec::new();
     for case in cases {
         let section = section_of(&case.id);
@@ -77,6 +77,10 @@ pub(super) fn by_section(cases: &[CaseResult]) -> Vec<(Section, Vec<&CaseResult>
             Some((_, cases)) => cases.push(case),
             None => sections.push((section, vec![case])),
         }
+    }
+    sections.sort_by_key(|(section, _)| section.place());
+    for (_, cases) in &mut sections {
+        cases.sort_by_cached_key(|case| place_of(&case.id));
     }
     sections
 }
@@ -93,20 +97,26 @@ impl fmt::Display for Terminal<'_> {
                 }
             }
         }
-        writeln!(f)?;
+        write!(f, "\n{}", self.summary())
+    }
+}
+
+impl Terminal<'_> {
+    /// The number of cases for each verdict, in one line, after entries of expected failures that have gone.
+    pub fn summary(&self) -> String {
+        let report = self.report;
+        let mut text = String::new();
         for entry in &report.stale {
-            writeln!(f, "no longer fails, though it is expected to: {}", one_line(entry))?;
+            text += &format!("no longer fails, though it is expected to: {}\n", one_line(entry));
         }
-        write!(f, "{}: ", one_line(&report.peer.name))?;
-        for (index, verdict) in Verdict::ALL.into_iter().filter(|verdict| report.count(*verdict) > 0).enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            let text = format!("{} {verdict}", report.count(verdict));
-            write!(f, "{separator}{}", self.paint(verdict, &text))?;
-        }
+        let counts = Verdict::ALL.into_iter().filter(|verdict| report.count(*verdict) > 0);
+        let counts: Vec<String> =
+            counts.map(|verdict| self.paint(verdict, &format!("{} {verdict}", report.count(verdict)))).collect();
+        text += &format!("{}: {}", one_line(&report.peer.name), counts.join(", "));
         let expected = report.cases.iter().filter(|case| case.expected.is_some()).count();
         if expected > 0 {
-            write!(f, " ({expected} of them expected)")?;
+            text += &format!(" ({expected} of them expected)");
         }
-        writeln!(f)
+        text + "\n"
     }
 }

@@ -18,6 +18,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Must => "must",
+            Self::Should => "should",
+            Self::Strict => "strict",
+        }
+    }
+
     /// Returns `true` at [`Level::Strict`].
     pub const fn is_strict(self) -> bool {
         matches!(self, Self::Strict)

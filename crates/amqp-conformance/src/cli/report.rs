@@ -1,0 +1,31 @@
+//! `amqp-conformance report`.
+
+use super::{
+    Exit, Failure,
+    args::{MergeArgs, ReportCommand},
+    output,
+};
+use crate::report::{Html, Markdown, Report};
+
+pub(super) fn run(command: &ReportCommand) -> Result<Exit, Failure> {
+    let ReportCommand::Merge(args) = command;
+    merge(args)
+}
+
+fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let mut reports = args.reports.iter().map(|path| output::read(path)).collect::<Result<Vec<_>, _>>()?;
+    if args.withhold {
+        reports.iter_mut().for_each(Report::withhold);
+        let withheld: usize = reports.iter().map(|report| report.withheld).sum();
+        eprintln!("{withheld} results withheld");
+    }
+    if let Some(path) = &args.markdown {
+        output::write(path, Markdown::new(&reports).to_string().as_bytes())?;
+    }
+    match &args.html {
+        Some(path) => output::write(path, Html::new(&reports).to_string().as_bytes())?,
+        None if args.markdown.is_some() => {}
+        None => output::show(&Html::new(&reports).to_string())?,
+    }
+    Ok(Exit::AsExpected)
+}

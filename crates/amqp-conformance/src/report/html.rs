@@ -1,0 +1,171 @@
+//! One page that puts several peers side by side.
+
+use super::{Report, Section, escape::Escaped, terminal::by_section};
+use crate::{case::Role, run::CaseResult, verdict::Verdict};
+use std::{collections::HashSet, fmt};
+
+/// Shows reports as one HTML page without scripts and external resources: a table for each role, a row for each case, a
+/// column for each peer. The conversation of a case is an overlay that its verdict links to.
+#[derive(Clone, Copy, Debug)]
+pub struct Html<'a> {
+    reports: &'a [Report],
+}
+
+impl<'a> Html<'a> {
+    /// The page of these reports.
+    pub const fn new(reports: &'a [Report]) -> Self {
+        Self { reports }
+    }
+
+    /// The reports of peers in this role, each with its number.
+    fn of_role(&self, role: Role) -> Vec<(usize, &'a Report)> {
+        self.reports.iter().enumerate().filter(|(_, report)| report.peer.role == role).collect()
+    }
+}
+
+const STYLE: &str = include_str!("page.css");
+
+impl fmt::Display for Html<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>AMQP 1.0 conformance</title>\n<style>\n{STYLE}</style>\n</head>\n<body id=\"top\">\n\
+             <h1>AMQP 1.0 conformance</h1>\n"
+        )?;
+        for (role, title) in [(Role::Server, "Servers"), (Role::Client, "Clients")] {
+            let reports = self.of_role(role);
+            if !reports.is_empty() {
+                writeln!(f, "<h2>{title}</h2>")?;
+                summary(f, &reports)?;
+                table(f, &reports)?;
+            }
+        }
+        for (number, report) in self.reports.iter().enumerate() {
+            report.cases.iter().try_for_each(|case| conversation(f, number, report, case))?;
+        }
+        writeln!(f, "</body>\n</html>")
+    }
+}
+
+fn summary(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Result {
+    write!(f, "<table class=\"summary\">\n<tr><th>peer</th>")?;
+    for verdict in Verdict::ALL {
+        write!(f, "<th>{verdict}</th>")?;
+    }
+    writeln!(f, "<th>level</th></tr>")?;
+    for (_, report) in reports {
+        let sheet = report.sheet.to_string();
+        write!(
+            f,
+            "<tr><td><details><summary>{}</summary><pre>{}</pre></details></td>",
+            Escaped(&report.peer.name),
+            Escaped(&sheet)
+        )?;
+        for verdict in Verdict::ALL {
+            let count = report.count(verdict);
+            let class = if count == 0 { "none" } else { verdict.name() };
+            write!(f, "<td class=\"{class}\">{count}</td>")?;
+        }
+        let robustness = if report.robustness { ", robustness" } else { "" };
+        writeln!(f, "<td>{}{robustness}</td></tr>", report.level.name())?;
+    }
+    writeln!(f, "</table>")
+}
+
+/// The cases of all reports by section, each once.
+fn rows<'a>(reports: &[(usize, &'a Report)]) -> Vec<(Section, Vec<&'a CaseResult>)> {
+    let mut ids = HashSet::new();
+    by_section(reports.iter().flat_map(|(_, report)| &report.cases).filter(|case| ids.insert(case.id.as_str())))
+}
+
+fn table(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Result {
+    for (section, cases) in rows(reports) {
+        write!(
+            f,
+            "<details class=\"section\" open><summary>{} {}</summary>\n<table>\n<tr><th>case</th><th>rule</th>",
+            Escaped(section.prefix),
+            Escaped(section.title)
+        )?;
+        for (_, report) in reports {
+            write!(f, "<th>{}</th>", Escaped(&report.peer.name))?;
+        }
+        writeln!(f, "</tr>")?;
+        for case in cases {
+            write!(f, "<tr><td>{}</td><td>{}</td>", Escaped(&case.id), Escaped(&case.rule))?;
+            for (number, report) in reports {
+                match report.cases.iter().find(|other| other.id == case.id) {
+                    Some(result) => cell(f, *number, result)?,
+                    None => write!(f, "<td></td>")?,
+                }
+            }
+            writeln!(f, "</tr>")?;
+        }
+        writeln!(f, "</table></details>")?;
+    }
+    Ok(())
+}
+
+fn cell(f: &mut fmt::Formatter<'_>, number: usize, case: &CaseResult) -> fmt::Result {
+    let verdict = case.outcome.verdict;
+    let mark = if case.expected.is_some() { " (expected)" } else { "" };
+    write!(
+        f,
+        "<td class=\"{verdict}\"><a href=\"#w{number}-{}\" title=\"{}\">{verdict}</a>{mark}</td>",
+        anchor(&case.id),
+        Escaped(&case.outcome.reason)
+    )
+}
+
+/// An id as a part of an anchor: letters, digits, full stops and hyphens.
+fn anchor(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect()
+}
+
+fn conversation(f: &mut fmt::Formatter<'_>, number: usize, report: &Report, case: &CaseResult) -> fmt::Result {
+    let verdict = case.outcome.verdict;
+    writeln!(
+        f,
+        "<section class=\"wire\" id=\"w{number}-{}\"><a class=\"close\" href=\"#top\">close</a>\n<h3>{} · {}</h3>\n\
+         <p>{}</p>\n<p>Sends {}. Wants {}.</p>\n<p><b class=\"{verdict}\">{verdict}</b> {}</p>",
+        anchor(&case.id),
+        Escaped(&case.id),
+        Escaped(&report.peer.name),
+        Escaped(&case.rule),
+        Escaped(&case.sends),
+        Escaped(&case.wants),
+        Escaped(&case.outcome.reason)
+    )?;
+    if let Some(expected) = &case.expected {
+        write!(f, "<p>Expected: {}", Escaped(&expected.reason))?;
+        match &expected.link {
+            Some(link) if link.starts_with("https://") || link.starts_with("http://") => {
+                writeln!(f, " <a rel=\"noreferrer\" href=\"{0}\">{0}</a></p>", Escaped(link))?;
+            }
+            Some(link) => writeln!(f, " {}</p>", Escaped(link))?,
+            None => writeln!(f, "</p>")?,
+        }
+    }
+    for (index, entries) in case.wire.iter().enumerate() {
+        writeln!(f, "<h4>Connection {}</h4>\n<table class=\"log\">", index.saturating_add(1))?;
+        for entry in entries {
+            let arrow = if entry.direction == "sent" { "→" } else { "←" };
+            writeln!(
+                f,
+                "<tr class=\"{}\"><td>{}</td><td>{arrow}</td><td>{}</td><td><code>{}</code></td></tr>",
+                Escaped(&entry.direction),
+                milliseconds(entry.at_us),
+                Escaped(&entry.text),
+                Escaped(&entry.hex)
+            )?;
+        }
+        writeln!(f, "</table>")?;
+    }
+    writeln!(f, "</section>")
+}
+
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
+}
