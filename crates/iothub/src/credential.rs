@@ -66,8 +66,9 @@ pub(crate) enum Material {
 /// # Ok(()) }
 /// ```
 pub trait SasTokenProvider: Send + Sync + 'static {
-    /// Returns a token for the resource, such as `my-hub.azure-devices.net/devices/thermostat`. It is asked for the first
-    /// token when a client connects, and for another one when four fifths of a token's life have passed.
+    /// Returns a token for the resource, such as `my-hub.azure-devices.net/devices/thermostat`; for a service, the whole
+    /// hub. It is asked for the first token when a client connects, and for another one when four fifths of a token's life
+    /// have passed.
     ///
     /// # Errors
     ///
@@ -190,6 +191,12 @@ impl Signer {
     /// What the tokens are for.
     pub(crate) fn resource(&self) -> &str {
         &self.resource
+    }
+
+    /// Whether the application gives the tokens.
+    #[cfg(feature = "rest")]
+    pub(crate) fn is_provided(&self) -> bool {
+        matches!(self.material, Material::Provider(_))
     }
 
     /// Whether a later token can have a later expiry.

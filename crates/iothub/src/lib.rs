@@ -36,6 +36,7 @@
 //! lose the last ones.
 #![forbid(unsafe_code)]
 
+mod caller;
 mod connect;
 mod credential;
 mod device;

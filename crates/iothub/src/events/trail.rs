@@ -5,10 +5,10 @@ use super::{
     redirect::{Hop, MAX_HOPS, refused},
 };
 use crate::{
+    caller::Caller,
     connect::{Hub, Place, Proof, Settings},
     credential::Signer,
     error::{Error, ErrorKind, Subject},
-    service::hub_proof,
 };
 use amqp1::auth::connection_string::Credential;
 
@@ -36,7 +36,7 @@ impl<'a> Trail<'a> {
     ) -> Result<Self, Error> {
         let (place, proof, address) = match origin {
             Origin::Hub(string) => {
-                let proof = hub_proof(string, settings.auth, settings.token_lifetime)?;
+                let proof = Caller::from(string).proof(settings.auth, settings.token_lifetime)?;
                 (Place::of(string.network_host()), proof, format!("/messages/events/{below}"))
             }
             Origin::EventHubs(string) => {

@@ -1,10 +1,9 @@
 use super::{RegistryClient, http::Http};
 use crate::{
+    caller::{Caller, caller_setters},
     connect::{Settings, shared_setters},
-    credential::Signer,
     error::{Error, ErrorKind},
 };
-use amqp1::auth::connection_string::ServiceConnectionString;
 use std::{fmt, time::Duration};
 
 /// HTTPS.
@@ -17,7 +16,7 @@ const RETRIES: u32 = 4;
 #[derive(Clone)]
 #[must_use = "call build"]
 pub struct RegistryClientBuilder {
-    string: Option<ServiceConnectionString>,
+    caller: Caller,
     settings: Settings,
     port: u16,
     retries: u32,
@@ -27,7 +26,7 @@ pub struct RegistryClientBuilder {
 impl fmt::Debug for RegistryClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryClientBuilder")
-            .field("string", &self.string)
+            .field("caller", &self.caller)
             .field("settings", &self.settings)
             .field("port", &self.port)
             .field("retries", &self.retries)
@@ -39,7 +38,7 @@ impl fmt::Debug for RegistryClientBuilder {
 
 impl Default for RegistryClientBuilder {
     fn default() -> Self {
-        Self { string: None, settings: Settings::default(), port: HTTPS, retries: RETRIES, proxy: None }
+        Self { caller: Caller::default(), settings: Settings::default(), port: HTTPS, retries: RETRIES, proxy: None }
     }
 }
 
@@ -55,9 +54,11 @@ impl RegistryClientBuilder {
     ///
     /// [`ErrorKind::InvalidConnectionString`], with the part that is wrong.
     pub fn connection_string(mut self, text: &str) -> Result<Self, Error> {
-        self.string = Some(ServiceConnectionString::parse(text)?);
+        self.caller.set_string(text)?;
         Ok(self)
     }
+
+    caller_setters!();
 
     shared_setters!();
 
@@ -87,13 +88,8 @@ impl RegistryClientBuilder {
     /// [`ErrorKind::InvalidConnectionString`]; [`ErrorKind::Tls`] if the platform's trust store cannot be read;
     /// [`ErrorKind::InvalidArgument`] for a proxy that is not a URL.
     pub fn build(self) -> Result<RegistryClient, Error> {
-        let Some(string) = &self.string else {
-            return Err(Error::new(ErrorKind::InvalidConnectionString, "a registry client needs a connection string"));
-        };
-        let resource = string.host().host().to_ascii_lowercase();
-        let no_key = || Error::new(ErrorKind::InvalidConnectionString, "the connection string has no SharedAccessKey");
-        let signer = Signer::for_hub(string.credential(), resource.clone(), self.settings.token_lifetime)?;
-        let signer = signer.ok_or_else(no_key)?;
+        let hosts = self.caller.hosts()?;
+        let signer = self.caller.signer(self.settings.token_lifetime)?;
         let tls = self.settings.tls()?.to_config();
         let tls = tls.map_err(|error| Error::new(ErrorKind::Tls, error.to_string()).with_source(error))?;
         let mut client = reqwest::Client::builder()
@@ -114,12 +110,12 @@ impl RegistryClientBuilder {
         let client = client.build();
         let client =
             client.map_err(|error| Error::new(ErrorKind::Internal, "no client for HTTPS").with_source(error))?;
-        let host = string.network_host().host();
+        let host = hosts.network.host();
         let authority = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let base = format!("https://{authority}:{}", self.port);
         let timeout = self.settings.operation_timeout;
         // The host that devices are to name in their connection strings, the port of AMQP included.
-        let device_host = string.host().to_string();
+        let device_host = hosts.hub.to_string();
         Ok(RegistryClient::new(Http::new(client, base, signer, timeout, self.retries), device_host))
     }
 }

@@ -1,6 +1,6 @@
 //! Requests to the hub over HTTPS: authorised, bounded, repeated where that is safe.
 
-use super::etag::IfMatch;
+use super::{etag::IfMatch, tokens::Tokens};
 use crate::{
     credential::{Signer, now},
     error::{Error, ErrorKind, Refusal},
@@ -133,7 +133,7 @@ pub(super) struct Http {
     client: reqwest::Client,
     /// `https://host:port`
     base: String,
-    signer: Signer,
+    tokens: Tokens,
     timeout: Duration,
     /// How often a request is sent, the first time included.
     attempts: u32,
@@ -145,7 +145,7 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
             .field("base", &self.base)
-            .field("signer", &self.signer)
+            .field("tokens", &self.tokens)
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
@@ -154,7 +154,14 @@ impl fmt::Debug for Http {
 
 impl Http {
     pub(super) fn new(client: reqwest::Client, base: String, signer: Signer, timeout: Duration, retries: u32) -> Self {
-        Self { client, base, signer, timeout, attempts: retries.saturating_add(1), requests: AtomicU64::new(0) }
+        Self {
+            client,
+            base,
+            tokens: Tokens::new(signer),
+            timeout,
+            attempts: retries.saturating_add(1),
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// Sends a request, and again where it may be repeated, until there is an answer or the time has run out.
@@ -194,7 +201,7 @@ impl Http {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
-        let token = self.signer.token(now()).await?.into_secret_text();
+        let token = self.tokens.get(now()).await?.into_secret_text();
         let mut authorization = HeaderValue::from_str(&token)
             .map_err(|error| Error::invalid("the token is not printable ASCII").with_source(error))?;
         authorization.set_sensitive(true);
@@ -215,6 +222,9 @@ impl Http {
         let body = read(response).await?;
         if status.is_success() || call.partial && status == StatusCode::BAD_REQUEST && is_partial(&body) {
             return Ok(Answer { headers, body });
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            self.tokens.forget().await;
         }
         let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
         let seconds = text(&RETRY_AFTER).and_then(|text| text.trim().parse().ok());

@@ -12,6 +12,7 @@ mod http;
 mod identity;
 mod method;
 mod query;
+mod tokens;
 mod twin;
 mod twins;
 

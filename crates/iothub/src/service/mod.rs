@@ -6,7 +6,6 @@ mod feedback;
 mod files;
 
 pub use builder::ServiceClientBuilder;
-pub(crate) use builder::hub_proof;
 pub(crate) use c2d::ACK;
 pub use c2d::{Ack, CloudMessage};
 pub use feedback::{FeedbackBatch, FeedbackReceiver, FeedbackRecord, FeedbackStatus};

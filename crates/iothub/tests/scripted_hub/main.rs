@@ -6,6 +6,7 @@ mod events;
 #[cfg(feature = "rest")]
 mod https;
 mod methods;
+mod providers;
 #[cfg(feature = "rest")]
 mod registry;
 mod service;
