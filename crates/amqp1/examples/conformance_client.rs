@@ -1,7 +1,7 @@
 //! Plays the five scenarios that `amqp-conformance client` asks of a client:
 //! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
 
-use amqp1::{Client, Connection, Message, Session};
+use amqp1::{Client, Connection, Message, Session, Tolerances};
 use clap::{Parser, ValueEnum};
 use std::{error::Error, time::Duration};
 
@@ -17,6 +17,9 @@ struct Options {
     scenario: Scenario,
     /// The number of messages or requests; for the scenario idle, of seconds.
     count: u32,
+    /// Accepts no deviation from the specification.
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -31,7 +34,11 @@ enum Scenario {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let connection = Client::builder(options.url.as_str()).connect().await?;
+    let mut client = Client::builder(options.url.as_str());
+    if options.strict {
+        client = client.config(|config| config.tolerances = Tolerances::STRICT);
+    }
+    let connection = client.connect().await?;
     let played = play(&connection, &options).await;
     connection.close().await?;
     played
@@ -65,7 +72,7 @@ async fn send(session: &Session, address: &str, count: u32) -> Result<(), Box<dy
 }
 
 async fn receive(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
-    let mut receiver = session.receiver(address).attach().await?;
+    let mut receiver = session.receiver(address).reject_undecodable(true).attach().await?;
     for _ in 0..count {
         let delivery = receiver.recv().await?.ok_or("the link ended before every message had come")?;
         delivery.accept()?;

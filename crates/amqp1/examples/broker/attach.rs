@@ -97,6 +97,8 @@ impl Offer {
         let window = window(&self.client.broker, node.as_ref());
         (reply.credit, reply.resumable) = (Credit::Window(window), self.claim.is_some());
         reply.max_message_size = Some(self.client.broker.options.max_message_size);
+        // Its consumers could not read it either.
+        reply.reject_undecodable = true;
         if self.client.broker.options.settle_second {
             reply.rcv_settle_mode = link.attach().rcv_settle_mode;
         }

@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// messages are refused with amqp:precondition-failed.
     #[arg(long)]
     pub(crate) take_durable: bool,
+    /// Accepts no deviation from the specification: of the tolerances none is on, as a judge of conformance wants it.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// How many messages a queue holds. A sender gets credit for no more than there is room for, and for 256 at most.
     /// Several senders to a queue may have more together: what they send to a full one waits without an outcome.
     #[arg(long, default_value_t = 50_000)]

@@ -3,7 +3,7 @@
 use super::{Options, attach, broker::Broker, consumer::is_orderly, transactions::Posted};
 use amqp1::{
     Acceptor, AmqpError, Authenticator, BoxFuture, Connection, ErrorCondition, IncomingConnection, SaslAttempt,
-    SaslCode, SaslDecision, Str, Symbol, TlsServer,
+    SaslCode, SaslDecision, Str, Symbol, TlsServer, Tolerances,
     auth::sasl::{anonymous, plain},
     capability,
     transaction::{Coordinator, CoordinatorConfig},
@@ -32,6 +32,9 @@ impl Server {
     pub(crate) fn new(options: Options) -> Result<Arc<Self>, Box<dyn Error>> {
         let builder = Acceptor::builder().sole_connections();
         let mut builder = builder.config(|config| config.offered_capabilities.push(capability::ANONYMOUS_RELAY));
+        if options.strict {
+            builder = builder.config(|config| config.tolerances = Tolerances::STRICT);
+        }
         builder = match &options.sasl_plain {
             Some(credentials) => {
                 let (user, password) = credentials.split_once(':').ok_or("--sasl-plain wants USER:PASS")?;

@@ -12,5 +12,7 @@ mod written;
 
 use crate::case::Case;
 
+pub(super) use support::MALFORMED;
+
 pub(super) const TABLES: &[&[Case]] =
     &[encodings::CASES, composites::CASES, primitives::CASES, collections::CASES, written::CASES, hostile::CASES];

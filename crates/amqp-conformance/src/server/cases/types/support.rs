@@ -14,7 +14,7 @@ use amqp1_codec::{
 use amqp1_script::{Body as _, Scope, frames};
 
 /// The conditions with which malformed octets may be refused.
-static MALFORMED: [ErrorCondition; 3] =
+pub(in crate::server::cases) static MALFORMED: [ErrorCondition; 3] =
     [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
 
 /// The open that raw cases send, to be changed.
