@@ -111,6 +111,10 @@ impl Offer {
         let left = left.filter(|_| link.attach().unsettled.is_some());
         let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
         let incoming = Incoming { link: serving, node, window };
+        // Before the client learns that the link is attached, so that no dynamic node goes that it uses.
+        if let Some(node) = &incoming.node {
+            incoming.link.client.broker.attached(node, incoming.link.key.clone());
+        }
         let accepted = match &left {
             Some(left) => link.resume_receiver(reply, left).map(AcceptedLink::Receiver),
             None => link.accept(reply),
@@ -178,6 +182,7 @@ impl Offer {
         let lifetime = (granted.durable, granted.expiry_policy, granted.timeout);
         let serving = self.link(&link, lifetime, reply.resumable);
         let outgoing = Outgoing { link: serving, node, subscription, consumer };
+        outgoing.link.client.broker.attached(&outgoing.node, outgoing.link.key.clone());
         let accepted = match &suspended {
             Some(left) => link.resume_sender(reply, left).map(AcceptedLink::Sender),
             None => link.accept(reply),

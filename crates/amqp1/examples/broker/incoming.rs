@@ -42,9 +42,6 @@ fn deleted() -> AmqpError {
 
 impl Incoming {
     pub(crate) async fn run(self, mut receiver: Receiver) {
-        if let Some(node) = &self.node {
-            self.link.client.broker.attached(node, self.link.key.clone());
-        }
         let served = self.receive(&mut receiver).await;
         let detached = receiver.detached().await;
         report(&self.link.client.container, "sent", served, &detached);

@@ -25,7 +25,6 @@ type Unsettled = FuturesUnordered<BoxFuture<'static, Settled>>;
 impl Outgoing {
     /// Serves the link. `earlier` are messages whose deliveries were begun before it was resumed.
     pub(crate) async fn run(self, sender: Sender, mut earlier: HashMap<DeliveryTag, Stored>) {
-        self.link.client.broker.attached(&self.node, self.link.key.clone());
         let mut unsettled = Unsettled::new();
         for resumed in sender.resumed() {
             if let Some(stored) = earlier.remove(&resumed.tag()) {
