@@ -6,9 +6,9 @@ use amqp1_codec::{
     Message, SequenceNo, Value,
     definitions::Role,
     messaging::{DeliveryState, Header},
-    performative::{Attach, Disposition, Flow, Performative, Transfer},
+    performative::{Attach, Detach, Disposition, Flow, Performative, Transfer},
 };
-use amqp1_script::{AmqpFrame, Got, Link, Session, Unexpected, frames};
+use amqp1_script::{AmqpFrame, Got, Link, Session, Skip, Unexpected, frames};
 use bytes::Bytes;
 
 /// A delivery as it came, all its transfers put together.
@@ -85,11 +85,16 @@ pub struct Consumer {
 
 impl From<Attached> for Consumer {
     fn from(Attached { connection, session, link, .. }: Attached) -> Self {
-        Self { connection, session, link, transfers: 0, deliveries: 0 }
+        Self::new(connection, session, link)
     }
 }
 
 impl Consumer {
+    /// A link on which nothing has come, the only one of its session on which something comes.
+    pub fn new(connection: Connection, session: Session, link: Link) -> Self {
+        Self { connection, session, link, transfers: 0, deliveries: 0 }
+    }
+
     /// The flow that allows this many deliveries more than came.
     pub fn flow(&self, credit: u32) -> Flow {
         let begun = self.session.begin.next_outgoing_id;
@@ -158,6 +163,27 @@ impl Consumer {
     pub fn state(&mut self, delivered: &Delivered, state: DeliveryState) {
         let disposition = Disposition { settled: false, ..frames::settled(Role::Receiver, delivered.id(), state) };
         self.connection.send(self.session.channel, disposition);
+    }
+
+    /// Detaches the link, not for good, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not detach.
+    pub fn detach(&mut self) -> Result<Detach, Unexpected> {
+        self.connection.send(self.session.channel, Detach { closed: false, ..frames::detach(self.link.handle) });
+        self.connection.expect_skipping::<Detach>(Skip::CHATTER).map(|detach| detach.body)
+    }
+
+    /// Attaches a link on the same session, in place of one that was detached.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not attach.
+    pub fn attach(&mut self, attach: Attach) -> Result<(), Unexpected> {
+        self.link = self.connection.attached(&self.session, attach)?;
+        self.deliveries = 0;
+        Ok(())
     }
 
     /// Closes the connection.

@@ -19,6 +19,8 @@ pub(super) fn features(trial: &mut ServerTrial<'_>, sheet: &Sheet) -> Vec<Need> 
     let has = |name: &str| sheet.mechanisms.iter().any(|mechanism| mechanism == name);
     let has_password = matches!(trial.target().login, Login::Plain { .. });
     let is_queue = trial.queued(&["detect"]).is_ok() && trial.emptied().is_ok_and(|all| all.len() == 1);
+    // Where every address is served, that of a well-known node says nothing.
+    let has_fixed_nodes = !serves(trial, "$amqp-conformance-no-such-node");
     let found = [
         (Need::Sasl, !sheet.mechanisms.is_empty()),
         (Need::Plain, has("PLAIN") && has_password),
@@ -35,8 +37,8 @@ pub(super) fn features(trial: &mut ServerTrial<'_>, sheet: &Sheet) -> Vec<Need> 
         (Need::Browse, browses(trial)),
         (Need::Selector, selects(trial)),
         (Need::Resume, is_queue && resumes(trial).is_some()),
-        (Need::Cbs, serves(trial, "$cbs")),
-        (Need::Management, serves(trial, "$management")),
+        (Need::Cbs, has_fixed_nodes && serves(trial, "$cbs")),
+        (Need::Management, has_fixed_nodes && serves(trial, "$management")),
     ];
     found.into_iter().filter(|(_, has)| *has).map(|(need, _)| need).collect()
 }

@@ -1,5 +1,24 @@
 //! Distribution, delivery states, sources and targets (§3.3 to §3.5).
 
+mod dynamic;
+mod expiry;
+mod filters;
+mod lifetime;
+mod outcomes;
+mod resuming;
+mod resuming_receiver;
+mod sources;
+pub(super) mod support;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] = &[
+    outcomes::CASES,
+    resuming::CASES,
+    resuming_receiver::CASES,
+    filters::CASES,
+    sources::CASES,
+    dynamic::CASES,
+    expiry::CASES,
+    lifetime::CASES,
+];

@@ -1,0 +1,383 @@
+//! Acquired messages and outcomes (§3.3, §3.4).
+
+use super::support::{ROUND_TRIP, comes_again, finish, holds, set_up, taken, texts};
+use crate::{
+    case::{Case, Check, Need, Severity},
+    judge::should,
+    server::{Consumer, ServerTrial},
+    verdict::{Outcome, Stop},
+};
+use amqp1_codec::{
+    Symbol, Value,
+    definitions::{Fields, Role},
+    messaging::{DeliveryState, Modified, Received},
+    performative::{Flow, Performative},
+};
+use amqp1_script::{AmqpFrame, Got, Scope, frames};
+
+const NEEDS: &[Need] = &[Need::Queue];
+
+/// A case on what becomes of a message in the queue.
+const QUEUE: Case = Case { needs: NEEDS, twin: Some(&ROUND_TRIP), ..Case::SERVER };
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "M-3.3-1",
+        rule: "A message that one link has acquired is not sent on another until it is released (§3.3).",
+        sends: "two receivers for one message; the first one takes it, the second drains; then a release",
+        wants: "nothing on the second link before the release, and the message after it",
+        check: Check::Server(acquired_once),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.3-2/connection",
+        rule: "A message that is not settled becomes available again when its connection is lost (§3.3, §3.5.3).",
+        sends: "a receiver that takes a message; the connection is cut",
+        wants: "the message on another link",
+        check: Check::Server(|trial| abandoned(trial, Loss::Cut)),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.3-2/session",
+        rule: "A message that is not settled becomes available again when its session ends (§3.3, §3.5.6).",
+        sends: "a receiver that takes a message; end",
+        wants: "the message on another link",
+        check: Check::Server(|trial| abandoned(trial, Loss::End)),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.3-2/link",
+        rule: "A message that is not settled becomes available again when its link is closed (§3.3, §3.5.3).",
+        sends: "a receiver that takes a message; detach for good",
+        wants: "the message on another link",
+        check: Check::Server(|trial| abandoned(trial, Loss::Detach)),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4-1",
+        rule: "A terminal state does not change (§3.4).",
+        sends: "accepted, unsettled, and then released for the same delivery",
+        wants: "the message is gone",
+        check: Check::Server(second_outcome),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.1-1",
+        rule: "The state received stands on the first transfer of a resumed delivery alone (§3.4.1).",
+        sends: "a receiver for a message of many frames",
+        wants: "transfers without the state received",
+        check: Check::Server(no_received_state),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.1-2",
+        severity: Severity::May,
+        rule: "The receiver may say what it holds of a delivery by the state received (§3.4.1).",
+        sends: "received(0, 3), then accepted",
+        wants: "the message is gone",
+        check: Check::Server(received_then_accepted),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.1-2/mandatory",
+        rule: "Both fields of received are mandatory (§3.4.1).",
+        sends: "a disposition with received that has a section-number alone",
+        wants: "end or close with amqp:decode-error or amqp:invalid-field",
+        check: Check::Server(received_without_offset),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.2-1",
+        rule: "Accepted retires the message from its source (§3.4.2).",
+        sends: "accepted",
+        wants: "the message is gone",
+        check: Check::Server(accepted),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.3-1",
+        rule: "A rejected message is not sent on that link again (§3.4.3).",
+        sends: "rejected with an error; then a drain on the link",
+        wants: "nothing",
+        check: Check::Server(rejected),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.3-2",
+        severity: Severity::Should,
+        rule: "Rejected does not arise at the source by itself (§3.4.3).",
+        sends: "a receiver that takes a message and says nothing of it, and a flow with echo",
+        wants: "no disposition with rejected",
+        check: Check::Server(|trial| should(spontaneous(trial, |state| !matches!(state, DeliveryState::Rejected(_))))),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.4-1",
+        rule: "Released makes the message available again, and leaves its delivery-count (§3.4.4).",
+        sends: "released",
+        wants: "the message again, with a delivery-count of 0",
+        check: Check::Server(|trial| counted(trial, DeliveryState::Released, 0)),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.4-2",
+        severity: Severity::May,
+        rule: "A source may release a message by itself, and then says so (§3.4.4).",
+        sends: "a receiver that takes a message and says nothing of it, and a flow with echo",
+        wants: "no disposition, or one with released or modified",
+        check: Check::Server(|trial| {
+            spontaneous(trial, |state| matches!(state, DeliveryState::Released | DeliveryState::Modified(_)))
+        }),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.5-1/failed",
+        rule: "Modified with delivery-failed raises the delivery-count (§3.4.5).",
+        sends: "modified(delivery-failed=true)",
+        wants: "the message again, with a delivery-count of 1",
+        check: Check::Server(|trial| {
+            counted(trial, modified(Modified { delivery_failed: true, ..Modified::default() }), 1)
+        }),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.5-1/null",
+        rule: "Modified without delivery-failed leaves the delivery-count (§3.4.5).",
+        sends: "modified without fields",
+        wants: "the message again, with a delivery-count of 0",
+        check: Check::Server(|trial| counted(trial, modified(Modified::default()), 0)),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.5-2",
+        rule: "Modified with undeliverable-here keeps the message off that link (§3.4.5).",
+        sends: "modified(undeliverable-here=true); a drain on the link, and another link",
+        wants: "nothing on the link; the message on the other, or at a dead-letter node",
+        check: Check::Server(undeliverable_here),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.5-2/null",
+        rule: "Modified without undeliverable-here lets the message come on that link again (§3.4.5).",
+        sends: "modified without fields; credit on the same link",
+        wants: "the message again",
+        check: Check::Server(deliverable_here),
+        ..QUEUE
+    },
+    Case {
+        id: "M-3.4.5-3",
+        severity: Severity::Should,
+        rule: "The message-annotations of modified become those of the message (§3.4.5).",
+        sends: "modified(message-annotations={x-opt-conformance: \"new\"})",
+        wants: "the message again, with that annotation",
+        check: Check::Server(|trial| should(annotated(trial))),
+        ..QUEUE
+    },
+];
+
+fn modified(modified: Modified) -> DeliveryState {
+    DeliveryState::Modified(Box::new(modified))
+}
+
+fn acquired_once(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut first, delivered) = taken(trial, "one")?;
+    let mut second = trial.consumer("second")?;
+    let early = texts(&set_up(second.drain(1))?);
+    if !early.is_empty() {
+        return Ok(Outcome::fail("the second link has the message that the first has acquired"));
+    }
+    first.settle(&delivered, DeliveryState::Released);
+    finish(first)?;
+    let again = second.take()?;
+    second.settle(&again, DeliveryState::Accepted);
+    set_up(second.close())?;
+    Ok(Outcome::pass())
+}
+
+#[derive(Clone, Copy)]
+enum Loss {
+    Cut,
+    End,
+    Detach,
+}
+
+fn abandoned(trial: &mut ServerTrial<'_>, loss: Loss) -> Result<Outcome, Stop> {
+    let (mut consumer, _) = taken(trial, "abandoned")?;
+    let (session, link) = (consumer.session.clone(), consumer.link.clone());
+    match loss {
+        Loss::Cut => drop(consumer),
+        Loss::End => {
+            set_up(consumer.connection.ended(&session))?;
+            comes_again(trial)?;
+            return Ok(Outcome::pass());
+        }
+        Loss::Detach => {
+            set_up(consumer.connection.detached(&link))?;
+            comes_again(trial)?;
+            return Ok(Outcome::pass());
+        }
+    }
+    comes_again(trial)?;
+    Ok(Outcome::pass())
+}
+
+fn second_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "terminal")?;
+    consumer.state(&delivered, DeliveryState::Accepted);
+    consumer.settle(&delivered, DeliveryState::Released);
+    finish(consumer)?;
+    holds(trial, &[])
+}
+
+fn no_received_state(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    trial.purge()?;
+    let text: String = "0123456789".repeat(300);
+    trial.fill(&[frames::message(text.into_bytes())])?;
+    let small = amqp1_codec::performative::Open { max_frame_size: 512, ..trial.open() };
+    let mut opened = trial.opened_with(small)?;
+    let session = set_up(opened.connection.begun(0))?;
+    let link = set_up(opened.connection.attached_receiver(&session, 0, "receiver", trial.node()))?;
+    opened.connection.give_credit(&link, 1);
+    loop {
+        let transfer =
+            opened.connection.expect_skipping::<amqp1_codec::performative::Transfer>(amqp1_script::Skip::CHATTER)?;
+        if matches!(transfer.state, Some(DeliveryState::Received(_))) || transfer.resume {
+            return Ok(Outcome::fail("a transfer of a delivery that is not resumed has the state received"));
+        }
+        if !transfer.more {
+            break;
+        }
+    }
+    drop(opened);
+    trial.purge()?;
+    Ok(Outcome::pass())
+}
+
+fn received_then_accepted(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "partly")?;
+    consumer.state(&delivered, DeliveryState::Received(Received { section_number: 0, section_offset: 3 }));
+    consumer.settle(&delivered, DeliveryState::Accepted);
+    let link = consumer.link.clone();
+    consumer.connection.detached(&link)?;
+    set_up(consumer.close())?;
+    holds(trial, &[])
+}
+
+/// disposition(role=receiver, first=…, settled=false, state=received(0)); the delivery is the session's first.
+fn received_without_offset(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "partly")?;
+    let [a, b, c, d] = delivered.id().to_be_bytes();
+    let body = [b"\0\x53\x15\xc0\x10\x05\x41\x70", &[a, b, c, d][..], b"\x40\x42\0\x53\x23\xc0\x02\x01\x43"].concat();
+    consumer.connection.raw(super::support::frame(&body));
+    let outcome = crate::judge::Refused::by(Scope::Session)
+        .with(&super::support::MALFORMED)
+        .judge(&mut consumer.connection, trial.is_strict());
+    drop(consumer);
+    trial.purge()?;
+    Ok(outcome)
+}
+
+fn accepted(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "accepted")?;
+    consumer.settle(&delivered, DeliveryState::Accepted);
+    finish(consumer)?;
+    holds(trial, &[])
+}
+
+/// Drains the link once the disposition before it was acted on; the link is the only one that may take the message.
+fn drained(consumer: &mut Consumer) -> Result<Vec<String>, Stop> {
+    Ok(texts(&set_up(consumer.drain(1))?))
+}
+
+fn rejected(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "rejected")?;
+    let error = amqp1_codec::definitions::ErrorCondition::from_static("amqp-conformance:invalid");
+    consumer.settle(&delivered, DeliveryState::rejected(error));
+    let again = drained(&mut consumer)?;
+    set_up(consumer.close())?;
+    trial.purge()?;
+    if again.is_empty() { Ok(Outcome::pass()) } else { Ok(Outcome::fail("the message came on the same link again")) }
+}
+
+/// Waits for the answer to an echo, and judges the dispositions of the sender's that come before it.
+fn spontaneous(trial: &mut ServerTrial<'_>, is_allowed: fn(&DeliveryState) -> bool) -> Result<Outcome, Stop> {
+    let (mut consumer, _) = taken(trial, "left alone")?;
+    let flow = Flow { echo: true, ..consumer.flow(0) };
+    consumer.connection.send(0, flow);
+    let outcome = loop {
+        let got = consumer.connection.next();
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. }) => {
+                let state = disposition.state.as_ref();
+                if disposition.role != Role::Sender || !state.is_some_and(is_allowed) {
+                    break Outcome::fail(format!("without a cause came {got}"));
+                }
+            }
+            Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. })
+                if flow.handle == Some(consumer.link.attach.handle) && flow.delivery_count.is_some() && !flow.echo =>
+            {
+                break Outcome::pass();
+            }
+            Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
+            _ => break Outcome::fail(format!("expected a flow, got {got}")),
+        }
+    };
+    drop(consumer);
+    trial.purge()?;
+    Ok(outcome)
+}
+
+fn counted(trial: &mut ServerTrial<'_>, state: DeliveryState, wanted: u32) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "counted")?;
+    let before = delivered.header()?.delivery_count;
+    if before != 0 {
+        return Ok(Outcome::fail(format!("a new message has a delivery-count of {before}")));
+    }
+    consumer.settle(&delivered, state);
+    finish(consumer)?;
+    let count = comes_again(trial)?.header()?.delivery_count;
+    if count == wanted {
+        Ok(Outcome::pass())
+    } else {
+        Ok(Outcome::fail(format!("the delivery-count is {count}, expected {wanted}")))
+    }
+}
+
+fn undeliverable_here(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "elsewhere")?;
+    consumer.settle(&delivered, modified(Modified { undeliverable_here: true, ..Modified::default() }));
+    let again = drained(&mut consumer)?;
+    if !again.is_empty() {
+        return Ok(Outcome::fail("the message came on the same link again"));
+    }
+    let elsewhere = texts(&trial.emptied()?);
+    set_up(consumer.close())?;
+    trial.purge()?;
+    match elsewhere.len() {
+        1 => Ok(Outcome::pass()),
+        _ => Ok(Outcome::pass_with("the message is not on another link of the node: dead-lettered or dropped")),
+    }
+}
+
+fn deliverable_here(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "again")?;
+    consumer.settle(&delivered, modified(Modified::default()));
+    let again = consumer.take()?;
+    consumer.settle(&again, DeliveryState::Accepted);
+    set_up(consumer.close())?;
+    Ok(Outcome::pass())
+}
+
+fn annotated(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut consumer, delivered) = taken(trial, "annotated")?;
+    let mut annotations = Fields::new();
+    annotations.insert(Symbol::from_static("x-opt-conformance"), "new");
+    let state = Modified { message_annotations: Some(annotations), ..Modified::default() };
+    consumer.settle(&delivered, modified(state));
+    finish(consumer)?;
+    match comes_again(trial)?.annotation("x-opt-conformance")? {
+        Value::String(text) if text == *"new" => Ok(Outcome::pass()),
+        Value::Null => Ok(Outcome::fail("the message does not have the annotation")),
+        _ => Ok(Outcome::fail("the annotation has another value")),
+    }
+}
