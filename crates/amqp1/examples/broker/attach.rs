@@ -139,7 +139,7 @@ impl Offer {
             _ => link.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
         };
         if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
-            granted.capabilities.clone_from(&target.capabilities);
+            granted.capabilities = Kind::capabilities_among(&target.capabilities);
             if granted.dynamic {
                 granted.address = node.as_ref().map(|node| node.name.clone());
             }
@@ -175,7 +175,10 @@ impl Offer {
             browses: subscription.is_none() && granted.distribution_mode == Some(DistributionMode::COPY),
             default_outcome: granted.default_outcome,
         });
-        let sent = self.left.take().and_then(|terminus| terminus.state.left.sent);
+        let mut sent = self.left.take().and_then(|terminus| terminus.state.left.sent);
+        if let Some(sent) = sent.as_mut().filter(|_| link.attach().unsettled.is_none()) {
+            sent.settle_late();
+        }
         let (suspended, unsettled) = sent.map(|sent| sent.go_on(&consumer)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
         let suspended = suspended.filter(|_| link.attach().unsettled.is_some());
@@ -221,7 +224,7 @@ impl Offer {
             return Err(AmqpError::new(ErrorCondition::RESOURCE_LOCKED, text));
         }
         if let Some(granted) = &mut reply.source {
-            granted.capabilities.clone_from(&source.capabilities);
+            granted.capabilities = Kind::capabilities_among(&source.capabilities);
             if granted.dynamic {
                 granted.address = Some(node.name.clone());
             }

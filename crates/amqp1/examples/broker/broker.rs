@@ -8,7 +8,7 @@ use super::{
 };
 use amqp1::{
     AmqpError, Delivery, ErrorCondition, Str, Symbol, Value,
-    codec::messaging::NodeProperties,
+    codec::{Multiple, messaging::NodeProperties},
     engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
 use std::{
@@ -52,6 +52,12 @@ impl Kind {
     pub(crate) fn of_capabilities(capabilities: &[Symbol]) -> Self {
         let topic = |name: &Symbol| matches!(name.as_str(), "topic" | "temporary-topic");
         if capabilities.iter().any(topic) { Self::Topic } else { Self::Queue }
+    }
+
+    /// Those of these capabilities that nodes here have.
+    pub(crate) fn capabilities_among(capabilities: &[Symbol]) -> Multiple<Symbol> {
+        let known = |name: &&Symbol| matches!(name.as_str(), "queue" | "topic" | "temporary-queue" | "temporary-topic");
+        capabilities.iter().filter(known).cloned().collect()
     }
 
     /// What they say of the node that a message goes to, by an annotation.

@@ -25,6 +25,17 @@ impl Left {
 }
 
 impl Sent {
+    /// Settles the deliveries whose outcomes came when the link was detached already: they were live (§2.7.6).
+    pub(crate) fn settle_late(&mut self) {
+        let deliveries = self.suspended.as_ref().map(SuspendedSender::deliveries).unwrap_or_default();
+        for delivery in deliveries {
+            let Some(outcome) = delivery.outcome else { continue };
+            if let Some(stored) = self.unsettled.remove(&delivery.tag) {
+                self.consumer.settle(stored, Ok(outcome));
+            }
+        }
+    }
+
     /// What the next consumer goes on with. Copies are not resumed: it looks at the queue from the beginning.
     pub(crate) fn go_on(self, next: &Consumer) -> (Option<SuspendedSender>, HashMap<DeliveryTag, Stored>) {
         if !self.consumer.browses && !next.browses {

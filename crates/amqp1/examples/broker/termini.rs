@@ -220,7 +220,9 @@ impl Broker {
 
     /// A link does not come back: its deliveries have their default outcome, its subscription and its node end.
     pub(crate) fn release(&self, key: &Key, left: Left) {
-        if let Some(Sent { consumer, unsettled, .. }) = left.sent {
+        if let Some(mut sent) = left.sent {
+            sent.settle_late();
+            let Sent { consumer, unsettled, .. } = sent;
             unsettled.into_values().for_each(|stored| consumer.give_up(stored));
         }
         if let Some(subscription) = left.subscription {

@@ -96,6 +96,16 @@ async fn an_unknown_lifetime_policy_is_not_said_back() {
 }
 
 #[tokio::test]
+async fn t_2_6_3_3_a_capability_that_no_node_has_is_not_said_back() {
+    let session = Bed::new(&[]).session().await;
+    let asked = [Symbol::from_static("queue"), Symbol::from_static("unknown")];
+    let source = Source { capabilities: asked.into_iter().collect(), ..Source::at("q") };
+    let receiver = session.receiver("").source(source).attach().await.expect("a receiver");
+    let granted = receiver.remote_attach().source.expect("a source").capabilities;
+    assert_eq!(granted.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["queue"]);
+}
+
+#[tokio::test]
 async fn only_its_connection_receives_from_a_temporary_queue() {
     let bed = Bed::new(&[]);
     let session = bed.session().await;
