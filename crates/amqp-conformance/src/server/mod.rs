@@ -12,7 +12,7 @@ pub mod twins;
 
 pub use consumer::{Consumer, Delivered};
 pub use queue::credit_after;
-pub use receiving::Progress;
+pub use receiving::{Progress, covers};
 pub use relay::Relayed;
 pub use sheet::Sheet;
 pub use target::{Login, ServerTarget};

@@ -1,5 +1,15 @@
 //! Links, flow and transfers (§2.6, §2.7.3 to §2.7.7).
 
+mod attach;
+mod credit;
+mod detach;
+mod drain;
+mod flow;
+mod naming;
+mod refusals;
+mod support;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] =
+    &[attach::CASES, naming::CASES, detach::CASES, credit::CASES, drain::CASES, flow::CASES, refusals::CASES];
