@@ -56,7 +56,7 @@ pub enum Need {
     AnonymousRelay,
     /// A sender of the peer's that gives an unsettled map when a link is attached again (§2.6.13).
     Resume,
-    /// TLS.
+    /// TLS below AMQP: `--tls`.
     Tls,
     /// A node that keeps what it is sent for another receiver: a queue.
     Queue,
@@ -74,7 +74,7 @@ pub enum Need {
     Management,
     /// The policy that a container has one connection.
     SoleConnection,
-    /// WebSocket.
+    /// WebSocket below AMQP: `--ws`.
     WebSocket,
 }
 

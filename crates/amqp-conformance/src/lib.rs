@@ -16,6 +16,7 @@ pub mod profile;
 pub mod report;
 pub mod run;
 pub mod server;
+pub mod transport;
 pub mod verdict;
 pub mod wire;
 

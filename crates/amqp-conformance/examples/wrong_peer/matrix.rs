@@ -131,7 +131,7 @@ fn server(address: SocketAddr, node: &str) -> ServerTarget {
 }
 
 fn client(command: Vec<String>) -> ClientTarget {
-    ClientTarget { command, listen: SocketAddr::from(([127, 0, 0, 1], 0)), patience: PATIENCE }
+    ClientTarget { patience: PATIENCE, ..ClientTarget::new(command) }
 }
 
 /// One worker, with a queue and proxies of its own.

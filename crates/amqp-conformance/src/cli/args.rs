@@ -48,6 +48,18 @@ pub(super) struct ServerArgs {
     /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
     #[arg(long, requires = "user", env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
     pub(super) password: Option<String>,
+    /// Connects with TLS; the server's certificate must be valid for HOST.
+    #[arg(long)]
+    pub(super) tls: bool,
+    /// The authorities that are trusted, in PEM; without it, those of the system.
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(super) ca: Option<PathBuf>,
+    /// Trusts every certificate. Every report says so.
+    #[arg(long, requires = "tls", conflicts_with = "ca")]
+    pub(super) insecure: bool,
+    /// Connects with WebSocket, sub-protocol `amqp`, to this path.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]
+    pub(super) ws: Option<String>,
     /// Begins with the AMQP header, without SASL.
     #[arg(long, conflicts_with = "user")]
     pub(super) no_sasl: bool,
@@ -60,6 +72,12 @@ pub(super) struct ClientArgs {
     /// The address at which the tool listens. With port 0, each case has a free port of its own.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
+    /// The certificates of the listener, in PEM: the client connects with TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of the listener's certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
     /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments.
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "profile")]
     pub(super) command: Vec<String>,

@@ -1,7 +1,7 @@
 //! `amqp-conformance client`.
 
 use super::{Exit, Failure, args::ClientArgs, output};
-use crate::{case::Role, client::ClientTarget};
+use crate::{case::Role, client::ClientTarget, transport::ServerTls};
 
 pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let profile = output::profile(args.profile.as_deref())?;
@@ -16,6 +16,9 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     if command.is_empty() {
         return Err(Failure::usage("the profile has no command: give one after --"));
     }
-    let target = ClientTarget { command, listen: args.listen, patience: args.run.patience };
+    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let tls = files.map(|(certificate, key)| ServerTls::read(certificate, key)).transpose();
+    let tls = tls.map_err(|error| output::because(&error))?;
+    let target = ClientTarget { command, listen: args.listen, tls, patience: args.run.patience };
     output::run_and_report(target.into(), &options, &args.run.output)
 }

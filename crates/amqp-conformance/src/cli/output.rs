@@ -49,7 +49,13 @@ pub(super) fn options(args: &RunArgs, profile: &Profile) -> Result<Options, Fail
 
 /// An error in a file, with all of its causes.
 pub(super) fn in_file(path: &Path, error: &dyn std::error::Error) -> Failure {
-    let mut reason = format!("{}: {error}", path.display());
+    let Failure { exit, reason } = because(error);
+    Failure { exit, reason: format!("{}: {reason}", path.display()) }
+}
+
+/// An error of usage, with all of its causes.
+pub(super) fn because(error: &dyn std::error::Error) -> Failure {
+    let mut reason = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         reason = format!("{reason}: {error}");

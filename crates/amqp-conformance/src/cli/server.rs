@@ -6,6 +6,7 @@ use crate::{
     profile::Profile,
     run::Options,
     server::{Login, ServerTarget},
+    transport::{ClientTls, Layers, WebSocket},
 };
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -25,8 +26,22 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let server = server.ok_or_else(|| Failure::usage("the profile names no server: give HOST:PORT"))?;
     let (hostname, address) = resolve(server)?;
     let login = login(args, &profile);
-    let target = ServerTarget { address, hostname, login, node, patience: args.run.patience };
+    let target = ServerTarget { address, layers: layers(args)?, hostname, login, node, patience: args.run.patience };
     output::run_and_report(target.into(), &options, &args.run.output)
+}
+
+/// TLS and WebSocket. That a certificate is not verified is never silent.
+fn layers(args: &ServerArgs) -> Result<Layers, Failure> {
+    let tls = if args.insecure {
+        eprintln!("amqp-conformance: the server's certificate is not verified");
+        Some(ClientTls::insecure())
+    } else if args.tls {
+        Some(ClientTls::verified(args.ca.as_deref()))
+    } else {
+        None
+    };
+    let tls = tls.transpose().map_err(|error| output::because(&error))?;
+    Ok(Layers { tls, web_socket: args.ws.clone().map(|path| WebSocket { path }) })
 }
 
 /// The login of the command line, or else of the profile.

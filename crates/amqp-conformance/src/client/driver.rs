@@ -1,7 +1,11 @@
 //! The client under test: a command that is run for each case.
 
+use crate::transport::ServerTls;
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 /// The part that a client is asked to play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,6 +44,20 @@ pub struct ClientTarget {
     pub command: Vec<String>,
     /// The address at which the tool listens; with port 0, each case has a free port of its own.
     pub listen: SocketAddr,
+    /// TLS with this certificate. The client must trust it.
+    pub tls: Option<ServerTls>,
     /// The longest time that is waited for the client to do something.
     pub patience: Duration,
+}
+
+impl ClientTarget {
+    /// A client that this command runs; it connects to a free port of this machine.
+    pub fn new(command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            command: command.into_iter().map(Into::into).collect(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            patience: Duration::from_secs(5),
+        }
+    }
 }

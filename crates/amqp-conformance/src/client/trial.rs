@@ -2,6 +2,7 @@
 
 use super::{Attached, Attaching, ClientTarget, Scenario};
 use crate::{
+    transport,
     verdict::Stop,
     wire::{Connection, Entry, Logs, Recorder},
 };
@@ -10,7 +11,7 @@ use amqp1_codec::{
     performative::{Attach, Open},
     sasl::SaslCode,
 };
-use amqp1_script::{Peer, Session, Tcp, Unexpected, frames};
+use amqp1_script::{Peer, Session, Unexpected, frames};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -112,8 +113,9 @@ impl<'a> ClientTrial<'a> {
             let ended = self.client.as_mut().map(Child::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    let tcp = Tcp::new(stream).map_err(Stop::NoConnection)?;
-                    let mut connection = Peer::new(Recorder::new(tcp, self.logs.add()));
+                    let transport = transport::accept(stream, self.target.tls.as_ref(), self.target.patience)
+                        .map_err(Stop::NoConnection)?;
+                    let mut connection = Peer::new(Recorder::new(transport, self.logs.add()));
                     connection.set_patience(self.target.patience);
                     return Ok(connection);
                 }
@@ -251,7 +253,7 @@ fn set_up(unexpected: Unexpected) -> Stop {
 
 fn command(target: &ClientTarget, listen: SocketAddr, scenario: Scenario, count: u32) -> io::Result<Command> {
     let values = [
-        ("url", format!("amqp://{listen}")),
+        ("url", format!("{}://{listen}", if target.tls.is_some() { "amqps" } else { "amqp" })),
         ("address", String::from("conformance")),
         ("scenario", String::from(scenario.name())),
         ("count", count.to_string()),

@@ -57,7 +57,7 @@ fn summary(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Res
     }
     writeln!(f, "<th>level</th></tr>")?;
     for (_, report) in reports {
-        let sheet = report.sheet.to_string();
+        let sheet = format!("{} over {}\n{}", report.peer.address, report.peer.transport, report.sheet);
         write!(
             f,
             "<tr><td><details><summary>{}</summary><pre>{}</pre></details></td>",

@@ -74,6 +74,8 @@ pub struct Peer {
     pub version: Option<String>,
     /// The address, or the command.
     pub address: String,
+    /// The layers below AMQP: `tcp`, `tls`, `tls, certificate not verified`, `ws over tcp`.
+    pub transport: String,
 }
 
 impl Report {
@@ -99,6 +101,7 @@ impl Report {
                 product: sheet.product.clone(),
                 version: sheet.version.clone(),
                 address,
+                transport: target.transport(),
             },
             level: options.selection.level,
             robustness: options.selection.robustness,

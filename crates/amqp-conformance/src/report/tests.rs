@@ -6,7 +6,6 @@ use crate::{
     verdict::Outcome,
     wire::Entry,
 };
-use std::time::Duration;
 
 /// A peer that says in each of its texts what would harm a page.
 const HOSTILE: &str = "<script>alert('x')</script>\"&\u{1b}[2J";
@@ -133,11 +132,7 @@ fn a_baseline_leaves_what_was_so_before() {
 
 #[test]
 fn a_client_is_named_by_its_command() {
-    let target = ClientTarget {
-        command: vec![String::from("node"), String::from("driver.js")],
-        listen: ([127, 0, 0, 1], 0).into(),
-        patience: Duration::from_secs(1),
-    };
+    let target = ClientTarget::new(["node", "driver.js"]);
     let report = Report::new(&target.into(), &Sheet::default(), &Options::default(), Vec::new(), Vec::new());
     assert_eq!(report.peer.name, "node driver.js");
 }

@@ -46,6 +46,15 @@ impl Target {
         }
     }
 
+    /// The layers below AMQP, in words.
+    pub fn transport(&self) -> String {
+        match self {
+            Self::Server(server) => server.layers.name(),
+            Self::Client(ClientTarget { tls: Some(_), .. }) => String::from("tls"),
+            Self::Client(_) => String::from("tcp"),
+        }
+    }
+
     /// What must not be written anywhere.
     pub fn secrets(&self) -> Secrets {
         match self {

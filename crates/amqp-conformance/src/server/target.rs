@@ -1,8 +1,11 @@
 //! The server under test.
 
-use crate::wire::{Recorder, WireLog};
+use crate::{
+    transport::Layers,
+    wire::{Recorder, WireLog},
+};
 use amqp1_codec::sasl::SaslInit;
-use amqp1_script::{Tcp, frames};
+use amqp1_script::frames;
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -53,7 +56,9 @@ impl fmt::Debug for Login {
 pub struct ServerTarget {
     /// Its address.
     pub address: SocketAddr,
-    /// The name that is put into open's `hostname`.
+    /// TLS and WebSocket below AMQP.
+    pub layers: Layers,
+    /// The name that is put into open's `hostname`, and is looked for in its certificate.
     pub hostname: String,
     /// The login.
     pub login: Login,
@@ -68,6 +73,7 @@ impl ServerTarget {
     pub fn new(address: SocketAddr, node: impl Into<String>) -> Self {
         Self {
             address,
+            layers: Layers::default(),
             hostname: address.ip().to_string(),
             login: Login::Anonymous,
             node: node.into(),
@@ -87,6 +93,6 @@ impl ServerTarget {
     ///
     /// If the server does not accept within [`patience`](Self::patience).
     pub fn connect(&self, log: Arc<Mutex<WireLog>>) -> io::Result<Recorder> {
-        Ok(Recorder::new(Tcp::connect(self.address, self.patience)?, log))
+        Ok(Recorder::new(self.layers.connect(self.address, &self.hostname, self.patience)?, log))
     }
 }

@@ -30,6 +30,8 @@ pub(super) fn features(trial: &mut ServerTrial<'_>, sheet: &Sheet) -> Vec<Need> 
         (Need::Sessions, sheet.channel_max > 0),
         (Need::Links, sheet.handle_max.is_some_and(|highest| highest > 0)),
         (Need::SettleSecond, sheet.receiver_settle_modes.iter().any(|mode| mode == "second")),
+        (Need::Tls, trial.target().layers.tls.is_some()),
+        (Need::WebSocket, trial.target().layers.web_socket.is_some()),
         (Need::Coordinator, coordinates(trial)),
         (Need::DynamicSource, is_created(trial, dynamic(Role::Receiver))),
         (Need::DynamicTarget, is_created(trial, dynamic(Role::Sender))),
