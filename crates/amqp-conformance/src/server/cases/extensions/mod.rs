@@ -1,5 +1,9 @@
 //! Extensions.
 
+mod containers;
+mod relay;
+mod requests;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] = &[relay::CASES, containers::CASES, requests::CASES];

@@ -17,7 +17,7 @@ use bytes::Bytes;
 /// The conditions of a frame whose fields cannot be what they are.
 pub(crate) static MALFORMED: [ErrorCondition; 2] = [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD];
 /// The conditions of an attach that cannot be granted as it is.
-pub(super) static INVALID: [ErrorCondition; 4] = [
+pub(crate) static INVALID: [ErrorCondition; 4] = [
     ErrorCondition::INVALID_FIELD,
     ErrorCondition::NOT_IMPLEMENTED,
     ErrorCondition::NOT_ALLOWED,
@@ -25,7 +25,7 @@ pub(super) static INVALID: [ErrorCondition; 4] = [
 ];
 
 /// A message goes into the queue and comes out of it.
-pub(super) static ROUND_TRIP: Twin = Twin { name: "round-trip", check: Check::Server(round_trip) };
+pub(crate) static ROUND_TRIP: Twin = Twin { name: "round-trip", check: Check::Server(round_trip) };
 
 fn round_trip(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     trial.queued(&["round trip"])?;
@@ -33,27 +33,27 @@ fn round_trip(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 }
 
 /// A result of a step that belongs to the set-up.
-pub(super) fn set_up<V>(result: Result<V, Unexpected>) -> Result<V, Stop> {
+pub(crate) fn set_up<V>(result: Result<V, Unexpected>) -> Result<V, Stop> {
     result.map_err(|unexpected| Stop::set_up(&unexpected))
 }
 
 /// An attach of a link from this source, on handle 0.
-pub(super) fn from_source(name: &str, source: Source) -> Attach {
+pub(crate) fn from_source(name: &str, source: Source) -> Attach {
     Attach { source: Some(Box::new(source)), ..frames::attach_receiver(name, 0, "") }
 }
 
 /// An attach of a link to this target, on handle 0.
-pub(super) fn to_target(name: &str, target: Target) -> Attach {
+pub(crate) fn to_target(name: &str, target: Target) -> Attach {
     Attach { target: Some(target.into()), ..frames::attach_sender(name, 0, "") }
 }
 
 /// The texts of deliveries.
-pub(super) fn texts(all: &[Delivered]) -> Vec<String> {
+pub(crate) fn texts(all: &[Delivered]) -> Vec<String> {
     all.iter().map(Delivered::text).collect()
 }
 
 /// Passes if the queue holds these messages, and empties it.
-pub(super) fn holds(trial: &mut ServerTrial<'_>, wanted: &[&str]) -> Result<Outcome, Stop> {
+pub(crate) fn holds(trial: &mut ServerTrial<'_>, wanted: &[&str]) -> Result<Outcome, Stop> {
     let texts = texts(&trial.emptied()?);
     if texts == wanted {
         Ok(Outcome::pass())
@@ -63,7 +63,7 @@ pub(super) fn holds(trial: &mut ServerTrial<'_>, wanted: &[&str]) -> Result<Outc
 }
 
 /// Waits for a message on another link, and accepts it.
-pub(super) fn comes_again(trial: &mut ServerTrial<'_>) -> Result<Delivered, Stop> {
+pub(crate) fn comes_again(trial: &mut ServerTrial<'_>) -> Result<Delivered, Stop> {
     let mut consumer = trial.consumer("reader")?;
     let again = consumer.take()?;
     consumer.settle(&again, DeliveryState::Accepted);
@@ -72,7 +72,7 @@ pub(super) fn comes_again(trial: &mut ServerTrial<'_>) -> Result<Delivered, Stop
 }
 
 /// Puts one message into the empty queue, and takes it on a link of this name.
-pub(super) fn taken(trial: &mut ServerTrial<'_>, text: &'static str) -> Result<(Consumer, Delivered), Stop> {
+pub(crate) fn taken(trial: &mut ServerTrial<'_>, text: &'static str) -> Result<(Consumer, Delivered), Stop> {
     trial.queued(&[text])?;
     let mut consumer = trial.consumer("consumer")?;
     let delivered = set_up(consumer.take())?;
@@ -80,7 +80,7 @@ pub(super) fn taken(trial: &mut ServerTrial<'_>, text: &'static str) -> Result<(
 }
 
 /// Detaches the link, and ends everything in good order: the server has acted on what was sent before.
-pub(super) fn finish(mut consumer: Consumer) -> Result<(), Stop> {
+pub(crate) fn finish(mut consumer: Consumer) -> Result<(), Stop> {
     let link = consumer.link.clone();
     set_up(consumer.connection.detached(&link))?;
     set_up(consumer.close())
@@ -152,6 +152,6 @@ pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
 }
 
 /// The same with an attach that the codec writes, and conditions of attaches that cannot be granted.
-pub(super) fn refused(trial: &mut ServerTrial<'_>, attach: Attach) -> Result<Outcome, Stop> {
+pub(crate) fn refused(trial: &mut ServerTrial<'_>, attach: Attach) -> Result<Outcome, Stop> {
     attach_refused(trial, &octets(attach), &INVALID)
 }
