@@ -139,9 +139,9 @@ go_125() {
 
 # Modules come from Go's module proxy, by the sums in go.sum.
 part_go() {
-  local go stamp to=$cache/go source
+  local go stamp to=$cache/go source driver
   go=$(go_125)
-  stamp=$(cd "$here/go" && { "$go" version; cat go.mod go.sum ./*/*.go; } | sha256sum)
+  stamp=$(cd "$here/go" && { "$go" version; cat go.mod go.sum ./*/*.go "$here"/../../crates/amqp-conformance/drivers/go_driver/*; } | sha256sum)
   if [ "$(cat "$to/installed" 2>/dev/null)" = "$stamp" ]; then
     say "go: in place"
     return
@@ -160,6 +160,8 @@ part_go() {
     source=$("$go" list -m -f '{{.Dir}}' github.com/Azure/go-amqp)
     sed -n 's/^func \(Test[A-Za-z0-9_]*\)(t \*testing\.T).*/\1/p' "$source/integration_test.go" >"$to/go-amqp.tests"
   )
+  driver=$here/../../crates/amqp-conformance/drivers/go_driver
+  (cd "$driver" && GOFLAGS=-buildvcs=false GOTOOLCHAIN=local quietly go-driver "$go" build -o "$to/driver" .)
   echo "$stamp" >"$to/installed"
   say "go: built with $("$go" env GOVERSION) $(awk '$2 ~ /^v/ && /Azure/ && !/indirect/ { print $1 "@" $2 }' "$here/go/go.mod" | tr '\n' ' ')"
 }
@@ -169,9 +171,9 @@ jdk_17() {
   [ "$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')" -ge 17 ] 2>/dev/null && command -v mvn >/dev/null
 }
 
-# java_program FOLDER: its archives from Maven Central, and its classes, built again when a file of it changes
+# java_program FOLDER [PARENT]: its archives from Maven Central, and its classes, built again when a file of it changes
 java_program() {
-  local from=$here/java/$1 to=$cache/java/$1 stamp
+  local from=${2:-$here/java}/$1 to=$cache/java/$1 stamp
   stamp=$(cat "$from"/pom.xml "$from"/*.java | sha256sum)
   if [ "$(cat "$to/installed" 2>/dev/null)" = "$stamp" ]; then
     return
@@ -193,6 +195,7 @@ part_java() {
   java_program clients
   java_program iot
   java_program broker_j
+  java_program jms_driver "$here/../../crates/amqp-conformance/drivers"
   say "java: $(cd "$cache/java" && ls */lib | grep -E '^(artemis-server|artemis-amqp|qpid-jms|qpid-broker-core|protonj2-(client|test)|iot-|azure-messaging)' | sed 's/\.jar$//' | paste -sd' ')"
 }
 
