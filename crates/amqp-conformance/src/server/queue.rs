@@ -8,7 +8,10 @@ use amqp1_codec::{
     performative::{Disposition, Flow, Performative, Transfer},
 };
 use amqp1_script::{AmqpFrame, Body, Got, Link, Received, Session, Skip, frames};
+use std::time::Duration;
 
+/// The time after which a server that neither sends a message nor answers a drain is taken to have none.
+const SILENCE: Duration = Duration::from_millis(1000);
 /// The number of messages that a purge takes at a time.
 const BATCH: u32 = 100;
 /// The number of messages after which a queue is taken for one that never empties.
@@ -73,12 +76,12 @@ pub fn credit_after(session: &Session, link: &Link, received: u32, credit: u32) 
     }
 }
 
-/// Accepts what comes on a link until the sender has used up its credit or says that it has nothing more. Returns the
+/// Accepts what comes on a link until the sender has used up its credit, says that it has nothing more, or falls silent. Returns the
 /// number of deliveries.
 fn take_until_drained(connection: &mut Connection, link: &Link, progress: &mut Progress) -> Result<u32, Stop> {
     let mut taken = 0u32;
     while taken < BATCH {
-        let got = connection.next();
+        let got = connection.next_within(SILENCE);
         match &got {
             Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => {
                 if let Ok(transfer) = Transfer::of(got)
@@ -94,6 +97,7 @@ fn take_until_drained(connection: &mut Connection, link: &Link, progress: &mut P
                 }
             }
             Got::Frame(AmqpFrame { body: None | Some(Performative::Disposition(_)), .. }) => {}
+            Got::Timeout { .. } => break,
             _ => return Err(Stop::SetUp(format!("expected the queue's messages, got {got}"))),
         }
     }
