@@ -39,3 +39,17 @@ pub fn open_with_property(open: Body, value: &[u8]) -> Body {
 pub fn open_with_vector(open: Body, name: &str) -> Body {
     open_with_property(open, &vector(name))
 }
+
+/// Values within values of this format code, each the only item of the next.
+pub fn nested(code: u8, depth: usize, innermost: u8) -> Vec<u8> {
+    // Written from the inside out, the octets in reverse.
+    let mut reversed = vec![innermost];
+    for _ in 0..depth {
+        let size = u32::try_from(reversed.len().saturating_add(4)).unwrap_or(u32::MAX);
+        reversed.extend([1, 0, 0, 0]);
+        reversed.extend(size.to_le_bytes());
+        reversed.push(code);
+    }
+    reversed.reverse();
+    reversed
+}

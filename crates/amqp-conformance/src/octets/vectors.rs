@@ -4,13 +4,22 @@ use super::build::hex;
 
 const VECTORS: &str = include_str!("../../data/vectors.tsv");
 
-/// Every encoding of a value, the shortest first; of malformed octets these alone. Empty if the name is not known.
+/// Every encoding of a value, the shortest first; of malformed octets these alone.
+///
+/// # Panics
+///
+/// If the name is not known: a case that names it has a defect.
 pub fn encodings(name: &str) -> Vec<Vec<u8>> {
     let line = VECTORS.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
-    line.into_iter().flat_map(|line| line.split('\t')).map(hex).collect()
+    let Some(line) = line else { panic!("no vector is named {name}") };
+    line.split('\t').map(hex).collect()
 }
 
-/// The shortest encoding of a value, or malformed octets. Empty if the name is not known.
+/// The shortest encoding of a value, or malformed octets.
+///
+/// # Panics
+///
+/// As said for [`encodings`].
 pub fn vector(name: &str) -> Vec<u8> {
     encodings(name).into_iter().next().unwrap_or_default()
 }

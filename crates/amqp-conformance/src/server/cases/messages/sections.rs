@@ -58,7 +58,8 @@ pub(super) const CASES: &[Case] = &[
     bad_messages!("M-3.2-1/twice", ORDER, "bad-msg-header-twice", "bad-msg-footer-twice"),
     relayed_message!("M-3.2-1", ORDER, "a message with every section, in order", every_section()),
     bad_messages!("M-3.2-2", BODY, "bad-msg-two-values", "bad-msg-value-then-data", "bad-msg-data-and-sequence"),
-    Case { tags: &[Tag::Strict], ..bad_messages!("M-3.2-2/none", BODY, "bad-msg-header-only", "bad-msg-empty") },
+    Case { tags: &[Tag::Strict], ..bad_messages!("M-3.2-2/header-alone", BODY, "bad-msg-header-only") },
+    Case { tags: &[Tag::Strict], ..bad_message!("M-3.2-2/empty", BODY, "a message without any octet", Vec::new()) },
     unaltered!(
         "M-3.2-3/encodings",
         BARE,

@@ -67,10 +67,10 @@ pub(super) const CASES: &[Case] = &[
         }
     ),
     answers!("Y-rob-2/list", "a begin whose properties hold 3000 nested lists", RAW_BEGIN, |trial| {
-        answers_begin(trial, &nested(0xd0, 3000, 0x45))
+        answers_begin(trial, &octets::nested(0xd0, 3000, 0x45))
     }),
     answers!("Y-rob-2/array", "a begin whose properties hold 2000 nested arrays", RAW_BEGIN, |trial| {
-        answers_begin(trial, &nested(0xf0, 2000, 0x40))
+        answers_begin(trial, &octets::nested(0xf0, 2000, 0x40))
     }),
     answers!("Y-rob-2/described", "a begin whose properties hold 20000 nested described values", RAW_BEGIN, |trial| {
         answers_begin(trial, &[vec![[0x00, 0x40]; 20_000].concat(), vec![0x40]].concat())
@@ -111,20 +111,6 @@ pub(super) const CASES: &[Case] = &[
         ..Case::SERVER
     },
 ];
-
-/// Values within values of this format code, each the only item of the next.
-fn nested(code: u8, depth: usize, innermost: u8) -> Vec<u8> {
-    // Written from the inside out, the octets in reverse.
-    let mut reversed = vec![innermost];
-    for _ in 0..depth {
-        let size = u32::try_from(reversed.len().saturating_add(4)).unwrap_or(u32::MAX);
-        reversed.extend([1, 0, 0, 0]);
-        reversed.extend(size.to_le_bytes());
-        reversed.push(code);
-    }
-    reversed.reverse();
-    reversed
-}
 
 /// Sends opens whose properties hold these values. Passes if the server opens or refuses each in time.
 fn answers_open(trial: &mut ServerTrial<'_>, values: &[Vec<u8>]) -> Result<Outcome, Stop> {

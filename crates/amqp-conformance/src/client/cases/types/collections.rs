@@ -1,0 +1,90 @@
+//! Lists, maps and arrays (§1.6.22 to §1.6.24).
+
+use super::{
+    support::{self, bad_property, conversation, taken},
+    twins,
+};
+use crate::{
+    case::{Case, Check},
+    client::{ClientTrial, Scenario},
+    octets::{Item, Style, hex},
+    verdict::{Outcome, Stop},
+};
+
+pub(super) const CASES: &[Case] = &[
+    taken!(
+        "Y-1.6.22-1",
+        "A list is list0, list8 or list32 (§1.6.22).",
+        "list-empty",
+        "list-nulls-3",
+        "list-nested-2",
+        "list-nested-11",
+        "list-254-body",
+        "list-255-nulls",
+        "list-255-items",
+        "list-of-map",
+        "list-all-primitives",
+    ),
+    taken!(
+        "Y-1.6.23-1/message",
+        "A map is map8 or map32 (§1.6.23).",
+        "map-empty",
+        "map-str-uint",
+        "map-null-value",
+        "map-nested",
+        "map-128-pairs",
+    ),
+    taken!("Y-1.6.23-3", "The order of a map is kept (§1.6.23).", "map-order-ab", "map-symbol-keys", "map-127-pairs"),
+    taken!(
+        "Y-1.6.23-4",
+        "Keys of different types are different keys (§1.6.23).",
+        "map-mixed-key-types",
+        "map-list-key"
+    ),
+    taken!(
+        "Y-1.6.24-1",
+        "An array is array8 or array32, and its constructor is wide enough for each element (§1.6.24).",
+        "array-string-255-256",
+        "array-int-wide",
+        "array-uint-wide",
+        "array-long",
+        "array-binary",
+        "array-254-ubytes",
+    ),
+    taken!(
+        "Y-1.6.24-2",
+        "The elements of an array may be arrays, lists and maps (§1.6.24).",
+        "array-of-arrays",
+        "array-of-lists"
+    ),
+    conversation!("Y-1.6.22-1/frames", "A list is list0, list8 or list32 (§1.6.22).", "every list as list32", Send, wide_lists: true),
+    bad_property!("Y-1.6.23-1/property", "A map has an even number of items (§1.6.23).", "bad-map8-odd"),
+    Case {
+        id: "Y-1.6.23-1",
+        rule: "A map has an even number of items (§1.6.23).",
+        sends: "an attach whose unsettled map has one item",
+        wants: "detach, end or close with amqp:decode-error",
+        twin: Some(&twins::RAW_SEND),
+        check: Check::Client(Scenario::Send, |trial| with_unsettled(trial, "c1 04 01 a00130")),
+        ..Case::CLIENT
+    },
+    bad_property!(
+        "Y-1.6.23-2/property",
+        "A map has no key twice, whatever its encodings (§1.6.23).",
+        "bad-map8-dup-key-mixed-enc"
+    ),
+    Case {
+        id: "Y-1.6.23-2",
+        rule: "A map has no key twice, whatever its encodings (§1.6.23).",
+        sends: "an attach whose unsettled map has the same tag twice",
+        wants: "detach, end or close with amqp:decode-error",
+        twin: Some(&twins::RAW_SEND),
+        check: Check::Client(Scenario::Send, |trial| with_unsettled(trial, "c1 0f 04 a00130 00532445 a00130 00532445")),
+        ..Case::CLIENT
+    },
+];
+
+/// Answers the attach of the client's sender with these octets as the unsettled map. Passes if the client refuses it.
+fn with_unsettled(trial: &mut ClientTrial<'_>, map: &str) -> Result<Outcome, Stop> {
+    support::refuses_attach(trial, |attach| attach.with(7, Item::Raw(hex(map))).encode(&Style::COMPACT))
+}

@@ -1,0 +1,194 @@
+//! A whole conversation with frames that are written by hand, in a choice of encodings.
+
+use crate::{
+    client::ClientTrial,
+    octets::{self, Body, Item, Style},
+    verdict::{Outcome, Stop},
+    wire::Connection,
+};
+use amqp1_codec::{
+    definitions::Role,
+    messaging::DeliveryState,
+    performative::{Attach, Disposition, Flow, Open, Performative, TargetArchetype, Transfer},
+};
+use amqp1_script::{AmqpFrame, Got};
+
+/// The number with which the tool's transfers begin, so that it shows whether the client reads numbers right.
+const FIRST: u32 = 7;
+/// The handle of the tool's first link.
+const HANDLE: u32 = 3;
+
+/// Serves the client's links, on which it sends or receives one message, in this style. Passes if the client plays its
+/// scenario to the end.
+pub(super) fn converses(trial: &mut ClientTrial<'_>, style: &Style) -> Result<Outcome, Stop> {
+    converses_about(trial, style, &octets::vector("msg-value"))
+}
+
+/// The same with a message of the case's own, where the client receives.
+pub(super) fn converses_about(trial: &mut ClientTrial<'_>, style: &Style, message: &[u8]) -> Result<Outcome, Stop> {
+    let mut connection = trial.authenticated()?;
+    connection.expect::<Open>().map_err(|unexpected| Stop::set_up(&unexpected))?;
+    let mut server = Server {
+        connection,
+        style: *style,
+        message,
+        links: Vec::new(),
+        sessions: 0,
+        next_incoming: 0,
+        is_served: false,
+    };
+    server.write(0, &Body::open("amqp-conformance", None));
+    server.serve()
+}
+
+struct Server<'a> {
+    connection: Connection,
+    style: Style,
+    message: &'a [u8],
+    links: Vec<RawLink>,
+    /// The number of sessions, which have the tool's channels from 0 on.
+    sessions: u16,
+    /// The client's next-outgoing-id, which it has not used when credit is given.
+    next_incoming: u32,
+    /// Whether a message was settled.
+    is_served: bool,
+}
+
+struct RawLink {
+    channel: u16,
+    remote_channel: u16,
+    handle: u32,
+    remote_handle: u32,
+    /// Whether the message was sent on it.
+    is_sent: bool,
+}
+
+impl Server<'_> {
+    fn write(&mut self, channel: u16, body: &Body) {
+        self.connection.raw(octets::frame(channel, &body.encode(&self.style)));
+    }
+
+    fn serve(mut self) -> Result<Outcome, Stop> {
+        let deadline = self.connection.now().saturating_add(self.connection.patience());
+        loop {
+            let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+            let Got::Frame(AmqpFrame { channel, body: Some(body), .. }) = &got else {
+                if got.name() == "empty" {
+                    continue;
+                }
+                return Err(self.connection.unexpected("the rest of the scenario", got).into());
+            };
+            if let Some(refusal) = amqp1_script::Refusal::of(&got) {
+                return Ok(Outcome::fail(format!("{} with {}", got.name(), refusal.error.condition)));
+            }
+            let verdict = match body {
+                Performative::Begin(begin) => {
+                    self.next_incoming = begin.next_outgoing_id.0;
+                    let mine = self.sessions;
+                    self.sessions = mine.saturating_add(1);
+                    self.write(mine, &Body::begin(Some(*channel), FIRST));
+                    None
+                }
+                Performative::Attach(attach) => {
+                    self.attach(*channel, attach);
+                    None
+                }
+                Performative::Flow(flow) => self.flow(*channel, flow),
+                Performative::Transfer(transfer) => {
+                    self.transfer(*channel, transfer);
+                    None
+                }
+                Performative::Disposition(disposition) => self.disposition(*channel, disposition),
+                Performative::Detach(detach) => {
+                    let link = self.link(*channel, detach.handle).map(|link| (link.channel, link.handle));
+                    if let Some((channel, handle)) = link {
+                        self.write(channel, &Body::detach(handle));
+                    }
+                    None
+                }
+                Performative::End(_) => {
+                    self.write(*channel, &Body::end());
+                    None
+                }
+                Performative::Close(_) => {
+                    self.write(0, &Body::close());
+                    self.connection.finish();
+                    return Ok(match self.is_served {
+                        true => Outcome::pass(),
+                        false => Outcome::fail("the client closed before a message was settled"),
+                    });
+                }
+                Performative::Open(_) => Some(Outcome::fail("the client opened twice")),
+            };
+            if let Some(outcome) = verdict {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn link(&mut self, channel: u16, handle: u32) -> Option<&mut RawLink> {
+        self.links.iter_mut().find(|link| link.remote_channel == channel && link.remote_handle == handle)
+    }
+
+    fn attach(&mut self, channel: u16, attach: &Attach) {
+        let handle = HANDLE.saturating_add(u32::try_from(self.links.len()).unwrap_or_default());
+        // Clients have one session in these scenarios, or one after another.
+        let mine = self.sessions.saturating_sub(1);
+        let source = attach.source.as_ref().and_then(|source| source.address.as_deref());
+        let target = match &attach.target {
+            Some(TargetArchetype::Target(target)) => target.address.as_deref(),
+            _ => None,
+        };
+        self.write(mine, &Body::attach(&attach.name, handle, attach.role == Role::Sender, source, target));
+        self.links.push(RawLink {
+            channel: mine,
+            remote_channel: channel,
+            handle,
+            remote_handle: attach.handle,
+            is_sent: false,
+        });
+        if attach.role == Role::Sender {
+            let count = attach.initial_delivery_count.unwrap_or_default().0;
+            let flow = Body::flow(self.next_incoming, FIRST, handle, 10).with(5, Item::Uint(count));
+            self.write(mine, &flow);
+        }
+    }
+
+    fn flow(&mut self, channel: u16, flow: &Flow) -> Option<Outcome> {
+        let credit = flow.link_credit.unwrap_or_default();
+        let link = self.link(channel, flow.handle?).filter(|link| credit > 0 && !link.is_sent)?;
+        link.is_sent = true;
+        let (mine, handle) = (link.channel, link.handle);
+        if let Some(id) = flow.next_incoming_id.filter(|id| id.0 != FIRST) {
+            return Some(Outcome::fail(format!("the client's next-incoming-id is {}, not {FIRST}", id.0)));
+        }
+        let transfer = Body::transfer(handle, FIRST, b"tag", false).encode(&self.style);
+        self.connection.raw(octets::frame(mine, &[&transfer, self.message].concat()));
+        None
+    }
+
+    fn transfer(&mut self, channel: u16, transfer: &Transfer) {
+        let Some(mine) = self.link(channel, transfer.handle).map(|link| link.channel) else { return };
+        if let (Some(id), false) = (transfer.delivery_id, transfer.more) {
+            self.is_served = true;
+            if transfer.settled != Some(true) {
+                self.write(mine, &Body::accepted(true, id.0));
+            }
+        }
+    }
+
+    fn disposition(&mut self, channel: u16, disposition: &Disposition) -> Option<Outcome> {
+        if disposition.role == Role::Sender {
+            return None;
+        }
+        if disposition.first.0 != FIRST || disposition.state != Some(DeliveryState::Accepted) {
+            return Some(Outcome::fail(format!("the client's disposition is {disposition:?}")));
+        }
+        self.is_served = true;
+        let mine = self.links.iter().find(|link| link.remote_channel == channel).map(|link| link.channel)?;
+        if !disposition.settled {
+            self.write(mine, &Body::accepted(false, FIRST));
+        }
+        None
+    }
+}

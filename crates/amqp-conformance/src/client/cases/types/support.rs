@@ -1,0 +1,218 @@
+//! Sends octets at each state of the set-up, and judges the client's answer.
+
+use crate::{
+    client::{Attached, Attaching, ClientTrial, sends_to_node},
+    judge::Refused,
+    octets::{self, Body, Style},
+    verdict::{Outcome, Stop},
+    wire::Connection,
+};
+use amqp1_codec::{
+    definitions::ErrorCondition,
+    messaging::DeliveryState,
+    performative::{Begin, Open},
+};
+use amqp1_script::{Got, Refusal, Scope, frames};
+
+/// The conditions with which malformed octets may be refused.
+pub(in crate::client::cases) static MALFORMED: [ErrorCondition; 3] =
+    [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
+
+/// The frames that may come before a refusal: the client may have written them before it has read.
+const BEFORE: &[&str] = &["begin", "attach", "transfer", "end"];
+
+/// The open that raw cases send, to be changed.
+pub(super) fn open() -> Body {
+    Body::open("amqp-conformance", None)
+}
+
+/// The client's open, read, and a connection on which the answer comes next.
+pub(super) fn opening(trial: &mut ClientTrial<'_>) -> Result<Connection, Stop> {
+    let mut connection = trial.authenticated()?;
+    connection.expect::<Open>().map_err(|unexpected| Stop::set_up(&unexpected))?;
+    Ok(connection)
+}
+
+/// Closes the connection, which a client answers that has taken no offence, and judges its refusal.
+fn judge(connection: &mut Connection, refused: Refused, is_strict: bool) -> Outcome {
+    connection.send(0, frames::close());
+    refused.with(&MALFORMED).after(BEFORE).judge(connection, is_strict)
+}
+
+/// Answers the client's open with this body. Passes if the client refuses it.
+pub(super) fn refuses_open(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let mut connection = opening(trial)?;
+    connection.raw(octets::frame(0, body));
+    Ok(judge(&mut connection, Refused::by(Scope::Connection), trial.is_strict()))
+}
+
+/// Answers with an open whose properties hold this vector. Passes if the client refuses it.
+pub(super) fn refuses_property(trial: &mut ClientTrial<'_>, name: &str) -> Result<Outcome, Stop> {
+    refuses_open(trial, &octets::open_with_vector(open(), name).encode(&Style::COMPACT))
+}
+
+/// Answers the client's open with this body. Passes if the client goes on, and closes in turn.
+pub(super) fn takes_open(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let mut connection = opening(trial)?;
+    connection.raw(octets::frame(0, body));
+    connection.expect::<Begin>()?;
+    Ok(crate::judge::closes_in_peace(&mut connection))
+}
+
+/// Answers the client's begin with this body, in which the remote channel is put first. Passes if the client refuses it.
+pub(super) fn refuses_begin(trial: &mut ClientTrial<'_>, body: impl FnOnce(u16) -> Vec<u8>) -> Result<Outcome, Stop> {
+    let mut connection = opening(trial)?;
+    connection.raw(octets::frame(0, &open().encode(&Style::COMPACT)));
+    let begin = connection.expect::<Begin>().map_err(|unexpected| Stop::set_up(&unexpected))?;
+    connection.raw(octets::frame(0, &body(begin.channel)));
+    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+}
+
+/// Answers the attach of the client's sender with what `change` makes of a lawful answer, and gives credit. Passes if
+/// the client refuses the answer, and sends nothing.
+pub(super) fn refuses_attach(
+    trial: &mut ClientTrial<'_>,
+    change: impl FnOnce(Body) -> Vec<u8>,
+) -> Result<Outcome, Stop> {
+    let Attaching { mut connection, session, attach, answer, .. } = trial.link_where(sends_to_node)?;
+    let address = |terminus: Option<&str>| terminus.map(String::from);
+    let source = address(attach.source.as_ref().and_then(|source| source.address.as_deref()));
+    let target = match &attach.target {
+        Some(amqp1_codec::performative::TargetArchetype::Target(target)) => address(target.address.as_deref()),
+        _ => None,
+    };
+    let body = Body::attach(&attach.name, answer.handle, true, source.as_deref(), target.as_deref());
+    connection.raw(octets::frame(session.channel, &change(body)));
+    let flow = Body::flow(session.begin.next_outgoing_id.0, 0, answer.handle, 1);
+    connection.raw(octets::frame(session.channel, &flow.encode(&Style::COMPACT)));
+    // A message is no refusal.
+    let refused = Refused::at_any_scope().with(&MALFORMED).after(&["attach", "end"]);
+    Ok(refused.judge(&mut connection, trial.is_strict()))
+}
+
+/// Sends this body on a session on which the client's sender is attached; the handle is the tool's. Passes if the client
+/// refuses it.
+pub(super) fn refuses_on_link(trial: &mut ClientTrial<'_>, body: impl FnOnce(u32) -> Vec<u8>) -> Result<Outcome, Stop> {
+    let Attached { mut connection, session, link, .. } = trial.sender()?;
+    connection.raw(octets::frame(session.channel, &body(link.handle)));
+    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+}
+
+/// Sends this body on a session on which the client has sent a message. Passes if the client refuses it.
+pub(super) fn refuses_after_message(
+    trial: &mut ClientTrial<'_>,
+    body: impl FnOnce(u32) -> Vec<u8>,
+) -> Result<Outcome, Stop> {
+    let (Attached { mut connection, session, .. }, delivery) = trial.receiving_from_client(10)?;
+    connection.raw(octets::frame(session.channel, &body(delivery.number())));
+    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+}
+
+/// Sends this body on a session on which the client has given credit. Passes if the client refuses it.
+pub(super) fn refuses_on_receiver(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
+    let Attached { mut connection, session, .. } = trial.sending_to_client()?;
+    connection.raw(octets::frame(session.channel, body));
+    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+}
+
+/// Sends this message to the client. Passes if the client accepts it, and plays the scenario to its end.
+pub(in crate::client::cases) fn takes(trial: &mut ClientTrial<'_>, message: &[u8]) -> Result<Outcome, Stop> {
+    let mut client = trial.sending_to_client()?;
+    let id = client.deliver(message);
+    match client.disposition_of(id)?.body.state {
+        None | Some(DeliveryState::Accepted) => Ok(client.finishes()),
+        Some(state) => Ok(Outcome::fail(format!("the client's outcome is {state:?}"))),
+    }
+}
+
+/// Sends the client a message with every encoding of these vectors. Passes if the client accepts it.
+pub(super) fn takes_values(trial: &mut ClientTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
+    takes(trial, &octets::message_of(names))
+}
+
+/// Closes the connection, and waits until the client has as well: it may take offence or not, but must answer.
+pub(super) fn answers(connection: &mut Connection) -> Result<Outcome, Stop> {
+    connection.send(0, frames::close());
+    let deadline = connection.now().saturating_add(connection.patience());
+    loop {
+        let got = connection.next_within(deadline.saturating_sub(connection.now()));
+        if let Some(refusal) = Refusal::of(&got) {
+            return Ok(Outcome::pass_with(format!("refused with {}", refusal.error.condition)));
+        }
+        match &got {
+            Got::Frame(_) if got.name() == "close" => return Ok(Outcome::pass_with("accepted")),
+            Got::Frame(_) => {}
+            got if got.is_end() => return Ok(Outcome::pass_with("dropped")),
+            _ => return Ok(Outcome::fail(format!("expected an answer, got {got}"))),
+        }
+    }
+}
+
+/// A case that sends a client the values of some vectors.
+macro_rules! taken {
+    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: "a message with such values, each in every encoding",
+            wants: "accepted, and the rest of the scenario",
+            check: $crate::case::Check::Client($crate::client::Scenario::Receive, |trial| {
+                $crate::client::cases::types::support::takes_values(trial, &[$($name),+])
+            }),
+            ..$crate::case::Case::CLIENT
+        }
+    };
+}
+
+/// Cases that answer with opens whose properties hold a malformed vector.
+macro_rules! bad_property {
+    ($id:literal, $rule:expr, $name:literal) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: concat!("an open whose properties hold the octets of ", $name),
+            wants: "close with amqp:decode-error",
+            twin: Some(&$crate::client::cases::types::twins::OPEN_WITH_PROPERTY),
+            check: $crate::case::Check::Client($crate::client::Scenario::Send, |trial| {
+                $crate::client::cases::types::support::refuses_property(trial, $name)
+            }),
+            ..$crate::case::Case::CLIENT
+        }
+    };
+}
+
+/// A case that answers with a malformed open.
+macro_rules! bad_open {
+    ($id:literal, $rule:expr, $sends:literal, $octets:expr) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: $sends,
+            wants: "close with amqp:decode-error",
+            twin: Some(&$crate::client::cases::types::twins::RAW_OPEN),
+            check: $crate::case::Check::Client($crate::client::Scenario::Send, |trial| {
+                $crate::client::cases::types::support::refuses_open(trial, &$octets)
+            }),
+            ..$crate::case::Case::CLIENT
+        }
+    };
+}
+
+/// A case that holds a whole conversation in another style.
+macro_rules! conversation {
+    ($id:literal, $rule:expr, $sends:literal, $scenario:ident, $($field:ident: $value:expr),*) => {
+        $crate::case::Case {
+            id: $id,
+            rule: $rule,
+            sends: $sends,
+            wants: "the whole scenario, and a close without an error",
+            check: $crate::case::Check::Client($crate::client::Scenario::$scenario, |trial| {
+                let style = $crate::octets::Style { $($field: $value,)* ..$crate::octets::Style::COMPACT };
+                $crate::client::cases::types::conversation::converses(trial, &style)
+            }),
+            ..$crate::case::Case::CLIENT
+        }
+    };
+}
+
+pub(super) use {bad_open, bad_property, conversation, taken};
