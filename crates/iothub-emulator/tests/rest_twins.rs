@@ -144,6 +144,25 @@ async fn what_a_twin_does_not_take_is_refused() {
     assert!(matches!(response.status, 400 | 413), "{response:?}");
 }
 
+/// As floating-point numbers they would be others, and no error.
+#[tokio::test]
+async fn integers_of_more_than_64_bits_are_refused_wherever_a_twin_is_written() {
+    let (hub, _) = hub().await;
+    let https = Https::new(&hub);
+    for number in ["18446744073709551616", "-9223372036854775809"] {
+        let twin = format!(r#"{{"tags": {{"n": {number}}}}}"#);
+        for method in ["PATCH", "PUT"] {
+            let request = request(method, "/twins/a").body(twin.clone()).owner();
+            https.send(request).await.refusal(400, "ArgumentInvalid");
+        }
+        let entries = format!(r#"[{{"id": "a", "importMode": "updateTwin", "tags": {{"n": {number}}}}}]"#);
+        https.send(request("POST", "/devices").body(entries).owner()).await.refusal(400, "ArgumentInvalid");
+    }
+    assert_eq!(https.send(get("/twins/a").owner()).await.ok(200).json()["version"], json!(2), "nothing was written");
+    let float = request("PATCH", "/twins/a").body(r#"{"tags": {"n": 1e20}}"#).owner();
+    assert_eq!(https.send(float).await.ok(200).json()["tags"]["n"], json!(1e20));
+}
+
 #[tokio::test]
 async fn a_device_is_told_of_what_the_service_wrote() {
     let (hub, _) = hub().await;

@@ -505,3 +505,14 @@ async fn the_links_of_another_device_are_refused() {
         assert_eq!(refusal(session.receiver(address).attach().await), "amqp:unauthorized-access", "{address}");
     }
 }
+
+#[tokio::test]
+async fn an_integer_of_more_than_64_bits_is_refused_in_a_report() {
+    let (hub, _) = hub().await;
+    let (requests, mut answers) = links(&device(&hub, "a").await, TWIN).await;
+    for number in ["4503599627370496", "18446744073709551616"] {
+        let body = format!(r#"{{"n": {number}}}"#);
+        ask(&requests, request("PATCH", Some(REPORTED), "r").data(body)).await;
+        assert_eq!(error(&mut answers).await, (Value::Int(400), 400004), "{number}");
+    }
+}

@@ -13,7 +13,9 @@ use super::connection::Context;
 use super::deliveries;
 use super::requests::SETTLED;
 use super::twin_links::{Pair, TwinLink};
-use crate::hub::{Address, DesiredChange, ErrorCode, Hub, IdentityId, Operation, ServiceError, UnixMillis, Wake};
+use crate::hub::{
+    Address, DesiredChange, ErrorCode, Hub, IdentityId, Operation, ServiceError, UnixMillis, Wake, check_integers,
+};
 use crate::messages::STYLE;
 
 /// What a subscription names, and what a change says that it is of.
@@ -65,20 +67,19 @@ impl Request {
 /// The JSON text of a body.
 fn json_of(message: &Message) -> Result<Value, ServiceError> {
     let invalid = |text: &str| ServiceError::new(ErrorCode::IotHubFormatError, text);
-    let parsed = match message.body() {
-        Body::Data(sections) => {
-            let octets: Vec<u8> = sections.flat_map(|section| section.chunks()).flatten().collect();
-            serde_json::from_slice(&octets)
-        }
+    let octets: Vec<u8> = match message.body() {
+        Body::Data(sections) => sections.flat_map(|section| section.chunks()).flatten().collect(),
         Body::Value(value) => match value.to_value() {
-            Ok(amqp1::Value::String(text)) => serde_json::from_str(text.as_str()),
-            Ok(amqp1::Value::Binary(octets)) => serde_json::from_slice(&octets),
+            Ok(amqp1::Value::String(text)) => text.as_str().as_bytes().to_vec(),
+            Ok(amqp1::Value::Binary(octets)) => octets.to_vec(),
             _ => return Err(invalid("the body must be JSON in a data section")),
         },
         _ => return Err(invalid("the body must be JSON in a data section")),
     };
     // The error of the parser may quote what it has read.
-    parsed.map_err(|_| invalid("the body is not JSON"))
+    let parsed = serde_json::from_slice(&octets).map_err(|_| invalid("the body is not JSON"))?;
+    check_integers(&octets)?;
+    Ok(parsed)
 }
 
 /// What a request is answered with.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Rest;
 use super::errors::Failure;
-use crate::hub::ErrorCode;
+use crate::hub::{ErrorCode, check_integers};
 
 /// The largest body that is taken, in octets.
 pub(super) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -64,12 +64,30 @@ impl FromRequest<Rest> for Json {
     type Rejection = Failure;
 
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, Failure> {
-        let Octets(octets) = Octets::from_request(request, rest).await?;
-        if octets.iter().all(u8::is_ascii_whitespace) {
-            return Err(Failure::new(ErrorCode::ArgumentNull, "the request has no body"));
-        }
-        parse(&octets).map(Self)
+        parse(&required(request, rest).await?).map(Self)
     }
+}
+
+/// A body of JSON with twins, whose integers are bounded.
+pub(super) struct TwinJson(pub(super) Value);
+
+impl FromRequest<Rest> for TwinJson {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Failure> {
+        let octets = required(request, rest).await?;
+        let value = parse(&octets)?;
+        check_integers(&octets)?;
+        Ok(Self(value))
+    }
+}
+
+async fn required(request: Request, rest: &Rest) -> Result<Bytes, Failure> {
+    let Octets(octets) = Octets::from_request(request, rest).await?;
+    if octets.iter().all(u8::is_ascii_whitespace) {
+        return Err(Failure::new(ErrorCode::ArgumentNull, "the request has no body"));
+    }
+    Ok(octets)
 }
 
 /// Reads JSON.

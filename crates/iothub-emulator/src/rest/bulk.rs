@@ -8,7 +8,7 @@ use axum::routing::post;
 
 use super::Rest;
 use super::auth::RegistryWrite;
-use super::body::Json;
+use super::body::TwinJson;
 use super::errors::{Answered, Failure};
 use super::reply;
 
@@ -17,7 +17,7 @@ pub(super) fn routes() -> Router<Rest> {
 }
 
 /// 200 if all entries were done, else 400; the body has the same form.
-async fn bulk(_: RegistryWrite, State(rest): State<Rest>, Json(entries): Json) -> Result<Response, Failure> {
+async fn bulk(_: RegistryWrite, State(rest): State<Rest>, TwinJson(entries): TwinJson) -> Result<Response, Failure> {
     let result = rest.shared.hub(|hub, now| hub.bulk(now, &entries))?;
     let status = if result.is_successful() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let mut response = reply::json_with_status(status, &result.to_json());

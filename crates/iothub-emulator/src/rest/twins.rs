@@ -7,7 +7,7 @@ use axum::routing::get;
 
 use super::Rest;
 use super::auth::ServiceConnect;
-use super::body::Json;
+use super::body::TwinJson;
 use super::errors::Failure;
 use super::etag::Precondition;
 use super::path::Subject;
@@ -34,7 +34,7 @@ async fn patch(
     Subject(id): Subject,
     Precondition(precondition): Precondition,
     State(rest): State<Rest>,
-    Json(document): Json,
+    TwinJson(document): TwinJson,
 ) -> Result<Response, Failure> {
     let patched = rest.shared.hub(|hub, now| hub.patch_twin(now, &id, &precondition, &document).map(shown));
     Ok(patched?)
@@ -45,7 +45,7 @@ async fn replace(
     Subject(id): Subject,
     Precondition(precondition): Precondition,
     State(rest): State<Rest>,
-    Json(document): Json,
+    TwinJson(document): TwinJson,
 ) -> Result<Response, Failure> {
     let replaced = rest.shared.hub(|hub, now| hub.replace_twin(now, &id, &precondition, &document).map(shown));
     Ok(replaced?)

@@ -3,6 +3,7 @@
 //! A twin has tags, which only the service sees, desired properties, which the service writes, and reported properties,
 //! which the device writes. Of the properties it also keeps when each part was last written ([`section`]).
 
+mod integers;
 mod limits;
 mod section;
 mod watchers;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::identity::Identity;
 use super::ids::IdentityId;
 
+pub(crate) use integers::check_integers;
 pub(crate) use limits::Limits;
 pub(crate) use section::{Section, delta, merge, size, weight, without_nulls};
 pub(crate) use watchers::Watchers;
