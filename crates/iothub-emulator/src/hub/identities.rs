@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::clock::UnixMillis;
 use super::devices_file::DeviceSpec;
+use super::edge::{SYSTEM_MODULES, check_not_system};
 use super::identity::{Identity, IdentitySpec, IfMatch};
 use super::ids::{DeviceId, IdentityId};
 use super::notices::NoticeKind;
@@ -34,7 +35,7 @@ impl Presence {
 }
 
 impl Hub {
-    /// Registers a device or module.
+    /// Registers a device or module, and the system modules of an IoT Edge device.
     ///
     /// # Errors
     /// *DeviceAlreadyExists*, *ModuleAlreadyExistsOnDevice*, *TooManyModulesOnDevice*, *TooManyDevices*; for a module
@@ -54,23 +55,34 @@ impl Hub {
                 return Err(ServiceError::new(ErrorCode::TooManyModulesOnDevice, text));
             }
         }
-        if self.registry.len() >= MAX_IDENTITIES {
+        let added = if spec.iot_edge { 1 + SYSTEM_MODULES.len() } else { 1 };
+        if self.registry.len() + added > MAX_IDENTITIES {
             let text = format!("the hub has {MAX_IDENTITIES} devices and modules, which is the most");
             return Err(ServiceError::new(ErrorCode::TooManyDevices, text));
         }
+        self.add_identity(now, spec)?;
+        if id.module.is_none() {
+            self.add_system_modules(now, &id.device)?;
+        }
+        self.identity(&id)
+    }
+
+    /// Puts an identity where none is, without looking at how many there are.
+    pub(super) fn add_identity(&mut self, now: UnixMillis, spec: IdentitySpec) -> Result<(), ServiceError> {
+        let id = spec.id.clone();
         let (generation_id, etag) = (self.random.generation_id(), self.random.etag(""));
         self.registry.insert(Record::new(Identity::new(spec, &generation_id, etag)?));
         // What is there from the start was not created.
         if now != UnixMillis::default() {
             self.notice_whole(now, &id, NoticeKind::Created);
         }
-        self.identity(&id)
+        Ok(())
     }
 
     /// Replaces what a client says about an identity. Its links are looked at again: those of a disabled device end.
     ///
     /// # Errors
-    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*.
+    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *SystemModuleModifyUnauthorizedAccess*.
     pub fn update_identity(
         &mut self,
         now: UnixMillis,
@@ -78,10 +90,14 @@ impl Hub {
         spec: IdentitySpec,
     ) -> Result<&Identity, ServiceError> {
         let id = spec.id.clone();
+        check_not_system(&self.registry, &id)?;
         let record = self.registry.find_mut(&id)?;
         if_match.check(record.identity.etag())?;
         let etag = self.random.etag(record.identity.etag());
         record.identity.update(now, spec, etag)?;
+        if id.module.is_none() {
+            self.add_system_modules(now, &id.device)?;
+        }
         self.wakes.insert(Wake::Device(id.device.clone()));
         self.identity(&id)
     }
@@ -90,13 +106,14 @@ impl Hub {
     /// with its modules. Its links end.
     ///
     /// # Errors
-    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*.
+    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *SystemModuleModifyUnauthorizedAccess*.
     pub fn delete_identity(
         &mut self,
         now: UnixMillis,
         if_match: &IfMatch,
         id: &IdentityId,
     ) -> Result<(), ServiceError> {
+        check_not_system(&self.registry, id)?;
         if_match.check(self.registry.find(id)?.identity.etag())?;
         if now != UnixMillis::default() {
             self.notice_whole(now, id, NoticeKind::Deleted);

@@ -41,6 +41,7 @@ mod bulk;
 mod certificate;
 mod clock;
 mod devices_file;
+mod edge;
 mod feedback;
 mod file_uploads;
 mod grant;
@@ -109,6 +110,7 @@ pub use settings::{
 };
 pub use telemetry::AppendError;
 pub use throttle::{Operation, Scale, Tier, TierError};
+pub(crate) use twin::check_integers;
 pub use twin::{DesiredChange, MAX_PENDING_CHANGES, Twin};
 
 pub use uploads::{FILE_NOTIFICATION_CONTENT_TYPE, FileNotification, UploadTicket, UploadedFile};

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::authentication::{invalid, object};
 use super::clock::UnixMillis;
+use super::edge::check_not_system;
 use super::identity::IfMatch;
 use super::ids::{ConsumerId, IdentityId};
 use super::notices::NoticeKind;
@@ -78,8 +79,8 @@ impl Hub {
     /// the desired properties are notified.
     ///
     /// # Errors
-    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *ArgumentInvalid*, *MessageTooLarge*. The twin is then
-    /// as it was.
+    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *SystemModuleModifyUnauthorizedAccess*, *ArgumentInvalid*,
+    /// *MessageTooLarge*. The twin is then as it was.
     pub fn patch_twin(
         &mut self,
         now: UnixMillis,
@@ -88,6 +89,7 @@ impl Hub {
         document: &Value,
     ) -> Result<Twin<'_>, ServiceError> {
         let tags_raise_version = self.settings.twins.tags_raise_desired_version;
+        check_not_system(&self.registry, id)?;
         let record = find(&mut self.registry, id, if_match)?;
         let twin = &mut record.twin;
         let document = object(document, "the body")?;
@@ -142,6 +144,7 @@ impl Hub {
         if_match: &IfMatch,
         document: &Value,
     ) -> Result<Twin<'_>, ServiceError> {
+        check_not_system(&self.registry, id)?;
         let record = find(&mut self.registry, id, if_match)?;
         let twin = &mut record.twin;
         let document = object(document, "the body")?;
