@@ -1,5 +1,7 @@
 //! File uploads: what devices have announced, what they have sent, and the notifications about it.
 
+mod blob;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -8,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use self::blob::Blob;
 use super::clock::UnixMillis;
 use super::ids::{ConsumerId, DeviceId, IdentityId};
 use super::lock_queue::{LockLost, LockQueue, LockRules};
@@ -26,6 +29,11 @@ const MAX_BLOCKS: usize = 50_000;
 const MAX_NOTIFICATIONS: usize = 10_000;
 /// Most blobs that are kept.
 const MAX_BLOBS: usize = 100_000;
+/// Most octets of names, ids and media types of all blobs and blocks together, and [`ENTRY`] for each: those without octets
+/// take memory, too.
+const MAX_NAMES: usize = 16 * 1024 * 1024;
+/// What an entry of a table takes, more or less.
+const ENTRY: usize = 64;
 
 /// An upload that a device has announced and not completed.
 #[derive(Debug)]
@@ -74,19 +82,6 @@ pub struct UploadedFile {
     pub written: UnixMillis,
 }
 
-#[derive(Debug, Default)]
-struct Blob {
-    file: Option<UploadedFile>,
-    /// Blocks that are not put together yet.
-    blocks: BTreeMap<String, Bytes>,
-}
-
-impl Blob {
-    fn size(&self) -> usize {
-        self.file.as_ref().map_or(0, |file| file.octets.len()) + self.blocks.values().map(Bytes::len).sum::<usize>()
-    }
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Uploads {
@@ -95,6 +90,8 @@ pub(crate) struct Uploads {
     active: BTreeMap<String, Upload>,
     blobs: BTreeMap<String, Blob>,
     stored: usize,
+    /// Of [`MAX_NAMES`].
+    names: usize,
     /// Set aside for bodies that are being received.
     reserved: usize,
     notifications: LockQueue<Bytes>,
@@ -113,6 +110,7 @@ impl Uploads {
             active: BTreeMap::new(),
             blobs: BTreeMap::new(),
             stored: 0,
+            names: 0,
             reserved: 0,
             notifications: LockQueue::new(rules),
         }
@@ -181,20 +179,27 @@ impl Uploads {
         self.reserved = self.reserved.saturating_sub(octets);
     }
 
+    /// Changes a blob, which may add that much to the names.
     fn change(
         &mut self,
         blob: &str,
+        added: usize,
         change: impl FnOnce(&mut Blob) -> Result<(), ServiceError>,
     ) -> Result<(), ServiceError> {
-        if self.blobs.len() >= MAX_BLOBS && !self.blobs.contains_key(blob) {
+        let own_name = blob.len() + ENTRY;
+        let is_new = !self.blobs.contains_key(blob);
+        let added = added + if is_new { own_name } else { 0 };
+        if is_new && self.blobs.len() >= MAX_BLOBS || self.names.saturating_add(added) > MAX_NAMES {
             return Err(full());
         }
         let entry = self.blobs.entry(blob.to_owned()).or_default();
-        let before = entry.size();
+        let (size, names) = (entry.size(), entry.names());
         let result = change(entry);
-        self.stored = self.stored - before + entry.size();
-        if entry.file.is_none() && entry.blocks.is_empty() {
+        self.stored = self.stored - size + entry.size();
+        self.names = self.names - names + entry.names() + if is_new { own_name } else { 0 };
+        if entry.is_empty() {
             self.blobs.remove(blob);
+            self.names -= own_name;
         }
         result
     }
@@ -205,8 +210,8 @@ impl Uploads {
         if file.octets.len() > self.room() + replaced {
             return Err(full());
         }
-        self.change(blob, |entry| {
-            *entry = Blob { file: Some(file), blocks: BTreeMap::new() };
+        self.change(blob, file.content_type.len(), |entry| {
+            entry.set_file(file);
             Ok(())
         })
     }
@@ -216,11 +221,11 @@ impl Uploads {
         if octets.len() > self.room() {
             return Err(full());
         }
-        self.change(blob, |entry| {
-            if entry.blocks.len() >= MAX_BLOCKS && !entry.blocks.contains_key(id) {
+        self.change(blob, id.len() + ENTRY, |entry| {
+            if entry.blocks() >= MAX_BLOCKS && entry.block(id).is_none() {
                 return Err(full());
             }
-            entry.blocks.insert(id.to_owned(), octets);
+            entry.set_block(id, octets);
             Ok(())
         })
     }
@@ -235,10 +240,10 @@ impl Uploads {
     ) -> Result<(), ServiceError> {
         // A list may name a block more than once.
         let limit = self.room() + self.blobs.get(blob).map_or(0, Blob::size);
-        self.change(blob, |entry| {
+        self.change(blob, content_type.len(), |entry| {
             let mut octets = BytesMut::new();
             for id in ids {
-                let block = entry.blocks.get(id).ok_or_else(|| {
+                let block = entry.block(id).ok_or_else(|| {
                     ServiceError::new(ErrorCode::ArgumentInvalid, "the list names a block that was not sent")
                 })?;
                 if octets.len() + block.len() > limit {
@@ -246,14 +251,13 @@ impl Uploads {
                 }
                 octets.extend_from_slice(block);
             }
-            entry.blocks.clear();
-            entry.file = Some(UploadedFile { octets: octets.freeze(), content_type, written: now });
+            entry.set_file(UploadedFile { octets: octets.freeze(), content_type, written: now });
             Ok(())
         })
     }
 
     pub(crate) fn file(&self, blob: &str) -> Option<&UploadedFile> {
-        self.blobs.get(blob)?.file.as_ref()
+        self.blobs.get(blob)?.file()
     }
 
     /// A device says that it is done with an upload. `container_url` is where blobs are, for those who are notified.
@@ -374,3 +378,6 @@ fn notification(
     });
     document.to_string().into()
 }
+
+#[cfg(test)]
+mod tests;
