@@ -14,6 +14,7 @@ pub mod judge;
 pub mod octets;
 pub mod profile;
 pub mod report;
+pub mod repro;
 pub mod run;
 pub mod server;
 pub mod transport;

@@ -129,6 +129,12 @@ pub(super) struct RunArgs {
     /// Lists the cases that would run, and connects to nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Runs this case alone, and writes a script of its conversation to standard output.
+    #[arg(long, value_name = "ID")]
+    pub(super) repro: Option<String>,
+    /// Runs a script that --repro has written, and tells where the peer answers otherwise.
+    #[arg(long, value_name = "FILE", conflicts_with = "repro")]
+    pub(super) replay: Option<PathBuf>,
     /// The number of cases that run at the same time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) jobs: u16,

@@ -20,5 +20,5 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let tls = files.map(|(certificate, key)| ServerTls::read(certificate, key)).transpose();
     let tls = tls.map_err(|error| output::because(&error))?;
     let target = ClientTarget { command, listen: args.listen, tls, patience: args.run.patience };
-    output::run_and_report(target.into(), &options, &args.run.output)
+    output::run(target.into(), &options, &args.run)
 }

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     case::Role,
     profile::Profile,
-    report::{Changes, Expectations, Html, Junit, Report, Terminal},
+    report::{Changes, Expectations, Html, Junit, Report, Terminal, one_line},
+    repro::{self, ReplayError, Script, ScriptError},
     run::{self, CaseResult, FailOn, Options, RunError, Target},
     verdict::Verdict,
 };
@@ -71,15 +72,59 @@ pub(super) fn dry_run(role: Role, options: &Options) -> Result<Exit, Failure> {
     if cases.is_empty() { Err(Failure::usage(RunError::NoCase)) } else { Ok(Exit::AsExpected) }
 }
 
+/// Runs what was asked for: the cases, one of them for its script, or a script.
+pub(super) fn run(target: Target, options: &Options, args: &RunArgs) -> Result<Exit, Failure> {
+    if let Some(id) = &args.repro {
+        let (result, script) = run::repro(target, id, options).map_err(|error| match error {
+            RunError::NoCase => Failure::usage(format!("no case for this role is named {id:?}")),
+            error => of_run(error),
+        })?;
+        eprintln!("{} {}: {}", result.outcome.verdict, result.id, one_line(&result.outcome.reason));
+        show(&script.to_string())?;
+        return Ok(Exit::AsExpected);
+    }
+    match &args.replay {
+        Some(path) => replay(&target, path),
+        None => run_and_report(target, options, &args.output),
+    }
+}
+
+fn of_run(error: RunError) -> Failure {
+    match error {
+        RunError::Unreachable(_) => Failure::unreachable(error),
+        _ => Failure::usage(error),
+    }
+}
+
+fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
+    let script: Script = text.parse().map_err(|error: ScriptError| in_file(path, &error))?;
+    let replayed = repro::replay(&script, target).map_err(|error| match error {
+        ReplayError::Unreachable(_) => Failure::unreachable(error),
+        _ => because(&error),
+    })?;
+    let mut text = String::new();
+    for (entries, number) in replayed.wire.iter().zip(1usize..) {
+        text += &format!("connection {number}\n");
+        for entry in entries {
+            let arrow = if entry.direction == "sent" { "->" } else { "<-" };
+            let (seconds, micros) = (entry.at_us / 1_000_000, entry.at_us % 1_000_000);
+            text += &format!("  {seconds:>3}.{micros:06} {arrow} {}\n", one_line(&entry.text));
+        }
+    }
+    for difference in &replayed.differences {
+        text += &format!("differs on {}\n", one_line(difference));
+    }
+    show(&text)?;
+    Ok(if replayed.differences.is_empty() { Exit::AsExpected } else { Exit::Failed })
+}
+
 /// Runs the cases, and writes every report that was asked for.
-pub(super) fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
+fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
     progress.finish();
-    let report = report.map_err(|error| match error {
-        RunError::Unreachable(_) => Failure::unreachable(error),
-        _ => Failure::usage(error),
-    })?;
+    let report = report.map_err(of_run)?;
     let old = args.baseline.as_deref().map(read).transpose()?;
     write_reports(&report, options.fail_on, args)?;
     let changes = old.as_ref().map(|old| Changes::between(old, &report));

@@ -27,7 +27,7 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let (hostname, address) = resolve(server)?;
     let login = login(args, &profile);
     let target = ServerTarget { address, layers: layers(args)?, hostname, login, node, patience: args.run.patience };
-    output::run_and_report(target.into(), &options, &args.run.output)
+    output::run(target.into(), &options, &args.run)
 }
 
 /// TLS and WebSocket. That a certificate is not verified is never silent.

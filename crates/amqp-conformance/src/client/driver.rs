@@ -24,6 +24,14 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    /// Every scenario.
+    pub const ALL: [Self; 5] = [Self::Send, Self::Receive, Self::Request, Self::Transaction, Self::Idle];
+
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
     /// The value of `{scenario}`.
     pub const fn name(self) -> &'static str {
         match self {

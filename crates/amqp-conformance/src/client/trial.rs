@@ -42,8 +42,8 @@ pub struct Begun {
 
 /// One run of a case against a client.
 ///
-/// The client is started when its first connection is waited for, and killed when the trial is dropped. Each step of the set-up takes the
-/// client's next connection. A step that does not succeed is [`Stop::SetUp`], which makes the case unreachable; `?` on
+/// The client is started when its first connection is waited for, and killed when the trial is dropped. Each step of the
+/// set-up takes the client's next connection. A step that does not succeed is [`Stop::SetUp`], which makes the case unreachable; `?` on
 /// what the connection's own methods return is a failure of the case.
 #[derive(Debug)]
 pub struct ClientTrial<'a> {
@@ -85,6 +85,7 @@ impl<'a> ClientTrial<'a> {
 
     fn start_client(&mut self) -> io::Result<()> {
         if self.client.is_none() {
+            self.logs.set_count(self.count);
             let mut command = command(self.target, self.listener.local_addr()?, self.scenario, self.count)?;
             self.client = Some(command.spawn()?);
         }

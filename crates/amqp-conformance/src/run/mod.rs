@@ -23,6 +23,7 @@ use crate::{
     case::{Case, Role},
     client::ClientTarget,
     report::{Expectations, Report},
+    repro::Script,
     server::{Login, ServerTarget, Sheet},
     verdict::Verdict,
 };
@@ -248,6 +249,35 @@ pub fn run_with(
     let mut results = workers::run_all(&targets, &sheet, &cases, options, observer);
     let stale = options.expectations.apply(&mut results);
     Ok(Report::new(&target, &sheet, options, results, stale))
+}
+
+/// Runs one case, whatever its tags are, and returns its script.
+///
+/// # Errors
+///
+/// As said for [`run`], and if there is no such case.
+pub fn repro(target: impl Into<Target>, id: &str, options: &Options) -> Result<(CaseResult, Script), RunError> {
+    let target = target.into();
+    let is_it = |case: &&Case| case.id == id && case.role() == target.role();
+    let case = crate::cases().find(is_it).ok_or(RunError::NoCase)?;
+    let targets = node::targets(&target, &Options { jobs: 1, ..options.clone() })?;
+    let sheet = match &options.sheet {
+        Some(sheet) => sheet.clone(),
+        None => {
+            node::prepare(&targets, options.purge)?;
+            sheet_of(&target)?
+        }
+    };
+    let password = match &target {
+        Target::Server(ServerTarget { login: Login::Plain { password, .. }, .. }) => Some(password.clone()),
+        _ => None,
+    };
+    let is_strict = options.selection.level.is_strict();
+    let mut runner = Runner::new(Arc::new(target), Arc::new(sheet), is_strict, options.timeout);
+    let (result, logs) = runner.run_logged(case);
+    runner.empty_node();
+    let script = Script::new(case, &result, &logs, password.as_deref());
+    Ok((result, script))
 }
 
 fn sheet_of(target: &Target) -> Result<Sheet, RunError> {

@@ -1,7 +1,8 @@
 //! The log of one connection, decoded and in hexadecimal.
 
 use amqp1_codec::sasl::SaslBody;
-use amqp1_script::{AmqpFrame, Direction, Got, Splitter};
+use amqp1_script::{Direction, Got, Splitter};
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::Write as _,
@@ -40,11 +41,32 @@ pub struct WireLog {
     chunks: Vec<Chunk>,
     octets: usize,
     dropped: usize,
+    start: Option<Instant>,
     deadline: Option<Instant>,
+}
+
+/// One thing that went over a connection, as a script repeats it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The tool wrote these octets.
+    Sent(Vec<u8>),
+    /// This came, in words.
+    Got(String),
+    /// The tool has finished writing.
+    Finished,
+    /// The tool has left the connection.
+    Left,
+    /// This many octets more that the tool wrote are not known.
+    Lost(usize),
 }
 
 /// The descriptor of a transfer in each of its forms.
 const TRANSFER: [&[u8]; 3] = [b"\0\x53\x14", b"\0\x80\0\0\0\0\0\0\0\x14", b"amqp:transfer:list"];
+/// The events of a connection.
+pub(super) const FINISHED: &str = "end of the stream";
+pub(super) const RESET: &str = "connection reset";
+pub(super) const BROKEN: &str = "the connection is broken";
+pub(super) const LEFT: &str = "the tool leaves the connection";
 /// The number of octets that a log keeps.
 const MAX_OCTETS: usize = 256 * 1024;
 /// The number of octets of one frame that are shown.
@@ -53,7 +75,35 @@ const MAX_HEX: usize = 2048;
 impl WireLog {
     /// The log of a connection that must be over by this time.
     pub(super) fn until(deadline: Option<Instant>) -> Self {
-        Self { deadline, ..Self::default() }
+        Self { deadline, start: Some(Instant::now()), ..Self::default() }
+    }
+
+    /// Everything that a script needs, each with its time.
+    pub fn steps(&self) -> Vec<(Instant, Step)> {
+        let Some(start) = self.start else { return Vec::new() };
+        let mut received = Splitter::new(u32::MAX);
+        let mut steps = Vec::new();
+        for chunk in &self.chunks {
+            let at = start.checked_add(chunk.at).unwrap_or(start);
+            match (&chunk.content, chunk.direction) {
+                (Content::Octets(octets), Direction::Sent) => steps.push((at, Step::Sent(octets.clone()))),
+                (Content::Octets(octets), _) => {
+                    received.feed(octets);
+                    while let Some(got) = received.next() {
+                        steps.push((at, Step::Got(String::from(got.name()))));
+                    }
+                }
+                (Content::Event(LEFT), _) => steps.push((at, Step::Left)),
+                (Content::Event(FINISHED), Direction::Sent) => steps.push((at, Step::Finished)),
+                (Content::Event(FINISHED), _) => steps.push((at, Step::Got(String::from("end")))),
+                (Content::Event(RESET), _) => steps.push((at, Step::Got(String::from("reset")))),
+                (Content::Event(_), _) => {}
+            }
+        }
+        if let (1.., Some((at, _))) = (self.dropped, steps.last()) {
+            steps.push((*at, Step::Lost(self.dropped)));
+        }
+        steps
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -90,21 +140,21 @@ impl WireLog {
 
     /// The log, a line for each header, frame and event. SASL responses are masked.
     pub fn entries(&self) -> Vec<Entry> {
-        let (mut sent, mut received) = (Splitter::new(u32::MAX), Splitter::new(u32::MAX));
+        let (mut sent, mut received) = (Side::default(), Side::default());
         let mut entries = Vec::new();
         for chunk in &self.chunks {
-            let splitter = if chunk.direction == Direction::Sent { &mut sent } else { &mut received };
+            let side = if chunk.direction == Direction::Sent { &mut sent } else { &mut received };
             match &chunk.content {
                 Content::Octets(octets) => {
-                    splitter.feed(octets);
-                    while let Some(got) = splitter.next() {
-                        entries.push(entry(chunk, got.to_string(), hex_of(&got)));
+                    side.feed(octets);
+                    while let Some((got, octets)) = side.next() {
+                        entries.push(entry(chunk, got.to_string(), hex_of(&got, &octets)));
                     }
                 }
                 Content::Event(event) => {
-                    let unfinished = splitter.take_unfinished();
-                    if !unfinished.is_empty() {
-                        let text = format!("{} octets of a frame that was not finished", unfinished.len());
+                    let unfinished = side.take_unfinished();
+                    if unfinished > 0 {
+                        let text = format!("{unfinished} octets of a frame that was not finished");
                         entries.push(entry(chunk, text, String::new()));
                     }
                     entries.push(entry(chunk, String::from(*event), String::new()));
@@ -124,18 +174,47 @@ fn entry(chunk: &Chunk, text: String, hex: String) -> Entry {
     Entry { at_us, direction: String::from(direction), text, hex }
 }
 
-fn hex_of(got: &Got) -> String {
+/// One direction, split into frames, with the octets of each.
+struct Side {
+    splitter: Splitter,
+    octets: BytesMut,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self { splitter: Splitter::new(u32::MAX), octets: BytesMut::new() }
+    }
+}
+
+impl Side {
+    fn feed(&mut self, octets: &[u8]) {
+        self.splitter.feed(octets);
+        self.octets.extend_from_slice(octets);
+    }
+
+    fn next(&mut self) -> Option<(Got, BytesMut)> {
+        let got = self.splitter.next()?;
+        let taken = self.octets.len().saturating_sub(self.splitter.unfinished());
+        Some((got, self.octets.split_to(taken)))
+    }
+
+    fn take_unfinished(&mut self) -> usize {
+        self.octets.clear();
+        self.splitter.take_unfinished().len()
+    }
+}
+
+/// The octets of a frame's header and of its descriptor, after which a secret may stand.
+const BEFORE_SECRETS: usize = 11;
+
+fn hex_of(got: &Got, octets: &[u8]) -> String {
     match got {
-        Got::Header(header) => hex(&header.encode()),
-        Got::Frame(AmqpFrame { octets, .. }) | Got::Undecodable { octets, .. } => hex(octets),
         // The response may hold a password.
-        Got::Sasl(body @ (SaslBody::Init(_) | SaslBody::Response(_))) => {
-            let octets = amqp1_script::frames::sasl(body);
-            let shown = octets.get(..11).unwrap_or(&octets);
+        Got::Sasl(SaslBody::Init(_) | SaslBody::Response(_)) => {
+            let shown = octets.get(..BEFORE_SECRETS).unwrap_or(octets);
             hex(shown) + &"..".repeat(octets.len().saturating_sub(shown.len()))
         }
-        Got::Sasl(body) => hex(&amqp1_script::frames::sasl(body)),
-        _ => String::new(),
+        _ => hex(octets),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::{Entry, WireLog};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,13 +14,15 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
     logs: Arc<Mutex<Vec<Arc<Mutex<WireLog>>>>>,
+    /// The number of messages for which the client was asked.
+    count: Arc<AtomicU32>,
     deadline: Option<Instant>,
 }
 
 impl Logs {
     /// Logs of a case that must be over within this time.
     pub fn within(time: Duration) -> Self {
-        Self { logs: Arc::default(), deadline: Instant::now().checked_add(time) }
+        Self { logs: Arc::default(), count: Arc::default(), deadline: Instant::now().checked_add(time) }
     }
 
     /// The log of the next connection.
@@ -25,6 +30,16 @@ impl Logs {
         let log = Arc::new(Mutex::new(WireLog::until(self.deadline)));
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&log));
         log
+    }
+
+    /// Keeps the number of messages for which a client was asked.
+    pub(crate) fn set_count(&self, count: u32) {
+        self.count.store(count, Ordering::Relaxed);
+    }
+
+    /// The number of messages for which a client was asked; 0 if it was not started.
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// The entries of each connection, in the order in which the connections were made.

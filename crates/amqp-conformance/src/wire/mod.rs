@@ -4,7 +4,7 @@ mod log;
 mod logs;
 mod recorder;
 
-pub use log::{Entry, WireLog};
+pub use log::{Entry, Step, WireLog};
 pub use logs::Logs;
 pub(crate) use recorder::GRACE;
 pub use recorder::Recorder;

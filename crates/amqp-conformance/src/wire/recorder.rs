@@ -1,6 +1,9 @@
 //! A transport that logs both directions.
 
-use super::WireLog;
+use super::{
+    WireLog,
+    log::{BROKEN, FINISHED, LEFT, RESET},
+};
 use amqp1_script::{Direction, Read, Transport, Written};
 use std::{
     fmt, panic,
@@ -58,7 +61,7 @@ impl Transport for Recorder {
         };
         self.record(Direction::Sent, octets.get(..count).unwrap_or(octets));
         if let Written::Reset(_) = written {
-            self.ended(Direction::Sent, "the connection is broken");
+            self.ended(Direction::Sent, BROKEN);
         }
         written
     }
@@ -67,8 +70,8 @@ impl Transport for Recorder {
         let read = self.transport.read(buffer, self.limited(deadline));
         match read {
             Read::Octets(count) => self.record(Direction::Received, buffer.get(..count).unwrap_or_default()),
-            Read::Eof => self.ended(Direction::Received, "end of the stream"),
-            Read::Reset => self.ended(Direction::Received, "connection reset"),
+            Read::Eof => self.ended(Direction::Received, FINISHED),
+            Read::Reset => self.ended(Direction::Received, RESET),
             Read::Timeout => {}
         }
         read
@@ -79,7 +82,7 @@ impl Transport for Recorder {
     }
 
     fn finish(&mut self) {
-        self.ended(Direction::Sent, "end of the stream");
+        self.ended(Direction::Sent, FINISHED);
         self.transport.finish();
     }
 }
@@ -91,6 +94,7 @@ const PARTING: Duration = Duration::from_millis(250);
 /// waited for: the next case must not find them.
 impl Drop for Recorder {
     fn drop(&mut self) {
+        self.ended(Direction::Sent, LEFT);
         let has_deliveries = self.log.lock().unwrap_or_else(PoisonError::into_inner).has_deliveries();
         if !has_deliveries {
             return;
