@@ -38,6 +38,11 @@ impl Refused {
         Self { conditions, ..self }
     }
 
+    /// The text does not name the scope: every wider one is as good.
+    pub const fn or_wider(self) -> Self {
+        Self { is_any_scope: true, ..self }
+    }
+
     /// Frames that may come before the refusal, by name (`"attach"`), besides empty frames, flows and dispositions.
     pub const fn after(self, names: &'static [&'static str]) -> Self {
         Self { passes_over: names, ..self }

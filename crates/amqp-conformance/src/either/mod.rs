@@ -6,7 +6,9 @@ pub(crate) mod closing;
 pub(crate) mod framing;
 pub(crate) mod opening;
 mod refusals;
+pub(crate) mod sessions;
 mod trial;
+pub(crate) mod windows;
 
 pub(crate) use refusals::{
     CLOSED, FRAMING, UNMAPPED, accepts, answers_or_refuses, closed_for_error, in_flight, is_given_up, nothing_follows,

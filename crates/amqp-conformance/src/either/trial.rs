@@ -52,6 +52,12 @@ pub(crate) trait AnyTrial {
     /// The begin that the tool sends on a connection that is open: for a client, the answer to the client's.
     fn begin_for(&self, connection: &mut Connection) -> Result<Begin, Stop>;
 
+    /// Begins a session on this channel of the tool's: a server answers, and a client is answered.
+    fn begins(&self, connection: &mut Connection, channel: u16, begin: Begin) -> Result<Session, Unexpected>;
+
+    /// Passes if the peer uses a session: a server answers its end, a client attaches a link.
+    fn uses(&self, connection: &mut Connection, session: &Session) -> Result<(), Unexpected>;
+
     /// A connection on which both opens were exchanged.
     fn opened_by(&mut self, open: Open) -> Result<Opened, Stop>;
 
@@ -62,7 +68,11 @@ pub(crate) trait AnyTrial {
     }
 
     /// A connection with a session, on the tool's channel 0.
-    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop>;
+    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop> {
+        let Opened { mut connection, open } = self.opened_by(open)?;
+        let session = self.begins(&mut connection, 0, begin).map_err(set_up)?;
+        Ok(Begun { connection, open, session })
+    }
 
     /// The same with the tool's usual open and begin.
     fn begun_plainly(&mut self) -> Result<Begun, Stop> {
@@ -76,6 +86,9 @@ pub(crate) trait AnyTrial {
 
     /// A connection with a link on which the peer receives, and has given credit. A client plays the scenario `Receive`.
     fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop>;
+
+    /// The smallest incoming-window that a peer's sender uses up by itself: a client has one message, and is given none.
+    fn small_window(&self) -> u32;
 
     /// Removes what a case has left in the server's queue.
     fn tidy(&mut self) -> Result<(), Stop>;
@@ -116,13 +129,16 @@ impl AnyTrial for ServerTrial<'_> {
         self.opened_with(open)
     }
 
-    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop> {
-        let Opened { mut connection, open } = self.opened_with(open)?;
-        connection.send(0, begin);
-        let answers = |begin: &Received<Begin>| begin.remote_channel == Some(0);
-        let begin = connection.expect_where(Skip::EMPTY, "a begin that answers channel 0", answers).map_err(set_up)?;
-        let session = Session { channel: 0, remote_channel: begin.channel, begin: begin.body };
-        Ok(Begun { connection, open, session })
+    fn begins(&self, connection: &mut Connection, channel: u16, begin: Begin) -> Result<Session, Unexpected> {
+        connection.send(channel, begin);
+        let answers = |begin: &Received<Begin>| begin.remote_channel == Some(channel);
+        let wanted = format!("a begin that answers channel {channel}");
+        let begin = connection.expect_where(Skip::EMPTY, wanted, answers)?;
+        Ok(Session { channel, remote_channel: begin.channel, begin: begin.body })
+    }
+
+    fn uses(&self, connection: &mut Connection, session: &Session) -> Result<(), Unexpected> {
+        connection.ended(session).map(drop)
     }
 
     fn peer_sends(&mut self, open: Open, begin: Begin, messages: usize, size: usize) -> Result<Linked, Stop> {
@@ -141,6 +157,10 @@ impl AnyTrial for ServerTrial<'_> {
         let link = connection.attached(&session, attach).map_err(set_up)?;
         let credit = connection.credited(&link).map_err(set_up)?;
         Ok(Linked { connection, session, link, credit })
+    }
+
+    fn small_window(&self) -> u32 {
+        2
     }
 
     fn tidy(&mut self) -> Result<(), Stop> {
@@ -183,12 +203,16 @@ impl AnyTrial for ClientTrial<'_> {
         Ok(Opened { connection, open })
     }
 
-    fn begun_by(&mut self, open: Open, begin: Begin) -> Result<Begun, Stop> {
-        let Opened { mut connection, open } = self.opened_by(open)?;
-        let theirs = own_begin(&mut connection).map_err(set_up)?;
-        connection.send(0, Begin { remote_channel: Some(theirs.channel), ..begin });
-        let session = Session { channel: 0, remote_channel: theirs.channel, begin: theirs.body };
-        Ok(Begun { connection, open, session })
+    fn begins(&self, connection: &mut Connection, channel: u16, begin: Begin) -> Result<Session, Unexpected> {
+        let theirs = own_begin(connection)?;
+        connection.send(channel, Begin { remote_channel: Some(theirs.channel), ..begin });
+        Ok(Session { channel, remote_channel: theirs.channel, begin: theirs.body })
+    }
+
+    fn uses(&self, connection: &mut Connection, session: &Session) -> Result<(), Unexpected> {
+        let is_on_it = |attach: &Received<Attach>| attach.channel == session.remote_channel;
+        let wanted = format!("an attach on channel {}", session.remote_channel);
+        connection.expect_where(Skip::FLOWS, wanted, is_on_it).map(drop)
     }
 
     fn peer_sends(&mut self, open: Open, begin: Begin, _messages: usize, _size: usize) -> Result<Linked, Stop> {
@@ -201,6 +225,10 @@ impl AnyTrial for ClientTrial<'_> {
         let mut linked = linked(connection, &begin, receives_from_node)?;
         linked.credit = linked.connection.credited(&linked.link).map_err(set_up)?;
         Ok(linked)
+    }
+
+    fn small_window(&self) -> u32 {
+        0
     }
 
     fn tidy(&mut self) -> Result<(), Stop> {

@@ -4,5 +4,11 @@ mod headers;
 
 use crate::{case::Case, either};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[headers::CASES, either::framing::CLIENT, either::opening::CLIENT, either::closing::CLIENT];
+pub(super) const TABLES: &[&[Case]] = &[
+    headers::CASES,
+    either::framing::CLIENT,
+    either::opening::CLIENT,
+    either::closing::CLIENT,
+    either::sessions::CLIENT,
+    either::windows::CLIENT,
+];

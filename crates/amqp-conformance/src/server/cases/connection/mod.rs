@@ -4,5 +4,11 @@ mod headers;
 
 use crate::{case::Case, either};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[headers::CASES, either::framing::SERVER, either::opening::SERVER, either::closing::SERVER];
+pub(super) const TABLES: &[&[Case]] = &[
+    headers::CASES,
+    either::framing::SERVER,
+    either::opening::SERVER,
+    either::closing::SERVER,
+    either::sessions::SERVER,
+    either::windows::SERVER,
+];
