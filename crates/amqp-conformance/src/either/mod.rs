@@ -4,9 +4,12 @@
 
 pub(crate) mod closing;
 pub(crate) mod framing;
+pub(crate) mod idle;
+pub(crate) mod limits;
 pub(crate) mod opening;
 mod refusals;
 pub(crate) mod sessions;
+pub(crate) mod states;
 mod trial;
 pub(crate) mod windows;
 

@@ -77,6 +77,7 @@ pub(crate) const UNMAPPED: &[u8] = b"\0\0\0\x13\x02\0\0\0\0\x53\x12\xc0\x06\x03\
 /// A connection that the peer has closed with an error, since it got [`UNMAPPED`]. The tool has not closed it.
 pub(crate) fn closed_for_error(trial: &mut impl AnyTrial, open: Open) -> Result<Connection, Stop> {
     let Opened { mut connection, .. } = trial.opened_by(open)?;
+    trial.has_opened(&mut connection)?;
     connection.raw(UNMAPPED);
     match until_close(&mut connection) {
         Ok(_) => Ok(connection),

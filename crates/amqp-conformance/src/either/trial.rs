@@ -19,6 +19,8 @@ use amqp1_script::{AmqpFrame, Got, Link, Received, Session, Skip, Unexpected, fr
 pub(crate) struct Linked {
     /// The connection.
     pub(crate) connection: Connection,
+    /// The peer's open.
+    pub(crate) open: Open,
     /// The session of the link.
     pub(crate) session: Session,
     /// The link; its role is the tool's.
@@ -48,6 +50,9 @@ pub(crate) trait AnyTrial {
 
     /// Waits for the peer to show that it takes the connection for open, after the tool's open was sent, and closes it.
     fn is_open_after(&self, connection: &mut Connection) -> Result<Outcome, Stop>;
+
+    /// Waits until the peer has taken note of the tool's open: a client begins a session.
+    fn has_opened(&self, connection: &mut Connection) -> Result<(), Stop>;
 
     /// The begin that the tool sends on a connection that is open: for a client, the answer to the client's.
     fn begin_for(&self, connection: &mut Connection) -> Result<Begin, Stop>;
@@ -87,6 +92,10 @@ pub(crate) trait AnyTrial {
     /// A connection with a link on which the peer receives, and has given credit. A client plays the scenario `Receive`.
     fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop>;
 
+    /// A connection that is open, on which the peer has nothing to do. A client plays the scenario `Receive`, and waits for
+    /// a message.
+    fn quiet(&mut self, open: Open) -> Result<Connection, Stop>;
+
     /// The smallest incoming-window that a peer's sender uses up by itself: a client has one message, and is given none.
     fn small_window(&self) -> u32;
 
@@ -121,6 +130,10 @@ impl AnyTrial for ServerTrial<'_> {
         Ok(closes_in_peace(connection))
     }
 
+    fn has_opened(&self, _: &mut Connection) -> Result<(), Stop> {
+        Ok(())
+    }
+
     fn begin_for(&self, _: &mut Connection) -> Result<Begin, Stop> {
         Ok(frames::begin())
     }
@@ -145,18 +158,22 @@ impl AnyTrial for ServerTrial<'_> {
         self.purge()?;
         let messages = vec![frames::message(vec![b'm'; size]); messages];
         self.fill(&messages)?;
-        let Begun { mut connection, session, .. } = self.begun_by(open, begin)?;
+        let Begun { mut connection, open, session } = self.begun_by(open, begin)?;
         let attach = frames::attach_receiver("receiver", 0, self.node());
         let link = connection.attached(&session, attach).map_err(set_up)?;
-        Ok(Linked { connection, session, link, credit: 0 })
+        Ok(Linked { connection, open, session, link, credit: 0 })
     }
 
     fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
-        let Begun { mut connection, session, .. } = self.begun_by(open, begin)?;
+        let Begun { mut connection, open, session } = self.begun_by(open, begin)?;
         let attach = frames::attach_sender("sender", 0, self.node());
         let link = connection.attached(&session, attach).map_err(set_up)?;
         let credit = connection.credited(&link).map_err(set_up)?;
-        Ok(Linked { connection, session, link, credit })
+        Ok(Linked { connection, open, session, link, credit })
+    }
+
+    fn quiet(&mut self, open: Open) -> Result<Connection, Stop> {
+        self.opened_by(open).map(|opened| opened.connection)
     }
 
     fn small_window(&self) -> u32 {
@@ -194,6 +211,10 @@ impl AnyTrial for ClientTrial<'_> {
         Ok(closes_in_peace(connection))
     }
 
+    fn has_opened(&self, connection: &mut Connection) -> Result<(), Stop> {
+        own_begin(connection).map(drop).map_err(set_up)
+    }
+
     fn begin_for(&self, connection: &mut Connection) -> Result<Begin, Stop> {
         Ok(frames::begin_answering(own_begin(connection).map_err(set_up)?.channel))
     }
@@ -216,15 +237,19 @@ impl AnyTrial for ClientTrial<'_> {
     }
 
     fn peer_sends(&mut self, open: Open, begin: Begin, _messages: usize, _size: usize) -> Result<Linked, Stop> {
-        let Opened { connection, .. } = self.opened_by(open)?;
-        linked(connection, &begin, sends_to_node)
+        let opened = self.opened_by(open)?;
+        linked(opened, &begin, sends_to_node)
     }
 
     fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
-        let Opened { connection, .. } = self.opened_by(open)?;
-        let mut linked = linked(connection, &begin, receives_from_node)?;
+        let opened = self.opened_by(open)?;
+        let mut linked = linked(opened, &begin, receives_from_node)?;
         linked.credit = linked.connection.credited(&linked.link).map_err(set_up)?;
         Ok(linked)
+    }
+
+    fn quiet(&mut self, open: Open) -> Result<Connection, Stop> {
+        self.peer_receives(open, frames::begin()).map(|linked| linked.connection)
     }
 
     fn small_window(&self) -> u32 {
@@ -237,7 +262,11 @@ impl AnyTrial for ClientTrial<'_> {
 }
 
 /// The client's first link that `is_wanted`. Its sessions are answered with this begin, and its other links without credit.
-fn linked(mut connection: Connection, begin: &Begin, is_wanted: fn(&Attach) -> bool) -> Result<Linked, Stop> {
+fn linked(
+    Opened { mut connection, open }: Opened,
+    begin: &Begin,
+    is_wanted: fn(&Attach) -> bool,
+) -> Result<Linked, Stop> {
     let mut sessions: Vec<Session> = Vec::new();
     let mut handles = 0..;
     loop {
@@ -258,7 +287,7 @@ fn linked(mut connection: Connection, begin: &Begin, is_wanted: fn(&Attach) -> b
                 if is_wanted(attach) {
                     let (channel, remote_channel, role) = (session.channel, *channel, attach.role.opposite());
                     let link = Link { channel, remote_channel, handle, role, attach: Attach::clone(attach) };
-                    return Ok(Linked { connection, session, link, credit: 0 });
+                    return Ok(Linked { connection, open, session, link, credit: 0 });
                 }
                 if attach.role == Role::Sender {
                     connection.send(session.channel, frames::credit(handle, 10));

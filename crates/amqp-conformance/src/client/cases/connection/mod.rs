@@ -11,4 +11,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::closing::CLIENT,
     either::sessions::CLIENT,
     either::windows::CLIENT,
+    either::limits::CLIENT,
+    either::states::CLIENT,
+    either::idle::CLIENT,
 ];

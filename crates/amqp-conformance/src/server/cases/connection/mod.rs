@@ -11,4 +11,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::closing::SERVER,
     either::sessions::SERVER,
     either::windows::SERVER,
+    either::limits::SERVER,
+    either::states::SERVER,
+    either::idle::SERVER,
 ];
