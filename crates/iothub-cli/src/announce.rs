@@ -5,9 +5,10 @@ use iothub_emulator::Emulator;
 use serde_json::{Value, json};
 use std::{fmt::Write as _, net::SocketAddr};
 
-/// The policies whose connection strings are shown, and what they are for.
+/// The policies whose connection strings are shown, and what they are for. `service` reads telemetry as well, over AMQP and
+/// at the Event-Hubs-compatible endpoint.
 const POLICIES: [(&str, &str); 3] = [
-    ("service", "messages, twins, methods and queries"),
+    ("service", "telemetry, messages, twins, methods and queries"),
     ("iothubowner", "everything"),
     ("registryReadWrite", "devices and modules"),
 ];

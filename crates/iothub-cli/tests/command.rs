@@ -284,7 +284,7 @@ fn the_story_shows_a_connection_string_for_each_client() {
     let thumbprint = format!("dev2=x509:{}", "a1".repeat(20));
     let story = story(&["--device", "dev1=ZGV2aWNlLWtleS1vZi1kZXYx", "--device", &thumbprint]);
     for part in [
-        "Service, policy service (messages, twins, methods and queries): HostName=localhost:",
+        "Service, policy service (telemetry, messages, twins, methods and queries): HostName=localhost:",
         ";SharedAccessKeyName=iothubowner;SharedAccessKey=",
         ";SharedAccessKeyName=registryReadWrite;SharedAccessKey=",
         "Service over HTTPS, for Python, policy service: HostName=localhost:",
