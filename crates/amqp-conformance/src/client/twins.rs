@@ -21,6 +21,8 @@ pub static ATTACH_RECEIVER: Twin =
 pub static SEND: Twin = Twin { name: "send", check: Check::Client(Scenario::Send, send) };
 /// The client receives a message, accepts it, and closes.
 pub static RECEIVE: Twin = Twin { name: "receive", check: Check::Client(Scenario::Receive, receive) };
+/// The same, for cases of which a server has the like.
+pub static TRANSFER: Twin = Twin { name: "transfer", check: Check::Client(Scenario::Receive, receive) };
 /// The client sends a request, receives the response, and closes.
 pub static REQUEST: Twin = Twin { name: "request", check: Check::Client(Scenario::Request, request) };
 /// The client declares a transaction, sends a message in it, discharges it, and closes.

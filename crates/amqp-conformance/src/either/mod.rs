@@ -6,6 +6,7 @@ pub(crate) mod closing;
 pub(crate) mod framing;
 pub(crate) mod idle;
 pub(crate) mod limits;
+pub(crate) mod links;
 pub(crate) mod opening;
 mod refusals;
 pub(crate) mod sessions;

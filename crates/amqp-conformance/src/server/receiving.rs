@@ -84,19 +84,20 @@ impl Attached {
         }
     }
 
-    /// The server's disposition of this delivery of the tool's. Other dispositions, flows and empty frames are passed over.
+    /// The server's next disposition of deliveries of the tool's. Flows, other dispositions and empty frames are passed
+    /// over.
     ///
     /// # Errors
     ///
     /// If something else comes, or nothing.
-    pub fn disposition_of(&mut self, id: u32) -> Result<Disposition, Unexpected> {
+    pub fn next_disposition(&mut self) -> Result<Disposition, Unexpected> {
         let channel = self.session.remote_channel;
         let deadline = self.connection.now().saturating_add(self.connection.patience());
         loop {
             let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
             match &got {
                 Got::Frame(AmqpFrame { channel: on, body: Some(Performative::Disposition(disposition)), .. })
-                    if *on == channel && disposition.role == Role::Receiver && covers(disposition, id) =>
+                    if *on == channel && disposition.role == Role::Receiver =>
                 {
                     return Ok(disposition.clone());
                 }
@@ -105,6 +106,20 @@ impl Attached {
                     ..
                 }) => {}
                 _ => return Err(self.connection.unexpected("a disposition", got)),
+            }
+        }
+    }
+
+    /// The server's disposition of this delivery of the tool's; others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`next_disposition`](Self::next_disposition).
+    pub fn disposition_of(&mut self, id: u32) -> Result<Disposition, Unexpected> {
+        loop {
+            let disposition = self.next_disposition()?;
+            if covers(&disposition, id) {
+                return Ok(disposition);
             }
         }
     }

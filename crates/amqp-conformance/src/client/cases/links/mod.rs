@@ -2,6 +2,6 @@
 
 mod attach;
 
-use crate::case::Case;
+use crate::{case::Case, either::links};
 
-pub(super) const TABLES: &[&[Case]] = &[attach::CASES];
+pub(super) const TABLES: &[&[Case]] = &[links::transfer::CLIENT, attach::CASES];

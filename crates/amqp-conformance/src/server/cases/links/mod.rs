@@ -9,7 +9,15 @@ mod naming;
 mod refusals;
 mod support;
 
-use crate::case::Case;
+use crate::{case::Case, either::links};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[attach::CASES, naming::CASES, detach::CASES, credit::CASES, drain::CASES, flow::CASES, refusals::CASES];
+pub(super) const TABLES: &[&[Case]] = &[
+    links::transfer::SERVER,
+    attach::CASES,
+    naming::CASES,
+    detach::CASES,
+    credit::CASES,
+    drain::CASES,
+    flow::CASES,
+    refusals::CASES,
+];

@@ -1,0 +1,7 @@
+//! Cases for links with a peer in either role.
+
+pub(crate) mod octets;
+pub(crate) mod transfer;
+mod trial;
+
+pub(crate) use trial::{AnyLink, Checked, LinkTrial, transfers};
