@@ -43,6 +43,8 @@ struct LinkState {
     link: Link,
     /// The address that the tool has given a dynamic source or target.
     address: Option<String>,
+    /// The sender's initial-delivery-count.
+    initial: SequenceNo,
     deliveries: u32,
     credit: u32,
     is_detached: bool,
@@ -125,7 +127,10 @@ impl Progress {
             attach,
         };
         let address = address.map(|address| address.to_string());
-        self.links.push(LinkState { link: link.clone(), address, deliveries: 0, credit: 0, is_detached: false });
+        let sender = if link.role == Role::Sender { answer } else { &link.attach };
+        let initial = sender.initial_delivery_count.unwrap_or_default();
+        let state = LinkState { link: link.clone(), address, initial, deliveries: 0, credit: 0, is_detached: false };
+        self.links.push(state);
         link
     }
 
@@ -148,15 +153,19 @@ impl Progress {
         };
         let session = self.sessions.iter().rev().find(|session| session.session.channel == link.channel);
         let flow = session.map_or_else(frames::flow, |session| self.flow(&session.session));
-        let (initial, credit) = match link.role {
-            Role::Receiver => (link.attach.initial_delivery_count.unwrap_or_default(), credit),
-            Role::Sender => (SequenceNo(0), state.credit),
-        };
+        let credit = if link.role == Role::Receiver { credit } else { state.credit };
         Flow {
             handle: Some(link.handle),
-            delivery_count: Some(initial.plus(state.deliveries)),
+            delivery_count: Some(state.initial.plus(state.deliveries)),
             link_credit: Some(credit),
             ..flow
+        }
+    }
+
+    /// The sender of a link has brought its delivery-count to this.
+    pub fn set_delivery_count(&mut self, link: &Link, count: SequenceNo) {
+        if let Some(state) = self.links.iter_mut().rev().find(|state| is_same(&state.link, link)) {
+            state.deliveries = count.distance_from(state.initial);
         }
     }
 
@@ -186,8 +195,8 @@ impl Progress {
     fn note_flow(&mut self, channel: u16, flow: &Flow) {
         let Some(state) = flow.handle.and_then(|handle| self.link_mut(channel, handle)) else { return };
         if let (Role::Sender, Some(credit)) = (state.link.role, flow.link_credit) {
-            let limit = flow.delivery_count.unwrap_or_default().plus(credit);
-            state.credit = limit.0.wrapping_sub(state.deliveries);
+            let limit = flow.delivery_count.unwrap_or(state.initial).plus(credit);
+            state.credit = limit.distance_from(state.initial.plus(state.deliveries));
         }
     }
 

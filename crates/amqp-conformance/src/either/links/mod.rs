@@ -1,5 +1,8 @@
 //! Cases for links with a peer in either role.
 
+pub(crate) mod credit;
+pub(crate) mod drain;
+pub(crate) mod flow;
 pub(crate) mod octets;
 pub(crate) mod transfer;
 mod trial;

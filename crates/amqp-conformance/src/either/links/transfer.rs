@@ -135,16 +135,16 @@ const UNATTACHED_TRANSFER: &[u8] = b"\0\x53\x14\xc0\x08\x04\x52\x2a\x43\xa0\x01\
 static UNDECODABLE: [ErrorCondition; 2] = [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD];
 static UNATTACHED: [ErrorCondition; 1] = [ErrorCondition::UNATTACHED_HANDLE];
 
-fn undecodable() -> Refused {
+pub(super) fn undecodable() -> Refused {
     Refused::at_any_scope().with(&UNDECODABLE)
 }
 
-fn unattached() -> Refused {
+pub(super) fn unattached() -> Refused {
     Refused::by(Scope::Session).with(&UNATTACHED)
 }
 
 /// Sends a frame with this body, which has to be refused.
-fn refuses_frame<T: LinkTrial>(trial: &mut T, body: &[u8], refused: Refused) -> Checked {
+pub(super) fn refuses_frame<T: LinkTrial>(trial: &mut T, body: &[u8], refused: Refused) -> Checked {
     let mut link = trial.sending(1)?;
     let session = link.session();
     link.connection().raw(frame(session.channel, body));

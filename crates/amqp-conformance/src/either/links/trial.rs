@@ -24,6 +24,9 @@ pub(crate) trait LinkTrial {
     /// A link with the peer.
     type Link: AnyLink;
 
+    /// `true` for a client, which sends frames by itself before the tool has.
+    const SENDS_FIRST: bool;
+
     /// Returns `true` at `--level strict`.
     fn is_strict(&self) -> bool;
 
@@ -88,6 +91,12 @@ pub(crate) trait AnyLink {
 
     /// The peer's next flow on the session, of a link or not.
     fn any_flow(&mut self) -> Result<Flow, Unexpected>;
+
+    /// The peer's next flow of the link, and the deliveries that came on it before.
+    fn deliveries_before_flow(&mut self) -> Result<(Flow, Vec<Delivery>), Unexpected>;
+
+    /// The sender's delivery-count has become this by a drain.
+    fn count_drained(&mut self, count: SequenceNo);
 
     /// Everything that the peer still sends: up to the end of the session, or for a client up to its close.
     fn rest(&mut self) -> Result<Vec<Got>, Unexpected>;
@@ -166,6 +175,8 @@ const TEXTS: [&str; 12] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "1
 impl LinkTrial for ServerTrial<'_> {
     type Link = server::Attached;
 
+    const SENDS_FIRST: bool = false;
+
     fn is_strict(&self) -> bool {
         Self::is_strict(self)
     }
@@ -236,6 +247,34 @@ impl AnyLink for server::Attached {
         self.connection.expect_skipping::<Flow>(skip).map(|flow| flow.body)
     }
 
+    fn deliveries_before_flow(&mut self) -> Result<(Flow, Vec<Delivery>), Unexpected> {
+        let handle = self.link.attach.handle;
+        let deadline = self.connection.now().saturating_add(self.connection.patience());
+        let mut deliveries = Vec::new();
+        loop {
+            let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+            match &got {
+                Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) if flow.handle == Some(handle) => {
+                    return Ok((flow.clone(), deliveries));
+                }
+                Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => {
+                    if let Ok(transfer) = Transfer::of(got) {
+                        deliveries.extend(self.progress.add(&transfer));
+                    }
+                }
+                Got::Frame(AmqpFrame {
+                    body: None | Some(Performative::Flow(_) | Performative::Disposition(_)),
+                    ..
+                }) => {}
+                _ => return Err(self.connection.unexpected("a flow of the link", got)),
+            }
+        }
+    }
+
+    fn count_drained(&mut self, count: SequenceNo) {
+        self.progress.deliveries = count.distance_from(self.initial_count());
+    }
+
     fn rest(&mut self) -> Result<Vec<Got>, Unexpected> {
         self.ends()
     }
@@ -243,6 +282,8 @@ impl AnyLink for server::Attached {
 
 impl LinkTrial for ClientTrial<'_> {
     type Link = client::Attached;
+
+    const SENDS_FIRST: bool = true;
 
     fn is_strict(&self) -> bool {
         Self::is_strict(self)
@@ -307,6 +348,30 @@ impl AnyLink for client::Attached {
 
     fn any_flow(&mut self) -> Result<Flow, Unexpected> {
         self.flow_where(|_| true)
+    }
+
+    fn deliveries_before_flow(&mut self) -> Result<(Flow, Vec<Delivery>), Unexpected> {
+        let (channel, handle) = (self.session.remote_channel, self.link.attach.handle);
+        let mut deliveries = Vec::new();
+        loop {
+            let found = self.until("a flow of the link", |progress, got| match got {
+                Got::Frame(AmqpFrame { channel: on, body: Some(Performative::Flow(flow)), .. })
+                    if *on == channel && flow.handle == Some(handle) =>
+                {
+                    Some(Ok(flow.clone()))
+                }
+                Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => Some(Err(progress.note(got))),
+                _ => None,
+            })?;
+            match found {
+                Ok(flow) => return Ok((flow, deliveries)),
+                Err(delivery) => deliveries.extend(delivery),
+            }
+        }
+    }
+
+    fn count_drained(&mut self, count: SequenceNo) {
+        self.progress.set_delivery_count(&self.link, count);
     }
 
     fn rest(&mut self) -> Result<Vec<Got>, Unexpected> {

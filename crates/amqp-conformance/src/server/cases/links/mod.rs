@@ -3,8 +3,6 @@
 mod attach;
 mod credit;
 mod detach;
-mod drain;
-mod flow;
 mod naming;
 mod refusals;
 mod support;
@@ -12,12 +10,13 @@ mod support;
 use crate::{case::Case, either::links};
 
 pub(super) const TABLES: &[&[Case]] = &[
+    links::credit::SERVER,
+    links::drain::SERVER,
+    links::flow::SERVER,
     links::transfer::SERVER,
     attach::CASES,
     naming::CASES,
     detach::CASES,
     credit::CASES,
-    drain::CASES,
-    flow::CASES,
     refusals::CASES,
 ];
