@@ -75,6 +75,8 @@ tolerances! {
     /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as one
     /// of the session (§2.7.4).
     link_counters_without_handle: client true, acceptor true;
+    /// SASL frames of more than 512 octets, up to `handshake_octets`: tokens may need them (§5.3.1).
+    long_sasl_frames: client true, acceptor true;
     /// Transaction ids of up to 255 octets from a coordinator, where §4.5.4 allows 32.
     long_transaction_ids: client true, acceptor false;
     /// Message properties of another type with the same meaning: a user-id as string, a message-id as uint, a

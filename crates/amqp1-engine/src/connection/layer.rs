@@ -12,7 +12,7 @@ use alloc::{boxed::Box, vec::Vec};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
     EncodeStyle, Symbol,
-    frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame},
+    frame::{Frame, FrameDecoder, MIN_MAX_FRAME_SIZE, ProtocolHeader, write_sasl_frame},
     sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
 };
 use bytes::{Buf, Bytes, BytesMut};
@@ -199,7 +199,8 @@ impl Connection {
     }
 
     fn sasl_input(&mut self, input: &mut BytesMut) -> Step {
-        let max = u32::try_from(self.config.handshake_octets).unwrap_or(u32::MAX);
+        let most = u32::try_from(self.config.handshake_octets).unwrap_or(u32::MAX);
+        let max = if self.config.tolerances.long_sasl_frames { most } else { most.min(MIN_MAX_FRAME_SIZE) };
         let mut decoder = FrameDecoder::sasl(max, self.config.decode_limits());
         match decoder.decode(input) {
             Ok(None) => Step::Wanting,

@@ -12,7 +12,7 @@ use amqp1_codec::{
     sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
 };
 use amqp1_engine::{
-    Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SaslFailure, ServerSasl,
+    Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SaslFailure, ServerSasl, Tolerances,
 };
 use amqp1_testkit::*;
 use bytes::{Bytes, BytesMut};
@@ -392,11 +392,22 @@ fn t_rob_6_octets_before_open_are_bounded() {
 }
 
 #[test]
-fn s_5_3_1_2_a_token_of_some_kilobytes_is_taken_all_the_same() {
-    let mut peer = sasl_server();
-    let response: &'static [u8] = Box::leak(vec![b'x'; 3000].into_boxed_slice());
-    peer.raw(&sasl(init("PLAIN", Some(response))));
-    assert_eq!(asked(&mut peer.end).1.unwrap().len(), 3000);
+fn s_5_3_1_2_frames_of_more_than_512_octets_are_a_tolerance() {
+    for (tolerances, tolerated) in
+        [(Tolerances::CLIENT, true), (Tolerances::ACCEPTOR, true), (Tolerances::STRICT, false)]
+    {
+        let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
+        let mut peer = Peer::new(Connection::server(config, ServerSasl::Required(offered()), Instant::default()));
+        peer.end.accept.sasl = false;
+        peer.raw(&ProtocolHeader::SASL.encode());
+        let response: &'static [u8] = Box::leak(vec![b'x'; 3000].into_boxed_slice());
+        peer.raw(&sasl(init("PLAIN", Some(response))));
+        if tolerated {
+            assert_eq!(asked(&mut peer.end).1.unwrap().len(), 3000);
+        } else {
+            assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::Frame(_))));
+        }
+    }
 }
 
 #[test]
