@@ -59,6 +59,7 @@ mod numbers;
 mod outbox;
 mod planted;
 mod queue;
+mod rare;
 mod resume;
 mod session;
 mod settlement;

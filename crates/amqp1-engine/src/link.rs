@@ -7,6 +7,7 @@ use crate::{
     event::{IncomingDelivery, Settlement, StreamItem},
     metadata::{Charge, Kept, RemoteAttach, is_plain},
     planted::{self, Planted},
+    rare::Rare,
     resume::{Retained, SuspendedReceiver, SuspendedSender},
     store::SessionId,
     time::Instant,
@@ -136,12 +137,12 @@ pub(crate) struct Link {
     /// finished it or given it up, nothing else is sent.
     pub(crate) settled_early: Option<u64>,
     /// The ids of deliveries with a provisional outcome, by their tokens.
-    pub(crate) provisional: BTreeMap<u64, u64>,
+    pub(crate) provisional: Rare<BTreeMap<u64, u64>>,
     /// The tokens of deliveries that the receiver has settled with a provisional outcome.
-    pub(crate) retired: BTreeSet<u64>,
+    pub(crate) retired: Rare<BTreeSet<u64>>,
     pub(crate) next_tag: u32,
     /// The flow of a link tells these too.
-    pub(crate) flow_properties: Option<Fields>,
+    pub(crate) flow_properties: Option<Box<Fields>>,
     pub(crate) remote_flow_properties: Option<Box<Kept>>,
 
     // Resumption.
@@ -149,7 +150,7 @@ pub(crate) struct Link {
     /// What an earlier endpoint has left, until both attaches are there; then what has to wait for the next endpoint.
     pub(crate) resume_sender: Option<Box<SuspendedSender>>,
     /// What an earlier endpoint has left, as far as the sender has not come back to it.
-    pub(crate) resume_receiver: Option<SuspendedReceiver>,
+    pub(crate) resume_receiver: Option<Box<SuspendedReceiver>>,
     /// One of the ends could not name all of its unsettled deliveries: nothing new is sent (§2.7.3).
     pub(crate) reducing: bool,
     /// Whether it was reported that the link is to be attached again.
@@ -171,14 +172,14 @@ pub(crate) struct Link {
     pub(crate) buffered: VecDeque<Buffered>,
     /// Whether deliveries are handed out piece by piece.
     pub(crate) streamed: bool,
-    pub(crate) stream: VecDeque<StreamItem>,
+    pub(crate) stream: Rare<VecDeque<StreamItem>>,
     /// The states of the deliveries that begin in `stream`.
-    pub(crate) stream_states: VecDeque<Option<Box<Kept>>>,
+    pub(crate) stream_states: Rare<VecDeque<Option<Box<Kept>>>>,
     /// Streamed deliveries whose end was not taken.
     pub(crate) streams: u32,
     /// What still comes of the streamed delivery whose pieces are being taken is dropped.
     pub(crate) skips_stream: bool,
-    pub(crate) assembly: Option<Assembly>,
+    pub(crate) assembly: Option<Box<Assembly>>,
     /// The tags of deliveries that are not settled: at the receiving end where repeated ones are not tolerated, at the
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
@@ -186,7 +187,7 @@ pub(crate) struct Link {
     /// The application is not told of it before this: the peer may have attached it only in order to close it.
     pub(crate) offer_held: Option<Instant>,
     /// Its sender is to stop before it is detached.
-    pub(crate) stopping: Option<Stopping>,
+    pub(crate) stopping: Option<Box<Stopping>>,
     /// What waits in `stream` does not hold back the session's window any more.
     pub(crate) released: bool,
     /// How often credit was given before a drain was answered: the answers, when they come, do not know of it.
@@ -231,8 +232,8 @@ impl Link {
             drain_mode: DrainMode::Automatic,
             drain_deadline: None,
             settled_early: None,
-            provisional: BTreeMap::new(),
-            retired: BTreeSet::new(),
+            provisional: Rare::default(),
+            retired: Rare::default(),
             next_tag: 0,
             flow_properties: None,
             remote_flow_properties: None,
@@ -250,8 +251,8 @@ impl Link {
             excess: 0,
             buffered: VecDeque::new(),
             streamed: false,
-            stream: VecDeque::new(),
-            stream_states: VecDeque::new(),
+            stream: Rare::default(),
+            stream_states: Rare::default(),
             streams: 0,
             skips_stream: false,
             assembly: None,
@@ -375,7 +376,7 @@ impl Link {
             return u32::MAX;
         }
         // What is settled within a transaction is pending until the discharge.
-        let unsettled = self.unsettled.len().saturating_add(self.retired.len());
+        let unsettled = self.unsettled.len().saturating_add(self.retired.get().map_or(0, BTreeSet::len));
         let unsettled = u32::try_from(unsettled).unwrap_or(u32::MAX);
         self.max_unsettled.saturating_sub(unsettled).saturating_sub(self.available())
     }
@@ -611,7 +612,7 @@ impl Link {
     /// The link's part of a flow.
     pub(crate) fn fill_flow(&self, flow: &mut Flow) {
         flow.handle = self.handle;
-        flow.properties = self.flow_properties.clone();
+        flow.properties = self.flow_properties.as_deref().cloned();
         flow.link_credit = Some(self.credit);
         match self.role {
             Role::Sender => {

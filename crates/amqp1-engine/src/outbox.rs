@@ -1,6 +1,7 @@
 //! What waits for the application to poll it. A state that many deliveries share is there once, until they are polled.
 
 use crate::{
+    connection::shrink_queue,
     event::{Event, Settled, Settlement},
     metadata::{Charge, Stated},
     store::{DeliveryKey, LinkId, SessionId},
@@ -28,16 +29,12 @@ impl<T, B> Default for Queue<T, B> {
 impl<T, B> Queue<T, B> {
     #[inline]
     fn push(&mut self, thing: T) {
-        if self.queue.len() == self.queue.capacity() {
-            self.grow();
-        }
         self.queue.push_back(thing);
     }
 
-    /// From one on: on a quiet connection there is one at a time, and an event is large.
-    #[cold]
-    fn grow(&mut self) {
-        self.queue.reserve_exact(self.queue.len().max(1));
+    fn shrink(&mut self) {
+        shrink_queue(&mut self.queue);
+        shrink_queue(&mut self.beside);
     }
 
     /// Keeps something beside the last thing.
@@ -140,6 +137,11 @@ impl Events {
         self.0.counts()
     }
 
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink();
+    }
+
     /// Whether a provisional outcome waits to be polled.
     pub(crate) fn has_provisional(&self) -> bool {
         self.1 > 0
@@ -173,5 +175,10 @@ impl Settlements {
     /// How many were polled, and how many there have been.
     pub(crate) fn counts(&self) -> (u64, u64) {
         self.0.counts()
+    }
+
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink();
     }
 }

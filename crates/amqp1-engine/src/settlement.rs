@@ -1,6 +1,6 @@
 //! Deliveries by their ids: numbers that wrap on the wire and are counted on here.
 
-use crate::metadata::Stated;
+use crate::{connection::shrink_vec, metadata::Stated};
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
 use core::{array::IntoIter, iter::Take, ops::RangeInclusive};
@@ -61,6 +61,13 @@ impl<T> Unsettled<T> {
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
         self.live.remove(&id)
+    }
+
+    /// An emptied tree keeps a leaf; this gives it back.
+    pub(crate) fn shrink(&mut self) {
+        if self.live.is_empty() {
+            self.live = BTreeMap::new();
+        }
     }
 
     /// The ids counted on that a range of the wire covers. Nothing that lies ahead of the newest id is covered.
@@ -143,6 +150,11 @@ impl Mark {
 }
 
 impl Marks {
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        shrink_vec(&mut self.marks);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.marks.is_empty()
     }

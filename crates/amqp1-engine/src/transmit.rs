@@ -15,8 +15,6 @@ pub struct TransmitQueue {
     remaining: usize,
     /// Payloads that were gathered or discarded. Dropping the last handle of one may run its owner's code.
     gathered: Vec<Bytes>,
-    /// Whether a payload was chained.
-    chains: bool,
 }
 
 /// Payloads from this size on are chained.
@@ -24,9 +22,6 @@ const CHAINED: usize = 1024;
 
 /// Small pieces are gathered in blocks of this size, so that those between two payloads do not cost an allocation each.
 const BLOCK: usize = 4096;
-
-/// The block of a connection that has chained nothing yet: most are small, and quiet.
-const FIRST_BLOCK: usize = 512;
 
 /// What a small frame may take.
 const SMALL: usize = 256;
@@ -66,6 +61,13 @@ impl TransmitQueue {
         self.gathered.clear();
     }
 
+    /// Gives back the memory of a queue that is empty.
+    pub fn shrink(&mut self) {
+        if self.is_empty() {
+            *self = Self { gathered: core::mem::take(&mut self.gathered), ..Self::default() };
+        }
+    }
+
     /// Takes payloads that are not to be written, to be dropped with those that were gathered.
     pub(crate) fn keep(&mut self, payloads: Vec<Bytes>) {
         self.gathered.extend(payloads);
@@ -75,7 +77,7 @@ impl TransmitQueue {
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
         if self.tail.capacity().saturating_sub(before) < SMALL {
-            self.tail.reserve(if self.chains { BLOCK } else { FIRST_BLOCK });
+            self.tail.reserve(BLOCK);
         }
         let result = write(&mut self.tail);
         self.remaining = self.remaining.saturating_add(self.tail.len()).saturating_sub(before);
@@ -90,7 +92,6 @@ impl TransmitQueue {
             self.gathered.push(payload);
             return;
         }
-        self.chains = true;
         if !self.tail.is_empty() {
             self.segments.push_back(self.tail.split().freeze());
         }

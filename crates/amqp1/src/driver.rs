@@ -39,6 +39,9 @@ const SLICES: usize = 32;
 /// How long what the peer has said is looked for when it does not listen any more.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long nothing may have been read or written before memory is given back that a quiet connection does not need.
+const QUIET: Duration = Duration::from_millis(250);
+
 /// How long a connection that is over may take to write its last octets and to see the peer leave.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -66,6 +69,9 @@ struct Driver<IO> {
     write_error: Option<io::Error>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
+    /// When something was read or written last, and when to look whether the connection is quiet since.
+    busy: Instant,
+    shrink_at: Option<Instant>,
     waker: Option<Waker>,
     stage: Stage,
     /// When a stage other than `Running` is over, or when a peer that does not listen is given up.
@@ -211,6 +217,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let write_failed = self.write_failed;
         let (written, flush) = (self.written, &mut self.flush);
         let armed = self.armed;
+        let shrinks = self.shrink_at.is_some_and(|at| at <= now);
+        let is_quiet = shrinks && input.is_empty() && output.is_empty() && self.busy + QUIET <= now;
+        let received = !input.is_empty();
         let mut log = tracing::enabled!(tracing::Level::DEBUG).then(Vec::new);
         let seen = self.shared.drive(|state, aside| {
             if !input.is_empty() {
@@ -253,9 +262,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let finished = idle || state.engine.is_finished();
             let unpolled = state.engine.has_events() || held_up && !congested;
             let warnings = std::mem::take(&mut state.warnings);
+            if is_quiet && waiting == 0 {
+                state.shrink();
+            }
             (Seen { finished, more, unpolled, held_up, congested, wants_turn }, next, warnings)
         });
         self.output.release();
+        if received || !self.output.is_empty() {
+            self.busy = now;
+            self.shrink_at = self.shrink_at.filter(|_| !shrinks).or(Some(now + QUIET));
+        } else if is_quiet {
+            self.output.shrink();
+            self.shrink_at = None;
+        } else if shrinks {
+            self.shrink_at = Some(self.busy + QUIET);
+        }
         if write_failed {
             self.output.clear();
         }
@@ -273,7 +294,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     /// Makes sure that the timer fires no later than this. That it may fire sooner is no harm, and saves setting it each
     /// time that a deadline moves on.
     fn arm(&mut self, next: Option<Instant>) {
-        let Some(next) = next.into_iter().chain(self.give_up).chain(self.cut_at()).min() else { return };
+        let due = next.into_iter().chain(self.give_up).chain(self.cut_at()).chain(self.shrink_at);
+        let Some(next) = due.min() else { return };
         if self.armed.is_none_or(|armed| next < armed) {
             self.armed = Some(next);
             self.timer.as_mut().reset(self.shared.deadline(next));
@@ -380,6 +402,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     /// One turn when the engine is done; whether there is more to do at once.
     fn wind_up(&mut self, cx: &mut Context<'_>) -> bool {
         let until = *self.give_up.get_or_insert_with(|| self.shared.now() + LINGER);
+        self.shrink_at = None;
         self.arm(None);
         if until <= self.shared.now() {
             self.stage = Stage::Done;
@@ -484,6 +507,8 @@ where
         write_error: None,
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
+        busy: Instant::default(),
+        shrink_at: None,
         waker: None,
         stage: Stage::Running,
         give_up: None,

@@ -198,6 +198,12 @@ impl LinkState {
         aside.wake(self.tickets.iter_mut().filter_map(|ticket| ticket.waker.take()));
     }
 
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink();
+        self.tickets.shrink_to_fit();
+    }
+
     /// Whether the link does what is asked of it now.
     pub(crate) fn ready(&self) -> Result<(), Error> {
         if self.reattach { Err(crate::resume::reattach()) } else { Ok(()) }

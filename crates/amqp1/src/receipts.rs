@@ -277,6 +277,14 @@ impl Receipts {
         }
     }
 
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        if self.slots.is_empty() {
+            self.slots = Slab::new();
+        }
+        self.lanes.iter_mut().filter(|lane| lane.deadlines.is_empty()).for_each(|lane| lane.deadlines.shrink_to_fit());
+    }
+
     /// The engine will not pay any more. Some slots are paid by the commit of a transaction that is under way.
     pub(crate) fn fail(&mut self, committing: &[u64], aside: &mut Aside<'_>) {
         let committing: HashSet<_> = committing.iter().filter_map(|key| place(*key)).collect();

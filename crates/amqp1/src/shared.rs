@@ -341,6 +341,16 @@ impl State {
         }
     }
 
+    /// Gives back what a quiet connection does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.engine.shrink();
+        self.receipts.shrink();
+        self.waiting.shrink();
+        self.starved.shrink_to_fit();
+        self.sessions.values_mut().for_each(|session| session.waiting.shrink());
+        self.links.values_mut().for_each(|link| link.shrink());
+    }
+
     /// Wakes everybody.
     pub(crate) fn wake_all(&mut self, aside: &mut Aside<'_>) {
         self.waiting.wake(aside);

@@ -100,6 +100,11 @@ impl WaitList {
         aside.wake(self.waiting.drain(..).map(|(_, waker)| waker));
     }
 
+    /// Gives back what it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink_to_fit();
+    }
+
     fn leave(&mut self, key: u64) -> Option<Waker> {
         let place = self.waiting.iter().position(|(number, _)| *number == key)?;
         Some(self.waiting.swap_remove(place).1)

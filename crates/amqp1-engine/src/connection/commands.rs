@@ -193,7 +193,7 @@ impl Connection {
         };
         let mut link = Link::new(session, attach, config.credit);
         link.resumable = config.resumable;
-        link.resume_receiver = config.resume;
+        link.resume_receiver = config.resume.map(Box::new);
         link.max_unsettled = config.max_unsettled;
         link.reject_undecodable = config.reject_undecodable;
         link.streamed = config.streamed;
@@ -305,7 +305,7 @@ impl Connection {
         link.policy = reply.credit;
         if receives {
             link.streamed = reply.streamed;
-            link.resume_receiver = reply.resume_receiver;
+            link.resume_receiver = reply.resume_receiver.map(Box::new);
             link.reject_undecodable = reply.reject_undecodable;
             link.unsettled_after_end = reply.unsettled_after_end;
         } else {
@@ -443,10 +443,6 @@ impl Connection {
             retained.parts = Some(parts.clone());
         }
         delivery.parts = parts.into();
-        if link.queue.capacity() == 0 {
-            // Most links have one delivery at a time.
-            link.queue.reserve_exact(1);
-        }
         link.queue.push_back(delivery);
         if let Some(link) = self.links.get_mut(id) {
             self.queued.count(link);
@@ -564,7 +560,7 @@ impl Connection {
             self.check_flow(properties.clone())?;
         }
         let link = self.link_mut(id)?;
-        link.flow_properties = (!properties.is_empty()).then_some(properties);
+        link.flow_properties = (!properties.is_empty()).then(|| Box::new(properties));
         if link.is_attached() {
             self.link_flow(id);
         }

@@ -82,7 +82,7 @@ impl Connection {
                         let (link, token) = (delivery.link, delivery.token);
                         self.events.push_provisional((session_id, link), token, stated.clone(), false);
                         if let Some(link) = self.links.get_mut(link) {
-                            link.provisional.insert(token, id);
+                            link.provisional.make().insert(token, id);
                         }
                     }
                 }
@@ -135,8 +135,9 @@ impl Connection {
 
     #[inline(always)]
     fn forget_sent(&mut self, id: u64, delivery: SentDelivery) {
-        if let Some(link) = self.links.get_mut(delivery.link).filter(|_| delivery.provisional.is_some()) {
-            link.provisional.remove(&delivery.token);
+        if delivery.provisional.is_some() {
+            let link = self.links.get_mut(delivery.link);
+            link.and_then(|link| link.provisional.get_mut()?.remove(&delivery.token));
         }
         if delivery.retained.is_some() {
             self.discarded.retained(delivery.retained);
@@ -182,7 +183,7 @@ impl Connection {
     pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
-        if link.retired.contains(&token) {
+        if link.retired.get().is_some_and(|retired| retired.contains(&token)) {
             self.settle_retired(id, token, state);
             return Ok(());
         }
@@ -192,7 +193,7 @@ impl Connection {
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         let half = link.queue.front().and_then(|delivery| delivery.id);
         let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
-        let known = link.provisional.get(&token).copied();
+        let known = link.provisional.get().and_then(|provisional| provisional.get(&token)).copied();
         let delivery = known.or_else(|| link.unsettled.iter().find(of_token).copied());
         let delivery = delivery.filter(|id| half != Some(*id));
         let delivery = delivery.ok_or(ApiMisuse::WrongState)?;

@@ -18,6 +18,7 @@ mod malformed;
 mod metadata;
 mod output;
 mod peer_close;
+mod quiet;
 mod resume;
 mod sessions;
 mod share;
@@ -62,6 +63,7 @@ pub use layer::HandshakeStage;
 use layer::Layer;
 use leaving::Leaving;
 use metadata::RemoteOpen;
+pub(crate) use quiet::{shrink_queue, shrink_vec};
 pub use transactional::TransactionRole;
 
 /// A connection, its sessions and its links.

@@ -121,7 +121,7 @@ impl Connection {
     /// Gathers what a receiving end leaves.
     pub(super) fn suspend_receiver(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedReceiver> {
         let link = self.links.get_mut(id)?;
-        let mut suspended = link.resume_receiver.take().unwrap_or_default();
+        let mut suspended = link.resume_receiver.take().map(|suspended| *suspended).unwrap_or_default();
         let buffered: BTreeSet<_> = link.buffered.iter().map(|buffered| buffered.delivery.key.0).collect();
         let unsettled = core::mem::take(&mut link.unsettled);
         if let Some(session) = self.sessions.get_mut(link.session) {

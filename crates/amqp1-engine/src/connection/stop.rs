@@ -15,7 +15,7 @@ use crate::{
     store::{LinkId, SessionId},
     time::Instant,
 };
-use alloc::collections::BTreeSet;
+use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     definitions::Role,
     performative::{Flow, Transfer},
@@ -64,9 +64,9 @@ impl Connection {
         }
         link.take_credit_back();
         link.released = true;
-        let data = link.stream.iter().filter(|item| matches!(item, StreamItem::Data(_))).count();
+        let data = link.stream.get().into_iter().flatten().filter(|item| matches!(item, StreamItem::Data(_))).count();
         let half = link.assembly.take().is_some();
-        link.stopping = Some(Stopping { until, limit, came: false, half });
+        link.stopping = Some(Box::new(Stopping { until, limit, came: false, half }));
         self.stops.receivers.insert((until, id));
         let session_id = link.session;
         // What waits here will not be taken, so it holds nothing back.

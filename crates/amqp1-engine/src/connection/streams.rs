@@ -11,7 +11,7 @@ use crate::{
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
 };
-use alloc::vec::Vec;
+use alloc::{collections::VecDeque, vec::Vec};
 use amqp1_codec::Limits;
 use bytes::Bytes;
 
@@ -186,7 +186,7 @@ impl Connection {
     pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
         let link = self.links.get_mut(id)?;
         let session_id = link.session;
-        let mut item = link.stream.pop_front()?;
+        let mut item = link.stream.get_mut()?.pop_front()?;
         match &mut item {
             StreamItem::Data(_) if link.released => {}
             StreamItem::Data(_) => self.release_transfers(session_id, 1),
@@ -196,7 +196,7 @@ impl Connection {
                 self.tell_credit(id);
             }
             StreamItem::Begin { state, .. } => {
-                let kept = link.stream_states.pop_front().flatten();
+                let kept = link.stream_states.get_mut().and_then(VecDeque::pop_front).flatten();
                 *state = kept.and_then(|kept| kept.decode(self.config.decode_limits()));
             }
         }
@@ -207,7 +207,7 @@ impl Connection {
     /// the session's window again, and what still comes of it is dropped as it comes.
     pub fn skip_stream(&mut self, id: LinkId) {
         while let Some(link) = self.links.get_mut(id) {
-            match link.stream.front() {
+            match link.stream.get().and_then(VecDeque::front) {
                 Some(StreamItem::Begin { .. }) => return,
                 Some(StreamItem::End { .. } | StreamItem::Aborted) => return drop(self.poll_stream(id)),
                 Some(StreamItem::Data(_)) => drop(self.poll_stream(id)),
@@ -222,14 +222,14 @@ impl Connection {
     /// How many octets of a streamed link wait to be taken.
     pub fn buffered_octets(&self, id: LinkId) -> usize {
         let octets = |item: &StreamItem| if let StreamItem::Data(octets) = item { octets.len() } else { 0 };
-        self.links.get(id).map_or(0, |link| link.stream.iter().map(octets).sum())
+        self.links.get(id).map_or(0, |link| link.stream.get().into_iter().flatten().map(octets).sum())
     }
 
     /// Whether octets of this streamed link that wait to be taken hold back its sender: it has used half of the session's
     /// window or more, which is opened again when they are taken.
     pub fn is_held_back(&self, id: LinkId) -> bool {
         let Some(link) = self.links.get(id).filter(|link| !link.released) else { return false };
-        let waits = link.stream.iter().any(|item| matches!(item, StreamItem::Data(_)));
+        let waits = link.stream.get().into_iter().flatten().any(|item| matches!(item, StreamItem::Data(_)));
         waits && self.sessions.get(link.session).is_some_and(Session::is_held_back)
     }
 
@@ -257,7 +257,7 @@ impl Connection {
     pub(super) fn stream_begins(&mut self, id: LinkId, assembly: &mut Assembly) {
         let kept = assembly.state.take();
         if let Some(link) = self.links.get_mut(id) {
-            link.stream_states.push_back(kept);
+            link.stream_states.make().push_back(kept);
         }
         self.stream_item(
             id,
@@ -288,7 +288,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         let skipped = link.skips_stream && !matches!(item, StreamItem::Begin { .. });
         link.skips_stream = skipped && matches!(item, StreamItem::Data(_));
-        link.stream.push_back(item);
+        link.stream.make().push_back(item);
         if skipped {
             drop(self.poll_stream(id));
             return;
@@ -320,14 +320,14 @@ pub(crate) struct EmptiedStream {
 impl Link {
     /// Empties the stream of a link that is over.
     pub(crate) fn empty_stream(&mut self, limits: Limits, max_info: usize) -> EmptiedStream {
-        let mut states = core::mem::take(&mut self.stream_states);
+        let mut states = self.stream_states.take();
         let mut held: u32 = 0;
         let mut whole = Vec::new();
         let mut current = None;
         // What comes before the first beginning belongs to a delivery whose beginning was taken.
         let mut begun = Some(Vec::new());
         let mut rest = None;
-        for item in core::mem::take(&mut self.stream) {
+        for item in self.stream.take() {
             match item {
                 StreamItem::Begin { key, tag, message_format, .. } => {
                     let state = states.pop_front().flatten().and_then(|state| state.decode(limits));

@@ -205,7 +205,7 @@ impl Connection {
 
     /// What this end's flows say of the link in their properties.
     pub fn flow_properties(&self, id: LinkId) -> Option<&Fields> {
-        self.links.get(id)?.flow_properties.as_ref()
+        self.links.get(id)?.flow_properties.as_deref()
     }
 
     /// Leaves out the properties of this end's flows from the next one on, and does not tell it now.
@@ -261,7 +261,7 @@ impl Connection {
     /// The receiver has settled a delivery with an outcome that is provisional until its transaction is discharged.
     pub(super) fn retired(&mut self, id: LinkId, token: u64) {
         if let Some(link) = self.links.get_mut(id) {
-            link.retired.insert(token);
+            link.retired.make().insert(token);
         }
     }
 
@@ -270,7 +270,7 @@ impl Connection {
     pub(super) fn settle_retired(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> bool {
         let Some(link) = self.links.get_mut(id) else { return false };
         let full = link.unsettled_left() == 0;
-        let known = link.retired.remove(&token);
+        let known = link.retired.get_mut().is_some_and(|retired| retired.remove(&token));
         if known {
             if full && link.sendable() > 0 {
                 self.events.push_back(Event::Sendable(id));
@@ -282,8 +282,8 @@ impl Connection {
 
     /// A link is over, with deliveries on it that the receiver has settled within transactions.
     pub(super) fn retired_lost(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id).filter(|link| !link.retired.is_empty()) else { return };
-        for token in core::mem::take(&mut link.retired) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        for token in link.retired.take() {
             self.settled.push_back(Settled { link: id, token, settlement: Settlement::Lost { sent: true } });
         }
     }

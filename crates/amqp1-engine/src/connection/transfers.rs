@@ -24,6 +24,35 @@ use amqp1_codec::{
 };
 use bytes::Bytes;
 
+/// The delivery that a transfer belongs to. It goes to the heap once, and only if it comes in several transfers.
+enum Begun {
+    Now(Assembly),
+    Earlier(Box<Assembly>),
+}
+
+impl Begun {
+    fn assembly(&mut self) -> &mut Assembly {
+        match self {
+            Self::Now(assembly) => assembly,
+            Self::Earlier(assembly) => assembly,
+        }
+    }
+
+    fn boxed(self) -> Box<Assembly> {
+        match self {
+            Self::Now(assembly) => Box::new(assembly),
+            Self::Earlier(assembly) => assembly,
+        }
+    }
+
+    fn into_assembly(self) -> Assembly {
+        match self {
+            Self::Now(assembly) => assembly,
+            Self::Earlier(assembly) => *assembly,
+        }
+    }
+}
+
 impl Connection {
     /// How many deliveries have asked for receiver-settle-mode second on links of mode first, where that is tolerated
     /// ([`Tolerances::second_on_first`](crate::Tolerances)).
@@ -77,10 +106,10 @@ impl Connection {
             return;
         }
         let begun = match link.assembly.take() {
-            Some(assembly) if assembly.continues(transfer) => Ok(assembly),
+            Some(assembly) if assembly.continues(transfer) => Ok(Begun::Earlier(assembly)),
             Some(_) => Err(PeerMisbehaved::ContinuationChanged),
             None => match self.begin_incoming(session_id, id, transfer) {
-                Ok(assembly) => Ok(assembly),
+                Ok(assembly) => Ok(Begun::Now(assembly)),
                 Err(violation @ PeerMisbehaved::DeliveryIdRepeated { .. }) => {
                     self.posting_discarded(Some(id), transfer);
                     return self.session_misbehaved(session_id, violation);
@@ -90,36 +119,38 @@ impl Connection {
         };
         let Some(link) = self.links.get(id) else { return };
         let max = link.local.max_message_size;
-        let pushed = begun.and_then(|mut assembly| {
+        let pushed = begun.and_then(|mut begun| {
+            let assembly = begun.assembly();
             assembly.settled |= transfer.settled == Some(true);
             if let Some(state) = &transfer.state {
-                self.keep_transfer_state(id, &mut assembly, state)?;
+                self.keep_transfer_state(id, assembly, state)?;
             }
             if !transfer.aborted {
                 assembly.push(payload, transfer.more, max)?;
             }
-            Ok(assembly)
+            Ok(begun)
         });
-        let mut assembly = match pushed {
-            Ok(assembly) => assembly,
+        let mut begun = match pushed {
+            Ok(begun) => begun,
             Err(violation) => {
                 self.posting_discarded(Some(id), transfer);
                 return self.link_misbehaved(id, violation);
             }
         };
+        let assembly = begun.assembly();
         if assembly.streamed && !assembly.ignored {
-            self.stream_data(session_id, id, &mut assembly);
+            self.stream_data(session_id, id, assembly);
         }
         match (transfer.aborted, transfer.more) {
-            (true, _) => self.incoming_aborted(session_id, id, &assembly),
+            (true, _) => self.incoming_aborted(session_id, id, assembly),
             (false, true) => {
                 if let Some(link) = self.links.get_mut(id) {
-                    link.assembly = Some(assembly);
+                    link.assembly = Some(begun.boxed());
                 }
             }
             (false, false) if assembly.ignored => self.delivery_gone(id),
-            (false, false) if assembly.streamed => self.stream_ends(session_id, id, &assembly),
-            (false, false) => self.deliver(session_id, id, assembly),
+            (false, false) if assembly.streamed => self.stream_ends(session_id, id, assembly),
+            (false, false) => self.deliver(session_id, id, begun.into_assembly()),
         }
     }
 
@@ -268,10 +299,6 @@ impl Connection {
             state: None,
             message,
         };
-        if link.buffered.capacity() == 0 {
-            // Most links have one delivery at a time.
-            link.buffered.reserve_exact(1);
-        }
         link.buffered.push_back(Buffered { delivery, state: assembly.state });
         self.events.push_back(Event::Receivable(id));
         self.check_drained(id);

@@ -5,4 +5,5 @@
 mod bed;
 mod floods;
 mod metadata;
+mod quiet;
 mod states;
