@@ -1,6 +1,7 @@
 //! One connection, from its first octet to its end.
 
 use core::fmt;
+use core::pin::Pin;
 use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -127,20 +128,38 @@ impl Context {
 }
 
 /// Serves a TCP connection until it ends or the emulator stops.
-pub(super) async fn serve_tcp(front: Front, stream: TcpStream, peer: SocketAddr) {
+pub(super) fn serve_tcp(
+    front: Front,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> impl Future<Output = ()> + Send + 'static {
+    serve_opened(Box::pin(open_tcp(front, stream, peer)))
+}
+
+/// Serves a connection that is being opened. On the heap one after the other: a connection is to be small, and opening it
+/// takes more than the rest.
+async fn serve_opened(opening: Pin<Box<impl Future<Output = Option<Opened>>>>) {
+    if let Some((server, context, expires)) = opening.await {
+        Box::pin(run(server, context, expires)).await;
+    }
+}
+
+/// Opens a TCP connection, unless it is refused or the emulator stops.
+async fn open_tcp(front: Front, stream: TcpStream, peer: SocketAddr) -> Option<Opened> {
     let start = tokio::time::Instant::now();
     // Those that only look whether a port is open close before they have written an octet.
     let mut octet = [0];
     let first = tokio::select! {
-        () = front.shared.stopping() => return,
+        () = front.shared.stopping() => return None,
         first = tokio::time::timeout(front.handshake_timeout, stream.peek(&mut octet)) => first,
     };
     if matches!(first, Ok(Ok(0) | Err(_))) {
-        return tracing::debug!(%peer, "a client came and left without a word");
+        tracing::debug!(%peer, "a client came and left without a word");
+        return None;
     }
     // The wait for the first octet counts.
     let handshake_timeout = front.handshake_timeout.saturating_sub(start.elapsed());
-    Box::pin(serve(Front { handshake_timeout, ..front }, stream, peer, None)).await;
+    handshake(Front { handshake_timeout, ..front }, stream, peer, None).await
 }
 
 /// Serves a connection over any byte stream until it ends or the emulator stops. `certificate` is what the client has
@@ -149,10 +168,7 @@ pub(crate) async fn serve<IO>(front: Front, stream: IO, peer: SocketAddr, certif
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // On the heap one after the other: a connection is to be small, and the handshake takes more than the rest.
-    if let Some((server, context, expires)) = Box::pin(handshake(front, stream, peer, certificate)).await {
-        Box::pin(run(server, context, expires)).await;
-    }
+    serve_opened(Box::pin(handshake(front, stream, peer, certificate))).await;
 }
 
 /// Opens a connection, unless it is refused or the emulator stops.

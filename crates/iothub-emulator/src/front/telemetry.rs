@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp1::{AmqpError, Delivery, Receiver};
+use amqp1::{AmqpError, Delivery, Error, Receiver};
 
 use super::connection::Context;
 use super::deliveries;
@@ -17,22 +17,40 @@ pub(super) async fn serve(context: Arc<Context>, mut receiver: Receiver, address
             Ok(delivery) => delivery,
             Err(over) => return over.conclude(&receiver, &address).await,
         };
-        let octets = delivery.message().encoded_len();
-        let throttled = context.shared.throttle(Operation::DeviceToCloud, octets).await;
-        let taken = match throttled {
-            Ok(()) => append(&context, &address, &auth_method, &delivery),
-            Err(error) => Err(messages::throttled(&error)),
-        };
-        let settled = match taken {
-            Ok(()) => delivery.accept(),
-            Err(error) => {
-                context.refused("telemetry", &address, &error);
-                delivery.reject(error)
-            }
-        };
-        if let Err(error) = settled {
-            tracing::debug!(%error, "the device was gone before its telemetry was settled");
+        if context.shared.is_bounded() {
+            // On the heap where it may have to wait: a link is quiet most of the time.
+            Box::pin(take_in_time(&context, &address, &auth_method, delivery)).await;
+        } else {
+            take(&context, &address, &auth_method, delivery);
         }
+    }
+}
+
+/// Takes a delivery when the rates of the hub's tier allow it.
+async fn take_in_time(context: &Context, address: &Address, auth_method: &Arc<str>, delivery: Delivery) {
+    let octets = delivery.message().encoded_len();
+    match context.shared.throttle(Operation::DeviceToCloud, octets).await {
+        Ok(()) => take(context, address, auth_method, delivery),
+        Err(error) => reject(context, address, delivery, messages::throttled(&error)),
+    }
+}
+
+/// Takes a delivery, and settles it.
+fn take(context: &Context, address: &Address, auth_method: &Arc<str>, delivery: Delivery) {
+    match append(context, address, auth_method, &delivery) {
+        Ok(()) => settled(delivery.accept()),
+        Err(error) => reject(context, address, delivery, error),
+    }
+}
+
+fn reject(context: &Context, address: &Address, delivery: Delivery, error: AmqpError) {
+    context.refused("telemetry", address, &error);
+    settled(delivery.reject(error));
+}
+
+fn settled(settled: Result<(), Error>) {
+    if let Err(error) = settled {
+        tracing::debug!(%error, "the device was gone before its telemetry was settled");
     }
 }
 
