@@ -10,7 +10,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::clock::Clock;
 use crate::hub::{
-    ClientCertificate, Hub, MethodAnswer, MethodCallId, MethodInvocation, Operation, ServiceError, UnixMillis, Wake,
+    ClientCertificate, ErrorCode, Hub, MethodAnswer, MethodCallId, MethodInvocation, Operation, ServiceError,
+    UnixMillis, Wake,
 };
 use crate::signal::{Signal, Waiter};
 use crate::x509::DeviceAuthorities;
@@ -155,12 +156,36 @@ impl Shared {
         }
     }
 
-    /// Counts what is a message against the day's quota, and waits until an operation of that many octets may be done.
+    /// Whether a tier bounds what is done.
+    pub(crate) fn is_bounded(&self) -> bool {
+        !self.unbounded
+    }
+
+    /// Counts what is a message against the day's quota, and waits until an operation of that many octets may be done. What
+    /// counts when it is done is refused where the quota is used up; the rest does not count.
     pub(crate) async fn throttle(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
-        if matches!(operation, Operation::DeviceToCloud | Operation::CloudToDevice | Operation::Method) {
-            self.meter(octets)?;
+        match operation {
+            Operation::DeviceToCloud | Operation::CloudToDevice => self.meter(octets)?,
+            Operation::Method
+            | Operation::TwinRead
+            | Operation::TwinUpdate
+            | Operation::Query
+            | Operation::FileUpload => self.check_quota()?,
+            Operation::Connection | Operation::Registry => {}
         }
         self.pace(operation, octets).await
+    }
+
+    /// Whether the day's quota allows what is counted when it is done.
+    pub(crate) fn check_quota(&self) -> Result<(), ServiceError> {
+        if self.unbounded { Ok(()) } else { self.hub(|hub, now| hub.check_quota(now)) }
+    }
+
+    /// Counts something that was done against the day's quota; `octets` gives its size.
+    pub(crate) fn charge(&self, octets: impl FnOnce() -> usize) {
+        if !self.unbounded {
+            self.hub(|hub, now| hub.charge(now, octets));
+        }
     }
 
     /// Counts a message of that many octets against the day's quota.
@@ -188,9 +213,28 @@ impl Shared {
     /// # Cancel safety
     /// Dropping it forgets the call; the device may have been given it.
     pub(crate) async fn invoke_method(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
+        let size = if self.unbounded { 0 } else { invocation.payload.to_string().len() };
         if !self.unbounded {
-            self.throttle(Operation::Method, invocation.payload.to_string().len()).await?;
+            self.throttle(Operation::Method, size).await?;
         }
+        let outcome = self.method_outcome(invocation).await;
+        // The request and the answer count, also where the hub answers that the device is not there.
+        match &outcome {
+            Ok(answer) => {
+                self.charge(|| size);
+                self.charge(|| answer.payload.to_string().len());
+            }
+            Err(error) if error.code() == ErrorCode::DeviceNotOnline => {
+                self.charge(|| size);
+                self.charge(|| 0);
+            }
+            Err(error) if error.code() == ErrorCode::GatewayTimeout => self.charge(|| size),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn method_outcome(&self, invocation: MethodInvocation) -> Result<MethodAnswer, ServiceError> {
         let call = self.hub(|hub, now| hub.invoke_method(now, invocation))?;
         let _forgotten = CancelledCall { shared: self, call };
         let mut waiter = self.waiter(Wake::Method(call));

@@ -124,13 +124,16 @@ fn answer(hub: &mut Hub, now: UnixMillis, id: &IdentityId, request: &Request, li
     let answered = match request {
         Request::Read => {
             hub.touched(now, id);
-            hub.twin(id).map(|twin| Answer { status: 200, version: None, body: twin.to_device_json().to_string() })
+            let read = hub.twin(id).map(|twin| twin.to_device_json().to_string());
+            read.map(|body| {
+                hub.charge(now, || body.len());
+                Answer { status: 200, version: None, body }
+            })
         }
-        Request::Report { version, patch } => hub.patch_reported(now, id, *version, patch).map(|version| Answer {
-            status: 204,
-            version: Some(version),
-            body: String::new(),
-        }),
+        Request::Report { version, patch } => {
+            let version = report(hub, now, id, *version, patch);
+            version.map(|version| Answer { status: 204, version: Some(version), body: String::new() })
+        }
         Request::Subscribe => hub.watch_desired(id, link.consumer).map(|_| {
             link.subscribe(true);
             Answer { status: 200, version: None, body: String::new() }
@@ -142,6 +145,19 @@ fn answer(hub: &mut Hub, now: UnixMillis, id: &IdentityId, request: &Request, li
         }
     };
     answered.unwrap_or_else(|error| Answer::of_error(hub, now, &error))
+}
+
+/// Changes reported properties. Returns the new version.
+fn report(
+    hub: &mut Hub,
+    now: UnixMillis,
+    id: &IdentityId,
+    version: Option<u64>,
+    patch: &Value,
+) -> Result<u64, ServiceError> {
+    let version = hub.patch_reported(now, id, version, patch)?;
+    hub.charge(now, || patch.to_string().len());
+    Ok(version)
 }
 
 /// Serves the link on which a client asks, until it ends or may not go on.
@@ -172,7 +188,10 @@ pub(super) async fn serve(
         let Some(link) = link else {
             // Nothing can be answered, but what was reported counts.
             if let Ok(Request::Report { version, patch }) = request {
-                let reported = context.shared.hub(|hub, now| hub.patch_reported(now, asking.id(), version, &patch));
+                let reported = match context.shared.throttle(Operation::TwinUpdate, 0).await {
+                    Ok(()) => context.shared.hub(|hub, now| report(hub, now, asking.id(), version, &patch)),
+                    Err(error) => Err(error),
+                };
                 if let Err(error) = reported {
                     context.refused("report", &address, &error);
                 }
@@ -232,7 +251,12 @@ async fn changes(context: &Context, id: &IdentityId, link: &TwinLink) {
         let mut changed = context.shared.waiter(Wake::Twin(id.clone()));
         while *subscribed.borrow_and_update() {
             let Ok(permit) = link.sender.reserve().await else { return };
-            let next = unsent.take().or_else(|| context.shared.hub(|hub, _| hub.take_desired(id, link.consumer)));
+            let taken = |hub: &mut Hub, now| {
+                let change = hub.take_desired(id, link.consumer)?;
+                hub.charge(now, || change.to_json().to_string().len());
+                Some(change)
+            };
+            let next = unsent.take().or_else(|| context.shared.hub(taken));
             match next {
                 Some(change) => {
                     if let Err(error) = permit.send_with(encode(&change), SETTLED) {

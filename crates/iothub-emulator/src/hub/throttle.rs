@@ -99,6 +99,16 @@ impl Scale {
         unit * u64::from(self.units)
     }
 
+    /// How many messages so many octets count as. None count as one.
+    fn messages(self, octets: usize) -> u64 {
+        u64::try_from(octets.div_ceil(self.message_octets()).max(1)).unwrap_or(u64::MAX)
+    }
+
+    fn exceeded(self, messages: u64) -> ServiceError {
+        let text = format!("the hub takes {} messages a day, and has had {messages}", self.daily_messages());
+        ServiceError::new(ErrorCode::IotHubQuotaExceeded, text)
+    }
+
     /// Operations a second; of methods 4-KB steps.
     fn rate(self, operation: Operation) -> f64 {
         let units = f64::from(self.units);
@@ -131,6 +141,17 @@ pub(super) struct Usage {
     messages: u64,
 }
 
+impl Usage {
+    /// The messages of the day so far.
+    fn on_day(&mut self, now: UnixMillis) -> u64 {
+        let day = now.0 / DAY_MS;
+        if day != self.day {
+            (self.day, self.messages) = (day, 0);
+        }
+        self.messages
+    }
+}
+
 impl Hub {
     /// Whether an operation of that many octets may be done: at once, or after the time that is given. What is to be put off
     /// longer than 5 s is refused. Octets count for methods alone.
@@ -160,19 +181,30 @@ impl Hub {
     /// *IotHubQuotaExceeded* until the next day (UTC) begins.
     pub fn meter(&mut self, now: UnixMillis, octets: usize) -> Result<(), ServiceError> {
         let Some(scale) = self.settings.scale else { return Ok(()) };
-        let day = now.0 / DAY_MS;
-        if day != self.usage.day {
-            (self.usage.day, self.usage.messages) = (day, 0);
-        }
-        let counted = octets.div_ceil(scale.message_octets()).max(1);
-        let messages = self.usage.messages.saturating_add(u64::try_from(counted).unwrap_or(u64::MAX));
-        let quota = scale.daily_messages();
-        if messages > quota {
-            let text = format!("the hub takes {quota} messages a day, and has had {}", self.usage.messages);
-            return Err(ServiceError::new(ErrorCode::IotHubQuotaExceeded, text));
+        let messages = self.usage.on_day(now).saturating_add(scale.messages(octets));
+        if messages > scale.daily_messages() {
+            return Err(scale.exceeded(self.usage.messages));
         }
         self.usage.messages = messages;
         Ok(())
+    }
+
+    /// Whether anything more may be done today that counts against the quota. What it counts is known only when it is done:
+    /// see [`charge`](Self::charge).
+    ///
+    /// # Errors
+    /// *IotHubQuotaExceeded* until the next day (UTC) begins.
+    pub fn check_quota(&mut self, now: UnixMillis) -> Result<(), ServiceError> {
+        let Some(scale) = self.settings.scale else { return Ok(()) };
+        let messages = self.usage.on_day(now);
+        if messages >= scale.daily_messages() { Err(scale.exceeded(messages)) } else { Ok(()) }
+    }
+
+    /// Counts something that was done against the day's quota, as a message of the size that `octets` gives: what is read
+    /// and written of twins, results of queries, methods and their answers.
+    pub fn charge(&mut self, now: UnixMillis, octets: impl FnOnce() -> usize) {
+        let Some(scale) = self.settings.scale else { return };
+        self.usage.messages = self.usage.on_day(now).saturating_add(scale.messages(octets()));
     }
 }
 
@@ -236,11 +268,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_done_counts_beyond_the_quota_and_then_nothing_more_is_done() {
+        let mut hub = hub(Some(Scale { tier: Tier::Free, units: 1 }));
+        assert_eq!(hub.meter(T0, 7999 * 512), Ok(()));
+        assert_eq!(hub.check_quota(T0), Ok(()));
+        hub.charge(T0, || 5 * 512);
+        assert_eq!(hub.check_quota(T0).unwrap_err().code(), ErrorCode::IotHubQuotaExceeded);
+        assert_eq!(hub.check_quota(UnixMillis(T0.0 + DAY_MS)), Ok(()));
+    }
+
+    #[test]
     fn without_a_tier_there_is_no_bound() {
         let mut hub = hub(None);
         for _ in 0..10_000 {
             assert_eq!(hub.throttle(T0, Operation::Query, 0), Ok(Duration::ZERO));
             assert_eq!(hub.meter(T0, 100_000), Ok(()));
+            hub.charge(T0, || 100_000);
+            assert_eq!(hub.check_quota(T0), Ok(()));
         }
     }
 

@@ -15,7 +15,9 @@ use super::errors::Failure;
 use super::path::Segments;
 use super::server::Connection;
 use super::throttle::operation_of;
-use crate::hub::{AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Rights};
+use crate::hub::{
+    AuthError, CertificateRefusal, DeviceId, ErrorCode, Grant, Identity, IdentityId, ModuleId, Operation, Rights,
+};
 use crate::token::{Presented, TokenError, claim, verify};
 
 /// Whose token a request has shown, or whose a refused one claims to be, for the log. Clones are of the same request.
@@ -108,7 +110,11 @@ fn authorize(parts: &Parts, rest: &Rest, needed: Rights) -> Result<Grant, Failur
 async fn pace(parts: &Parts, rest: &Rest) -> Result<(), Failure> {
     let path = parts.extensions.get::<Segments>().map(Segments::as_strs).unwrap_or_default();
     let Some(operation) = operation_of(&parts.method, &path) else { return Ok(()) };
-    rest.shared.pace(operation, 0).await.map_err(Failure::from)
+    match operation {
+        // Counts where its body has been read.
+        Operation::DeviceToCloud => rest.shared.pace(operation, 0).await.map_err(Failure::from),
+        _ => rest.shared.throttle(operation, 0).await.map_err(Failure::from),
+    }
 }
 
 /// What a device may do that sends no token but has shown a certificate; `None` for everybody else.

@@ -15,7 +15,7 @@ use super::errors::Failure;
 use super::messages::usable;
 use super::path::{Segments, Subject};
 use super::reply;
-use crate::hub::ErrorCode;
+use crate::hub::{ErrorCode, ServiceError};
 
 pub(super) fn routes() -> Router<Rest> {
     Router::new()
@@ -45,7 +45,9 @@ async fn begin(
     let ticket = rest.shared.hub(|hub, now| {
         usable(hub, &id)?;
         hub.touched(now, &id);
-        hub.begin_upload(now, &id.device, name)
+        let ticket = hub.begin_upload(now, &id.device, name)?;
+        hub.charge(now, || body.to_string().len());
+        Ok::<_, ServiceError>(ticket)
     })?;
     Ok(reply::json(&json!({
         "correlationId": ticket.correlation_id,
@@ -80,7 +82,9 @@ async fn complete(
         let endpoint = hub.settings().file_uploads.blob_endpoint.as_ref();
         let container = endpoint.map_or(CONTAINER, |endpoint| &endpoint.container);
         let url = format!("https://{host}/{container}");
-        hub.complete_upload(now, &id.device, correlation_id, is_success, &url)
+        hub.complete_upload(now, &id.device, correlation_id, is_success, &url)?;
+        hub.charge(now, || body.to_string().len());
+        Ok::<_, ServiceError>(())
     })?;
     Ok(reply::no_content())
 }

@@ -43,6 +43,7 @@ async fn query(
     let continuation = continuation.filter(|continuation| !continuation.is_empty());
     let page = rest.shared.hub(|hub, _| hub.query(text, page_size, continuation))?;
     let mut response = reply::json(&page.rows.into());
+    rest.shared.charge(|| reply::size(&response));
     let headers = response.headers_mut();
     headers.insert(ITEM_TYPE, HeaderValue::from_static(page.item_type.as_str()));
     if let Some(Ok(continuation)) = page.continuation.map(HeaderValue::try_from) {

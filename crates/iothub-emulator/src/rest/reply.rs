@@ -1,6 +1,6 @@
 //! Responses that are not refusals.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value;
@@ -29,6 +29,12 @@ pub(super) fn entity(value: &Value, etag: &str) -> Response {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+/// The octets of a response's body.
+pub(super) fn size(response: &Response) -> usize {
+    let octets = response.body().size_hint().lower();
+    usize::try_from(octets).unwrap_or(usize::MAX)
 }
 
 /// Status 204, which has no body.

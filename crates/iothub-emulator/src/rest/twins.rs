@@ -25,8 +25,9 @@ fn shown(twin: Twin<'_>) -> Response {
 }
 
 async fn read(_: ServiceConnect, Subject(id): Subject, State(rest): State<Rest>) -> Result<Response, Failure> {
-    let found = rest.shared.hub(|hub, _| hub.twin(&id).map(shown));
-    Ok(found?)
+    let response = rest.shared.hub(|hub, _| hub.twin(&id).map(shown))?;
+    rest.shared.charge(|| reply::size(&response));
+    Ok(response)
 }
 
 async fn patch(
@@ -37,7 +38,9 @@ async fn patch(
     TwinJson(document): TwinJson,
 ) -> Result<Response, Failure> {
     let patched = rest.shared.hub(|hub, now| hub.patch_twin(now, &id, &precondition, &document).map(shown));
-    Ok(patched?)
+    let response = patched?;
+    rest.shared.charge(|| document.to_string().len());
+    Ok(response)
 }
 
 async fn replace(
@@ -48,5 +51,7 @@ async fn replace(
     TwinJson(document): TwinJson,
 ) -> Result<Response, Failure> {
     let replaced = rest.shared.hub(|hub, now| hub.replace_twin(now, &id, &precondition, &document).map(shown));
-    Ok(replaced?)
+    let response = replaced?;
+    rest.shared.charge(|| document.to_string().len());
+    Ok(response)
 }
