@@ -129,16 +129,18 @@ impl Registry {
         self.devices.range((start, Bound::Unbounded)).map(|(_, device)| &device.record)
     }
 
-    /// The modules behind this id, each with its device.
-    pub(crate) fn modules_after<'r>(
+    /// The devices behind this one, or from it on, each with its modules.
+    pub(crate) fn modules_from<'r>(
         &'r self,
-        id: Option<&IdentityId>,
-    ) -> impl Iterator<Item = (&'r Record, &'r Record)> + use<'r> {
-        let start = id.map_or(Bound::Unbounded, |id| Bound::Included(&id.device));
-        let seen = id.cloned();
-        let devices = self.devices.range((start, Bound::Unbounded)).map(|(_, device)| device);
-        let modules = devices.flat_map(|device| device.modules.values().map(|module| (&device.record, module)));
-        modules.skip_while(move |(_, module)| seen.as_ref().is_some_and(|seen| module.identity.id() <= seen))
+        from: Option<(&DeviceId, bool)>,
+    ) -> impl Iterator<Item = (&'r DeviceId, &'r Record, impl Iterator<Item = &'r Record> + use<'r>)> + use<'r> {
+        let start = match from {
+            None => Bound::Unbounded,
+            Some((id, true)) => Bound::Included(id),
+            Some((id, false)) => Bound::Excluded(id),
+        };
+        let devices = self.devices.range((start, Bound::Unbounded));
+        devices.map(|(id, device)| (id, &device.record, device.modules.values()))
     }
 
     /// The modules of a device. `None`: there is no such device.

@@ -8,7 +8,7 @@ use super::authentication::{invalid, object};
 use super::clock::UnixMillis;
 use super::edge::check_not_system;
 use super::identity::IfMatch;
-use super::ids::{ConsumerId, IdentityId};
+use super::ids::{ConsumerId, DeviceId, IdentityId};
 use super::notices::NoticeKind;
 use super::registry::Record;
 use super::service_error::{ErrorCode, ServiceError};
@@ -55,23 +55,26 @@ impl Hub {
     }
 
     /// The twins of devices behind this one, in the order of their ids.
-    pub(crate) fn twins_after<'h>(&'h self, id: Option<&IdentityId>) -> impl Iterator<Item = Twin<'h>> + use<'h> {
-        self.registry.devices_after(id.map(|id| &id.device)).map(|record| Twin {
+    pub(crate) fn twins_after<'h>(&'h self, id: Option<&DeviceId>) -> impl Iterator<Item = Twin<'h>> + use<'h> {
+        self.registry.devices_after(id).map(|record| Twin {
             device: &record.identity,
             identity: &record.identity,
             state: &record.twin,
         })
     }
 
-    /// The twins of modules behind this one, in the order of their ids.
-    pub(crate) fn module_twins_after<'h>(
+    /// The devices behind this one, or from it on, in the order of their ids, each with the twins of its modules.
+    pub(crate) fn module_twins_from<'h>(
         &'h self,
-        id: Option<&IdentityId>,
-    ) -> impl Iterator<Item = Twin<'h>> + use<'h> {
-        self.registry.modules_after(id).map(|(device, module)| Twin {
-            device: &device.identity,
-            identity: &module.identity,
-            state: &module.twin,
+        from: Option<(&DeviceId, bool)>,
+    ) -> impl Iterator<Item = (&'h DeviceId, impl Iterator<Item = Twin<'h>> + use<'h>)> + use<'h> {
+        self.registry.modules_from(from).map(|(id, device, modules)| {
+            let twin = move |module: &'h Record| Twin {
+                device: &device.identity,
+                identity: &module.identity,
+                state: &module.twin,
+            };
+            (id, modules.map(twin))
         })
     }
 

@@ -22,6 +22,9 @@ const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 /// What the rows are. Some clients fail without it.
 const ITEM_TYPE: HeaderName = HeaderName::from_static("x-ms-item-type");
 
+/// How many twins are looked at under one hold of the lock.
+const STEP: usize = 100;
+
 pub(super) fn routes() -> Router<Rest> {
     Router::new().route("/devices/query", post(query))
 }
@@ -41,7 +44,12 @@ async fn query(
     // A value that is not text is not one that the hub gave.
     let continuation = headers.get(CONTINUATION).map(|value| value.to_str().unwrap_or("?"));
     let continuation = continuation.filter(|continuation| !continuation.is_empty());
-    let page = rest.shared.hub(|hub, _| hub.query(text, page_size, continuation))?;
+    let mut run = rest.shared.hub(|hub, _| hub.begin_query(text, page_size, continuation))?;
+    // A step at a time: all others wait while the hub is looked at.
+    while !rest.shared.hub(|hub, _| hub.continue_query(&mut run, STEP))? {
+        tokio::task::yield_now().await;
+    }
+    let page = run.into_page();
     let mut response = reply::json(&page.rows.into());
     rest.shared.charge(|| reply::size(&response));
     let headers = response.headers_mut();

@@ -17,7 +17,7 @@ const HASH: usize = 16;
 const MAX_LENGTH: usize = 1024;
 
 /// What continuations are signed with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Secret([u8; 32]);
 
 impl Secret {

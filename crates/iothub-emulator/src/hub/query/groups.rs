@@ -12,36 +12,53 @@ use super::syntax::{Aggregate, Column, Path, Select, Source};
 /// Most values that the rows of a result may have together: each group has one for each column, and one for each path.
 const MAX_CELLS: usize = 200_000;
 
-/// The rows of the result, in the order of the values that they are grouped by.
-///
-/// # Errors
-/// *ArgumentInvalid* if there are too many groups.
-pub(super) fn aggregate<R: Row>(
-    select: &Select,
-    group_by: &[Path],
-    rows: impl Iterator<Item = R>,
-) -> Result<Vec<Value>, ServiceError> {
-    let Select::Columns(columns) = select else { return Ok(Vec::new()) };
-    let max_groups = MAX_CELLS / (columns.len() + group_by.len()).max(1);
-    let mut groups = BTreeMap::new();
-    if group_by.is_empty() {
-        // One row even where there is nothing to count.
-        groups.insert(String::new(), Group::new(columns, Vec::new()));
+/// The groups that there are so far.
+#[derive(Debug)]
+pub(super) struct Groups {
+    most: usize,
+    /// By a text that is the same for the same values.
+    groups: BTreeMap<String, Group>,
+}
+
+impl Groups {
+    pub(super) fn new(select: &Select, group_by: &[Path]) -> Self {
+        let columns = columns(select);
+        let mut groups = BTreeMap::new();
+        if group_by.is_empty() {
+            // One row even where there is nothing to count.
+            groups.insert(String::new(), Group::new(columns, Vec::new()));
+        }
+        Self { most: MAX_CELLS / (columns.len() + group_by.len()).max(1), groups }
     }
-    for row in rows {
+
+    /// Adds a row to its group.
+    ///
+    /// # Errors
+    /// *ArgumentInvalid* if there are too many groups.
+    pub(super) fn add<R: Row>(&mut self, select: &Select, group_by: &[Path], row: &R) -> Result<(), ServiceError> {
+        let Self { most, groups } = self;
+        let columns = columns(select);
         let values: Vec<Option<Value>> = group_by.iter().map(|path| group_value(row.operand(&path.0))).collect();
         let (key, known) = (key(&values), groups.len());
-        if known >= max_groups && !groups.contains_key(&key) {
-            let text =
-                format!("The query is invalid: it makes more than {max_groups} groups, too many for its columns");
+        if known >= *most && !groups.contains_key(&key) {
+            let text = format!("The query is invalid: it makes more than {most} groups, too many for its columns");
             return Err(ServiceError::new(ErrorCode::ArgumentInvalid, text));
         }
         let group = groups.entry(key).or_insert_with(|| Group::new(columns, values));
-        for state in &mut group.states {
-            state.add(&row);
+        for (state, column) in group.states.iter_mut().zip(columns) {
+            state.add(&column.source, row);
         }
+        Ok(())
     }
-    Ok(groups.into_values().map(|group| group.finish(columns, group_by)).collect())
+
+    /// The rows of the result, in the order of the values that they are grouped by.
+    pub(super) fn finish(self, select: &Select, group_by: &[Path]) -> Vec<Value> {
+        self.groups.into_values().map(|group| group.finish(columns(select), group_by)).collect()
+    }
+}
+
+fn columns(select: &Select) -> &[Column] {
+    if let Select::Columns(columns) = select { columns } else { &[] }
 }
 
 /// What rows are grouped by: a simple value. Objects and arrays are as good as undefined.
@@ -63,14 +80,15 @@ fn key(values: &[Option<Value>]) -> String {
     key
 }
 
-struct Group<'q> {
+#[derive(Debug)]
+struct Group {
     values: Vec<Option<Value>>,
-    states: Vec<State<'q>>,
+    states: Vec<State>,
 }
 
-impl<'q> Group<'q> {
-    fn new(columns: &'q [Column], values: Vec<Option<Value>>) -> Self {
-        Self { values, states: columns.iter().map(State::new).collect() }
+impl Group {
+    fn new(columns: &[Column], values: Vec<Option<Value>>) -> Self {
+        Self { values, states: columns.iter().map(|_| State::default()).collect() }
     }
 
     fn finish(self, columns: &[Column], group_by: &[Path]) -> Value {
@@ -81,7 +99,7 @@ impl<'q> Group<'q> {
                     let at = group_by.iter().position(|grouped| grouped == path);
                     at.and_then(|at| self.values.get(at).cloned().flatten())
                 }
-                Source::Aggregate(..) => state.finish(),
+                Source::Aggregate(aggregate, _) => state.finish(*aggregate),
             };
             if let Some(value) = value {
                 out.insert(column.name.clone(), value);
@@ -92,8 +110,8 @@ impl<'q> Group<'q> {
 }
 
 /// What one aggregate of one group has seen.
-struct State<'q> {
-    source: &'q Source,
+#[derive(Debug, Default)]
+struct State {
     count: u64,
     sum: f64,
     numbers: u64,
@@ -103,22 +121,9 @@ struct State<'q> {
     last: Option<String>,
 }
 
-impl<'q> State<'q> {
-    fn new(column: &'q Column) -> Self {
-        Self {
-            source: &column.source,
-            count: 0,
-            sum: 0.0,
-            numbers: 0,
-            least: None,
-            greatest: None,
-            first: None,
-            last: None,
-        }
-    }
-
-    fn add<R: Row>(&mut self, row: &R) {
-        let Source::Aggregate(_, path) = self.source else { return };
+impl State {
+    fn add<R: Row>(&mut self, source: &Source, row: &R) {
+        let Source::Aggregate(_, path) = source else { return };
         let Some(path) = path else {
             self.count += 1;
             return;
@@ -144,8 +149,7 @@ impl<'q> State<'q> {
         }
     }
 
-    fn finish(self) -> Option<Value> {
-        let Source::Aggregate(aggregate, _) = self.source else { return None };
+    fn finish(self, aggregate: Aggregate) -> Option<Value> {
         let text = |text: Option<String>| text.map_or(Cell::Undefined, |text| Cell::Text(text.into()));
         let cell = match aggregate {
             Aggregate::Count => Cell::count(self.count),

@@ -10,7 +10,7 @@
 //! | values and conditions | `cell`, `evaluate` |
 //! | what is queried | `row`, and for twins `twin_row` |
 //! | rows of a result, aggregates and groups | `columns`, `groups` |
-//! | pages and what leads from one to the next | `paging`, `continuation` |
+//! | pages and what leads from one to the next | `paging`, `run`, `continuation` |
 //!
 //! Rules that the service's pages leave open:
 //! - Values of different types, objects and arrays do not compare: the result is *undefined*, and so is that of a division
@@ -28,6 +28,7 @@ mod groups;
 mod paging;
 mod parser;
 mod row;
+mod run;
 mod scanner;
 mod syntax;
 mod twin_row;
@@ -37,6 +38,7 @@ pub(crate) use continuation::Secret;
 pub use paging::{DEFAULT_PAGE_SIZE, ItemType, MAX_PAGE_SIZE, QueryPage};
 pub use parser::MAX_QUERY_LENGTH;
 pub use row::Row;
+pub use run::QueryRun;
 pub use syntax::Query;
 
 #[cfg(test)]

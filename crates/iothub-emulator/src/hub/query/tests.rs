@@ -324,6 +324,74 @@ fn top_counts_over_all_pages_and_groups_and_modules_have_pages_too() {
 }
 
 #[test]
+fn a_query_in_steps_gives_the_same_pages() {
+    let mut hub = hub();
+    for n in 0..5 {
+        // Devices without modules behind one that has some.
+        hub.create_identity(UnixMillis(9), IdentitySpec::new(DeviceId::new(&format!("z{n}")).unwrap())).unwrap();
+    }
+    for text in [
+        "SELECT * FROM devices",
+        "SELECT TOP 4 tags.n FROM devices WHERE tags.n != 2",
+        "SELECT deviceId, moduleId FROM devices.modules",
+        "SELECT COUNT() AS n FROM devices.modules",
+        "SELECT tags.city, COUNT() AS n FROM devices GROUP BY tags.city",
+    ] {
+        for (size, most) in [(1, 1), (2, 1), (3, 2), (1000, 1), (1000, 3)] {
+            let mut continuation: Option<String> = None;
+            loop {
+                let expected = hub.query(text, size, continuation.as_deref()).unwrap();
+                let mut run = hub.begin_query(text, size, continuation.as_deref()).unwrap();
+                while !hub.continue_query(&mut run, most).unwrap() {}
+                assert_eq!(run.into_page(), expected, "{text}, {size} at a time, {most} in a step");
+                continuation = expected.continuation;
+                if continuation.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_looks_at_no_more_than_it_is_to_and_the_hub_may_change_in_between() {
+    let mut hub = hub();
+    for text in ["SELECT deviceId FROM devices", "SELECT moduleId FROM devices.modules WHERE moduleId = 'none'"] {
+        let mut run = hub.begin_query(text, 1000, None).unwrap();
+        let mut steps = 1;
+        while !hub.continue_query(&mut run, 1).unwrap() {
+            steps += 1;
+        }
+        assert!(steps >= 10, "{text}: {steps}");
+    }
+    let mut run = hub.begin_query("SELECT deviceId FROM devices", 1000, None).unwrap();
+    assert_eq!(hub.continue_query(&mut run, 3), Ok(false));
+    // The one that was looked at last goes, and so does one that was not.
+    hub.remove_device(&DeviceId::new("d2").unwrap());
+    hub.remove_device(&DeviceId::new("d5").unwrap());
+    assert_eq!(hub.continue_query(&mut run, 100), Ok(true));
+    let seen: Vec<_> = run.into_page().rows.iter().map(|row| row["deviceId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(seen, ["d0", "d1", "d2", "d3", "d4", "d6", "d7", "d8", "d9"]);
+}
+
+#[test]
+fn a_step_ends_early_where_rows_are_large() {
+    let mut hub = hub();
+    let large = json!({ "properties": { "desired": { "a": "x".repeat(4000), "b": "x".repeat(4000) } } });
+    for n in 0..100 {
+        let id = DeviceId::new(&format!("large{n:03}")).unwrap();
+        hub.create_identity(UnixMillis(9), IdentitySpec::new(id.clone())).unwrap();
+        hub.patch_twin(UnixMillis(9), &id.into(), &IfMatch::Any, &large).unwrap();
+    }
+    let mut run = hub.begin_query("SELECT * FROM devices", 1000, None).unwrap();
+    let mut steps = 1;
+    while !hub.continue_query(&mut run, 1000).unwrap() {
+        steps += 1;
+    }
+    assert!((10..30).contains(&steps), "{steps}");
+}
+
+#[test]
 fn a_continuation_that_the_hub_did_not_give_for_the_query_is_refused() {
     let hub = hub();
     let text = "SELECT * FROM devices";
