@@ -123,14 +123,19 @@ class Programs(NamedTuple):
 
 def instructions(program, case):
     """Instructions of one operation."""
+    return round(instructions_within(program, case, str(COUNT)) / COUNT)
+
+
+def instructions_within(program, *arguments):
+    """Instructions within the function `measured` of a program."""
     output = "".join(run([
         "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no",
-        "--toggle-collect=*measured*", program, case, str(COUNT),
+        "--toggle-collect=*measured*", program, *arguments,
     ]))
     collected = re.search(r"Collected\s*:\s*(\d+)", output)
     if not collected or int(collected[1]) == 0:
-        raise Failure(f"callgrind counted nothing in {program.name} {case}:\n{output[-1000:]}")
-    return round(int(collected[1]) / COUNT)
+        raise Failure(f"callgrind counted nothing in {program.name} {' '.join(arguments)}:\n{output[-1000:]}")
+    return int(collected[1])
 
 
 def measure(profile):
