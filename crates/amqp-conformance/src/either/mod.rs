@@ -3,6 +3,7 @@
 //! A check is written once, for [`AnyTrial`], and [`cases`] makes a case for each role of it.
 
 pub(crate) mod closing;
+pub(crate) mod definitions;
 pub(crate) mod framing;
 pub(crate) mod idle;
 pub(crate) mod limits;
@@ -18,7 +19,7 @@ pub(crate) use refusals::{
     CLOSED, FRAMING, UNMAPPED, accepts, answers_or_refuses, closed_for_error, in_flight, is_given_up, nothing_follows,
     refuses, refuses_at_first, until_close,
 };
-pub(crate) use trial::{AnyTrial, Linked};
+pub(crate) use trial::{AnyTrial, Linked, outcome_name};
 
 /// Declares `SERVER` and `CLIENT`, tables of the same cases for both roles.
 ///

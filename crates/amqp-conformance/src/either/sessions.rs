@@ -131,7 +131,7 @@ fn should_use_lowest_channel(trial: &mut impl AnyTrial) -> Result<Outcome, Stop>
 }
 
 /// Sends an end, and waits for the peer's; frames that were sent before it came may precede that.
-fn answers_end(trial: &mut impl AnyTrial, end: &[u8]) -> Result<Outcome, Stop> {
+pub(super) fn answers_end(trial: &mut impl AnyTrial, end: &[u8]) -> Result<Outcome, Stop> {
     let Begun { mut connection, session, .. } = trial.begun_plainly()?;
     connection.raw(end);
     match until_end(&mut connection, &session) {

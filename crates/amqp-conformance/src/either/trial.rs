@@ -8,8 +8,10 @@ use crate::{
     wire::Connection,
 };
 use amqp1_codec::{
+    SequenceNo,
     definitions::Role,
     frame::ProtocolHeader,
+    messaging::DeliveryState,
     performative::{Attach, Begin, Open, Performative},
 };
 use amqp1_script::{AmqpFrame, Got, Link, Received, Session, Skip, Unexpected, frames};
@@ -90,7 +92,15 @@ pub(crate) trait AnyTrial {
     fn peer_sends(&mut self, open: Open, begin: Begin, messages: usize, size: usize) -> Result<Linked, Stop>;
 
     /// A connection with a link on which the peer receives, and has given credit. A client plays the scenario `Receive`.
-    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop>;
+    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
+        self.peer_receives_from(open, begin, SequenceNo(0))
+    }
+
+    /// The same with this initial-delivery-count.
+    fn peer_receives_from(&mut self, open: Open, begin: Begin, initial: SequenceNo) -> Result<Linked, Stop>;
+
+    /// The number of messages that the peer takes: a client takes one, as its scenario says.
+    fn takes(&self) -> u32;
 
     /// A connection that is open, on which the peer has nothing to do. A client plays the scenario `Receive`, and waits for
     /// a message.
@@ -164,9 +174,10 @@ impl AnyTrial for ServerTrial<'_> {
         Ok(Linked { connection, open, session, link, credit: 0 })
     }
 
-    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
+    fn peer_receives_from(&mut self, open: Open, begin: Begin, initial: SequenceNo) -> Result<Linked, Stop> {
         let Begun { mut connection, open, session } = self.begun_by(open, begin)?;
         let attach = frames::attach_sender("sender", 0, self.node());
+        let attach = Attach { initial_delivery_count: Some(initial), ..attach };
         let link = connection.attached(&session, attach).map_err(set_up)?;
         let credit = connection.credited(&link).map_err(set_up)?;
         Ok(Linked { connection, open, session, link, credit })
@@ -178,6 +189,10 @@ impl AnyTrial for ServerTrial<'_> {
 
     fn small_window(&self) -> u32 {
         2
+    }
+
+    fn takes(&self) -> u32 {
+        3
     }
 
     fn tidy(&mut self) -> Result<(), Stop> {
@@ -238,12 +253,12 @@ impl AnyTrial for ClientTrial<'_> {
 
     fn peer_sends(&mut self, open: Open, begin: Begin, _messages: usize, _size: usize) -> Result<Linked, Stop> {
         let opened = self.opened_by(open)?;
-        linked(opened, &begin, sends_to_node)
+        linked(opened, &begin, SequenceNo(0), sends_to_node)
     }
 
-    fn peer_receives(&mut self, open: Open, begin: Begin) -> Result<Linked, Stop> {
+    fn peer_receives_from(&mut self, open: Open, begin: Begin, initial: SequenceNo) -> Result<Linked, Stop> {
         let opened = self.opened_by(open)?;
-        let mut linked = linked(opened, &begin, receives_from_node)?;
+        let mut linked = linked(opened, &begin, initial, receives_from_node)?;
         linked.credit = linked.connection.credited(&linked.link).map_err(set_up)?;
         Ok(linked)
     }
@@ -256,6 +271,10 @@ impl AnyTrial for ClientTrial<'_> {
         0
     }
 
+    fn takes(&self) -> u32 {
+        1
+    }
+
     fn tidy(&mut self) -> Result<(), Stop> {
         Ok(())
     }
@@ -265,6 +284,7 @@ impl AnyTrial for ClientTrial<'_> {
 fn linked(
     Opened { mut connection, open }: Opened,
     begin: &Begin,
+    initial: SequenceNo,
     is_wanted: fn(&Attach) -> bool,
 ) -> Result<Linked, Stop> {
     let mut sessions: Vec<Session> = Vec::new();
@@ -283,7 +303,9 @@ fn linked(
             }
             (Some(Performative::Attach(attach)), Some(session)) => {
                 let handle = handles.next().unwrap_or_default();
-                connection.send(session.channel, frames::attach_answering(attach, handle));
+                let answer = frames::attach_answering(attach, handle);
+                let initial_delivery_count = answer.initial_delivery_count.map(|_| initial);
+                connection.send(session.channel, Attach { initial_delivery_count, ..answer });
                 if is_wanted(attach) {
                     let (channel, remote_channel, role) = (session.channel, *channel, attach.role.opposite());
                     let link = Link { channel, remote_channel, handle, role, attach: Attach::clone(attach) };
@@ -307,4 +329,16 @@ fn own_begin(connection: &mut Connection) -> Result<Received<Begin>, Unexpected>
 
 fn set_up(unexpected: Unexpected) -> Stop {
     Stop::set_up(&unexpected)
+}
+
+/// The name of the outcome that a disposition carries, for remarks.
+pub(crate) fn outcome_name(state: Option<&DeliveryState>) -> &'static str {
+    match state {
+        None => "no state",
+        Some(DeliveryState::Accepted) => "accepted",
+        Some(DeliveryState::Rejected(_)) => "rejected",
+        Some(DeliveryState::Released) => "released",
+        Some(DeliveryState::Modified(_)) => "modified",
+        Some(_) => "another state",
+    }
 }

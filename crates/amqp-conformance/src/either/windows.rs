@@ -1,6 +1,6 @@
 //! The windows of a session (§2.5.6).
 
-use super::{AnyTrial, Linked, cases};
+use super::{AnyTrial, Linked, cases, outcome_name};
 use crate::{
     case::Tag,
     judge::closes_in_peace,
@@ -81,7 +81,7 @@ fn takes_message_from(trial: &mut impl AnyTrial, next_outgoing_id: u32) -> Resul
     send_parts(&mut linked, 1..=PARTS);
     let disposition = expect_disposition(&mut linked)?;
     trial.tidy()?;
-    Ok(Outcome::pass_with(format!("{:?}", disposition.state)))
+    Ok(Outcome::pass_with(outcome_name(disposition.state.as_ref())))
 }
 
 /// A flow of the session, after these transfers.

@@ -14,4 +14,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::limits::CLIENT,
     either::states::CLIENT,
     either::idle::CLIENT,
+    either::definitions::CLIENT,
 ];

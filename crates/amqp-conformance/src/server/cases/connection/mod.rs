@@ -14,4 +14,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::limits::SERVER,
     either::states::SERVER,
     either::idle::SERVER,
+    either::definitions::SERVER,
 ];
