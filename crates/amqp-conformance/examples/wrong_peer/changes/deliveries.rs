@@ -9,7 +9,7 @@ use amqp1_codec::{
 use amqp1_script::frames;
 use bytes::Bytes;
 
-fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes)) -> Fate {
+pub(super) fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes)) -> Fate {
     change(piece, "transfer", |body, payload| {
         if let Performative::Transfer(transfer) = body {
             with(transfer, payload);

@@ -3,6 +3,7 @@
 mod attaches;
 mod connections;
 mod deliveries;
+mod encodings;
 mod refusals;
 
 use crate::wrong::Wrong;
@@ -57,4 +58,22 @@ pub(crate) static ALL: &[Wrong] = &[
     deliveries::IGNORES_DISPOSITIONS,
     deliveries::IGNORES_CREDIT,
     deliveries::ACCEPTS_WITHOUT_KEEPING,
+    encodings::READS_NOTHING_MALFORMED,
+    encodings::HANGS,
+    encodings::WRITES_WRONG_SIZES,
+    encodings::WRITES_MAPS,
+    encodings::WRITES_NO_CONTAINER_ID,
+    encodings::WRITES_WRONG_TYPES,
+    encodings::WRITES_TOO_MANY_FIELDS,
+    encodings::WRITES_LISTS_FOR_ARRAYS,
+    encodings::WRITES_UINT_DESCRIPTORS,
+    encodings::WRITES_UNKNOWN_CHOICES,
+    encodings::WRITES_TWO_HEADERS,
+    encodings::WRITES_TWO_VALUES,
+    encodings::WRITES_HALF_MESSAGES,
+    encodings::WRITES_STRING_USER_IDS,
+    encodings::WRITES_STRING_KEYS,
+    encodings::WRITES_CONTENT_TYPES,
+    encodings::WRITES_OTHER_HEADERS,
+    encodings::SASL_OTHER_MECHANISM,
 ];

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     case::{Case, Check, Need, Severity},
+    judge::closes_in_peace,
     octets::{Body, Descriptor, Item, Style, described, hex, list, vector},
     server::{Attached, ServerTrial},
     verdict::{Outcome, Stop},
@@ -296,6 +297,10 @@ fn trimmed_and_untrimmed(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
         connection.raw(crate::octets::frame(0, &open.encode(&style)));
         connection.expect_header(ProtocolHeader::AMQP)?;
         answers.push(connection.expect::<Open>()?.body);
+        let outcome = closes_in_peace(&mut connection);
+        if outcome != Outcome::pass() {
+            return Ok(outcome);
+        }
     }
     match answers.as_slice() {
         [first, second] if first == second => Ok(Outcome::pass()),

@@ -5,7 +5,7 @@ use crate::{
     case::{Case, Check, Need},
     octets::{self, Kind, Style},
     server::ServerTrial,
-    verdict::{Outcome, Stop},
+    verdict::{Outcome, Stop, Verdict},
     wire::Entry,
 };
 
@@ -46,10 +46,11 @@ pub(super) const CASES: &[Case] = &[
 /// Holds a conversation, and the frames that the server wrote in it to this rule.
 fn written(trial: &mut ServerTrial<'_>, kind: Kind) -> Result<Outcome, Stop> {
     let answered = converses(trial, &Style::COMPACT);
-    if let Err(stop @ (Stop::SetUp(_) | Stop::NoConnection(_))) = answered {
-        return Err(stop);
+    let outcome = judge_log(&trial.logs(), kind);
+    match answered {
+        Err(stop @ (Stop::SetUp(_) | Stop::NoConnection(_))) if outcome.verdict != Verdict::Fail => Err(stop),
+        _ => Ok(outcome),
     }
-    Ok(judge_log(&trial.logs(), kind))
 }
 
 /// Holds every frame that was received to this rule.
@@ -68,7 +69,7 @@ pub(in crate::server::cases) fn judge_log(logs: &[Vec<Entry>], kind: Kind) -> Ou
         }
     }
     match count {
-        0 => Outcome::new(crate::Verdict::Unreachable, "no frame was received"),
+        0 => Outcome::new(Verdict::Unreachable, "no frame was received"),
         _ => Outcome::pass_with(format!("{count} frames")),
     }
 }
