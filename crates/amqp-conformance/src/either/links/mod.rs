@@ -1,8 +1,10 @@
 //! Cases for links with a peer in either role.
 
 pub(crate) mod credit;
+pub(crate) mod disposition;
 pub(crate) mod drain;
 pub(crate) mod flow;
+pub(crate) mod multi_frame;
 pub(crate) mod octets;
 pub(crate) mod transfer;
 mod trial;

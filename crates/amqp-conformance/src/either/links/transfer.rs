@@ -175,7 +175,7 @@ fn settles(link: &mut impl AnyLink, id: u32) -> Checked {
 }
 
 /// The rest of a case after its own check: a failure of that, or the messages that the peer has taken.
-fn and_takes<T: LinkTrial>(trial: &mut T, link: T::Link, checked: Outcome, texts: &[&str]) -> Checked {
+pub(super) fn and_takes<T: LinkTrial>(trial: &mut T, link: T::Link, checked: Outcome, texts: &[&str]) -> Checked {
     if checked != Outcome::pass() {
         return Ok(checked);
     }
@@ -183,7 +183,7 @@ fn and_takes<T: LinkTrial>(trial: &mut T, link: T::Link, checked: Outcome, texts
 }
 
 /// Sends an unsettled message with this delivery-id. Passes if the delivery `other` is not settled apart from it.
-fn only_the_next<T: LinkTrial>(link: &mut T::Link, other: u32, id: u32, text: &'static str) -> Checked {
+pub(super) fn only_the_next<T: LinkTrial>(link: &mut T::Link, other: u32, id: u32, text: &'static str) -> Checked {
     link.message(id, text);
     loop {
         let disposition = link.next_disposition()?;

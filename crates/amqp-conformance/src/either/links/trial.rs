@@ -51,6 +51,14 @@ pub(crate) trait LinkTrial {
     /// Passes if the peer has taken as many messages as a client was asked for, with these texts, and nothing else; it
     /// has settled them.
     fn has_taken(&mut self, link: Self::Link, texts: &[&str]) -> Checked;
+
+    /// Passes if the peer takes its one delivery for accepted: it is gone from a server's queue, and a client has done what
+    /// it was asked for.
+    fn is_settled(&mut self, link: Self::Link) -> Checked;
+
+    /// Passes if the peer takes its one delivery for unsettled: it is in a server's queue again after the connection, and a
+    /// client waits for its outcome.
+    fn is_unsettled(&mut self, link: Self::Link, delivery: &Delivery) -> Checked;
 }
 
 /// A link with a peer in either role.
@@ -75,6 +83,9 @@ pub(crate) trait AnyLink {
 
     /// The peer's next disposition of deliveries of the tool's.
     fn next_disposition(&mut self) -> Result<Disposition, Unexpected>;
+
+    /// The peer's next disposition of deliveries of its own.
+    fn sender_disposition(&mut self) -> Result<Disposition, Unexpected>;
 
     /// The peer's disposition of this delivery of the tool's. Others are passed over.
     fn disposition_of(&mut self, id: u32) -> Result<Disposition, Unexpected> {
@@ -206,6 +217,27 @@ impl LinkTrial for ServerTrial<'_> {
         }
         Ok(Outcome::pass())
     }
+
+    fn is_settled(&mut self, mut link: Self::Link) -> Checked {
+        link.ends()?;
+        self.has_taken(link, &[])
+    }
+
+    fn is_unsettled(&mut self, mut link: Self::Link, _: &Delivery) -> Checked {
+        link.ends()?;
+        link.connection.closed().map_err(|unexpected| Stop::set_up(&unexpected))?;
+        // What was released with the link may come to the queue after the answer.
+        let mut consumer = self.consumer("reader")?;
+        let delivered = match consumer.take() {
+            Ok(delivered) => delivered,
+            Err(unexpected) => {
+                return Ok(Outcome::fail(format!("the message is not in the queue: {}", unexpected.got)));
+            }
+        };
+        consumer.settle(&delivered, DeliveryState::Accepted);
+        consumer.close().map_err(|unexpected| Stop::set_up(&unexpected))?;
+        Ok(Outcome::pass())
+    }
 }
 
 impl AnyLink for server::Attached {
@@ -236,6 +268,12 @@ impl AnyLink for server::Attached {
 
     fn next_disposition(&mut self) -> Result<Disposition, Unexpected> {
         Self::next_disposition(self)
+    }
+
+    fn sender_disposition(&mut self) -> Result<Disposition, Unexpected> {
+        let is_senders = |disposition: &amqp1_script::Received<Disposition>| disposition.role == Role::Sender;
+        let wanted = "a disposition with role=sender";
+        self.connection.expect_where(amqp1_script::Skip::FLOWS, wanted, is_senders).map(|received| received.body)
     }
 
     fn link_flow(&mut self) -> Result<Flow, Unexpected> {
@@ -306,6 +344,27 @@ impl LinkTrial for ClientTrial<'_> {
     fn has_taken(&mut self, mut link: Self::Link, _: &[&str]) -> Checked {
         Ok(link.finishes())
     }
+
+    fn is_settled(&mut self, mut link: Self::Link) -> Checked {
+        Ok(link.finishes())
+    }
+
+    fn is_unsettled(&mut self, mut link: Self::Link, delivery: &Delivery) -> Checked {
+        // A client that has its outcome goes on, and detaches the link or ends more.
+        let session = link.session();
+        for _ in 0..2 {
+            let echo = Flow { echo: true, ..link.progress.flow(&session) };
+            link.send(echo);
+            let found = link.until("a flow", |_, got| {
+                matches!(got.name(), "flow" | "detach" | "end" | "close").then(|| got.clone())
+            })?;
+            if found.name() != "flow" {
+                return Ok(Outcome::fail(format!("the client takes its delivery for settled: {found}")));
+            }
+        }
+        link.accept(delivery);
+        Ok(link.finishes())
+    }
 }
 
 impl AnyLink for client::Attached {
@@ -338,6 +397,12 @@ impl AnyLink for client::Attached {
         self.until("a disposition", |_, got| {
             let disposition = Disposition::of(got.clone()).ok()?;
             (disposition.channel == channel && disposition.role == Role::Receiver).then_some(disposition.body)
+        })
+    }
+
+    fn sender_disposition(&mut self) -> Result<Disposition, Unexpected> {
+        self.until("a disposition with role=sender", |_, got| {
+            Disposition::of(got.clone()).ok().filter(|disposition| disposition.role == Role::Sender).map(|got| got.body)
         })
     }
 

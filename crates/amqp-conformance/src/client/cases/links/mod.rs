@@ -4,5 +4,12 @@ mod attach;
 
 use crate::{case::Case, either::links};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[links::credit::CLIENT, links::drain::CLIENT, links::flow::CLIENT, links::transfer::CLIENT, attach::CASES];
+pub(super) const TABLES: &[&[Case]] = &[
+    links::credit::CLIENT,
+    links::drain::CLIENT,
+    links::flow::CLIENT,
+    links::transfer::CLIENT,
+    links::multi_frame::CLIENT,
+    links::disposition::CLIENT,
+    attach::CASES,
+];

@@ -14,6 +14,8 @@ pub(super) const TABLES: &[&[Case]] = &[
     links::drain::SERVER,
     links::flow::SERVER,
     links::transfer::SERVER,
+    links::multi_frame::SERVER,
+    links::disposition::SERVER,
     attach::CASES,
     naming::CASES,
     detach::CASES,
