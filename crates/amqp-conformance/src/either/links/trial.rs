@@ -66,6 +66,9 @@ pub(crate) trait AnyLink {
     /// The connection.
     fn connection(&mut self) -> &mut Connection;
 
+    /// The largest frame that the peer takes, in octets.
+    fn max_frame_size(&self) -> u64;
+
     /// The session.
     fn session(&self) -> Session;
 
@@ -245,6 +248,10 @@ impl AnyLink for server::Attached {
         &mut self.connection
     }
 
+    fn max_frame_size(&self) -> u64 {
+        u64::from(self.open.max_frame_size)
+    }
+
     fn session(&self) -> Session {
         self.session.clone()
     }
@@ -314,7 +321,27 @@ impl AnyLink for server::Attached {
     }
 
     fn rest(&mut self) -> Result<Vec<Got>, Unexpected> {
-        self.ends()
+        // Once it has answered this, it has had the time to send what it should not.
+        let next_incoming_id = Some(self.session.begin.next_outgoing_id.plus(self.progress.transfers));
+        self.connection.send(self.session.channel, Flow { next_incoming_id, echo: true, ..frames::flow() });
+        let deadline = self.connection.now().saturating_add(self.connection.patience() / 5);
+        let mut all = Vec::new();
+        loop {
+            let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+            match &got {
+                Got::Timeout { .. } => break,
+                Got::Frame(_) if Refusal::of(&got).is_none() => {
+                    let is_answer = got.name() == "flow";
+                    all.push(got);
+                    if is_answer {
+                        break;
+                    }
+                }
+                _ => return Err(self.connection.unexpected("end", got)),
+            }
+        }
+        all.extend(self.ends()?);
+        Ok(all)
     }
 }
 
@@ -370,6 +397,10 @@ impl LinkTrial for ClientTrial<'_> {
 impl AnyLink for client::Attached {
     fn connection(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    fn max_frame_size(&self) -> u64 {
+        u64::from(self.open.max_frame_size)
     }
 
     fn session(&self) -> Session {

@@ -11,5 +11,8 @@ pub(super) const TABLES: &[&[Case]] = &[
     links::transfer::CLIENT,
     links::multi_frame::CLIENT,
     links::disposition::CLIENT,
+    links::deliveries::CLIENT,
+    links::detach::CLIENT,
+    links::sizes::CLIENT,
     attach::CASES,
 ];

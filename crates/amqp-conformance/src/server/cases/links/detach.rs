@@ -53,60 +53,11 @@ pub(super) const CASES: &[Case] = &[
         ..Case::SERVER
     },
     Case {
-        id: "T-2.6.6-1/sender",
-        rule: "A detach with closed=true is answered by one with closed=true (§2.6.6).",
-        sends: "detach with closed=true of a link to the queue",
-        wants: "detach with closed=true",
-        check: Check::Server(|trial| {
-            let attached = trial.sender()?;
-            is_closed(attached)
-        }),
-        ..Case::SERVER
-    },
-    Case {
-        id: "T-2.6.6-1/receiver",
-        rule: "A detach with closed=true is answered by one with closed=true (§2.6.6).",
-        sends: "detach with closed=true of a link from the queue",
-        wants: "detach with closed=true",
-        check: Check::Server(|trial| {
-            let attached = trial.receiver()?;
-            is_closed(attached)
-        }),
-        ..Case::SERVER
-    },
-    Case {
         id: "T-2.6.6-2",
         rule: "An end that is to close a link that is detached attaches it again, and closes it then (§2.6.6).",
         sends: "detach with closed=false, and in one go an attach of the same name and detach with closed=true",
         wants: "attach, then detach with closed=true",
         check: Check::Server(closes_by_attaching_again),
-        ..Case::SERVER
-    },
-    Case {
-        id: "T-2.7.7-1/empty",
-        rule: "A detach has a handle (§2.7.7).",
-        sends: "a detach without fields",
-        wants: "end or close with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&twins::ATTACH_SENDER),
-        check: Check::Server(empty_detach),
-        ..Case::SERVER
-    },
-    Case {
-        id: "T-2.7.7-1/unattached",
-        rule: "A detach on a handle to which no link is attached ends the session with unattached-handle (§2.7.7, §2.8.16).",
-        sends: "a detach of handle 42",
-        wants: "end with amqp:session:unattached-handle",
-        twin: Some(&twins::ATTACH_SENDER),
-        check: Check::Server(unattached_detach),
-        ..Case::SERVER
-    },
-    Case {
-        id: "T-2.7.7-2/normal",
-        severity: Severity::Should,
-        rule: "A detach without an error has no error field (§2.7.7).",
-        sends: "detach with closed=true",
-        wants: "detach without an error",
-        check: Check::Server(|trial| should(no_error(trial))),
         ..Case::SERVER
     },
 ];
@@ -210,14 +161,6 @@ fn no_map_on_reattach(trial: &mut ServerTrial<'_>) -> Checked {
     Ok(closes_in_peace(&mut attached.connection))
 }
 
-fn is_closed(mut attached: Attached) -> Checked {
-    let detach = attached.connection.detached(&attached.link)?;
-    if !detach.closed {
-        return Ok(Outcome::fail("the answer has closed=false"));
-    }
-    Ok(closes_in_peace(&mut attached.connection))
-}
-
 fn closes_by_attaching_again(trial: &mut ServerTrial<'_>) -> Checked {
     let attach = frames::attach_sender("closing", 0, trial.node());
     let mut attached = trial.sender_with(attach.clone())?;
@@ -239,30 +182,4 @@ fn closes_by_attaching_again(trial: &mut ServerTrial<'_>) -> Checked {
         }
         _ => Err(attached.connection.unexpected("detach with closed=true", got).into()),
     }
-}
-
-static UNREADABLE: [ErrorCondition; 2] = [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD];
-static UNATTACHED: [ErrorCondition; 1] = [ErrorCondition::UNATTACHED_HANDLE];
-
-fn empty_detach(trial: &mut ServerTrial<'_>) -> Checked {
-    let Attached { mut connection, session, .. } = trial.sender()?;
-    connection.raw(frame(session.channel, b"\0\x53\x16\x45"));
-    let refused = Refused::at_any_scope().with(&UNREADABLE);
-    Ok(refused.judge_on(&session, &mut connection, trial.is_strict()))
-}
-
-fn unattached_detach(trial: &mut ServerTrial<'_>) -> Checked {
-    let Begun { mut connection, session, .. } = trial.begun()?;
-    connection.raw(list(0x16, &[b"\x52\x2a"]));
-    let refused = Refused::by(Scope::Session).with(&UNATTACHED);
-    Ok(refused.judge_on(&session, &mut connection, trial.is_strict()))
-}
-
-fn no_error(trial: &mut ServerTrial<'_>) -> Checked {
-    let Attached { mut connection, link, .. } = trial.receiver()?;
-    let detach = connection.detached(&link)?;
-    if let Some(error) = detach.error {
-        return Ok(Outcome::fail(format!("detach with {} in answer to a detach without an error", error.condition)));
-    }
-    Ok(closes_in_peace(&mut connection))
 }
