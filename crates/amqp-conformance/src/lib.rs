@@ -8,6 +8,7 @@ pub mod case;
 pub mod cli;
 pub mod client;
 pub mod coverage;
+pub mod decode;
 pub mod delivery;
 mod either;
 pub mod judge;

@@ -1,6 +1,9 @@
 //! The options of the command line.
 
-use crate::run::{FailOn, Level, Selection, Selector};
+use crate::{
+    decode::Form,
+    run::{FailOn, Level, Selection, Selector},
+};
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -22,6 +25,8 @@ pub(super) enum Command {
     Client(ClientArgs),
     /// Lists the cases.
     List(ListArgs),
+    /// Prints the frames in hexadecimal digits, in a trace of Qpid Proton (PN_TRACE_FRM), or in a capture of packets.
+    Decode(DecodeArgs),
     /// Works on reports that were written with --json.
     #[command(subcommand)]
     Report(ReportCommand),
@@ -219,6 +224,37 @@ pub(super) struct MergeArgs {
     /// Leaves out how a peer can be stopped (verdicts hung and crashed), and says how many results these were.
     #[arg(long)]
     pub(super) withhold: bool,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct DecodeArgs {
+    /// The input; standard input without it.
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// The form of the input; told by its beginning without it.
+    #[arg(long)]
+    pub(super) form: Option<FormArg>,
+    /// A port of AMQP: connections to it are decoded though their beginning was not captured.
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+}
+
+/// `--form`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormArg {
+    Hex,
+    Trace,
+    Pcap,
+}
+
+impl From<FormArg> for Form {
+    fn from(arg: FormArg) -> Self {
+        match arg {
+            FormArg::Hex => Self::Hex,
+            FormArg::Trace => Self::Trace,
+            FormArg::Pcap => Self::Pcap,
+        }
+    }
 }
 
 /// `--fail-on`.

@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod decode;
 mod list;
 mod output;
 mod progress;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Server(args) => server::run(&args),
         Command::Client(args) => client::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Decode(args) => decode::run(&args),
         Command::Report(command) => report::run(&command),
     };
     match result {

@@ -3,6 +3,8 @@
 mod baseline;
 mod escape;
 mod expected;
+#[cfg(test)]
+mod golden;
 mod html;
 mod junit;
 mod markdown;
@@ -13,6 +15,8 @@ mod tests;
 
 pub use baseline::Changes;
 pub use expected::{Expectation, Expectations, ExpectationsError, Expected};
+#[cfg(test)]
+pub(crate) use golden::golden;
 pub use html::Html;
 pub use junit::Junit;
 pub use markdown::Markdown;

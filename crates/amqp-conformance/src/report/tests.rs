@@ -1,4 +1,4 @@
-use super::*;
+use super::{golden, *};
 use crate::{
     case::{Case, Severity},
     client::ClientTarget,
@@ -44,16 +44,6 @@ fn report(name: &str) -> Report {
     let stale = expectations.apply(&mut results);
     let report = Report::new(&target.into(), &sheet, &Options::default(), results, stale);
     Report { tool: String::from("0.0.0"), ..report }
-}
-
-/// A golden file: `UPDATE_GOLDEN=1` writes it.
-fn golden(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).expect("the golden file can be written");
-    }
-    let wanted = std::fs::read_to_string(&path).expect("the golden file can be read");
-    assert_eq!(text, wanted, "{name} differs; UPDATE_GOLDEN=1 writes it");
 }
 
 #[test]

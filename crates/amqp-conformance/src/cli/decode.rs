@@ -1,0 +1,28 @@
+//! `amqp-conformance decode`.
+
+use super::{Exit, Failure, args::DecodeArgs, output};
+use crate::decode::{Form, decode};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+};
+
+/// The largest input, in octets.
+const MAX_INPUT: u64 = 1024 * 1024 * 1024;
+
+pub(super) fn run(args: &DecodeArgs) -> Result<Exit, Failure> {
+    let mut input = Vec::new();
+    let read = match &args.file {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| output::in_file(path, &error))?;
+            file.take(MAX_INPUT).read_to_end(&mut input).map_err(|error| output::in_file(path, &error))
+        }
+        None => io::stdin().lock().take(MAX_INPUT).read_to_end(&mut input).map_err(Failure::usage),
+    };
+    if u64::try_from(read?).unwrap_or(u64::MAX) >= MAX_INPUT {
+        return Err(Failure::usage("the input is larger than 1 GiB"));
+    }
+    let form = args.form.map_or_else(|| Form::of(&input), Form::from);
+    output::show(&decode(&input, form, args.port).map_err(|error| output::because(&error))?)?;
+    Ok(Exit::AsExpected)
+}
