@@ -39,6 +39,7 @@ class Server:
     def started(self):
         environment = {**os.environ, **self.environment}
         with tempfile.TemporaryDirectory() as folder:
+            certificates(folder)
             command = [word.replace("{folder}", folder) for word in self.command]
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -54,6 +55,13 @@ class Server:
                     process.wait()
 
 
+def certificates(folder):
+    """Makes what Artemis wants in one file."""
+    subprocess.run([str(HERE / "certs.sh"), folder], check=True, stdout=subprocess.DEVNULL)
+    pem = pathlib.Path(folder, "server.pem")
+    pem.write_text(pathlib.Path(folder, "server.key").read_text() + pem.read_text())
+
+
 def port_in(line):
     """The port in the first line that a server prints: JSON, or a text that ends with it."""
     if line.startswith("{"):
@@ -62,23 +70,32 @@ def port_in(line):
 
 
 GUEST = ["--user", "guest"]
+QUEUES = ["conformance-1", "conformance-2", "conformance-3", "conformance-4"]
+
+
+def nodes(template="{}"):
+    """The options for a queue for each of the cases that run at the same time."""
+    return ["--jobs", str(len(QUEUES)), *(word for queue in QUEUES for word in ("--node", template.format(queue)))]
+
+
+def rabbitmq(*options):
+    return [PYTHON, str(HERE / "rabbitmq.py"), *(word for queue in QUEUES for word in ("--queue", queue)), *options]
+
 
 SERVERS = {
-    "rabbitmq-3.10": Server([PYTHON, str(HERE / "rabbitmq.py"), "--queue", "conformance"],
-                            ["--node", "/amq/queue/conformance", *GUEST], "rabbitmq3"),
-    "rabbitmq-4.0": Server([PYTHON, str(HERE / "rabbitmq.py"), "--queue", "conformance", "--root", str(CACHE / "trixie")],
-                           ["--node", "/queues/conformance", *GUEST], "rabbitmq4"),
-    "artemis-2.50": Server(java("artemis", "Artemis", "{folder}"), ["--node", "conformance"], "artemis"),
-    "broker-j-9.2": Server(java("broker_j", "BrokerJ"), ["--node", "conformance", *GUEST], "broker-j"),
-    "proton-cpp-0.37": Server([str(CACHE / "proton_cpp/broker"), "-a", "127.0.0.1:0"], ["--node", "conformance"], "proton-cpp"),
-    "rhea-3.0": Server(["node", str(HERE / "rhea_server.js")], ["--node", "conformance"], "rhea-server", NODE),
-    "proton-python-0.40": Server([PYTHON, str(HERE / "proton_server.py")], ["--node", "conformance"], "proton-server"),
+    "rabbitmq-3.10": Server(rabbitmq(), [*nodes("/amq/queue/{}"), *GUEST], "rabbitmq3"),
+    "rabbitmq-4.0": Server(rabbitmq("--root", str(CACHE / "trixie")), [*nodes("/queues/{}"), *GUEST], "rabbitmq4"),
+    "artemis-2.50": Server(java("artemis", "Artemis", "{folder}"), nodes(), "artemis"),
+    "broker-j-9.2": Server(java("broker_j", "BrokerJ"), [*nodes(), *GUEST], "broker-j"),
+    "proton-cpp-0.37": Server([str(CACHE / "proton_cpp/broker"), "-a", "127.0.0.1:0"], nodes(), "proton-cpp-broker"),
+    "rhea-server": Server(["node", str(HERE / "rhea_server.js")], nodes(), "rhea", NODE),
+    "python-qpid-proton-server": Server([PYTHON, str(HERE / "proton_server.py")], nodes(), "python-qpid-proton"),
 }
 
 WORDS = ["{url}", "{address}", "{scenario}", "{count}"]
 CLIENTS = {
-    "rhea-client": ["env", f"NODE_PATH={CACHE}/node_modules", "node", str(DRIVERS / "rhea_driver.js"), *WORDS],
-    "proton-client": [PYTHON, str(DRIVERS / "proton_driver.py"), *WORDS],
+    "rhea": ["env", f"NODE_PATH={CACHE}/node_modules", "node", str(DRIVERS / "rhea_driver.js"), *WORDS],
+    "python-qpid-proton": [PYTHON, str(DRIVERS / "proton_driver.py"), *WORDS],
     "go-amqp": [str(CACHE / "go/driver"), *WORDS],
     "qpid-jms": [*java("jms_driver", "JmsDriver"), *WORDS],
     "azure-eventhub": [PYTHON, str(DRIVERS / "azure_driver.py"), *WORDS],
@@ -88,7 +105,7 @@ CLIENTS = {
 def judge(tool, name, folder):
     """Judges one peer, and says whether every verdict is as expected."""
     report = folder / f"{name}.json"
-    common = ["--json", str(report), "--quiet", "--peer-name", name]
+    common = ["--json", str(report), "--quiet", "--peer-name", name, "--patience", "1"]
     environment = {**os.environ, "AMQP_CONFORMANCE_PASSWORD": "guest"}
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
