@@ -184,7 +184,7 @@ impl Bench<'_> {
         match (check, self.right) {
             (Check::Server(check), Right::Server(address)) => {
                 let node = format!("matrix-{}", self.worker);
-                let direct = server(*address, &node);
+                let direct = ServerTarget { container_id: node.clone(), ..server(*address, &node) };
                 if let Err(stop) = ServerTrial::new(&direct, self.sheet, true).purge() {
                     return stop.into_outcome();
                 }
@@ -195,7 +195,7 @@ impl Bench<'_> {
                         Err(error) => return Stop::NoConnection(error).into_outcome(),
                     },
                 };
-                let target = server(address, &node);
+                let target = ServerTarget { container_id: node.clone(), ..server(address, &node) };
                 check(&mut ServerTrial::new(&target, self.sheet, true).logging(logs)).unwrap_or_else(Stop::into_outcome)
             }
             (Check::Client(scenario, check), Right::Client(command)) => {

@@ -26,7 +26,13 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let server = server.ok_or_else(|| Failure::usage("the profile names no server: give HOST:PORT"))?;
     let (hostname, address) = resolve(server)?;
     let login = login(args, &profile);
-    let target = ServerTarget { address, layers: layers(args)?, hostname, login, node, patience: args.run.patience };
+    let target = ServerTarget {
+        layers: layers(args)?,
+        hostname,
+        login,
+        patience: args.run.patience,
+        ..ServerTarget::new(address, node)
+    };
     output::run(target.into(), &options, &args.run)
 }
 

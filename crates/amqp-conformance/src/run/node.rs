@@ -21,8 +21,14 @@ pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>,
         Target::Client(_) => Ok(vec![target.clone(); jobs]),
         Target::Server(server) => {
             let nodes = [&server.node].into_iter().chain(&options.more_nodes);
-            let targets: Vec<Target> =
-                nodes.map(|node| ServerTarget { node: node.clone(), ..server.clone() }.into()).take(jobs).collect();
+            let of_worker = |(worker, node): (usize, &String)| {
+                let container_id = match worker {
+                    0 => server.container_id.clone(),
+                    _ => format!("{}-{worker}", server.container_id),
+                };
+                ServerTarget { node: node.clone(), container_id, ..server.clone() }.into()
+            };
+            let targets: Vec<Target> = nodes.enumerate().map(of_worker).take(jobs).collect();
             if targets.len() < jobs {
                 return Err(RunError::Nodes { jobs, nodes: targets.len() });
             }

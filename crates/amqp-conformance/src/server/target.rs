@@ -60,6 +60,9 @@ pub struct ServerTarget {
     pub layers: Layers,
     /// The name that is put into open's `hostname`, and is looked for in its certificate.
     pub hostname: String,
+    /// The tool's `container-id`. Cases that run at the same time need different ones: the name of a link is unique
+    /// between two containers (§2.6.1).
+    pub container_id: String,
     /// The login.
     pub login: Login,
     /// The address of a queue that the tool may fill and empty.
@@ -75,6 +78,7 @@ impl ServerTarget {
             address,
             layers: Layers::default(),
             hostname: address.ip().to_string(),
+            container_id: String::from("amqp-conformance"),
             login: Login::Anonymous,
             node: node.into(),
             patience: Duration::from_secs(5),

@@ -125,7 +125,7 @@ impl<'a> ServerTrial<'a> {
 
     /// The open that is sent unless a case sends its own.
     pub fn open(&self) -> Open {
-        Open { hostname: Some(self.target.hostname.as_str().into()), ..frames::open("amqp-conformance") }
+        Open { hostname: Some(self.target.hostname.as_str().into()), ..frames::open(self.target.container_id.as_str()) }
     }
 
     /// A connection on which both opens were exchanged.

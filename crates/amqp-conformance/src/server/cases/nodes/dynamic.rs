@@ -168,8 +168,10 @@ fn names_in_address(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let attached = trial.attached(source("link-of-conformance"))?;
     let address = address(&attached.link.attach).unwrap_or_default();
     // The container-id of the tool's open.
-    let missing: Vec<&str> =
-        ["link-of-conformance", "amqp-conformance"].into_iter().filter(|name| !address.contains(name)).collect();
+    let missing: Vec<&str> = ["link-of-conformance", trial.target().container_id.as_str()]
+        .into_iter()
+        .filter(|name| !address.contains(name))
+        .collect();
     if missing.is_empty() {
         Ok(Outcome::pass_with(address))
     } else {

@@ -19,7 +19,7 @@ pub(in crate::server::cases) static MALFORMED: [ErrorCondition; 3] =
 
 /// The open that raw cases send, to be changed.
 pub(super) fn open(trial: &ServerTrial<'_>) -> Body {
-    Body::open("amqp-conformance", Some(&trial.target().hostname))
+    Body::open(&trial.target().container_id, Some(&trial.target().hostname))
 }
 
 /// Opens a connection with each of these bodies. Passes if the server opens and closes in turn.
