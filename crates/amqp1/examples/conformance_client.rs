@@ -1,7 +1,7 @@
 //! Plays the five scenarios that `amqp-conformance client` asks of a client:
 //! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
 
-use amqp1::{Client, Connection, Message, Session, Tolerances};
+use amqp1::{Client, Connection, ErrorKind, Message, Sender, Session, Tolerances};
 use clap::{Parser, ValueEnum};
 use std::{error::Error, time::Duration};
 
@@ -62,20 +62,62 @@ async fn play(connection: &Connection, options: &Options) -> Result<(), Box<dyn 
     Ok(())
 }
 
+/// A link that the server detaches without closing it is resumed, and its deliveries go on.
 async fn send(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
-    let sender = session.sender(address).attach().await?;
-    for number in 0..count {
-        sender.send(Message::builder().data(format!("message {number}")).build()).await?.accepted()?;
+    let mut sender = session.sender(address).resumable(true).attach().await?;
+    let mut sent = 0;
+    while sent < count {
+        match sender.send(Message::builder().data(format!("message {sent}")).build()).await {
+            Ok(outcome) => outcome.accepted()?,
+            Err(error) => {
+                let is_kept = error.kind() == ErrorKind::Suspended;
+                sender = resumed(session, address, sender).await.map_err(|_| error)?;
+                if !is_kept {
+                    continue;
+                }
+            }
+        }
+        sent += 1;
     }
     sender.close().await?;
     Ok(())
 }
 
+/// Resumes a sender, as often as the server detaches it, until its deliveries have an outcome.
+async fn resumed(session: &Session, address: &str, mut sender: Sender) -> Result<Sender, Box<dyn Error>> {
+    loop {
+        let left = sender.suspend().await?;
+        sender = session.sender(address).resume(&left).attach().await?;
+        let mut is_suspended = false;
+        for delivery in sender.resumed() {
+            match delivery.await {
+                Err(error) if error.kind() == ErrorKind::Suspended => is_suspended = true,
+                outcome => outcome?.accepted()?,
+            }
+        }
+        if !is_suspended {
+            return Ok(sender);
+        }
+    }
+}
+
 async fn receive(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
-    let mut receiver = session.receiver(address).reject_undecodable(true).attach().await?;
-    for _ in 0..count {
-        let delivery = receiver.recv().await?.ok_or("the link ended before every message had come")?;
-        delivery.accept()?;
+    let mut receiver = session.receiver(address).reject_undecodable(true).resumable(true).attach().await?;
+    let mut received = 0;
+    while received < count {
+        match receiver.recv().await {
+            Ok(Some(delivery)) => {
+                delivery.accept()?;
+                received += 1;
+            }
+            ended => {
+                let Ok(left) = receiver.suspend().await else {
+                    ended?;
+                    return Err("the link ended before every message had come".into());
+                };
+                receiver = session.receiver(address).resume(&left).attach().await?;
+            }
+        }
     }
     receiver.close().await?;
     Ok(())
