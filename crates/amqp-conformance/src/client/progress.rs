@@ -134,6 +134,13 @@ impl Progress {
         link
     }
 
+    /// Takes a link for one that both ends have detached.
+    pub fn forget(&mut self, link: &Link) {
+        if let Some(state) = self.link_mut(link.remote_channel, link.attach.handle) {
+            state.is_detached = true;
+        }
+    }
+
     /// A flow of a session as it is now.
     pub fn flow(&self, session: &Session) -> Flow {
         let state = self.sessions.iter().rev().find(|state| state.session == *session);
