@@ -3,6 +3,8 @@
 mod attach;
 mod credit;
 mod detach;
+mod dispositions;
+mod multi_frame;
 mod naming;
 mod refusals;
 mod support;
@@ -24,4 +26,6 @@ pub(super) const TABLES: &[&[Case]] = &[
     detach::CASES,
     credit::CASES,
     refusals::CASES,
+    multi_frame::CASES,
+    dispositions::CASES,
 ];
