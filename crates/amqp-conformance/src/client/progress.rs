@@ -62,6 +62,11 @@ impl Progress {
         self.links.iter().map(|state| &state.link)
     }
 
+    /// The links that are attached now.
+    pub fn attached_links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|state| !state.is_detached).map(|state| &state.link)
+    }
+
     /// The credit that the client has given on a link and that is left; 0 where the client sends.
     pub fn credit(&self, link: &Link) -> u32 {
         self.links.iter().rev().find(|state| is_same(&state.link, link)).map_or(0, |state| state.credit)

@@ -1,6 +1,7 @@
 //! Links, flow and transfers (§2.6, §2.7.3 to §2.7.7).
 
 mod attach;
+mod support;
 
 use crate::{case::Case, either::links};
 
