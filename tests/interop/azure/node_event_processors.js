@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // Readers on @azure/event-hubs (npm), directly and through WebSocket: every event, two processors that share partitions by
-// a checkpoint store, one that starts again, and what is refused.
+// a checkpoint store, one that starts again, connections that are cut, and what is refused. Tokens that the SDK signs last an
+// hour, and are renewed after 45 min, which cannot be set.
 //
 //   node_event_processors.js     EVENT_HUBS: a connection string; NODE_EXTRA_CA_CERTS names the CA
 //
 // Prints a line for each case, and what it asks for: {"event":"events"} are 40 more events, which are numbered and spread
-// over the partitions.
+// over the partitions, {"event":"cut"} cuts every connection.
 'use strict';
 const assert = require('node:assert');
 const { randomUUID } = require('node:crypto');
@@ -130,6 +131,22 @@ async function processors() {
   return count;
 }
 
+/** A processor goes on behind what it has read, whatever it says of the connection that is gone. */
+async function cut(transport) {
+  const of = seen();
+  const stop = reader('reader', { ...of, set error(_) {}, get error() {} }, transport, new Store());
+  let count = await more();
+  await until('all events before', of, () => distinct(of) >= count);
+  for (let round = 0; round < 2; round++) {
+    await ask('cut');
+    count = await more();
+    await until('all events behind a cut', of, () => distinct(of) >= count, 60);
+  }
+  await stop();
+  assert.deepStrictEqual([...new Set(of.numbers)].sort((one, other) => one - other), all(count));
+  return count;
+}
+
 async function producer() {
   const client = new EventHubProducerClient(text, { retryOptions });
   const error = await client.sendBatch([{ body: 'x' }]).then(() => undefined, (thrown) => thrown);
@@ -151,6 +168,8 @@ async function wrongKey() {
   await run(SDK, 'all events, AMQP', () => reading('AMQP'));
   await run(SDK, 'all events, WebSocket', () => reading('WebSocket'));
   await run(SDK, 'two processors and a restart', processors, 150);
+  await run(SDK, 'connection cut, AMQP', () => cut('AMQP'), 150);
+  await run(SDK, 'connection cut, WebSocket', () => cut('WebSocket'), 150);
   await run(SDK, 'producer refused', producer);
   await run(SDK, 'wrong key', wrongKey);
   process.exit(0);

@@ -203,8 +203,8 @@ async function messages(Transport) {
 
 /** A back end whose sender stays open, and its receiver of feedback with it. */
 class Working {
-  async open() {
-    this.client = Client.fromConnectionString(service);
+  async open(Transport) {
+    this.client = Client.fromConnectionString(service, Transport);
     [this.records, this.disconnected] = [new Queue('feedback'), new Queue('word that the connection is lost')];
     this.client.on('disconnect', () => this.disconnected.push(true));
     await this.client.open();
@@ -239,8 +239,8 @@ class Working {
   }
 }
 
-async function interrupted(event, rounds) {
-  const backEnd = await new Working().open();
+async function interrupted(event, rounds, Transport) {
+  const backEnd = await new Working().open(Transport);
   let checked = await backEnd.check('before');
   for (const round of rounds) {
     await ask(event);
@@ -353,5 +353,7 @@ async function fileNotifications() {
   await run(SDK, 'file upload notifications', fileNotifications);
   await run(SDK, 'connection cut', () => interrupted('cut', ['first', 'second']), 100);
   await run(SDK, 'emulator restarted', () => interrupted('restart', ['after']), 100);
+  await run(SDK, 'connection cut, WebSocket', () => interrupted('cut', ['first', 'second'], AmqpWs), 100);
+  await run(SDK, 'emulator restarted, WebSocket', () => interrupted('restart', ['after'], AmqpWs), 100);
   process.exit(0);
 })();

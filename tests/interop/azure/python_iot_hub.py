@@ -261,7 +261,7 @@ def messages(transport):
     return work
 
 
-def interrupted(event, rounds):
+def interrupted(event, rounds, transport=TransportType.Amqp):
     def work():
         def send(sender, round):
             sender.send_c2d_message("kept", round, {"messageId": round, "iothub-ack": "full"})
@@ -271,7 +271,7 @@ def interrupted(event, rounds):
                 records = eventually(feedback)
             equal([(record["originalMessageId"], record["statusCode"]) for record in records], [(round, "Success")])
 
-        sender = IoTHubRegistryManager.from_connection_string(SERVICE)
+        sender = IoTHubRegistryManager.from_connection_string(SERVICE, transport)
         send(sender, "before")
         answered("before")
         for round in rounds:
@@ -283,7 +283,7 @@ def interrupted(event, rounds):
                 except (MessageHandlerError, LinkDetach):
                     continue
                 raise AssertionError("sent on a connection that is gone")
-            sender = IoTHubRegistryManager.from_connection_string(SERVICE)
+            sender = IoTHubRegistryManager.from_connection_string(SERVICE, transport)
             send(sender, round)
             answered(round)
         return 1 + 2 * len(rounds)
@@ -378,6 +378,8 @@ CASES = {
     "feature that is not built": unsupported,
     "connection cut": interrupted("cut", ["first", "second"]),
     "emulator restarted": interrupted("restart", ["after"]),
+    "connection cut, WebSocket": interrupted("cut", ["first", "second"], TransportType.AmqpOverWebsocket),
+    "emulator restarted, WebSocket": interrupted("restart", ["after"], TransportType.AmqpOverWebsocket),
 }
 for case, work in CASES.items():
     run(SDK, case, work)

@@ -36,6 +36,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
 /** A back end on iot-service-client: registry, twins, queries and methods over HTTPS, messages and feedback over AMQP. */
@@ -63,8 +64,11 @@ final class BackEnd {
         cases.run("error 412", BackEnd::changed);
         cases.run("error 504, method", BackEnd::silent);
         cases.run("feature that is not built", BackEnd::unsupported);
-        cases.run("connection cut", 100, () -> interrupted("cut", List.of("first", "second")));
-        cases.run("emulator restarted", 100, () -> interrupted("restart", List.of("after")));
+        Map<String, IotHubServiceClientProtocol> transports = new TreeMap<>(Map.of("", IotHubServiceClientProtocol.AMQPS, ", WebSocket", IotHubServiceClientProtocol.AMQPS_WS));
+        transports.forEach((name, protocol) -> {
+            cases.run("connection cut" + name, 100, () -> interrupted(protocol, "cut", List.of("first", "second")));
+            cases.run("emulator restarted" + name, 100, () -> interrupted(protocol, "restart", List.of("after")));
+        });
     }
 
     private static void code(IotHubException error, int code, ErrorCodeDescription description) {
@@ -205,13 +209,18 @@ final class BackEnd {
 
     /** A back end whose sender and processor of feedback stay open. Neither opens itself again: they say that they are closed. */
     private static final class Working {
+        final IotHubServiceClientProtocol protocol;
         final Map<String, FeedbackStatusCode> records = new ConcurrentHashMap<>();
         MessagingClient sender;
         MessageFeedbackProcessorClient feedback;
 
+        Working(IotHubServiceClientProtocol protocol) {
+            this.protocol = protocol;
+        }
+
         void open() throws Exception {
-            sender = new MessagingClient(Hub.SERVICE, IotHubServiceClientProtocol.AMQPS);
-            feedback = new MessageFeedbackProcessorClient(Hub.SERVICE, IotHubServiceClientProtocol.AMQPS, batch -> {
+            sender = new MessagingClient(Hub.SERVICE, protocol);
+            feedback = new MessageFeedbackProcessorClient(Hub.SERVICE, protocol, batch -> {
                 batch.getRecords().forEach(record -> records.put(record.getOriginalMessageId(), record.getStatusCode()));
                 return AcknowledgementType.COMPLETE;
             });
@@ -250,8 +259,8 @@ final class BackEnd {
         }
     }
 
-    private static long interrupted(String event, List<String> rounds) throws Exception {
-        var backEnd = new Working();
+    private static long interrupted(IotHubServiceClientProtocol protocol, String event, List<String> rounds) throws Exception {
+        var backEnd = new Working(protocol);
         backEnd.open();
         long checked = backEnd.check("before");
         for (String round : rounds) {
@@ -294,7 +303,9 @@ final class BackEnd {
 
     private static long exists() throws Exception {
         Hub.create("twice");
-        Cases.refused(IotHubConflictException.class, () -> Hub.create("twice"));
+        var error = Cases.refused(IotHubConflictException.class, () -> Hub.create("twice"));
+        Cases.equal(error.getErrorCode(), 409);
+        Cases.check(error.getMessage().contains("DeviceAlreadyExists"), error.getMessage());
         REGISTRY.removeDevice("twice");
         return 1;
     }

@@ -6,6 +6,7 @@ import com.azure.messaging.eventhubs.EventHubClientBuilder;
 import com.azure.messaging.eventhubs.EventProcessorClient;
 import com.azure.messaging.eventhubs.EventProcessorClientBuilder;
 import com.azure.messaging.eventhubs.LoadBalancingStrategy;
+import com.azure.messaging.eventhubs.implementation.EventHubSharedKeyCredential;
 import com.azure.messaging.eventhubs.models.Checkpoint;
 import com.azure.messaging.eventhubs.models.EventPosition;
 import com.azure.messaging.eventhubs.models.PartitionOwnership;
@@ -37,6 +38,9 @@ final class Processors {
         cases.run("all events, AMQP", () -> reading(AmqpTransportType.AMQP));
         cases.run("all events, WebSocket", () -> reading(AmqpTransportType.AMQP_WEB_SOCKETS));
         cases.run("two processors and a restart", 150, Processors::processors);
+        cases.run("connection cut, AMQP", 150, () -> cut(AmqpTransportType.AMQP));
+        cases.run("connection cut, WebSocket", 150, () -> cut(AmqpTransportType.AMQP_WEB_SOCKETS));
+        cases.run("tokens renewed", Processors::renewed);
         cases.run("producer refused", Processors::producer);
         cases.run("wrong key", Processors::wrongKey);
     }
@@ -130,7 +134,11 @@ final class Processors {
     }
 
     private static EventProcessorClient processor(String name, Seen seen, Store store) {
-        EventProcessorClient client = new EventProcessorClientBuilder().connectionString(Hub.EVENTS).consumerGroup("$Default").checkpointStore(store)
+        return processor(name, seen, store, AmqpTransportType.AMQP);
+    }
+
+    private static EventProcessorClient processor(String name, Seen seen, Store store, AmqpTransportType transport) {
+        EventProcessorClient client = new EventProcessorClientBuilder().transportType(transport).connectionString(Hub.EVENTS).consumerGroup("$Default").checkpointStore(store)
             .loadBalancingUpdateInterval(UPDATE).partitionOwnershipExpirationInterval(Duration.ofSeconds(3)).loadBalancingStrategy(LoadBalancingStrategy.GREEDY)
             .initialPartitionEventPosition(partition -> EventPosition.earliest())
             .processEventBatch(batch -> {
@@ -169,6 +177,45 @@ final class Processors {
         seen.check(count);
         Cases.equal(seen.by.get("third"), (long) MORE);
         return count;
+    }
+
+    /** A processor goes on behind what it has read, whatever it says of the connection that is gone. */
+    private static long cut(AmqpTransportType transport) throws Exception {
+        var seen = new Seen();
+        EventProcessorClient reader = processor("reader", seen, new Store(), transport);
+        long before = more();
+        Cases.until("all events before", 30, () -> seen.complete(before));
+        for (int round = 0; round < 2; round++) {
+            Cases.ask("cut");
+            long behind = more();
+            Cases.until("all events behind a cut", 60, () -> seen.complete(behind));
+        }
+        reader.stop();
+        seen.check(appended);
+        return appended;
+    }
+
+    private static String part(String name) {
+        return Hub.EVENTS.replaceAll("(?:.*;|)" + name + "=([^;]*).*", "$1");
+    }
+
+    /** The hub ends a link whose token has run out: reading goes on for more than two lives of a token, on renewed ones. */
+    private static long renewed() throws Exception {
+        var seen = new Seen();
+        var credential = new EventHubSharedKeyCredential(part("SharedAccessKeyName"), part("SharedAccessKey"), Duration.ofSeconds(8));
+        String namespace = part("Endpoint").replaceAll("sb://|/", "");
+        var client = new EventHubClientBuilder().credential(namespace, part("EntityPath"), credential).consumerGroup("$Default").buildAsyncConsumerClient();
+        var reading = client.receive(true).subscribe(event -> seen.add("reader", event.getData()));
+        for (int round = 0; round < 8; round++) {
+            long count = more();
+            Cases.until("all events", 30, () -> seen.complete(count));
+            Thread.sleep(2500);
+        }
+        reading.dispose();
+        client.close();
+        seen.check(appended);
+        Cases.equal((long) seen.numbers.size(), appended);
+        return appended;
     }
 
     private static long producer() {
