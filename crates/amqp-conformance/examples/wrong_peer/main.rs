@@ -5,20 +5,23 @@
 //! wrong_peer list
 //! wrong_peer server NAME UPSTREAM                    serves as a wrong server, and prints its address
 //! wrong_peer client NAME {url} COMMAND … {proxy} …   runs a right client, and makes it wrong
-//! wrong_peer matrix FILE server ADDRESS              prints by which wrong server each case is failed
+//! wrong_peer matrix FILE server BROKER               prints by which wrong server each case is failed
 //! wrong_peer matrix FILE client COMMAND …            prints by which wrong client each case is failed
 //! ```
 //!
-//! FILE has the wrong peer that fails each case. It is written if the variable `WRITE` is set; `ONLY` is the beginning of
-//! the ids of the cases to be tested.
+//! BROKER is the example `broker`, which is started for each check; or the address of one that runs. FILE has the wrong
+//! peer that fails each case. It is written if the variable `WRITE` is set; `ONLY` is the beginning of the ids of the
+//! cases to be tested.
 
+mod bench;
 mod changes;
 mod matrix;
 mod proxy;
+mod right;
 mod wrong;
 
-use matrix::Right;
-use proxy::Side;
+use proxy::{Proxy, Side};
+use right::Right;
 use std::{
     env,
     error::Error,
@@ -38,26 +41,28 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         ["server", name, upstream] => {
-            println!("{}", proxy::start(named(name)?, Side::Server, address(upstream)?)?);
+            let proxy = Proxy::start(named(name)?, Side::Server, address(upstream)?)?;
+            println!("{}", proxy.address);
             loop {
                 thread::park();
             }
         }
         ["client", name, url, command, arguments @ ..] => {
             let upstream = url.trim_start_matches("amqp://");
-            let proxy = format!("amqp://{}", proxy::start(named(name)?, Side::Client, address(upstream)?)?);
-            let arguments = arguments.iter().map(|word| word.replace("{proxy}", &proxy));
+            let proxy = Proxy::start(named(name)?, Side::Client, address(upstream)?)?;
+            let url = format!("amqp://{}", proxy.address);
+            let arguments = arguments.iter().map(|word| word.replace("{proxy}", &url));
             let status = Command::new(command).args(arguments).status()?;
             Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         ["matrix", file, role, rest @ ..] => {
-            let right = match (*role, rest) {
-                ("server", [server]) => Right::Server(address(server)?),
-                ("client", [_, ..]) => Right::Client(rest.iter().map(ToString::to_string).collect()),
-                _ => return Err("wrong_peer matrix FILE server ADDRESS | client COMMAND …".into()),
+            let rights = match (*role, rest) {
+                ("server", [broker]) => right::brokers(broker),
+                ("client", [_, ..]) => vec![Right::client(rest)],
+                _ => return Err("wrong_peer matrix FILE server BROKER | client COMMAND …".into()),
             };
             let only = env::var("ONLY").unwrap_or_default();
-            let is_complete = matrix::print(&right, &file.into(), env::var_os("WRITE").is_some(), &only)?;
+            let is_complete = matrix::print(&rights, file.as_ref(), env::var_os("WRITE").is_some(), &only)?;
             Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         _ => Err("wrong_peer list | server NAME UPSTREAM | client NAME {url} COMMAND …".into()),

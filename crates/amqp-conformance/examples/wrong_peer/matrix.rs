@@ -1,46 +1,27 @@
-//! The matrix: each case, passed by the right peer and failed by at least one wrong one.
+//! The matrix: each case, passed by a right peer and failed by at least one wrong one.
 
 use crate::{
+    bench::{Bench, Checked, DOUBT, HASTE, PATIENCE, Twins},
     changes,
-    proxy::{self, Side},
+    right::Right,
     wrong::Wrong,
 };
-use amqp_conformance::{
-    Case, Check, Outcome, Role, Stop, Twin, Verdict,
-    client::{self, ClientTarget, ClientTrial},
-    run::Target,
-    server::{ServerTarget, ServerTrial, Sheet},
-    wire::Logs,
-};
+use amqp_conformance::{Case, Outcome, Role, Tag, Verdict};
 use std::{
-    collections::{BTreeMap, HashMap},
-    env,
+    collections::BTreeMap,
     error::Error,
     fs,
-    net::SocketAddr,
-    path::PathBuf,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::Instant,
 };
 
-/// The right peer.
-pub(crate) enum Right {
-    /// A server at this address.
-    Server(SocketAddr),
-    /// A client that this command runs, with `{url}` and its like.
-    Client(Vec<String>),
-}
-
-/// The longest time that is waited for an answer: the peers are on this machine.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// The time within which a case must be over.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The number of cases that are tested at the same time.
-const WORKERS: usize = 4;
+/// The number of cases that are tested at the same time. Most of the time is spent in waiting for wrong peers.
+const WORKERS: u8 = 8;
 
 /// The result of one case.
 struct Row {
@@ -50,61 +31,79 @@ struct Row {
     failed_by: Option<(&'static str, Outcome)>,
 }
 
+impl Row {
+    fn is_passed(&self) -> bool {
+        self.right.verdict <= Verdict::PassWider
+    }
+
+    /// Returns `true` if the case judges the right peer, and is not both passed by it and failed by a wrong one.
+    fn is_defect(&self) -> bool {
+        self.right.verdict.is_judgement() && !(self.is_passed() && self.failed_by.is_some())
+    }
+}
+
 /// Tests every case of the peer's role that this selects, and prints the matrix. `kept` is the file with the wrong peer
 /// that has failed each case before, which is tried first; it is written if `writes`.
 ///
-/// Returns `false` if a case that judges the right peer is failed by no wrong one.
-pub(crate) fn print(right: &Right, kept: &PathBuf, writes: bool, only: &str) -> Result<bool, Box<dyn Error>> {
-    let (role, target) = match right {
-        Right::Server(address) => (Role::Server, Target::Server(server(*address, "matrix"))),
-        Right::Client(command) => (Role::Client, Target::Client(client(command.clone()))),
-    };
-    let sheet = match &target {
-        Target::Server(target) => Sheet::of(target),
-        Target::Client(target) => client::sheet_of(target),
-    };
-    let sheet = sheet.map_err(|stop| stop.into_outcome().reason)?;
+/// Returns `false` if a case that judges the right peer is not passed by it, or is failed by no wrong one.
+pub(crate) fn print(rights: &[Right], kept: &Path, writes: bool, only: &str) -> Result<bool, Box<dyn Error>> {
+    let start = Instant::now();
+    let role = rights.first().ok_or("there is no right peer")?.role();
+    let sheets = rights.iter().map(|right| right.sheet(PATIENCE)).collect::<Result<Vec<_>, _>>()?;
+    let rights: Vec<_> = rights.iter().zip(sheets).collect();
     let mut before = read(kept)?;
-    let cases: Vec<&Case> =
+    let in_order: Vec<&'static Case> =
         amqp_conformance::cases().filter(|case| case.role() == role && case.id.starts_with(only)).collect();
-    let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // Those that take long begin first.
+    let mut cases = in_order.clone();
+    cases.sort_by_key(|case| !case.has(Tag::Slow));
+    let (next, rows, twins) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Twins::default());
     thread::scope(|scope| {
         for worker in 0..WORKERS {
-            let (next, rows, cases, sheet, before) = (&next, &rows, &cases, &sheet, &before);
+            let (next, rows, twins, cases, rights, before) = (&next, &rows, &twins, &cases, &rights, &before);
             scope.spawn(move || {
-                let mut bench = Bench { right, sheet, worker, twins: HashMap::new(), proxies: HashMap::new() };
+                let mut bench = Bench::new(rights, twins, worker);
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = bench.test(case, before.get(&key(case)).map(String::as_str));
+                    let row = test(&mut bench, case, before.get(&key(case)).map(String::as_str));
                     rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
                 }
             });
         }
     });
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-    rows.sort_by_key(|row| cases.iter().position(|case| case.id == row.case.id));
-    let mut is_complete = true;
+    rows.sort_by_key(|row| in_order.iter().position(|case| case.id == row.case.id));
     for row in &rows {
-        let failed_by = match &row.failed_by {
-            Some((name, outcome)) => {
-                before.insert(key(row.case), String::from(*name));
-                format!("{name}: {}", outcome.reason)
-            }
-            None if row.right.verdict.is_judgement() => {
-                is_complete = false;
-                String::from("NO WRONG PEER")
-            }
-            None => String::new(),
-        };
-        println!("{:<32} {:<12} {failed_by}", row.case.id, row.right.verdict);
+        println!("{}", line(row));
+        if let Some((name, _)) = &row.failed_by {
+            before.insert(key(row.case), String::from(*name));
+        }
     }
     if writes {
         let lines: String = before.iter().map(|((role, id), name)| format!("{role}\t{id}\t{name}\n")).collect();
         fs::write(kept, lines)?;
     }
+    Ok(summary(&rows, start))
+}
+
+fn line(row: &Row) -> String {
+    let rest = match &row.failed_by {
+        Some((name, outcome)) => format!("{name}: {}", outcome.reason),
+        None if row.right.verdict.is_judgement() && row.is_passed() => String::from("FAILED BY NO WRONG PEER"),
+        None => row.right.reason.clone(),
+    };
+    format!("{:<32} {:<12} {rest}", row.case.id, row.right.verdict)
+}
+
+fn summary(rows: &[Row], start: Instant) -> bool {
     let judged = rows.iter().filter(|row| row.right.verdict.is_judgement()).count();
-    let failed = rows.iter().filter(|row| row.right.verdict.is_judgement() && row.failed_by.is_some()).count();
-    println!("{} cases, {judged} judge the right peer, {failed} of these are failed by a wrong one", rows.len());
-    Ok(is_complete)
+    let failed = rows.iter().filter(|row| row.is_passed() && row.failed_by.is_some()).count();
+    let (all, seconds) = (rows.len(), start.elapsed().as_secs());
+    println!("{all} cases in {seconds} s: {judged} judge a right peer, {failed} of these are failed by a wrong one");
+    let defects: Vec<&Row> = rows.iter().filter(|row| row.is_defect()).collect();
+    for row in &defects {
+        println!("DEFECT: {}", line(row));
+    }
+    defects.is_empty()
 }
 
 type Key = (String, String);
@@ -114,7 +113,7 @@ fn key(case: &Case) -> Key {
     (String::from(role), String::from(case.id))
 }
 
-fn read(kept: &PathBuf) -> Result<BTreeMap<Key, String>, Box<dyn Error>> {
+fn read(kept: &Path) -> Result<BTreeMap<Key, String>, Box<dyn Error>> {
     if !kept.exists() {
         return Ok(BTreeMap::new());
     }
@@ -126,105 +125,31 @@ fn read(kept: &PathBuf) -> Result<BTreeMap<Key, String>, Box<dyn Error>> {
     Ok(lines.collect())
 }
 
-fn server(address: SocketAddr, node: &str) -> ServerTarget {
-    ServerTarget { patience: PATIENCE, ..ServerTarget::new(address, node) }
-}
-
-fn client(command: Vec<String>) -> ClientTarget {
-    ClientTarget { patience: PATIENCE, ..ClientTarget::new(command) }
-}
-
-/// One worker, with a queue and proxies of its own.
-struct Bench<'a> {
-    right: &'a Right,
-    sheet: &'a Sheet,
-    worker: usize,
-    /// Whether a twin passes, by the wrong peer and the twin's name.
-    twins: HashMap<(&'static str, &'static str), bool>,
-    proxies: HashMap<&'static str, SocketAddr>,
-}
-
-impl Bench<'_> {
-    fn test(&mut self, case: &'static Case, before: Option<&str>) -> Row {
-        let right = match case.needs.iter().find(|need| !self.sheet.has(**need)) {
-            Some(need) => Outcome::skip(need.name()),
-            None => self.check(None, case.check),
-        };
-        let mut row = Row { case, right, failed_by: None };
-        if !row.right.verdict.is_judgement() {
-            return row;
-        }
-        let is_first = |wrong: &&Wrong| Some(wrong.name) == before;
-        let (first, others) = (changes::ALL.iter().filter(is_first), changes::ALL.iter().filter(|w| !is_first(w)));
-        for wrong in first.chain(others) {
-            if case.twin.is_some_and(|twin| !self.twin_passes(wrong, twin)) {
-                continue;
-            }
-            let outcome = self.check(Some(wrong), case.check);
-            if outcome.verdict >= Verdict::Warn && outcome.verdict > row.right.verdict {
-                row.failed_by = Some((wrong.name, outcome));
-                break;
-            }
-        }
-        row
+/// Tests one case: with a right peer, then with wrong ones until one fails it.
+fn test(bench: &mut Bench<'_>, case: &'static Case, before: Option<&str>) -> Row {
+    let (number, Checked { outcome: right, passed }) = bench.right(case);
+    let mut row = Row { case, right, failed_by: None };
+    if !row.right.verdict.is_judgement() || !row.is_passed() {
+        return row;
     }
-
-    fn twin_passes(&mut self, wrong: &'static Wrong, twin: &'static Twin) -> bool {
-        if let Some(passes) = self.twins.get(&(wrong.name, twin.name)) {
-            return *passes;
-        }
-        let passes = self.check(Some(wrong), twin.check).verdict == Verdict::Pass;
-        self.twins.insert((wrong.name, twin.name), passes);
-        passes
+    let mut fails = |wrong: &Wrong, twin_patience, patience| {
+        let outcome =
+            bench.twin_passes(number, wrong, case, twin_patience).then(|| bench.wrong(number, wrong, case, patience));
+        outcome.flatten().filter(|outcome| outcome.verdict >= Verdict::Warn)
+    };
+    let known = changes::ALL.iter().find(|wrong| Some(wrong.name) == before);
+    if let Some(wrong) = known
+        && let Some(outcome) = fails(wrong, DOUBT, HASTE).or_else(|| fails(wrong, DOUBT, DOUBT))
+    {
+        row.failed_by = Some((wrong.name, outcome));
+        return row;
     }
-
-    /// Runs a check against the right peer, or made wrong.
-    fn check(&mut self, wrong: Option<&'static Wrong>, check: Check) -> Outcome {
-        let logs = Logs::within(TIMEOUT);
-        match (check, self.right) {
-            (Check::Server(check), Right::Server(address)) => {
-                let node = format!("matrix-{}", self.worker);
-                let direct = ServerTarget { container_id: node.clone(), ..server(*address, &node) };
-                if let Err(stop) = ServerTrial::new(&direct, self.sheet, true).purge() {
-                    return stop.into_outcome();
-                }
-                let address = match wrong {
-                    None => *address,
-                    Some(wrong) => match self.proxy(wrong, *address) {
-                        Ok(proxy) => proxy,
-                        Err(error) => return Stop::NoConnection(error).into_outcome(),
-                    },
-                };
-                let target = ServerTarget { container_id: node.clone(), ..server(address, &node) };
-                check(&mut ServerTrial::new(&target, self.sheet, true).logging(logs)).unwrap_or_else(Stop::into_outcome)
-            }
-            (Check::Client(scenario, check), Right::Client(command)) => {
-                let target = client(match wrong {
-                    None => command.clone(),
-                    Some(wrong) => wrong_command(wrong, command),
-                });
-                match ClientTrial::start(&target, scenario, 1, true) {
-                    Ok(trial) => check(&mut trial.logging(logs)).unwrap_or_else(Stop::into_outcome),
-                    Err(error) => Stop::NoConnection(error).into_outcome(),
-                }
-            }
-            _ => Outcome::skip("the case is for the other role"),
+    for wrong in changes::ALL.iter().filter(|wrong| wrong.touches(&passed)) {
+        // The second look tells a wrong peer from one that was merely slow.
+        if let Some(outcome) = fails(wrong, HASTE, HASTE).and_then(|_| fails(wrong, HASTE, DOUBT)) {
+            row.failed_by = Some((wrong.name, outcome));
+            break;
         }
     }
-
-    fn proxy(&mut self, wrong: &'static Wrong, upstream: SocketAddr) -> std::io::Result<SocketAddr> {
-        if let Some(address) = self.proxies.get(wrong.name) {
-            return Ok(*address);
-        }
-        let address = proxy::start(*wrong, Side::Server, upstream)?;
-        self.proxies.insert(wrong.name, address);
-        Ok(address)
-    }
-}
-
-/// The command of this program that runs the right client, and makes it wrong.
-fn wrong_command(wrong: &Wrong, command: &[String]) -> Vec<String> {
-    let program = env::current_exe().map_or_else(|_| String::from("wrong_peer"), |path| path.display().to_string());
-    let prefix = [program, String::from("client"), String::from(wrong.name), String::from("{url}")];
-    prefix.into_iter().chain(command.iter().map(|word| word.replace("{url}", "{proxy}"))).collect()
+    row
 }

@@ -5,7 +5,10 @@ use bytes::Bytes;
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -18,19 +21,52 @@ pub(crate) enum Side {
     Client,
 }
 
-/// Starts a proxy for connections to this address, on a free port. It serves until the process ends.
-pub(crate) fn start(wrong: Wrong, side: Side, upstream: SocketAddr) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || serve(wrong, side, &client, upstream));
-        }
-    });
-    Ok(address)
+/// A proxy, which accepts connections until it is dropped.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    stop: Arc<Stop>,
 }
 
-fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr) -> io::Result<()> {
+struct Stop {
+    address: SocketAddr,
+    is_set: AtomicBool,
+}
+
+impl Stop {
+    fn set(&self) {
+        self.is_set.store(true, Ordering::SeqCst);
+        // The listener waits for a connection. It may be closed already.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
+}
+
+impl Proxy {
+    /// Starts a proxy for connections to this address, on a free port.
+    pub(crate) fn start(wrong: Wrong, side: Side, upstream: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let stop = Arc::new(Stop { address, is_set: AtomicBool::new(false) });
+        let seen = Arc::clone(&stop);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if seen.is_set.load(Ordering::SeqCst) {
+                    break;
+                }
+                let seen = Arc::clone(&seen);
+                thread::spawn(move || serve(wrong, side, &client, upstream, &seen));
+            }
+        });
+        Ok(Self { address, stop })
+    }
+}
+
+fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr, stop: &Stop) -> io::Result<()> {
     let server = TcpStream::connect(upstream)?;
     for stream in [client, &server] {
         stream.set_nodelay(true)?;
@@ -43,14 +79,22 @@ fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr) -> 
     // Both directions may write to either stream.
     let (to_client, to_server) = (Mutex::new(client), Mutex::new(&server));
     thread::scope(|scope| {
-        scope.spawn(|| pump(client, &to_server, &to_client, from_client, &past));
-        pump(&server, &to_client, &to_server, from_server, &past);
+        scope.spawn(|| pump(client, &to_server, &to_client, from_client, &past, stop));
+        pump(&server, &to_client, &to_server, from_server, &past, stop);
     });
     Ok(())
 }
 
 /// Passes what is read from one stream to the other, changed.
-fn pump(from: &TcpStream, to: &Mutex<&TcpStream>, back: &Mutex<&TcpStream>, change: Change, past: &Mutex<Past>) {
+fn pump(
+    from: &TcpStream,
+    to: &Mutex<&TcpStream>,
+    back: &Mutex<&TcpStream>,
+    change: Change,
+    past: &Mutex<Past>,
+    stop: &Stop,
+) {
+    let past = || past.lock().unwrap_or_else(PoisonError::into_inner);
     let mut buffer = Vec::new();
     let mut read = vec![0; 64 * 1024];
     let ended = 'ended: loop {
@@ -61,24 +105,33 @@ fn pump(from: &TcpStream, to: &Mutex<&TcpStream>, back: &Mutex<&TcpStream>, chan
         };
         buffer.extend(read.iter().take(count));
         while let Some(octets) = take_piece(&mut buffer) {
-            let fate = change(&mut past.lock().unwrap_or_else(PoisonError::into_inner), Piece::new(octets));
+            let fate = change(&mut past(), Piece::new(octets));
             let written = match fate {
                 Fate::Drop => Ok(()),
                 Fate::Pass(octets) => write(to, &[octets]),
                 Fate::Replace(pieces) => write(to, &pieces),
                 Fate::Answer(pieces) => write(back, &pieces),
+                Fate::PassAndAnswer(octets, pieces) => write(to, &[octets]).and_then(|()| write(back, &pieces)),
                 Fate::End(pieces) => {
                     // The other end may have gone.
                     let _ = write(to, &pieces);
                     let _ = from.shutdown(Shutdown::Both);
                     break 'ended Shutdown::Both;
                 }
+                Fate::Crash => {
+                    stop.set();
+                    let _ = from.shutdown(Shutdown::Both);
+                    break 'ended Shutdown::Both;
+                }
             };
-            if written.is_err() {
+            if written.is_err() && !past().stays {
                 break 'ended Shutdown::Both;
             }
         }
     };
+    if past().stays {
+        return;
+    }
     // An unfinished frame passes as it is. The streams may be closed by now.
     let _ = write(to, &[Bytes::from(buffer)]);
     let _ = to.lock().unwrap_or_else(PoisonError::into_inner).shutdown(ended);

@@ -10,6 +10,9 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct Wrong {
     /// Its name.
     pub(crate) name: &'static str,
+    /// The names of the pieces that it changes, of which one must pass for it to differ from a right peer. Any, if
+    /// there are none here.
+    pub(crate) on: &'static [&'static str],
     /// The change to each header and frame that the peer writes.
     pub(crate) written: Change,
     /// The change to each header and frame that the peer reads.
@@ -17,6 +20,28 @@ pub(crate) struct Wrong {
 }
 
 pub(crate) type Change = fn(&mut Past, Piece) -> Fate;
+
+impl Wrong {
+    /// A peer that writes such pieces changed.
+    pub(crate) const fn writes(name: &'static str, on: &'static [&'static str], written: Change) -> Self {
+        Self { name, on, written, read: same }
+    }
+
+    /// A peer that reads such pieces changed.
+    pub(crate) const fn reads(name: &'static str, on: &'static [&'static str], read: Change) -> Self {
+        Self { name, on, written: same, read }
+    }
+
+    /// A peer whose reading and writing are changed, whatever passes.
+    pub(crate) const fn both(name: &'static str, written: Change, read: Change) -> Self {
+        Self { name, on: &[], written, read }
+    }
+
+    /// Returns `true` if it may differ from a right peer in a conversation with these pieces.
+    pub(crate) fn touches(&self, passed: &HashSet<String>) -> bool {
+        self.on.is_empty() || self.on.iter().any(|name| passed.contains(*name))
+    }
+}
 
 /// A header or a frame on its way.
 #[derive(Clone, Debug)]
@@ -59,8 +84,12 @@ pub(crate) enum Fate {
     Replace(Vec<Bytes>),
     /// These go back to the one that wrote it, and it is dropped.
     Answer(Vec<Bytes>),
+    /// It passes, and these go back to the one that wrote it.
+    PassAndAnswer(Bytes, Vec<Bytes>),
     /// These pass in its place, and the connection ends.
     End(Vec<Bytes>),
+    /// The connection ends, and no other is served.
+    Crash,
 }
 
 /// The memory of one connection, shared by both directions.
@@ -72,6 +101,8 @@ pub(crate) struct Past {
     pub(crate) kept: Vec<Bytes>,
     /// Handles that a change has remembered.
     pub(crate) handles: HashSet<(u16, Handle)>,
+    /// The stream stays open in both directions when the right peer ends it.
+    pub(crate) stays: bool,
 }
 
 impl Past {
@@ -80,6 +111,11 @@ impl Past {
         let count = self.counts.entry(name).or_default();
         *count += 1;
         *count - 1
+    }
+
+    /// Returns `true` if this was counted before.
+    pub(crate) fn has(&self, name: &'static str) -> bool {
+        self.counts.contains_key(name)
     }
 }
 
@@ -100,6 +136,19 @@ pub(crate) fn change(piece: Piece, name: &str, with: impl FnOnce(&mut Performati
         }
         Err(piece) => Fate::Pass(piece.octets),
     }
+}
+
+/// Changes the octets of pieces of one type; those that this makes nothing of pass.
+pub(crate) fn octets(piece: Piece, name: &str, with: impl FnOnce(&Bytes) -> Option<Bytes>) -> Fate {
+    if piece.name() != name {
+        return Fate::Pass(piece.octets);
+    }
+    Fate::Pass(with(&piece.octets).unwrap_or(piece.octets))
+}
+
+/// Drops the pieces of one type.
+pub(crate) fn drops(piece: Piece, name: &str) -> Fate {
+    if piece.name() == name { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// Removes the first header or whole frame from what was read.

@@ -1,6 +1,6 @@
 //! Peers that are wrong about links.
 
-use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
     definitions::{ReceiverSettleMode, SenderSettleMode},
     performative::{Attach, Performative},
@@ -15,21 +15,21 @@ fn attach(piece: Piece, with: impl FnOnce(&mut Attach)) -> Fate {
 }
 
 /// Its attach names another link.
-pub(crate) const OTHER_NAME: Wrong = Wrong { name: "other-name", written: other_name, read: same };
+pub(crate) const OTHER_NAME: Wrong = Wrong::writes("other-name", &["attach"], other_name);
 
 fn other_name(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| attach.name = format!("{}-other", attach.name).into())
 }
 
 /// Its attach has the role of the one that it answers.
-pub(crate) const SAME_ROLE: Wrong = Wrong { name: "same-role", written: same_role, read: same };
+pub(crate) const SAME_ROLE: Wrong = Wrong::writes("same-role", &["attach"], same_role);
 
 fn same_role(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| attach.role = attach.role.opposite())
 }
 
 /// Its attach has neither a source nor a target.
-pub(crate) const NO_TERMINI: Wrong = Wrong { name: "no-termini", written: no_termini, read: same };
+pub(crate) const NO_TERMINI: Wrong = Wrong::writes("no-termini", &["attach"], no_termini);
 
 fn no_termini(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| (attach.source, attach.target) = (None, None))
@@ -37,15 +37,14 @@ fn no_termini(_: &mut Past, piece: Piece) -> Fate {
 
 /// Its attach has no `initial-delivery-count`.
 pub(crate) const NO_INITIAL_DELIVERY_COUNT: Wrong =
-    Wrong { name: "no-initial-delivery-count", written: no_initial_delivery_count, read: same };
+    Wrong::writes("no-initial-delivery-count", &["attach"], no_initial_delivery_count);
 
 fn no_initial_delivery_count(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| attach.initial_delivery_count = None)
 }
 
 /// Its attach names the settle modes that were not asked for.
-pub(crate) const OTHER_SETTLE_MODES: Wrong =
-    Wrong { name: "other-settle-modes", written: other_settle_modes, read: same };
+pub(crate) const OTHER_SETTLE_MODES: Wrong = Wrong::writes("other-settle-modes", &["attach"], other_settle_modes);
 
 fn other_settle_modes(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| {
@@ -61,7 +60,7 @@ fn other_settle_modes(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its attach repeats the termini that it was asked for, granted or not.
-pub(crate) const ECHOES_TERMINI: Wrong = Wrong { name: "echoes-termini", written: echo_termini, read: keep_attach };
+pub(crate) const ECHOES_TERMINI: Wrong = Wrong::both("echoes-termini", echo_termini, keep_attach);
 
 fn keep_attach(past: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "attach" {
@@ -80,15 +79,14 @@ fn echo_termini(past: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It does not detach.
-pub(crate) const NO_DETACH: Wrong = Wrong { name: "no-detach", written: no_detach, read: same };
+pub(crate) const NO_DETACH: Wrong = Wrong::writes("no-detach", &["detach"], no_detach);
 
 fn no_detach(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "detach" { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// Its detach never closes a link.
-pub(crate) const DETACHES_WITHOUT_CLOSED: Wrong =
-    Wrong { name: "detaches-without-closed", written: without_closed, read: same };
+pub(crate) const DETACHES_WITHOUT_CLOSED: Wrong = Wrong::writes("detaches-without-closed", &["detach"], without_closed);
 
 fn without_closed(_: &mut Past, piece: Piece) -> Fate {
     change(piece, "detach", |body, _| {
@@ -99,14 +97,14 @@ fn without_closed(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its attach has no unsettled deliveries.
-pub(crate) const FORGETS_UNSETTLED: Wrong = Wrong { name: "forgets-unsettled", written: forget, read: same };
+pub(crate) const FORGETS_UNSETTLED: Wrong = Wrong::writes("forgets-unsettled", &["attach"], forget);
 
 fn forget(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| attach.unsettled = None)
 }
 
 /// Its attach has neither capabilities nor limits.
-pub(crate) const NO_LIMITS: Wrong = Wrong { name: "no-limits", written: no_limits, read: same };
+pub(crate) const NO_LIMITS: Wrong = Wrong::writes("no-limits", &["attach"], no_limits);
 
 fn no_limits(_: &mut Past, piece: Piece) -> Fate {
     attach(piece, |attach| {

@@ -1,6 +1,6 @@
 //! Peers that are wrong about connections, sessions and logins.
 
-use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
     frame::ProtocolHeader,
     performative::Performative,
@@ -10,7 +10,7 @@ use amqp1_script::{Got, frames};
 use bytes::Bytes;
 
 /// Its headers name version 1.1.0.
-pub(crate) const OTHER_HEADER: Wrong = Wrong { name: "other-header", written: other_header, read: same };
+pub(crate) const OTHER_HEADER: Wrong = Wrong::writes("other-header", &["header"], other_header);
 
 fn other_header(_: &mut Past, piece: Piece) -> Fate {
     match piece.got {
@@ -26,14 +26,14 @@ fn other_header(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It does not close.
-pub(crate) const NO_CLOSE: Wrong = Wrong { name: "no-close", written: no_close, read: same };
+pub(crate) const NO_CLOSE: Wrong = Wrong::writes("no-close", &["close"], no_close);
 
 fn no_close(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "close" { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// It writes a frame after its close.
-pub(crate) const TALKS_AFTER_CLOSE: Wrong = Wrong { name: "talks-after-close", written: talk, read: same };
+pub(crate) const TALKS_AFTER_CLOSE: Wrong = Wrong::writes("talks-after-close", &["close"], talk);
 
 fn talk(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() != "close" {
@@ -43,7 +43,7 @@ fn talk(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It leaves the stream open after its close, and sends empty frames.
-pub(crate) const STAYS_AFTER_CLOSE: Wrong = Wrong { name: "stays-after-close", written: stay, read: same };
+pub(crate) const STAYS_AFTER_CLOSE: Wrong = Wrong::writes("stays-after-close", &["close"], stay);
 
 fn stay(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() != "close" {
@@ -53,14 +53,14 @@ fn stay(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It sends no empty frames.
-pub(crate) const NO_HEARTBEAT: Wrong = Wrong { name: "no-heartbeat", written: no_heartbeat, read: same };
+pub(crate) const NO_HEARTBEAT: Wrong = Wrong::writes("no-heartbeat", &["empty"], no_heartbeat);
 
 fn no_heartbeat(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "empty" { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// It opens on channel 1.
-pub(crate) const OPEN_ON_CHANNEL_1: Wrong = Wrong { name: "open-on-channel-1", written: open_on_1, read: same };
+pub(crate) const OPEN_ON_CHANNEL_1: Wrong = Wrong::writes("open-on-channel-1", &["open"], open_on_1);
 
 fn open_on_1(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "open" {
@@ -71,7 +71,7 @@ fn open_on_1(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It opens twice.
-pub(crate) const OPEN_TWICE: Wrong = Wrong { name: "open-twice", written: open_twice, read: same };
+pub(crate) const OPEN_TWICE: Wrong = Wrong::writes("open-twice", &["open"], open_twice);
 
 fn open_twice(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() != "open" {
@@ -81,7 +81,7 @@ fn open_twice(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its open has more than 512 octets, and asks for frames of fewer.
-pub(crate) const LARGE_OPEN: Wrong = Wrong { name: "large-open", written: large_open, read: same };
+pub(crate) const LARGE_OPEN: Wrong = Wrong::writes("large-open", &["open"], large_open);
 
 fn large_open(_: &mut Past, piece: Piece) -> Fate {
     change(piece, "open", |body, _| {
@@ -94,7 +94,7 @@ fn large_open(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its begins answer none.
-pub(crate) const NO_REMOTE_CHANNEL: Wrong = Wrong { name: "no-remote-channel", written: no_remote, read: same };
+pub(crate) const NO_REMOTE_CHANNEL: Wrong = Wrong::writes("no-remote-channel", &["begin"], no_remote);
 
 fn no_remote(_: &mut Past, piece: Piece) -> Fate {
     change(piece, "begin", |body, _| {
@@ -105,8 +105,7 @@ fn no_remote(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its begins answer another channel, and forget their windows.
-pub(crate) const WRONG_REMOTE_CHANNEL: Wrong =
-    Wrong { name: "wrong-remote-channel", written: wrong_remote, read: same };
+pub(crate) const WRONG_REMOTE_CHANNEL: Wrong = Wrong::writes("wrong-remote-channel", &["begin"], wrong_remote);
 
 fn wrong_remote(_: &mut Past, piece: Piece) -> Fate {
     change(piece, "begin", |body, _| {
@@ -117,14 +116,14 @@ fn wrong_remote(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It ends no session.
-pub(crate) const NO_END: Wrong = Wrong { name: "no-end", written: no_end, read: same };
+pub(crate) const NO_END: Wrong = Wrong::writes("no-end", &["end"], no_end);
 
 fn no_end(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "end" { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// Every login succeeds.
-pub(crate) const SASL_ALWAYS_OK: Wrong = Wrong { name: "sasl-always-ok", written: always_ok, read: same };
+pub(crate) const SASL_ALWAYS_OK: Wrong = Wrong::writes("sasl-always-ok", &["sasl-outcome"], always_ok);
 
 fn always_ok(_: &mut Past, piece: Piece) -> Fate {
     match piece.got {
@@ -134,7 +133,7 @@ fn always_ok(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It offers no mechanism.
-pub(crate) const SASL_NO_MECHANISM: Wrong = Wrong { name: "sasl-no-mechanism", written: no_mechanism, read: same };
+pub(crate) const SASL_NO_MECHANISM: Wrong = Wrong::writes("sasl-no-mechanism", &["sasl-mechanisms"], no_mechanism);
 
 /// `sasl-mechanisms` with an empty array of symbols.
 const NO_MECHANISMS: &[u8] = b"\0\0\0\x12\x02\x01\0\0\0\x53\x40\xc0\x05\x01\xe0\x02\0\xa3";
@@ -147,7 +146,7 @@ fn no_mechanism(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its outcomes carry data, whatever they are.
-pub(crate) const SASL_WITH_DATA: Wrong = Wrong { name: "sasl-with-data", written: with_data, read: same };
+pub(crate) const SASL_WITH_DATA: Wrong = Wrong::writes("sasl-with-data", &["sasl-outcome"], with_data);
 
 fn with_data(_: &mut Past, piece: Piece) -> Fate {
     match piece.got {

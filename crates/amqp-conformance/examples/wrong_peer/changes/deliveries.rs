@@ -1,6 +1,6 @@
 //! Peers that are wrong about credit, transfers and dispositions.
 
-use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use crate::wrong::{Fate, Past, Piece, Wrong, change, drops};
 use amqp1_codec::{
     definitions::Role,
     messaging::DeliveryState,
@@ -33,19 +33,15 @@ fn flow(piece: Piece, with: impl FnOnce(&mut Flow)) -> Fate {
     })
 }
 
-fn drops(piece: Piece, name: &str) -> Fate {
-    if piece.name() == name { Fate::Drop } else { Fate::Pass(piece.octets) }
-}
-
 /// It sends no flow after the first ones that give credit.
-pub(crate) const NO_FLOW: Wrong = Wrong { name: "no-flow", written: no_flow, read: same };
+pub(crate) const NO_FLOW: Wrong = Wrong::writes("no-flow", &["flow"], no_flow);
 
 fn no_flow(past: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "flow" && past.count("flow") > 0 { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
 /// The counts in its flows are wrong, and a drain never ends.
-pub(crate) const WRONG_FLOW_COUNTS: Wrong = Wrong { name: "wrong-flow-counts", written: wrong_counts, read: same };
+pub(crate) const WRONG_FLOW_COUNTS: Wrong = Wrong::writes("wrong-flow-counts", &["flow"], wrong_counts);
 
 fn wrong_counts(_: &mut Past, piece: Piece) -> Fate {
     flow(piece, |flow| {
@@ -55,7 +51,7 @@ fn wrong_counts(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its flows ask for an answer.
-pub(crate) const ECHOES_ECHO: Wrong = Wrong { name: "echoes-echo", written: echo, read: same };
+pub(crate) const ECHOES_ECHO: Wrong = Wrong::writes("echoes-echo", &["flow"], echo);
 
 fn echo(_: &mut Past, piece: Piece) -> Fate {
     flow(piece, |flow| flow.echo = true)
@@ -63,10 +59,10 @@ fn echo(_: &mut Past, piece: Piece) -> Fate {
 
 /// It sends no disposition.
 pub(crate) const NO_DISPOSITION: Wrong =
-    Wrong { name: "no-disposition", written: |_, piece| drops(piece, "disposition"), read: same };
+    Wrong::writes("no-disposition", &["disposition"], |_, piece| drops(piece, "disposition"));
 
 /// Its outcomes are not the ones that fit.
-pub(crate) const OTHER_OUTCOME: Wrong = Wrong { name: "other-outcome", written: other_outcome, read: same };
+pub(crate) const OTHER_OUTCOME: Wrong = Wrong::writes("other-outcome", &["disposition"], other_outcome);
 
 fn other_outcome(_: &mut Past, piece: Piece) -> Fate {
     disposition(piece, |disposition| {
@@ -79,14 +75,14 @@ fn other_outcome(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its dispositions settle nothing.
-pub(crate) const NOT_SETTLED: Wrong = Wrong { name: "not-settled", written: not_settled, read: same };
+pub(crate) const NOT_SETTLED: Wrong = Wrong::writes("not-settled", &["disposition"], not_settled);
 
 fn not_settled(_: &mut Past, piece: Piece) -> Fate {
     disposition(piece, |disposition| disposition.settled = false)
 }
 
 /// Its dispositions and transfers have no state.
-pub(crate) const NO_STATE: Wrong = Wrong { name: "no-state", written: no_state, read: same };
+pub(crate) const NO_STATE: Wrong = Wrong::writes("no-state", &["transfer", "disposition"], no_state);
 
 fn no_state(_: &mut Past, piece: Piece) -> Fate {
     match piece.name() {
@@ -96,7 +92,7 @@ fn no_state(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It sends each delivery twice, with the same id and tag.
-pub(crate) const TWICE: Wrong = Wrong { name: "twice", written: twice, read: same };
+pub(crate) const TWICE: Wrong = Wrong::writes("twice", &["transfer"], twice);
 
 fn twice(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() != "transfer" {
@@ -106,7 +102,7 @@ fn twice(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It changes the last octet of what it relays.
-pub(crate) const CHANGED_PAYLOAD: Wrong = Wrong { name: "changed-payload", written: changed, read: same };
+pub(crate) const CHANGED_PAYLOAD: Wrong = Wrong::writes("changed-payload", &["transfer"], changed);
 
 fn changed(_: &mut Past, piece: Piece) -> Fate {
     transfer(piece, |_, payload| {
@@ -119,21 +115,21 @@ fn changed(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its transfers have neither tag nor id.
-pub(crate) const NO_TAG: Wrong = Wrong { name: "no-tag", written: no_tag, read: same };
+pub(crate) const NO_TAG: Wrong = Wrong::writes("no-tag", &["transfer"], no_tag);
 
 fn no_tag(_: &mut Past, piece: Piece) -> Fate {
     transfer(piece, |transfer, _| (transfer.delivery_tag, transfer.delivery_id) = (None, None))
 }
 
 /// Its transfers are settled where they should not be, and the other way round.
-pub(crate) const SETTLED_FLIPPED: Wrong = Wrong { name: "settled-flipped", written: flipped, read: same };
+pub(crate) const SETTLED_FLIPPED: Wrong = Wrong::writes("settled-flipped", &["transfer"], flipped);
 
 fn flipped(_: &mut Past, piece: Piece) -> Fate {
     transfer(piece, |transfer, _| transfer.settled = Some(transfer.settled != Some(true)))
 }
 
 /// Its frames are as large as it likes: transfers of one delivery are joined.
-pub(crate) const LARGE_FRAMES: Wrong = Wrong { name: "large-frames", written: large, read: same };
+pub(crate) const LARGE_FRAMES: Wrong = Wrong::writes("large-frames", &["transfer"], large);
 
 fn large(past: &mut Past, piece: Piece) -> Fate {
     let octets = piece.octets.clone();
@@ -162,10 +158,10 @@ fn large(past: &mut Past, piece: Piece) -> Fate {
 
 /// It does not read dispositions.
 pub(crate) const IGNORES_DISPOSITIONS: Wrong =
-    Wrong { name: "ignores-dispositions", written: same, read: |_, piece| drops(piece, "disposition") };
+    Wrong::reads("ignores-dispositions", &["disposition"], |_, piece| drops(piece, "disposition"));
 
 /// It takes every credit for a thousand.
-pub(crate) const IGNORES_CREDIT: Wrong = Wrong { name: "ignores-credit", written: same, read: more_credit };
+pub(crate) const IGNORES_CREDIT: Wrong = Wrong::reads("ignores-credit", &["flow"], more_credit);
 
 fn more_credit(_: &mut Past, piece: Piece) -> Fate {
     flow(piece, |flow| {
@@ -176,8 +172,7 @@ fn more_credit(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It accepts what it is sent and drops it.
-pub(crate) const ACCEPTS_WITHOUT_KEEPING: Wrong =
-    Wrong { name: "accepts-without-keeping", written: same, read: accept };
+pub(crate) const ACCEPTS_WITHOUT_KEEPING: Wrong = Wrong::reads("accepts-without-keeping", &["transfer"], accept);
 
 fn accept(_: &mut Past, piece: Piece) -> Fate {
     let octets = piece.octets.clone();

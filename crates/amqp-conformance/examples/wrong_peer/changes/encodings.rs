@@ -1,7 +1,7 @@
 //! Peers that write or read other octets than the type definitions allow.
 
 use super::deliveries::transfer;
-use crate::wrong::{Fate, Past, Piece, Wrong, same};
+use crate::wrong::{Fate, Past, Piece, Wrong};
 use amqp_conformance::octets::{self, Body, Item, Style, hex};
 use amqp1_codec::performative::{Attach, Performative, TargetArchetype};
 use amqp1_codec::{definitions::Role, sasl::SaslBody};
@@ -12,14 +12,10 @@ use bytes::Bytes;
 macro_rules! writes_open {
     ($($(#[$doc:meta])+ $constant:ident $name:literal $body:literal;)+) => {$(
         $(#[$doc])+
-        pub(crate) const $constant: Wrong = Wrong {
-            name: $name,
-            written: |_, piece| match piece.name() {
-                "open" => Fate::Pass(octets::frame(0, &hex($body)).into()),
-                _ => Fate::Pass(piece.octets),
-            },
-            read: same,
-        };
+        pub(crate) const $constant: Wrong = Wrong::writes($name, &["open"], |_, piece| match piece.name() {
+            "open" => Fate::Pass(octets::frame(0, &hex($body)).into()),
+            _ => Fate::Pass(piece.octets),
+        });
     )+};
 }
 
@@ -41,8 +37,7 @@ writes_open! {
 }
 
 /// The snd-settle-mode of its attaches is 3.
-pub(crate) const WRITES_UNKNOWN_CHOICES: Wrong =
-    Wrong { name: "writes-unknown-choices", written: unknown_choice, read: same };
+pub(crate) const WRITES_UNKNOWN_CHOICES: Wrong = Wrong::writes("writes-unknown-choices", &["attach"], unknown_choice);
 
 fn unknown_choice(_: &mut Past, piece: Piece) -> Fate {
     let octets = piece.octets.clone();
@@ -68,14 +63,12 @@ fn same_attach(attach: &Attach) -> Body {
 macro_rules! writes_message {
     ($($(#[$doc:meta])+ $constant:ident $name:literal $message:literal;)+) => {$(
         $(#[$doc])+
-        pub(crate) const $constant: Wrong = Wrong {
-            name: $name,
-            written: |_, piece| transfer(piece, |transfer, payload| {
+        pub(crate) const $constant: Wrong = Wrong::writes($name, &["transfer"], |_, piece| {
+            transfer(piece, |transfer, payload| {
                 transfer.more = false;
                 *payload = Bytes::from(hex($message));
-            }),
-            read: same,
-        };
+            })
+        });
     )+};
 }
 
@@ -99,7 +92,7 @@ writes_message! {
 
 /// It passes over what it cannot read, and answers what follows as if nothing had happened.
 pub(crate) const READS_NOTHING_MALFORMED: Wrong =
-    Wrong { name: "passes-over-malformed-frames", written: same, read: pass_over };
+    Wrong::reads("passes-over-malformed-frames", &["undecodable octets"], pass_over);
 
 fn pass_over(past: &mut Past, piece: Piece) -> Fate {
     if is_malformed(&piece) {
@@ -117,7 +110,7 @@ fn pass_over(past: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It reads nothing after what it cannot read, or what is large.
-pub(crate) const HANGS: Wrong = Wrong { name: "hangs-on-malformed-frames", written: same, read: hang };
+pub(crate) const HANGS: Wrong = Wrong::reads("hangs-on-malformed-frames", &[], hang);
 
 /// The size of a frame that is large.
 const LARGE: usize = 4096;
@@ -134,8 +127,7 @@ fn is_malformed(piece: &Piece) -> bool {
 }
 
 /// It chooses a mechanism that it was not offered.
-pub(crate) const SASL_OTHER_MECHANISM: Wrong =
-    Wrong { name: "sasl-other-mechanism", written: other_mechanism, read: same };
+pub(crate) const SASL_OTHER_MECHANISM: Wrong = Wrong::writes("sasl-other-mechanism", &["sasl-init"], other_mechanism);
 
 fn other_mechanism(_: &mut Past, piece: Piece) -> Fate {
     match piece.got {

@@ -1,6 +1,6 @@
 //! Peers that refuse wrongly, or everything, or nothing.
 
-use crate::wrong::{Fate, Past, Piece, Wrong, change, same};
+use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     performative::Performative,
@@ -8,7 +8,7 @@ use amqp1_codec::{
 use amqp1_script::{Refusal, Scope, frames};
 
 /// It drops its refusals, and answers a close as if nothing had happened.
-pub(crate) const SWALLOWS: Wrong = Wrong { name: "swallows-refusals", written: swallow, read: polite };
+pub(crate) const SWALLOWS: Wrong = Wrong::both("swallows-refusals", swallow, polite);
 
 fn swallow(past: &mut Past, piece: Piece) -> Fate {
     if Refusal::of(&piece.got).is_some() {
@@ -32,7 +32,7 @@ fn polite(past: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It refuses at the next narrower scope: it ends the session instead of the connection, or detaches instead.
-pub(crate) const NARROWER: Wrong = Wrong { name: "refuses-narrower", written: narrower, read: same };
+pub(crate) const NARROWER: Wrong = Wrong::writes("refuses-narrower", &[], narrower);
 
 fn narrower(_: &mut Past, piece: Piece) -> Fate {
     match Refusal::of(&piece.got) {
@@ -48,7 +48,7 @@ fn narrower(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Each of its errors has a condition that fits nothing.
-pub(crate) const OTHER_CONDITION: Wrong = Wrong { name: "other-condition", written: other_condition, read: same };
+pub(crate) const OTHER_CONDITION: Wrong = Wrong::writes("other-condition", &[], other_condition);
 
 fn other_condition(_: &mut Past, piece: Piece) -> Fate {
     let error = || Some(AmqpError::new(ErrorCondition::RESOURCE_DELETED, "something went wrong"));
@@ -65,18 +65,17 @@ fn other_condition(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It never says anything.
-pub(crate) const MUTE: Wrong = Wrong { name: "mute", written: |_, _| Fate::Drop, read: |_, _| Fate::Drop };
+pub(crate) const MUTE: Wrong = Wrong::both("mute", |_, _| Fate::Drop, |_, _| Fate::Drop);
 
 /// It ends each connection at the first octets.
 pub(crate) const CLOSES_AT_ONCE: Wrong =
-    Wrong { name: "closes-at-once", written: |_, _| Fate::End(Vec::new()), read: |_, _| Fate::End(Vec::new()) };
+    Wrong::both("closes-at-once", |_, _| Fate::End(Vec::new()), |_, _| Fate::End(Vec::new()));
 
 /// It says what it hears.
-pub(crate) const ECHOES: Wrong =
-    Wrong { name: "echoes", written: |_, _| Fate::Drop, read: |_, piece| Fate::Answer(vec![piece.octets]) };
+pub(crate) const ECHOES: Wrong = Wrong::both("echoes", |_, _| Fate::Drop, |_, piece| Fate::Answer(vec![piece.octets]));
 
 /// It opens, and closes with an error at once.
-pub(crate) const CLOSES_AFTER_OPEN: Wrong = Wrong { name: "closes-after-open", written: close_after_open, read: same };
+pub(crate) const CLOSES_AFTER_OPEN: Wrong = Wrong::writes("closes-after-open", &[], close_after_open);
 
 fn close_after_open(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() != "open" {
@@ -86,7 +85,7 @@ fn close_after_open(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It answers each begin, and ends the session with an error at once.
-pub(crate) const REFUSES_SESSIONS: Wrong = Wrong { name: "refuses-sessions", written: refuse_session, read: same };
+pub(crate) const REFUSES_SESSIONS: Wrong = Wrong::writes("refuses-sessions", &[], refuse_session);
 
 fn refuse_session(_: &mut Past, piece: Piece) -> Fate {
     let octets = piece.octets.clone();
@@ -101,7 +100,7 @@ fn refuse_session(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// It answers each attach, and detaches with an error at once.
-pub(crate) const REFUSES_LINKS: Wrong = Wrong { name: "refuses-links", written: refuse_link, read: same };
+pub(crate) const REFUSES_LINKS: Wrong = Wrong::writes("refuses-links", &[], refuse_link);
 
 fn refuse_link(_: &mut Past, piece: Piece) -> Fate {
     let octets = piece.octets.clone();

@@ -1,0 +1,209 @@
+//! Runs checks against a right peer, or made wrong.
+
+use crate::{
+    proxy::{Proxy, Side},
+    right::{Right, Server},
+    wrong::Wrong,
+};
+use amqp_conformance::{
+    Case, Check, Outcome, Stop, Tag, Verdict,
+    client::{ClientTarget, ClientTrial, Scenario},
+    server::{ServerTrial, Sheet},
+    wire::{Logs, Step, WireLog},
+};
+use amqp1_script::Splitter;
+use std::{
+    collections::{HashMap, HashSet},
+    io, iter,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The longest wait for an answer of a right peer. It is not waited for in vain, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest wait for an answer of a peer that fails the case, or may.
+pub(crate) const HASTE: Duration = Duration::from_millis(300);
+/// The longest wait that a failure must survive before it is believed.
+pub(crate) const DOUBT: Duration = Duration::from_millis(1500);
+/// The time within which a check must be over, and a slow one.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The result of a check, and the names of the pieces that passed in it.
+pub(crate) struct Checked {
+    pub(crate) outcome: Outcome,
+    pub(crate) passed: HashSet<String>,
+}
+
+/// One worker, with an address and servers of its own.
+pub(crate) struct Bench<'a> {
+    rights: &'a [(&'a Right, Sheet)],
+    twins: &'a Twins,
+    worker: u8,
+    /// The number of clients that were started: each is given another port.
+    clients: u16,
+}
+
+/// Whether a twin passes, by the right peer, the wrong peer and the twin's name.
+pub(crate) type Twins = Mutex<HashMap<(usize, &'static str, &'static str), bool>>;
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(rights: &'a [(&'a Right, Sheet)], twins: &'a Twins, worker: u8) -> Self {
+        Self { rights, twins, worker, clients: 0 }
+    }
+
+    fn twins(&self) -> MutexGuard<'a, HashMap<(usize, &'static str, &'static str), bool>> {
+        self.twins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a case against the first right peer that it judges. Returns its number too.
+    pub(crate) fn right(&mut self, case: &Case) -> (usize, Checked) {
+        let rights = self.rights;
+        let mut first = None;
+        for (number, (right, sheet)) in rights.iter().enumerate() {
+            let checked = match case.needs.iter().find(|need| !sheet.has(**need)) {
+                Some(need) => Checked { outcome: Outcome::skip(need.name()), passed: HashSet::new() },
+                None => self.check(right, sheet, None, case, case.check, PATIENCE),
+            };
+            // The machine may have been busy.
+            let checked = match checked.outcome.verdict {
+                Verdict::Pass | Verdict::PassWider | Verdict::Info | Verdict::Skip => checked,
+                _ => self.check(right, sheet, None, case, case.check, PATIENCE.saturating_mul(3)),
+            };
+            if checked.outcome.verdict.is_judgement() {
+                return (number, checked);
+            }
+            first.get_or_insert((number, checked));
+        }
+        first.unwrap_or_else(|| (0, Checked { outcome: Outcome::skip("no right peer"), passed: HashSet::new() }))
+    }
+
+    /// Runs a case against a wrong peer, unless the peer does not even pass the case's twin.
+    pub(crate) fn wrong(&mut self, number: usize, wrong: &Wrong, case: &Case, patience: Duration) -> Option<Outcome> {
+        let (right, sheet) = self.rights.get(number)?;
+        Some(self.check(right, sheet, Some(wrong), case, case.check, patience).outcome)
+    }
+
+    /// Returns `true` if the case has no twin, or the wrong peer passes it.
+    pub(crate) fn twin_passes(&mut self, number: usize, wrong: &Wrong, case: &Case, patience: Duration) -> bool {
+        let Some(twin) = case.twin else { return true };
+        let key = (number, wrong.name, twin.name);
+        if let Some(passes) = self.twins().get(&key) {
+            return *passes;
+        }
+        let passes = self.rights.get(number).is_some_and(|(right, sheet)| {
+            self.check(right, sheet, Some(wrong), case, twin.check, patience).outcome.verdict == Verdict::Pass
+        });
+        self.twins().insert(key, passes);
+        passes
+    }
+
+    fn check(
+        &mut self,
+        right: &Right,
+        sheet: &Sheet,
+        wrong: Option<&Wrong>,
+        case: &Case,
+        check: Check,
+        patience: Duration,
+    ) -> Checked {
+        let limit = if case.has(Tag::Slow) { SLOW_TIMEOUT } else { TIMEOUT };
+        let logs = Logs::within(limit);
+        let run = || match (check, right) {
+            (Check::Server(check), Right::Running(_) | Right::Broker(..)) => {
+                self.check_server(right, sheet, wrong, check, patience, logs.clone())
+            }
+            (Check::Client(scenario, check), Right::Client(command)) => {
+                self.check_client(command, wrong, scenario, check, patience, logs.clone())
+            }
+            _ => Ok(Outcome::skip("the case is for the other role")),
+        };
+        // A case that goes on after its deadline is ended by an unwinding.
+        let outcome = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Stop::NoConnection(error).into_outcome(),
+            Err(_) => Outcome::fail(format!("the case was not over within {limit:?}")),
+        };
+        Checked { outcome, passed: logs.read(names).into_iter().flatten().collect() }
+    }
+
+    fn check_server(
+        &mut self,
+        right: &Right,
+        sheet: &Sheet,
+        wrong: Option<&Wrong>,
+        check: fn(&mut ServerTrial<'_>) -> Result<Outcome, Stop>,
+        patience: Duration,
+        logs: Logs,
+    ) -> io::Result<Outcome> {
+        let server: Server = right.serve()?;
+        let node = format!("matrix-{}", self.worker);
+        if let Right::Running(address) = right {
+            let direct = server.target(*address, &node, PATIENCE, right.login());
+            if let Err(stop) = ServerTrial::new(&direct, sheet, true).purge() {
+                return Ok(stop.into_outcome());
+            }
+        }
+        let proxy = wrong.map(|wrong| Proxy::start(*wrong, Side::Server, server.address)).transpose()?;
+        let address = proxy.as_ref().map_or(server.address, |proxy| proxy.address);
+        let target = server.target(address, &node, patience, right.login());
+        let outcome =
+            check(&mut ServerTrial::new(&target, sheet, true).logging(logs)).unwrap_or_else(Stop::into_outcome);
+        if outcome.verdict == Verdict::Skip || outcome.verdict >= Verdict::Fail {
+            return Ok(outcome);
+        }
+        // It must still serve another connection.
+        Ok(match ServerTrial::new(&target, sheet, true).opened() {
+            Ok(_) => outcome,
+            Err(Stop::NoConnection(error)) => {
+                Outcome::new(Verdict::Crashed, format!("no connection after it: {error}"))
+            }
+            // Some wrong peers open no connection at all.
+            Err(_) if outcome.verdict == Verdict::Unreachable => outcome,
+            Err(stop) => Outcome::new(Verdict::Hung, format!("after it, {}", stop.into_outcome().reason)),
+        })
+    }
+
+    fn check_client(
+        &mut self,
+        command: &[String],
+        wrong: Option<&Wrong>,
+        scenario: Scenario,
+        check: fn(&mut ClientTrial<'_>) -> Result<Outcome, Stop>,
+        patience: Duration,
+        logs: Logs,
+    ) -> io::Result<Outcome> {
+        let listen = self.next_address();
+        let proxy = wrong.map(|wrong| Proxy::start(*wrong, Side::Client, listen)).transpose()?;
+        let url = proxy.as_ref().map_or_else(|| String::from("{url}"), |proxy| format!("amqp://{}", proxy.address));
+        let command = command.iter().map(|word| word.replace("{url}", &url));
+        let target = ClientTarget { patience, listen, ..ClientTarget::new(command) };
+        let mut trial = ClientTrial::start(&target, scenario, 1, true)?.logging(logs);
+        Ok(check(&mut trial).unwrap_or_else(Stop::into_outcome))
+    }
+
+    /// An address at which the tool has not listened before, so that no client of an earlier check comes to it. The
+    /// network is this machine's own, and other runs have other addresses in it.
+    fn next_address(&mut self) -> SocketAddr {
+        let [.., high, low] = process::id().to_be_bytes();
+        self.clients = self.clients.wrapping_add(1) % 20_000;
+        SocketAddr::from(([127, 100_u8.wrapping_add(self.worker), high, low.max(1)], 10_000 + self.clients))
+    }
+}
+
+/// The names of what passed on a connection, in either direction.
+fn names(log: &WireLog) -> HashSet<String> {
+    let (mut names, mut sent) = (HashSet::new(), Splitter::new(u32::MAX));
+    for (_, step) in log.steps() {
+        match step {
+            Step::Sent(octets) => sent.feed(&octets),
+            Step::Got(name) => drop(names.insert(name)),
+            _ => {}
+        }
+    }
+    names.extend(iter::from_fn(|| sent.next()).map(|got| String::from(got.name())).take(1000));
+    names
+}
