@@ -1,6 +1,8 @@
 //! Links, flow and transfers (§2.6, §2.7.3 to §2.7.7).
 
 mod attach;
+mod detach;
+mod flow;
 mod support;
 
 use crate::{case::Case, either::links};
@@ -16,4 +18,6 @@ pub(super) const TABLES: &[&[Case]] = &[
     links::detach::CLIENT,
     links::sizes::CLIENT,
     attach::CASES,
+    detach::CASES,
+    flow::CASES,
 ];

@@ -7,6 +7,7 @@ mod dispositions;
 mod multi_frame;
 mod naming;
 mod refusals;
+mod resumption;
 mod support;
 
 use crate::{case::Case, either::links};
@@ -26,6 +27,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     detach::CASES,
     credit::CASES,
     refusals::CASES,
+    resumption::CASES,
     multi_frame::CASES,
     dispositions::CASES,
 ];
