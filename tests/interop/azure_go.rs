@@ -3,6 +3,7 @@
 use amqp1_tests::{
     expected::{AtLeast, Judgement},
     peer,
+    relay::Relay,
 };
 use iothub_emulator::{Emulator, hub::DeviceId};
 use serde_json::{Value, json};
@@ -50,8 +51,12 @@ impl Hub {
     }
 
     async fn run(&self, case: &str, arguments: &[&str]) -> Result<Value, String> {
+        self.run_at(self.emulator.local_addr().port(), case, arguments).await
+    }
+
+    async fn run_at(&self, port: u16, case: &str, arguments: &[&str]) -> Result<Value, String> {
         let mut command = peer::program("go/eventhubs");
-        command.arg(case).arg(format!("localhost:{}", self.emulator.local_addr().port())).args(arguments);
+        command.arg(case).arg(format!("localhost:{port}")).args(arguments);
         command.env("EVENT_HUBS_CONNECTION_STRING", self.emulator.event_hubs_connection_string());
         command.env("SSL_CERT_FILE", self.folder.path().join("ca.pem"));
         let report = peer::run(command).await?;
@@ -94,6 +99,25 @@ async fn latest(hub: &Hub) -> Result<u64, String> {
     }
 }
 
+/// Events come while connections are cut, twice.
+async fn cut(hub: &Hub) -> Result<u64, String> {
+    let relay = Relay::start(hub.emulator.local_addr()).await;
+    let coming = async {
+        for number in 0..EVENTS {
+            hub.append(2, number);
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            if matches!(number, 40 | 70) {
+                relay.cut();
+            }
+        }
+    };
+    let count = EVENTS.to_string();
+    let arguments = ["2", count.as_str()];
+    let (report, ()) = tokio::join!(hub.run_at(relay.address().port(), "cut", &arguments), coming);
+    let received = received(&report?)?;
+    if received == EVENTS { Ok(received) } else { Err(format!("{received} events were received")) }
+}
+
 /// Half of the events are there, and the others come while the processors run.
 async fn processors(hub: &Hub) -> Result<u64, String> {
     let each = 100;
@@ -125,9 +149,10 @@ async fn readers_on_azures_sdk_for_go() {
     judgement.record("positions", positions(&hub).await);
     judgement.record("owner levels", owner_levels(&hub).await);
     judgement.record("latest", latest(&hub).await);
+    judgement.record("connection cut", cut(&hub).await);
     hub.emulator.shutdown().await;
     let hub = Hub::start().await;
     judgement.record("two processors with checkpoints", processors(&hub).await);
     hub.emulator.shutdown().await;
-    judgement.check(AtLeast { cases: 5, messages: 1_200 });
+    judgement.check(AtLeast { cases: 6, messages: 1_300 });
 }

@@ -30,6 +30,7 @@ type run struct {
 }
 
 var cases = map[string]func(*run) error{
+	"cut":          cut,
 	"latest":       latest,
 	"owner-levels": ownerLevels,
 	"positions":    positions,
@@ -55,7 +56,12 @@ func main() {
 
 func ptr[T any](value T) *T { return &value }
 
+// client reports the first refusal.
 func (r *run) client() (*azeventhubs.ConsumerClient, error) {
+	return r.clientWith(azeventhubs.RetryOptions{MaxRetries: -1})
+}
+
+func (r *run) clientWith(retry azeventhubs.RetryOptions) (*azeventhubs.ConsumerClient, error) {
 	host, _, err := net.SplitHostPort(r.endpoint)
 	if err != nil {
 		return nil, err
@@ -65,10 +71,44 @@ func (r *run) client() (*azeventhubs.ConsumerClient, error) {
 		&azeventhubs.ConsumerClientOptions{
 			CustomEndpoint: r.endpoint,
 			// The SDK takes the name for SNI from the connection string, with its port.
-			TLSConfig: &tls.Config{ServerName: host},
-			// The first refusal is reported.
-			RetryOptions: azeventhubs.RetryOptions{MaxRetries: -1},
+			TLSConfig:    &tls.Config{ServerName: host},
+			RetryOptions: retry,
 		})
+}
+
+// cut reads a number of events of a partition, in order and each once, while connections are cut: the SDK makes others. The
+// arguments are the partition and the number.
+func cut(r *run) error {
+	var count int64
+	if _, err := fmt.Sscan(r.arguments[1], &count); err != nil {
+		return err
+	}
+	client, err := r.clientWith(azeventhubs.RetryOptions{MaxRetries: 5, RetryDelay: 100 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	defer client.Close(context.Background())
+	partition, err := client.NewPartitionClient(r.arguments[0], &azeventhubs.PartitionClientOptions{
+		StartPosition: azeventhubs.StartPosition{Earliest: ptr(true)},
+	})
+	if err != nil {
+		return err
+	}
+	defer partition.Close(context.Background())
+	for next := int64(0); next < count; {
+		events, err := partition.ReceiveEvents(r.ctx, 1, nil)
+		if err != nil {
+			return fmt.Errorf("behind event %d: %w", next, err)
+		}
+		for _, event := range events {
+			if event.SequenceNumber != next {
+				return fmt.Errorf("event %d came, not %d", event.SequenceNumber, next)
+			}
+			next++
+			r.received.Add(1)
+		}
+	}
+	return nil
 }
 
 // properties are those of the entity and of each partition.
