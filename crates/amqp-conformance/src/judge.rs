@@ -86,7 +86,8 @@ impl Refused {
                 deadline = deadline.min(connection.now().saturating_add(grace));
             }
             if !is_passed_over {
-                return Outcome::fail(format!("expected {} with an error, got {got}", closing_frame(self.scope)));
+                let wanted = if self.is_any_scope { "detach, end or close" } else { closing_frame(self.scope) };
+                return Outcome::fail(format!("expected {wanted} with an error, got {got}"));
             }
         }
     }

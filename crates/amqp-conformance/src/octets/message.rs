@@ -3,6 +3,7 @@
 use super::{
     flaw::{Flaw, Kind},
     read::read,
+    schema::check_section,
     value::Value,
 };
 
@@ -76,4 +77,45 @@ fn code(descriptor: &Value) -> Result<u8, Flaw> {
 pub fn bare(octets: &[u8]) -> Result<Vec<u8>, Flaw> {
     let sections = sections(octets)?;
     Ok(sections.iter().filter(|section| section.is_bare()).map(|section| section.octets).collect::<Vec<_>>().concat())
+}
+
+/// The number of octets before the bare message: those of the header and the annotations, each at most once and in
+/// order. `None` if these are malformed, or nothing follows them.
+pub fn annotated_len(octets: &[u8]) -> Option<usize> {
+    let (mut rest, mut last) = (octets, 0);
+    loop {
+        // The descriptor says what the section is, whatever its value is.
+        let (descriptor, _) = read(rest.strip_prefix(&[0])?).ok()?;
+        let code = code(&descriptor).ok()?;
+        if code >= 0x73 {
+            return octets.len().checked_sub(rest.len());
+        }
+        let section = read(rest).ok().filter(|_| code > last)?;
+        check_section_of(code, &section.0).ok()?;
+        (rest, last) = (section.1, code);
+    }
+}
+
+/// Holds a described value to the definition of this section.
+fn check_section_of(code: u8, value: &Value) -> Result<(), Flaw> {
+    let Value::Described(_, value) = value else { return Ok(()) };
+    check_section(&Section { code, value: Value::clone(value), octets: &[] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octets::{hex, vector};
+
+    #[test]
+    fn the_bare_message_begins_after_sound_annotations() {
+        assert_eq!(annotated_len(&vector("msg-data")), Some(0));
+        assert_eq!(annotated_len(&vector("bad-msg-trunc-body")), Some(0));
+        assert_eq!(annotated_len(&hex("00537045 00537740")), Some(4));
+        for name in ["bad-msg-ann-string-key", "bad-msg-header-twice", "bad-msg-unknown-section", "bad-msg-header-only"]
+        {
+            assert_eq!(annotated_len(&vector(name)), None, "{name}");
+        }
+        assert_eq!(annotated_len(&hex("ffffff")), None);
+    }
 }

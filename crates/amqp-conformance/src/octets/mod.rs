@@ -15,7 +15,7 @@ mod vectors;
 pub use body::{Body, Descriptor, Item, Style};
 pub use build::{Fields, array, described, frame, hex, list, list32, map, string, symbol};
 pub use flaw::{Flaw, Kind};
-pub use message::{Section, bare, sections};
+pub use message::{Section, annotated_len, bare, sections};
 pub use read::{read, read_one};
 pub use samples::{message_of, message_with, nested, open_with_property, open_with_vector};
 pub use schema::{check_frame, check_message};

@@ -121,7 +121,7 @@ fn check_order(sections: &[Section<'_>]) -> Result<(), Flaw> {
     }
 }
 
-fn check_section(section: &Section<'_>) -> Result<(), Flaw> {
+pub(super) fn check_section(section: &Section<'_>) -> Result<(), Flaw> {
     let descriptor = Value::Simple("ulong", u64::from(section.code).to_be_bytes().to_vec());
     match section.code {
         0x70 | 0x73 => check_composite(&descriptor, &section.value, &["header", "properties"]).map(drop),

@@ -98,7 +98,7 @@ impl Runner {
     /// A runner for this target. A case that is not over within `timeout` fails; one that is tagged as slow has four
     /// times as long.
     pub fn new(target: Arc<Target>, sheet: Arc<Sheet>, is_strict: bool, timeout: Duration) -> Self {
-        Self { target, sheet, is_strict, timeout, twins: HashMap::new(), is_dirty: false }
+        Self { target, sheet, is_strict, timeout, twins: HashMap::new(), is_dirty: true }
     }
 
     /// Runs one case: its twin if that has not run yet, then the case, then a check that the peer still serves.

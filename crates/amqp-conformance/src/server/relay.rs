@@ -2,6 +2,7 @@
 
 use super::{Attached, Progress, ServerTrial};
 use crate::{
+    case::Need,
     octets,
     verdict::{Outcome, Stop},
 };
@@ -10,7 +11,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Disposition, Performative, Transfer},
 };
-use amqp1_script::{AmqpFrame, Body, Got, frames};
+use amqp1_script::{AmqpFrame, Body, Got, Skip, frames};
 use bytes::Bytes;
 
 /// The outcome of a message that was sent, and the message that was received.
@@ -78,13 +79,34 @@ impl ServerTrial<'_> {
         Ok(Relayed { message: delivery.message, transfer })
     }
 
+    /// Sends a message to the node.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`sender`](Self::sender). It is a failure of the case if the message is not accepted.
+    pub fn accepted(&mut self, message: &[u8]) -> Result<(), Stop> {
+        let Attached { mut connection, session, link, .. } = self.sender()?;
+        connection.send_with(session.channel, frames::transfer(link.handle, 0), message);
+        let disposition = connection.expect_skipping::<Disposition>(Skip::FLOWS)?;
+        refused(&disposition)?;
+        if !disposition.settled {
+            connection.send(session.channel, frames::settled(Role::Sender, 0, DeliveryState::Accepted));
+        }
+        connection.closed()?;
+        Ok(())
+    }
+
     /// Sends a message through the queue. Passes if its bare message comes back with the same values; that the octets
-    /// are the same as well is another rule (§3.2).
+    /// are the same as well is another rule (§3.2). A server without a queue has to accept it.
     ///
     /// # Errors
     ///
     /// As said for [`relayed`](Self::relayed).
     pub fn relays_values(&mut self, message: &[u8]) -> Result<Outcome, Stop> {
+        if !self.sheet().has(Need::Queue) {
+            self.accepted(message)?;
+            return Ok(Outcome::pass_with("accepted; the server keeps no messages to be compared"));
+        }
         let relayed = self.relayed(message)?;
         let sent = bare_values(message).map_err(|flaw| Stop::SetUp(flaw.to_string()))?;
         let received = match bare_values(&relayed.message) {

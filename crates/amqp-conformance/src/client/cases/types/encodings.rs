@@ -2,7 +2,7 @@
 
 use super::support::{self, bad_open, bad_property, conversation, taken};
 use crate::{
-    case::{Case, Check},
+    case::{Case, Check, Tag},
     client::Scenario,
     octets::{self, Descriptor, Item, Style, hex, vector},
 };
@@ -98,7 +98,15 @@ pub(super) const CASES: &[Case] = &[
     bad_property!("Y-1.2.3-1/short", COMPOUND, "bad-list8-size-short"),
     bad_property!("Y-1.2.3-1/over", COMPOUND, "bad-list8-size-over"),
     bad_open!("Y-1.2.3-2/over", COUNT, "an open that claims a field more than it has", hex("005310 c004 02 a10163")),
-    bad_open!("Y-1.2.3-2/under", COUNT, "an open with an octet after its last field", hex("005310 c005 01 a10163 40")),
+    Case {
+        tags: &[Tag::Strict],
+        ..bad_open!(
+            "Y-1.2.3-2/surplus",
+            COUNT,
+            "an open with an octet after its last field",
+            hex("005310 c005 01 a10163 40")
+        )
+    },
     capabilities!("Y-1.2.4-1/array8", ARRAY, "an open with capabilities as array8 of sym8", vector("array-symbol")),
     capabilities!(
         "Y-1.2.4-1/array32",

@@ -82,7 +82,6 @@ pub(super) const CASES: &[Case] = &[
         rule: SYMBOLIC,
         sends: "a whole conversation with symbolic descriptors",
         wants: "the same answers as ever",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| converses(trial, &Style { descriptor: Descriptor::Symbol, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -91,7 +90,6 @@ pub(super) const CASES: &[Case] = &[
         rule: SYMBOLIC,
         sends: "a whole conversation with symbolic descriptors of the form sym32",
         wants: "the same answers as ever",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| converses(trial, &Style { descriptor: Descriptor::WideSymbol, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -227,7 +225,6 @@ pub(super) const CASES: &[Case] = &[
         rule: TRIMMED,
         sends: "a whole conversation with every field written",
         wants: "the same answers as ever",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| converses(trial, &Style { untrimmed: true, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -236,7 +233,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "A list without items may be list0, list8 or list32 (§1.4, §1.6.22).",
         sends: "a whole conversation whose end, close and accepted are list8 with count 0",
         wants: "the same answers as ever",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| converses(trial, &Style { list0: false, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -245,7 +241,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "A list without items may be list0, list8 or list32 (§1.4, §1.6.22).",
         sends: "a whole conversation whose lists are all list32",
         wants: "the same answers as ever",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| converses(trial, &Style { wide_lists: true, ..Style::COMPACT })),
         ..Case::SERVER
     },

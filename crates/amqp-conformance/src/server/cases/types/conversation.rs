@@ -1,6 +1,7 @@
 //! A whole conversation with frames that are written by hand, in a choice of encodings.
 
 use crate::{
+    case::Need,
     octets::{self, Body, Style},
     server::ServerTrial,
     verdict::{Outcome, Stop},
@@ -23,8 +24,8 @@ const MOST_FLOWS: u32 = 100;
 const SENDER: u32 = 0;
 const RECEIVER: u32 = 3;
 
-/// Opens a connection, sends a message to the queue, receives it, and closes everything, in this style. Passes if the
-/// server does its part.
+/// Opens a connection, sends a message, receives it if the server has a queue, and closes everything, in this style.
+/// Passes if the server does its part.
 pub(super) fn converses(trial: &mut ServerTrial<'_>, style: &Style) -> Result<Outcome, Stop> {
     let node = trial.node();
     let open = super::support::open(trial);
@@ -54,21 +55,18 @@ pub(super) fn converses(trial: &mut ServerTrial<'_>, style: &Style) -> Result<Ou
     if !outcome.settled {
         write(&mut connection, &Body::accepted(false, FIRST), style);
     }
-    write(&mut connection, &Body::attach("receiver", RECEIVER, true, Some(node), None), style);
-    let receiver = expect_attach(&mut connection, "receiver", Role::Sender)?;
-    let next = begin.next_outgoing_id.0;
-    let count = receiver.initial_delivery_count.unwrap_or_default().0;
-    let flow = Body::flow(next, FIRST.wrapping_add(1), RECEIVER, 1).with(5, octets::Item::Uint(count));
-    write(&mut connection, &flow, style);
-    let delivery = connection.expect_skipping::<Transfer>(Skip::CHATTER)?;
-    if octets::bare(&delivery.payload) != octets::bare(&message) {
-        return Ok(Outcome::fail("another message came back"));
+    let mut links = vec![(SENDER, sender.handle)];
+    if trial.sheet().has(Need::Queue) {
+        let next = begin.next_outgoing_id.0;
+        match receive(&mut connection, node, next, &message, style)? {
+            Ok(handle) => links.push((RECEIVER, handle)),
+            Err(outcome) => return Ok(outcome),
+        }
     }
-    write(&mut connection, &Body::accepted(true, delivery.delivery_id.unwrap_or_default().0), style);
-    for (handle, link) in [(SENDER, &sender), (RECEIVER, &receiver)] {
+    for (handle, remote) in links {
         write(&mut connection, &Body::detach(handle), style);
         let detach = connection.expect_skipping::<Detach>(Skip::CHATTER)?;
-        if detach.handle != link.handle || detach.error.is_some() {
+        if detach.handle != remote || detach.error.is_some() {
             return Ok(Outcome::fail(format!("detach of handle {handle} was answered by {:?}", detach.body)));
         }
     }
@@ -80,6 +78,27 @@ pub(super) fn converses(trial: &mut ServerTrial<'_>, style: &Style) -> Result<Ou
         Some(error) => Ok(Outcome::fail(format!("the end was answered with {}", error.condition))),
         None => Ok(Outcome::pass()),
     }
+}
+
+/// Receives the message from the queue, and accepts it. Returns the server's handle.
+fn receive(
+    connection: &mut Connection,
+    node: &str,
+    next: u32,
+    message: &[u8],
+    style: &Style,
+) -> Result<Result<u32, Outcome>, Stop> {
+    write(connection, &Body::attach("receiver", RECEIVER, true, Some(node), None), style);
+    let receiver = expect_attach(connection, "receiver", Role::Sender)?;
+    let count = receiver.initial_delivery_count.unwrap_or_default().0;
+    let flow = Body::flow(next, FIRST.wrapping_add(1), RECEIVER, 1).with(5, octets::Item::Uint(count));
+    write(connection, &flow, style);
+    let delivery = connection.expect_skipping::<Transfer>(Skip::CHATTER)?;
+    if octets::bare(&delivery.payload) != octets::bare(message) {
+        return Ok(Err(Outcome::fail("another message came back")));
+    }
+    write(connection, &Body::accepted(true, delivery.delivery_id.unwrap_or_default().0), style);
+    Ok(Ok(receiver.handle))
 }
 
 fn write(connection: &mut Connection, body: &Body, style: &Style) {

@@ -6,7 +6,7 @@ use super::{
     twins,
 };
 use crate::{
-    case::{Case, Check, Need},
+    case::{Case, Check},
     octets::{self, Body, Item, Style, hex, vector},
 };
 
@@ -24,8 +24,7 @@ macro_rules! converses {
             rule: $rule,
             sends: $sends,
             wants: "the same answers as ever",
-            needs: &[Need::Queue],
-            check: Check::Server(|trial| converses(trial, &Style { $($field: true,)+ ..Style::COMPACT })),
+                check: Check::Server(|trial| converses(trial, &Style { $($field: true,)+ ..Style::COMPACT })),
             ..Case::SERVER
         }
     };
@@ -107,7 +106,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "A ulong keeps all of its 64 bits (§1.6.6).",
         sends: "a message with the message-id 2^64 - 1",
         wants: "the same message-id from the queue",
-        needs: &[Need::Queue],
         check: Check::Server(|trial| {
             let properties = octets::described(0x73, &octets::list(&[&vector("ulong-18446744073709551615")]));
             trial.relays_values(&[properties, vector("msg-value")].concat())

@@ -140,7 +140,6 @@ macro_rules! relayed {
             rule: $rule,
             sends: "a message with such values, each in every encoding",
             wants: "the same values from the queue",
-            needs: &[$crate::case::Need::Queue],
             check: $crate::case::Check::Server(|trial| {
                 $crate::server::cases::types::support::relays(trial, &[$($name),+])
             }),

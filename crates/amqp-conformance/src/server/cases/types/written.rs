@@ -2,7 +2,7 @@
 
 use super::conversation::converses;
 use crate::{
-    case::{Case, Check, Need},
+    case::{Case, Check},
     octets::{self, Kind, Style},
     server::ServerTrial,
     verdict::{Outcome, Stop, Verdict},
@@ -17,7 +17,6 @@ macro_rules! written {
             rule: $rule,
             sends: "a message through the queue",
             wants: "frames that keep the rule",
-            needs: &[Need::Queue],
             check: Check::Server(|trial| written(trial, Kind::$kind)),
             ..Case::SERVER
         }
