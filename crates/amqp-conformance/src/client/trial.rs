@@ -2,7 +2,7 @@
 
 use super::{Attached, Attaching, ClientTarget, Scenario};
 use crate::{
-    transport,
+    transport::{self, ServerTls},
     verdict::Stop,
     wire::{Connection, Entry, Logs, Recorder},
 };
@@ -11,10 +11,10 @@ use amqp1_codec::{
     performative::{Attach, Open},
     sasl::SaslCode,
 };
-use amqp1_script::{Peer, Session, Unexpected, frames};
+use amqp1_script::{Peer, Session, Transport, Unexpected, frames};
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -53,6 +53,7 @@ pub struct ClientTrial<'a> {
     scenario: Scenario,
     count: u32,
     client: Option<Child>,
+    asks_for_tls: bool,
     logs: Logs,
 }
 
@@ -68,7 +69,16 @@ impl<'a> ClientTrial<'a> {
     pub fn start(target: &'a ClientTarget, scenario: Scenario, count: u32, is_strict: bool) -> io::Result<Self> {
         let listener = TcpListener::bind(target.listen)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { target, is_strict, listener, scenario, count, client: None, logs: Logs::default() })
+        Ok(Self {
+            target,
+            is_strict,
+            listener,
+            scenario,
+            count,
+            client: None,
+            asks_for_tls: false,
+            logs: Logs::default(),
+        })
     }
 
     /// The same trial with logs of the runner's.
@@ -86,7 +96,13 @@ impl<'a> ClientTrial<'a> {
     fn start_client(&mut self) -> io::Result<()> {
         if self.client.is_none() {
             self.logs.set_count(self.count);
-            let mut command = command(self.target, self.listener.local_addr()?, self.scenario, self.count)?;
+            let listen = self.listener.local_addr()?;
+            let url = match (self.asks_for_tls, self.has_tls()) {
+                (true, _) => format!("amqps://localhost:{}", listen.port()),
+                (false, true) => format!("amqps://{listen}"),
+                (false, false) => format!("amqp://{listen}"),
+            };
+            let mut command = command(self.target, url, self.scenario, self.count)?;
             self.client = Some(command.spawn()?);
         }
         Ok(())
@@ -108,18 +124,59 @@ impl<'a> ClientTrial<'a> {
     ///
     /// If the client does not connect in time.
     pub fn connected(&mut self) -> Result<Connection, Stop> {
+        let stream = self.accepted()?;
+        let transport = transport::accept(stream, self.target.tls.as_ref(), self.target.patience);
+        Ok(self.connection(transport.map_err(Stop::NoConnection)?))
+    }
+
+    /// Returns `true` if the client connects with TLS.
+    pub fn has_tls(&self) -> bool {
+        self.target.tls.is_some()
+    }
+
+    /// Asks the client for TLS, to the host name `localhost`. It has to be called before the first connection is waited
+    /// for.
+    pub fn ask_for_tls(&mut self) {
+        self.asks_for_tls = true;
+    }
+
+    /// The client's next connection as octets, without a layer of the tool's.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`connected`](Self::connected).
+    pub fn connected_bare(&mut self) -> Result<Connection, Stop> {
+        let stream = self.accepted()?;
+        let transport = transport::accept(stream, None, self.target.patience).map_err(Stop::NoConnection)?;
+        Ok(self.connection(transport))
+    }
+
+    /// The client's next connection, with TLS by a certificate that no client may trust; or the error of the handshake.
+    ///
+    /// # Errors
+    ///
+    /// As said for [`connected`](Self::connected).
+    pub fn connected_untrusted(&mut self) -> Result<io::Result<Connection>, Stop> {
+        let tls = ServerTls::untrusted().map_err(|error| Stop::SetUp(error.to_string()))?;
+        let stream = self.accepted()?;
+        let transport = transport::accept(stream, Some(&tls), self.target.patience);
+        Ok(transport.map(|transport| self.connection(transport)))
+    }
+
+    fn connection(&mut self, transport: Box<dyn Transport + Send>) -> Connection {
+        let mut connection = Peer::new(Recorder::new(transport, self.logs.add()));
+        connection.set_patience(self.target.patience);
+        connection
+    }
+
+    /// The client's next connection as the system gives it.
+    fn accepted(&mut self) -> Result<TcpStream, Stop> {
         self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
             let ended = self.client.as_mut().map(Child::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
             match self.listener.accept() {
-                Ok((stream, _)) => {
-                    let transport = transport::accept(stream, self.target.tls.as_ref(), self.target.patience)
-                        .map_err(Stop::NoConnection)?;
-                    let mut connection = Peer::new(Recorder::new(transport, self.logs.add()));
-                    connection.set_patience(self.target.patience);
-                    return Ok(connection);
-                }
+                Ok((stream, _)) => return Ok(stream),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(Stop::NoConnection(error)),
             }
@@ -252,9 +309,9 @@ fn set_up(unexpected: Unexpected) -> Stop {
     Stop::set_up(&unexpected)
 }
 
-fn command(target: &ClientTarget, listen: SocketAddr, scenario: Scenario, count: u32) -> io::Result<Command> {
+fn command(target: &ClientTarget, url: String, scenario: Scenario, count: u32) -> io::Result<Command> {
     let values = [
-        ("url", format!("{}://{listen}", if target.tls.is_some() { "amqps" } else { "amqp" })),
+        ("url", url),
         ("address", String::from("conformance")),
         ("scenario", String::from(scenario.name())),
         ("count", count.to_string()),

@@ -128,6 +128,21 @@ impl ServerTls {
         Ok(Self { config: Arc::new(config) })
     }
 
+    /// A certificate for `localhost` that it has signed itself, so that no client may trust it.
+    ///
+    /// # Errors
+    ///
+    /// If the provider cannot use it.
+    pub fn untrusted() -> Result<Self, TlsError> {
+        const CERTIFICATE: &[u8] = include_bytes!("../../data/untrusted.crt.der");
+        const KEY: &[u8] = include_bytes!("../../data/untrusted.key.der");
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![CertificateDer::from(CERTIFICATE)], PrivateKeyDer::Pkcs8(KEY.into()))?;
+        Ok(Self { config: Arc::new(config) })
+    }
+
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
         TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await
     }

@@ -135,7 +135,7 @@ fn attaches(trial: &mut ClientTrial<'_>, wrong: fn(&Attach) -> Option<&'static s
         return Ok(Outcome::fail(reason));
     }
     let dynamic = attaches.iter().filter(|attach| is_dynamic(attach)).count();
-    Ok(if outcome.verdict == crate::Verdict::Pass {
+    Ok(if outcome.verdict == Verdict::Pass {
         Outcome::pass_with(format!("{} attaches, {dynamic} with a dynamic node", attaches.len()))
     } else {
         outcome
@@ -202,10 +202,10 @@ fn filter_in_force(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
             let id = client.deliver(amqp1_script::frames::message("green"));
             client.disposition_of(id)?;
             let outcome = client.finishes();
-            let is_passed = outcome.verdict == crate::Verdict::Pass;
+            let is_passed = outcome.verdict == Verdict::Pass;
             Ok(if is_passed { Outcome::pass_with("the client takes the link as it is") } else { outcome })
         }
-        Err(unexpected) => match amqp1_script::Refusal::of(&unexpected.got) {
+        Err(unexpected) => match Refusal::of(&unexpected.got) {
             Some(refusal) => {
                 Ok(Outcome::pass_with(format!("{:?} ended with {}", refusal.scope, refusal.error.condition)))
             }

@@ -4,7 +4,8 @@ mod dialog;
 mod framing;
 mod mechanisms;
 mod support;
+mod tls;
 
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[framing::CASES, dialog::CASES, mechanisms::CASES];
+pub(super) const TABLES: &[&[Case]] = &[tls::CASES, framing::CASES, dialog::CASES, mechanisms::CASES];

@@ -3,7 +3,8 @@
 mod containers;
 mod relay;
 mod requests;
+mod websocket;
 
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[relay::CASES, containers::CASES, requests::CASES];
+pub(super) const TABLES: &[&[Case]] = &[relay::CASES, containers::CASES, websocket::CASES, requests::CASES];

@@ -1,6 +1,6 @@
 //! Messages that are acquired in a transaction (§4.4.3).
 
-use super::support::{Answer, COMMIT, Controller, NOT_IMPLEMENTED, in_txn, set_up};
+use super::support::{Answer, COMMIT, Controller, NOT_IMPLEMENTED, covers, discharge, in_txn, set_up};
 use crate::{
     case::{Case, Check, Need},
     server::{Delivered, ServerTrial},
@@ -10,9 +10,9 @@ use amqp1_codec::{
     Symbol, Value,
     definitions::{ErrorCondition, Fields},
     messaging::DeliveryState,
-    performative::Flow,
+    performative::{Begin, Flow, Open, Performative},
 };
-use amqp1_script::{Link, Refusal, Scope, frames};
+use amqp1_script::{AmqpFrame, Got, Link, Refusal, Scope, Session, frames};
 use bytes::Bytes;
 
 const NEEDS: &[Need] = &[Need::Coordinator, Need::Queue];
@@ -47,6 +47,17 @@ pub(super) const CASES: &[Case] = &[
         needs: NEEDS,
         twin: Some(&COMMIT),
         check: Check::Server(cleared),
+        ..Case::SERVER
+    },
+    Case {
+        id: "X-4.4.3-4",
+        rule: "A message that was acquired in a transaction and is sent in part is aborted or sent whole before the rollback \
+               is complete (§4.4.3).",
+        sends: "a flow with a txn-id and a session window of one transfer; discharge with fail, and a wider window",
+        wants: "the end or the abort of the delivery, and then accepted for the discharge",
+        needs: NEEDS,
+        twin: Some(&COMMIT),
+        check: Check::Server(partly_sent),
         ..Case::SERVER
     },
     Case {
@@ -155,4 +166,68 @@ fn acquired_and_rolled_back(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop
     consumer.settle(&again, DeliveryState::Accepted);
     consumer.close()?;
     Ok(Outcome::pass())
+}
+
+/// A message of several frames, of which the session's window lets one pass before the rollback is asked for.
+fn partly_sent(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    trial.purge()?;
+    trial.fill(&[frames::message("0123456789".repeat(300).into_bytes())])?;
+    let mut opened = trial.opened_with(Open { max_frame_size: 512, ..trial.open() })?;
+    opened.connection.send(0, Begin { incoming_window: 1, ..frames::begin() });
+    let begin = set_up(opened.connection.expect::<Begin>())?;
+    let session = Session { channel: 0, remote_channel: begin.channel, begin: begin.body };
+    let mut controller = Controller::on(opened.connection, session)?;
+    let link = controller.receiver(frames::attach_receiver("receiver", 2, trial.node()))?;
+    let txn = controller.declared()?;
+    let flow = Flow { incoming_window: 1, ..with_txn(controller.flow(&link, 0, 1), &txn) };
+    controller.connection.send(0, flow);
+    let first = match controller.delivery() {
+        Ok(first) => first,
+        Err(unexpected) => match Refusal::of(&unexpected.got) {
+            Some(_) => return Ok(Outcome::skip("the source does not acquire in transactions")),
+            None => return Err(Stop::set_up(&unexpected)),
+        },
+    };
+    if !first.transfer.more {
+        return Err(Stop::SetUp(String::from("the message came in one transfer")));
+    }
+    let id = controller.command(&discharge(&txn, true))?;
+    let wider = Flow { handle: None, delivery_count: None, link_credit: None, ..controller.flow(&link, 0, 0) };
+    controller.connection.send(0, wider);
+    let outcome = completed_before(&mut controller, id);
+    drop(controller);
+    trial.purge()?;
+    Ok(outcome)
+}
+
+/// Waits for the state of the discharge, and looks whether the delivery is complete by then.
+fn completed_before(controller: &mut Controller, id: u32) -> Outcome {
+    let mut how = None;
+    loop {
+        let got = controller.connection.next();
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), .. }) if how.is_none() => {
+                if transfer.aborted {
+                    how = Some("aborted");
+                } else if !transfer.more {
+                    how = Some("sent whole");
+                }
+            }
+            Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. })
+                if covers(disposition, id) =>
+            {
+                return match (&disposition.state, how) {
+                    (Some(DeliveryState::Accepted), Some(how)) => Outcome::pass_with(how),
+                    (Some(DeliveryState::Accepted), None) => {
+                        Outcome::fail("the rollback is complete before the delivery was aborted or sent whole")
+                    }
+                    _ => Outcome::fail(format!("expected accepted for the discharge, got {got}")),
+                };
+            }
+            Got::Frame(AmqpFrame {
+                body: None | Some(Performative::Flow(_) | Performative::Disposition(_)), ..
+            }) => {}
+            _ => return Outcome::fail(format!("expected the rest of the delivery and accepted, got {got}")),
+        }
+    }
 }

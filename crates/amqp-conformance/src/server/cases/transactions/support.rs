@@ -145,7 +145,16 @@ impl Controller {
 
     /// The same with an attach of the case's own.
     pub(super) fn with(trial: &mut ServerTrial<'_>, attach: Attach) -> Result<Self, Stop> {
-        let Begun { mut connection, session, .. } = trial.begun()?;
+        let Begun { connection, session, .. } = trial.begun()?;
+        Self::attached(connection, session, attach)
+    }
+
+    /// A control link with credit on a session of the case's own, on channel 0.
+    pub(super) fn on(connection: Connection, session: Session) -> Result<Self, Stop> {
+        Self::attached(connection, session, control())
+    }
+
+    fn attached(mut connection: Connection, session: Session, attach: Attach) -> Result<Self, Stop> {
         let control = set_up(connection.attached(&session, attach))?;
         let credit = set_up(connection.credited(&control))?;
         Ok(Self { connection, session, control, credit, sent: 0, received: 0 })
