@@ -21,7 +21,7 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Judges a broker, a service, or anything else that listens.
     Server(ServerArgs),
-    /// Judges a client: a command that is run for each case.
+    /// Judges a client: a command that is run for each case, or a program that walks through the cases.
     Client(ClientArgs),
     /// Lists the cases.
     List(ListArgs),
@@ -74,7 +74,8 @@ pub(super) struct ServerArgs {
 
 #[derive(Debug, ArgGroup)]
 pub(super) struct ClientArgs {
-    /// The address at which the tool listens. With port 0, each case has a free port of its own.
+    /// The address at which the tool listens. With port 0, each case has a free port of its own. Without COMMAND, the
+    /// control address.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
     /// The certificates of the listener, in PEM: the client connects with TLS.
@@ -83,8 +84,9 @@ pub(super) struct ClientArgs {
     /// The private key of the listener's certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
-    /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments.
-    #[arg(last = true, value_name = "COMMAND", required_unless_present = "profile")]
+    /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments. Without it,
+    /// the tool serves each case at a port of its own, and list and report at --listen.
+    #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
     /// A known client, or the path of a profile: its command, and expected failures.
     #[arg(long, value_name = "NAME")]

@@ -13,12 +13,16 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jobs needs a port for each job: listen at port 0"));
     }
     let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
-    if command.is_empty() {
-        return Err(Failure::usage("the profile has no command: give one after --"));
-    }
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(certificate, key)| ServerTls::read(certificate, key)).transpose();
     let tls = tls.map_err(|error| output::because(&error))?;
     let target = ClientTarget { command, listen: args.listen, tls, patience: args.run.patience };
+    if target.command.is_empty() {
+        return if args.run.repro.is_some() || args.run.replay.is_some() {
+            Err(Failure::usage("--repro and --replay need the client's command after --"))
+        } else {
+            output::stand(target, options, &args.run.output)
+        };
+    }
     output::run(target.into(), &options, &args.run)
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     case::Role,
+    client::{ClientTarget, stand::Stand},
     profile::Profile,
     report::{Changes, Expectations, Html, Junit, Report, Terminal, one_line},
     repro::{self, ReplayError, Script, ScriptError},
@@ -124,11 +125,25 @@ fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Resul
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
     progress.finish();
-    let report = report.map_err(of_run)?;
+    finish(&report.map_err(of_run)?, options, args)
+}
+
+/// Serves each case at an address of its own, until the report is fetched.
+pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -> Result<Exit, Failure> {
+    let progress = Progress::new(args.quiet, options.fail_on);
+    let stand = Stand::open(target, options.clone()).map_err(of_run)?;
+    let address = stand.address().map_err(Failure::unreachable)?;
+    eprintln!("amqp-conformance: list and report are at {address}, in the nodes `list` and `report`");
+    let report = stand.serve(&|event| progress.show(event));
+    progress.finish();
+    finish(&report.map_err(Failure::unreachable)?, &options, args)
+}
+
+fn finish(report: &Report, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
     let old = args.baseline.as_deref().map(read).transpose()?;
-    write_reports(&report, options.fail_on, args)?;
-    let changes = old.as_ref().map(|old| Changes::between(old, &report));
-    print(&report, changes.as_ref(), args)?;
+    write_reports(report, options.fail_on, args)?;
+    let changes = old.as_ref().map(|old| Changes::between(old, report));
+    print(report, changes.as_ref(), args)?;
     Ok(match &changes {
         Some(changes) => exit(changes.worse(options.fail_on)),
         None => exit(report.unexpected(options.fail_on)),

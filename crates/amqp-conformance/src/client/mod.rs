@@ -5,6 +5,7 @@ pub mod cases;
 mod driver;
 mod progress;
 mod sheet;
+pub mod stand;
 mod trial;
 pub mod twins;
 

@@ -13,7 +13,7 @@ use amqp1_codec::{
 };
 use amqp1_script::{Peer, Session, Transport, Unexpected, frames};
 use std::{
-    io,
+    fmt, io,
     net::{TcpListener, TcpStream},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -54,9 +54,33 @@ pub struct ClientTrial<'a> {
     count: u32,
     client: Option<Child>,
     asks_for_tls: bool,
+    visit: Option<Visit>,
     logs: Logs,
 }
 
+/// A client that comes of itself, to the address of the case.
+struct Visit {
+    /// Is called when the first connection of the client is waited for.
+    announce: Box<dyn FnOnce(Asked) + Send>,
+}
+
+/// What the client is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The number of messages.
+    pub(crate) count: u32,
+    /// Whether it is to use TLS.
+    pub(crate) tls: bool,
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").finish_non_exhaustive()
+    }
+}
+
+/// The address of the node that clients are asked to use.
+pub(super) const ADDRESS: &str = "conformance";
 /// The interval at which sockets and processes are looked at that have no time-out of their own.
 const INTERVAL: Duration = Duration::from_millis(1);
 
@@ -77,8 +101,30 @@ impl<'a> ClientTrial<'a> {
             count,
             client: None,
             asks_for_tls: false,
+            visit: None,
             logs: Logs::default(),
         })
+    }
+
+    /// A trial of a client that comes of itself: no command is run, and its first connection is waited for without limit.
+    pub(crate) fn visited(
+        target: &'a ClientTarget,
+        listener: TcpListener,
+        scenario: Scenario,
+        is_strict: bool,
+        announce: impl FnOnce(Asked) + Send + 'static,
+    ) -> Self {
+        Self {
+            target,
+            is_strict,
+            listener,
+            scenario,
+            count: 1,
+            client: None,
+            asks_for_tls: false,
+            visit: Some(Visit { announce: Box::new(announce) }),
+            logs: Logs::default(),
+        }
     }
 
     /// The same trial with logs of the runner's.
@@ -94,7 +140,7 @@ impl<'a> ClientTrial<'a> {
     }
 
     fn start_client(&mut self) -> io::Result<()> {
-        if self.client.is_none() {
+        if self.client.is_none() && !self.target.command.is_empty() {
             self.logs.set_count(self.count);
             let listen = self.listener.local_addr()?;
             let url = match (self.asks_for_tls, self.has_tls()) {
@@ -171,6 +217,13 @@ impl<'a> ClientTrial<'a> {
 
     /// The client's next connection as the system gives it.
     fn accepted(&mut self) -> Result<TcpStream, Stop> {
+        if let Some(Visit { announce }) = self.visit.take() {
+            self.logs.set_count(self.count);
+            announce(Asked { count: self.count, tls: self.asks_for_tls || self.has_tls() });
+            let (stream, _) = self.listener.accept().map_err(Stop::NoConnection)?;
+            self.listener.set_nonblocking(true).map_err(Stop::NoConnection)?;
+            return Ok(stream);
+        }
         self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
@@ -266,8 +319,11 @@ impl<'a> ClientTrial<'a> {
     ///
     /// # Errors
     ///
-    /// If the system cannot say.
+    /// If the system cannot say, or no command was run for the case.
     pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.target.command.is_empty() {
+            return Err(io::Error::other("a client that comes of itself has no exit status"));
+        }
         let start = Instant::now();
         loop {
             let status = self.client.as_mut().map(Child::try_wait).transpose()?.flatten();
@@ -312,7 +368,7 @@ fn set_up(unexpected: Unexpected) -> Stop {
 fn command(target: &ClientTarget, url: String, scenario: Scenario, count: u32) -> io::Result<Command> {
     let values = [
         ("url", url),
-        ("address", String::from("conformance")),
+        ("address", String::from(ADDRESS)),
         ("scenario", String::from(scenario.name())),
         ("count", count.to_string()),
     ];

@@ -3,7 +3,7 @@
 use super::{Entry, WireLog};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -16,18 +16,37 @@ pub struct Logs {
     logs: Arc<Mutex<Vec<Arc<Mutex<WireLog>>>>>,
     /// The number of messages for which the client was asked.
     count: Arc<AtomicU32>,
-    deadline: Option<Instant>,
+    limit: Option<Duration>,
+    /// Set when the time begins to run.
+    deadline: Arc<OnceLock<Option<Instant>>>,
 }
 
 impl Logs {
     /// Logs of a case that must be over within this time.
-    pub fn within(time: Duration) -> Self {
-        Self { logs: Arc::default(), count: Arc::default(), deadline: Instant::now().checked_add(time) }
+    pub fn within(limit: Duration) -> Self {
+        let logs = Self::after_first_connection(limit);
+        logs.deadline();
+        logs
+    }
+
+    /// Logs of a case that must be over within this time from its first connection on.
+    pub fn after_first_connection(limit: Duration) -> Self {
+        Self { limit: Some(limit), ..Self::default() }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.get_or_init(|| Instant::now().checked_add(self.limit?))
+    }
+
+    /// The time since the time began to run.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        let deadline = (*self.deadline.get()?)?;
+        self.limit.map(|limit| limit.saturating_sub(deadline.saturating_duration_since(Instant::now())))
     }
 
     /// The log of the next connection.
     pub fn add(&self) -> Arc<Mutex<WireLog>> {
-        let log = Arc::new(Mutex::new(WireLog::until(self.deadline)));
+        let log = Arc::new(Mutex::new(WireLog::until(self.deadline())));
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&log));
         log
     }

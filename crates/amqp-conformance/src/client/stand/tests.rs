@@ -1,0 +1,74 @@
+//! A client that walks through the places, made of scripted peers.
+
+use super::*;
+use crate::run::{FailOn, Selection};
+use amqp1_codec::{Message, frame::ProtocolHeader, performative::Transfer};
+use amqp1_script::{Peer, Skip, Tcp, frames};
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+fn connect(address: SocketAddr) -> Peer<Tcp> {
+    Peer::new(Tcp::connect(address, WITHIN).expect("the tool listens"))
+}
+
+/// Receives one message from a node of the control address, in frames of 512 octets.
+fn fetch(address: SocketAddr, node: &str) -> serde_json::Value {
+    let mut peer = connect(address);
+    let open = amqp1_codec::performative::Open { max_frame_size: 512, ..frames::open("walker") };
+    peer.opened(open).expect("the tool opens");
+    let session = peer.begun(0).expect("the tool begins");
+    let link = peer.attached_receiver(&session, 0, node, node).expect("the tool attaches");
+    peer.give_credit(&link, 1);
+    let mut octets = Vec::new();
+    loop {
+        let transfer = peer.expect_skipping::<Transfer>(Skip::CHATTER).expect("a message");
+        assert!(transfer.payload.len() <= 512, "frames are as small as they have to be");
+        octets.extend_from_slice(&transfer.payload);
+        if !transfer.more {
+            break;
+        }
+    }
+    peer.closed().expect("the tool closes");
+    let message = Message::from_bytes(octets.into()).expect("a message");
+    let amqp1_codec::message::Body::Value(value) = message.body() else { panic!("the body is a value") };
+    serde_json::from_str(&*value.decode::<amqp1_codec::Str>().expect("it is text")).expect("it is JSON")
+}
+
+#[test]
+fn a_program_walks_through_the_places_and_fetches_list_and_report() {
+    let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
+    let options = Options { selection, timeout: WITHIN, ..Options::default() };
+    let stand = Stand::open(ClientTarget::new(Vec::<String>::new()), options).expect("it listens");
+    let address = stand.address().expect("it has one");
+    thread::scope(|scope| {
+        let report = scope.spawn(|| stand.serve(&|_| {}));
+        let list = fetch(address, "list");
+        let places = list["cases"].as_array().expect("a list");
+        assert!(places.iter().any(|place| place["id"] == "T-2.2-2"), "{list}");
+        for place in places {
+            let url = place["url"].as_str().expect("it is text");
+            let address = url.strip_prefix("amqp://").expect("the scheme").parse().expect("an address");
+            let mut peer = connect(address);
+            peer.header(ProtocolHeader::AMQP);
+            // What comes is of no interest here.
+            peer.next_within(Duration::from_millis(200));
+        }
+        let early = fetch(address, "report");
+        assert_eq!(early["schema"], 1);
+        let report = report.join().expect("it does not panic").expect("it has served");
+        let case = report.cases.iter().find(|case| case.id == "T-2.2-2").expect("the case");
+        assert_eq!(case.outcome.verdict, Verdict::Pass, "{}", case.outcome.reason);
+        assert!(!case.wire.is_empty(), "the log is kept");
+        assert!(early["cases"].as_array().expect("a list").iter().all(|case| case["wire"] == serde_json::json!([])));
+    });
+}
+
+#[test]
+fn a_place_that_is_not_visited_is_unreachable() {
+    let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
+    let options = Options { selection, timeout: WITHIN, ..Options::default() };
+    let stand = Stand::open(ClientTarget::new(Vec::<String>::new()), options).expect("it listens");
+    let report = stand.report();
+    assert_eq!(report.unexpected(FailOn::Unreachable).count(), report.cases.len());
+    assert_eq!(report.cases[0].outcome.reason, "the client did not come");
+}
