@@ -3,6 +3,7 @@
 mod attach;
 mod detach;
 mod flow;
+mod offered;
 mod support;
 
 use crate::{case::Case, either::links};
@@ -20,4 +21,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     attach::CASES,
     detach::CASES,
     flow::CASES,
+    offered::CASES,
 ];
