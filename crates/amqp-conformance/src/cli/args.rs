@@ -65,6 +65,9 @@ pub(super) struct ServerArgs {
     /// Connects with WebSocket, sub-protocol `amqp`, to this path.
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]
     pub(super) ws: Option<String>,
+    /// A command for the shell that restarts the server and ends when that is done: opens the cases of durability.
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) restart: Option<String>,
     /// Begins with the AMQP header, without SASL.
     #[arg(long, conflicts_with = "user")]
     pub(super) no_sasl: bool,

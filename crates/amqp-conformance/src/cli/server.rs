@@ -18,7 +18,9 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     }
     let mut nodes = nodes.into_iter();
     let node = nodes.next().ok_or_else(|| Failure::usage("the profile names no node: give one with --node"))?;
-    let options = Options { purge: args.purge, more_nodes: nodes.collect(), ..output::options(&args.run, &profile)? };
+    let mut options =
+        Options { purge: args.purge, more_nodes: nodes.collect(), ..output::options(&args.run, &profile)? };
+    options.selection.restart = args.restart.is_some();
     if args.run.dry_run {
         return output::dry_run(Role::Server, &options);
     }

@@ -87,6 +87,7 @@ impl Report {
     pub fn new(target: &Target, sheet: &Sheet, options: &Options, cases: Vec<CaseResult>, stale: Vec<String>) -> Self {
         let address = match target {
             Target::Server(server) => format!("{}:{}", server.hostname, server.address.port()),
+            Target::Client(client) if client.command.is_empty() => format!("client at {}", client.listen),
             Target::Client(client) => client.command.join(" "),
         };
         let product =

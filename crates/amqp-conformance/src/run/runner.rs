@@ -91,7 +91,7 @@ struct Checked {
     logs: Logs,
 }
 
-/// The factor by which a slow case may take longer than another.
+/// The factor by which a slow case, or one that restarts the peer, may take longer than another.
 const SLOW: u32 = 4;
 
 impl Runner {
@@ -110,7 +110,11 @@ impl Runner {
     /// The same, with the logs of the case's connections.
     pub fn run_logged(&mut self, case: &'static Case) -> (CaseResult, Logs) {
         let start = Instant::now();
-        let limit = if case.has(Tag::Slow) { self.timeout.saturating_mul(SLOW) } else { self.timeout };
+        let limit = if case.has(Tag::Slow) || case.has(Tag::Restart) {
+            self.timeout.saturating_mul(SLOW)
+        } else {
+            self.timeout
+        };
         let Checked { outcome, logs } = match self.reason_against(case) {
             Some(outcome) => Checked { outcome, logs: Logs::default() },
             None => self.check(case.check, limit),

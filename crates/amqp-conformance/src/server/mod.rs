@@ -5,6 +5,7 @@ mod consumer;
 mod queue;
 mod receiving;
 mod relay;
+mod restart;
 mod sheet;
 mod target;
 mod trial;

@@ -69,6 +69,8 @@ pub struct ServerTarget {
     pub node: String,
     /// The longest time that is waited for an answer.
     pub patience: Duration,
+    /// The command that restarts the server, for a shell.
+    pub restart: Option<String>,
 }
 
 impl ServerTarget {
@@ -82,6 +84,7 @@ impl ServerTarget {
             login: Login::Anonymous,
             node: node.into(),
             patience: Duration::from_secs(5),
+            restart: None,
         }
     }
 

@@ -31,7 +31,7 @@ fn fetch(address: SocketAddr, node: &str) -> serde_json::Value {
     peer.closed().expect("the tool closes");
     let message = Message::from_bytes(octets.into()).expect("a message");
     let amqp1_codec::message::Body::Value(value) = message.body() else { panic!("the body is a value") };
-    serde_json::from_str(&*value.decode::<amqp1_codec::Str>().expect("it is text")).expect("it is JSON")
+    serde_json::from_str(&value.decode::<amqp1_codec::Str>().expect("it is text")).expect("it is JSON")
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod extensions;
 mod links;
 mod messages;
 mod nodes;
+mod restart;
 mod security;
 mod transactions;
 mod types;
@@ -21,6 +22,7 @@ const SUBJECTS: &[&[&[Case]]] = &[
     transactions::TABLES,
     security::TABLES,
     extensions::TABLES,
+    &[restart::CASES],
 ];
 
 /// Every case for servers, in the order of the specification.
