@@ -20,6 +20,9 @@ struct Options {
     /// Accepts no deviation from the specification.
     #[arg(long)]
     strict: bool,
+    /// Gives up a connection on which nothing comes for this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    idle_time_out: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,7 +37,8 @@ enum Scenario {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut client = Client::builder(options.url.as_str());
+    let idle = Duration::from_secs(options.idle_time_out);
+    let mut client = Client::builder(options.url.as_str()).config(|config| config.idle_timeout = Some(idle));
     if options.strict {
         client = client.config(|config| config.tolerances = Tolerances::STRICT);
     }

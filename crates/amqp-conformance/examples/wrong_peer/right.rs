@@ -33,9 +33,9 @@ pub(crate) struct Configuration {
 
 /// Each case is tested with the first of these that has what the case needs.
 const CONFIGURATIONS: &[Configuration] = &[
-    Configuration { options: &["--strict", "--settle-second", "--take-durable"], user: None },
+    Configuration { options: &["--strict", "--settle-second", "--take-durable", "--idle-time-out", "8"], user: None },
     Configuration {
-        options: &["--strict", "--settle-second", "--take-durable", "--sasl-plain", "matrix:secret"],
+        options: &["--strict", "--sasl-plain", "matrix:secret", "--idle-time-out", "8"],
         user: Some(("matrix", "secret")),
     },
 ];

@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Accepts no deviation from the specification: of the tolerances none is on, as a judge of conformance wants it.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Gives up a connection on which nothing comes for this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) idle_time_out: u64,
     /// How many messages a queue holds. A sender gets credit for no more than there is room for, and for 256 at most.
     /// Several senders to a queue may have more together: what they send to a full one waits without an outcome.
     #[arg(long, default_value_t = 50_000)]

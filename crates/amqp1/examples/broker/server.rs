@@ -32,6 +32,8 @@ impl Server {
     pub(crate) fn new(options: Options) -> Result<Arc<Self>, Box<dyn Error>> {
         let builder = Acceptor::builder().sole_connections();
         let mut builder = builder.config(|config| config.offered_capabilities.push(capability::ANONYMOUS_RELAY));
+        let idle = Duration::from_secs(options.idle_time_out);
+        builder = builder.config(|config| config.idle_timeout = Some(idle));
         if options.strict {
             builder = builder.config(|config| config.tolerances = Tolerances::STRICT);
         }
@@ -40,7 +42,9 @@ impl Server {
                 let (user, password) = credentials.split_once(':').ok_or("--sasl-plain wants USER:PASS")?;
                 builder.authenticator(OneUser { user: user.to_owned(), password: password.to_owned() })
             }
-            // Whatever they say.
+            // A server that asks nobody who he is offers ANONYMOUS alone (§5.3.3.1).
+            None if options.strict => builder.mechanisms([Symbol::from_static(anonymous::NAME)]),
+            // Some clients know PLAIN alone. Whatever they say.
             None => builder.mechanisms([anonymous::NAME, plain::NAME].map(Symbol::from_static)),
         };
         if let [certificate, key] = options.tls.as_slice() {

@@ -2,11 +2,13 @@
 
 use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
+    DeliveryTag, Symbol, Value,
     definitions::{ReceiverSettleMode, SenderSettleMode},
-    performative::{Attach, Performative},
+    messaging::{TerminusDurability, TerminusExpiryPolicy},
+    performative::{Attach, Performative, TargetArchetype},
 };
 
-fn attach(piece: Piece, with: impl FnOnce(&mut Attach)) -> Fate {
+pub(super) fn attach(piece: Piece, with: impl FnOnce(&mut Attach)) -> Fate {
     change(piece, "attach", |body, _| {
         if let Performative::Attach(attach) = body {
             with(attach);
@@ -113,3 +115,92 @@ fn no_limits(_: &mut Past, piece: Piece) -> Fate {
         attach.properties = None;
     })
 }
+
+/// A peer whose attaches are changed like this.
+macro_rules! attaches {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal |$attach:ident| $change:block)+) => {$(
+        $(#[$doc])+
+        pub(crate) const $constant: Wrong =
+            Wrong::writes($name, &["attach"], |_, piece| attach(piece, |$attach| $change));
+    )+};
+}
+
+attaches! {
+    /// Its sources name no outcomes.
+    NO_OUTCOMES "sources-without-outcomes" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.outcomes = Default::default();
+        }
+    }
+    /// Its sources have no default outcome.
+    NO_DEFAULT_OUTCOME "sources-without-default-outcome" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.default_outcome = None;
+        }
+    }
+    /// Its attaches have an unsettled delivery that there never was.
+    INVENTS_UNSETTLED "invents-unsettled" |attach| {
+        let tag = DeliveryTag::new(b"never").unwrap_or_default();
+        attach.unsettled = Some(std::iter::once((tag, Value::Null)).collect());
+    }
+    /// Its coordinators have a capability that does not exist.
+    UNKNOWN_CAPABILITIES "unknown-capabilities-of-transactions" |attach| {
+        if let Some(TargetArchetype::Coordinator(coordinator)) = &mut attach.target {
+            coordinator.capabilities = std::iter::once(Symbol::from_static("x-no-such-transactions")).collect();
+        }
+    }
+    /// Its coordinators have no capability.
+    NO_CAPABILITIES "no-capabilities-of-transactions" |attach| {
+        if let Some(TargetArchetype::Coordinator(coordinator)) = &mut attach.target {
+            coordinator.capabilities = Default::default();
+        }
+    }
+    /// The addresses of its termini are others.
+    OTHER_ADDRESSES "other-addresses" |attach| {
+        if let Some(address) = attach.source.as_mut().and_then(|source| source.address.as_mut()) {
+            *address = "elsewhere".into();
+        }
+        if let Some(TargetArchetype::Target(target)) = &mut attach.target
+            && target.address.is_some()
+        {
+            target.address = Some("elsewhere".into());
+        }
+    }
+    /// Its termini have no addresses.
+    NO_ADDRESSES "no-addresses" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.address = None;
+        }
+        if let Some(TargetArchetype::Target(target)) = &mut attach.target {
+            target.address = None;
+        }
+    }
+    /// Its termini are durable, and never expire.
+    DURABLE "durable-termini" |attach| {
+        if let Some(source) = &mut attach.source {
+            (source.durable, source.expiry_policy) =
+                (TerminusDurability::UnsettledState, TerminusExpiryPolicy::Never);
+        }
+        if let Some(TargetArchetype::Target(target)) = &mut attach.target {
+            (target.durable, target.expiry_policy) =
+                (TerminusDurability::UnsettledState, TerminusExpiryPolicy::Never);
+        }
+    }
+    /// Its handles begin with 9.
+    HIGH_HANDLES "attaches-with-handle-9" |attach| { attach.handle = attach.handle.saturating_add(9); }
+    /// The largest message that it takes has no octets.
+    SMALLEST_MESSAGES "max-message-size-1" |attach| { attach.max_message_size = Some(1); }
+    /// Its map of unsettled deliveries is incomplete.
+    INCOMPLETE_UNSETTLED "incomplete-unsettled" |attach| { attach.incomplete_unsettled = !attach.incomplete_unsettled; }
+}
+
+/// It ends the connection where a coordinator has several capabilities.
+pub(crate) const ONE_CAPABILITY: Wrong = Wrong::reads("one-capability-of-transactions", &["attach"], |_, piece| {
+    let octets = piece.octets.clone();
+    match piece.frame() {
+        Ok((_, Performative::Attach(attach), _)) if matches!(&attach.target, Some(TargetArchetype::Coordinator(all)) if all.capabilities.len() > 1) => {
+            Fate::End(Vec::new())
+        }
+        _ => Fate::Pass(octets),
+    }
+});

@@ -2,11 +2,12 @@
 
 use crate::wrong::{Fate, Past, Piece, Wrong, change, drops};
 use amqp1_codec::{
+    SequenceNo,
     definitions::Role,
     messaging::DeliveryState,
     performative::{Disposition, Flow, Performative, Transfer},
 };
-use amqp1_script::frames;
+use amqp1_script::{Got, frames};
 use bytes::Bytes;
 
 pub(super) fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes)) -> Fate {
@@ -17,7 +18,7 @@ pub(super) fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes
     })
 }
 
-fn disposition(piece: Piece, with: impl FnOnce(&mut Disposition)) -> Fate {
+pub(super) fn disposition(piece: Piece, with: impl FnOnce(&mut Disposition)) -> Fate {
     change(piece, "disposition", |body, _| {
         if let Performative::Disposition(disposition) = body {
             with(disposition);
@@ -25,7 +26,7 @@ fn disposition(piece: Piece, with: impl FnOnce(&mut Disposition)) -> Fate {
     })
 }
 
-fn flow(piece: Piece, with: impl FnOnce(&mut Flow)) -> Fate {
+pub(super) fn flow(piece: Piece, with: impl FnOnce(&mut Flow)) -> Fate {
     change(piece, "flow", |body, _| {
         if let Performative::Flow(flow) = body {
             with(flow);
@@ -188,3 +189,97 @@ fn accept(_: &mut Past, piece: Piece) -> Fate {
         _ => Fate::Pass(octets),
     }
 }
+
+/// A peer that reads flows changed.
+macro_rules! reads_flows {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal |$flow:ident| $change:block)+) => {$(
+        $(#[$doc])+
+        pub(crate) const $constant: Wrong =
+            Wrong::reads($name, &["flow"], |_, piece| flow(piece, |$flow| $change));
+    )+};
+}
+
+reads_flows! {
+    /// It does not see that an answer is wanted.
+    IGNORES_ECHO "ignores-echo" |flow| { flow.echo = false; }
+    /// It does not see a drain.
+    IGNORES_DRAIN "ignores-drain" |flow| { flow.drain = false; }
+    /// It drains whenever credit is given.
+    ALWAYS_DRAINS "always-drains" |flow| { flow.drain = true; }
+    /// It takes a flow of the session for one of the first link.
+    SESSION_FLOW_OF_LINK "takes-session-flows-for-link-0" |flow| {
+        if flow.handle.is_none() && flow.link_credit.is_some() {
+            (flow.handle, flow.delivery_count) = (Some(0), Some(SequenceNo(0)));
+        }
+    }
+    /// It takes the windows of the other end for endless.
+    IGNORES_WINDOW "ignores-windows" |flow| { flow.incoming_window = 100_000; }
+    /// It adds credit to what there was.
+    ADDS_CREDIT "takes-one-credit-more" |flow| { flow.link_credit = flow.link_credit.map(|credit| credit.saturating_add(1)); }
+    /// It takes all credit but one.
+    LOSES_CREDIT "takes-one-credit-less" |flow| { flow.link_credit = flow.link_credit.map(|credit| credit.saturating_sub(1)); }
+    /// It does not see the properties of a flow.
+    IGNORES_PROPERTIES "ignores-properties-of-flows" |flow| { flow.properties = None; }
+    /// It takes the delivery-count of the other end for another.
+    OTHER_COUNT "takes-delivery-count-for-another" |flow| { flow.delivery_count = flow.delivery_count.map(|count| count.plus(1)); }
+}
+
+/// A peer that writes flows changed.
+macro_rules! writes_flows {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal |$flow:ident| $change:block)+) => {$(
+        $(#[$doc])+
+        pub(crate) const $constant: Wrong =
+            Wrong::writes($name, &["flow"], |_, piece| flow(piece, |$flow| $change));
+    )+};
+}
+
+writes_flows! {
+    /// Its flows of the session have credit.
+    SESSION_FLOW_WITH_CREDIT "session-flows-with-credit" |flow| {
+        if flow.handle.is_none() {
+            flow.link_credit = Some(5);
+        }
+    }
+    /// Its flows have no `next-incoming-id`.
+    NO_NEXT_INCOMING_ID "no-next-incoming-id" |flow| { flow.next_incoming_id = None; }
+    /// Its flows have another `next-incoming-id`.
+    OTHER_NEXT_INCOMING_ID "other-next-incoming-id" |flow| {
+        flow.next_incoming_id = flow.next_incoming_id.map(|id| id.plus(1));
+    }
+    /// Its flows have another `next-outgoing-id`.
+    OTHER_NEXT_OUTGOING_ID "other-next-outgoing-id" |flow| { flow.next_outgoing_id = flow.next_outgoing_id.plus(1); }
+    /// Its flows have another `delivery-count`.
+    OTHER_DELIVERY_COUNT "other-delivery-count" |flow| {
+        flow.delivery_count = flow.delivery_count.map(|count| count.plus(1));
+    }
+    /// Its flows have no `delivery-count`.
+    NO_DELIVERY_COUNT "no-delivery-count" |flow| { flow.delivery_count = None; }
+    /// Its flows leave one credit.
+    LEAVES_CREDIT "leaves-credit" |flow| { flow.link_credit = flow.link_credit.map(|credit| credit.max(1)); }
+    /// Its flows give no credit.
+    GIVES_NO_CREDIT "gives-no-credit" |flow| { flow.link_credit = flow.link_credit.map(|_| 0); }
+    /// Its flows are of another link.
+    FLOWS_OF_OTHER_LINK "flows-of-another-link" |flow| { flow.handle = flow.handle.map(|handle| handle.saturating_add(1)); }
+    /// Its flows close its window.
+    CLOSES_WINDOW "closes-its-window" |flow| { flow.incoming_window = 0; }
+    /// Its flows say that it drains.
+    SAYS_DRAIN "flows-with-drain" |flow| { flow.drain = true; }
+    /// Its flows never say that it drains.
+    SAYS_NO_DRAIN "flows-without-drain" |flow| { flow.drain = false; }
+    /// Its flows say what is available.
+    SAYS_AVAILABLE "flows-with-available" |flow| { flow.available = Some(77); }
+}
+
+/// It answers no end after a flow of the session.
+pub(crate) const HANGS_AT_SESSION_FLOWS: Wrong =
+    Wrong::reads("hangs-at-session-flows", &["flow"], |past, piece| match &piece.got {
+        Got::Frame(frame) => match &frame.body {
+            Some(Performative::Flow(Flow { handle: None, .. })) => {
+                past.count("hung");
+                Fate::Drop
+            }
+            _ if past.has("hung") => Fate::Drop,
+            _ => Fate::Pass(piece.octets),
+        },
+        _ => Fate::Pass(piece.octets),
+    });

@@ -122,7 +122,7 @@ fn hang(past: &mut Past, piece: Piece) -> Fate {
     if past.counts.contains_key("malformed") { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
-fn is_malformed(piece: &Piece) -> bool {
+pub(super) fn is_malformed(piece: &Piece) -> bool {
     !matches!(piece.got, Got::Header(_)) && octets::check_frame(&piece.octets).is_err()
 }
 
