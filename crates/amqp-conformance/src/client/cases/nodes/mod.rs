@@ -3,8 +3,10 @@
 mod outcomes;
 mod resuming;
 mod resuming_receiver;
+mod sent;
 mod termini;
 
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[outcomes::CASES, resuming::CASES, resuming_receiver::CASES, termini::CASES];
+pub(super) const TABLES: &[&[Case]] =
+    &[outcomes::CASES, sent::CASES, resuming::CASES, resuming_receiver::CASES, termini::CASES];
