@@ -1,7 +1,10 @@
 //! Plays the five scenarios that `amqp-conformance client` asks of a client:
 //! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
 
-use amqp1::{Client, Connection, ErrorKind, Message, Sender, Session, Tolerances};
+use amqp1::{
+    Client, Connection, ErrorKind, Message, Outcome, Sender, Session, Tolerances, Value,
+    codec::messaging::{Annotations, Header},
+};
 use clap::{Parser, ValueEnum};
 use std::{error::Error, time::Duration};
 
@@ -66,22 +69,40 @@ async fn play(connection: &Connection, options: &Options) -> Result<(), Box<dyn 
     Ok(())
 }
 
-/// A link that the server detaches without closing it is resumed, and its deliveries go on.
+/// The number of times that a message is sent which the server gives back.
+const ATTEMPTS: u32 = 3;
+
+/// A link that the server detaches without closing it is resumed, and its deliveries go on. A message that the server
+/// releases or modifies is sent again, as §3.4 says.
 async fn send(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
     let mut sender = session.sender(address).resumable(true).attach().await?;
-    let mut sent = 0;
-    while sent < count {
-        match sender.send(Message::builder().data(format!("message {sent}")).build()).await {
-            Ok(outcome) => outcome.accepted()?,
-            Err(error) => {
-                let is_kept = error.kind() == ErrorKind::Suspended;
-                sender = resumed(session, address, sender).await.map_err(|_| error)?;
-                if !is_kept {
-                    continue;
+    for number in 0..count {
+        let (mut header, mut annotations) = (Header::default(), Annotations::new());
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let message = Message::builder().data(format!("message {number}"));
+            let message = message.header(header.clone()).message_annotations(annotations.clone()).build();
+            match sender.send(message).await {
+                Ok(Outcome::Released) if attempts < ATTEMPTS => {}
+                Ok(Outcome::Modified(modified)) if attempts < ATTEMPTS && !modified.undeliverable_here => {
+                    header.delivery_count += u32::from(modified.delivery_failed);
+                    for (key, value) in modified.message_annotations.iter().flat_map(|fields| fields.iter()) {
+                        if let Value::Symbol(key) = key {
+                            annotations.insert(key.clone(), value.clone());
+                        }
+                    }
+                }
+                Ok(outcome) => break outcome.accepted()?,
+                Err(error) => {
+                    let is_kept = error.kind() == ErrorKind::Suspended;
+                    sender = resumed(session, address, sender).await.map_err(|_| error)?;
+                    if is_kept {
+                        break;
+                    }
                 }
             }
         }
-        sent += 1;
     }
     sender.close().await?;
     Ok(())
