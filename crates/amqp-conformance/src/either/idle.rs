@@ -1,6 +1,6 @@
 //! The idle time-out of a connection (§2.4.5).
 
-use super::{AnyTrial, Linked, accepts, cases, closed_for_error, refusals::tolerated_or_refused};
+use super::{AnyTrial, Linked, accepts, cases, closed_for_error, tolerated_or_refused};
 use crate::{
     case::{Severity, Tag},
     judge::closes_in_peace,

@@ -1,11 +1,19 @@
 //! Connections and sessions (§2.1 to §2.5, §2.7.1, §2.7.2, §2.7.8 to §2.8).
 
 mod headers;
+mod hosts;
+mod pipelining;
+mod sessions;
+mod windows;
 
 use crate::{case::Case, either};
 
 pub(super) const TABLES: &[&[Case]] = &[
     headers::CASES,
+    pipelining::CASES,
+    hosts::CASES,
+    sessions::CASES,
+    windows::CASES,
     either::framing::SERVER,
     either::opening::SERVER,
     either::closing::SERVER,
