@@ -6,7 +6,7 @@ use crate::{
     wrong::Wrong,
 };
 use amqp_conformance::{
-    Case, Check, Outcome, Stop, Tag, Verdict,
+    Case, Check, Outcome, Stop, Tag, Twin, Verdict,
     client::{ClientTarget, ClientTrial, Scenario},
     server::{ServerTrial, Sheet},
     wire::{Logs, Step, WireLog},
@@ -14,7 +14,7 @@ use amqp_conformance::{
 use amqp1_script::Splitter;
 use std::{
     collections::{HashMap, HashSet},
-    io, iter,
+    env, io, iter,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
@@ -38,11 +38,20 @@ pub(crate) struct Checked {
     pub(crate) passed: HashSet<String>,
 }
 
+/// The check of a case, or of its twin.
+#[derive(Clone, Copy)]
+enum Which {
+    Case,
+    Twin(&'static Twin),
+}
+
 /// One worker, with an address and servers of its own.
 pub(crate) struct Bench<'a> {
     rights: &'a [(&'a Right, Sheet)],
     twins: &'a Twins,
     worker: u8,
+    /// Whether each check against a wrong peer is told on the standard error.
+    is_verbose: bool,
     /// The number of clients that were started: each is given another port.
     clients: u16,
 }
@@ -52,7 +61,7 @@ pub(crate) type Twins = Mutex<HashMap<(usize, &'static str, &'static str), bool>
 
 impl<'a> Bench<'a> {
     pub(crate) fn new(rights: &'a [(&'a Right, Sheet)], twins: &'a Twins, worker: u8) -> Self {
-        Self { rights, twins, worker, clients: 0 }
+        Self { rights, twins, worker, is_verbose: env::var_os("VERBOSE").is_some(), clients: 0 }
     }
 
     fn twins(&self) -> MutexGuard<'a, HashMap<(usize, &'static str, &'static str), bool>> {
@@ -66,12 +75,12 @@ impl<'a> Bench<'a> {
         for (number, (right, sheet)) in rights.iter().enumerate() {
             let checked = match case.needs.iter().find(|need| !sheet.has(**need)) {
                 Some(need) => Checked { outcome: Outcome::skip(need.name()), passed: HashSet::new() },
-                None => self.check(right, sheet, None, case, case.check, PATIENCE),
+                None => self.check(right, sheet, None, case, Which::Case, PATIENCE),
             };
             // The machine may have been busy.
             let checked = match checked.outcome.verdict {
                 Verdict::Pass | Verdict::PassWider | Verdict::Info | Verdict::Skip => checked,
-                _ => self.check(right, sheet, None, case, case.check, PATIENCE.saturating_mul(3)),
+                _ => self.check(right, sheet, None, case, Which::Case, PATIENCE.saturating_mul(3)),
             };
             if checked.outcome.verdict.is_judgement() {
                 return (number, checked);
@@ -84,7 +93,7 @@ impl<'a> Bench<'a> {
     /// Runs a case against a wrong peer, unless the peer does not even pass the case's twin.
     pub(crate) fn wrong(&mut self, number: usize, wrong: &Wrong, case: &Case, patience: Duration) -> Option<Outcome> {
         let (right, sheet) = self.rights.get(number)?;
-        Some(self.check(right, sheet, Some(wrong), case, case.check, patience).outcome)
+        Some(self.check(right, sheet, Some(wrong), case, Which::Case, patience).outcome)
     }
 
     /// Returns `true` if the case has no twin, or the wrong peer passes it.
@@ -95,7 +104,7 @@ impl<'a> Bench<'a> {
             return *passes;
         }
         let passes = self.rights.get(number).is_some_and(|(right, sheet)| {
-            self.check(right, sheet, Some(wrong), case, twin.check, patience).outcome.verdict == Verdict::Pass
+            self.check(right, sheet, Some(wrong), case, Which::Twin(twin), patience).outcome.verdict == Verdict::Pass
         });
         self.twins().insert(key, passes);
         passes
@@ -107,14 +116,19 @@ impl<'a> Bench<'a> {
         sheet: &Sheet,
         wrong: Option<&Wrong>,
         case: &Case,
-        check: Check,
+        which: Which,
         patience: Duration,
     ) -> Checked {
+        let check = match which {
+            Which::Case => case.check,
+            Which::Twin(twin) => twin.check,
+        };
         let limit = if case.has(Tag::Slow) { SLOW_TIMEOUT } else { TIMEOUT };
         let logs = Logs::within(limit);
         let run = || match (check, right) {
             (Check::Server(check), Right::Running(_) | Right::Broker(..)) => {
-                self.check_server(right, sheet, wrong, check, patience, logs.clone())
+                let must_live = matches!(which, Which::Case);
+                self.check_server((right, sheet), wrong, check, must_live, patience, logs.clone())
             }
             (Check::Client(scenario, check), Right::Client(command)) => {
                 self.check_client(command, wrong, scenario, check, patience, logs.clone())
@@ -127,15 +141,18 @@ impl<'a> Bench<'a> {
             Ok(Err(error)) => Stop::NoConnection(error).into_outcome(),
             Err(_) => Outcome::fail(format!("the case was not over within {limit:?}")),
         };
+        if let (Some(wrong), true) = (wrong, self.is_verbose) {
+            eprintln!("{} {}: {} {}", case.id, wrong.name, outcome.verdict, outcome.reason);
+        }
         Checked { outcome, passed: logs.read(names).into_iter().flatten().collect() }
     }
 
     fn check_server(
         &mut self,
-        right: &Right,
-        sheet: &Sheet,
+        (right, sheet): (&Right, &Sheet),
         wrong: Option<&Wrong>,
         check: fn(&mut ServerTrial<'_>) -> Result<Outcome, Stop>,
+        must_live: bool,
         patience: Duration,
         logs: Logs,
     ) -> io::Result<Outcome> {
@@ -152,7 +169,7 @@ impl<'a> Bench<'a> {
         let target = server.target(address, &node, patience, right.login());
         let outcome =
             check(&mut ServerTrial::new(&target, sheet, true).logging(logs)).unwrap_or_else(Stop::into_outcome);
-        if outcome.verdict == Verdict::Skip || outcome.verdict >= Verdict::Fail {
+        if !must_live || outcome.verdict == Verdict::Skip || outcome.verdict >= Verdict::Fail {
             return Ok(outcome);
         }
         // It must still serve another connection.

@@ -99,6 +99,8 @@ pub(crate) struct Past {
     pub(crate) counts: HashMap<&'static str, u32>,
     /// Octets that a change has kept.
     pub(crate) kept: Vec<Bytes>,
+    /// Octets that wait for an answer to others.
+    pub(crate) held: Vec<Bytes>,
     /// Handles that a change has remembered.
     pub(crate) handles: HashSet<(u16, Handle)>,
     /// The stream stays open in both directions when the right peer ends it.

@@ -1,7 +1,7 @@
 //! Peers that grant what an attach asks for, and do not keep it: the right peer is asked for something else.
 
 use super::attaches::attach;
-use crate::wrong::{Fate, Past, Piece, Wrong};
+use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
     Value,
     definitions::{AmqpError, ErrorCondition, Role},
@@ -190,3 +190,62 @@ pub(crate) const ECHOES_UNSETTLED: Wrong = Wrong {
         Fate::Pass(piece.octets)
     },
 };
+
+/// A peer that does not see everything of an attach.
+macro_rules! reads_attaches {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal |$attach:ident| $change:block)+) => {$(
+        $(#[$doc])+
+        pub(crate) const $constant: Wrong =
+            Wrong::reads($name, &["attach"], |_, piece| attach(piece, |$attach| $change));
+    )+};
+}
+
+reads_attaches! {
+    /// It does not see the other end's unsettled deliveries.
+    READS_NO_UNSETTLED "reads-no-unsettled" |attach| { attach.unsettled = None; }
+    /// It does not see the states of the other end's unsettled deliveries.
+    READS_NO_STATES "reads-unsettled-without-states" |attach| {
+        attach.unsettled =
+            attach.unsettled.take().map(|all| all.iter().map(|(tag, _)| (tag, Value::Null)).collect());
+    }
+    /// It does not see the largest message that the other end takes.
+    READS_NO_MAX_MESSAGE_SIZE "reads-no-max-message-size" |attach| { attach.max_message_size = None; }
+    /// It does not see the other end's first delivery-count.
+    READS_NO_DELIVERY_COUNT "reads-no-initial-delivery-count" |attach| {
+        attach.initial_delivery_count = attach.initial_delivery_count.map(|_| amqp1_codec::SequenceNo(0));
+    }
+    /// It sees another handle than the other end's.
+    READS_OTHER_HANDLE "reads-other-handles" |attach| { attach.handle = attach.handle.saturating_add(1); }
+    /// It takes each link for one whose deliveries are settled.
+    READS_SETTLED_MODE "reads-other-settle-modes" |attach| {
+        attach.snd_settle_mode = amqp1_codec::definitions::SenderSettleMode::Settled;
+        attach.rcv_settle_mode = amqp1_codec::definitions::ReceiverSettleMode::First;
+    }
+}
+
+/// A peer that does not see everything of an open.
+macro_rules! reads_opens {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal |$open:ident| $change:block)+) => {$(
+        $(#[$doc])+
+        pub(crate) const $constant: Wrong = Wrong::reads($name, &["open"], |_, piece| {
+            change(piece, "open", |body, _| {
+                if let Performative::Open($open) = body $change
+            })
+        });
+    )+};
+}
+
+reads_opens! {
+    /// It does not see the largest frame that the other end takes.
+    READS_NO_MAX_FRAME_SIZE "reads-no-max-frame-size" |open| { open.max_frame_size = u32::MAX; }
+    /// It does not see the highest channel of the other end.
+    READS_NO_CHANNEL_MAX "reads-no-channel-max" |open| { open.channel_max = u16::MAX; }
+    /// It does not see the other end's time-out.
+    READS_NO_TIME_OUT "reads-no-idle-time-out" |open| { open.idle_time_out = None; }
+    /// It takes each connection for one that times out soon.
+    READS_SHORT_TIME_OUT "reads-a-short-idle-time-out" |open| { open.idle_time_out = Some(20); }
+    /// It takes milliseconds for seconds.
+    READS_SECONDS "reads-idle-time-out-in-seconds" |open| {
+        open.idle_time_out = open.idle_time_out.map(|time| time.saturating_mul(1000));
+    }
+}

@@ -121,9 +121,13 @@ pub(crate) const COMMITS_WHAT_IS_LEFT: Wrong = Wrong {
     name: "commits-what-is-left",
     on: &["disposition"],
     written: |past, piece| {
-        if let Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. }) = &piece.got
-            && let Some(DeliveryState::Declared(declared)) = &disposition.state
-        {
+        let Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. }) = &piece.got else {
+            return Fate::Pass(piece.octets);
+        };
+        if !past.held.is_empty() {
+            return Fate::Answer(past.held.split_off(0));
+        }
+        if let Some(DeliveryState::Declared(declared)) = &disposition.state {
             past.kept.push(declared.txn_id.clone());
         }
         Fate::Pass(piece.octets)
@@ -149,7 +153,9 @@ fn commit(past: &mut Past, piece: Piece) -> Fate {
                 if let (Some((on, handle)), Some(txn)) = (control, past.kept.pop()) {
                     let transfer = Transfer { delivery_id: Some(SequenceNo(id)), ..frames::transfer(handle, id) };
                     let commit = frames::encode(on, transfer, &discharge(&txn, false));
-                    return Fate::Replace(vec![commit, piece.octets]);
+                    // What ends the transaction waits until it is committed.
+                    past.held.push(piece.octets);
+                    return Fate::Pass(commit);
                 }
             }
             _ => {}

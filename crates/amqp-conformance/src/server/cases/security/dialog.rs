@@ -272,7 +272,7 @@ fn no_hostname(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     connection.raw(frame(2, 1, [0, 0], &init_body(trial)));
     succeeds(&mut connection)?;
     connection.header(ProtocolHeader::AMQP);
-    connection.send(0, trial.open());
+    connection.send(0, Open { hostname: None, ..trial.open() });
     connection.expect_header(ProtocolHeader::AMQP)?;
     connection.expect::<Open>()?;
     Ok(Outcome::pass())

@@ -23,7 +23,6 @@ pub(super) const CASES: &[Case] = &[
         sends: "a sasl-init for ANONYMOUS without an initial-response, and an empty response if that is asked for",
         wants: "the outcome ok",
         needs: NEEDS,
-        twin: Some(&LOGIN),
         check: Check::Server(anonymous_without_response),
         ..Case::SERVER
     },
