@@ -33,6 +33,7 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         hostname,
         login,
         patience: args.run.patience,
+        restart: args.restart.clone(),
         ..ServerTarget::new(address, node)
     };
     output::run(target.into(), &options, &args.run)
