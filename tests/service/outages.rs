@@ -26,7 +26,8 @@ async fn start(folder: &Path, addresses: Option<(SocketAddr, SocketAddr)>) -> Em
 
 #[tokio::test]
 async fn clients_with_short_lived_tokens_go_on() {
-    const LIFETIME: Duration = Duration::from_secs(2);
+    // A fifth of it is left for the renewal, on a busy machine too.
+    const LIFETIME: Duration = Duration::from_secs(12);
     let hub = hub(1).await;
     let builder = ServiceClient::builder().connection_string(&hub.service_connection_string()).expect("a string");
     let builder = builder.ca_pem(hub.ca_pem()).expect("a certificate").token_lifetime(LIFETIME);
@@ -39,7 +40,7 @@ async fn clients_with_short_lived_tokens_go_on() {
     let begun = Instant::now();
     let mut number = 0;
     // Each of the first tokens has run out before the end.
-    while begun.elapsed() < LIFETIME * 2 {
+    while begun.elapsed() < LIFETIME + Duration::from_secs(1) {
         soon("an outcome", service.send("d0", CloudMessage::new("x"))).await.expect("accepted");
         soon("an answer", registry.purge_messages("d0")).await.expect("purged");
         send(&hub, 1, number..number + 1).await;
