@@ -10,6 +10,7 @@ pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod opening;
 mod refusals;
+pub(crate) mod robustness;
 pub(crate) mod sessions;
 pub(crate) mod states;
 mod trial;

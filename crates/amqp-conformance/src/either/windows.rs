@@ -9,7 +9,7 @@ use crate::{
 };
 use amqp1_codec::{
     SequenceNo,
-    definitions::Role,
+    definitions::{ErrorCondition, Role},
     performative::{Begin, Disposition, Flow, Performative, Transfer},
 };
 use amqp1_script::{AmqpFrame, Got, Received, Refusal, Scope, Skip, frames};
@@ -35,6 +35,11 @@ cases! {
         "A sender keeps to its partner's incoming-window (§2.5.6).",
         "more credit than the incoming-window allows, and later a larger window",
         "transfers within the window, and the next one after it has grown";
+    "T-2.5.6-5" as Receive like ATTACH_RECEIVER => refuses_beyond_window():
+        "Transfers beyond the announced incoming-window end the session, unless the window has grown meanwhile (§2.5.6, \
+         derived).",
+        "1000 transfers more than the incoming-window of the begin, in one write, and a flow with echo",
+        "end with amqp:session:window-violation, or flows that allow them";
     "T-2.5.6-6/rewound" as Receive like ATTACH_RECEIVER => refuses_or_follows_rewound_id():
         "next-incoming-id is taken from the flow's next-outgoing-id (§2.5.6).",
         "three transfers, and a flow whose next-outgoing-id was not counted", "an error, or that number is taken",
@@ -241,4 +246,48 @@ fn keeps_to_window(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     drop(linked);
     trial.tidy()?;
     Ok(Outcome::pass())
+}
+
+/// The largest window that is exceeded.
+const LARGEST_WINDOW: u32 = 20_000;
+
+fn refuses_beyond_window(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
+    let open = trial.own_open();
+    let mut linked = trial.peer_receives(open, begin_from(0))?;
+    let window = linked.session.begin.incoming_window;
+    if window > LARGEST_WINDOW {
+        return Ok(Outcome::skip(format!("its incoming-window is {window}")));
+    }
+    let count = window.saturating_add(1000);
+    let mut octets = Vec::new();
+    for number in 0..count {
+        octets.extend_from_slice(&super::robustness::piece(&linked, number));
+    }
+    octets.extend_from_slice(&frames::encode(linked.session.channel, session_flow(&linked, 0, count, 0), b""));
+    linked.connection.raw(&octets);
+    let deadline = linked.connection.now().saturating_add(linked.connection.patience());
+    let mut allowed = window;
+    let outcome = loop {
+        let got = linked.connection.next_within(deadline.saturating_sub(linked.connection.now()));
+        if let Some(Refusal { error, .. }) = Refusal::of(&got) {
+            let is_named = error.condition == ErrorCondition::WINDOW_VIOLATION;
+            let remark = format!("refused with {}", error.condition);
+            break if is_named || !trial.is_strict() { Outcome::pass_with(remark) } else { Outcome::fail(remark) };
+        }
+        match got {
+            got if got.is_end() => break Outcome::new(crate::Verdict::PassWider, "dropped without close"),
+            Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) => {
+                let next = flow.next_incoming_id.unwrap_or_default();
+                allowed = allowed.max(next.0.saturating_add(flow.incoming_window));
+                if next == SequenceNo(count) && allowed >= count {
+                    break Outcome::pass_with(format!("its window has grown to {allowed} transfers"));
+                }
+            }
+            Got::Frame(_) => {}
+            got => break Outcome::fail(format!("{count} transfers within a window of {allowed}, then {got}")),
+        }
+    };
+    drop(linked);
+    trial.tidy()?;
+    Ok(outcome)
 }

@@ -21,4 +21,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::states::CLIENT,
     either::idle::CLIENT,
     either::definitions::CLIENT,
+    either::robustness::CLIENT,
 ];

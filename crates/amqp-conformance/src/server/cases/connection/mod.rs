@@ -2,7 +2,9 @@
 
 mod headers;
 mod hosts;
+mod modes;
 mod pipelining;
+mod robustness;
 mod sessions;
 mod windows;
 
@@ -12,6 +14,8 @@ pub(super) const TABLES: &[&[Case]] = &[
     headers::CASES,
     pipelining::CASES,
     hosts::CASES,
+    robustness::CASES,
+    modes::CASES,
     sessions::CASES,
     windows::CASES,
     either::framing::SERVER,
@@ -23,4 +27,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     either::states::SERVER,
     either::idle::SERVER,
     either::definitions::SERVER,
+    either::robustness::SERVER,
 ];
