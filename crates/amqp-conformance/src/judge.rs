@@ -75,12 +75,19 @@ impl Refused {
         connection: &mut Connection,
         is_strict: bool,
     ) -> Outcome {
+        let mut is_accepted = false;
         loop {
             let got = connection.next_within(deadline.saturating_sub(connection.now()));
             if let Some(outcome) = self.judge_one(&got, is_strict) {
                 return outcome;
             }
             let name = got.name();
+            is_accepted |= name == "disposition";
+            // Who closes the connection does not go on, but does not say why either. Who has accepted something before has
+            // taken no offence.
+            if name == "close" && !is_accepted {
+                return self.judge_silent_close(is_strict);
+            }
             let is_passed_over = matches!(name, "empty" | "flow" | "disposition") || self.passes_over.contains(&name);
             if let (Some(grace), "flow") = (after_flow, name) {
                 deadline = deadline.min(connection.now().saturating_add(grace));
@@ -123,6 +130,11 @@ impl Refused {
         } else {
             Outcome::new(Verdict::PassWider, remark)
         }
+    }
+
+    fn judge_silent_close(&self, is_strict: bool) -> Outcome {
+        let reason = "close without an error";
+        if self.may_drop && !is_strict { Outcome::new(Verdict::PassWider, reason) } else { Outcome::fail(reason) }
     }
 
     fn judge_drop(&self) -> Outcome {

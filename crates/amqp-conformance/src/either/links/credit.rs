@@ -65,7 +65,7 @@ fn count_goes_up<T: LinkTrial>(trial: &mut T, count: u32) -> Checked {
     link.take(count)?;
     let echo = Flow { echo: true, ..link.flow(0) };
     link.send(echo);
-    let (flow, wanted) = (link.link_flow()?, link.initial_count().plus(count));
+    let (flow, wanted) = (link.answer_to_echo()?, link.initial_count().plus(count));
     if flow.delivery_count != Some(wanted) {
         return Ok(Outcome::fail(format!("expected delivery-count {wanted}, got {:?}", flow.delivery_count)));
     }
@@ -102,7 +102,7 @@ fn count_wraps<T: LinkTrial>(trial: &mut T) -> Checked {
     link.send(echo);
     // Flows that came for the first deliveries may be before it.
     for _ in 0..8 {
-        if link.link_flow()?.delivery_count == Some(SequenceNo(2)) {
+        if link.answer_to_echo()?.delivery_count == Some(SequenceNo(2)) {
             return Ok(link.closes_in_peace());
         }
     }
@@ -164,7 +164,7 @@ fn settling_gives_no_credit<T: LinkTrial>(trial: &mut T) -> Checked {
     // A peer that answers this has read the disposition.
     let echo = Flow { echo: true, ..link.flow(0) };
     link.send(echo);
-    let flow = link.link_flow()?;
+    let flow = link.answer_to_echo()?;
     if flow.link_credit > Some(0) {
         return Ok(Outcome::fail(format!("link-credit is {:?} after the only delivery", flow.link_credit)));
     }
@@ -186,7 +186,7 @@ fn stops<T: LinkTrial>(trial: &mut T) -> Checked {
     link.take(2)?;
     let echo = Flow { echo: true, ..link.flow(0) };
     link.send(echo);
-    let flow = link.link_flow()?;
+    let flow = link.answer_to_echo()?;
     if flow.link_credit != Some(0) {
         return Ok(Outcome::warn(format!("expected link-credit 0, got {:?}", flow.link_credit)));
     }

@@ -92,7 +92,7 @@ fn next_incoming_id_is_set<T: LinkTrial>(trial: &mut T) -> Checked {
         link.send(echo);
         // A flow that gives credit may have left before.
         for _ in 0..4 {
-            match link.any_flow()?.next_incoming_id {
+            match link.any_answer_to_echo()?.next_incoming_id {
                 Some(id) if id == SequenceNo(sent) => break,
                 Some(SequenceNo(id)) if id < sent => {}
                 id => return Ok(Outcome::fail(format!("expected next-incoming-id {sent}, got {id:?}"))),
@@ -106,7 +106,7 @@ fn session_flow_has_no_link_fields<T: LinkTrial>(trial: &mut T) -> Checked {
     let mut link = trial.receiving(1)?;
     let echo = echo(&link);
     link.send(echo);
-    let flow = link.any_flow()?;
+    let flow = link.any_answer_to_echo()?;
     let has_link_fields =
         flow.delivery_count.is_some() || flow.link_credit.is_some() || flow.available.is_some() || flow.drain;
     Ok(match flow.handle {
@@ -148,7 +148,7 @@ fn receiver_states_our_count<T: LinkTrial>(trial: &mut T) -> Checked {
     let flow = Flow { link_credit: first.link_credit, echo: true, ..sender_flow(&link, 1000, 2) };
     link.send(flow);
     for _ in 0..4 {
-        match link.link_flow()?.delivery_count {
+        match link.answer_to_echo()?.delivery_count {
             Some(SequenceNo(1002)) => return Ok(link.closes_in_peace()),
             Some(SequenceNo(1000 | 1001)) => {}
             count => return Ok(Outcome::fail(format!("expected delivery-count 1002, got {count:?}"))),
@@ -175,14 +175,14 @@ fn answer_has_no_echo<T: LinkTrial>(trial: &mut T) -> Checked {
     let mut link = trial.receiving(1)?;
     let echo = echo(&link);
     link.send(echo);
-    Ok(if link.any_flow()?.echo { Outcome::warn("the answer has echo=true") } else { Outcome::pass() })
+    Ok(if link.any_answer_to_echo()?.echo { Outcome::warn("the answer has echo=true") } else { Outcome::pass() })
 }
 
 fn several_echoes<T: LinkTrial>(trial: &mut T) -> Checked {
     let mut link = trial.receiving(1)?;
     let one = frames::encode(link.session().channel, echo(&link), b"");
     link.connection().raw(one.repeat(3));
-    link.any_flow()?;
+    link.any_answer_to_echo()?;
     let rest: Vec<Got> = link.rest()?;
     // The peer is asked once more before it is left.
     let most = 4;
@@ -197,7 +197,7 @@ fn senders_credit_is_ignored<T: LinkTrial>(trial: &mut T) -> Checked {
     let mut link = trial.sending(1)?;
     let flow = Flow { link_credit: Some(1_000_000), echo: true, ..sender_flow(&link, 0, 0) };
     link.send(flow);
-    Ok(match link.link_flow()?.link_credit {
+    Ok(match link.answer_to_echo()?.link_credit {
         Some(1_000_000) => Outcome::fail("the peer took over the sender's link-credit"),
         Some(credit) => Outcome::pass_with(format!("link-credit {credit}")),
         None => Outcome::fail("the receiver's flow of the link has no link-credit"),

@@ -120,7 +120,7 @@ fn counts_frames_and_deliveries<T: LinkTrial>(trial: &mut T) -> Checked {
     let flow = sender_flow(&link, 0, 1);
     link.send(Flow { next_outgoing_id: SequenceNo(sent), link_credit: Some(1), echo: true, ..flow });
     for _ in 0..4 {
-        let flow = link.link_flow()?;
+        let flow = link.answer_to_echo()?;
         if flow.delivery_count == Some(SequenceNo(0)) {
             continue;
         }

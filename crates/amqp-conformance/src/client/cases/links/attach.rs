@@ -380,7 +380,7 @@ fn handle_in_use(trial: &mut ClientTrial<'_>) -> Checked {
     let session = client.session.clone();
     let answer = Attach { handle: used, ..client.progress.answer_to(&session, &attach) };
     client.connection.send(session.channel, answer);
-    Ok(Refused::by(Scope::Session).with(&IN_USE).judge(&mut client.connection, trial.is_strict()))
+    Ok(Refused::by(Scope::Session).with(&IN_USE).judge_on(&session, &mut client.connection, trial.is_strict()))
 }
 
 fn lowest_handle(trial: &mut ClientTrial<'_>) -> Checked {

@@ -205,13 +205,13 @@ fn handle_is_used_again(trial: &mut ServerTrial<'_>) -> Checked {
 }
 
 fn handle_in_use(trial: &mut ServerTrial<'_>) -> Checked {
-    let Attached { mut connection, .. } = trial.sender()?;
+    let Attached { mut connection, session, .. } = trial.sender()?;
     let (source, target) = (b"\0\x53\x28\x45", b"\0\x53\x29\x45");
     connection.raw(list(
         0x12,
         &[b"\xa1\x05other", b"\x43", b"\x42", b"\x40", b"\x40", source, target, b"\x40", b"\x40", b"\x43"],
     ));
-    Ok(Refused::by(Scope::Session).with(&IN_USE).judge(&mut connection, trial.is_strict()))
+    Ok(Refused::by(Scope::Session).with(&IN_USE).judge_on(&session, &mut connection, trial.is_strict()))
 }
 
 static IN_USE: [ErrorCondition; 1] = [ErrorCondition::HANDLE_IN_USE];
