@@ -1,6 +1,29 @@
 //! Tells how well an AMQP 1.0 server or client keeps the specification.
 //!
-//! Cases speak raw frames through [`amqp1_script`]. No protocol engine is linked, so that none is judged by itself.
+//! Cases speak raw frames through [`amqp1_script`]. No protocol engine is linked, so that none is judged by itself. This is
+//! the library below the command `amqp-conformance`; [`run()`] lets a test suite include a run:
+//!
+//! ```no_run
+//! use amqp_conformance::{Options, Verdict, run, server::ServerTarget};
+//!
+//! let report = run(ServerTarget::new("127.0.0.1:5672".parse()?, "my-queue"), &Options::default())?;
+//! assert_eq!(report.count(Verdict::Fail), 0, "{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | |
+//! |---|---|
+//! | [`mod@run`] | selects cases, runs them, and collects their results |
+//! | [`server`], [`client`] | the peer under test in each role, and the cases |
+//! | [`case`](mod@case), [`verdict`], [`judge`] | what a case is, and how it judges |
+//! | [`report`] | the reports, and the schema of the JSON |
+//! | [`repro`] | scripts that repeat the conversation of a case |
+//! | [`decode`] | frames in the output of other tools |
+//! | [`profile`] | addresses, credentials and expected failures of known peers |
+//! | [`coverage`] | the rows of the checklist that have cases |
+//! | [`transport`] | TLS and WebSocket |
+//!
+//! A run blocks. From asynchronous code, call it on a thread of its own (`tokio::task::spawn_blocking`).
 #![forbid(unsafe_code)]
 
 pub mod case;
@@ -32,3 +55,8 @@ pub use verdict::{Outcome, Stop, Verdict};
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     server::cases::all().chain(client::cases::all())
 }
+
+/// The README's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

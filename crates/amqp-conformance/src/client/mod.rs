@@ -1,4 +1,6 @@
 //! Cases for clients: the tool listens, and a command connects.
+#![doc = ""]
+#![doc = include_str!("../../docs/clients.md")]
 
 mod attached;
 pub mod cases;

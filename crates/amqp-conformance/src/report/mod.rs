@@ -1,4 +1,6 @@
-//! Reports of runs.
+//! Reports of runs: JSON, JUnit XML, one HTML page, a tree in the terminal, and the difference to an earlier report.
+#![doc = ""]
+#![doc = include_str!("../../docs/report.md")]
 
 mod baseline;
 mod escape;
