@@ -65,7 +65,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "The receiver may say what it holds of a delivery by the state received (§3.4.1).",
         sends: "received(0, 3), then accepted",
         wants: "a close without an error",
-        twin: Some(&SENDS),
         check: Check::Client(Scenario::Send, received_then_accepted),
         ..Case::CLIENT
     },

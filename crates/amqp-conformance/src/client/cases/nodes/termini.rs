@@ -52,7 +52,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "The receiver compares the filter in force with the one that it has asked for (§3.5.1).",
         sends: "an attach whose source has a selector that nobody has asked for",
         wants: "a detach, or credit: a client that asked for no filter may take what it gets; then no error",
-        twin: Some(&RECEIVES),
         check: Check::Client(Scenario::Receive, filter_in_force),
         ..Case::CLIENT
     },

@@ -146,7 +146,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "A client that sends no initial-response answers a challenge; one that sends it has said all (§5.3.3.2).",
         sends: "an empty challenge, if the client's sasl-init has no initial-response",
         wants: "sasl-response, and the open after the outcome",
-        twin: Some(&LOGIN),
         check: send(initial_response),
         ..Case::CLIENT
     },

@@ -5,7 +5,7 @@ use crate::{
     case::{Case, Check, Need, Severity},
     judge::should,
     server::ServerTrial,
-    verdict::{Outcome, Stop},
+    verdict::{Outcome, Stop, Verdict},
 };
 use amqp1_codec::{
     frame::ProtocolHeader,
@@ -79,7 +79,6 @@ pub(super) const CASES: &[Case] = &[
         sends: "sasl-init; the AMQP header after the outcome",
         wants: "the outcome ok and the AMQP header",
         needs: NEEDS,
-        twin: Some(&LOGIN),
         check: Check::Server(header_after_outcome),
         ..Case::SERVER
     },
@@ -109,7 +108,6 @@ pub(super) const CASES: &[Case] = &[
         sends: "both headers, sasl-init and open in one write",
         wants: "mechanisms, outcome, header and open",
         needs: NEEDS,
-        twin: Some(&LOGIN),
         check: Check::Server(pipelined),
         ..Case::SERVER
     },
@@ -143,7 +141,6 @@ pub(super) const CASES: &[Case] = &[
         sends: "a sasl-init without a hostname, then an open without one",
         wants: "the outcome ok, and an open",
         needs: NEEDS,
-        twin: Some(&LOGIN),
         check: Check::Server(|trial| should(no_hostname(trial))),
         ..Case::SERVER
     },
@@ -233,7 +230,10 @@ fn init_twice(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 fn header_after_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut connection = offered(trial)?;
     connection.raw(frame(2, 1, [0, 0], &init_body(trial)));
-    succeeds(&mut connection)?;
+    let outcome = succeeds(&mut connection)?;
+    if outcome.verdict != Verdict::Pass {
+        return Ok(outcome);
+    }
     connection.header(ProtocolHeader::AMQP);
     connection.expect_header(ProtocolHeader::AMQP)?;
     connection.send(0, trial.open());
@@ -270,7 +270,10 @@ fn list_is_not_empty(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 fn no_hostname(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut connection = offered(trial)?;
     connection.raw(frame(2, 1, [0, 0], &init_body(trial)));
-    succeeds(&mut connection)?;
+    let outcome = succeeds(&mut connection)?;
+    if outcome.verdict != Verdict::Pass {
+        return Ok(outcome);
+    }
     connection.header(ProtocolHeader::AMQP);
     connection.send(0, Open { hostname: None, ..trial.open() });
     connection.expect_header(ProtocolHeader::AMQP)?;
