@@ -17,7 +17,9 @@ pub use build::{Fields, array, described, frame, hex, list, list32, map, string,
 pub use flaw::{Flaw, Kind};
 pub use message::{Section, annotated_len, bare, sections};
 pub use read::{read, read_one};
-pub use samples::{message_of, message_with, nested, open_with_property, open_with_vector};
+pub use samples::{
+    every_property, every_section, message_of, message_with, nested, open_with_property, open_with_vector,
+};
 pub use schema::{check_frame, check_message};
 pub use value::{Value, difference};
 pub use vectors::{encodings, vector};

@@ -2,7 +2,7 @@
 
 use super::{
     body::{Body, Item},
-    build::{described, list, map, string, symbol},
+    build::{described, hex, list, list32, map, string, symbol},
     vectors::{encodings, vector},
 };
 
@@ -52,4 +52,41 @@ pub fn nested(code: u8, depth: usize, innermost: u8) -> Vec<u8> {
     }
     reversed.reverse();
     reversed
+}
+
+/// A message with every property but user-id, which a server may hold against the user. It expires in the year 9999.
+pub fn every_property() -> Vec<u8> {
+    let fields = [
+        "a1026d31",
+        "40",
+        "a10171",
+        "b10000000173",
+        "a10172",
+        "a10163",
+        "a30a746578742f706c61696e",
+        "40",
+        "830000e677d21fdbff",
+        "83ffffffffffffffff",
+        "a10167",
+        "7000000001",
+        "a10172",
+    ]
+    .map(hex);
+    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    let properties = described(0x73, &list32(&fields));
+    [properties, vector("msg-data")].concat()
+}
+
+/// A message with every section, each once and in order, that is not durable.
+pub fn every_section() -> Vec<u8> {
+    let names = [
+        "header-defaults",
+        "delivery-annotations",
+        "message-annotations",
+        "properties-min",
+        "application-properties",
+        "msg-value",
+        "footer",
+    ];
+    names.map(vector).concat()
 }

@@ -1,6 +1,6 @@
 //! Sends messages through the queue, and compares what comes back.
 
-use super::{Attached, Progress, ServerTrial};
+use super::{Attached, Progress, ServerTrial, queue::close};
 use crate::{
     case::Need,
     octets,
@@ -73,8 +73,7 @@ impl ServerTrial<'_> {
         }
         let Some(delivery) = delivered else { return Err(Stop::SetUp(String::from("no delivery"))) };
         connection.send(session.channel, frames::settled(Role::Receiver, delivery.number(), DeliveryState::Accepted));
-        // A server that refuses the disposition has a case of its own.
-        let _ = connection.closed();
+        close(&mut connection);
         let transfer = delivery.transfers.into_iter().next().unwrap_or_default();
         Ok(Relayed { message: delivery.message, transfer })
     }
@@ -92,7 +91,7 @@ impl ServerTrial<'_> {
         if !disposition.settled {
             connection.send(session.channel, frames::settled(Role::Sender, 0, DeliveryState::Accepted));
         }
-        connection.closed()?;
+        close(&mut connection);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         "M-3.2-1",
         "The sections have an order, and each may be absent but for the body (§3.2).",
         "a message with every section, in order",
-        vector("msg-all")
+        octets::every_section()
     ),
     taken_message!(
         "M-3.2-5/data",
@@ -96,8 +96,8 @@ pub(super) const CASES: &[Case] = &[
     taken_message!(
         "M-3.2.4-2",
         "The fields of properties have their types (§3.2.4).",
-        "a message with every property",
-        [vector("properties-full"), hex(BODY)].concat()
+        "a message with every property but user-id",
+        octets::every_property()
     ),
     Case {
         severity: Severity::May,

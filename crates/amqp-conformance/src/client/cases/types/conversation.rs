@@ -28,15 +28,8 @@ pub(super) fn converses(trial: &mut ClientTrial<'_>, style: &Style) -> Result<Ou
 pub(super) fn converses_about(trial: &mut ClientTrial<'_>, style: &Style, message: &[u8]) -> Result<Outcome, Stop> {
     let mut connection = trial.authenticated()?;
     connection.expect::<Open>().map_err(|unexpected| Stop::set_up(&unexpected))?;
-    let mut server = Server {
-        connection,
-        style: *style,
-        message,
-        links: Vec::new(),
-        sessions: 0,
-        next_incoming: 0,
-        is_served: false,
-    };
+    let mut server =
+        Server { connection, style: *style, message, links: Vec::new(), sessions: Vec::new(), is_served: false };
     server.write(0, &Body::open("amqp-conformance", None));
     server.serve()
 }
@@ -46,10 +39,8 @@ struct Server<'a> {
     style: Style,
     message: &'a [u8],
     links: Vec<RawLink>,
-    /// The number of sessions, which have the tool's channels from 0 on.
-    sessions: u16,
-    /// The client's next-outgoing-id, which it has not used when credit is given.
-    next_incoming: u32,
+    /// The client's channels and next-outgoing-ids; the tool's channels are their indexes.
+    sessions: Vec<(u16, u32)>,
     /// Whether a message was settled.
     is_served: bool,
 }
@@ -83,10 +74,8 @@ impl Server<'_> {
             }
             let verdict = match body {
                 Performative::Begin(begin) => {
-                    self.next_incoming = begin.next_outgoing_id.0;
-                    let mine = self.sessions;
-                    self.sessions = mine.saturating_add(1);
-                    self.write(mine, &Body::begin(Some(*channel), FIRST));
+                    self.sessions.push((*channel, begin.next_outgoing_id.0));
+                    self.write(self.channel(*channel), &Body::begin(Some(*channel), FIRST));
                     None
                 }
                 Performative::Attach(attach) => {
@@ -107,7 +96,7 @@ impl Server<'_> {
                     None
                 }
                 Performative::End(_) => {
-                    self.write(*channel, &Body::end());
+                    self.write(self.channel(*channel), &Body::end());
                     None
                 }
                 Performative::Close(_) => {
@@ -126,14 +115,19 @@ impl Server<'_> {
         }
     }
 
+    /// The tool's channel of the session that the client has last begun on this one.
+    fn channel(&self, remote: u16) -> u16 {
+        let index = self.sessions.iter().rposition(|(channel, _)| *channel == remote).unwrap_or_default();
+        u16::try_from(index).unwrap_or_default()
+    }
+
     fn link(&mut self, channel: u16, handle: u32) -> Option<&mut RawLink> {
         self.links.iter_mut().find(|link| link.remote_channel == channel && link.remote_handle == handle)
     }
 
     fn attach(&mut self, channel: u16, attach: &Attach) {
         let handle = HANDLE.saturating_add(u32::try_from(self.links.len()).unwrap_or_default());
-        // Clients have one session in these scenarios, or one after another.
-        let mine = self.sessions.saturating_sub(1);
+        let mine = self.channel(channel);
         let source = attach.source.as_ref().and_then(|source| source.address.as_deref());
         let target = match &attach.target {
             Some(TargetArchetype::Target(target)) => target.address.as_deref(),
@@ -149,7 +143,9 @@ impl Server<'_> {
         });
         if attach.role == Role::Sender {
             let count = attach.initial_delivery_count.unwrap_or_default().0;
-            let flow = Body::flow(self.next_incoming, FIRST, handle, 10).with(5, Item::Uint(count));
+            // The client has sent nothing on the session, since it had no credit.
+            let next = self.sessions.iter().rev().find(|(remote, _)| *remote == channel).map_or(0, |(_, next)| *next);
+            let flow = Body::flow(next, FIRST, handle, 10).with(5, Item::Uint(count));
             self.write(mine, &flow);
         }
     }

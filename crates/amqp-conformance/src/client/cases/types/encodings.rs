@@ -97,7 +97,15 @@ pub(super) const CASES: &[Case] = &[
     ),
     bad_property!("Y-1.2.3-1/short", COMPOUND, "bad-list8-size-short"),
     bad_property!("Y-1.2.3-1/over", COMPOUND, "bad-list8-size-over"),
-    bad_open!("Y-1.2.3-2/over", COUNT, "an open that claims a field more than it has", hex("005310 c004 02 a10163")),
+    Case {
+        tags: &[Tag::Strict],
+        ..bad_open!(
+            "Y-1.2.3-2/over",
+            COUNT,
+            "an open that claims a field more than it has",
+            hex("005310 c004 02 a10163")
+        )
+    },
     Case {
         tags: &[Tag::Strict],
         ..bad_open!(

@@ -29,12 +29,7 @@ pub(super) const CASES: &[Case] = &[
         "a message whose correlation-id is a symbol",
         before_body("005373 c00a 06 40 40 40 40 40 a3026964")
     ),
-    relayed_message!(
-        "M-3.2.4-2",
-        TYPES,
-        "a message with every property",
-        [vector("properties-full"), hex(BODY)].concat()
-    ),
+    relayed_message!("M-3.2.4-2", TYPES, "a message with every property but user-id", octets::every_property()),
     bad_message!(
         "M-3.2.4-2/user-id",
         TYPES,
@@ -140,25 +135,7 @@ fn ids(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 }
 
 fn unaltered(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
-    let fields = [
-        "a1026d31",
-        "40",
-        "a10171",
-        "b10000000173",
-        "a10172",
-        "a10163",
-        "a30a746578742f706c61696e",
-        "40",
-        "83ffffffffffffffff",
-        "830000000000000000",
-        "a10167",
-        "7000000001",
-        "a10172",
-    ]
-    .map(hex);
-    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-    let properties = octets::described(0x73, &octets::list32(&fields));
-    let message = [properties, vector("msg-data")].concat();
+    let message = octets::every_property();
     let sent = octets::bare(&message).map_err(|flaw| Stop::SetUp(flaw.to_string()))?;
     let relayed = trial.relayed(&message)?;
     match octets::bare(&relayed.message) {

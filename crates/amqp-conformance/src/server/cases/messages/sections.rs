@@ -1,6 +1,6 @@
 //! The sections of a message, and the bare message that is relayed (§3.1, §3.2).
 
-use super::support::{accepts, bad_message, bad_messages, before_body, every_section, relayed_message};
+use super::support::{accepts, bad_message, bad_messages, before_body, relayed_message};
 use crate::{
     case::{Case, Check, Need, Tag},
     octets::{self, hex, vector},
@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
         "bad-msg-footer-before-body"
     ),
     bad_messages!("M-3.2-1/twice", ORDER, "bad-msg-header-twice", "bad-msg-footer-twice"),
-    relayed_message!("M-3.2-1", ORDER, "a message with every section, in order", every_section()),
+    relayed_message!("M-3.2-1", ORDER, "a message with every section, in order", octets::every_section()),
     bad_messages!("M-3.2-2", BODY, "bad-msg-two-values", "bad-msg-value-then-data", "bad-msg-data-and-sequence"),
     Case { tags: &[Tag::Strict], ..bad_messages!("M-3.2-2/header-alone", BODY, "bad-msg-header-only") },
     Case { tags: &[Tag::Strict], ..bad_message!("M-3.2-2/empty", BODY, "a message without any octet", Vec::new()) },
@@ -77,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
         before_body("005373 c011 0d a1026d31 404040404040404040404040")
     ),
     unaltered!("M-3.2-3/symbolic", BARE, "a message with symbolic descriptors", vector("data-symbolic")),
-    unaltered!("M-3.2-3/all", BARE, "a message with every section", every_section()),
+    unaltered!("M-3.2-3/all", BARE, "a message with every section", octets::every_section()),
     unaltered!("M-3.2-3/data", BARE, "a message with three data sections", vector("msg-data-multi")),
     unaltered!(
         "M-3.2-4",

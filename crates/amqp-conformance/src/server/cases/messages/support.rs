@@ -22,20 +22,6 @@ pub(super) fn before_body(sections: &str) -> Vec<u8> {
     [octets::hex(sections), octets::hex(BODY)].concat()
 }
 
-/// A message with every section, each once and in order, that is not durable.
-pub(super) fn every_section() -> Vec<u8> {
-    let names = [
-        "header-defaults",
-        "delivery-annotations",
-        "message-annotations",
-        "properties-min",
-        "application-properties",
-        "msg-value",
-        "footer",
-    ];
-    names.map(octets::vector).concat()
-}
-
 /// The outcome of a message, or the refusal of the link.
 #[derive(Debug)]
 pub(super) enum Fate {
