@@ -60,7 +60,7 @@ tolerances! {
     compound_application_properties: client true, acceptor true;
     /// More deliveries than the link credit allows, up to 1024 of them (§2.6.7).
     credit_overrun: client true, acceptor false;
-    /// A detach on the channel of a session that the peer has ended (§2.5.5).
+    /// A detach on the channel of a session that the peer has ended, or on a lower one (§2.5.5).
     detach_after_end: client true, acceptor true;
     /// A detach on a handle that the peer has detached already, or on a lower one (§2.6.4).
     detach_twice: client true, acceptor true;

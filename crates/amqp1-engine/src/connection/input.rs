@@ -166,16 +166,15 @@ impl Connection {
         }
     }
 
-    /// Whether a frame on a channel without a session is ignored.
+    /// Whether a frame on a channel without a session is ignored: one has ended there.
     fn tolerates_after_end(&self, channel: u16, performative: &Performative) -> bool {
         let tolerances = &self.config.tolerances;
-        match performative {
+        let is_tolerated = match performative {
             Performative::Detach(_) => tolerances.detach_after_end,
-            Performative::Flow(_) | Performative::Disposition(_) => {
-                tolerances.flow_after_end && self.ended_up_to.is_some_and(|highest| channel <= highest)
-            }
+            Performative::Flow(_) | Performative::Disposition(_) => tolerances.flow_after_end,
             _ => false,
-        }
+        };
+        is_tolerated && self.ended_up_to.is_some_and(|highest| channel <= highest)
     }
 
     /// §2.4.6: what comes after our close is discarded until the peer's. After a clean one, what it says of deliveries

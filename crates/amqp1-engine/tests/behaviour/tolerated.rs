@@ -164,6 +164,18 @@ fn a_detach_on_the_channel_of_a_session_that_has_ended_is_ignored() {
     }
 }
 
+/// §2.5.1. No session has ended there, so that the link it speaks of is not known.
+#[test]
+fn t_2_5_1_6_a_detach_on_a_channel_that_never_had_a_session_is_refused_under_any_tolerance() {
+    for channel in [0, 7] {
+        let mut config = ConnectionConfig::new("server");
+        config.tolerances = Tolerances::ALL;
+        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        peer.send(channel, Detach { handle: 0, closed: true, ..Detach::default() });
+        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    }
+}
+
 /// §2.5.1. go-amqp ends a session that it gives up before its begin has left.
 #[test]
 fn an_end_on_a_channel_that_was_never_begun_is_ignored() {
