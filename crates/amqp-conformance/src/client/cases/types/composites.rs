@@ -129,7 +129,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "Y-1.3.4-3",
         rule: "A field that is null or absent has its declared default (§1.3.4).",
-        sends: "a transfer with handle, delivery-id and delivery-tag alone",
+        sends: "a transfer with handle, delivery-id, delivery-tag and message-format alone",
         wants: "a disposition, since settled and more are false",
         check: Check::Client(Scenario::Receive, defaults),
         ..Case::CLIENT
@@ -232,7 +232,7 @@ pub(super) const CASES: &[Case] = &[
 fn defaults(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let mut client = trial.sending_to_client()?;
     let handle = client.link.handle;
-    let body = Body::transfer(handle, 0, b"0", false).with(3, Item::Null).with(4, Item::Null).with(5, Item::Null);
+    let body = Body::transfer(handle, 0, b"0", false).with(4, Item::Null).with(5, Item::Null);
     let frame = octets::frame(client.session.channel, &[body.encode(&Style::COMPACT), vector("msg-value")].concat());
     client.connection.raw(frame);
     match client.disposition_of(0)?.body.state {

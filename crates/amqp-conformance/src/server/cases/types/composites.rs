@@ -273,8 +273,8 @@ fn defaults(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let node = trial.node();
     let Attached { mut connection, link, credit: _, .. } =
         trial.sender_with(frames::attach_sender("sender", 0, node))?;
-    // handle, delivery-id and delivery-tag; message-format, settled, more and all others have their defaults.
-    let transfer = hex("005314 c006 03 43 43 a00130");
+    // handle, delivery-id, delivery-tag and message-format; settled, more and all others have their defaults.
+    let transfer = hex("005314 c007 04 43 43 a00130 43");
     connection.raw(crate::octets::frame(link.channel, &[transfer, vector("msg-value")].concat()));
     let disposition = connection.expect_skipping::<Disposition>(Skip::FLOWS)?;
     match disposition.body.state {
