@@ -1,6 +1,7 @@
 //! Composite and restricted types (§1.3, §1.4).
 
 use super::{
+    conversation::refuses_begin,
     support::{self, bad_open, conversation},
     twins,
 };
@@ -85,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
     conversation!("Y-1.3.3-1/receive", SYMBOLIC, "every frame with a symbolic descriptor of the form sym32", Receive, descriptor: Descriptor::WideSymbol),
     bad_open!("Y-1.3.4-1/open", MANDATORY, "an open without any field", vector("bad-open-empty-list")),
     refused!("Y-1.3.4-1/begin", MANDATORY, "a begin without windows", RAW_SEND, Send, |trial| {
-        support::refuses_begin(trial, |channel| {
+        refuses_begin(trial, |channel| {
             let [high, low] = channel.to_be_bytes();
             [hex("005311 c005 02 60"), vec![high, low, 0x43]].concat()
         })
@@ -136,9 +137,7 @@ pub(super) const CASES: &[Case] = &[
     },
     bad_open!("Y-1.3.4-4/open", SURPLUS, "an open with a field too many", vector("bad-open-too-many-fields")),
     refused!("Y-1.3.4-4/begin", SURPLUS, "a begin with a field too many", RAW_SEND, Send, |trial| {
-        support::refuses_begin(trial, |channel| {
-            Body::begin(Some(channel), 0).with_field_too_many().encode(&Style::COMPACT)
-        })
+        refuses_begin(trial, |channel| Body::begin(Some(channel), 0).with_field_too_many().encode(&Style::COMPACT))
     }),
     refused!("Y-1.3.4-4/flow", SURPLUS, "a flow with a field too many", RAW_SEND, Send, |trial| {
         support::refuses_on_link(trial, |handle| {
@@ -236,7 +235,7 @@ fn defaults(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let frame = octets::frame(client.session.channel, &[body.encode(&Style::COMPACT), vector("msg-value")].concat());
     client.connection.raw(frame);
     match client.disposition_of(0)?.body.state {
-        Some(DeliveryState::Accepted) => Ok(client.closes_in_peace()),
+        Some(DeliveryState::Accepted) => Ok(client.finishes()),
         state => Ok(Outcome::fail(format!("the client's outcome is {state:?}"))),
     }
 }

@@ -1,7 +1,9 @@
 //! A whole conversation with frames that are written by hand, in a choice of encodings.
 
+use super::support::MALFORMED;
 use crate::{
     client::ClientTrial,
+    judge::Refused,
     octets::{self, Body, Item, Style},
     verdict::{Outcome, Stop},
     wire::Connection,
@@ -9,9 +11,9 @@ use crate::{
 use amqp1_codec::{
     definitions::Role,
     messaging::DeliveryState,
-    performative::{Attach, Disposition, Flow, Open, Performative, TargetArchetype, Transfer},
+    performative::{Attach, Begin, Disposition, Flow, Performative, TargetArchetype, Transfer},
 };
-use amqp1_script::{AmqpFrame, Got};
+use amqp1_script::{AmqpFrame, Got, Scope};
 
 /// The number with which the tool's transfers begin, so that it shows whether the client reads numbers right.
 const FIRST: u32 = 7;
@@ -26,11 +28,37 @@ pub(super) fn converses(trial: &mut ClientTrial<'_>, style: &Style) -> Result<Ou
 
 /// The same with a message of the case's own, where the client receives.
 pub(super) fn converses_about(trial: &mut ClientTrial<'_>, style: &Style, message: &[u8]) -> Result<Outcome, Stop> {
-    let mut connection = trial.authenticated()?;
-    connection.expect::<Open>().map_err(|unexpected| Stop::set_up(&unexpected))?;
-    let mut server =
-        Server { connection, style: *style, message, links: Vec::new(), sessions: Vec::new(), is_served: false };
+    plays(trial, style, message, &Body::open("amqp-conformance", None).encode(style))
+}
+
+/// The same after an open with this body.
+pub(super) fn converses_after(trial: &mut ClientTrial<'_>, open: &[u8]) -> Result<Outcome, Stop> {
+    plays(trial, &Style::COMPACT, &octets::vector("msg-value"), open)
+}
+
+fn plays(trial: &mut ClientTrial<'_>, style: &Style, message: &[u8], open: &[u8]) -> Result<Outcome, Stop> {
+    let mut server = Server::new(super::support::opening(trial)?, style, message);
+    server.connection.raw(octets::frame(0, open));
+    server.serve()
+}
+
+/// Answers the client's open with this body, and goes on as if it were lawful. Passes if the client refuses it, and fails
+/// once it sends or settles a message.
+pub(super) fn refuses_open(trial: &mut ClientTrial<'_>, open: &[u8]) -> Result<Outcome, Stop> {
+    let mut server = Server::new(super::support::opening(trial)?, &Style::COMPACT, &[]);
+    server.refusal = Some((Refused::by(Scope::Connection).with(&MALFORMED), trial.is_strict()));
+    server.connection.raw(octets::frame(0, open));
+    server.serve()
+}
+
+/// The same with a begin, in which the remote channel is put first.
+pub(super) fn refuses_begin(trial: &mut ClientTrial<'_>, body: impl FnOnce(u16) -> Vec<u8>) -> Result<Outcome, Stop> {
+    let mut server = Server::new(super::support::opening(trial)?, &Style::COMPACT, &[]);
+    server.refusal = Some((Refused::at_any_scope().with(&MALFORMED), trial.is_strict()));
     server.write(0, &Body::open("amqp-conformance", None));
+    let begin = server.connection.expect::<Begin>().map_err(|unexpected| Stop::set_up(&unexpected))?;
+    server.sessions.push((begin.channel, begin.next_outgoing_id.0));
+    server.connection.raw(octets::frame(0, &body(begin.channel)));
     server.serve()
 }
 
@@ -43,6 +71,8 @@ struct Server<'a> {
     sessions: Vec<(u16, u32)>,
     /// Whether a message was settled.
     is_served: bool,
+    /// The refusal that is wanted instead of a message, and whether it is judged strictly.
+    refusal: Option<(Refused, bool)>,
 }
 
 struct RawLink {
@@ -54,7 +84,12 @@ struct RawLink {
     is_sent: bool,
 }
 
-impl Server<'_> {
+impl<'a> Server<'a> {
+    fn new(connection: Connection, style: &Style, message: &'a [u8]) -> Self {
+        let (sessions, links) = (Vec::new(), Vec::new());
+        Self { connection, style: *style, message, links, sessions, is_served: false, refusal: None }
+    }
+
     fn write(&mut self, channel: u16, body: &Body) {
         self.connection.raw(octets::frame(channel, &body.encode(&self.style)));
     }
@@ -63,6 +98,14 @@ impl Server<'_> {
         let deadline = self.connection.now().saturating_add(self.connection.patience());
         loop {
             let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+            if let Some((refused, is_strict)) = &self.refusal {
+                if let Some(outcome) = refused.judge_one(&got, *is_strict) {
+                    return Ok(outcome);
+                }
+                if matches!(got.name(), "transfer" | "disposition" | "detach" | "close") {
+                    return Ok(Outcome::fail(format!("expected a refusal, got {got}")));
+                }
+            }
             let Got::Frame(AmqpFrame { channel, body: Some(body), .. }) = &got else {
                 if got.name() == "empty" {
                     continue;

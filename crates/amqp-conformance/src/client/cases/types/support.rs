@@ -1,25 +1,23 @@
 //! Sends octets at each state of the set-up, and judges the client's answer.
 
 use crate::{
-    client::{Attached, Attaching, ClientTrial, sends_to_node},
+    client::{Attaching, ClientTrial, sends_to_node},
     judge::Refused,
     octets::{self, Body, Style},
     verdict::{Outcome, Stop},
     wire::Connection,
 };
-use amqp1_codec::{
-    definitions::ErrorCondition,
-    messaging::DeliveryState,
-    performative::{Begin, Open},
-};
-use amqp1_script::{Got, Refusal, Scope, frames};
+use amqp1_codec::{definitions::ErrorCondition, messaging::DeliveryState, performative::Open};
+use amqp1_script::{Got, Refusal, frames};
 
 /// The conditions with which malformed octets may be refused.
 pub(in crate::client::cases) static MALFORMED: [ErrorCondition; 3] =
     [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
 
-/// The frames that may come before a refusal: the client may have written them before it has read.
-const BEFORE: &[&str] = &["begin", "attach", "transfer", "end"];
+/// The refusal of a frame on a link: the text names no scope.
+fn refused() -> Refused {
+    Refused::at_any_scope().with(&MALFORMED)
+}
 
 /// The open that raw cases send, to be changed.
 pub(super) fn open() -> Body {
@@ -33,39 +31,14 @@ pub(super) fn opening(trial: &mut ClientTrial<'_>) -> Result<Connection, Stop> {
     Ok(connection)
 }
 
-/// Closes the connection, which a client answers that has taken no offence, and judges its refusal.
-fn judge(connection: &mut Connection, refused: Refused, is_strict: bool) -> Outcome {
-    connection.send(0, frames::close());
-    refused.with(&MALFORMED).after(BEFORE).judge(connection, is_strict)
-}
-
-/// Answers the client's open with this body. Passes if the client refuses it.
-pub(super) fn refuses_open(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
-    let mut connection = opening(trial)?;
-    connection.raw(octets::frame(0, body));
-    Ok(judge(&mut connection, Refused::by(Scope::Connection), trial.is_strict()))
-}
-
 /// Answers with an open whose properties hold this vector. Passes if the client refuses it.
 pub(super) fn refuses_property(trial: &mut ClientTrial<'_>, name: &str) -> Result<Outcome, Stop> {
-    refuses_open(trial, &octets::open_with_vector(open(), name).encode(&Style::COMPACT))
+    super::conversation::refuses_open(trial, &octets::open_with_vector(open(), name).encode(&Style::COMPACT))
 }
 
-/// Answers the client's open with this body. Passes if the client goes on, and closes in turn.
+/// Answers the client's open with this body. Passes if the client plays its scenario to the end.
 pub(super) fn takes_open(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
-    let mut connection = opening(trial)?;
-    connection.raw(octets::frame(0, body));
-    connection.expect::<Begin>()?;
-    Ok(crate::judge::closes_in_peace(&mut connection))
-}
-
-/// Answers the client's begin with this body, in which the remote channel is put first. Passes if the client refuses it.
-pub(super) fn refuses_begin(trial: &mut ClientTrial<'_>, body: impl FnOnce(u16) -> Vec<u8>) -> Result<Outcome, Stop> {
-    let mut connection = opening(trial)?;
-    connection.raw(octets::frame(0, &open().encode(&Style::COMPACT)));
-    let begin = connection.expect::<Begin>().map_err(|unexpected| Stop::set_up(&unexpected))?;
-    connection.raw(octets::frame(0, &body(begin.channel)));
-    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+    super::conversation::converses_after(trial, body)
 }
 
 /// Answers the attach of the client's sender with what `change` makes of a lawful answer, and gives credit. Passes if
@@ -90,29 +63,34 @@ pub(super) fn refuses_attach(
     Ok(refused.judge(&mut connection, trial.is_strict()))
 }
 
-/// Sends this body on a session on which the client's sender is attached; the handle is the tool's. Passes if the client
-/// refuses it.
+/// Sends this body on a session on which the client's sender is attached, and gives credit; the handle is the tool's.
+/// Passes if the client refuses the body, and sends nothing.
 pub(super) fn refuses_on_link(trial: &mut ClientTrial<'_>, body: impl FnOnce(u32) -> Vec<u8>) -> Result<Outcome, Stop> {
-    let Attached { mut connection, session, link, .. } = trial.sender()?;
-    connection.raw(octets::frame(session.channel, &body(link.handle)));
-    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+    let mut client = trial.sender()?;
+    client.connection.raw(octets::frame(client.session.channel, &body(client.link.handle)));
+    client.give_credit(1);
+    Ok(refused().judge(&mut client.connection, trial.is_strict()))
 }
 
-/// Sends this body on a session on which the client has sent a message. Passes if the client refuses it.
+/// Sends this body on a session on which the client has sent a message, and accepts the message. Passes if the client
+/// refuses the body, and does not detach cleanly.
 pub(super) fn refuses_after_message(
     trial: &mut ClientTrial<'_>,
     body: impl FnOnce(u32) -> Vec<u8>,
 ) -> Result<Outcome, Stop> {
-    let (Attached { mut connection, session, .. }, delivery) = trial.receiving_from_client(10)?;
-    connection.raw(octets::frame(session.channel, &body(delivery.number())));
-    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+    let (mut client, delivery) = trial.receiving_from_client(10)?;
+    client.connection.raw(octets::frame(client.session.channel, &body(delivery.number())));
+    client.accept(&delivery);
+    Ok(refused().judge(&mut client.connection, trial.is_strict()))
 }
 
-/// Sends this body on a session on which the client has given credit. Passes if the client refuses it.
+/// Sends this body on a session on which the client has given credit, and then a message. Passes if the client refuses
+/// the body, and does not detach cleanly.
 pub(super) fn refuses_on_receiver(trial: &mut ClientTrial<'_>, body: &[u8]) -> Result<Outcome, Stop> {
-    let Attached { mut connection, session, .. } = trial.sending_to_client()?;
-    connection.raw(octets::frame(session.channel, body));
-    Ok(judge(&mut connection, Refused::at_any_scope(), trial.is_strict()))
+    let mut client = trial.sending_to_client()?;
+    client.connection.raw(octets::frame(client.session.channel, body));
+    client.deliver(octets::vector("msg-value"));
+    Ok(refused().judge(&mut client.connection, trial.is_strict()))
 }
 
 /// Sends this message to the client. Passes if the client accepts it, and plays the scenario to its end.
@@ -191,7 +169,7 @@ macro_rules! bad_open {
             wants: "close with amqp:decode-error",
             twin: Some(&$crate::client::cases::types::twins::RAW_OPEN),
             check: $crate::case::Check::Client($crate::client::Scenario::Send, |trial| {
-                $crate::client::cases::types::support::refuses_open(trial, &$octets)
+                $crate::client::cases::types::conversation::refuses_open(trial, &$octets)
             }),
             ..$crate::case::Case::CLIENT
         }
