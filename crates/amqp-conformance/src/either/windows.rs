@@ -48,6 +48,10 @@ cases! {
         "next-incoming-id is taken from the flow's next-outgoing-id (§2.5.6).",
         "a begin with next-outgoing-id 77, three transfers, and a flow with next-outgoing-id 80",
         "a flow with next-incoming-id 80";
+    "T-2.5.6-7/received" as Receive like ATTACH_RECEIVER => counts_transfers(1000):
+        "The windows and ids count transfers, not messages (§2.5.6).",
+        "a begin with next-outgoing-id 1000, three transfers of one message, and a flow with echo",
+        "a flow with next-incoming-id 1003";
     "T-2.5.6-8/ids" as Receive like ATTACH_RECEIVER => counts_transfers(BEFORE_WRAP):
         "Windows and ids are computed modulo 2^32 (§2.5.6).",
         "a begin with next-outgoing-id 0xfffffffe, three transfers, and a flow with echo", "a flow with next-incoming-id 1";
