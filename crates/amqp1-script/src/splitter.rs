@@ -109,7 +109,10 @@ fn frame(octets: Bytes, size: u32) -> Got {
     let is_sasl = octets.get(5) == Some(&TYPE_SASL);
     let decoder = if is_sasl { FrameDecoder::sasl } else { FrameDecoder::new };
     // The decoder takes off what it reads, and the octets are to be kept.
-    match decoder(size, Limits::DEFAULT).decode(&mut BytesMut::from(&octets[..])) {
+    // Some coordinators give longer ids than the specification allows; a script may want to see what they do with them.
+    let mut limits = Limits::DEFAULT;
+    limits.long_transaction_ids = true;
+    match decoder(size, limits).decode(&mut BytesMut::from(&octets[..])) {
         Ok(Some(Frame::Amqp { channel, performative, payload })) => {
             Got::Frame(AmqpFrame { channel, body: performative, payload, octets })
         }

@@ -13,7 +13,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Attach, Close, Disposition, Open},
 };
-use amqp1_script::{Received, Skip, frames};
+use amqp1_script::{Received, Refusal, Skip, frames};
 
 const CAPABILITY: Symbol = Symbol::from_static("sole-connection-for-container");
 const POLICY: Symbol = Symbol::from_static("sole-connection-enforcement-policy");
@@ -89,6 +89,13 @@ fn close_existing(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let open = open(trial, "amqp-conformance-sole-1", Some(1));
     let mut first = trial.opened_with(open.clone())?;
     let mut second = trial.opened_with(open)?;
+    // A server that does not know the policy refuses the second one, as by default.
+    second.connection.send(0, frames::begin());
+    let answer = second.connection.next();
+    if let Some(refusal) = Refusal::of(&answer) {
+        let remark = format!("the second connection is refused with {}", refusal.error.condition);
+        return Ok(if trial.is_strict() { Outcome::fail(remark) } else { Outcome::pass_with(remark) });
+    }
     let close = first.connection.expect_skipping::<Close>(Skip::CHATTER)?;
     let condition = close.error.as_ref().map(|error| error.condition.clone());
     first.connection.send(0, frames::close());

@@ -1,7 +1,7 @@
 //! Extensions.
 
 mod containers;
-mod relay;
+pub(super) mod relay;
 mod requests;
 mod websocket;
 

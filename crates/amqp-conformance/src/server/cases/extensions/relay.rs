@@ -5,7 +5,7 @@ use crate::{
     case::{Case, Check, Need, Severity},
     judge::Refused,
     server::{Attached, ServerTrial},
-    verdict::{Outcome, Stop},
+    verdict::{Outcome, Stop, Verdict},
 };
 use amqp1_codec::{
     Message, Symbol, Value,
@@ -113,24 +113,58 @@ fn routed(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     holds(trial, &["relayed"])
 }
 
-const MISSING: &str = "amqp-conformance-no-such-node";
+pub(crate) const MISSING: &str = "amqp-conformance-no-such-node";
 
 fn unroutable(trial: &mut ServerTrial<'_>, outcomes: &[&'static str], settled: Option<bool>) -> Result<Outcome, Stop> {
     let mut attached = relay(trial, outcomes)?;
     let transfer = Transfer { settled, ..frames::transfer(0, 0) };
     attached.connection.send_with(0, transfer, message_to(MISSING));
-    if settled == Some(true) || !outcomes.contains(&"amqp:rejected:list") {
-        return Ok(Refused::by(Scope::Link).with(&NOT_FOUND).judge(&mut attached.connection, trial.is_strict()));
+    let outcome = unroutable_answer(
+        &mut attached,
+        trial.is_strict(),
+        settled != Some(true) && outcomes.contains(&"amqp:rejected:list"),
+    )?;
+    drop(attached);
+    if outcome.verdict == Verdict::Fail && is_made(trial) {
+        return Ok(Outcome::skip("the server makes a node for every address, so that each message can be routed"));
+    }
+    Ok(outcome)
+}
+
+/// Returns `true` if a message for the address that does not exist is accepted, and can be received from there.
+pub(crate) fn is_made(trial: &mut ServerTrial<'_>) -> bool {
+    made(trial).is_ok_and(|is_made| is_made)
+}
+
+fn made(trial: &mut ServerTrial<'_>) -> Result<bool, Stop> {
+    let mut attached = relay(trial, &[])?;
+    attached.connection.send_with(0, frames::transfer(0, 0), message_to(MISSING));
+    attached.connection.expect_where(Skip::FLOWS, "disposition accepted", |answer: &Received<Disposition>| {
+        answer.state == Some(DeliveryState::Accepted)
+    })?;
+    let mut consumer = trial.consumer_with(from_source("reader", Source::at(MISSING)))?;
+    let found = consumer.drain(10)?;
+    for delivered in &found {
+        consumer.settle(delivered, DeliveryState::Accepted);
+    }
+    consumer.close()?;
+    Ok(!found.is_empty())
+}
+
+/// Judges the answer to a message that cannot be routed.
+fn unroutable_answer(attached: &mut Attached, is_strict: bool, may_reject: bool) -> Result<Outcome, Stop> {
+    if !may_reject {
+        return Ok(Refused::by(Scope::Link).with(&NOT_FOUND).judge(&mut attached.connection, is_strict));
     }
     let answer = match attached.connection.expect_skipping::<Disposition>(Skip::FLOWS) {
         Ok(answer) => answer.body,
         Err(unexpected) => match Refusal::of(&unexpected.got) {
-            Some(refusal) if trial.is_strict() => {
+            Some(refusal) if is_strict => {
                 return Ok(Outcome::fail(format!("{:?} ended with {}", refusal.scope, refusal.error.condition)));
             }
             Some(refusal) => {
                 return Ok(Outcome::new(
-                    crate::Verdict::PassWider,
+                    Verdict::PassWider,
                     format!("{:?} ended with {}", refusal.scope, refusal.error.condition),
                 ));
             }
@@ -141,7 +175,7 @@ fn unroutable(trial: &mut ServerTrial<'_>, outcomes: &[&'static str], settled: O
         Some(DeliveryState::Rejected(Some(error))) if error.condition == ErrorCondition::NOT_FOUND => {
             Ok(Outcome::pass())
         }
-        Some(DeliveryState::Rejected(Some(error))) if !trial.is_strict() => {
+        Some(DeliveryState::Rejected(Some(error))) if !is_strict => {
             Ok(Outcome::pass_with(format!("rejected with {}", error.condition)))
         }
         Some(DeliveryState::Rejected(Some(error))) => Ok(Outcome::fail(format!("rejected with {}", error.condition))),
@@ -161,7 +195,7 @@ fn without_to(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
         },
         Err(unexpected) => match Refusal::of(&unexpected.got) {
             Some(refusal) => Ok(Outcome::new(
-                crate::Verdict::PassWider,
+                Verdict::PassWider,
                 format!("{:?} ended with {}", refusal.scope, refusal.error.condition),
             )),
             None => Err(unexpected.into()),

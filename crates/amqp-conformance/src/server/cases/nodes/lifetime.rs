@@ -102,13 +102,15 @@ struct Made {
     sent: u32,
 }
 
-fn made(trial: &mut ServerTrial<'_>, policy: LifetimePolicy, timeout: u32) -> Result<Made, Stop> {
+/// A link of a name of its own, since a node may be kept for one of the same name.
+fn made(trial: &mut ServerTrial<'_>, name: &str, policy: LifetimePolicy, timeout: u32) -> Result<Made, Stop> {
     let properties = NodeProperties::default().with_lifetime_policy(policy);
     let source = Source { dynamic: true, dynamic_node_properties: Some(properties), timeout, ..Source::default() };
-    let attached = trial.attached(from_source("creator", source))?;
+    let attached = trial.attached(from_source(name, source))?;
     let granted = attached.link.attach.source.as_ref().and_then(|source| source.dynamic_node_properties.clone());
-    if granted.is_some_and(|granted| granted.lifetime_policy().is_some_and(|granted| granted != policy)) {
-        return Err(Outcome::skip("the server grants another lifetime-policy").into());
+    // Those in the reply are the node's actual properties (§3.5.3).
+    if granted.and_then(|granted| granted.lifetime_policy()) != Some(policy) {
+        return Err(Outcome::skip("the server does not say that the node has this lifetime-policy").into());
     }
     let address = address(&attached.link.attach).unwrap_or_default();
     Ok(Made { connection: attached.connection, session: attached.session, link: attached.link, address, sent: 0 })
@@ -150,7 +152,7 @@ impl Made {
 
 /// Puts a message into the node and closes its links; then the message is gone, or not.
 fn closed(trial: &mut ServerTrial<'_>, policy: LifetimePolicy, is_gone: bool) -> Result<Outcome, Stop> {
-    let mut made = made(trial, policy, 0)?;
+    let mut made = made(trial, &format!("closed-{policy:?}"), policy, 0)?;
     made.put("left")?;
     made.close_link()?;
     let found = made.look()?;
@@ -166,7 +168,7 @@ fn closed(trial: &mut ServerTrial<'_>, policy: LifetimePolicy, is_gone: bool) ->
 
 /// Closes the link of an empty node: its address does not exist any more.
 fn empty(trial: &mut ServerTrial<'_>, policy: LifetimePolicy) -> Result<Outcome, Stop> {
-    let mut made = made(trial, policy, 0)?;
+    let mut made = made(trial, &format!("empty-{policy:?}"), policy, 0)?;
     made.close_link()?;
     match made.look()? {
         None => Ok(Outcome::pass()),
@@ -175,7 +177,7 @@ fn empty(trial: &mut ServerTrial<'_>, policy: LifetimePolicy) -> Result<Outcome,
 }
 
 fn detached(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
-    let mut made = made(trial, LifetimePolicy::DeleteOnClose, 60)?;
+    let mut made = made(trial, "detached", LifetimePolicy::DeleteOnClose, 60)?;
     made.put("kept")?;
     made.connection.send(0, Detach { closed: false, ..frames::detach(0) });
     set_up(made.connection.expect_skipping::<Detach>(Skip::CHATTER))?;
@@ -187,7 +189,7 @@ fn detached(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 }
 
 fn in_use(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
-    let mut made = made(trial, LifetimePolicy::DeleteOnNoLinks, 0)?;
+    let mut made = made(trial, "in-use", LifetimePolicy::DeleteOnNoLinks, 0)?;
     let other = set_up(made.connection.attached_receiver(&made.session, 2, "other", &made.address))?;
     made.close_link()?;
     made.put("for the other")?;

@@ -2,7 +2,7 @@
 
 use super::support::{ROUND_TRIP, comes_again, finish, holds, set_up, taken, texts};
 use crate::{
-    case::{Case, Check, Need, Severity},
+    case::{Case, Check, Need, Severity, Tag},
     judge::should,
     server::{Consumer, ServerTrial},
     verdict::{Outcome, Stop},
@@ -11,9 +11,9 @@ use amqp1_codec::{
     Symbol, Value,
     definitions::{Fields, Role},
     messaging::{DeliveryState, Modified, Received},
-    performative::{Flow, Performative},
+    performative::{Disposition, Performative},
 };
-use amqp1_script::{AmqpFrame, Got, Scope, frames};
+use amqp1_script::{AmqpFrame, Got, Scope, Skip, frames};
 
 const NEEDS: &[Need] = &[Need::Queue];
 
@@ -54,10 +54,20 @@ pub(super) const CASES: &[Case] = &[
         ..QUEUE
     },
     Case {
+        id: "M-3.4-1/own",
+        rule: "A receiver that has given a delivery its outcome gives it no other (§3.4).",
+        sends: "a message, and a detach after the server's disposition",
+        wants: "one outcome for the delivery",
+        check: Check::Server(own_outcome),
+        ..QUEUE
+    },
+    Case {
         id: "M-3.4-1",
-        rule: "A terminal state does not change (§3.4).",
+        rule: "A terminal state does not change, so that a second outcome counts for nothing (§3.4).",
         sends: "accepted, unsettled, and then released for the same delivery",
         wants: "the message is gone",
+        // The text does not say what to do with the second one.
+        tags: &[Tag::Strict],
         check: Check::Server(second_outcome),
         ..QUEUE
     },
@@ -106,7 +116,7 @@ pub(super) const CASES: &[Case] = &[
         id: "M-3.4.3-2",
         severity: Severity::Should,
         rule: "Rejected does not arise at the source by itself (§3.4.3).",
-        sends: "a receiver that takes a message and says nothing of it, and a flow with echo",
+        sends: "a receiver that takes a message and says nothing of it, and a detach",
         wants: "no disposition with rejected",
         check: Check::Server(|trial| should(spontaneous(trial, |state| !matches!(state, DeliveryState::Rejected(_))))),
         ..QUEUE
@@ -123,7 +133,7 @@ pub(super) const CASES: &[Case] = &[
         id: "M-3.4.4-2",
         severity: Severity::May,
         rule: "A source may release a message by itself, and then says so (§3.4.4).",
-        sends: "a receiver that takes a message and says nothing of it, and a flow with echo",
+        sends: "a receiver that takes a message and says nothing of it, and a detach",
         wants: "no disposition, or one with released or modified",
         check: Check::Server(|trial| {
             spontaneous(trial, |state| matches!(state, DeliveryState::Released | DeliveryState::Modified(_)))
@@ -221,6 +231,33 @@ fn abandoned(trial: &mut ServerTrial<'_>, loss: Loss) -> Result<Outcome, Stop> {
     Ok(Outcome::pass())
 }
 
+fn own_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    trial.purge()?;
+    let mut attached = trial.sender()?;
+    attached.connection.send_with(0, frames::transfer(0, 0), frames::message("one outcome"));
+    attached.connection.expect_skipping::<Disposition>(Skip::FLOWS)?;
+    attached.connection.send(0, frames::detach(0));
+    loop {
+        let got = attached.connection.next();
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(Performative::Disposition(again)), .. })
+                if again.role == Role::Receiver =>
+            {
+                if again.state.is_some() && again.state != Some(DeliveryState::Accepted) {
+                    return Ok(Outcome::fail(format!("the outcome has changed: {got}")));
+                }
+            }
+            Got::Frame(AmqpFrame { body: Some(Performative::Detach(_)), .. }) => break,
+            Got::Frame(AmqpFrame {
+                body: None | Some(Performative::Flow(_) | Performative::Disposition(_)), ..
+            }) => {}
+            _ => return Ok(Outcome::fail(format!("expected detach, got {got}"))),
+        }
+    }
+    set_up(attached.connection.closed())?;
+    holds(trial, &["one outcome"])
+}
+
 fn second_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let (mut consumer, delivered) = taken(trial, "terminal")?;
     consumer.state(&delivered, DeliveryState::Accepted);
@@ -299,11 +336,10 @@ fn rejected(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     if again.is_empty() { Ok(Outcome::pass()) } else { Ok(Outcome::fail("the message came on the same link again")) }
 }
 
-/// Waits for the answer to an echo, and judges the dispositions of the sender's that come before it.
+/// Detaches the link, and judges the dispositions of the sender's that come before its answer.
 fn spontaneous(trial: &mut ServerTrial<'_>, is_allowed: fn(&DeliveryState) -> bool) -> Result<Outcome, Stop> {
     let (mut consumer, _) = taken(trial, "left alone")?;
-    let flow = Flow { echo: true, ..consumer.flow(0) };
-    consumer.connection.send(0, flow);
+    consumer.connection.send(0, frames::detach(0));
     let outcome = loop {
         let got = consumer.connection.next();
         match &got {
@@ -313,13 +349,9 @@ fn spontaneous(trial: &mut ServerTrial<'_>, is_allowed: fn(&DeliveryState) -> bo
                     break Outcome::fail(format!("without a cause came {got}"));
                 }
             }
-            Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. })
-                if flow.handle == Some(consumer.link.attach.handle) && flow.delivery_count.is_some() && !flow.echo =>
-            {
-                break Outcome::pass();
-            }
+            Got::Frame(AmqpFrame { body: Some(Performative::Detach(_)), .. }) => break Outcome::pass(),
             Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
-            _ => break Outcome::fail(format!("expected a flow, got {got}")),
+            _ => break Outcome::fail(format!("expected detach, got {got}")),
         }
     };
     drop(consumer);

@@ -7,7 +7,7 @@ use crate::{
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::sasl::{SaslBody, SaslCode, SaslOutcome};
-use amqp1_script::frames;
+use amqp1_script::{Got, frames};
 
 /// A case that sends a `sasl-init` for PLAIN which must not succeed.
 const REFUSED: Case = Case {
@@ -71,7 +71,19 @@ fn refused(trial: &mut ServerTrial<'_>, response: &[u8]) -> Result<Outcome, Stop
     let size = length.saturating_add(10);
     let body = [b"\0\x53\x41\xc0", &[size][..], b"\x02\xa3\x05PLAIN\xa0", &[length], response].concat();
     connection.raw(frame(2, 1, [0, 0], &body));
-    Ok(gives_up(&mut connection))
+    if !response.is_empty() {
+        return Ok(gives_up(&mut connection));
+    }
+    // A server that takes no octets for no response asks for one; that is the matter of S-5.3.3.2-3.
+    match connection.next() {
+        Got::Sasl(SaslBody::Challenge(_)) => {
+            connection.raw(b"\0\0\0\x10\x02\x01\0\0\0\x53\x43\xc0\x03\x01\xa0\x00");
+            Ok(gives_up(&mut connection))
+        }
+        Got::Sasl(SaslBody::Outcome(outcome)) if outcome.code != SaslCode::Ok => Ok(gives_up(&mut connection)),
+        got if got.is_end() => Ok(Outcome::pass()),
+        got => Ok(Outcome::fail(format!("expected a failed outcome, got {got}"))),
+    }
 }
 
 fn wrong_password(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {

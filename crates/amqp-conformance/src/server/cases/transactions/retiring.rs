@@ -276,14 +276,14 @@ fn default_outcome(trial: &mut ServerTrial<'_>, fail: bool) -> Result<Outcome, S
 }
 
 fn no_outcome_after_rollback(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
-    let Retiring { mut controller, link, txn, delivered } = retiring(trial)?;
+    let Retiring { mut controller, txn, delivered, .. } = retiring(trial)?;
     controller.dispose(&delivered, false, accepted(&txn));
     controller.discharged(&txn, true)?;
-    // A flow that wants an echo is the barrier.
-    let flow = controller.flow(&link, 1, 0);
-    controller.connection.send(0, amqp1_codec::performative::Flow { echo: true, ..flow });
+    // The answer to another command is the barrier.
+    let id = controller.command(super::support::DECLARE)?;
+    let deadline = controller.deadline();
     loop {
-        let got = controller.connection.next();
+        let got = controller.next_within(deadline);
         match &got {
             Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. })
                 if disposition.role == amqp1_codec::definitions::Role::Sender =>
@@ -293,15 +293,15 @@ fn no_outcome_after_rollback(trial: &mut ServerTrial<'_>) -> Result<Outcome, Sto
                     return Ok(Outcome::fail(format!("after the rollback came {got}")));
                 }
             }
-            Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. })
-                if flow.handle == Some(link.attach.handle) && !flow.echo =>
+            Got::Frame(AmqpFrame { body: Some(Performative::Disposition(disposition)), .. })
+                if super::support::covers(disposition, id) =>
             {
                 break;
             }
             Got::Frame(AmqpFrame {
                 body: None | Some(Performative::Flow(_) | Performative::Disposition(_)), ..
             }) => {}
-            _ => return Ok(Outcome::fail(format!("expected a flow, got {got}"))),
+            _ => return Ok(Outcome::fail(format!("expected the state of a command, got {got}"))),
         }
     }
     controller.dispose(&delivered, true, DeliveryState::Accepted);

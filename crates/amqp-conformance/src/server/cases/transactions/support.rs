@@ -16,6 +16,7 @@ use amqp1_codec::{
 };
 use amqp1_script::{AmqpFrame, Got, Link, Refusal, Scope, Session, Unexpected, frames};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// `declare` without fields, in an `amqp-value` section.
 pub(super) const DECLARE: &[u8] = b"\0\x53\x77\0\x53\x31\x45";
@@ -54,6 +55,7 @@ pub(super) struct Controller {
     pub(super) session: Session,
     pub(super) control: Link,
     credit: u32,
+    commands: u32,
     sent: u32,
     received: u32,
 }
@@ -157,7 +159,7 @@ impl Controller {
     fn attached(mut connection: Connection, session: Session, attach: Attach) -> Result<Self, Stop> {
         let control = set_up(connection.attached(&session, attach))?;
         let credit = set_up(connection.credited(&control))?;
-        Ok(Self { connection, session, control, credit, sent: 0, received: 0 })
+        Ok(Self { connection, session, control, credit, commands: 0, sent: 0, received: 0 })
     }
 
     /// The transfer that comes next on a link.
@@ -167,12 +169,40 @@ impl Controller {
         transfer
     }
 
+    /// The next thing that comes. Flows of the control link are noted.
+    pub(super) fn next_within(&mut self, deadline: Duration) -> Got {
+        let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+        if let Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) = &got
+            && flow.handle == Some(self.control.attach.handle)
+        {
+            let limit = flow.delivery_count.unwrap_or_default().plus(flow.link_credit.unwrap_or_default());
+            self.credit = limit.0.wrapping_sub(self.commands);
+        }
+        got
+    }
+
+    /// The time until which an answer is waited for.
+    pub(super) fn deadline(&self) -> Duration {
+        self.connection.now().saturating_add(self.connection.patience())
+    }
+
+    /// Waits until the control link has credit.
+    fn credited(&mut self) -> Result<(), Stop> {
+        let deadline = self.deadline();
+        while self.credit == 0 {
+            let got = self.next_within(deadline);
+            if !matches!(got.name(), "flow" | "empty" | "disposition") {
+                return Err(Stop::set_up(&self.connection.unexpected("flow with credit", got)));
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a command on the control link, and returns its delivery-id.
     pub(super) fn command(&mut self, body: &[u8]) -> Result<u32, Stop> {
-        if self.credit == 0 {
-            self.credit = set_up(self.connection.credited(&self.control))?;
-        }
+        self.credited()?;
         self.credit = self.credit.saturating_sub(1);
+        self.commands = self.commands.wrapping_add(1);
         let transfer = self.transfer(self.control.handle);
         let id = id_of(&transfer);
         self.connection.send_with(self.session.channel, transfer, body);
@@ -181,9 +211,9 @@ impl Controller {
 
     /// Waits for the state of a delivery that was sent, and settles it if the server has not.
     pub(super) fn answer(&mut self, id: u32) -> Result<Answer, Unexpected> {
-        let deadline = self.connection.now().saturating_add(self.connection.patience());
+        let deadline = self.deadline();
         loop {
-            let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
+            let got = self.next_within(deadline);
             if let Some(refusal) = Refusal::of(&got) {
                 return Ok(Answer::Refused(refusal));
             }
@@ -290,9 +320,18 @@ impl Controller {
 
     /// Waits for a delivery of one transfer.
     pub(super) fn delivery(&mut self) -> Result<Delivered, Unexpected> {
-        let transfer = self.connection.expect_skipping::<Transfer>(amqp1_script::Skip::CHATTER)?;
-        self.received = self.received.saturating_add(1);
-        Ok(Delivered { aborted: transfer.aborted, payload: transfer.payload.clone(), transfer: transfer.body })
+        let deadline = self.deadline();
+        loop {
+            let got = self.next_within(deadline);
+            match got {
+                Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), payload, .. }) => {
+                    self.received = self.received.saturating_add(1);
+                    return Ok(Delivered { aborted: transfer.aborted, payload, transfer });
+                }
+                got if matches!(got.name(), "flow" | "empty" | "disposition") => {}
+                got => return Err(self.connection.unexpected("transfer", got)),
+            }
+        }
     }
 
     /// Takes one delivery, as a set-up.
