@@ -69,6 +69,9 @@ pub(super) const BROKEN: &str = "the connection is broken";
 pub(super) const LEFT: &str = "the tool leaves the connection";
 /// The number of octets that a log keeps.
 const MAX_OCTETS: usize = 256 * 1024;
+/// The entries that are shown of a connection with more: the first, and the last.
+const FIRST_ENTRIES: usize = 200;
+const LAST_ENTRIES: usize = 50;
 /// The number of octets of one frame that are shown.
 const MAX_HEX: usize = 2048;
 
@@ -161,6 +164,14 @@ impl WireLog {
                 }
             }
         }
+        let left_out = entries.len().saturating_sub(FIRST_ENTRIES.saturating_add(LAST_ENTRIES));
+        if left_out > 0
+            && let Some(first) = entries.get(FIRST_ENTRIES)
+        {
+            let text = format!("{left_out} lines between are left out");
+            let remark = Entry { text, hex: String::new(), ..first.clone() };
+            entries.splice(FIRST_ENTRIES..FIRST_ENTRIES.saturating_add(left_out), [remark]);
+        }
         if let (1.., Some(last)) = (self.dropped, self.chunks.last()) {
             entries.push(entry(last, format!("{} octets more are not kept", self.dropped), String::new()));
         }
@@ -229,4 +240,50 @@ fn hex(octets: &[u8]) -> String {
         write!(text, " and {} octets more", octets.len().saturating_sub(MAX_HEX)).unwrap_or_default();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1_codec::{frame::ProtocolHeader, sasl::SaslBody};
+    use amqp1_script::frames;
+
+    fn sent(octets: &[&[u8]]) -> Vec<Entry> {
+        let mut log = WireLog::until(None);
+        octets.iter().for_each(|octets| log.add(Duration::from_millis(1), Direction::Sent, octets));
+        log.entries()
+    }
+
+    #[test]
+    fn octets_are_shown_as_they_went_but_for_sasl_responses() {
+        let mechanisms = [&b"\0\0\0\x15\x02\x01\0\0\0\x53\x40\xd0\0\0\0\x06"[..], b"\0\0\0\x01\xa3\0"].concat();
+        let [entry] = &sent(&[&mechanisms[..21]])[..] else { panic!("one entry") };
+        assert_eq!(entry.hex.len(), 42, "an unusual encoding is shown as it is");
+        let init = frames::sasl(&SaslBody::Init(frames::plain("me", "sesame")));
+        let entries = sent(&[&ProtocolHeader::SASL.encode(), &init]);
+        assert_eq!(entries[0].hex, "414d515003010000");
+        assert!(entries[1].hex.ends_with("...."), "{}", entries[1].hex);
+        assert_eq!(entries[1].hex.len(), init.len() * 2);
+    }
+
+    #[test]
+    fn of_many_frames_the_first_and_the_last_are_shown() {
+        let mut octets = vec![frames::empty(0); 1000];
+        octets.push(frames::encode(0, frames::end(), b""));
+        let octets: Vec<&[u8]> = octets.iter().map(AsRef::as_ref).collect();
+        let entries = sent(&octets);
+        assert_eq!(entries.len(), FIRST_ENTRIES + 1 + LAST_ENTRIES);
+        assert_eq!(entries[FIRST_ENTRIES].text, "751 lines between are left out");
+        assert_eq!(entries[entries.len() - 1].text, "[0] end");
+    }
+
+    #[test]
+    fn deliveries_are_noticed_in_every_form_of_their_descriptor() {
+        for form in TRANSFER {
+            let mut log = WireLog::until(None);
+            assert!(!log.has_deliveries());
+            log.add(Duration::ZERO, Direction::Received, &[b"\0\0\0\x20\x02\0\0\0", form].concat());
+            assert!(log.has_deliveries());
+        }
+    }
 }
