@@ -59,27 +59,31 @@ def main(url, address, scenario, count):
             sys.exit(handler.error)
         return
     connection = BlockingConnection(url, timeout=30, heartbeat=None)
-    if scenario == "idle":
-        deadline = time.monotonic() + count
-        while (left := deadline - time.monotonic()) > 0:
-            connection.container.timeout = left
-            connection.container.process()
-    elif scenario == "send":
-        sender = connection.create_sender(address)
-        for number in range(count):
-            sender.send(Message(body=f"message {number}"))
-        sender.close()
-    elif scenario == "receive":
-        receiver = connection.create_receiver(address, credit=count)
-        for _ in range(count):
-            receiver.receive()
-            receiver.accept()
-        receiver.close()
-    elif scenario == "request":
-        requester = SyncRequestResponse(connection, address)
-        for number in range(count):
-            requester.call(Message(body=f"request {number}"))
-    connection.close()
+    try:
+        if scenario == "idle":
+            deadline = time.monotonic() + count
+            while (left := deadline - time.monotonic()) > 0:
+                connection.container.timeout = left
+                connection.container.process()
+        elif scenario == "send":
+            sender = connection.create_sender(address)
+            for number in range(count):
+                sender.send(Message(body=f"message {number}"))
+            sender.close()
+        elif scenario == "receive":
+            receiver = connection.create_receiver(address, credit=count)
+            for _ in range(count):
+                receiver.receive()
+                # What came settled needs no outcome.
+                if receiver.fetcher.unsettled:
+                    receiver.accept()
+            receiver.close()
+        elif scenario == "request":
+            requester = SyncRequestResponse(connection, address)
+            for number in range(count):
+                requester.call(Message(body=f"request {number}"))
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

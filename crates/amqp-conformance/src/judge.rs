@@ -186,6 +186,24 @@ pub fn closes_in_peace(connection: &mut Connection) -> Outcome {
     }
 }
 
+/// The same for a client, which may drop the connection: that is for the rules of closing to judge.
+pub fn closes_or_drops(connection: &mut Connection) -> Outcome {
+    connection.send(0, frames::close());
+    let deadline = connection.now().saturating_add(connection.patience());
+    loop {
+        let got = connection.next_within(deadline.saturating_sub(connection.now()));
+        if let Some(refusal) = Refusal::of(&got) {
+            return Outcome::fail(format!("{} with {}", closing_frame(refusal.scope), refusal.error.condition));
+        }
+        match &got {
+            Got::Frame(AmqpFrame { body: Some(body), .. }) if body.name() == "close" => return Outcome::pass(),
+            Got::Frame(_) => {}
+            _ if got.is_end() => return Outcome::pass(),
+            _ => return Outcome::fail(format!("expected close, got {got}")),
+        }
+    }
+}
+
 /// Passes if `check` does, for a SHOULD: a failure becomes a warning.
 pub fn should(check: Result<Outcome, Stop>) -> Result<Outcome, Stop> {
     let softened = |outcome: Outcome| match outcome.verdict {

@@ -344,10 +344,10 @@ impl Attached {
         }
     }
 
-    /// Closes the connection, and passes if the client answers without an error: the end of a case whose scenario cannot
-    /// be played to its end.
+    /// Closes the connection, and passes if the client answers without an error, or drops the connection: the end of a
+    /// case whose scenario cannot be played to its end.
     pub fn closes_in_peace(&mut self) -> Outcome {
-        judge::closes_in_peace(&mut self.connection)
+        judge::closes_or_drops(&mut self.connection)
     }
 }
 

@@ -56,6 +56,7 @@ fn detached(link: &mut impl AnyLink, closed: bool) -> Result<Result<Detach, Outc
             Got::Frame(AmqpFrame { body: Some(Performative::End(_) | Performative::Close(_)), .. }) => {
                 return Ok(Err(Outcome::new(Verdict::PassWider, format!("{}, without a detach", got.name()))));
             }
+            _ if got.is_end() => return Ok(Err(Outcome::new(Verdict::PassWider, "the connection was dropped"))),
             _ if matches!(got.name(), "empty" | "flow" | "disposition") => {}
             _ => return Err(connection.unexpected("detach", got).into()),
         }

@@ -1,6 +1,6 @@
 //! Attaching links (§2.6.1 to §2.6.3, §2.7.3).
 
-use super::support::{Checked, answer_fields, flawed, set};
+use super::support::{Checked, flawed, set};
 use crate::{
     case::{Case, Check, Severity},
     client::{Attached, ClientTrial, Scenario, receives_from_node, sends_to_node, twins},
@@ -182,7 +182,7 @@ pub(super) const CASES: &[Case] = &[
         id: "T-2.7.3-8/target-is-source",
         rule: "The target of an attach is a type that provides a target (§2.7.3).",
         sends: "an answer whose target is a source",
-        check: Check::Client(Scenario::Send, |trial| flawed(trial, Role::Sender, target_is_source)),
+        check: Check::Client(Scenario::Send, |trial| flawed(trial, Role::Sender, |fields| target_is_source(fields))),
         ..BAD
     },
     Case {
@@ -221,7 +221,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The descriptor of the target becomes that of a source.
-fn target_is_source(fields: &mut Vec<Vec<u8>>) {
+fn target_is_source(fields: &mut [Vec<u8>]) {
     if let Some(code) = fields.get_mut(6).and_then(|target| target.get_mut(2)) {
         *code = 0x28;
     }
@@ -443,7 +443,7 @@ fn no_target_no_message(trial: &mut ClientTrial<'_>) -> Checked {
 /// The octets of a right answer are what the flaws above are put into.
 #[cfg(test)]
 mod tests {
-    use super::answer_fields;
+    use super::super::support::answer_fields;
     use amqp1_codec::definitions::Role;
 
     #[test]

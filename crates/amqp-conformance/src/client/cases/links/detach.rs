@@ -4,7 +4,7 @@ use super::support::Checked;
 use crate::{
     case::{Case, Check, Severity},
     client::{Attached, ClientTrial, Scenario, twins},
-    judge::{Refused, closes_in_peace, should},
+    judge::{Refused, should},
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
@@ -94,7 +94,7 @@ fn disposition_after_detach(trial: &mut ClientTrial<'_>) -> Checked {
         _ => return Ok(Outcome::skip(format!("the client does not detach, but closes: {got}"))),
     }
     client.settle(&delivery, DeliveryState::Accepted);
-    Ok(closes_in_peace(&mut client.connection))
+    Ok(client.closes_in_peace())
 }
 
 fn no_map_on_reattach(trial: &mut ClientTrial<'_>) -> Checked {
@@ -116,7 +116,7 @@ fn no_map_on_reattach(trial: &mut ClientTrial<'_>) -> Checked {
     match again.as_ref().map(count) {
         Some(Some(0)) => Ok(Outcome::pass_with("the link is resumed, without deliveries")),
         Some(Some(count)) => Ok(Outcome::fail(format!("the attach has {count} unsettled deliveries"))),
-        Some(None) => Ok(closes_in_peace(&mut client.connection)),
+        Some(None) => Ok(client.closes_in_peace()),
         None => Ok(over.map(|()| Outcome::pass_with("the client does not attach the link again"))?),
     }
 }

@@ -119,7 +119,7 @@ fn no_next_incoming_id_before_begin(trial: &mut ClientTrial<'_>) -> Checked {
         true => "a flow came before the answer, without next-incoming-id",
         false => "no flow came before the answer",
     };
-    let outcome = crate::judge::closes_in_peace(&mut connection);
+    let outcome = crate::judge::closes_or_drops(&mut connection);
     Ok(if outcome == Outcome::pass() { Outcome::pass_with(remark) } else { outcome })
 }
 

@@ -4,7 +4,6 @@ use super::support::Checked;
 use crate::{
     case::{Case, Check, Severity},
     client::{Attached, ClientTrial, Scenario, twins},
-    judge::closes_in_peace,
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
@@ -129,7 +128,7 @@ fn resumes_with_map(trial: &mut ClientTrial<'_>) -> Checked {
         Some(attach) if attach.unsettled.is_none() => {
             Ok(Outcome::fail("the link is attached again without an unsettled map"))
         }
-        Some(_) => Ok(closes_in_peace(&mut client.connection)),
+        Some(_) => Ok(client.closes_in_peace()),
         None => Ok(over.map(|()| Outcome::pass_with("the client does not attach the link again"))?),
     }
 }

@@ -176,7 +176,7 @@ pub(super) const CASES: &[Case] = &[
         id: "T-2.7.3-8/target-is-source",
         rule: "The target of an attach is a type that provides a target (§2.7.3).",
         sends: "an attach whose target is a source",
-        check: Check::Server(|trial| flawed(trial, target_is_source)),
+        check: Check::Server(|trial| flawed(trial, |fields| target_is_source(fields))),
         ..BAD
     },
     Case {
@@ -231,7 +231,7 @@ fn set(fields: &mut [Vec<u8>], index: usize, octets: &[u8]) {
 }
 
 /// The descriptor of the target becomes that of a source.
-fn target_is_source(fields: &mut Vec<Vec<u8>>) {
+fn target_is_source(fields: &mut [Vec<u8>]) {
     if let Some(code) = fields.get_mut(TARGET).and_then(|target| target.get_mut(2)) {
         *code = 0x28;
     }

@@ -1,18 +1,17 @@
 //! Detaching, attaching again, and closing (§2.6.4, §2.6.6, §2.7.6, §2.7.7).
 
-use super::support::{Checked, frame, left, list, next_event, send, set_up};
+use super::support::{Checked, left, next_event, send, set_up};
 use crate::{
     case::{Case, Check, Need, Severity},
-    judge::{Refused, closes_in_peace, should},
-    server::{Attached, Begun, ServerTrial, twins},
+    judge::closes_in_peace,
+    server::{Attached, ServerTrial, twins},
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
-    definitions::ErrorCondition,
     messaging::{DeliveryState, Source, TerminusExpiryPolicy},
     performative::{Attach, Detach, Performative},
 };
-use amqp1_script::{AmqpFrame, Got, Link, Scope, frames};
+use amqp1_script::{AmqpFrame, Got, Link, frames};
 
 pub(super) const CASES: &[Case] = &[
     Case {

@@ -29,12 +29,6 @@ pub(super) fn list(code: u8, fields: &[&[u8]]) -> Vec<u8> {
     frame(0, &[&[0, 0x53, code, 0xd0][..], &size.to_be_bytes(), &count.to_be_bytes(), &encoded].concat())
 }
 
-/// A frame of [`list`] with octets after its list: a transfer with its payload.
-pub(super) fn with_payload(frame: &[u8], payload: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(frame.len().saturating_add(payload.len())).unwrap_or(u32::MAX);
-    [&size.to_be_bytes()[..], frame.get(4..).unwrap_or_default(), payload].concat()
-}
-
 pub(super) fn set_up(unexpected: Unexpected) -> Stop {
     Stop::set_up(&unexpected)
 }
