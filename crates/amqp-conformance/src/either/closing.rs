@@ -1,8 +1,6 @@
 //! Close (§2.4.3, §2.4.4, §2.7.9).
 
-use super::{
-    AnyTrial, CLOSED, UNMAPPED, cases, closed_for_error, in_flight, is_given_up, nothing_follows, refuses, until_close,
-};
+use super::{AnyTrial, CLOSED, UNMAPPED, cases, closed_for_error, is_given_up, nothing_follows, refuses, until_close};
 use crate::{
     case::Severity,
     judge::should,
@@ -150,9 +148,8 @@ fn should_not_reuse_stream(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
 fn closes_cross(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     let Opened { mut connection, .. } = trial.opened_plainly()?;
     connection.raw([UNMAPPED, &frames::encode(0, frames::close(), b"")].concat());
-    let judged = CLOSED.in_words().after(in_flight(trial)).judge(&mut connection, trial.is_strict());
-    if !matches!(judged.verdict, crate::Verdict::Pass) {
-        return Ok(judged);
+    if let Err(got) = until_close(&mut connection) {
+        return Ok(Outcome::fail(format!("expected close, got {got}")));
     }
     nothing_follows(&mut connection)
 }

@@ -3,6 +3,7 @@
 use crate::{
     case::{Case, Check},
     client::{ClientTrial, Scenario, twins},
+    either::nothing_follows,
     judge::closes_in_peace,
     verdict::{Outcome, Stop},
 };
@@ -19,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
         id: "T-2.1.2-1",
         rule: "Frames arrive and are processed in the order in which they were sent (§2.1.2).",
         sends: "in one write: begin, end and close",
-        wants: "an end, then close",
+        wants: "an end or none, then close, and nothing more",
         twin: Some(&twins::BEGIN),
         check: Check::Client(Scenario::Send, answers_in_order),
         ..Case::CLIENT
@@ -65,16 +66,18 @@ fn answers_in_order(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let answer = frames::encode(0, frames::begin_answering(begin.channel), b"");
     let (end, close) = (frames::encode(0, frames::end(), b""), frames::encode(0, frames::close(), b""));
     opened.connection.raw([answer, end, close].concat());
-    let mut is_ended = false;
     loop {
         match opened.connection.next() {
-            Got::Frame(AmqpFrame { body: Some(Performative::End(End { error: None })), .. }) => is_ended = true,
-            Got::Frame(AmqpFrame { body: Some(Performative::Close(Close { error: None })), .. }) if is_ended => {
-                return Ok(Outcome::pass());
+            // The close ends the session too, so that the client may leave out its end, but not send it later.
+            Got::Frame(AmqpFrame { body: Some(Performative::Close(Close { error: None })), .. }) => {
+                return nothing_follows(&mut opened.connection);
             }
-            // What was sent before the end was read.
-            Got::Frame(AmqpFrame { body: Some(Performative::Attach(_) | Performative::Flow(_)) | None, .. })
-                if !is_ended => {}
+            // What was sent before the end was read, and the end.
+            Got::Frame(AmqpFrame {
+                body:
+                    Some(Performative::Attach(_) | Performative::Flow(_) | Performative::End(End { error: None })) | None,
+                ..
+            }) => {}
             got => return Ok(Outcome::fail(format!("expected end, then close, got {got}"))),
         }
     }
