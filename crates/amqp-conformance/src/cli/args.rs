@@ -205,8 +205,12 @@ pub(super) struct ListArgs {
     /// Tells which rows of the checklist have a case in each role, and the reasons of the others.
     #[arg(long)]
     pub(super) coverage: bool,
-    #[command(flatten)]
-    pub(super) select: SelectArgs,
+    /// Only these cases: the beginning of an id, a pattern with `*` and `?`, or a tag.
+    #[arg(long, value_name = "SELECTOR", value_delimiter = ',')]
+    pub(super) only: Vec<Selector>,
+    /// Not these cases.
+    #[arg(long, value_name = "SELECTOR", value_delimiter = ',')]
+    pub(super) exclude: Vec<Selector>,
 }
 
 #[derive(Debug, Subcommand)]

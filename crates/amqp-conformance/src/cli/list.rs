@@ -4,6 +4,7 @@ use super::{Exit, Failure, args::ListArgs, output};
 use crate::{
     case::{Case, Check, Role},
     coverage::Coverage,
+    run::{Level, Selection},
 };
 use std::fmt::Write as _;
 
@@ -13,7 +14,15 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     } else if let Some(id) = &args.explain {
         explain(id)?
     } else {
-        let selection = args.select.selection(true);
+        // Every case, whatever has to be asked for before it runs.
+        let selection = Selection {
+            level: Level::Strict,
+            robustness: true,
+            slow: true,
+            restart: true,
+            only: args.only.clone(),
+            exclude: args.exclude.clone(),
+        };
         let cases = crate::cases().filter(|case| selection.contains(case));
         cases.fold(String::new(), |list, case| list + &format!("{:6} {}  {}\n", role(case), case.id, case.rule))
     };

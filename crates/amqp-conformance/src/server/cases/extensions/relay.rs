@@ -233,9 +233,9 @@ fn no_local(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 fn odd_addresses(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let long = "a".repeat(4000);
     let addresses = [
-        "/queues/amqp-conformance%2Fno-such-node",
+        "/queues/amqp-conformance%2Fodd-address",
         "/exchanges/amqp-conformance-none/key",
-        "queue://amqp-conformance-no-such-node",
+        "queue://amqp-conformance-odd-address",
         &long,
     ];
     let mut served = 0u32;
