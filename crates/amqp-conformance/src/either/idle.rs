@@ -68,7 +68,7 @@ fn asking(open: Open, idle_time_out: u32) -> Open {
 }
 
 /// The longest time between frames of the peer, while it has nothing to say.
-fn longest_gap(connection: &mut Connection, watched: Duration) -> Result<Duration, Got> {
+fn longest_gap(connection: &mut Connection, watched: Duration) -> Result<Duration, Box<Got>> {
     let end = connection.now().saturating_add(watched);
     let (mut last, mut longest) = (connection.now(), Duration::ZERO);
     loop {
@@ -79,7 +79,7 @@ fn longest_gap(connection: &mut Connection, watched: Duration) -> Result<Duratio
         match got {
             Got::Frame(_) if Refusal::of(&got).is_none() => last = now,
             Got::Timeout { .. } => return Ok(longest),
-            got => return Err(got),
+            got => return Err(Box::new(got)),
         }
         if now >= end {
             return Ok(longest);

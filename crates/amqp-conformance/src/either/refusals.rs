@@ -86,13 +86,13 @@ pub(crate) fn closed_for_error(trial: &mut impl AnyTrial, open: Open) -> Result<
 }
 
 /// Passes over frames until the peer's close comes. Returns its channel.
-pub(crate) fn until_close(connection: &mut Connection) -> Result<u16, Got> {
+pub(crate) fn until_close(connection: &mut Connection) -> Result<u16, Box<Got>> {
     let deadline = connection.now().saturating_add(connection.patience());
     loop {
         match connection.next_within(deadline.saturating_sub(connection.now())) {
             Got::Frame(AmqpFrame { channel, body: Some(Performative::Close(_)), .. }) => return Ok(channel),
             Got::Frame(_) => {}
-            got => return Err(got),
+            got => return Err(Box::new(got)),
         }
     }
 }

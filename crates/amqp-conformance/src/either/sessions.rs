@@ -153,7 +153,7 @@ fn gives_up_session(trial: &mut impl AnyTrial, end: &[u8]) -> Result<Outcome, St
 }
 
 /// Passes over frames until the peer ends the session. Returns the error of its end.
-fn until_end(connection: &mut Connection, session: &Session) -> Result<Option<AmqpError>, Got> {
+fn until_end(connection: &mut Connection, session: &Session) -> Result<Option<AmqpError>, Box<Got>> {
     let deadline = connection.now().saturating_add(connection.patience());
     loop {
         let got = connection.next_within(deadline.saturating_sub(connection.now()));
@@ -163,9 +163,9 @@ fn until_end(connection: &mut Connection, session: &Session) -> Result<Option<Am
             {
                 return Ok(end.error);
             }
-            Got::Frame(AmqpFrame { body: Some(Performative::Close(_)), .. }) => return Err(got),
+            Got::Frame(AmqpFrame { body: Some(Performative::Close(_)), .. }) => return Err(Box::new(got)),
             Got::Frame(_) => {}
-            got => return Err(got),
+            got => return Err(Box::new(got)),
         }
     }
 }

@@ -121,7 +121,7 @@ fn does_not_use_what_it_does_not_desire(trial: &mut ClientTrial<'_>) -> Result<O
     const RELAY: Symbol = Symbol::from_static("ANONYMOUS-RELAY");
     let offer = Open { offered_capabilities: [RELAY].into_iter().collect(), ..frames::open("amqp-conformance") };
     let Accepted { connection, open } = trial.opened_with(offer)?;
-    if open.desired_capabilities.iter().any(|capability| *capability == RELAY) {
+    if open.desired_capabilities.contains(&RELAY) {
         return Ok(Outcome::pass_with("the client desires ANONYMOUS-RELAY"));
     }
     let attach = first_attach(connection, 0..)?;
