@@ -35,12 +35,8 @@ pub(super) const CASES: &[Case] = &[
         "map-128-pairs",
     ),
     taken!("Y-1.6.23-3", "The order of a map is kept (§1.6.23).", "map-order-ab", "map-symbol-keys", "map-127-pairs"),
-    taken!(
-        "Y-1.6.23-4",
-        "Keys of different types are different keys (§1.6.23).",
-        "map-mixed-key-types",
-        "map-list-key"
-    ),
+    taken!("Y-1.6.23-4", "Keys of different types are different keys (§1.6.23).", "map-mixed-key-types"),
+    taken!("Y-1.6.23-1/list-key", "The key of a map may be a list (§1.6.23).", "map-list-key"),
     taken!(
         "Y-1.6.24-1",
         "An array is array8 or array32, and its constructor is wide enough for each element (§1.6.24).",
