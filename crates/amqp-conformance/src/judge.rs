@@ -20,12 +20,13 @@ pub struct Refused {
     passes_over: &'static [&'static str],
     may_drop: bool,
     is_any_scope: bool,
+    has_closed: bool,
 }
 
 impl Refused {
     /// The narrowest scope at which the peer may refuse.
     pub const fn by(scope: Scope) -> Self {
-        Self { scope, conditions: &[], passes_over: &[], may_drop: true, is_any_scope: false }
+        Self { scope, conditions: &[], passes_over: &[], may_drop: true, is_any_scope: false, has_closed: false }
     }
 
     /// At any scope, where the text names none: a refusal of the link, the session or the connection passes alike.
@@ -46,6 +47,11 @@ impl Refused {
     /// Frames that may come before the refusal, by name (`"attach"`), besides empty frames, flows and dispositions.
     pub const fn after(self, names: &'static [&'static str]) -> Self {
         Self { passes_over: names, ..self }
+    }
+
+    /// The tool has closed the connection behind what is to be refused: a close without an error answers that, and fails.
+    pub const fn after_close(self) -> Self {
+        Self { has_closed: true, ..self }
     }
 
     /// The peer must say why: a connection that is dropped without `close` fails.
@@ -134,7 +140,11 @@ impl Refused {
 
     fn judge_silent_close(&self, is_strict: bool) -> Outcome {
         let reason = "close without an error";
-        if self.may_drop && !is_strict { Outcome::new(Verdict::PassWider, reason) } else { Outcome::fail(reason) }
+        if self.may_drop && !is_strict && !self.has_closed {
+            Outcome::new(Verdict::PassWider, reason)
+        } else {
+            Outcome::fail(reason)
+        }
     }
 
     fn judge_drop(&self) -> Outcome {

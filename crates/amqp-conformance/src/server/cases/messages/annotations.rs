@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
         "a message whose footer has a string as key",
         [vector("msg-data"), octets::hex("005378 c107 02 a1036b6579 40")].concat()
     ),
-    bad_messages!("M-3.2.10-1", KEYS, "bad-msg-ann-string-key"),
+    bad_messages!("M-3.2.10-1/string", KEYS, "bad-msg-ann-string-key"),
     bad_message!(
         "M-3.2.10-1/uint",
         KEYS,

@@ -25,7 +25,12 @@ pub(super) const CASES: &[Case] = &[
         "list-of-map",
         "list-all-primitives",
     ),
-    bad_properties!("Y-1.6.23-1", "A map has an even number of items (§1.6.23).", "bad-map8-odd", "bad-map8-odd-3"),
+    bad_properties!(
+        "Y-1.6.23-1/property",
+        "A map has an even number of items (§1.6.23).",
+        "bad-map8-odd",
+        "bad-map8-odd-3"
+    ),
     relayed!(
         "Y-1.6.23-1/relayed",
         "A map is map8 or map32 (§1.6.23).",
@@ -36,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         "map-128-pairs",
     ),
     bad_properties!(
-        "Y-1.6.23-2",
+        "Y-1.6.23-2/property",
         "A map has no key twice, whatever its encodings (§1.6.23).",
         "bad-map8-dup-key",
         "bad-map8-dup-key-mixed-enc",

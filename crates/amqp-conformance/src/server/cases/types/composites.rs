@@ -266,7 +266,13 @@ pub(super) const CASES: &[Case] = &[
         check: Check::Server(mechanisms),
         ..Case::SERVER
     },
-    bad_opens!("Y-1.4-5", MULTIPLE, "bad-open-caps-list", "bad-open-caps-array-string", "bad-open-caps-string"),
+    bad_opens!(
+        "Y-1.4-5/capabilities",
+        MULTIPLE,
+        "bad-open-caps-list",
+        "bad-open-caps-array-string",
+        "bad-open-caps-string"
+    ),
 ];
 
 fn defaults(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {

@@ -182,7 +182,7 @@ pub(super) const CASES: &[Case] = &[
         "array-of-empty-lists",
     ),
     bad_properties!(
-        "Y-1.2.5-1",
+        "Y-1.2.5-1/property",
         "A format code that is not in the table of encodings is an error (§1.2, §1.6).",
         "bad-unknown-ctor-01",
         "bad-unknown-ctor-3f",

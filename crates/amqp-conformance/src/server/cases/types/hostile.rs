@@ -79,7 +79,7 @@ pub(super) const CASES: &[Case] = &[
         answers_begin(trial, &[0; 30_000])
     }),
     bad_properties!(
-        "Y-rob-3",
+        "Y-rob-3/property",
         "A value that ends before its octets do is malformed where the frame is whole (§1.2, §2.3).",
         "bad-trunc-boolean",
         "bad-trunc-ushort",

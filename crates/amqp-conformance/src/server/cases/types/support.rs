@@ -48,7 +48,7 @@ pub(super) fn refuses_opens(trial: &mut ServerTrial<'_>, bodies: &[(&str, Vec<u8
         // A server that opens closes at once as well.
         connection.send(0, frames::close());
         connection.expect_header(ProtocolHeader::AMQP)?;
-        let refused = Refused::by(Scope::Connection).with(&MALFORMED).after(&["open"]);
+        let refused = Refused::by(Scope::Connection).with(&MALFORMED).after(&["open"]).after_close();
         let outcome = named(refused.judge(&mut connection, trial.is_strict()), name, bodies.len());
         if outcome.verdict > worst.verdict {
             worst = outcome;
@@ -98,7 +98,7 @@ pub(super) fn refuses_after_open(trial: &mut ServerTrial<'_>, body: &[u8]) -> Re
     let Opened { mut connection, .. } = trial.opened()?;
     connection.raw(octets::frame(0, body));
     connection.send(0, frames::close());
-    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
+    Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).after_close().judge(&mut connection, trial.is_strict()))
 }
 
 /// Sends this attach on a session. Passes if the server refuses it.
