@@ -8,9 +8,8 @@ use crate::{
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
-    definitions::Role,
     messaging::DeliveryState,
-    performative::{Begin, Disposition, Flow, Open, Transfer},
+    performative::{Begin, Flow, Open, Transfer},
 };
 use amqp1_script::{Got, Received, Session, Skip, frames};
 
@@ -167,13 +166,15 @@ fn takes_from_two_links(trial: &mut ServerTrial<'_>) -> Checked {
             attached.connection.send_with(0, transfer, part);
         }
     }
-    for id in [0, 1] {
-        let disposition: Disposition = attached.disposition_of(id)?;
+    // The links are served apart, so that either outcome may come first.
+    let mut outcomes = [false, false];
+    while outcomes != [true, true] {
+        let disposition = attached.next_disposition()?;
         if disposition.state != Some(DeliveryState::Accepted) {
-            return Ok(Outcome::fail(format!("delivery {id} was answered by {:?}", disposition.state)));
+            return Ok(Outcome::fail(format!("a delivery was answered by {:?}", disposition.state)));
         }
-        if disposition.role == Role::Receiver && crate::server::covers(&disposition, 1) {
-            break;
+        for (outcome, id) in outcomes.iter_mut().zip(0..) {
+            *outcome |= crate::server::covers(&disposition, id);
         }
     }
     Ok(closes_in_peace(&mut attached.connection))
