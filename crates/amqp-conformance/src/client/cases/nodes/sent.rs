@@ -134,7 +134,7 @@ fn all_deliveries(
         match &got {
             Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => {
                 let Some(delivery) = client.progress.note(&got) else { continue };
-                let state = outcomes.get(all.len()).or(outcomes.last()).cloned();
+                let state = outcomes.get(all.len()).or_else(|| outcomes.last()).cloned();
                 let answer = frames::settled(Role::Receiver, delivery.number(), state);
                 client.connection.send(client.session.channel, Disposition { settled, ..answer });
                 all.push(delivery);

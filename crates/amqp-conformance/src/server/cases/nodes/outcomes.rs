@@ -276,8 +276,7 @@ fn no_received_state(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let link = set_up(opened.connection.attached_receiver(&session, 0, "receiver", trial.node()))?;
     opened.connection.give_credit(&link, 1);
     loop {
-        let transfer =
-            opened.connection.expect_skipping::<amqp1_codec::performative::Transfer>(amqp1_script::Skip::CHATTER)?;
+        let transfer = opened.connection.expect_skipping::<amqp1_codec::performative::Transfer>(Skip::CHATTER)?;
         if matches!(transfer.state, Some(DeliveryState::Received(_))) || transfer.resume {
             return Ok(Outcome::fail("a transfer of a delivery that is not resumed has the state received"));
         }
