@@ -44,6 +44,9 @@ pub(super) fn refuses(trial: &mut ClientTrial<'_>, message: &[u8]) -> Result<Out
             None if !is_strict => Outcome::pass_with("rejected without an error"),
             condition => Outcome::fail(format!("rejected with {condition:?}, not with amqp:decode-error")),
         },
+        DeliveryState::Modified(modified) if modified.undeliverable_here && !is_strict => {
+            Outcome::pass_with("modified with undeliverable-here")
+        }
         state => Outcome::fail(format!("the outcome is {state:?}")),
     })
 }
