@@ -21,7 +21,6 @@ pub(super) const CASES: &[Case] = &[
                text is silent on it (§2.4.1).",
         sends: "an open of 513 octets, and a close",
         wants: "an open and a close, or a refusal",
-        twin: Some(&twins::OPEN),
         check: Check::Server(|trial| {
             let open = trial.open();
             let least = frames::encode(0, Open { container_id: "".into(), ..open.clone() }, b"").len();

@@ -68,7 +68,6 @@ pub(super) const CASES: &[Case] = &[
         rule: "A peer that has sent its header and open may go on before anything has come (§2.4.6, OPEN PIPE).",
         sends: "in one write: header, open and begin; an end once they are answered",
         wants: "header, open, begin and end",
-        twin: Some(&twins::BEGIN),
         check: Check::Server(open_pipe),
         ..Case::SERVER
     },
