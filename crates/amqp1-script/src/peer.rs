@@ -11,6 +11,7 @@ use crate::{
     unexpected::Unexpected,
 };
 use amqp1_codec::{
+    EncodeStyle,
     frame::ProtocolHeader,
     performative::{Performative, Transfer},
     sasl::SaslBody,
@@ -65,6 +66,7 @@ pub struct Peer<T> {
     outgoing: Splitter,
     transcript: Transcript,
     patience: Duration,
+    style: EncodeStyle,
     skip: Skip,
     ended: Option<Got>,
     buffer: Box<[u8]>,
@@ -83,6 +85,7 @@ impl<T: Transport> Peer<T> {
             outgoing: Splitter::new(u32::MAX),
             transcript: Transcript::default(),
             patience: Duration::from_secs(5),
+            style: EncodeStyle::Compact,
             skip: Skip::default(),
             ended: None,
             buffer: vec![0; BUFFER].into(),
@@ -97,6 +100,12 @@ impl<T: Transport> Peer<T> {
     /// How long each wait and each write may take.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Sets how the fields of frames are written: trailing ones that are null are left out unless set. Octets are written
+    /// as they are.
+    pub fn set_style(&mut self, style: EncodeStyle) {
+        self.style = style;
     }
 
     /// Sets what waits pass over unless they are told.
@@ -177,12 +186,12 @@ impl<T: Transport> Peer<T> {
 
     /// Writes a frame.
     pub fn send(&mut self, channel: u16, body: impl Into<Performative>) -> Written {
-        self.raw(frames::encode(channel, body, b""))
+        self.raw(frames::encode_styled(channel, body, b"", self.style))
     }
 
     /// Writes a transfer and what it carries.
     pub fn send_with(&mut self, channel: u16, transfer: Transfer, payload: impl AsRef<[u8]>) -> Written {
-        self.raw(frames::encode(channel, transfer, payload.as_ref()))
+        self.raw(frames::encode_styled(channel, transfer, payload.as_ref(), self.style))
     }
 
     /// Writes a frame without a body (§2.4.5).

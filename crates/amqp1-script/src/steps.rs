@@ -299,10 +299,11 @@ impl<T: Transport> Peer<T> {
         self.expect_where(Skip::CHATTER, format!("end on channel {on}"), is_this).map(|end| end.body)
     }
 
-    /// Nothing may be written after close, not even an empty frame (§2.4.3).
+    /// Nothing may be written after close, not even an empty frame (§2.4.3). A peer need not read any more either, so
+    /// that a reset may end the stream.
     fn at_end(&mut self) -> Result<(), Unexpected> {
         match self.next() {
-            Got::Eof { unfinished } if unfinished.is_empty() => Ok(()),
+            Got::Eof { unfinished } | Got::Reset { unfinished } if unfinished.is_empty() => Ok(()),
             got => Err(self.unexpected("the end after close", got)),
         }
     }

@@ -87,6 +87,10 @@ pub(super) struct ClientArgs {
     /// The private key of the listener's certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
+    /// Writes every field of the frames that lead to a case, for clients that cannot read lists whose null fields at the
+    /// end are left out. Octets that a case is about are not changed.
+    #[arg(long)]
+    pub(super) whole_lists: bool,
     /// The command that runs the client once, with {url}, {address}, {scenario} and {count} in its arguments. Without it,
     /// the tool serves each case at a port of its own, and list and report at --listen.
     #[arg(last = true, value_name = "COMMAND")]
@@ -157,7 +161,7 @@ pub(super) struct RunArgs {
     /// Stops at the first case that fails.
     #[arg(long)]
     pub(super) fail_fast: bool,
-    /// Goes on after the peer has crashed.
+    /// Goes on after the peer has crashed, though it does not come back within ten seconds.
     #[arg(long)]
     pub(super) keep_going: bool,
     /// The least verdict at which the exit code is not 0.

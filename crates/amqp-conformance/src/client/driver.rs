@@ -56,6 +56,9 @@ pub struct ClientTarget {
     pub tls: Option<ServerTls>,
     /// The longest time that is waited for the client to do something.
     pub patience: Duration,
+    /// Writes every field of the frames that lead to a case, also those at the end that are null: some clients cannot read
+    /// lists that leave them out, as they may (§1.4). Octets that a case is about are not changed.
+    pub whole_lists: bool,
 }
 
 impl ClientTarget {
@@ -66,6 +69,7 @@ impl ClientTarget {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: None,
             patience: Duration::from_secs(5),
+            whole_lists: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     wire::{Connection, Entry, Logs, Recorder},
 };
 use amqp1_codec::{
+    EncodeStyle,
     frame::ProtocolHeader,
     performative::{Attach, Open},
     sasl::SaslCode,
@@ -81,6 +82,8 @@ impl fmt::Debug for Visit {
 
 /// The address of the node that clients are asked to use.
 pub(super) const ADDRESS: &str = "conformance";
+/// The least time that a client has from its start to its first connection.
+const STARTING: Duration = Duration::from_secs(20);
 /// The interval at which sockets and processes are looked at that have no time-out of their own.
 const INTERVAL: Duration = Duration::from_millis(1);
 
@@ -212,6 +215,9 @@ impl<'a> ClientTrial<'a> {
     fn connection(&mut self, transport: Box<dyn Transport + Send>) -> Connection {
         let mut connection = Peer::new(Recorder::new(transport, self.logs.add()));
         connection.set_patience(self.target.patience);
+        if self.target.whole_lists {
+            connection.set_style(EncodeStyle::Full);
+        }
         connection
     }
 
@@ -224,6 +230,8 @@ impl<'a> ClientTrial<'a> {
             self.listener.set_nonblocking(true).map_err(Stop::NoConnection)?;
             return Ok(stream);
         }
+        // A program takes its time to start, and only then to connect.
+        let patience = if self.client.is_none() { self.target.patience.max(STARTING) } else { self.target.patience };
         self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
@@ -236,7 +244,7 @@ impl<'a> ClientTrial<'a> {
             if let Some(status) = ended {
                 return Err(Stop::SetUp(format!("the client ended with {status} and did not connect")));
             }
-            if start.elapsed() >= self.target.patience {
+            if start.elapsed() >= patience {
                 return Err(Stop::SetUp(String::from("the client did not connect")));
             }
             thread::sleep(INTERVAL);

@@ -8,6 +8,7 @@
 //! user = "guest"                      # of SASL PLAIN; left out, ANONYMOUS is used
 //! password = "guest"
 //! command = ["node", "driver.js", "{url}", "{address}", "{scenario}", "{count}"]   # of a client
+//! whole-lists = true                  # the client cannot read lists whose last fields are left out
 //!
 //! [[expected]]
 //! case = "T-2.4.5-3"
@@ -44,6 +45,9 @@ pub struct Profile {
     /// The command of a client.
     #[serde(default)]
     pub command: Vec<String>,
+    /// Writes every field of the frames that lead to a case, for a client that cannot read shorter lists.
+    #[serde(default)]
+    pub whole_lists: bool,
     #[serde(default)]
     expected: Vec<Expectation>,
 }
@@ -93,10 +97,12 @@ const KNOWN: &[(&str, &str)] = profiles![
     "go-amqp",
     "proton-cpp-broker",
     "python-qpid-proton",
+    "python-qpid-proton-server",
     "qpid-jms",
     "rabbitmq3",
     "rabbitmq4",
     "rhea",
+    "rhea-server",
 ];
 
 impl Profile {
