@@ -15,7 +15,7 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit, Failure> {
 fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let mut reports = args.reports.iter().map(|path| output::read(path)).collect::<Result<Vec<_>, _>>()?;
     if args.withhold {
-        reports.iter_mut().for_each(Report::withhold);
+        Report::withhold_all(&mut reports);
         let withheld: usize = reports.iter().map(|report| report.withheld).sum();
         eprintln!("{withheld} results withheld");
     }

@@ -4,7 +4,7 @@ use crate::{
     run::{CaseResult, Selector},
     verdict::Verdict,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{fs, io, path::Path};
 
 /// The reason for which a verdict was expected.
@@ -21,7 +21,7 @@ pub struct Expected {
 ///
 /// ```toml
 /// [[expected]]
-/// case = "T-2.4.5-3"          # the beginning of an id, or a pattern
+/// case = "T-2.4.5-3"          # the beginning of an id, or a pattern; or several: ["T-2.4.5-3", "T-2.4.5-4"]
 /// verdicts = ["fail"]         # fail and warn if left out
 /// reason = "idle-time-out is halved by the server"
 /// link = "https://example.org/issues/1"
@@ -29,12 +29,27 @@ pub struct Expected {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    case: String,
+    #[serde(rename = "case", deserialize_with = "one_or_more")]
+    cases: Vec<String>,
     #[serde(default = "failures")]
     verdicts: Vec<Verdict>,
     reason: String,
     #[serde(default)]
     link: Option<String>,
+}
+
+/// One selector, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(case) => vec![case],
+        OneOrMore::More(cases) => cases,
+    })
 }
 
 fn failures() -> Vec<Verdict> {
@@ -84,10 +99,12 @@ impl Expectations {
     pub(crate) fn new(entries: Vec<Expectation>) -> Result<Self, ExpectationsError> {
         for entry in &entries {
             if entry.reason.trim().is_empty() {
-                return Err(ExpectationsError::NoReason(entry.case.clone()));
+                return Err(ExpectationsError::NoReason(entry.cases.join(", ")));
             }
-            if !matches!(entry.case.parse(), Ok(Selector::Prefix(_) | Selector::Glob(_))) {
-                return Err(ExpectationsError::Selector(entry.case.clone()));
+            for case in &entry.cases {
+                if !matches!(case.parse(), Ok(Selector::Prefix(_) | Selector::Glob(_))) {
+                    return Err(ExpectationsError::Selector(case.clone()));
+                }
             }
         }
         Ok(Self { entries })
@@ -112,18 +129,22 @@ impl Expectations {
         for result in &mut *results {
             result.expected = self.find(&result.id, result.outcome.verdict);
         }
-        let is_stale = |entry: &&Expectation| {
-            let mut judged = results.iter().filter(|result| entry.selects(&result.id)).peekable();
+        let is_stale = |case: &&String| {
+            let mut judged = results.iter().filter(|result| selects(case, &result.id)).peekable();
             judged.peek().is_some() && judged.all(|result| matches!(result.outcome.verdict, Verdict::Pass))
         };
-        self.entries.iter().filter(is_stale).map(|entry| entry.case.clone()).collect()
+        self.entries.iter().flat_map(|entry| &entry.cases).filter(is_stale).cloned().collect()
     }
 }
 
 impl Expectation {
     pub(crate) fn selects(&self, id: &str) -> bool {
-        self.case.parse::<Selector>().is_ok_and(|selector| selector.selects_id(id))
+        self.cases.iter().any(|case| selects(case, id))
     }
+}
+
+fn selects(case: &str, id: &str) -> bool {
+    case.parse::<Selector>().is_ok_and(|selector| selector.selects_id(id))
 }
 
 impl std::str::FromStr for Expectations {
@@ -147,7 +168,7 @@ mod tests {
     #[test]
     fn an_expected_failure_keeps_its_reason_and_one_that_passes_is_stale() {
         let text = "[[expected]]\ncase = 'T-1'\nreason = 'known'\nlink = 'https://example.org'\n\
-                    [[expected]]\ncase = 'T-2-*'\nreason = 'was so once'\n";
+                    [[expected]]\ncase = ['T-2-*', 'T-1-2']\nreason = 'was so once'\n";
         let expectations: Expectations = text.parse().expect("it is well formed");
         let mut results = [result("T-1-1", Outcome::fail("no")), result("T-2-1", Outcome::pass())];
         assert_eq!(expectations.apply(&mut results), ["T-2-*"]);

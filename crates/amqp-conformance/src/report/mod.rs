@@ -33,7 +33,10 @@ use crate::{
     verdict::Verdict,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The version of the JSON schema; see the crate's documentation. It changes when a field is removed or changes its
 /// meaning.
@@ -144,6 +147,22 @@ impl Report {
         self.cases.retain(|case| !matches!(case.outcome.verdict, Verdict::Hung | Verdict::Crashed));
         self.withheld = self.withheld.saturating_add(before.saturating_sub(self.cases.len()));
         self.summary = summary(&self.cases);
+    }
+
+    /// Does the same for reports that are read side by side: the cases are taken out of all reports of the role, so that
+    /// a gap does not tell which peer it is.
+    pub fn withhold_all(reports: &mut [Self]) {
+        let ids: BTreeSet<(Role, String)> = reports
+            .iter()
+            .flat_map(|report| &report.cases)
+            .filter(|case| matches!(case.outcome.verdict, Verdict::Hung | Verdict::Crashed))
+            .map(|case| (case.role, case.id.clone()))
+            .collect();
+        for report in reports {
+            report.withhold();
+            report.cases.retain(|case| !ids.contains(&(case.role, case.id.clone())));
+            report.summary = summary(&report.cases);
+        }
     }
 
     /// The number of cases with this verdict.

@@ -29,6 +29,9 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// The factor by which [`Target::patient`] waits longer.
+const PATIENT: u32 = 5;
+
 /// The peer under test.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -53,6 +56,18 @@ impl Target {
             Self::Server(server) => server.layers.name(),
             Self::Client(ClientTarget { tls: Some(_), .. }) => String::from("tls"),
             Self::Client(_) => String::from("tcp"),
+        }
+    }
+
+    /// The same peer with more patience, where one that is busy must not be taken for one that is not there.
+    fn patient(&self) -> Self {
+        match self {
+            Self::Server(server) => {
+                Self::Server(ServerTarget { patience: server.patience.saturating_mul(PATIENT), ..server.clone() })
+            }
+            Self::Client(client) => {
+                Self::Client(ClientTarget { patience: client.patience.saturating_mul(PATIENT), ..client.clone() })
+            }
         }
     }
 

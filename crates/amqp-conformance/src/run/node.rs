@@ -40,7 +40,8 @@ pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>,
 /// Empties each node if that is allowed, and refuses those that are not empty otherwise.
 pub(super) fn prepare(targets: &[Target], may_purge: bool) -> Result<(), RunError> {
     for target in targets {
-        let Target::Server(server) = target else { continue };
+        // A peer that has just started is slow at first.
+        let Target::Server(server) = &target.patient() else { continue };
         let secrets = target.secrets();
         let sheet = Sheet::default();
         let mut trial = ServerTrial::new(server, &sheet, false);

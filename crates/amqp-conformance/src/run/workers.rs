@@ -95,8 +95,8 @@ fn reason_to_stop(result: &CaseResult, target: &Target, shared: &Shared<'_>) -> 
     if options.fail_fast && options.fail_on.includes(verdict) && !is_expected {
         return Some(format!("the run was stopped after {}", result.id));
     }
-    let is_down = matches!(verdict, Verdict::Crashed | Verdict::Hung) && !options.keep_going;
-    (is_down && !comes_back(target, shared.sheet)).then(|| format!("the peer is down since {}", result.id))
+    let is_down = matches!(verdict, Verdict::Crashed | Verdict::Hung) && !comes_back(target, shared.sheet);
+    (is_down && !options.keep_going).then(|| format!("the peer is down since {}", result.id))
 }
 
 /// Waits until a server accepts connections again: something may restart it.
