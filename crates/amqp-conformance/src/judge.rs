@@ -87,6 +87,9 @@ impl Refused {
             if let Some(outcome) = self.judge_one(&got, is_strict) {
                 return outcome;
             }
+            if matches!(got, Got::Timeout { unfinished: 0, .. }) && width(self.scope) < width(Scope::Connection) {
+                return self.judge_ignorance(&got, connection, is_strict);
+            }
             let name = got.name();
             is_accepted |= name == "disposition";
             // Who closes the connection does not go on, but does not say why either. Who has accepted something before has
@@ -101,6 +104,26 @@ impl Refused {
             if !is_passed_over {
                 let wanted = if self.is_any_scope { "detach, end or close" } else { closing_frame(self.scope) };
                 return Outcome::fail(format!("expected {wanted} with an error, got {got}"));
+            }
+        }
+    }
+
+    /// Nothing has come in time. The peer may only be slow, so it is told that the connection is closed: a refusal that
+    /// still comes counts, and one that closes in peace has refused nothing.
+    fn judge_ignorance(&self, nothing: &Got, connection: &mut Connection, is_strict: bool) -> Outcome {
+        let wanted = if self.is_any_scope { "detach, end or close" } else { closing_frame(self.scope) };
+        connection.send(0, frames::close());
+        let deadline = connection.now().saturating_add(connection.patience());
+        loop {
+            let got = connection.next_within(deadline.saturating_sub(connection.now()));
+            if let Some(refusal) = Refusal::of(&got) {
+                return self.judge_refusal(&refusal, is_strict);
+            }
+            if got.name() == "close" {
+                return Outcome::fail(format!("expected {wanted} with an error, but the connection closes in peace"));
+            }
+            if got.is_end() || matches!(got, Got::Timeout { .. }) {
+                return Outcome::fail(format!("expected {wanted} with an error, got {nothing}"));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The result of one case.
 
-use amqp1_script::Unexpected;
+use amqp1_codec::frame::FrameErrorKind;
+use amqp1_script::{Got, Unexpected, Why};
 use serde::{Deserialize, Serialize};
 use std::{fmt, io};
 
@@ -130,7 +131,23 @@ pub enum Stop {
 
 impl From<Unexpected> for Stop {
     fn from(unexpected: Unexpected) -> Self {
-        Self::Known(Outcome::fail(format!("expected {}, got {}", unexpected.wanted, unexpected.got)))
+        Self::Known(Outcome::fail(instead(&unexpected)))
+    }
+}
+
+/// What came instead of what was expected. Octets that are no frame are the peer's fault: the tool reads by the
+/// definitions of the specification.
+fn instead(unexpected: &Unexpected) -> String {
+    let Unexpected { wanted, got, .. } = unexpected;
+    match &**got {
+        Got::Undecodable { why: Why::Frame(error), octets } => {
+            let why = match &error.kind {
+                FrameErrorKind::Body(error) => format!("{error} (§1)"),
+                _ => format!("{error} (§2.3)"),
+            };
+            format!("expected {wanted}, but the peer sent {} octets that are malformed: {why}", octets.len())
+        }
+        got => format!("expected {wanted}, got {got}"),
     }
 }
 
@@ -143,7 +160,7 @@ impl From<Outcome> for Stop {
 impl Stop {
     /// The set-up did not succeed, for this reason.
     pub fn set_up(unexpected: &Unexpected) -> Self {
-        Self::SetUp(format!("expected {}, got {}", unexpected.wanted, unexpected.got))
+        Self::SetUp(instead(unexpected))
     }
 
     /// The outcome of a case that stops here.

@@ -10,7 +10,7 @@ use crate::{
 use amqp1_codec::{
     definitions::ErrorCondition,
     messaging::{Source, TerminusExpiryPolicy},
-    performative::{Attach, Begin, Performative},
+    performative::{Attach, Begin, Flow, Performative},
 };
 use amqp1_script::{AmqpFrame, Got, Link, Refusal, Scope, Session, frames};
 
@@ -151,7 +151,8 @@ fn link_outlives_session(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 
 fn begins_after_errored_end(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let Begun { mut connection, session, .. } = trial.begun()?;
-    connection.send(0, frames::credit(42, 1));
+    let next_incoming_id = Some(session.begin.next_outgoing_id);
+    connection.send(0, Flow { next_incoming_id, ..frames::credit(42, 1) });
     match connection.next() {
         got if matches!(Refusal::of(&got), Some(Refusal { scope: Scope::Session, .. })) => {}
         got => return Err(Stop::SetUp(format!("expected end with an error, got {got}"))),

@@ -274,7 +274,7 @@ fn no_received_state(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut opened = trial.opened_with(small)?;
     let session = set_up(opened.connection.begun(0))?;
     let link = set_up(opened.connection.attached_receiver(&session, 0, "receiver", trial.node()))?;
-    opened.connection.give_credit(&link, 1);
+    opened.connection.send(session.channel, crate::server::credit_after(&session, &link, 0, 1));
     loop {
         let transfer = opened.connection.expect_skipping::<amqp1_codec::performative::Transfer>(Skip::CHATTER)?;
         if matches!(transfer.state, Some(DeliveryState::Received(_))) || transfer.resume {

@@ -1,6 +1,6 @@
 //! PLAIN (RFC 4616).
 
-use super::support::{LOGIN, frame, gives_up, offers};
+use super::support::{LOGIN, frame, gives_up, gives_up_after, offers};
 use crate::{
     case::{Case, Check, Need},
     server::{Login, ServerTrial},
@@ -97,5 +97,5 @@ fn wrong_password(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     if outcome.code != SaslCode::Auth || outcome.additional_data.is_some() {
         return Ok(Outcome::fail(format!("expected the code auth without additional-data, got {:?}", outcome.body)));
     }
-    Ok(gives_up(&mut connection))
+    Ok(gives_up_after(Some(outcome.code), &mut connection))
 }

@@ -61,10 +61,17 @@ pub(super) fn offers(trial: &mut ServerTrial<'_>, name: &str) -> Result<Connecti
     }
 }
 
-/// Passes if the server gives up: it may say that the login has failed, and then the stream ends.
+/// Passes if the server gives up: it says that the login has failed, or the stream ends.
+///
+/// Both ends must shut down their outgoing stream when the layer terminates (§5.1), and the text does not say which of
+/// them begins. So a server that has told the outcome may wait for the tool's end.
 pub(super) fn gives_up(connection: &mut Connection) -> Outcome {
+    gives_up_after(None, connection)
+}
+
+/// The same for a server that has told this outcome already.
+pub(super) fn gives_up_after(mut said: Option<SaslCode>, connection: &mut Connection) -> Outcome {
     let deadline = connection.now().saturating_add(connection.patience());
-    let mut said = None;
     loop {
         match connection.next_within(deadline.saturating_sub(connection.now())) {
             Got::Header(ProtocolHeader::SASL) | Got::Sasl(SaslBody::Mechanisms(_)) if said.is_none() => {}
@@ -76,9 +83,26 @@ pub(super) fn gives_up(connection: &mut Connection) -> Outcome {
                     said.map_or_else(|| String::from("the end without an outcome"), |code| format!("outcome {code:?}"));
                 return Outcome::pass_with(remark);
             }
-            Got::Timeout { waited, .. } => return Outcome::fail(format!("the stream is still open after {waited:?}")),
+            Got::Timeout { waited, .. } => {
+                return match said {
+                    Some(code) => ends_after_ours(connection, code),
+                    None => Outcome::fail(format!("neither an outcome nor the end within {waited:?}")),
+                };
+            }
             got => return Outcome::fail(format!("expected the end of the dialog, got {got}")),
         }
+    }
+}
+
+/// Passes if the server ends the stream once the tool has.
+fn ends_after_ours(connection: &mut Connection, code: SaslCode) -> Outcome {
+    connection.finish();
+    match connection.next() {
+        got if got.is_end() => Outcome::pass_with(format!("outcome {code:?}, and the end after the tool's")),
+        Got::Timeout { waited, .. } => {
+            Outcome::fail(format!("outcome {code:?}, and the stream is still open {waited:?} after the tool's end"))
+        }
+        got => Outcome::fail(format!("expected the end of the dialog, got {got}")),
     }
 }
 
