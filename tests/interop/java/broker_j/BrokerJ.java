@@ -9,13 +9,18 @@ import org.apache.qpid.server.SystemLauncher;
 
 /**
  * Apache Qpid Broker-J in this process, with everything in memory. It takes SASL PLAIN guest/guest, makes a queue for
- * each address, and ends with its standard input. The first line that it prints is {"event":"ready","amqp":PORT}.
+ * each address, and ends with its standard input. The first line that it prints is {"event":"ready","amqp":PORT}. The
+ * port may be given as an argument.
  */
 public final class BrokerJ {
     public static void main(String[] args) throws Exception {
         int port;
-        try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            port = free.getLocalPort();
+        if (args.length > 0) {
+            port = Integer.parseInt(args[0]);
+        } else {
+            try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+                port = free.getLocalPort();
+            }
         }
         Path directory = Files.createTempDirectory("broker-j");
         Path configuration = directory.resolve("configuration.json");
