@@ -247,8 +247,6 @@ fn keeps_to_window(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
             }
             got if is_answer(&got) => break,
             Got::Frame(_) => {}
-            // It need not answer echo, and has kept to its window.
-            Got::Timeout { .. } => break,
             got => return Ok(Outcome::fail(format!("expected a flow in answer to echo, got {got}"))),
         }
     }
