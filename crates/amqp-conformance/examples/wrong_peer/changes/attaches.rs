@@ -146,7 +146,7 @@ attaches! {
     /// Its coordinators have a capability that does not exist.
     UNKNOWN_CAPABILITIES "unknown-capabilities-of-transactions" |attach| {
         if let Some(TargetArchetype::Coordinator(coordinator)) = &mut attach.target {
-            coordinator.capabilities = std::iter::once(Symbol::from_static("x-no-such-transactions")).collect();
+            coordinator.capabilities = std::iter::once(Symbol::from_static("amqp:no-such-transactions")).collect();
         }
     }
     /// Its coordinators have no capability.
@@ -194,11 +194,11 @@ attaches! {
     INCOMPLETE_UNSETTLED "incomplete-unsettled" |attach| { attach.incomplete_unsettled = !attach.incomplete_unsettled; }
 }
 
-/// It ends the connection where a coordinator has several capabilities.
-pub(crate) const ONE_CAPABILITY: Wrong = Wrong::reads("one-capability-of-transactions", &["attach"], |_, piece| {
+/// It ends the connection where a coordinator has more than three capabilities.
+pub(crate) const FEW_CAPABILITIES: Wrong = Wrong::reads("few-capabilities-of-transactions", &["attach"], |_, piece| {
     let octets = piece.octets.clone();
     match piece.frame() {
-        Ok((_, Performative::Attach(attach), _)) if matches!(&attach.target, Some(TargetArchetype::Coordinator(all)) if all.capabilities.len() > 1) => {
+        Ok((_, Performative::Attach(attach), _)) if matches!(&attach.target, Some(TargetArchetype::Coordinator(all)) if all.capabilities.len() > 3) => {
             Fate::End(Vec::new())
         }
         _ => Fate::Pass(octets),

@@ -1,6 +1,6 @@
 //! Peers that are wrong about SASL.
 
-use crate::wrong::{Fate, Past, Piece, Wrong};
+use crate::wrong::{Fate, Past, Piece, Wrong, drops};
 use amqp1_codec::{
     Symbol,
     frame::ProtocolHeader,
@@ -190,3 +190,7 @@ pub(crate) const NO_RESPONSE: Wrong =
         }
         _ => Fate::Pass(piece.octets),
     });
+
+/// It does not answer a challenge.
+pub(crate) const IGNORES_CHALLENGES: Wrong =
+    Wrong::reads("sasl-ignores-challenges", &["sasl-challenge"], |_, piece| drops(piece, "sasl-challenge"));

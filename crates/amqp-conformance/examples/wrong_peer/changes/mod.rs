@@ -4,6 +4,7 @@ mod attaches;
 mod connections;
 mod deliveries;
 mod encodings;
+mod links;
 mod logins;
 mod promises;
 mod refusals;
@@ -154,7 +155,7 @@ pub(crate) static ALL: &[Wrong] = &[
     streams::CLOSE_ON_0_ALONE,
     streams::CHANNEL_0_ALONE,
     streams::BEGINS_TWICE,
-    attaches::ONE_CAPABILITY,
+    attaches::FEW_CAPABILITIES,
     attaches::NO_OUTCOMES,
     attaches::NO_DEFAULT_OUTCOME,
     attaches::INVENTS_UNSETTLED,
@@ -237,6 +238,17 @@ pub(crate) static ALL: &[Wrong] = &[
     promises::READS_NO_TIME_OUT,
     promises::READS_SHORT_TIME_OUT,
     promises::READS_SECONDS,
+    links::HANDLES_OF_PARTNER,
+    links::HANDLES_ONCE,
+    links::KNOWS_ALL_LINKS,
+    links::INVENTS_ADDRESSES,
+    links::ENDS_AT_FILTERS,
+    links::ENDS_AT_RECEIVED,
+    links::FLOWS_AFTER_DETACH,
+    links::ANSWERS_WITH_ERROR,
+    links::NO_ERRORS,
+    links::NO_DESCRIPTIONS,
+    logins::IGNORES_CHALLENGES,
     refusals::REFUSES_LINKS,
     refusals::REFUSES_SESSIONS,
     refusals::CLOSES_AFTER_OPEN,
