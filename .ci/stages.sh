@@ -126,6 +126,12 @@ stage_programs() {
   broker
 }
 
+# Our stack in both roles, judged by amqp-conformance; and the tool, by wrong peers.
+stage_own_stack() {
+  cargo build --quiet --locked --workspace --bins --examples
+  timeout 1200 .ci/own_stack.sh "$target/debug"
+}
+
 # Lists of operations on two engines against the reference model, by the hundred thousand, and links over several
 # connections; and whether the lists find bugs that are planted on purpose.
 stage_simulation() {

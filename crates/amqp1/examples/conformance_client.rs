@@ -43,7 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let idle = Duration::from_secs(options.idle_time_out);
     let mut client = Client::builder(options.url.as_str()).config(|config| config.idle_timeout = Some(idle));
     if options.strict {
-        client = client.config(|config| config.tolerances = Tolerances::STRICT);
+        client = client.config(|config| {
+            config.tolerances = Tolerances::STRICT;
+            config.errant_links = amqp1::engine::ErrantLinks::EndSession;
+        });
     }
     let connection = client.connect().await?;
     let played = play(&connection, &options).await;

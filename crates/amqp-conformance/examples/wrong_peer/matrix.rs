@@ -36,16 +36,16 @@ impl Row {
         self.right.verdict <= Verdict::PassWider
     }
 
-    /// Returns `true` if the case judges the right peer, and is not both passed by it and failed by a wrong one.
+    /// Returns `true` if the case judges the right peer and passes, and is failed by no wrong one.
     fn is_defect(&self) -> bool {
-        self.right.verdict.is_judgement() && !(self.is_passed() && self.failed_by.is_some())
+        self.right.verdict.is_judgement() && self.is_passed() && self.failed_by.is_none()
     }
 }
 
 /// Tests every case of the peer's role that this selects, and prints the matrix. `kept` is the file with the wrong peer
 /// that has failed each case before, which is tried first; it is written if `writes`.
 ///
-/// Returns `false` if a case that judges the right peer is not passed by it, or is failed by no wrong one.
+/// Returns `false` if a case that the right peer passes is failed by no wrong one.
 pub(crate) fn print(rights: &[Right], kept: &Path, writes: bool, only: &str) -> Result<bool, Box<dyn Error>> {
     let start = Instant::now();
     let role = rights.first().ok_or("there is no right peer")?.role();

@@ -6,6 +6,7 @@ use amqp1::{
     SaslCode, SaslDecision, Str, Symbol, TlsServer, Tolerances,
     auth::sasl::{anonymous, plain},
     capability,
+    engine::ErrantLinks,
     transaction::{Coordinator, CoordinatorConfig},
 };
 use std::{error::Error, fs, future::Future, sync::Arc, time::Duration};
@@ -35,7 +36,10 @@ impl Server {
         let idle = Duration::from_secs(options.idle_time_out);
         builder = builder.config(|config| config.idle_timeout = Some(idle));
         if options.strict {
-            builder = builder.config(|config| config.tolerances = Tolerances::STRICT);
+            builder = builder.config(|config| {
+                config.tolerances = Tolerances::STRICT;
+                config.errant_links = ErrantLinks::EndSession;
+            });
         }
         builder = match &options.sasl_plain {
             Some(credentials) => {

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Judges the example broker and the example client with amqp-conformance, and then the tool itself, by wrong peers.
+#
+#   .ci/own_stack.sh DIRECTORY    with the programs in this directory, such as target/debug
+#
+# With the default tolerances nothing fails but what the profiles expect, each with its reason. Under the strict
+# configuration nothing fails at all. Then each case is passed by a right peer and failed by at least one wrong one.
+set -euo pipefail
+programs=$1
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tool=$programs/amqp-conformance
+broker=$programs/examples/broker
+client=("$programs/examples/conformance_client" '{url}' '{address}' '{scenario}' '{count}')
+options=(--level strict --robustness --jobs 4 --quiet)
+
+# Judges a broker that is started with these options. It ends with its standard input.
+judge_server() {
+  local address pipe=()
+  coproc pipe { "$broker" 127.0.0.1:0 --settle-second --take-durable "$@" 2>/dev/null; }
+  read -r _ _ address <&"${pipe[0]}"
+  "$tool" server "$address" --node one --node two --node three --node four "${options[@]}" "${extra[@]}"
+  eval "exec ${pipe[1]}>&-"
+  wait
+}
+
+judge_client() {
+  "$tool" client "${options[@]}" "${extra[@]}" -- "${client[@]}" "$@"
+}
+
+echo '-- the broker and the client as they are'
+extra=(--profile amqp1-broker) && judge_server
+extra=(--profile amqp1-client) && judge_client
+echo '-- the broker and the client, strict'
+extra=(--expected .ci/own_stack_strict.toml)
+judge_server --strict
+judge_client --strict
+
+echo '-- each case: its verdict on a right peer, and the wrong peer that fails it'
+matrix() {
+  "$programs/examples/wrong_peer" matrix crates/amqp-conformance/data/wrong.tsv "$@"
+}
+matrix server "$broker"
+matrix client "${client[@]}" --strict --idle-time-out 8
