@@ -103,6 +103,8 @@ tolerances! {
     /// A transfer that asks for receiver-settle-mode second on a link of mode first (§2.7.5): the delivery is settled as on
     /// the link. [`second_on_first`](crate::Connection::second_on_first) counts them.
     second_on_first: client true, acceptor true;
+    /// A settled transfer on a link whose sender-settle-mode is unsettled (§2.7.5): the delivery is settled.
+    settled_on_unsettled: client true, acceptor true;
     /// A max-frame-size below 512, which counts as 512 (§2.7.1).
     small_max_frame_size: client true, acceptor true;
     /// dynamic-node-properties of a terminus that is not dynamic, which say nothing (§3.5.3).

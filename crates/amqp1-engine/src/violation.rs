@@ -119,6 +119,8 @@ pub enum PeerMisbehaved {
     SaslOutOfOrder,
     /// A transfer asks for receiver-settle-mode second on a link of mode first (§2.7.5).
     SecondOnFirst,
+    /// A settled transfer on a link whose sender-settle-mode is unsettled (§2.7.5).
+    SettledOnUnsettled,
     /// A session that no channel is left to answer on.
     SessionsExceeded,
     /// A delivery has the tag of another that is not settled (§2.6.12).
@@ -170,6 +172,7 @@ impl PeerMisbehaved {
             | Self::NewWhileIncomplete
             | Self::ResumedBeyond
             | Self::SecondOnFirst
+            | Self::SettledOnUnsettled
             | Self::TagRepeated
             | Self::TransactionUnknown
             | Self::TransactionalAcquisition
@@ -199,6 +202,7 @@ impl PeerMisbehaved {
             | Self::InitialDeliveryCountMissing
             | Self::ResumedBeyond
             | Self::SecondOnFirst
+            | Self::SettledOnUnsettled
             | Self::MaxFrameSizeTooSmall { .. } => ErrorCondition::INVALID_FIELD,
             Self::ErrantDelivery { .. } | Self::ErrantLink { .. } => ErrorCondition::ERRANT_LINK,
             Self::Frame(error) => match error.kind {
@@ -269,6 +273,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),
             Self::SecondOnFirst => f.write_str("receiver-settle-mode second on a link of mode first"),
+            Self::SettledOnUnsettled => f.write_str("a settled transfer on a link of sender-settle-mode unsettled"),
             Self::SessionsExceeded => f.write_str("a session that no channel is left to answer on"),
             Self::TagRepeated => f.write_str("a delivery has the tag of another that is not settled"),
             Self::TransactionUnknown => f.write_str("the transaction is over, or was never declared here"),

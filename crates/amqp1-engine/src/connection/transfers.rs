@@ -119,7 +119,11 @@ impl Connection {
         };
         let Some(link) = self.links.get(id) else { return };
         let max = link.local.max_message_size;
+        let is_forbidden = transfer.settled == Some(true) && self.may_not_settle(link, transfer);
         let pushed = begun.and_then(|mut begun| {
+            if is_forbidden {
+                return Err(PeerMisbehaved::SettledOnUnsettled);
+            }
             let assembly = begun.assembly();
             assembly.settled |= transfer.settled == Some(true);
             if let Some(state) = &transfer.state {
@@ -152,6 +156,12 @@ impl Connection {
             (false, false) if assembly.streamed => self.stream_ends(session_id, id, assembly),
             (false, false) => self.deliver(session_id, id, begun.into_assembly()),
         }
+    }
+
+    /// §2.7.5: a sender of mode unsettled settles no delivery by a transfer, but for those that it gives up or resumes.
+    fn may_not_settle(&self, link: &Link, transfer: &Transfer) -> bool {
+        let is_unsettled = link.remote.as_ref().is_some_and(|r| r.snd_settle_mode == SenderSettleMode::Unsettled);
+        is_unsettled && !transfer.aborted && !transfer.resume && !self.config.tolerances.settled_on_unsettled
     }
 
     /// §2.6.14: the sender has given a delivery up, which settles it.

@@ -2,9 +2,9 @@
 
 use amqp1_codec::{
     DeliveryTag, SequenceNo,
-    definitions::{ErrorCondition, ReceiverSettleMode, Role},
+    definitions::{ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
-    performative::{Performative, Transfer},
+    performative::{Attach, Performative, Transfer},
 };
 use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, Tolerances};
 use amqp1_testkit::*;
@@ -196,6 +196,32 @@ fn t_2_7_5_12_a_transfer_that_asks_for_mode_second_on_a_link_of_mode_first_ends_
     let settled = Transfer { settled: Some(true), ..second };
     let mut peer = pieces([(settled, HELLO)]);
     assert_eq!((peer.refusal(), got(&mut peer).len(), peer.end.second_on_first()), (None, 1, 0));
+}
+
+#[test]
+fn t_2_7_5_9_a_settled_transfer_on_a_link_of_mode_unsettled_ends_it_unless_it_is_tolerated() {
+    let settled = Transfer { settled: Some(true), ..transfer(0, 0) };
+    let more = Transfer { more: true, ..transfer(0, 0) };
+    let (unsettled, mixed) = (SenderSettleMode::Unsettled, SenderSettleMode::Mixed);
+    let refused = Some(("detach", ErrorCondition::INVALID_FIELD));
+    for (tolerances, mode, transfers, refusal) in [
+        (Tolerances::STRICT, unsettled, vec![settled.clone()], refused.clone()),
+        (Tolerances::STRICT, unsettled, vec![more, settled.clone()], refused),
+        (Tolerances::STRICT, unsettled, vec![Transfer { aborted: true, ..settled.clone() }], None),
+        (Tolerances::STRICT, mixed, vec![settled.clone()], None),
+        (Tolerances::CLIENT, unsettled, vec![settled.clone()], None),
+        (Tolerances::ACCEPTOR, unsettled, vec![settled], None),
+    ] {
+        let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
+        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        peer.send(0, begin());
+        peer.send(0, Attach { snd_settle_mode: mode, ..attach("l", 0, Role::Sender) });
+        peer.read();
+        for transfer in transfers {
+            peer.send_payload(0, transfer, HELLO);
+        }
+        assert_eq!(peer.refusal(), refusal, "{mode:?}");
+    }
 }
 
 /// The delivery is settled as the link has it.
