@@ -8,7 +8,7 @@ use super::{
 use crate::{
     delivery::{Assembly, Parts},
     event::{Event, IncomingDelivery, StreamItem},
-    link::{Buffered, Withheld},
+    link::{Buffered, Link, Withheld},
     resume::HeldDelivery,
     session::{ReceivedDelivery, Session},
     settlement::{first_id, wire_id},
