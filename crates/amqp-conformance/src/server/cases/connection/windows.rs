@@ -96,8 +96,6 @@ fn stops_at_window(trial: &mut ServerTrial<'_>, linked: Linked, stale: u32) -> R
                 break;
             }
             Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
-            // It need not answer echo, and has kept to its window.
-            Got::Timeout { .. } => break,
             got => return Ok(Outcome::fail(format!("expected a flow in answer to echo, got {got}"))),
         }
     }
