@@ -4,7 +4,7 @@
 import sys
 import time
 
-from proton import Message
+from proton import Message, ProtonException
 from proton.handlers import MessagingHandler, TransactionHandler
 from proton.reactor import Container
 from proton.utils import BlockingConnection, SyncRequestResponse
