@@ -126,7 +126,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         self.input.reserve(self.read_size);
         match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => {
-                if self.input.is_empty() && self.read_size == READ.0 {
+                if self.shrink_at.is_none() && self.input.is_empty() {
                     // A connection that is quiet holds no buffer.
                     self.input = BytesMut::new();
                 }
@@ -272,6 +272,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.busy = now;
             self.shrink_at = self.shrink_at.filter(|_| !shrinks).or(Some(now + QUIET));
         } else if is_quiet {
+            self.input = BytesMut::new();
             self.output.shrink();
             self.shrink_at = None;
         } else if shrinks {
