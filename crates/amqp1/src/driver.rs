@@ -54,6 +54,8 @@ struct Driver<IO> {
     /// Input is left that the engine has not looked at, since it has too much to say: nothing more is read before.
     held_up: bool,
     read_size: usize,
+    /// Octets were read since the engine last looked.
+    heard: bool,
     /// Octets that were read since other tasks had their turn.
     read: usize,
     read_ended: bool,
@@ -135,6 +137,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Poll::Ready(Ok(0)) => self.read_ended = true,
             Poll::Ready(Ok(count)) => {
                 self.read = self.read.saturating_add(count);
+                self.heard = true;
                 let (least, most) = READ;
                 let wanted = if count >= self.read_size {
                     self.read_size.saturating_mul(2)
@@ -219,7 +222,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let armed = self.armed;
         let shrinks = self.shrink_at.is_some_and(|at| at <= now);
         let is_quiet = shrinks && input.is_empty() && output.is_empty() && self.busy + QUIET <= now;
-        let received = !input.is_empty();
+        let received = std::mem::take(&mut self.heard);
         let mut log = tracing::enabled!(tracing::Level::DEBUG).then(Vec::new);
         let seen = self.shared.drive(|state, aside| {
             if !input.is_empty() {
@@ -272,11 +275,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.busy = now;
             self.shrink_at = self.shrink_at.filter(|_| !shrinks).or(Some(now + QUIET));
         } else if is_quiet {
-            self.input = BytesMut::new();
+            (self.input, self.read_size) = (BytesMut::new(), READ.0);
             self.output.shrink();
             self.shrink_at = None;
         } else if shrinks {
-            self.shrink_at = Some(self.busy + QUIET);
+            // With a part of a frame in the buffer, the rest of it is waited for.
+            self.shrink_at = Some(self.busy + QUIET).filter(|at| *at > now);
         }
         if write_failed {
             self.output.clear();
@@ -497,6 +501,7 @@ where
         congested: false,
         held_up: false,
         read_size: READ.0,
+        heard: false,
         read: 0,
         read_ended: false,
         output: TransmitQueue::default(),
