@@ -111,7 +111,6 @@ fn pump(
                 Fate::Pass(octets) => write(to, &[octets]),
                 Fate::Replace(pieces) => write(to, &pieces),
                 Fate::Answer(pieces) => write(back, &pieces),
-                Fate::PassAndAnswer(octets, pieces) => write(to, &[octets]).and_then(|()| write(back, &pieces)),
                 Fate::End(pieces) => {
                     // The other end may have gone.
                     let _ = write(to, &pieces);

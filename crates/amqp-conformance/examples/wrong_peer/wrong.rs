@@ -65,10 +65,10 @@ impl Piece {
     }
 
     /// The frame's channel, body and payload, if it has a body.
-    pub(crate) fn frame(self) -> Result<(u16, Performative, Bytes), Self> {
+    pub(crate) fn frame(self) -> Result<(u16, Performative, Bytes), Box<Self>> {
         match self.got {
             Got::Frame(AmqpFrame { channel, body: Some(body), payload, .. }) => Ok((channel, body, payload)),
-            _ => Err(self),
+            _ => Err(Box::new(self)),
         }
     }
 }
@@ -84,8 +84,6 @@ pub(crate) enum Fate {
     Replace(Vec<Bytes>),
     /// These go back to the one that wrote it, and it is dropped.
     Answer(Vec<Bytes>),
-    /// It passes, and these go back to the one that wrote it.
-    PassAndAnswer(Bytes, Vec<Bytes>),
     /// These pass in its place, and the connection ends.
     End(Vec<Bytes>),
     /// The connection ends, and no other is served.
@@ -140,14 +138,6 @@ pub(crate) fn change(piece: Piece, name: &str, with: impl FnOnce(&mut Performati
     }
 }
 
-/// Changes the octets of pieces of one type; those that this makes nothing of pass.
-pub(crate) fn octets(piece: Piece, name: &str, with: impl FnOnce(&Bytes) -> Option<Bytes>) -> Fate {
-    if piece.name() != name {
-        return Fate::Pass(piece.octets);
-    }
-    Fate::Pass(with(&piece.octets).unwrap_or(piece.octets))
-}
-
 /// Drops the pieces of one type.
 pub(crate) fn drops(piece: Piece, name: &str) -> Fate {
     if piece.name() == name { Fate::Drop } else { Fate::Pass(piece.octets) }
@@ -160,7 +150,7 @@ pub(crate) fn take_piece(buffer: &mut Vec<u8>) -> Option<Bytes> {
     } else {
         let size = u32::from_be_bytes(*buffer.first_chunk()?);
         // Octets that begin no frame pass as they are.
-        if size < 8 || size > 0x0100_0000 { buffer.len() } else { usize::try_from(size).ok()? }
+        if (8..=0x0100_0000).contains(&size) { usize::try_from(size).ok()? } else { buffer.len() }
     };
     if buffer.len() < size || size == 0 {
         return None;

@@ -146,10 +146,10 @@ fn large(past: &mut Past, piece: Piece) -> Fate {
                 return Fate::Drop;
             }
             let mut kept: Vec<Bytes> = past.kept.drain(..).collect();
-            if past.counts.insert("first", 0) == Some(1) {
-                if let Ok((_, Performative::Transfer(first), _)) = Piece::new(kept.remove(0)).frame() {
-                    transfer = Transfer { more: false, ..first };
-                }
+            if past.counts.insert("first", 0) == Some(1)
+                && let Ok((_, Performative::Transfer(first), _)) = Piece::new(kept.remove(0)).frame()
+            {
+                transfer = Transfer { more: false, ..first };
             }
             Fate::Pass(frames::encode(channel, transfer, &kept.concat()))
         }
