@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clock::UnixMillis;
 use super::devices_file::DeviceSpec;
-use super::edge::{SYSTEM_MODULES, check_not_system};
+use super::edge::{SYSTEM_MODULES, check_not_system, count_missing, count_modules};
 use super::identity::{Identity, IdentitySpec, IfMatch};
 use super::ids::{DeviceId, IdentityId};
 use super::notices::NoticeKind;
@@ -49,22 +49,30 @@ impl Hub {
             });
         }
         if id.module.is_some() {
-            let modules = self.registry.modules(&id.device).ok_or_else(|| self.registry.not_found(&id))?.len();
+            let modules = count_modules(&self.registry, &id.device).ok_or_else(|| self.registry.not_found(&id))?;
             if modules >= MAX_MODULES {
                 let text = format!("device {} has {modules} modules, which is the most", id.device);
                 return Err(ServiceError::new(ErrorCode::TooManyModulesOnDevice, text));
             }
         }
         let added = if spec.iot_edge { 1 + SYSTEM_MODULES.len() } else { 1 };
-        if self.registry.len() + added > MAX_IDENTITIES {
-            let text = format!("the hub has {MAX_IDENTITIES} devices and modules, which is the most");
-            return Err(ServiceError::new(ErrorCode::TooManyDevices, text));
-        }
+        self.check_room(added)?;
         self.add_identity(now, spec)?;
         if id.module.is_none() {
             self.add_system_modules(now, &id.device)?;
         }
         self.identity(&id)
+    }
+
+    /// # Errors
+    /// *TooManyDevices* if there is no room for that many devices and modules more.
+    fn check_room(&self, added: usize) -> Result<(), ServiceError> {
+        if self.registry.len() + added > MAX_IDENTITIES {
+            let text =
+                format!("the hub has room for {MAX_IDENTITIES} devices and modules, and has {}", self.registry.len());
+            return Err(ServiceError::new(ErrorCode::TooManyDevices, text));
+        }
+        Ok(())
     }
 
     /// Puts an identity where none is, without looking at how many there are.
@@ -82,7 +90,8 @@ impl Hub {
     /// Replaces what a client says about an identity. Its links are looked at again: those of a disabled device end.
     ///
     /// # Errors
-    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *SystemModuleModifyUnauthorizedAccess*.
+    /// *DeviceNotFound*, *ModuleNotFound*, *PreconditionFailed*, *SystemModuleModifyUnauthorizedAccess*, *TooManyDevices* if
+    /// there is no room for the system modules of a device that becomes one of IoT Edge.
     pub fn update_identity(
         &mut self,
         now: UnixMillis,
@@ -91,8 +100,12 @@ impl Hub {
     ) -> Result<&Identity, ServiceError> {
         let id = spec.id.clone();
         check_not_system(&self.registry, &id)?;
+        let identity = self.identity(&id)?;
+        if_match.check(identity.etag())?;
+        if id.module.is_none() && spec.iot_edge && !identity.is_iot_edge() {
+            self.check_room(count_missing(&self.registry, &id.device))?;
+        }
         let record = self.registry.find_mut(&id)?;
-        if_match.check(record.identity.etag())?;
         let etag = self.random.etag(record.identity.etag());
         record.identity.update(now, spec, etag)?;
         if id.module.is_none() {

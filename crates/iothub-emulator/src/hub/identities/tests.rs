@@ -59,6 +59,33 @@ fn a_device_has_50_modules_at_most() {
 }
 
 #[test]
+fn system_modules_of_iot_edge_do_not_count_among_the_50() {
+    let mut hub = hub(&[]);
+    hub.create_identity(NOW, IdentitySpec { iot_edge: true, ..IdentitySpec::new(id("e")) }).unwrap();
+    for n in 0..MAX_MODULES {
+        hub.create_identity(NOW, IdentitySpec::new(id(&format!("e/m{n}")))).unwrap();
+    }
+    assert_eq!(code(hub.create_identity(NOW, IdentitySpec::new(id("e/more")))), ErrorCode::TooManyModulesOnDevice);
+    assert_eq!(hub.modules(&id("e").device).unwrap().count(), 52);
+}
+
+#[test]
+fn a_device_does_not_become_one_of_iot_edge_without_room_for_its_system_modules() {
+    let mut hub = hub(&["d", "d/$edgeHub"]);
+    let edge = || IdentitySpec { iot_edge: true, ..IdentitySpec::new(id("d")) };
+    hub.registry.set_len(MAX_IDENTITIES);
+    let etag = hub.identity(&id("d")).unwrap().etag().to_owned();
+    assert_eq!(code(hub.update_identity(NOW, &IfMatch::Any, edge())), ErrorCode::TooManyDevices);
+    let identity = hub.identity(&id("d")).unwrap();
+    assert!(identity.etag() == etag && !identity.is_iot_edge());
+    // One of the two is there already.
+    hub.registry.set_len(MAX_IDENTITIES - 1);
+    hub.update_identity(NOW, &IfMatch::Any, edge()).unwrap();
+    hub.update_identity(NOW, &IfMatch::Any, edge()).unwrap();
+    assert_eq!((hub.modules(&id("d").device).unwrap().count(), hub.registry.len()), (2, MAX_IDENTITIES));
+}
+
+#[test]
 fn a_change_needs_the_tag_that_it_names_and_makes_a_new_one() {
     let mut hub = hub(&["d"]);
     let stale = IfMatch::Exactly("stale".into());
