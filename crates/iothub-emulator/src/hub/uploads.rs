@@ -179,17 +179,18 @@ impl Uploads {
         self.reserved = self.reserved.saturating_sub(octets);
     }
 
-    /// Changes a blob, which may add that much to the names.
+    /// Changes a blob, which may add that much to the names, and takes away `freed`.
     fn change(
         &mut self,
         blob: &str,
+        freed: usize,
         added: usize,
         change: impl FnOnce(&mut Blob) -> Result<(), ServiceError>,
     ) -> Result<(), ServiceError> {
         let own_name = blob.len() + ENTRY;
         let is_new = !self.blobs.contains_key(blob);
         let added = added + if is_new { own_name } else { 0 };
-        if is_new && self.blobs.len() >= MAX_BLOBS || self.names.saturating_add(added) > MAX_NAMES {
+        if is_new && self.blobs.len() >= MAX_BLOBS || (self.names - freed).saturating_add(added) > MAX_NAMES {
             return Err(full());
         }
         let entry = self.blobs.entry(blob.to_owned()).or_default();
@@ -204,13 +205,18 @@ impl Uploads {
         result
     }
 
+    /// Of [`MAX_NAMES`], what a blob takes besides its own name.
+    fn names_of(&self, blob: &str) -> usize {
+        self.blobs.get(blob).map_or(0, Blob::names)
+    }
+
     /// Stores a whole file.
     pub(crate) fn put(&mut self, blob: &str, file: UploadedFile) -> Result<(), ServiceError> {
         let replaced = self.blobs.get(blob).map_or(0, Blob::size);
         if file.octets.len() > self.room() + replaced {
             return Err(full());
         }
-        self.change(blob, file.content_type.len(), |entry| {
+        self.change(blob, self.names_of(blob), file.content_type.len(), |entry| {
             entry.set_file(file);
             Ok(())
         })
@@ -221,7 +227,8 @@ impl Uploads {
         if octets.len() > self.room() {
             return Err(full());
         }
-        self.change(blob, id.len() + ENTRY, |entry| {
+        let is_new = self.blobs.get(blob).is_none_or(|entry| entry.block(id).is_none());
+        self.change(blob, 0, if is_new { id.len() + ENTRY } else { 0 }, |entry| {
             if entry.blocks() >= MAX_BLOCKS && entry.block(id).is_none() {
                 return Err(full());
             }
@@ -240,7 +247,7 @@ impl Uploads {
     ) -> Result<(), ServiceError> {
         // A list may name a block more than once.
         let limit = self.room() + self.blobs.get(blob).map_or(0, Blob::size);
-        self.change(blob, content_type.len(), |entry| {
+        self.change(blob, self.names_of(blob), content_type.len(), |entry| {
             let mut octets = BytesMut::new();
             for id in ids {
                 let block = entry.block(id).ok_or_else(|| {
