@@ -196,14 +196,17 @@ impl Shared {
         self.hub(|hub, now| hub.meter(now, octets))
     }
 
-    /// Waits until an operation of that many octets may be done.
+    /// Waits until an operation of that many octets may be done. When the emulator stops, what has arrived is not held up.
     pub(crate) async fn pace(&self, operation: Operation, octets: usize) -> Result<(), ServiceError> {
-        if self.unbounded {
+        if self.unbounded || self.is_stopping() {
             return Ok(());
         }
         let (delay, now) = self.hub(|hub, now| hub.throttle(now, operation, octets).map(|delay| (delay, now)))?;
         if !delay.is_zero() {
-            self.clock.sleep_until(now.after(delay)).await;
+            tokio::select! {
+                () = self.clock.sleep_until(now.after(delay)) => {}
+                () = self.stopping() => {}
+            }
         }
         Ok(())
     }

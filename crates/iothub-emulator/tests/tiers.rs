@@ -2,7 +2,9 @@
 
 mod support;
 
-use amqp1::{Message, Properties, Receiver, Session, Symbol};
+use core::time::Duration;
+
+use amqp1::{Message, Properties, Receiver, SendOptions, Session, Symbol};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{ErrorCode, Operation, Scale, Tier};
 use serde_json::json;
@@ -31,6 +33,22 @@ async fn what_waits_already_is_refused_as_throttled_over_amqp_and_https() {
     let outcome = telemetry.send(Message::builder().data("1")).await.unwrap();
     assert_eq!(rejection(outcome), "com.microsoft:device-container-throttled");
     Https::new(&hub).send(get("/twins/a").owner()).await.refusal(429, "ThrottlingException");
+}
+
+/// The clock stands still, so that what waits for its rate would wait for ever.
+#[tokio::test]
+async fn what_an_ended_link_has_left_does_not_hold_up_the_shutdown() {
+    let (hub, _) = hub_with(|settings| settings.scale = Some(Scale { tier: Tier::S1, units: 1 })).await;
+    hub.with_hub(|hub, now| while hub.throttle(now, Operation::CloudToDevice, 0) == Ok(Duration::ZERO) {});
+    let session = service(&hub).await;
+    let sender = session.sender("/messages/devicebound").attach().await.unwrap();
+    let unsettled = SendOptions { settled: false, tag: None, message_format: 0 };
+    for number in 0..40 {
+        let message = c2d("a", &number.to_string());
+        drop(sender.reserve().await.unwrap().send_with(message, unsettled.clone()).unwrap());
+    }
+    sender.close().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), hub.shutdown()).await.expect("nothing waits");
 }
 
 fn telemetry(id: &str) -> Request {
