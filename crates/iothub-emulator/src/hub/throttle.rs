@@ -99,7 +99,7 @@ impl Scale {
         unit * u64::from(self.units)
     }
 
-    /// How many messages so many octets count as. None count as one.
+    /// The number of messages that `octets` count as; at least one.
     fn messages(self, octets: usize) -> u64 {
         u64::try_from(octets.div_ceil(self.message_octets()).max(1)).unwrap_or(u64::MAX)
     }

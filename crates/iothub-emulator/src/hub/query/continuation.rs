@@ -4,6 +4,8 @@
 //! binds it to the text of its query. Its position is the id of the last row that was looked at, so it stays good while twins
 //! come and go.
 
+use core::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -17,8 +19,14 @@ const HASH: usize = 16;
 const MAX_LENGTH: usize = 1024;
 
 /// What continuations are signed with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Secret([u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 impl Secret {
     pub(crate) fn new(random: &mut Random) -> Self {

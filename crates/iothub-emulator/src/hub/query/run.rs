@@ -1,5 +1,5 @@
-//! The run of a query for one page: it looks at a few twins at a time, so that whoever holds the hub under a lock can give
-//! it up in between.
+//! The run of a query for one page: it looks at a few twins at a time, so that the hub's lock can be released in
+//! between.
 
 use core::ops::ControlFlow;
 
@@ -131,7 +131,7 @@ impl QueryRun {
 }
 
 impl Hub {
-    /// Goes on with a query: looks at so many devices or modules at most, and at fewer where its rows are large. Returns
+    /// Goes on with a query: looks at no more than `most` devices or modules, and at fewer where its rows are large. Returns
     /// whether the run is at its end. Twins that change between two steps are seen as they are when they are looked at.
     ///
     /// # Errors

@@ -415,3 +415,9 @@ fn a_continuation_that_the_hub_did_not_give_for_the_query_is_refused() {
         assert_eq!(hub.query(text, size, None).unwrap_err().code(), ErrorCode::ArgumentInvalid);
     }
 }
+
+#[test]
+fn the_secret_of_continuations_is_not_shown() {
+    let secret = Secret::new(&mut crate::hub::random::Random::new(1));
+    assert_eq!(format!("{secret:?}"), "Secret(..)");
+}
