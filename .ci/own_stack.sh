@@ -4,7 +4,8 @@
 #   .ci/own_stack.sh DIRECTORY    with the programs in this directory, such as target/debug
 #
 # With the default tolerances nothing fails but what the profiles expect, each with its reason. Under the strict
-# configuration nothing fails at all. Then each case is passed by a right peer and failed by at least one wrong one.
+# configuration nothing fails but what own_stack_strict.toml says. Then each case is passed by a right peer and failed
+# by at least one wrong one.
 set -euo pipefail
 programs=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
