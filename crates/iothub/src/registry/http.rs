@@ -201,8 +201,8 @@ impl Http {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
-        let token = self.tokens.get(now()).await?.into_secret_text();
-        let mut authorization = HeaderValue::from_str(&token)
+        let token = self.tokens.get(now()).await?;
+        let mut authorization = HeaderValue::from_str(token.as_str())
             .map_err(|error| Error::invalid("the token is not printable ASCII").with_source(error))?;
         authorization.set_sensitive(true);
         let Call { path, query, .. } = call;
@@ -224,7 +224,7 @@ impl Http {
             return Ok(Answer { headers, body });
         }
         if status == StatusCode::UNAUTHORIZED {
-            self.tokens.forget().await;
+            self.tokens.forget(&token);
         }
         let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
         let seconds = text(&RETRY_AFTER).and_then(|text| text.trim().parse().ok());
