@@ -264,6 +264,10 @@ async fn a_watch_that_is_refused_unsubscription_says_so() {
         hub.answer(id, 429, None, r#"{"message":"too many"}"#).await;
     });
     assert_eq!(closed.expect_err("refused").kind(), ErrorKind::Throttled);
+    // It is asked once more.
+    assert_eq!(answered(&mut hub).await.0, Some(Value::from("DELETE")));
+    let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(6));
+    read.expect("nothing was asked between");
 }
 
 /// A watch that begins while the last one ends keeps the subscription.

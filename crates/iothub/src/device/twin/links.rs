@@ -233,6 +233,7 @@ impl Links {
             rows.waiting.insert(id.clone(), give);
         }
         let _place = Place { shared: &self.shared, id: &id };
+        let unsubscribes = operation == Operation::Unsubscribe;
         let delivered = if operation.changes_something() { Delivered::Unknown } else { Delivered::No };
         let asking = async {
             let permit = self.sender.reserve().await.map_err(|error| self.hub.error(error))?;
@@ -244,7 +245,12 @@ impl Links {
         };
         let answer = tokio::time::timeout(self.hub.operation_timeout(), asking).await;
         let late = || Error::new(ErrorKind::Timeout, "the hub did not answer in time").about(delivered);
-        answer.map_err(|_| late())??.into_result()
+        let answer = answer.unwrap_or_else(|_| Err(late())).and_then(Answer::into_result);
+        if unsubscribes && answer.is_err() {
+            // The hub may notify on: the watch asks once more when it is dropped.
+            self.shared.rows().subscribed = true;
+        }
+        answer
     }
 }
 

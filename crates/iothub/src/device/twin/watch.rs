@@ -29,7 +29,8 @@ impl Watch {
         }
     }
 
-    /// Gives the place up, and waits until the hub has confirmed it if it was the last.
+    /// Gives the place up. If it was the last, asks the hub to send no more notifications, and waits until it has confirmed
+    /// that. Of several that end at the same time, one asks and waits.
     pub(super) async fn close(mut self) -> Result<(), Error> {
         self.notifications = None;
         self.links.ask(Operation::Unsubscribe).await.map(drop)
