@@ -56,7 +56,7 @@ async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
     sender.send("x").await.unwrap().accepted().unwrap();
 }
 
-/// Each session counts 256 octets. The connection ends with the reason, and all that waits on it is told.
+/// Each session counts 256 octets. The connection ends with the reason, which all that waits on it returns.
 #[tokio::test]
 async fn a_client_without_a_token_that_begins_too_many_sessions_loses_its_connection() {
     let (hub, _) = hub().await;

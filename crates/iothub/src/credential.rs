@@ -67,12 +67,13 @@ pub(crate) enum Material {
 /// ```
 pub trait SasTokenProvider: Send + Sync + 'static {
     /// Returns a token for the resource, such as `my-hub.azure-devices.net/devices/thermostat`; for a service, the whole
-    /// hub. It is asked for the first token when a client connects, and for another one when four fifths of a token's life
-    /// have passed.
+    /// hub. It is asked for the first token when a client connects, or for its first request over HTTPS, and for another one
+    /// when four fifths of a token's life have passed. Over HTTPS also after the hub has refused a token.
     ///
     /// # Errors
     ///
-    /// Why there is no token. While an earlier token is good, the provider is asked again, with growing pauses.
+    /// Why there is no token. While an earlier token is good, the provider is asked again: with growing pauses over AMQP, by the
+    /// next request over HTTPS. Such a request waits 5 s for the provider, and goes on with the earlier token then.
     fn token(&self, resource: String) -> BoxFuture<'_, Result<SasToken, ProviderError>>;
 }
 

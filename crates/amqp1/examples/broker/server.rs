@@ -46,7 +46,7 @@ impl Server {
                 let (user, password) = credentials.split_once(':').ok_or("--sasl-plain wants USER:PASS")?;
                 builder.authenticator(OneUser { user: user.to_owned(), password: password.to_owned() })
             }
-            // A server that asks nobody who he is offers ANONYMOUS alone (§5.3.3.1).
+            // A server that does not authenticate its clients offers ANONYMOUS alone (§5.3.3.1).
             None if options.strict => builder.mechanisms([Symbol::from_static(anonymous::NAME)]),
             // Some clients know PLAIN alone. Whatever they say.
             None => builder.mechanisms([anonymous::NAME, plain::NAME].map(Symbol::from_static)),

@@ -69,8 +69,10 @@ impl DeviceClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized) for credentials that the hub refuses, [`ErrorKind::Connect`](crate::ErrorKind::Connect) where nothing listens,
-    /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) for a certificate that is not trusted, [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
+    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized) for credentials that the hub refuses,
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) where nothing listens,
+    /// [`ErrorKind::Tls`](crate::ErrorKind::Tls) for a certificate that is not trusted,
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
     ///
     /// # Cancel safety
     ///

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use amqp1::Symbol;
 
-    /// A section of message annotations, then application properties whose map ends early.
+    /// A section of message annotations, then application properties with a key that cannot be decoded.
     fn malformed() -> Message {
         let built = Message::builder()
             .message_annotation(Symbol::from_static("x-opt-offset"), "4096")
@@ -193,7 +193,7 @@ mod tests {
             .message_annotation(Symbol::from_static("iothub-connection-device-id"), "d1")
             .build();
         let mut octets: Vec<u8> = built.into_parts().concat();
-        // A map of one entry whose key is none of AMQP's types.
+        // A map of one entry. AMQP has no type of the key's format code.
         octets.extend([0x00, 0x53, 0x74, 0xc1, 0x03, 0x02, 0x0f, 0x40]);
         Message::received([Bytes::from(octets)], amqp1::codec::Limits::default())
     }

@@ -14,7 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Counts how often it is asked. Its tokens are good for so many seconds.
+/// Counts how often its providers are asked.
 #[derive(Clone, Default)]
 struct Asked(Arc<AtomicU64>);
 
@@ -23,6 +23,7 @@ impl Asked {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// A provider whose tokens are good for that many seconds.
     fn provider(&self, seconds: u64) -> impl iothub::SasTokenProvider {
         let asked = self.0.clone();
         move |resource: String| {
