@@ -25,8 +25,18 @@ impl Failure {
     /// Adds which option helps where the way to the hub is wrong. `https` is whether the command uses HTTPS.
     pub(crate) fn with_option(mut self, https: bool) -> Self {
         match self.kind {
+            // Another port does not help a host name that has no address.
+            Some(ErrorKind::Connect) if https && self.sentence.contains("does not resolve") => {}
             Some(ErrorKind::Connect) if https => {
                 self.sentence.push_str("; give the hub's port for HTTPS with --https-port")
+            }
+            Some(_)
+                if self.sentence.contains("does not speak TLS") || self.sentence.contains("this port speaks HTTP") =>
+            {
+                self.sentence.push_str(match https {
+                    true => "; give the hub's port for HTTPS with --https-port",
+                    false => "; give the hub's port for AMQP with TLS in the connection string, as HostName=HOST:PORT",
+                });
             }
             Some(ErrorKind::Tls) if self.sentence.contains("authority that is not trusted") => {
                 self.sentence.push_str("; give the hub's certificate authority with --ca");

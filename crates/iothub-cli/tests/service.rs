@@ -406,6 +406,37 @@ fn a_closed_port_is_named_with_the_option_that_gives_another() {
 }
 
 #[test]
+fn a_host_name_that_does_not_resolve_is_named_without_a_port() {
+    let string = format!("HostName=hub.invalid;SharedAccessKeyName=service;SharedAccessKey={KEY}");
+    let output = iothub().args(["query", "SELECT * FROM devices", "--connection-string", &string]).output();
+    let output = output.expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("host name hub.invalid of the hub does not resolve"), "{text}");
+    assert!(!text.contains("--https-port"), "{text}");
+}
+
+/// Such as that of AMQP without TLS.
+#[test]
+fn a_port_without_tls_is_answered_with_the_option_that_gives_another() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::io::Write::write_all(&mut stream, b"AMQP\x03\x01\x00\x00").ok();
+            std::io::copy(&mut stream, &mut std::io::sink()).ok();
+        }
+    });
+    let string = format!("HostName=127.0.0.1;SharedAccessKeyName=service;SharedAccessKey={KEY}");
+    let output = iothub()
+        .args(["query", "SELECT * FROM devices", "--https-port", &port.to_string(), "--connection-string", &string])
+        .output()
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("with --https-port"), "{text}");
+}
+
+#[test]
 fn what_is_wrong_with_the_way_to_the_hub_is_one_plain_sentence() {
     let hub = Hub::start();
     let without = iothub().args(["registry", "list"]).output().expect("the command runs");

@@ -100,7 +100,7 @@ async fn process(mut processor: EventProcessor, tell: mpsc::UnboundedSender<(Str
                                 }
                             }
                             // The checkpoint passes it: otherwise the partition would stop here.
-                            Err(undecodable) => eprintln!("{undecodable}: {:?}", undecodable.octets()),
+                            Err(undecodable) => eprintln!("{undecodable}: {} octets", undecodable.octets().len()),
                         }
                         if let Err(error) = partition.checkpoint(&event).await {
                             eprintln!("{error}");

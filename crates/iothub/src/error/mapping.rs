@@ -22,8 +22,8 @@ const MAX_DESCRIPTION: usize = 300;
 const BUSY: Duration = Duration::from_secs(4);
 
 /// What is said of a reader that is refused or pushed out for its owner level.
-const READ_ELSEWHERE: &str = "another client reads this partition in this consumer group: read with another consumer \
-                              group, which an emulator has with --consumer-group NAME";
+const READ_ELSEWHERE: &str = "a reader with the same or a higher owner level has this partition; to read beside it, \
+                              read with another consumer group, which an emulator has with --consumer-group NAME";
 
 impl Subject {
     fn not_found(self) -> ErrorKind {
@@ -262,7 +262,12 @@ mod tests {
         let error = rejected(Subject::Events, "amqp:link:stolen");
         assert_eq!(error.kind(), ErrorKind::Superseded);
         let text = error.to_string();
-        assert!(text.contains("read with another consumer group") && text.contains("--consumer-group NAME"), "{text}");
+        assert!(
+            text.contains("higher owner level")
+                && text.contains("read with another consumer group")
+                && text.contains("--consumer-group NAME"),
+            "{text}"
+        );
         assert!(text.ends_with(": as the hub says"), "{text}");
         let other = rejected(Subject::Device, "amqp:link:stolen").to_string();
         assert!(!other.contains("consumer group"), "{other}");

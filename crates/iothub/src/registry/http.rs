@@ -263,6 +263,10 @@ fn failure(error: &reqwest::Error) -> Error {
     if tls {
         return Error::new(ErrorKind::Tls, format!("no secure connection to the hub could be made: {reason}"));
     }
+    if is_unresolved(error) {
+        let host = error.url().and_then(|url| url.host_str()).unwrap_or_default();
+        return Error::new(ErrorKind::Connect, format!("the host name {host} of the hub does not resolve: {reason}"));
+    }
     if error.is_connect() {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Connect };
         return Error::new(kind, format!("the hub cannot be reached{}: {reason}", place(error)));
@@ -272,6 +276,12 @@ fn failure(error: &reqwest::Error) -> Error {
     }
     let sentence = format!("the connection to the hub was lost: {reason}");
     Error::new(ErrorKind::ConnectionLost, sentence).about(Delivered::Unknown)
+}
+
+/// Whether the host name has no address. The client's errors have no kind for it.
+fn is_unresolved(error: &reqwest::Error) -> bool {
+    let mut sources = std::iter::successors(error.source(), |error| (*error).source());
+    error.is_connect() && sources.any(|source| source.to_string() == "dns error")
 }
 
 /// Where a request went: host and port. The rest of the URL says nothing of why it is not reached.
