@@ -7,7 +7,7 @@ use amqp1_tests::{
 };
 use iothub_emulator::{Emulator, hub::DeviceId};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 use tempfile::TempDir;
 
 const EVENTS: u64 = 100;
@@ -99,22 +99,37 @@ async fn latest(hub: &Hub) -> Result<u64, String> {
     }
 }
 
+/// Waits until a program has read events over the relay since there were `before` octets from the server: more than a
+/// handshake of TLS.
+async fn has_read(relay: &Relay, before: u64) {
+    while relay.connections() == 0 || relay.octets() < before + 4096 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Events come while connections are cut, twice.
 async fn cut(hub: &Hub) -> Result<u64, String> {
     let relay = Relay::start(hub.emulator.local_addr()).await;
+    let mut before = 0;
     let coming = async {
         for number in 0..EVENTS {
-            hub.append(2, number);
             tokio::time::sleep(Duration::from_millis(40)).await;
+            hub.append(2, number);
             if matches!(number, 40 | 70) {
-                relay.cut();
+                has_read(&relay, before).await;
+                before = relay.octets();
+                assert!(relay.cut() >= 1, "there is no connection that could be cut");
             }
         }
     };
     let count = EVENTS.to_string();
     let arguments = ["2", count.as_str()];
-    let (report, ()) = tokio::join!(hub.run_at(relay.address().port(), "cut", &arguments), coming);
-    let received = received(&report?)?;
+    let mut running = pin!(hub.run_at(relay.address().port(), "cut", &arguments));
+    let report = tokio::select! {
+        report = &mut running => return Err(format!("it ended before it was cut twice: {report:?}")),
+        () = coming => running.await?,
+    };
+    let received = received(&report)?;
     if received == EVENTS { Ok(received) } else { Err(format!("{received} events were received")) }
 }
 

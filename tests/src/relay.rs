@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tokio::{
@@ -24,11 +24,19 @@ struct Orders {
     muted: u64,
 }
 
+#[derive(Debug, Default)]
+struct Counters {
+    transfers: AtomicU64,
+    /// From the server.
+    octets: AtomicU64,
+    connections: AtomicUsize,
+}
+
 /// Listens on loopback until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    transfers: Arc<AtomicU64>,
+    counters: Arc<Counters>,
     orders: watch::Sender<Orders>,
     listening: JoinHandle<()>,
 }
@@ -42,15 +50,15 @@ impl Relay {
     pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let transfers = Arc::new(AtomicU64::new(0));
-        let counted = transfers.clone();
+        let counters = Arc::new(Counters::default());
+        let counted = counters.clone();
         let (orders, obeyed) = watch::channel(Orders::default());
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, to, counted.clone(), obeyed.clone()));
             }
         });
-        Self { address, transfers, orders, listening }
+        Self { address, counters, orders, listening }
     }
 
     /// Where it listens.
@@ -64,13 +72,26 @@ impl Relay {
     }
 
     /// Ends all connections at once, both ways, without a word of AMQP or TLS. Later ones are passed on.
-    pub fn cut(&self) {
+    /// Returns the number of connections that there were.
+    pub fn cut(&self) -> usize {
+        let connections = self.connections();
         self.orders.send_modify(|orders| orders.cuts += 1);
+        connections
+    }
+
+    /// The number of connections to the server.
+    pub fn connections(&self) -> usize {
+        self.counters.connections.load(Ordering::Relaxed)
+    }
+
+    /// The number of octets that the server has sent.
+    pub fn octets(&self) -> u64 {
+        self.counters.octets.load(Ordering::Relaxed)
     }
 
     /// How many transfers have passed.
     pub fn transfers(&self) -> u64 {
-        self.transfers.load(Ordering::Relaxed)
+        self.counters.transfers.load(Ordering::Relaxed)
     }
 }
 
@@ -80,9 +101,27 @@ impl Drop for Relay {
     }
 }
 
-async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>, mut orders: watch::Receiver<Orders>) {
+/// Counts a connection until it is dropped.
+struct Counted(Arc<Counters>);
+
+impl Counted {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn pass(client: TcpStream, to: SocketAddr, counters: Arc<Counters>, mut orders: watch::Receiver<Orders>) {
     let cuts = orders.borrow().cuts;
     let Ok(server) = TcpStream::connect(to).await else { return };
+    let counted = Counted::new(counters);
+    let (counters, none) = (&*counted.0, AtomicU64::new(0));
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
@@ -90,8 +129,8 @@ async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>, mut 
     let (never_muted, heard) = ((orders.clone(), u64::MAX), (orders.clone(), cuts));
     let both = async {
         tokio::join!(
-            one_way(from_client, to_server, &transfers, never_muted),
-            one_way(from_server, to_client, &transfers, heard)
+            one_way(from_client, to_server, (&counters.transfers, &none), never_muted),
+            one_way(from_server, to_client, (&counters.transfers, &counters.octets), heard)
         )
     };
     tokio::select! {
@@ -104,13 +143,14 @@ async fn pass(client: TcpStream, to: SocketAddr, transfers: Arc<AtomicU64>, mut 
 async fn one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    transfers: &AtomicU64,
+    (transfers, octets): (&AtomicU64, &AtomicU64),
     (mut orders, of_connection): (watch::Receiver<Orders>, u64),
 ) {
     let mut frames = BytesMut::new();
     let mut chunk = vec![0; 65_536];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
         frames.extend_from_slice(&chunk[..length]);
+        octets.fetch_add(length as u64, Ordering::Relaxed);
         transfers.fetch_add(count(&mut frames), Ordering::Relaxed);
         // One that is kept back waits for the end of the connection.
         let may_pass = orders.wait_for(|orders| orders.muted <= of_connection).await.is_ok();

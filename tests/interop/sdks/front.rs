@@ -61,10 +61,10 @@ impl Door {
         self.to.send_replace(Some(server));
     }
 
-    /// Cuts all connections, in both directions at once.
-    pub(super) fn cut(&self) {
+    /// Cuts all connections, in both directions at once. Returns the number of connections that there were.
+    pub(super) fn cut(&self) -> usize {
         // Without a receiver there is no connection.
-        drop(self.cut.send(()));
+        self.cut.send(()).unwrap_or(0)
     }
 }
 

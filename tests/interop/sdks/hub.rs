@@ -77,10 +77,9 @@ impl Hub {
         self.emulator.take().expect("it runs").shutdown().await;
     }
 
-    /// Cuts every connection, without a word.
-    pub(super) fn cut(&self) {
-        self.amqps.cut();
-        self.https.cut();
+    /// Cuts every connection, without a word. Returns the number of connections that there were.
+    pub(super) fn cut(&self) -> usize {
+        self.amqps.cut() + self.https.cut()
     }
 
     pub(super) async fn stop(mut self) {
