@@ -45,7 +45,7 @@ async fn what_an_ended_link_has_left_does_not_hold_up_the_shutdown() {
     let unsettled = SendOptions { settled: false, tag: None, message_format: 0 };
     for number in 0..40 {
         let message = c2d("a", &number.to_string());
-        drop(sender.reserve().await.unwrap().send_with(message, unsettled.clone()).unwrap());
+        drop(sender.reserve().await.unwrap().send_with(message, unsettled).unwrap());
     }
     sender.close().await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), hub.shutdown()).await.expect("nothing waits");
