@@ -79,11 +79,12 @@ impl DesiredChanges {
     }
 
     /// Ends the watch. If it was the last of its twin, asks the hub to send no more notifications, and waits until the hub
-    /// has confirmed that. Dropped, a watch ends as well, and nothing waits for the hub.
+    /// has confirmed that. Of several that end at the same time, one asks and waits. Dropped, a watch ends as well, and nothing
+    /// waits for the hub.
     ///
     /// # Errors
     ///
-    /// As [`Twin::get`].
+    /// As [`Twin::get`]. The watch has ended then, too, and the hub is asked once more, without waiting.
     ///
     /// # Cancel safety
     ///
