@@ -33,6 +33,18 @@ peers:
     tests/interop/setup.sh
     python3 tests/interop/self_check.py
 
+# Servers and clients that were not written here, judged by amqp-conformance; the page is in target/conformance
+conformance:
+    tests/interop/setup.sh
+    cargo build --release -p amqp-conformance
+    python3 tests/interop/conformance.py target/conformance --at-once 4 --show --tool target/release/amqp-conformance
+
+# Our stack judged by amqp-conformance, and each of its cases by wrong peers
+own-stack:
+    cargo build --workspace --bins --examples
+    .ci/own_stack.sh target/debug
+    .ci/own_stack.sh target/debug matrix
+
 # The codec, auth and engine without std
 no-std:
     .ci/run no_std

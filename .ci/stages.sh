@@ -215,18 +215,6 @@ stage_interop() {
     cargo test "${programs[@]}" --test interop -- --nocapture --test-threads=1
 }
 
-# Servers and clients that were not written here, judged by amqp-conformance. The page and the summary are in
-# target/conformance. A failure that the peer's profile does not expect is shown and does not fail the stage: foreign
-# programs are late at times on a busy machine. Qpid JMS starts a virtual machine for each case, which takes too long.
-stage_conformance() {
-  tests/interop/setup.sh
-  cargo build "${programs[@]}" --bin amqp-conformance
-  timeout 1800 python3 tests/interop/conformance.py "$target/conformance" --at-once 4 --show \
-    --tool "$target/release/amqp-conformance" \
-    rhea-server proton-cpp-0.37 python-qpid-proton-server rabbitmq-3.10 rabbitmq-4.0 artemis-2.50 broker-j-9.2 \
-    azure-eventhub python-qpid-proton rhea go-amqp
-}
-
 # uamqp with `iothub emulator`: what Microsoft's article shows.
 stage_seed() {
   tests/interop/setup.sh python
