@@ -1,4 +1,4 @@
-//! Judges a refusal, and that there is none.
+//! Judges a refusal, and its absence.
 
 use crate::{
     verdict::{Outcome, Stop, Verdict},

@@ -48,7 +48,7 @@ cases! {
         "a flow, and no other frame, within each half of its idle-time-out", "no close in twice and a half that time",
         severity: Severity::May, tags: &[Tag::Slow];
     "T-2.4.5-9" as Receive => takes_zero_for_none():
-        "An idle-time-out of 0 is none (§2.7.1).",
+        "An idle-time-out of 0 asks for no time-out (§2.7.1).",
         "an open with an idle-time-out of 0", "no flood of empty frames, and no close";
     "T-2.7.1-10/milliseconds" as Receive => first_frame_is_in_time():
         "idle-time-out is in milliseconds (§2.7.1, §2.8.6).",

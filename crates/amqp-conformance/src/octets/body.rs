@@ -85,7 +85,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// A composite with this descriptor, of a type with so many fields.
+    /// A composite with this descriptor, of a type with this number of fields.
     pub fn new(code: u8, symbol: &'static str, most: usize, items: Vec<Item>) -> Self {
         Self { code, symbol, most, items }
     }

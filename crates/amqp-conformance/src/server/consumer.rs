@@ -38,7 +38,7 @@ impl Delivered {
             .map_err(|error| Stop::Known(crate::Outcome::fail(format!("the message cannot be decoded: {error}"))))
     }
 
-    /// The header; all defaults if there is none.
+    /// The header; all defaults without one.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Delivered {
             .unwrap_or_default())
     }
 
-    /// A message annotation; null if there is none.
+    /// A message annotation; null without one.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Delivered {
         Ok(annotations.and_then(|annotations| annotations.get(key).cloned()).unwrap_or_default())
     }
 
-    /// The data section as text; empty if there is none.
+    /// The data section as text; empty without one.
     pub fn text(&self) -> String {
         let message = Message::from_bytes(self.payload.clone()).ok();
         let data = message.and_then(|message| message.data()).unwrap_or_default();

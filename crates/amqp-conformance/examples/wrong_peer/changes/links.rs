@@ -43,7 +43,7 @@ fn channel_of(piece: &Piece) -> u16 {
     }
 }
 
-/// It has a source for links that nobody knows.
+/// It has a source for links that do not exist.
 pub(crate) const KNOWS_ALL_LINKS: Wrong = Wrong::reads("recovers-unknown-links", &["attach"], |_, piece| {
     let (octets, channel) = (piece.octets.clone(), channel_of(&piece));
     match attach_of(piece) {

@@ -34,14 +34,14 @@ fn stays(past: &mut Past, piece: Piece) -> Fate {
     Fate::Pass(piece.octets)
 }
 
-/// It serves nobody after it has refused something.
+/// It serves no connection after it has refused something.
 pub(crate) const CRASHES: Wrong = Wrong::both(
     "crashes-at-refusals",
     |_, piece| if Refusal::of(&piece.got).is_some() { Fate::Crash } else { Fate::Pass(piece.octets) },
     |_, piece| if is_malformed(&piece) { Fate::Crash } else { Fate::Pass(piece.octets) },
 );
 
-/// It serves nobody after a frame that is large.
+/// It serves no connection after a frame that is large.
 pub(crate) const CRASHES_AT_LARGE: Wrong = Wrong::reads("crashes-at-large-frames", &[], |_, piece| {
     if piece.octets.len() > 4096 { Fate::Crash } else { Fate::Pass(piece.octets) }
 });

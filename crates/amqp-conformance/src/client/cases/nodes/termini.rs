@@ -50,7 +50,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.1-2",
         rule: "The receiver compares the filter in force with the one that it has asked for (§3.5.1).",
-        sends: "an attach whose source has a selector that nobody has asked for",
+        sends: "an attach whose source has a selector that was not asked for",
         wants: "a detach, or credit: a client that asked for no filter may take what it gets; then no error",
         check: Check::Client(Scenario::Receive, filter_in_force),
         ..Case::CLIENT

@@ -141,7 +141,7 @@ fn untrusted(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     // In TLS 1.3 the server's handshake may be over before the client has looked at the certificate.
     match connection.next() {
         got if got.is_end() => Ok(Outcome::pass()),
-        Got::Header(_) => Ok(Outcome::fail("the client trusts a certificate that nobody has signed")),
+        Got::Header(_) => Ok(Outcome::fail("the client trusts a certificate that no authority has signed")),
         got => Ok(Outcome::fail(format!("expected the end of the stream, got {got}"))),
     }
 }

@@ -115,7 +115,7 @@ fn answers(
                     connection.ended(&session)?;
                     return Ok(Outcome::pass());
                 }
-                return Ok(Outcome::fail(format!("field {index} of its attach is none of {choices:?}")));
+                return Ok(Outcome::fail(format!("field {index} of its attach is not one of {choices:?}")));
             }
             Got::Frame(AmqpFrame { body, .. }) if body.as_ref().is_none_or(|body| body.name() == "flow") => {}
             _ => return Ok(Outcome::fail(format!("expected an attach, got {got}"))),

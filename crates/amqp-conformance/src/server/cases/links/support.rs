@@ -56,7 +56,7 @@ pub(super) fn transfers(frames: &[Got]) -> Vec<&Transfer> {
     frames.iter().filter_map(transfer).collect()
 }
 
-/// The data of a delivery's message as text; empty if there is none.
+/// The data of a delivery's message as text; empty without one.
 pub(super) fn text(delivery: &Delivery) -> String {
     let message = Message::from_bytes(delivery.message.clone()).ok();
     let data = message.and_then(|message| message.data()).unwrap_or_default();

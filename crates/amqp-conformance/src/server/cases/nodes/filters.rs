@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "M-3.5.8-1/null",
-        rule: "A filter whose value is null is none (§3.5.8).",
+        rule: "A filter whose value is null does not filter (§3.5.8).",
         sends: "an attach with a filter whose value is null",
         wants: "an attach, and each message of the queue",
         needs: &[Need::Queue],

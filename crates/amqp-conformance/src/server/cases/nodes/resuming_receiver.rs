@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "M-3.4.6-1/receiver",
-        rule: "A delivery that comes anew after its receiver has forgotten it is not passed over (§3.4.6).",
+        rule: "A delivery that comes again after its receiver has forgotten it is not passed over (§3.4.6).",
         sends: "half of a message; detach, attach with an empty unsettled map, and another message",
         wants: "accepted, and the second message alone in the queue",
         needs: NEEDS,

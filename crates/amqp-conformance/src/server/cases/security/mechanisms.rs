@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
         severity: Severity::Should,
         rule: "A server that listens on TCP has SASL with PLAIN and SCRAM-SHA-1 (§5.3).",
         sends: "the SASL header",
-        wants: "sasl-mechanisms with PLAIN and SCRAM-SHA-1, or ANONYMOUS alone where nobody has to log in",
+        wants: "sasl-mechanisms with PLAIN and SCRAM-SHA-1, or ANONYMOUS alone where no login is needed",
         check: Check::Server(|trial| should(recommended(trial))),
         ..Case::SERVER
     },
