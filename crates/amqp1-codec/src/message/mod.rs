@@ -215,6 +215,10 @@ impl Message {
         let fields = PropertiesRef::read(&mut reader).map_err(|_| error)?;
         match fields.to_properties() {
             Ok(properties) if self.limits.loose_properties() && !fields.has_excess() => Ok(properties),
+            // The field that is odd is tolerated, so that one too many is all that is wrong.
+            Ok(_) if self.limits.loose_properties() => {
+                Err(DecodeError { kind: DecodeErrorKind::TooManyFields, property: None, ..error })
+            }
             Ok(_) => Err(error),
             Err(named) if self.limits.loose_properties() => Err(named),
             Err(named) => Err(DecodeError { property: named.property, ..error }),

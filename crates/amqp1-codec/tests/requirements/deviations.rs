@@ -55,6 +55,17 @@ fn errors(message: &Message) -> Vec<(&'static str, Kind)> {
     .collect()
 }
 
+/// properties of 14 fields, of which content-encoding is a string; a data section.
+#[test]
+fn y_1_3_4_4_a_field_too_many_is_named_where_another_field_is_tolerated() {
+    let text = "005373c0110e40404040404040a1010e404040404040 005375a000";
+    received(text, tolerant(), |message| {
+        assert_eq!(errors(message), [("properties", Kind::TooManyFields)]);
+        let properties = message.properties_ref().expect("a list").expect("there");
+        assert_eq!(properties.content_encoding(), Ok(Some("\u{e}")));
+    });
+}
+
 fn data(message: &Message) -> Option<Bytes> {
     message.to_contiguous()
 }
