@@ -1,4 +1,4 @@
-//! What is wrong with octets.
+//! The flaws of octets.
 
 use std::fmt;
 

@@ -35,10 +35,10 @@ promises! {
     EXPIRES_AT_ONCE "promises-to-keep" (source) {
         (source.expiry_policy, source.timeout) = (TerminusExpiryPolicy::LinkDetach, 0);
     } (reply, asked) { (reply.expiry_policy, reply.timeout) = (asked.expiry_policy, asked.timeout); }
-    /// What is browsed is taken away.
+    /// A message that is browsed is taken away.
     COPY_MOVES "promises-to-copy" (source) { source.distribution_mode = None; }
         (reply, asked) { reply.distribution_mode = asked.distribution_mode; }
-    /// What is taken stays.
+    /// A message that is taken stays.
     MOVE_COPIES "promises-to-move" (source) { source.distribution_mode = Some(DistributionMode::COPY); }
         (reply, asked) { reply.distribution_mode = asked.distribution_mode; }
     /// No filter is in force.

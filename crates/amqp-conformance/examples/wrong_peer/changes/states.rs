@@ -29,31 +29,31 @@ macro_rules! takes {
 }
 
 takes! {
-    /// What is released has failed.
+    /// A released delivery counts as failed.
     RELEASED_FAILED "takes-released-for-failed" Some(DeliveryState::Released) => modified(true, false);
-    /// What is modified has failed.
+    /// A modified delivery counts as failed.
     MODIFIED_FAILED "takes-modified-for-failed" Some(DeliveryState::Modified(_)) => modified(true, false);
-    /// What is modified has not failed.
+    /// A modified delivery never counts as failed.
     MODIFIED_RELEASED "takes-modified-for-released" Some(DeliveryState::Modified(_)) => Some(DeliveryState::Released);
-    /// What is modified is not to be delivered here.
+    /// A modified delivery is undeliverable here.
     MODIFIED_ELSEWHERE "takes-modified-for-undeliverable" Some(DeliveryState::Modified(_)) => modified(false, true);
-    /// What is rejected comes again.
+    /// A rejected message comes again.
     REJECTED_RELEASED "takes-rejected-for-released" Some(DeliveryState::Rejected(_)) => Some(DeliveryState::Released);
-    /// What is rejected is gone.
+    /// A rejected message is gone.
     REJECTED_ACCEPTED "takes-rejected-for-accepted" Some(DeliveryState::Rejected(_)) => Some(DeliveryState::Accepted);
     /// A transaction was declared, though that was rejected.
     REJECTED_DECLARED "takes-rejected-for-declared" Some(DeliveryState::Rejected(_)) => {
         Some(DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::from_static(b"none") })))
     };
-    /// What is accepted comes again.
+    /// An accepted message comes again.
     ACCEPTED_RELEASED "takes-accepted-for-released" Some(DeliveryState::Accepted) => Some(DeliveryState::Released);
-    /// What is released is gone.
+    /// A released message is gone.
     RELEASED_ACCEPTED "takes-released-for-accepted" Some(DeliveryState::Released) => Some(DeliveryState::Accepted);
-    /// What is received in part is accepted.
+    /// A message that is received in part is accepted.
     RECEIVED_ACCEPTED "takes-received-for-accepted" Some(DeliveryState::Received(_)) => Some(DeliveryState::Accepted);
-    /// What is settled without an outcome is accepted.
+    /// A message that is settled without an outcome is accepted.
     NOTHING_ACCEPTED "takes-nothing-for-accepted" None => Some(DeliveryState::Accepted);
-    /// What is settled without an outcome is released.
+    /// A message that is settled without an outcome is released.
     NOTHING_RELEASED "takes-nothing-for-released" None => Some(DeliveryState::Released);
 }
 

@@ -27,7 +27,7 @@ pub(super) fn before_body(sections: &str) -> Vec<u8> {
 pub(super) enum Fate {
     /// The state of its disposition; accepted where the server settles without a state.
     State(DeliveryState),
-    /// What came instead.
+    /// The thing that came instead.
     Other(Got),
 }
 
