@@ -94,6 +94,9 @@ struct Checked {
 /// The factor by which a slow case, or one that restarts the peer, may take longer than another.
 const SLOW: u32 = 4;
 
+/// The time between a connection that a server has broken and the next one, which tells whether it still listens.
+const DYING: Duration = Duration::from_millis(100);
+
 impl Runner {
     /// A runner for this target. A case that is not over within `timeout` fails; one that is tagged as slow has four
     /// times as long.
@@ -197,12 +200,21 @@ impl Runner {
         if matches!(outcome.verdict, Verdict::Skip) {
             return outcome;
         }
-        match ServerTrial::new(&target, &self.sheet, self.is_strict).opened() {
-            Ok(_) => outcome,
-            Err(Stop::NoConnection(error)) => {
-                Outcome::new(Verdict::Crashed, format!("no connection after it: {error}"))
+        let opened = || ServerTrial::new(&target, &self.sheet, self.is_strict).opened();
+        let mut stop = match opened() {
+            Ok(_) => return outcome,
+            Err(stop) => stop,
+        };
+        if !matches!(stop, Stop::NoConnection(_)) {
+            // The listener of a process that dies may accept one more connection before it is closed.
+            thread::sleep(DYING);
+            if let Err(no_connection @ Stop::NoConnection(_)) = opened() {
+                stop = no_connection;
             }
-            Err(stop) => Outcome::new(Verdict::Hung, format!("after it, {}", stop.into_outcome().reason)),
+        }
+        match stop {
+            Stop::NoConnection(error) => Outcome::new(Verdict::Crashed, format!("no connection after it: {error}")),
+            stop => Outcome::new(Verdict::Hung, format!("after it, {}", stop.into_outcome().reason)),
         }
     }
 }

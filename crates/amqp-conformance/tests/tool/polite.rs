@@ -24,7 +24,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnOtherVersion {
     Leaves,
-    /// It stops listening, as a process that has died.
+    /// It dies: the next connection is still accepted, but broken at once, and no other is accepted.
     Dies,
 }
 
@@ -32,28 +32,25 @@ pub(crate) enum OnOtherVersion {
 pub(crate) fn start(on_other_version: OnOtherVersion) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let is_dead = Arc::new(AtomicBool::new(false));
+    let is_dying = Arc::new(AtomicBool::new(false));
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            if is_dead.load(Ordering::SeqCst) {
+        while let Ok((stream, _)) = listener.accept() {
+            if is_dying.load(Ordering::SeqCst) {
+                drop(listener);
+                drop(stream);
                 return;
             }
-            let is_dead = Arc::clone(&is_dead);
+            let is_dying = Arc::clone(&is_dying);
             thread::spawn(move || {
-                let is_other = serve(stream).is_ok_and(|is_other| is_other);
-                if is_other && on_other_version == OnOtherVersion::Dies {
-                    is_dead.store(true, Ordering::SeqCst);
-                    // Wakes the thread that listens, which leaves.
-                    drop(TcpStream::connect(address));
-                }
+                serve(stream, || is_dying.store(on_other_version == OnOtherVersion::Dies, Ordering::SeqCst))
             });
         }
     });
     address
 }
 
-/// Serves one connection. Returns `true` if it began with another version.
-fn serve(stream: TcpStream) -> Result<bool, Unexpected> {
+/// Serves one connection. Calls `on_other_version` before it leaves one that begins with another version.
+fn serve(stream: TcpStream, on_other_version: impl FnOnce()) -> Result<(), Unexpected> {
     let tcp = Tcp::new(stream).expect("a socket");
     let mut connection: Connection = Peer::new(Recorder::new(tcp, Logs::default().add()));
     connection.set_patience(Duration::from_secs(10));
@@ -67,7 +64,8 @@ fn serve(stream: TcpStream) -> Result<bool, Unexpected> {
     }
     connection.header(ProtocolHeader::AMQP);
     if header != ProtocolHeader::AMQP {
-        return Ok(true);
+        on_other_version();
+        return Ok(());
     }
     let open = connection.expect::<Open>()?.body;
     connection.send(0, frames::open("polite"));
@@ -78,11 +76,11 @@ fn serve(stream: TcpStream) -> Result<bool, Unexpected> {
             Got::Frame(AmqpFrame { body: Some(Performative::Close(_)), .. }) => {
                 connection.send(0, frames::close());
                 connection.finish();
-                return Ok(false);
+                return Ok(());
             }
             Got::Frame(_) => progress.answer(&mut connection, &got, open.max_frame_size),
             Got::Timeout { .. } => {}
-            _ => return Ok(false),
+            _ => return Ok(()),
         }
     }
 }
