@@ -309,6 +309,24 @@ fn t_2_7_4_10_credit_from_a_sender_means_nothing() {
 }
 
 #[test]
+fn t_2_7_4_10_a_sender_says_how_many_deliveries_wait() {
+    let (mut peer, tx) = granted(5);
+    // Without a window they cannot leave.
+    peer.send(0, session_flow(0));
+    for token in 0..3 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    peer.send(0, Flow { echo: true, incoming_window: 0, ..credit(0, 5) });
+    assert_eq!(flow(&peer.read()).available, Some(3));
+    // One that has begun does not wait any more.
+    peer.send(0, Flow { echo: true, incoming_window: 1, ..credit(0, 5) });
+    peer.read();
+    peer.send(0, Flow { echo: true, next_incoming_id: Some(SequenceNo(1)), incoming_window: 0, ..credit(0, 5) });
+    let said = flow(&peer.read());
+    assert_eq!((said.available, said.link_credit, said.delivery_count), (Some(2), Some(4), Some(SequenceNo(1))));
+}
+
+#[test]
 fn t_2_7_4_4_a_flow_of_a_link_names_it() {
     let nameless = || Flow { handle: None, delivery_count: None, link_credit: None, ..credit(0, 0) };
     let wrong = [

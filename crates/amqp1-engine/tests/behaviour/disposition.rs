@@ -259,6 +259,19 @@ fn t_2_7_6_1_no_last_is_the_first() {
     let (mut peer, ..) = server_sent(3);
     peer.send(0, Disposition { last: None, ..says(1, 1) });
     assert_eq!(settled_tokens(&peer), [1]);
+    // The same of a sender's.
+    let mut peer = Peer::with_sender();
+    let rx = peer.end.offered_links()[0];
+    for id in 0..3 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    let keys: Vec<_> = peer.end.take_all(rx).iter().map(|delivery| delivery.key).collect();
+    peer.send(0, Disposition { role: Role::Sender, last: None, ..says(1, 1) });
+    let settled = peer.end.events.iter().filter_map(|event| match event {
+        Event::SettledBySender(_, key, _) => Some(*key),
+        _ => None,
+    });
+    assert_eq!(settled.collect::<Vec<_>>(), [keys[1]]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn suspended_sender() -> SuspendedSender {
         suspended.deliveries.push_back(SentSoFar {
             tag: tag(number),
             token: number.into(),
-            message_format: 0,
+            message_format: 0x100 + u32::from(number),
             settled: false,
             begun: true,
             state,
@@ -107,7 +107,7 @@ fn deliveries(frames: Vec<(u16, Performative, Bytes)>) -> Vec<Sent> {
 }
 
 /// The engine sends. Also M-3.4.6-1 to M-3.4.6-12, M-3.4.6-14, M-3.4.1-1, T-2.6.13-1, T-2.6.13-2, T-2.6.13-3, T-2.6.13-5,
-/// T-2.6.3-6, T-2.7.3-12, T-2.7.5-15 and T-2.7.5-16.
+/// T-2.6.3-6, T-2.7.3-12, T-2.7.5-15, T-2.7.5-16 and T-2.8.11-1.
 #[test]
 fn m_3_4_6_13_the_sender_of_the_worked_example_does_what_each_pair_of_states_asks_for() {
     let (mut peer, session) = Peer::client_with_session();
@@ -152,6 +152,7 @@ fn m_3_4_6_13_the_sender_of_the_worked_example_does_what_each_pair_of_states_ask
     for (sent, (number, resume, aborted, settled, state, payload)) in sent.iter().zip(expected) {
         let first = &sent.first;
         assert_eq!(first.delivery_tag, Some(tag(number)));
+        assert_eq!(first.message_format, Some(0x100 + u32::from(number)));
         assert_eq!((first.resume, sent.aborted, sent.settled), (resume, aborted, settled), "tag {number}");
         assert_eq!(first.state, state, "tag {number}");
         assert!(sent.payload == payload, "tag {number}: {} octets, not {}", sent.payload.len(), payload.len());

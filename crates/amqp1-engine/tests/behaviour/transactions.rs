@@ -698,12 +698,14 @@ fn x_4_4_1_5_what_cannot_be_posted_spoils_the_commit() {
 #[test]
 fn x_4_4_1_6_a_posting_in_an_unknown_transaction_costs_the_control_link() {
     let mut bank = Bank::new();
+    // Another that is live has no part in it.
+    let live = bank.declare();
     let state = Some(unknown().state(None));
     let message = Message::builder().data("a").build();
     bank.pair.client.send(bank.posts.0, message, SendOptions { state, ..unsettled(70) }).unwrap();
     bank.run();
     assert_eq!(bank.detached(), Some(ErrorCondition::TRANSACTION_UNKNOWN_ID));
-    assert!(bank.visible.is_empty());
+    assert!(bank.visible.is_empty() && bank.rolled_back == [live]);
 }
 
 /// Also X-4.4.4-2: what is unsettled afterwards is what was applied.
@@ -772,7 +774,11 @@ fn x_4_4_2_2_a_delivery_is_not_retired_in_two_transactions() {
 #[test]
 fn x_4_4_2_4_a_retirement_in_an_unknown_transaction_costs_the_control_link() {
     let mut bank = Bank::new();
+    // Another that is live has no part in it.
+    bank.declare();
     let delivery = bank.acquire("m");
+    let refused = bank.coordinator.own(&unknown(), bank.takes.1, 0).unwrap_err();
+    assert_eq!(refused.condition, ErrorCondition::TRANSACTION_UNKNOWN_ID);
     bank.pair.client.dispose(bank.takes.0, delivery.key, unknown().state(Some(Accepted))).unwrap();
     bank.run();
     assert_eq!(bank.detached(), Some(ErrorCondition::TRANSACTION_UNKNOWN_ID));

@@ -1,0 +1,148 @@
+//! The tests of the repository, and which of them have to find a mutant.
+
+use std::{collections::BTreeSet, io, path::Path};
+
+use amqp1_requirements::sources;
+
+use crate::catalogue::{Catalogue, Mutant};
+
+/// What a test is compiled into.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Binary {
+    /// How low its package stands: the lowest are run first.
+    pub layer: usize,
+    /// Its package, by the folder's name.
+    pub package: String,
+    /// The file or folder in `tests`; none is the library.
+    pub test: Option<String>,
+}
+
+/// A test.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Case {
+    /// Where it is.
+    pub binary: Binary,
+    /// With all its modules: `amqp1_engine::behaviour::credit::t_2_6_7_1_counts_wrap`.
+    pub path: String,
+    /// As its binary knows it: `credit::t_2_6_7_1_counts_wrap`.
+    pub name: String,
+}
+
+/// All tests that can be run against mutants.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    cases: Vec<Case>,
+    rows: Vec<(String, Vec<String>)>,
+}
+
+impl Suite {
+    /// Reads the repository at `root`.
+    ///
+    /// # Errors
+    ///
+    /// Sources that cannot be read.
+    pub fn read(root: &Path) -> io::Result<Self> {
+        let mut cases = Vec::new();
+        for source in sources::read(root)? {
+            for test in &source.file.tests {
+                let path = [&source.module].into_iter().chain(&test.modules).chain([&test.name]);
+                let path = path.map(String::as_str).collect::<Vec<_>>().join("::");
+                cases.extend(case(&source.path, source.layer, path));
+            }
+        }
+        let coverage = amqp1_requirements::coverage(root)?;
+        let row = |row: &amqp1_requirements::coverage::Row| {
+            (row.requirement.id.clone(), row.shown.iter().map(|shown| shown.test.clone()).collect())
+        };
+        Ok(Self { cases, rows: coverage.rows.iter().map(row).collect() })
+    }
+
+    /// The tests that have to find this mutant: those that it names, or those of its package that carry one of its rows.
+    /// Where the package has none for a row, the lowest package above it that has.
+    ///
+    /// # Errors
+    ///
+    /// Names and rows without a test.
+    pub fn against(&self, mutant: &Mutant) -> Result<BTreeSet<Case>, String> {
+        let mut found = BTreeSet::new();
+        for name in &mutant.tests {
+            let inner = format!("{name}::");
+            let named = |case: &&Case| case.path == *name || case.path.starts_with(&inner);
+            let before = found.len();
+            found.extend(self.cases.iter().filter(named).cloned());
+            if found.len() == before {
+                return Err(format!("{}: there is no test {name}", mutant.name));
+            }
+        }
+        let of_package = |case: &&Case| case.binary.package == mutant.package();
+        let layer = self.cases.iter().find(of_package).map(|case| case.binary.layer);
+        if mutant.tests.is_empty() {
+            for id in &mutant.rows {
+                let Some((_, shown)) = self.rows.iter().find(|(row, _)| row == id) else {
+                    return Err(format!("{}: there is no requirement {id}", mutant.name));
+                };
+                let cases = self.cases.iter().filter(|case| shown.contains(&case.path));
+                let (own, others): (Vec<_>, Vec<_>) = cases.partition(|case| case.binary.package == mutant.package());
+                let above = |case: &&&Case| layer.is_none_or(|layer| case.binary.layer > layer);
+                let lowest = others.iter().filter(above).map(|case| case.binary.layer).min();
+                let cases = if own.is_empty() {
+                    others.into_iter().filter(|case| Some(case.binary.layer) == lowest).collect()
+                } else {
+                    own
+                };
+                if cases.is_empty() {
+                    return Err(format!("{}: no test that can be run shows {id}", mutant.name));
+                }
+                found.extend(cases.into_iter().cloned());
+            }
+        }
+        if found.is_empty() { Err(format!("{}: neither rows nor tests", mutant.name)) } else { Ok(found) }
+    }
+
+    /// The requirements that a mutant must break, and that neither have one nor a reason; and the reasons for what has
+    /// one, or does not exist.
+    pub fn missing(&self, catalogue: &Catalogue) -> Vec<String> {
+        let mut problems = Vec::new();
+        for without in &catalogue.without {
+            if !self.rows.iter().any(|(row, _)| *row == without.row) {
+                problems.push(format!("without.tsv: there is no requirement {}", without.row));
+            }
+            if catalogue.mutants.iter().any(|mutant| mutant.rows.contains(&without.row)) {
+                problems.push(format!("without.tsv: {} has a mutant", without.row));
+            }
+        }
+        problems
+    }
+}
+
+/// A test by its file, if it is in a binary that is run: not in a program, nor in the whole-stack tests.
+fn case(file: &str, layer: usize, path: String) -> Option<Case> {
+    let words: Vec<_> = file.split('/').collect();
+    let ["crates", package, part, first, ..] = words[..] else { return None };
+    let (test, modules) = match part {
+        "tests" => (Some(first.trim_end_matches(".rs").to_owned()), 2),
+        "src" if first != "bin" && first != "main.rs" => (None, 1),
+        _ => return None,
+    };
+    let name = path.split("::").skip(modules).collect::<Vec<_>>().join("::");
+    Some(Case { binary: Binary { layer, package: package.into(), test }, path, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_known_by_their_binaries() {
+        let path = "amqp1_engine::behaviour::credit::counts_wrap";
+        let found = case("crates/amqp1-engine/tests/behaviour/credit.rs", 2, path.into()).unwrap();
+        let binary = Binary { layer: 2, package: "amqp1-engine".into(), test: Some("behaviour".into()) };
+        assert_eq!(found, Case { binary, path: path.into(), name: "credit::counts_wrap".into() });
+        let found = case("crates/amqp1/tests/links.rs", 5, "amqp1::links::a".into()).unwrap();
+        assert_eq!((found.binary.test.as_deref(), found.name.as_str()), (Some("links"), "a"));
+        let found = case("crates/amqp1/src/url.rs", 5, "amqp1::url::tests::a".into()).unwrap();
+        assert_eq!((found.binary.test, found.name.as_str()), (None, "url::tests::a"));
+        assert_eq!(case("crates/iothub-cli/src/main.rs", 5, "a::b".into()), None);
+        assert_eq!(case("tests/devices/twins.rs", 5, "a::b".into()), None);
+    }
+}
