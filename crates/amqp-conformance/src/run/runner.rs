@@ -201,10 +201,7 @@ impl Runner {
             return outcome;
         }
         let opened = || ServerTrial::new(&target, &self.sheet, self.is_strict).opened();
-        let mut stop = match opened() {
-            Ok(_) => return outcome,
-            Err(stop) => stop,
-        };
+        let Err(mut stop) = opened() else { return outcome };
         if !matches!(stop, Stop::NoConnection(_)) {
             // The listener of a process that dies may accept one more connection before it is closed.
             thread::sleep(DYING);
