@@ -8,9 +8,9 @@ use crate::{
     wire::Connection,
 };
 use amqp1_codec::{
-    definitions::Role,
+    definitions::{AmqpError, Role},
     messaging::DeliveryState,
-    performative::{Attach, Disposition, Flow, Open, Performative, TargetArchetype},
+    performative::{Attach, Detach, Disposition, Flow, Open, Performative, TargetArchetype},
 };
 use amqp1_script::{AmqpFrame, Body, Got, Link, Received, Session, Unexpected, frames};
 
@@ -258,6 +258,13 @@ impl Attached {
                 return Ok(delivery);
             }
         }
+    }
+
+    /// Detaches the link. The client's detach is not waited for, nor answered when it comes.
+    pub fn detach(&mut self, closed: bool, error: Option<AmqpError>) {
+        self.progress.detaching(&self.link);
+        let detach = Detach { closed, error, ..frames::detach(self.link.handle) };
+        self.connection.send(self.session.channel, detach);
     }
 
     /// Settles one of the client's deliveries with this state.

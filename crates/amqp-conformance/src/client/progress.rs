@@ -47,6 +47,8 @@ struct LinkState {
     initial: SequenceNo,
     deliveries: u32,
     credit: u32,
+    /// The tool has detached it, so that the client's detach is the answer.
+    is_detaching: bool,
     is_detached: bool,
 }
 
@@ -134,9 +136,23 @@ impl Progress {
         let address = address.map(|address| address.to_string());
         let sender = if link.role == Role::Sender { answer } else { &link.attach };
         let initial = sender.initial_delivery_count.unwrap_or_default();
-        let state = LinkState { link: link.clone(), address, initial, deliveries: 0, credit: 0, is_detached: false };
-        self.links.push(state);
+        self.links.push(LinkState {
+            link: link.clone(),
+            address,
+            initial,
+            deliveries: 0,
+            credit: 0,
+            is_detaching: false,
+            is_detached: false,
+        });
         link
+    }
+
+    /// The tool has sent a detach of the link: the client's own is not answered.
+    pub fn detaching(&mut self, link: &Link) {
+        if let Some(state) = self.link_mut(link.remote_channel, link.attach.handle) {
+            state.is_detaching = true;
+        }
     }
 
     /// Takes a link for one that both ends have detached.
@@ -320,6 +336,9 @@ impl Progress {
     fn detach(&mut self, connection: &mut Connection, channel: u16, detach: &Detach) {
         if let Some(state) = self.link_mut(channel, detach.handle) {
             state.is_detached = true;
+            if state.is_detaching {
+                return;
+            }
             let answer = Detach { closed: detach.closed, ..frames::detach(state.link.handle) };
             connection.send(state.link.channel, answer);
         }

@@ -85,8 +85,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn disposition_after_detach(trial: &mut ClientTrial<'_>) -> Checked {
     let (mut client, delivery) = trial.receiving_from_client(1)?;
-    let detach = Detach { closed: false, ..frames::detach(client.link.handle) };
-    client.connection.send(client.session.channel, detach);
+    client.detach(false, None);
     let got = client.until("detach", |_, got| matches!(got.name(), "detach" | "end" | "close").then(|| got.clone()));
     let got = got.map_err(|unexpected| Stop::set_up(&unexpected))?;
     match &got {
@@ -104,8 +103,7 @@ fn no_map_on_reattach(trial: &mut ClientTrial<'_>) -> Checked {
         return Ok(Outcome::fail("the first attach of the link has unsettled deliveries"));
     }
     let name = client.link.attach.name.clone();
-    let detach = Detach { closed: false, ..frames::detach(client.link.handle) };
-    client.connection.send(client.session.channel, detach);
+    client.detach(false, None);
     let mut again = None;
     let over = client.until("the end of the conversation", |_, got| {
         if let Ok(attach) = Attach::of(got.clone()) {

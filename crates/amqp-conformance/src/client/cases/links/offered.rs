@@ -8,7 +8,7 @@ use crate::{
 };
 use amqp1_codec::{
     definitions::ErrorCondition,
-    performative::{Attach, Detach, Performative, Unsettled},
+    performative::{Attach, Performative, Unsettled},
 };
 use amqp1_script::{AmqpFrame, Body, Got, Refusal, frames};
 
@@ -114,9 +114,7 @@ fn unknown_is_recovered(trial: &mut ClientTrial<'_>) -> Checked {
 fn resumes_with_map(trial: &mut ClientTrial<'_>) -> Checked {
     let mut client = trial.sending_to_client()?;
     let (channel, name) = (client.session.remote_channel, client.link.attach.name.clone());
-    let error = Some(ErrorCondition::DETACH_FORCED.into());
-    let detach = Detach { closed: false, error, ..frames::detach(client.link.handle) };
-    client.connection.send(client.session.channel, detach);
+    client.detach(false, Some(ErrorCondition::DETACH_FORCED.into()));
     let mut again = None;
     let over = client.until("the end of the conversation", |_, got| {
         if let Ok(attach) = Attach::of(got.clone()) {

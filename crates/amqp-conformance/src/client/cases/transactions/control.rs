@@ -9,8 +9,7 @@ use crate::{
 };
 use amqp1_codec::{
     Message, Symbol, Value,
-    definitions::AmqpError,
-    performative::{Detach, Performative, TargetArchetype},
+    performative::{Performative, TargetArchetype},
     transaction::Coordinator,
 };
 use amqp1_script::{AmqpFrame, Got, frames};
@@ -180,9 +179,7 @@ fn no_coordinator(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let mut attaching = trial.link_where(sends_to_coordinator)?;
     attaching.answer.target = None;
     let mut control = attaching.answered();
-    let error = AmqpError::from(amqp1_codec::definitions::ErrorCondition::NOT_IMPLEMENTED);
-    let detach = Detach { error: Some(error), ..frames::detach(control.link.handle) };
-    control.connection.send(control.session.channel, detach);
+    control.detach(true, Some(amqp1_codec::definitions::ErrorCondition::NOT_IMPLEMENTED.into()));
     let mut is_detached = false;
     loop {
         let got = control.connection.next();
@@ -263,9 +260,7 @@ fn control_link_lost(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     control.until("a message in the transaction", |progress, got| {
         (got.name() == "transfer").then(|| progress.note(got))
     })?;
-    let error = AmqpError::from(amqp1_codec::definitions::ErrorCondition::TRANSACTION_ROLLBACK);
-    let detach = Detach { error: Some(error), ..frames::detach(control.link.handle) };
-    control.connection.send(control.session.channel, detach);
+    control.detach(true, Some(amqp1_codec::definitions::ErrorCondition::TRANSACTION_ROLLBACK.into()));
     let mut is_detached = false;
     loop {
         let got = control.connection.next();
