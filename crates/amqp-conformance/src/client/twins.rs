@@ -8,6 +8,8 @@ use crate::{
 };
 use amqp1_script::frames;
 
+pub(crate) use super::cases::nodes::resuming::RESUME;
+
 /// The client opens a connection, and answers a close.
 pub static OPEN: Twin = Twin { name: "open", check: Check::Client(Scenario::Send, open) };
 /// The client opens a connection and begins a session.

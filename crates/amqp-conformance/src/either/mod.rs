@@ -10,10 +10,12 @@ pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod opening;
 mod refusals;
+pub(crate) mod resuming;
 pub(crate) mod robustness;
 pub(crate) mod sessions;
 pub(crate) mod states;
 mod trial;
+pub(crate) mod types;
 pub(crate) mod windows;
 
 pub(crate) use refusals::{

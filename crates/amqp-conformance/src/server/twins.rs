@@ -9,6 +9,8 @@ use crate::{
 use amqp1_codec::performative::Disposition;
 use amqp1_script::frames;
 
+pub(crate) use super::cases::nodes::resuming::RESUME;
+
 /// A connection is opened and closed.
 pub static OPEN: Twin = Twin { name: "open", check: Check::Server(open) };
 /// A session is begun and ended.

@@ -4,7 +4,7 @@ mod connection;
 mod extensions;
 mod links;
 mod messages;
-mod nodes;
+pub(crate) mod nodes;
 mod security;
 mod transactions;
 mod types;

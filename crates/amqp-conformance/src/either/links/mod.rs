@@ -1,5 +1,6 @@
 //! Cases for links with a peer in either role.
 
+pub(crate) mod attach;
 pub(crate) mod credit;
 pub(crate) mod deliveries;
 pub(crate) mod detach;

@@ -18,6 +18,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     links::deliveries::CLIENT,
     links::detach::CLIENT,
     links::sizes::CLIENT,
+    links::attach::CLIENT,
     attach::CASES,
     detach::CASES,
     flow::CASES,

@@ -2,19 +2,19 @@
 
 use crate::{
     client::{Attaching, ClientTrial, receives_from_node, sends_to_node},
-    either::links::octets::{FALSE, NULL, TRUE, ZERO, frame, list, uint},
+    either::links::{
+        attach::{AttachTrial, Fields, UNREADABLE},
+        octets::{FALSE, NULL, TRUE, ZERO, frame, list, uint},
+    },
     judge::Refused,
     verdict::{Outcome, Stop},
 };
-use amqp1_codec::definitions::{ErrorCondition, Role};
+use amqp1_codec::definitions::Role;
 
 pub(super) type Checked = Result<Outcome, Stop>;
 
-static UNREADABLE: [ErrorCondition; 3] =
-    [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::NOT_ALLOWED];
-
 /// The encoded fields of a right answer to a client that has this role.
-pub(super) fn answer_fields(name: &str, address: &str, handle: u32, clients: Role) -> Vec<Vec<u8>> {
+pub(super) fn answer_fields(name: &str, address: &str, handle: u32, clients: Role) -> Fields {
     let terminus = |code: u8| {
         let address = string(address);
         let size = u8::try_from(address.len().saturating_add(1)).unwrap_or(u8::MAX);
@@ -35,14 +35,8 @@ fn string(text: &str) -> Vec<u8> {
     [&[0xb1][..], &length.to_be_bytes(), text.as_bytes()].concat()
 }
 
-pub(super) fn set(fields: &mut [Vec<u8>], index: usize, octets: &[u8]) {
-    if let Some(field) = fields.get_mut(index) {
-        *field = octets.to_vec();
-    }
-}
-
 /// Answers the attach of a client that has this role with this flaw, which has to be refused.
-pub(super) fn flawed(trial: &mut ClientTrial<'_>, role: Role, flaw: fn(&mut Vec<Vec<u8>>)) -> Checked {
+pub(super) fn flawed(trial: &mut ClientTrial<'_>, role: Role, flaw: fn(&mut Fields)) -> Checked {
     let Attaching { mut connection, session, attach, answer, .. } = trial.link_where(|attach| match role {
         Role::Sender => sends_to_node(attach),
         Role::Receiver => receives_from_node(attach),
@@ -57,4 +51,10 @@ pub(super) fn flawed(trial: &mut ClientTrial<'_>, role: Role, flaw: fn(&mut Vec<
     let body = list(0x12, &fields.iter().map(Vec::as_slice).collect::<Vec<_>>());
     connection.raw(frame(session.channel, &body));
     Ok(Refused::at_any_scope().with(&UNREADABLE).judge_on(&session, &mut connection, trial.is_strict()))
+}
+
+impl AttachTrial for ClientTrial<'_> {
+    fn refuses_flawed(&mut self, flaw: fn(&mut Fields)) -> Checked {
+        flawed(self, Role::Sender, flaw)
+    }
 }

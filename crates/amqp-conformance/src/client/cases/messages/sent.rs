@@ -2,7 +2,8 @@
 
 use crate::{
     case::{Case, Check, Severity},
-    client::{ClientTrial, Scenario, cases::types::judge_log},
+    client::{ClientTrial, Scenario},
+    either::types::written::judge_log,
     octets::{self, Kind, Section, Value},
     verdict::{Outcome, Stop},
 };
@@ -17,7 +18,7 @@ macro_rules! written {
             wants: "messages that keep the rule",
             check: Check::Client(Scenario::$scenario, |trial| {
                 sent(trial)?;
-                Ok(judge_log(&trial.logs(), Kind::$kind))
+                Ok(judge_log(&trial.logs(), Kind::$kind, true))
             }),
             ..Case::CLIENT
         }

@@ -1,12 +1,18 @@
 //! Distribution, delivery states, sources and targets (§3.3 to §3.5).
 
 mod outcomes;
-mod resuming;
+pub(crate) mod resuming;
 mod resuming_receiver;
 mod sent;
 mod termini;
 
-use crate::case::Case;
+use crate::{case::Case, either};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[outcomes::CASES, sent::CASES, resuming::CASES, resuming_receiver::CASES, termini::CASES];
+pub(super) const TABLES: &[&[Case]] = &[
+    outcomes::CASES,
+    sent::CASES,
+    either::resuming::CLIENT,
+    resuming::CASES,
+    resuming_receiver::CASES,
+    termini::CASES,
+];

@@ -17,6 +17,25 @@ use amqp1_script::{Refusal, Scope};
 /// A case on the client's own attaches.
 const OBSERVED: Case = Case { sends: "the answers of a broker", ..Case::CLIENT };
 
+/// A case that answers with a source of which a field has these octets.
+macro_rules! malformed_source {
+    ($id:literal, $rule:literal, $sends:literal, $field:ident, $octets:literal) => {
+        Case {
+            id: $id,
+            rule: $rule,
+            sends: $sends,
+            wants: "a refusal with amqp:decode-error or amqp:invalid-field",
+            twin: Some(&RECEIVES),
+            check: Check::Client(Scenario::Receive, |trial| malformed(trial, $field, $octets)),
+            ..Case::CLIENT
+        }
+    };
+}
+
+/// The numbers of fields of a source, from 0 (§3.5.3).
+const DYNAMIC_NODE_PROPERTIES: usize = 5;
+const FILTER: usize = 7;
+
 pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.3-1",
@@ -55,55 +74,41 @@ pub(super) const CASES: &[Case] = &[
         check: Check::Client(Scenario::Receive, filter_in_force),
         ..Case::CLIENT
     },
-    Case {
-        id: "M-3.5.8-1/undescribed",
-        rule: "The value of a filter is described, or null (§3.5.8).",
-        sends: "an attach whose source has a filter with the value \"a=1\"",
-        wants: "a refusal with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&RECEIVES),
-        check: Check::Client(Scenario::Receive, |trial| malformed(trial, 7, b"\xc1\x09\x02\xa3\x01f\xa1\x03a=1")),
-        ..Case::CLIENT
-    },
-    Case {
-        id: "M-3.5.8-1/string-key",
-        rule: "The name of a filter is a symbol (§3.5.8).",
-        sends: "an attach whose source has a filter with a string as its name",
-        wants: "a refusal with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&RECEIVES),
-        check: Check::Client(Scenario::Receive, |trial| {
-            malformed(trial, 7, b"\xc1\x0d\x02\xa1\x01f\0\xa3\x03x:y\xa1\x011")
-        }),
-        ..Case::CLIENT
-    },
-    Case {
-        id: "M-3.5.8-1/list",
-        rule: "A filter-set is a map (§3.5.8).",
-        sends: "an attach whose source has a list as its filter",
-        wants: "a refusal with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&RECEIVES),
-        check: Check::Client(Scenario::Receive, |trial| malformed(trial, 7, b"\x45")),
-        ..Case::CLIENT
-    },
-    Case {
-        id: "M-3.5.9-1/policy",
-        rule: "A lifetime-policy is one of the described types of policies (§3.5.9).",
-        sends: "an attach whose dynamic source has a string as its lifetime-policy",
-        wants: "a refusal with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&RECEIVES),
-        check: Check::Client(Scenario::Receive, |trial| {
-            malformed(trial, 5, b"\xc1\x23\x02\xa3\x0flifetime-policy\xa1\x0fdelete-on-close")
-        }),
-        ..Case::CLIENT
-    },
-    Case {
-        id: "M-3.5.9-1/list",
-        rule: "The properties of a node are a map (§3.5.9).",
-        sends: "an attach whose source has a list as its dynamic-node-properties",
-        wants: "a refusal with amqp:decode-error or amqp:invalid-field",
-        twin: Some(&RECEIVES),
-        check: Check::Client(Scenario::Receive, |trial| malformed(trial, 5, b"\x45")),
-        ..Case::CLIENT
-    },
+    malformed_source!(
+        "M-3.5.8-1/undescribed",
+        "The value of a filter is described, or null (§3.5.8).",
+        "an attach whose source has a filter with the value \"a=1\"",
+        FILTER,
+        b"\xc1\x09\x02\xa3\x01f\xa1\x03a=1"
+    ),
+    malformed_source!(
+        "M-3.5.8-1/string-key",
+        "The name of a filter is a symbol (§3.5.8).",
+        "an attach whose source has a filter with a string as its name",
+        FILTER,
+        b"\xc1\x0d\x02\xa1\x01f\0\xa3\x03x:y\xa1\x011"
+    ),
+    malformed_source!(
+        "M-3.5.8-1/list",
+        "A filter-set is a map (§3.5.8).",
+        "an attach whose source has a list as its filter",
+        FILTER,
+        b"\x45"
+    ),
+    malformed_source!(
+        "M-3.5.9-1/policy",
+        "A lifetime-policy is one of the described types of policies (§3.5.9).",
+        "an attach whose dynamic source has a string as its lifetime-policy",
+        DYNAMIC_NODE_PROPERTIES,
+        b"\xc1\x23\x02\xa3\x0flifetime-policy\xa1\x0fdelete-on-close"
+    ),
+    malformed_source!(
+        "M-3.5.9-1/list",
+        "The properties of a node are a map (§3.5.9).",
+        "an attach whose source has a list as its dynamic-node-properties",
+        DYNAMIC_NODE_PROPERTIES,
+        b"\x45"
+    ),
     Case {
         id: "M-3.5.3-5",
         rule: "A source whose outcomes are not said has accepted among them (§3.5.3).",
@@ -213,14 +218,14 @@ fn filter_in_force(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     }
 }
 
-/// Answers the client's attach with a source whose field of this number, from 0, has these octets.
+/// Answers the client's attach with a source of which the field with this number has these octets.
 fn malformed(trial: &mut ClientTrial<'_>, field: usize, octets: &[u8]) -> Result<Outcome, Stop> {
     let Attaching { mut connection, session, attach, answer, .. } = trial.link_where(receives_from_node)?;
     let length = |octets: usize| u8::try_from(octets).unwrap_or(u8::MAX);
     let address = attach.source.as_ref().and_then(|source| source.address.clone()).unwrap_or_default();
     let text = |text: &str| [&[0xa1, length(text.len())][..], text.as_bytes()].concat();
     let null = b"\x40".to_vec();
-    let dynamic = if field == 5 { b"\x41".to_vec() } else { null.clone() };
+    let dynamic = if field == DYNAMIC_NODE_PROPERTIES { b"\x41".to_vec() } else { null.clone() };
     let mut fields =
         vec![text(&address), null.clone(), null.clone(), null.clone(), dynamic, null.clone(), null.clone()];
     fields.truncate(field);

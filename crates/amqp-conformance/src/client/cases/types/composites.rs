@@ -8,20 +8,15 @@ use super::{
 use crate::{
     case::{Case, Check, Severity},
     client::{ClientTrial, Scenario},
+    either::types::rules::{CHOICES, MANDATORY, MULTIPLE, SYMBOLIC, TRIMMED, TYPE},
     octets::{self, Body, Descriptor, Item, Style, described, hex, list, vector},
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{frame::ProtocolHeader, messaging::DeliveryState, sasl::SaslInit};
 use amqp1_script::frames;
 
-const SYMBOLIC: &str = "A composite may be described by its symbol as well as by its number (§1.3.3).";
-const MANDATORY: &str = "A mandatory field may not be null or absent (§1.3.4).";
-const TYPE: &str = "A field has the type that is declared for it (§1.3.4).";
 const SURPLUS: &str = "A list has no more items than its type has fields (§1.3.4).";
-const CHOICES: &str = "A restricted type has no other values than its choices (§1.3.5).";
-const TRIMMED: &str = "Null fields at the end may be left off or not (§1.4).";
 const EMPTY: &str = "A list without items may be list0, list8 or list32 (§1.4, §1.6.22).";
-const MULTIPLE: &str = "A field of several values is null, one value, or an array of its type (§1.4).";
 
 /// A frame that must be refused.
 macro_rules! refused {

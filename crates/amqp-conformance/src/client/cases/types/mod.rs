@@ -8,14 +8,19 @@ mod hostile;
 mod primitives;
 mod support;
 mod twins;
-mod written;
 
-use crate::case::Case;
+use crate::{case::Case, either::types};
 
-pub(super) use {
-    support::{MALFORMED, takes},
-    written::judge_log,
-};
+pub(super) use support::{MALFORMED, takes};
 
-pub(super) const TABLES: &[&[Case]] =
-    &[encodings::CASES, composites::CASES, primitives::CASES, collections::CASES, written::CASES, hostile::CASES];
+pub(super) const TABLES: &[&[Case]] = &[
+    types::encodings::CLIENT,
+    encodings::CASES,
+    composites::CASES,
+    types::primitives::CLIENT,
+    primitives::CASES,
+    types::collections::CLIENT,
+    collections::CASES,
+    types::written::CLIENT,
+    hostile::CASES,
+];

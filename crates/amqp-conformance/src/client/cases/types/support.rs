@@ -2,10 +2,11 @@
 
 use crate::{
     client::{Attaching, ClientTrial, sends_to_node},
+    either::types::TypeTrial,
     judge::Refused,
     octets::{self, Body, Style},
     verdict::{Outcome, Stop},
-    wire::Connection,
+    wire::{Connection, Entry},
 };
 use amqp1_codec::{definitions::ErrorCondition, messaging::DeliveryState, performative::Open};
 use amqp1_script::{Got, Refusal, frames};
@@ -13,6 +14,22 @@ use amqp1_script::{Got, Refusal, frames};
 /// The conditions with which malformed octets may be refused.
 pub(in crate::client::cases) static MALFORMED: [ErrorCondition; 3] =
     [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
+
+impl TypeTrial for ClientTrial<'_> {
+    const WRITES_MESSAGES: bool = true;
+
+    fn converses(&mut self, style: &Style) -> Result<Outcome, Stop> {
+        super::conversation::converses(self, style)
+    }
+
+    fn takes(&mut self, message: &[u8]) -> Result<Outcome, Stop> {
+        takes(self, message)
+    }
+
+    fn logs(&self) -> Vec<Vec<Entry>> {
+        Self::logs(self)
+    }
+}
 
 /// The refusal of a frame on a link: the text names no scope.
 fn refused() -> Refused {
@@ -103,11 +120,6 @@ pub(in crate::client::cases) fn takes(trial: &mut ClientTrial<'_>, message: &[u8
     }
 }
 
-/// Sends the client a message with every encoding of these vectors. Passes if the client accepts it.
-pub(super) fn takes_values(trial: &mut ClientTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
-    takes(trial, &octets::message_of(names))
-}
-
 /// Closes the connection, and waits until the client has as well: it may take offence or not, but must answer.
 pub(super) fn answers(connection: &mut Connection) -> Result<Outcome, Stop> {
     connection.send(0, frames::close());
@@ -124,22 +136,6 @@ pub(super) fn answers(connection: &mut Connection) -> Result<Outcome, Stop> {
             _ => return Ok(Outcome::fail(format!("expected an answer, got {got}"))),
         }
     }
-}
-
-/// A case that sends a client the values of some vectors.
-macro_rules! taken {
-    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
-        $crate::case::Case {
-            id: $id,
-            rule: $rule,
-            sends: "a message with such values, each in every encoding",
-            wants: "accepted, and the rest of the scenario",
-            check: $crate::case::Check::Client($crate::client::Scenario::Receive, |trial| {
-                $crate::client::cases::types::support::takes_values(trial, &[$($name),+])
-            }),
-            ..$crate::case::Case::CLIENT
-        }
-    };
 }
 
 /// Cases that answer with opens whose properties hold a malformed vector.
@@ -193,4 +189,4 @@ macro_rules! conversation {
     };
 }
 
-pub(super) use {bad_open, bad_property, conversation, taken};
+pub(super) use {bad_open, bad_property, conversation};

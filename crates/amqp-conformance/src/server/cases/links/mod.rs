@@ -22,6 +22,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     links::deliveries::SERVER,
     links::detach::SERVER,
     links::sizes::SERVER,
+    links::attach::SERVER,
     attach::CASES,
     naming::CASES,
     detach::CASES,

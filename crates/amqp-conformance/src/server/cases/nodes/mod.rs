@@ -5,15 +5,16 @@ mod expiry;
 mod filters;
 mod lifetime;
 mod outcomes;
-mod resuming;
+pub(crate) mod resuming;
 mod resuming_receiver;
 mod sources;
 pub(super) mod support;
 
-use crate::case::Case;
+use crate::{case::Case, either};
 
 pub(super) const TABLES: &[&[Case]] = &[
     outcomes::CASES,
+    either::resuming::SERVER,
     resuming::CASES,
     resuming_receiver::CASES,
     filters::CASES,

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     case::{Case, Check, Need, Severity},
+    either::types::rules::{CHOICES, MANDATORY, MULTIPLE, SYMBOLIC, TRIMMED, TYPE},
     judge::closes_in_peace,
     octets::{Body, Descriptor, Item, Style, described, hex, list, vector},
     server::{Attached, ServerTrial},
@@ -19,13 +20,6 @@ use amqp1_codec::{
     sasl::SaslMechanisms,
 };
 use amqp1_script::{Skip, frames};
-
-const SYMBOLIC: &str = "A composite may be described by its symbol as well as by its number (§1.3.3).";
-const MANDATORY: &str = "A mandatory field may not be null or absent (§1.3.4).";
-const TYPE: &str = "A field has the type that is declared for it (§1.3.4).";
-const CHOICES: &str = "A restricted type has no other values than its choices (§1.3.5).";
-const TRIMMED: &str = "Null fields at the end may be left off or not (§1.4).";
-const MULTIPLE: &str = "A field of several values is null, one value, or an array of its type (§1.4).";
 
 /// A frame that is sent on a link's session and must be refused.
 macro_rules! refused {

@@ -2,21 +2,16 @@
 
 use super::{
     conversation::converses,
-    support::{self, bad_opens, bad_properties, relayed},
+    support::{self, bad_opens, bad_properties},
     twins,
 };
 use crate::{
     case::{Case, Check, Tag},
+    either::types::rules::{ARRAY, COMPOUND, COUNT, DESCRIPTORS},
     octets::{self, Descriptor, Item, Style, hex},
     server::ServerTrial,
     verdict::{Outcome, Stop},
 };
-
-const DESCRIPTORS: &str = "A numeric descriptor may be a smallulong or a ulong (§1.1.2, §1.6.6).";
-const UNKNOWN: &str = "A value with an unknown descriptor is a value still (§1.1.2).";
-const COMPOUND: &str = "The size of a compound value counts all that follows it, the count included (§1.2.3).";
-const COUNT: &str = "The count of a compound value is the number of its items (§1.2.3).";
-const ARRAY: &str = "An array is size, count, one constructor, and the bodies (§1.2.4).";
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -35,54 +30,6 @@ pub(super) const CASES: &[Case] = &[
         check: Check::Server(|trial| converses(trial, &Style { descriptor: Descriptor::Wide, ..Style::COMPACT })),
         ..Case::SERVER
     },
-    relayed!(
-        "Y-1.1.2-2",
-        UNKNOWN,
-        "described-string-value",
-        "described-ulong-big",
-        "described-nested-value",
-        "described-null"
-    ),
-    relayed!(
-        "Y-1.2.1-1",
-        "The first digit of a format code says how many octets a value of fixed width has (§1.2.1).",
-        "null",
-        "bool-true",
-        "bool-false",
-        "ubyte-255",
-        "ushort-256",
-        "uint-0",
-        "uint-127",
-        "uint-65536",
-        "ulong-0",
-        "ulong-127",
-        "ulong-4294967296",
-        "byte-neg1",
-        "short-neg129",
-        "int-neg1",
-        "int-65536",
-        "long-neg1",
-        "long-4294967296",
-        "float-1",
-        "double-1",
-        "decimal32-1",
-        "decimal64-1",
-        "decimal128-neg1",
-        "char-A",
-        "timestamp-1",
-        "uuid-seq",
-    ),
-    relayed!(
-        "Y-1.2.2-1",
-        "The length of a value of variable width counts octets (§1.2.2).",
-        "string-255-bytes-multibyte",
-        "string-64-emoji",
-        "string-ascii-len255",
-        "string-ascii-len256",
-        "binary-len254",
-        "binary-len256",
-        "symbol-len255",
-    ),
     Case {
         id: "Y-1.2.3-1",
         rule: COMPOUND,
@@ -142,7 +89,6 @@ pub(super) const CASES: &[Case] = &[
         check: Check::Server(arrays_of_capabilities),
         ..Case::SERVER
     },
-    relayed!("Y-1.2.4-1/relayed", ARRAY, "array-symbol", "array-string", "array-ushort", "array-uuid"),
     Case {
         id: "Y-1.2.4-2",
         rule: "An array without elements has a constructor (§1.2.4).",
@@ -166,21 +112,6 @@ pub(super) const CASES: &[Case] = &[
         }),
         ..Case::SERVER
     },
-    relayed!(
-        "Y-1.2.4-3",
-        "The constructor of an array may be described, once for all its elements (§1.2.4).",
-        "array-described-symbol",
-        "array-described-empty",
-    ),
-    relayed!(
-        "Y-1.2.4-4",
-        "The elements of an array may take no octets (§1.2.4, §1.6).",
-        "array-null",
-        "array-all-true",
-        "array-all-false",
-        "array-ulong0",
-        "array-of-empty-lists",
-    ),
     bad_properties!(
         "Y-1.2.5-1/property",
         "A format code that is not in the table of encodings is an error (§1.2, §1.6).",

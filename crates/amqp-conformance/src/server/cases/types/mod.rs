@@ -8,11 +8,19 @@ mod hostile;
 mod primitives;
 mod support;
 mod twins;
-mod written;
 
-use crate::case::Case;
+use crate::{case::Case, either::types};
 
 pub(super) use support::MALFORMED;
 
-pub(super) const TABLES: &[&[Case]] =
-    &[encodings::CASES, composites::CASES, primitives::CASES, collections::CASES, written::CASES, hostile::CASES];
+pub(super) const TABLES: &[&[Case]] = &[
+    types::encodings::SERVER,
+    encodings::CASES,
+    composites::CASES,
+    types::primitives::SERVER,
+    primitives::CASES,
+    types::collections::SERVER,
+    collections::CASES,
+    types::written::SERVER,
+    hostile::CASES,
+];

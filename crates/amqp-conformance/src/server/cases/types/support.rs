@@ -1,10 +1,12 @@
 //! Sends octets at each state of the set-up, and judges the answer.
 
 use crate::{
+    either::types::TypeTrial,
     judge::{self, Refused},
-    octets::{self, Body},
+    octets::{self, Body, Style},
     server::{Attached, Begun, Opened, ServerTrial},
     verdict::{Outcome, Stop, Verdict},
+    wire::Entry,
 };
 use amqp1_codec::{
     definitions::ErrorCondition,
@@ -16,6 +18,22 @@ use amqp1_script::{Body as _, Scope, frames};
 /// The conditions with which malformed octets may be refused.
 pub(in crate::server::cases) static MALFORMED: [ErrorCondition; 3] =
     [ErrorCondition::DECODE_ERROR, ErrorCondition::INVALID_FIELD, ErrorCondition::FRAMING_ERROR];
+
+impl TypeTrial for ServerTrial<'_> {
+    const WRITES_MESSAGES: bool = false;
+
+    fn converses(&mut self, style: &Style) -> Result<Outcome, Stop> {
+        super::conversation::converses(self, style)
+    }
+
+    fn takes(&mut self, message: &[u8]) -> Result<Outcome, Stop> {
+        self.relays_values(message)
+    }
+
+    fn logs(&self) -> Vec<Vec<Entry>> {
+        Self::logs(self)
+    }
+}
 
 /// The open that raw cases send, to be changed.
 pub(super) fn open(trial: &ServerTrial<'_>) -> Body {
@@ -79,15 +97,16 @@ pub(super) fn refuses_open_vectors(trial: &mut ServerTrial<'_>, names: &[&str]) 
 /// Sends opens whose properties hold these malformed vectors. Passes if the server refuses all.
 pub(super) fn refuses_properties(trial: &mut ServerTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
     let open = open(trial);
-    let style = octets::Style::COMPACT;
-    let bodies: Vec<(&str, Vec<u8>)> =
-        names.iter().map(|name| (*name, octets::open_with_vector(open.clone(), name).encode(&style))).collect();
+    let bodies: Vec<(&str, Vec<u8>)> = names
+        .iter()
+        .map(|name| (*name, octets::open_with_vector(open.clone(), name).encode(&Style::COMPACT)))
+        .collect();
     refuses_opens(trial, &bodies)
 }
 
 /// Sends this open. Passes if the server refuses it.
 pub(super) fn refuses_open(trial: &mut ServerTrial<'_>, open: &Body) -> Result<Outcome, Stop> {
-    refuses_opens(trial, &[("open", open.encode(&octets::Style::COMPACT))])
+    refuses_opens(trial, &[("open", open.encode(&Style::COMPACT))])
 }
 
 /// The frames that may come before a refusal of a link's frame.
@@ -127,27 +146,6 @@ pub(super) fn refuses_on_link(trial: &mut ServerTrial<'_>, body: &[u8]) -> Resul
     Ok(Refused::at_any_scope().with(&MALFORMED).after(ON_LINK).judge(&mut connection, trial.is_strict()))
 }
 
-/// Sends a message with every encoding of these vectors through the queue. Passes if the values come back.
-pub(super) fn relays(trial: &mut ServerTrial<'_>, names: &[&str]) -> Result<Outcome, Stop> {
-    trial.relays_values(&octets::message_of(names))
-}
-
-/// A case that sends the values of some vectors through the queue.
-macro_rules! relayed {
-    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
-        $crate::case::Case {
-            id: $id,
-            rule: $rule,
-            sends: "a message with such values, each in every encoding",
-            wants: "the same values from the queue",
-            check: $crate::case::Check::Server(|trial| {
-                $crate::server::cases::types::support::relays(trial, &[$($name),+])
-            }),
-            ..$crate::case::Case::SERVER
-        }
-    };
-}
-
 /// A case that sends opens whose properties hold malformed vectors.
 macro_rules! bad_properties {
     ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
@@ -182,4 +180,4 @@ macro_rules! bad_opens {
     };
 }
 
-pub(super) use {bad_opens, bad_properties, relayed};
+pub(super) use {bad_opens, bad_properties};
