@@ -208,6 +208,8 @@ reads_attaches! {
         attach.unsettled =
             attach.unsettled.take().map(|all| all.iter().map(|(tag, _)| (tag, Value::Null)).collect());
     }
+    /// It takes every unsettled map for complete.
+    READS_COMPLETE "reads-incomplete-as-complete" |attach| { attach.incomplete_unsettled = false; }
     /// It does not see the largest message that the other end takes.
     READS_NO_MAX_MESSAGE_SIZE "reads-no-max-message-size" |attach| { attach.max_message_size = None; }
     /// It does not see the other end's first delivery-count.

@@ -9,7 +9,7 @@ use amqp1_codec::{
     performative::{Disposition, Handle, Performative, TargetArchetype},
     transaction::Declared,
 };
-use amqp1_script::{Got, frames};
+use amqp1_script::{AmqpFrame, Got, frames};
 use bytes::Bytes;
 
 /// A peer that reads other states than are written.
@@ -195,6 +195,20 @@ pub(crate) const LOSES_RELAYED: Wrong = Wrong::reads("loses-what-it-relays", &["
 /// It loses what comes on a link that is attached again.
 pub(crate) const LOSES_RESUMED: Wrong = Wrong::reads("loses-what-is-resumed", &["attach"], |past, piece| {
     accepts(past, piece, |past, attach| attach.role == Role::Sender && past.count("attach") > 0)
+});
+
+/// It sends nothing but what it resumes, once it has attached a second time.
+pub(crate) const LOSES_SENT_AGAIN: Wrong = Wrong::writes("loses-what-is-sent-again", &["transfer"], |past, piece| {
+    match &piece.got {
+        Got::Frame(AmqpFrame { body: Some(Performative::Attach(_)), .. }) => drop(past.count("attach written")),
+        Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), .. })
+            if !transfer.resume && past.counts.get("attach written") > Some(&1) =>
+        {
+            return Fate::Drop;
+        }
+        _ => {}
+    }
+    Fate::Pass(piece.octets)
 });
 
 /// A peer that reads other transfers than are written.

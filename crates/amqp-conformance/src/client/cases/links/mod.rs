@@ -4,6 +4,7 @@ mod attach;
 mod detach;
 mod flow;
 mod offered;
+mod resumption;
 mod support;
 
 use crate::{case::Case, either::links};
@@ -23,4 +24,5 @@ pub(super) const TABLES: &[&[Case]] = &[
     detach::CASES,
     flow::CASES,
     offered::CASES,
+    resumption::CASES,
 ];
