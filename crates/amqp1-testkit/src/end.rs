@@ -1,5 +1,6 @@
 //! An engine with what its application has seen.
 
+use crate::Checker;
 use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
     ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, DrainMode, Ended, Event, IncomingDelivery,
@@ -57,6 +58,8 @@ pub struct End {
     pub input: BytesMut,
     /// Everything that the engine has written.
     pub written: Vec<u8>,
+    /// Those of them that were not checked.
+    unchecked: Vec<u8>,
     queue: TransmitQueue,
     /// Sessions that the peer has begun and that are to be accepted.
     unanswered: Vec<SessionId>,
@@ -90,6 +93,7 @@ impl End {
             session_ids: BTreeMap::new(),
             input: BytesMut::new(),
             written: Vec::new(),
+            unchecked: Vec::new(),
             queue: TransmitQueue::default(),
             unanswered: Vec::new(),
             transport_ended: false,
@@ -187,8 +191,20 @@ impl End {
             self.written.extend_from_slice(segment);
         }
         self.queue.clear();
+        self.unchecked.extend_from_slice(&self.written[before..]);
         self.look();
         &self.written[before..]
+    }
+
+    /// Has a checker look at what was written since it last did.
+    pub(crate) fn check(&mut self, checker: &mut Checker) {
+        checker.check_fresh(&self.unchecked, || self.engine.remote_open());
+        self.unchecked.clear();
+    }
+
+    /// Nobody checks what was written since.
+    pub(crate) fn leave_unchecked(&mut self) {
+        self.unchecked.clear();
     }
 
     /// Forgets the events, not what was written.

@@ -1,7 +1,12 @@
 //! The order of frames and dense ids, which hold whatever happens.
 
-use crate::wire::{Item, items, max_frame_size};
-use amqp1_codec::{SequenceNo, definitions::Role, performative::Performative};
+use crate::wire::{Item, items};
+use amqp1_codec::{
+    SequenceNo,
+    definitions::Role,
+    frame::ProtocolHeader,
+    performative::{Open, Performative},
+};
 use bytes::Bytes;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,25 +29,38 @@ struct Session {
     next_delivery: Option<u32>,
 }
 
-/// T-2.4.3-2, T-2.5.1-6, T-2.6.14, T-2.7.1-5, T-2.7.5: begin before attach before flows and transfers before detach
-/// before end before close, with dense ids, in frames that the other end takes.
+/// The largest frame that each peer takes, whatever it says (§2.4.1, §2.7.1).
+const SMALLEST_MAX: u32 = 512;
+
+/// The order of an end's frames, and the limits of the other: header before open before begin before attach before flows
+/// and transfers before detach before end before close, with dense ids, on channels and in frames that the other end takes.
+/// Before that is known a frame has 512 octets at most and is on channel 0.
 #[derive(Debug, Default)]
 pub struct Checker {
     /// How many octets were looked at.
     at: usize,
-    /// The largest frame that the other end takes.
-    max: Option<usize>,
+    /// The largest frame and the highest channel that the other end takes.
+    limits: Option<(u32, u16)>,
     sessions: BTreeMap<u16, Session>,
+    header: bool,
     opened: bool,
     closed: bool,
 }
 
 impl Checker {
-    /// Looks at what an end has written since, to another that has written this.
-    pub fn check(&mut self, written: &[u8], other: &[u8]) {
+    /// Looks at what an end has written since the last time, by when it had heard this open.
+    pub fn check(&mut self, written: &[u8], heard: impl FnOnce() -> Option<Open>) {
         let fresh = written.get(self.at..).unwrap_or_default();
         self.at = written.len();
-        self.max = self.max.or_else(|| max_frame_size(other).map(|max| max as usize));
+        self.check_fresh(fresh, heard);
+    }
+
+    /// Looks at what an end has written just now, by when it had heard this open.
+    pub(crate) fn check_fresh(&mut self, fresh: &[u8], heard: impl FnOnce() -> Option<Open>) {
+        if fresh.is_empty() {
+            return;
+        }
+        self.limits = self.limits.or_else(|| heard().as_ref().map(limits));
         for item in items(fresh) {
             self.wrote(&item);
         }
@@ -51,7 +69,7 @@ impl Checker {
     /// The end has heard something.
     pub(crate) fn heard(&mut self, item: &Item) {
         if let Item::Frame { body: Some(Performative::Open(open)), .. } = item {
-            self.max = Some(open.max_frame_size as usize);
+            self.limits = Some(limits(open));
         }
     }
 
@@ -59,11 +77,14 @@ impl Checker {
     pub(crate) fn wrote(&mut self, item: &Item) {
         let Item::Frame { channel, body, payload, size } = item else {
             assert!(!self.opened, "a header or SASL among frames");
+            self.header = matches!(item, Item::Header(header) if *header == ProtocolHeader::AMQP);
             return;
         };
+        assert!(self.header, "{body:?} before the header");
         assert!(!self.closed, "{body:?} after close");
-        let max = if self.opened { self.max } else { None };
-        assert!(max.is_none_or(|max| *size <= max), "a frame of {size} octets, where {max:?} are taken");
+        let (max, channel_max) = self.limits.unwrap_or((SMALLEST_MAX, 0));
+        assert!(*size <= max as usize, "a frame of {size} octets, where {max} are taken: {body:?}");
+        assert!(*channel <= channel_max, "channel {channel}, where {channel_max} is the last: {body:?}");
         let Some(body) = body else {
             assert!(self.opened && *channel == 0, "an empty frame before open or off channel 0");
             return;
@@ -96,6 +117,10 @@ impl Checker {
     }
 }
 
+fn limits(open: &Open) -> (u32, u16) {
+    (open.max_frame_size.max(SMALLEST_MAX), open.channel_max)
+}
+
 impl Session {
     fn check(&mut self, body: &Performative, payload: &Bytes, context: &Context<'_>) {
         assert!(payload.is_empty() || matches!(body, Performative::Transfer(_)), "{context}");
@@ -108,7 +133,8 @@ impl Session {
             Performative::Flow(flow) => {
                 assert!(flow.handle.is_none_or(|handle| self.handles.contains(&handle)), "{context}");
                 assert_eq!(flow.next_outgoing_id.0, self.next_transfer, "{context}");
-                assert!(flow.handle.is_some() || flow.link_credit.is_none() && !flow.drain, "{context}");
+                let nothing = flow.delivery_count.is_none() && flow.link_credit.is_none() && flow.available.is_none();
+                assert!(flow.handle.is_some() || nothing && !flow.drain && flow.properties.is_none(), "{context}");
             }
             Performative::Transfer(transfer) => {
                 assert!(self.handles.contains(&transfer.handle), "{context}");

@@ -28,7 +28,8 @@ pub struct Pair {
     pub limit: usize,
     /// Whether an end whose engine has finished ends its stream, as a driver does that closes the socket.
     pub hangup: bool,
-    /// Who judges every frame by what its writer has said and heard. Without one the order of frames is checked.
+    /// Who judges every frame by what its writer has said and heard. Without one their order and the limits of the
+    /// other end are checked.
     pub judge: Option<Box<Judge>>,
     checkers: [Checker; 2],
 }
@@ -88,16 +89,6 @@ impl Pair {
     /// Lets everything happen that can: what is on its way arrives, and the clock moves for that alone. What was written
     /// is checked.
     pub fn drive(&mut self) {
-        self.drive_unchecked();
-        if self.judge.is_some() {
-            return;
-        }
-        let [up, down] = &mut self.checkers;
-        up.check(&self.client.written, &self.server.written);
-        down.check(&self.server.written, &self.client.written);
-    }
-
-    fn drive_unchecked(&mut self) {
         for _ in 0..STEPS {
             if !self.step() && !self.wait_for_arrival() && !self.end_streams() {
                 return;
@@ -109,15 +100,20 @@ impl Pair {
     /// Each end writes once and reads one piece. Whether anything has moved.
     pub fn step(&mut self) -> bool {
         let mut moved = false;
-        let up = (Side::Client, &mut self.client, &mut self.up);
-        let down = (Side::Server, &mut self.server, &mut self.down);
-        for (side, end, pipe) in [up, down] {
+        let [checks_up, checks_down] = &mut self.checkers;
+        let up = (Side::Client, &mut self.client, &mut self.up, checks_up);
+        let down = (Side::Server, &mut self.server, &mut self.down, checks_down);
+        for (side, end, pipe, checker) in [up, down] {
             let octets = end.write_out(self.now, self.limit);
             moved |= !octets.is_empty();
-            if let Some(judge) = &mut self.judge {
-                judge.wrote(side, octets);
-            }
             pipe.send(self.now, octets);
+            match &mut self.judge {
+                Some(judge) => {
+                    judge.wrote(side, octets);
+                    end.leave_unchecked();
+                }
+                None => end.check(checker),
+            }
         }
         let up = (Side::Server, &mut self.server, &mut self.up);
         let down = (Side::Client, &mut self.client, &mut self.down);

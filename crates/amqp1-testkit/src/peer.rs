@@ -29,6 +29,21 @@ impl Peer {
         Self { end: End::new(engine), now: Instant::default(), seen: 0, checker: Checker::default() }
     }
 
+    /// The engine has this configuration and has seen nothing. It is a server's, and a client's where the engines are
+    /// turned: for tests of what both have to keep.
+    pub fn with(config: ConnectionConfig) -> Self {
+        Self::new(if turned() {
+            Connection::client(config, None, Instant::default())
+        } else {
+            Connection::server(config, ServerSasl::None, Instant::default())
+        })
+    }
+
+    /// As [`Peer::with`], with a configuration that nothing depends on.
+    pub fn fresh() -> Self {
+        Self::with(ConnectionConfig::new("ours"))
+    }
+
     /// The engine is a server that has seen nothing.
     pub fn of_server(sasl: ServerSasl) -> Self {
         Self::new(Connection::server(ConnectionConfig::new("server"), sasl, Instant::default()))
@@ -50,8 +65,7 @@ impl Peer {
 
     /// A server after header, open, and begin on channel 0.
     pub fn with_session() -> Self {
-        let peer = if turned() { Self::of_client() } else { Self::of_server(ServerSasl::None) };
-        let mut peer = peer.open();
+        let mut peer = Self::fresh().open();
         peer.send(0, begin());
         assert_eq!(peer.names(), ["begin"]);
         peer
@@ -94,7 +108,8 @@ impl Peer {
     pub fn flush(&mut self) {
         loop {
             let before = self.end.input.len();
-            let wrote = !self.end.output(self.now, 4096).is_empty();
+            let wrote = !self.end.write_out(self.now, 4096).is_empty();
+            self.end.check(&mut self.checker);
             self.end.take_input(self.now);
             if !wrote && self.end.input.len() == before {
                 return;
@@ -115,7 +130,6 @@ impl Peer {
     /// The frames that the engine has written since this was last asked, without heartbeats.
     pub fn read(&mut self) -> Vec<(u16, Performative, Bytes)> {
         self.flush();
-        self.checker.check(&self.end.written, &[]);
         let fresh = frames(self.end.written.get(self.seen..).unwrap_or_default());
         self.seen = self.end.written.len();
         fresh.into_iter().filter_map(|(channel, body, payload)| Some((channel, body?, payload))).collect()

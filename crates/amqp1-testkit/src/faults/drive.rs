@@ -138,8 +138,8 @@ impl Run {
     fn check_order(&mut self) {
         if self.checked {
             let [up, down] = &mut self.checkers;
-            up.check(&self.pair.client.written, &self.pair.server.written);
-            down.check(&self.pair.server.written, &self.pair.client.written);
+            up.check(&self.pair.client.written, || self.pair.client.engine.remote_open());
+            down.check(&self.pair.server.written, || self.pair.server.engine.remote_open());
         } else if Side::BOTH.iter().all(|side| self.watches[side.index()].closed.is_none()) {
             self.pair.client.forget();
             self.pair.server.forget();
