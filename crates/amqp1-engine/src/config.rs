@@ -20,7 +20,7 @@ pub struct ConnectionConfig {
     pub container_id: Str,
     /// The host that a client wants; also sent in sasl-init.
     pub hostname: Option<Str>,
-    /// The largest frame that is taken, in octets; at least 512. 64 KiB unless set.
+    /// The largest frame that is taken, in octets: 512 if less is set (§2.7.1). 64 KiB unless set.
     pub max_frame_size: u32,
     /// The highest channel that the peer may use.
     pub channel_max: u16,

@@ -51,7 +51,7 @@ use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
     DecodeError, Str,
     definitions::AmqpError,
-    frame::FrameDecoder,
+    frame::{FrameDecoder, MIN_MAX_FRAME_SIZE},
     performative::{Close, Open, Performative},
     printable::bounded_debug,
 };
@@ -181,7 +181,8 @@ impl Connection {
         Self::new(config, Layer::server(sasl), now)
     }
 
-    fn new(config: ConnectionConfig, layer: Layer, now: Instant) -> Self {
+    fn new(mut config: ConnectionConfig, layer: Layer, now: Instant) -> Self {
+        config.max_frame_size = config.max_frame_size.max(MIN_MAX_FRAME_SIZE);
         Self {
             decoder: FrameDecoder::new(config.max_frame_size, config.frame_limits()),
             idle: Idle::new(&config, now),

@@ -7,8 +7,8 @@ use amqp1_codec::{
     performative::{Close, Open, Performative},
 };
 use amqp1_engine::{
-    ApiMisuse, Connection, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SendError, ServerSasl,
-    SessionConfig, Settlement,
+    ApiMisuse, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SendError, ServerSasl, SessionConfig,
+    Settlement,
 };
 use amqp1_testkit::*;
 
@@ -221,7 +221,7 @@ fn t_2_4_1_1_nothing_comes_before_open() {
     let frames: [Performative; 3] =
         [begin().into(), attach("l", 0, amqp1_codec::definitions::Role::Sender).into(), transfer(0, 0).into()];
     for body in frames {
-        let mut peer = Peer::of_server(ServerSasl::None);
+        let mut peer = Peer::fresh();
         peer.raw(&ProtocolHeader::AMQP.encode());
         peer.send(0, body);
         let frames = peer.read();
@@ -233,14 +233,14 @@ fn t_2_4_1_1_nothing_comes_before_open() {
 
 #[test]
 fn t_2_4_5_7_no_empty_frame_comes_before_open() {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(b"AMQP\0\x01\0\0\0\0\0\x08\x02\0\0\0");
     assert_eq!(peer.names(), ["open", "close"]);
 }
 
 #[test]
 fn t_2_4_1_1_a_close_before_open_is_answered_and_ends() {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.send(0, Close::default());
     assert_eq!(peer.names(), ["open", "close"]);
@@ -249,15 +249,20 @@ fn t_2_4_1_1_a_close_before_open_is_answered_and_ends() {
 
 #[test]
 fn t_2_4_1_2_open_comes_on_channel_0() {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.send(1, named());
-    assert_eq!(peer.names(), ["open", "close"]);
+    let frames = peer.read();
+    assert_eq!(
+        frames.iter().map(|(channel, body, _)| (*channel, body.name())).collect::<Vec<_>>(),
+        [(0, "open"), (0, "close")]
+    );
+    assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)), "{:?}", peer.end.closed());
 }
 
 #[test]
 fn t_2_4_1_5_a_second_open_is_refused() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.send(0, named());
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
 }
@@ -265,18 +270,37 @@ fn t_2_4_1_5_a_second_open_is_refused() {
 #[test]
 fn t_2_7_1_7_a_max_frame_size_below_512_is_refused() {
     for (size, fine) in [(0, false), (511, false), (512, true)] {
-        let mut peer = Peer::of_server(ServerSasl::None);
+        let mut peer = Peer::fresh();
         open(&mut peer, Open { max_frame_size: size, ..named() });
         assert_eq!(peer.end.opened(), fine, "{size}");
         let expected = (!fine).then_some(("close", ErrorCondition::INVALID_FIELD));
         assert_eq!(peer.refusal(), expected, "{size}");
+    }
+    // Ours is never smaller, and as much is taken.
+    for configured in [0, 511, 512] {
+        let mut peer = Peer::with(ConnectionConfig { max_frame_size: configured, ..ConnectionConfig::new("ours") });
+        open(&mut peer, named());
+        let frames = peer.read();
+        let Performative::Open(ours) = &frames[0].1 else { panic!("{frames:?}") };
+        assert_eq!(ours.max_frame_size, 512, "{configured}");
+        let mut largest = frame(0, begin(), b"").to_vec();
+        // An extended header is skipped: it makes the frame as large as it may be.
+        let room = 512 - largest.len();
+        largest[..4].copy_from_slice(&512_u32.to_be_bytes());
+        largest[4] += u8::try_from(room / 4).unwrap();
+        largest.splice(8..8, core::iter::repeat_n(0, room / 4 * 4));
+        let whole = u32::try_from(largest.len()).unwrap();
+        largest[..4].copy_from_slice(&whole.to_be_bytes());
+        assert!(whole > 508);
+        peer.raw(&largest);
+        assert_eq!(peer.names(), ["begin"], "{configured}");
     }
 }
 
 #[test]
 fn t_2_7_1_6_a_frame_that_is_too_large_is_refused() {
     let config = ConnectionConfig { max_frame_size: 512, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     // It is refused by its size alone, before its octets come.
     peer.raw(&513u32.to_be_bytes());
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::FRAMING_ERROR)));
@@ -286,7 +310,7 @@ fn t_2_7_1_6_a_frame_that_is_too_large_is_refused() {
 #[test]
 fn t_2_7_1_9_a_channel_above_channel_max_is_refused() {
     let config = ConnectionConfig { channel_max: 3, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(3, begin());
     assert_eq!(peer.names(), ["begin"]);
     peer.send(4, begin());
@@ -339,6 +363,7 @@ fn an_open_that_is_held_is_answered_when_the_application_says_so() {
     assert_eq!(pair.server.offered_sessions().len(), 1);
 }
 
+/// OPEN_RCVD. Also T-2.4.6-5.
 #[test]
 fn what_comes_behind_an_open_that_is_held_waits() {
     let mut peer = Peer::of_server(ServerSasl::None);
@@ -401,7 +426,7 @@ fn the_open_of_a_refusal_says_that_a_close_follows() {
 #[test]
 fn t_rob_6_a_peer_that_does_not_open_is_left() {
     let config = ConnectionConfig { handshake_timeout: secs(7), ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
+    let mut peer = Peer::with(config);
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.now = Instant::default() + secs(7);
     assert_eq!(peer.end.poll_timeout(), Some(peer.now));
@@ -416,7 +441,7 @@ fn t_rob_6_a_peer_that_does_not_open_is_left() {
 
 #[test]
 fn t_2_3_1_5_extended_headers_are_skipped() {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(b"AMQP\0\x01\0\0");
     peer.raw(b"\0\0\0\x15\x03\0\0\0\xde\xad\xbe\xef\0\x53\x10\xc0\x04\x01\xa1\x01c");
     assert!(peer.end.opened());
