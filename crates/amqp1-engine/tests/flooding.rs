@@ -74,7 +74,9 @@ fn a_peer_that_does_not_read_its_answers_is_not_listened_to() {
             if let Event::LinkOffered(id) = event {
                 let reply = server.remote_attach(id).map(|attach| amqp1_engine::AttachReply::echo(&attach));
                 // Detached meanwhile, it cannot be accepted any more.
-                let _ = reply.map(|reply| server.accept_link(id, reply));
+                let accepted = reply.map(|reply| server.accept_link(id, reply));
+                let expected = [None, Some(Ok(())), Some(Err(amqp1_engine::ApiMisuse::UnknownLink))];
+                assert!(expected.contains(&accepted), "{accepted:?}");
             }
         }
         let waiting = written(&mut server).len();

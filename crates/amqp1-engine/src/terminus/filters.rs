@@ -105,6 +105,7 @@ mod tests {
         HeldMessage::new(message, Instant::default()).expect("it reads")
     }
 
+    /// Also E-filt-1: by number and by name.
     #[test]
     fn m_3_5_8_2_messages_pass_that_every_filter_lets_through() {
         for (selector, no_local) in [
@@ -126,6 +127,7 @@ mod tests {
         assert!(none.passes(&message("red"), true));
     }
 
+    /// Also E-filt-1.
     #[test]
     fn filters_that_are_not_served_or_not_readable_are_refused() {
         for (value, condition) in [

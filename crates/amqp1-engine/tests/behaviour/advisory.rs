@@ -8,8 +8,8 @@ use amqp1_codec::{
     performative::{Begin, Performative},
 };
 use amqp1_engine::{
-    AttachReply, Connection, ConnectionConfig, ConnectionError, Credit, Instant, ReceiverConfig, SendOptions,
-    SenderConfig, SentSoFar, ServerSasl, SessionConfig, SessionId, Settlement, SuspendedSender, Tolerances,
+    AttachReply, ConnectionConfig, ConnectionError, Credit, ReceiverConfig, SendOptions, SenderConfig, SentSoFar,
+    SessionConfig, SessionId, Settlement, SuspendedSender, Tolerances,
     transaction::{Answer, Controller},
 };
 use amqp1_testkit::*;
@@ -36,7 +36,7 @@ fn unhex(hex: &str) -> Vec<u8> {
 /// A client with a session that the peer has answered on channel 0.
 pub(crate) fn client(tolerances: Tolerances) -> (Peer, SessionId) {
     let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("client") };
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     peer.read();
@@ -45,7 +45,7 @@ pub(crate) fn client(tolerances: Tolerances) -> (Peer, SessionId) {
 
 fn server(tolerances: Tolerances) -> Peer {
     let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.read();
     peer
@@ -162,7 +162,7 @@ fn string_keys_in_properties_and_errors_cost_nothing() {
         }
         // Those before them.
         let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
-        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
+        let mut peer = Peer::with(config);
         peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
         peer.raw(&frame_with(&format!("a1 01 63 {}", nulls(8)), "10", 10, false));
         peer.raw(&frame_with(&format!("40 43 52 64 52 64 {}", nulls(3)), "11", 8, false));

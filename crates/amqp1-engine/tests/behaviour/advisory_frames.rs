@@ -9,8 +9,7 @@ use amqp1_codec::{
     performative::Performative,
 };
 use amqp1_engine::{
-    Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved, ServerSasl,
-    SessionId, Settlement, Tolerances,
+    Cause, ConnectionConfig, ConnectionError, Credit, Event, PeerMisbehaved, SessionId, Settlement, Tolerances,
 };
 use amqp1_testkit::*;
 
@@ -51,7 +50,7 @@ fn raw(body: &str) -> Vec<u8> {
 /// A server with a session that the peer has begun.
 fn server(tolerances: Tolerances) -> (Peer, SessionId) {
     let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.read();
     let session = peer.end.offered_sessions()[0];

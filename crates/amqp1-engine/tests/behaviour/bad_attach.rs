@@ -19,7 +19,7 @@ fn t_2_7_3_2_a_handle_in_use_ends_the_session() {
 
 #[test]
 fn t_2_7_2_3_a_handle_above_handle_max_closes_the_connection() {
-    let mut peer = Peer::of_server(amqp1_engine::ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = Some(SessionConfig { handle_max: 4, ..SessionConfig::default() });
     peer.send(0, begin());
     peer.send(0, attach("fits", 4, Role::Sender));
@@ -48,7 +48,7 @@ fn t_2_7_2_2_handles_stay_below_the_peers_handle_max() {
 
 #[test]
 fn t_2_7_2_2_attaches_that_wait_for_begin_respect_handle_max_too() {
-    let mut peer = Peer::of_client().open();
+    let mut peer = Peer::fresh().open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     let links: Vec<_> = ["a", "b"].map(|name| peer.end.attach_sender(session, sender(name)).unwrap()).to_vec();
     peer.flush();

@@ -6,7 +6,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Attach, Performative, Transfer},
 };
-use amqp1_engine::{Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, Tolerances};
+use amqp1_engine::{ConnectionConfig, Credit, Event, Tolerances};
 use amqp1_testkit::*;
 
 /// A continuation, which names nothing.
@@ -213,7 +213,7 @@ fn t_2_7_5_9_a_settled_transfer_on_a_link_of_mode_unsettled_ends_it_unless_it_is
         (Tolerances::ACCEPTOR, unsettled, vec![settled], None),
     ] {
         let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
-        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        let mut peer = Peer::with(config).open();
         peer.send(0, begin());
         peer.send(0, Attach { snd_settle_mode: mode, ..attach("l", 0, Role::Sender) });
         peer.read();
@@ -231,7 +231,7 @@ fn mode_second_on_a_link_of_mode_first_is_counted_where_it_is_tolerated() {
         assert!(preset.second_on_first);
     }
     let config = ConnectionConfig { tolerances: Tolerances::ALL, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Sender));
     peer.read();
@@ -272,7 +272,7 @@ fn refusal_of(octets: &[u8]) -> Option<ErrorCondition> {
 #[test]
 fn some_overrun_of_credit_is_taken_where_it_is_tolerated() {
     let config = ConnectionConfig { tolerances: Tolerances::ALL, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.end.accept.links = Some(Credit::Manual(1));
     peer.send(0, attach("l", 0, Role::Sender));

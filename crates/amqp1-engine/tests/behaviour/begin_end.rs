@@ -6,22 +6,32 @@ use amqp1_codec::{
     performative::{Begin, Close, Detach, End as EndFrame, Flow, Open, Performative},
 };
 use amqp1_engine::{
-    ApiMisuse, Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, PeerMisbehaved,
-    ServerSasl, SessionConfig, Settlement, Tolerances,
+    ApiMisuse, Cause, ConnectionConfig, ConnectionError, Credit, Event, PeerMisbehaved, SessionConfig, Settlement,
+    Tolerances,
 };
 use amqp1_testkit::*;
 
 #[test]
 fn t_2_5_1_2_the_answer_names_the_channel_that_it_answers() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.send(5, begin());
     let frames = peer.read();
     let Performative::Begin(answer) = &frames[0].1 else { panic!("{frames:?}") };
     assert_eq!((frames[0].0, answer.remote_channel), (0, Some(5)));
 }
 
+/// The begins of a session, by their channels.
+fn begins(written: &[u8]) -> Vec<(u16, Option<u16>)> {
+    let begins = frames(written).into_iter().filter_map(|(channel, body, _)| match body {
+        Some(Performative::Begin(begin)) => Some((channel, begin.remote_channel)),
+        _ => None,
+    });
+    begins.collect()
+}
+
+/// Also T-2.5.1-2 and T-2.5.1-3: what begins a session answers none, and what answers one names its channel.
 #[test]
-fn sessions_begin_from_both_ends() {
+fn t_2_5_1_1_sessions_begin_from_both_ends_on_channels_of_their_own() {
     let mut pair = Pair::open();
     let from_client = pair.client.begin(SessionConfig::default()).unwrap();
     let from_server = pair.server.begin(SessionConfig::default()).unwrap();
@@ -29,6 +39,8 @@ fn sessions_begin_from_both_ends() {
     let begun = |end: &End, session| end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session));
     assert_eq!((begun(&pair.client, from_client), begun(&pair.server, from_server)), (1, 1));
     assert_eq!((pair.client.offered_sessions().len(), pair.server.offered_sessions().len()), (1, 1));
+    assert_eq!(begins(&pair.client.written), [(0, None), (1, Some(0))]);
+    assert_eq!(begins(&pair.server.written), [(0, None), (1, Some(0))]);
 }
 
 #[test]
@@ -108,7 +120,7 @@ fn t_2_5_3_1_both_end_at_once() {
 
 #[test]
 fn t_2_5_2_2_a_channel_is_used_again_only_after_both_ends() {
-    let mut peer = Peer::of_client().open();
+    let mut peer = Peer::fresh().open();
     let first = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(9, Begin { remote_channel: Some(0), ..begin() });
     peer.end.end(first, None).unwrap();
@@ -122,7 +134,7 @@ fn t_2_5_2_2_a_channel_is_used_again_only_after_both_ends() {
 
 #[test]
 fn t_2_5_2_2_a_channel_is_used_again_behind_our_end() {
-    let mut peer = Peer::of_client().open();
+    let mut peer = Peer::fresh().open();
     peer.end.begin(SessionConfig::default()).unwrap();
     assert_eq!(peer.names(), ["begin"]);
     // Begin and end arrive together, and the next session is wanted before anything is written.
@@ -137,7 +149,7 @@ fn t_2_5_2_2_a_channel_is_used_again_behind_our_end() {
 
 #[test]
 fn t_2_5_2_2_sessions_come_and_go_on_the_same_channel() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     for _ in 0..5 {
         peer.send(3, begin());
         peer.send(3, attach("l", 0, Role::Sender));
@@ -149,7 +161,7 @@ fn t_2_5_2_2_sessions_come_and_go_on_the_same_channel() {
 
 #[test]
 fn a_session_that_is_ended_before_it_was_accepted_is_answered() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = None;
     let mut octets = frame(2, begin(), b"").to_vec();
     octets.extend(frame(2, attach("l", 0, Role::Sender), b""));
@@ -179,7 +191,7 @@ fn a_session_can_be_refused() {
 
 #[test]
 fn links_that_are_answered_before_their_session_follow_its_begin() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = None;
     peer.send(0, begin());
     peer.send(0, attach("taken", 0, Role::Sender));
@@ -214,12 +226,12 @@ fn a_session_may_be_ended_before_the_peer_has_answered() {
 #[test]
 fn t_2_5_1_3_a_begin_that_answers_nothing_is_refused() {
     for channel in [0, 77] {
-        let mut peer = Peer::of_server(ServerSasl::None).open();
+        let mut peer = Peer::fresh().open();
         peer.send(0, Begin { remote_channel: Some(channel), ..begin() });
         assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
     }
     // Nor is one session answered twice.
-    let mut peer = Peer::of_client().open();
+    let mut peer = Peer::fresh().open();
     peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     peer.send(1, Begin { remote_channel: Some(0), ..begin() });
@@ -245,7 +257,7 @@ fn t_2_5_1_6_frames_on_a_channel_without_a_session_are_refused() {
         EndFrame::default().into(),
     ];
     for body in bodies {
-        let mut peer = Peer::of_server(ServerSasl::None).open();
+        let mut peer = Peer::fresh().open();
         peer.send(0, body.clone());
         assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)), "{body:?}");
     }
@@ -258,7 +270,7 @@ fn a_detach_after_the_end_is_tolerated_only_where_it_is_said() {
         if tolerated {
             config.tolerances = Tolerances::ALL;
         }
-        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        let mut peer = Peer::with(config).open();
         peer.send(0, begin());
         peer.send(0, attach("l", 0, Role::Sender));
         peer.send(0, EndFrame::default());
@@ -404,15 +416,17 @@ fn events_come_from_the_inside_out() {
     assert_eq!(pair.client.settlements(), [(1, Settlement::Lost { sent: true })]);
 }
 
+/// T-2.5.6-2: by what is received, without a flow of the peer's.
 #[test]
-fn t_2_5_1_1_a_peer_that_counts_from_elsewhere_is_followed() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+fn t_2_5_6_1_a_peer_that_counts_from_elsewhere_is_followed() {
+    let mut peer = Peer::fresh().open();
     peer.send(0, Begin { next_outgoing_id: SequenceNo(u32::MAX), ..begin() });
     peer.send(0, attach("l", 0, Role::Sender));
     for id in 0..3 {
         peer.send_payload(0, transfer(0, id), HELLO);
     }
-    peer.send(0, Flow { echo: true, next_outgoing_id: SequenceNo(2), ..session_flow(10) });
+    let rx = peer.end.offered_links()[0];
+    peer.end.set_credit(rx, Credit::Manual(7)).unwrap();
     let frames = peer.read();
     let Some((_, Performative::Flow(flow), _)) = frames.last() else { panic!("{frames:?}") };
     assert_eq!(flow.next_incoming_id, Some(SequenceNo(2)));

@@ -5,9 +5,7 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Attach, Detach, Flow, Performative},
 };
-use amqp1_engine::{
-    AttachReply, Connection, ConnectionConfig, Credit, Event, Instant, ServerSasl, SessionConfig, Tolerances,
-};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, LinkId, SenderConfig, SessionConfig, Tolerances};
 use amqp1_testkit::*;
 
 fn flows(peer: &mut Peer) -> Vec<Flow> {
@@ -62,10 +60,67 @@ fn t_2_6_7_1_credit_is_used_up_and_given_again_whatever_an_answering_sender_coun
     }
 }
 
+/// Our sender, that counts from this number, and answers a receiver or attaches first.
+fn sender_that_counts_from(first: SequenceNo, answers: bool) -> (Peer, LinkId) {
+    let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("ours") };
+    let mut peer = Peer::with(config).open();
+    let tx = if answers {
+        peer.end.accept.links = None;
+        peer.send(0, begin());
+        peer.send(0, attach("l", 0, Role::Receiver));
+        let tx = peer.end.offered_links()[0];
+        let reply = AttachReply::echo(&peer.end.remote_attach(tx).unwrap());
+        peer.end.accept_link(tx, AttachReply { initial_delivery_count: first, ..reply }).unwrap();
+        tx
+    } else {
+        let session = peer.end.begin(SessionConfig::default()).unwrap();
+        peer.send(0, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
+        let config = SenderConfig { initial_delivery_count: first, ..sender("l") };
+        let tx = peer.end.attach_sender(session, config).unwrap();
+        peer.send(0, attach("l", 0, Role::Receiver));
+        tx
+    };
+    let frames = peer.read();
+    let [(..), (_, Performative::Attach(ours), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(ours.initial_delivery_count, Some(first));
+    (peer, tx)
+}
+
+/// A delivery of several frames counts once. Also T-2.7.4-5.
+#[test]
+fn t_2_6_7_1_our_sender_counts_its_deliveries_from_what_its_attach_says() {
+    for (first, answers) in [(77, true), (77, false), (u32::MAX, true), (u32::MAX, false)] {
+        let first = SequenceNo(first);
+        let (mut peer, tx) = sender_that_counts_from(first, answers);
+        peer.send(0, Flow { delivery_count: Some(first), ..credit(0, 5) });
+        for token in 0..3 {
+            peer.end.send(tx, message(1, 1000), unsettled(token)).unwrap();
+        }
+        assert_eq!(peer.names(), ["transfer"; 9]);
+        let next_incoming_id = Some(SequenceNo(9));
+        peer.send(0, Flow { delivery_count: Some(first), next_incoming_id, echo: true, ..credit(0, 5) });
+        let flow = &flows(&mut peer)[0];
+        assert_eq!((flow.delivery_count, flow.link_credit), (Some(first.plus(3)), Some(2)), "{answers}");
+    }
+}
+
+#[test]
+fn t_2_6_7_3_a_receiver_that_does_not_know_the_count_means_the_one_in_our_attach() {
+    for answers in [true, false] {
+        let (mut peer, tx) = sender_that_counts_from(SequenceNo(77), answers);
+        peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
+        assert_eq!(peer.end.credit(tx), 5);
+        peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+        peer.flush();
+        peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
+        assert_eq!(peer.end.credit(tx), 4);
+    }
+}
+
 /// Also T-2.6.7-9, seen from the sender.
 #[test]
 fn available_is_the_number_of_deliveries_that_wait_at_our_sender() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.send(0, amqp1_codec::performative::Begin { incoming_window: 0, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { incoming_window: 0, ..credit(0, 10) });
@@ -91,7 +146,7 @@ fn available_is_the_number_of_deliveries_that_wait_at_our_sender() {
 #[test]
 fn available_leaves_out_a_delivery_of_which_a_part_has_left() {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, amqp1_codec::performative::Begin { incoming_window: 1, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { incoming_window: 1, ..credit(0, 10) });
@@ -109,7 +164,7 @@ fn available_leaves_out_a_delivery_of_which_a_part_has_left() {
 fn refused() -> Peer {
     let mut config = ConnectionConfig::new("client");
     config.tolerances = Tolerances::ALL;
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
     peer.end.attach_receiver(session, receiver("l", Credit::Window(10))).unwrap();
@@ -138,7 +193,7 @@ fn nothing_is_receivable_on_a_link_that_is_offered_and_not_answered() {
     for tolerances in [Tolerances::STRICT, Tolerances::ALL] {
         let mut config = ConnectionConfig::new("server");
         config.tolerances = tolerances;
-        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+        let mut peer = Peer::with(config).open();
         peer.end.accept.links = None;
         peer.send(0, begin());
         peer.send(0, attach("l", 0, Role::Sender));

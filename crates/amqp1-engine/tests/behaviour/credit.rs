@@ -82,6 +82,26 @@ fn t_2_6_7_10_settling_gives_no_credit() {
     peer.send(0, Disposition { role: Role::Receiver, settled: true, ..Default::default() });
     assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(None))]);
     assert_eq!(peer.end.credit(tx), 0);
+    // What is granted to one link is of no use to another.
+    peer.send(0, attach("m", 1, Role::Receiver));
+    peer.send(0, credit(1, 3));
+    let other = peer.end.offered_links()[1];
+    assert_eq!((peer.end.credit(tx), peer.end.credit(other)), (0, 3));
+    assert_eq!(peer.end.send(tx, message(1, 1), unsettled(1)), Err(SendError::NoCredit));
+    // Nor does our receiver give any by settling.
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = Some(Credit::Manual(2));
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    let rx = peer.end.offered_links()[0];
+    for id in 0..2 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+        let key = peer.end.recv(rx).unwrap().key;
+        peer.end.dispose(rx, key, DeliveryState::Accepted).unwrap();
+        assert_eq!(peer.names(), ["disposition"]);
+    }
+    peer.send_payload(0, transfer(0, 2), HELLO);
+    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
 }
 
 #[test]

@@ -233,6 +233,7 @@ fn x_4_4_2_1_a_retirement_in_a_transaction_takes_effect_when_the_resource_says_s
     assert_eq!(peer.end.settlements()[1], (1, Settlement::Outcome(Some(DeliveryState::Released))));
 }
 
+/// Also T-2.6.12-5.
 #[test]
 fn m_3_4_4_2_a_sender_may_settle_by_itself_and_the_receiver_learns_it() {
     let (mut pair, tx, rx, keys) = sent(2, sender("l"));
@@ -386,7 +387,7 @@ fn the_echo_of_a_rejected_outcome_carries_no_error() {
 }
 
 #[test]
-fn the_senders_unsettled_state_changes_nothing() {
+fn t_2_7_6_7_the_senders_unsettled_state_changes_nothing() {
     let mut peer = Peer::with_sender();
     peer.send_payload(0, transfer(0, 0), HELLO);
     peer.send(0, Disposition { role: Role::Sender, settled: false, ..says(0, 0) });

@@ -40,9 +40,9 @@ fn is_too_large<T: core::fmt::Debug>(result: Result<T, ApiMisuse>) -> bool {
     }
 }
 
-/// A server whose peer takes frames of 512 octets.
+/// An engine whose peer takes frames of 512 octets.
 fn narrow() -> Peer {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.send(0, Open { container_id: "peer".into(), max_frame_size: 512, ..Open::default() });
     peer.read();
@@ -178,7 +178,7 @@ fn t_2_7_1_5_a_begin_that_is_too_large_is_an_error_of_its_call() {
 
 #[test]
 fn t_2_7_1_5_a_begin_that_turns_out_to_be_too_large_ends_its_session_alone() {
-    let mut peer = Peer::of_client();
+    let mut peer = Peer::fresh();
     let large = peer.end.begin(SessionConfig { properties: fields(600), ..SessionConfig::default() }).unwrap();
     let link = peer.end.attach_sender(large, sender("l")).unwrap();
     let small = peer.end.begin(SessionConfig::default()).unwrap();
@@ -216,7 +216,7 @@ fn t_2_7_1_5_an_attach_that_is_too_large_is_an_error_of_its_call() {
 /// Pipelined, before anything is known of the peer.
 #[test]
 fn t_2_7_1_5_an_attach_that_turns_out_to_be_too_large_ends_its_link_alone() {
-    let mut peer = Peer::of_client();
+    let mut peer = Peer::fresh();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     let large = SenderConfig { properties: fields(600), ..sender("large") };
     let large = peer.end.attach_sender(session, large).unwrap();

@@ -5,9 +5,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Disposition, Open, Performative, Transfer},
 };
-use amqp1_engine::{
-    Connection, ConnectionConfig, Event, Instant, LinkId, SendError, SendOptions, ServerSasl, Settlement,
-};
+use amqp1_engine::{ConnectionConfig, Event, LinkId, SendError, SendOptions, Settlement};
 use amqp1_testkit::*;
 use bytes::Bytes;
 
@@ -23,7 +21,7 @@ fn transfers(peer: &mut Peer) -> Vec<(Transfer, Bytes)> {
 /// A sender in frames of 512 octets with this much credit, and a window of this many transfers.
 fn sending(window: u32) -> (Peer, LinkId) {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, amqp1_codec::performative::Begin { incoming_window: window, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, amqp1_codec::performative::Flow { incoming_window: window, ..credit(0, 10) });
@@ -192,7 +190,7 @@ fn a_state_of_any_size_leaves_the_message_whole_or_is_refused() {
 /// Frames of the size that the peer takes, not only of that which we like.
 #[test]
 fn t_2_7_1_5_a_state_that_the_peer_has_no_room_for_is_refused() {
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
     peer.send(0, Open { container_id: "peer".into(), max_frame_size: 600, ..Open::default() });
     peer.send(0, begin());

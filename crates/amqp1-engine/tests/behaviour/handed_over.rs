@@ -7,9 +7,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Performative, Transfer},
 };
-use amqp1_engine::{
-    AttachReply, Connection, ConnectionConfig, Credit, Event, Instant, LinkId, ServerSasl, StreamItem, Tolerances,
-};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, LinkId, StreamItem, Tolerances};
 use amqp1_testkit::*;
 
 const CLIENT: Tolerances = Tolerances::CLIENT;
@@ -54,7 +52,7 @@ fn unhex(hex: &str) -> Vec<u8> {
 /// A server on whose link 0 the peer sends, and which answered the attach so.
 fn with_link(tolerances: Tolerances, reply: impl Fn(AttachReply) -> AttachReply) -> (Peer, LinkId) {
     let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Sender));

@@ -4,14 +4,13 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Begin, Detach, End as EndFrame, Performative},
 };
-use amqp1_engine::{ApiMisuse, AttachReply, Cause, ConnectionConfig, Credit, Event, Instant, LinkId};
+use amqp1_engine::{ApiMisuse, AttachReply, Cause, ConnectionConfig, Credit, Event, LinkId};
 use amqp1_testkit::*;
 
 /// A session of a peer that allows us one handle, with a link on it that is answered, and two more that were attached.
 fn narrow(accept: bool) -> (Peer, LinkId, LinkId) {
     let config = ConnectionConfig { handle_timeout: secs(20), ..ConnectionConfig::new("server") };
-    let engine = amqp1_engine::Connection::server(config, amqp1_engine::ServerSasl::None, Instant::default());
-    let mut peer = Peer::new(engine).open();
+    let mut peer = Peer::with(config).open();
     peer.send(5, begin());
     peer.send(0, Begin { handle_max: 0, ..begin() });
     peer.send(0, attach("first", 0, Role::Sender));
@@ -155,7 +154,7 @@ fn a_link_that_waits_for_a_handle_says_nothing_of_itself() {
 fn t_2_7_2_2_a_link_that_the_peers_handle_max_does_not_allow_says_so() {
     for handle_max in [0, 1] {
         let config = ConnectionConfig { max_metadata: 1000, ..ConnectionConfig::new("client") };
-        let mut peer = Peer::new(amqp1_engine::Connection::client(config, None, Instant::default())).open();
+        let mut peer = Peer::with(config).open();
         let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();
         peer.send(0, Begin { remote_channel: Some(0), handle_max, ..begin() });
         peer.end.attach_sender(session, sender("first")).unwrap();

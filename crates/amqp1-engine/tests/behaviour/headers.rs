@@ -2,6 +2,7 @@
 
 use amqp1_codec::{
     Symbol,
+    definitions::ErrorCondition,
     frame::{ProtocolHeader, ProtocolId},
     performative::Open,
 };
@@ -21,7 +22,7 @@ fn refused(sasl: ServerSasl, octets: &[u8]) -> Vec<Item> {
     items(&peer.end.written)
 }
 
-/// Also T-2.2-1.
+/// Also T-2.2-1, of a client.
 #[test]
 fn t_2_2_2_a_client_sends_its_header_without_waiting() {
     let mut peer = Peer::of_client();
@@ -29,6 +30,7 @@ fn t_2_2_2_a_client_sends_its_header_without_waiting() {
     assert_eq!(items(&peer.end.written)[0], Item::Header(ProtocolHeader::AMQP));
 }
 
+/// Also T-2.2-1, of a server.
 #[test]
 fn t_2_2_3_a_server_waits_for_the_clients_header() {
     let mut peer = Peer::of_server(ServerSasl::None);
@@ -149,12 +151,15 @@ fn t_2_2_11_the_end_after_a_partial_header_is_the_end() {
 
 #[test]
 fn t_2_2_10_sasl_frames_have_no_place_behind_the_amqp_header() {
-    let mut peer = Peer::of_server(ServerSasl::None);
-    peer.raw(&ProtocolHeader::AMQP.encode());
-    // A SASL frame with an init in it.
-    peer.raw(b"\0\0\0\x19\x02\x01\0\0\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS");
-    assert_eq!(peer.names(), ["open", "close"]);
-    assert!(peer.end.is_finished());
+    for mut peer in [Peer::of_server(ServerSasl::None), Peer::of_client()] {
+        peer.raw(&ProtocolHeader::AMQP.encode());
+        // A SASL frame with an init in it.
+        peer.raw(b"\0\0\0\x19\x02\x01\0\0\0\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS");
+        let frames = peer.read();
+        assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["open", "close"]);
+        assert_eq!(refusal(&frames), Some(("close", ErrorCondition::FRAMING_ERROR)));
+        assert!(peer.end.is_finished());
+    }
 }
 
 #[test]
@@ -165,6 +170,10 @@ fn t_2_4_2_1_everything_may_come_in_one_write() {
     octets.extend(frame(0, begin(), b""));
     octets.extend(frame(0, attach("l", 0, amqp1_codec::definitions::Role::Receiver), b""));
     octets.extend(frame(0, credit(0, 5), b""));
+    let mut open = Peer::of_server(ServerSasl::None);
+    open.raw(&octets);
+    assert_eq!(open.names(), ["open", "begin", "attach"]);
+    assert_eq!(open.end.credit(open.end.offered_links()[0]), 5);
     octets.extend(frame(0, amqp1_codec::performative::Close::default(), b""));
     peer.raw(&octets);
     assert_eq!(peer.names(), ["open", "begin", "close"]);

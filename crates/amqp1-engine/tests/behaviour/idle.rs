@@ -5,7 +5,7 @@ use amqp1_codec::{
     frame::ProtocolHeader,
     performative::{Open, Performative},
 };
-use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
+use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant};
 use amqp1_testkit::*;
 use core::time::Duration;
 
@@ -16,7 +16,7 @@ const fn millis(millis: u64) -> Duration {
 /// A server that gives up after this, with a peer that announces this.
 fn server(idle_timeout: Option<Duration>, peers: Option<u32>) -> Peer {
     let config = ConnectionConfig { idle_timeout, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
+    let mut peer = Peer::with(config);
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.send(0, Open { container_id: "peer".into(), idle_time_out: peers, ..Open::default() });
     assert!(peer.end.opened());
@@ -41,6 +41,7 @@ fn announced(peer: &mut Peer) -> Option<u32> {
     open.idle_time_out
 }
 
+/// Also T-2.7.1-10: in milliseconds.
 #[test]
 fn t_2_4_5_2_half_of_our_threshold_is_announced() {
     for (threshold, expected) in [

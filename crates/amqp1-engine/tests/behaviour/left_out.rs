@@ -8,7 +8,7 @@ use amqp1_codec::{
     transaction::TransactionalState,
 };
 use amqp1_engine::{
-    ANNOTATIONS_LEFT_OUT, Connection, ConnectionConfig, Event, Instant, ServerSasl, Settlement,
+    ANNOTATIONS_LEFT_OUT, ConnectionConfig, Event, Instant, Settlement,
     terminus::{Fate, HeldMessage},
 };
 use amqp1_testkit::*;
@@ -27,7 +27,7 @@ fn modified(count: usize) -> DeliveryState {
 fn settled_with(state: DeliveryState, change: impl Fn(&mut ConnectionConfig)) -> DeliveryState {
     let mut config = ConnectionConfig::new("server");
     change(&mut config);
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Receiver));
     let link = peer.end.offered_links()[0];

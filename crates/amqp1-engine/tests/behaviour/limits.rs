@@ -7,7 +7,7 @@ use amqp1_codec::{
     performative::{Detach, End as EndFrame, Transfer},
     transaction::TransactionalState,
 };
-use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, ServerSasl, SessionConfig};
+use amqp1_engine::{ConnectionConfig, Credit, SessionConfig};
 use amqp1_testkit::*;
 
 #[test]
@@ -48,7 +48,7 @@ fn t_rob_4_thousands_of_links_end_with_their_session() {
 
 #[test]
 fn t_rob_4_sessions_that_come_and_go_leave_nothing() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     for _ in 0..50 {
         let mut octets = Vec::new();
         for channel in 0..100 {
@@ -64,7 +64,7 @@ fn t_rob_4_sessions_that_come_and_go_leave_nothing() {
 #[test]
 fn t_rob_4_a_connection_has_no_more_links_than_it_allows() {
     let config = ConnectionConfig { max_links: 3, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     // On however many sessions they are.
     for channel in 0..2 {
         peer.send(channel, begin());
@@ -83,7 +83,7 @@ fn t_rob_4_a_connection_has_no_more_links_than_it_allows() {
 
 #[test]
 fn t_rob_2_a_peer_that_does_not_take_its_answers_is_not_listened_to() {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     let churn = [frame(0, begin(), b""), frame(0, EndFrame::default(), b"")].concat();
     peer.end.input.extend_from_slice(&churn.repeat(20_000));
     peer.end.take_input(peer.now);
@@ -189,7 +189,7 @@ fn every_field_is_written_where_the_style_is_full() {
 #[test]
 fn transactions_of_deliveries_that_wait_exceed_no_metadata() {
     let config = ConnectionConfig { max_metadata: 10_000, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.end.accept.links = Some(Credit::Manual(1002));
     peer.send(0, attach("l", 0, Role::Sender));

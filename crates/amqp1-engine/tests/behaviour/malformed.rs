@@ -22,7 +22,7 @@ fn after(state: &str) -> Peer {
     let mechanisms = ["PLAIN", "ANONYMOUS", "SCRAM-SHA-1"].map(Symbol::from_static).to_vec();
     let mut peer = match state {
         "nothing" => Peer::of_server(ServerSasl::Required(mechanisms)),
-        _ => Peer::of_server(ServerSasl::None),
+        _ => Peer::fresh(),
     };
     peer.end.accept.links = Some(Credit::Manual(10));
     for step in ["nothing", "header", "open", "begin", "attach"] {
@@ -107,7 +107,7 @@ fn every_wrong_octet_string_gets_one_of_its_right_answers() {
         if !strict_only && !allowed.iter().any(fits) {
             failures.push(format!("{id}: {answer}, not one of {allowed:?}"));
         }
-        // T-rob-7: an answer that ends less than the connection leaves the rest working.
+        // An answer that ends less than the connection leaves the rest working.
         if !peer.end.is_closed() && peer.end.opened() {
             peer.send(7, begin());
             peer.send(7, attach("after", 0, Role::Sender));

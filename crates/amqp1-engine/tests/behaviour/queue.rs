@@ -7,8 +7,7 @@ use amqp1_codec::{
     performative::{Disposition, Flow},
 };
 use amqp1_engine::{
-    AttachReply, Blocked, Connection, ConnectionConfig, Credit, Event, Instant, LinkId, SendError, SendOptions,
-    SenderConfig, ServerSasl,
+    AttachReply, Blocked, ConnectionConfig, Credit, Event, LinkId, SendError, SendOptions, SenderConfig,
 };
 use amqp1_testkit::*;
 
@@ -96,7 +95,7 @@ fn how_many_deliveries_may_be_unsettled_is_set_on_either_side() {
 /// A server, and a peer with this many links that receive.
 fn receivers(links: u32, max_queued: usize) -> (Peer, Vec<LinkId>) {
     let config = ConnectionConfig { max_queued, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     for handle in 0..links {
         let name: &'static str = format!("l{handle}").leak();

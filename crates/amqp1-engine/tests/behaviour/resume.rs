@@ -8,7 +8,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     AttachReply, ConnectionConfig, Credit, Event, LinkId, LinkNames, ReceivedSoFar, ReceiverConfig, SendError,
-    SendOptions, SenderConfig, SentSoFar, ServerSasl, Settlement, Suspended, SuspendedReceiver, SuspendedSender,
+    SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedReceiver, SuspendedSender,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -401,17 +401,17 @@ impl Resumable {
 fn t_2_6_13_5_a_link_that_is_cut_anywhere_is_resumed_and_nothing_is_lost() {
     for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
         let mut resumed_twice = 0;
-        let mut cuts = 0;
+        let (mut cuts, mut resumed) = (0, 0);
         for (up, down) in (0..6000).step_by(7).map(|cut| (Some(cut), None)).chain((0..900).map(|cut| (None, Some(cut))))
         {
             let mut link = Resumable::new(mode);
             link.pair.up.cut_after = up;
             link.pair.down.cut_after = down;
             let (tx, rx) = link.attach();
-            for token in 0..3 {
-                let _ = link.pair.client.send(tx, message(token, 1500), unsettled(token as u64));
-            }
-            let queued = link.pair.client.credit(tx) > 0;
+            // Where the transport is cut before there is credit none is taken.
+            let sent = [0, 1, 2].map(|token| link.pair.client.send(tx, message(token, 1500), unsettled(token as u64)));
+            let taken = sent.iter().filter(|sent| sent.is_ok()).count();
+            assert!([0, 3].contains(&taken), "{sent:?}");
             link.pair.drive();
             link.take(rx);
             if !link.pair.up.is_cut() && !link.pair.down.is_cut() {
@@ -422,9 +422,11 @@ fn t_2_6_13_5_a_link_that_is_cut_anywhere_is_resumed_and_nothing_is_lost() {
             let (tx, rx) = link.attach();
             link.take(rx);
             link.outcomes.extend(link.pair.client.settlements());
-            if !queued && link.taken.is_empty() {
+            if taken == 0 {
+                assert!(link.outcomes.is_empty() && link.taken.is_empty());
                 continue;
             }
+            resumed += 1;
             let mut outcomes = core::mem::take(&mut link.outcomes);
             outcomes.sort_unstable_by_key(|(token, _)| *token);
             let accepted = |token| (token, Settlement::Outcome(Some(Accepted)));
@@ -435,7 +437,7 @@ fn t_2_6_13_5_a_link_that_is_cut_anywhere_is_resumed_and_nothing_is_lost() {
             let left = link.pair.client.detached(tx);
             assert!(left.is_none(), "{left:?}");
         }
-        assert!(cuts > 500, "{cuts}");
+        assert!(cuts > 500 && resumed > 400, "{resumed} of {cuts}");
         match mode {
             // The receiver has settled, and its word was lost: at least once.
             ReceiverSettleMode::First => assert!(resumed_twice > 0),
@@ -552,7 +554,7 @@ fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_
         let received = ReceivedSoFar { message_format: 0, parts, whole: true, taken: true, outcome: None };
         suspended.deliveries.insert(DeliveryTag::new(format!("{number:>30}").as_bytes()).unwrap(), received);
     }
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut peer = Peer::fresh();
     peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
     let open =
         amqp1_codec::performative::Open { container_id: "peer".into(), max_frame_size: 600, ..Default::default() };

@@ -2,11 +2,11 @@
 
 use amqp1_codec::{
     DeliveryTag, Value,
-    definitions::{Role, SenderSettleMode},
+    definitions::{ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{DeliveryState, Modified, Received},
     performative::{Attach, Disposition, Open, Performative, Transfer, Unsettled},
 };
-use amqp1_engine::{LinkId, SendOptions, SenderConfig, SentSoFar, Settlement, SuspendedSender};
+use amqp1_engine::{AttachReply, LinkId, SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedSender};
 use amqp1_testkit::*;
 use bytes::Bytes;
 
@@ -103,7 +103,7 @@ fn on_a_mixed_link_deliveries_are_sent_as_they_were_meant() {
 /// Half of a settled delivery that is resumed has not been sent when the link goes.
 #[test]
 fn a_resumed_delivery_that_is_settled_by_its_transfers_is_not_sent_when_only_a_part_has_left() {
-    let mut peer = Peer::of_client();
+    let mut peer = Peer::fresh();
     peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
     peer.send(0, Open { container_id: "peer".into(), max_frame_size: 512, ..Open::default() });
     let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();
@@ -138,9 +138,7 @@ fn a_message_that_is_sent_anew_when_its_link_is_resumed_keeps_its_format() {
         }
         peer.end.engine.handle_eof(peer.now);
         peer.end.look();
-        let Some(amqp1_engine::Suspended::Sender(suspended)) = peer.end.detached(tx).unwrap().suspended else {
-            panic!("kept")
-        };
+        let Some(Suspended::Sender(suspended)) = peer.end.detached(tx).unwrap().suspended else { panic!("kept") };
         let (mut peer, session) = Peer::client_with_session();
         peer.end.attach_sender(session, SenderConfig { resume: Some(suspended), ..config }).unwrap();
         peer.send(0, Attach { unsettled: Some(Unsettled::new()), ..attach("l", 0, Role::Receiver) });
@@ -153,6 +151,75 @@ fn a_message_that_is_sent_anew_when_its_link_is_resumed_keeps_its_format() {
         let transfer = transfer.unwrap();
         assert_eq!((transfer.message_format, transfer.resume), (Some(0x8013_7000), false), "{left}");
     }
+}
+
+/// Where it begins is said once. Also M-3.4.1-1.
+#[test]
+fn t_2_7_5_16_the_first_of_several_transfers_says_that_a_delivery_is_resumed() {
+    let mut peer = Peer::fresh();
+    peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
+    peer.send(0, Open { container_id: "peer".into(), max_frame_size: 512, ..Open::default() });
+    let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();
+    peer.send(0, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
+    let mut suspended = SuspendedSender::new();
+    suspended.deliveries.push_back(SentSoFar { message: Some(message(1, 3000)), ..kept(1, false, true, None) });
+    let config = SenderConfig { resume: Some(suspended), resumable: true, ..sender("l") };
+    peer.end.attach_sender(session, config).unwrap();
+    let position = DeliveryState::Received(Received { section_number: 0, section_offset: 20 });
+    let theirs = [(tag(1), value(&position))].into_iter().collect();
+    peer.send(0, Attach { unsettled: Some(theirs), ..attach("l", 0, Role::Receiver) });
+    peer.send(0, credit(0, 10));
+    let mut sent = peer.read().into_iter().filter_map(|(_, body, payload)| match body {
+        Performative::Transfer(transfer) => Some((transfer, payload)),
+        _ => None,
+    });
+    let (first, mut octets) = sent.next().map(|(transfer, payload)| (transfer, payload.to_vec())).unwrap();
+    assert_eq!((first.delivery_tag, first.resume, first.more), (Some(tag(1)), true, true));
+    assert_eq!(first.state, Some(position));
+    let rest: Vec<_> = sent.collect();
+    assert!(rest.len() > 4, "{rest:?}");
+    for (transfer, payload) in &rest {
+        assert_eq!((&transfer.delivery_tag, &transfer.state), (&None, &None));
+        octets.extend_from_slice(payload);
+    }
+    let whole = message(1, 3000).into_parts().concat();
+    assert_eq!(octets, whole[20..]);
+}
+
+/// The receiver has it, and it was not stated; the sender resumes it without that wish.
+#[test]
+fn t_2_7_5_20_what_a_transfer_wants_of_the_receiver_is_not_kept_when_its_link_is_resumed() {
+    let second =
+        |unsettled| Attach { rcv_settle_mode: ReceiverSettleMode::Second, unsettled, ..attach("l", 0, Role::Sender) };
+    let accepted = |peer: &mut Peer, resume_receiver| {
+        let rx = peer.end.offered_links()[0];
+        let reply = AttachReply::echo(&peer.end.remote_attach(rx).unwrap());
+        peer.end.accept_link(rx, AttachReply { resumable: true, resume_receiver, ..reply }).unwrap();
+        peer.read();
+        rx
+    };
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, second(None));
+    let rx = accepted(&mut peer, None);
+    let first = Some(ReceiverSettleMode::First);
+    peer.send_payload(0, Transfer { rcv_settle_mode: first, ..transfer(0, 0) }, HELLO);
+    peer.end.engine.handle_eof(peer.now);
+    peer.end.look();
+    let Some(Suspended::Receiver(kept)) = peer.end.detached(rx).unwrap().suspended else { panic!("kept") };
+
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    let theirs = [(transfer(0, 0).delivery_tag.unwrap(), Value::Null)].into_iter().collect();
+    peer.send(0, second(Some(theirs)));
+    let rx = accepted(&mut peer, Some(kept));
+    peer.send_payload(0, Transfer { resume: true, ..transfer(0, 0) }, HELLO);
+    let delivery = peer.end.recv(rx).unwrap();
+    assert!(delivery.resumed);
+    peer.end.dispose(rx, delivery.key, Accepted).unwrap();
+    let frames = peer.read();
+    let [(_, Performative::Disposition(says), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((says.settled, &says.state), (false, &Some(Accepted)), "as the link has it");
 }
 
 /// The outcome is said; what explains it is left out where it takes more than a frame.
@@ -169,7 +236,7 @@ fn an_outcome_that_does_not_fit_into_a_frame_is_said_without_its_explanation() {
     for state in [DeliveryState::Modified(Box::new(modified)), DeliveryState::rejected(rejected)] {
         let mut suspended = SuspendedSender::new();
         suspended.deliveries.push_back(kept(1, false, true, Some(state.clone())));
-        let mut peer = Peer::of_client();
+        let mut peer = Peer::fresh();
         peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
         peer.send(0, Open { container_id: "peer".into(), max_frame_size: 600, ..Open::default() });
         let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();

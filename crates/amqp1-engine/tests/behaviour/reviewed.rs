@@ -182,11 +182,8 @@ fn a_streamed_link_has_no_part_in_what_was_let_come_before() {
 
 #[test]
 fn a_stolen_link_that_the_peer_closes_is_not_attached_again() {
-    let (client, server) = Pair::configs();
-    drop(client);
-    let config = ConnectionConfig { link_names: LinkNames::Steal, ..server };
-    let engine = amqp1_engine::Connection::server(config, amqp1_engine::ServerSasl::None, Default::default());
-    let mut peer = Peer::new(engine).open();
+    let config = ConnectionConfig { link_names: LinkNames::Steal, ..ConnectionConfig::new("ours") };
+    let mut peer = Peer::with(config).open();
     peer.send(0, begin());
     peer.send(0, attach("x", 0, Role::Sender));
     peer.send(0, attach("x", 1, Role::Sender));

@@ -115,6 +115,7 @@ fn s_5_3_2_a_client_takes_no_other_header_for_sasls() {
     }
 }
 
+/// Also T-2.7.1-3: open and init name the same host.
 #[test]
 fn s_5_3_2_1_plain_succeeds_and_the_connection_opens() {
     let mut pair = pair(plain());
@@ -128,6 +129,7 @@ fn s_5_3_2_1_plain_succeeds_and_the_connection_opens() {
     pair.server.sasl_outcome(SaslCode::Ok, None);
     pair.drive();
     assert!(pair.client.opened() && pair.server.opened());
+    assert_eq!(pair.server.remote_open().unwrap().hostname.as_deref(), Some("hub.example"));
 }
 
 #[test]
@@ -226,6 +228,9 @@ fn s_5_3_3_2_2_without_a_host_name_none_is_named() {
     pair.server.accept.sasl = false;
     pair.drive();
     assert_eq!(asked(&mut pair.server).2, None);
+    pair.server.sasl_outcome(SaslCode::Ok, None);
+    pair.drive();
+    assert_eq!(pair.server.remote_open().unwrap().hostname, None);
 }
 
 /// Also S-5.3.2-3.

@@ -5,9 +5,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Begin, Flow},
 };
-use amqp1_engine::{
-    AttachReply, Connection, ConnectionConfig, Instant, LinkId, SenderConfig, ServerSasl, SessionConfig, SessionId,
-};
+use amqp1_engine::{AttachReply, ConnectionConfig, LinkId, SenderConfig, SessionConfig, SessionId};
 use amqp1_testkit::*;
 use core::time::Duration;
 
@@ -142,7 +140,7 @@ fn a_message_of_a_hundred_megabytes_starves_nobody() {
 /// A server in frames of 512 octets, whose peer has a window of ten transfers and receives on these links.
 fn small_window(names: &[&'static str]) -> (Peer, Vec<LinkId>) {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, Begin { incoming_window: 10, ..begin() });
     for (handle, name) in (0..).zip(names) {
         peer.send(0, attach(name, handle, Role::Receiver));

@@ -6,16 +6,14 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Begin, Detach, End, Flow, Performative, Transfer},
 };
-use amqp1_engine::{
-    Connection, ConnectionConfig, Credit, Event, Instant, LinkId, ReceiverConfig, SessionConfig, SessionId,
-};
+use amqp1_engine::{ConnectionConfig, Credit, Event, LinkId, ReceiverConfig, SessionConfig, SessionId};
 use amqp1_testkit::*;
 
 /// A client that tolerates late transfers, with a streamed receiver on handle 0.
 fn streamed(tolerant: bool, credit: u32) -> (Peer, SessionId, LinkId) {
     let mut config = ConnectionConfig::new("client");
     config.tolerances.transfer_after_detach = tolerant;
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     let session = peer.end.begin(SessionConfig { stream_octets: 256 * 1024, ..SessionConfig::default() }).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     let rx = attach_streamed(&mut peer, session, "l", 0, credit);
@@ -173,7 +171,7 @@ fn t_2_7_5_1_strictly_a_transfer_behind_the_peers_detach_ends_the_session() {
 fn the_handles_that_were_detached_last_are_remembered() {
     let mut config = ConnectionConfig::new("client");
     config.tolerances.transfer_after_detach = true;
-    let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     let attach_to = |peer: &mut Peer, handle: u32| {
@@ -206,7 +204,7 @@ fn handles_that_are_used_last_of_all_are_used_when_there_is_no_other() {
     for handle_max in [0, 1, 5, 1000] {
         let mut config = ConnectionConfig::new("client");
         config.tolerances.transfer_after_detach = true;
-        let mut peer = Peer::new(Connection::client(config, None, Instant::default())).open();
+        let mut peer = Peer::with(config).open();
         let session = peer.end.begin(SessionConfig::default()).unwrap();
         peer.send(0, Begin { remote_channel: Some(0), handle_max, ..begin() });
         for _ in 0..100 {

@@ -9,7 +9,8 @@ use amqp1_codec::{
     transaction::TransactionalState,
 };
 use amqp1_engine::{
-    ApiMisuse, DeliveryKey, Event, LinkId, SendOptions, Settlement, TransactionRole, transaction::TxnId,
+    ApiMisuse, ConnectionConfig, DeliveryKey, Event, LinkId, SendOptions, Settlement, TransactionRole,
+    transaction::TxnId,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -335,6 +336,34 @@ fn x_4_4_1_3_what_is_posted_is_known_until_it_is_decided() {
     assert_eq!(peer.end.undecided_postings(&txn()), 1);
     assert!(peer.end.decide_posting(rx, keys[1]) && !peer.end.decide_posting(rx, keys[1]));
     assert_eq!(peer.end.undecided_postings(&txn()), 0);
+}
+
+/// Also T-2.7.5-18: of a whole message, and of one that is written in pieces.
+#[test]
+fn x_4_4_1_3_each_of_our_frames_names_the_transaction() {
+    for streamed in [false, true] {
+        let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("ours") };
+        let mut peer = Peer::with(config).open();
+        peer.end.set_transaction_role(TransactionRole::Controller);
+        peer.send(0, begin());
+        peer.send(0, attach("l", 0, Role::Receiver));
+        peer.send(0, credit(0, 10));
+        peer.read();
+        let tx = peer.end.offered_links()[0];
+        let options = SendOptions { state: within(None), ..unsettled(7) };
+        if streamed {
+            peer.end.begin_delivery(tx, options).unwrap();
+            peer.end.write(tx, body(1, 2000)).unwrap();
+            peer.end.finish(tx).unwrap();
+        } else {
+            peer.end.send(tx, message(1, 2000), options).unwrap();
+        }
+        let states = peer.read().into_iter().filter_map(|(_, body, _)| match body {
+            Performative::Transfer(transfer) => Some(transfer.state),
+            _ => None,
+        });
+        assert_eq!(states.collect::<Vec<_>>(), vec![within(None); 5], "{streamed}");
+    }
 }
 
 #[test]

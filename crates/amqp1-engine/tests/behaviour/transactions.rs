@@ -8,7 +8,7 @@ use amqp1_codec::{
     transaction::{Coordinator as CoordinatorTarget, Declare, Discharge, capability},
 };
 use amqp1_engine::{
-    AttachReply, Credit, Event, LinkId, ReceiverConfig, SendOptions, SessionId, Settlement,
+    AttachReply, Credit, Event, LinkId, ReceiverConfig, SendError, SendOptions, SessionId, Settlement,
     transaction::{Answer, Controller, ControllerError, Coordinator, CoordinatorConfig, Discharging, Request, TxnId},
 };
 use amqp1_testkit::*;
@@ -225,6 +225,12 @@ impl Bank {
         }
     }
 
+    /// What is wrong costs the control link.
+    fn end_control(&mut self, error: AmqpError) {
+        self.pair.server.detach(self.control.1, true, Some(error)).unwrap();
+        self.undo_control();
+    }
+
     fn undo(&mut self, work: Vec<Work>) {
         for work in work {
             if let Work::Acquire(token) = work {
@@ -303,8 +309,7 @@ impl Bank {
                         self.coordinator.spoil(txn, error);
                         txn.state(Some(DeliveryState::rejected(AmqpError::new(ErrorCondition::NOT_FOUND, "no"))))
                     } else if let Err(error) = self.coordinator.record(txn, session, Work::Post(body)) {
-                        let _ = self.pair.server.detach(self.control.1, true, Some(error));
-                        self.undo_control();
+                        self.end_control(error);
                         return true;
                     } else {
                         txn.state(Some(Accepted))
@@ -330,8 +335,7 @@ impl Bank {
             let owned = self.coordinator.own(&txn, *link, *token);
             let done = owned.and_then(|()| self.coordinator.record(&txn, session, Work::Retire(*token, outcome)));
             if let Err(error) = done {
-                let _ = self.pair.server.detach(self.control.1, true, Some(error));
-                self.undo_control();
+                self.end_control(error);
             }
         }
         self.seen.extend(events);
@@ -541,12 +545,17 @@ fn x_4_3_2_a_discharge_of_what_is_not_known_says_so() {
         let mut bank = Bank::with(CoordinatorConfig::default(), rejects);
         let txn = bank.declare();
         bank.commit(&txn);
+        // Another one is live, and is not meant.
+        let live = bank.declare();
+        bank.post(&live, "a");
         for (name, token) in [(txn.as_slice(), 90), (b"never", 91)] {
             let discharge = Discharge { txn_id: Bytes::copy_from_slice(name), fail: Some(false) };
             let sent = bank.pair.client.send(bank.control.0, message_of(value(&discharge)), unsettled(token));
-            if sent.is_err() {
+            if !rejects && token == 91 {
+                assert_eq!(sent, Err(SendError::Detached), "the first one has cost the link");
                 continue;
             }
+            sent.unwrap();
             bank.run();
             if rejects {
                 let Some(Settlement::Outcome(Some(DeliveryState::Rejected(Some(error))))) = bank.outcomes.get(&token)
@@ -557,6 +566,11 @@ fn x_4_3_2_a_discharge_of_what_is_not_known_says_so() {
             } else {
                 assert_eq!(bank.detached(), Some(ErrorCondition::TRANSACTION_UNKNOWN_ID));
             }
+            assert!(bank.visible.is_empty());
+        }
+        if rejects {
+            bank.commit(&live);
+            assert_eq!(bank.visible(), ["a"]);
         }
     }
 }
@@ -683,7 +697,6 @@ fn x_4_4_1_4_the_outcome_of_a_posting_comes_before_that_of_its_discharge() {
     assert_eq!(states, [txn.state(Some(Accepted)), Accepted]);
 }
 
-/// Also E-anon-3: what cannot be delivered spoils the discharge.
 #[test]
 fn x_4_4_1_5_what_cannot_be_posted_spoils_the_commit() {
     let mut bank = Bank::new();

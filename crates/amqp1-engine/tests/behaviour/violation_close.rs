@@ -94,7 +94,7 @@ fn behind_a_size_that_is_no_size_nothing_can_be_told_apart() {
 #[test]
 fn t_2_7_1_7_a_refusal_behind_a_max_frame_size_of_0_is_reported_under_strict_too() {
     for (with_close, size) in [(true, 0), (false, 0), (true, 511)] {
-        let mut peer = Peer::of_client();
+        let mut peer = Peer::fresh();
         peer.raw(&ProtocolHeader::AMQP.encode());
         let mut octets = frame(0, Open { max_frame_size: size, ..named() }, b"").to_vec();
         if with_close {

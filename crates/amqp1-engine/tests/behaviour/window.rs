@@ -3,14 +3,14 @@
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
-    performative::{Begin, Flow, Performative},
+    performative::{Attach, Begin, Flow, Performative, Transfer},
 };
-use amqp1_engine::{Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig};
+use amqp1_engine::{ConnectionConfig, Credit, LinkId, SessionConfig};
 use amqp1_testkit::*;
 
 /// A server that sends to a peer with a window of this many transfers.
 fn sending(window: u32) -> (Peer, LinkId) {
-    begun_by_the_peer(Peer::of_server(ServerSasl::None).open(), window)
+    begun_by_the_peer(Peer::fresh().open(), window)
 }
 
 /// A session and a link that the peer begins, with a window of this many transfers.
@@ -25,7 +25,7 @@ fn begun_by_the_peer(mut peer: Peer, window: u32) -> (Peer, LinkId) {
 
 /// A server that receives in a session with a window of this many transfers.
 fn receiving(window: u32) -> Peer {
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = Some(SessionConfig { incoming_window: window, ..SessionConfig::default() });
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Sender));
@@ -50,7 +50,7 @@ fn t_2_5_6_3_transfers_stop_at_the_peers_window() {
 #[test]
 fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };
-    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let mut peer = Peer::with(config).open();
     peer.send(0, Begin { incoming_window: 1, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
     peer.send(0, Flow { incoming_window: 1, ..credit(0, 100) });
@@ -81,16 +81,26 @@ fn t_2_5_6_8_an_exhausted_window_does_not_become_huge() {
     assert_eq!(peer.names().len(), 7);
 }
 
+/// Wherever we begin to count.
 #[test]
 fn t_2_5_6_4_a_peer_that_has_not_seen_our_begin_counts_from_our_first_transfer() {
-    let (mut peer, tx) = sending(2);
-    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
-    peer.flush();
-    peer.send(0, Flow { next_incoming_id: None, ..session_flow(3) });
-    for token in 1..5 {
-        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    for first in [0, 77, u32::MAX - 1] {
+        let mut peer = Peer::fresh().open();
+        let next_outgoing_id = SequenceNo(first);
+        peer.end.accept.sessions = Some(SessionConfig { next_outgoing_id, ..SessionConfig::default() });
+        peer.send(0, Begin { incoming_window: 2, ..begin() });
+        peer.send(0, attach("l", 0, Role::Receiver));
+        peer.send(0, Flow { next_incoming_id: None, incoming_window: 2, ..credit(0, 100) });
+        peer.read();
+        let tx = peer.end.offered_links()[0];
+        peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+        peer.flush();
+        peer.send(0, Flow { next_incoming_id: None, ..session_flow(3) });
+        for token in 1..5 {
+            peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+        }
+        assert_eq!(peer.names(), ["transfer"; 3], "{first}");
     }
-    assert_eq!(peer.names().len(), 3);
 }
 
 /// Ten messages for a peer that grants five transfers twice, without next-incoming-id. How many leave.
@@ -114,7 +124,7 @@ fn t_2_5_6_4_a_flow_without_next_incoming_id_counts_from_our_first_transfer() {
 fn a_peer_that_never_says_what_it_has_seen_is_sent_to_where_that_is_tolerated() {
     let mut config = ConnectionConfig::new("server");
     config.tolerances.flow_without_next_incoming_id = true;
-    let peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
+    let peer = Peer::with(config).open();
     let (peer, tx) = begun_by_the_peer(peer, 5);
     assert_eq!(sent_to_a_peer_that_leaves_out_what_it_has_seen(peer, tx), 10);
 }
@@ -122,7 +132,7 @@ fn a_peer_that_never_says_what_it_has_seen_is_sent_to_where_that_is_tolerated() 
 /// It answers our begin, so it knows where we count from.
 #[test]
 fn a_peer_that_never_says_what_it_has_seen_is_sent_to_on_sessions_that_we_begin() {
-    let mut peer = Peer::of_client().open();
+    let mut peer = Peer::fresh().open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), incoming_window: 5, ..begin() });
     let tx = peer.end.attach_sender(session, sender("l")).unwrap();
@@ -144,13 +154,23 @@ fn a_peer_that_has_seen_more_than_was_sent_gets_no_more_than_its_window() {
 
 #[test]
 fn t_2_5_6_5_more_than_our_window_ends_the_session() {
-    for window in [0, 1, 2, 5, 100] {
+    // Many deliveries, or many transfers of one (T-2.5.6-7).
+    for (window, one) in [0, 1, 2, 5, 100].into_iter().flat_map(|window| [(window, false), (window, true)]) {
         let mut peer = receiving(window);
+        let part = |id| match (one, id) {
+            (false, id) | (true, id @ 0) => Transfer { more: one, ..transfer(0, id) },
+            (true, _) => Transfer { more: true, ..Transfer::default() },
+        };
         // In one go, so that no flow of ours can have come between.
-        let octets: Vec<u8> = (0..=window).flat_map(|id| frame(0, transfer(0, id), HELLO)).collect();
+        let octets: Vec<u8> = (0..=window).flat_map(|id| frame(0, part(id), HELLO)).collect();
         peer.raw(&octets);
-        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::WINDOW_VIOLATION)), "{window}");
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::WINDOW_VIOLATION)), "{window} {one}");
         assert!(!peer.end.is_closed());
+        // One less is taken.
+        let mut peer = receiving(window);
+        let octets: Vec<u8> = (0..window).flat_map(|id| frame(0, part(id), HELLO)).collect();
+        peer.raw(&octets);
+        assert_eq!(peer.refusal(), None, "{window} {one}");
     }
 }
 
@@ -166,7 +186,7 @@ fn t_rob_5_transfers_beyond_the_window_are_not_kept() {
 }
 
 #[test]
-fn our_window_is_opened_anew_before_it_is_used_up() {
+fn t_2_5_6_2_our_window_is_opened_again_before_it_is_used_up() {
     let mut peer = receiving(4);
     let mut window = 4;
     for id in 0..100 {
@@ -228,17 +248,22 @@ fn a_narrow_window_starves_no_link() {
 
 #[test]
 fn t_2_7_4_2_flows_say_what_was_seen_as_soon_as_it_is_known() {
-    let mut pair = Pair::open();
-    let (session, _) = pair.session();
-    pair.receiver(session, "l", Credit::Manual(1));
-    let flows = frames(&pair.client.written).into_iter().filter_map(|(_, body, _)| match body {
-        Some(Performative::Flow(flow)) => Some(flow),
-        _ => None,
-    });
-    for flow in flows {
-        assert_eq!(flow.next_incoming_id, Some(SequenceNo(0)));
-        assert!(flow.delivery_count.is_some(), "T-2.7.4-6");
-    }
+    let mut peer = Peer::fresh().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    let rx = peer.end.attach_receiver(session, receiver("l", Credit::Manual(1))).unwrap();
+    assert_eq!(peer.names(), ["begin"], "no flow before anything is known");
+    peer.send(0, Begin { remote_channel: Some(0), next_outgoing_id: SequenceNo(77), ..begin() });
+    assert_eq!(peer.names(), ["attach"]);
+    // T-2.7.4-6: nothing is known of the link yet.
+    peer.send(0, Flow { echo: true, next_outgoing_id: SequenceNo(77), ..session_flow(10) });
+    let flows = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!((flow.next_incoming_id, flow.handle), (Some(SequenceNo(77)), None));
+    peer.send(0, Attach { initial_delivery_count: Some(SequenceNo(5)), ..attach("l", 0, Role::Sender) });
+    let flows = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!((flow.next_incoming_id, flow.delivery_count), (Some(SequenceNo(77)), Some(SequenceNo(5))));
+    assert!(peer.end.attached(rx));
 }
 
 #[test]
