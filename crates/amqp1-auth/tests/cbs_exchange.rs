@@ -296,7 +296,7 @@ fn debug_does_not_show_the_token() {
 #[test]
 fn captured_requests_are_read() {
     let captured = include_str!("data/cbs_requests.tsv");
-    let mut count = 0;
+    let (mut count, mut expirations) = (0, 0);
     for line in captured.lines().filter(|line| !line.starts_with('#')) {
         let mut columns = line.split('\t');
         let mut column = || columns.next().expect("five columns");
@@ -313,6 +313,7 @@ fn captured_requests_are_read() {
         assert_eq!(token.resource(), resource, "{sender}");
         if let Some(expiration) = put.stated_expiration() {
             assert_eq!(expiration, Timestamp(token.expiry().as_timestamp_millis()), "{sender}");
+            expirations += 1;
         }
         let found = match request.message_id {
             Some(MessageId::String(_)) => "string",
@@ -326,7 +327,7 @@ fn captured_requests_are_read() {
         assert!(Reply::parse(&answer).unwrap().answers(&request.message_id.expect("an id")), "{sender}");
         count += 1;
     }
-    assert_eq!(count, 7);
+    assert_eq!((count, expirations), (7, 1));
 }
 
 proptest! {

@@ -335,7 +335,7 @@ fn m_3_2_1_a_section_that_stands_twice_cannot_be_read() {
 }
 
 #[test]
-fn m_3_2_10_2_repeated_keys_cost_the_whole_map_only_when_it_is_decoded() {
+fn y_1_6_23_2_repeated_keys_cost_the_whole_map_only_when_it_is_decoded() {
     for limits in [Limits::DEFAULT, tolerant()] {
         let text = "00 53 72 c1 05 02 a3 01 'm' 41 00 53 74 c1 0d 06 a1 01 'k' 41 a1 01 'k' 42 a1 01 'l' 41 \
                     00 53 75 a0 01 'x'";
