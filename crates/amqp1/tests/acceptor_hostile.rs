@@ -4,10 +4,12 @@
 mod support;
 
 use amqp1::{
-    Acceptor, Authenticator, BoxFuture, Client, ErrorKind, SaslAttempt, SaslDecision, Symbol, auth::sasl::External,
+    Acceptor, Authenticator, BoxFuture, Client, Credit, ErrorKind, SaslAttempt, SaslDecision, Symbol,
+    auth::sasl::External,
 };
 use std::time::Duration;
-use support::soon;
+use support::{pair_with, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Believes what is said, or takes for ever to find out.
 struct Trusting(bool);
@@ -52,7 +54,8 @@ async fn a_handshake_ends_in_time_wherever_it_stands() {
                 let connecting =
                     Client::builder("amqp://alice:x@server.test").connect_with(near.take().expect("an end"));
                 let patience = Duration::from_secs(if goes { 1 } else { 600 });
-                let _ = tokio::time::timeout(patience, connecting).await;
+                let connected = tokio::time::timeout(patience, connecting).await;
+                assert!(!matches!(connected, Ok(Ok(_))), "{connected:?}");
             }
         };
         let (server, ()) = soon(async { tokio::join!(acceptor.accept(far), client) }).await;
@@ -75,4 +78,66 @@ async fn a_handshake_that_is_given_up_ends_the_connection_at_once() {
     let error = soon(connecting).await.expect("no panic").expect_err("nobody is there");
     assert_ne!(error.kind(), ErrorKind::Timeout, "{error}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+/// What one client says after the AMQP header and an open, or instead of them.
+const HOSTILE: [(bool, &[u8]); 10] = [
+    (false, b"GET / HTTP/1.1\r\n\r\n"),
+    (false, b"AMQP\x00\x00\x09\x01"),
+    (false, b"AMQ"),
+    // SIZE below 8, a DOFF of 1, a TYPE that is not known, a frame beyond any bound.
+    (true, b"\0\0\0\x07\x02\0\0\0"),
+    (true, b"\0\0\0\x08\x01\0\0\0"),
+    (true, b"\0\0\0\x08\x02\x07\0\0"),
+    (true, b"\xff\xff\xff\xff\x02\0\0\0"),
+    // A body that ends too early, a second open, a frame on a channel without a session.
+    (true, b"\0\0\0\x0b\x02\0\0\0\0\x53\x11"),
+    (true, b"\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c"),
+    (true, b"\0\0\0\x0c\x02\0\0\x05\0\x53\x17\x45"),
+];
+
+const OPENING: &[u8] = b"AMQP\0\x01\0\0\0\0\0\x11\x02\0\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c";
+
+/// Those that were there before, and those that come later.
+#[tokio::test(start_paused = true)]
+async fn t_rob_7_what_is_refused_on_one_connection_costs_no_other() {
+    let acceptor = Acceptor::builder().build();
+    let mut before = pair_with(|builder| builder, &acceptor).await;
+    let (sender, mut receiver) = before.client_sends(Credit::Window(10)).await;
+    for (opens, octets) in HOSTILE {
+        let (mut near, far) = tokio::io::duplex(4096);
+        let hostile = async {
+            if opens {
+                near.write_all(OPENING).await.expect("written");
+            }
+            near.write_all(octets).await.expect("written");
+            let mut answer = Vec::new();
+            near.read_to_end(&mut answer).await.expect("an answer and its end");
+            answer
+        };
+        let serving = async {
+            match acceptor.accept(far).await {
+                Ok(incoming) => match incoming.accept().await {
+                    Ok(mut connection) => assert!(connection.next_link().await.is_none()),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Protocol, "{error}"),
+                },
+                Err(error) => assert!(!opens, "{error}"),
+            }
+        };
+        let (answer, ()) = soon(async { tokio::join!(hostile, serving) }).await;
+        // A close is the last that it is told, where it has opened, and where it was waited for.
+        let told = opens || octets.len() < 8;
+        assert_eq!(answer.windows(3).any(|octets| octets == [0, 0x53, 0x18]), told, "{}", octets.escape_ascii());
+        let mut after = pair_with(|builder| builder, &acceptor).await;
+        let (later, mut taken) = after.client_sends(Credit::Window(10)).await;
+        for (sender, receiver) in [(&sender, &mut receiver), (&later, &mut taken)] {
+            let (outcome, ()) = soon(async {
+                tokio::join!(sender.send("x"), async {
+                    receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
+                })
+            })
+            .await;
+            outcome.expect("an outcome").accepted().expect("accepted");
+        }
+    }
 }

@@ -168,7 +168,8 @@ async fn wherever_the_transport_is_cut_each_message_arrives_once_and_has_one_out
             tokio::time::timeout(Duration::from_secs(3), receiver.recv()).await.unwrap_or(Ok(None))
         {
             *news.entry(number(&delivery)).or_insert(0) += u32::from(!delivery.is_resumed());
-            let _ = delivery.accept();
+            let stated = delivery.accept();
+            assert!(stated.is_ok() || world.server.connection().is_closed(), "{stated:?}");
         }
         if !world.client.is_closed() && !world.server.connection().is_closed() {
             continue;
@@ -197,7 +198,7 @@ async fn wherever_the_transport_is_cut_each_message_arrives_once_and_has_one_out
                 let body = delivery.message().to_contiguous().expect("a data section");
                 assert_eq!(body[..], long(number(&delivery))[..]);
                 *news.entry(number(&delivery)).or_insert(0) += u32::from(!delivery.is_resumed());
-                let _ = delivery.accept();
+                delivery.accept().expect("stated");
             }
         };
         let asking = async {
@@ -265,7 +266,8 @@ async fn a_link_that_is_closed_leaves_nothing_and_one_that_is_not_resumable_says
         let (sender, receiver) = world.client_sends(None, None).await;
         let receipt = queue(&sender, 0, short(0)).await;
         if by_peer {
-            let _ = receiver.detach_with(Some(AmqpError::from(ErrorCondition::RESOURCE_DELETED)), true).await;
+            let why = Some(AmqpError::from(ErrorCondition::RESOURCE_DELETED));
+            receiver.detach_with(why, true).await.expect("detached");
             sender.detached().await;
         } else {
             soon(sender.close()).await.expect("closed");

@@ -46,7 +46,7 @@ async fn what_does_not_fit_into_one_attach_is_sorted_out_over_several() {
         let settling = async {
             while let Ok(Ok(Some(delivery))) = tokio::time::timeout(Duration::from_secs(3), receiver.recv()).await {
                 assert!(delivery.is_resumed() || number(&delivery) == 200);
-                let _ = delivery.accept();
+                delivery.accept().expect("stated");
             }
         };
         let sending = async {

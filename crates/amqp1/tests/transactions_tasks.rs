@@ -56,7 +56,9 @@ async fn what_many_tasks_commit_is_there_and_what_they_give_up_is_not() {
                 tokio::task::yield_now().await;
             }
             task.abort();
-            let _ = task.await;
+            if let Err(error) = task.await {
+                assert!(error.is_cancelled(), "{error}");
+            }
         }
     }
     for task in tasks {

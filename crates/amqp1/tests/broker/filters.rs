@@ -28,6 +28,7 @@ async fn receiver(session: &Session, source: Source) -> Receiver {
     session.receiver("").source(source).credit(Credit::Manual(10)).attach().await.expect("a receiver")
 }
 
+/// Also E-filt-1.
 #[tokio::test]
 async fn m_3_5_8_2_a_selector_chooses_and_the_rest_stays() {
     let session = Bed::new(&[]).session().await;
@@ -55,6 +56,7 @@ async fn a_selector_that_cannot_be_read_is_no_link() {
     assert!(error.to_string().contains("octet 8: expected a value"), "{error}");
 }
 
+/// Also E-filt-1.
 #[tokio::test]
 async fn no_local_leaves_out_what_the_own_container_has_published() {
     let bed = Bed::new(&[]);

@@ -2,8 +2,8 @@
 
 use super::{Bed, consumer, drained, failures, next, put, support::soon, text};
 use amqp1::{
-    ErrorCondition, Header, Message, Outcome, SenderSettleMode, Source, codec::messaging::TerminusExpiryPolicy,
-    transaction::Transaction,
+    ErrorCondition, Header, Message, Outcome, Properties, SenderSettleMode, Source,
+    codec::messaging::TerminusExpiryPolicy, transaction::Transaction,
 };
 
 async fn discharge(transaction: Transaction, commits: bool) {
@@ -46,6 +46,22 @@ async fn x_4_4_1_5_a_message_that_is_refused_spoils_its_transaction() {
     let outcome = transaction.send(&sender, durable).await.expect("sent");
     let error = outcome.accepted().expect_err("refused");
     assert_eq!(error.condition(), Some(&ErrorCondition::PRECONDITION_FAILED));
+    let error = transaction.commit().await.expect_err("it cannot be committed");
+    assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
+    assert!(drained(&session, "q").await.is_empty());
+}
+
+#[tokio::test]
+async fn e_anon_3_a_message_that_the_relay_cannot_deliver_spoils_its_transaction() {
+    let session = Bed::new(&[]).session().await;
+    let controller = session.transactions().await.expect("a coordinator");
+    let sender = session.sender("q").attach().await.expect("a sender");
+    let relay = session.anonymous_sender().attach().await.expect("a relay");
+    let transaction = controller.declare().await.expect("declared");
+    transaction.send(&sender, "a").await.expect("sent").accepted().expect("accepted");
+    let nowhere = Properties { to: Some("nowhere".into()), ..Properties::default() };
+    let outcome = transaction.send(&relay, Message::builder().properties(nowhere).data("b")).await.expect("sent");
+    assert_eq!(outcome.accepted().expect_err("refused").condition(), Some(&ErrorCondition::NOT_FOUND));
     let error = transaction.commit().await.expect_err("it cannot be committed");
     assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
     assert!(drained(&session, "q").await.is_empty());

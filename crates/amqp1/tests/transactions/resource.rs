@@ -236,7 +236,7 @@ impl Resource {
                 let body = delivery.message.to_contiguous().expect("a body");
                 let Some(txn) = delivery.state.as_ref().and_then(TxnId::of) else {
                     self.book.visible.push(body);
-                    let _ = self.engine.dispose(link, delivery.key, DeliveryState::Accepted);
+                    self.engine.dispose(link, delivery.key, DeliveryState::Accepted).expect("a link");
                     continue;
                 };
                 let session = self.engine.session_of(link).expect("a session");

@@ -126,7 +126,7 @@ impl Cbs {
         let delivery = self.answers.recv().await.unwrap().unwrap();
         let reply = Reply::parse(delivery.message()).unwrap();
         assert!(reply.answers(&id), "{reply:?}");
-        let _ = delivery.accept();
+        delivery.accept().unwrap();
         reply
     }
 }
