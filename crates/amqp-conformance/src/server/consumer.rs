@@ -1,6 +1,6 @@
 //! A link on which the tool receives, and what came on it.
 
-use super::{Attached, ServerTrial};
+use super::{Attached, ServerTrial, queue::SILENCE};
 use crate::{verdict::Stop, wire::Connection};
 use amqp1_codec::{
     Message, SequenceNo, Value,
@@ -10,6 +10,7 @@ use amqp1_codec::{
 };
 use amqp1_script::{AmqpFrame, Got, Link, Session, Skip, Unexpected, frames};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// A delivery as it came, all its transfers put together.
 #[derive(Clone, Debug)]
@@ -79,6 +80,7 @@ pub struct Consumer {
     pub session: Session,
     /// The link.
     pub link: Link,
+    drains: bool,
     transfers: u32,
     deliveries: u32,
 }
@@ -92,7 +94,7 @@ impl From<Attached> for Consumer {
 impl Consumer {
     /// A link on which nothing has come, the only one of its session on which something comes.
     pub fn new(connection: Connection, session: Session, link: Link) -> Self {
-        Self { connection, session, link, transfers: 0, deliveries: 0 }
+        Self { connection, session, link, drains: true, transfers: 0, deliveries: 0 }
     }
 
     /// The flow that allows this many deliveries more than came.
@@ -135,12 +137,16 @@ impl Consumer {
         self.expect_delivery()
     }
 
-    /// Asks for up to this many deliveries and returns those that there are.
+    /// Asks for up to this many deliveries and returns those that there are. A server that cannot drain a link is
+    /// taken to have no more when it falls silent.
     ///
     /// # Errors
     ///
-    /// If something else comes, or the server does not say that there are no more.
+    /// If something else comes, or the server drains links and does not say that there are no more.
     pub fn drain(&mut self, credit: u32) -> Result<Vec<Delivered>, Unexpected> {
+        if !self.drains {
+            return self.take_until_silence(credit);
+        }
         let flow = Flow { drain: true, ..self.flow(credit) };
         let limit = flow.delivery_count.map(|count| count.plus(credit));
         self.connection.send(self.session.channel, flow);
@@ -149,6 +155,28 @@ impl Consumer {
             match self.next_before(limit)? {
                 Some(delivered) => all.push(delivered),
                 None => break,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Drains the link of an empty queue. Returns whether the server says that the credit is used up.
+    pub(super) fn is_drained(&mut self) -> bool {
+        let flow = Flow { drain: true, ..self.flow(1) };
+        let limit = flow.delivery_count.map(|count| count.plus(1));
+        self.connection.send(self.session.channel, flow);
+        matches!(self.next_before(limit), Ok(None))
+    }
+
+    fn take_until_silence(&mut self, credit: u32) -> Result<Vec<Delivered>, Unexpected> {
+        self.credit(credit);
+        let mut all = Vec::new();
+        while all.len() < usize::try_from(credit).unwrap_or(usize::MAX) {
+            match self.next_within(SILENCE, None) {
+                Ok(Some(delivered)) => all.push(delivered),
+                Ok(None) => {}
+                Err(unexpected) if matches!(*unexpected.got, Got::Timeout { .. }) => break,
+                Err(unexpected) => return Err(unexpected),
             }
         }
         Ok(all)
@@ -197,8 +225,12 @@ impl Consumer {
 
     /// The next delivery; `None` if a flow says that the link has used up its credit to this `delivery-count`.
     fn next_before(&mut self, limit: Option<SequenceNo>) -> Result<Option<Delivered>, Unexpected> {
+        self.next_within(self.connection.patience(), limit)
+    }
+
+    fn next_within(&mut self, time: Duration, limit: Option<SequenceNo>) -> Result<Option<Delivered>, Unexpected> {
         let mut begun: Option<Delivered> = None;
-        let deadline = self.connection.now().saturating_add(self.connection.patience());
+        let deadline = self.connection.now().saturating_add(time);
         loop {
             let got = self.connection.next_within(deadline.saturating_sub(self.connection.now()));
             match &got {
@@ -249,7 +281,8 @@ impl ServerTrial<'_> {
     ///
     /// As said for [`attached`](Self::attached).
     pub fn consumer_with(&mut self, attach: Attach) -> Result<Consumer, Stop> {
-        self.attached(attach).map(Consumer::from)
+        let drains = self.sheet().drains;
+        self.attached(attach).map(|attached| Consumer { drains, ..Consumer::from(attached) })
     }
 
     /// Empties the queue, and puts a message with each of these texts into it.

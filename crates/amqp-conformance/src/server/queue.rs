@@ -11,7 +11,7 @@ use amqp1_script::{AmqpFrame, Body, Got, Link, Received, Session, Skip, frames};
 use std::time::Duration;
 
 /// The time after which a server that neither sends a message nor answers a drain is taken to have none.
-const SILENCE: Duration = Duration::from_millis(1000);
+pub(super) const SILENCE: Duration = Duration::from_millis(1000);
 /// The number of messages that a purge takes at a time.
 const BATCH: u32 = 100;
 /// The number of messages after which a queue is taken for one that never empties.
@@ -20,19 +20,13 @@ const MOST: u32 = 100_000;
 impl ServerTrial<'_> {
     /// Empties the queue: its messages are received and accepted, on a connection of its own. Returns their number.
     ///
-    /// A server that cannot drain a link is asked again without it, and taken to have no more when it falls silent.
+    /// A server that cannot drain a link is asked without it, and taken to have no more when it falls silent.
     ///
     /// # Errors
     ///
     /// As said for [`receiver`](Self::receiver), and if the queue does not become empty.
     pub fn purge(&mut self) -> Result<u32, Stop> {
-        match self.purge_by(true) {
-            Err(Stop::SetUp(_)) => self.purge_by(false),
-            purged => purged,
-        }
-    }
-
-    fn purge_by(&mut self, drain: bool) -> Result<u32, Stop> {
+        let drain = self.sheet().drains;
         let Attached { mut connection, session, link, mut progress, .. } = self.receiver()?;
         let mut purged = 0u32;
         while purged < MOST {

@@ -42,6 +42,8 @@ pub struct Sheet {
     /// The durability that it grants to a source of which the most is asked: `none`, `configuration`,
     /// `unsettled-state`.
     pub durability: Option<String>,
+    /// Whether a server says that a link is drained.
+    pub drains: bool,
     /// The features that it has.
     pub features: Vec<Need>,
     /// The scenarios that a client plays.
@@ -59,13 +61,14 @@ impl Sheet {
     /// If no connection can be opened.
     pub fn of(target: &ServerTarget) -> Result<Self, Stop> {
         let target = ServerTarget { patience: target.patience.min(PATIENCE), ..target.clone() };
-        let none = Self::default();
-        let mut trial = ServerTrial::new(&target, &none, false);
+        let unknown = Self::default();
+        let mut trial = ServerTrial::new(&target, &unknown, false);
         let opened = trial.opened()?;
         let mut sheet = Self::of_open(&opened.open);
         drop(opened);
         sheet.mechanisms = offered::mechanisms(&mut trial);
         limits::add(&mut trial, &mut sheet);
+        sheet.drains = offered::drains(&mut trial);
         sheet.features = offered::features(&mut trial, &sheet);
         if sheet.has(Need::Selector) {
             sheet.filters.push(String::from("apache.org:selector-filter:string"));

@@ -56,6 +56,11 @@ pub(super) fn mechanisms(trial: &mut ServerTrial<'_>) -> Vec<String> {
     offered.sasl_server_mechanisms.iter().map(ToString::to_string).collect()
 }
 
+/// Whether the server answers a drain of the queue, which may be empty, by using up the credit.
+pub(super) fn drains(trial: &mut ServerTrial<'_>) -> bool {
+    trial.purge().is_ok() && trial.consumer("detect-drain").is_ok_and(|mut consumer| consumer.is_drained())
+}
+
 fn coordinates(trial: &mut ServerTrial<'_>) -> bool {
     let attach = Attach {
         target: Some(TargetArchetype::Coordinator(Coordinator::default())),
