@@ -4,7 +4,7 @@ pub mod cases;
 mod consumer;
 mod queue;
 mod receiving;
-mod relay;
+pub(crate) mod relay;
 mod restart;
 mod sheet;
 mod target;

@@ -107,15 +107,10 @@ impl ServerTrial<'_> {
             return Ok(Outcome::pass_with("accepted; the server keeps no messages to be compared"));
         }
         let relayed = self.relayed(message)?;
-        let sent = bare_values(message).map_err(|flaw| Stop::SetUp(flaw.to_string()))?;
-        let received = match bare_values(&relayed.message) {
-            Ok(received) => received,
-            Err(flaw) => return Ok(Outcome::fail(format!("the message cannot be read any more: {flaw}"))),
-        };
-        if sent == received {
-            return Ok(Outcome::pass());
-        }
-        Ok(Outcome::fail(format!("the values have changed: {}", difference(&sent, &received))))
+        Ok(match changed(message, &relayed.message)? {
+            Some(change) => Outcome::fail(change),
+            None => Outcome::pass(),
+        })
     }
 }
 
@@ -127,11 +122,39 @@ fn refused(disposition: &Disposition) -> Result<(), Stop> {
     }
 }
 
+/// What has become of the values of a bare message, if they are not the same. That no section is added is another rule
+/// (§3.2).
+///
+/// # Errors
+///
+/// If the message that was sent is malformed.
+pub(crate) fn changed(sent: &[u8], received: &[u8]) -> Result<Option<String>, Stop> {
+    let sent = bare_values(sent).map_err(|flaw| Stop::SetUp(flaw.to_string()))?;
+    let mut received = match bare_values(received) {
+        Ok(received) => received,
+        Err(flaw) => return Ok(Some(format!("the message cannot be read any more: {flaw}"))),
+    };
+    received.retain(|(code, _)| sent.iter().any(|(known, _)| known == code));
+    Ok((sent != received).then(|| format!("the values have changed: {}", difference(&sent, &received))))
+}
+
 type Values = Vec<(u8, octets::Value)>;
 
 fn bare_values(message: &[u8]) -> Result<Values, octets::Flaw> {
     let sections = octets::sections(message)?.into_iter();
-    Ok(sections.filter(octets::Section::is_bare).map(|section| (section.code, section.value)).collect())
+    Ok(sections.filter(octets::Section::is_bare).map(|section| (section.code, ordered(section))).collect())
+}
+
+/// The value of a section. The order of application-properties says nothing.
+fn ordered(section: octets::Section<'_>) -> octets::Value {
+    const APPLICATION_PROPERTIES: u8 = 0x74;
+    match section.value {
+        octets::Value::Map(mut entries) if section.code == APPLICATION_PROPERTIES => {
+            entries.sort_by_cached_key(|entry| format!("{entry:?}"));
+            octets::Value::Map(entries)
+        }
+        value => value,
+    }
 }
 
 /// The first value that was sent and has not come back.
@@ -145,4 +168,29 @@ fn difference(sent: &Values, received: &Values) -> String {
         }
     }
     String::from("a section was added")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::octets::hex;
+
+    /// The change of a message in hexadecimal digits, as it was sent and as it came back.
+    fn change(sent: &str, received: &str) -> Option<String> {
+        changed(&hex(sent), &hex(received)).expect("the message that was sent is sound")
+    }
+
+    #[test]
+    fn a_section_that_was_added_changes_no_value() {
+        assert_eq!(change("005377a10161", "005370450053 73c00401a10162 005377a10161"), None);
+        assert!(change("005377a10161", "005373c00401a10162005377a10163").is_some());
+        assert!(change("005373c00401a10162005377a10161", "005377a10161").is_some());
+    }
+
+    #[test]
+    fn the_order_of_application_properties_says_nothing() {
+        let (sent, received) = ("005374c10904a1016141a1016242", "005374c10904a1016242a1016141");
+        assert_eq!(change(sent, received), None);
+        assert!(change(sent, "005374c10904a1016141a1016241").is_some());
+    }
 }

@@ -50,7 +50,7 @@ fn ordered(trial: &mut ServerTrial<'_>, priorities: &[u8]) -> Result<Outcome, St
         .zip(priorities)
         .map(|(number, priority)| {
             let header = [&[0x00, 0x53, 0x70, 0xc0, 0x04, 0x02, 0x42, 0x50][..], &[*priority]].concat();
-            [header, octets::described(0x77, &[0x50, number])].concat()
+            [header, octets::described(0x75, &[0xa0, 1, number])].concat()
         })
         .collect();
     trial.fill(&messages)?;
@@ -60,8 +60,11 @@ fn ordered(trial: &mut ServerTrial<'_>, priorities: &[u8]) -> Result<Outcome, St
     for _ in &messages {
         let delivery = receiver.delivery()?;
         receiver.settle(&delivery, DeliveryState::Accepted);
-        let number = section(&delivery.message, 0x77)?.and_then(|value| value.number());
-        order.push(number.and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX));
+        let number = match section(&delivery.message, 0x75)? {
+            Some(octets::Value::Simple(_, data)) => data.first().copied(),
+            _ => None,
+        };
+        order.push(number.map_or(usize::MAX, usize::from));
     }
     let fits = |count: &u16| {
         let mut wanted: Vec<usize> = (0..priorities.len()).collect();

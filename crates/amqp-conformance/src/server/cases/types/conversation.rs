@@ -3,7 +3,7 @@
 use crate::{
     case::Need,
     octets::{self, Body, Style},
-    server::ServerTrial,
+    server::{ServerTrial, relay::changed},
     verdict::{Outcome, Stop},
     wire::Connection,
 };
@@ -94,8 +94,8 @@ fn receive(
     let flow = Body::flow(next, FIRST.wrapping_add(1), RECEIVER, 1).with(5, octets::Item::Uint(count));
     write(connection, &flow, style);
     let delivery = connection.expect_skipping::<Transfer>(Skip::CHATTER)?;
-    if octets::bare(&delivery.payload) != octets::bare(message) {
-        return Ok(Err(Outcome::fail("another message came back")));
+    if let Some(change) = changed(message, &delivery.payload)? {
+        return Ok(Err(Outcome::fail(change)));
     }
     write(connection, &Body::accepted(true, delivery.delivery_id.unwrap_or_default().0), style);
     Ok(Ok(receiver.handle))
