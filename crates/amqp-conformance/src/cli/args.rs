@@ -155,7 +155,7 @@ pub(super) struct RunArgs {
     /// The time in seconds within which a case must be over; slow ones have four times as long.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(super) timeout: std::time::Duration,
-    /// The longest time in seconds that is waited for one answer.
+    /// The longest time in seconds that is waited for one answer; a profile may ask for more.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(super) patience: std::time::Duration,
     /// Stops at the first case that fails.

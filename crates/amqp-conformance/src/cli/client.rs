@@ -12,12 +12,13 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     if options.jobs > 1 && args.listen.port() != 0 {
         return Err(Failure::usage("--jobs needs a port for each job: listen at port 0"));
     }
-    let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(certificate, key)| ServerTls::read(certificate, key)).transpose();
     let tls = tls.map_err(|error| output::because(&error))?;
+    let patience = profile.patience(args.run.patience);
     let whole_lists = args.whole_lists || profile.whole_lists;
-    let target = ClientTarget { command, listen: args.listen, tls, patience: args.run.patience, whole_lists };
+    let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
+    let target = ClientTarget { command, listen: args.listen, tls, patience, whole_lists };
     if target.command.is_empty() {
         return if args.run.repro.is_some() || args.run.replay.is_some() {
             Err(Failure::usage("--repro and --replay need the client's command after --"))

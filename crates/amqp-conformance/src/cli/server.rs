@@ -32,7 +32,7 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         layers: layers(args)?,
         hostname,
         login,
-        patience: args.run.patience,
+        patience: profile.patience(args.run.patience),
         restart: args.restart.clone(),
         ..ServerTarget::new(address, node)
     };

@@ -8,6 +8,7 @@
 //! user = "guest"                      # of SASL PLAIN; left out, ANONYMOUS is used
 //! password = "guest"
 //! command = ["node", "driver.js", "{url}", "{address}", "{scenario}", "{count}"]   # of a client
+//! patience = 5                        # the time in seconds that the peer may need for an answer
 //! whole-lists = true                  # the client cannot read lists whose last fields are left out
 //!
 //! [[expected]]
@@ -18,7 +19,7 @@
 
 use crate::report::{Expectation, Expectations, ExpectationsError};
 use serde::Deserialize;
-use std::{fmt, fs, io, path::Path};
+use std::{fmt, fs, io, path::Path, time::Duration};
 
 /// A profile.
 #[derive(Clone, Default, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Profile {
     /// The command of a client.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The time in seconds that the peer may need for an answer: `--patience` is no shorter.
+    #[serde(default)]
+    patience: u64,
     /// Writes every field of the frames that lead to a case, for a client that cannot read shorter lists.
     #[serde(default)]
     pub whole_lists: bool,
@@ -128,6 +132,11 @@ impl Profile {
         fs::read_to_string(path)?.parse()
     }
 
+    /// The time that is waited for one answer, if the command line says this much.
+    pub fn patience(&self, wanted: Duration) -> Duration {
+        wanted.max(Duration::from_secs(self.patience))
+    }
+
     /// Its expected failures.
     ///
     /// # Errors
@@ -170,6 +179,14 @@ mod tests {
                 assert!(crate::cases().any(|case| expectation.selects(case.id)), "{name}: {expectation:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_slow_peer_is_given_the_time_that_its_profile_names() {
+        let profile: Profile = "patience = 5".parse().expect("it is well formed");
+        assert_eq!(profile.patience(Duration::from_secs(2)), Duration::from_secs(5));
+        assert_eq!(profile.patience(Duration::from_secs(8)), Duration::from_secs(8));
+        assert_eq!(Profile::default().patience(Duration::from_secs(2)), Duration::from_secs(2));
     }
 
     #[test]
