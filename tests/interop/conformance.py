@@ -113,19 +113,15 @@ def nodes(template="{}", jobs=len(QUEUES)):
     return ["--jobs", str(jobs), *(word for queue in QUEUES[:jobs] for word in ("--node", template.format(queue)))]
 
 
-# It holds a connection back for three seconds before it refuses a login or a frame.
-HELD_BACK = 5
-
-
 def rabbitmq(*options):
     return [PYTHON, str(HERE / "rabbitmq.py"), *(word for queue in QUEUES for word in ("--queue", queue)), *options]
 
 
 PORT = ["--port", "{port}"]
 SERVERS = {
-    "rabbitmq-3.10": Server(rabbitmq(), PORT, [*nodes("/amq/queue/{}"), *GUEST], "rabbitmq3", patience=HELD_BACK),
+    "rabbitmq-3.10": Server(rabbitmq(), PORT, [*nodes("/amq/queue/{}"), *GUEST], "rabbitmq3"),
     "rabbitmq-4.0": Server(
-        rabbitmq("--root", str(CACHE / "trixie")), PORT, [*nodes("/queues/{}"), *GUEST], "rabbitmq4", patience=HELD_BACK
+        rabbitmq("--root", str(CACHE / "trixie")), PORT, [*nodes("/queues/{}"), *GUEST], "rabbitmq4"
     ),
     "artemis-2.50": Server(java("artemis", "Artemis", "{folder}"), ["{port}"], [*nodes(), *GUEST], "artemis"),
     "broker-j-9.2": Server(java("broker_j", "BrokerJ"), ["{port}"], [*nodes(), *GUEST], "broker-j"),
@@ -142,13 +138,38 @@ SERVERS = {
     ),
 }
 
-WORDS = ["{url}", "{address}", "{scenario}", "{count}"]
+class Client:
+    """A client: the command of its driver, and the program that the driver leaves the work to."""
+
+    def __init__(self, *command, program=None):
+        self.command, self.program = command, program
+
+    @contextlib.contextmanager
+    def started(self):
+        """Yields the command."""
+        words = [*self.command, "{url}", "{address}", "{scenario}", "{count}"]
+        if self.program is None:
+            yield words
+            return
+        process = subprocess.Popen(
+            self.program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            port = str(port_in(process.stdout.readline()))
+            yield [word.replace("{port}", port) for word in words]
+        finally:
+            end(process)
+
+
 CLIENTS = {
-    "rhea": ["env", f"NODE_PATH={CACHE}/node_modules", "node", str(DRIVERS / "rhea_driver.js"), *WORDS],
-    "python-qpid-proton": [PYTHON, str(DRIVERS / "proton_driver.py"), *WORDS],
-    "go-amqp": [str(CACHE / "go/driver"), *WORDS],
-    "qpid-jms": [*java("jms_driver", "JmsDriver"), *WORDS],
-    "azure-eventhub": [PYTHON, str(DRIVERS / "azure_driver.py"), *WORDS],
+    "rhea": Client("env", f"NODE_PATH={CACHE}/node_modules", "node", str(DRIVERS / "rhea_driver.js")),
+    "python-qpid-proton": Client(PYTHON, str(DRIVERS / "proton_driver.py")),
+    "go-amqp": Client(str(CACHE / "go/driver")),
+    # A virtual machine for each case would take longer to start than the case.
+    "qpid-jms": Client(
+        str(DRIVERS / "jms_driver/play.sh"), "{port}", program=java("jms_driver", "JmsDriver", "--serve")
+    ),
+    "azure-eventhub": Client(PYTHON, str(DRIVERS / "azure_driver.py")),
 }
 
 
@@ -158,8 +179,9 @@ def judge(tool, name, folder, once=False):
     report = folder / f"{name}.json"
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(SERVERS[name].started()) if name in SERVERS else None
-        errors = run(tool, name, port, report)
+        # The port of a server, or the command of a client.
+        peer = stack.enter_context((SERVERS | CLIENTS)[name].started())
+        errors = run(tool, name, peer, report)
         if not report.exists():
             return [f"no report: {errors.strip()}"], None
         judged = json.loads(report.read_text())
@@ -168,7 +190,7 @@ def judge(tool, name, folder, once=False):
         if 0 < len(again) <= 40 and not once:
             second = folder / f"{name}.second.json"
             only = ",".join(case["id"] for case in again)
-            run(tool, name, port, second, "--patience", "8", "--only", only, "--jobs", "1")
+            run(tool, name, peer, second, "--patience", "8", "--only", only, "--jobs", "1")
             if second.exists():
                 replace(judged, json.loads(second.read_text()))
                 second.unlink()
@@ -180,20 +202,20 @@ def judge(tool, name, folder, once=False):
     return [f"{case['verdict']} {case['id']}: {case['reason']}" for case in failures(judged)], report
 
 
-def run(tool, name, port, report, *options):
+def run(tool, name, peer, report, *options):
     """Runs the tool against a peer, and returns its errors. Its output names every result, those that are withheld too."""
     environment = dict(os.environ)
     common = ["--json", str(report), "--quiet", "--keep-going", "--peer-name", name]
-    if port is None:
+    if name in CLIENTS:
         words = last_of(["--jobs", "3", "--patience", "2", *options])
-        command = [tool, "client", "--profile", name, *common, *words, "--", *CLIENTS[name]]
+        command = [tool, "client", "--profile", name, *common, *words, "--", *peer]
     else:
         server = SERVERS[name]
         environment["AMQP_CONFORMANCE_PASSWORD"] = "guest"
         if "--user" not in server.options:
             del environment["AMQP_CONFORMANCE_PASSWORD"]
         words = last_of([*server.options, *options])
-        command = [tool, "server", f"127.0.0.1:{port}", "--purge", "--profile", server.profile, *common, *words]
+        command = [tool, "server", f"127.0.0.1:{peer}", "--purge", "--profile", server.profile, *common, *words]
     return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True).stderr
 
 

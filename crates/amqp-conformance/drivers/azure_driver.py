@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import azure.eventhub._pyamqp as amqp
 from azure.eventhub._pyamqp.authentication import SASLPlainAuth
+from azure.eventhub._pyamqp.error import RetryPolicy
 from azure.eventhub._pyamqp.message import Message
 
 
@@ -21,6 +22,7 @@ def main(url, address, scenario, count):
         "auth": SASLPlainAuth("anonymous", "anonymous"),
         "custom_endpoint_address": f"sb://{server.hostname}:{server.port}",
         "use_tls": False,
+        "retry_policy": RetryPolicy(retry_total=0),
     }
     if scenario == "send":
         with amqp.SendClient(server.hostname, address, **common) as client:

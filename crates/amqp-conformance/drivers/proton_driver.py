@@ -4,10 +4,18 @@
 import sys
 import time
 
-from proton import Message, ProtonException
+from proton import Handler, Message
 from proton.handlers import MessagingHandler, TransactionHandler
 from proton.reactor import Container
 from proton.utils import BlockingConnection, SyncRequestResponse
+
+
+class Drains(Handler):
+    """Ends a drain, which the library leaves to the application."""
+
+    def on_link_flow(self, event):
+        if event.link.is_sender and event.link.drain_mode:
+            event.link.drained()
 
 
 class Transaction(MessagingHandler, TransactionHandler):
@@ -66,7 +74,7 @@ def main(url, address, scenario, count):
                 connection.container.timeout = left
                 connection.container.process()
         elif scenario == "send":
-            sender = connection.create_sender(address)
+            sender = connection.create_sender(address, handler=Drains())
             for number in range(count):
                 sender.send(Message(body=f"message {number}"))
             sender.close()

@@ -30,8 +30,14 @@ const scenarios = {
   send() {
     const sender = connection.open_sender(address);
     let sent = 0;
-    container.on("sendable", () => {
+    const send = () => {
       while (sent < count && sender.sendable()) sender.send({ body: `message ${sent++}` });
+    };
+    container.on("sendable", send);
+    // The library leaves the end of a drain to the application.
+    container.on("sender_draining", () => {
+      send();
+      sender.set_drained(true);
     });
     container.on("accepted", finish);
     for (const name of ["rejected", "released", "modified"]) {

@@ -1,19 +1,97 @@
 import jakarta.jms.*;
+import java.io.*;
+import java.net.*;
+import java.util.Scanner;
+import java.util.concurrent.CompletableFuture;
 import org.apache.qpid.jms.JmsConnectionFactory;
 
-/** Plays the scenarios of `amqp-conformance client` with Qpid JMS: JmsDriver URL ADDRESS SCENARIO COUNT. */
+/**
+ * Plays the scenarios of `amqp-conformance client` with Qpid JMS: JmsDriver URL ADDRESS SCENARIO COUNT.
+ *
+ * <p>JmsDriver --serve plays them for play.sh, all in one virtual machine: a line of the same four words on a connection
+ * is answered by the exit status. A connection that is closed ends its scenario.
+ */
 public final class JmsDriver {
     private static final long PATIENCE = 30_000;
 
     public static void main(String[] args) throws Exception {
-        String url = args[0], address = args[1], scenario = args[2];
-        int count = Integer.parseInt(args[3]);
-        Connection connection = new JmsConnectionFactory(url).createConnection();
+        if (args[0].equals("--serve")) {
+            serve();
+            return;
+        }
+        CompletableFuture<Integer> status = new CompletableFuture<>();
+        start(args, status);
+        Runtime.getRuntime().halt(status.get());
+    }
+
+    private static void serve() throws IOException {
+        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        System.out.println("listens at " + listener.getLocalPort());
+        // It ends with its input.
+        background(() -> {
+            while (System.in.read() >= 0) {}
+            Runtime.getRuntime().halt(0);
+        });
+        while (true) {
+            Socket socket = listener.accept();
+            background(() -> answer(socket));
+        }
+    }
+
+    private static void answer(Socket socket) throws Exception {
+        try (socket) {
+            BufferedReader in = new BufferedReader(new InputStreamReader(socket.getInputStream()));
+            CompletableFuture<Integer> status = new CompletableFuture<>();
+            Connection connection = start(in.readLine().split(" "), status);
+            background(() -> {
+                try {
+                    in.read();
+                } finally {
+                    status.complete(1);
+                    connection.close();
+                }
+            });
+            PrintStream out = new PrintStream(socket.getOutputStream(), true);
+            out.println(status.get());
+        }
+    }
+
+    private interface Work {
+        void run() throws Exception;
+    }
+
+    private static void background(Work work) {
+        Thread thread = new Thread(() -> {
+            try {
+                work.run();
+            } catch (Exception error) {
+                System.err.println(error);
+            }
+        });
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    /** Plays a scenario in the background. */
+    private static Connection start(String[] args, CompletableFuture<Integer> status) throws JMSException {
+        Connection connection = new JmsConnectionFactory(args[0]).createConnection();
         // Without it, a broken connection is only logged.
         connection.setExceptionListener(error -> {
             System.err.println(error);
-            Runtime.getRuntime().halt(1);
+            status.complete(1);
         });
+        background(() -> {
+            try {
+                play(connection, args[1], args[2], Integer.parseInt(args[3]));
+                status.complete(0);
+            } finally {
+                status.complete(1);
+            }
+        });
+        return connection;
+    }
+
+    private static void play(Connection connection, String address, String scenario, int count) throws Exception {
         connection.start();
         if (scenario.equals("idle")) {
             Thread.sleep(count * 1000L);
