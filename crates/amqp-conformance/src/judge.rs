@@ -5,7 +5,7 @@ use crate::{
     wire::Connection,
 };
 use amqp1_codec::{definitions::ErrorCondition, performative::Flow};
-use amqp1_script::{AmqpFrame, Got, Refusal, Scope, Session, frames};
+use amqp1_script::{AmqpFrame, Got, Refusal, Scope, Session, Unexpected, frames};
 use std::time::Duration;
 
 /// The refusal that a rule wants.
@@ -161,7 +161,8 @@ impl Refused {
         }
     }
 
-    fn judge_silent_close(&self, is_strict: bool) -> Outcome {
+    /// Judges a close without an error.
+    pub(crate) fn judge_silent_close(&self, is_strict: bool) -> Outcome {
         let reason = "close without an error";
         if self.may_drop && !is_strict && !self.has_closed {
             Outcome::new(Verdict::PassWider, reason)
@@ -237,6 +238,28 @@ pub fn closes_or_drops(connection: &mut Connection) -> Outcome {
     }
 }
 
+/// The judgement of what the text forbids one end, without saying what the other does about it. A peer that tolerates it
+/// fails at `--level strict` alone.
+pub fn tolerable(outcome: Outcome, is_strict: bool) -> Outcome {
+    match outcome.verdict {
+        Verdict::Fail if !is_strict => Outcome::info(format!("{}; the text does not say what follows", outcome.reason)),
+        _ => outcome,
+    }
+}
+
+/// The judgement of a peer that falls silent where a rule forbids it something: it passes. That it does not answer is the
+/// matter of other rules.
+///
+/// # Errors
+///
+/// If something came that was not expected.
+pub fn nothing_more(unexpected: Unexpected) -> Result<Outcome, Stop> {
+    match *unexpected.got {
+        Got::Timeout { .. } => Ok(Outcome::pass_with("the peer does nothing more")),
+        _ => Err(unexpected.into()),
+    }
+}
+
 /// Passes if `check` does, for a SHOULD: a failure becomes a warning.
 pub fn should(check: Result<Outcome, Stop>) -> Result<Outcome, Stop> {
     let softened = |outcome: Outcome| match outcome.verdict {
@@ -247,5 +270,21 @@ pub fn should(check: Result<Outcome, Stop>) -> Result<Outcome, Stop> {
         Ok(outcome) => Ok(softened(outcome)),
         Err(Stop::Known(outcome)) => Err(Stop::Known(softened(outcome))),
         Err(stop) => Err(stop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_text_does_not_say_fails_at_strict_alone() {
+        assert_eq!(tolerable(Outcome::fail("accepted"), true).verdict, Verdict::Fail);
+        let info = tolerable(Outcome::fail("accepted"), false);
+        assert_eq!(
+            (info.verdict, info.reason.as_str()),
+            (Verdict::Info, "accepted; the text does not say what follows")
+        );
+        assert_eq!(tolerable(Outcome::pass(), false).verdict, Verdict::Pass);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use refusals::{
     CLOSED, FRAMING, UNMAPPED, accepts, answers_or_refuses, closed_for_error, in_flight, is_given_up, nothing_follows,
     refuses, refuses_at_first, tolerated_or_refused, until_close,
 };
-pub(crate) use trial::{AnyTrial, Linked, outcome_name};
+pub(crate) use trial::{AnyTrial, Linked, linked, outcome_name};
 
 /// Declares `SERVER` and `CLIENT`, tables of the same cases for both roles.
 ///

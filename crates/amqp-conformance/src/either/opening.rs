@@ -2,7 +2,7 @@
 
 use super::{AnyTrial, CLOSED, cases, is_given_up, refuses, refuses_at_first};
 use crate::{
-    judge::closes_in_peace,
+    judge::{closes_in_peace, tolerable},
     server::Opened,
     verdict::{Outcome, Stop},
 };
@@ -62,7 +62,7 @@ cases! {
         "A max-frame-size of 512 is the smallest that is valid (§2.7.1).",
         "an open with max-frame-size 512", "the connection is open";
     "T-2.7.1-7/open-511" like OPEN =>
-        refuses_at_first(b"\0\0\0\x17\x02\0\0\0\0\x53\x10\xc0\x0a\x03\xa1\x01c\x40\x70\0\0\x01\xff"):
+        refuses_narrow_frames(b"\0\0\0\x17\x02\0\0\0\0\x53\x10\xc0\x0a\x03\xa1\x01c\x40\x70\0\0\x01\xff"):
         "A max-frame-size below 512 is not valid, since every peer accepts frames of 512 octets (§2.7.1).",
         "an open with max-frame-size 511", "close with an error, or the end of the connection";
     "T-2.7.1-7/begin-512" like BEGIN => takes_512_octets():
@@ -86,6 +86,10 @@ cases! {
     ):
         "The keys of open.properties are symbols (§2.7.1, §2.8.13).",
         "an open whose properties have a string as key", "close with an error, or the end of the connection";
+}
+
+fn refuses_narrow_frames(trial: &mut impl AnyTrial, octets: &[u8]) -> Result<Outcome, Stop> {
+    Ok(tolerable(refuses_at_first(trial, octets)?, trial.is_strict()))
 }
 
 fn locale() -> amqp1_codec::Multiple<Symbol> {

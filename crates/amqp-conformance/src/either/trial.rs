@@ -246,9 +246,22 @@ impl AnyTrial for ClientTrial<'_> {
     }
 
     fn uses(&self, connection: &mut Connection, session: &Session) -> Result<(), Unexpected> {
-        let is_on_it = |attach: &Received<Attach>| attach.channel == session.remote_channel;
-        let wanted = format!("an attach on channel {}", session.remote_channel);
-        connection.expect_where(Skip::FLOWS, wanted, is_on_it).map(drop)
+        // A client may have sessions besides its first one.
+        let mut free = (0..u16::MAX).filter(|channel| *channel != session.channel);
+        let deadline = connection.now().saturating_add(connection.patience());
+        loop {
+            let got = connection.next_within(deadline.saturating_sub(connection.now()));
+            match &got {
+                Got::Frame(AmqpFrame { body: Some(Performative::Attach(_)), .. }) => return Ok(()),
+                Got::Frame(AmqpFrame { channel, body: Some(Performative::Begin(begin)), .. })
+                    if begin.remote_channel.is_none() =>
+                {
+                    connection.send(free.next().unwrap_or_default(), frames::begin_answering(*channel));
+                }
+                Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
+                _ => return Err(connection.unexpected("an attach", got)),
+            }
+        }
     }
 
     fn peer_sends(&mut self, open: Open, begin: Begin, _messages: usize, _size: usize) -> Result<Linked, Stop> {
@@ -281,7 +294,7 @@ impl AnyTrial for ClientTrial<'_> {
 }
 
 /// The client's first link that `is_wanted`. Its sessions are answered with this begin, and its other links without credit.
-fn linked(
+pub(crate) fn linked(
     Opened { mut connection, open }: Opened,
     begin: &Begin,
     initial: SequenceNo,

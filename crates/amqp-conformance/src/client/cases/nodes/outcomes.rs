@@ -3,7 +3,7 @@
 use crate::{
     case::{Case, Check, Twin},
     client::{ClientTrial, Scenario},
-    judge::Refused,
+    judge::{Refused, tolerable},
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
@@ -90,7 +90,9 @@ fn second_outcome(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
         return Ok(outcome);
     }
     match trial.exit().map_err(Stop::NoConnection)? {
-        Some(status) if !status.success() => Ok(Outcome::fail(format!("the client reports a failure: {status}"))),
+        Some(status) if !status.success() => {
+            Ok(tolerable(Outcome::fail(format!("the client reports a failure: {status}")), trial.is_strict()))
+        }
         _ => Ok(outcome),
     }
 }

@@ -35,8 +35,8 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.2-1",
         rule: "A message that was accepted on a link is not sent on it again (§3.5.2).",
-        sends: "accepted, unsettled, for each of three messages",
-        wants: "three deliveries with different tags, and no more",
+        sends: "accepted for each of three messages, unsettled at first and then settled",
+        wants: "three deliveries and no more",
         check: send(|trial| sent_once(trial, true)),
         ..SENT
     },
@@ -119,12 +119,8 @@ fn modified(modified: Modified) -> DeliveryState {
 }
 
 /// Gives each delivery an outcome, in their order, the last outcome to all that follow, and returns them once the client
-/// has ended the connection.
-fn all_deliveries(
-    trial: &mut ClientTrial<'_>,
-    settled: bool,
-    outcomes: &[DeliveryState],
-) -> Result<Vec<Delivery>, Stop> {
+/// has ended the connection. The outcome comes unsettled at first if it is to be settled `later`.
+fn all_deliveries(trial: &mut ClientTrial<'_>, later: bool, outcomes: &[DeliveryState]) -> Result<Vec<Delivery>, Stop> {
     let mut client = trial.sender()?;
     client.give_credit(10);
     let max_frame_size = client.open.max_frame_size;
@@ -136,7 +132,10 @@ fn all_deliveries(
                 let Some(delivery) = client.progress.note(&got) else { continue };
                 let state = outcomes.get(all.len()).or_else(|| outcomes.last()).cloned();
                 let answer = frames::settled(Role::Receiver, delivery.number(), state);
-                client.connection.send(client.session.channel, Disposition { settled, ..answer });
+                if later {
+                    client.connection.send(client.session.channel, Disposition { settled: false, ..answer.clone() });
+                }
+                client.connection.send(client.session.channel, answer);
                 all.push(delivery);
                 if all.len() > 20 {
                     return Err(Outcome::fail("more than 20 deliveries came").into());
@@ -148,25 +147,24 @@ fn all_deliveries(
             }
             Got::Frame(_) => client.progress.answer(&mut client.connection, &got, max_frame_size),
             _ if got.is_end() => return Ok(all),
+            // A client may wait for more than it is given.
+            Got::Timeout { .. } if !all.is_empty() => return Ok(all),
             _ => return Err(Outcome::fail(format!("expected the client to go on, got {got}")).into()),
         }
     }
 }
 
-fn sent_once(trial: &mut ClientTrial<'_>, unsettled: bool) -> Result<Outcome, Stop> {
+fn sent_once(trial: &mut ClientTrial<'_>, later: bool) -> Result<Outcome, Stop> {
     trial.set_count(3);
-    let all = all_deliveries(trial, !unsettled, &[DeliveryState::Accepted])?;
-    let tags: std::collections::HashSet<&[u8]> = all.iter().map(Delivery::tag).collect();
-    if all.len() == 3 && (!unsettled || tags.len() == 3) {
-        Ok(Outcome::pass())
-    } else {
-        Ok(Outcome::fail(format!("{} deliveries came, with {} tags", all.len(), tags.len())))
+    match all_deliveries(trial, later, &[DeliveryState::Accepted])?.len() {
+        3 => Ok(Outcome::pass()),
+        count => Ok(Outcome::fail(format!("{count} deliveries came"))),
     }
 }
 
 /// The deliveries after the first one, which has this outcome; the others are accepted.
 fn again(trial: &mut ClientTrial<'_>, outcome: DeliveryState) -> Result<Vec<Delivery>, Stop> {
-    let mut all = all_deliveries(trial, true, &[outcome, DeliveryState::Accepted])?;
+    let mut all = all_deliveries(trial, false, &[outcome, DeliveryState::Accepted])?;
     if all.is_empty() {
         return Err(Stop::SetUp(String::from("the client sends nothing")));
     }
@@ -220,6 +218,8 @@ fn by_itself(trial: &mut ClientTrial<'_>, is_allowed: fn(&DeliveryState) -> bool
                 }
             }
             Got::Frame(AmqpFrame { body: Some(Performative::Flow(_)), .. }) => break,
+            // The answer to echo is another rule's.
+            Got::Timeout { .. } => break,
             Got::Frame(_) => client.progress.answer(&mut client.connection, &got, max_frame_size),
             _ => return Ok(Outcome::fail(format!("expected a flow, got {got}"))),
         }

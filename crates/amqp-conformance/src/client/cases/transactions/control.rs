@@ -1,5 +1,6 @@
 //! The control link, and what a controller sends on it (§4.1, §4.2, §4.5).
 
+use super::outcomes::{goes_on, is_discharge};
 use crate::{
     case::{Case, Check, Severity, Twin},
     client::{Attached, ClientTrial, Scenario, sends_to_coordinator, sends_to_node},
@@ -272,8 +273,11 @@ fn control_link_lost(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
             }
             Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => {
                 let delivery = control.progress.note(&got);
-                if is_detached && delivery.as_ref().and_then(command).is_some_and(|(code, _)| code == DISCHARGE) {
+                if is_detached && delivery.as_ref().and_then(is_discharge).is_some() {
                     return Ok(Outcome::fail("the client discharges a transaction whose control link is gone"));
+                }
+                if let Some(delivery) = delivery.filter(|_| is_detached) {
+                    goes_on(&mut control, &delivery);
                 }
             }
             Got::Frame(AmqpFrame { body: Some(Performative::Close(_)), .. }) => return Ok(Outcome::pass()),

@@ -1,6 +1,6 @@
 //! What a controller makes of the coordinator's answers (§4.2, §4.3, §4.5).
 
-use super::control::{DISCHARGE, TRANSACTION, command};
+use super::control::{DECLARE, DISCHARGE, TRANSACTION, command};
 use crate::{
     case::{Case, Check},
     client::{Attached, ClientTrial, Scenario},
@@ -74,15 +74,18 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
+/// The id of a transaction that the client declares after the one that a case is about.
+const NEXT: &[u8] = b"txn-2";
+
 /// `disposition` from the coordinator that settles this delivery with the state in octets.
-fn disposition(id: u32, state: &[u8]) -> Vec<u8> {
+fn disposition(channel: u16, id: u32, state: &[u8]) -> Vec<u8> {
     let [a, b, c, d] = id.to_be_bytes();
     // role receiver, first, last null, settled true, state.
     let fields = [&[0x41, 0x70, a, b, c, d, 0x40, 0x41][..], state].concat();
     let length = u8::try_from(fields.len().saturating_add(1)).unwrap_or(u8::MAX);
     let body = [&b"\0\x53\x15\xc0"[..], &[length, 5], &fields].concat();
     let size = u32::try_from(body.len().saturating_add(8)).unwrap_or(u32::MAX);
-    [&size.to_be_bytes()[..], b"\x02\0\0\0", &body].concat()
+    [&size.to_be_bytes()[..], b"\x02\0", &channel.to_be_bytes(), &body].concat()
 }
 
 /// `declared` with an id of 33 octets.
@@ -132,7 +135,8 @@ fn long_id(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     }
 }
 
-/// Passes once the client has ended the connection without work in a transaction, or without another discharge.
+/// Passes once the client has ended the connection without work in a transaction, or without another discharge. It may
+/// declare the next transaction, and work in that.
 fn no_more(control: &mut Attached, is_wrong: fn(&Delivery) -> Option<&'static str>) -> Outcome {
     let max_frame_size = control.open.max_frame_size;
     loop {
@@ -148,6 +152,9 @@ fn no_more(control: &mut Attached, is_wrong: fn(&Delivery) -> Option<&'static st
                 if let Some(reason) = delivery.as_ref().and_then(is_wrong) {
                     return Outcome::fail(reason);
                 }
+                if let Some(delivery) = delivery {
+                    goes_on(control, &delivery);
+                }
             }
             Got::Frame(_) => control.progress.answer(&mut control.connection, &got, max_frame_size),
             _ if got.is_end() => return Outcome::pass_with("the client drops the connection"),
@@ -156,19 +163,32 @@ fn no_more(control: &mut Attached, is_wrong: fn(&Delivery) -> Option<&'static st
     }
 }
 
+/// Accepts what the client does after the transaction that a case is about.
+pub(super) fn goes_on(control: &mut Attached, delivery: &Delivery) {
+    if command(delivery).is_some_and(|(code, _)| code == DECLARE) {
+        let declared = Declared { txn_id: Bytes::from_static(NEXT) };
+        control.settle(delivery, DeliveryState::Declared(Box::new(declared)));
+    } else {
+        control.accept(delivery);
+    }
+}
+
 fn is_work(delivery: &Delivery) -> Option<&'static str> {
-    let is_in_txn =
-        delivery.first().is_some_and(|transfer| matches!(transfer.state, Some(DeliveryState::Transactional(_))));
+    let is_in_txn = delivery.first().is_some_and(
+        |transfer| matches!(&transfer.state, Some(DeliveryState::Transactional(state)) if state.txn_id != NEXT),
+    );
     is_in_txn.then_some("the client works in the transaction")
 }
 
-fn is_discharge(delivery: &Delivery) -> Option<&'static str> {
-    command(delivery).is_some_and(|(code, _)| code == DISCHARGE).then_some("the client discharges the transaction")
+pub(super) fn is_discharge(delivery: &Delivery) -> Option<&'static str> {
+    let (code, fields) = command(delivery)?;
+    let is_of_next = matches!(fields.first(), Some(Value::Binary(id)) if *id == NEXT);
+    (code == DISCHARGE && !is_of_next).then_some("the client discharges the transaction")
 }
 
 fn declared_wrongly(trial: &mut ClientTrial<'_>, state: &[u8]) -> Result<Outcome, Stop> {
     let (mut control, declare) = declaring(trial)?;
-    control.connection.raw(disposition(declare.number(), state));
+    control.connection.raw(disposition(control.session.channel, declare.number(), state));
     Ok(no_more(&mut control, is_work))
 }
 

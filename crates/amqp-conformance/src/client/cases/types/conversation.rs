@@ -102,7 +102,10 @@ impl<'a> Server<'a> {
                 if let Some(outcome) = refused.judge_one(&got, *is_strict) {
                     return Ok(outcome);
                 }
-                if matches!(got.name(), "transfer" | "disposition" | "detach" | "close") {
+                if got.name() == "close" {
+                    return Ok(refused.judge_silent_close(*is_strict));
+                }
+                if matches!(got.name(), "transfer" | "disposition" | "detach") {
                     return Ok(Outcome::fail(format!("expected a refusal, got {got}")));
                 }
             }

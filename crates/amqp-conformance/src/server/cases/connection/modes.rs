@@ -4,7 +4,7 @@ use crate::{
     case::{Case, Check},
     octets::{self, Value, described, frame, list, string},
     server::{Begun, ServerTrial, twins},
-    verdict::{Outcome, Stop},
+    verdict::{Outcome, Stop, Verdict},
 };
 use amqp1_script::{AmqpFrame, Got, Refusal, Scope};
 
@@ -101,10 +101,11 @@ fn answers(
     connection.raw(frame(0, &described(0x12, &list(&fields))));
     loop {
         let got = connection.next();
-        if let Some(Refusal { scope: Scope::Link, error, .. }) = Refusal::of(&got)
+        if let Some(Refusal { scope, error, .. }) = Refusal::of(&got)
             && index > 2
         {
-            return Ok(Outcome::pass_with(format!("detach with {}", error.condition)));
+            let verdict = if scope == Scope::Link { Verdict::Pass } else { Verdict::PassWider };
+            return Ok(Outcome::new(verdict, format!("{} with {}", got.name(), error.condition)));
         }
         match &got {
             Got::Frame(AmqpFrame { octets, .. }) | Got::Undecodable { octets, .. }

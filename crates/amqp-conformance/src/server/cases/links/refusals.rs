@@ -303,6 +303,9 @@ fn judge_none(frames: &[Got], name: &str, is_meant: impl Fn(&Got) -> bool) -> Ch
     if let Some(got) = frames.iter().find(|got| got.name() == name && is_meant(got)) {
         return Ok(Outcome::fail(format!("expected no {name}, got {got}")));
     }
+    if let Some(refusal) = frames.iter().find_map(Refusal::of) {
+        return Ok(Outcome::pass_with(format!("{:?} ended with {}", refusal.scope, refusal.error.condition)));
+    }
     let remark = super::support::names(frames);
     Ok(match frames.last() {
         Some(Got::Frame(_)) => Outcome::pass_with(remark),

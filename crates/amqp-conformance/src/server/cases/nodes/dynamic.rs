@@ -3,7 +3,7 @@
 use super::support::{MALFORMED, attach_refused, frame, from_source, refused, set_up, to_target};
 use crate::{
     case::{Case, Check, Need, Severity},
-    judge::should,
+    judge::{should, tolerable},
     server::{ServerTrial, twins},
     verdict::{Outcome, Stop},
 };
@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         twin: Some(&twins::ATTACH_RECEIVER),
         check: Check::Server(|trial| {
             let source = Source { dynamic: true, ..Source::at(trial.node()) };
-            refused(trial, from_source("dynamic", source))
+            Ok(tolerable(refused(trial, from_source("dynamic", source))?, trial.is_strict()))
         }),
         ..Case::SERVER
     },
@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
         check: Check::Server(|trial| {
             let properties = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnClose);
             let source = Source { dynamic_node_properties: Some(properties), ..Source::at(trial.node()) };
-            refused(trial, from_source("dynamic", source))
+            Ok(tolerable(refused(trial, from_source("dynamic", source))?, trial.is_strict()))
         }),
         ..Case::SERVER
     },
@@ -76,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
         twin: Some(&twins::ATTACH_SENDER),
         check: Check::Server(|trial| {
             let target = Target { dynamic: true, ..Target::at(trial.node()) };
-            refused(trial, to_target("dynamic", target))
+            Ok(tolerable(refused(trial, to_target("dynamic", target))?, trial.is_strict()))
         }),
         ..Case::SERVER
     },

@@ -10,6 +10,7 @@ use amqp1_codec::{
     Symbol,
     messaging::{DeliveryState, DistributionMode, Source},
 };
+use amqp1_script::Refusal;
 
 const QUEUE: Case = Case { needs: &[Need::Queue], twin: Some(&ROUND_TRIP), ..Case::SERVER };
 const BROWSE: Case = Case { needs: &[Need::Queue, Need::Browse], twin: Some(&ROUND_TRIP), ..Case::SERVER };
@@ -27,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         id: "M-3.5.3-5/reply",
         rule: "The outcomes of a source are those that it supports (§3.5.3).",
         sends: "an attach with the outcomes accepted and one that does not exist",
-        wants: "an attach whose outcomes lack the one that does not exist",
+        wants: "an attach whose outcomes lack the one that does not exist, or a refusal",
         check: Check::Server(unknown_outcome),
         ..QUEUE
     },
@@ -118,7 +119,11 @@ fn unknown_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
         Source { outcomes: outcomes.into_iter().map(Symbol::from_static).collect(), ..Source::at(trial.node()) };
     let begun = trial.begun()?;
     let (mut connection, session) = (begun.connection, begun.session);
-    let link = connection.attached(&session, from_source("consumer", source))?;
+    let attached = connection.attached(&session, from_source("consumer", source));
+    if let Some(refusal) = attached.as_ref().err().and_then(|unexpected| Refusal::of(&unexpected.got)) {
+        return Ok(Outcome::pass_with(format!("refused with {}", refusal.error.condition)));
+    }
+    let link = attached?;
     let granted = link.attach.source.as_ref().map(|source| source.outcomes.clone()).unwrap_or_default();
     let names: Vec<&str> = granted.iter().map(|outcome| outcome.as_str()).collect();
     if names.contains(&"amqp-conformance:no-such-outcome") {
@@ -141,7 +146,7 @@ fn outcome_not_allowed(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
             Some(error) => Outcome::pass_with(format!("detach with {}", error.condition)),
             None => Outcome::pass(),
         },
-        Err(unexpected) => match amqp1_script::Refusal::of(&unexpected.got) {
+        Err(unexpected) => match Refusal::of(&unexpected.got) {
             Some(refusal) => Outcome::pass_with(format!("{:?} ended with {}", refusal.scope, refusal.error.condition)),
             None => Outcome::fail(format!("expected detach, got {}", unexpected.got)),
         },

@@ -3,6 +3,7 @@
 use super::support::{HEADER, INIT, LOGIN, frame, gives_up, init_body, offered, succeeds};
 use crate::{
     case::{Case, Check, Need},
+    judge::tolerable,
     server::ServerTrial,
     verdict::{Outcome, Stop},
 };
@@ -190,7 +191,7 @@ fn init_of_512(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 
 fn init_of_513(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let init = sized_init(trial, 513);
-    fatal(trial, &init)
+    Ok(tolerable(fatal(trial, &init)?, trial.is_strict()))
 }
 
 fn empty_frame(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
