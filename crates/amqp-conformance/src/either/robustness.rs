@@ -12,7 +12,7 @@ use amqp1_codec::{
     performative::{Flow, Open, Transfer},
 };
 use amqp1_script::{Got, Refusal, Written, frames};
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 cases! {
     "T-rob-2" like BEGIN => answers_flood_of_echoes():
@@ -36,12 +36,19 @@ cases! {
         tags: &[Tag::Hostile];
 }
 
-/// The time in which a peer gets over a flood.
-const OVER: Duration = Duration::from_secs(20);
+/// The time in which a peer gets over a flood, as a multiple of the patience with it.
+const OVER: u32 = 4;
+
+/// Waits longer for each answer, since a flood has to be read before it. Returns the time that is waited now.
+fn be_patient(connection: &mut Connection) -> Duration {
+    let longer = connection.patience().saturating_mul(OVER);
+    connection.set_patience(longer);
+    longer
+}
 
 /// Reads until the peer closes, refuses or leaves. Returns the frames with this name that came before.
 fn count_until_end(connection: &mut Connection, name: &str) -> (usize, Got) {
-    let deadline = connection.now().saturating_add(OVER);
+    let deadline = connection.now().saturating_add(connection.patience());
     let mut count = 0usize;
     loop {
         let got = connection.next_within(deadline.saturating_sub(connection.now()));
@@ -58,21 +65,21 @@ fn answers_flood_of_echoes(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     let Begun { mut connection, session, .. } = trial.begun_plainly()?;
     let next_incoming_id = Some(session.begin.next_outgoing_id);
     let flow = frames::encode(0, Flow { next_incoming_id, echo: true, ..frames::flow() }, b"");
-    connection.set_patience(OVER);
+    let over = be_patient(&mut connection);
     let close = frames::encode(0, frames::close(), b"");
     let written = connection.raw([&flow.repeat(FLOOD)[..], &close].concat());
     let (answers, end) = count_until_end(&mut connection, "flow");
     let remark = format!("{answers} answers, then {end}");
     Ok(match (written, end) {
         _ if answers > FLOOD.saturating_add(10) => Outcome::fail(remark),
-        (Written::All, Got::Timeout { .. }) => Outcome::fail(format!("no close within {OVER:?}: {remark}")),
+        (Written::All, Got::Timeout { .. }) => Outcome::fail(format!("no close within {over:?}: {remark}")),
         // The peer stops reading while nothing reads its answers: that bounds them too.
         _ => Outcome::pass_with(remark),
     })
 }
 
 /// The transfers of one delivery, each with one octet of a message that does not end.
-pub(super) fn piece(linked: &Linked, number: u32) -> bytes::Bytes {
+fn piece(linked: &Linked, number: u32) -> bytes::Bytes {
     let first = frames::transfer(linked.link.handle, 0);
     let transfer = if number == 0 { first } else { Transfer { handle: first.handle, ..Transfer::default() } };
     // A data section of 1 MiB begins: eight octets, of which the first transfer has all.
@@ -80,12 +87,19 @@ pub(super) fn piece(linked: &Linked, number: u32) -> bytes::Bytes {
     frames::encode(linked.session.channel, Transfer { more: true, ..transfer }, payload)
 }
 
+/// The transfers with these numbers. All but the first are the same.
+pub(super) fn pieces(linked: &Linked, numbers: Range<u32>) -> Vec<u8> {
+    let first = if numbers.contains(&0) { piece(linked, 0) } else { bytes::Bytes::new() };
+    let others = numbers.len().saturating_sub(usize::from(!first.is_empty()));
+    [&first[..], &piece(linked, 1).repeat(others)].concat()
+}
+
 const PIECES: u32 = 50_000;
 
 fn takes_many_tiny_transfers(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     let open = trial.own_open();
     let mut linked = trial.peer_receives(open, frames::begin())?;
-    linked.connection.set_patience(OVER);
+    be_patient(&mut linked.connection);
     let mut allowed = linked.session.begin.incoming_window;
     let mut sent = 0u32;
     while sent < PIECES {
@@ -103,8 +117,8 @@ fn takes_many_tiny_transfers(trial: &mut impl AnyTrial) -> Result<Outcome, Stop>
             continue;
         }
         let until = allowed.min(PIECES).min(sent.saturating_add(1000));
-        let pieces: Vec<_> = (sent..until).map(|number| piece(&linked, number)).collect();
-        if linked.connection.raw(pieces.concat()) != Written::All {
+        let pieces = pieces(&linked, sent..until);
+        if linked.connection.raw(pieces) != Written::All {
             return end_of_pieces(trial, linked, &format!("after {sent} transfers it reads no more"));
         }
         sent = until;
@@ -140,11 +154,8 @@ const EXCESS: u32 = 100_000;
 fn bounds_its_buffer(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     let open = trial.own_open();
     let mut linked = trial.peer_receives(open, frames::begin())?;
-    linked.connection.set_patience(OVER);
-    let mut octets = Vec::new();
-    for number in 0..EXCESS {
-        octets.extend_from_slice(&piece(&linked, number));
-    }
+    be_patient(&mut linked.connection);
+    let octets = pieces(&linked, 0..EXCESS);
     let written = linked.connection.raw(&octets);
     let remark = match written {
         Written::All => format!("{EXCESS} transfers were taken"),
@@ -162,7 +173,7 @@ fn limits_sessions(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     trial.has_opened(&mut connection)?;
     let last = open.channel_max.min(MANY);
     let begins: Vec<_> = (0..=last).map(|channel| frames::encode(channel, frames::begin(), b"")).collect();
-    connection.set_patience(OVER);
+    be_patient(&mut connection);
     connection.raw(begins.concat());
     connection.send(0, frames::close());
     let (answers, end) = count_until_end(&mut connection, "begin");
@@ -180,7 +191,7 @@ fn limits_links(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
     let attaches: Vec<_> = (0..=last)
         .map(|handle| frames::encode(0, frames::attach_receiver(format!("many-{handle}"), handle, "many"), b""))
         .collect();
-    connection.set_patience(OVER);
+    be_patient(&mut connection);
     connection.raw(attaches.concat());
     connection.send(0, frames::close());
     let (answers, end) = count_until_end(&mut connection, "attach");

@@ -269,10 +269,7 @@ fn refuses_beyond_window(trial: &mut impl AnyTrial) -> Result<Outcome, Stop> {
         return Ok(Outcome::skip(format!("its incoming-window is {window}")));
     }
     let count = window.saturating_add(1000);
-    let mut octets = Vec::new();
-    for number in 0..count {
-        octets.extend_from_slice(&super::robustness::piece(&linked, number));
-    }
+    let mut octets = super::robustness::pieces(&linked, 0..count);
     octets.extend_from_slice(&frames::encode(linked.session.channel, session_flow(&linked, 0, count, 0), b""));
     linked.connection.raw(&octets);
     let deadline = linked.connection.now().saturating_add(linked.connection.patience());

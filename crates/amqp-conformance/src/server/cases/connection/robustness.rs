@@ -9,7 +9,6 @@ use crate::{
 };
 use amqp1_codec::{frame::ProtocolHeader, performative::Disposition};
 use amqp1_script::{Got, Skip, frames};
-use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -27,12 +26,12 @@ pub(super) const CASES: &[Case] = &[
         severity: Severity::Should,
         rule: "A client that sends its header and no open is let go after some time.",
         sends: "a header, and then nothing",
-        wants: "the end of the connection within 90 s",
+        wants: "the end of the connection within 90 s, or 18 times `--patience`",
         tags: &[Tag::Slow],
         check: Check::Server(|trial| {
             let mut connection = trial.authenticated()?;
             connection.header(ProtocolHeader::AMQP);
-            connection.set_patience(Duration::from_secs(90));
+            connection.set_patience(trial.target().patience.saturating_mul(OCTETS));
             should(connection.expect_gone().map(|()| Outcome::pass()).map_err(Stop::from))
         }),
         ..Case::SERVER
@@ -41,8 +40,8 @@ pub(super) const CASES: &[Case] = &[
         id: "T-rob-6/slow-open",
         severity: Severity::Should,
         rule: "A client that sends its open octet by octet is let go after some time.",
-        sends: "a header, and an octet of an open each 5 s",
-        wants: "the end of the connection within 90 s",
+        sends: "a header, and an octet of an open each 5 s, or as often as `--patience` says",
+        wants: "the end of the connection within 90 s, or 18 times `--patience`",
         tags: &[Tag::Slow],
         check: Check::Server(slow_open),
         ..Case::SERVER
@@ -61,6 +60,8 @@ pub(super) const CASES: &[Case] = &[
 /// The symbols of one open, which has at most 512 octets.
 const SYMBOLS: u32 = 60;
 const CONNECTIONS: u32 = 800;
+/// The number of times that a server's patience with an unfinished open is tried.
+const OCTETS: u32 = 18;
 
 fn fresh_symbols(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     for number in 0..CONNECTIONS {
@@ -80,9 +81,10 @@ fn fresh_symbols(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 fn slow_open(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut connection = trial.authenticated()?;
     connection.header(ProtocolHeader::AMQP);
-    for octet in frames::encode(0, trial.open(), b"").iter().take(18) {
+    let (start, interval) = (connection.now(), trial.target().patience);
+    for octet in frames::encode(0, trial.open(), b"").iter().take(usize::try_from(OCTETS).unwrap_or(usize::MAX)) {
         connection.raw([*octet]);
-        let next = connection.now().saturating_add(Duration::from_secs(5));
+        let next = connection.now().saturating_add(interval);
         while connection.now() < next {
             let got = connection.next_within(next.saturating_sub(connection.now()));
             if got.is_end() || got.name() == "close" {
@@ -93,7 +95,7 @@ fn slow_open(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
             }
         }
     }
-    Ok(Outcome::warn("still open after 90 s"))
+    Ok(Outcome::warn(format!("still open after {} ms", connection.now().saturating_sub(start).as_millis())))
 }
 
 fn others_are_served(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
