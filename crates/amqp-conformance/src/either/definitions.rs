@@ -132,6 +132,7 @@ fn answers_detach(trial: &mut impl AnyTrial, condition: &str, info: &[u8]) -> Re
                 break;
             }
             Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
+            got if is_unread(&got) => return Ok(Outcome::fail(format!("the condition is not read: {got}"))),
             // The link ends with its session or connection.
             got if !got.is_end() && matches!(got.name(), "end" | "close") => {
                 return Ok(Outcome::new(crate::Verdict::PassWider, got.to_string()));
@@ -140,6 +141,14 @@ fn answers_detach(trial: &mut impl AnyTrial, condition: &str, info: &[u8]) -> Re
         }
     }
     Ok(closes_in_peace(&mut connection))
+}
+
+/// Whether a peer refuses what it got as something that it cannot read.
+fn is_unread(got: &Got) -> bool {
+    Refusal::of(got).is_some_and(|refusal| {
+        [ErrorCondition::DECODE_ERROR, ErrorCondition::FRAMING_ERROR, ErrorCondition::INVALID_FIELD]
+            .contains(&refusal.error.condition)
+    })
 }
 
 fn is_receivers(disposition: &Received<Disposition>) -> bool {
