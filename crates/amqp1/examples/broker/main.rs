@@ -57,6 +57,9 @@ pub(crate) struct Options {
     /// Gives up a connection on which nothing comes for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) idle_time_out: u64,
+    /// Gives up a connection that is not open after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) handshake_time_out: u64,
     /// How many messages a queue holds. A sender gets credit for no more than there is room for, and for 256 at most.
     /// Several senders to a queue may have more together: what they send to a full one waits without an outcome.
     #[arg(long, default_value_t = 50_000)]

@@ -35,6 +35,7 @@ impl Server {
         let mut builder = builder.config(|config| config.offered_capabilities.push(capability::ANONYMOUS_RELAY));
         let idle = Duration::from_secs(options.idle_time_out);
         builder = builder.config(|config| config.idle_timeout = Some(idle));
+        builder = builder.handshake_timeout(Duration::from_secs(options.handshake_time_out));
         if options.strict {
             builder = builder.config(|config| {
                 config.tolerances = Tolerances::STRICT;
