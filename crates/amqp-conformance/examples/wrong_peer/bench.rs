@@ -2,7 +2,7 @@
 
 use crate::{
     proxy::{Proxy, Side},
-    right::{Right, Server},
+    right::{Pace, Right, Server},
     wrong::Wrong,
 };
 use amqp_conformance::{
@@ -19,7 +19,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The longest wait for an answer of a right peer. It is not waited for in vain, however busy the machine is.
@@ -28,7 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) const HASTE: Duration = Duration::from_millis(300);
 /// The longest wait that a failure must survive before it is believed.
 pub(crate) const DOUBT: Duration = Duration::from_millis(1500);
-/// The time within which a check must be over, and a slow one.
+/// The time within which a check must be over, and one that waits or floods.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -50,29 +50,33 @@ pub(crate) struct Bench<'a> {
     rights: &'a [(&'a Right, Sheet)],
     twins: &'a Twins,
     worker: u8,
-    /// Whether each check against a wrong peer is told on the standard error.
+    /// Whether each check is reported on the standard error.
     is_verbose: bool,
     /// The number of clients that were started: each is given another port.
     clients: u16,
 }
 
-/// Whether a twin passes, by the right peer, the wrong peer and the twin's name.
-pub(crate) type Twins = Mutex<HashMap<(usize, &'static str, &'static str), bool>>;
+/// The twins that were run, by the right peer, the wrong peer and the twin's name: for one that does not pass, the longest
+/// patience with which it was run.
+pub(crate) type Twins = Mutex<TwinsRun>;
+
+type TwinsRun = HashMap<(usize, &'static str, &'static str), Option<Duration>>;
 
 impl<'a> Bench<'a> {
     pub(crate) fn new(rights: &'a [(&'a Right, Sheet)], twins: &'a Twins, worker: u8) -> Self {
         Self { rights, twins, worker, is_verbose: env::var_os("VERBOSE").is_some(), clients: 0 }
     }
 
-    fn twins(&self) -> MutexGuard<'a, HashMap<(usize, &'static str, &'static str), bool>> {
+    fn twins(&self) -> MutexGuard<'a, TwinsRun> {
         self.twins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a case against the first right peer that it judges. Returns its number too.
     pub(crate) fn right(&mut self, case: &Case) -> (usize, Checked) {
         let rights = self.rights;
+        let pace = if case.has(Tag::Slow) { Pace::Slow } else { Pace::Quick };
         let mut first = None;
-        for (number, (right, sheet)) in rights.iter().enumerate() {
+        for (number, (right, sheet)) in rights.iter().enumerate().filter(|(_, (right, _))| right.is_for(pace)) {
             let checked = match case.needs.iter().find(|need| !sheet.has(**need)) {
                 Some(need) => Checked { outcome: Outcome::skip(need.name()), passed: HashSet::new() },
                 None => self.check(right, sheet, None, case, Which::Case, PATIENCE),
@@ -100,13 +104,15 @@ impl<'a> Bench<'a> {
     pub(crate) fn twin_passes(&mut self, number: usize, wrong: &Wrong, case: &Case, patience: Duration) -> bool {
         let Some(twin) = case.twin else { return true };
         let key = (number, wrong.name, twin.name);
-        if let Some(passes) = self.twins().get(&key) {
-            return *passes;
+        match self.twins().get(&key) {
+            Some(None) => return true,
+            Some(Some(waited)) if patience <= *waited => return false,
+            _ => {}
         }
         let passes = self.rights.get(number).is_some_and(|(right, sheet)| {
             self.check(right, sheet, Some(wrong), case, Which::Twin(twin), patience).outcome.verdict == Verdict::Pass
         });
-        self.twins().insert(key, passes);
+        self.twins().insert(key, (!passes).then_some(patience));
         passes
     }
 
@@ -123,14 +129,14 @@ impl<'a> Bench<'a> {
             Which::Case => case.check,
             Which::Twin(twin) => twin.check,
         };
-        let limit = if case.has(Tag::Slow) { SLOW_TIMEOUT } else { TIMEOUT };
-        let logs = Logs::within(limit);
+        let limit = if case.has(Tag::Slow) || case.has(Tag::Hostile) { SLOW_TIMEOUT } else { TIMEOUT };
+        let (logs, start) = (Logs::within(limit), Instant::now());
         let run = || match (check, right) {
             (Check::Server(check), Right::Running(_) | Right::Broker(..)) => {
                 let must_live = matches!(which, Which::Case);
                 self.check_server((right, sheet), wrong, check, must_live, patience, logs.clone())
             }
-            (Check::Client(scenario, check), Right::Client(command)) => {
+            (Check::Client(scenario, check), Right::Client(command, _)) => {
                 self.check_client(command, wrong, scenario, check, patience, logs.clone())
             }
             _ => Ok(Outcome::skip("the case is for the other role")),
@@ -141,8 +147,11 @@ impl<'a> Bench<'a> {
             Ok(Err(error)) => Stop::NoConnection(error).into_outcome(),
             Err(_) => Outcome::fail(format!("the case was not over within {limit:?}")),
         };
-        if let (Some(wrong), true) = (wrong, self.is_verbose) {
-            eprintln!("{} {}: {} {}", case.id, wrong.name, outcome.verdict, outcome.reason);
+        if self.is_verbose {
+            let name = wrong.map_or("right", |wrong| wrong.name);
+            let of = if let Which::Twin(twin) = which { twin.name } else { "" };
+            let millis = start.elapsed().as_millis();
+            eprintln!("{} {name} {of} {millis} ms: {} {}", case.id, outcome.verdict, outcome.reason);
         }
         Checked { outcome, passed: logs.read(names).into_iter().flatten().collect() }
     }

@@ -9,9 +9,10 @@
 //! wrong_peer matrix FILE client COMMAND …            prints by which wrong client each case is failed
 //! ```
 //!
-//! BROKER is the example `broker`, which is started for each check; or the address of one that runs. FILE has the wrong
-//! peer that fails each case. It is written if the variable `WRITE` is set; `ONLY` is the beginning of the ids of the
-//! cases to be tested.
+//! BROKER is the example `broker`, which is started for each check; or the address of one that runs. In COMMAND `{idle}`
+//! is the client's idle time-out in seconds. FILE has the wrong
+//! peer that fails each case. If the variable `WRITE` is set, another is looked for where that does not fail it, and FILE
+//! is written. `ONLY` is the beginning of the ids of the cases to be tested.
 
 mod bench;
 mod changes;
@@ -58,7 +59,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ["matrix", file, role, rest @ ..] => {
             let rights = match (*role, rest) {
                 ("server", [broker]) => right::brokers(broker),
-                ("client", [_, ..]) => vec![Right::client(rest)],
+                ("client", [_, ..]) => Right::clients(rest),
                 _ => return Err("wrong_peer matrix FILE server BROKER | client COMMAND …".into()),
             };
             let only = env::var("ONLY").unwrap_or_default();

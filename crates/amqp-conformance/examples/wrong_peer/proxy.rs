@@ -1,13 +1,13 @@
 //! A proxy between the tool and a right peer.
 
 use crate::wrong::{Change, Fate, Past, Piece, Wrong, take_piece};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Proxy {
 struct Stop {
     address: SocketAddr,
     is_set: AtomicBool,
+    /// What the changes share between connections.
+    shared: Arc<AtomicUsize>,
 }
 
 impl Stop {
@@ -51,7 +53,7 @@ impl Proxy {
     pub(crate) fn start(wrong: Wrong, side: Side, upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let stop = Arc::new(Stop { address, is_set: AtomicBool::new(false) });
+        let stop = Arc::new(Stop { address, is_set: AtomicBool::new(false), shared: Arc::default() });
         let seen = Arc::clone(&stop);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -71,7 +73,7 @@ fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr, sto
     for stream in [client, &server] {
         stream.set_nodelay(true)?;
     }
-    let past = Mutex::<Past>::default();
+    let past = Mutex::new(Past { shared: Arc::clone(&stop.shared), ..Past::default() });
     let (from_client, from_server) = match side {
         Side::Server => (wrong.read, wrong.written),
         Side::Client => (wrong.written, wrong.read),
@@ -95,7 +97,7 @@ fn pump(
     stop: &Stop,
 ) {
     let past = || past.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut buffer = Vec::new();
+    let mut buffer = BytesMut::new();
     let mut read = vec![0; 64 * 1024];
     let ended = 'ended: loop {
         let count = match (&mut &*from).read(&mut read) {
@@ -103,7 +105,7 @@ fn pump(
             Ok(count) => count,
             Err(_) => break 'ended Shutdown::Both,
         };
-        buffer.extend(read.iter().take(count));
+        buffer.extend_from_slice(read.get(..count).unwrap_or_default());
         while let Some(octets) = take_piece(&mut buffer) {
             let fate = change(&mut past(), Piece::new(octets));
             let written = match fate {
@@ -132,7 +134,7 @@ fn pump(
         return;
     }
     // An unfinished frame passes as it is. The streams may be closed by now.
-    let _ = write(to, &[Bytes::from(buffer)]);
+    let _ = write(to, &[buffer.freeze()]);
     let _ = to.lock().unwrap_or_else(PoisonError::into_inner).shutdown(ended);
     if ended == Shutdown::Both {
         let _ = from.shutdown(Shutdown::Both);

@@ -19,9 +19,21 @@ pub(crate) enum Right {
     Running(SocketAddr),
     /// The example `broker` with these options.
     Broker(String, Configuration),
-    /// A client that this command runs, with `{url}` and its like.
-    Client(Vec<String>),
+    /// A client that this command runs, with `{url}` and its like, for cases of this pace.
+    Client(Vec<String>, Pace),
 }
+
+/// The cases that a right peer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Those that wait for answers alone. The peer must not give up a connection meanwhile.
+    Quick,
+    /// Those that wait until the peer gives up a connection, which it does after a short time.
+    Slow,
+}
+
+/// The idle time-outs of clients, in seconds: `{idle}` in their command.
+const IDLE: [(&str, Pace); 2] = [("8", Pace::Quick), ("2", Pace::Slow)];
 
 /// A configuration of the broker.
 #[derive(Clone, Copy)]
@@ -29,14 +41,25 @@ pub(crate) struct Configuration {
     options: &'static [&'static str],
     /// The user and the password, if it wants them.
     user: Option<(&'static str, &'static str)>,
+    pace: Pace,
 }
 
 /// Each case is tested with the first of these that has what the case needs.
 const CONFIGURATIONS: &[Configuration] = &[
-    Configuration { options: &["--strict", "--settle-second", "--take-durable", "--idle-time-out", "8"], user: None },
+    Configuration {
+        options: &["--strict", "--settle-second", "--take-durable", "--idle-time-out", "8"],
+        user: None,
+        pace: Pace::Quick,
+    },
     Configuration {
         options: &["--strict", "--sasl-plain", "matrix:secret", "--idle-time-out", "8"],
         user: Some(("matrix", "secret")),
+        pace: Pace::Quick,
+    },
+    Configuration {
+        options: &["--strict", "--idle-time-out", "2", "--handshake-time-out", "2"],
+        user: None,
+        pace: Pace::Slow,
     },
 ];
 
@@ -49,14 +72,23 @@ pub(crate) fn brokers(broker: &str) -> Vec<Right> {
 }
 
 impl Right {
-    pub(crate) fn client(words: &[&str]) -> Self {
-        Self::Client(words.iter().map(|word| String::from(*word)).collect())
+    pub(crate) fn clients(words: &[&str]) -> Vec<Self> {
+        let with = |idle| words.iter().map(|word| word.replace("{idle}", idle)).collect();
+        IDLE.iter().map(|(idle, pace)| Self::Client(with(idle), *pace)).collect()
+    }
+
+    /// Returns `true` if it is a peer for cases of this pace.
+    pub(crate) fn is_for(&self, pace: Pace) -> bool {
+        match self {
+            Self::Running(_) => true,
+            Self::Broker(_, Configuration { pace: is, .. }) | Self::Client(_, is) => *is == pace,
+        }
     }
 
     pub(crate) const fn role(&self) -> Role {
         match self {
             Self::Running(_) | Self::Broker(..) => Role::Server,
-            Self::Client(_) => Role::Client,
+            Self::Client(..) => Role::Client,
         }
     }
 
@@ -73,7 +105,9 @@ impl Right {
     /// The peer's capabilities.
     pub(crate) fn sheet(&self, patience: Duration) -> Result<Sheet, Box<dyn Error>> {
         let sheet = match self {
-            Self::Client(command) => client::sheet_of(&ClientTarget { patience, ..ClientTarget::new(command.clone()) }),
+            Self::Client(command, _) => {
+                client::sheet_of(&ClientTarget { patience, ..ClientTarget::new(command.clone()) })
+            }
             _ => {
                 let server = self.serve()?;
                 Sheet::of(&server.target(server.address, "sheet", patience, self.login()))
@@ -87,7 +121,7 @@ impl Right {
         match self {
             Self::Running(address) => Ok(Server { address: *address, process: None }),
             Self::Broker(broker, with) => Server::start(broker, with.options),
-            Self::Client(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a client does not serve")),
+            Self::Client(..) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a client does not serve")),
         }
     }
 }

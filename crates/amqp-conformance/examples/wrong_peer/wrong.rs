@@ -2,8 +2,11 @@
 
 use amqp1_codec::performative::{Handle, Performative};
 use amqp1_script::{AmqpFrame, Got, Splitter, frames};
-use bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use bytes::{Bytes, BytesMut};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 /// A way in which a peer is wrong.
 #[derive(Clone, Copy)]
@@ -101,6 +104,8 @@ pub(crate) struct Past {
     pub(crate) held: Vec<Bytes>,
     /// Handles that a change has remembered.
     pub(crate) handles: HashSet<(u16, Handle)>,
+    /// A number that all connections of the peer share.
+    pub(crate) shared: Arc<AtomicUsize>,
     /// The stream stays open in both directions when the right peer ends it.
     pub(crate) stays: bool,
 }
@@ -144,7 +149,7 @@ pub(crate) fn drops(piece: Piece, name: &str) -> Fate {
 }
 
 /// Removes the first header or whole frame from what was read.
-pub(crate) fn take_piece(buffer: &mut Vec<u8>) -> Option<Bytes> {
+pub(crate) fn take_piece(buffer: &mut BytesMut) -> Option<Bytes> {
     let size = if buffer.starts_with(b"AMQP") {
         8
     } else {
@@ -155,5 +160,5 @@ pub(crate) fn take_piece(buffer: &mut Vec<u8>) -> Option<Bytes> {
     if buffer.len() < size || size == 0 {
         return None;
     }
-    Some(Bytes::from(buffer.drain(..size).collect::<Vec<u8>>()))
+    Some(buffer.split_to(size).freeze())
 }

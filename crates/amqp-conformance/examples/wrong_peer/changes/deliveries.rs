@@ -7,7 +7,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Disposition, Flow, Performative, Transfer},
 };
-use amqp1_script::{Got, frames};
+use amqp1_script::{AmqpFrame, Got, frames};
 use bytes::Bytes;
 
 pub(super) fn transfer(piece: Piece, with: impl FnOnce(&mut Transfer, &mut Bytes)) -> Fate {
@@ -171,6 +171,22 @@ fn more_credit(_: &mut Past, piece: Piece) -> Fate {
         flow.drain = false;
     })
 }
+
+/// It takes over the credit of the other end's flows.
+pub(crate) const TAKES_CREDIT_OF_SENDER: Wrong = Wrong {
+    name: "takes-credit-of-its-sender",
+    on: &["flow"],
+    written: |past, piece| {
+        let taken = past.counts.get("credit").copied();
+        flow(piece, |flow| flow.link_credit = flow.link_credit.map(|credit| taken.unwrap_or(credit)))
+    },
+    read: |past, piece| {
+        if let Got::Frame(AmqpFrame { body: Some(Performative::Flow(flow)), .. }) = &piece.got {
+            past.counts.extend(flow.link_credit.map(|credit| ("credit", credit)));
+        }
+        Fate::Pass(piece.octets)
+    },
+};
 
 /// It accepts what it is sent and drops it.
 pub(crate) const ACCEPTS_WITHOUT_KEEPING: Wrong = Wrong::reads("accepts-without-keeping", &["transfer"], accept);

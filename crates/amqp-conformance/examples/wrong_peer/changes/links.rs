@@ -3,9 +3,10 @@
 use super::{deliveries::flow, promises::attach_of};
 use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
+    SequenceNo,
     definitions::{AmqpError, ErrorCondition, Role},
     messaging::{DeliveryState, Source},
-    performative::{Attach, Detach, End, Performative},
+    performative::{Attach, Detach, End, Flow, Performative},
 };
 use amqp1_script::{AmqpFrame, Got, Refusal, frames};
 
@@ -26,20 +27,118 @@ pub(crate) const HANDLES_OF_PARTNER: Wrong = Wrong {
 };
 
 /// It takes no handle a second time.
-pub(crate) const HANDLES_ONCE: Wrong = Wrong::reads("takes-handles-once", &["attach"], |past, piece| {
-    let (octets, channel) = (piece.octets.clone(), channel_of(&piece));
-    let Some(attach) = attach_of(piece) else { return Fate::Pass(octets) };
-    if past.handles.insert((channel, attach.handle)) {
-        return Fate::Pass(octets);
+pub(crate) const HANDLES_ONCE: Wrong = Wrong {
+    name: "takes-handles-once",
+    on: &["attach"],
+    // It stays when the other end detaches, so that the handle can be used again.
+    written: |past, piece| match &piece.got {
+        Got::Frame(AmqpFrame { body: Some(Performative::End(_) | Performative::Close(_)), .. })
+            if past.has("detached") =>
+        {
+            Fate::Drop
+        }
+        _ => {
+            if detach_of(&piece).is_some() {
+                past.count("detaches");
+            }
+            Fate::Pass(piece.octets)
+        }
+    },
+    read: |past, piece| {
+        if detach_of(&piece).is_some() && !past.has("detaches") {
+            past.count("detached");
+        }
+        let (octets, channel) = (piece.octets.clone(), channel_of(&piece));
+        let Some(attach) = attach_of(piece) else { return Fate::Pass(octets) };
+        if past.handles.insert((channel, attach.handle)) {
+            return Fate::Pass(octets);
+        }
+        let end = End { error: Some(AmqpError::from(ErrorCondition::HANDLE_IN_USE)) };
+        Fate::Answer(vec![frames::encode(channel, end, b"")])
+    },
+};
+
+/// It knows no error that a link ends with.
+pub(crate) const NO_LINK_ERRORS: Wrong =
+    Wrong::reads("knows-no-link-errors", &["detach"], |_, piece| {
+        match detach_of(&piece).and_then(|detach| detach.error.as_ref()) {
+            Some(error) if error.condition.as_str().starts_with("amqp:link:") => {
+                Fate::Answer(vec![frames::encode(0, frames::close_with(ErrorCondition::DECODE_ERROR), b"")])
+            }
+            _ => Fate::Pass(piece.octets),
+        }
+    });
+
+/// It writes a flow with `next-incoming-id` before its begin is answered.
+pub(crate) const FLOWS_BEFORE_SESSION: Wrong = Wrong::writes("flows-before-its-session", &["begin"], |_, piece| {
+    if piece.name() != "begin" {
+        return Fate::Pass(piece.octets);
     }
-    let end = End { error: Some(AmqpError::from(ErrorCondition::HANDLE_IN_USE)) };
-    Fate::Answer(vec![frames::encode(channel, end, b"")])
+    let flow = Flow { next_incoming_id: Some(SequenceNo(0)), ..frames::flow() };
+    let flow = frames::encode(channel_of(&piece), flow, b"");
+    Fate::Replace(vec![piece.octets, flow])
+});
+
+/// It gives credit with `delivery-count` before its attach is answered.
+pub(crate) const FLOWS_BEFORE_LINK: Wrong = Wrong::writes("flows-before-its-link", &["attach"], |_, piece| {
+    let (octets, channel) = (piece.octets.clone(), channel_of(&piece));
+    match attach_of(piece) {
+        Some(attach) if attach.role == Role::Receiver => {
+            let credit = Flow { delivery_count: Some(SequenceNo(0)), ..frames::credit(attach.handle, 1) };
+            Fate::Replace(vec![octets, frames::encode(channel, credit, b"")])
+        }
+        _ => Fate::Pass(octets),
+    }
 });
 
 fn channel_of(piece: &Piece) -> u16 {
     match &piece.got {
         Got::Frame(frame) => frame.channel,
         _ => 0,
+    }
+}
+
+/// It closes where a delivery is settled after the link was detached.
+pub(crate) const SETTLES_BEFORE_DETACH: Wrong =
+    Wrong::reads("refuses-dispositions-after-detach", &["detach"], |past, piece| {
+        if detach_of(&piece).is_some() {
+            past.count("detach");
+        }
+        if piece.name() == "disposition" && past.has("detach") {
+            return Fate::Answer(vec![frames::encode(0, frames::close_with(ErrorCondition::NOT_ALLOWED), b"")]);
+        }
+        Fate::Pass(piece.octets)
+    });
+
+/// It sends a request that cannot be answered, when it has no address for the answer.
+pub(crate) const NO_REPLY_TO: Wrong = Wrong {
+    name: "requests-without-reply-to",
+    on: &["attach"],
+    written: |past, piece| {
+        let has_address = !past.has("invented");
+        super::deliveries::transfer(piece, |_, payload| {
+            if !has_address {
+                *payload = frames::message("a request");
+            }
+        })
+    },
+    read: |past, piece| {
+        super::attaches::attach(piece, |attach| {
+            if invents(attach) {
+                past.count("invented");
+            }
+        })
+    },
+};
+
+/// Gives a dynamic source an address that it does not have.
+fn invents(attach: &mut Attach) -> bool {
+    match &mut attach.source {
+        Some(source) if attach.role == Role::Sender && source.address.is_none() => {
+            source.address = Some("invented".into());
+            true
+        }
+        _ => false,
     }
 }
 
@@ -61,12 +160,7 @@ pub(crate) const KNOWS_ALL_LINKS: Wrong = Wrong::reads("recovers-unknown-links",
 /// It makes up an address for a dynamic node that has none.
 pub(crate) const INVENTS_ADDRESSES: Wrong = Wrong::reads("invents-dynamic-addresses", &["attach"], |_, piece| {
     super::attaches::attach(piece, |attach| {
-        if let Some(source) = &mut attach.source
-            && attach.role == Role::Sender
-            && source.address.is_none()
-        {
-            source.address = Some("invented".into());
-        }
+        invents(attach);
     })
 });
 
@@ -128,6 +222,15 @@ pub(crate) const ANSWERS_WITH_ERROR: Wrong = Wrong {
         Fate::Pass(piece.octets)
     },
 };
+
+/// It does not say why it ends a session.
+pub(crate) const ENDS_WITHOUT_ERROR: Wrong = Wrong::writes("ends-without-an-error", &["end"], |_, piece| {
+    change(piece, "end", |body, _| {
+        if let Performative::End(end) = body {
+            end.error = None;
+        }
+    })
+});
 
 /// A peer whose errors are changed like this.
 macro_rules! errors {

@@ -4,8 +4,10 @@ mod attaches;
 mod connections;
 mod deliveries;
 mod encodings;
+mod floods;
 mod links;
 mod logins;
+pub(crate) mod mended;
 mod promises;
 mod refusals;
 mod states;
@@ -13,6 +15,16 @@ mod streams;
 mod transactions;
 
 use crate::wrong::Wrong;
+use amqp_conformance::{Case, Tag};
+
+/// The wrong peers in the order in which they are tried for a case: a flood takes long with each.
+pub(crate) fn for_case(case: &Case) -> impl Iterator<Item = &'static Wrong> {
+    let first: &[Wrong] = if case.has(Tag::Hostile) { FLOODS } else { &[] };
+    first.iter().chain(ALL)
+}
+
+/// The wrong peers that do not get over a flood.
+static FLOODS: &[Wrong] = &[floods::ANSWERS_TWICE, floods::KEEPS_SYMBOLS, floods::HANGS];
 
 /// Every wrong peer, the narrow ones first: what a case shows by them says more than that it fails when nothing is answered.
 pub(crate) static ALL: &[Wrong] = &[
@@ -57,6 +69,7 @@ pub(crate) static ALL: &[Wrong] = &[
     deliveries::LARGE_FRAMES,
     deliveries::IGNORES_DISPOSITIONS,
     deliveries::IGNORES_CREDIT,
+    deliveries::TAKES_CREDIT_OF_SENDER,
     deliveries::ACCEPTS_WITHOUT_KEEPING,
     encodings::READS_NOTHING_MALFORMED,
     encodings::HANGS,
@@ -142,7 +155,16 @@ pub(crate) static ALL: &[Wrong] = &[
     logins::NO_SECOND_HEADER,
     logins::OTHER_SECOND_HEADER,
     logins::ECHOES_HEADERS,
+    floods::ANSWERS_TWICE,
+    floods::KEEPS_SYMBOLS,
+    floods::HANGS,
+    links::SETTLES_BEFORE_DETACH,
+    links::NO_LINK_ERRORS,
+    links::FLOWS_BEFORE_SESSION,
+    links::FLOWS_BEFORE_LINK,
+    links::NO_REPLY_TO,
     streams::STAYS,
+    streams::WAITS_FOR_OPEN,
     streams::CRASHES,
     streams::CRASHES_AT_LARGE,
     streams::NO_EXTENDED_HEADERS,
@@ -249,6 +271,7 @@ pub(crate) static ALL: &[Wrong] = &[
     links::FLOWS_AFTER_DETACH,
     links::ANSWERS_WITH_ERROR,
     links::NO_ERRORS,
+    links::ENDS_WITHOUT_ERROR,
     links::NO_DESCRIPTIONS,
     logins::IGNORES_CHALLENGES,
     refusals::REFUSES_LINKS,

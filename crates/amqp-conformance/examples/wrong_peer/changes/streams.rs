@@ -34,6 +34,22 @@ fn stays(past: &mut Past, piece: Piece) -> Fate {
     Fate::Pass(piece.octets)
 }
 
+/// It waits for an open for ever.
+pub(crate) const WAITS_FOR_OPEN: Wrong = Wrong::both(
+    "waits-for-open",
+    |past, piece| {
+        past.stays = !past.has("open");
+        if piece.name() == "close" && past.stays { Fate::Drop } else { Fate::Pass(piece.octets) }
+    },
+    |past, piece| {
+        if piece.name() == "open" {
+            past.count("open");
+        }
+        past.stays = !past.has("open");
+        Fate::Pass(piece.octets)
+    },
+);
+
 /// It serves no connection after it has refused something.
 pub(crate) const CRASHES: Wrong = Wrong::both(
     "crashes-at-refusals",
