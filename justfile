@@ -41,9 +41,7 @@ conformance:
 
 # Our stack judged by amqp-conformance, and each of its cases by wrong peers
 own-stack:
-    cargo build --workspace --bins --examples
-    .ci/own_stack.sh target/debug
-    .ci/own_stack.sh target/debug matrix
+    .ci/run own_stack matrix
 
 # The codec, auth and engine without std
 no-std:
