@@ -1,6 +1,6 @@
 //! Right peers for rules that our own peers break, on purpose or by a known fault: the change corrects that.
 
-use crate::wrong::{Fate, Past, Piece, Wrong, change};
+use crate::wrong::{Fate, Past, Piece, Wrong};
 use amqp_conformance::Role;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
@@ -14,7 +14,6 @@ pub(crate) static ALL: &[(Role, &str, Wrong)] = &[
     (Role::Server, "T-2.6.5-3", ENDS_ERRANT_LINKS),
     (Role::Client, "T-2.6.5-2", ENDS_ERRANT_LINKS),
     (Role::Client, "T-2.6.5-3", ENDS_ERRANT_LINKS),
-    (Role::Client, "T-2.7.3-11", GIVES_UP_LINKS),
 ];
 
 /// It ends the session, and nothing before, when something comes for a link that it has detached with an error.
@@ -60,12 +59,3 @@ fn end_errant(past: &mut Past, piece: Piece) -> Fate {
 fn is_new(attach: &Attach) -> bool {
     attach.unsettled.is_none()
 }
-
-/// It gives up a link that was detached with an error.
-const GIVES_UP_LINKS: Wrong = Wrong::reads("gives-up-links", &["detach"], |_, piece| {
-    change(piece, "detach", |body, _| {
-        if let Performative::Detach(detach) = body {
-            detach.closed |= detach.error.is_some();
-        }
-    })
-});
