@@ -36,8 +36,11 @@ impl Run {
                     }
                 }
             }
-            if !self.checked {
+            if self.checked {
+                end.check(&mut self.checkers[side.index()]);
+            } else {
                 end.written.clear();
+                end.leave_unchecked();
             }
         }
         for side in Side::BOTH {
@@ -96,7 +99,7 @@ impl Run {
             let moved = self.step();
             let acted = self.application();
             if !moved && !acted && !self.end_streams() {
-                self.check_order();
+                self.forget();
                 return true;
             }
         }
@@ -135,12 +138,8 @@ impl Run {
         self.wait(time, |_| false);
     }
 
-    fn check_order(&mut self) {
-        if self.checked {
-            let [up, down] = &mut self.checkers;
-            up.check(&self.pair.client.written, || self.pair.client.engine.remote_open());
-            down.check(&self.pair.server.written, || self.pair.server.engine.remote_open());
-        } else if Side::BOTH.iter().all(|side| self.watches[side.index()].closed.is_none()) {
+    fn forget(&mut self) {
+        if !self.checked && Side::BOTH.iter().all(|side| self.watches[side.index()].closed.is_none()) {
             self.pair.client.forget();
             self.pair.server.forget();
             self.seen = Default::default();
