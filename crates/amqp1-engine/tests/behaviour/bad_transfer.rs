@@ -1,12 +1,12 @@
 //! Transfers that are wrong, and those that only look so (§2.6.14, §2.7.5).
 
 use amqp1_codec::{
-    DeliveryTag, SequenceNo,
+    DeliveryTag, Message, SequenceNo,
     definitions::{ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::{Attach, Performative, Transfer},
 };
-use amqp1_engine::{ConnectionConfig, Credit, Event, Tolerances};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, StreamItem, Tolerances};
 use amqp1_testkit::*;
 
 /// A continuation, which names nothing.
@@ -18,19 +18,54 @@ fn first(id: u32) -> Transfer {
     Transfer { more: true, ..transfer(0, id) }
 }
 
-/// Feeds a delivery in pieces to a server.
+/// Feeds a delivery in pieces to a receiver.
 fn pieces(transfers: impl IntoIterator<Item = (Transfer, &'static [u8])>) -> Peer {
-    let mut peer = Peer::with_sender();
+    fed(Peer::with_sender(), transfers)
+}
+
+/// The same, to a receiver that hands them over whole, and to one that hands them over as they come.
+fn pieces_both<'a>(transfers: impl IntoIterator<Item = (Transfer, &'a [u8])>) -> [Peer; 2] {
+    let transfers: Vec<_> = transfers.into_iter().collect();
+    [false, true].map(|streamed| fed(receiving(|reply| reply.streamed = streamed), transfers.clone()))
+}
+
+fn fed<'a>(mut peer: Peer, transfers: impl IntoIterator<Item = (Transfer, &'a [u8])>) -> Peer {
     for (transfer, payload) in transfers {
         peer.send_payload(0, transfer, payload);
     }
     peer
 }
 
+/// An engine with a link on which the peer sends, answered with this change.
+fn receiving(change: impl FnOnce(&mut AttachReply)) -> Peer {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 0, Role::Sender));
+    let rx = peer.end.offered_links()[0];
+    let mut reply = AttachReply::echo(&peer.end.remote_attach(rx).unwrap());
+    change(&mut reply);
+    peer.end.accept_link(rx, reply).unwrap();
+    peer.read();
+    peer
+}
+
 /// What the application got, whole.
 fn got(peer: &mut Peer) -> Vec<Vec<u8>> {
     let rx = peer.end.offered_links()[0];
-    peer.end.take_all(rx).iter().map(|delivery| data(&delivery.message).to_vec()).collect()
+    let mut got: Vec<_> = peer.end.take_all(rx).iter().map(|delivery| data(&delivery.message).to_vec()).collect();
+    let mut octets = Vec::new();
+    while let Some(item) = peer.end.poll_stream(rx) {
+        match item {
+            StreamItem::Begin { .. } => octets.clear(),
+            StreamItem::Data(piece) => octets.extend_from_slice(&piece),
+            StreamItem::Aborted => {}
+            StreamItem::End { .. } => {
+                let message = Message::from_bytes(std::mem::take(&mut octets).into()).unwrap();
+                got.push(data(&message).to_vec());
+            }
+        }
+    }
+    got
 }
 
 const HEL: &[u8] = b"\x00\x53\x75\xa0\x05hel";
@@ -56,9 +91,10 @@ fn t_2_7_5_4_a_continuation_that_names_another_delivery_is_refused() {
         transfer(0, 1),
     ];
     for second in wrong {
-        let mut peer = pieces([(first(0), HEL), (second, LO)]);
-        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)));
-        assert!(!peer.end.is_closed());
+        for mut peer in pieces_both([(first(0), HEL), (second, LO)]) {
+            assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)));
+            assert!(!peer.end.is_closed());
+        }
     }
 }
 
@@ -69,8 +105,9 @@ fn t_2_7_5_2_a_first_transfer_has_an_id_and_a_tag() {
         Transfer { delivery_tag: None, ..transfer(0, 0) },
         more_of(0, true),
     ] {
-        let mut peer = pieces([(incomplete, HELLO)]);
-        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+        for mut peer in pieces_both([(incomplete, HELLO)]) {
+            assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+        }
     }
     let mut peer = pieces([(Transfer { message_format: None, ..transfer(0, 0) }, HELLO)]);
     assert_eq!(got(&mut peer), [b"hello"], "T-2.7.5-5: no format is format 0");
@@ -81,8 +118,9 @@ fn t_2_7_5_3_gaps_in_ids_are_taken_and_repeats_are_not() {
     let mut peer = pieces([(transfer(0, 5), HELLO), (transfer(0, 9), HELLO), (transfer(0, u32::MAX / 2), HELLO)]);
     assert_eq!(got(&mut peer).len(), 3);
     for repeated in [7, 0, u32::MAX] {
-        let mut peer = pieces([(transfer(0, 7), HELLO), (transfer(0, repeated), HELLO)]);
-        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::NOT_ALLOWED)), "{repeated}");
+        for mut peer in pieces_both([(transfer(0, 7), HELLO), (transfer(0, repeated), HELLO)]) {
+            assert_eq!(peer.refusal(), Some(("end", ErrorCondition::NOT_ALLOWED)), "{repeated}");
+        }
     }
 }
 
@@ -96,16 +134,20 @@ fn t_2_7_5_3_ids_wrap() {
 #[test]
 fn t_2_6_14_4_an_aborted_delivery_leaves_nothing() {
     let abort = Transfer { aborted: true, ..more_of(0, false) };
-    let mut peer = pieces([(first(0), HEL), (first(0), b""), (abort.clone(), HEL), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
-    assert!(peer.names().is_empty(), "no disposition");
     // T-2.7.5-10: aborted wins over more.
-    let both = Transfer { more: true, ..abort };
-    let mut peer = pieces([(first(0), HEL), (both, b""), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
+    let both = Transfer { more: true, ..abort.clone() };
     // Even the first transfer may abort.
-    let mut peer = pieces([(Transfer { aborted: true, ..transfer(0, 0) }, &b""[..]), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
+    let at_once = Transfer { aborted: true, ..transfer(0, 0) };
+    for transfers in [
+        vec![(first(0), HEL), (first(0), b""), (abort, HEL), (transfer(0, 1), HELLO)],
+        vec![(first(0), HEL), (both, b""), (transfer(0, 1), HELLO)],
+        vec![(at_once, b""), (transfer(0, 1), HELLO)],
+    ] {
+        for mut peer in pieces_both(transfers) {
+            assert_eq!(got(&mut peer), [b"hello"]);
+            assert!(!peer.names().contains(&"disposition"));
+        }
+    }
 }
 
 #[test]
@@ -134,17 +176,14 @@ fn t_2_6_14_3_deliveries_of_two_links_interleave() {
 
 #[test]
 fn t_2_7_3_16_a_message_above_our_maximum_detaches() {
-    for (length, fine) in [(10, true), (11, false)] {
-        let mut peer = Peer::with_session();
-        peer.end.accept.max_message_size = Some(10);
-        peer.send(0, attach("l", 0, Role::Sender));
-        peer.read();
+    for (length, fine, streamed) in [(10, true, false), (11, false, false), (10, true, true), (11, false, true)] {
+        let mut peer = receiving(|reply| (reply.max_message_size, reply.streamed) = (Some(10), streamed));
         let octets = [HELLO, b"x"].concat();
         let (one, rest) = octets[..length].split_at(6);
         peer.send_payload(0, first(0), one);
         peer.send_payload(0, more_of(0, true), rest);
         let expected = (!fine).then_some(("detach", ErrorCondition::MESSAGE_SIZE_EXCEEDED));
-        assert_eq!(peer.refusal(), expected, "{length}");
+        assert_eq!(peer.refusal(), expected, "{length} {streamed}");
     }
 }
 
@@ -167,7 +206,10 @@ fn t_2_7_5_7_settled_sticks_from_whichever_transfer_says_it() {
     for delivery in
         [[(settled(first(0)), HEL), (more_of(0, false), LO)], [(first(0), HEL), (settled(more_of(0, false)), LO)]]
     {
-        let mut peer = pieces(delivery);
+        let [mut peer, mut streamed] = pieces_both(delivery);
+        let rx = streamed.end.offered_links()[0];
+        let items: Vec<_> = std::iter::from_fn(|| streamed.end.poll_stream(rx)).collect();
+        assert!(matches!(items.last(), Some(StreamItem::End { settled: true })), "{items:?}");
         let rx = peer.end.offered_links()[0];
         let delivery = peer.end.recv(rx).unwrap();
         assert!(delivery.settled);
@@ -179,19 +221,21 @@ fn t_2_7_5_7_settled_sticks_from_whichever_transfer_says_it() {
 #[test]
 fn t_2_7_5_14_what_resumes_an_unknown_delivery_is_ignored() {
     let resumed = Transfer { resume: true, ..first(0) };
-    let mut peer = pieces([(resumed, HEL), (more_of(0, false), LO), (transfer(0, 1), HELLO)]);
-    assert_eq!(got(&mut peer), [b"hello"]);
-    assert_eq!(peer.end.count(|event| matches!(event, Event::Receivable(_))), 1);
-    assert!(peer.names().is_empty());
+    let transfers = [(resumed, HEL), (more_of(0, false), LO), (transfer(0, 1), HELLO)];
+    assert_eq!(pieces(transfers.clone()).end.count(|event| matches!(event, Event::Receivable(_))), 1);
+    for mut peer in pieces_both(transfers) {
+        assert_eq!(got(&mut peer), [b"hello"]);
+        assert!(!peer.names().contains(&"disposition"));
+    }
 }
 
 #[test]
 fn t_2_7_5_12_a_transfer_that_asks_for_mode_second_on_a_link_of_mode_first_ends_it() {
     let second = Transfer { rcv_settle_mode: Some(ReceiverSettleMode::Second), ..transfer(0, 0) };
-    let mut peer = pieces([(second.clone(), HELLO)]);
-    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
-    let rx = peer.end.offered_links()[0];
-    assert!(peer.end.recv(rx).is_none());
+    for mut peer in pieces_both([(second.clone(), HELLO)]) {
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+        assert!(got(&mut peer).is_empty());
+    }
     // Of a delivery that is sent settled it says nothing.
     let settled = Transfer { settled: Some(true), ..second };
     let mut peer = pieces([(settled, HELLO)]);

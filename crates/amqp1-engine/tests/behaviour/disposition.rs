@@ -294,6 +294,38 @@ fn t_2_7_6_3_a_range_settles_what_is_in_it_across_links() {
 }
 
 #[test]
+fn t_2_7_6_3_a_range_of_the_senders_settles_what_is_in_it_across_links() {
+    let mut peer = Peer::with_sender();
+    peer.send(0, attach("m", 1, Role::Sender));
+    for id in 0..6 {
+        peer.send_payload(0, transfer(id % 2, id), HELLO);
+    }
+    peer.read();
+    let links = peer.end.offered_links();
+    let keys: Vec<_> = links.iter().flat_map(|link| peer.end.take_all(*link)).map(|delivery| delivery.key).collect();
+    // Of the first link 0, 2 and 4; of the second 1, 3 and 5.
+    peer.send(0, Disposition { role: Role::Sender, state: Some(DeliveryState::Released), ..says(1, 4) });
+    let settled = peer.end.events.iter().filter_map(|event| match event {
+        Event::SettledBySender(link, key, Some(DeliveryState::Released)) => Some((*link, *key)),
+        _ => None,
+    });
+    let expected = [(links[1], keys[3]), (links[0], keys[1]), (links[1], keys[4]), (links[0], keys[2])];
+    assert_eq!(settled.collect::<Vec<_>>(), expected);
+    peer.end.dispose(links[0], keys[0], ACCEPTED).unwrap();
+    peer.end.dispose(links[1], keys[5], ACCEPTED).unwrap();
+    peer.end.dispose(links[0], keys[1], ACCEPTED).unwrap();
+    let octets = peer.read();
+    let ranges: Vec<_> = octets
+        .iter()
+        .filter_map(|(_, body, _)| match body {
+            Performative::Disposition(body) => Some((body.first.0, body.last.map(|last| last.0))),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ranges, [(0, None), (5, None)]);
+}
+
+#[test]
 fn t_2_7_6_4_settled_and_unknown_ids_are_skipped() {
     let (mut peer, ..) = server_sent(10);
     peer.send(0, says(2, 4));

@@ -267,7 +267,7 @@ fn t_2_7_4_2_flows_say_what_was_seen_as_soon_as_it_is_known() {
 }
 
 #[test]
-fn an_echo_of_the_session_is_answered() {
+fn t_2_7_4_7_an_echo_of_the_session_is_answered() {
     let mut peer = receiving(9);
     peer.send(0, Flow { echo: true, ..session_flow(10) });
     let frames = peer.read();
