@@ -143,12 +143,13 @@ pub enum LinkNames {
 /// What becomes of input for a link that this end has detached with an error, other than the peer's detach (§2.6.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrantLinks {
-    /// It is discarded: it may have been on its way when the detach was written, and the session's other links are not to
+    /// It is discarded: it may have been in flight when the detach was written, and the session's other links are not to
     /// pay for that.
     #[default]
     Discard,
     /// It ends the session with `amqp:session:errant-link`, by the letter: transfers and flows on the link's handle,
-    /// dispositions of its deliveries, and an attach that does not resume it, on its way or not.
+    /// dispositions of its deliveries, and an attach that does not resume it, in flight or not. A link that was refused with
+    /// an error counts too: §2.6.3 attaches it, without a terminus, before it is detached.
     EndSession,
 }
 

@@ -37,6 +37,8 @@ impl Connection {
         session.reclaim();
         if link.remote.is_none() {
             session.unanswered.push(id);
+            // The answer to this attach need not resume the link.
+            session.errant.names(link.role).remove(&link.local.name);
         }
         link.handle = Some(handle);
         link.local.handle = handle;
@@ -118,7 +120,11 @@ impl Connection {
             remote.kept = None;
         }
         link.remote = Some(Box::new(remote));
-        if link.detached.is_some() {
+        if let Some((_, error)) = link.detached.as_deref() {
+            // What comes on the link from here on comes for one that is attached at both ends.
+            if error.is_some() {
+                self.becomes_errant(id);
+            }
             return;
         }
         self.note_endpoint(id);

@@ -13,7 +13,8 @@ use amqp1_codec::{
 };
 
 impl Connection {
-    /// A link that was attached at both ends is about to be detached with an error by this one.
+    /// Notes a link that both ends have attached and that this one detaches with an error. A link that is refused is one:
+    /// it was attached, without a terminus.
     pub(super) fn becomes_errant(&mut self, id: LinkId) {
         if self.config.errant_links == ErrantLinks::Discard {
             return;
@@ -35,7 +36,7 @@ impl Connection {
         let errant = |link: &crate::link::Link| link.detached.as_deref().is_some_and(|(_, error)| error.is_some());
         let Some(link) = self.links.get(id).filter(|link| errant(link)) else { return false };
         let (handle, role, name) = (link.remote_handle.unwrap_or_default(), link.role, &link.local.name);
-        // One that was never attached at this end was refused, and nothing of it had become of any use.
+        // The names that are remembered have a bound.
         let known = |session: &mut crate::session::Session| session.errant.names(role).contains(name);
         let is = self.sessions.get_mut(session_id).is_some_and(known);
         if is {

@@ -36,6 +36,9 @@ impl Connection {
             return self.end_now(session, Some(too_large()));
         }
         self.send_attach(id);
+        if error.is_some() {
+            self.becomes_errant(id);
+        }
         self.send_detach(id, closed, error);
     }
 

@@ -5,7 +5,7 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Attach, Begin, Detach, Disposition, Performative, Unsettled},
 };
-use amqp1_engine::{Connection, ConnectionConfig, ErrantLinks, Instant, LinkId, ServerSasl, SessionConfig};
+use amqp1_engine::{Connection, ConnectionConfig, ErrantLinks, Instant, LinkId, ServerSasl, SessionConfig, SessionId};
 use amqp1_testkit::*;
 
 const ERRANT: Option<(&str, ErrorCondition)> = Some(("end", ErrorCondition::ERRANT_LINK));
@@ -27,6 +27,14 @@ fn with_link(client: bool, peers: Role) -> (Peer, LinkId) {
         let id = peer.end.offered_links()[0];
         return (peer, id);
     }
+    let (mut peer, _, id) = asking(peers);
+    peer.send(0, attach("l", 0, peers));
+    peer.read();
+    (peer, id)
+}
+
+/// A strict engine that has attached a link, whose other end, of this role, is the peer. The peer has not answered.
+fn asking(peers: Role) -> (Peer, SessionId, LinkId) {
     let mut peer = Peer::new(Connection::client(strict("client"), None, Instant::default())).open();
     let session = peer.end.begin(SessionConfig::default()).unwrap();
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
@@ -34,9 +42,7 @@ fn with_link(client: bool, peers: Role) -> (Peer, LinkId) {
         Role::Receiver => peer.end.attach_sender(session, sender("l")).unwrap(),
         Role::Sender => peer.end.attach_receiver(session, receiver("l", amqp1_engine::Credit::Manual(10))).unwrap(),
     };
-    peer.send(0, attach("l", 0, peers));
-    peer.read();
-    (peer, id)
+    (peer, session, id)
 }
 
 /// The same, detached with an error by the engine; the peer has not answered.
@@ -136,18 +142,102 @@ fn t_2_6_5_3_after_an_errored_detach_a_link_is_resumed_or_its_attach_ends_the_se
     }
 }
 
-#[test]
-fn t_2_6_5_3_a_link_that_was_refused_may_be_asked_for_again() {
-    let (mut peer, _) = with_link(false, Role::Sender);
+/// A link on handle 1 that the application of a server refuses with an error; the peer has not answered.
+fn refused(errant_links: ErrantLinks, peers: Role) -> Peer {
+    let config = ConnectionConfig { errant_links, ..ConnectionConfig::new("server") };
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default())).open();
     peer.end.accept.links = None;
-    for handle in [1, 2] {
-        peer.send(0, attach("refused", handle, Role::Sender));
-        let id = *peer.end.offered_links().last().unwrap();
-        peer.end.reject_link(id, error(ErrorCondition::NOT_FOUND)).unwrap();
-        assert_eq!(peer.names(), ["attach", "detach"]);
-        peer.send(0, Detach { handle, closed: true, error: None });
+    peer.send(0, begin());
+    peer.read();
+    refuse(&mut peer, attach("refused", 1, peers));
+    peer
+}
+
+fn refuse(peer: &mut Peer, attach: Attach) {
+    peer.send(0, attach);
+    let id = *peer.end.offered_links().last().unwrap();
+    peer.end.reject_link(id, error(ErrorCondition::NOT_FOUND)).unwrap();
+    assert_eq!(peer.names(), ["attach", "detach"]);
+}
+
+#[test]
+fn t_2_6_5_2_input_for_a_link_that_was_refused_ends_the_session() {
+    let mut peer = refused(ErrantLinks::EndSession, Role::Sender);
+    peer.send_payload(0, transfer(1, 0), HELLO);
+    assert_eq!(peer.refusal(), ERRANT, "a transfer");
+    for peers in [Role::Sender, Role::Receiver] {
+        let mut peer = refused(ErrantLinks::EndSession, peers);
+        peer.send(0, credit(1, 7));
+        assert_eq!(peer.refusal(), ERRANT, "a flow from the {peers:?}");
+        let mut peer = refused(ErrantLinks::EndSession, peers);
+        peer.send(0, Detach { handle: 1, ..detach() });
+        peer.send(0, session_flow(1000));
+        assert!(peer.names().is_empty());
     }
-    assert!(peer.names().is_empty() && !peer.end.is_closed());
+}
+
+#[test]
+fn t_2_6_5_3_a_link_that_was_refused_is_attached_again_only_where_errant_links_are_discarded() {
+    for closed in [false, true] {
+        let mut peer = refused(ErrantLinks::EndSession, Role::Sender);
+        peer.send(0, Detach { handle: 1, closed, error: None });
+        peer.send(0, attach("refused", 2, Role::Sender));
+        assert_eq!(peer.refusal(), ERRANT);
+    }
+    let mut peer = refused(ErrantLinks::EndSession, Role::Sender);
+    peer.send(0, Detach { handle: 1, ..detach() });
+    refuse(&mut peer, resuming(attach("refused", 2, Role::Sender)));
+    let mut peer = refused(ErrantLinks::Discard, Role::Sender);
+    peer.send(0, Detach { handle: 1, ..detach() });
+    refuse(&mut peer, attach("refused", 2, Role::Sender));
+}
+
+/// A refusal that waits for a handle makes the link errant once it is sent.
+#[test]
+fn t_2_6_5_2_a_link_whose_refusal_waits_for_a_handle_is_errant_too() {
+    let mut peer = Peer::new(Connection::server(strict("server"), ServerSasl::None, Instant::default())).open();
+    peer.send(0, Begin { handle_max: 0, ..begin() });
+    peer.send(0, attach("first", 0, Role::Sender));
+    peer.read();
+    let first = peer.end.offered_links()[0];
+    peer.end.accept.links = None;
+    peer.send(0, attach("refused", 1, Role::Sender));
+    let id = *peer.end.offered_links().last().unwrap();
+    peer.end.reject_link(id, error(ErrorCondition::NOT_FOUND)).unwrap();
+    peer.end.detach(first, true, None).unwrap();
+    assert_eq!(peer.names(), ["detach"]);
+    peer.send(0, detach());
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    peer.send_payload(0, transfer(1, 0), HELLO);
+    assert_eq!(peer.refusal(), ERRANT);
+}
+
+/// The answer to the attach of a link that is detached already may be in flight; what follows it is not to come.
+#[test]
+fn t_2_6_5_2_a_link_detached_with_an_error_before_its_answer_is_errant_after_it() {
+    for peers in [Role::Sender, Role::Receiver] {
+        let (mut peer, _, id) = asking(peers);
+        peer.end.detach(id, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
+        peer.read();
+        peer.send(0, attach("l", 0, peers));
+        assert!(peer.names().is_empty());
+        peer.send(0, credit(0, 7));
+        assert_eq!(peer.refusal(), ERRANT, "a flow from the {peers:?}");
+    }
+}
+
+/// The answer to an attach of this end is not a plain attach of the peer's.
+#[test]
+fn t_2_6_5_3_this_end_may_attach_the_link_again() {
+    let (mut peer, session, id) = asking(Role::Receiver);
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.end.detach(id, true, Some(error(ErrorCondition::DETACH_FORCED))).unwrap();
+    peer.send(0, detach());
+    peer.read();
+    peer.end.attach_sender(session, sender("l")).unwrap();
+    assert_eq!(peer.names(), ["attach"]);
+    peer.send(0, attach("l", 0, Role::Receiver));
+    assert!(peer.names().is_empty());
 }
 
 #[test]
