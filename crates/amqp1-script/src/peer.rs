@@ -194,6 +194,18 @@ impl<T: Transport> Peer<T> {
         self.raw(frames::encode_styled(channel, transfer, payload.as_ref(), self.style))
     }
 
+    /// Writes frames, and what they carry, at once: the peer can read them together.
+    pub fn send_together<B, P>(&mut self, channel: u16, frames: impl IntoIterator<Item = (B, P)>) -> Written
+    where
+        B: Into<Performative>,
+        P: AsRef<[u8]>,
+    {
+        let style = self.style;
+        let encoded =
+            frames.into_iter().map(|(body, payload)| frames::encode_styled(channel, body, payload.as_ref(), style));
+        self.raw(encoded.collect::<Vec<_>>().concat())
+    }
+
     /// Writes a frame without a body (§2.4.5).
     pub fn empty_frame(&mut self, channel: u16) -> Written {
         self.raw(frames::empty(channel))

@@ -12,7 +12,8 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Attach, Detach, Performative, Transfer},
 };
-use amqp1_script::{AmqpFrame, Body, Got, Refusal, Scope, frames};
+use amqp1_script::{AmqpFrame, Body, Got, Link, Refusal, Scope, frames};
+use bytes::Bytes;
 
 const RECEIVE: Case = Case { twin: Some(&twins::RECEIVE), ..Case::CLIENT };
 
@@ -47,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "T-2.6.5-2",
         rule: "Input for a link that was detached with an error ends the session with errant-link (§2.6.5).",
-        sends: "a transfer without a delivery-tag and, after the detach for it, another transfer",
+        sends: "a transfer without a delivery-tag and, in the same write, another transfer",
         wants: "end with amqp:session:errant-link",
         check: Check::Client(Scenario::Receive, transfer_on_errant_link),
         ..RECEIVE
@@ -56,8 +57,8 @@ pub(super) const CASES: &[Case] = &[
         id: "T-2.6.5-3",
         rule: "After a link was detached with an error, an attach that does not resume it ends the session with \
                errant-link (§2.6.5).",
-        sends: "a transfer without a delivery-tag and, after the detach for it, a detach with closed=false and an attach of \
-                the same name",
+        sends: "a transfer without a delivery-tag and, in the same write, a detach with closed=false and an attach of the \
+                same name",
         wants: "end with amqp:session:errant-link",
         check: Check::Client(Scenario::Receive, attach_of_errant_link),
         ..RECEIVE
@@ -128,9 +129,19 @@ struct Errant {
 }
 
 fn errant(trial: &mut ClientTrial<'_>) -> Result<Errant, Stop> {
+    errant_with(trial, |_| Vec::new())
+}
+
+/// What is sent `behind` the transfer goes out with it, so that the client reads it before it ends the session.
+fn errant_with(
+    trial: &mut ClientTrial<'_>,
+    behind: impl FnOnce(&Link) -> Vec<(Performative, Bytes)>,
+) -> Result<Errant, Stop> {
     let mut client = trial.sending_to_client()?;
     let transfer = Transfer { delivery_tag: None, ..frames::transfer(client.link.handle, 0) };
-    client.connection.send_with(client.session.channel, transfer, frames::message("untagged"));
+    let mut together = vec![(transfer.into(), frames::message("untagged"))];
+    together.extend(behind(&client.link));
+    client.connection.send_together(client.session.channel, together);
     let wanted = "a refusal";
     let found = client.until(wanted, |_, got| {
         (Refusal::of(got).is_some() || matches!(got.name(), "disposition" | "detach" | "end" | "close"))
@@ -145,7 +156,7 @@ fn errant(trial: &mut ClientTrial<'_>) -> Result<Errant, Stop> {
 
 fn error_is_carried(trial: &mut ClientTrial<'_>) -> Checked {
     let Errant { mut client, error } = errant(trial)?;
-    client.connection.send(client.session.channel, frames::detach(client.link.handle));
+    client.detach(true, None);
     let (channel, handle) = (client.session.remote_channel, client.link.attach.handle);
     client.connection.send(0, frames::close());
     loop {
@@ -168,20 +179,24 @@ fn error_is_carried(trial: &mut ClientTrial<'_>) -> Checked {
 static ERRANT: [ErrorCondition; 1] = [ErrorCondition::ERRANT_LINK];
 
 fn transfer_on_errant_link(trial: &mut ClientTrial<'_>) -> Checked {
-    let Errant { mut client, .. } = errant(trial)?;
-    let transfer = frames::transfer(client.link.handle, 1);
-    client.connection.send_with(client.session.channel, transfer, frames::message("errant"));
-    let refused = Refused::by(Scope::Session).with(&ERRANT);
-    Ok(refused.judge_on(&client.session, &mut client.connection, trial.is_strict()))
+    let errant = errant_with(trial, |link| vec![(frames::transfer(link.handle, 1).into(), frames::message("errant"))])?;
+    Ok(errant.ends_session(trial.is_strict()))
 }
 
 fn attach_of_errant_link(trial: &mut ClientTrial<'_>) -> Checked {
-    let Errant { mut client, .. } = errant(trial)?;
-    let (channel, handle) = (client.session.channel, client.link.handle);
-    client.connection.send(channel, Detach { closed: false, ..frames::detach(handle) });
-    client.connection.send(channel, frames::attach_answering(&client.link.attach, handle));
-    let refused = Refused::by(Scope::Session).with(&ERRANT);
-    Ok(refused.judge_on(&client.session, &mut client.connection, trial.is_strict()))
+    let errant = errant_with(trial, |link| {
+        let detach = Detach { closed: false, ..frames::detach(link.handle) };
+        let again = frames::attach_answering(&link.attach, link.handle);
+        vec![(detach.into(), Bytes::new()), (again.into(), Bytes::new())]
+    })?;
+    Ok(errant.ends_session(trial.is_strict()))
+}
+
+impl Errant {
+    fn ends_session(mut self, is_strict: bool) -> Outcome {
+        let refused = Refused::by(Scope::Session).with(&ERRANT);
+        refused.judge_on(&self.client.session, &mut self.client.connection, is_strict)
+    }
 }
 
 fn detach_crosses_close(trial: &mut ClientTrial<'_>) -> Checked {
