@@ -50,7 +50,7 @@ pub enum Need {
     Sasl,
     /// SASL PLAIN, with a user and a password (RFC 4616).
     Plain,
-    /// SASL SCRAM-SHA-1 or SCRAM-SHA-256, with a user and a password.
+    /// SASL SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512, with a user and a password.
     Scram,
     /// The anonymous terminus.
     AnonymousRelay,

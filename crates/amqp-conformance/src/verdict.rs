@@ -163,6 +163,15 @@ impl Stop {
         Self::SetUp(instead(unexpected))
     }
 
+    /// The same in a set-up, whose failure is not what the case judges.
+    #[must_use]
+    pub fn in_set_up(self) -> Self {
+        match self {
+            Self::Known(outcome) if outcome.verdict == Verdict::Fail => Self::SetUp(outcome.reason),
+            other => other,
+        }
+    }
+
     /// The outcome of a case that stops here.
     pub fn into_outcome(self) -> Outcome {
         match self {

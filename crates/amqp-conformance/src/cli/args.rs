@@ -3,6 +3,7 @@
 use crate::{
     decode::Form,
     run::{FailOn, Level, Selection, Selector},
+    server::PasswordMechanism,
 };
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
@@ -47,12 +48,16 @@ pub(super) struct ServerArgs {
     /// Removes the messages of the node before the run.
     #[arg(long)]
     pub(super) purge: bool,
-    /// The user of SASL PLAIN. Without it, SASL ANONYMOUS is used.
+    /// The user. Without it, SASL ANONYMOUS is used.
     #[arg(long, requires = "password", env = "AMQP_CONFORMANCE_USER")]
     pub(super) user: Option<String>,
     /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
     #[arg(long, requires = "user", env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
     pub(super) password: Option<String>,
+    /// The SASL mechanism of the user and the password: PLAIN, SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512. Without it,
+    /// PLAIN if the server offers it, or else the strongest SCRAM.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_sasl")]
+    pub(super) mechanism: Option<PasswordMechanism>,
     /// Connects with TLS; the server's certificate must be valid for HOST.
     #[arg(long)]
     pub(super) tls: bool,

@@ -5,7 +5,7 @@ use crate::{
     case::Role,
     profile::Profile,
     run::Options,
-    server::{Login, ServerTarget},
+    server::{Login, PasswordMechanism, ServerTarget, Sheet},
     transport::{ClientTls, Layers, WebSocket},
 };
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -27,15 +27,15 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let server = args.server.as_ref().or(profile.server.as_ref());
     let server = server.ok_or_else(|| Failure::usage("the profile names no server: give HOST:PORT"))?;
     let (hostname, address) = resolve(server)?;
-    let login = login(args, &profile);
     let target = ServerTarget {
         layers: layers(args)?,
         hostname,
-        login,
         patience: profile.patience(args.run.patience),
         restart: args.restart.clone(),
         ..ServerTarget::new(address, node)
     };
+    let login = login(args, &profile, &target)?;
+    let target = target.with_login(login);
     output::run(target.into(), &options, &args.run)
 }
 
@@ -53,14 +53,22 @@ fn layers(args: &ServerArgs) -> Result<Layers, Failure> {
     Ok(Layers { tls, web_socket: args.ws.clone().map(|path| WebSocket { path }) })
 }
 
-/// The login of the command line, or else of the profile.
-fn login(args: &ServerArgs, profile: &Profile) -> Login {
+/// The login of the command line, or else of the profile. Which mechanism it uses, the server's list says unless the
+/// command line does.
+fn login(args: &ServerArgs, profile: &Profile, target: &ServerTarget) -> Result<Login, Failure> {
     let given = args.user.as_ref().zip(args.password.as_ref());
-    match given.or_else(|| profile.user.as_ref().zip(profile.password.as_ref())) {
-        _ if args.no_sasl => Login::None,
-        Some((user, password)) => Login::Plain { user: user.clone(), password: password.clone() },
-        None => Login::Anonymous,
+    let Some((user, password)) = given.or_else(|| profile.user.as_ref().zip(profile.password.as_ref())) else {
+        return match args.mechanism {
+            Some(_) => Err(Failure::usage("--mechanism needs --user and --password")),
+            None if args.no_sasl => Ok(Login::None),
+            None => Ok(Login::Anonymous),
+        };
+    };
+    if args.no_sasl {
+        return Ok(Login::None);
     }
+    let mechanism = args.mechanism.unwrap_or_else(|| PasswordMechanism::among(&Sheet::mechanisms_of(target)));
+    mechanism.login(user, password).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The host's name, and its address.

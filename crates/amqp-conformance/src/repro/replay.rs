@@ -5,7 +5,7 @@ use crate::{
     case::Role,
     client::{ClientTrial, Scenario},
     run::Target,
-    server::{Login, ServerTarget, ServerTrial, Sheet},
+    server::{ServerTrial, Sheet},
     verdict::Stop,
     wire::{Connection, Entry},
 };
@@ -74,7 +74,7 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
     }
     let sheet = Sheet::default();
     let (mut trial, password) = match target {
-        Target::Server(server) => (Trial::Server(ServerTrial::new(server, &sheet, false)), password(server)),
+        Target::Server(server) => (Trial::Server(ServerTrial::new(server, &sheet, false)), server.login.password()),
         Target::Client(client) => {
             let (scenario, count) = script.scenario.unwrap_or((Scenario::Send, 1));
             let trial = ClientTrial::start(client, scenario, count, false).map_err(ReplayError::Listen)?;
@@ -116,11 +116,4 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
 
 fn of(connections: &mut HashMap<usize, Connection>, number: usize) -> Result<&mut Connection, ReplayError> {
     connections.get_mut(&number).ok_or(ReplayError::NotConnected(number))
-}
-
-fn password(server: &ServerTarget) -> Option<&str> {
-    match &server.login {
-        Login::Plain { password, .. } => Some(password),
-        _ => None,
-    }
 }

@@ -24,7 +24,7 @@ use crate::{
     client::ClientTarget,
     report::{Expectations, Report},
     repro::Script,
-    server::{Login, ServerTarget, Sheet},
+    server::{ServerTarget, Sheet},
     verdict::Verdict,
 };
 use std::{sync::Arc, time::Duration};
@@ -74,8 +74,8 @@ impl Target {
     /// What must not be written anywhere.
     pub fn secrets(&self) -> Secrets {
         match self {
-            Self::Server(ServerTarget { login: Login::Plain { password, .. }, .. }) => Secrets::new([password.clone()]),
-            _ => Secrets::default(),
+            Self::Server(server) => Secrets::new(server.login.password().map(String::from)),
+            Self::Client(_) => Secrets::default(),
         }
     }
 }
@@ -284,8 +284,8 @@ pub fn repro(target: impl Into<Target>, id: &str, options: &Options) -> Result<(
         }
     };
     let password = match &target {
-        Target::Server(ServerTarget { login: Login::Plain { password, .. }, .. }) => Some(password.clone()),
-        _ => None,
+        Target::Server(server) => server.login.password().map(String::from),
+        Target::Client(_) => None,
     };
     let is_strict = options.selection.level.is_strict();
     let mut runner = Runner::new(Arc::new(target), Arc::new(sheet), is_strict, options.timeout);

@@ -2,6 +2,7 @@
 
 pub mod cases;
 mod consumer;
+mod login;
 mod queue;
 mod receiving;
 pub(crate) mod relay;
@@ -12,9 +13,11 @@ mod trial;
 pub mod twins;
 
 pub use consumer::{Consumer, Delivered};
+pub(crate) use login::SCRAM_NONCE;
+pub use login::{Login, PasswordMechanism, ScramHash, UnknownMechanism};
 pub use queue::credit_after;
 pub use receiving::{Progress, covers};
 pub use relay::Relayed;
 pub use sheet::Sheet;
-pub use target::{Login, ServerTarget};
+pub use target::ServerTarget;
 pub use trial::{Attached, Begun, Opened, ServerTrial};

@@ -76,6 +76,12 @@ impl Sheet {
         Ok(sheet)
     }
 
+    /// Asks a server for its SASL mechanisms alone; none without SASL, or if it cannot be reached.
+    pub fn mechanisms_of(target: &ServerTarget) -> Vec<String> {
+        let none = Self::default();
+        offered::mechanisms(&mut ServerTrial::new(target, &none, false))
+    }
+
     /// The part of it that an open tells.
     pub(crate) fn of_open(open: &Open) -> Self {
         let property = |name: &str| {

@@ -1,55 +1,16 @@
 //! The server under test.
 
+use super::Login;
 use crate::{
     transport::Layers,
     wire::{Recorder, WireLog},
 };
-use amqp1_codec::sasl::SaslInit;
-use amqp1_script::frames;
 use std::{
-    fmt, io,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
-
-/// The login that is used where a case does not bring its own.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Login {
-    /// No SASL: the AMQP header comes first.
-    None,
-    /// SASL ANONYMOUS.
-    Anonymous,
-    /// SASL PLAIN.
-    Plain {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-}
-
-impl Login {
-    /// The `sasl-init` of this login; `None` without SASL.
-    pub fn init(&self) -> Option<SaslInit> {
-        match self {
-            Self::None => None,
-            Self::Anonymous => Some(frames::anonymous()),
-            Self::Plain { user, password } => Some(frames::plain(user, password)),
-        }
-    }
-}
-
-/// Passwords are not shown.
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Anonymous => f.write_str("Anonymous"),
-            Self::Plain { user, .. } => f.debug_struct("Plain").field("user", user).finish_non_exhaustive(),
-        }
-    }
-}
 
 /// The server under test, and how it is reached.
 #[derive(Clone, Debug)]

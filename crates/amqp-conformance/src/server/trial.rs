@@ -6,8 +6,9 @@ use crate::{
     wire::{Connection, Entry, Logs},
 };
 use amqp1_codec::{
+    frame::ProtocolHeader,
     performative::{Attach, Open},
-    sasl::SaslCode,
+    sasl::{SaslBody, SaslCode, SaslMechanisms},
 };
 use amqp1_script::{Link, Peer, Session, frames};
 
@@ -115,7 +116,11 @@ impl<'a> ServerTrial<'a> {
     pub fn authenticated(&mut self) -> Result<Connection, Stop> {
         let mut connection = self.connected()?;
         if let Some(init) = self.target.login.init() {
-            let outcome = connection.authenticated(init).map_err(|unexpected| Stop::set_up(&unexpected))?;
+            connection.header(ProtocolHeader::SASL);
+            connection.expect_header(ProtocolHeader::SASL).map_err(|unexpected| Stop::set_up(&unexpected))?;
+            connection.expect::<SaslMechanisms>().map_err(|unexpected| Stop::set_up(&unexpected))?;
+            connection.sasl(SaslBody::Init(init));
+            let outcome = self.target.login.outcome(&mut connection).map_err(Stop::in_set_up)?;
             if outcome.code != SaslCode::Ok {
                 return Err(Stop::SetUp(format!("the login ended with {:?}", outcome.code)));
             }

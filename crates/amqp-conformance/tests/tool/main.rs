@@ -7,7 +7,8 @@ use amqp_conformance::{
     run::{Runner, Selection},
     server::{ServerTarget, Sheet},
 };
-use polite::OnOtherVersion;
+use amqp1_auth::sasl::scram::ScramHash;
+use polite::{LetsIn, OnOtherVersion};
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
@@ -109,6 +110,35 @@ fn a_password_is_in_nothing_that_is_written() {
     let report = Report::from_json(&fs::read(directory.path().join("r.json")).expect("it was written"));
     let report = report.expect("it is a report");
     assert!(report.cases.iter().any(|case| case.wire.iter().flatten().any(|entry| entry.hex.contains(".."))));
+}
+
+/// Judges two cases on a server that offers this SCRAM alone, with an account. The keys take the time that they take.
+fn by_scram(hash: ScramHash, arguments: &[&str]) -> Output {
+    let polite = polite::start_for(LetsIn::ByScram(hash, PASSWORD), OnOtherVersion::Leaves).to_string();
+    let run = ["server", &polite, "--node", "q", "--patience", "30", "--timeout", "200", "--user", "u", "--verbose"];
+    tool(&[&run[..], &["--only", LOGS_IN, "--only", "S-scram-1/login"], arguments].concat())
+}
+
+#[test]
+fn s_scram_1_the_tool_logs_in_by_scram_where_plain_is_not_offered() {
+    for hash in ScramHash::ALL {
+        let output = by_scram(hash, &["--password", PASSWORD]);
+        let shown = text(&output.stdout);
+        assert_eq!(code(&output), 0, "{shown}{}", text(&output.stderr));
+        for passed in [LOGS_IN, "S-scram-1/login"] {
+            let is_passed = |line: &str| line.contains("pass") && line.contains(passed);
+            assert!(shown.lines().any(is_passed), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn s_scram_1_the_tool_logs_in_by_the_mechanism_that_is_named() {
+    let hash = ScramHash::Sha256;
+    let named = |mechanism, password| code(&by_scram(hash, &["--password", password, "--mechanism", mechanism]));
+    assert_eq!(named(hash.mechanism(), PASSWORD), 0);
+    assert_eq!(named(hash.mechanism(), "not the password"), 3);
+    assert_eq!(named("EXTERNAL", PASSWORD), 2);
 }
 
 #[test]

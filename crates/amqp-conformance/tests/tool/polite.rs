@@ -4,10 +4,11 @@ use amqp_conformance::{
     client::Progress,
     wire::{Connection, Logs, Recorder},
 };
+use amqp1_auth::sasl::scram::{ScramDecoy, ScramHash, ScramServer, ScramStep, StoredCredential};
 use amqp1_codec::{
     frame::ProtocolHeader,
     performative::{Open, Performative},
-    sasl::{SaslCode, SaslInit},
+    sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslOutcome, SaslResponse, Secret},
 };
 use amqp1_script::{AmqpFrame, Got, Peer, Tcp, Unexpected, frames};
 use std::{
@@ -28,8 +29,21 @@ pub(crate) enum OnOtherVersion {
     Dies,
 }
 
+/// Whom the server lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LetsIn {
+    Everyone,
+    /// Users with this password, which they prove by this mechanism alone.
+    ByScram(ScramHash, &'static str),
+}
+
 /// Starts the server. It serves until the test program ends.
 pub(crate) fn start(on_other_version: OnOtherVersion) -> SocketAddr {
+    start_for(LetsIn::Everyone, on_other_version)
+}
+
+/// Starts a server that lets these in.
+pub(crate) fn start_for(lets_in: LetsIn, on_other_version: OnOtherVersion) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     let is_dying = Arc::new(AtomicBool::new(false));
@@ -42,24 +56,53 @@ pub(crate) fn start(on_other_version: OnOtherVersion) -> SocketAddr {
             }
             let is_dying = Arc::clone(&is_dying);
             thread::spawn(move || {
-                serve(stream, || is_dying.store(on_other_version == OnOtherVersion::Dies, Ordering::SeqCst))
+                serve(stream, lets_in, || is_dying.store(on_other_version == OnOtherVersion::Dies, Ordering::SeqCst))
             });
         }
     });
     address
 }
 
+/// Plays the server of SCRAM, up to the outcome.
+fn scram(connection: &mut Connection, hash: ScramHash, password: &str) -> Result<(), Unexpected> {
+    connection.sasl(frames::mechanisms(&[hash.mechanism(), "ANONYMOUS"]));
+    let init = connection.expect::<SaslInit>()?.body;
+    let decoy = ScramDecoy::new([7; 16]).expect("a secret of 16 octets");
+    let mut server = ScramServer::new(hash, "nonceoftheserver", &decoy).expect("a nonce");
+    let stored = StoredCredential::from_password(hash, password, *b"salt", 4096).expect("a password");
+    let first = init.initial_response.unwrap_or_default();
+    let challenge = server.respond(&first.0).and_then(|_| server.credential(Some(&stored)));
+    let Ok(challenge) = challenge else {
+        connection.sasl(frames::outcome(SaslCode::Auth));
+        return Ok(());
+    };
+    connection.sasl(SaslBody::Challenge(SaslChallenge { challenge: Secret(challenge) }));
+    let response = connection.expect::<SaslResponse>()?.body.response;
+    connection.sasl(match server.respond(&response.0) {
+        Ok(ScramStep::Verified { additional_data, .. }) => {
+            SaslBody::Outcome(SaslOutcome { code: SaslCode::Ok, additional_data: Some(Secret(additional_data)) })
+        }
+        _ => frames::outcome(SaslCode::Auth),
+    });
+    Ok(())
+}
+
 /// Serves one connection. Calls `on_other_version` before it leaves one that begins with another version.
-fn serve(stream: TcpStream, on_other_version: impl FnOnce()) -> Result<(), Unexpected> {
+fn serve(stream: TcpStream, lets_in: LetsIn, on_other_version: impl FnOnce()) -> Result<(), Unexpected> {
     let tcp = Tcp::new(stream).expect("a socket");
     let mut connection: Connection = Peer::new(Recorder::new(tcp, Logs::default().add()));
     connection.set_patience(Duration::from_secs(10));
     let mut header = connection.expect_any_header()?;
     if header == ProtocolHeader::SASL {
         connection.header(header);
-        connection.sasl(frames::mechanisms(&["ANONYMOUS", "PLAIN"]));
-        connection.expect::<SaslInit>()?;
-        connection.sasl(frames::outcome(SaslCode::Ok));
+        match lets_in {
+            LetsIn::Everyone => {
+                connection.sasl(frames::mechanisms(&["ANONYMOUS", "PLAIN"]));
+                connection.expect::<SaslInit>()?;
+                connection.sasl(frames::outcome(SaslCode::Ok));
+            }
+            LetsIn::ByScram(hash, password) => scram(&mut connection, hash, password)?,
+        }
         header = connection.expect_any_header()?;
     }
     connection.header(ProtocolHeader::AMQP);

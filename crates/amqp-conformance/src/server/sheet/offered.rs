@@ -1,7 +1,7 @@
 //! Finds out which features a server has.
 
 use super::{ServerTrial, Sheet};
-use crate::{case::Need, server::Login};
+use crate::{case::Need, server::ScramHash};
 use amqp1_codec::{
     DeliveryTag, Symbol, Value,
     definitions::Role,
@@ -17,14 +17,14 @@ use amqp1_script::frames;
 pub(super) fn features(trial: &mut ServerTrial<'_>, sheet: &Sheet) -> Vec<Need> {
     let offers = |name: &str| sheet.capabilities.iter().any(|capability| capability == name);
     let has = |name: &str| sheet.mechanisms.iter().any(|mechanism| mechanism == name);
-    let has_password = matches!(trial.target().login, Login::Plain { .. });
+    let has_password = trial.target().login.password().is_some();
     let is_queue = trial.queued(&["detect"]).is_ok() && trial.emptied().is_ok_and(|all| all.len() == 1);
     // Where every address is served, that of a well-known node says nothing.
     let has_fixed_nodes = !serves(trial, "$amqp-conformance-no-such-node");
     let found = [
         (Need::Sasl, !sheet.mechanisms.is_empty()),
         (Need::Plain, has("PLAIN") && has_password),
-        (Need::Scram, (has("SCRAM-SHA-1") || has("SCRAM-SHA-256")) && has_password),
+        (Need::Scram, has_password && ScramHash::ALL.iter().any(|hash| has(hash.mechanism()))),
         (Need::AnonymousRelay, offers("ANONYMOUS-RELAY")),
         (Need::SoleConnection, offers("sole-connection-for-container")),
         (Need::Sessions, sheet.channel_max > 0),

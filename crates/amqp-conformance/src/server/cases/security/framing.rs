@@ -1,6 +1,6 @@
 //! SASL frames and who may send them (§5.3, §5.3.1).
 
-use super::support::{HEADER, INIT, LOGIN, frame, gives_up, init_body, offered, succeeds};
+use super::support::{HEADER, INIT, LOGIN, frame, gives_up, init_body, logs_in, offered};
 use crate::{
     case::{Case, Check, Need},
     judge::tolerable,
@@ -157,7 +157,7 @@ fn header_comes_back(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 fn framed(trial: &mut ServerTrial<'_>, doff: u8, ignored: [u8; 2]) -> Result<Outcome, Stop> {
     let mut connection = offered(trial)?;
     connection.raw(frame(doff, 1, ignored, &init_body(trial)));
-    succeeds(&mut connection)
+    logs_in(trial, &mut connection)
 }
 
 fn small_frames(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
@@ -186,7 +186,7 @@ fn sized_init(trial: &ServerTrial<'_>, size: usize) -> Bytes {
 fn init_of_512(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut connection = offered(trial)?;
     connection.raw(sized_init(trial, 512));
-    succeeds(&mut connection)
+    logs_in(trial, &mut connection)
 }
 
 fn init_of_513(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {

@@ -4,7 +4,7 @@ use super::support::{INIT, LOGIN, frame, gives_up, offered_with, offers, succeed
 use crate::{
     case::{Case, Check, Need, Severity},
     judge::{closes_in_peace, should},
-    server::{Attached, ServerTrial},
+    server::{Attached, PasswordMechanism, SCRAM_NONCE as NONCE, ScramHash, ServerTrial},
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::{
@@ -68,6 +68,17 @@ pub(super) const CASES: &[Case] = &[
         ..Case::SERVER
     },
     Case {
+        id: "S-scram-1/login",
+        severity: Severity::Should,
+        rule: "A SCRAM dialog with the right proof succeeds, and the server proves that it knows the password too (RFC 5802 \
+               §3).",
+        sends: "both messages of the client, for the user and the password of the tool",
+        wants: "the outcome ok, with the server's signature in its additional-data or in a challenge before it",
+        needs: &[Need::Sasl, Need::Scram],
+        check: Check::Server(|trial| should(scram_login(trial))),
+        ..Case::SERVER
+    },
+    Case {
         id: "S-ext-1",
         severity: Severity::May,
         rule: "EXTERNAL stands on what a lower layer has shown, so that it fails where no certificate was shown (RFC 4422).",
@@ -124,7 +135,6 @@ fn string_response(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
 
 /// `n,,n=user,r=nonce`: the client's first message.
 const SCRAM_FIRST: &[u8] = b"n,,n=amqp-conformance,r=fyko+d2lbbFgONRv9qkxdawL";
-const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 
 fn init_with(mechanism: &str, response: &[u8]) -> Vec<u8> {
     let init = amqp1_codec::sasl::SaslInit {
@@ -187,6 +197,27 @@ fn scram(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let wrong = format!("c=biws,r={nonce},p=AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     connection.raw(response(wrong.as_bytes()));
     Ok(gives_up(&mut connection))
+}
+
+/// By the strongest of the mechanisms that the server offers.
+fn scram_login(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+    let (mut connection, offered) = offered_with(trial)?;
+    let is_offered = |hash: &ScramHash| {
+        offered.sasl_server_mechanisms.iter().any(|mechanism| mechanism.as_str() == hash.mechanism())
+    };
+    let hash = ScramHash::ALL.into_iter().rev().find(is_offered);
+    let login = &trial.target().login;
+    let Some(((hash, user), password)) = hash.zip(login.user()).zip(login.password()) else {
+        return Ok(Outcome::skip("the tool has no user, or no SCRAM is offered"));
+    };
+    let login = PasswordMechanism::Scram(hash).login(user, password).map_err(|error| Stop::SetUp(error.to_string()))?;
+    connection.sasl(SaslBody::Init(login.init().unwrap_or_default()));
+    match login.outcome(&mut connection) {
+        Ok(outcome) if outcome.code == SaslCode::Ok => Ok(Outcome::pass_with(hash.mechanism())),
+        Ok(outcome) => Ok(Outcome::fail(format!("{} ends with {:?}", hash.mechanism(), outcome.code))),
+        Err(Stop::SetUp(reason)) => Ok(Outcome::fail(reason)),
+        Err(other) => Err(other),
+    }
 }
 
 fn external(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {

@@ -3,7 +3,7 @@
 use super::support::{LOGIN, frame, gives_up, gives_up_after, offers};
 use crate::{
     case::{Case, Check, Need},
-    server::{Login, ServerTrial},
+    server::ServerTrial,
     verdict::{Outcome, Stop},
 };
 use amqp1_codec::sasl::{SaslBody, SaslCode, SaslOutcome};
@@ -88,10 +88,7 @@ fn refused(trial: &mut ServerTrial<'_>, response: &[u8]) -> Result<Outcome, Stop
 
 fn wrong_password(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut connection = offers(trial, "PLAIN")?;
-    let user = match &trial.target().login {
-        Login::Plain { user, .. } => user.as_str(),
-        Login::None | Login::Anonymous => "amqp-conformance",
-    };
+    let user = trial.target().login.user().unwrap_or("amqp-conformance");
     connection.raw(frames::sasl(&SaslBody::Init(frames::plain(user, "this is not the password"))));
     let outcome = connection.expect::<SaslOutcome>()?;
     if outcome.code != SaslCode::Auth || outcome.additional_data.is_some() {

@@ -106,9 +106,18 @@ fn ends_after_ours(connection: &mut Connection, code: SaslCode) -> Outcome {
     }
 }
 
+/// Passes if the dialog succeeds that [`init_body`] has begun.
+pub(super) fn logs_in(trial: &ServerTrial<'_>, connection: &mut Connection) -> Result<Outcome, Stop> {
+    succeeds_by(&trial.target().login, connection)
+}
+
 /// Passes if the dialog that these octets end succeeds.
 pub(super) fn succeeds(connection: &mut Connection) -> Result<Outcome, Stop> {
-    let outcome = connection.expect::<SaslOutcome>()?;
+    succeeds_by(&Login::Anonymous, connection)
+}
+
+fn succeeds_by(login: &Login, connection: &mut Connection) -> Result<Outcome, Stop> {
+    let outcome = login.outcome(connection)?;
     if outcome.code == SaslCode::Ok {
         Ok(Outcome::pass())
     } else {
