@@ -82,6 +82,12 @@ impl DynamicNodes {
         address
     }
 
+    /// The lifetime policy of the node at this address: the one that it was made with, though its link may ask for another
+    /// when it is attached again. An answer to an attach says this one (§2.6.3).
+    pub fn lifetime_policy(&self, address: &str) -> Option<LifetimePolicy> {
+        self.nodes.get(address).map(|node| node.policy)
+    }
+
     /// Whether there is a node at this address.
     pub fn contains(&self, address: &str) -> bool {
         self.nodes.contains_key(address)
@@ -159,7 +165,9 @@ mod tests {
     fn a_link_that_is_attached_again_has_its_node_again() {
         let (mut nodes, address) = node(LifetimePolicy::DeleteOnClose);
         assert!(nodes.detached(&address, &link("creator"), false).is_empty());
-        assert_eq!((nodes.create(link("creator"), None), nodes.len()), (address.clone(), 1));
+        let other = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnNoLinks);
+        assert_eq!((nodes.create(link("creator"), Some(&other)), nodes.len()), (address.clone(), 1));
+        assert_eq!(nodes.lifetime_policy(&address), Some(LifetimePolicy::DeleteOnClose));
         // The link of that name in the other direction is another.
         let other = nodes.create(Key::new("container", "creator", Role::Receiver), None);
         assert_ne!(other, address);
