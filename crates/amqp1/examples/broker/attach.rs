@@ -7,7 +7,7 @@ use super::{
     outgoing::Outgoing,
     queue::Queue,
     server::Client,
-    termini::{Claim, Left, Lifetime, Link, Terminus, lasts},
+    termini::{Claim, Left, Lifetime, Link, Terminus, lasts, outlives_detach},
     topic::Subscription,
     transactions,
     waiting::Cursor,
@@ -34,6 +34,7 @@ struct Offer {
     client: Client,
     key: Key,
     claim: Option<Claim>,
+    lasts: bool,
     /// What an earlier link of the name has left.
     left: Option<Terminus>,
 }
@@ -47,12 +48,13 @@ pub(crate) async fn answer(client: Client, link: IncomingLink) {
         };
     }
     let key = Key::new(client.container.clone(), link.attach().name.clone(), link.role().opposite());
-    let (mut claim, mut left) = (None, None);
-    if lasts(link.attach()) {
-        let (claimed, found) = client.broker.claim(&key).await;
-        (claim, left) = (Some(claimed), found);
-    }
-    let offer = Offer { client, key, claim, left };
+    let lasts = lasts(link.attach());
+    let claimed = match lasts || outlives_detach(link.attach()) {
+        true => client.broker.claim(&key, lasts).await,
+        false => None,
+    };
+    let (claim, left) = claimed.map_or((None, None), |(claim, left)| (Some(claim), left));
+    let offer = Offer { client, key, claim, lasts, left };
     match link.role() {
         Role::Sender => offer.incoming(link).await,
         Role::Receiver => offer.outgoing(link).await,
@@ -84,8 +86,8 @@ impl Offer {
     }
 
     fn link(self, link: &IncomingLink, lifetime: Lifetime, resumable: bool) -> Link {
-        let Self { client, key, claim, .. } = self;
-        Link { client, session: link.session(), key, claim, lifetime, resumable }
+        let Self { client, key, claim, lasts, .. } = self;
+        Link { client, session: link.session(), key, claim, lasts, lifetime, resumable }
     }
 
     /// A client that sends.
@@ -120,7 +122,10 @@ impl Offer {
             None => link.accept(reply),
         };
         match accepted {
-            Ok(AcceptedLink::Receiver(receiver)) => incoming.run(receiver).await,
+            Ok(AcceptedLink::Receiver(receiver)) => {
+                incoming.link.attached(receiver.detached());
+                incoming.run(receiver).await;
+            }
             _ => incoming.over(left, None),
         }
     }
@@ -140,8 +145,9 @@ impl Offer {
         };
         if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
             granted.capabilities = Kind::capabilities_among(&target.capabilities);
-            if granted.dynamic {
-                granted.address = node.as_ref().map(|node| node.name.clone());
+            if let (true, Some(node)) = (granted.dynamic, &node) {
+                granted.address = Some(node.name.clone());
+                self.say_lifetime(node, &mut granted.dynamic_node_properties);
             }
         }
         Ok((node, reply))
@@ -154,6 +160,14 @@ impl Offer {
             node.owner.store(self.client.number, Relaxed);
         }
         Ok(node)
+    }
+
+    /// Puts the lifetime policy of a dynamic node into an answer that says one: a link that comes back may ask for another
+    /// than that which the node was made with.
+    fn say_lifetime(&self, node: &Queue, said: &mut Option<NodeProperties>) {
+        if let (Some(said), Some(policy)) = (said, self.client.broker.lifetime_policy(node)) {
+            *said = NodeProperties::default().with_lifetime_policy(policy);
+        }
     }
 
     /// A client that receives.
@@ -191,9 +205,12 @@ impl Offer {
             None => link.accept(reply),
         };
         match accepted {
-            Ok(AcceptedLink::Sender(sender)) => outgoing.run(sender, unsettled).await,
+            Ok(AcceptedLink::Sender(sender)) => {
+                outgoing.link.attached(sender.detached());
+                outgoing.run(sender, unsettled).await;
+            }
             // It has ended meanwhile.
-            _ => outgoing.over(suspended, unsettled, None),
+            _ => outgoing.over(suspended, unsettled, true, None),
         }
     }
 
@@ -227,6 +244,7 @@ impl Offer {
             granted.capabilities = Kind::capabilities_among(&source.capabilities);
             if granted.dynamic {
                 granted.address = Some(node.name.clone());
+                self.say_lifetime(&node, &mut granted.dynamic_node_properties);
             }
         }
         // The same name for something else is something else.

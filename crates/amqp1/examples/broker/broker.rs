@@ -4,11 +4,14 @@ use super::{
     Options,
     clock::Clock,
     queue::Queue,
-    termini::{Away, Expiry},
+    termini::{Away, Claimant, Expiry},
 };
 use amqp1::{
     AmqpError, Delivery, ErrorCondition, Str, Symbol, Value,
-    codec::{Multiple, messaging::NodeProperties},
+    codec::{
+        Multiple,
+        messaging::{LifetimePolicy, NodeProperties},
+    },
     engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
 use std::{
@@ -34,7 +37,7 @@ pub(crate) struct State {
     links: u64,
     pub(crate) termini: TerminusStore<Away>,
     pub(crate) expiry: Option<Expiry>,
-    pub(crate) claims: BTreeMap<Key, Arc<Notify>>,
+    pub(crate) claims: BTreeMap<Key, Claimant>,
 }
 
 /// What a node is. A queue and a topic may have the same name.
@@ -176,6 +179,11 @@ impl Broker {
         let mut state = self.state();
         let name = state.dynamic.create(link.clone(), properties);
         self.make(&mut state, kind, name.clone()).inspect_err(|_| drop(state.dynamic.detached(&name, &link, true)))
+    }
+
+    /// The lifetime policy of a dynamic node: the one that it was made with.
+    pub(crate) fn lifetime_policy(&self, node: &Queue) -> Option<LifetimePolicy> {
+        self.state().dynamic.lifetime_policy(&node.name)
     }
 
     /// A link to this node was attached.

@@ -84,10 +84,18 @@ impl Consumer {
         }
     }
 
-    /// Settles a delivery whose outcome does not come any more.
-    pub(crate) fn give_up(&self, stored: Stored) {
-        let outcome = self.default_outcome.clone().unwrap_or(DeliveryState::Released);
-        self.settle_with(stored, &outcome);
+    /// Settles a delivery whose outcome does not come any more: the default outcome (§3.5.3). Where there is none, it is
+    /// released, and counts as an attempt that failed if the client did not leave in good order.
+    pub(crate) fn give_up(&self, stored: Stored, in_good_order: bool) {
+        self.settle_with(stored, &self.unsettled(in_good_order));
+    }
+
+    fn unsettled(&self, in_good_order: bool) -> DeliveryState {
+        match &self.default_outcome {
+            Some(outcome) => outcome.clone(),
+            None if in_good_order => DeliveryState::Released,
+            None => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
+        }
     }
 
     pub(crate) fn settle(&self, stored: Stored, outcome: Result<Outcome, Error>) {
@@ -119,14 +127,11 @@ impl Consumer {
         self.broker.changed(&self.queue);
     }
 
-    /// What becomes of a delivery whose link ended before its outcome came: the default outcome (§3.5.3). Where there is
-    /// none, it is released, and counts as an attempt that failed if the client did not leave in good order.
+    /// What becomes of a delivery whose link ended before its outcome came.
     fn lost(&self, error: &Error) -> DeliveryState {
-        match &self.default_outcome {
-            _ if error.delivered() == Delivered::No => DeliveryState::Released,
-            Some(outcome) => outcome.clone(),
-            None if is_orderly(error) => DeliveryState::Released,
-            None => DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() })),
+        match error.delivered() {
+            Delivered::No => DeliveryState::Released,
+            _ => self.unsettled(is_orderly(error)),
         }
     }
 }

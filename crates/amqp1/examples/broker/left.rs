@@ -9,6 +9,13 @@ use amqp1::{DeliveryTag, resume::SuspendedSender};
 use std::{collections::HashMap, sync::Arc};
 
 impl Left {
+    /// Whether nothing of it would be missed: no subscription, and no delivery that is unsettled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscription.is_none()
+            && self.sent.as_ref().is_none_or(|sent| sent.unsettled.is_empty())
+            && self.received.as_ref().is_none_or(|received| received.deliveries().is_empty())
+    }
+
     /// Whether the link was attached to this node, or to none as well.
     pub(crate) fn is_at(&self, node: Option<&Arc<Queue>>) -> bool {
         match (&self.node, node) {
@@ -41,7 +48,7 @@ impl Sent {
         if !self.consumer.browses && !next.browses {
             return (self.suspended, self.unsettled);
         }
-        self.unsettled.into_values().for_each(|stored| self.consumer.give_up(stored));
+        self.unsettled.into_values().for_each(|stored| self.consumer.give_up(stored, self.in_good_order));
         (None, HashMap::new())
     }
 }

@@ -1,7 +1,7 @@
 //! Links on which clients receive.
 
 use super::{
-    consumer::{Consumer, Settled, report, tag},
+    consumer::{Consumer, Settled, is_orderly, report, tag},
     queue::{Queue, Stored},
     termini::{Left, Link, Sent},
     topic::Subscription,
@@ -31,21 +31,27 @@ impl Outgoing {
                 unsettled.push(Box::pin(async move { (stored, resumed.await) }));
             }
         }
-        earlier.into_values().for_each(|stored| self.consumer.give_up(stored));
+        earlier.into_values().for_each(|stored| self.consumer.give_up(stored, true));
         let served = self.send(&sender, &mut unsettled).await;
         let detached = sender.detached().await;
+        let in_good_order = served.as_ref().err().is_none_or(is_orderly);
         report(&self.link.client.container, "received", served, &detached);
-        let mut suspended = HashMap::new();
-        while let Some(Some((stored, outcome))) = unsettled.next().now_or_never() {
-            match (&outcome, tag(&stored)) {
-                (Err(error), Some(tag)) if error.kind() == ErrorKind::Suspended => drop(suspended.insert(tag, stored)),
-                _ => self.consumer.settle(stored, outcome),
+        let (mut suspended, mut undecided) = (HashMap::new(), Unsettled::new());
+        // Each is asked, for its waker may be called later than that of the link.
+        for mut delivery in unsettled {
+            match (&mut delivery).now_or_never() {
+                Some((stored, Err(error))) if error.kind() == ErrorKind::Suspended => match tag(&stored) {
+                    Some(tag) => drop(suspended.insert(tag, stored)),
+                    None => self.consumer.settle(stored, Err(error)),
+                },
+                Some((stored, outcome)) => self.consumer.settle(stored, outcome),
+                None => undecided.push(delivery),
             }
         }
         // What is retired within a transaction is settled when that is discharged.
         let consumer = self.consumer.clone();
         tokio::spawn(async move {
-            while let Some((stored, outcome)) = unsettled.next().await {
+            while let Some((stored, outcome)) = undecided.next().await {
                 consumer.settle(stored, outcome);
             }
         });
@@ -53,7 +59,7 @@ impl Outgoing {
             true => sender.suspend().await.ok(),
             false => None,
         };
-        self.over(kept, suspended, Some(&detached));
+        self.over(kept, suspended, in_good_order, Some(&detached));
     }
 
     /// The link has ended, and leaves this.
@@ -61,10 +67,11 @@ impl Outgoing {
         self,
         suspended: Option<SuspendedSender>,
         unsettled: HashMap<DeliveryTag, Stored>,
+        in_good_order: bool,
         detached: Option<&Detached>,
     ) {
         let Self { link, node, subscription, consumer } = self;
-        let sent = Some(Sent { consumer, suspended, unsettled });
+        let sent = Some(Sent { consumer, suspended, unsettled, in_good_order });
         link.over(Left { node: Some(node), subscription, sent, received: None }, detached);
     }
 

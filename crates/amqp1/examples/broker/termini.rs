@@ -16,6 +16,7 @@ use amqp1::{
     },
     resume::{SuspendedReceiver, SuspendedSender},
 };
+use futures_util::FutureExt;
 use std::{collections::HashMap, slice::from_ref, sync::Arc};
 use tokio::{sync::Notify, task::AbortHandle};
 
@@ -36,6 +37,8 @@ pub(crate) struct Sent {
     pub(crate) consumer: Arc<Consumer>,
     pub(crate) suspended: Option<SuspendedSender>,
     pub(crate) unsettled: HashMap<DeliveryTag, Stored>,
+    /// Whether the client has left in good order.
+    pub(crate) in_good_order: bool,
 }
 
 /// A link that is away, and may come back.
@@ -70,8 +73,10 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) session: Session,
     pub(crate) key: Key,
-    /// For a link of which something is kept.
+    /// For a link of which something may be kept.
     pub(crate) claim: Option<Claim>,
+    /// Whether something is kept though no delivery is unsettled.
+    pub(crate) lasts: bool,
     pub(crate) lifetime: Lifetime,
     pub(crate) resumable: bool,
 }
@@ -85,9 +90,16 @@ impl Link {
         }
     }
 
+    /// The link is attached: from its end on, another of the name waits for what it leaves.
+    pub(crate) fn attached(&self, ended: impl Future<Output = Detached> + Send + 'static) {
+        if let Some(claim) = &self.claim {
+            claim.broker.state().claims.entry(self.key.clone()).and_modify(|it| it.ended = Some(Box::pin(ended)));
+        }
+    }
+
     /// The link has ended. What it leaves is kept if it may come back, and let go otherwise.
     pub(crate) fn over(self, left: Left, detached: Option<&Detached>) {
-        let Self { client, session, key, claim, lifetime: (durable, policy, timeout), .. } = self;
+        let Self { client, session, key, claim, lasts, lifetime: (durable, policy, timeout), .. } = self;
         let Client { broker, connection, .. } = client;
         let lost = match detached {
             Some(Detached { closed: true, .. }) => None,
@@ -95,17 +107,37 @@ impl Link {
             Some(Detached { by: Cause::Connection, .. }) => Some(Lost::Connection),
             _ => Some(Lost::Link),
         };
-        let Some(lost) = lost.filter(|_| claim.is_some()) else { return broker.release(&key, left) };
+        let is_kept = claim.is_some() && (lasts || !left.is_empty());
+        let Some(lost) = lost.filter(|_| is_kept) else { return broker.release(&key, left) };
         let away = Away { left, session, connection, watch: Task::default() };
         broker.keep(key, Suspension { state: away, durable, policy, timeout }, lost);
     }
 }
 
-/// The one link of a name whose terminus lasts. Another that claims the name takes it over (§2.6.1).
+/// The one link of a name of which something is kept. Another whose terminus lasts takes the name over (§2.6.1).
 pub(crate) struct Claim {
     broker: Arc<Broker>,
     key: Key,
     stolen: Arc<Notify>,
+}
+
+/// The link that has claimed a name.
+#[derive(Default)]
+pub(crate) struct Claimant {
+    stolen: Arc<Notify>,
+    /// Completes when the link has ended; what it leaves is kept after that.
+    ended: Option<BoxFuture<'static, Detached>>,
+    has_ended: bool,
+}
+
+impl Claimant {
+    fn has_ended(&mut self) -> bool {
+        let ended = |future: &mut BoxFuture<'static, Detached>| future.now_or_never().is_some();
+        if !self.has_ended && self.ended.as_mut().is_some_and(ended) {
+            (self.ended, self.has_ended) = (None, true);
+        }
+        self.has_ended
+    }
 }
 
 impl Drop for Claim {
@@ -115,8 +147,8 @@ impl Drop for Claim {
     }
 }
 
-/// Whether something of a link is kept that is detached and not closed: since it asks for that, since a node is made for
-/// it, or since it says what is not settled (§2.6.13).
+/// Whether something of a link is kept in any case once it is detached and not closed: since it asks for that, since a
+/// node is made for it, or since it says what is not settled (§2.6.13).
 pub(crate) fn lasts(attach: &Attach) -> bool {
     let kept = |durable, policy, timeout, dynamic| {
         let forever = matches!(policy, TerminusExpiryPolicy::Never | TerminusExpiryPolicy::ConnectionClose);
@@ -132,20 +164,37 @@ pub(crate) fn lasts(attach: &Attach) -> bool {
     terminus || attach.unsettled.is_some()
 }
 
+/// Whether unsettled deliveries and a subscription outlive the detach of a link: with the policy that there is unless
+/// another is asked for, until its session ends (§3.5.6).
+pub(crate) fn outlives_detach(attach: &Attach) -> bool {
+    let policy = match attach.role {
+        Role::Receiver => attach.source.as_ref().map(|source| source.expiry_policy),
+        Role::Sender => attach.target.as_ref().and_then(TargetArchetype::as_target).map(|target| target.expiry_policy),
+    };
+    policy.is_some_and(|policy| policy != TerminusExpiryPolicy::LinkDetach)
+}
+
 impl Broker {
-    /// Claims the name of a link, from the link that has it, and returns what that or an earlier one has left.
-    pub(crate) async fn claim(self: &Arc<Self>, key: &Key) -> (Claim, Option<Terminus>) {
+    /// Claims the name of a link, and returns what an earlier link of the name has left. A live link that has the name is
+    /// detached if the new one `takes_over`; otherwise it keeps the name, since some clients give one name to several links.
+    pub(crate) async fn claim(self: &Arc<Self>, key: &Key, takes_over: bool) -> Option<(Claim, Option<Terminus>)> {
         loop {
             let unclaimed = self.unclaimed.notified();
             {
                 let mut state = self.state();
-                match state.claims.get(key) {
-                    Some(stolen) => stolen.notify_one(),
+                match state.claims.get_mut(key) {
+                    Some(claimant) if takes_over => claimant.stolen.notify_one(),
+                    Some(claimant) => {
+                        if !claimant.has_ended() {
+                            return None;
+                        }
+                    }
                     None => {
-                        let stolen = Arc::new(Notify::new());
-                        state.claims.insert(key.clone(), stolen.clone());
+                        let claimant = Claimant::default();
+                        let stolen = claimant.stolen.clone();
+                        state.claims.insert(key.clone(), claimant);
                         let left = state.termini.resume(key);
-                        return (Claim { broker: self.clone(), key: key.clone(), stolen }, left);
+                        return Some((Claim { broker: self.clone(), key: key.clone(), stolen }, left));
                     }
                 }
             }
@@ -222,8 +271,8 @@ impl Broker {
     pub(crate) fn release(&self, key: &Key, left: Left) {
         if let Some(mut sent) = left.sent {
             sent.settle_late();
-            let Sent { consumer, unsettled, .. } = sent;
-            unsettled.into_values().for_each(|stored| consumer.give_up(stored));
+            let Sent { consumer, unsettled, in_good_order, .. } = sent;
+            unsettled.into_values().for_each(|stored| consumer.give_up(stored, in_good_order));
         }
         if let Some(subscription) = left.subscription {
             subscription.end();

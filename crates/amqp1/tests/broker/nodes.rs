@@ -95,6 +95,20 @@ async fn an_unknown_lifetime_policy_is_not_said_back() {
     assert_eq!(granted.and_then(|granted| granted.lifetime_policy()), Some(LifetimePolicy::DeleteOnClose));
 }
 
+/// A link that is attached again has the node that it had, with the policy that it was made with.
+#[tokio::test]
+async fn t_2_6_3_3_the_lifetime_policy_of_a_node_that_there_is_already_is_said() {
+    let session = Bed::new(&[]).session().await;
+    let made = LifetimePolicy::DeleteOnNoLinks;
+    for asked in [made, LifetimePolicy::DeleteOnNoMessages, LifetimePolicy::DeleteOnClose] {
+        let receiver =
+            session.receiver("").source(dynamic(Some(asked))).name("replies").attach().await.expect("a node");
+        let granted = receiver.remote_attach().source.and_then(|source| source.dynamic_node_properties);
+        assert_eq!(granted.and_then(|granted| granted.lifetime_policy()), Some(made), "asked for {asked:?}");
+        receiver.detach().await.expect("detached");
+    }
+}
+
 #[tokio::test]
 async fn t_2_6_3_3_a_capability_that_no_node_has_is_not_said_back() {
     let session = Bed::new(&[]).session().await;

@@ -70,6 +70,62 @@ async fn m_3_5_6_1_what_a_consumer_has_comes_back_when_its_source_expires() {
     drop(delivery);
 }
 
+/// The policy that there is unless another is asked for: session-end, with a time-out of 0.
+#[tokio::test(start_paused = true)]
+async fn m_3_5_6_1_what_a_consumer_has_is_kept_until_its_session_ends() {
+    for ends in [true, false] {
+        let bed = Bed::new(&[]);
+        let (connection, session, _gate) = client(&bed).await;
+        put(&session, "q", &["0", "1"]).await;
+        let receiver = session.receiver("q").name("link").resumable(true).credit(Credit::Manual(1));
+        let mut receiver = receiver.attach().await.expect("a receiver");
+        let delivery = next(&mut receiver).await;
+        let left = receiver.suspend().await.expect("suspended");
+        let others = bed.session().await;
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert_eq!(drained(&others, "q").await, ["1"]);
+        if ends {
+            session.end().await.expect("ended");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(drained(&others, "q").await, ["0", "1"]);
+        } else {
+            let again = session.receiver("q").name("link").resume(&left).credit(Credit::Manual(1)).attach().await;
+            let mut receiver = again.expect("a receiver");
+            let again = next(&mut receiver).await;
+            assert_eq!((text(&again).as_str(), again.is_resumed(), again.tag()), ("0", true, delivery.tag()));
+            again.accept().expect("settled");
+            receiver.close().await.expect("closed");
+            assert_eq!(drained(&others, "q").await, ["1"]);
+        }
+        connection.close().await.expect("closed");
+        drop(delivery);
+    }
+}
+
+/// An attach whose terminus lasts takes the name of a live link over; a plain one leaves it, and has nothing to resume.
+#[tokio::test(start_paused = true)]
+async fn several_plain_links_of_a_name_go_on_side_by_side() {
+    let bed = Bed::new(&[]);
+    let (_connection, session, _gate) = client(&bed).await;
+    let (_other_connection, other, _other_gate) = client(&bed).await;
+    put(&session, "q", &["0", "1"]).await;
+    let plain = async |session: &Session| {
+        let attaching = session.receiver("q").name("link").credit(Credit::Manual(1));
+        attaching.attach().await.expect("a receiver")
+    };
+    let (mut one, mut two) = (plain(&session).await, plain(&other).await);
+    let held = [next(&mut one).await, next(&mut two).await];
+    assert_eq!(held.each_ref().map(text), ["0", "1"]);
+    two.detach().await.expect("detached");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let others = bed.session().await;
+    assert_eq!(drained(&others, "q").await, ["1"], "the second link had no name of its own");
+    let lasting = session.receiver("").source(kept("q")).name("link").credit(Credit::Manual(1)).attach().await;
+    let detached = soon(one.detached()).await;
+    assert_eq!(detached.error.map(|error| error.condition), Some(amqp1::ErrorCondition::STOLEN));
+    drop((held, lasting.expect("a receiver")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let bed = Bed::new(&["--settle-second"]);

@@ -94,7 +94,7 @@ async fn m_3_5_3_6_what_a_link_leaves_has_the_default_outcome() {
     let bed = Bed::new(&[]);
     let failed = DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }));
     for (default, count) in [(None, 0), (Some(failed), 1), (Some(DeliveryState::Released), 0)] {
-        for end in ["detach", "close", "end", "close the connection"] {
+        for end in ["detach, and end", "close", "end", "close the connection"] {
             let connection = bed.connect().await;
             let session = connection.begin().await.expect("a session");
             put(&session, "q", &["x", "y"]).await;
@@ -103,7 +103,11 @@ async fn m_3_5_3_6_what_a_link_leaves_has_the_default_outcome() {
                 session.receiver("q").source(source).on_drop(OnDrop::LeaveUnsettled).attach().await.expect("a link");
             let deliveries = [next(&mut receiver).await, next(&mut receiver).await];
             match end {
-                "detach" => receiver.detach().await,
+                // The source lasts as long as the session.
+                "detach, and end" => match receiver.detach().await {
+                    Ok(()) => session.end().await,
+                    error => error,
+                },
                 "close" => receiver.close().await,
                 "end" => session.end().await,
                 _ => connection.close().await,
