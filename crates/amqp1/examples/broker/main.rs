@@ -16,6 +16,7 @@ pub(crate) mod server;
 mod termini;
 mod topic;
 mod transactions;
+mod users;
 mod waiting;
 
 use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// Requires SASL PLAIN with this user and password. Without it everyone is let in.
     #[arg(long, value_name = "USER:PASS")]
     pub(crate) sasl_plain: Option<String>,
+    /// Requires SASL SCRAM with this user and password; with --sasl-plain besides, either of both.
+    #[arg(long, value_name = "USER:PASS")]
+    pub(crate) sasl_scram: Option<String>,
     /// Begins every connection with TLS, with this certificate chain and key, in PEM.
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     pub(crate) tls: Vec<PathBuf>,

@@ -1,9 +1,8 @@
 //! The connections: who is let in, and how they end.
 
-use super::{Options, attach, broker::Broker, consumer::is_orderly, transactions::Posted};
+use super::{Options, attach, broker::Broker, consumer::is_orderly, transactions::Posted, users::Users};
 use amqp1::{
-    Acceptor, AmqpError, Authenticator, BoxFuture, Connection, ErrorCondition, IncomingConnection, SaslAttempt,
-    SaslCode, SaslDecision, Str, Symbol, TlsServer, Tolerances,
+    Acceptor, AmqpError, Connection, ErrorCondition, IncomingConnection, Str, Symbol, TlsServer, Tolerances,
     auth::sasl::{anonymous, plain},
     capability,
     engine::ErrantLinks,
@@ -42,10 +41,10 @@ impl Server {
                 config.errant_links = ErrantLinks::EndSession;
             });
         }
-        builder = match &options.sasl_plain {
-            Some(credentials) => {
-                let (user, password) = credentials.split_once(':').ok_or("--sasl-plain wants USER:PASS")?;
-                builder.authenticator(OneUser { user: user.to_owned(), password: password.to_owned() })
+        builder = match Users::of(&options)? {
+            Some(users) => {
+                let mechanisms: Vec<_> = users.mechanisms().into_iter().map(Symbol::from_static).collect();
+                builder.authenticator(users).mechanisms(mechanisms)
             }
             // A server that does not authenticate its clients offers ANONYMOUS alone (§5.3.3.1).
             None if options.strict => builder.mechanisms([Symbol::from_static(anonymous::NAME)]),
@@ -145,20 +144,4 @@ pub(crate) struct Client {
     pub(crate) container: Str,
     pub(crate) coordinator: Coordinator<Posted>,
     pub(crate) number: u64,
-}
-
-struct OneUser {
-    user: String,
-    password: String,
-}
-
-impl Authenticator for OneUser {
-    fn authenticate(&self, attempt: SaslAttempt) -> BoxFuture<'_, SaslDecision> {
-        let credentials = plain::Credentials::parse(attempt.response.as_deref().unwrap_or_default());
-        let known = |said: &plain::Credentials| said.authcid() == self.user && said.password_matches(&self.password);
-        Box::pin(std::future::ready(match credentials.is_ok_and(|said| known(&said)) {
-            true => SaslDecision::Accept { identity: self.user.clone(), additional_data: None },
-            false => SaslDecision::Refuse(SaslCode::Auth),
-        }))
-    }
 }
