@@ -177,6 +177,7 @@ def judge(tool, name, folder, once=False):
     """Judges one peer, and returns what was not expected, and its report. Cases that fail although they should not are
     judged once more, alone and with more patience: the machine may be busy."""
     report = folder / f"{name}.json"
+    report.unlink(missing_ok=True)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         # The port of a server, or the command of a client.
