@@ -85,7 +85,7 @@ fn annotations_of_modified_that_fit_are_handed_over_as_they_came() {
     assert_eq!(settled_with(none.clone(), |config| config.max_info = 1), none);
 }
 
-/// M-3.4.5-3: they are merged into the message's; that some were left out is not.
+/// What is merged into the message's (§3.4.5) does not say so.
 #[test]
 fn that_annotations_were_left_out_is_not_merged_into_a_message() {
     let message = Message::from_chunks(Message::builder().data("hello").build().into_parts()).expect("valid");

@@ -157,7 +157,7 @@ impl Resource {
 
     fn drop_control(&mut self, error: Option<AmqpError>) {
         let Some(control) = self.control.take() else { return };
-        let _ = self.engine.detach(control, true, error);
+        self.engine.detach(control, true, error).expect("a control link");
         drop(self.coordinator.handle_detached(control));
     }
 
