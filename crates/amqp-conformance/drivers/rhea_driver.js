@@ -6,6 +6,8 @@ const rhea = require("rhea");
 const [url, address, scenario, counted] = process.argv.slice(2);
 const count = Number(counted);
 const { hostname, port } = new URL(url.replace(/^amqps?:/, "http:"));
+// For `--ws` the package ws is needed too.
+const overWebSocket = url.startsWith("ws");
 
 const fail = (error) => {
   console.error(String((error && (error.description || error.condition)) || error));
@@ -19,7 +21,11 @@ for (const name of ["connection_error", "session_error", "sender_error", "receiv
     if (failed) fail(failed);
   });
 }
-const connection = container.connect({ host: hostname, port: Number(port), username: "anonymous", reconnect: false });
+const options = { host: hostname, port: Number(port), username: "anonymous", reconnect: false };
+if (overWebSocket) {
+  options.connection_details = container.websocket_connect(require("ws"))(url, ["amqp"], {});
+}
+const connection = container.connect(options);
 let done = 0;
 const finish = () => {
   done += 1;

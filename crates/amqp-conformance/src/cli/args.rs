@@ -52,7 +52,7 @@ pub(super) struct ServerArgs {
     #[arg(long, requires = "password", env = "AMQP_CONFORMANCE_USER")]
     pub(super) user: Option<String>,
     /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
-    #[arg(long, requires = "user", env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
     pub(super) password: Option<String>,
     /// The SASL mechanism of the user and the password: PLAIN, SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512. Without it,
     /// PLAIN if the server offers it, or else the strongest SCRAM.
@@ -92,6 +92,9 @@ pub(super) struct ClientArgs {
     /// The private key of the listener's certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
+    /// Clients connect with WebSocket, sub-protocol `amqp`, at any path: the scheme of {url} is `ws`.
+    #[arg(long)]
+    pub(super) ws: bool,
     /// Writes every field of the frames that lead to a case, for clients that cannot read lists whose null fields at the
     /// end are left out. Octets that a case is about are not changed.
     #[arg(long)]

@@ -1,7 +1,11 @@
 //! `amqp-conformance client`.
 
 use super::{Exit, Failure, args::ClientArgs, output};
-use crate::{case::Role, client::ClientTarget, transport::ServerTls};
+use crate::{
+    case::Role,
+    client::ClientTarget,
+    transport::{Listening, ServerTls},
+};
 
 pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let profile = output::profile(args.profile.as_deref())?;
@@ -18,7 +22,8 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let patience = profile.patience(args.run.patience);
     let whole_lists = args.whole_lists || profile.whole_lists;
     let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
-    let target = ClientTarget { command, listen: args.listen, tls, patience, whole_lists };
+    let layers = Listening { tls, web_socket: args.ws };
+    let target = ClientTarget { command, listen: args.listen, layers, patience, whole_lists };
     if target.command.is_empty() {
         return if args.run.repro.is_some() || args.run.replay.is_some() {
             Err(Failure::usage("--repro and --replay need the client's command after --"))

@@ -1,6 +1,6 @@
 //! The client under test: a command that is run for each case.
 
-use crate::transport::ServerTls;
+use crate::transport::Listening;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -52,8 +52,8 @@ pub struct ClientTarget {
     pub command: Vec<String>,
     /// The address at which the tool listens; with port 0, each case has a free port of its own.
     pub listen: SocketAddr,
-    /// TLS with this certificate. The client must trust it.
-    pub tls: Option<ServerTls>,
+    /// TLS and WebSocket. The client must trust the certificate.
+    pub layers: Listening,
     /// The longest time that is waited for the client to do something.
     pub patience: Duration,
     /// Writes every field of the frames that lead to a case, also those at the end that are null: some clients cannot read
@@ -67,7 +67,7 @@ impl ClientTarget {
         Self {
             command: command.into_iter().map(Into::into).collect(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: None,
+            layers: Listening::default(),
             patience: Duration::from_secs(5),
             whole_lists: false,
         }

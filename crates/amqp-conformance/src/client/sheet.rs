@@ -72,6 +72,9 @@ impl Found {
             }
             self.sheet.mechanisms.push(init.mechanism.to_string());
         }
+        if trial.has_web_socket() {
+            self.sheet.features.push(Need::WebSocket);
+        }
         let open = connection.expect::<Open>().map_err(set_up)?.body;
         let Sheet { features, mechanisms, .. } = std::mem::take(&mut self.sheet);
         self.sheet = Sheet { features, mechanisms, ..Sheet::of_open(&open) };

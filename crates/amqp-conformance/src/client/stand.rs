@@ -209,7 +209,7 @@ fn opened(
     let listener = TcpListener::bind((target.listen.ip(), 0)).map_err(unreachable)?;
     let address = listener.local_addr().map_err(unreachable)?;
     let is_strict = options.selection.level.is_strict();
-    let target = ClientTarget { command: Vec::new(), ..target.clone() };
+    let (layers, target) = (target.layers.clone(), ClientTarget { command: Vec::new(), ..target.clone() });
     let (announce, announced) = mpsc::channel();
     let (handed, stall) = mpsc::channel::<Arc<Stall>>();
     let logs = Logs::after_first_connection(options.timeout);
@@ -232,7 +232,8 @@ fn opened(
     thread::Builder::new().name(id.clone()).spawn(work).map_err(unreachable)?;
     let Asked { count, tls } = announced.recv().unwrap_or(Asked { count: 1, tls: false });
     // A certificate has a name in it.
-    let url = if tls { format!("amqps://localhost:{}", address.port()) } else { format!("amqp://{address}") };
+    let scheme = layers.scheme(tls);
+    let url = if tls { format!("{scheme}://localhost:{}", address.port()) } else { format!("{scheme}://{address}") };
     let place = Place { id, url, address: super::trial::ADDRESS, scenario, count };
     let stall = Arc::new(Stall { place, case, logs, took: Mutex::default(), outcome: Mutex::default() });
     // The case's thread may be over already.

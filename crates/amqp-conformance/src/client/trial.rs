@@ -2,7 +2,7 @@
 
 use super::{Attached, Attaching, ClientTarget, Scenario};
 use crate::{
-    transport::{self, ServerTls},
+    transport::{Listening, ServerTls},
     verdict::Stop,
     wire::{Connection, Entry, Logs, Recorder},
 };
@@ -146,10 +146,11 @@ impl<'a> ClientTrial<'a> {
         if self.client.is_none() && !self.target.command.is_empty() {
             self.logs.set_count(self.count);
             let listen = self.listener.local_addr()?;
-            let url = match (self.asks_for_tls, self.has_tls()) {
-                (true, _) => format!("amqps://localhost:{}", listen.port()),
-                (false, true) => format!("amqps://{listen}"),
-                (false, false) => format!("amqp://{listen}"),
+            let scheme = self.target.layers.scheme(self.asks_for_tls);
+            let url = if self.asks_for_tls {
+                format!("{scheme}://localhost:{}", listen.port())
+            } else {
+                format!("{scheme}://{listen}")
             };
             let mut command = command(self.target, url, self.scenario, self.count)?;
             self.client = Some(command.spawn()?);
@@ -174,13 +175,18 @@ impl<'a> ClientTrial<'a> {
     /// If the client does not connect in time.
     pub fn connected(&mut self) -> Result<Connection, Stop> {
         let stream = self.accepted()?;
-        let transport = transport::accept(stream, self.target.tls.as_ref(), self.target.patience);
-        Ok(self.connection(transport.map_err(Stop::NoConnection)?))
+        let transport = self.target.layers.accept(stream, self.target.patience).map_err(Stop::NoConnection)?;
+        Ok(self.connection(transport))
     }
 
     /// Returns `true` if the client connects with TLS.
     pub fn has_tls(&self) -> bool {
-        self.target.tls.is_some()
+        self.target.layers.tls.is_some()
+    }
+
+    /// Returns `true` if the client connects with WebSocket.
+    pub fn has_web_socket(&self) -> bool {
+        self.target.layers.web_socket
     }
 
     /// Asks the client for TLS, to the host name `localhost`. It has to be called before the first connection is waited
@@ -196,7 +202,7 @@ impl<'a> ClientTrial<'a> {
     /// As said for [`connected`](Self::connected).
     pub fn connected_bare(&mut self) -> Result<Connection, Stop> {
         let stream = self.accepted()?;
-        let transport = transport::accept(stream, None, self.target.patience).map_err(Stop::NoConnection)?;
+        let transport = Listening::default().accept(stream, self.target.patience).map_err(Stop::NoConnection)?;
         Ok(self.connection(transport))
     }
 
@@ -208,7 +214,8 @@ impl<'a> ClientTrial<'a> {
     pub fn connected_untrusted(&mut self) -> Result<io::Result<Connection>, Stop> {
         let tls = ServerTls::untrusted().map_err(|error| Stop::SetUp(error.to_string()))?;
         let stream = self.accepted()?;
-        let transport = transport::accept(stream, Some(&tls), self.target.patience);
+        let layers = Listening { tls: Some(tls), ..self.target.layers.clone() };
+        let transport = layers.accept(stream, self.target.patience);
         Ok(transport.map(|transport| self.connection(transport)))
     }
 

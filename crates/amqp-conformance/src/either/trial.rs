@@ -41,6 +41,9 @@ pub(crate) trait AnyTrial {
     /// Returns `true` at `--level strict`.
     fn is_strict(&self) -> bool;
 
+    /// Returns `true` if WebSocket is below AMQP.
+    fn has_web_socket(&self) -> bool;
+
     /// The open that the tool sends unless a case has its own.
     fn own_open(&self) -> Open;
 
@@ -118,6 +121,10 @@ impl AnyTrial for ServerTrial<'_> {
 
     fn is_strict(&self) -> bool {
         Self::is_strict(self)
+    }
+
+    fn has_web_socket(&self) -> bool {
+        self.target().layers.web_socket.is_some()
     }
 
     fn own_open(&self) -> Open {
@@ -205,6 +212,10 @@ impl AnyTrial for ClientTrial<'_> {
 
     fn is_strict(&self) -> bool {
         Self::is_strict(self)
+    }
+
+    fn has_web_socket(&self) -> bool {
+        Self::has_web_socket(self)
     }
 
     fn own_open(&self) -> Open {

@@ -54,8 +54,7 @@ impl Target {
     pub fn transport(&self) -> String {
         match self {
             Self::Server(server) => server.layers.name(),
-            Self::Client(ClientTarget { tls: Some(_), .. }) => String::from("tls"),
-            Self::Client(_) => String::from("tcp"),
+            Self::Client(client) => client.layers.name(),
         }
     }
 

@@ -71,23 +71,63 @@ enum Either {
     Stream(Box<dyn Stream>),
 }
 
-/// Accepts a client's connection, with TLS if it is given.
-///
-/// # Errors
-///
-/// If the handshake does not succeed within this time.
-pub fn accept(stream: TcpStream, tls: Option<&ServerTls>, within: Duration) -> io::Result<Box<dyn Transport + Send>> {
-    let Some(tls) = tls else { return Ok(Box::new(Tcp::new(stream)?)) };
-    stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
-    let runtime = runtime()?;
-    let accepted = async {
-        let stream = tokio::net::TcpStream::from_std(stream)?;
-        let accepted = tokio::time::timeout(within, tls.accept(stream)).await;
-        accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    };
-    let stream = runtime.block_on(accepted)?;
-    Ok(Box::new(Blocking::new(runtime, blocking::Octets(stream))))
+/// The layers of a listener between TCP and AMQP.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// TLS.
+    pub tls: Option<ServerTls>,
+    /// Whether clients connect with WebSocket.
+    pub web_socket: bool,
+}
+
+impl Listening {
+    /// The scheme of the URL to which a client connects. `is_secure` adds TLS that is not the listener's own.
+    pub fn scheme(&self, is_secure: bool) -> &'static str {
+        match (self.web_socket, is_secure || self.tls.is_some()) {
+            (false, false) => "amqp",
+            (false, true) => "amqps",
+            (true, false) => "ws",
+            (true, true) => "wss",
+        }
+    }
+
+    /// The layers in words, for reports: `tls`, `ws over tls`.
+    pub fn name(&self) -> String {
+        let tls = if self.tls.is_some() { "tls" } else { "tcp" };
+        if self.web_socket { format!("ws over {tls}") } else { String::from(tls) }
+    }
+
+    /// Accepts a client's connection.
+    ///
+    /// # Errors
+    ///
+    /// If a handshake does not succeed within this time. That a client does not ask for a WebSocket with the sub-protocol
+    /// `amqp` is [`io::ErrorKind::InvalidData`].
+    pub fn accept(&self, stream: TcpStream, within: Duration) -> io::Result<Box<dyn Transport + Send>> {
+        if self.tls.is_none() && !self.web_socket {
+            return Ok(Box::new(Tcp::new(stream)?));
+        }
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let runtime = runtime()?;
+        let accepted = async { tokio::time::timeout(within, self.accepted(stream)).await };
+        match runtime.block_on(accepted).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))? {
+            Either::WebSocket(carrier) => Ok(Box::new(Blocking::new(runtime, *carrier))),
+            Either::Stream(stream) => Ok(Box::new(Blocking::new(runtime, blocking::Octets(stream)))),
+        }
+    }
+
+    async fn accepted(&self, stream: TcpStream) -> io::Result<Either> {
+        let tcp = tokio::net::TcpStream::from_std(stream)?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            Some(tls) => Box::new(tls.accept(tcp).await?),
+            None => Box::new(tcp),
+        };
+        if self.web_socket {
+            return Ok(Either::WebSocket(Box::new(web_socket::accept(stream).await?)));
+        }
+        Ok(Either::Stream(stream))
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ fn echo(certificate: &Certificate) -> SocketAddr {
     let tls = ServerTls::read(&certificate.certificate, &certificate.key).expect("they belong together");
     thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a connection");
-        let Ok(mut transport) = accept(stream, Some(&tls), WITHIN) else { return };
+        let layers = Listening { tls: Some(tls), web_socket: false };
+        let Ok(mut transport) = layers.accept(stream, WITHIN) else { return };
         let mut buffer = [0; 1024];
         while let Read::Octets(count) = transport.read(&mut buffer, WITHIN) {
             transport.write(&buffer[..count], WITHIN);
@@ -134,6 +135,71 @@ fn octets_go_over_a_web_socket_and_the_end_too() {
     let address = web_socket_echo("Sec-WebSocket-Protocol: amqp\r\n");
     talk(&mut *web_socket().connect(address, "localhost", WITHIN).expect("a connection"));
     assert_eq!(web_socket().name(), "ws over tcp");
+}
+
+/// A listener for WebSocket that sends back what comes. The error of its handshake is the thread's result.
+fn listener(tls: Option<ServerTls>) -> (SocketAddr, thread::JoinHandle<io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let layers = Listening { tls, web_socket: true };
+    let serving = thread::spawn(move || {
+        let (stream, _) = listener.accept()?;
+        let mut transport = layers.accept(stream, WITHIN)?;
+        let mut buffer = [0; 1024];
+        while let Read::Octets(count) = transport.read(&mut buffer, transport.now() + WITHIN) {
+            transport.write(&buffer[..count], transport.now() + WITHIN);
+        }
+        transport.finish();
+        Ok(())
+    });
+    (address, serving)
+}
+
+#[test]
+fn a_listener_takes_clients_with_web_socket_and_with_tls_below() {
+    let (address, serving) = listener(None);
+    talk(&mut *web_socket().connect(address, "localhost", WITHIN).expect("a connection"));
+    serving.join().expect("it does not panic").expect("the handshake succeeds");
+    let certificate = Certificate::new();
+    let tls = ServerTls::read(&certificate.certificate, &certificate.key).expect("they belong together");
+    let (address, serving) = listener(Some(tls));
+    let trusts = ClientTls::verified(Some(&certificate.certificate)).expect("it can be read");
+    let layers = Layers { tls: Some(trusts), ..web_socket() };
+    talk(&mut *layers.connect(address, "localhost", WITHIN).expect("a connection"));
+    serving.join().expect("it does not panic").expect("both handshakes succeed");
+}
+
+#[test]
+fn a_client_has_to_offer_the_sub_protocol() {
+    use std::io::{Read as _, Write as _};
+    let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+    let upgrade = "Upgrade: websocket\r\n";
+    for (request, reason) in [
+        (format!("{head}{upgrade}{key}\r\n"), "the client does not offer the sub-protocol amqp"),
+        (
+            format!("{head}{upgrade}{key}Sec-WebSocket-Protocol: mqtt, AMQPWSB10\r\n\r\n"),
+            "the client does not offer the sub-protocol amqp",
+        ),
+        (format!("{head}{key}Sec-WebSocket-Protocol: amqp\r\n\r\n"), "the client does not ask for a WebSocket"),
+        (String::from("AMQP\0\u{1}\0\0"), "the client does not ask for a WebSocket"),
+    ] {
+        let (address, serving) = listener(None);
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("it is written");
+        let error = serving.join().expect("it does not panic").expect_err(&request);
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, reason));
+    }
+    let (address, _serving) = listener(None);
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("{head}{upgrade}{key}Sec-WebSocket-Protocol: mqtt, amqp\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is written");
+    let mut answer = [0; 200];
+    let count = stream.read(&mut answer).expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
+    // The key and its answer are those of RFC 6455 §1.3.
+    assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
+    assert!(answer.contains("Sec-WebSocket-Protocol: amqp\r\n"), "{answer}");
 }
 
 #[test]

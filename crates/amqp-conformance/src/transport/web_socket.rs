@@ -1,10 +1,12 @@
 //! WebSocket with the sub-protocol `amqp`.
 
 use super::blocking::{Carrier, Stream};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes};
 use futures_util::{SinkExt, StreamExt};
 use std::{fmt, io};
-use tokio_websockets::{ClientBuilder, Limits, Message, WebSocketStream, upgrade::Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_websockets::{ClientBuilder, Limits, Message, ServerBuilder, WebSocketStream, upgrade::Response};
 
 /// The request by which a WebSocket is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +41,80 @@ impl WebSocket {
             .map_err(other)?
             .add_header(name, http::HeaderValue::from_static(SUB_PROTOCOL))
             .map_err(other)?
-            .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)))
+            .limits(limits())
             .connect_on(stream)
             .await
             .map_err(other)?;
         agreed(&response)?;
         Ok(Messages { stream, unread: Bytes::new() })
     }
+}
+
+fn limits() -> Limits {
+    Limits::default().max_payload_len(Some(MAX_MESSAGE))
+}
+
+/// The largest request for a WebSocket that is taken, in octets.
+const MAX_REQUEST: usize = 16 * 1024;
+/// What a server appends to the key of a request before it answers with its digest (RFC 6455 §1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Answers a client's request for a WebSocket, whatever its path. The client must offer the sub-protocol `amqp`: what a
+/// request lacks is an error of [`io::ErrorKind::InvalidData`].
+pub(super) async fn accept<S: Stream>(mut stream: S) -> io::Result<Messages<S>> {
+    let request = request(&mut stream).await?;
+    let Err(reason) = check(&request) else {
+        let key = header(&request, "sec-websocket-key").next().unwrap_or_default();
+        let digest = sha1_smol::Sha1::from(format!("{key}{GUID}")).digest().bytes();
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUB_PROTOCOL}\r\n\r\n",
+            STANDARD.encode(digest)
+        );
+        stream.write_all(answer.as_bytes()).await?;
+        return Ok(Messages { stream: ServerBuilder::new().limits(limits()).serve(stream), unread: Bytes::new() });
+    };
+    stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+    stream.shutdown().await?;
+    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
+/// Reads a request to the empty line at its end.
+async fn request<S: Stream>(stream: &mut S) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == MAX_REQUEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the request for a WebSocket does not end"));
+        }
+        head.push(stream.read_u8().await?);
+        // AMQP and TLS begin otherwise.
+        if !b"GET ".starts_with(head.get(..4).unwrap_or(&head)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not ask for a WebSocket"));
+        }
+    }
+    String::from_utf8(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The reason for which a request is refused.
+fn check(request: &str) -> Result<(), &'static str> {
+    let has = |name, wanted: &str| {
+        header(request, name)
+            .flat_map(|values| values.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(wanted))
+    };
+    if !has("upgrade", "websocket") || header(request, "sec-websocket-key").next().is_none() {
+        return Err("the client does not ask for a WebSocket");
+    }
+    if !has("sec-websocket-protocol", SUB_PROTOCOL) {
+        return Err("the client does not offer the sub-protocol amqp");
+    }
+    Ok(())
+}
+
+/// The values of a header.
+fn header<'a>(request: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let fields = request.lines().filter_map(|line| line.split_once(':'));
+    fields.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 /// The server must have chosen the sub-protocol.

@@ -2,7 +2,6 @@
 
 use crate::{
     client::{ClientTarget, Progress},
-    transport,
     verdict::Stop,
     wire::{Connection, Logs, Recorder},
 };
@@ -24,7 +23,7 @@ pub(super) fn serve(
     target: &ClientTarget,
     content: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<bool, Stop> {
-    let transport = transport::accept(stream, target.tls.as_ref(), target.patience).map_err(Stop::NoConnection)?;
+    let transport = target.layers.accept(stream, target.patience).map_err(Stop::NoConnection)?;
     let mut connection = Peer::new(Recorder::new(transport, Logs::default().add()));
     connection.set_patience(target.patience);
     let open = opened(&mut connection)?;

@@ -1,5 +1,7 @@
 //! Extensions.
 
+mod websocket;
+
 use crate::case::Case;
 
-pub(super) const TABLES: &[&[Case]] = &[];
+pub(super) const TABLES: &[&[Case]] = &[websocket::CASES];
