@@ -52,7 +52,15 @@ const CONFIGURATIONS: &[Configuration] = &[
         pace: Pace::Quick,
     },
     Configuration {
-        options: &["--strict", "--sasl-plain", "matrix:secret", "--idle-time-out", "8"],
+        options: &[
+            "--strict",
+            "--sasl-plain",
+            "matrix:secret",
+            "--sasl-scram",
+            "matrix:secret",
+            "--idle-time-out",
+            "8",
+        ],
         user: Some(("matrix", "secret")),
         pace: Pace::Quick,
     },
