@@ -123,8 +123,14 @@ impl ResumeTrial for ServerTrial<'_> {
 }
 
 fn entry_is_not_terminal(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
-    let Resumed { consumer, maps } = resumed(trial, Said::Nothing, Some(Value::Null))?;
-    drop(consumer);
+    let Resumed { mut consumer, maps } = resumed(trial, Said::Nothing, Some(Value::Null))?;
+    // The delivery is settled and the link closed, or the server would keep both for other cases to find.
+    if let Ok(delivered) = consumer.take() {
+        consumer.settle(&delivered, DeliveryState::Accepted);
+    }
+    let link = consumer.link.clone();
+    set_up(consumer.connection.detached(&link))?;
+    set_up(consumer.close())?;
     trial.purge()?;
     Ok(Maps::judge_entry(maps.theirs))
 }
