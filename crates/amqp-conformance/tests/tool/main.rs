@@ -66,6 +66,38 @@ fn exit_codes_tell_how_a_run_has_ended() {
 }
 
 #[test]
+fn a_node_with_messages_is_refused_unless_it_may_be_purged() {
+    let address = polite::start_with(3);
+    for _ in 0..2 {
+        let refused = server(address, &["--only", PASSES]);
+        assert_eq!((code(&refused), refused.stdout.is_empty()), (2, true), "{}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains("--purge"), "{}", text(&refused.stderr));
+    }
+    let purged = server(address, &["--only", PASSES, "--purge"]);
+    assert_eq!(code(&purged), 0, "{}", text(&purged.stderr));
+    let empty = server(address, &["--only", PASSES]);
+    assert_eq!(code(&empty), 0, "{}", text(&empty.stderr));
+}
+
+#[test]
+fn a_server_that_is_started_again_is_judged_to_the_end() {
+    const DIES_OF: &str = "T-2.2-5/1-0-1";
+    const AFTER: &str = "T-2.4.3-1/answer";
+    let directory = TempDir::new().expect("a folder");
+    let json = directory.path().join("r.json");
+    for options in [&["--jobs", "1"][..], &["--keep-going"]] {
+        let returns = polite::start(OnOtherVersion::DiesAndReturns);
+        let only = format!("{DIES_OF},{AFTER}");
+        let output = server(returns, &[&["--only", &only, "--json", path(&json)], options].concat());
+        assert_eq!(code(&output), 4, "{}", text(&output.stdout));
+        let report = Report::from_json(&fs::read(&json).expect("it was written")).expect("it is a report");
+        let verdict = |id| report.cases.iter().find(|case| case.id == id).map(|case| case.outcome.verdict);
+        assert!(matches!(verdict(DIES_OF), Some(Verdict::Crashed | Verdict::Hung)), "{}", text(&output.stdout));
+        assert_eq!(verdict(AFTER), Some(Verdict::Pass), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
 fn an_expected_failure_does_not_change_the_exit_code() {
     let directory = TempDir::new().expect("a folder");
     let expected = directory.path().join("expected.toml");

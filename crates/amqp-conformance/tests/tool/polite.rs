@@ -7,15 +7,16 @@ use amqp_conformance::{
 use amqp1_auth::sasl::scram::{ScramDecoy, ScramHash, ScramServer, ScramStep, StoredCredential};
 use amqp1_codec::{
     frame::ProtocolHeader,
+    messaging::DeliveryState,
     performative::{Open, Performative},
     sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslOutcome, SaslResponse, Secret},
 };
-use amqp1_script::{AmqpFrame, Got, Peer, Tcp, Unexpected, frames};
+use amqp1_script::{AmqpFrame, Got, Link, Peer, Tcp, Unexpected, frames};
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::Duration,
@@ -27,6 +28,8 @@ pub(crate) enum OnOtherVersion {
     Leaves,
     /// It dies: the next connection is still accepted, but broken at once, and no other is accepted.
     Dies,
+    /// The same, and a second later it is started again, at the same address.
+    DiesAndReturns,
 }
 
 /// Whom the server lets in.
@@ -46,21 +49,45 @@ pub(crate) fn start(on_other_version: OnOtherVersion) -> SocketAddr {
 pub(crate) fn start_for(lets_in: LetsIn, on_other_version: OnOtherVersion) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let is_dying = Arc::new(AtomicBool::new(false));
     thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            if is_dying.load(Ordering::SeqCst) {
-                drop(listener);
-                drop(stream);
-                return;
-            }
-            let is_dying = Arc::clone(&is_dying);
-            thread::spawn(move || {
-                serve(stream, lets_in, || is_dying.store(on_other_version == OnOtherVersion::Dies, Ordering::SeqCst))
-            });
+        listen(listener, lets_in, on_other_version, &Queue::default());
+        if on_other_version == OnOtherVersion::DiesAndReturns {
+            thread::sleep(Duration::from_secs(1));
+            let listener = TcpListener::bind(address).expect("the port is still free");
+            listen(listener, lets_in, OnOtherVersion::Leaves, &Queue::default());
         }
     });
     address
+}
+
+/// Starts a server whose one queue holds this many messages.
+pub(crate) fn start_with(messages: u32) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let queue = Queue(Arc::new(AtomicU32::new(messages)));
+    thread::spawn(move || listen(listener, LetsIn::Everyone, OnOtherVersion::Leaves, &queue));
+    address
+}
+
+/// The number of messages in the queue that are not acquired. What is sent to it is not kept.
+#[derive(Clone, Debug, Default)]
+struct Queue(Arc<AtomicU32>);
+
+/// Accepts connections until the server dies.
+fn listen(listener: TcpListener, lets_in: LetsIn, on_other_version: OnOtherVersion, queue: &Queue) {
+    let is_dying = Arc::new(AtomicBool::new(false));
+    while let Ok((stream, _)) = listener.accept() {
+        if is_dying.load(Ordering::SeqCst) {
+            drop(listener);
+            drop(stream);
+            return;
+        }
+        let (is_dying, queue) = (Arc::clone(&is_dying), queue.clone());
+        thread::spawn(move || {
+            let on_other_version = || is_dying.store(on_other_version != OnOtherVersion::Leaves, Ordering::SeqCst);
+            serve(stream, lets_in, &queue, on_other_version)
+        });
+    }
 }
 
 /// Plays the server of SCRAM, up to the outcome.
@@ -88,7 +115,12 @@ fn scram(connection: &mut Connection, hash: ScramHash, password: &str) -> Result
 }
 
 /// Serves one connection. Calls `on_other_version` before it leaves one that begins with another version.
-fn serve(stream: TcpStream, lets_in: LetsIn, on_other_version: impl FnOnce()) -> Result<(), Unexpected> {
+fn serve(
+    stream: TcpStream,
+    lets_in: LetsIn,
+    Queue(queue): &Queue,
+    on_other_version: impl FnOnce(),
+) -> Result<(), Unexpected> {
     let tcp = Tcp::new(stream).expect("a socket");
     let mut connection: Connection = Peer::new(Recorder::new(tcp, Logs::default().add()));
     connection.set_patience(Duration::from_secs(10));
@@ -121,7 +153,25 @@ fn serve(stream: TcpStream, lets_in: LetsIn, on_other_version: impl FnOnce()) ->
                 connection.finish();
                 return Ok(());
             }
-            Got::Frame(_) => progress.answer(&mut connection, &got, open.max_frame_size),
+            Got::Frame(AmqpFrame { body, .. }) => {
+                if let Some(Performative::Disposition(disposition)) = body
+                    && disposition.state == Some(DeliveryState::Released)
+                {
+                    let last = disposition.last.unwrap_or(disposition.first);
+                    queue.fetch_add(last.distance_from(disposition.first) + 1, Ordering::SeqCst);
+                }
+                // A drain uses up the credit that is left after the messages.
+                progress.note(&got);
+                let has_credit = |link: &&Link| progress.credit(link) > 0;
+                let credited = progress.attached_links().find(has_credit).cloned();
+                if let Some(link) = credited {
+                    for _ in 0..progress.credit(&link).min(queue.load(Ordering::SeqCst)) {
+                        queue.fetch_sub(1, Ordering::SeqCst);
+                        progress.deliver(&mut connection, &link, &frames::message("held"), open.max_frame_size);
+                    }
+                }
+                progress.answer(&mut connection, &got, open.max_frame_size);
+            }
             Got::Timeout { .. } => {}
             _ => return Ok(()),
         }

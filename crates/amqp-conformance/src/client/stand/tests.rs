@@ -63,6 +63,35 @@ fn a_program_walks_through_the_places_and_fetches_list_and_report() {
     });
 }
 
+/// The number of fields of the open that the tool sends to a client of this target.
+fn fields_of_open(target: ClientTarget) -> u8 {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+    const CASE: &str = "T-2.4.3-1/answer";
+    let selection = Selection { only: vec![CASE.parse().expect("a selector")], ..Selection::default() };
+    let stand = Stand::open(target, Options { selection, timeout: WITHIN, ..Options::default() }).expect("it listens");
+    let places = stand.places();
+    let place = places.iter().find(|place| place.id == CASE).expect("its place");
+    let address = place.url.strip_prefix("amqp://").expect("the scheme");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let open = frames::encode(0, frames::open("short"), b"");
+    stream.write_all(&[&b"AMQP\0\x01\0\0"[..], &open].concat()).expect("it is written");
+    // The header, the frame's header, and the descriptor, the format code, the size and the count of the list.
+    let mut octets = [0; 8 + 8 + 3 + 3];
+    stream.read_exact(&mut octets).expect("a header and an open");
+    assert_eq!(octets[16..20], *b"\0\x53\x10\xc0", "an open as list8");
+    octets[21]
+}
+
+#[test]
+fn whole_lists_have_every_field() {
+    let client = || ClientTarget::new(Vec::<String>::new());
+    assert!(fields_of_open(client()) < 10, "null fields at the end are left out");
+    assert_eq!(fields_of_open(ClientTarget { whole_lists: true, ..client() }), 10);
+}
+
 #[test]
 fn a_place_that_is_not_visited_is_unreachable() {
     let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
