@@ -73,7 +73,7 @@ cases! {
         "The performative is one of those that the specification defines (§2.3.2).",
         "a frame whose body has the descriptor 0x19, instead of open", "close with an error, or the end of the connection";
     "T-2.3.2-2" => accepts(b"\0\0\0\x08\x02\0\0\0"):
-        "A frame without a body only shows that its sender lives (§2.3.2, §2.4.5).",
+        "A frame without a body only keeps the connection alive (§2.3.2, §2.4.5).",
         "an empty frame, then close", "close without an error";
     "T-2.3.2-3/sent" => payload_is_of_transfers():
         "Only a transfer has a payload (§2.3.2, §2.7).",

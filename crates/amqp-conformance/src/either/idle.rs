@@ -45,7 +45,7 @@ cases! {
         "an empty frame before open", "an open and a close, or a refusal";
     "T-2.4.5-8" as Receive => counts_every_frame():
         "Any frame keeps a connection alive (§2.4.5).",
-        "a flow, and no other frame, within each half of its idle-time-out", "no close in twice and a half that time",
+        "a flow, and no other frame, within each half of its idle-time-out", "no close within two and a half times that time",
         severity: Severity::May, tags: &[Tag::Slow];
     "T-2.4.5-9" as Receive => takes_zero_for_none():
         "An idle-time-out of 0 asks for no time-out (§2.7.1).",

@@ -89,7 +89,7 @@ cases! {
         "a begin whose next-outgoing-id is null", "end or close with an error";
     "T-2.7.2-3" like BEGIN => refuses_handle_above_max():
         "A handle above the partner's handle-max closes the connection (§2.7.2).",
-        "an attach with the handle after the largest", "close with amqp:connection:framing-error; an end will do";
+        "an attach with the handle after the largest", "close or end with amqp:connection:framing-error";
     "T-2.7.2-4/received" => begins_with_capabilities():
         "Capabilities that the partner does not know are not used, and do no harm (§2.7.2).",
         "a begin with unknown capabilities, offered and desired", "a session that works";

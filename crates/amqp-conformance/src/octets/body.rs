@@ -165,7 +165,7 @@ impl Body {
         Self::new(0x15, "amqp:disposition:list", 6, items)
     }
 
-    /// A detach (§2.7.7) for good.
+    /// A detach (§2.7.7) that closes the link.
     pub fn detach(handle: u32) -> Self {
         Self::new(0x16, "amqp:detach:list", 3, vec![Item::Uint(handle), Item::Boolean(true)])
     }

@@ -193,7 +193,7 @@ impl Consumer {
         self.connection.send(self.session.channel, disposition);
     }
 
-    /// Detaches the link, not for good, and waits for the answer.
+    /// Detaches the link, without closing it, and waits for the answer.
     ///
     /// # Errors
     ///

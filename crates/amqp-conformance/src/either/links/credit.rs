@@ -44,7 +44,7 @@ cases! {
         "credit 1, and accepted for the message that comes, where there are three",
         "no other message; and one when there is credit again";
     "T-2.6.9-1" => comes_without_more_flows():
-        "With credit left, messages come as there are some, without another flow (§2.6.9).",
+        "With credit left, messages come as they become available, without another flow (§2.6.9).",
         "credit 10, and accepted for each message, where there are three",
         "three messages",
         severity: Severity::Should;

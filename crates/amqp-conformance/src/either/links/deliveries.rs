@@ -26,7 +26,7 @@ cases! {
         "credit for three messages",
         "transfers with delivery-tags";
     "T-2.7.5-15" => nothing_is_resumed():
-        "A sender does not resume deliveries that it has not in its unsettled map (§2.7.5).",
+        "A sender does not resume deliveries that are not in its unsettled map (§2.7.5).",
         "credit for three messages on a new link",
         "transfers without resume=true";
     "T-2.6.12-1/sends" => delivery_tags_are_unique():

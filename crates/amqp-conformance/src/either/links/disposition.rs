@@ -40,7 +40,7 @@ cases! {
         "accepted for delivery-ids that were never used, and for a range that holds the peer's delivery and others",
         "no refusal, and the delivery is settled";
     "T-2.7.6-5" => huge_range_is_cheap():
-        "A disposition of two thousand million ids takes time for the live deliveries alone (robustness).",
+        "A disposition of 2^31 ids takes time for the live deliveries alone (robustness).",
         "accepted for the range of 2^31-1 ids that holds the peer's delivery",
         "the delivery is settled, and echo is answered in time",
         tags: &[Tag::Hostile];

@@ -50,7 +50,7 @@ cases! {
         "a flow of that link",
         severity: Severity::Should;
     "T-2.7.4-8" => answer_has_no_echo():
-        "The answer to echo does not have echo itself, lest two ends answer each other for ever (§2.7.4).",
+        "The answer to echo does not have echo itself, or two ends would answer each other without end (§2.7.4).",
         "a flow of the session with echo",
         "a flow with echo=false",
         severity: Severity::Should;

@@ -27,7 +27,7 @@ cases! {
         "a transfer with more=true, and the first transfer of another delivery on the same link",
         "a refusal";
     "T-2.6.14-4" as Receive like TRANSFER => drops_aborted():
-        "What came of a delivery that is aborted is discarded, and the delivery counts as settled (§2.6.14).",
+        "The transfers of an aborted delivery are discarded, and the delivery counts as settled (§2.6.14).",
         "two transfers of a delivery and one with aborted=true, and a good message",
         "a disposition of the good message alone, which alone is taken";
     "T-2.6.14-5/receives" as Receive like TRANSFER => counts_frames_and_deliveries():

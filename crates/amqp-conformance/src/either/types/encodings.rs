@@ -3,7 +3,7 @@
 use super::{rules::ARRAY, values};
 
 values! {
-    "Y-1.1.2-2": "A value with an unknown descriptor is a value still (§1.1.2).",
+    "Y-1.1.2-2": "A value with an unknown descriptor is still a value (§1.1.2).",
         ["described-string-value", "described-ulong-big", "described-nested-value", "described-null"];
     "Y-1.2.1-1": "The first digit of a format code says how many octets a value of fixed width has (§1.2.1).",
         ["null", "bool-true", "bool-false", "ubyte-255", "ushort-256", "uint-0", "uint-127", "uint-65536", "ulong-0",

@@ -53,7 +53,7 @@ pub(super) fn add(trial: &mut ServerTrial<'_>, sheet: &mut Sheet) {
     });
 }
 
-/// The server's answer to an attach; the link is detached for good after it, so that nothing is kept.
+/// The server's answer to an attach; the link is closed after it, so that nothing is kept.
 fn answer(trial: &mut ServerTrial<'_>, attach: Attach) -> Option<Attach> {
     let mut attached = trial.attached(attach).ok()?;
     let reply = attached.link.attach.clone();

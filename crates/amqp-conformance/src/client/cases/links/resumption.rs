@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-1",
-        rule: "A delivery that the sender alone has for unsettled is sent again, as a new one or resumed, or is dropped \
+        rule: "A delivery that is unsettled at the sender alone is sent again, as a new one or resumed, or is dropped \
                (§2.6.13).",
         sends: "an answer with an empty unsettled map to the attach that resumes the link, and credit",
         wants: "the message as a new delivery or as a resumed one, or the end of the link",
@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-2",
-        rule: "A delivery that the receiver alone has for unsettled is ignored by the sender (§2.6.13).",
+        rule: "A delivery that is unsettled at the receiver alone is ignored by the sender (§2.6.13).",
         sends: "an answer whose unsettled map has a delivery-tag that the client never used, and credit",
         wants: "the message alone",
         check: Check::Client(Scenario::Send, known_to_receiver_alone),
@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-3",
-        rule: "A delivery that both ends have for unsettled is resumed by the sender (§2.6.13).",
+        rule: "A delivery that is unsettled at both ends is resumed by the sender (§2.6.13).",
         sends: "an answer whose unsettled map has the delivery-tag without a state, and credit",
         wants: "a transfer with resume=true, the same delivery-tag and the message",
         check: Check::Client(Scenario::Send, resumes_what_both_have),
@@ -148,7 +148,7 @@ fn known_to_receiver_alone(trial: &mut ClientTrial<'_>) -> Checked {
     client.give_credit(10);
     let delivery = client.delivery()?;
     if is_resumed(&delivery) || delivery.tag() == GHOST {
-        return Ok(Outcome::fail("a delivery came that the client cannot have had for unsettled"));
+        return Ok(Outcome::fail("a delivery came that the client cannot have had unsettled"));
     }
     client.accept(&delivery);
     Ok(client.finishes())
@@ -157,7 +157,7 @@ fn known_to_receiver_alone(trial: &mut ClientTrial<'_>) -> Checked {
 /// Fails unless this is the delivery, resumed.
 fn is_the_delivery(delivery: &Delivery, tag: DeliveryTag) -> Result<(), Stop> {
     if !is_resumed(delivery) || delivery.tag() != tag.as_slice() {
-        return Err(Outcome::fail("the delivery has not resume=true and the same delivery-tag").into());
+        return Err(Outcome::fail("the delivery lacks resume=true and the same delivery-tag").into());
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ fn resumes_what_both_have(trial: &mut ClientTrial<'_>) -> Checked {
     let Some(delivery) = delivery else { return Ok(Outcome::fail("the client does not resume the delivery")) };
     is_the_delivery(&delivery, maps.tag)?;
     if delivery.message != first.message {
-        return Ok(Outcome::fail("the resumed delivery has not the message"));
+        return Ok(Outcome::fail("the resumed delivery lacks the message"));
     }
     client.accept(&delivery);
     Ok(client.finishes())

@@ -12,7 +12,7 @@ use amqp1_script::Refusal;
 
 const FORMAT: &str = "Every peer that handles messages handles the format 0 (§3.1, §3.2.16).";
 const SYMBOLIC: &str = "The descriptor of a section may be a symbol (§3.2).";
-const DEFAULTS: &str = "A message without header, or without one of its fields, has the default ones (§3.2.1).";
+const DEFAULTS: &str = "A message without a header, or without one of its fields, has the default values (§3.2.1).";
 const IDS: &str = "A message-id or correlation-id is a ulong, a uuid, a binary or a string (§3.2.4).";
 
 pub(super) const CASES: &[Case] = &[

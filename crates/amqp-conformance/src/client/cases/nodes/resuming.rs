@@ -21,7 +21,7 @@ pub(crate) static RESUME: Twin = Twin { name: "resume", check: Check::Client(Sce
 pub(super) const CASES: &[Case] = &[Case {
     id: "M-3.4.6-16",
     rule: "The sender's map has no terminal state for what the receiver may still need (§3.4.6).",
-    sends: "a detach that is not for good, before anything was said of the delivery",
+    sends: "a detach with closed=false, before anything was said of the delivery",
     wants: "an attach whose unsettled map has the delivery, with null or received",
     check: Check::Client(Scenario::Send, entry_is_not_terminal),
     twin: Some(&SENDS),
@@ -54,7 +54,7 @@ pub(in crate::client::cases) fn resumed(
     Ok(Resumed { client, delivery, maps: Maps { tag, theirs: Entry::from(map.get(&tag)), own } })
 }
 
-/// Detaches the client's link, not for good, and waits for its next attach of the same name.
+/// Detaches the client's link, without closing it, and waits for its next attach of the same name.
 pub(in crate::client::cases) fn attached_again(client: &mut Attached) -> Result<Attach, Stop> {
     client.detach(false, None);
     next_attach(client, false)

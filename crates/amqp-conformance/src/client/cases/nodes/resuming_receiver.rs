@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         id: "M-3.4.6-15",
         severity: Severity::Should,
         rule: "A receiver keeps no entry for a delivery of which it holds nothing (§3.4.6).",
-        sends: "a detach that is not for good, before a message was sent",
+        sends: "a detach with closed=false, before a message was sent",
         wants: "an attach whose unsettled map is empty",
         twin: Some(&RECEIVES),
         check: receive(|trial| should(no_entry(trial))),
@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.4.6-17",
         rule: "A receiver passes over what it holds of a delivery that is resumed from before that (§3.4.6).",
-        sends: "half of a message; a detach that is not for good, an attach, and the whole message as the client's \
+        sends: "half of a message; a detach with closed=false, an attach, and the whole message as the client's \
                 unsettled map asks for it",
         wants: "accepted, and a close without an error",
         twin: Some(&RECEIVES),

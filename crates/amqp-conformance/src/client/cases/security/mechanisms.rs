@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "S-conf-2",
-        rule: "No extension may be needed to work together (§2.4.1).",
+        rule: "Peers work together without any extension (§2.4.1).",
         sends: "an open without capabilities or properties; accepted for each message",
         wants: "a message, and a close without an error",
         check: send(no_extension),

@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "X-4.1-1",
         severity: Severity::Should,
-        rule: "A controller stands a peer that has no coordinator (§4.1, §2.6.3).",
+        rule: "A controller survives a peer without a coordinator (§4.1, §2.6.3).",
         sends: "an attach without a target, and a detach with amqp:not-implemented",
         wants: "a detach, and the end of the connection; no transaction",
         twin: Some(&TRANSACTION),

@@ -164,7 +164,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.2-11/end",
-        rule: "A client that leaves in the middle of its header is let go (§2.2).",
+        rule: "The connection of a client that leaves in the middle of its header is closed (§2.2).",
         sends: "five octets of a header, and the end of the stream",
         wants: "the end of the stream",
         check: Check::Server(|trial| {

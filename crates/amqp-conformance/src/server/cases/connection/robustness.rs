@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "T-rob-6/no-open",
         severity: Severity::Should,
-        rule: "A client that sends its header and no open is let go after some time.",
+        rule: "A client that sends its header and no open is disconnected after some time.",
         sends: "a header, and then nothing",
         wants: "the end of the connection within 90 s, or 18 times `--patience`",
         tags: &[Tag::Slow],
@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "T-rob-6/slow-open",
         severity: Severity::Should,
-        rule: "A client that sends its open octet by octet is let go after some time.",
+        rule: "A client that sends its open octet by octet is disconnected after some time.",
         sends: "a header, and an octet of an open each 5 s, or as often as `--patience` says",
         wants: "the end of the connection within 90 s, or 18 times `--patience`",
         tags: &[Tag::Slow],

@@ -23,7 +23,7 @@ static NOT_FOUND: [ErrorCondition; 1] = [ErrorCondition::NOT_FOUND];
 pub(super) const CASES: &[Case] = &[
     Case {
         id: "E-anon-1",
-        rule: "A server that offers ANONYMOUS-RELAY sends what comes on a link without an address to its own `to` \
+        rule: "A server that offers ANONYMOUS-RELAY sends a message on a link without an address to the address in its `to` \
                (anonymous terminus §2.2).",
         sends: "a message to the queue, on a link whose target has no address",
         wants: "accepted, and the message in the queue",

@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         id: "E-mgmt-1",
         rule: "A request to the management node is answered with a status code (management §3.2).",
         sends: "an operation that does not exist",
-        wants: "a response with the request's id as correlation-id, and a statusCode that is no success",
+        wants: "a response with the request's id as correlation-id, and a statusCode that is not a success",
         needs: &[Need::Management],
         check: Check::Server(manage),
         ..Case::SERVER

@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-1",
-        rule: "A delivery that the sender alone has for unsettled is sent again, as a new one or resumed, or is dropped \
+        rule: "A delivery that is unsettled at the sender alone is sent again, as a new one or resumed, or is dropped \
                (§2.6.13).",
         sends: "an attach that resumes a link with an unsettled delivery, with an empty unsettled map",
         wants: "an attach with the delivery-tag, and the message as a new delivery, as a resumed one, or for another receiver",
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-2",
-        rule: "A delivery that the receiver alone has for unsettled is ignored by the sender (§2.6.13).",
+        rule: "A delivery that is unsettled at the receiver alone is ignored by the sender (§2.6.13).",
         sends: "an attach of a new link whose unsettled map has a delivery-tag, and credit, where the queue has a message",
         wants: "the message alone",
         check: Check::Server(known_to_receiver_alone),
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "T-2.6.13-3",
-        rule: "A delivery that both ends have for unsettled is resumed by the sender (§2.6.13).",
+        rule: "A delivery that is unsettled at both ends is resumed by the sender (§2.6.13).",
         sends: "an attach that resumes a link, whose unsettled map has the delivery-tag without a state",
         wants: "a transfer with resume=true, the same delivery-tag and the message",
         check: Check::Server(resumes_what_both_have),
@@ -240,7 +240,7 @@ fn known_to_receiver_alone(trial: &mut ServerTrial<'_>) -> Checked {
     attached.give_credit(3);
     let delivery = attached.delivery()?;
     if delivery.tag() == b"ghost" || text(&delivery) != "1" {
-        return Ok(Outcome::fail("a delivery came that the server cannot have had for unsettled"));
+        return Ok(Outcome::fail("a delivery came that the server cannot have had unsettled"));
     }
     attached.settle(&delivery, DeliveryState::Accepted);
     over(attached)
@@ -251,10 +251,10 @@ fn resumes_what_both_have(trial: &mut ServerTrial<'_>) -> Checked {
     attached.give_credit(1);
     let delivery = attached.delivery()?;
     if !is_resumed(&delivery) || Some(delivery.tag()) != tags.first().map(DeliveryTag::as_slice) {
-        return Ok(Outcome::fail("the delivery has not resume=true and the same delivery-tag"));
+        return Ok(Outcome::fail("the delivery lacks resume=true and the same delivery-tag"));
     }
     if text(&delivery) != "1" {
-        return Ok(Outcome::fail("the resumed delivery has not the message"));
+        return Ok(Outcome::fail("the resumed delivery lacks the message"));
     }
     attached.settle(&delivery, DeliveryState::Accepted);
     let outcome = over(attached)?;
@@ -318,7 +318,7 @@ fn resumes_in_part(trial: &mut ServerTrial<'_>) -> Checked {
     attached.give_credit(1);
     let delivery = attached.delivery()?;
     if !is_resumed(&delivery) {
-        return Ok(Outcome::fail("the delivery has not resume=true"));
+        return Ok(Outcome::fail("the delivery lacks resume=true"));
     }
     let remark = format!("{} octets of {} came", delivery.message.len(), frames::message("message").len());
     attached.settle(&delivery, DeliveryState::Accepted);
@@ -452,7 +452,7 @@ fn resumes_in_parts(trial: &mut ServerTrial<'_>) -> Checked {
     attached.give_credit(1);
     let delivery = attached.delivery()?;
     if !is_resumed(&delivery) {
-        return Ok(Outcome::fail("the first transfer of the resumed delivery has not resume=true"));
+        return Ok(Outcome::fail("the first transfer of the resumed delivery lacks resume=true"));
     }
     if delivery.transfers.len() < 2 || text(&delivery).len() != 5000 {
         return Ok(Outcome::fail("the resumed delivery is not the whole message in several transfers"));

@@ -19,7 +19,7 @@ const VALUE: u8 = 0x77;
 pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.2.1-1",
-        rule: "A message without header, or without one of its fields, has the default ones (§3.2.1).",
+        rule: "A message without a header, or without one of its fields, has the default values (§3.2.1).",
         sends: "a message without header, and one with an empty header",
         wants: "messages of which a header, if any, has the defaults",
         needs: &[Need::Queue],
@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.2.1-7",
         severity: Severity::Should,
-        rule: "A message whose ttl is over is not delivered (§3.2.1).",
+        rule: "A message whose ttl has passed is not delivered (§3.2.1).",
         sends: "a message with a ttl of 100 ms, and one without; credit half a second later",
         wants: "the second message alone",
         needs: &[Need::Queue],

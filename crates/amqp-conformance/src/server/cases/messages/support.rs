@@ -156,15 +156,15 @@ pub(super) fn field(list: Option<&octets::Value>, index: usize) -> Option<octets
 
 /// A case that sends malformed vectors as messages.
 macro_rules! bad_messages {
-    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+    ($id:literal, $rule:expr, $first:literal $(, $name:literal)* $(,)?) => {
         $crate::case::Case {
             id: $id,
             rule: $rule,
-            sends: "such a message",
+            sends: concat!("the malformed message ", $first $(, ", then ", $name)*),
             wants: "rejected, or a detach, with amqp:decode-error",
             twin: Some(&$crate::server::twins::TRANSFER),
             check: $crate::case::Check::Server(|trial| {
-                $crate::server::cases::messages::support::refuses_vectors(trial, &[$($name),+])
+                $crate::server::cases::messages::support::refuses_vectors(trial, &[$first $(, $name)*])
             }),
             ..$crate::case::Case::SERVER
         }

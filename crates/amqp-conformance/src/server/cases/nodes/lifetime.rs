@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.10-1/closed",
         rule: "A node with delete-on-close goes when the link that it was made for is closed (§3.5.10).",
-        sends: "a dynamic source with delete-on-close; a message to the node; detach for good",
+        sends: "a dynamic source with delete-on-close; a message to the node; detach with closed=true",
         wants: "the address is refused, or the node is empty",
         needs: NEEDS,
         check: Check::Server(|trial| closed(trial, LifetimePolicy::DeleteOnClose, true)),
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.10-1/detached",
         rule: "A node with delete-on-close stays while the link that it was made for is only detached (§3.5.10).",
-        sends: "a dynamic source with delete-on-close that is kept; a message to the node; detach, not for good",
+        sends: "a dynamic source with delete-on-close that is kept; a message to the node; detach with closed=false",
         wants: "the message from the node, on another link",
         needs: NEEDS,
         check: Check::Server(detached),
@@ -40,7 +40,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.11-1/in-use",
         rule: "A node with delete-on-no-links stays while a link uses it (§3.5.11).",
-        sends: "a dynamic source with delete-on-no-links; another link from the node; detach of the first for good",
+        sends: "a dynamic source with delete-on-no-links; another link from the node; detach of the first with closed=true",
         wants: "a message to the node comes on the other link",
         needs: NEEDS,
         check: Check::Server(in_use),
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.11-1/gone",
         rule: "A node with delete-on-no-links goes with its last link (§3.5.11).",
-        sends: "a dynamic source with delete-on-no-links; a message to the node; detach of each link for good",
+        sends: "a dynamic source with delete-on-no-links; a message to the node; detach of each link with closed=true",
         wants: "the address is refused, or the node is empty",
         needs: NEEDS,
         check: Check::Server(|trial| closed(trial, LifetimePolicy::DeleteOnNoLinks, true)),
@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.12-1/full",
         rule: "A node with delete-on-no-messages stays while it holds a message (§3.5.12).",
-        sends: "a dynamic source with delete-on-no-messages; a message to the node; detach of each link for good",
+        sends: "a dynamic source with delete-on-no-messages; a message to the node; detach of each link with closed=true",
         wants: "the message from the node",
         needs: NEEDS,
         check: Check::Server(|trial| closed(trial, LifetimePolicy::DeleteOnNoMessages, false)),
@@ -67,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.12-1/empty",
         rule: "A node with delete-on-no-messages goes when its creator's link is closed and it holds no message (§3.5.12).",
-        sends: "a dynamic source with delete-on-no-messages; detach for good; then an attach to the node",
+        sends: "a dynamic source with delete-on-no-messages; detach with closed=true; then an attach to the node",
         wants: "the address is refused",
         needs: NEEDS,
         check: Check::Server(|trial| empty(trial, LifetimePolicy::DeleteOnNoMessages)),
@@ -76,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.13-1/full",
         rule: "A node with delete-on-no-links-or-messages stays while it holds a message (§3.5.13).",
-        sends: "a dynamic source with that policy; a message to the node; detach of each link for good",
+        sends: "a dynamic source with that policy; a message to the node; detach of each link with closed=true",
         wants: "the message from the node",
         needs: NEEDS,
         check: Check::Server(|trial| closed(trial, LifetimePolicy::DeleteOnNoLinksOrMessages, false)),
@@ -85,7 +85,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.13-1/empty",
         rule: "A node with delete-on-no-links-or-messages goes when it has neither (§3.5.13).",
-        sends: "a dynamic source with that policy; detach for good; then an attach to the node",
+        sends: "a dynamic source with that policy; detach with closed=true; then an attach to the node",
         wants: "the address is refused",
         needs: NEEDS,
         check: Check::Server(|trial| empty(trial, LifetimePolicy::DeleteOnNoLinksOrMessages)),

@@ -48,7 +48,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.3-2/link",
         rule: "A message that is not settled becomes available again when its link is closed (§3.3, §3.5.3).",
-        sends: "a receiver that takes a message; detach for good",
+        sends: "a receiver that takes a message; detach with closed=true",
         wants: "the message on another link",
         check: Check::Server(|trial| abandoned(trial, Loss::Detach)),
         ..QUEUE

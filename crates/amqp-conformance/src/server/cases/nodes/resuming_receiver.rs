@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         wants: "accepted, and the second message alone in the queue",
         needs: NEEDS,
         twin: Some(&ROUND_TRIP),
-        check: Check::Server(sent_anew),
+        check: Check::Server(sent_again),
         ..Case::SERVER
     },
     Case {
@@ -71,7 +71,7 @@ fn tag() -> DeliveryTag {
     DeliveryTag::from(77)
 }
 
-/// Detaches the link, not for good, and attaches it again with this map.
+/// Detaches the link, without closing it, and attaches it again with this map.
 fn again(attached: &mut Attached, attach: Attach) -> Result<Unsettled, Stop> {
     attached.connection.send(0, Detach { closed: false, ..frames::detach(0) });
     set_up(attached.connection.expect_skipping::<Detach>(Skip::CHATTER))?;
@@ -135,13 +135,13 @@ fn from_the_start(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     Ok(if outcome.verdict == Verdict::Pass { Outcome::pass_with(remark) } else { outcome })
 }
 
-fn sent_anew(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
+fn sent_again(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     let mut attached = half_sent(trial)?;
     again(&mut attached, attach(trial, Unsettled::new()))?;
-    attached.connection.send_with(0, frames::transfer(0, 1), frames::message("anew"));
+    attached.connection.send_with(0, frames::transfer(0, 1), frames::message("again"));
     accepted(&mut attached, 1)?;
     set_up(attached.connection.closed())?;
-    holds(trial, &["anew"])
+    holds(trial, &["again"])
 }
 
 fn other_outcome(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {

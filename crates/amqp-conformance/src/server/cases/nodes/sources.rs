@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "M-3.5.3-5",
-        rule: "A source that allows accepted alone stands an outcome that it does not allow (§3.5.3).",
+        rule: "A source that allows accepted alone survives an outcome that it does not allow (§3.5.3).",
         sends: "an attach with the outcome accepted alone, and released for a message",
         wants: "the message again, or an error; and the server still serves",
         check: Check::Server(outcome_not_allowed),
@@ -59,7 +59,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "M-3.5.3-6/destroyed",
         rule: "The default outcome applies to what is unsettled when the source is destroyed (§3.5.3).",
-        sends: "an attach with default-outcome modified(delivery-failed); detach for good with a delivery unsettled",
+        sends: "an attach with default-outcome modified(delivery-failed); detach with closed=true with a delivery unsettled",
         wants: "the message again, with a delivery-count of 1, if the source has granted that",
         check: Check::Server(destroyed),
         ..QUEUE

@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "S-ext-1",
         severity: Severity::May,
-        rule: "EXTERNAL stands on what a lower layer has shown, so that it fails where no certificate was shown (RFC 4422).",
+        rule: "EXTERNAL takes the identity that a lower layer has shown, so that it fails where no certificate was shown (RFC 4422).",
         sends: "a sasl-init for EXTERNAL on a connection without TLS",
         wants: "the end of the connection, without a success",
         needs: NEEDS,
@@ -100,7 +100,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "S-conf-2",
-        rule: "No extension may be needed to work together (§2.4.1).",
+        rule: "Peers work together without any extension (§2.4.1).",
         sends: "an open without capabilities or properties, and a message of one data section",
         wants: "the outcome accepted",
         check: Check::Server(no_extension),

@@ -127,7 +127,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "X-4.2-7/resumed",
         rule: "A control link cannot be resumed (§4.2).",
-        sends: "declare; a detach that is not for good, and an attach of the same name; discharge of the id",
+        sends: "declare; a detach with closed=false, and an attach of the same name; discharge of the id",
         wants: "a refusal with amqp:transaction:unknown-id",
         needs: NEEDS,
         twin: Some(&COMMIT),

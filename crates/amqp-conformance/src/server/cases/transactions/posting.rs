@@ -91,7 +91,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "E-anon-3",
-        rule: "A delivery through the relay that fails in a transaction spoils its discharge (anonymous terminus §2.2.3).",
+        rule: "A delivery through the relay that fails in a transaction makes its discharge fail (anonymous terminus §2.2.3).",
         sends: "a message in a transaction to the relay, for an address that does not exist; discharge",
         wants: "rejected or the end of the link for the message, or rejected for the discharge",
         needs: RELAY,

@@ -75,7 +75,7 @@ pub(super) const CASES: &[Case] = &[
         id: "Y-1.3.3-1",
         rule: SYMBOLIC,
         sends: "a whole conversation with symbolic descriptors",
-        wants: "the same answers as ever",
+        wants: "the same answers as to any other conversation",
         check: Check::Server(|trial| converses(trial, &Style { descriptor: Descriptor::Symbol, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -83,7 +83,7 @@ pub(super) const CASES: &[Case] = &[
         id: "Y-1.3.3-1/sym32",
         rule: SYMBOLIC,
         sends: "a whole conversation with symbolic descriptors of the form sym32",
-        wants: "the same answers as ever",
+        wants: "the same answers as to any other conversation",
         check: Check::Server(|trial| converses(trial, &Style { descriptor: Descriptor::WideSymbol, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -218,7 +218,7 @@ pub(super) const CASES: &[Case] = &[
         id: "Y-1.4-2/untrimmed",
         rule: TRIMMED,
         sends: "a whole conversation with every field written",
-        wants: "the same answers as ever",
+        wants: "the same answers as to any other conversation",
         check: Check::Server(|trial| converses(trial, &Style { untrimmed: true, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -226,7 +226,7 @@ pub(super) const CASES: &[Case] = &[
         id: "Y-1.4-2/list8",
         rule: "A list without items may be list0, list8 or list32 (§1.4, §1.6.22).",
         sends: "a whole conversation whose end, close and accepted are list8 with count 0",
-        wants: "the same answers as ever",
+        wants: "the same answers as to any other conversation",
         check: Check::Server(|trial| converses(trial, &Style { list0: false, ..Style::COMPACT })),
         ..Case::SERVER
     },
@@ -234,7 +234,7 @@ pub(super) const CASES: &[Case] = &[
         id: "Y-1.4-2/list32",
         rule: "A list without items may be list0, list8 or list32 (§1.4, §1.6.22).",
         sends: "a whole conversation whose lists are all list32",
-        wants: "the same answers as ever",
+        wants: "the same answers as to any other conversation",
         check: Check::Server(|trial| converses(trial, &Style { wide_lists: true, ..Style::COMPACT })),
         ..Case::SERVER
     },

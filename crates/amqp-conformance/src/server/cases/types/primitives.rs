@@ -18,7 +18,7 @@ macro_rules! converses {
             id: $id,
             rule: $rule,
             sends: $sends,
-            wants: "the same answers as ever",
+            wants: "the same answers as to any other conversation",
                 check: Check::Server(|trial| converses(trial, &Style { $($field: true,)+ ..Style::COMPACT })),
             ..Case::SERVER
         }

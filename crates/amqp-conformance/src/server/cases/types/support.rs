@@ -148,15 +148,15 @@ pub(super) fn refuses_on_link(trial: &mut ServerTrial<'_>, body: &[u8]) -> Resul
 
 /// A case that sends opens whose properties hold malformed vectors.
 macro_rules! bad_properties {
-    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+    ($id:literal, $rule:expr, $first:literal $(, $name:literal)* $(,)?) => {
         $crate::case::Case {
             id: $id,
             rule: $rule,
-            sends: "an open with such a value in its properties",
+            sends: concat!("an open whose properties hold the octets of ", $first $(, ", then ", $name)*),
             wants: "close with amqp:decode-error",
             twin: Some(&$crate::server::cases::types::twins::OPEN_WITH_PROPERTY),
             check: $crate::case::Check::Server(|trial| {
-                $crate::server::cases::types::support::refuses_properties(trial, &[$($name),+])
+                $crate::server::cases::types::support::refuses_properties(trial, &[$first $(, $name)*])
             }),
             ..$crate::case::Case::SERVER
         }
@@ -165,15 +165,15 @@ macro_rules! bad_properties {
 
 /// A case that sends opens that are malformed vectors.
 macro_rules! bad_opens {
-    ($id:literal, $rule:expr, $($name:literal),+ $(,)?) => {
+    ($id:literal, $rule:expr, $first:literal $(, $name:literal)* $(,)?) => {
         $crate::case::Case {
             id: $id,
             rule: $rule,
-            sends: "such an open",
+            sends: concat!("the malformed open ", $first $(, ", then ", $name)*),
             wants: "close with amqp:decode-error",
             twin: Some(&$crate::server::cases::types::twins::RAW_OPEN),
             check: $crate::case::Check::Server(|trial| {
-                $crate::server::cases::types::support::refuses_open_vectors(trial, &[$($name),+])
+                $crate::server::cases::types::support::refuses_open_vectors(trial, &[$first $(, $name)*])
             }),
             ..$crate::case::Case::SERVER
         }
