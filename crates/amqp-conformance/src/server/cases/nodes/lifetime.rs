@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     case::{Case, Check, Need},
-    server::{Consumer, ServerTrial},
+    server::{Begun, Consumer, ServerTrial},
     verdict::{Outcome, Stop},
     wire::Connection,
 };
@@ -15,6 +15,13 @@ use amqp1_codec::{
     performative::{Detach, Disposition},
 };
 use amqp1_script::{Link, Refusal, Session, Skip, frames};
+use std::{thread, time::Duration};
+
+/// How often a node that should be gone is looked at, since the text does not say how soon it goes.
+const LOOKS: u32 = 20;
+
+/// The time between two looks.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 const NEEDS: &[Need] = &[Need::DynamicSource];
 
@@ -136,17 +143,21 @@ impl Made {
     /// The texts of the messages that a link from the node finds, on a session of its own; `None` if it is refused.
     fn look(mut self) -> Result<Option<Vec<String>>, Stop> {
         let session = set_up(self.connection.begun(1))?;
-        let attach = frames::attach_receiver("reader", 0, self.address.as_str());
-        let found = match self.connection.attached(&session, attach) {
-            Ok(link) if link.attach.source.is_none() => return Ok(None),
-            Ok(link) => Consumer::new(self.connection, session, link).drain(1),
-            Err(unexpected) => Err(unexpected),
-        };
-        match found {
-            Ok(found) => Ok(Some(texts(&found))),
-            Err(unexpected) if Refusal::of(&unexpected.got).is_some() => Ok(None),
-            Err(unexpected) => Err(unexpected.into()),
-        }
+        look(self.connection, session, &self.address)
+    }
+}
+
+/// The texts of the messages that a link from a node finds; `None` if it is refused.
+fn look(mut connection: Connection, session: Session, address: &str) -> Result<Option<Vec<String>>, Stop> {
+    let found = match connection.attached(&session, frames::attach_receiver("reader", 0, address)) {
+        Ok(link) if link.attach.source.is_none() => return Ok(None),
+        Ok(link) => Consumer::new(connection, session, link).drain(1),
+        Err(unexpected) => Err(unexpected),
+    };
+    match found {
+        Ok(found) => Ok(Some(texts(&found))),
+        Err(unexpected) if Refusal::of(&unexpected.got).is_some() => Ok(None),
+        Err(unexpected) => Err(unexpected.into()),
     }
 }
 
@@ -155,7 +166,16 @@ fn closed(trial: &mut ServerTrial<'_>, policy: LifetimePolicy, is_gone: bool) ->
     let mut made = made(trial, &format!("closed-{policy:?}"), policy, 0)?;
     made.put("left")?;
     made.close_link()?;
-    let found = made.look()?;
+    let address = made.address.clone();
+    let mut found = made.look()?;
+    for _ in 1..LOOKS {
+        if !is_gone || found.as_ref().is_none_or(Vec::is_empty) {
+            break;
+        }
+        thread::sleep(INTERVAL);
+        let Begun { connection, session, .. } = trial.begun()?;
+        found = look(connection, session, &address)?;
+    }
     Ok(match (found.as_deref(), is_gone) {
         (None, true) => Outcome::pass_with("the address is refused"),
         (Some([]), true) => Outcome::pass_with("another node has the address, and is empty"),
