@@ -43,6 +43,10 @@ pub(crate) struct Options {
     /// Requires SASL SCRAM with this user and password; with --sasl-plain besides, either of both.
     #[arg(long, value_name = "USER:PASS")]
     pub(crate) sasl_scram: Option<String>,
+    /// Offers ANONYMOUS alone where everyone is let in. Without it PLAIN is offered as well, since some clients know nothing
+    /// else.
+    #[arg(long)]
+    pub(crate) only_anonymous: bool,
     /// Begins every connection with TLS, with this certificate chain and key, in PEM.
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     pub(crate) tls: Vec<PathBuf>,
@@ -55,7 +59,7 @@ pub(crate) struct Options {
     /// messages are refused with amqp:precondition-failed.
     #[arg(long)]
     pub(crate) take_durable: bool,
-    /// Accepts no deviation from the specification: of the tolerances none is on, as a judge of conformance wants it.
+    /// Accepts no deviation from the specification: no tolerance is on, and without a login ANONYMOUS alone is offered.
     #[arg(long)]
     pub(crate) strict: bool,
     /// Gives up a connection on which nothing comes for this many seconds.

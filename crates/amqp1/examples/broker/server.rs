@@ -47,7 +47,9 @@ impl Server {
                 builder.authenticator(users).mechanisms(mechanisms)
             }
             // A server that does not authenticate its clients offers ANONYMOUS alone (§5.3.3.1).
-            None if options.strict => builder.mechanisms([Symbol::from_static(anonymous::NAME)]),
+            None if options.only_anonymous || options.strict => {
+                builder.mechanisms([Symbol::from_static(anonymous::NAME)])
+            }
             // Some clients know PLAIN alone. Whatever they say.
             None => builder.mechanisms([anonymous::NAME, plain::NAME].map(Symbol::from_static)),
         };
