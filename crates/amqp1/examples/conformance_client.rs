@@ -2,7 +2,8 @@
 //! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
 
 use amqp1::{
-    Client, Connection, ErrorKind, Message, Outcome, Sender, Session, Tolerances, Value,
+    Client, Connection, ErrorKind, Message, Outcome, ReceiverSettleMode, Sender, SenderSettleMode, Session, Tolerances,
+    Value,
     codec::messaging::{Annotations, Header},
 };
 use clap::{Parser, ValueEnum};
@@ -23,6 +24,15 @@ struct Options {
     /// Accepts no deviation from the specification.
     #[arg(long)]
     strict: bool,
+    /// Sends with this settle mode: mixed if neither is said.
+    #[arg(long, conflicts_with = "unsettled")]
+    settled: bool,
+    /// Sends with this settle mode.
+    #[arg(long)]
+    unsettled: bool,
+    /// Receives with receiver-settle-mode second.
+    #[arg(long)]
+    second: bool,
     /// Gives up a connection on which nothing comes for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle_time_out: u64,
@@ -62,8 +72,8 @@ async fn play(connection: &Connection, options: &Options) -> Result<(), Box<dyn 
     }
     let session = connection.begin().await?;
     match options.scenario {
-        Scenario::Send => send(&session, address, *count).await?,
-        Scenario::Receive => receive(&session, address, *count).await?,
+        Scenario::Send => send(&session, options).await?,
+        Scenario::Receive => receive(&session, options).await?,
         Scenario::Request => request(&session, address, *count).await?,
         Scenario::Transaction => transaction(&session, address, *count).await?,
         Scenario::Idle => {}
@@ -77,9 +87,15 @@ const ATTEMPTS: u32 = 3;
 
 /// A link that the server detaches without closing it is resumed, and its deliveries go on. A message that the server
 /// releases or modifies is sent again, as §3.4 says.
-async fn send(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
-    let mut sender = session.sender(address).resumable(true).attach().await?;
-    for number in 0..count {
+async fn send(session: &Session, options: &Options) -> Result<(), Box<dyn Error>> {
+    let Options { address, count, .. } = options;
+    let mode = match options {
+        Options { settled: true, .. } => SenderSettleMode::Settled,
+        Options { unsettled: true, .. } => SenderSettleMode::Unsettled,
+        _ => SenderSettleMode::Mixed,
+    };
+    let mut sender = session.sender(address.as_str()).settle_mode(mode).resumable(true).attach().await?;
+    for number in 0..*count {
         let (mut header, mut annotations) = (Header::default(), Annotations::new());
         let mut attempts = 0;
         loop {
@@ -129,10 +145,13 @@ async fn resumed(session: &Session, address: &str, mut sender: Sender) -> Result
     }
 }
 
-async fn receive(session: &Session, address: &str, count: u32) -> Result<(), Box<dyn Error>> {
-    let mut receiver = session.receiver(address).reject_undecodable(true).resumable(true).attach().await?;
+async fn receive(session: &Session, options: &Options) -> Result<(), Box<dyn Error>> {
+    let address = options.address.as_str();
+    let mode = if options.second { ReceiverSettleMode::Second } else { ReceiverSettleMode::First };
+    let receiver = session.receiver(address).receiver_settle_mode(mode).reject_undecodable(true).resumable(true);
+    let mut receiver = receiver.attach().await?;
     let mut received = 0;
-    while received < count {
+    while received < options.count {
         match receiver.recv().await {
             Ok(Some(delivery)) => {
                 delivery.accept()?;
