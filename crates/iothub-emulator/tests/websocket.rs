@@ -87,6 +87,7 @@ async fn amqp(socket: Socket, message: usize) -> Connection {
     Client::builder("amqps://localhost").connect_with(stream).await.unwrap()
 }
 
+/// E-ws-1: with either sub-protocol, and whatever the boundaries of the messages.
 #[tokio::test]
 async fn a_device_and_a_service_meet_over_websockets_of_both_paths_and_sub_protocols() {
     let (hub, _) = hub().await;
@@ -131,6 +132,7 @@ async fn a_ping_is_answered_and_a_close_is_too() {
     assert!(receive(&mut socket).await.is_none_or(|end| end.is_ok_and(|frame| frame.is_close())));
 }
 
+/// E-ws-1: messages are binary.
 #[tokio::test]
 async fn text_and_messages_that_are_too_large_end_the_connection() {
     let (hub, _) = hub().await;

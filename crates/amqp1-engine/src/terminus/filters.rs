@@ -89,7 +89,11 @@ impl MessageFilters {
 mod tests {
     use super::*;
     use crate::time::Instant;
-    use amqp1_codec::Message;
+    use alloc::boxed::Box;
+    use amqp1_codec::{
+        Message,
+        messaging::{DeliveryState, Modified},
+    };
 
     fn source(filters: &[(&'static str, Value)]) -> Source {
         let mut filter = FilterSet::new();
@@ -125,6 +129,51 @@ mod tests {
         }
         let none = MessageFilters::of(&Source::default()).expect("no filters");
         assert!(none.passes(&message("red"), true));
+    }
+
+    /// The descriptors as they are registered, not as the constants have them.
+    #[test]
+    fn e_filt_1_selectors_and_no_local_have_their_registered_descriptors() {
+        for selector in
+            [Value::Ulong(0x468C_0000_0004), Symbol::from_static("apache.org:selector-filter:string").into()]
+        {
+            assert!(MessageFilters::is_served(&selector));
+            let filters = [("a", Value::described(selector, "colour = 'red'"))];
+            let filters = MessageFilters::of(&source(&filters)).expect("served");
+            assert!(filters.passes(&message("red"), true) && !filters.passes(&message("blue"), true));
+        }
+        for no_local in [Value::Ulong(0x468C_0000_0003), Symbol::from_static("apache.org:no-local-filter:list").into()]
+        {
+            assert!(MessageFilters::is_served(&no_local));
+            let filters = [("a", Value::described(no_local, Vec::new()))];
+            let filters = MessageFilters::of(&source(&filters)).expect("served");
+            assert!(filters.passes(&message("red"), false) && !filters.passes(&message("red"), true));
+        }
+        assert!(!MessageFilters::is_served(&Value::Ulong(0x468C_0000_0005)));
+    }
+
+    #[test]
+    fn m_3_5_1_3_a_filter_says_the_same_of_a_message_until_its_state_changes() {
+        let filters = |selector: &str| {
+            let filters = [("a", Value::described(SELECTOR.0, selector))];
+            MessageFilters::of(&source(&filters)).expect("served")
+        };
+        let (colour, fresh) = (filters("colour = 'red'"), filters("JMSRedelivered = FALSE"));
+        let later = Instant::default() + core::time::Duration::from_secs(3600);
+        for (text, is_red) in [("red", true), ("blue", false)] {
+            let mut held = message(text);
+            let verdicts = |held: &HeldMessage| (colour.passes(held, false), fresh.passes(held, false));
+            // Neither being acquired, nor time, nor a release is a state that the filters ask about.
+            for link in 1..=3 {
+                assert_eq!(verdicts(&held), (is_red, true));
+                assert!(held.acquire(link, later).is_some());
+                assert_eq!(verdicts(&held), (is_red, true));
+                held.settle(link, &DeliveryState::Released);
+            }
+            let failed = Modified { delivery_failed: true, ..Modified::default() };
+            held.settle(3, &DeliveryState::Modified(Box::new(failed)));
+            assert_eq!(verdicts(&held), (is_red, false));
+        }
     }
 
     /// Also E-filt-1.

@@ -563,7 +563,8 @@ fn t_2_7_8_1_an_end_may_say_why() {
     }
 }
 
-/// The keys of annotations that this end does not know are left to the application.
+/// The keys of annotations that this end does not know are left to the application. That goes for those without `x-opt-`
+/// as well, against M-3.2.10-3: IoT Hub uses them.
 #[test]
 fn m_3_2_10_2_an_annotation_that_is_not_known_is_no_reason_to_refuse() {
     let mut pair = Pair::open();
@@ -577,7 +578,9 @@ fn m_3_2_10_2_an_annotation_that_is_not_known_is_no_reason_to_refuse() {
     pair.client.send(tx, message, unsettled(1)).unwrap();
     pair.drive();
     let delivery = pair.server.recv(rx).unwrap();
-    assert!(delivery.message.message_annotation("x-opt-unknown").unwrap().is_some());
+    for key in ["x-opt-unknown", "iothub-enqueuedtime"] {
+        assert!(delivery.message.message_annotation(key).unwrap().is_some(), "{key}");
+    }
 }
 
 /// What a flow says in its properties, in both directions (§2.7.4): how a transaction's acquisitions begin and end.
