@@ -113,9 +113,11 @@ stage_docs() {
   RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features --locked
 }
 
-# The README's test command, and what only a feature brings.
+# The README's test command, and what only a feature brings. The stage `requirements` reads what ran.
 stage_test() {
-  cargo test --workspace
+  rm -f "$target"/tests.{log,json}
+  cargo test --workspace 2>&1 | tee "$target/tests.log"
+  cargo test --quiet --workspace --no-run --message-format=json >"$target/tests.json"
   cargo test -p amqp1-codec --features serde --test serde --test serde_corpus
   cargo test -p amqp1-codec --features serde --doc
 }
@@ -128,8 +130,17 @@ stage_programs() {
 
 # Our stack in both roles, judged by amqp-conformance.
 stage_own_stack() {
+  debian_package openssl 'type -P openssl'
   cargo build --quiet --locked --workspace --bins --examples
   timeout 1200 .ci/own_stack.sh "$target/debug"
+}
+
+# REQUIREMENTS.md is made from what ran: the stage `own_stack` has given the committed verdicts, and the tests that the
+# table names have passed in the stage `test`.
+stage_requirements() {
+  cargo build --quiet --locked --workspace --bins --examples
+  "$target/debug/amqp1-requirements" judged --check "$target/debug/own_stack"
+  "$target/debug/amqp1-requirements" ran "$target/tests.json" "$target/tests.log"
 }
 
 # amqp-conformance, judged by wrong peers: each case is passed by a right peer and failed by a wrong one.

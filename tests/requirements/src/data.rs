@@ -1,4 +1,6 @@
-//! The requirements, the exemptions and the deviations, from the tables of this crate.
+//! The requirements, the exemptions and the declarations, from the tables of this crate.
+
+use amqp_conformance::Role;
 
 /// One requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,19 +16,34 @@ pub struct Requirement {
     pub text: String,
 }
 
-/// Why a library cannot show a requirement.
+/// Why nothing of one kind shows a requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemption {
-    /// The id, or what several begin with: `E-anon` covers `E-anon-1` and so on.
+    /// The requirement.
     pub id: String,
+    /// What there is none of.
+    pub of: Proof,
     /// One sentence.
     pub reason: String,
 }
 
-impl Exemption {
-    /// Whether it covers this requirement.
-    pub fn covers(&self, id: &str) -> bool {
-        id.strip_prefix(self.id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+/// What shows a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A test of the codec, the engine, the runtime or the emulator.
+    Test,
+    /// A case of `amqp-conformance` that judged our peer in this role.
+    Case(Role),
+}
+
+impl Proof {
+    /// The name in `exemptions.tsv`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Case(Role::Server) => "server",
+            Self::Case(Role::Client) => "client",
+        }
     }
 }
 
@@ -45,27 +62,63 @@ pub fn requirements() -> Vec<Requirement> {
 ///
 /// # Panics
 ///
-/// If a line of `exemptions.tsv` has not two columns, both with something in them.
+/// If a line of `exemptions.tsv` has not three columns, or the second is neither `test`, `server` nor `client`.
 pub fn exemptions() -> Vec<Exemption> {
-    lines(include_str!("../exemptions.tsv")).map(|[id, reason]| Exemption { id, reason }).collect()
+    let proofs = [Proof::Test, Proof::Case(Role::Server), Proof::Case(Role::Client)];
+    let exemption = |[id, of, reason]: [String; 3]| match proofs.into_iter().find(|proof| proof.name() == of) {
+        Some(of) => Exemption { id, of, reason },
+        None => panic!("{id}: {of} shows nothing"),
+    };
+    lines(include_str!("../exemptions.tsv")).map(exemption).collect()
 }
 
-/// What is done otherwise than a requirement wants, on purpose.
+/// How a requirement is kept where the cases alone do not say so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deviation {
+pub struct Declared {
     /// The requirement.
     pub id: String,
-    /// What is done instead, and why.
-    pub text: String,
+    /// How it is kept.
+    pub kind: Kind,
+    /// The options, or the helpers.
+    pub names: Vec<String>,
+    /// What is done by default, or what an application has to do, and why.
+    pub reason: String,
 }
 
-/// All deviations.
+/// How a requirement is kept, if not by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// If an option is set.
+    Option,
+    /// By an application, with a helper of ours.
+    Helper,
+    /// Not at all, on purpose.
+    Deviates,
+}
+
+/// All that is declared.
 ///
 /// # Panics
 ///
-/// If a line of `deviations.tsv` has not two columns, both with something in them.
-pub fn deviations() -> Vec<Deviation> {
-    lines(include_str!("../deviations.tsv")).map(|[id, text]| Deviation { id, text }).collect()
+/// If a line of `declared.tsv` has not four columns, the second is not a kind, or names are missing where the kind needs
+/// them.
+pub fn declared() -> Vec<Declared> {
+    let declared = |[id, kind, names, reason]: [String; 4]| {
+        let kind = match kind.as_str() {
+            "option" => Kind::Option,
+            "helper" => Kind::Helper,
+            "deviates" => Kind::Deviates,
+            _ => panic!("{id}: {kind} is not a kind"),
+        };
+        let names: Vec<_> = names.split(' ').filter(|name| *name != "-").map(str::to_owned).collect();
+        assert_eq!(
+            names.is_empty(),
+            kind == Kind::Deviates,
+            "{id} names what it should not, or does not name what keeps it"
+        );
+        Declared { id, kind, names, reason }
+    };
+    lines(include_str!("../declared.tsv")).map(declared).collect()
 }
 
 /// The lines behind the first, which has the names of the columns.
@@ -93,12 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn an_exemption_covers_whole_names_only() {
-        let exemption = |id: &str| Exemption { id: id.into(), reason: "because".into() };
-        assert!(exemption("E-anon").covers("E-anon-1"));
-        assert!(exemption("M-3.2").covers("M-3.2.1-4"));
-        assert!(exemption("M-3.2.1-4").covers("M-3.2.1-4"));
-        assert!(!exemption("M-3.2.1-1").covers("M-3.2.1-12"));
-        assert!(!exemption("M-3.2").covers("M-3.25-1"));
+    fn the_other_tables_are_well_formed() {
+        assert!(!exemptions().is_empty());
+        assert!(!declared().is_empty());
     }
 }

@@ -36,7 +36,8 @@ pub struct Source {
     pub file: RustFile,
 }
 
-/// Every file of Rust in the crates' `src` and `tests`, and in `tests`; not in this crate, nor in the one that judges peers.
+/// Every file of Rust in the crates' `src` and `tests`, and in `tests`; not in this crate, nor in the one that judges peers,
+/// nor in `tests/interop`, whose tests need foreign programs and do not run with the others.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ fn walk(root: &Path, directory: &Path, package: &Path, sources: &mut Vec<Source>
     for path in files.iter().map(fs::DirEntry::path) {
         if path.is_dir() {
             let left_out = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| {
-                name.starts_with('.') || matches!(name, "target" | "node_modules" | "data" | "__pycache__")
+                name.starts_with('.') || matches!(name, "target" | "node_modules" | "data" | "__pycache__" | "interop")
             });
             if !left_out {
                 walk(root, &path, package, sources)?;
@@ -95,6 +96,11 @@ fn walk(root: &Path, directory: &Path, package: &Path, sources: &mut Vec<Source>
         }
     }
     Ok(())
+}
+
+/// What the paths of the tests in a file begin with: the package by its manifest, the file relative to it.
+pub fn module_of(manifest: &str, file: &Path) -> String {
+    module(&package_name(manifest), &words(file))
 }
 
 /// The first name in a manifest, which is the package's.
