@@ -27,23 +27,28 @@ pub struct Skip {
     pub flows: bool,
     /// Dispositions (§2.7.6).
     pub dispositions: bool,
+    /// Transfers (§2.7.5).
+    pub transfers: bool,
 }
 
 impl Skip {
     /// Nothing: the very next thing counts.
-    pub const NOTHING: Self = Self { empty: false, flows: false, dispositions: false };
+    pub const NOTHING: Self = Self { empty: false, flows: false, dispositions: false, transfers: false };
     /// Empty frames, which may come at any time.
     pub const EMPTY: Self = Self { empty: true, ..Self::NOTHING };
     /// Empty frames and flows.
     pub const FLOWS: Self = Self { flows: true, ..Self::EMPTY };
     /// Whatever may come at any time once a link is attached.
     pub const CHATTER: Self = Self { dispositions: true, ..Self::FLOWS };
+    /// Whatever may be in flight when a link is detached.
+    pub const IN_FLIGHT: Self = Self { transfers: true, ..Self::CHATTER };
 
     fn skips(self, got: &Got) -> bool {
         match got {
             Got::Frame(AmqpFrame { body: None, .. }) => self.empty,
             Got::Frame(AmqpFrame { body: Some(Performative::Flow(_)), .. }) => self.flows,
             Got::Frame(AmqpFrame { body: Some(Performative::Disposition(_)), .. }) => self.dispositions,
+            Got::Frame(AmqpFrame { body: Some(Performative::Transfer(_)), .. }) => self.transfers,
             _ => false,
         }
     }

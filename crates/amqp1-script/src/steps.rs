@@ -217,14 +217,14 @@ impl<T: Transport> Peer<T> {
         credit_for(link, &got).ok_or_else(|| self.unexpected("flow with credit", got))
     }
 
-    /// Detaches a link for good, and waits for the answer. Flows and dispositions before it are passed over.
+    /// Detaches a link for good, and waits for the answer. What the peer has sent before, transfers too, is passed over.
     ///
     /// # Errors
     ///
     /// As said above.
     pub fn detached(&mut self, link: &Link) -> Result<Detach, Unexpected> {
         self.send(link.channel, frames::detach(link.handle));
-        self.expect_detach(link)
+        self.expect_detach(link, Skip::IN_FLIGHT)
     }
 
     /// Waits for the peer to detach a link, and answers.
@@ -233,7 +233,7 @@ impl<T: Transport> Peer<T> {
     ///
     /// As said above.
     pub fn detached_by_peer(&mut self, link: &Link) -> Result<Detach, Unexpected> {
-        let detach = self.expect_detach(link)?;
+        let detach = self.expect_detach(link, Skip::CHATTER)?;
         self.send(link.channel, Detach { closed: detach.closed, ..frames::detach(link.handle) });
         Ok(detach)
     }
@@ -286,11 +286,11 @@ impl<T: Transport> Peer<T> {
         Ok(close)
     }
 
-    fn expect_detach(&mut self, link: &Link) -> Result<Detach, Unexpected> {
+    fn expect_detach(&mut self, link: &Link, skip: Skip) -> Result<Detach, Unexpected> {
         let (on, handle) = (link.remote_channel, link.attach.handle);
         let is_this = |detach: &Received<Detach>| detach.channel == on && detach.handle == handle;
         let wanted = format!("detach of handle {handle} on channel {on}");
-        self.expect_where(Skip::CHATTER, wanted, is_this).map(|detach| detach.body)
+        self.expect_where(skip, wanted, is_this).map(|detach| detach.body)
     }
 
     fn expect_end(&mut self, session: &Session) -> Result<End, Unexpected> {

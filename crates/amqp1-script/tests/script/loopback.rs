@@ -50,8 +50,10 @@ fn a_client_and_a_server_meet() -> Result<(), Unexpected> {
         peer.send(8, frames::settled(Role::Receiver, 0, DeliveryState::Accepted));
         let down = peer.attached_by_peer(&session, 5)?;
         assert_eq!(down.role, Role::Sender);
-        assert_eq!(peer.credited(&down)?, 1);
+        assert_eq!(peer.credited(&down)?, 2);
         peer.send_with(8, frames::transfer(5, 0), frames::message("world"));
+        // In flight when the link is detached.
+        peer.send_with(8, frames::transfer(5, 1), frames::message("late"));
         peer.detached_by_peer(&down)?;
         peer.ended_by_peer(&session)?;
         peer.closed_by_peer()?;
@@ -67,7 +69,7 @@ fn a_client_and_a_server_meet() -> Result<(), Unexpected> {
     assert_eq!(client.expect::<Disposition>()?.state, Some(DeliveryState::Accepted));
     let down = client.attached_receiver(&session, 1, "down", "q")?;
     assert_eq!(down.attach.handle, 5);
-    client.give_credit(&down, 1);
+    client.give_credit(&down, 2);
     assert_eq!(client.expect_skipping::<Transfer>(Skip::FLOWS)?.payload, frames::message("world"));
     client.detached(&down)?;
     client.ended(&session)?;
