@@ -48,8 +48,8 @@ pub(super) struct ServerArgs {
     /// Removes the messages of the node before the run.
     #[arg(long)]
     pub(super) purge: bool,
-    /// The user. Without it, SASL ANONYMOUS is used.
-    #[arg(long, requires = "password", env = "AMQP_CONFORMANCE_USER")]
+    /// The user. Without it, that of the profile, or SASL ANONYMOUS.
+    #[arg(long, env = "AMQP_CONFORMANCE_USER")]
     pub(super) user: Option<String>,
     /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
     #[arg(long, env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]

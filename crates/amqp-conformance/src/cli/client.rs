@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
-    let profile = output::profile(args.profile.as_deref())?;
+    let profile = output::profile(args.profile.as_deref(), Role::Client)?;
     let options = output::options(&args.run, &profile)?;
     if args.run.dry_run {
         return output::dry_run(Role::Client, &options);

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod decode;
+mod files;
 mod list;
 mod output;
 mod progress;
@@ -14,7 +15,7 @@ use clap::Parser;
 use std::{fmt, process::ExitCode};
 
 /// The exit codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Exit {
     AsExpected = 0,
     Failed = 1,

@@ -3,13 +3,14 @@
 use super::{
     Exit, Failure,
     args::{OutputArgs, RunArgs},
+    files::Files,
     progress::{Progress, sheet_in_words},
 };
 use crate::{
     case::Role,
     client::{ClientTarget, stand::Stand},
-    profile::Profile,
-    report::{Changes, Expectations, Html, Junit, Report, Terminal, one_line},
+    profile::{Profile, ProfileError},
+    report::{Changes, Expectations, Report, Terminal, one_line},
     repro::{self, ReplayError, Script, ScriptError},
     run::{self, CaseResult, FailOn, Options, RunError, Target},
     verdict::Verdict,
@@ -18,15 +19,20 @@ use std::{
     env, fs,
     io::{self, IsTerminal, Write},
     path::Path,
-    slice,
 };
 
-/// The profile of this name; an empty one without a name.
-pub(super) fn profile(name: Option<&str>) -> Result<Profile, Failure> {
-    name.map_or_else(
-        || Ok(Profile::default()),
-        |name| Profile::find(name).map_err(|error| in_file(name.as_ref(), &error)),
-    )
+/// The profile of this name, of a peer in this role; an empty one without a name.
+pub(super) fn profile(name: Option<&str>, role: Role) -> Result<Profile, Failure> {
+    let Some(name) = name else { return Ok(Profile::default()) };
+    let profile = Profile::find(name).map_err(|error| match error {
+        // It says the name itself.
+        ProfileError::Unknown { .. } => because(&error),
+        error => in_file(name.as_ref(), &error),
+    })?;
+    match profile.role() {
+        Some(other) if other != role => Err(Failure::usage(format!("{name} is the profile of a {other}"))),
+        _ => Ok(profile),
+    }
 }
 
 /// The options of a run, as far as both roles have them.
@@ -122,52 +128,70 @@ fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
 
 /// Runs the cases, and writes every report that was asked for.
 fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
+    let ready = Ready::new(args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
     progress.finish();
-    finish(&report.map_err(of_run)?, options, args)
+    ready.finish(&report.map_err(of_run)?, options, args)
 }
 
 /// Serves each case at an address of its own, until the report is fetched.
 pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -> Result<Exit, Failure> {
+    let ready = Ready::new(args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let stand = Stand::open(target, options.clone()).map_err(of_run)?;
     let address = stand.address().map_err(Failure::unreachable)?;
     eprintln!("amqp-conformance: list and report are at {address}, in the nodes `list` and `report`");
     let report = stand.serve(&|event| progress.show(event));
     progress.finish();
-    finish(&report.map_err(Failure::unreachable)?, &options, args)
+    ready.finish(&report.map_err(Failure::unreachable)?, &options, args)
 }
 
-fn finish(report: &Report, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
-    let old = args.baseline.as_deref().map(read).transpose()?;
-    write_reports(report, options.fail_on, args)?;
-    let changes = old.as_ref().map(|old| Changes::between(old, report));
-    print(report, changes.as_ref(), args)?;
-    Ok(match &changes {
-        Some(changes) => exit(changes.worse(options.fail_on)),
-        None => exit(report.unexpected(options.fail_on)),
-    })
+/// What a run needs when it is over. It is found out beforehand whether it can be used.
+struct Ready {
+    old: Option<Report>,
+    files: Files,
+}
+
+impl Ready {
+    fn new(args: &OutputArgs) -> Result<Self, Failure> {
+        Ok(Self { old: args.baseline.as_deref().map(read).transpose()?, files: Files::open(args)? })
+    }
+
+    /// Shows the report, then writes it: a disk that is full does not hide the verdicts.
+    fn finish(self, report: &Report, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
+        let Self { old, files } = self;
+        let changes = old.as_ref().map(|old| Changes::between(old, report).within(&options.selection));
+        print(report, changes.as_ref(), args)?;
+        files.write(report, options.fail_on)?;
+        let exit = match &changes {
+            Some(changes) => exit(changes.worse(options.fail_on)),
+            None => exit(report.unexpected(options.fail_on)),
+        };
+        let is_void = judges_nothing(report, old.as_ref(), options.fail_on);
+        Ok(if is_void { exit.max(Exit::Failed) } else { exit })
+    }
+}
+
+/// Warns of a run that has judged nothing. Returns `true` if it fails for that: a case was not reached, and an earlier
+/// report, if there is one, has judged something.
+fn judges_nothing(report: &Report, old: Option<&Report>, fail_on: FailOn) -> bool {
+    let has_judged = |report: &Report| report.cases.iter().any(|case| case.outcome.verdict.is_judgement());
+    if has_judged(report) {
+        return false;
+    }
+    eprintln!(
+        "amqp-conformance: warning: no case has judged the peer: the reasons are in the tree. With --fail-on unreachable, \
+         each case that was not reached fails the run"
+    );
+    let is_lost = |case: &CaseResult| case.outcome.verdict == Verdict::Unreachable && case.expected.is_none();
+    fail_on != FailOn::Never && old.is_none_or(has_judged) && report.cases.iter().any(is_lost)
 }
 
 /// Reads a report.
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
     let json = fs::read(path).map_err(|error| in_file(path, &error))?;
     Report::from_json(&json).map_err(|error| in_file(path, &error))
-}
-
-fn write_reports(report: &Report, fail_on: FailOn, args: &OutputArgs) -> Result<(), Failure> {
-    if let Some(path) = &args.json {
-        let json = serde_json::to_vec_pretty(report).map_err(Failure::usage)?;
-        write(path, &json)?;
-    }
-    if let Some(path) = &args.junit {
-        write(path, Junit::new(report, fail_on).to_string().as_bytes())?;
-    }
-    if let Some(path) = &args.html {
-        write(path, Html::new(slice::from_ref(report)).to_string().as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Writes a file, or says why not.
@@ -198,5 +222,29 @@ fn exit<'a>(unexpected: impl Iterator<Item = &'a CaseResult>) -> Exit {
         None => Exit::AsExpected,
         Some(Verdict::Hung | Verdict::Crashed) => Exit::Crashed,
         Some(_) => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Outcome, case::Case, server::ServerTarget};
+
+    fn report(verdicts: &[Verdict]) -> Report {
+        let of = |verdict: &Verdict| CaseResult::without_run(&Case::SERVER, Outcome::new(*verdict, "as it is"));
+        let target = ServerTarget::new(([127, 0, 0, 1], 5672).into(), "q").into();
+        Report::new(&target, &Default::default(), &Options::default(), verdicts.iter().map(of).collect(), Vec::new())
+    }
+
+    #[test]
+    fn a_run_that_reaches_no_case_fails() {
+        use Verdict::{Info, Pass, Skip, Unreachable};
+        let fails = |verdicts: &[Verdict]| judges_nothing(&report(verdicts), None, FailOn::Fail);
+        assert!(fails(&[Unreachable, Skip, Info]));
+        assert!(!fails(&[Unreachable, Pass]));
+        assert!(!fails(&[Skip, Info]), "the peer was reached, and offers nothing that is judged");
+        assert!(!judges_nothing(&report(&[Unreachable]), None, FailOn::Never));
+        let old = |verdict| judges_nothing(&report(&[Unreachable]), Some(&report(&[verdict])), FailOn::Fail);
+        assert_eq!((old(Pass), old(Unreachable)), (true, false), "a baseline excuses what was so before");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use std::net::{SocketAddr, ToSocketAddrs};
 
 pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
-    let profile = output::profile(args.profile.as_deref())?;
+    let profile = output::profile(args.profile.as_deref(), Role::Server)?;
     let mut nodes = args.node.clone();
     if nodes.is_empty() {
         nodes.extend(profile.node.clone());
@@ -56,8 +56,8 @@ fn layers(args: &ServerArgs) -> Result<Layers, Failure> {
 /// The login of the command line, or else of the profile. Which mechanism it uses, the server's list says unless the
 /// command line does.
 fn login(args: &ServerArgs, profile: &Profile, target: &ServerTarget) -> Result<Login, Failure> {
-    let given = args.user.as_ref().zip(args.password.as_ref());
-    let Some((user, password)) = given.or_else(|| profile.user.as_ref().zip(profile.password.as_ref())) else {
+    let account = account(args, profile)?;
+    let Some((user, password)) = account else {
         return match args.mechanism {
             Some(_) => Err(Failure::usage("--mechanism needs --user and --password")),
             None if args.no_sasl => Ok(Login::None),
@@ -69,6 +69,19 @@ fn login(args: &ServerArgs, profile: &Profile, target: &ServerTarget) -> Result<
     }
     let mechanism = args.mechanism.unwrap_or_else(|| PasswordMechanism::among(&Sheet::mechanisms_of(target)));
     mechanism.login(user, password).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The user and the password. A password alone is that of the profile's user.
+fn account<'a>(args: &'a ServerArgs, profile: &'a Profile) -> Result<Option<(&'a str, &'a str)>, Failure> {
+    let known = profile.user.as_deref().zip(profile.password.as_deref());
+    match (args.user.as_deref(), args.password.as_deref(), known) {
+        (Some(user), Some(password), _) | (None, Some(password), Some((user, _))) => Ok(Some((user, password))),
+        (None, None, known) => Ok(known),
+        (Some(user), None, Some((known, password))) if user == known => Ok(Some((user, password))),
+        (Some(_), None, _) => Err(Failure::usage("--user needs --password, or AMQP_CONFORMANCE_PASSWORD")),
+        (None, Some(_), None) if args.no_sasl => Ok(None),
+        (None, Some(_), None) => Err(Failure::usage("--password needs --user, or AMQP_CONFORMANCE_USER")),
+    }
 }
 
 /// The host's name, and its address.

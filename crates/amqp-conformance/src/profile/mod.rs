@@ -17,7 +17,10 @@
 //! link = "https://example.org/issues/1"
 //! ```
 
-use crate::report::{Expectation, Expectations, ExpectationsError};
+use crate::{
+    case::Role,
+    report::{Expectation, Expectations, ExpectationsError},
+};
 use serde::Deserialize;
 use std::{fmt, fs, io, path::Path, time::Duration};
 
@@ -130,6 +133,15 @@ impl Profile {
             return Err(ProfileError::Unknown { name: String::from(name), known });
         }
         fs::read_to_string(path)?.parse()
+    }
+
+    /// The role of its peer; `None` for a profile that fits both.
+    pub fn role(&self) -> Option<Role> {
+        match (self.server.is_some() || self.node.is_some(), !self.command.is_empty()) {
+            (true, false) => Some(Role::Server),
+            (false, true) => Some(Role::Client),
+            _ => None,
+        }
     }
 
     /// The time that is waited for one answer, if the command line says this much.

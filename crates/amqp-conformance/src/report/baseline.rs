@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::{
-    run::{CaseResult, FailOn},
+    run::{CaseResult, FailOn, Selection},
     verdict::Verdict,
 };
 use std::{collections::HashMap, fmt};
@@ -25,6 +25,13 @@ impl<'a> Changes<'a> {
         });
         let is_gone = |old: &&CaseResult| !new.cases.iter().any(|case| case.id == old.id);
         Self { changed: changed.collect(), gone: old.cases.iter().filter(is_gone).collect() }
+    }
+
+    /// The same without cases that this selection has not: that they did not run is no change.
+    #[must_use]
+    pub fn within(mut self, selection: &Selection) -> Self {
+        self.gone.retain(|case| selection.contains_result(case));
+        self
     }
 
     /// The cases that fail now and did not before.

@@ -2,6 +2,7 @@ use super::{golden, *};
 use crate::{
     case::{Case, Severity},
     client::ClientTarget,
+    run::Selection,
     server::ServerTarget,
     verdict::Outcome,
     wire::Entry,
@@ -118,6 +119,17 @@ fn a_baseline_leaves_what_was_so_before() {
     golden("changes.txt", &changes.to_string());
     let worse: Vec<&str> = changes.worse(FailOn::Fail).map(|case| case.id.as_str()).collect();
     assert_eq!(worse, ["T-2.2-1"], "what failed before is not counted again");
+}
+
+#[test]
+fn a_case_that_is_not_selected_is_not_gone() {
+    let (old, mut new) = (report("Old"), report("New"));
+    new.cases.truncate(1);
+    let only = vec!["T-2.2".parse().expect("a selector")];
+    let selection = Selection { only, ..Selection::default() };
+    assert_eq!(Changes::between(&old, &new).within(&selection).to_string(), "  nothing has changed\n");
+    let all = Changes::between(&old, &new).within(&Selection::default()).to_string();
+    assert_eq!(all.matches("→ gone").count(), 5, "{all}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The cases of a run: levels, tags, and selectors of the command line.
 
+use super::CaseResult;
 use crate::case::{Case, Severity, Tag};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -163,17 +164,31 @@ pub struct Selection {
 impl Selection {
     /// Returns `true` if it contains this case.
     pub fn contains(&self, case: &Case) -> bool {
+        self.selects(case.id, case.severity, case.tags)
+    }
+
+    /// Returns `true` if it contains the case of this result, which may be one of an earlier version.
+    pub(crate) fn contains_result(&self, result: &CaseResult) -> bool {
+        self.selects(&result.id, result.severity, &result.tags)
+    }
+
+    fn selects(&self, id: &str, severity: Severity, tags: &[Tag]) -> bool {
+        let has = |tag| tags.contains(&tag);
         let is_in_level = match self.level {
-            Level::Must => case.severity == Severity::Must && !case.has(Tag::Strict),
-            Level::Should => !case.has(Tag::Strict),
+            Level::Must => severity == Severity::Must && !has(Tag::Strict),
+            Level::Should => !has(Tag::Strict),
             Level::Strict => true,
         };
+        let is_named = |selector: &Selector| match selector {
+            Selector::Tag(tag) => has(*tag),
+            _ => selector.selects_id(id),
+        };
         is_in_level
-            && (self.robustness || !case.has(Tag::Hostile))
-            && (self.slow || !case.has(Tag::Slow))
-            && (self.restart || !case.has(Tag::Restart))
-            && (self.only.is_empty() || self.only.iter().any(|selector| selector.selects(case)))
-            && !self.exclude.iter().any(|selector| selector.selects(case))
+            && (self.robustness || !has(Tag::Hostile))
+            && (self.slow || !has(Tag::Slow))
+            && (self.restart || !has(Tag::Restart))
+            && (self.only.is_empty() || self.only.iter().any(is_named))
+            && !self.exclude.iter().any(is_named)
     }
 }
 

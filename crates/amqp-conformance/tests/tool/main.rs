@@ -1,5 +1,6 @@
 //! The tool as its users run it.
 
+mod mistakes;
 mod polite;
 
 use amqp_conformance::{
