@@ -35,15 +35,15 @@ pub(super) enum Command {
 
 #[derive(Debug, ArgGroup)]
 pub(super) struct ServerArgs {
-    /// The server; a profile may name it instead.
-    #[arg(value_name = "HOST:PORT", required_unless_present = "profile")]
+    /// The server, also as amqp://HOST or amqps://HOST; a profile may name it instead.
+    #[arg(value_name = "HOST:PORT")]
     pub(super) server: Option<String>,
     /// A known broker, or the path of a profile: address, credentials, node, and expected failures.
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Option<String>,
-    /// An existing queue that the tool may fill and empty. It must be empty, or given with --purge. With --jobs, one for
-    /// each job.
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "profile")]
+    /// An existing queue that the tool may fill and empty. It must be empty, or given with --purge. With --jobs, --node is
+    /// given once for each job: a comma is a part of the address.
+    #[arg(long, value_name = "ADDRESS")]
     pub(super) node: Vec<String>,
     /// Removes the messages of the node before the run.
     #[arg(long)]
@@ -62,10 +62,10 @@ pub(super) struct ServerArgs {
     #[arg(long)]
     pub(super) tls: bool,
     /// The authorities that are trusted, in PEM; without it, those of the system.
-    #[arg(long, value_name = "FILE", requires = "tls")]
+    #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
     /// Trusts every certificate. Every report says so.
-    #[arg(long, requires = "tls", conflicts_with = "ca")]
+    #[arg(long, conflicts_with = "ca")]
     pub(super) insecure: bool,
     /// Connects with WebSocket, sub-protocol `amqp`, to this path.
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]

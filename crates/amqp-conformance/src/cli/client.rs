@@ -7,9 +7,19 @@ use crate::{
     transport::{Listening, ServerTls},
 };
 
+/// What is replaced in the arguments of the command.
+const PLACES: [&str; 4] = ["{url}", "{address}", "{scenario}", "{count}"];
+
+/// Returns `true` if an argument is a word in braces that is not replaced. Braces within an argument may be code.
+fn is_unknown(argument: &str) -> bool {
+    let name = argument.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-')))
+        && !PLACES.contains(&argument)
+}
+
 pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let profile = output::profile(args.profile.as_deref(), Role::Client)?;
-    let options = output::options(&args.run, &profile)?;
+    let options = output::options(Role::Client, &args.run, &profile)?;
     if args.run.dry_run {
         return output::dry_run(Role::Client, &options);
     }
@@ -22,6 +32,9 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
     let patience = profile.patience(args.run.patience);
     let whole_lists = args.whole_lists || profile.whole_lists;
     let command = if args.command.is_empty() { profile.command } else { args.command.clone() };
+    if let Some(unknown) = command.iter().find(|argument| is_unknown(argument)) {
+        return Err(Failure::usage(format!("{unknown} is not known: use {}", PLACES.join(", "))));
+    }
     let layers = Listening { tls, web_socket: args.ws };
     let target = ClientTarget { command, listen: args.listen, layers, patience, whole_lists };
     if target.command.is_empty() {

@@ -2,9 +2,9 @@
 
 use super::{Exit, Failure, args::ListArgs, output};
 use crate::{
-    case::{Case, Check, Role},
+    case::{Case, Check, Role, Severity},
     coverage::Coverage,
-    run::{Level, Selection},
+    run::{Level, Selection, Selector},
 };
 use std::fmt::Write as _;
 
@@ -37,6 +37,15 @@ const fn role(case: &Case) -> &'static str {
     }
 }
 
+/// Its name in JSON.
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Must => "must",
+        Severity::Should => "should",
+        Severity::May => "may",
+    }
+}
+
 /// Everything about the cases of an id or a row.
 fn explain(id: &str) -> Result<String, Failure> {
     let mut text = String::new();
@@ -44,7 +53,7 @@ fn explain(id: &str) -> Result<String, Failure> {
         // Writing to a `String` does not fail.
         write!(text, "{} ({})\n  {}\n", case.id, role(case), case.rule).unwrap_or_default();
         write!(text, "  sends     {}\n  wants     {}\n", case.sends, case.wants).unwrap_or_default();
-        writeln!(text, "  severity  {:?}", case.severity).unwrap_or_default();
+        writeln!(text, "  severity  {}", severity(case.severity)).unwrap_or_default();
         if let Check::Client(scenario, _) = case.check {
             writeln!(text, "  scenario  {}", scenario.name()).unwrap_or_default();
         }
@@ -55,7 +64,7 @@ fn explain(id: &str) -> Result<String, Failure> {
             writeln!(text, "  needs     {}", need.name()).unwrap_or_default();
         }
         for tag in case.tags {
-            writeln!(text, "  tag       {tag:?}").unwrap_or_default();
+            writeln!(text, "  tag       {}", Selector::Tag(*tag)).unwrap_or_default();
         }
         text.push('\n');
     }

@@ -7,15 +7,16 @@ use super::{
     progress::{Progress, sheet_in_words},
 };
 use crate::{
-    case::Role,
+    case::{Case, Role, Severity, Tag},
     client::{ClientTarget, stand::Stand},
     profile::{Profile, ProfileError},
     report::{Changes, Expectations, Report, Terminal, one_line},
     repro::{self, ReplayError, Script, ScriptError},
-    run::{self, CaseResult, FailOn, Options, RunError, Target},
+    run::{self, CaseResult, FailOn, Level, Options, RunError, Selection, Target},
     verdict::Verdict,
 };
 use std::{
+    collections::BTreeSet,
     env, fs,
     io::{self, IsTerminal, Write},
     path::Path,
@@ -36,12 +37,20 @@ pub(super) fn profile(name: Option<&str>, role: Role) -> Result<Profile, Failure
 }
 
 /// The options of a run, as far as both roles have them.
-pub(super) fn options(args: &RunArgs, profile: &Profile) -> Result<Options, Failure> {
+pub(super) fn options(role: Role, args: &RunArgs, profile: &Profile) -> Result<Options, Failure> {
     let known = profile.expectations().map_err(Failure::usage)?;
     let from_file = match &args.output.expected {
         Some(path) => Expectations::read(path).map_err(|error| in_file(path, &error))?,
         None => Expectations::default(),
     };
+    for case in from_file.unknown() {
+        warn(&format!("no case is named {case:?}, which is expected to fail"));
+    }
+    for selector in args.select.only.iter().chain(&args.select.exclude) {
+        if !crate::cases().any(|case| case.role() == role && selector.selects(case)) {
+            warn(&format!("{selector} selects no case of a {role}"));
+        }
+    }
     Ok(Options {
         selection: args.select.selection(false),
         timeout: args.timeout,
@@ -74,16 +83,51 @@ pub(super) fn because(error: &dyn std::error::Error) -> Failure {
 
 /// Lists the cases that would run.
 pub(super) fn dry_run(role: Role, options: &Options) -> Result<Exit, Failure> {
-    let cases = run::selected(role, &options.selection);
+    let cases = selected(role, &options.selection)?;
     show(&cases.iter().map(|case| format!("{}  {}\n", case.id, case.rule)).collect::<String>())?;
-    if cases.is_empty() { Err(Failure::usage(RunError::NoCase)) } else { Ok(Exit::AsExpected) }
+    Ok(Exit::AsExpected)
+}
+
+/// The cases of a run; if there are none, an error that says what those that are named need.
+fn selected(role: Role, selection: &Selection) -> Result<Vec<&'static Case>, Failure> {
+    let cases = run::selected(role, selection);
+    if !cases.is_empty() {
+        return Ok(cases);
+    }
+    let all = Selection { level: Level::Strict, robustness: true, slow: true, restart: true, ..selection.clone() };
+    let needs: BTreeSet<String> =
+        run::selected(role, &all).iter().map(|case| needs(case, selection).join(" and ")).collect();
+    if needs.is_empty() {
+        return Err(Failure::usage(RunError::NoCase));
+    }
+    let needs = needs.into_iter().collect::<Vec<_>>().join(", or ");
+    Err(Failure::usage(format!("no case is selected: those that are named run only with {needs}")))
+}
+
+/// The options without which a case does not run.
+fn needs(case: &Case, selection: &Selection) -> Vec<&'static str> {
+    let is_strict = selection.level.is_strict();
+    let options = [
+        ("--robustness", case.has(Tag::Hostile) && !selection.robustness),
+        ("--slow", case.has(Tag::Slow) && !selection.slow),
+        ("--restart COMMAND", case.has(Tag::Restart) && !selection.restart),
+        ("--level strict", case.has(Tag::Strict) && !is_strict),
+        ("--level should", !case.has(Tag::Strict) && case.severity != Severity::Must && selection.level == Level::Must),
+    ];
+    options.into_iter().filter(|(_, is_needed)| *is_needed).map(|(name, _)| name).collect()
+}
+
+/// A warning, on standard error.
+pub(super) fn warn(text: &str) {
+    eprintln!("amqp-conformance: warning: {}", one_line(text));
 }
 
 /// Runs what was asked for: the cases, one of them for its script, or a script.
 pub(super) fn run(target: Target, options: &Options, args: &RunArgs) -> Result<Exit, Failure> {
+    let role = target.role();
     if let Some(id) = &args.repro {
         let (result, script) = run::repro(target, id, options).map_err(|error| match error {
-            RunError::NoCase => Failure::usage(format!("no case for this role is named {id:?}")),
+            RunError::NoCase => Failure::usage(unknown_case(role, id)),
             error => of_run(error),
         })?;
         eprintln!("{} {}: {}", result.outcome.verdict, result.id, one_line(&result.outcome.reason));
@@ -93,6 +137,15 @@ pub(super) fn run(target: Target, options: &Options, args: &RunArgs) -> Result<E
     match &args.replay {
         Some(path) => replay(&target, path),
         None => run_and_report(target, options, &args.output),
+    }
+}
+
+/// Says that there is no such case, and which cases a row has.
+fn unknown_case(role: Role, id: &str) -> String {
+    let cases = crate::cases().filter(|case| case.role() == role && case.row() == id);
+    match cases.map(|case| case.id).collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => format!("no case of a {role} is named {id:?}"),
+        cases => format!("{id} is a row of several cases: use one of {cases}"),
     }
 }
 
@@ -122,12 +175,16 @@ fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
     for difference in &replayed.differences {
         text += &format!("differs on {}\n", one_line(difference));
     }
+    if replayed.differences.is_empty() {
+        text += "as in the script\n";
+    }
     show(&text)?;
     Ok(if replayed.differences.is_empty() { Exit::AsExpected } else { Exit::Failed })
 }
 
 /// Runs the cases, and writes every report that was asked for.
 fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
+    selected(target.role(), &options.selection)?;
     let ready = Ready::new(args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
@@ -137,6 +194,7 @@ fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Resul
 
 /// Serves each case at an address of its own, until the report is fetched.
 pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -> Result<Exit, Failure> {
+    selected(Role::Client, &options.selection)?;
     let ready = Ready::new(args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let stand = Stand::open(target, options.clone()).map_err(of_run)?;
@@ -164,6 +222,7 @@ impl Ready {
         let changes = old.as_ref().map(|old| Changes::between(old, report).within(&options.selection));
         print(report, changes.as_ref(), args)?;
         files.write(report, options.fail_on)?;
+        hint(report, options.fail_on, args);
         let exit = match &changes {
             Some(changes) => exit(changes.worse(options.fail_on)),
             None => exit(report.unexpected(options.fail_on)),
@@ -173,6 +232,13 @@ impl Ready {
     }
 }
 
+/// Says where more about a failure is to be found.
+fn hint(report: &Report, fail_on: FailOn, args: &OutputArgs) {
+    let Some(case) = report.unexpected(fail_on).next() else { return };
+    let page = if args.html.is_some() { "" } else { ", and --html FILE writes a page with the conversations" };
+    eprintln!("amqp-conformance: `amqp-conformance list --explain {}` explains a case{page}", one_line(&case.id));
+}
+
 /// Warns of a run that has judged nothing. Returns `true` if it fails for that: a case was not reached, and an earlier
 /// report, if there is one, has judged something.
 fn judges_nothing(report: &Report, old: Option<&Report>, fail_on: FailOn) -> bool {
@@ -180,9 +246,9 @@ fn judges_nothing(report: &Report, old: Option<&Report>, fail_on: FailOn) -> boo
     if has_judged(report) {
         return false;
     }
-    eprintln!(
-        "amqp-conformance: warning: no case has judged the peer: the reasons are in the tree. With --fail-on unreachable, \
-         each case that was not reached fails the run"
+    warn(
+        "no case has judged the peer: the reasons are in the tree. With --fail-on unreachable, each case that was not \
+         reached fails the run",
     );
     let is_lost = |case: &CaseResult| case.outcome.verdict == Verdict::Unreachable && case.expected.is_none();
     fail_on != FailOn::Never && old.is_none_or(has_judged) && report.cases.iter().any(is_lost)
@@ -228,7 +294,7 @@ fn exit<'a>(unexpected: impl Iterator<Item = &'a CaseResult>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Outcome, case::Case, server::ServerTarget};
+    use crate::{Outcome, server::ServerTarget};
 
     fn report(verdicts: &[Verdict]) -> Report {
         let of = |verdict: &Verdict| CaseResult::without_run(&Case::SERVER, Outcome::new(*verdict, "as it is"));

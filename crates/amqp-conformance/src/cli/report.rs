@@ -6,6 +6,7 @@ use super::{
     output,
 };
 use crate::report::{Html, Markdown, Report};
+use std::collections::BTreeSet;
 
 pub(super) fn run(command: &ReportCommand) -> Result<Exit, Failure> {
     let ReportCommand::Merge(args) = command;
@@ -14,6 +15,15 @@ pub(super) fn run(command: &ReportCommand) -> Result<Exit, Failure> {
 
 fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let mut reports = args.reports.iter().map(|path| output::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut names = BTreeSet::new();
+    for Report { peer, .. } in &reports {
+        if !names.insert((peer.role, peer.name.as_str())) {
+            output::warn(&format!(
+                "two reports are of {:?}: --peer-name tells them apart when they are made",
+                peer.name
+            ));
+        }
+    }
     if args.withhold {
         Report::withhold_all(&mut reports);
         let withheld: usize = reports.iter().map(|report| report.withheld).sum();

@@ -12,24 +12,31 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let profile = output::profile(args.profile.as_deref(), Role::Server)?;
-    let mut nodes = args.node.clone();
-    if nodes.is_empty() {
-        nodes.extend(profile.node.clone());
-    }
+    let nodes = if args.node.is_empty() { profile.node.iter().cloned().collect() } else { args.node.clone() };
     let mut nodes = nodes.into_iter();
-    let node = nodes.next().ok_or_else(|| Failure::usage("the profile names no node: give one with --node"))?;
-    let mut options =
-        Options { purge: args.purge, more_nodes: nodes.collect(), ..output::options(&args.run, &profile)? };
+    let node = nodes.next();
+    let mut options = Options {
+        purge: args.purge,
+        more_nodes: nodes.collect(),
+        ..output::options(Role::Server, &args.run, &profile)?
+    };
     options.selection.restart = args.restart.is_some();
     if args.run.dry_run {
         return output::dry_run(Role::Server, &options);
     }
-    let server = args.server.as_ref().or(profile.server.as_ref());
-    let server = server.ok_or_else(|| Failure::usage("the profile names no server: give HOST:PORT"))?;
-    let (hostname, address) = resolve(server)?;
+    let server =
+        args.server.as_ref().or(profile.server.as_ref()).ok_or_else(|| missing("the server: give HOST:PORT"))?;
+    let node = match node {
+        Some(node) => node,
+        // A script names the node itself.
+        None if args.run.replay.is_some() => String::new(),
+        None => return Err(missing("the queue: give --node ADDRESS")),
+    };
+    let Place { host, port, is_secure } = Place::of(server, args)?;
+    let address = resolve(&host, port)?;
     let target = ServerTarget {
-        layers: layers(args)?,
-        hostname,
+        layers: layers(args, is_secure)?,
+        hostname: host,
         patience: profile.patience(args.run.patience),
         restart: args.restart.clone(),
         ..ServerTarget::new(address, node)
@@ -39,12 +46,20 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     output::run(target.into(), &options, &args.run)
 }
 
+fn missing(what: &str) -> Failure {
+    let known: Vec<&str> = Profile::names().collect();
+    Failure::usage(format!("nothing names {what}, or a --profile that names it ({}, or a file)", known.join(", ")))
+}
+
 /// TLS and WebSocket. That a certificate is not verified is never silent.
-fn layers(args: &ServerArgs) -> Result<Layers, Failure> {
+fn layers(args: &ServerArgs, is_secure: bool) -> Result<Layers, Failure> {
+    if !is_secure && (args.insecure || args.ca.is_some()) {
+        return Err(Failure::usage("--ca and --insecure need --tls, or an address that begins with amqps://"));
+    }
     let tls = if args.insecure {
         eprintln!("amqp-conformance: the server's certificate is not verified");
         Some(ClientTls::insecure())
-    } else if args.tls {
+    } else if is_secure {
         Some(ClientTls::verified(args.ca.as_deref()))
     } else {
         None
@@ -84,11 +99,84 @@ fn account<'a>(args: &'a ServerArgs, profile: &'a Profile) -> Result<Option<(&'a
     }
 }
 
-/// The host's name, and its address.
-fn resolve(server: &str) -> Result<(String, SocketAddr), Failure> {
-    let (host, _) = server.rsplit_once(':').ok_or_else(|| Failure::usage(format!("{server:?} is not HOST:PORT")))?;
-    let unknown = |reason: String| Failure::unreachable(format!("{server}: {reason}"));
-    let mut addresses = server.to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    let address = addresses.next().ok_or_else(|| unknown(String::from("it has no address")))?;
-    Ok((String::from(host.trim_matches(['[', ']'])), address))
+/// Where a server listens.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    host: String,
+    port: u16,
+    is_secure: bool,
+}
+
+impl Place {
+    /// Reads `HOST:PORT`, or a URL of AMQP, in which the port may be left out.
+    fn of(server: &str, args: &ServerArgs) -> Result<Self, Failure> {
+        // What stands before an `@` may be a password.
+        if server.contains('@') {
+            return Err(Failure::usage(
+                "the user and the password are not part of the address: give --user and --password",
+            ));
+        }
+        let (scheme, rest) = server.split_once("://").map_or((None, server), |(scheme, rest)| (Some(scheme), rest));
+        let is_secure = match scheme {
+            None | Some("amqp") => args.tls,
+            Some("amqps") => true,
+            Some(_) => {
+                let reason = "use HOST:PORT, amqp:// or amqps://, and --ws for WebSocket";
+                return Err(Failure::usage(format!("{server:?} is not an address of AMQP: {reason}")));
+            }
+        };
+        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if !path.is_empty() {
+            return Err(Failure::usage(format!("{server:?} has a path: name the queue with --node")));
+        }
+        let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        if scheme.is_none() && !has_port {
+            return Err(Failure::usage(format!("{server:?} is not HOST:PORT")));
+        }
+        let (host, port) = match place.rsplit_once(':').filter(|_| has_port) {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (place, Some(if is_secure { 5671 } else { 5672 })),
+        };
+        match port {
+            Some(port) if !host.is_empty() => {
+                Ok(Self { host: String::from(host.trim_matches(['[', ']'])), port, is_secure })
+            }
+            _ => Err(Failure::usage(format!("{server:?} is not HOST:PORT"))),
+        }
+    }
+}
+
+/// The address of a host.
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
+    let unknown = |reason: String| Failure::unreachable(format!("{host}:{port}: {reason}"));
+    let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    addresses.next().ok_or_else(|| unknown(String::from("it has no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Args, Command};
+    use clap::Parser as _;
+
+    fn place(server: &str, options: &[&str]) -> Result<Place, String> {
+        let args = Args::parse_from([&["amqp-conformance", "server", server][..], options].concat());
+        let Command::Server(args) = args.command else { return Err(String::from("another command")) };
+        Place::of(server, &args).map_err(|failure| failure.reason)
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_address_or_a_url() {
+        let at = |host: &str, port, is_secure| Ok(Place { host: String::from(host), port, is_secure });
+        assert_eq!(place("h:1", &[]), at("h", 1, false));
+        assert_eq!(place("[::1]:1", &["--tls"]), at("::1", 1, true));
+        assert_eq!(place("amqp://h", &[]), at("h", 5672, false));
+        assert_eq!(place("amqp://h:1/", &[]), at("h", 1, false));
+        assert_eq!(place("amqps://[::1]", &[]), at("::1", 5671, true));
+        for wrong in ["h", "[::1]", "h:", ":1", "h:99999", "http://h:1", "amqp://", "amqp://h:1/queue"] {
+            assert!(place(wrong, &[]).is_err(), "{wrong}");
+        }
+        let error = place("amqp://me:sesame@h:1", &[]).expect_err("a password is not part of it");
+        assert!(error.contains("--password") && !error.contains("sesame"), "{error}");
+    }
 }

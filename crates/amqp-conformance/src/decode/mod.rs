@@ -65,16 +65,35 @@ pub enum DecodeError {
 ///
 /// If the input is not in this form.
 pub fn decode(input: &[u8], form: Form, port: Option<u16>) -> Result<String, DecodeError> {
+    decode_all(input, form, port).map(|decoded| decoded.text)
+}
+
+/// What was decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The frames, as [`decode`] returns them.
+    pub text: String,
+    /// The octets at the end of hexadecimal digits that are the beginning of a frame. A capture may end anywhere.
+    pub unfinished: usize,
+}
+
+/// Does the same, and tells whether the input ends within a frame.
+///
+/// # Errors
+///
+/// As said for [`decode`].
+pub fn decode_all(input: &[u8], form: Form, port: Option<u16>) -> Result<Decoded, DecodeError> {
+    let whole = |text| Decoded { text, unfinished: 0 };
     match form {
         Form::Pcap => {
             let text = pcap::decode(input, port)?;
-            if text.is_empty() { Err(DecodeError::NoStream) } else { Ok(text) }
+            if text.is_empty() { Err(DecodeError::NoStream) } else { Ok(whole(text)) }
         }
         Form::Hex => Ok(octets(&hex::parse(std::str::from_utf8(input).map_err(|_| DecodeError::NotText)?)?)),
         Form::Trace => {
             let text = String::from_utf8_lossy(input);
             let lines: String = text.lines().filter_map(trace::Line::of).map(|line| line.to_string()).collect();
-            if lines.is_empty() { Err(DecodeError::NoTrace) } else { Ok(lines) }
+            if lines.is_empty() { Err(DecodeError::NoTrace) } else { Ok(whole(lines)) }
         }
     }
 }
@@ -83,10 +102,10 @@ pub fn decode(input: &[u8], form: Form, port: Option<u16>) -> Result<String, Dec
 const DESCRIBED: u8 = 0;
 
 /// Decodes octets: headers and frames, or the sections of a message, or other values.
-fn octets(octets: &[u8]) -> String {
+fn octets(octets: &[u8]) -> Decoded {
     let is_bare = octets.first() == Some(&DESCRIBED) && matches!(octets.get(1), Some(0x53 | 0x80 | 0xa3 | 0xb3));
     if is_bare {
-        return message::sections(octets, "");
+        return Decoded { text: message::sections(octets, ""), unfinished: 0 };
     }
     let mut splitter = Splitter::new(u32::MAX);
     splitter.feed(octets);
@@ -98,7 +117,7 @@ fn octets(octets: &[u8]) -> String {
         // Writing to a `String` does not fail.
         writeln!(text, "{} octets of a frame that is not finished", splitter.unfinished()).unwrap_or_default();
     }
-    text
+    Decoded { text, unfinished: splitter.unfinished() }
 }
 
 /// A line for a frame, and lines for the sections of its message.

@@ -62,19 +62,22 @@ fn what_is_not_hexadecimal_is_named_with_its_line() {
 
 #[test]
 fn a_message_is_shown_by_its_sections() {
-    let text = octets(&conversation());
+    let text = octets(&conversation()).text;
     assert!(text.contains("\n    properties message-id=\"m1\"\n"), "{text}");
     assert!(text.contains("\n    amqp-value \"hello\"\n") || text.ends_with("    amqp-value \"hello\"\n"), "{text}");
     assert_eq!(
-        octets(b"\0\x53\x75\xa0\x02hi\0\x53\x74\xc1\x05\x02\xa1\x01a\x41"),
+        octets(b"\0\x53\x75\xa0\x02hi\0\x53\x74\xc1\x05\x02\xa1\x01a\x41").text,
         "data b\"hi\"\napplication-properties {\"a\": true}\n"
     );
-    assert_eq!(octets(b"\0\x53\x77\xff"), "4 octets that cannot be read: 0xff is not a format code (at octet 3)\n");
+    assert_eq!(
+        octets(b"\0\x53\x77\xff").text,
+        "4 octets that cannot be read: 0xff is not a format code (at octet 3)\n"
+    );
 }
 
 #[test]
 fn octets_that_are_not_finished_are_counted() {
-    let text = octets(&conversation()[..20]);
+    let text = octets(&conversation()[..20]).text;
     assert_eq!(text, "header AMQP\n12 octets of a frame that is not finished\n");
 }
 

@@ -117,6 +117,12 @@ impl Expectations {
         self
     }
 
+    /// The entries that select no case of this version.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let cases = self.entries.iter().flat_map(|entry| &entry.cases);
+        cases.map(String::as_str).filter(|entry| !crate::cases().any(|case| selects(entry, case.id)))
+    }
+
     /// The reason for which this verdict of this case is expected, if it is.
     pub fn find(&self, id: &str, verdict: Verdict) -> Option<Expected> {
         let entry = self.entries.iter().find(|entry| entry.verdicts.contains(&verdict) && entry.selects(id))?;

@@ -189,7 +189,7 @@ fn summary(cases: &[CaseResult]) -> BTreeMap<Verdict, usize> {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// It is not a report.
-    #[error("it is not a report of this tool")]
+    #[error("it is not a report (JSON)")]
     Json(#[from] serde_json::Error),
     /// It is of another version of the schema.
     #[error("its schema is {0}, and this version of the tool reads schema {SCHEMA}")]

@@ -40,6 +40,10 @@ impl<'a> Terminal<'a> {
         if !case.outcome.reason.is_empty() {
             writeln!(f, "                  {}", one_line(&case.outcome.reason))?;
         }
+        if verdict >= Verdict::Fail && case.expected.is_none() {
+            writeln!(f, "                  sends: {}", one_line(&case.sends))?;
+            writeln!(f, "                  wants: {}", one_line(&case.wants))?;
+        }
         match &case.expected {
             Some(expected) => {
                 writeln!(f, "                  expected: {}", one_line(&expected.reason))?;
@@ -89,8 +93,11 @@ impl fmt::Display for Terminal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         for (section, cases) in by_section(&report.cases) {
-            let passed = cases.iter().filter(|case| case.outcome.verdict == Verdict::Pass).count();
-            writeln!(f, "  {} {}  {passed}/{}", section.prefix, section.title, cases.len())?;
+            let count = |verdict| cases.iter().filter(|case| case.outcome.verdict == verdict).count();
+            let (passed, skipped) = (count(Verdict::Pass), count(Verdict::Skip));
+            let prefix = section.prefix.trim_end_matches('-');
+            write!(f, "  {prefix} {}  {passed}/{}", section.title, cases.len().saturating_sub(skipped))?;
+            writeln!(f, "{}", if skipped > 0 { format!(", {skipped} skipped") } else { String::new() })?;
             for case in cases {
                 if self.shows_all || !matches!(case.outcome.verdict, Verdict::Pass) {
                     self.case(f, case)?;

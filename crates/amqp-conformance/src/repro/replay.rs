@@ -4,7 +4,7 @@ use super::{Line, Script};
 use crate::{
     case::Role,
     client::{ClientTrial, Scenario},
-    run::Target,
+    run::{Target, why_unreachable},
     server::{ServerTrial, Sheet},
     verdict::Stop,
     wire::{Connection, Entry},
@@ -88,8 +88,7 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
         match line {
             Line::Connect(number) => {
                 let connected = trial.connected();
-                let connection =
-                    connected.map_err(|stop| ReplayError::Unreachable(secrets.text(&stop.into_outcome().reason)))?;
+                let connection = connected.map_err(|stop| ReplayError::Unreachable(why_unreachable(target, stop)))?;
                 connections.insert(*number, connection);
             }
             Line::Wait(pause) => thread::sleep(*pause),

@@ -25,9 +25,9 @@ use crate::{
     report::{Expectations, Report},
     repro::Script,
     server::{ServerTarget, Sheet},
-    verdict::Verdict,
+    verdict::{Stop, Verdict},
 };
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// The factor by which [`Target::patient`] waits longer.
 const PATIENT: u32 = 5;
@@ -299,5 +299,19 @@ fn sheet_of(target: &Target) -> Result<Sheet, RunError> {
         Target::Server(server) => Sheet::of(server),
         Target::Client(client) => crate::client::sheet_of(client),
     };
-    sheet.map_err(|stop| RunError::Unreachable(target.secrets().text(&stop.into_outcome().reason)))
+    sheet.map_err(|stop| RunError::Unreachable(why_unreachable(target, stop)))
+}
+
+/// The reason for which a peer cannot be reached, with its address or its command.
+pub(crate) fn why_unreachable(target: &Target, stop: Stop) -> String {
+    let what = match (target, &stop) {
+        (Target::Server(server), Stop::NoConnection(_)) => format!("{}: ", server.address),
+        (Target::Client(client), Stop::NoConnection(error))
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+        {
+            format!("{:?} cannot be run: ", client.command.first().map_or("", String::as_str))
+        }
+        _ => String::new(),
+    };
+    what + &target.secrets().text(&stop.into_outcome().reason)
 }

@@ -46,7 +46,7 @@ pub(super) fn prepare(targets: &[Target], may_purge: bool) -> Result<(), RunErro
         let sheet = Sheet::default();
         let mut trial = ServerTrial::new(server, &sheet, false);
         // The reasons below are of the node only if a connection can be opened at all.
-        trial.opened().map_err(|stop| RunError::Unreachable(secrets.text(&stop.into_outcome().reason)))?;
+        trial.opened().map_err(|stop| RunError::Unreachable(super::why_unreachable(target, stop)))?;
         let refused = |stop: Stop| RunError::Node {
             node: server.node.clone(),
             reason: secrets.text(&stop.into_outcome().reason),

@@ -120,6 +120,23 @@ impl Login {
         }
     }
 
+    /// In words, that a server has refused it.
+    pub(super) fn refused(&self, code: SaslCode) -> String {
+        let who = match (self, self.user()) {
+            (_, Some(user)) => format!("the login of user {user:?}"),
+            (Self::Anonymous, None) => String::from("the login by ANONYMOUS"),
+            _ => String::from("the login"),
+        };
+        let code = match code {
+            SaslCode::Ok => "ok",
+            SaslCode::Auth => "auth",
+            SaslCode::Sys => "sys",
+            SaslCode::SysPerm => "sys-perm",
+            SaslCode::SysTemp => "sys-temp",
+        };
+        format!("{who} was refused (SASL code {code})")
+    }
+
     /// The mechanism and its state at the beginning of a dialog, if this is SCRAM.
     fn scram(&self) -> Option<Scram> {
         match self {

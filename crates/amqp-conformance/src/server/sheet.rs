@@ -110,8 +110,8 @@ impl Sheet {
 impl fmt::Display for Sheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let product = self.product.as_deref().unwrap_or("unnamed product");
-        let version = self.version.as_deref().unwrap_or_default();
-        writeln!(f, "{product} {version}, container {:?}", self.container_id)?;
+        let version = self.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        writeln!(f, "{product}{version}, container {:?}", self.container_id)?;
         write!(f, "  limits:     max-frame-size {}, channel-max {}", self.max_frame_size, self.channel_max)?;
         if let Some(handle_max) = self.handle_max {
             write!(f, ", handle-max {handle_max}")?;

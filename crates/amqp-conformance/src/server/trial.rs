@@ -122,7 +122,7 @@ impl<'a> ServerTrial<'a> {
             connection.sasl(SaslBody::Init(init));
             let outcome = self.target.login.outcome(&mut connection).map_err(Stop::in_set_up)?;
             if outcome.code != SaslCode::Ok {
-                return Err(Stop::SetUp(format!("the login ended with {:?}", outcome.code)));
+                return Err(Stop::SetUp(self.target.login.refused(outcome.code)));
             }
         }
         Ok(connection)

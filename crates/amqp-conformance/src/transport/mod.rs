@@ -37,7 +37,11 @@ impl Layers {
         }
         let runtime = runtime()?;
         let connected = async { tokio::time::timeout(within, self.connected(address, host)).await };
-        match runtime.block_on(connected).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))? {
+        let late = |_| {
+            let reason = format!("no answer within {within:?}: the peer may not speak {} there", self.name());
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+        };
+        match runtime.block_on(connected).unwrap_or_else(late)? {
             Either::WebSocket(carrier) => Ok(Box::new(Blocking::new(runtime, *carrier))),
             Either::Stream(stream) => Ok(Box::new(Blocking::new(runtime, blocking::Octets(stream)))),
         }

@@ -97,7 +97,7 @@ impl ClientTls {
     pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
         let name = ServerName::try_from(String::from(host))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
+        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await.map_err(of_handshake)
     }
 }
 
@@ -153,6 +153,16 @@ impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").finish_non_exhaustive()
     }
+}
+
+/// Says of a peer that leaves in the handshake, or answers in another protocol, that it does not speak TLS.
+fn of_handshake(error: io::Error) -> io::Error {
+    let is_other = |error: &rustls::Error| matches!(error, rustls::Error::InvalidMessage(_));
+    let has_left = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+    if has_left || error.get_ref().and_then(|error| error.downcast_ref()).is_some_and(is_other) {
+        return io::Error::new(error.kind(), format!("the peer does not speak TLS there: {error}"));
+    }
+    error
 }
 
 fn in_file(path: &Path, error: pem::Error) -> TlsError {

@@ -44,7 +44,7 @@ impl WebSocket {
             .limits(limits())
             .connect_on(stream)
             .await
-            .map_err(other)?;
+            .map_err(|error| other(format!("the peer does not speak WebSocket there: {error}")))?;
         agreed(&response)?;
         Ok(Messages { stream, unread: Bytes::new() })
     }

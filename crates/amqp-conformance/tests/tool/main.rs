@@ -131,6 +131,7 @@ fn a_password_is_in_nothing_that_is_written() {
     let replay = server(polite, &[&login[..], &["--replay", path(&script)]].concat());
     assert_eq!(code(&replay), 0, "{}{}", text(&replay.stdout), text(&replay.stderr));
     assert!(text(&replay.stdout).contains("sasl-init mechanism=PLAIN"));
+    assert!(text(&replay.stdout).ends_with("as in the script\n"), "{}", text(&replay.stdout));
     let without = server(polite, &["--replay", path(&script)]);
     assert_eq!(code(&without), 2, "{}", text(&without.stderr));
     let mut written = vec![run.stdout, run.stderr, repro.stdout, repro.stderr, replay.stdout, replay.stderr];
@@ -207,6 +208,7 @@ fn reports_of_several_peers_become_one_page() {
     let polite = polite::start(OnOtherVersion::Leaves);
     server(polite, &["--only", PASSES, "--peer-name", "Polite <1>", "--json", path(&json)]);
     let output = tool(&["report", "merge", path(&json), path(&json)]);
+    assert!(text(&output.stderr).contains("two reports are of \"Polite <1>\""), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).matches("<th>Polite &lt;1&gt;</th>").count(), 2);
 }
 
@@ -221,6 +223,7 @@ fn a_dry_run_connects_to_nothing() {
 fn every_case_can_be_explained() {
     let output = tool(&["list", "--explain", PASSES]);
     assert!(text(&output.stdout).contains("wants"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("severity  must\n"), "{}", text(&output.stdout));
     assert_eq!(code(&tool(&["list", "--explain", "nothing"])), 2);
     assert_eq!(code(&tool(&["list", "--coverage"])), 0);
 }

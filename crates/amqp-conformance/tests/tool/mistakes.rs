@@ -1,7 +1,8 @@
 //! What the tool says of an option or a file that does not fit.
 
-use super::{FAILS, OnOtherVersion, PASSES, PASSWORD, code, path, polite, server, text, tool};
+use super::{FAILS, LetsIn, OnOtherVersion, PASSES, PASSWORD, code, path, polite, server, text, tool};
 use amqp_conformance::Report;
+use amqp1_auth::sasl::scram::ScramHash;
 use std::{fs, net::TcpListener, process::Output};
 use tempfile::TempDir;
 
@@ -73,4 +74,81 @@ fn a_password_alone_is_that_of_the_profiles_user() {
     assert!(alone.contains("--password needs --user"), "{alone}");
     let user = error(&server(polite, &["--only", PASSES, "--user", "me"]), 2);
     assert!(user.contains("--user needs --password"), "{user}");
+}
+
+#[test]
+fn a_login_that_is_refused_names_the_user_and_the_code() {
+    let lets_in = LetsIn::ByScram(ScramHash::Sha256, PASSWORD);
+    let address = polite::start_for(lets_in, OnOtherVersion::Leaves).to_string();
+    let login = ["--user", "guest", "--password", "wrong", "--patience", "30", "--only", PASSES];
+    let refused = error(&tool(&[&["server", &address, "--node", "q"][..], &login].concat()), 3);
+    assert!(refused.contains("the login of user \"guest\" was refused (SASL code auth)"), "{refused}");
+}
+
+#[test]
+fn what_cannot_be_reached_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let free = listener.local_addr().expect("its address");
+    drop(listener);
+    let server = error(&server(free, &["--only", PASSES]), 3);
+    assert!(server.contains(&free.to_string()), "{server}");
+    let client = error(&tool(&["client", "--only", "T-2.2", "--", "no-such-program", "x"]), 3);
+    assert!(client.contains("\"no-such-program\" cannot be run"), "{client}");
+}
+
+#[test]
+fn a_peer_without_tls_or_web_socket_is_told_as_such() {
+    let polite = polite::start(OnOtherVersion::Leaves);
+    let tls = error(&server(polite, &["--only", PASSES, "--tls", "--insecure"]), 3);
+    assert!(tls.contains("the peer does not speak TLS there"), "{tls}");
+    let ws = error(&server(polite, &["--only", PASSES, "--ws"]), 3);
+    assert!(ws.contains("the peer does not speak WebSocket there"), "{ws}");
+}
+
+#[test]
+fn what_a_command_lacks_is_said_with_the_profiles_that_have_it() {
+    for arguments in [&["server"][..], &["server", "127.0.0.1:1"]] {
+        let lacks = error(&tool(arguments), 2);
+        assert!(lacks.contains("--profile") && lacks.contains("rabbitmq4"), "{lacks}");
+    }
+    let dry = tool(&["server", "--dry-run", "--only", PASSES]);
+    assert_eq!((code(&dry), text(&dry.stdout).starts_with(PASSES)), (0, true), "{}", text(&dry.stderr));
+    let unknown = error(&tool(&["server", "--profile", "nonsense"]), 2);
+    assert_eq!(unknown.matches("nonsense").count(), 1, "{unknown}");
+}
+
+#[test]
+fn cases_that_have_to_be_asked_for_say_how() {
+    for (only, needs) in [("hostile", "--robustness"), ("slow", "--slow"), ("strict", "--level strict")] {
+        let hint = error(&tool(&["server", "--dry-run", "--only", only]), 2);
+        assert!(hint.contains(needs), "{only}: {hint}");
+    }
+    let polite = polite::start(OnOtherVersion::Leaves);
+    let row = error(&server(polite, &["--repro", "T-2.4.1-1"]), 2);
+    assert!(row.contains("T-2.4.1-1/begin"), "{row}");
+}
+
+#[test]
+fn what_matches_nothing_is_warned_of() {
+    let directory = TempDir::new().expect("a folder");
+    let expected = directory.path().join("expected.toml");
+    fs::write(&expected, "[[expected]]\ncase = 'T-99'\nreason = 'a slip'\n").expect("it is written");
+    let dry = tool(&["server", "--dry-run", "--exclude", "BOGUS", "--expected", path(&expected)]);
+    let warnings = text(&dry.stderr);
+    assert!(warnings.contains("BOGUS selects no case of a server") && warnings.contains("\"T-99\""), "{warnings}");
+    let baseline = error(&server(([127, 0, 0, 1], 1).into(), &["--baseline", path(&expected)]), 2);
+    assert!(baseline.contains("it is not a report (JSON)"), "{baseline}");
+    let place = error(&tool(&["client", "--", "node", "driver.js", "{addr}"]), 2);
+    assert!(place.contains("{addr} is not known: use {url}, {address}"), "{place}");
+}
+
+#[test]
+fn an_unfinished_frame_is_no_success() {
+    let directory = TempDir::new().expect("a folder");
+    let input = directory.path().join("frames");
+    fs::write(&input, "414d515000010000 0000000c0200").expect("it is written");
+    let output = tool(&["decode", path(&input)]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stdout).starts_with("header AMQP\n"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("ends within a frame, after 6 of its octets"), "{}", text(&output.stderr));
 }
