@@ -119,6 +119,15 @@ fn end(f: &mut fmt::Formatter<'_>, what: &str, unfinished: &[u8]) -> fmt::Result
     if unfinished.is_empty() { Ok(()) } else { write!(f, " after {} octets of a frame", unfinished.len()) }
 }
 
+/// A time as a reader needs it: a clock tells more digits than mean something.
+fn rounded(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
 /// The layer as a header names it, and the version where it is not 1.0.0.
 fn header(header: ProtocolHeader, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let [_, _, _, _, id, major, minor, revision] = header.encode();
@@ -141,10 +150,12 @@ impl fmt::Display for Got {
                 octets(kept, *why, f)?;
                 write!(f, " that cannot be read: {why}")
             }
-            Self::Eof { unfinished } => end(f, "end", unfinished),
+            Self::Eof { unfinished } => end(f, "end of stream", unfinished),
             Self::Reset { unfinished } => end(f, "reset", unfinished),
-            Self::Timeout { waited, unfinished: 0 } => write!(f, "nothing within {waited:?}"),
-            Self::Timeout { waited, unfinished } => write!(f, "{unfinished} octets of a frame within {waited:?}"),
+            Self::Timeout { waited, unfinished: 0 } => write!(f, "nothing within {}", rounded(*waited)),
+            Self::Timeout { waited, unfinished } => {
+                write!(f, "{unfinished} octets of a frame within {}", rounded(*waited))
+            }
         }
     }
 }
@@ -170,5 +181,18 @@ impl fmt::Debug for Got {
 impl fmt::Debug for AmqpFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AmqpFrame({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_stream_is_no_end_of_a_session_and_times_are_rounded() {
+        assert_eq!(Got::Eof { unfinished: Default::default() }.to_string(), "end of stream");
+        let nothing = |micros| Got::Timeout { waited: Duration::from_micros(micros), unfinished: 0 }.to_string();
+        assert_eq!(nothing(5_200_417), "nothing within 5.2 s");
+        assert_eq!(nothing(250_999), "nothing within 250 ms");
     }
 }
