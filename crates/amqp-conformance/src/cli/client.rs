@@ -36,7 +36,7 @@ pub(super) fn run(args: &ClientArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("{unknown} is not known: use {}", PLACES.join(", "))));
     }
     let layers = Listening { tls, web_socket: args.ws };
-    let target = ClientTarget { command, listen: args.listen, layers, patience, whole_lists };
+    let target = ClientTarget { listen: args.listen, layers, patience, whole_lists, ..ClientTarget::new(command) };
     if target.command.is_empty() {
         return if args.run.repro.is_some() || args.run.replay.is_some() {
             Err(Failure::usage("--repro and --replay need the client's command after --"))

@@ -56,6 +56,8 @@ pub struct ClientTarget {
     pub layers: Listening,
     /// The longest time that is waited for the client to do something.
     pub patience: Duration,
+    /// The least time that a client has from its start to its first connection.
+    pub starting: Duration,
     /// Writes every field of the frames that lead to a case, also those at the end that are null: some clients cannot read
     /// lists that leave them out, as they may (§1.4). Octets that a case is about are not changed.
     pub whole_lists: bool,
@@ -69,6 +71,7 @@ impl ClientTarget {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             layers: Listening::default(),
             patience: Duration::from_secs(5),
+            starting: Duration::from_secs(20),
             whole_lists: false,
         }
     }

@@ -5,6 +5,7 @@
 mod attached;
 pub mod cases;
 mod driver;
+mod process;
 mod progress;
 mod sheet;
 pub mod stand;

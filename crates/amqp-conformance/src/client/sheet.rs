@@ -10,28 +10,43 @@ use amqp1_codec::{
     sasl::{SaslCode, SaslInit},
 };
 use amqp1_script::frames;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 /// The capabilities of a client.
 ///
 /// # Errors
 ///
-/// If the command cannot be started, or reaches no scenario's first step.
+/// If the command cannot be started, or reaches no scenario's first step. A client that connects in no scenario, and does not
+/// end, is waited for in the first alone.
 pub fn sheet_of(target: &ClientTarget) -> Result<Sheet, Stop> {
     let mut found = Found::default();
     let mut error = None;
-    let mut keep = |step: Result<(), Stop>| {
+    let links = LINKS.iter().map(|(scenario, is_wanted)| (*scenario, Some(*is_wanted)));
+    for (scenario, is_wanted) in iter::once((Scenario::Idle, None)).chain(links) {
+        let mut trial = ClientTrial::start(target, scenario, 1, false).map_err(Stop::NoConnection)?;
+        let step = match is_wanted {
+            None => found.open(&mut trial),
+            Some(is_wanted) => found.link(&mut trial, scenario, is_wanted),
+        };
         if let Err(stop) = step {
-            error.get_or_insert(stop);
+            error.get_or_insert_with(|| of_scenario(stop, scenario));
+            // A command that runs and never connects would take its whole time with each of the others too.
+            if found.sheet.scenarios.is_empty() && trial.is_silent() {
+                break;
+            }
         }
-    };
-    keep(found.open(target));
-    for (scenario, is_wanted) in LINKS {
-        keep(found.link(target, *scenario, *is_wanted));
     }
     match error {
         Some(stop) if found.sheet.scenarios.is_empty() => Err(stop),
         _ => Ok(found.into_sheet()),
+    }
+}
+
+/// The same, with the scenario that was played.
+fn of_scenario(stop: Stop, scenario: Scenario) -> Stop {
+    match stop {
+        Stop::SetUp(reason) => Stop::SetUp(format!("scenario `{}`: {reason}", scenario.name())),
+        other => other,
     }
 }
 
@@ -54,9 +69,8 @@ struct Found {
 
 impl Found {
     /// The login and the open, of the scenario `idle`.
-    fn open(&mut self, target: &ClientTarget) -> Result<(), Stop> {
+    fn open(&mut self, trial: &mut ClientTrial<'_>) -> Result<(), Stop> {
         let set_up = |unexpected| Stop::set_up(&unexpected);
-        let mut trial = ClientTrial::start(target, Scenario::Idle, 1, false).map_err(Stop::NoConnection)?;
         let mut connection = trial.connected()?;
         let header = connection.expect_any_header().map_err(set_up)?;
         connection.header(header);
@@ -83,8 +97,7 @@ impl Found {
     }
 
     /// The link of another scenario.
-    fn link(&mut self, target: &ClientTarget, scenario: Scenario, is_wanted: fn(&Attach) -> bool) -> Result<(), Stop> {
-        let mut trial = ClientTrial::start(target, scenario, 1, false).map_err(Stop::NoConnection)?;
+    fn link(&mut self, trial: &mut ClientTrial<'_>, scenario: Scenario, is_wanted: IsWanted) -> Result<(), Stop> {
         let Attaching { attach, session, .. } = trial.link_where(is_wanted)?;
         self.sheet.scenarios.push(String::from(scenario.name()));
         self.sheet.handle_max = Some(session.begin.handle_max);
@@ -122,5 +135,36 @@ impl Found {
         // The tool is the server here, and has these.
         sheet.features.extend([Need::Sessions, Need::Links, Need::Queue]);
         sheet
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn reason_against(script: &str, patience: Duration) -> String {
+        let target = ClientTarget { patience, starting: patience, ..ClientTarget::new(["sh", "-c", script]) };
+        sheet_of(&target).expect_err("it does not connect").into_outcome().reason
+    }
+
+    #[test]
+    fn a_driver_that_ends_at_once_is_unreachable_with_its_last_words() {
+        let script = "echo of no interest; printf 'no such file:\\n\\t\\033[1mdriver.js\\n' >&2; exit 7";
+        assert_eq!(
+            reason_against(script, Duration::from_secs(60)),
+            "set-up: scenario `idle`: the client ended with exit status: 7 and did not connect; its standard error ends \
+             with: no such file: | \\u{1b}[1mdriver.js"
+        );
+    }
+
+    #[test]
+    fn a_driver_that_never_connects_is_waited_for_in_one_scenario_alone() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let other = folder.path().join("other");
+        let script = format!("[ $AMQP_SCENARIO = idle ] && exec sleep 300; touch '{}'", other.display());
+        let reason = reason_against(&script, Duration::from_millis(500));
+        assert_eq!(reason, "set-up: scenario `idle`: the client did not connect within 500ms");
+        assert!(!other.exists(), "another scenario was played");
     }
 }

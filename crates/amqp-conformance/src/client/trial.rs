@@ -1,6 +1,6 @@
 //! What a case for clients works with: the client's connection in each state of the set-up.
 
-use super::{Attached, Attaching, ClientTarget, Scenario};
+use super::{Attached, Attaching, ClientTarget, Scenario, process::Driver};
 use crate::{
     transport::{Listening, ServerTls},
     verdict::Stop,
@@ -16,7 +16,7 @@ use amqp1_script::{Peer, Session, Transport, Unexpected, frames};
 use std::{
     fmt, io,
     net::{TcpListener, TcpStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     thread,
     time::{Duration, Instant},
 };
@@ -53,7 +53,8 @@ pub struct ClientTrial<'a> {
     listener: TcpListener,
     scenario: Scenario,
     count: u32,
-    client: Option<Child>,
+    client: Option<Driver>,
+    has_connected: bool,
     asks_for_tls: bool,
     visit: Option<Visit>,
     logs: Logs,
@@ -82,8 +83,6 @@ impl fmt::Debug for Visit {
 
 /// The address of the node that clients are asked to use.
 pub(super) const ADDRESS: &str = "conformance";
-/// The least time that a client has from its start to its first connection.
-const STARTING: Duration = Duration::from_secs(20);
 /// The interval at which sockets and processes are looked at that have no time-out of their own.
 const INTERVAL: Duration = Duration::from_millis(1);
 
@@ -103,6 +102,7 @@ impl<'a> ClientTrial<'a> {
             scenario,
             count,
             client: None,
+            has_connected: false,
             asks_for_tls: false,
             visit: None,
             logs: Logs::default(),
@@ -124,6 +124,7 @@ impl<'a> ClientTrial<'a> {
             scenario,
             count: 1,
             client: None,
+            has_connected: false,
             asks_for_tls: false,
             visit: Some(Visit { announce: Box::new(announce) }),
             logs: Logs::default(),
@@ -153,7 +154,7 @@ impl<'a> ClientTrial<'a> {
                 format!("{scheme}://{listen}")
             };
             let mut command = command(self.target, url, self.scenario, self.count)?;
-            self.client = Some(command.spawn()?);
+            self.client = Some(Driver::start(&mut command)?);
         }
         Ok(())
     }
@@ -238,24 +239,44 @@ impl<'a> ClientTrial<'a> {
             return Ok(stream);
         }
         // A program takes its time to start, and only then to connect.
-        let patience = if self.client.is_none() { self.target.patience.max(STARTING) } else { self.target.patience };
+        let patience =
+            if self.client.is_none() { self.target.patience.max(self.target.starting) } else { self.target.patience };
         self.start_client().map_err(Stop::NoConnection)?;
         let start = Instant::now();
         loop {
-            let ended = self.client.as_mut().map(Child::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
+            let ended = self.client.as_mut().map(Driver::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
             match self.listener.accept() {
-                Ok((stream, _)) => return Ok(stream),
+                Ok((stream, _)) => {
+                    self.has_connected = true;
+                    return Ok(stream);
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(Stop::NoConnection(error)),
             }
             if let Some(status) = ended {
-                return Err(Stop::SetUp(format!("the client ended with {status} and did not connect")));
+                return Err(self.absent(&format!("the client ended with {status} and did not connect")));
             }
             if start.elapsed() >= patience {
-                return Err(Stop::SetUp(String::from("the client did not connect")));
+                return Err(self.absent(&format!("the client did not connect within {patience:?}")));
             }
             thread::sleep(INTERVAL);
         }
+    }
+
+    /// The client did not connect, with what it has written about that.
+    fn absent(&mut self, how: &str) -> Stop {
+        let words = self.client.as_mut().map(Driver::last_words).unwrap_or_default();
+        Stop::SetUp(if words.is_empty() {
+            String::from(how)
+        } else {
+            format!("{how}; its standard error ends with: {words}")
+        })
+    }
+
+    /// Whether the client runs and has never connected.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let is_running = self.client.as_mut().is_some_and(|client| matches!(client.try_wait(), Ok(None)));
+        is_running && !self.has_connected
     }
 
     /// The client's next connection, with the client's AMQP header read and answered. If the client asks for SASL,
@@ -341,7 +362,7 @@ impl<'a> ClientTrial<'a> {
         }
         let start = Instant::now();
         loop {
-            let status = self.client.as_mut().map(Child::try_wait).transpose()?.flatten();
+            let status = self.client.as_mut().map(Driver::try_wait).transpose()?.flatten();
             if status.is_some() || start.elapsed() >= self.target.patience {
                 return Ok(status);
             }
@@ -366,16 +387,6 @@ impl ClientTrial<'_> {
     }
 }
 
-impl Drop for ClientTrial<'_> {
-    fn drop(&mut self) {
-        if let Some(client) = &mut self.client {
-            // It may have ended by itself.
-            let _ = client.kill();
-            let _ = client.wait();
-        }
-    }
-}
-
 fn set_up(unexpected: Unexpected) -> Stop {
     Stop::set_up(&unexpected)
 }
@@ -392,7 +403,7 @@ fn command(target: &ClientTarget, url: String, scenario: Scenario, count: u32) -
     });
     let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
     let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(words);
     for (name, value) in values {
         command.env(format!("AMQP_{}", name.to_uppercase()), value);
     }

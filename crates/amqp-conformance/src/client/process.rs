@@ -1,0 +1,167 @@
+//! The process of a driver, and the end of what it writes to its standard error.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    io::{self, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// The number of octets that are kept.
+const KEPT: usize = 2048;
+/// The time that the standard error of a process that has ended may take to be read. Another process may hold it open.
+const READING: Duration = Duration::from_millis(500);
+
+/// A process, which is killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Driver {
+    child: Child,
+    said: Arc<Said>,
+}
+
+/// The end of what a process has written.
+#[derive(Debug, Default)]
+struct Said {
+    tail: Mutex<Tail>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Tail {
+    octets: VecDeque<u8>,
+    is_cut: bool,
+    has_ended: bool,
+}
+
+impl Driver {
+    /// Starts the command. Its standard error is read by a thread until it is closed, so that the process never waits.
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let said = Arc::new(Said::default());
+        if let Some(stderr) = child.stderr.take() {
+            let said = Arc::clone(&said);
+            thread::Builder::new().name(String::from("stderr")).spawn(move || said.read(stderr))?;
+        }
+        Ok(Self { child, said })
+    }
+
+    /// The exit status, if it has ended.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// The last lines of its standard error, in one line without control characters; empty if there are none. It is
+    /// waited for the end of them if the process has ended.
+    pub(super) fn last_words(&mut self) -> String {
+        let has_ended = matches!(self.try_wait(), Ok(Some(_)));
+        self.said.text(if has_ended { READING } else { Duration::ZERO })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Said {
+    fn read(&self, mut from: impl Read) {
+        let mut octets = [0; 4096];
+        loop {
+            match from.read(&mut octets) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(count) => self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(octets.iter().take(count)),
+            }
+        }
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
+        self.ended.notify_all();
+    }
+
+    fn text(&self, patience: Duration) -> String {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ended.wait_timeout_while(tail, patience, |tail| !tail.has_ended);
+        let (tail, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        tail.text()
+    }
+}
+
+impl Tail {
+    fn add<'a>(&mut self, octets: impl IntoIterator<Item = &'a u8>) {
+        self.octets.extend(octets);
+        let surplus = self.octets.len().saturating_sub(KEPT);
+        self.is_cut |= surplus > 0;
+        self.octets.drain(..surplus);
+    }
+
+    fn text(&self) -> String {
+        let octets: Vec<u8> = self.octets.iter().copied().collect();
+        let text = String::from_utf8_lossy(&octets);
+        // The first line may be half a line.
+        let text = if self.is_cut { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(escaped).collect::<Vec<_>>().join(" | ")
+    }
+}
+
+/// The text with control characters, and those that turn the direction of text, as escape sequences.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => escaped.push(' '),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' => {
+                // Writing to a `String` does not fail.
+                write!(escaped, "{}", c.escape_unicode()).unwrap_or_default();
+            }
+            c if c.is_control() => write!(escaped, "{}", c.escape_unicode()).unwrap_or_default(),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept_in_one_line_without_control_characters() {
+        let mut tail = Tail::default();
+        tail.add(b"Traceback:\n\n\tfile \x1b[31mx\x07\r\nError\xff\n");
+        assert_eq!(tail.text(), "Traceback: | file \\u{1b}[31mx\\u{7} | Error\u{fffd}");
+        tail.add("\u{202e}turned".as_bytes());
+        assert!(tail.text().ends_with(" | \\u{202e}turned"), "{}", tail.text());
+    }
+
+    #[test]
+    fn more_than_is_kept_is_cut_at_a_line() {
+        let mut tail = Tail::default();
+        for number in 0..1000 {
+            tail.add(format!("line {number:04}\n").as_bytes());
+        }
+        assert_eq!(tail.octets.len(), KEPT);
+        let text = tail.text();
+        assert!(text.starts_with("line ") && text.ends_with("line 0999"), "{text}");
+        let mut endless = Tail::default();
+        endless.add(&[b'x'; KEPT + 1]);
+        assert_eq!(endless.text().len(), KEPT, "one long line is not lost");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_that_writes_more_than_a_pipe_holds_ends() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 1000000 /dev/zero | tr '\\0' '\\n' >&2; echo the end >&2; exit 3"]);
+        let mut driver = Driver::start(&mut command).expect("it starts");
+        let status = driver.child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(3));
+        driver.said.text(Duration::from_secs(60));
+        assert_eq!(driver.last_words(), "the end");
+    }
+}
