@@ -27,7 +27,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -71,6 +71,8 @@ pub struct Stand {
     options: Options,
     control: TcpListener,
     stalls: Vec<Arc<Stall>>,
+    /// What the first client at the control address tells about itself.
+    sheet: OnceLock<Sheet>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +103,9 @@ impl Stand {
         for (id, check, case) in twins.chain(cases) {
             stalls.push(opened(&target, &options, id, check, case)?);
         }
-        Ok(Self { target: target.into(), options, control, stalls })
+        // The address that reports name is the one at which the client finds the tool.
+        let target = ClientTarget { listen: control.local_addr().map_err(unreachable)?, ..target };
+        Ok(Self { target: target.into(), options, control, stalls, sheet: OnceLock::new() })
     }
 
     /// The control address.
@@ -124,19 +128,32 @@ impl Stand {
     ///
     /// If the control address cannot be used any more.
     pub fn serve(&self, observer: &(dyn Fn(Event<'_>) + Sync)) -> io::Result<Report> {
-        let sheet = Sheet::default();
-        observer(Event::Begun { sheet: &sheet, cases: self.stalls.len() });
+        let met = |sheet| {
+            if self.sheet.set(sheet).is_ok() {
+                observer(Event::Begun { sheet: &self.sheet(), cases: self.cases().count() });
+            }
+        };
         let Target::Client(target) = &self.target else { return Err(io::ErrorKind::InvalidInput.into()) };
         loop {
             let (stream, _) = self.control.accept()?;
             // A client that does not speak AMQP does not end the run.
-            if let Ok(true) = control::serve(stream, target, &|node| self.answer(node)) {
+            if let Ok(true) = control::serve(stream, target, &met, &|node| self.answer(node)) {
                 break;
             }
         }
         let report = self.report();
         report.cases.iter().for_each(|case| observer(Event::Result(case)));
         Ok(report)
+    }
+
+    /// What is known of the client.
+    fn sheet(&self) -> Sheet {
+        self.sheet.get().cloned().unwrap_or_default()
+    }
+
+    /// The places that are not twins.
+    fn cases(&self) -> impl Iterator<Item = (&Stall, &'static Case)> {
+        self.stalls.iter().filter_map(|stall| Some((&**stall, stall.case?)))
     }
 
     /// The content of a node of the control address.
@@ -162,8 +179,8 @@ impl Stand {
         let outcomes: HashMap<&str, Outcome> =
             self.stalls.iter().map(|stall| (stall.place.id.as_str(), stall.outcome())).collect();
         let secrets = self.target.secrets();
-        let results = self.stalls.iter().filter_map(|stall| Some((stall, stall.case?)));
-        let mut results: Vec<CaseResult> = results
+        let mut results: Vec<CaseResult> = self
+            .cases()
             .map(|(stall, case)| {
                 let twin = case.twin.and_then(|twin| {
                     outcomes.get(format!("twin/{}", twin.name).as_str()).map(|outcome| (twin.name, outcome))
@@ -182,7 +199,7 @@ impl Stand {
             })
             .collect();
         let stale = self.options.expectations.apply(&mut results);
-        Report::new(&self.target, &Sheet::default(), &self.options, results, stale)
+        Report::new(&self.target, &self.sheet(), &self.options, results, stale)
     }
 }
 

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::run::{FailOn, Selection};
-use amqp1_codec::{Message, frame::ProtocolHeader, performative::Transfer};
+use amqp1_codec::{
+    Message,
+    frame::ProtocolHeader,
+    performative::{Attach, Detach, Transfer},
+};
 use amqp1_script::{Peer, Skip, Tcp, frames};
 
 const WITHIN: Duration = Duration::from_secs(5);
@@ -40,8 +44,15 @@ fn a_program_walks_through_the_places_and_fetches_list_and_report() {
     let options = Options { selection, timeout: WITHIN, ..Options::default() };
     let stand = Stand::open(ClientTarget::new(Vec::<String>::new()), options).expect("it listens");
     let address = stand.address().expect("it has one");
+    let begun = Mutex::new(Vec::new());
+    let observer = |event: Event<'_>| {
+        if let Event::Begun { sheet, cases } = event {
+            assert_eq!(cases, 1, "twins are not counted, as results are not");
+            begun.lock().expect("no panic").push(sheet.container_id.clone());
+        }
+    };
     thread::scope(|scope| {
-        let report = scope.spawn(|| stand.serve(&|_| {}));
+        let report = scope.spawn(|| stand.serve(&observer));
         let list = fetch(address, "list");
         let places = list["cases"].as_array().expect("a list");
         assert!(places.iter().any(|place| place["id"] == "T-2.2-2"), "{list}");
@@ -55,11 +66,40 @@ fn a_program_walks_through_the_places_and_fetches_list_and_report() {
         }
         let early = fetch(address, "report");
         assert_eq!(early["schema"], 1);
+        assert_eq!(early["sheet"]["container_id"], "walker");
+        assert_eq!(early["peer"]["address"], format!("client at {address}"));
         let report = report.join().expect("it does not panic").expect("it has served");
+        assert_eq!(*begun.lock().expect("no panic"), ["walker"], "the client is introduced once");
         let case = report.cases.iter().find(|case| case.id == "T-2.2-2").expect("the case");
         assert_eq!(case.outcome.verdict, Verdict::Pass, "{}", case.outcome.reason);
         assert!(!case.wire.is_empty(), "the log is kept");
         assert!(early["cases"].as_array().expect("a list").iter().all(|case| case["wire"] == serde_json::json!([])));
+    });
+}
+
+#[test]
+fn t_2_6_3_a_receiver_from_an_unknown_node_of_the_control_address_is_refused() {
+    let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
+    let options = Options { selection, timeout: WITHIN, ..Options::default() };
+    let stand = Stand::open(ClientTarget::new(Vec::<String>::new()), options).expect("it listens");
+    let address = stand.address().expect("it has one");
+    thread::scope(|scope| {
+        let report = scope.spawn(|| stand.serve(&|_| {}));
+        let mut peer = connect(address);
+        peer.opened(frames::open("lost")).expect("the tool opens");
+        let session = peer.begun(0).expect("the tool begins");
+        let attach = frames::attach_receiver("lost", 0, "lists");
+        peer.send(session.channel, attach);
+        let answer = peer.expect::<Attach>().expect("an answer").body;
+        assert_eq!(answer.source, None);
+        let detach = peer.expect::<Detach>().expect("a detach").body;
+        assert!(detach.closed);
+        let error = detach.error.expect("an error");
+        assert_eq!(error.condition.as_str(), "amqp:not-found");
+        peer.send(session.channel, frames::detach(0));
+        peer.closed().expect("the tool goes on and closes");
+        fetch(address, "report");
+        report.join().expect("it does not panic").expect("it has served");
     });
 }
 
