@@ -51,12 +51,42 @@ pub use report::Report;
 pub use run::{Options, run};
 pub use verdict::{Outcome, Stop, Verdict};
 
-/// Every case: those for servers, then those for clients.
+use std::sync::LazyLock;
+
+/// Every case: those for servers, then those for clients, each in the order of the specification.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    server::cases::all().chain(client::cases::all())
+    static CASES: LazyLock<Vec<&'static Case>> = LazyLock::new(|| {
+        let mut cases: Vec<_> = server::cases::all().chain(client::cases::all()).collect();
+        cases.sort_by_cached_key(|case| (case.role(), report::place_of(case.id)));
+        cases
+    });
+    CASES.iter().copied()
 }
 
 /// The README's examples are compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_are_in_the_order_of_the_specification() {
+        let place = |id: &str| cases().position(|case| case.id == id && case.role() == Role::Server);
+        let ids = ["Y-1.1.2-1/smallulong", "Y-1.1.2-2", "T-2.2-1", "T-2.4.1-4", "T-2.4.6-1", "T-2.7.1-1/absent"];
+        let places = ids.map(|id| place(id).unwrap_or_else(|| panic!("{id} is a case")));
+        assert!(places.is_sorted(), "{ids:?} are at {places:?}");
+        let count = server::cases::all().count();
+        assert!(cases().take(count).all(|case| case.role() == Role::Server), "those for servers come first");
+        assert_eq!(cases().count(), count + client::cases::all().count());
+        // Reports show sections, each with its cases: the order must be the same.
+        let sections: Vec<_> = cases().take(count).map(|case| report::section_of(case.id)).collect();
+        let mut known = std::collections::BTreeSet::new();
+        let starts = sections.chunk_by(|one, other| one == other).map(|section| section[0]);
+        for section in starts {
+            assert!(known.insert(section), "{} comes twice", section.prefix);
+        }
+    }
+}

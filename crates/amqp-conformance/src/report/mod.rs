@@ -22,6 +22,7 @@ pub(crate) use golden::golden;
 pub use html::Html;
 pub use junit::Junit;
 pub use markdown::Markdown;
+pub(crate) use sections::place_of;
 pub use sections::{Section, section_of};
 pub use terminal::Terminal;
 pub(crate) use terminal::one_line;

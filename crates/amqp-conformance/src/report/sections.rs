@@ -21,6 +21,7 @@ const SECTIONS: &[Section] = &[
     section("Y-1.4", "Composite types"),
     section("Y-1.5", "Descriptor values"),
     section("Y-1.6", "Primitive types"),
+    section("Y-", "Types"),
     section("T-2.1", "Transport"),
     section("T-2.2", "Version negotiation"),
     section("T-2.3", "Framing"),
@@ -38,20 +39,19 @@ const SECTIONS: &[Section] = &[
     section("T-2.7.9", "Close"),
     section("T-2.8", "Definitions of the transport"),
     section("T-rob", "Robustness of the transport"),
+    section("T-", "Transport"),
     section("M-3.1", "Messaging"),
     section("M-3.2", "Message format"),
     section("M-3.3", "Distribution nodes"),
     section("M-3.4", "Delivery states"),
     section("M-3.5", "Sources and targets"),
+    section("M-", "Messaging"),
     section("X-4", "Transactions"),
     section("S-5.1", "Security layers"),
     section("S-5.2", "TLS"),
     section("S-5.3", "SASL"),
-    section("E-", "Extensions"),
-    section("Y-", "Types"),
-    section("T-", "Transport"),
-    section("M-", "Messaging"),
     section("S-", "Security"),
+    section("E-", "Extensions"),
 ];
 
 impl Section {
@@ -61,8 +61,12 @@ impl Section {
     }
 }
 
-/// A key by which ids are in the order of their numbers: 2 before 10.
-pub(super) fn place_of(id: &str) -> Vec<(u64, String)> {
+/// A key by which ids are in the order of the specification: their section, and then their numbers, 2 before 10.
+pub(crate) fn place_of(id: &str) -> (usize, Vec<(u64, String)>) {
+    (section_of(id).place(), numbers_of(id))
+}
+
+fn numbers_of(id: &str) -> Vec<(u64, String)> {
     let mut parts = Vec::new();
     let mut rest = id;
     while !rest.is_empty() {
@@ -96,10 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_in_the_order_of_their_numbers() {
-        let mut ids = ["T-2.4.1-10", "T-2.4.1-2/b", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.3-1"];
+    fn ids_are_in_the_order_of_the_specification() {
+        let mut ids =
+            ["M-3.2-1", "T-rob-1", "T-2.4.1-10", "T-2.4.1-2/b", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.3-1", "Y-rob-1"];
         ids.sort_by_key(|id| place_of(id));
-        assert_eq!(ids, ["T-2.3-1", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.4.1-2/b", "T-2.4.1-10"]);
+        assert_eq!(
+            ids,
+            ["Y-rob-1", "T-2.3-1", "T-2.4.1-2", "T-2.4.1-2/a", "T-2.4.1-2/b", "T-2.4.1-10", "T-rob-1", "M-3.2-1"]
+        );
     }
 
     #[test]

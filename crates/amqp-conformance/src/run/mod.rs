@@ -21,10 +21,10 @@ pub use select::{Level, Selection, Selector, UnknownLevel, UnknownSelector};
 
 use crate::{
     case::{Case, Role},
-    client::ClientTarget,
-    report::{Expectations, Report},
+    client::{self, ClientTarget},
+    report::{Expectations, Report, place_of},
     repro::Script,
-    server::{ServerTarget, Sheet},
+    server::{self, ServerTarget, Sheet},
     verdict::{Stop, Verdict},
 };
 use std::{io, sync::Arc, time::Duration};
@@ -221,9 +221,15 @@ pub enum Event<'a> {
     Result(&'a CaseResult),
 }
 
-/// The cases that this selection has for a peer in this role.
+/// The cases that this selection has for a peer in this role, in the order of the specification.
 pub fn selected(role: Role, selection: &Selection) -> Vec<&'static Case> {
     crate::cases().filter(|case| case.role() == role && selection.contains(case)).collect()
+}
+
+/// The same cases in the order in which they run. What restarts a server comes last.
+fn in_turn(role: Role, selection: &Selection) -> Vec<&'static Case> {
+    let cases = server::cases::all().chain(client::cases::all());
+    cases.filter(|case| case.role() == role && selection.contains(case)).collect()
 }
 
 /// Judges a peer.
@@ -246,7 +252,7 @@ pub fn run_with(
     observer: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Report, RunError> {
     let target = target.into();
-    let cases = selected(target.role(), &options.selection);
+    let cases = in_turn(target.role(), &options.selection);
     if cases.is_empty() {
         return Err(RunError::NoCase);
     }
@@ -261,6 +267,7 @@ pub fn run_with(
     observer(Event::Begun { sheet: &sheet, cases: cases.len() });
     let sheet = Arc::new(sheet);
     let mut results = workers::run_all(&targets, &sheet, &cases, options, observer);
+    results.sort_by_cached_key(|result| place_of(&result.id));
     let stale = options.expectations.apply(&mut results);
     Ok(Report::new(&target, &sheet, options, results, stale))
 }
@@ -297,7 +304,7 @@ pub fn repro(target: impl Into<Target>, id: &str, options: &Options) -> Result<(
 fn sheet_of(target: &Target) -> Result<Sheet, RunError> {
     let sheet = match target {
         Target::Server(server) => Sheet::of(server),
-        Target::Client(client) => crate::client::sheet_of(client),
+        Target::Client(client) => client::sheet_of(client),
     };
     sheet.map_err(|stop| RunError::Unreachable(why_unreachable(target, stop)))
 }

@@ -11,7 +11,7 @@ mod types;
 
 use crate::case::Case;
 
-/// Every table, in the order of the specification.
+/// Every table, in the order in which a run goes through them.
 const SUBJECTS: &[&[&[Case]]] = &[
     types::TABLES,
     connection::TABLES,
@@ -23,7 +23,7 @@ const SUBJECTS: &[&[&[Case]]] = &[
     extensions::TABLES,
 ];
 
-/// Every case for clients, in the order of the specification.
+/// Every case for clients, in the order in which a run goes through them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     SUBJECTS.iter().copied().flatten().copied().flatten()
 }

@@ -12,7 +12,7 @@ mod types;
 
 use crate::case::Case;
 
-/// Every table, in the order of the specification.
+/// Every table, in the order in which a run goes through them: what restarts the server comes last.
 const SUBJECTS: &[&[&[Case]]] = &[
     types::TABLES,
     connection::TABLES,
@@ -25,7 +25,7 @@ const SUBJECTS: &[&[&[Case]]] = &[
     &[restart::CASES],
 ];
 
-/// Every case for servers, in the order of the specification.
+/// Every case for servers, in the order in which a run goes through them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     SUBJECTS.iter().copied().flatten().copied().flatten()
 }
