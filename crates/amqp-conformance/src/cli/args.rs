@@ -24,7 +24,7 @@ pub(super) enum Command {
     Server(ServerArgs),
     /// Judges a client: a command that is run for each case, or a program that walks through the cases.
     Client(ClientArgs),
-    /// Lists the cases.
+    /// Lists the cases, or the profiles.
     List(ListArgs),
     /// Prints the frames in hexadecimal digits, in a trace of Qpid Proton (PN_TRACE_FRM), or in a capture of packets.
     Decode(DecodeArgs),
@@ -204,7 +204,7 @@ pub(super) struct OutputArgs {
     /// Shows every case, not only those that do not pass.
     #[arg(long, short)]
     pub(super) verbose: bool,
-    /// Shows no progress.
+    /// Shows no progress: neither the bar in a terminal, nor the line every ten seconds elsewhere.
     #[arg(long, short)]
     pub(super) quiet: bool,
 }
@@ -217,6 +217,9 @@ pub(super) struct ListArgs {
     /// Tells which rows of the checklist have a case in each role, and the reasons of the others.
     #[arg(long)]
     pub(super) coverage: bool,
+    /// Names the profiles with the role of their peer, or prints one: how the peer is set up, and its expected failures.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["explain", "coverage", "only", "exclude"])]
+    pub(super) profiles: Option<Option<String>>,
     /// Only these cases: the beginning of an id, a pattern with `*` and `?`, or a tag.
     #[arg(long, value_name = "SELECTOR", value_delimiter = ',')]
     pub(super) only: Vec<Selector>,

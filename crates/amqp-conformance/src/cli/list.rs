@@ -4,6 +4,7 @@ use super::{Exit, Failure, args::ListArgs, output};
 use crate::{
     case::{Case, Check, Role, Severity},
     coverage::Coverage,
+    profile::{Profile, ProfileError},
     run::{Level, Selection, Selector},
 };
 use std::fmt::Write as _;
@@ -11,6 +12,8 @@ use std::fmt::Write as _;
 pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     let text = if args.coverage {
         Coverage::of_this_crate().map_err(Failure::usage)?.to_string()
+    } else if let Some(name) = &args.profiles {
+        profiles(name.as_deref())?
     } else if let Some(id) = &args.explain {
         explain(id)?
     } else {
@@ -30,8 +33,25 @@ pub(super) fn run(args: &ListArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
+/// The names of the profiles, or the text of one.
+fn profiles(name: Option<&str>) -> Result<String, Failure> {
+    if let Some(name) = name {
+        return Profile::text(name).map(String::from).ok_or_else(|| Failure::usage(ProfileError::unknown(name)));
+    }
+    let mut text = String::new();
+    for name in Profile::names() {
+        let profile = Profile::find(name).map_err(|error| output::in_file(name.as_ref(), &error))?;
+        writeln!(text, "{:6} {name}", profile.role().map_or("", role_name)).unwrap_or_default();
+    }
+    Ok(text)
+}
+
 const fn role(case: &Case) -> &'static str {
-    match case.role() {
+    role_name(case.role())
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
         Role::Server => "server",
         Role::Client => "client",
     }

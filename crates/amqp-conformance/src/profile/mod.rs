@@ -88,6 +88,14 @@ pub enum ProfileError {
     Expected(#[from] ExpectationsError),
 }
 
+impl ProfileError {
+    /// No profile that comes with the tool has this name.
+    pub(crate) fn unknown(name: &str) -> Self {
+        let known = Profile::names().collect::<Vec<_>>().join(", ");
+        Self::Unknown { name: String::from(name), known }
+    }
+}
+
 macro_rules! profiles {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../profiles/", $name, ".toml")))),+]
@@ -118,19 +126,23 @@ impl Profile {
         KNOWN.iter().map(|(name, _)| *name)
     }
 
+    /// The text of the profile of this name that comes with the tool.
+    pub fn text(name: &str) -> Option<&'static str> {
+        KNOWN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
     /// The profile of this name, or in the file at this path.
     ///
     /// # Errors
     ///
     /// If there is neither, or it is not well formed.
     pub fn find(name: &str) -> Result<Self, ProfileError> {
-        if let Some((_, text)) = KNOWN.iter().find(|(known, _)| *known == name) {
+        if let Some(text) = Self::text(name) {
             return text.parse();
         }
         let path = Path::new(name);
         if !path.exists() {
-            let known = Self::names().collect::<Vec<_>>().join(", ");
-            return Err(ProfileError::Unknown { name: String::from(name), known });
+            return Err(ProfileError::unknown(name));
         }
         fs::read_to_string(path)?.parse()
     }
@@ -181,6 +193,15 @@ mod tests {
             let is_server = profile.server.is_some() && profile.node.is_some();
             assert!(is_server || !profile.command.is_empty(), "{name} has an address or a command");
             assert_eq!(profile.user.is_some(), profile.password.is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn profiles_of_clients_say_that_the_command_can_be_replaced() {
+        for name in Profile::names() {
+            let profile = Profile::find(name).expect("it is well formed");
+            let says = profile.about.contains("COMMAND after `--`");
+            assert_eq!(says, profile.role() == Some(Role::Client), "{name}");
         }
     }
 

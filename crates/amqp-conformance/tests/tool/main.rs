@@ -220,6 +220,34 @@ fn a_dry_run_connects_to_nothing() {
 }
 
 #[test]
+fn profiles_are_named_with_their_role_and_printed() {
+    let names = tool(&["list", "--profiles"]);
+    assert_eq!(code(&names), 0);
+    let names = text(&names.stdout);
+    assert!(names.contains("server rabbitmq4\n") && names.contains("client rhea\n"), "{names}");
+    let printed = tool(&["list", "--profiles", "rabbitmq4"]);
+    assert_eq!(printed.stdout, include_bytes!("../../profiles/rabbitmq4.toml"));
+    let unknown = tool(&["list", "--profiles", "rabbit"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(text(&unknown.stderr).contains("rabbitmq4"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn list_and_dry_run_have_the_same_order() {
+    const ONLY: [&str; 2] = ["--only", "Y-1.1.2,T-2.4.1,T-2.4.6"];
+    let listed = text(&tool(&[&["list"], &ONLY[..]].concat()).stdout);
+    let mut listed: Vec<_> = listed.lines().filter_map(|line| line.strip_prefix("server ")).collect();
+    assert!(listed[0].starts_with("Y-1.1.2-1/smallulong "), "{}", listed[0]);
+    let dry = tool(&[&["server", "x:1", "--node", "q", "--dry-run"], &ONLY[..]].concat());
+    let dry = text(&dry.stdout);
+    let dry: Vec<_> = dry.lines().collect();
+    assert!(dry.len() > 2, "{dry:?}");
+    // A dry run leaves out what has to be asked for.
+    listed.retain(|line| dry.contains(line));
+    assert_eq!(listed, dry);
+}
+
+#[test]
 fn every_case_can_be_explained() {
     let output = tool(&["list", "--explain", PASSES]);
     assert!(text(&output.stdout).contains("wants"), "{}", text(&output.stdout));
