@@ -243,7 +243,8 @@ stage_interop() {
 stage_conformance() {
   tests/interop/setup.sh
   cargo build "${programs[@]}" --bin amqp-conformance
-  timeout 2400 python3 tests/interop/conformance.py "$target/conformance" --tool "$target/release/amqp-conformance" --at-once 4
+  timeout 2400 python3 tests/interop/conformance.py "$target/conformance" --tool "$target/release/amqp-conformance" \
+    --at-once 6 --once --show
 }
 
 # uamqp with `iothub emulator`: what Microsoft's article shows.

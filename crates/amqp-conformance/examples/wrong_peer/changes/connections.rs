@@ -2,7 +2,9 @@
 
 use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
+    definitions::{AmqpError, ErrorCondition},
     frame::ProtocolHeader,
+    messaging::DeliveryState,
     performative::Performative,
     sasl::{SaslBody, SaslOutcome, Secret},
 };
@@ -92,6 +94,17 @@ fn large_open(_: &mut Past, piece: Piece) -> Fate {
         }
     })
 }
+
+/// Its transfers are larger than a peer that asks for frames of 512 octets allows.
+pub(crate) const LARGE_STATES: Wrong = Wrong::writes("large-states", &["transfer"], |_, piece| {
+    change(piece, "transfer", |body, _| {
+        if let Performative::Transfer(transfer) = body {
+            let error = AmqpError::from(ErrorCondition::INTERNAL_ERROR);
+            let error = AmqpError { description: Some("d".repeat(600).into()), ..error };
+            transfer.state = Some(DeliveryState::Rejected(Some(Box::new(error))));
+        }
+    })
+});
 
 /// Its begins answer none.
 pub(crate) const NO_REMOTE_CHANNEL: Wrong = Wrong::writes("no-remote-channel", &["begin"], no_remote);

@@ -39,6 +39,7 @@ pub(crate) static ALL: &[Wrong] = &[
     connections::OPEN_ON_CHANNEL_1,
     connections::OPEN_TWICE,
     connections::LARGE_OPEN,
+    connections::LARGE_STATES,
     connections::NO_REMOTE_CHANNEL,
     connections::WRONG_REMOTE_CHANNEL,
     connections::NO_END,
