@@ -24,9 +24,36 @@ pub struct Mutant {
     pub find: String,
     /// What is done instead. With `$is` in it, it replaces the text as a whole, and `$is` is whether the mutant is on.
     pub replace: String,
+    /// What else has to change with it, where one place alone would be made good by another.
+    #[serde(default)]
+    pub also: Vec<Also>,
+}
+
+/// Another place of a mutant.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    /// The source, if it is not that of the mutant; of the same package.
+    pub file: Option<String>,
+    /// As of the mutant.
+    pub within: Option<String>,
+    /// As of the mutant.
+    pub find: String,
+    /// As of the mutant.
+    pub replace: String,
 }
 
 impl Mutant {
+    /// The mutant in each of its places.
+    pub fn places(&self) -> impl Iterator<Item = Self> {
+        let also = self.also.iter().map(|also| {
+            let file = also.file.as_ref().unwrap_or(&self.file).clone();
+            let Also { within, find, replace, .. } = also.clone();
+            Self { file, within, find, replace, also: Vec::new(), ..self.clone() }
+        });
+        std::iter::once(self.clone()).chain(also)
+    }
+
     /// The package whose source it changes: the folder's name.
     pub fn package(&self) -> &str {
         self.file.split('/').nth(1).unwrap_or_default()

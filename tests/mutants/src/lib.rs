@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use catalogue::Catalogue;
+use catalogue::{Catalogue, Mutant};
 use suite::{Binary, Suite};
 use trial::{Bench, Entry};
 use workspace::Metadata;
@@ -60,6 +60,11 @@ pub fn entries<'a>(catalogue: &'a Catalogue, suite: &Suite, words: &[String]) ->
     if problems.is_empty() { Ok(entries) } else { Err(problems) }
 }
 
+/// Everything that is put into the sources, with the mutants' numbers.
+pub fn planted(entries: &[Entry<'_>]) -> Vec<(usize, Mutant)> {
+    entries.iter().flat_map(|entry| entry.mutant.places().map(|place| (entry.number, place))).collect()
+}
+
 /// Compiles the tests with these mutants in the sources, below the folder `target`.
 ///
 /// # Errors
@@ -76,8 +81,7 @@ pub fn bench(root: &Path, target: &Path, entries: &[Entry<'_>]) -> Result<Bench,
     for folder in [&copy, &outputs] {
         std::fs::create_dir_all(folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;
     }
-    let mutants: Vec<_> = entries.iter().map(|entry| (entry.number, entry.mutant)).collect();
-    workspace::copy(root, &copy, &metadata, &wanted, &mutants)?;
+    workspace::copy(root, &copy, &metadata, &wanted, &planted(entries))?;
     let programs = compile::compile(&copy, target, &binaries).map_err(one)?;
     Ok(Bench { programs, copy, outputs })
 }

@@ -30,12 +30,12 @@ impl Planted<'_> {
 /// # Errors
 ///
 /// For each mutant that does not fit the source, its name and why.
-pub fn plant(source: &str, mutants: &[(usize, &Mutant)]) -> Result<String, Vec<String>> {
+pub fn plant(source: &str, mutants: &[(usize, Mutant)]) -> Result<String, Vec<String>> {
     let mut problems = Vec::new();
     let mut planted = Vec::new();
-    for &(number, mutant) in mutants {
+    for (number, mutant) in mutants {
         match place(source, mutant.within.as_deref(), &mutant.find) {
-            Ok(span) => planted.push(Planted { number, mutant, span }),
+            Ok(span) => planted.push(Planted { number: *number, mutant, span }),
             Err(problem) => problems.push(format!("{}: {}: {problem}", mutant.name, mutant.file)),
         }
     }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn planted(mutants: &[Mutant]) -> Result<String, Vec<String>> {
-        let numbered: Vec<_> = (1..).zip(mutants).collect();
+        let numbered: Vec<_> = (1..).zip(mutants.iter().cloned()).collect();
         plant(SOURCE, &numbered)
     }
 

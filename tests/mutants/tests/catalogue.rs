@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use amqp1_mutants::{catalogue, entries, plant::plant, root, suite::Suite};
+use amqp1_mutants::{catalogue, entries, plant::plant, planted, root, suite::Suite};
 
 #[test]
 fn every_mutant_has_its_place_and_its_tests() {
@@ -10,8 +10,9 @@ fn every_mutant_has_its_place_and_its_tests() {
     let entries = entries(&catalogue, &suite, &[]).unwrap();
     let mut problems = suite.missing(&catalogue);
     let mut by_file: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for entry in &entries {
-        by_file.entry(&entry.mutant.file).or_default().push((entry.number, entry.mutant));
+    let planted = planted(&entries);
+    for (number, mutant) in &planted {
+        by_file.entry(&mutant.file).or_default().push((*number, mutant.clone()));
     }
     for (file, mutants) in by_file {
         let source = fs::read_to_string(root().join(file)).unwrap_or_default();

@@ -97,6 +97,12 @@ fn size_counts_the_whole_frame() {
     body_refused("0000000b 02 00 0000 00 53 18", Kind::Truncated);
     body_refused("0000000a 02 00 0000 00 53", Kind::Truncated);
     body_refused("00000009 02 00 0000 00", Kind::Truncated);
+    // So does what is said of a payload that is written elsewhere.
+    let mut out = BytesMut::new();
+    let begun = amqp1_codec::frame::FrameWriter::begin(0, &mut out);
+    amqp1_codec::Encode::encode(&Close::default(), EncodeStyle::Compact, &mut out);
+    begun.finish(5, &mut out);
+    assert_eq!(shown(&out), shown(&hex(&format!("00000011 02 00 0000 {CLOSE}"))));
 }
 
 /// T-2.3.1-1: until SIZE octets are there nothing is taken; how many are wanted is known after four.

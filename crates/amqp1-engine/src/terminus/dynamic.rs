@@ -210,6 +210,12 @@ mod tests {
         assert!(nodes.detached(&address, &link("creator"), true).is_empty());
         assert!(nodes.holds(&address, 0).is_empty());
         assert_eq!(nodes.detached(&address, &link("other"), true), core::slice::from_ref(&address));
+        // One with a message stays until that is gone.
+        let (mut nodes, address) = node(LifetimePolicy::DeleteOnNoLinksOrMessages);
+        assert!(nodes.holds(&address, 1).is_empty());
+        assert!(nodes.detached(&address, &link("other"), true).is_empty());
+        assert!(nodes.detached(&address, &link("creator"), true).is_empty());
+        assert_eq!(nodes.holds(&address, 0), core::slice::from_ref(&address));
         // While its creator is there, an empty node without other links stays.
         let mut nodes = DynamicNodes::new();
         let address = nodes.create(link("creator"), None);

@@ -272,6 +272,8 @@ mod tests {
         let asked = |outcomes: Vec<Symbol>| Source { outcomes: outcomes.into(), ..Source::at("q") };
         assert_eq!(support().grant(&asked(vec![accepted()])).outcomes, vec![accepted()].into());
         assert_eq!(support().grant(&asked(vec![])).outcomes, vec![accepted(), released()].into());
+        let other = Symbol::from_static("x:other");
+        assert_eq!(support().grant(&asked(vec![accepted(), other])).outcomes, vec![accepted()].into());
     }
 
     #[test]

@@ -85,6 +85,19 @@ fn t_2_7_3_6_the_answer_to_a_receiver_says_it_too() {
     peer.send(0, Attach { initial_delivery_count: None, ..attach("b", 0, Role::Sender) });
     assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
     assert_eq!(peer.end.detached(rx).unwrap().by, Cause::Local);
+    // Ours says it, whether it asks or answers.
+    let (mut peer, session) = Peer::client_with_session();
+    peer.end.attach_sender(session, sender("a")).unwrap();
+    peer.send(0, attach("b", 0, Role::Receiver));
+    let attaches: Vec<_> = peer.read().into_iter().map(|(_, body, _)| body).collect();
+    let [
+        amqp1_codec::performative::Performative::Attach(asks),
+        amqp1_codec::performative::Performative::Attach(answers),
+    ] = &attaches[..]
+    else {
+        panic!("{attaches:?}")
+    };
+    assert!(asks.initial_delivery_count.is_some() && answers.initial_delivery_count.is_some());
 }
 
 #[test]

@@ -111,6 +111,17 @@ fn t_2_7_5_2_a_first_transfer_has_an_id_and_a_tag() {
     }
     let mut peer = pieces([(Transfer { message_format: None, ..transfer(0, 0) }, HELLO)]);
     assert_eq!(got(&mut peer), [b"hello"], "T-2.7.5-5: no format is format 0");
+    // Ours has both.
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(0, 2));
+    let tx = peer.end.offered_links()[0];
+    for token in 0..2 {
+        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    }
+    let transfers: Vec<_> = peer.read().into_iter().map(|(_, body, _)| body).collect();
+    let [Performative::Transfer(one), Performative::Transfer(two)] = &transfers[..] else { panic!("{transfers:?}") };
+    assert_eq!((one.delivery_id, two.delivery_id), (Some(SequenceNo(0)), Some(SequenceNo(1))));
+    assert!(one.delivery_tag.is_some() && two.delivery_tag.is_some() && one.delivery_tag != two.delivery_tag);
 }
 
 #[test]

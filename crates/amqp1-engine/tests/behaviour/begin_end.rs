@@ -236,6 +236,12 @@ fn t_2_5_1_3_a_begin_that_answers_nothing_is_refused() {
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     peer.send(1, Begin { remote_channel: Some(0), ..begin() });
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    // Ours says that it answers nothing.
+    let mut peer = Peer::of_client().open();
+    peer.end.begin(SessionConfig::default()).unwrap();
+    let frames = peer.read();
+    let [(0, Performative::Begin(begin), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(begin.remote_channel, None);
 }
 
 #[test]

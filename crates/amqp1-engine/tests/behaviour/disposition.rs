@@ -175,6 +175,13 @@ fn t_2_7_6_7_an_unsettled_outcome_in_mode_first_is_settled_by_the_sender() {
     // What the receiver says after that is of nothing.
     peer.send(0, says(0, 0));
     assert_eq!(peer.end.settled.len(), 1);
+    // A state that is no outcome leaves the delivery as it is.
+    let (mut peer, ..) = server_sent(1);
+    let received = DeliveryState::Received(Received { section_number: 0, section_offset: 0 });
+    peer.send(0, Disposition { settled: false, state: Some(received), ..says(0, 0) });
+    assert!(peer.end.settled.is_empty() && peer.names().is_empty());
+    peer.send(0, says(0, 0));
+    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(Some(ACCEPTED)))]);
 }
 
 #[test]
@@ -328,6 +335,7 @@ fn t_2_7_6_3_a_range_of_the_senders_settles_what_is_in_it_across_links() {
 #[test]
 fn t_2_7_6_4_settled_and_unknown_ids_are_skipped() {
     let (mut peer, ..) = server_sent(10);
+    peer.send(0, says(0, 0));
     peer.send(0, says(2, 4));
     peer.send(0, says(0, 20));
     peer.send(0, says(0, 9));
@@ -337,6 +345,21 @@ fn t_2_7_6_4_settled_and_unknown_ids_are_skipped() {
     peer.send(0, says(9, 1));
     assert_eq!(settled_tokens(&peer), (0..10).collect::<Vec<_>>());
     assert!(peer.names().is_empty() && !peer.end.is_closed());
+    // The same of what a sender says.
+    let mut peer = Peer::with_sender();
+    let rx = peer.end.offered_links()[0];
+    for id in 0..5 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+    }
+    let keys: Vec<_> = peer.end.take_all(rx).iter().map(|delivery| delivery.key).collect();
+    for (first, last) in [(0, 0), (2, 2), (0, 20)] {
+        peer.send(0, Disposition { role: Role::Sender, ..says(first, last) });
+    }
+    let settled = peer.end.events.iter().filter_map(|event| match event {
+        Event::SettledBySender(_, key, _) => Some(*key),
+        _ => None,
+    });
+    assert_eq!(settled.collect::<Vec<_>>(), [0, 2, 1, 3, 4].map(|at: usize| keys[at]));
 }
 
 #[test]
@@ -549,4 +572,20 @@ fn an_outcome_may_come_before_the_delivery_is_whole() {
     assert_eq!(peer.names(), ["transfer"]);
     peer.send(0, says(1, 1));
     assert_eq!(settled_tokens(&peer), [9, 10]);
+}
+
+#[test]
+fn m_3_4_1_a_final_state_is_stated_once() {
+    let mut peer = Peer::with_session();
+    peer.send(0, Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..attach("l", 0, Role::Sender) });
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    let rx = peer.end.offered_links()[0];
+    let key = peer.end.take_all(rx)[0].key;
+    peer.read();
+    for state in [ACCEPTED, DeliveryState::Released] {
+        peer.end.dispose(rx, key, state).unwrap();
+    }
+    let stated: Vec<_> = peer.read().into_iter().map(|(_, body, _)| body).collect();
+    let [Performative::Disposition(stated)] = &stated[..] else { panic!("{stated:?}") };
+    assert_eq!((stated.settled, &stated.state), (false, &Some(ACCEPTED)));
 }

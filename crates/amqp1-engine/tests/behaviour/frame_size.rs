@@ -93,6 +93,16 @@ fn t_2_4_1_3_a_clients_open_has_512_octets_at_most() {
         assert!(peer.end.is_finished() && peer.end.poll_timeout().is_none());
     }
     assert!(opens > 100 && fails > 50, "{opens} {fails}");
+    // So has what follows it in the pipe.
+    let mut peer = Peer::of_client();
+    peer.end.engine.close(peer.now, Some(AmqpError::new(ErrorCondition::INTERNAL_ERROR, "x".repeat(5000))));
+    peer.flush();
+    let sizes = items(&peer.end.written).into_iter().filter_map(|item| match item {
+        Item::Frame { size, .. } => Some(size),
+        _ => None,
+    });
+    let sizes: Vec<_> = sizes.collect();
+    assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 512), "{sizes:?}");
 }
 
 #[test]

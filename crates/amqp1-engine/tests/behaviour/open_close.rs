@@ -182,6 +182,10 @@ fn t_2_4_3_2_nothing_is_written_after_close() {
     peer.end.dispose(rx, key, amqp1_codec::messaging::DeliveryState::Accepted).unwrap();
     peer.end.set_credit(rx, amqp1_engine::Credit::Manual(7)).unwrap();
     peer.end.detach(rx, true, None).unwrap();
+    let session = peer.end.offered_sessions()[0];
+    peer.end
+        .end(session, Some(amqp1_codec::definitions::AmqpError::new(ErrorCondition::INTERNAL_ERROR, "late")))
+        .unwrap();
     peer.send(0, begin());
     peer.end.handle_timeout(peer.now);
     assert_eq!(peer.names(), Vec::<&str>::new());
@@ -338,6 +342,13 @@ fn t_2_4_6_5_a_session_waits_for_the_peers_open() {
     assert_eq!(peer.names(), ["open"]);
     peer.send(0, named());
     assert_eq!(peer.names(), ["begin"]);
+    // The other way round.
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.raw(&ProtocolHeader::AMQP.encode());
+    assert!(peer.names().is_empty(), "HDR_EXCH");
+    peer.send(0, named());
+    assert_eq!(peer.names(), ["open"]);
+    assert!(peer.end.opened());
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn t_2_6_6_1_a_close_is_answered_by_a_close() {
 }
 
 /// T-2.7.7-2: without an error, as here, nothing went wrong.
+/// Also T-2.6.4-3.
 #[test]
 fn t_2_6_6_2_a_close_that_crosses_a_detach_is_answered_by_an_attach_and_a_close() {
     let (mut peer, session) = Peer::client_with_session();
@@ -111,6 +112,27 @@ fn t_2_6_6_2_a_close_that_crosses_a_detach_is_answered_by_an_attach_and_a_close(
     let frames = peer.read();
     let [(_, Performative::Attach(next), _)] = &frames[..] else { panic!("{frames:?}") };
     assert_eq!(next.handle, close.handle);
+    // Where this end has answered, with deliveries to resume, it attaches once more without them.
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("l", 5, Role::Receiver));
+    let tx = peer.end.offered_links()[0];
+    let (before, near, ..) = suspended(1, ReceiverSettleMode::First);
+    let Some(Suspended::Sender(kept)) = before.client.detached(near).unwrap().suspended else { panic!("a sender") };
+    let asked = peer.end.remote_attach(tx).unwrap();
+    let reply = AttachReply { resume_sender: Some(kept), resumable: true, ..AttachReply::echo(&asked) };
+    peer.end.accept_link(tx, reply).unwrap();
+    let frames = peer.read();
+    let [(_, Performative::Attach(answer), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert!(answer.unsettled.is_some());
+    peer.end.detach(tx, false, None).unwrap();
+    peer.read();
+    peer.send(0, Detach { handle: 5, closed: true, error: None });
+    let frames = peer.read();
+    let [(_, Performative::Attach(again), _), (_, Performative::Detach(_), _)] = &frames[..] else {
+        panic!("{frames:?}")
+    };
+    assert!(again.unsettled.is_none());
 }
 
 /// Also T-2.7.7-2 and T-2.8.18-1: what an error says arrives, and the link with it is gone for good.
@@ -225,9 +247,11 @@ fn t_2_6_12_1_a_tag_is_not_given_to_two_unsettled_deliveries() {
     pair.client.send(tx, message(1, 1), named(0)).unwrap();
     pair.client.send(tx, message(1, 1), unsettled(1)).unwrap();
     assert_eq!(pair.client.send(tx, message(1, 1), named(2)), Err(SendError::TagInUse));
+    pair.client.send(tx, message(1, 1), unsettled(3)).unwrap();
     pair.drive();
     let deliveries = pair.server.take_all(rx);
     assert_ne!(deliveries[0].tag, deliveries[1].tag);
+    assert!(deliveries[..2].iter().all(|delivery| delivery.tag != deliveries[2].tag));
     pair.server.dispose(rx, deliveries[0].key, ACCEPTED).unwrap();
     pair.drive();
     pair.client.send(tx, message(1, 1), named(2)).unwrap();
@@ -464,6 +488,13 @@ fn t_2_7_5_10_aborted_wins_over_more() {
     });
     let last = last.last().unwrap();
     assert!(last.aborted && !last.more);
+    // T-2.7.5-11: what it carries is of no size either.
+    let mut peer = Peer::with_session();
+    peer.end.accept.max_message_size = Some(100);
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.send_payload(0, Transfer { more: true, ..transfer(0, 0) }, HELLO);
+    peer.send_payload(0, Transfer { handle: 0, aborted: true, ..Transfer::default() }, &[0; 200]);
+    assert_eq!(peer.refusal(), None);
 }
 
 /// What one transfer asks for is of that delivery alone.

@@ -110,6 +110,17 @@ fn t_2_4_6_7_an_open_connection_carries_everything_in_its_order() {
     pair.drive();
     let bodies: Vec<_> = pair.server.take_all(rx).iter().map(|delivery| data(&delivery.message)).collect();
     assert_eq!(bodies, (0..20).map(|token| body(token, 10 * token)).collect::<Vec<_>>());
+    // What comes in one read is answered in its order.
+    let mut peer = Peer::with_session();
+    let asked = ["a", "b", "c"];
+    let octets: Vec<_> =
+        (0..).zip(asked).map(|(handle, name)| frame(0, attach(name, handle, Role::Sender), b"")).collect();
+    peer.raw(&octets.concat());
+    let answered = peer.read().into_iter().filter_map(|(_, body, _)| match body {
+        Performative::Attach(attach) => Some(attach.name.as_str().to_owned()),
+        _ => None,
+    });
+    assert_eq!(answered.collect::<Vec<_>>(), asked);
 }
 
 #[test]
@@ -198,6 +209,14 @@ fn t_2_5_5_1_a_session_passes_through_its_states() {
     let ended = peer.end.ended_session(session).unwrap();
     assert!(ended.by == Cause::Local && peer.end.detached(link).is_some(), "UNMAPPED");
 
+    // An end waits for the peer's begin.
+    let mut peer = Peer::of_client().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.end.end(session, None).unwrap();
+    assert_eq!(peer.names(), ["begin"], "BEGIN_SENT");
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    assert_eq!(peer.names(), ["end"], "END_SENT");
+
     let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = None;
     peer.send(4, begin());
@@ -263,6 +282,11 @@ fn t_2_7_1_12_capabilities_arrive_and_a_peer_that_lacks_one_can_be_closed() {
 fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
     let mut peer = Peer::with_sender();
     peer.send_payload(0, transfer(0, 0), HELLO);
+    let rx = peer.end.offered_links()[0];
+    peer.end.set_credit(rx, amqp1_engine::Credit::Manual(5)).unwrap();
+    let flows = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+    assert_eq!(flow.next_incoming_id, Some(SequenceNo(1)), "a transfer is counted when it comes");
     peer.send(0, Flow { next_outgoing_id: SequenceNo(7), echo: true, ..session_flow(10) });
     let flows = peer.read();
     let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };

@@ -64,6 +64,19 @@ fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     }
     assert!(peer.names().is_empty());
     assert_eq!(peer.end.credit(tx), 99);
+    // Also of the window of this end, which is opened again when half of it is used.
+    let mut peer = Peer::of_server(ServerSasl::None).open();
+    peer.end.accept.sessions = Some(SessionConfig { incoming_window: 4, ..SessionConfig::default() });
+    peer.send(0, begin());
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    let more = || amqp1_codec::performative::Transfer { more: true, ..transfer(0, 0) };
+    peer.send_payload(0, more(), HELLO);
+    assert!(peer.names().is_empty());
+    peer.send_payload(0, more(), HELLO);
+    let frames = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
 }
 
 #[test]

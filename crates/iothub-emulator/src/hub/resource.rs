@@ -166,5 +166,6 @@ mod tests {
         assert!(!covers("devices/a/modules/m", "devices/a/twin"));
         assert!(covers("HUB/consumergroups/$default", "hub/ConsumerGroups/$Default/Partitions/0"));
         assert!(!covers("hub/ConsumerGroups/$Default/Partitions/0", "hub/ConsumerGroups/$Default/Partitions/1"));
+        assert!(!covers("hub/ConsumerGroups/$Def", "hub/ConsumerGroups/$Default/Partitions/1"));
     }
 }

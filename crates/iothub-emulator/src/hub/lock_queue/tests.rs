@@ -56,6 +56,16 @@ fn m_3_4_5_1_an_abandoned_item_returns_to_the_front_and_is_counted() {
 }
 
 #[test]
+fn a_lock_that_has_run_out_settles_nothing() {
+    let mut f = Fixture::with(&["one"]);
+    let (_, token, _) = f.take(1, A).unwrap();
+    assert_eq!(f.queue.settle(UnixMillis(61), &token), Err(LockLost));
+    assert_eq!(f.queue.len(), 1);
+    let (_, token, _) = f.take(62, A).unwrap();
+    assert_eq!(f.queue.settle(UnixMillis(121), &token), Ok("one"));
+}
+
+#[test]
 fn an_item_given_up_too_often_dies() {
     let mut f = Fixture::with(&["one"]);
     for expected in [0, 1, 2] {
