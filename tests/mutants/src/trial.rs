@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a run may take before the mutant counts as found: it goes round in circles.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the tests may take without a mutant.
 const PATIENCE_WITHOUT: Duration = Duration::from_secs(900);

@@ -99,8 +99,8 @@ fn size_counts_the_whole_frame() {
     body_refused("00000009 02 00 0000 00", Kind::Truncated);
     // So does what is said of a payload that is written elsewhere.
     let mut out = BytesMut::new();
-    let begun = amqp1_codec::frame::FrameWriter::begin(0, &mut out);
-    amqp1_codec::Encode::encode(&Close::default(), EncodeStyle::Compact, &mut out);
+    let begun = FrameWriter::begin(0, &mut out);
+    Encode::encode(&Close::default(), EncodeStyle::Compact, &mut out);
     begun.finish(5, &mut out);
     assert_eq!(shown(&out), shown(&hex(&format!("00000011 02 00 0000 {CLOSE}"))));
 }

@@ -65,7 +65,7 @@ fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     assert!(peer.names().is_empty());
     assert_eq!(peer.end.credit(tx), 99);
     // Also of the window of this end, which is opened again when half of it is used.
-    let mut peer = Peer::of_server(ServerSasl::None).open();
+    let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = Some(SessionConfig { incoming_window: 4, ..SessionConfig::default() });
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Sender));
