@@ -2,7 +2,7 @@
 
 use crate::support::{hex, read, shown, symbols};
 use amqp1_codec::{
-    DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Limits, SequenceNo,
+    DecodeErrorKind as Kind, DeliveryTag, Encode, EncodeStyle, Limits, SequenceNo,
     definitions::Role,
     frame::{
         Frame, FrameDecoder, FrameErrorKind, FrameWriter, MIN_MAX_FRAME_SIZE, ProtocolHeader, ProtocolId, write_frame,

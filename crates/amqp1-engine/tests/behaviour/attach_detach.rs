@@ -42,7 +42,7 @@ fn t_2_6_1_1_one_name_serves_once_in_each_direction() {
     // Attaches that wait for an answer are told apart by their direction too.
     let (mut peer, session) = Peer::client_with_session();
     let tx = peer.end.attach_sender(session, sender("x")).unwrap();
-    let rx = peer.end.attach_receiver(session, amqp1_testkit::receiver("x", Credit::Manual(5))).unwrap();
+    let rx = peer.end.attach_receiver(session, receiver("x", Credit::Manual(5))).unwrap();
     peer.send(0, attach("x", 0, Role::Sender));
     assert!(peer.end.attached(rx) && !peer.end.attached(tx));
     peer.send(0, attach("x", 1, Role::Receiver));

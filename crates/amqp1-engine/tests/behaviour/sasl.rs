@@ -222,7 +222,7 @@ fn s_5_3_3_1_1_a_list_of_nothing_is_neither_sent_nor_taken() {
 }
 
 #[test]
-fn s_5_3_3_2_2_without_a_host_name_none_is_named() {
+fn s_5_3_3_2_2_the_host_name_is_named_if_there_is_one() {
     let (client, server) = Pair::configs();
     let mut pair = Pair::sasl(client, Some(plain()), server, ServerSasl::Required(offered()));
     pair.server.accept.sasl = false;
@@ -231,6 +231,13 @@ fn s_5_3_3_2_2_without_a_host_name_none_is_named() {
     pair.server.sasl_outcome(SaslCode::Ok, None);
     pair.drive();
     assert_eq!(pair.server.remote_open().unwrap().hostname, None);
+    // With one it is named before the open is.
+    let (mut client, server) = Pair::configs();
+    client.hostname = Some("hub.test".into());
+    let mut pair = Pair::sasl(client, Some(plain()), server, ServerSasl::Required(offered()));
+    pair.server.accept.sasl = false;
+    pair.drive();
+    assert_eq!(asked(&mut pair.server).2.as_deref(), Some("hub.test"));
 }
 
 /// Also S-5.3.2-3.

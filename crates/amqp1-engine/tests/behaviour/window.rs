@@ -70,7 +70,7 @@ fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Sender));
     peer.read();
-    let more = || amqp1_codec::performative::Transfer { more: true, ..transfer(0, 0) };
+    let more = || Transfer { more: true, ..transfer(0, 0) };
     peer.send_payload(0, more(), HELLO);
     assert!(peer.names().is_empty());
     peer.send_payload(0, more(), HELLO);
