@@ -261,7 +261,7 @@ async fn a_begin_that_is_not_answered_is_given_up() {
     let start = tokio::time::Instant::now();
     let error = connection.begin().await.expect_err("no answer");
     // Nothing at all was heard, so that another try needs another connection.
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, amqp1::Retry::ReopenConnection));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert_eq!(start.elapsed().as_secs(), 60);
 }
 

@@ -231,7 +231,7 @@ fn only_a_transfer_has_a_payload() {
     }
     let mut out = BytesMut::new();
     let writer = FrameWriter::begin(3, &mut out);
-    amqp1_codec::Encode::encode(&Transfer::default(), EncodeStyle::Compact, &mut out);
+    Encode::encode(&Transfer::default(), EncodeStyle::Compact, &mut out);
     writer.finish(4, &mut out);
     assert_eq!(shown(&out), shown(&hex("00000013 02 00 0003 00 53 14 c0 02 01 43")), "four octets are to follow");
 }
