@@ -30,7 +30,7 @@ pub(crate) struct Proxy {
 struct Stop {
     address: SocketAddr,
     is_set: AtomicBool,
-    /// What the changes share between connections.
+    /// A count that the changes share between connections.
     shared: Arc<AtomicUsize>,
 }
 

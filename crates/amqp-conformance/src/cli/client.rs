@@ -7,7 +7,7 @@ use crate::{
     transport::{Listening, ServerTls},
 };
 
-/// What is replaced in the arguments of the command.
+/// The placeholders in the arguments of the command.
 const PLACES: [&str; 4] = ["{url}", "{address}", "{scenario}", "{count}"];
 
 /// Returns `true` if an argument is a word in braces that is not replaced. Braces within an argument may be code.

@@ -205,7 +205,7 @@ pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -
     ready.finish(&report.map_err(Failure::unreachable)?, &options, args)
 }
 
-/// What a run needs when it is over. It is found out beforehand whether it can be used.
+/// The files that a run reads and writes at its end, opened before it begins.
 struct Ready {
     old: Option<Report>,
     files: Files,

@@ -110,7 +110,7 @@ struct Place {
 impl Place {
     /// Reads `HOST:PORT`, or a URL of AMQP, in which the port may be left out.
     fn of(server: &str, args: &ServerArgs) -> Result<Self, Failure> {
-        // What stands before an `@` may be a password.
+        // The text before an `@` may hold a password.
         if server.contains('@') {
             return Err(Failure::usage(
                 "the user and the password are not part of the address: give --user and --password",

@@ -132,7 +132,7 @@ fn errant(trial: &mut ClientTrial<'_>) -> Result<Errant, Stop> {
     errant_with(trial, |_| Vec::new())
 }
 
-/// What is sent `behind` the transfer goes out with it, so that the client reads it before it ends the session.
+/// The frames of `behind` go out in one write with the transfer, so that the client reads them before it ends the session.
 fn errant_with(
     trial: &mut ClientTrial<'_>,
     behind: impl FnOnce(&Link) -> Vec<(Performative, Bytes)>,

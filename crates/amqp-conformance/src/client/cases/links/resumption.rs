@@ -211,8 +211,8 @@ fn incomplete(trial: &mut ClientTrial<'_>) -> Result<(Attached, DeliveryTag), St
     Ok((client, tag_of(&delivery)))
 }
 
-/// What the client does after an incomplete map, once it has had the time: a transfer without resume, the end of the link
-/// or of more, or nothing.
+/// The next step of the client after an incomplete map: a transfer without resume, the end of the link or of more, or
+/// `None` once it has had the time.
 fn next_step(client: &mut Attached) -> Result<Option<Got>, Stop> {
     let session = client.session.clone();
     let echo = Flow { echo: true, ..client.progress.flow(&session) };

@@ -58,7 +58,7 @@ macro_rules! taken_open {
     };
 }
 
-/// What a client does with mechanisms that it cannot read.
+/// The reaction of a client to mechanisms that it cannot read.
 const SASL_ENDS: &str = "the end of the connection, and no AMQP header";
 
 pub(super) const CASES: &[Case] = &[
