@@ -1,20 +1,23 @@
 //! A fixed port in front of a server whose port changes, with connections that can be cut.
 
 use std::{
+    io,
+    mem::take,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    sync::{broadcast, watch},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
 };
 
 /// A port that leads to a server. It is closed when this is dropped.
 pub(super) struct Door {
     to: watch::Sender<Option<SocketAddr>>,
-    cut: Arc<broadcast::Sender<()>>,
-    accepting: tokio::task::JoinHandle<()>,
+    passing: Arc<Mutex<JoinSet<()>>>,
+    accepting: JoinHandle<()>,
 }
 
 impl Door {
@@ -31,29 +34,21 @@ impl Door {
             )
         });
         let (to, target) = watch::channel(None);
-        let cut = Arc::new(broadcast::channel(1).0);
-        let cuts = cut.clone();
+        let passing = Arc::new(Mutex::new(JoinSet::new()));
+        let connections = passing.clone();
         let accepting = tokio::spawn(async move {
             loop {
                 let Ok((near, _)) = listener.accept().await else { continue };
-                let (to, mut cut) = (*target.borrow(), cuts.subscribe());
-                tokio::spawn(async move {
-                    let Some(to) = to else { return };
-                    let passing = async {
-                        let (mut near, mut far) = (near, TcpStream::connect(to).await?);
-                        near.set_nodelay(true)?;
-                        far.set_nodelay(true)?;
-                        copy_bidirectional(&mut near, &mut far).await
-                    };
-                    tokio::select! {
-                        // Either end may be gone at any time.
-                        _ = passing => {}
-                        _ = cut.recv() => {}
-                    }
+                let Some(to) = *target.borrow() else { continue };
+                let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
+                while connections.try_join_next().is_some() {}
+                connections.spawn(async move {
+                    // Either end may be gone at any time.
+                    drop(pass(near, to).await);
                 });
             }
         });
-        Self { to, cut, accepting }
+        Self { to, passing, accepting }
     }
 
     /// Leads new connections to a server.
@@ -61,11 +56,24 @@ impl Door {
         self.to.send_replace(Some(server));
     }
 
-    /// Cuts all connections, in both directions at once. Returns the number of connections that there were.
-    pub(super) fn cut(&self) -> usize {
-        // Without a receiver there is no connection.
-        self.cut.send(()).unwrap_or(0)
+    /// Cuts all connections, in both directions at once. Returns the number of connections that there were, when all of
+    /// them are closed: what is sent on one of them afterwards arrives nowhere.
+    pub(super) async fn cut(&self) -> usize {
+        let mut connections = take(&mut *self.passing.lock().unwrap_or_else(PoisonError::into_inner));
+        while connections.try_join_next().is_some() {}
+        let open = connections.len();
+        connections.shutdown().await;
+        open
     }
+}
+
+/// Passes on what either end sends, until both have ended or one is gone.
+async fn pass(mut near: TcpStream, to: SocketAddr) -> io::Result<()> {
+    let mut far = TcpStream::connect(to).await?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    copy_bidirectional(&mut near, &mut far).await?;
+    Ok(())
 }
 
 impl Drop for Door {

@@ -78,8 +78,8 @@ impl Hub {
     }
 
     /// Cuts every connection, without a word. Returns the number of connections that there were.
-    pub(super) fn cut(&self) -> usize {
-        self.amqps.cut() + self.https.cut()
+    pub(super) async fn cut(&self) -> usize {
+        self.amqps.cut().await + self.https.cut().await
     }
 
     pub(super) async fn stop(mut self) {

@@ -46,7 +46,7 @@ async fn run(hub: &mut Hub, command: Command, limit: Duration, judgements: &mut 
         while let Some(line) = lines.next_line().await.expect("a readable output") {
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
             match line["event"].as_str() {
-                Some("cut") => assert!(hub.cut() >= 1, "the program has no connection that could be cut"),
+                Some("cut") => assert!(hub.cut().await >= 1, "the program has no connection that could be cut"),
                 Some("restart") => hub.restart().await,
                 Some("events") => hub.append(40),
                 Some(other) => panic!("nothing can be done about {other}"),
