@@ -6,7 +6,7 @@ use crate::{
     server::PasswordMechanism,
 };
 use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 /// Tells how well an AMQP 1.0 server or client keeps the specification.
 ///
@@ -33,6 +33,22 @@ pub(super) enum Command {
     Report(ReportCommand),
 }
 
+/// A password, which is not shown.
+#[derive(Clone)]
+pub(super) struct Password(pub(super) String);
+
+impl From<String> for Password {
+    fn from(password: String) -> Self {
+        Self(password)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
 #[derive(Debug, ArgGroup)]
 pub(super) struct ServerArgs {
     /// The server, also as amqp://HOST or amqps://HOST; a profile may name it instead.
@@ -53,7 +69,7 @@ pub(super) struct ServerArgs {
     pub(super) user: Option<String>,
     /// The password. It is in no log, report or script; in the environment it is not seen in the list of processes.
     #[arg(long, env = "AMQP_CONFORMANCE_PASSWORD", hide_env_values = true)]
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Password>,
     /// The SASL mechanism of the user and the password: PLAIN, SCRAM-SHA-1, SCRAM-SHA-256 or SCRAM-SHA-512. Without it,
     /// PLAIN if the server offers it, or else the strongest SCRAM.
     #[arg(long, value_name = "NAME", conflicts_with = "no_sasl")]
@@ -261,6 +277,9 @@ pub(super) struct DecodeArgs {
     /// A port of AMQP: connections to it are decoded though their beginning was not captured.
     #[arg(long)]
     pub(super) port: Option<u16>,
+    /// Shows the passwords of SASL PLAIN, other responses, and the tokens of claims-based security.
+    #[arg(long)]
+    pub(super) show_secrets: bool,
 }
 
 /// `--form`.

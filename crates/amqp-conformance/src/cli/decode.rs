@@ -1,7 +1,7 @@
 //! `amqp-conformance decode`.
 
 use super::{Exit, Failure, args::DecodeArgs, output};
-use crate::decode::{Form, decode_all};
+use crate::decode::{DecodeOptions, Form, decode_all};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -23,7 +23,8 @@ pub(super) fn run(args: &DecodeArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage("the input is larger than 1 GiB"));
     }
     let form = args.form.map_or_else(|| Form::of(&input), Form::from);
-    let decoded = decode_all(&input, form, args.port).map_err(|error| output::because(&error))?;
+    let options = DecodeOptions { port: args.port, shows_secrets: args.show_secrets };
+    let decoded = decode_all(&input, form, &options).map_err(|error| output::because(&error))?;
     output::show(&decoded.text)?;
     if decoded.unfinished > 0 {
         eprintln!("amqp-conformance: the input ends within a frame, after {} of its octets", decoded.unfinished);

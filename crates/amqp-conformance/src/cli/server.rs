@@ -89,7 +89,8 @@ fn login(args: &ServerArgs, profile: &Profile, target: &ServerTarget) -> Result<
 /// The user and the password. A password alone is that of the profile's user.
 fn account<'a>(args: &'a ServerArgs, profile: &'a Profile) -> Result<Option<(&'a str, &'a str)>, Failure> {
     let known = profile.user.as_deref().zip(profile.password.as_deref());
-    match (args.user.as_deref(), args.password.as_deref(), known) {
+    let password = args.password.as_ref().map(|password| password.0.as_str());
+    match (args.user.as_deref(), password, known) {
         (Some(user), Some(password), _) | (None, Some(password), Some((user, _))) => Ok(Some((user, password))),
         (None, None, known) => Ok(known),
         (Some(user), None, Some((known, password))) if user == known => Ok(Some((user, password))),

@@ -55,14 +55,20 @@ fn named(descriptor: &Value) -> Option<(&'static str, &'static [&'static str])> 
 }
 
 /// A line for each section, or other value, and one for what cannot be read.
-pub(super) fn sections(octets: &[u8], prefix: &str) -> String {
+pub(super) fn sections(octets: &[u8], prefix: &str, shows_secrets: bool) -> String {
     let octets = Bytes::copy_from_slice(octets);
     let mut reader = Reader::new(&octets);
     let mut text = String::new();
+    let mut has_token = false;
     while !reader.is_empty() {
-        let (left, shown) = (reader.remaining(), Value::decode(&mut reader).map(|value| section(&value)));
-        match shown {
-            Ok(shown) => {
+        let (left, value) = (reader.remaining(), Value::decode(&mut reader));
+        match value {
+            Ok(value) => {
+                has_token |= puts_token(&value);
+                let shown = match secret_of(&value, has_token).filter(|_| !shows_secrets) {
+                    Some(shown) => shown,
+                    None => section(&value),
+                };
                 // Writing to a `String` does not fail.
                 writeln!(text, "{prefix}{}", crate::report::one_line(&shown)).unwrap_or_default();
             }
@@ -73,6 +79,42 @@ pub(super) fn sections(octets: &[u8], prefix: &str) -> String {
         }
     }
     text
+}
+
+/// Whether these are the application properties of a request of claims-based security, whose body is a token.
+fn puts_token(value: &Value) -> bool {
+    let Value::Described(described) = value else { return false };
+    let (Some(("application-properties", _)), Value::Map(map)) = (named(&described.descriptor), &described.value)
+    else {
+        return false;
+    };
+    map.iter().any(|(key, value)| {
+        matches!((key, value), (Value::String(key), Value::String(value))
+            if key.as_str() == "operation" && value.as_str().starts_with("put-token"))
+    })
+}
+
+/// What is shown of a value that holds a secret: a response of SASL, or the body of a message with a token.
+fn secret_of(value: &Value, has_token: bool) -> Option<String> {
+    let Value::Described(described) = value else { return None };
+    let name = match &described.descriptor {
+        Value::Ulong(0x41) => "sasl-init",
+        Value::Ulong(0x43) => "sasl-response",
+        Value::Symbol(symbol) if symbol.as_str() == "amqp:sasl-init:list" => "sasl-init",
+        Value::Symbol(symbol) if symbol.as_str() == "amqp:sasl-response:list" => "sasl-response",
+        descriptor => match named(descriptor) {
+            Some((name @ ("data" | "amqp-sequence" | "amqp-value"), _)) if has_token => {
+                return Some(format!("{name} …"));
+            }
+            _ => return None,
+        },
+    };
+    let mechanism = match &described.value {
+        Value::List(items) => items.first().filter(|_| name == "sasl-init"),
+        _ => None,
+    };
+    let mechanism = mechanism.filter(|mechanism| matches!(mechanism, Value::Symbol(_)));
+    Some(mechanism.map_or_else(|| format!("{name} …"), |mechanism| format!("{name} mechanism={} …", Shown(mechanism))))
 }
 
 fn section(value: &Value) -> String {

@@ -7,7 +7,7 @@ mod streams;
 mod trace;
 mod value;
 
-use amqp1_codec::performative::Performative;
+use amqp1_codec::{performative::Performative, sasl::SaslBody};
 use amqp1_script::{AmqpFrame, Got, Splitter};
 use std::fmt::Write as _;
 
@@ -65,7 +65,16 @@ pub enum DecodeError {
 ///
 /// If the input is not in this form.
 pub fn decode(input: &[u8], form: Form, port: Option<u16>) -> Result<String, DecodeError> {
-    decode_all(input, form, port).map(|decoded| decoded.text)
+    decode_all(input, form, &DecodeOptions { port, ..DecodeOptions::default() }).map(|decoded| decoded.text)
+}
+
+/// How input is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// The port of an AMQP server in a capture that begins in the middle of a connection.
+    pub port: Option<u16>,
+    /// Shows the responses of SASL and the tokens of claims-based security, which are left out otherwise.
+    pub shows_secrets: bool,
 }
 
 /// What was decoded.
@@ -82,17 +91,22 @@ pub struct Decoded {
 /// # Errors
 ///
 /// As said for [`decode`].
-pub fn decode_all(input: &[u8], form: Form, port: Option<u16>) -> Result<Decoded, DecodeError> {
+pub fn decode_all(input: &[u8], form: Form, options: &DecodeOptions) -> Result<Decoded, DecodeError> {
+    let shows_secrets = options.shows_secrets;
     let whole = |text| Decoded { text, unfinished: 0 };
     match form {
         Form::Pcap => {
-            let text = pcap::decode(input, port)?;
+            let text = pcap::decode(input, options)?;
             if text.is_empty() { Err(DecodeError::NoStream) } else { Ok(whole(text)) }
         }
-        Form::Hex => Ok(octets(&hex::parse(std::str::from_utf8(input).map_err(|_| DecodeError::NotText)?)?)),
+        Form::Hex => {
+            let text = std::str::from_utf8(input).map_err(|_| DecodeError::NotText)?;
+            Ok(octets(&hex::parse(text)?, shows_secrets))
+        }
         Form::Trace => {
             let text = String::from_utf8_lossy(input);
-            let lines: String = text.lines().filter_map(trace::Line::of).map(|line| line.to_string()).collect();
+            let lines = text.lines().filter_map(trace::Line::of);
+            let lines: String = lines.map(|line| line.shown(shows_secrets).to_string()).collect();
             if lines.is_empty() { Err(DecodeError::NoTrace) } else { Ok(whole(lines)) }
         }
     }
@@ -102,16 +116,16 @@ pub fn decode_all(input: &[u8], form: Form, port: Option<u16>) -> Result<Decoded
 const DESCRIBED: u8 = 0;
 
 /// Decodes octets: headers and frames, or the sections of a message, or other values.
-fn octets(octets: &[u8]) -> Decoded {
+fn octets(octets: &[u8], shows_secrets: bool) -> Decoded {
     let is_bare = octets.first() == Some(&DESCRIBED) && matches!(octets.get(1), Some(0x53 | 0x80 | 0xa3 | 0xb3));
     if is_bare {
-        return Decoded { text: message::sections(octets, ""), unfinished: 0 };
+        return Decoded { text: message::sections(octets, "", shows_secrets), unfinished: 0 };
     }
     let mut splitter = Splitter::new(u32::MAX);
     splitter.feed(octets);
     let mut text = String::new();
     while let Some(got) = splitter.next() {
-        frame(&mut text, "", &got);
+        frame(&mut text, "", &got, shows_secrets);
     }
     if splitter.unfinished() > 0 {
         // Writing to a `String` does not fail.
@@ -121,13 +135,26 @@ fn octets(octets: &[u8]) -> Decoded {
 }
 
 /// A line for a frame, and lines for the sections of its message.
-fn frame(text: &mut String, prefix: &str, got: &Got) {
-    writeln!(text, "{prefix}{}", crate::report::one_line(&got.to_string())).unwrap_or_default();
+fn frame(text: &mut String, prefix: &str, got: &Got, shows_secrets: bool) {
+    let mut line = got.to_string();
+    if let Some(response) = response(got).filter(|_| shows_secrets) {
+        line += &format!(" (b\"{}\")", response.escape_ascii());
+    }
+    writeln!(text, "{prefix}{}", crate::report::one_line(&line)).unwrap_or_default();
     if let Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), payload, .. }) = got {
         // The rest of a message of several transfers is not the beginning of a section.
         if !transfer.more && transfer.delivery_id.is_some() {
-            text.push_str(&message::sections(payload, "    "));
+            text.push_str(&message::sections(payload, "    ", shows_secrets));
         }
+    }
+}
+
+/// The response in a SASL frame, which its line shows by its length alone.
+fn response(got: &Got) -> Option<&[u8]> {
+    match got {
+        Got::Sasl(SaslBody::Init(init)) => init.initial_response.as_ref().map(|response| &response.0[..]),
+        Got::Sasl(SaslBody::Response(response)) => Some(&response.response.0),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Captures of packets.
 
-use super::{frame, streams::Stream};
+use super::{DecodeOptions, frame, streams::Stream};
+use amqp1_script::Got;
 use etherparse::{LaxNetSlice, LaxSlicedPacket, SlicedPacket, TransportSlice};
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError as ReadError, create_reader};
 use std::{
@@ -50,8 +51,9 @@ struct Segment<'a> {
 }
 
 /// The frames of every AMQP connection, in the order of the packets.
-pub(super) fn decode(input: &[u8], port: Option<u16>) -> Result<String, PcapError> {
-    let mut decoder = Decoder { port, first: None, streams: HashMap::new(), text: String::new(), unknown: None };
+pub(super) fn decode(input: &[u8], options: &DecodeOptions) -> Result<String, PcapError> {
+    let mut decoder =
+        Decoder { options: *options, first: None, streams: HashMap::new(), text: String::new(), unknown: None };
     read(input, |packet| decoder.packet(&packet))?;
     match decoder.unknown {
         Some(link) if decoder.text.is_empty() => Err(PcapError::LinkType(link)),
@@ -60,7 +62,7 @@ pub(super) fn decode(input: &[u8], port: Option<u16>) -> Result<String, PcapErro
 }
 
 struct Decoder {
-    port: Option<u16>,
+    options: DecodeOptions,
     first: Option<Duration>,
     streams: HashMap<(SocketAddr, SocketAddr), Stream>,
     text: String,
@@ -79,7 +81,7 @@ impl Decoder {
             }
         };
         let (from, to) = (segment.from, segment.to);
-        let is_named = self.port.is_some_and(|port| from.port() == port || to.port() == port);
+        let is_named = self.options.port.is_some_and(|port| from.port() == port || to.port() == port);
         if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(&(from, to)) {
             return;
         }
@@ -92,7 +94,14 @@ impl Decoder {
         let at = packet.at.saturating_sub(*self.first.get_or_insert(packet.at));
         let prefix = format!("{:>5}.{:06} {from} -> {to} ", at.as_secs(), at.subsec_micros());
         for got in got {
-            frame(&mut self.text, &prefix, &got);
+            match got {
+                // Where a capture begins, or has lost a packet, these octets may be the middle of a secret.
+                Got::Undecodable { octets, .. } if !self.options.shows_secrets && !stream.has_beginning() => {
+                    let count = octets.len();
+                    writeln!(self.text, "{prefix}{count} octets that begin no frame").unwrap_or_default();
+                }
+                got => frame(&mut self.text, &prefix, &got, self.options.shows_secrets),
+            }
         }
     }
 

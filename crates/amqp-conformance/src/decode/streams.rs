@@ -11,10 +11,14 @@ const MAX_PENDING: usize = 16 * 1024 * 1024;
 pub(super) struct Stream {
     /// The sequence number of the octet that comes next.
     next: Option<u32>,
-    /// Segments that came too early, by their distance from `next` when the first of them came.
-    pending: BTreeMap<u32, Vec<u8>>,
+    /// The number of octets that were taken: the place of the one that comes next, which does not wrap.
+    taken: u64,
+    /// Segments that came too early, by the places of their first octets.
+    pending: BTreeMap<u64, Vec<u8>>,
     pending_octets: usize,
     splitter: Splitter,
+    /// Whether the first octets of the connection were captured.
+    has_beginning: bool,
     kind: Kind,
     /// The first octets, until the kind is known.
     beginning: Vec<u8>,
@@ -32,9 +36,11 @@ impl Stream {
     pub(super) fn new(is_named: bool) -> Self {
         Self {
             next: None,
+            taken: 0,
             pending: BTreeMap::new(),
             pending_octets: 0,
             splitter: Splitter::new(u32::MAX),
+            has_beginning: false,
             kind: if is_named { Kind::Amqp } else { Kind::Unknown },
             beginning: Vec::new(),
         }
@@ -46,13 +52,14 @@ impl Stream {
         let is_other = self.next.is_some_and(|next| next != first);
         if self.next.is_none() {
             self.next = Some(first);
+            self.has_beginning = true;
         }
         is_other
     }
 
     /// A segment. Returns the frames that it completes.
     pub(super) fn segment(&mut self, sequence: u32, octets: &[u8]) -> Vec<Got> {
-        if octets.is_empty() {
+        if octets.is_empty() || self.kind == Kind::Other {
             return Vec::new();
         }
         // Without the beginning of the connection, the first segment that was captured is the beginning.
@@ -61,7 +68,7 @@ impl Stream {
         if ahead == 0 {
             self.take(octets);
         } else if ahead <= u32::MAX / 2 {
-            self.keep(sequence, octets);
+            self.keep(self.taken.saturating_add(ahead.into()), octets);
         } else {
             // It begins before the octet that comes next, and may end after it.
             let known = usize::try_from(next.wrapping_sub(sequence)).unwrap_or(usize::MAX);
@@ -71,18 +78,19 @@ impl Stream {
         self.frames()
     }
 
-    fn keep(&mut self, sequence: u32, octets: &[u8]) {
-        let total = self.pending_octets.saturating_add(octets.len());
-        let is_longer = self.pending.get(&sequence).is_none_or(|kept| kept.len() < octets.len());
-        if total <= MAX_PENDING && is_longer {
-            let replaced = self.pending.insert(sequence, octets.to_vec());
-            self.pending_octets = total.saturating_sub(replaced.map_or(0, |kept| kept.len()));
+    fn keep(&mut self, place: u64, octets: &[u8]) {
+        let kept = self.pending.get(&place).map_or(0, Vec::len);
+        let total = self.pending_octets.saturating_sub(kept).saturating_add(octets.len());
+        if total <= MAX_PENDING && kept < octets.len() {
+            self.pending.insert(place, octets.to_vec());
+            self.pending_octets = total;
         }
     }
 
     fn take(&mut self, octets: &[u8]) {
         let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
         self.next = self.next.map(|next| next.wrapping_add(length));
+        self.taken = self.taken.saturating_add(length.into());
         match self.kind {
             Kind::Other => {}
             Kind::Amqp => self.splitter.feed(octets),
@@ -101,20 +109,25 @@ impl Stream {
 
     /// Takes what has come early and is not early any more.
     fn take_pending(&mut self) {
-        while let Some(next) = self.next {
-            let is_due = |(sequence, _): &(&u32, &Vec<u8>)| {
-                sequence.wrapping_sub(next) == 0 || sequence.wrapping_sub(next) > u32::MAX / 2
-            };
-            let Some(sequence) = self.pending.iter().find(is_due).map(|(sequence, _)| *sequence) else { return };
-            let octets = self.pending.remove(&sequence).unwrap_or_default();
+        while let Some(first) = self.pending.first_entry().filter(|first| *first.key() <= self.taken) {
+            let (place, octets) = first.remove_entry();
             self.pending_octets = self.pending_octets.saturating_sub(octets.len());
-            let known = usize::try_from(next.wrapping_sub(sequence)).unwrap_or(usize::MAX);
+            let known = usize::try_from(self.taken.saturating_sub(place)).unwrap_or(usize::MAX);
             self.take(octets.get(known..).unwrap_or_default());
+        }
+        if self.kind == Kind::Other {
+            self.pending.clear();
+            self.pending_octets = 0;
         }
     }
 
     fn frames(&mut self) -> Vec<Got> {
         std::iter::from_fn(|| self.splitter.next()).collect()
+    }
+
+    /// Returns `true` if the first octets of the connection were captured.
+    pub(super) fn has_beginning(&self) -> bool {
+        self.has_beginning
     }
 
     /// Returns `true` if it is AMQP.
@@ -176,6 +189,38 @@ mod tests {
         }
     }
 
+    /// A quadratic search takes minutes for this.
+    #[test]
+    fn many_segments_that_come_early_are_put_in_order_in_no_time() {
+        const COUNT: u32 = 200_000;
+        let frame = frames::empty(0);
+        let length = u32::try_from(frame.len()).expect("it is small");
+        let mut stream = Stream::new(true);
+        stream.begin(u32::MAX);
+        for number in (1..COUNT).rev() {
+            assert_eq!(stream.segment(number * length, &frame), []);
+        }
+        assert_eq!(stream.segment(0, &frame).len(), usize::try_from(COUNT).expect("it is small"));
+        assert_eq!(stream.after_gap(), 0);
+    }
+
+    #[test]
+    fn what_comes_early_is_bounded_and_a_longer_segment_replaces_a_shorter_one() {
+        let mut stream = Stream::new(true);
+        stream.begin(u32::MAX);
+        let large = vec![0; MAX_PENDING / 4 + 1];
+        for place in 1..10 {
+            stream.segment(place, &large);
+        }
+        assert_eq!(stream.after_gap(), 3 * large.len());
+        let mut stream = Stream::new(true);
+        stream.begin(u32::MAX);
+        for length in [5, 9, 7] {
+            stream.segment(1, &large[..length]);
+        }
+        assert_eq!(stream.after_gap(), 9);
+    }
+
     #[test]
     fn sequence_numbers_wrap() {
         let end = octets().len();
@@ -197,5 +242,7 @@ mod tests {
         assert_eq!(stream.segment(1, b"GE"), []);
         assert_eq!(stream.segment(3, b"T / HTTP/1.1"), []);
         assert!(!stream.is_amqp());
+        assert_eq!(stream.segment(1000, b"later"), []);
+        assert_eq!(stream.after_gap(), 0, "nothing is kept");
     }
 }

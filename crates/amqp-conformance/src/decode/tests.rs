@@ -1,5 +1,10 @@
 use super::*;
-use amqp1_codec::{frame::ProtocolHeader, performative::Performative};
+use amqp1_codec::{
+    frame::ProtocolHeader,
+    message::Message,
+    performative::Performative,
+    sasl::{SaslResponse, Secret},
+};
 use amqp1_script::frames;
 use etherparse::PacketBuilder;
 
@@ -62,22 +67,22 @@ fn what_is_not_hexadecimal_is_named_with_its_line() {
 
 #[test]
 fn a_message_is_shown_by_its_sections() {
-    let text = octets(&conversation()).text;
+    let text = octets(&conversation(), false).text;
     assert!(text.contains("\n    properties message-id=\"m1\"\n"), "{text}");
     assert!(text.contains("\n    amqp-value \"hello\"\n") || text.ends_with("    amqp-value \"hello\"\n"), "{text}");
     assert_eq!(
-        octets(b"\0\x53\x75\xa0\x02hi\0\x53\x74\xc1\x05\x02\xa1\x01a\x41").text,
+        octets(b"\0\x53\x75\xa0\x02hi\0\x53\x74\xc1\x05\x02\xa1\x01a\x41", false).text,
         "data b\"hi\"\napplication-properties {\"a\": true}\n"
     );
     assert_eq!(
-        octets(b"\0\x53\x77\xff").text,
+        octets(b"\0\x53\x77\xff", false).text,
         "4 octets that cannot be read: 0xff is not a format code (at octet 3)\n"
     );
 }
 
 #[test]
 fn octets_that_are_not_finished_are_counted() {
-    let text = octets(&conversation()[..20]).text;
+    let text = octets(&conversation()[..20], false).text;
     assert_eq!(text, "header AMQP\n12 octets of a frame that is not finished\n");
 }
 
@@ -103,6 +108,47 @@ fn a_password_in_a_trace_is_not_shown() {
     let trace = "[0x1]: SASL:FRM:0 -> @sasl-init(65) [mechanism=:PLAIN, initial-response=b\"\\x00me\\x00sesame\"]\n";
     let text = decode(trace.as_bytes(), Form::Trace, None).expect("it is a trace");
     assert_eq!(text, "-> [0] sasl-init mechanism=:PLAIN, …\n");
+}
+
+#[test]
+fn a_password_is_shown_in_no_form_unless_that_is_asked_for() {
+    let init = frames::sasl(&SaslBody::Init(frames::plain("me", "sesame")));
+    let response = frames::sasl(&SaslBody::Response(SaslResponse { response: Secret(b"\0me\0sesame"[..].into()) }));
+    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into_bytes();
+    let header = ProtocolHeader::SASL.encode();
+    let stream = [&header[..], &init, &response].concat();
+    let trace = |line: &str| format!("[0x1]: SASL:FRM:0 -> {line}\n").into_bytes();
+    let packets = [packet((1, 40_000), (2, 5672), 77, false, &stream)];
+    let middle = [packet((1, 40_000), (2, 5672), 77, false, b"\0\0\0\x06sesame!")];
+    for (input, form) in [
+        (hex(&stream), Form::Hex),
+        (hex(&init[8..]), Form::Hex),
+        (hex(&response[8..]), Form::Hex),
+        (pcap(&packets), Form::Pcap),
+        (pcap(&middle), Form::Pcap),
+        (trace("@sasl-init(65) [mechanism=:PLAIN, initial-response=b\"\\x00me\\x00sesame\"]"), Form::Trace),
+        (trace("@sasl-init(65)[mechanism=:PLAIN,initial-response=b\"\\x00me\\x00sesame\"]"), Form::Trace),
+        (trace("@sasl-init(65) [initial-response=b\"mechanism=sesame, mechanism=sesame\"]"), Form::Trace),
+        (trace("@SASL-RESPONSE(67) [response=b\"sesame\"]"), Form::Trace),
+    ] {
+        let shown = |shows_secrets| {
+            let options = DecodeOptions { port: Some(5672), shows_secrets };
+            decode_all(&input, form, &options).expect("it can be read").text
+        };
+        let hidden = shown(false);
+        assert!(!hidden.contains("sesame") && !hidden.contains("73 65 73 61 6d"), "{hidden}");
+        let all = shown(true);
+        assert!(["sesame", "73 65 73 61 6d", "736573616d65"].iter().any(|secret| all.contains(secret)), "{all}");
+    }
+}
+
+#[test]
+fn a_token_of_claims_based_security_is_not_shown() {
+    let body = Message::builder().application_property("operation", "put-token").value("sesame").build();
+    let octets = body.into_parts().concat();
+    let shown = message::sections(&octets, "", false);
+    assert_eq!(shown, "application-properties {\"operation\": \"put-token\"}\namqp-value …\n");
+    assert!(message::sections(&octets, "", true).ends_with("amqp-value \"sesame\"\n"));
 }
 
 /// A TCP packet on Ethernet.

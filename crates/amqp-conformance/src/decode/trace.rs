@@ -45,6 +45,11 @@ impl<'a> Line<'a> {
         let (what, payload) = with_payload(rest);
         Some(Self { arrow, channel, what, payload })
     }
+
+    /// The line as it is shown: without the responses of SASL, unless `secrets` are shown.
+    pub(super) fn shown(self, secrets: bool) -> Shown<'a> {
+        Shown { line: self, secrets }
+    }
 }
 
 /// Splits the length and the octets of a payload off the end: `(10) \x00Sw…`, with or without quotation marks.
@@ -116,37 +121,49 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-impl fmt::Display for Line<'_> {
+/// A line as it is shown.
+pub(super) struct Shown<'a> {
+    line: Line<'a>,
+    secrets: bool,
+}
+
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.arrow)?;
-        if let Some(channel) = self.channel.filter(|_| self.what.starts_with('@') || self.what.starts_with('(')) {
+        let line = &self.line;
+        write!(f, "{} ", line.arrow)?;
+        if let Some(channel) = line.channel.filter(|_| line.what.starts_with('@') || line.what.starts_with('(')) {
             write!(f, "[{channel}] ")?;
         }
-        let what = crate::report::one_line(self.what);
-        match what.strip_prefix('@').and_then(|what| what.split_once(' ')) {
+        let what = crate::report::one_line(line.what);
+        match what.strip_prefix('@') {
             // `open(16) [a, b]` becomes `open a b`; texts in it stay as they are.
-            Some((name, fields)) => {
+            Some(what) => {
+                let (name, fields) = what.split_at(what.find([' ', '[']).unwrap_or(what.len()));
                 let name = name.split_once('(').map_or(name, |(name, _)| name);
                 let fields = fields.trim();
                 let fields = fields.strip_prefix('[').and_then(|fields| fields.strip_suffix(']')).unwrap_or(fields);
-                let is_secret = matches!(name, "sasl-init" | "sasl-response");
-                let fields = if is_secret { without_secrets(fields) } else { String::from(fields) };
+                let is_secret = ["sasl-init", "sasl-response"].iter().any(|secret| name.eq_ignore_ascii_case(secret));
+                let is_shown = !is_secret || self.secrets;
+                let fields = if is_shown { String::from(fields) } else { without_secrets(fields) };
                 writeln!(f, "{}", format!("{name} {fields}").trim_end())?;
             }
             None if what.starts_with('(') => writeln!(f, "empty")?,
             None if what == "EOS" => writeln!(f, "end")?,
             None => writeln!(f, "header {what}")?,
         }
-        let Some(payload) = &self.payload else { return Ok(()) };
+        let Some(payload) = &line.payload else { return Ok(()) };
         if payload.octets.len() == payload.length {
-            return f.write_str(&message::sections(&payload.octets, "    "));
+            return f.write_str(&message::sections(&payload.octets, "    ", self.secrets));
         }
         writeln!(f, "    {} of {} octets are in the trace", payload.octets.len(), payload.length)
     }
 }
 
-/// The mechanism alone.
+/// The mechanism alone, if it is the first field.
 fn without_secrets(fields: &str) -> String {
-    let mechanism = fields.split(',').find(|field| field.trim_start().starts_with("mechanism"));
-    format!("{}, …", mechanism.unwrap_or_default().trim())
+    let mechanism = fields.strip_prefix("mechanism=").map(|rest| {
+        let is_other = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, ':' | '-' | '_');
+        rest.split(is_other).next().unwrap_or_default()
+    });
+    mechanism.map_or_else(|| String::from("…"), |mechanism| format!("mechanism={mechanism}, …"))
 }
