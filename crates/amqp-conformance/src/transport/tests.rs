@@ -16,11 +16,23 @@ struct Certificate {
 
 impl Certificate {
     fn new() -> Self {
+        Self::with(rcgen::IsCa::NoCa)
+    }
+
+    /// The certificate of an authority, as `openssl req -x509` makes it.
+    fn of_authority() -> Self {
+        Self::with(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained))
+    }
+
+    fn with(is_ca: rcgen::IsCa) -> Self {
         let directory = TempDir::new().expect("a temporary folder");
         let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
-        let made = rcgen::generate_simple_self_signed([String::from("localhost")]).expect("a certificate");
-        fs::write(&certificate, made.cert.pem()).expect("it is written");
-        fs::write(&key, made.signing_key.serialize_pem()).expect("it is written");
+        let mut parameters = rcgen::CertificateParams::new([String::from("localhost")]).expect("a name");
+        parameters.is_ca = is_ca;
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let made = parameters.self_signed(&signing_key).expect("a certificate");
+        fs::write(&certificate, made.pem()).expect("it is written");
+        fs::write(&key, signing_key.serialize_pem()).expect("it is written");
         Self { _directory: directory, certificate, key }
     }
 }
@@ -77,6 +89,26 @@ fn a_certificate_is_verified_unless_that_is_refused_in_words() {
     let insecure = with_tls(ClientTls::insecure().expect("it can be set up"));
     insecure.connect(echo(&certificate), "example.org", WITHIN).expect("every certificate is trusted");
     assert_eq!(insecure.name(), "tls, certificate not verified");
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_is_answered_with_what_to_do() {
+    let reason = |certificate: &Certificate, host: &str, tls: ClientTls| {
+        let error = with_tls(tls).connect(echo(certificate), host, WITHIN).err().expect("it is not valid");
+        error.to_string()
+    };
+    let (certificate, other) = (Certificate::new(), Certificate::new());
+    let trusts =
+        |certificate: &Certificate| ClientTls::verified(Some(&certificate.certificate)).expect("it can be read");
+    let unknown = reason(&certificate, "localhost", trusts(&other));
+    assert!(unknown.contains("not trusted") && unknown.contains("--ca"), "{unknown}");
+    let name = reason(&certificate, "example.org", trusts(&certificate));
+    assert!(name.contains("another host"), "{name}");
+    let authority = Certificate::of_authority();
+    for tls in [trusts(&authority), trusts(&other)] {
+        let own = reason(&authority, "localhost", tls);
+        assert!(own.contains("self-signed") && own.contains("CA:FALSE") && own.contains("--insecure"), "{own}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsAcceptor, TlsConnector, client,
     rustls::{
-        self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+        self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
         client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         crypto::{CryptoProvider, ring},
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem, pem::PemObject},
@@ -162,7 +162,35 @@ fn of_handshake(error: io::Error) -> io::Error {
     if has_left || error.get_ref().and_then(|error| error.downcast_ref()).is_some_and(is_other) {
         return io::Error::new(error.kind(), format!("the peer does not speak TLS there: {error}"));
     }
-    error
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(why)) => io::Error::new(error.kind(), of_certificate(why)),
+        _ => error,
+    }
+}
+
+/// Says what is wrong with the server's certificate, and what to do.
+fn of_certificate(why: &CertificateError) -> String {
+    let advice = match why {
+        // Another authority of the same name has signed it.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "it is signed by an authority that is not trusted: give that one with --ca FILE, or trust every certificate \
+             with --insecure"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host: connect to a name that is in it, or trust every certificate with --insecure"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired: renew it, or trust every certificate with --insecure"
+        }
+        // The cause is a type of another crate, which is not named here.
+        CertificateError::Other(cause) if format!("{cause:?}").contains("CaUsedAsEndEntity") => {
+            "it is self-signed, and that of an authority (CA:TRUE), which a server must not use: make one with CA:FALSE, \
+             or one that the authority has signed, and give the authority with --ca FILE; or trust every certificate with \
+             --insecure"
+        }
+        _ => "trust every certificate with --insecure",
+    };
+    format!("the server's certificate is not valid ({why}): {advice}")
 }
 
 fn in_file(path: &Path, error: pem::Error) -> TlsError {
