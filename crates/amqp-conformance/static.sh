@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 target=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked -p amqp-conformance --target "$target"
+RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo' cargo build --release --locked -p amqp-conformance --target "$target"
 echo "${CARGO_TARGET_DIR:-target}/$target/release/amqp-conformance"
