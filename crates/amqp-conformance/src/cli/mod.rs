@@ -7,6 +7,7 @@ mod files;
 mod list;
 mod output;
 mod progress;
+mod ready;
 mod report;
 mod server;
 

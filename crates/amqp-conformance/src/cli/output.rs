@@ -3,22 +3,21 @@
 use super::{
     Exit, Failure,
     args::{OutputArgs, RunArgs},
-    files::Files,
-    progress::{Progress, sheet_in_words},
+    progress::Progress,
+    ready::Ready,
 };
 use crate::{
     case::{Case, Role, Severity, Tag},
     client::{ClientTarget, stand::Stand},
     profile::{Profile, ProfileError},
-    report::{Changes, Expectations, Report, Terminal, one_line},
+    report::{Expectations, Report, one_line},
     repro::{self, ReplayError, Script, ScriptError},
-    run::{self, CaseResult, FailOn, Level, Options, RunError, Selection, Target},
-    verdict::Verdict,
+    run::{self, Level, Options, RunError, Selection, Target},
 };
 use std::{
     collections::BTreeSet,
-    env, fs,
-    io::{self, IsTerminal, Write},
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::Path,
 };
 
@@ -124,12 +123,20 @@ pub(super) fn warn(text: &str) {
 
 /// Runs what was asked for: the cases, one of them for its script, or a script.
 pub(super) fn run(target: Target, options: &Options, args: &RunArgs) -> Result<Exit, Failure> {
+    let secrets = target.secrets();
+    let without_secrets = |Failure { exit, reason }| Failure { exit, reason: secrets.text(&reason) };
+    run_any(target, options, args).map_err(without_secrets)
+}
+
+fn run_any(target: Target, options: &Options, args: &RunArgs) -> Result<Exit, Failure> {
     let role = target.role();
     if let Some(id) = &args.repro {
-        let (result, script) = run::repro(target, id, options).map_err(|error| match error {
+        let transport = target.transport();
+        let (result, mut script) = run::repro(target, id, options).map_err(|error| match error {
             RunError::NoCase => Failure::usage(unknown_case(role, id)),
             error => of_run(error),
         })?;
+        script.remarks.push(format!("over {transport}"));
         eprintln!("{} {}: {}", result.outcome.verdict, result.id, one_line(&result.outcome.reason));
         show(&script.to_string())?;
         return Ok(Exit::AsExpected);
@@ -185,7 +192,7 @@ fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
 /// Runs the cases, and writes every report that was asked for.
 fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
     selected(target.role(), &options.selection)?;
-    let ready = Ready::new(args)?;
+    let ready = Ready::new(target.role(), args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
     progress.finish();
@@ -195,7 +202,7 @@ fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Resul
 /// Serves each case at an address of its own, until the report is fetched.
 pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -> Result<Exit, Failure> {
     selected(Role::Client, &options.selection)?;
-    let ready = Ready::new(args)?;
+    let ready = Ready::new(Role::Client, args)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let stand = Stand::open(target, options.clone()).map_err(of_run)?;
     let address = stand.address().map_err(Failure::unreachable)?;
@@ -205,58 +212,17 @@ pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -
     ready.finish(&report.map_err(Failure::unreachable)?, &options, args)
 }
 
-/// The files that a run reads and writes at its end, opened before it begins.
-struct Ready {
-    old: Option<Report>,
-    files: Files,
-}
-
-impl Ready {
-    fn new(args: &OutputArgs) -> Result<Self, Failure> {
-        Ok(Self { old: args.baseline.as_deref().map(read).transpose()?, files: Files::open(args)? })
-    }
-
-    /// Shows the report, then writes it: a disk that is full does not hide the verdicts.
-    fn finish(self, report: &Report, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
-        let Self { old, files } = self;
-        let changes = old.as_ref().map(|old| Changes::between(old, report).within(&options.selection));
-        print(report, changes.as_ref(), args)?;
-        files.write(report, options.fail_on)?;
-        hint(report, options.fail_on, args);
-        let exit = match &changes {
-            Some(changes) => exit(changes.worse(options.fail_on)),
-            None => exit(report.unexpected(options.fail_on)),
-        };
-        let is_void = judges_nothing(report, old.as_ref(), options.fail_on);
-        Ok(if is_void { exit.max(Exit::Failed) } else { exit })
-    }
-}
-
-/// Says where more about a failure is to be found.
-fn hint(report: &Report, fail_on: FailOn, args: &OutputArgs) {
-    let Some(case) = report.unexpected(fail_on).next() else { return };
-    let page = if args.html.is_some() { "" } else { ", and --html FILE writes a page with the conversations" };
-    eprintln!("amqp-conformance: `amqp-conformance list --explain {}` explains a case{page}", one_line(&case.id));
-}
-
-/// Warns of a run that has judged nothing. Returns `true` if it fails for that: a case was not reached, and an earlier
-/// report, if there is one, has judged something.
-fn judges_nothing(report: &Report, old: Option<&Report>, fail_on: FailOn) -> bool {
-    let has_judged = |report: &Report| report.cases.iter().any(|case| case.outcome.verdict.is_judgement());
-    if has_judged(report) {
-        return false;
-    }
-    warn(
-        "no case has judged the peer: the reasons are in the tree. With --fail-on unreachable, each case that was not \
-         reached fails the run",
-    );
-    let is_lost = |case: &CaseResult| case.outcome.verdict == Verdict::Unreachable && case.expected.is_none();
-    fail_on != FailOn::Never && old.is_none_or(has_judged) && report.cases.iter().any(is_lost)
-}
+/// The largest report that is read, in octets.
+const MAX_REPORT: u64 = 1024 * 1024 * 1024;
 
 /// Reads a report.
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
-    let json = fs::read(path).map_err(|error| in_file(path, &error))?;
+    let mut json = Vec::new();
+    let file = File::open(path).map_err(|error| in_file(path, &error))?;
+    file.take(MAX_REPORT).read_to_end(&mut json).map_err(|error| in_file(path, &error))?;
+    if u64::try_from(json.len()).unwrap_or(u64::MAX) >= MAX_REPORT {
+        return Err(Failure::usage(format!("{}: it is larger than 1 GiB", path.display())));
+    }
     Report::from_json(&json).map_err(|error| in_file(path, &error))
 }
 
@@ -265,52 +231,10 @@ pub(super) fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     fs::write(path, octets).map_err(|error| in_file(path, &error))
 }
 
-fn print(report: &Report, changes: Option<&Changes<'_>>, args: &OutputArgs) -> Result<(), Failure> {
-    let has_colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
-    let sheet = sheet_in_words(&report.sheet);
-    show(&match changes {
-        Some(changes) => format!("{changes}\n{}", Terminal::new(report, has_colours, false).summary()),
-        None => format!("{sheet}\n\n{}", Terminal::new(report, has_colours, args.verbose)),
-    })
-}
-
 /// Writes to standard output. A reader that goes away is not an error.
 pub(super) fn show(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(error)),
         _ => Ok(()),
-    }
-}
-
-/// The exit code for these results, none of which should have been.
-fn exit<'a>(unexpected: impl Iterator<Item = &'a CaseResult>) -> Exit {
-    match unexpected.map(|case| case.outcome.verdict).max() {
-        None => Exit::AsExpected,
-        Some(Verdict::Hung | Verdict::Crashed) => Exit::Crashed,
-        Some(_) => Exit::Failed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Outcome, server::ServerTarget};
-
-    fn report(verdicts: &[Verdict]) -> Report {
-        let of = |verdict: &Verdict| CaseResult::without_run(&Case::SERVER, Outcome::new(*verdict, "as it is"));
-        let target = ServerTarget::new(([127, 0, 0, 1], 5672).into(), "q").into();
-        Report::new(&target, &Default::default(), &Options::default(), verdicts.iter().map(of).collect(), Vec::new())
-    }
-
-    #[test]
-    fn a_run_that_reaches_no_case_fails() {
-        use Verdict::{Info, Pass, Skip, Unreachable};
-        let fails = |verdicts: &[Verdict]| judges_nothing(&report(verdicts), None, FailOn::Fail);
-        assert!(fails(&[Unreachable, Skip, Info]));
-        assert!(!fails(&[Unreachable, Pass]));
-        assert!(!fails(&[Skip, Info]), "the peer was reached, and offers nothing that is judged");
-        assert!(!judges_nothing(&report(&[Unreachable]), None, FailOn::Never));
-        let old = |verdict| judges_nothing(&report(&[Unreachable]), Some(&report(&[verdict])), FailOn::Fail);
-        assert_eq!((old(Pass), old(Unreachable)), (true, false), "a baseline excuses what was so before");
     }
 }

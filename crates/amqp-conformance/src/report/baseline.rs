@@ -1,11 +1,14 @@
 //! The difference to an earlier report.
 
-use super::Report;
+use super::{Report, one_line};
 use crate::{
     run::{CaseResult, FailOn, Selection},
     verdict::Verdict,
 };
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 /// What has changed since an earlier report.
 #[derive(Clone, Debug)]
@@ -23,7 +26,8 @@ impl<'a> Changes<'a> {
             let was = before.get(case.id.as_str()).copied();
             (was != Some(case.outcome.verdict)).then_some((was, case))
         });
-        let is_gone = |old: &&CaseResult| !new.cases.iter().any(|case| case.id == old.id);
+        let now: HashSet<&str> = new.cases.iter().map(|case| case.id.as_str()).collect();
+        let is_gone = |old: &&CaseResult| !now.contains(old.id.as_str());
         Self { changed: changed.collect(), gone: old.cases.iter().filter(is_gone).collect() }
     }
 
@@ -48,20 +52,14 @@ impl fmt::Display for Changes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (was, case) in &self.changed {
             let was = was.map_or("new", Verdict::name);
-            write!(f, "  {was} → {}  {}  {}", case.outcome.verdict, case.id, super::one_line(&case.rule))?;
+            write!(f, "  {was} → {}  {}  {}", case.outcome.verdict, one_line(&case.id), one_line(&case.rule))?;
             match case.outcome.reason.as_str() {
                 "" => writeln!(f)?,
-                reason => write!(f, "\n      {}\n", super::one_line(reason))?,
+                reason => write!(f, "\n      {}\n", one_line(reason))?,
             }
         }
         for case in &self.gone {
-            writeln!(
-                f,
-                "  {} → gone  {}  {}",
-                case.outcome.verdict,
-                super::one_line(&case.id),
-                super::one_line(&case.rule)
-            )?;
+            writeln!(f, "  {} → gone  {}  {}", case.outcome.verdict, one_line(&case.id), one_line(&case.rule))?;
         }
         if self.changed.is_empty() && self.gone.is_empty() {
             writeln!(f, "  nothing has changed")?;

@@ -2,7 +2,7 @@
 
 use super::{Report, Section, escape::Escaped, terminal::by_section};
 use crate::{case::Role, run::CaseResult, verdict::Verdict};
-use std::{collections::HashSet, fmt};
+use std::{collections::HashMap, fmt};
 
 /// Shows reports as one HTML page without scripts and external resources: a table for each role, a row for each case, a
 /// column for each peer. The conversation of a case is an overlay that its verdict links to.
@@ -61,7 +61,7 @@ fn summary(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Res
         write!(
             f,
             "<tr><td><details><summary>{}</summary><pre>{}</pre></details></td>",
-            Escaped(&report.peer.name),
+            Escaped(&report.peer.title()),
             Escaped(&sheet)
         )?;
         for verdict in Verdict::ALL {
@@ -75,14 +75,47 @@ fn summary(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Res
     writeln!(f, "</table>")
 }
 
+/// The columns in which a case has a result, in their order.
+type Row<'a> = Vec<(usize, &'a CaseResult)>;
+
 /// The cases of all reports by section, each once.
-fn rows<'a>(reports: &[(usize, &'a Report)]) -> Vec<(Section, Vec<&'a CaseResult>)> {
-    let mut ids = HashSet::new();
-    by_section(reports.iter().flat_map(|(_, report)| &report.cases).filter(|case| ids.insert(case.id.as_str())))
+type Sections<'a> = Vec<(Section, Vec<&'a CaseResult>)>;
+
+/// The sections of the table, and its rows by the ids of their cases.
+fn rows<'a>(reports: &[(usize, &'a Report)]) -> (Sections<'a>, HashMap<&'a str, Row<'a>>) {
+    let mut rows: HashMap<&str, Row<'_>> = HashMap::new();
+    let mut first = Vec::new();
+    for (column, (_, report)) in reports.iter().enumerate() {
+        for case in &report.cases {
+            let row = rows.entry(&case.id).or_default();
+            if row.is_empty() {
+                first.push(case);
+            }
+            // A report has each case once.
+            if row.last().is_none_or(|(last, _)| *last != column) {
+                row.push((column, case));
+            }
+        }
+    }
+    (by_section(first), rows)
+}
+
+/// The largest number of columns that a cell may span.
+const MAX_SPAN: usize = 1000;
+
+/// Cells for columns without a result. They take one element together, so that a page grows with its results alone.
+fn gap(f: &mut fmt::Formatter<'_>, mut columns: usize) -> fmt::Result {
+    while columns > 1 {
+        let span = columns.min(MAX_SPAN);
+        write!(f, "<td colspan=\"{span}\"></td>")?;
+        columns = columns.saturating_sub(span);
+    }
+    if columns == 1 { write!(f, "<td></td>") } else { Ok(()) }
 }
 
 fn table(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Result {
-    for (section, cases) in rows(reports) {
+    let (sections, rows) = rows(reports);
+    for (section, cases) in sections {
         write!(
             f,
             "<details class=\"section\" open><summary>{} {}</summary>\n<table>\n<tr><th>case</th><th>rule</th>",
@@ -90,17 +123,18 @@ fn table(f: &mut fmt::Formatter<'_>, reports: &[(usize, &Report)]) -> fmt::Resul
             Escaped(section.title)
         )?;
         for (_, report) in reports {
-            write!(f, "<th>{}</th>", Escaped(&report.peer.name))?;
+            write!(f, "<th>{}</th>", Escaped(&report.peer.title()))?;
         }
         writeln!(f, "</tr>")?;
         for case in cases {
             write!(f, "<tr><td>{}</td><td>{}</td>", Escaped(&case.id), Escaped(&case.rule))?;
-            for (number, report) in reports {
-                match report.cases.iter().find(|other| other.id == case.id) {
-                    Some(result) => cell(f, *number, result)?,
-                    None => write!(f, "<td></td>")?,
-                }
+            let mut next = 0;
+            for (column, result) in rows.get(case.id.as_str()).into_iter().flatten() {
+                gap(f, column.saturating_sub(next))?;
+                cell(f, reports.get(*column).map_or(0, |(number, _)| *number), result)?;
+                next = column.saturating_add(1);
             }
+            gap(f, reports.len().saturating_sub(next))?;
             writeln!(f, "</tr>")?;
         }
         writeln!(f, "</table></details>")?;
@@ -132,7 +166,7 @@ fn conversation(f: &mut fmt::Formatter<'_>, number: usize, report: &Report, case
          <p>{}</p>\n<p>Sends {}. Wants {}.</p>\n<p><b class=\"{verdict}\">{verdict}</b> {}</p>",
         anchor(&case.id),
         Escaped(&case.id),
-        Escaped(&report.peer.name),
+        Escaped(&report.peer.title()),
         Escaped(&case.rule),
         Escaped(&case.sends),
         Escaped(&case.wants),

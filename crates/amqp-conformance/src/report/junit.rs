@@ -1,6 +1,6 @@
 //! A report as JUnit XML, for the pages of CI services.
 
-use super::{Report, escape::Escaped, terminal::by_section};
+use super::{Report, escape::Escaped, one_line, terminal::by_section};
 use crate::{
     run::{CaseResult, FailOn},
     verdict::Verdict,
@@ -34,7 +34,7 @@ impl<'a> Junit<'a> {
     fn counts(&self, cases: &[&CaseResult]) -> String {
         let failures = cases.iter().filter(|case| self.fails(case)).count();
         let skipped = cases.iter().filter(|case| self.is_skipped(case)).count();
-        let micros: u64 = cases.iter().map(|case| case.took_us).sum();
+        let micros = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.took_us));
         let tests = cases.len();
         format!(
             "tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{}\"",
@@ -45,12 +45,13 @@ impl<'a> Junit<'a> {
     fn case(&self, f: &mut fmt::Formatter<'_>, suite: &str, case: &CaseResult) -> fmt::Result {
         let (name, time) = (Escaped(&case.id), seconds(case.took_us));
         write!(f, "    <testcase classname=\"{}\" name=\"{name}\" time=\"{time}\"", Escaped(suite))?;
-        let (verdict, reason) = (case.outcome.verdict, Escaped(&case.outcome.reason));
+        let line = one_line(&case.outcome.reason);
+        let (verdict, reason) = (case.outcome.verdict, Escaped(&line));
         if self.fails(case) {
             write!(f, ">\n      <failure type=\"{verdict}\" message=\"{reason}\">{}", Escaped(&case.rule))?;
             write!(f, "\nsends: {}\nwants: {}\n", Escaped(&case.sends), Escaped(&case.wants))?;
             for entry in case.wire.iter().flatten() {
-                writeln!(f, "{} {}", entry.direction, Escaped(&entry.text))?;
+                writeln!(f, "{} {}", Escaped(&entry.direction), Escaped(&one_line(&entry.text)))?;
             }
             write!(f, "</failure>\n    </testcase>")?;
         } else if self.is_skipped(case) {
@@ -73,10 +74,12 @@ impl fmt::Display for Junit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<&CaseResult> = self.report.cases.iter().collect();
         writeln!(f, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-        writeln!(f, "<testsuites name=\"{}\" {}>", Escaped(&self.report.peer.name), self.counts(&all))?;
+        writeln!(f, "<testsuites name=\"{}\" {}>", Escaped(&self.report.peer.title()), self.counts(&all))?;
         for (section, cases) in by_section(&self.report.cases) {
             let suite = format!("{} {}", section.prefix, section.title);
             writeln!(f, "  <testsuite name=\"{}\" {}>", Escaped(&suite), self.counts(&cases))?;
+            let transport = Escaped(&self.report.peer.transport);
+            writeln!(f, "    <properties><property name=\"transport\" value=\"{transport}\"/></properties>")?;
             cases.iter().try_for_each(|case| self.case(f, &suite, case))?;
             writeln!(f, "  </testsuite>")?;
         }

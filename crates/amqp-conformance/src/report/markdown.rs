@@ -1,6 +1,6 @@
 //! The summary of several reports as a table in Markdown.
 
-use super::Report;
+use super::{Report, escape::InMarkdown};
 use crate::{case::Role, verdict::Verdict};
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl fmt::Display for Markdown<'_> {
             write!(f, " expected |\n|---|")?;
             writeln!(f, "{}", "---:|".repeat(Verdict::ALL.len().saturating_add(1)))?;
             for report in reports {
-                write!(f, "| {} |", report.peer.name.replace(['|', '\n'], " "))?;
+                write!(f, "| {} |", InMarkdown(&report.peer.title()))?;
                 Verdict::ALL.iter().try_for_each(|verdict| write!(f, " {} |", report.count(*verdict)))?;
                 writeln!(f, " {} |", report.cases.iter().filter(|case| case.expected.is_some()).count())?;
             }

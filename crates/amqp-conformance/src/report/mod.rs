@@ -14,8 +14,10 @@ mod sections;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use baseline::Changes;
+pub(crate) use escape::one_line;
 pub use expected::{Expectation, Expectations, ExpectationsError, Expected};
 #[cfg(test)]
 pub(crate) use golden::golden;
@@ -25,11 +27,11 @@ pub use markdown::Markdown;
 pub(crate) use sections::place_of;
 pub use sections::{Section, section_of};
 pub use terminal::Terminal;
-pub(crate) use terminal::one_line;
+pub(crate) use texts::Texts;
 
 use crate::{
     case::Role,
-    run::{CaseResult, FailOn, Level, Options, Target},
+    run::{self, CaseResult, FailOn, Level, Options, Target},
     server::Sheet,
     verdict::Verdict,
 };
@@ -88,13 +90,24 @@ pub struct Peer {
     pub transport: String,
 }
 
+/// The end of the transport of a server whose certificate was not verified.
+const UNVERIFIED: &str = "certificate not verified";
+
+impl Peer {
+    /// The name in one line, and that the certificate was not verified: every report says so.
+    pub fn title(&self) -> String {
+        let name = one_line(&self.name);
+        if self.transport.ends_with(UNVERIFIED) { format!("{name} ({UNVERIFIED})") } else { name }
+    }
+}
+
 impl Report {
-    /// The report of a run.
+    /// The report of a run. The target's secrets are masked in it, and each text is one line.
     pub fn new(target: &Target, sheet: &Sheet, options: &Options, cases: Vec<CaseResult>, stale: Vec<String>) -> Self {
         let address = match target {
             Target::Server(server) => format!("{}:{}", server.hostname, server.address.port()),
             Target::Client(client) if client.command.is_empty() => format!("client at {}", client.listen),
-            Target::Client(client) => client.command.join(" "),
+            Target::Client(client) => run::masked(&client.command).join(" "),
         };
         let product =
             [sheet.product.clone(), sheet.version.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -103,7 +116,7 @@ impl Report {
             None if product.is_empty() => address.clone(),
             None => product,
         };
-        Self {
+        let mut report = Self {
             schema: SCHEMA,
             tool: String::from(env!("CARGO_PKG_VERSION")),
             peer: Peer {
@@ -122,10 +135,14 @@ impl Report {
             withheld: 0,
             stale,
             cases,
-        }
+        };
+        let secrets = target.secrets();
+        report.each_foreign(&mut |text| *text = one_line(&secrets.text(text)));
+        report.cases.iter_mut().for_each(|case| secrets.hide(&mut case.wire));
+        report
     }
 
-    /// Reads a report from JSON.
+    /// Reads a report from JSON, which may be anybody's: each text becomes one line, and the summary that of the results.
     ///
     /// # Errors
     ///
@@ -139,7 +156,11 @@ impl Report {
         if schema != SCHEMA {
             return Err(ReportError::Schema(schema));
         }
-        Ok(serde_json::from_slice(json)?)
+        let mut report: Self = serde_json::from_slice(json)?;
+        report.each_text(&mut |text| *text = one_line(text));
+        // The results are what counts.
+        report.summary = summary(&report.cases);
+        Ok(report)
     }
 
     /// Takes out the results that say how a peer can be stopped, for a report that others may read.
@@ -200,9 +221,9 @@ pub enum ReportError {
 /// What fails, a line for each case.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.peer.name)?;
+        writeln!(f, "{}", self.peer.title())?;
         for case in self.unexpected(FailOn::Warn) {
-            writeln!(f, "{} {}: {}", case.outcome.verdict, case.id, case.outcome.reason)?;
+            writeln!(f, "{} {}: {}", case.outcome.verdict, one_line(&case.id), one_line(&case.outcome.reason))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A report as a tree in the terminal.
 
-use super::{Report, Section, section_of, sections::place_of};
+use super::{Report, Section, escape::one_line, section_of, sections::place_of};
 use crate::{run::CaseResult, verdict::Verdict};
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl<'a> Terminal<'a> {
     fn case(&self, f: &mut fmt::Formatter<'_>, case: &CaseResult) -> fmt::Result {
         let verdict = case.outcome.verdict;
         let mark = self.paint(verdict, &format!("{} {:<11}", mark(verdict), verdict.name()));
-        writeln!(f, "    {mark} {}  {}", case.id, case.rule)?;
+        writeln!(f, "    {mark} {}  {}", one_line(&case.id), one_line(&case.rule))?;
         if !case.outcome.reason.is_empty() {
             writeln!(f, "                  {}", one_line(&case.outcome.reason))?;
         }
@@ -65,11 +65,6 @@ const fn mark(verdict: Verdict) -> char {
         Verdict::Fail => '✘',
         Verdict::Hung | Verdict::Crashed => '☠',
     }
-}
-
-/// A text of the peer's cannot move the cursor.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The cases of each section, in the order of the specification.
@@ -119,7 +114,7 @@ impl Terminal<'_> {
         let counts = Verdict::ALL.into_iter().filter(|verdict| report.count(*verdict) > 0);
         let counts: Vec<String> =
             counts.map(|verdict| self.paint(verdict, &format!("{} {verdict}", report.count(verdict)))).collect();
-        text += &format!("{}: {}", one_line(&report.peer.name), counts.join(", "));
+        text += &format!("{}: {}", report.peer.title(), counts.join(", "));
         let expected = report.cases.iter().filter(|case| case.expected.is_some()).count();
         if expected > 0 {
             text += &format!(" ({expected} of them expected)");

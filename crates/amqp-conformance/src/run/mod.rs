@@ -16,7 +16,7 @@ mod select;
 mod workers;
 
 pub use runner::{CaseResult, Runner};
-pub use secrets::Secrets;
+pub use secrets::{Secrets, masked};
 pub use select::{Level, Selection, Selector, UnknownLevel, UnknownSelector};
 
 use crate::{
@@ -72,10 +72,7 @@ impl Target {
 
     /// What must not be written anywhere.
     pub fn secrets(&self) -> Secrets {
-        match self {
-            Self::Server(server) => Secrets::new(server.login.password().map(String::from)),
-            Self::Client(_) => Secrets::default(),
-        }
+        Secrets::of(self)
     }
 }
 
@@ -200,6 +197,12 @@ pub enum RunError {
         /// The number of nodes.
         nodes: usize,
     },
+    /// Two workers have the same node: they would see each other's messages.
+    #[error("the node {node:?} is given twice: each job needs a node of its own")]
+    SameNode {
+        /// The node.
+        node: String,
+    },
     /// No case is selected.
     #[error("no case is selected: see `amqp-conformance list`")]
     NoCase,
@@ -264,7 +267,7 @@ pub fn run_with(
             sheet_of(&target)?
         }
     };
-    observer(Event::Begun { sheet: &sheet, cases: cases.len() });
+    observer(Event::Begun { sheet: &target.secrets().sheet(&sheet), cases: cases.len() });
     let sheet = Arc::new(sheet);
     let mut results = workers::run_all(&targets, &sheet, &cases, options, observer);
     results.sort_by_cached_key(|result| place_of(&result.id));
@@ -320,5 +323,5 @@ pub(crate) fn why_unreachable(target: &Target, stop: Stop) -> String {
         }
         _ => String::new(),
     };
-    what + &target.secrets().text(&stop.into_outcome().reason)
+    target.secrets().text(&(what + &stop.into_outcome().reason))
 }

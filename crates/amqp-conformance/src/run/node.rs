@@ -12,7 +12,7 @@ use amqp1_codec::{
     performative::{Flow, Performative},
 };
 use amqp1_script::{AmqpFrame, Got, frames};
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// The target of each worker: the same peer, and a node of its own.
 pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>, RunError> {
@@ -20,7 +20,11 @@ pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>,
     match target {
         Target::Client(_) => Ok(vec![target.clone(); jobs]),
         Target::Server(server) => {
-            let nodes = [&server.node].into_iter().chain(&options.more_nodes);
+            let nodes = || [&server.node].into_iter().chain(&options.more_nodes);
+            let mut names = HashSet::new();
+            if let Some(node) = nodes().find(|node| !names.insert(*node)) {
+                return Err(RunError::SameNode { node: node.clone() });
+            }
             let of_worker = |(worker, node): (usize, &String)| {
                 let container_id = match worker {
                     0 => server.container_id.clone(),
@@ -28,7 +32,7 @@ pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>,
                 };
                 ServerTarget { node: node.clone(), container_id, ..server.clone() }.into()
             };
-            let targets: Vec<Target> = nodes.enumerate().map(of_worker).take(jobs).collect();
+            let targets: Vec<Target> = nodes().enumerate().map(of_worker).take(jobs).collect();
             if targets.len() < jobs {
                 return Err(RunError::Nodes { jobs, nodes: targets.len() });
             }

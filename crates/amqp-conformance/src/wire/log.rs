@@ -123,7 +123,7 @@ impl WireLog {
         })
     }
 
-    pub(super) fn add(&mut self, at: Duration, direction: Direction, octets: &[u8]) {
+    pub(crate) fn add(&mut self, at: Duration, direction: Direction, octets: &[u8]) {
         let kept = octets.get(..MAX_OCTETS.saturating_sub(self.octets)).unwrap_or(octets);
         self.dropped = self.dropped.saturating_add(octets.len().saturating_sub(kept.len()));
         if !kept.is_empty() {
@@ -141,7 +141,8 @@ impl WireLog {
         }
     }
 
-    /// The log, a line for each header, frame and event. SASL responses are masked.
+    /// The log, a line for each header, frame and event. SASL responses are masked; [`Secrets`](crate::run::Secrets) mask
+    /// the rest, and leave out what reports do not show.
     pub fn entries(&self) -> Vec<Entry> {
         let (mut sent, mut received) = (Side::default(), Side::default());
         let mut entries = Vec::new();
@@ -164,18 +165,30 @@ impl WireLog {
                 }
             }
         }
-        let left_out = entries.len().saturating_sub(FIRST_ENTRIES.saturating_add(LAST_ENTRIES));
-        if left_out > 0
-            && let Some(first) = entries.get(FIRST_ENTRIES)
-        {
-            let text = format!("{left_out} lines between are left out");
-            let remark = Entry { text, hex: String::new(), ..first.clone() };
-            entries.splice(FIRST_ENTRIES..FIRST_ENTRIES.saturating_add(left_out), [remark]);
-        }
         if let (1.., Some(last)) = (self.dropped, self.chunks.last()) {
             entries.push(entry(last, format!("{} octets more are not kept", self.dropped), String::new()));
         }
         entries
+    }
+}
+
+/// Leaves out what a report does not show of a long conversation: the entries between, and the end of large frames.
+pub(crate) fn shorten(entries: &mut Vec<Entry>) {
+    let left_out = entries.len().saturating_sub(FIRST_ENTRIES.saturating_add(LAST_ENTRIES));
+    // One entry more is the remark itself.
+    if left_out > 1
+        && let Some(first) = entries.get(FIRST_ENTRIES)
+    {
+        let text = format!("{left_out} lines between are left out");
+        let remark = Entry { text, hex: String::new(), ..first.clone() };
+        entries.splice(FIRST_ENTRIES..FIRST_ENTRIES.saturating_add(left_out), [remark]);
+    }
+    for Entry { hex, .. } in entries {
+        let shown = MAX_HEX.saturating_mul(2);
+        let more = hex.len().saturating_sub(shown) / 2;
+        if more > 0 && !hex.contains(' ') {
+            *hex = format!("{} and {more} octets more", hex.get(..shown).unwrap_or_default());
+        }
     }
 }
 
@@ -218,26 +231,38 @@ impl Side {
 /// The octets of a frame's header and of its descriptor, after which a secret may stand.
 const BEFORE_SECRETS: usize = 11;
 
+/// The kinds of SASL frames that hold no response, by their descriptors in the usual form.
+const WITHOUT_SECRETS: [&[u8]; 3] = [b"\0\x53\x40", b"\0\x53\x42", b"\0\x53\x44"];
+const TYPE_SASL: u8 = 1;
+
+/// Returns `true` if a frame that cannot be read may be a response of SASL.
+fn may_be_response(octets: &[u8]) -> bool {
+    let body = octets.get(8..).unwrap_or_default();
+    octets.get(5) == Some(&TYPE_SASL) && !WITHOUT_SECRETS.iter().any(|descriptor| body.starts_with(descriptor))
+}
+
 fn hex_of(got: &Got, octets: &[u8]) -> String {
-    match got {
+    let is_response = match got {
+        Got::Sasl(body) => matches!(body, SaslBody::Init(_) | SaslBody::Response(_)),
+        Got::Undecodable { .. } => may_be_response(octets),
+        _ => false,
+    };
+    match is_response {
         // The response may hold a password.
-        Got::Sasl(SaslBody::Init(_) | SaslBody::Response(_)) => {
+        true => {
             let shown = octets.get(..BEFORE_SECRETS).unwrap_or(octets);
             hex(shown) + &"..".repeat(octets.len().saturating_sub(shown.len()))
         }
-        _ => hex(octets),
+        false => hex(octets),
     }
 }
 
 /// Octets in hexadecimal, two digits each.
 fn hex(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len().saturating_mul(2));
-    for octet in octets.iter().take(MAX_HEX) {
+    for octet in octets {
         // Writing to a `String` does not fail.
         write!(text, "{octet:02x}").unwrap_or_default();
-    }
-    if octets.len() > MAX_HEX {
-        write!(text, " and {} octets more", octets.len().saturating_sub(MAX_HEX)).unwrap_or_default();
     }
     text
 }
@@ -245,7 +270,7 @@ fn hex(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amqp1_codec::{frame::ProtocolHeader, sasl::SaslBody};
+    use amqp1_codec::{frame::ProtocolHeader, performative::Performative, sasl::SaslBody};
     use amqp1_script::frames;
 
     fn sent(octets: &[&[u8]]) -> Vec<Entry> {
@@ -271,10 +296,41 @@ mod tests {
         let mut octets = vec![frames::empty(0); 1000];
         octets.push(frames::encode(0, frames::end(), b""));
         let octets: Vec<&[u8]> = octets.iter().map(AsRef::as_ref).collect();
-        let entries = sent(&octets);
+        let mut entries = sent(&octets);
+        assert_eq!(entries.len(), octets.len());
+        shorten(&mut entries);
+        let once = entries.clone();
+        shorten(&mut entries);
+        assert_eq!(entries, once);
         assert_eq!(entries.len(), FIRST_ENTRIES + 1 + LAST_ENTRIES);
         assert_eq!(entries[FIRST_ENTRIES].text, "751 lines between are left out");
         assert_eq!(entries[entries.len() - 1].text, "[0] end");
+    }
+
+    #[test]
+    fn a_large_frame_is_whole_until_it_is_shown() {
+        let frame = frames::encode(0, Performative::from(frames::transfer(0, 1)), &[7; 3000]);
+        let mut entries = sent(&[&frame]);
+        assert_eq!(entries[0].hex.len(), frame.len() * 2);
+        shorten(&mut entries);
+        let more = format!(" and {} octets more", frame.len() - MAX_HEX);
+        assert!(entries[0].hex.ends_with(&more) && entries[0].hex.len() == 2 * MAX_HEX + more.len());
+    }
+
+    #[test]
+    fn a_response_that_is_malformed_is_masked_as_well() {
+        let init = frames::sasl(&SaslBody::Init(frames::plain("me", "sesame")));
+        let mut malformed = init.to_vec();
+        // The size of the list is wrong.
+        malformed[12] = malformed[12].wrapping_add(1);
+        for octets in
+            [&malformed[..], &[&malformed[..8], &b"\0\xa3\x13amqp:sasl-init:list"[..], &malformed[11..]].concat()]
+        {
+            let mut octets = octets.to_vec();
+            octets[3] = u8::try_from(octets.len()).expect("it is small");
+            let entries = sent(&[&octets]);
+            assert!(!entries[0].hex.contains("736573616d65"), "{:?}", entries[0]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod log;
 mod logs;
 mod recorder;
 
+pub(crate) use log::shorten;
 pub use log::{Entry, Step, WireLog};
 pub use logs::Logs;
 pub(crate) use recorder::GRACE;

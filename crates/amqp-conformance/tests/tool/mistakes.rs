@@ -54,6 +54,50 @@ fn a_baseline_is_compared_with_the_cases_that_are_selected() {
 }
 
 #[test]
+fn a_baseline_of_the_other_role_is_refused() {
+    let directory = TempDir::new().expect("a folder");
+    let [json, client] = ["server.json", "client.json"].map(|name| directory.path().join(name));
+    let polite = polite::start(OnOtherVersion::Leaves);
+    assert_eq!(code(&server(polite, &["--only", PASSES, "--json", path(&json)])), 0);
+    let refused = error(&tool(&["client", "--only", PASSES, "--baseline", path(&json), "--", "no-such-program"]), 2);
+    assert!(refused.contains("server.json: the baseline is the report of a server, not of a client"), "{refused}");
+    // The role of the cases is what counts as well.
+    let report = fs::read_to_string(&json).expect("it was written");
+    fs::write(&client, report.replacen("\"role\": \"server\"", "\"role\": \"client\"", 1)).expect("it is written");
+    let refused = error(&server(polite, &["--only", PASSES, "--baseline", path(&client)]), 2);
+    assert!(refused.contains("client.json: the baseline is the report of a client, not of a server"), "{refused}");
+}
+
+#[test]
+fn a_node_that_is_given_twice_is_refused() {
+    let polite = polite::start(OnOtherVersion::Leaves);
+    for jobs in ["1", "2", "3"] {
+        let refused = error(&server(polite, &["--only", PASSES, "--node", "p", "--node", "q", "--jobs", jobs]), 2);
+        assert!(refused.contains("the node \"q\" is given twice"), "{refused}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_command_is_not_in_an_error() {
+    let refused = error(&tool(&["client", "--only", PASSES, "--", "PASSWORD=open-sesame", "driver"]), 3);
+    assert!(refused.contains("cannot be run") && !refused.contains("sesame"), "{refused}");
+}
+
+#[test]
+fn sums_of_reports_that_others_have_made_do_not_overflow() {
+    let directory = TempDir::new().expect("a folder");
+    let [json, large, page] = ["a.json", "b.json", "page.html"].map(|name| directory.path().join(name));
+    let polite = polite::start(OnOtherVersion::Leaves);
+    assert_eq!(code(&server(polite, &["--only", PASSES, "--json", path(&json)])), 0);
+    let report = fs::read_to_string(&json).expect("it was written");
+    let report = report.replacen("\"withheld\": 0", &format!("\"withheld\": {}", u64::MAX), 1);
+    fs::write(&large, report).expect("it is written");
+    let merge = ["report", "merge", path(&large), path(&large), "--withhold", "--html", path(&page)];
+    let merged = tool(&merge);
+    assert_eq!(code(&merged), 0, "{}", text(&merged.stderr));
+}
+
+#[test]
 fn a_profile_of_the_other_role_is_named_as_such() {
     let client = error(&tool(&["client", "--profile", "rabbitmq4"]), 2);
     assert!(client.contains("rabbitmq4 is the profile of a server"), "{client}");
