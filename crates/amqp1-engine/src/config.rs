@@ -454,7 +454,8 @@ pub struct SendOptions {
     pub tag: Option<DeliveryTag>,
     /// The message's format (§2.8.11).
     pub message_format: u32,
-    /// The delivery's state at this end, on each of its transfers: a transactional state, for one.
+    /// The delivery's state at this end, on each of its transfers: a transactional state, for one. The state *received* is
+    /// refused: it is for deliveries that are resumed (§3.4.1).
     pub state: Option<DeliveryState>,
     /// Whether a provisional outcome within a transaction (§4.4.2) leaves the delivery as it is until
     /// [`settle_sent`](crate::Connection::settle_sent), although it was sent with the state of that transaction: a

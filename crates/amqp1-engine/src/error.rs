@@ -222,6 +222,8 @@ pub enum ApiMisuse {
         /// What the peer takes, in octets.
         max: usize,
     },
+    /// The session has a link of this name and role (§2.6.1).
+    NameInUse,
     /// All channels that both ends allow are taken (§2.7.1, channel-max).
     NoChannel,
     /// No such link, or not any more.
@@ -242,6 +244,7 @@ impl fmt::Display for ApiMisuse {
             Self::FrameTooLarge { size, max } => {
                 return write!(f, "this needs a frame of {size} octets, and the peer takes at most {max}");
             }
+            Self::NameInUse => "the session has a link of this name already",
             Self::NoChannel => "all channels are in use",
             Self::UnknownLink => "the link is gone",
             Self::UnknownSession => "the session is gone",
@@ -270,6 +273,8 @@ pub enum SendError {
     SettleMode,
     /// The receiver has settled the delivery before it was whole.
     SettledEarly,
+    /// The state `received` is only for deliveries that are resumed (§3.4.1).
+    StateNotAllowed,
     /// The delivery's state leaves no room for a message in the peer's frames.
     StateTooLarge {
         /// The largest frame, in octets.
@@ -301,6 +306,7 @@ impl fmt::Display for SendError {
             }
             Self::SettleMode => f.write_str("the link's settle mode does not allow this"),
             Self::SettledEarly => f.write_str("the receiver has settled the delivery before it was whole"),
+            Self::StateNotAllowed => f.write_str("the state received is only for deliveries that are resumed"),
             Self::StateTooLarge { max } => {
                 write!(f, "the delivery's state leaves no room for a message in frames of {max} octets")
             }

@@ -75,6 +75,8 @@ tolerances! {
     /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as one
     /// of the session (§2.7.4).
     link_counters_without_handle: client true, acceptor true;
+    /// An open of more than 512 octets from a peer that has not heard ours (§2.4.1).
+    long_open: client false, acceptor true;
     /// SASL frames of more than 512 octets, up to `handshake_octets`: tokens may need them (§5.3.1).
     long_sasl_frames: client true, acceptor true;
     /// Transaction ids of up to 255 octets from a coordinator, where §4.5.4 allows 32.

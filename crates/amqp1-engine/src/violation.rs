@@ -111,6 +111,11 @@ pub enum PeerMisbehaved {
     },
     /// A new delivery although the receiver's unsettled map was not complete (§2.7.3).
     NewWhileIncomplete,
+    /// An open of more than 512 octets, before the peer could know that this end takes more (§2.4.1).
+    OpenTooLong {
+        /// Octets of its frame.
+        size: usize,
+    },
     /// A second open (§2.4.1).
     OpenTwice,
     /// A delivery is resumed beyond what was received of it (§3.4.6).
@@ -151,6 +156,7 @@ impl PeerMisbehaved {
             | Self::HandleOutOfRange { .. }
             | Self::IdleTimeoutTooShort { .. }
             | Self::MaxFrameSizeTooSmall { .. }
+            | Self::OpenTooLong { .. }
             | Self::OpenTwice
             | Self::SaslOutOfOrder
             | Self::SessionsExceeded => Scope::Connection,
@@ -193,7 +199,9 @@ impl PeerMisbehaved {
             | Self::DeliveryIdRepeated { .. }
             | Self::TagRepeated
             | Self::TransferFromReceiver => ErrorCondition::NOT_ALLOWED,
-            Self::ChannelOutOfRange { .. } | Self::HandleOutOfRange { .. } => ErrorCondition::FRAMING_ERROR,
+            Self::ChannelOutOfRange { .. } | Self::HandleOutOfRange { .. } | Self::OpenTooLong { .. } => {
+                ErrorCondition::FRAMING_ERROR
+            }
             Self::CreditExceeded => ErrorCondition::TRANSFER_LIMIT_EXCEEDED,
             Self::DeliveryIncomplete
             | Self::DynamicNodeContradiction
@@ -269,6 +277,7 @@ impl fmt::Display for PeerMisbehaved {
                 f.write_str("more names, properties and states than are kept for one connection")
             }
             Self::NewWhileIncomplete => f.write_str("a new delivery while unsettled ones are not sorted out"),
+            Self::OpenTooLong { size } => write!(f, "an open of {size} octets, where 512 are allowed"),
             Self::OpenTwice => f.write_str("a second open"),
             Self::ResumedBeyond => f.write_str("a delivery is resumed beyond what was received of it"),
             Self::SaslOutOfOrder => f.write_str("a SASL frame where it has no place"),

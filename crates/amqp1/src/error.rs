@@ -380,6 +380,7 @@ impl From<ApiMisuse> for Error {
         match misuse {
             ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
             ApiMisuse::FrameTooLarge { .. } => Self::new(ErrorKind::Config, misuse.to_string()),
+            ApiMisuse::NameInUse => Self::new(ErrorKind::Config, misuse.to_string()),
             ApiMisuse::NoChannel => Self::new(
                 ErrorKind::Config,
                 "all channels that both ends allow are in use: end a session, or allow more with channel_max at both ends",
@@ -397,7 +398,7 @@ impl From<SendError> for Error {
             SendError::Detached => ErrorKind::LinkDetached,
             SendError::NoCredit | SendError::QueueFull | SendError::TooManyUnsettled { .. } => ErrorKind::CreditRevoked,
             SendError::Reattach => ErrorKind::Suspended,
-            SendError::SettleMode | SendError::StateTooLarge { .. } => ErrorKind::Config,
+            SendError::SettleMode | SendError::StateNotAllowed | SendError::StateTooLarge { .. } => ErrorKind::Config,
             SendError::SettledEarly => ErrorKind::Aborted,
             SendError::TooLarge { .. } => ErrorKind::MessageTooLarge,
             _ => ErrorKind::Internal,

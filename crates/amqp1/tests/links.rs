@@ -361,3 +361,17 @@ async fn what_messages_hold_is_not_in_the_debug_output_of_handles() {
     let shown = format!("{sender:?} {receiver:?} {:?} {:?} {receipt:?}", pair.client, pair.server);
     assert!(!shown.contains("SECRET") && shown.len() < 3000, "{shown}");
 }
+
+/// §2.6.1: the second would be taken for the first.
+#[tokio::test]
+async fn a_name_that_the_session_has_already_is_an_error_of_the_call() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let (sender, _receiver) = tokio::join!(session.sender("q").name("l").attach(), async {
+        pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
+    });
+    let sender = sender.expect("a sender");
+    let error = session.sender("q").name("l").attach().await.expect_err("the name is in use");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    soon(sender.close()).await.expect("closed");
+}

@@ -148,7 +148,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If there is no such session.
+    /// If there is no such session. [`ApiMisuse::NameInUse`] if a link of that name and role is on the session
+    /// already: one on another session would be stolen (§2.6.1).
     pub fn attach_sender(&mut self, session: SessionId, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
         let attach = Attach {
             name: config.name,
@@ -176,7 +177,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If there is no such session.
+    /// If there is no such session. [`ApiMisuse::NameInUse`] if a link of that name and role is on the session
+    /// already: one on another session would be stolen (§2.6.1).
     pub fn attach_receiver(&mut self, session: SessionId, config: ReceiverConfig) -> Result<LinkId, ApiMisuse> {
         let attach = Attach {
             name: config.name,
@@ -207,6 +209,9 @@ impl Connection {
         if session.end_sent || session.ending {
             return Err(ApiMisuse::UnknownSession);
         }
+        if self.is_name_in_use(session_id, &link.local) {
+            return Err(ApiMisuse::NameInUse);
+        }
         if self.remote_open.is_some() {
             self.check_attach(&link.local)?;
         }
@@ -220,6 +225,15 @@ impl Connection {
         }
         self.send_attach(id);
         Ok(id)
+    }
+
+    /// Whether a link of this name and role lives on the session, and is not about to end.
+    fn is_name_in_use(&self, session: SessionId, attach: &Attach) -> bool {
+        let lives = |link: &Link| link.detached.is_none() && link.detaching.is_none() && !link.refused && !link.told;
+        let is = |link: &Link| link.role == attach.role && link.local.name == attach.name && lives(link);
+        self.sessions
+            .get(session)
+            .is_some_and(|session| session.links.iter().any(|id| self.links.get(*id).is_some_and(is)))
     }
 
     fn link(&self, id: LinkId) -> Result<&Link, ApiMisuse> {
@@ -461,6 +475,9 @@ impl Connection {
     /// The link, if a delivery may be queued on it.
     pub(super) fn may_send(&mut self, id: LinkId, options: &SendOptions) -> Result<&mut Link, SendError> {
         if let Some(state) = &options.state {
+            if matches!(state, DeliveryState::Received(_)) {
+                return Err(SendError::StateNotAllowed);
+            }
             let max = self.max_transfer();
             if state.encoded_len(self.config.style) > max.saturating_sub(TRANSFER_ROOM + LEAST_PAYLOAD) {
                 return Err(SendError::StateTooLarge { max });

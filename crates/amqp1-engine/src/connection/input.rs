@@ -99,9 +99,13 @@ impl Connection {
 
     /// Takes a frame; whether to go on.
     fn frame_input(&mut self, input: &mut BytesMut) -> bool {
+        let before = input.len();
         match self.decoder.decode(input) {
             Ok(None) => false,
             Ok(Some(Frame::Amqp { channel, performative, payload })) => {
+                if self.remote_open.is_none() && self.is_long_open(before.saturating_sub(input.len())) {
+                    return true;
+                }
                 self.on_frame(channel, performative, payload);
                 true
             }
@@ -114,6 +118,17 @@ impl Connection {
                 true
             }
         }
+    }
+
+    /// Refuses a frame that the peer has sent without having heard our open, and that is larger than it may be then.
+    #[cold]
+    fn is_long_open(&mut self, size: usize) -> bool {
+        let max = usize::try_from(MIN_MAX_FRAME_SIZE).unwrap_or(usize::MAX);
+        let is_long = size > max && !self.open_sent && !self.config.tolerances.long_open;
+        if is_long {
+            self.misbehaved(PeerMisbehaved::OpenTooLong { size });
+        }
+        is_long
     }
 
     // Inlined whatever the compiler thinks of its size, so that the performative is not moved. Frames that are read twice

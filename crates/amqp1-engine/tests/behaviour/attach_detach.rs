@@ -396,3 +396,31 @@ fn settle_modes_bind_the_sender() {
     let rx = pair.server.offered("m", Role::Receiver);
     assert!(pair.server.recv(rx).unwrap().settled);
 }
+
+/// Their answers could not be told apart.
+#[test]
+fn t_2_6_1_1_a_name_that_the_session_has_already_is_an_error_of_the_call() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "l");
+    let before = pair.client.written.len();
+    // Before and after the answer.
+    let pending = pair.client.attach_sender(session, sender("m")).unwrap();
+    for name in ["l", "m"] {
+        assert_eq!(pair.client.attach_sender(session, sender(name)), Err(ApiMisuse::NameInUse));
+    }
+    pair.drive();
+    assert!(pair.client.attached(pending));
+    let attaches = frames(&pair.client.written[before..]);
+    assert_eq!(attaches.iter().filter(|(_, body, _)| matches!(body, Some(Performative::Attach(_)))).count(), 1);
+    // In the other direction it is another link.
+    let (rx, _) = pair.receiver(session, "l", Credit::Manual(1));
+    assert_eq!(pair.client.attach_receiver(session, receiver("l", Credit::Manual(1))), Err(ApiMisuse::NameInUse));
+    // As soon as its end was asked for, the name is free.
+    for (link, closed) in [(tx, true), (rx, false)] {
+        pair.client.detach(link, closed, None).unwrap();
+    }
+    pair.client.attach_sender(session, sender("l")).unwrap();
+    pair.client.attach_receiver(session, receiver("l", Credit::Manual(1))).unwrap();
+    pair.drive();
+}

@@ -10,7 +10,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     ApiMisuse, AttachReply, Cause, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, LinkId,
-    SenderConfig, ServerSasl, SessionConfig, Settlement,
+    PeerMisbehaved, SenderConfig, ServerSasl, SessionConfig, Settlement, Tolerances,
 };
 use amqp1_testkit::*;
 
@@ -103,6 +103,36 @@ fn t_2_4_1_3_a_clients_open_has_512_octets_at_most() {
     });
     let sizes: Vec<_> = sizes.collect();
     assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 512), "{sizes:?}");
+}
+
+/// A peer that has not heard our open does not know of larger frames; some send them all the same.
+#[test]
+fn t_2_4_1_3_an_open_of_more_than_512_octets_is_refused_or_tolerated() {
+    let of_size = |size| {
+        let open = |length| frame(0, Open { container_id: "x".repeat(length).into(), ..Open::default() }, b"");
+        (400..600).map(open).find(|frame| frame.len() == size).unwrap()
+    };
+    let mut long_open = Tolerances::STRICT;
+    long_open.long_open = true;
+    for (size, tolerances, refused) in
+        [(512, Tolerances::STRICT, false), (513, Tolerances::STRICT, true), (513, long_open, false)]
+    {
+        let config = ConnectionConfig { tolerances, ..ConnectionConfig::new("server") };
+        let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
+        peer.raw(&ProtocolHeader::AMQP.encode());
+        peer.raw(&of_size(size));
+        assert_eq!(peer.refusal(), refused.then_some(("close", ErrorCondition::FRAMING_ERROR)), "{size}");
+        assert_eq!(peer.end.opened(), !refused);
+        if refused {
+            let violation = PeerMisbehaved::OpenTooLong { size };
+            assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(violation));
+        }
+    }
+    // A server that answers has heard what this end takes.
+    let mut peer = Peer::of_client();
+    peer.raw(&ProtocolHeader::AMQP.encode());
+    peer.raw(&of_size(513));
+    assert!(peer.end.opened());
 }
 
 #[test]
@@ -206,8 +236,9 @@ fn t_2_7_1_5_an_attach_that_is_too_large_is_an_error_of_its_call() {
     let (mut peer, session) = narrow_session();
     let (mut fits, mut fails) = (0, 0);
     for length in 350..500 {
-        let properties = || SenderConfig { properties: fields(length), ..sender("large") };
-        if is_too_large(peer.end.attach_sender(session, properties())) {
+        let name = format!("large{length}").into();
+        let config = SenderConfig { properties: fields(length), name, ..sender("") };
+        if is_too_large(peer.end.attach_sender(session, config)) {
             assert!(peer.names().is_empty());
             fails += 1;
         } else {

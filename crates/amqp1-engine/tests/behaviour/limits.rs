@@ -7,7 +7,7 @@ use amqp1_codec::{
     performative::{Detach, End as EndFrame, Transfer},
     transaction::TransactionalState,
 };
-use amqp1_engine::{ConnectionConfig, Credit, SessionConfig};
+use amqp1_engine::{ConnectionConfig, Credit, SenderConfig, SessionConfig};
 use amqp1_testkit::*;
 
 #[test]
@@ -33,7 +33,8 @@ fn t_rob_4_thousands_of_links_come_and_go_in_one_session() {
 fn t_rob_4_thousands_of_links_end_with_their_session() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();
-    let links: Vec<_> = (0..1500).map(|_| pair.client.attach_sender(session, sender("l")).unwrap()).collect();
+    let named = |number: u32| SenderConfig { name: format!("l{number}").into(), ..sender("") };
+    let links: Vec<_> = (0..1500).map(|number| pair.client.attach_sender(session, named(number)).unwrap()).collect();
     pair.drive();
     for link in &links {
         pair.client.send(*link, message(1, 1), unsettled(1)).unwrap();

@@ -6,7 +6,9 @@ use amqp1_codec::{
     messaging::{DeliveryState, Modified, Received},
     performative::{Attach, Disposition, Open, Performative, Transfer, Unsettled},
 };
-use amqp1_engine::{AttachReply, LinkId, SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedSender};
+use amqp1_engine::{
+    AttachReply, LinkId, SendError, SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedSender,
+};
 use amqp1_testkit::*;
 use bytes::Bytes;
 
@@ -184,6 +186,36 @@ fn t_2_7_5_16_the_first_of_several_transfers_says_that_a_delivery_is_resumed() {
     }
     let whole = message(1, 3000).into_parts().concat();
     assert_eq!(octets, whole[20..]);
+}
+
+/// A position is where a resumed delivery goes on: it is not said of any other.
+#[test]
+fn m_3_4_1_1_a_delivery_that_is_not_resumed_is_sent_without_a_position() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, _) = pair.sender(session, "l");
+    let position = DeliveryState::Received(Received { section_number: 0, section_offset: 20 });
+    let options = || SendOptions { state: Some(position.clone()), ..unsettled(1) };
+    assert_eq!(pair.client.send(tx, message(1, 50), options()), Err(SendError::StateNotAllowed));
+    assert_eq!(pair.client.begin_delivery(tx, options()), Err(SendError::StateNotAllowed));
+    // Nor of one that is sent anew, because the receiver holds less than is left here.
+    let mut suspended = SuspendedSender::new();
+    suspended.deliveries.push_back(kept(1, false, true, Some(position)));
+    let (mut peer, session) = Peer::client_with_session();
+    let config = SenderConfig { resume: Some(suspended), resumable: true, ..sender("l") };
+    peer.end.attach_sender(session, config).unwrap();
+    let theirs = [(tag(1), Value::Null)].into_iter().collect();
+    peer.send(0, Attach { unsettled: Some(theirs), ..attach("l", 0, Role::Receiver) });
+    peer.send(0, credit(0, 10));
+    let sent: Vec<_> = peer
+        .read()
+        .into_iter()
+        .filter_map(|(_, body, _)| match body {
+            Performative::Transfer(transfer) => Some((transfer.aborted, transfer.resume, transfer.state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [(true, true, None), (false, false, None)]);
 }
 
 /// The receiver has it, and it was not stated; the sender resumes it without that wish.

@@ -121,7 +121,9 @@ fn tell(text: &str) {
         let condition = ErrorCondition::new(Symbol::new(text.replace(|c: char| !c.is_ascii(), "?")).unwrap());
         Some(AmqpError { description: Some(text.into()), ..AmqpError::from(condition) })
     };
-    let mut peer = Peer::of_server(ServerSasl::None);
+    let mut config = ConnectionConfig::new("server");
+    config.tolerances.long_open = true;
+    let mut peer = Peer::new(Connection::server(config, ServerSasl::None, Instant::default()));
     peer.raw(&ProtocolHeader::AMQP.encode());
     peer.send(0, Open { container_id: text.into(), hostname: Some(text.into()), ..Open::default() });
     peer.send(0, Begin { next_outgoing_id: 0.into(), incoming_window: 100, outgoing_window: 100, ..Begin::default() });
