@@ -1,7 +1,7 @@
 //! The progress of a run in the terminal.
 
 use crate::{
-    report::one_line,
+    report::{Texts as _, one_line},
     run::{Event, FailOn},
     server::Sheet,
 };
@@ -95,11 +95,9 @@ impl Progress {
 
 /// The capabilities in a few lines.
 pub(super) fn sheet_in_words(sheet: &Sheet) -> String {
-    one_line_each(&sheet.to_string())
-}
-
-fn one_line_each(text: &str) -> String {
-    text.lines().map(one_line).collect::<Vec<_>>().join("\n")
+    let mut sheet = sheet.clone();
+    sheet.each_text(&mut |text| *text = one_line(text));
+    sheet.to_string()
 }
 
 #[cfg(test)]
@@ -110,6 +108,14 @@ mod tests {
         run::CaseResult,
         verdict::{Outcome, Verdict},
     };
+
+    #[test]
+    fn a_product_takes_one_line() {
+        let sheet = Sheet { product: Some(String::from("a\n::error::b")), ..Sheet::default() };
+        let text = sheet_in_words(&sheet);
+        assert!(text.starts_with("a\\n::error::b, container"), "{text}");
+        assert_eq!(text.lines().count(), sheet_in_words(&Sheet::default()).lines().count());
+    }
 
     #[test]
     fn without_a_terminal_a_line_is_due_every_ten_seconds() {

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod polite;
+mod secrets;
 
 use amqp_conformance::{
     Case, Check, Options, Outcome, Report, Verdict,

@@ -6,6 +6,7 @@ use amqp_conformance::{
 };
 use amqp1_auth::sasl::scram::{ScramDecoy, ScramHash, ScramServer, ScramStep, StoredCredential};
 use amqp1_codec::{
+    Symbol, Value,
     frame::ProtocolHeader,
     messaging::DeliveryState,
     performative::{Open, Performative},
@@ -36,6 +37,8 @@ pub(crate) enum OnOtherVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LetsIn {
     Everyone,
+    /// Everyone, by a server that says this wherever it names itself.
+    EveryoneAs(&'static str),
     /// Users with this password, which they prove by this mechanism alone.
     ByScram(ScramHash, &'static str),
 }
@@ -114,6 +117,12 @@ fn scram(connection: &mut Connection, hash: ScramHash, password: &str) -> Result
     Ok(())
 }
 
+fn open_of(lets_in: LetsIn) -> Open {
+    let LetsIn::EveryoneAs(name) = lets_in else { return frames::open("polite") };
+    let properties = ["product", "version"].map(|key| (Symbol::from_static(key), Value::from(name)));
+    Open { properties: Some(properties.into_iter().collect()), ..frames::open(name) }
+}
+
 /// Serves one connection. Calls `on_other_version` before it leaves one that begins with another version.
 fn serve(
     stream: TcpStream,
@@ -128,7 +137,7 @@ fn serve(
     if header == ProtocolHeader::SASL {
         connection.header(header);
         match lets_in {
-            LetsIn::Everyone => {
+            LetsIn::Everyone | LetsIn::EveryoneAs(_) => {
                 connection.sasl(frames::mechanisms(&["ANONYMOUS", "PLAIN"]));
                 connection.expect::<SaslInit>()?;
                 connection.sasl(frames::outcome(SaslCode::Ok));
@@ -143,7 +152,7 @@ fn serve(
         return Ok(());
     }
     let open = connection.expect::<Open>()?.body;
-    connection.send(0, frames::open("polite"));
+    connection.send(0, open_of(lets_in));
     let mut progress = Progress::default();
     loop {
         let got = connection.next();

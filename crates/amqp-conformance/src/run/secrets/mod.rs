@@ -32,6 +32,9 @@ pub struct Secrets {
 /// The number of octets below which a secret is not looked for within words.
 const SHORTEST: usize = 4;
 
+/// The number of places in a text at which a secret is looked for that is cut off: the tool cuts a text at a few.
+const MAX_CUTS: usize = 64;
+
 /// Stands for a secret.
 const MASK: &str = "…";
 
@@ -105,7 +108,8 @@ impl Secrets {
 
     /// The beginnings of secrets that are cut off by dots.
     fn cut_in(&self, text: &str) -> Vec<Range<usize>> {
-        let cuts = text.match_indices(MASK).map(|(at, _)| text.get(..at).unwrap_or_default().trim_end());
+        let cuts = text.match_indices(MASK).take(MAX_CUTS);
+        let cuts = cuts.map(|(at, _)| text.get(..at).unwrap_or_default().trim_end());
         cuts.filter_map(|before| self.spellings.iter().find_map(|spelling| spelling.begun_at_end_of(before))).collect()
     }
 
@@ -232,6 +236,7 @@ mod tests {
         assert_eq!(hidden(&secrets, "", "0061626300").hex, "00......00");
         assert_eq!(hidden(&secrets, "", "7861626300").hex, "7861626300");
         assert_eq!(Secrets::new([String::new()]).text("as it is"), "as it is");
+        assert_eq!(Secrets::new([String::from("a")]).text("a 61 97 cat 'a'"), "… 61 97 cat '…'");
     }
 
     #[test]

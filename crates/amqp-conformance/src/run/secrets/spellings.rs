@@ -88,17 +88,23 @@ impl Spelling {
 pub(super) fn spellings(secret: &str, at: Where) -> Vec<Spelling> {
     let octets = secret.as_bytes();
     let mut texts = vec![String::from(secret), one_line(secret), markup(secret), markup(&one_line(secret))];
-    // Rust, once and twice.
-    let debug = |text: &str| inner(&format!("{text:?}"));
-    texts.extend([debug(secret), debug(&debug(secret))]);
     texts.extend([secret.escape_debug().to_string(), secret.escape_default().to_string()]);
     texts.extend([octets.escape_ascii().to_string(), octets_in_debug(octets)]);
     texts.push(inner(&serde_json::to_string(secret).unwrap_or_default()));
     texts.extend([percent(octets, false), percent(octets, true)]);
-    texts.push(decimal(octets));
-    for separator in ["", " "] {
-        let lower = hex(octets, separator);
-        texts.extend([lower.to_uppercase(), lower]);
+    // The peer's texts are quoted where they are shown, and those of a quoted text again.
+    for _ in 0..2 {
+        texts.extend(texts.iter().map(|text| inner(&format!("{text:?}"))).collect::<Vec<_>>());
+        texts.sort_unstable();
+        texts.dedup();
+    }
+    // One octet would be found in every other number.
+    if octets.len() > 1 {
+        texts.push(decimal(octets));
+        for separator in ["", " "] {
+            let lower = hex(octets, separator);
+            texts.extend([lower.to_uppercase(), lower]);
+        }
     }
     texts.retain(|text| !text.is_empty());
     let mut all: Vec<Spelling> = texts.into_iter().map(|text| Spelling { text, at }).collect();
