@@ -74,6 +74,8 @@ pub struct Peer<T> {
     style: EncodeStyle,
     skip: Skip,
     ended: Option<Got>,
+    /// Whether something was read after the deadline of a wait. Until a wait has time again, nothing more is read.
+    is_late: bool,
     buffer: Box<[u8]>,
 }
 
@@ -93,6 +95,7 @@ impl<T: Transport> Peer<T> {
             style: EncodeStyle::Compact,
             skip: Skip::default(),
             ended: None,
+            is_late: false,
             buffer: vec![0; BUFFER].into(),
         }
     }
@@ -237,6 +240,9 @@ impl<T: Transport> Peer<T> {
     }
 
     /// The next thing, if it comes within this time.
+    ///
+    /// A wait without time still gives what has arrived. Several of them in a row read at most once, so that a loop that
+    /// runs up to a deadline ends with [`Got::Timeout`], however much the other end writes.
     pub fn next_within(&mut self, within: Duration) -> Got {
         let deadline = self.deadline(within);
         self.wait(deadline, |_| false)
@@ -264,6 +270,7 @@ impl<T: Transport> Peer<T> {
     pub(crate) fn wait(&mut self, deadline: Duration, skips: impl Fn(&Got) -> bool) -> Got {
         let start = self.transport.now();
         let mut late = false;
+        self.is_late &= start >= deadline;
         loop {
             while let Some(got) = self.incoming.next() {
                 self.record(Direction::Received, &got.to_string());
@@ -275,7 +282,8 @@ impl<T: Transport> Peer<T> {
                 return end.clone();
             }
             let now = self.transport.now();
-            if late {
+            if late || self.is_late {
+                self.is_late = false;
                 let got = Got::Timeout { waited: now.saturating_sub(start), unfinished: self.incoming.unfinished() };
                 self.record(Direction::Note, &got.to_string());
                 return got;
@@ -284,6 +292,7 @@ impl<T: Transport> Peer<T> {
             late = now >= deadline;
             let end = match self.transport.read(&mut self.buffer, deadline) {
                 Read::Octets(count) => {
+                    self.is_late = late;
                     self.incoming.feed(self.buffer.get(..count).unwrap_or(&self.buffer));
                     continue;
                 }

@@ -155,6 +155,27 @@ fn all_that_comes_is_gathered() {
 }
 
 #[test]
+fn waits_up_to_a_deadline_end_however_much_comes() {
+    const SENT: usize = 100_000;
+    let (mut one, mut other) = pair();
+    one.raw(frames::empty(0).repeat(SENT));
+    let count = |peer: &mut Peer<Memory>| {
+        let mut count = 0;
+        while peer.next_within(Duration::ZERO).name() == "empty" {
+            count += 1;
+        }
+        count
+    };
+    let first = count(&mut other);
+    assert!((1..SENT / 10).contains(&first), "{first} frames after the deadline");
+    // A wait with time reads on, and what has arrived is not lost.
+    let rest = (0..).take_while(|_| other.next_within(Duration::from_secs(1)).name() == "empty").count();
+    assert_eq!(first + rest, SENT);
+    one.empty_frame(0);
+    assert_eq!(count(&mut other), 1);
+}
+
+#[test]
 fn steps_refuse_the_answer_to_something_else() -> Result<(), Unexpected> {
     let (mut one, mut other) = pair();
     one.send(0, frames::begin_answering(4));
