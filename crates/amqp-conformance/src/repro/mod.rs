@@ -22,7 +22,7 @@
 //! | `N expect NAME` | something is waited for: a performative, `header`, `end`, `reset` |
 //! | `N finish` | writing is finished |
 //! | `N leave` | the connection is left |
-//! | `wait MS` | a pause in milliseconds |
+//! | `wait MS` | a pause in milliseconds; all of them together take up to an hour |
 //! | `# …` | a remark |
 //!
 //! Octets are repeated as they are: what a peer chooses at random, a transaction id or a dynamic address, is not adapted.

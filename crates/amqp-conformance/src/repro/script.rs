@@ -64,6 +64,9 @@ pub enum ScriptError {
     /// No line says which role the peer has.
     #[error("the line with the role is missing")]
     Role,
+    /// The pauses are longer than those of any case.
+    #[error("its pauses take longer than {} s together", PAUSES.as_secs())]
+    Pauses,
     /// A line cannot be read.
     #[error("line {number} cannot be read: {text:?}")]
     Line {
@@ -75,6 +78,8 @@ pub enum ScriptError {
 }
 
 const HEAD: &str = "amqp-conformance-script 1";
+/// The longest time of all pauses together: a slow case takes four times as long as `--timeout` allows others.
+const PAUSES: Duration = Duration::from_secs(3600);
 /// The pause from which on it is repeated.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -270,6 +275,10 @@ impl FromStr for Script {
                 script.lines.push(line.parse().map_err(|()| wrong())?);
             }
         }
+        let pause = |line: &Line| if let Line::Wait(pause) = line { *pause } else { Duration::ZERO };
+        if script.lines.iter().map(pause).fold(Duration::ZERO, Duration::saturating_add) > PAUSES {
+            return Err(ScriptError::Pauses);
+        }
         if has_role { Ok(script) } else { Err(ScriptError::Role) }
     }
 }
@@ -318,6 +327,15 @@ mod tests {
         }
         assert_eq!("role server".parse::<Script>(), Err(ScriptError::Head));
         assert_eq!(format!("{HEAD}\n").parse::<Script>(), Err(ScriptError::Role));
+    }
+
+    #[test]
+    fn the_pauses_of_a_script_are_bounded() {
+        let script = |pauses: &str| format!("{HEAD}\nrole server\n{pauses}").parse::<Script>();
+        assert!(script("wait 3600000\n").is_ok());
+        for endless in ["wait 3600001\n", "wait 1800000\nwait 1800001\n", "wait 18446744073709551615\nwait 1\n"] {
+            assert_eq!(script(endless), Err(ScriptError::Pauses), "{endless}");
+        }
     }
 
     #[test]
