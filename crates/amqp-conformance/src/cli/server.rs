@@ -8,7 +8,10 @@ use crate::{
     server::{Login, PasswordMechanism, ServerTarget, Sheet},
     transport::{ClientTls, Layers, WebSocket},
 };
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
 
 pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let profile = output::profile(args.profile.as_deref(), Role::Server)?;
@@ -33,11 +36,12 @@ pub(super) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         None => return Err(missing("the queue: give --node ADDRESS")),
     };
     let Place { host, port, is_secure } = Place::of(server, args)?;
-    let address = resolve(&host, port)?;
+    let patience = profile.patience(args.run.patience);
+    let address = resolve(&host, port, patience)?;
     let target = ServerTarget {
         layers: layers(args, is_secure)?,
         hostname: host,
-        patience: profile.patience(args.run.patience),
+        patience,
         restart: args.restart.clone(),
         ..ServerTarget::new(address, node)
     };
@@ -147,11 +151,20 @@ impl Place {
     }
 }
 
-/// The address of a host.
-fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
+/// The address of a host at which the server listens.
+fn resolve(host: &str, port: u16, patience: Duration) -> Result<SocketAddr, Failure> {
     let unknown = |reason: String| Failure::unreachable(format!("{host}:{port}: {reason}"));
-    let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    addresses.next().ok_or_else(|| unknown(String::from("it has no address")))
+    let addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    reachable(&addresses.collect::<Vec<_>>(), patience).ok_or_else(|| unknown(String::from("it has no address")))
+}
+
+/// The first of several addresses that accepts a connection; the first of all if none does.
+fn reachable(addresses: &[SocketAddr], within: Duration) -> Option<SocketAddr> {
+    let accepts = |address: &&SocketAddr| TcpStream::connect_timeout(address, within).is_ok();
+    match addresses {
+        [] | [_] => addresses.first().copied(),
+        [first, ..] => Some(*addresses.iter().find(accepts).unwrap_or(first)),
+    }
 }
 
 #[cfg(test)]
@@ -159,11 +172,24 @@ mod tests {
     use super::*;
     use crate::cli::args::{Args, Command};
     use clap::Parser as _;
+    use std::net::TcpListener;
 
     fn place(server: &str, options: &[&str]) -> Result<Place, String> {
         let args = Args::parse_from([&["amqp-conformance", "server", server][..], options].concat());
         let Command::Server(args) = args.command else { return Err(String::from("another command")) };
         Place::of(server, &args).map_err(|failure| failure.reason)
+    }
+
+    #[test]
+    fn every_address_of_a_host_is_tried() {
+        let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (listener, other) = (listen(), listen());
+        let [listens, free] = [&listener, &other].map(|listener| listener.local_addr().expect("its address"));
+        drop(other);
+        let reachable = |addresses: &[SocketAddr]| reachable(addresses, Duration::from_secs(10));
+        assert_eq!(reachable(&[free, listens]), Some(listens));
+        assert_eq!(reachable(&[free, free]), Some(free), "the error of a connection names it");
+        assert_eq!((reachable(&[free]), reachable(&[])), (Some(free), None));
     }
 
     #[test]
