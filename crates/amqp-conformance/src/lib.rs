@@ -34,6 +34,7 @@ pub mod coverage;
 pub mod decode;
 pub mod delivery;
 mod either;
+mod group;
 pub mod judge;
 pub mod octets;
 pub mod profile;

@@ -123,6 +123,8 @@ impl Outcome {
 pub enum Stop {
     /// The state in which the rule can be checked was not reached.
     SetUp(String),
+    /// The peer has refused the login.
+    Refused(String),
     /// The verdict is known.
     Known(Outcome),
     /// No connection could be made or accepted.
@@ -175,7 +177,9 @@ impl Stop {
     /// The outcome of a case that stops here.
     pub fn into_outcome(self) -> Outcome {
         match self {
-            Self::SetUp(reason) => Outcome::new(Verdict::Unreachable, format!("set-up: {reason}")),
+            Self::SetUp(reason) | Self::Refused(reason) => {
+                Outcome::new(Verdict::Unreachable, format!("set-up: {reason}"))
+            }
             Self::Known(outcome) => outcome,
             Self::NoConnection(error) => Outcome::new(Verdict::Unreachable, format!("no connection: {error}")),
         }

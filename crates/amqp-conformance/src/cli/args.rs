@@ -10,7 +10,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 /// Tells how well an AMQP 1.0 server or client keeps the specification.
 ///
-/// Exit codes: 0 as expected, 1 something failed, 2 usage, 3 the peer cannot be reached, 4 the peer crashed or hangs.
+/// Exit codes: 0 as expected, 1 something failed, 2 usage, 3 the peer cannot be reached, 4 the peer crashed or hangs, 130
+/// interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "amqp-conformance", version)]
 pub(super) struct Args {
@@ -61,7 +62,7 @@ pub(super) struct ServerArgs {
     /// given once for each job: a comma is a part of the address.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) node: Vec<String>,
-    /// Removes the messages of the node before the run.
+    /// Removes the messages of the node before the run: up to 100,000, within four times the --timeout.
     #[arg(long)]
     pub(super) purge: bool,
     /// The user. Without it, that of the profile, or SASL ANONYMOUS.
@@ -86,7 +87,8 @@ pub(super) struct ServerArgs {
     /// Connects with WebSocket, sub-protocol `amqp`, to this path.
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "/")]
     pub(super) ws: Option<String>,
-    /// A command for the shell that restarts the server and ends when that is done: opens the cases of durability.
+    /// A command for the shell that restarts the server: opens the cases of durability. It ends within a minute, after the
+    /// old process has ended.
     #[arg(long, value_name = "COMMAND")]
     pub(super) restart: Option<String>,
     /// Begins with the AMQP header, without SASL.

@@ -10,7 +10,9 @@ mod progress;
 mod ready;
 mod report;
 mod server;
+mod signals;
 
+use crate::group;
 use args::{Args, Command};
 use clap::Parser;
 use std::{fmt, process::ExitCode};
@@ -23,6 +25,7 @@ enum Exit {
     Usage = 2,
     Unreachable = 3,
     Crashed = 4,
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Report(command) => report::run(&command),
     };
+    group::end_all();
     match result {
         Ok(exit) => exit.into(),
         Err(Failure { exit, reason }) => {

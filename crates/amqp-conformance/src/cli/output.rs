@@ -5,6 +5,7 @@ use super::{
     args::{OutputArgs, RunArgs},
     progress::Progress,
     ready::Ready,
+    signals,
 };
 use crate::{
     case::{Case, Role, Severity, Tag},
@@ -130,6 +131,9 @@ pub(super) fn run(target: Target, options: &Options, args: &RunArgs) -> Result<E
 
 fn run_any(target: Target, options: &Options, args: &RunArgs) -> Result<Exit, Failure> {
     let role = target.role();
+    if args.repro.is_some() || args.replay.is_some() {
+        signals::watch(None).map_err(Failure::usage)?;
+    }
     if let Some(id) = &args.repro {
         let transport = target.transport();
         let (result, mut script) = run::repro(target, id, options).map_err(|error| match error {
@@ -158,7 +162,9 @@ fn unknown_case(role: Role, id: &str) -> String {
 
 fn of_run(error: RunError) -> Failure {
     match error {
-        RunError::Unreachable(_) => Failure::unreachable(error),
+        RunError::Unreachable(_) | RunError::Refused(_) => Failure::unreachable(error),
+        RunError::Crashed(_) => Failure { exit: Exit::Crashed, reason: error.to_string() },
+        RunError::Interrupted => Failure { exit: Exit::Interrupted, reason: error.to_string() },
         _ => Failure::usage(error),
     }
 }
@@ -193,6 +199,7 @@ fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
 fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
     selected(target.role(), &options.selection)?;
     let ready = Ready::new(target.role(), args)?;
+    signals::watch(Some(options.interrupt.clone())).map_err(Failure::usage)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let report = run::run_with(target, options, &|event| progress.show(event));
     progress.finish();
@@ -203,6 +210,7 @@ fn run_and_report(target: Target, options: &Options, args: &OutputArgs) -> Resul
 pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -> Result<Exit, Failure> {
     selected(Role::Client, &options.selection)?;
     let ready = Ready::new(Role::Client, args)?;
+    signals::watch(Some(options.interrupt.clone())).map_err(Failure::usage)?;
     let progress = Progress::new(args.quiet, options.fail_on);
     let stand = Stand::open(target, options.clone()).map_err(of_run)?;
     let address = stand.address().map_err(Failure::unreachable)?;

@@ -32,6 +32,10 @@ impl Ready {
         let changes = old.as_ref().map(|old| Changes::between(old, report).within(&options.selection));
         print(report, changes.as_ref(), args)?;
         files.write(report, options.fail_on)?;
+        if report.interrupted {
+            output::warn("the run was interrupted: the cases that it had not judged are unreachable");
+            return Ok(Exit::Interrupted);
+        }
         hint(report, options.fail_on, args);
         let exit = match &changes {
             Some(changes) => exit(changes.worse(options.fail_on)),

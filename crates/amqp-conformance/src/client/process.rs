@@ -1,10 +1,11 @@
 //! The process of a driver, and the end of what it writes to its standard error.
 
+use crate::{group::Group, wire::Logs};
 use std::{
     collections::VecDeque,
     fmt::Write as _,
     io::{self, Read},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -15,10 +16,10 @@ const KEPT: usize = 2048;
 /// The time that the standard error of a process that has ended may take to be read. Another process may hold it open.
 const READING: Duration = Duration::from_millis(500);
 
-/// A process, which is killed when it is dropped.
+/// A process, which is killed with all that it has started when it is dropped.
 #[derive(Debug)]
 pub(super) struct Driver {
-    child: Child,
+    group: Arc<Group>,
     said: Arc<Said>,
 }
 
@@ -37,25 +38,32 @@ struct Tail {
 }
 
 impl Driver {
-    /// Starts the command. Its standard error is read by a thread until it is closed, so that the process never waits.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    /// Starts the command for the case that has these logs. Its standard error is read by a thread until it is closed, so
+    /// that the process never waits.
+    pub(super) fn start(command: &mut Command, logs: &Logs) -> io::Result<Self> {
+        let (group, stderr) = Group::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()))?;
+        logs.add_group(&group);
         let said = Arc::new(Said::default());
-        if let Some(stderr) = child.stderr.take() {
+        if let Some(stderr) = stderr {
             let said = Arc::clone(&said);
             thread::Builder::new().name(String::from("stderr")).spawn(move || said.read(stderr))?;
         }
-        Ok(Self { child, said })
+        Ok(Self { group, said })
     }
 
     /// The exit status, if it has ended.
-    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+    pub(super) fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
+        self.group.try_wait()
+    }
+
+    /// The exit status, if it ends within this time.
+    pub(super) fn wait(&self, within: Duration) -> io::Result<Option<ExitStatus>> {
+        self.group.wait(within)
     }
 
     /// The last lines of its standard error, in one line without control characters; empty if there are none. It is
     /// waited for the end of them if the process has ended.
-    pub(super) fn last_words(&mut self) -> String {
+    pub(super) fn last_words(&self) -> String {
         let has_ended = matches!(self.try_wait(), Ok(Some(_)));
         self.said.text(if has_ended { READING } else { Duration::ZERO })
     }
@@ -63,9 +71,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.group.end();
     }
 }
 
@@ -158,8 +164,8 @@ mod tests {
     fn a_process_that_writes_more_than_a_pipe_holds_ends() {
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 1000000 /dev/zero | tr '\\0' '\\n' >&2; echo the end >&2; exit 3"]);
-        let mut driver = Driver::start(&mut command).expect("it starts");
-        let status = driver.child.wait().expect("it ends");
+        let driver = Driver::start(&mut command, &Logs::default()).expect("it starts");
+        let status = driver.wait(Duration::from_secs(60)).expect("the system says").expect("it ends");
         assert_eq!(status.code(), Some(3));
         driver.said.text(Duration::from_secs(60));
         assert_eq!(driver.last_words(), "the end");

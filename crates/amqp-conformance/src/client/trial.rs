@@ -1,25 +1,23 @@
 //! What a case for clients works with: the client's connection in each state of the set-up.
 
+mod arrival;
+
 use super::{Attached, Attaching, ClientTarget, Scenario, process::Driver};
 use crate::{
-    transport::{Listening, ServerTls},
     verdict::Stop,
-    wire::{Connection, Entry, Logs, Recorder},
+    wire::{Connection, Entry, Logs},
 };
 use amqp1_codec::{
-    EncodeStyle,
     frame::ProtocolHeader,
     performative::{Attach, Open},
     sasl::SaslCode,
 };
-use amqp1_script::{Peer, Session, Transport, Unexpected, frames};
-use std::{
-    fmt, io,
-    net::{TcpListener, TcpStream},
-    process::{Command, ExitStatus},
-    thread,
-    time::{Duration, Instant},
-};
+use amqp1_script::{Session, Unexpected, frames};
+use arrival::bound;
+use std::{fmt, io, net::TcpListener};
+
+/// The factor by which a connection that is not of a case may last longer than the wait for one answer.
+const ANSWERS: u32 = 6;
 
 /// A connection on which both opens were exchanged.
 #[derive(Debug)]
@@ -83,8 +81,6 @@ impl fmt::Debug for Visit {
 
 /// The address of the node that clients are asked to use.
 pub(super) const ADDRESS: &str = "conformance";
-/// The interval at which sockets and processes are looked at that have no time-out of their own.
-const INTERVAL: Duration = Duration::from_millis(1);
 
 impl<'a> ClientTrial<'a> {
     /// A trial of this scenario.
@@ -93,8 +89,9 @@ impl<'a> ClientTrial<'a> {
     ///
     /// If no port is free.
     pub fn start(target: &'a ClientTarget, scenario: Scenario, count: u32, is_strict: bool) -> io::Result<Self> {
-        let listener = TcpListener::bind(target.listen)?;
+        let listener = bound(target.listen)?;
         listener.set_nonblocking(true)?;
+        let logs = Logs::for_each_connection(target.patience.saturating_mul(ANSWERS));
         Ok(Self {
             target,
             is_strict,
@@ -105,7 +102,7 @@ impl<'a> ClientTrial<'a> {
             has_connected: false,
             asks_for_tls: false,
             visit: None,
-            logs: Logs::default(),
+            logs,
         })
     }
 
@@ -143,22 +140,6 @@ impl<'a> ClientTrial<'a> {
         self.count = count;
     }
 
-    fn start_client(&mut self) -> io::Result<()> {
-        if self.client.is_none() && !self.target.command.is_empty() {
-            self.logs.set_count(self.count);
-            let listen = self.listener.local_addr()?;
-            let scheme = self.target.layers.scheme(self.asks_for_tls);
-            let url = if self.asks_for_tls {
-                format!("{scheme}://localhost:{}", listen.port())
-            } else {
-                format!("{scheme}://{listen}")
-            };
-            let mut command = command(self.target, url, self.scenario, self.count)?;
-            self.client = Some(Driver::start(&mut command)?);
-        }
-        Ok(())
-    }
-
     /// Returns `true` at `--level strict`.
     pub fn is_strict(&self) -> bool {
         self.is_strict
@@ -167,17 +148,6 @@ impl<'a> ClientTrial<'a> {
     /// The logs of the connections so far, in the order in which they were made.
     pub fn logs(&self) -> Vec<Vec<Entry>> {
         self.logs.entries()
-    }
-
-    /// The client's next connection, on which nothing was written.
-    ///
-    /// # Errors
-    ///
-    /// If the client does not connect in time.
-    pub fn connected(&mut self) -> Result<Connection, Stop> {
-        let stream = self.accepted()?;
-        let transport = self.target.layers.accept(stream, self.target.patience).map_err(Stop::NoConnection)?;
-        Ok(self.connection(transport))
     }
 
     /// Returns `true` if the client connects with TLS.
@@ -194,89 +164,6 @@ impl<'a> ClientTrial<'a> {
     /// for.
     pub fn ask_for_tls(&mut self) {
         self.asks_for_tls = true;
-    }
-
-    /// The client's next connection as octets, without a layer of the tool's.
-    ///
-    /// # Errors
-    ///
-    /// As said for [`connected`](Self::connected).
-    pub fn connected_bare(&mut self) -> Result<Connection, Stop> {
-        let stream = self.accepted()?;
-        let transport = Listening::default().accept(stream, self.target.patience).map_err(Stop::NoConnection)?;
-        Ok(self.connection(transport))
-    }
-
-    /// The client's next connection, with TLS by a certificate that no client may trust; or the error of the handshake.
-    ///
-    /// # Errors
-    ///
-    /// As said for [`connected`](Self::connected).
-    pub fn connected_untrusted(&mut self) -> Result<io::Result<Connection>, Stop> {
-        let tls = ServerTls::untrusted().map_err(|error| Stop::SetUp(error.to_string()))?;
-        let stream = self.accepted()?;
-        let layers = Listening { tls: Some(tls), ..self.target.layers.clone() };
-        let transport = layers.accept(stream, self.target.patience);
-        Ok(transport.map(|transport| self.connection(transport)))
-    }
-
-    fn connection(&mut self, transport: Box<dyn Transport + Send>) -> Connection {
-        let mut connection = Peer::new(Recorder::new(transport, self.logs.add()));
-        connection.set_patience(self.target.patience);
-        if self.target.whole_lists {
-            connection.set_style(EncodeStyle::Full);
-        }
-        connection
-    }
-
-    /// The client's next connection as the system gives it.
-    fn accepted(&mut self) -> Result<TcpStream, Stop> {
-        if let Some(Visit { announce }) = self.visit.take() {
-            self.logs.set_count(self.count);
-            announce(Asked { count: self.count, tls: self.asks_for_tls || self.has_tls() });
-            let (stream, _) = self.listener.accept().map_err(Stop::NoConnection)?;
-            self.listener.set_nonblocking(true).map_err(Stop::NoConnection)?;
-            return Ok(stream);
-        }
-        // A program takes its time to start, and only then to connect.
-        let patience =
-            if self.client.is_none() { self.target.patience.max(self.target.starting) } else { self.target.patience };
-        self.start_client().map_err(Stop::NoConnection)?;
-        let start = Instant::now();
-        loop {
-            let ended = self.client.as_mut().map(Driver::try_wait).transpose().map_err(Stop::NoConnection)?.flatten();
-            match self.listener.accept() {
-                Ok((stream, _)) => {
-                    self.has_connected = true;
-                    return Ok(stream);
-                }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(error) => return Err(Stop::NoConnection(error)),
-            }
-            if let Some(status) = ended {
-                return Err(self.absent(&format!("the client ended with {status} and did not connect")));
-            }
-            if start.elapsed() >= patience {
-                return Err(self.absent(&format!("the client did not connect within {patience:?}")));
-            }
-            thread::sleep(INTERVAL);
-        }
-    }
-
-    /// The client did not connect, with what it has written about that.
-    fn absent(&mut self, how: &str) -> Stop {
-        let words = self.client.as_mut().map(Driver::last_words).unwrap_or_default();
-        Stop::SetUp(if words.is_empty() {
-            String::from(how)
-        } else {
-            format!("{how}; its standard error ends with: {words}")
-        })
-    }
-
-    /// Whether the client runs and has never connected.
-    pub(super) fn is_silent(&mut self) -> bool {
-        let is_running = self.client.as_mut().is_some_and(|client| matches!(client.try_wait(), Ok(None)));
-        is_running && !self.has_connected
     }
 
     /// The client's next connection, with the client's AMQP header read and answered. If the client asks for SASL,
@@ -350,62 +237,8 @@ impl<'a> ClientTrial<'a> {
         let attach = begun.connection.expect::<Attach>().map_err(set_up)?.body;
         Ok((begun, attach))
     }
-
-    /// The client's exit status, if it ends in time.
-    ///
-    /// # Errors
-    ///
-    /// If the system cannot say, or no command was run for the case.
-    pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.target.command.is_empty() {
-            return Err(io::Error::other("a client that comes of itself has no exit status"));
-        }
-        let start = Instant::now();
-        loop {
-            let status = self.client.as_mut().map(Driver::try_wait).transpose()?.flatten();
-            if status.is_some() || start.elapsed() >= self.target.patience {
-                return Ok(status);
-            }
-            thread::sleep(INTERVAL);
-        }
-    }
-}
-
-impl ClientTrial<'_> {
-    /// The signal that has ended the client, if one has.
-    #[cfg(unix)]
-    pub(crate) fn crash(&mut self) -> Option<String> {
-        use std::os::unix::process::ExitStatusExt;
-        let signal = self.client.as_mut()?.try_wait().ok()??.signal()?;
-        Some(format!("the client was ended by signal {signal}"))
-    }
-
-    /// Without signals a crash is not told from another end.
-    #[cfg(not(unix))]
-    pub(crate) fn crash(&mut self) -> Option<String> {
-        None
-    }
 }
 
 fn set_up(unexpected: Unexpected) -> Stop {
     Stop::set_up(&unexpected)
-}
-
-fn command(target: &ClientTarget, url: String, scenario: Scenario, count: u32) -> io::Result<Command> {
-    let values = [
-        ("url", url),
-        ("address", String::from(ADDRESS)),
-        ("scenario", String::from(scenario.name())),
-        ("count", count.to_string()),
-    ];
-    let mut words = target.command.iter().map(|word| {
-        values.iter().fold(word.clone(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
-    });
-    let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
-    let mut command = Command::new(program);
-    command.args(words);
-    for (name, value) in values {
-        command.env(format!("AMQP_{}", name.to_uppercase()), value);
-    }
-    Ok(command)
 }

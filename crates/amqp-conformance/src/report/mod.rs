@@ -60,6 +60,9 @@ pub struct Report {
     pub robustness: bool,
     /// Whether slow cases were run.
     pub slow: bool,
+    /// Whether the run was interrupted: cases that were not judged are unreachable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// The capabilities of the peer.
     pub sheet: Sheet,
     /// The number of cases for each verdict.
@@ -130,6 +133,7 @@ impl Report {
             level: options.selection.level,
             robustness: options.selection.robustness,
             slow: options.selection.slow,
+            interrupted: false,
             sheet: sheet.clone(),
             summary: summary(&cases),
             withheld: 0,

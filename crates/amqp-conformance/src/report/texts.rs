@@ -29,6 +29,7 @@ impl Texts for Report {
             level: _,
             robustness: _,
             slow: _,
+            interrupted: _,
             sheet,
             summary: _,
             withheld: _,

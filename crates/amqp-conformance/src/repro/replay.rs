@@ -7,7 +7,7 @@ use crate::{
     run::{Target, why_unreachable},
     server::{ServerTrial, Sheet},
     verdict::Stop,
-    wire::{Connection, Entry},
+    wire::{Connection, Entry, Logs},
 };
 use std::{collections::HashMap, io, thread};
 
@@ -74,11 +74,13 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
     }
     let sheet = Sheet::default();
     let (mut trial, password) = match target {
-        Target::Server(server) => (Trial::Server(ServerTrial::new(server, &sheet, false)), server.login.password()),
+        Target::Server(server) => {
+            (Trial::Server(ServerTrial::new(server, &sheet, false).logging(Logs::default())), server.login.password())
+        }
         Target::Client(client) => {
             let (scenario, count) = script.scenario.unwrap_or((Scenario::Send, 1));
             let trial = ClientTrial::start(client, scenario, count, false).map_err(ReplayError::Listen)?;
-            (Trial::Client(trial), None)
+            (Trial::Client(trial.logging(Logs::default())), None)
         }
     };
     let secrets = target.secrets();

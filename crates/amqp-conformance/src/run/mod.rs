@@ -9,12 +9,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod interrupt;
 mod node;
+mod reach;
 mod runner;
 mod secrets;
 mod select;
 mod workers;
 
+pub use interrupt::Interrupt;
+pub(crate) use reach::why_unreachable;
 pub use runner::{CaseResult, Runner};
 pub use secrets::{Secrets, masked};
 pub use select::{Level, Selection, Selector, UnknownLevel, UnknownSelector};
@@ -25,9 +29,9 @@ use crate::{
     report::{Expectations, Report, place_of},
     repro::Script,
     server::{self, ServerTarget, Sheet},
-    verdict::{Stop, Verdict},
+    verdict::Verdict,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// The factor by which [`Target::patient`] waits longer.
 const PATIENT: u32 = 5;
@@ -114,6 +118,8 @@ pub struct Options {
     pub expectations: Expectations,
     /// The peer's capabilities. If `None`, the peer is asked.
     pub sheet: Option<Sheet>,
+    /// Ends the run early. Cases that were not judged are unreachable then.
+    pub interrupt: Interrupt,
 }
 
 impl Default for Options {
@@ -130,6 +136,7 @@ impl Default for Options {
             more_nodes: Vec::new(),
             expectations: Expectations::default(),
             sheet: None,
+            interrupt: Interrupt::default(),
         }
     }
 }
@@ -175,6 +182,15 @@ pub enum RunError {
     /// The peer could not be reached, or no connection could be opened.
     #[error("the peer cannot be reached: {0}")]
     Unreachable(String),
+    /// The peer has refused the login.
+    #[error("{0}")]
+    Refused(String),
+    /// The peer was reached, and then accepted no connection any more.
+    #[error("the peer crashed: {0}")]
+    Crashed(String),
+    /// The run was interrupted before a case was judged.
+    #[error("the run was interrupted before a case was judged")]
+    Interrupted,
     /// The node has messages in it, and may not be emptied.
     #[error("the node {node:?} is not empty: name an empty queue, or allow with --purge that its messages are removed")]
     NotEmpty {
@@ -260,19 +276,14 @@ pub fn run_with(
         return Err(RunError::NoCase);
     }
     let targets = node::targets(&target, options)?;
-    let sheet = match &options.sheet {
-        Some(sheet) => sheet.clone(),
-        None => {
-            node::prepare(&targets, options.purge)?;
-            sheet_of(&target)?
-        }
-    };
+    let sheet = sheet_of(&target, &targets, options)?;
     observer(Event::Begun { sheet: &target.secrets().sheet(&sheet), cases: cases.len() });
     let sheet = Arc::new(sheet);
-    let mut results = workers::run_all(&targets, &sheet, &cases, options, observer);
+    let workers::Results { cases: mut results, is_interrupted } =
+        workers::run_all(&targets, &sheet, &cases, options, observer);
     results.sort_by_cached_key(|result| place_of(&result.id));
     let stale = options.expectations.apply(&mut results);
-    Ok(Report::new(&target, &sheet, options, results, stale))
+    Ok(Report { interrupted: is_interrupted, ..Report::new(&target, &sheet, options, results, stale) })
 }
 
 /// Runs one case, whatever its tags are, and returns its script.
@@ -285,13 +296,7 @@ pub fn repro(target: impl Into<Target>, id: &str, options: &Options) -> Result<(
     let is_it = |case: &&Case| case.id == id && case.role() == target.role();
     let case = crate::cases().find(is_it).ok_or(RunError::NoCase)?;
     let targets = node::targets(&target, &Options { jobs: 1, ..options.clone() })?;
-    let sheet = match &options.sheet {
-        Some(sheet) => sheet.clone(),
-        None => {
-            node::prepare(&targets, options.purge)?;
-            sheet_of(&target)?
-        }
-    };
+    let sheet = sheet_of(&target, &targets, options)?;
     let password = match &target {
         Target::Server(server) => server.login.password().map(String::from),
         Target::Client(_) => None,
@@ -304,24 +309,21 @@ pub fn repro(target: impl Into<Target>, id: &str, options: &Options) -> Result<(
     Ok((result, script))
 }
 
-fn sheet_of(target: &Target) -> Result<Sheet, RunError> {
-    let sheet = match target {
-        Target::Server(server) => Sheet::of(server),
-        Target::Client(client) => client::sheet_of(client),
+/// The peer's capabilities, after its nodes were found empty or were emptied.
+fn sheet_of(target: &Target, targets: &[Target], options: &Options) -> Result<Sheet, RunError> {
+    if let Some(sheet) = &options.sheet {
+        return Ok(sheet.clone());
+    }
+    let (target, targets) = (target.clone(), targets.to_vec());
+    let (may_purge, limit) = (options.purge, options.timeout.saturating_mul(runner::SLOW));
+    let ask = move || {
+        node::prepare(&targets, may_purge, limit)?;
+        let sheet = match &target {
+            Target::Server(server) => Sheet::of(server),
+            Target::Client(client) => client::sheet_of(client),
+        };
+        sheet.map_err(|stop| RunError::of_peer(&target, stop))
     };
-    sheet.map_err(|stop| RunError::Unreachable(why_unreachable(target, stop)))
-}
-
-/// The reason for which a peer cannot be reached, with its address or its command.
-pub(crate) fn why_unreachable(target: &Target, stop: Stop) -> String {
-    let what = match (target, &stop) {
-        (Target::Server(server), Stop::NoConnection(_)) => format!("{}: ", server.address),
-        (Target::Client(client), Stop::NoConnection(error))
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
-        {
-            format!("{:?} cannot be run: ", client.command.first().map_or("", String::as_str))
-        }
-        _ => String::new(),
-    };
-    target.secrets().text(&(what + &stop.into_outcome().reason))
+    let asked = options.interrupt.unless(ask).map_err(|error| RunError::Unreachable(error.to_string()))?;
+    asked.ok_or(RunError::Interrupted)?
 }

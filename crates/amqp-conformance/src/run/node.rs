@@ -2,16 +2,16 @@
 
 use super::{Options, RunError, Target};
 use crate::{
-    server::{Attached, ServerTarget, ServerTrial, Sheet},
+    server::{Attached, QueueError, ServerTarget, ServerTrial, Sheet},
     verdict::Stop,
 };
 use amqp1_codec::{
     SequenceNo,
-    definitions::Role,
+    definitions::{ErrorCondition, Role},
     messaging::DeliveryState,
     performative::{Flow, Performative},
 };
-use amqp1_script::{AmqpFrame, Got, frames};
+use amqp1_script::{AmqpFrame, Got, Refusal, Scope, frames};
 use std::{collections::HashSet, time::Duration};
 
 /// The target of each worker: the same peer, and a node of its own.
@@ -41,39 +41,58 @@ pub(super) fn targets(target: &Target, options: &Options) -> Result<Vec<Target>,
     }
 }
 
-/// Empties each node if that is allowed, and refuses those that are not empty otherwise.
-pub(super) fn prepare(targets: &[Target], may_purge: bool) -> Result<(), RunError> {
+/// Empties each node if that is allowed, within this time, and refuses those that are not empty otherwise.
+pub(super) fn prepare(targets: &[Target], may_purge: bool, limit: Duration) -> Result<(), RunError> {
     for target in targets {
         // A peer that has just started is slow at first.
         let Target::Server(server) = &target.patient() else { continue };
-        let secrets = target.secrets();
         let sheet = Sheet::default();
-        let mut trial = ServerTrial::new(server, &sheet, false);
-        // The reasons below are of the node only if a connection can be opened at all.
-        trial.opened().map_err(|stop| RunError::Unreachable(super::why_unreachable(target, stop)))?;
-        let refused = |stop: Stop| RunError::Node {
-            node: server.node.clone(),
-            reason: secrets.text(&stop.into_outcome().reason),
-        };
-        if may_purge {
-            trial.purge().map_err(refused)?;
-        } else if !is_empty(&mut trial).map_err(refused)? {
-            return Err(RunError::NotEmpty { node: server.node.clone() });
+        let mut trial = ServerTrial::new(server, &sheet, false).within(limit);
+        let is_empty = if may_purge { trial.purged(limit).map(|_| true) } else { is_empty(&mut trial) };
+        match is_empty {
+            Ok(true) => {}
+            Ok(false) => return Err(RunError::NotEmpty { node: server.node.clone() }),
+            Err(error) if is_of_node(&error) => {
+                let reason = target.secrets().text(&Stop::from(error).into_outcome().reason);
+                return Err(RunError::Node { node: server.node.clone(), reason });
+            }
+            Err(error) => return Err(RunError::of_peer(target, error.into())),
         }
     }
     Ok(())
+}
+
+/// The conditions by which a server may close the connection for the sake of the node alone.
+const OF_NODE: [ErrorCondition; 5] = [
+    ErrorCondition::NOT_FOUND,
+    ErrorCondition::UNAUTHORIZED_ACCESS,
+    ErrorCondition::NOT_ALLOWED,
+    ErrorCondition::RESOURCE_LOCKED,
+    ErrorCondition::RESOURCE_DELETED,
+];
+
+/// Whether another node would help: the server has refused this one, or its messages are left.
+fn is_of_node(error: &QueueError) -> bool {
+    match error {
+        QueueError::Peer(_) => false,
+        QueueError::Left(_) => true,
+        QueueError::Unexpected(unexpected) => Refusal::of(&unexpected.got)
+            .is_some_and(|refusal| refusal.scope != Scope::Connection || OF_NODE.contains(&refusal.error.condition)),
+    }
 }
 
 /// The time after which a server that neither sends a message nor answers a drain is taken to have none.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Asks for one message. One that comes is released, so that the queue keeps it.
-fn is_empty(trial: &mut ServerTrial<'_>) -> Result<bool, Stop> {
-    let Attached { mut connection, session, link, .. } = trial.receiver()?;
+fn is_empty(trial: &mut ServerTrial<'_>) -> Result<bool, QueueError> {
+    let Attached { mut connection, session, link, .. } = trial.queue()?;
     let flow = Flow { drain: true, ..crate::server::credit_after(&session, &link, 0, 1) };
     connection.send(session.channel, flow);
+    // Frames that are no message do not make it longer.
+    let deadline = connection.now().saturating_add(SILENCE);
     loop {
-        match connection.next_within(SILENCE) {
+        match connection.next_within(deadline.saturating_sub(connection.now())) {
             Got::Frame(AmqpFrame { body: Some(Performative::Transfer(transfer)), .. }) => {
                 if let Some(SequenceNo(id)) = transfer.delivery_id {
                     let released = frames::settled(Role::Receiver, id, DeliveryState::Released);
@@ -90,7 +109,7 @@ fn is_empty(trial: &mut ServerTrial<'_>) -> Result<bool, Stop> {
             }
             Got::Frame(AmqpFrame { body: None | Some(Performative::Flow(_)), .. }) => {}
             Got::Timeout { .. } => return Ok(true),
-            got => return Err(Stop::SetUp(format!("expected a message or a flow, got {got}"))),
+            got => return Err(connection.unexpected("a message or a flow", got).into()),
         }
     }
 }

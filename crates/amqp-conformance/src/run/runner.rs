@@ -92,10 +92,10 @@ struct Checked {
 }
 
 /// The factor by which a slow case, or one that restarts the peer, may take longer than another.
-const SLOW: u32 = 4;
+pub(super) const SLOW: u32 = 4;
 
 /// The time between a connection that a server has broken and the next one, which tells whether it still listens.
-const DYING: Duration = Duration::from_millis(100);
+pub(super) const DYING: Duration = Duration::from_millis(100);
 
 impl Runner {
     /// A runner for this target. A case that is not over within `timeout` fails; one that is tagged as slow has four
@@ -177,7 +177,11 @@ impl Runner {
         }
         let outcome = match result.recv_timeout(limit.saturating_add(GRACE.saturating_mul(2))) {
             Ok(outcome) => outcome,
-            Err(RecvTimeoutError::Timeout) => Outcome::fail(format!("the case was not over within {limit:?}")),
+            Err(RecvTimeoutError::Timeout) => {
+                // Its thread is left alone, but nothing that it has started.
+                logs.end_groups();
+                Outcome::fail(format!("the case was not over within {limit:?}"))
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 Outcome::fail(format!("the case was ended: it was not over within {limit:?}, or has a defect"))
             }
@@ -190,7 +194,8 @@ impl Runner {
     pub(super) fn empty_node(&mut self) {
         let Target::Server(target) = &*self.target else { return };
         if self.is_dirty {
-            self.is_dirty = ServerTrial::new(target, &self.sheet, self.is_strict).purge().is_err();
+            let mut trial = ServerTrial::new(target, &self.sheet, self.is_strict).within(self.timeout);
+            self.is_dirty = trial.purged(self.timeout).is_err();
         }
     }
 

@@ -155,7 +155,7 @@ impl Login {
     /// If the server sends something else, or does not prove what it must.
     pub fn outcome(&self, connection: &mut Connection) -> Result<SaslOutcome, Stop> {
         let Some(mut scram) = self.scram() else { return Ok(connection.expect::<SaslOutcome>()?.body) };
-        let failed = |error: SaslError| Stop::SetUp(format!("the login by SCRAM failed: {error}"));
+        let failed = |error: SaslError| Stop::Refused(format!("the login by SCRAM failed: {error}"));
         loop {
             match connection.next() {
                 Got::Sasl(SaslBody::Challenge(challenge)) => {

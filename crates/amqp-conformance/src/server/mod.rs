@@ -15,6 +15,7 @@ pub mod twins;
 pub use consumer::{Consumer, Delivered};
 pub(crate) use login::SCRAM_NONCE;
 pub use login::{Login, PasswordMechanism, ScramHash, UnknownMechanism};
+pub(crate) use queue::QueueError;
 pub use queue::credit_after;
 pub use receiving::{Progress, covers};
 pub use relay::Relayed;

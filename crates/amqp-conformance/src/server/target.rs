@@ -59,8 +59,8 @@ impl ServerTarget {
     ///
     /// # Errors
     ///
-    /// If the server does not accept within [`patience`](Self::patience).
-    pub fn connect(&self, log: Arc<Mutex<WireLog>>) -> io::Result<Recorder> {
-        Ok(Recorder::new(self.layers.connect(self.address, &self.hostname, self.patience)?, log))
+    /// If the server does not accept within this time.
+    pub fn connect(&self, within: Duration, log: Arc<Mutex<WireLog>>) -> io::Result<Recorder> {
+        Ok(Recorder::new(self.layers.connect(self.address, &self.hostname, within)?, log))
     }
 }

@@ -11,6 +11,7 @@ use amqp1_codec::{
     sasl::{SaslBody, SaslCode, SaslMechanisms},
 };
 use amqp1_script::{Link, Peer, Session, frames};
+use std::time::Duration;
 
 /// A connection on which both opens were exchanged.
 #[derive(Debug)]
@@ -61,10 +62,21 @@ pub struct ServerTrial<'a> {
     logs: Logs,
 }
 
+/// The factor by which a connection that is not of a case may last longer than the wait for one answer.
+pub(crate) const ANSWERS: u32 = 6;
+
 impl<'a> ServerTrial<'a> {
-    /// A trial against this server.
+    /// A trial against this server. Each of its connections must be over within six times the server's patience, unless
+    /// [`logging`](Self::logging) gives another limit.
     pub fn new(target: &'a ServerTarget, sheet: &'a Sheet, is_strict: bool) -> Self {
-        Self { target, sheet, is_strict, logs: Logs::default() }
+        let logs = Logs::for_each_connection(target.patience.saturating_mul(ANSWERS));
+        Self { target, sheet, is_strict, logs }
+    }
+
+    /// The same trial, each connection of which has at least this much time.
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        let limit = self.target.patience.saturating_mul(ANSWERS).max(limit);
+        Self { logs: Logs::for_each_connection(limit), ..self }
     }
 
     /// The same trial with logs of the runner's.
@@ -92,6 +104,16 @@ impl<'a> ServerTrial<'a> {
         &self.target.node
     }
 
+    /// The part of this time that is left before the case must be over.
+    pub(super) fn left_of(&self, time: Duration) -> Duration {
+        self.logs.left_of(time)
+    }
+
+    /// The logs of the trial.
+    pub(super) fn shared_logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// The logs of the connections so far, in the order in which they were made.
     pub fn logs(&self) -> Vec<Vec<Entry>> {
         self.logs.entries()
@@ -103,7 +125,8 @@ impl<'a> ServerTrial<'a> {
     ///
     /// If the server does not accept it.
     pub fn connected(&mut self) -> Result<Connection, Stop> {
-        let mut connection = Peer::new(self.target.connect(self.logs.add()).map_err(Stop::NoConnection)?);
+        let within = self.logs.left_of(self.target.patience);
+        let mut connection = Peer::new(self.target.connect(within, self.logs.add()).map_err(Stop::NoConnection)?);
         connection.set_patience(self.target.patience);
         Ok(connection)
     }
@@ -122,7 +145,7 @@ impl<'a> ServerTrial<'a> {
             connection.sasl(SaslBody::Init(init));
             let outcome = self.target.login.outcome(&mut connection).map_err(Stop::in_set_up)?;
             if outcome.code != SaslCode::Ok {
-                return Err(Stop::SetUp(self.target.login.refused(outcome.code)));
+                return Err(Stop::Refused(self.target.login.refused(outcome.code)));
             }
         }
         Ok(connection)

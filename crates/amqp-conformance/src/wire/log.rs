@@ -42,7 +42,18 @@ pub struct WireLog {
     octets: usize,
     dropped: usize,
     start: Option<Instant>,
-    deadline: Option<Instant>,
+    deadline: Deadline,
+}
+
+/// The time by which a connection must be over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Deadline {
+    #[default]
+    None,
+    /// That of its case, which is ended if it goes on.
+    Case(Instant),
+    /// That of the connection alone. From then on, each wait is a time-out.
+    Connection(Instant),
 }
 
 /// One thing that went over a connection, as a script repeats it.
@@ -77,7 +88,7 @@ const MAX_HEX: usize = 2048;
 
 impl WireLog {
     /// The log of a connection that must be over by this time.
-    pub(super) fn until(deadline: Option<Instant>) -> Self {
+    pub(super) fn until(deadline: Deadline) -> Self {
         Self { deadline, start: Some(Instant::now()), ..Self::default() }
     }
 
@@ -109,8 +120,15 @@ impl WireLog {
         steps
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// Returns `true` if the peer has left the connection, and the tool has read that.
+    pub(crate) fn is_left_by_peer(&self) -> bool {
+        self.chunks.iter().any(|chunk| {
+            chunk.direction == Direction::Received && matches!(chunk.content, Content::Event(FINISHED | RESET))
+        })
     }
 
     /// Returns `true` if deliveries went over the connection in either direction, whole or not.
@@ -274,7 +292,7 @@ mod tests {
     use amqp1_script::frames;
 
     fn sent(octets: &[&[u8]]) -> Vec<Entry> {
-        let mut log = WireLog::until(None);
+        let mut log = WireLog::until(Deadline::None);
         octets.iter().for_each(|octets| log.add(Duration::from_millis(1), Direction::Sent, octets));
         log.entries()
     }
@@ -336,7 +354,7 @@ mod tests {
     #[test]
     fn deliveries_are_noticed_in_every_form_of_their_descriptor() {
         for form in TRANSFER {
-            let mut log = WireLog::until(None);
+            let mut log = WireLog::until(Deadline::None);
             assert!(!log.has_deliveries());
             log.add(Duration::ZERO, Direction::Received, &[b"\0\0\0\x20\x02\0\0\0", form].concat());
             assert!(log.has_deliveries());

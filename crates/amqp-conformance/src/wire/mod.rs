@@ -4,6 +4,7 @@ mod log;
 mod logs;
 mod recorder;
 
+use log::Deadline;
 pub(crate) use log::shorten;
 pub use log::{Entry, Step, WireLog};
 pub use logs::Logs;

@@ -1,7 +1,7 @@
 //! A transport that logs both directions.
 
 use super::{
-    WireLog,
+    Deadline, WireLog,
     log::{BROKEN, FINISHED, LEFT, RESET},
 };
 use amqp1_script::{Direction, Read, Transport, Written};
@@ -15,8 +15,15 @@ use std::{
 pub struct Recorder {
     transport: Box<dyn Transport + Send>,
     log: Arc<Mutex<WireLog>>,
-    /// The deadline of the case, in the transport's time.
-    limit: Option<Duration>,
+    limit: Limit,
+}
+
+/// A [`Deadline`] in the transport's time.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    None,
+    Case(Duration),
+    Connection(Duration),
 }
 
 /// The time after its deadline at which a case that still waits is ended.
@@ -26,19 +33,34 @@ impl Recorder {
     /// Logs what goes over this transport.
     pub fn new(transport: impl Transport + Send + 'static, log: Arc<Mutex<WireLog>>) -> Self {
         let deadline = log.lock().unwrap_or_else(PoisonError::into_inner).deadline();
-        let limit =
-            deadline.map(|deadline| transport.now().saturating_add(deadline.saturating_duration_since(Instant::now())));
+        let at = |deadline: Instant| transport.now().saturating_add(deadline.saturating_duration_since(Instant::now()));
+        let limit = match deadline {
+            Deadline::None => Limit::None,
+            Deadline::Case(deadline) => Limit::Case(at(deadline)),
+            Deadline::Connection(deadline) => Limit::Connection(at(deadline)),
+        };
         Self { transport: Box::new(transport), log, limit }
     }
 
-    /// The deadline of a wait: the case's own if that is sooner. A case that passes over time-outs without end is ended
-    /// here, by an unwinding that the runner expects.
-    fn limited(&self, deadline: Duration) -> Duration {
-        let Some(limit) = self.limit else { return deadline };
-        if self.transport.now() > limit.saturating_add(GRACE) {
-            panic::resume_unwind(Box::new("the case went on after its deadline"));
+    /// The time by which the connection must be over, in its own time.
+    pub(crate) fn deadline(&self) -> Duration {
+        match self.limit {
+            Limit::None => Duration::MAX,
+            Limit::Case(limit) | Limit::Connection(limit) => limit,
         }
-        deadline.min(limit)
+    }
+
+    /// The deadline of a wait: that of the connection if it is sooner; `None` if the connection has no more time. A case
+    /// that passes over time-outs without end is ended here, by an unwinding that the runner expects.
+    fn limited(&self, deadline: Duration) -> Option<Duration> {
+        let now = self.transport.now();
+        match self.limit {
+            Limit::Case(limit) if now > limit.saturating_add(GRACE) => {
+                panic::resume_unwind(Box::new("the case went on after its deadline"));
+            }
+            Limit::Connection(limit) if now >= limit => None,
+            _ => Some(deadline.min(self.deadline())),
+        }
     }
 
     fn record(&self, direction: Direction, octets: &[u8]) {
@@ -54,7 +76,8 @@ impl Recorder {
 
 impl Transport for Recorder {
     fn write(&mut self, octets: &[u8], deadline: Duration) -> Written {
-        let written = self.transport.write(octets, self.limited(deadline));
+        let Some(deadline) = self.limited(deadline) else { return Written::Timeout(0) };
+        let written = self.transport.write(octets, deadline);
         let count = match written {
             Written::All => octets.len(),
             Written::Reset(count) | Written::Timeout(count) => count,
@@ -67,7 +90,8 @@ impl Transport for Recorder {
     }
 
     fn read(&mut self, buffer: &mut [u8], deadline: Duration) -> Read {
-        let read = self.transport.read(buffer, self.limited(deadline));
+        let Some(deadline) = self.limited(deadline) else { return Read::Timeout };
+        let read = self.transport.read(buffer, deadline);
         match read {
             Read::Octets(count) => self.record(Direction::Received, buffer.get(..count).unwrap_or_default()),
             Read::Eof => self.ended(Direction::Received, FINISHED),

@@ -1,5 +1,6 @@
 //! The tool as its users run it.
 
+mod hostile;
 mod mistakes;
 mod polite;
 mod secrets;

@@ -127,6 +127,7 @@ fn a_login_that_is_refused_names_the_user_and_the_code() {
     let login = ["--user", "guest", "--password", "wrong", "--patience", "30", "--only", PASSES];
     let refused = error(&tool(&[&["server", &address, "--node", "q"][..], &login].concat()), 3);
     assert!(refused.contains("the login of user \"guest\" was refused (SASL code auth)"), "{refused}");
+    assert!(!refused.contains("cannot be reached"), "{refused}");
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn written<T: TypeTrial>(trial: &mut T, kind: Kind) -> Result<Outcome, Stop> {
     let answered = trial.converses(&Style::COMPACT);
     let outcome = judge_log(&trial.logs(), kind, T::WRITES_MESSAGES);
     match answered {
-        Err(stop @ (Stop::SetUp(_) | Stop::NoConnection(_))) if outcome.verdict != Verdict::Fail => Err(stop),
+        Err(stop @ (Stop::SetUp(_) | Stop::Refused(_) | Stop::NoConnection(_))) if outcome.verdict != Verdict::Fail => {
+            Err(stop)
+        }
         _ => Ok(outcome),
     }
 }

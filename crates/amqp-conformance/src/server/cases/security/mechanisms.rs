@@ -215,7 +215,7 @@ fn scram_login(trial: &mut ServerTrial<'_>) -> Result<Outcome, Stop> {
     match login.outcome(&mut connection) {
         Ok(outcome) if outcome.code == SaslCode::Ok => Ok(Outcome::pass_with(hash.mechanism())),
         Ok(outcome) => Ok(Outcome::fail(format!("{} ends with {:?}", hash.mechanism(), outcome.code))),
-        Err(Stop::SetUp(reason)) => Ok(Outcome::fail(reason)),
+        Err(Stop::SetUp(reason) | Stop::Refused(reason)) => Ok(Outcome::fail(reason)),
         Err(other) => Err(other),
     }
 }
