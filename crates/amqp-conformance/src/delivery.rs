@@ -47,7 +47,11 @@ impl Delivery {
     }
 }
 
-/// The deliveries of a connection of which a part has come.
+/// The number of octets of one delivery that are kept, and of its transfers: a peer may never finish it.
+const MOST_OCTETS: usize = 64 * 1024 * 1024;
+const MOST_TRANSFERS: usize = 64 * 1024;
+
+/// The deliveries of a connection of which a part has come. Of a delivery without end, the beginning is kept.
 #[derive(Debug, Default)]
 pub struct Assembly {
     partial: Vec<(Vec<Transfer>, BytesMut, u16)>,
@@ -63,8 +67,12 @@ impl Assembly {
         let found = self.partial.iter().position(belongs).map(|index| self.partial.swap_remove(index));
         let (mut transfers, mut message, channel) =
             found.unwrap_or_else(|| (vec![], BytesMut::new(), transfer.channel));
+        if transfers.len() >= MOST_TRANSFERS {
+            transfers.pop();
+        }
         transfers.push(transfer.body.clone());
-        message.extend_from_slice(&transfer.payload);
+        let free = MOST_OCTETS.saturating_sub(message.len());
+        message.extend_from_slice(transfer.payload.get(..free).unwrap_or(&transfer.payload));
         if transfer.more && !transfer.aborted {
             self.partial.push((transfers, message, channel));
             return None;
