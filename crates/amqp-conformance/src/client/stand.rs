@@ -12,6 +12,7 @@
 //! ids that begin with `twin/`: a case whose twin was not visited is unreachable.
 
 mod control;
+mod guests;
 
 use super::{ClientTarget, ClientTrial, Scenario, trial::Asked};
 use crate::{
@@ -22,15 +23,19 @@ use crate::{
     verdict::{Outcome, Stop, Verdict},
     wire::Logs,
 };
+use guests::Guests;
 use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
     io,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
+
+/// The interval at which the control address and the cases are looked at.
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// One entry of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +127,7 @@ impl Stand {
         self.stalls.iter().map(|stall| stall.place.clone()).collect()
     }
 
-    /// Serves the control address until somebody has fetched the report.
+    /// Serves the control address, several connections at a time, until a client has received the report.
     ///
     /// # Errors
     ///
@@ -134,16 +139,43 @@ impl Stand {
             }
         };
         let Target::Client(target) = &self.target else { return Err(io::ErrorKind::InvalidInput.into()) };
-        loop {
-            let (stream, _) = self.control.accept()?;
-            // A client that does not speak AMQP does not end the run.
-            if let Ok(true) = control::serve(stream, target, &met, &|node| self.answer(node)) {
-                break;
-            }
-        }
+        let guests = Guests::default();
+        self.control.set_nonblocking(true)?;
+        thread::scope(|scope| {
+            let served = self.accept_until_reported(&guests, |stream| {
+                let guest = guests.add(&stream)?;
+                let (guests, met) = (&guests, &met);
+                let serve = move || {
+                    let served = control::serve(stream, target, met, &|node| self.answer(node));
+                    // A client that does not speak AMQP does not end the run.
+                    guests.remove(guest, matches!(served, Ok(true)));
+                };
+                thread::Builder::new().name(String::from("control")).spawn_scoped(scope, serve).map(drop)
+            });
+            guests.dismiss();
+            served
+        })?;
         let report = self.report();
         report.cases.iter().for_each(|case| observer(Event::Result(case)));
         Ok(report)
+    }
+
+    /// Accepts connections to the control address until a client has received the report, or the run is interrupted.
+    fn accept_until_reported(&self, guests: &Guests, serve: impl Fn(TcpStream) -> io::Result<()>) -> io::Result<()> {
+        while !guests.has_reported() && !self.options.interrupt.is_set() {
+            if guests.is_full() {
+                thread::sleep(INTERVAL);
+                continue;
+            }
+            match self.control.accept() {
+                Ok((stream, _)) => serve(stream)?,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    thread::sleep(INTERVAL);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What is known of the client.
@@ -173,8 +205,9 @@ impl Stand {
     pub fn report(&self) -> Report {
         let start = Instant::now();
         let has_begun = |stall: &Arc<Stall>| !stall.logs.entries().is_empty() && lock(&stall.outcome).is_none();
-        while self.stalls.iter().any(has_begun) && start.elapsed() < self.options.timeout {
-            thread::sleep(Duration::from_millis(5));
+        let is_interrupted = || self.options.interrupt.is_set();
+        while self.stalls.iter().any(has_begun) && start.elapsed() < self.options.timeout && !is_interrupted() {
+            thread::sleep(INTERVAL);
         }
         let outcomes: HashMap<&str, Outcome> =
             self.stalls.iter().map(|stall| (stall.place.id.as_str(), stall.outcome())).collect();
@@ -199,7 +232,8 @@ impl Stand {
             })
             .collect();
         let stale = self.options.expectations.apply(&mut results);
-        Report::new(&self.target, &self.sheet(), &self.options, results, stale)
+        let report = Report::new(&self.target, &self.sheet(), &self.options, results, stale);
+        Report { interrupted: is_interrupted(), ..report }
     }
 }
 

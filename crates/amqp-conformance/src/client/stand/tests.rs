@@ -103,6 +103,38 @@ fn t_2_6_3_a_receiver_from_an_unknown_node_of_the_control_address_is_refused() {
     });
 }
 
+#[test]
+fn a_silent_connection_to_the_control_address_holds_no_other_up() {
+    let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
+    let options = Options { selection, timeout: WITHIN, ..Options::default() };
+    let target = ClientTarget { patience: Duration::from_secs(3600), ..ClientTarget::new(Vec::<String>::new()) };
+    let stand = Stand::open(target, options).expect("it listens");
+    let address = stand.address().expect("it has one");
+    thread::scope(|scope| {
+        let report = scope.spawn(|| stand.serve(&|_| {}));
+        let silent = connect(address);
+        let mut idle = connect(address);
+        idle.opened(frames::open("idle")).expect("the tool opens");
+        fetch(address, "list");
+        fetch(address, "report");
+        report.join().expect("it does not panic").expect("it has served");
+        drop(silent);
+    });
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_a_client() {
+    let selection = Selection { only: vec!["T-2.2-2".parse().expect("a selector")], ..Selection::default() };
+    let options = Options { selection, timeout: WITHIN, ..Options::default() };
+    let interrupt = options.interrupt.clone();
+    let stand = Stand::open(ClientTarget::new(Vec::<String>::new()), options).expect("it listens");
+    thread::scope(|scope| {
+        let report = scope.spawn(|| stand.serve(&|_| {}));
+        interrupt.set();
+        assert!(report.join().expect("it does not panic").expect("it has served").interrupted);
+    });
+}
+
 /// The number of fields of the open that the tool sends to a client of this target.
 fn fields_of_open(target: ClientTarget) -> u8 {
     use std::{
