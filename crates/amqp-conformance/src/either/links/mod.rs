@@ -1,6 +1,7 @@
 //! Cases for links with a peer in either role.
 
 pub(crate) mod attach;
+mod client;
 pub(crate) mod credit;
 pub(crate) mod deliveries;
 pub(crate) mod detach;
@@ -9,6 +10,7 @@ pub(crate) mod drain;
 pub(crate) mod flow;
 pub(crate) mod multi_frame;
 pub(crate) mod octets;
+mod server;
 pub(crate) mod sizes;
 pub(crate) mod transfer;
 mod trial;

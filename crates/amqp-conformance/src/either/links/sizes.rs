@@ -93,7 +93,8 @@ fn sends_no_larger<T: LinkTrial>(trial: &mut T) -> Checked {
     let mut link = trial.receiving_with(1, |attach| attach.max_message_size = Some(3))?;
     link.give_credit(5);
     match link.rest() {
-        Ok(rest) => Ok(match transfers(&rest).len() {
+        // A link that is attached again after this is answered without a limit.
+        Ok(rest) => Ok(match transfers(rest.split(|got| got.name() == "detach").next().unwrap_or_default()).len() {
             0 => Outcome::pass(),
             // The text says what the receiver does with such a message, not that none is sent.
             count => tolerable(
