@@ -4,6 +4,7 @@ mod attach;
 mod credit;
 mod detach;
 mod dispositions;
+mod incomplete_maps;
 mod multi_frame;
 mod naming;
 mod refusals;
@@ -29,6 +30,7 @@ pub(super) const TABLES: &[&[Case]] = &[
     credit::CASES,
     refusals::CASES,
     resumption::CASES,
+    incomplete_maps::CASES,
     multi_frame::CASES,
     dispositions::CASES,
 ];

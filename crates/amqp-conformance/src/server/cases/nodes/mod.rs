@@ -1,5 +1,6 @@
 //! Distribution, delivery states, sources and targets (§3.3 to §3.5).
 
+mod acquiring;
 mod dynamic;
 mod expiry;
 mod filters;
@@ -13,6 +14,7 @@ pub(super) mod support;
 use crate::{case::Case, either};
 
 pub(super) const TABLES: &[&[Case]] = &[
+    acquiring::CASES,
     outcomes::CASES,
     either::resuming::SERVER,
     resuming::CASES,
