@@ -1,6 +1,7 @@
 //! The lawful counterparts of cases on encodings.
 
 use super::{
+    composites::one_mechanism,
     conversation::converses,
     support::{open, takes_open},
 };
@@ -21,6 +22,14 @@ pub(super) static RAW_SEND: Twin = Twin { name: "raw-send", check: Check::Client
 /// The scenario receive, with frames that are written by hand.
 pub(super) static RAW_RECEIVE: Twin =
     Twin { name: "raw-receive", check: Check::Client(Scenario::Receive, conversation) };
+
+/// The only mechanism that is offered is ANONYMOUS, in an array.
+pub(super) static ANONYMOUS: Twin = Twin {
+    name: "anonymous",
+    check: Check::Client(Scenario::Send, |trial| {
+        one_mechanism(trial, "005340 c00f 01 e0 0c 01 a3 09 414e4f4e594d4f5553")
+    }),
+};
 
 fn raw_open(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     takes_open(trial, &octets::vector("open-min"))
