@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "After a link was detached with an error, an attach that does not resume it ends the session with \
                errant-link (§2.6.5).",
         sends: "a transfer without a delivery-tag and, in the same write, a detach with closed=false and an attach of the \
-                same name",
+                same name, where the client's detach has closed=false",
         wants: "end with amqp:session:errant-link",
         check: Check::Client(Scenario::Receive, attach_of_errant_link),
         ..RECEIVE
@@ -126,6 +126,8 @@ fn no_map_on_reattach(trial: &mut ClientTrial<'_>) -> Checked {
 struct Errant {
     client: Attached,
     error: Refusal,
+    /// Whether its detach has closed=true.
+    is_closed: bool,
 }
 
 fn errant(trial: &mut ClientTrial<'_>) -> Result<Errant, Stop> {
@@ -149,13 +151,16 @@ fn errant_with(
     });
     let got = found.map_err(|unexpected| Stop::set_up(&unexpected))?;
     match Refusal::of(&got) {
-        Some(error) if error.scope == Scope::Link => Ok(Errant { client, error }),
+        Some(error) if error.scope == Scope::Link => {
+            let is_closed = Detach::of(got).is_ok_and(|detach| detach.closed);
+            Ok(Errant { client, error, is_closed })
+        }
         _ => Err(Outcome::skip(format!("the client does not refuse the link for this: {got}")).into()),
     }
 }
 
 fn error_is_carried(trial: &mut ClientTrial<'_>) -> Checked {
-    let Errant { mut client, error } = errant(trial)?;
+    let Errant { mut client, error, .. } = errant(trial)?;
     client.detach(true, None);
     let (channel, handle) = (client.session.remote_channel, client.link.attach.handle);
     client.connection.send(0, frames::close());
@@ -189,6 +194,10 @@ fn attach_of_errant_link(trial: &mut ClientTrial<'_>) -> Checked {
         let again = frames::attach_answering(&link.attach, link.handle);
         vec![(detach.into(), Bytes::new()), (again.into(), Bytes::new())]
     })?;
+    if errant.is_closed {
+        // A link that one end closes while the other detaches it is attached again (§2.6.6).
+        return Ok(Outcome::skip("the client closes the link that it refuses"));
+    }
     Ok(errant.ends_session(trial.is_strict()))
 }
 

@@ -92,7 +92,8 @@ pub(super) const CASES: &[Case] = &[
         id: "T-2.6.5-3",
         rule: "After a link was detached with an error, an attach that does not resume it ends the session with \
                errant-link (§2.6.5).",
-        sends: "a link whose attach is refused, a detach with closed=false, and an attach of the same name",
+        sends: "a link whose attach is refused by a detach with closed=false, a detach with closed=false, and an attach of the \
+                same name",
         wants: "end with amqp:session:errant-link",
         check: Check::Server(attach_of_errant_link),
         ..Case::SERVER
@@ -354,7 +355,12 @@ fn transfer_on_errant_link(trial: &mut ServerTrial<'_>) -> Checked {
 }
 
 fn attach_of_errant_link(trial: &mut ServerTrial<'_>) -> Checked {
-    let Rejected { mut connection, session, name, role, .. } = errant(trial)?;
+    let rejected = errant(trial)?;
+    if rejected.detach().is_some_and(|detach| detach.closed) {
+        // A link that one end closes while the other detaches it is attached again (§2.6.6).
+        return Ok(Outcome::skip("the server closes the links that it refuses"));
+    }
+    let Rejected { mut connection, session, name, role, .. } = rejected;
     connection.send(session.channel, Detach { closed: false, ..frames::detach(0) });
     let again = match role {
         Role::Sender => frames::attach_sender(name, 1, trial.node()),
