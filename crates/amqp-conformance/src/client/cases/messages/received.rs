@@ -156,23 +156,4 @@ pub(super) const CASES: &[Case] = &[
         "a message with such annotations, of the message and of the delivery",
         [vector("delivery-annotations"), vector("message-annotations"), hex(BODY)].concat()
     ),
-    Case {
-        id: "M-3.2.10-3",
-        rule: "An unknown annotation whose key does not begin with x-opt- is not ignored: detach (§3.2.10).",
-        sends: "a message with the annotation foo",
-        wants: "by the text a detach with amqp:not-implemented; in practice an outcome",
-        check: Check::Client(Scenario::Receive, |trial| {
-            let annotations = octets::described(0x72, &octets::map(&[&octets::symbol("foo"), &octets::string("bar")]));
-            let mut client = trial.sending_to_client()?;
-            let id = client.deliver([annotations, hex(BODY)].concat());
-            match client.disposition_of(id) {
-                Ok(disposition) => Ok(Outcome::pass_with(format!("the outcome is {:?}", disposition.body.state))),
-                Err(unexpected) => match Refusal::of(&unexpected.got) {
-                    Some(refusal) => Ok(Outcome::pass_with(format!("refused with {}", refusal.error.condition))),
-                    None => Err(unexpected.into()),
-                },
-            }
-        }),
-        ..Case::CLIENT
-    },
 ];
