@@ -18,5 +18,5 @@ values! {
         ["array-string-255-256", "array-int-wide", "array-uint-wide", "array-long", "array-binary",
          "array-254-ubytes"];
     "Y-1.6.24-2": "The elements of an array may be arrays, lists and maps (§1.6.24).",
-        ["array-of-arrays", "array-of-lists"];
+        ["array-of-arrays", "array-of-lists", "array-of-maps"];
 }

@@ -275,7 +275,13 @@ fn receiver_settle_modes(trial: &mut ServerTrial<'_>) -> Checked {
         let mut attached = trial.sender_with(attach)?;
         let stated = attached.link.attach.rcv_settle_mode;
         send(&mut attached, 0, "message");
-        let disposition = attached.disposition_of(0)?;
+        // States that are not terminal, such as received, may come before (§3.4).
+        let disposition = loop {
+            let disposition = attached.disposition_of(0)?;
+            if disposition.settled || !matches!(disposition.state, None | Some(DeliveryState::Received(_))) {
+                break disposition;
+            }
+        };
         // A mode that is stated has to be used: a receiver that settles first does it by itself.
         if (stated == ReceiverSettleMode::First) != disposition.settled {
             let settled = disposition.settled;
