@@ -2,10 +2,11 @@
 
 use super::support::{LOGIN, OK, asked, gives_up, offering, opens};
 use crate::{
-    case::{Case, Check, Severity},
+    case::{Case, Check, Severity, Twin},
     client::{ClientTrial, Scenario},
     judge::should,
     verdict::{Outcome, Stop},
+    wire::Connection,
 };
 use amqp1_codec::sasl::{SaslBody, SaslCode, SaslInit, SaslOutcome, SaslResponse, Secret};
 use amqp1_script::{Got, frames};
@@ -22,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "A SCRAM client aborts where the server's signature is wrong (RFC 5802 §3).",
         sends: "SCRAM-SHA-1 and SCRAM-SHA-256; an outcome ok whose additional-data has a wrong signature",
         wants: "the end of the stream, and no AMQP header",
-        twin: Some(&LOGIN),
+        twin: Some(&SCRAM),
         check: send(|trial| should(wrong_signature(trial))),
         ..Case::CLIENT
     },
@@ -46,8 +47,11 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// The client must have credentials, and know SCRAM.
-fn wrong_signature(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
+/// The client uses SCRAM, and answers the server's first message. Only what knows its password can go on.
+static SCRAM: Twin = Twin { name: "scram", check: send(|trial| answers_challenge(trial).map(|_| Outcome::pass())) };
+
+/// The client must have credentials, and know SCRAM. Returns the connection after its final message.
+fn answers_challenge(trial: &mut ClientTrial<'_>) -> Result<Connection, Stop> {
     let mut connection = asked(trial)?;
     connection.raw(offering(&["SCRAM-SHA-256", "SCRAM-SHA-1"]));
     let init = match connection.next() {
@@ -57,15 +61,20 @@ fn wrong_signature(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
     let first = init.initial_response.map(|response| String::from_utf8_lossy(&response.0).into_owned());
     let first = first.unwrap_or_default();
     let Some(nonce) = first.split(',').find_map(|part| part.strip_prefix("r=")) else {
-        return Ok(Outcome::fail("the client's first message has no nonce"));
+        return Err(Outcome::fail("the client's first message has no nonce").into());
     };
     let challenge = format!("r={nonce}conformance,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
     connection.sasl(SaslBody::Challenge(amqp1_codec::sasl::SaslChallenge { challenge: secret(challenge) }));
     let response = connection.expect::<SaslResponse>()?;
     let text = String::from_utf8_lossy(&response.response.0).into_owned();
     if !text.contains(&format!("r={nonce}conformance")) || !text.contains(",p=") {
-        return Ok(Outcome::fail("the client's final message lacks the nonce or the proof"));
+        return Err(Outcome::fail("the client's final message lacks the nonce or the proof").into());
     }
+    Ok(connection)
+}
+
+fn wrong_signature(trial: &mut ClientTrial<'_>) -> Result<Outcome, Stop> {
+    let mut connection = answers_challenge(trial)?;
     let additional_data = Some(secret("v=AAAAAAAAAAAAAAAAAAAAAAAAAAA="));
     connection.sasl(SaslBody::Outcome(SaslOutcome { code: SaslCode::Ok, additional_data }));
     Ok(gives_up(&mut connection))
