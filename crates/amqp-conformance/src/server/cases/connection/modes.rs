@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The role false is sender, and true is receiver (§2.8.1).",
         sends: "an attach with role false",
         wants: "an attach with role true",
-        twin: Some(&twins::ATTACH_SENDER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, SENDER, NULL, NULL, (2, &[1]))),
         ..Case::SERVER
     },
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The role false is sender, and true is receiver (§2.8.1).",
         sends: "an attach with role true",
         wants: "an attach with role false",
-        twin: Some(&twins::ATTACH_RECEIVER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, RECEIVER, NULL, NULL, (2, &[0]))),
         ..Case::SERVER
     },
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The sender-settle-mode 0 is unsettled (§2.8.2).",
         sends: "a sender's attach with snd-settle-mode 0",
         wants: "an attach with one of the three modes, or a detach with an error",
-        twin: Some(&twins::ATTACH_SENDER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, SENDER, &[0x50, 0], NULL, (3, &[0, 1, 2]))),
         ..Case::SERVER
     },
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The sender-settle-mode 1 is settled (§2.8.2).",
         sends: "a sender's attach with snd-settle-mode 1",
         wants: "an attach with one of the three modes, or a detach with an error",
-        twin: Some(&twins::ATTACH_SENDER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, SENDER, &[0x50, 1], NULL, (3, &[0, 1, 2]))),
         ..Case::SERVER
     },
@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The sender-settle-mode 2 is mixed (§2.8.2).",
         sends: "a sender's attach with snd-settle-mode 2",
         wants: "an attach with one of the three modes, or a detach with an error",
-        twin: Some(&twins::ATTACH_SENDER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, SENDER, &[0x50, 2], NULL, (3, &[0, 1, 2]))),
         ..Case::SERVER
     },
@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The receiver-settle-mode 0 is first (§2.8.3).",
         sends: "a receiver's attach with rcv-settle-mode 0",
         wants: "an attach with one of the two modes, or a detach with an error",
-        twin: Some(&twins::ATTACH_RECEIVER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, RECEIVER, NULL, &[0x50, 0], (4, &[0, 1]))),
         ..Case::SERVER
     },
@@ -73,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "The receiver-settle-mode 1 is second (§2.8.3).",
         sends: "a receiver's attach with rcv-settle-mode 1",
         wants: "an attach with one of the two modes, or a detach with an error",
-        twin: Some(&twins::ATTACH_RECEIVER),
+        twin: Some(&twins::BEGIN),
         check: Check::Server(|trial| answers(trial, RECEIVER, NULL, &[0x50, 1], (4, &[0, 1]))),
         ..Case::SERVER
     },
