@@ -6,8 +6,8 @@
 #
 # With the default tolerances nothing fails but what the profiles expect, each with its reason. Under the strict
 # configuration nothing fails at all. The reports are written to DIRECTORY/own_stack, from which `amqp1-requirements judged`
-# makes the record for REQUIREMENTS.md. In the matrix each case is passed by a right peer and failed by at least one wrong
-# one.
+# makes the record for REQUIREMENTS.md. In the matrix each case is passed by a right peer and failed by one that is wrong about
+# its rule.
 set -euo pipefail
 programs=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,9 +1,10 @@
 //! Runs checks against a right peer, or made wrong.
 
 use crate::{
+    place,
     proxy::{Proxy, Side},
     right::{Pace, Right, Server},
-    wrong::Wrong,
+    wrong::{Piece, Wrong, take_piece},
 };
 use amqp_conformance::{
     Case, Check, Outcome, Stop, Tag, Twin, Verdict,
@@ -11,10 +12,10 @@ use amqp_conformance::{
     server::{ServerTrial, Sheet},
     wire::{Logs, Step, WireLog},
 };
-use amqp1_script::Splitter;
+use bytes::{Bytes, BytesMut};
 use std::{
     collections::{HashMap, HashSet},
-    env, io, iter,
+    env, io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
@@ -32,10 +33,37 @@ pub(crate) const DOUBT: Duration = Duration::from_millis(1500);
 const TIMEOUT: Duration = Duration::from_secs(15);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The result of a check, and the names of the pieces that passed in it.
+/// The result of a check, and the pieces that passed in it on each connection.
 pub(crate) struct Checked {
     pub(crate) outcome: Outcome,
-    pub(crate) passed: HashSet<String>,
+    pub(crate) connections: Vec<Conversation>,
+}
+
+/// The pieces that passed on a connection.
+#[derive(Default)]
+pub(crate) struct Conversation {
+    /// The headers and frames that the tool sent.
+    pub(crate) sent: Vec<Bytes>,
+    /// The names of those that came from the peer.
+    pub(crate) came: Vec<String>,
+}
+
+impl Checked {
+    fn skipped(reason: &str) -> Self {
+        Self { outcome: Outcome::skip(reason), connections: Vec::new() }
+    }
+
+    /// The names of the pieces that passed, in either direction.
+    pub(crate) fn names(&self) -> HashSet<String> {
+        let sent = |conversation: &Conversation| {
+            conversation.sent.iter().take(1000).map(|octets| String::from(Piece::new(octets.clone()).name())).collect()
+        };
+        let of = |conversation| {
+            let names: Vec<String> = sent(conversation);
+            conversation.came.iter().cloned().chain(names)
+        };
+        self.connections.iter().flat_map(of).collect()
+    }
 }
 
 /// The check of a case, or of its twin.
@@ -78,7 +106,7 @@ impl<'a> Bench<'a> {
         let mut first = None;
         for (number, (right, sheet)) in rights.iter().enumerate().filter(|(_, (right, _))| right.is_for(pace)) {
             let checked = match case.needs.iter().find(|need| !sheet.has(**need)) {
-                Some(need) => Checked { outcome: Outcome::skip(need.name()), passed: HashSet::new() },
+                Some(need) => Checked::skipped(need.name()),
                 None => self.check(right, sheet, None, case, Which::Case, PATIENCE),
             };
             // The machine may have been busy.
@@ -91,7 +119,7 @@ impl<'a> Bench<'a> {
             }
             first.get_or_insert((number, checked));
         }
-        first.unwrap_or_else(|| (0, Checked { outcome: Outcome::skip("no right peer"), passed: HashSet::new() }))
+        first.unwrap_or_else(|| (0, Checked::skipped("no right peer")))
     }
 
     /// Runs a case against a wrong peer, unless the peer does not even pass the case's twin.
@@ -100,17 +128,34 @@ impl<'a> Bench<'a> {
         Some(self.check(right, sheet, Some(wrong), case, Which::Case, patience).outcome)
     }
 
-    /// Returns `true` if the case has no twin, or the wrong peer passes it.
+    /// What the tool sends in the lawful twins of these cases. Workers have nodes of different names.
+    pub(crate) fn vocabulary(&mut self, cases: &[&'static Case]) -> HashSet<Bytes> {
+        let (mut run, mut pieces) = (HashSet::new(), HashSet::new());
+        let rights = self.rights;
+        for (number, (right, sheet)) in rights.iter().enumerate() {
+            for case in cases {
+                let Some(twin) = case.twin.filter(|twin| run.insert((number, twin.name))) else { continue };
+                let checked = self.check(right, sheet, None, case, Which::Twin(twin), PATIENCE);
+                let sent = checked.connections.iter().flat_map(|conversation| &conversation.sent);
+                pieces.extend(sent.map(place::nameless));
+            }
+        }
+        pieces
+    }
+
+    /// Returns `true` if the case has no twin, or the peer passes it. A peer that is wrong at a place of the case's
+    /// conversation stands aside: at that of the twin's something else is.
     pub(crate) fn twin_passes(&mut self, number: usize, wrong: &Wrong, case: &Case, patience: Duration) -> bool {
         let Some(twin) = case.twin else { return true };
-        let key = (number, wrong.name, twin.name);
+        let wrong = Some(wrong).filter(|wrong| wrong.place.is_none());
+        let key = (number, wrong.map_or("right", |wrong| wrong.name), twin.name);
         match self.twins().get(&key) {
             Some(None) => return true,
             Some(Some(waited)) if patience <= *waited => return false,
             _ => {}
         }
         let passes = self.rights.get(number).is_some_and(|(right, sheet)| {
-            self.check(right, sheet, Some(wrong), case, Which::Twin(twin), patience).outcome.verdict == Verdict::Pass
+            self.check(right, sheet, wrong, case, Which::Twin(twin), patience).outcome.verdict == Verdict::Pass
         });
         self.twins().insert(key, (!passes).then_some(patience));
         passes
@@ -153,7 +198,7 @@ impl<'a> Bench<'a> {
             let millis = start.elapsed().as_millis();
             eprintln!("{} {name} {of} {millis} ms: {} {}", case.id, outcome.verdict, outcome.reason);
         }
-        Checked { outcome, passed: logs.read(names).into_iter().flatten().collect() }
+        Checked { outcome, connections: logs.read(conversation) }
     }
 
     fn check_server(
@@ -220,16 +265,20 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The names of what passed on a connection, in either direction.
-fn names(log: &WireLog) -> HashSet<String> {
-    let (mut names, mut sent) = (HashSet::new(), Splitter::new(u32::MAX));
+/// The pieces that passed on a connection.
+fn conversation(log: &WireLog) -> Conversation {
+    let (mut conversation, mut sent) = (Conversation::default(), BytesMut::new());
     for (_, step) in log.steps() {
         match step {
-            Step::Sent(octets) => sent.feed(&octets),
-            Step::Got(name) => drop(names.insert(name)),
+            Step::Sent(octets) => {
+                sent.extend_from_slice(&octets);
+                while let Some(piece) = take_piece(&mut sent) {
+                    conversation.sent.push(piece);
+                }
+            }
+            Step::Got(name) => conversation.came.push(name),
             _ => {}
         }
     }
-    names.extend(iter::from_fn(|| sent.next()).map(|got| String::from(got.name())).take(1000));
-    names
+    conversation
 }

@@ -12,11 +12,13 @@
 //! BROKER is the example `broker`, which is started for each check; or the address of one that runs. In COMMAND `{idle}`
 //! is the client's idle time-out in seconds. FILE has the wrong
 //! peer that fails each case. If the variable `WRITE` is set, another is looked for where that does not fail it, and FILE
-//! is written. `ONLY` is the beginning of the ids of the cases to be tested.
+//! is written. `ONLY` has the beginnings of the ids of the cases to be tested, separated by commas. If `LIST` is set, every
+//! peer is listed that fails them.
 
 mod bench;
 mod changes;
 mod matrix;
+mod place;
 mod proxy;
 mod right;
 mod wrong;
@@ -71,8 +73,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn named(name: &str) -> Result<Wrong, String> {
-    let found = changes::ALL.iter().find(|wrong| wrong.name == name);
-    found.copied().ok_or_else(|| format!("no wrong peer is called {name}"))
+    changes::named(name).ok_or_else(|| format!("no wrong peer is called {name}"))
 }
 
 fn address(text: &str) -> Result<SocketAddr, Box<dyn Error>> {

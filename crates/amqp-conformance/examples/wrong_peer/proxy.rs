@@ -1,15 +1,20 @@
 //! A proxy between the tool and a right peer.
 
-use crate::wrong::{Change, Fate, Past, Piece, Wrong, take_piece};
+use crate::{
+    place::Direction,
+    wrong::{Change, Fate, Past, Piece, Wrong, take_piece},
+};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::{self, Read, Write},
+    mem,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// The end of the proxy at which the peer stands that is made wrong.
@@ -56,34 +61,46 @@ impl Proxy {
         let stop = Arc::new(Stop { address, is_set: AtomicBool::new(false), shared: Arc::default() });
         let seen = Arc::clone(&stop);
         thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
+            for (client, number) in listener.incoming().map_while(Result::ok).zip(1..) {
                 if seen.is_set.load(Ordering::SeqCst) {
                     break;
                 }
                 let seen = Arc::clone(&seen);
-                thread::spawn(move || serve(wrong, side, &client, upstream, &seen));
+                thread::spawn(move || serve(wrong, side, &client, number, upstream, &seen));
             }
         });
         Ok(Self { address, stop })
     }
 }
 
-fn serve(wrong: Wrong, side: Side, client: &TcpStream, upstream: SocketAddr, stop: &Stop) -> io::Result<()> {
+fn serve(
+    wrong: Wrong,
+    side: Side,
+    client: &TcpStream,
+    connection: u32,
+    upstream: SocketAddr,
+    stop: &Stop,
+) -> io::Result<()> {
     let server = TcpStream::connect(upstream)?;
     for stream in [client, &server] {
         stream.set_nodelay(true)?;
     }
-    let past = Mutex::new(Past { shared: Arc::clone(&stop.shared), ..Past::default() });
+    let past =
+        Mutex::new(Past { connection, shared: Arc::clone(&stop.shared), stays: wrong.stays(), ..Past::default() });
     let (from_client, from_server) = match side {
-        Side::Server => (wrong.read, wrong.written),
-        Side::Client => (wrong.written, wrong.read),
+        Side::Server => (Direction::Read, Direction::Written),
+        Side::Client => (Direction::Written, Direction::Read),
     };
     // Both directions may write to either stream.
     let (to_client, to_server) = (Mutex::new(client), Mutex::new(&server));
     thread::scope(|scope| {
-        scope.spawn(|| pump(client, &to_server, &to_client, from_client, &past, stop));
-        pump(&server, &to_client, &to_server, from_server, &past, stop);
+        scope.spawn(|| pump(client, &to_server, &to_client, (wrong, from_client), &past, stop));
+        pump(&server, &to_client, &to_server, (wrong, from_server), &past, stop);
     });
+    // The streams end when they are dropped.
+    while past.lock().unwrap_or_else(PoisonError::into_inner).stays && !stop.is_set.load(Ordering::SeqCst) {
+        thread::sleep(Duration::from_millis(50));
+    }
     Ok(())
 }
 
@@ -92,10 +109,14 @@ fn pump(
     from: &TcpStream,
     to: &Mutex<&TcpStream>,
     back: &Mutex<&TcpStream>,
-    change: Change,
+    (wrong, direction): (Wrong, Direction),
     past: &Mutex<Past>,
     stop: &Stop,
 ) {
+    let change: Change = match direction {
+        Direction::Read => wrong.read,
+        Direction::Written => wrong.written,
+    };
     let past = || past.lock().unwrap_or_else(PoisonError::into_inner);
     let mut buffer = BytesMut::new();
     let mut read = vec![0; 64 * 1024];
@@ -106,16 +127,37 @@ fn pump(
             Err(_) => break 'ended Shutdown::Both,
         };
         buffer.extend_from_slice(read.get(..count).unwrap_or_default());
+        // What came in one write passes in one.
+        let mut passing = Vec::new();
         while let Some(octets) = take_piece(&mut buffer) {
-            let fate = change(&mut past(), Piece::new(octets));
-            let written = match fate {
-                Fate::Drop => Ok(()),
-                Fate::Pass(octets) => write(to, &[octets]),
-                Fate::Replace(pieces) => write(to, &pieces),
-                Fate::Answer(pieces) => write(back, &pieces),
+            let piece = Piece::new(octets);
+            let fate = {
+                let mut past = past();
+                match wrong.place.and_then(|place| place.change(&mut past, direction, &piece)) {
+                    Some(fate) => fate,
+                    None => change(&mut past, piece),
+                }
+            };
+            match fate {
+                Fate::Drop => {}
+                Fate::Pass(octets) => passing.push(octets),
+                Fate::Replace(pieces) => passing.extend(pieces),
+                Fate::Answer(pieces) => {
+                    let written = write(to, &mem::take(&mut passing)).and_then(|()| write(back, &pieces));
+                    if written.is_err() && !past().stays {
+                        break 'ended Shutdown::Both;
+                    }
+                }
                 Fate::End(pieces) => {
+                    passing.extend(pieces);
                     // The other end may have gone.
-                    let _ = write(to, &pieces);
+                    let _ = write(to, &passing);
+                    let _ = from.shutdown(Shutdown::Both);
+                    break 'ended Shutdown::Both;
+                }
+                Fate::Leave(pieces) => {
+                    // The other end may have gone.
+                    let _ = write(back, &pieces);
                     let _ = from.shutdown(Shutdown::Both);
                     break 'ended Shutdown::Both;
                 }
@@ -124,10 +166,10 @@ fn pump(
                     let _ = from.shutdown(Shutdown::Both);
                     break 'ended Shutdown::Both;
                 }
-            };
-            if written.is_err() && !past().stays {
-                break 'ended Shutdown::Both;
             }
+        }
+        if write(to, &passing).is_err() && !past().stays {
+            break 'ended Shutdown::Both;
         }
     };
     if past().stays {

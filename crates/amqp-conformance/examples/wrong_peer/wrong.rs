@@ -1,5 +1,6 @@
 //! The description of a wrong peer: a right one behind a proxy that changes what passes.
 
+use crate::place::{Passed, Place};
 use amqp1_codec::performative::{Handle, Performative};
 use amqp1_script::{AmqpFrame, Got, Splitter, frames};
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,8 @@ pub(crate) struct Wrong {
     pub(crate) written: Change,
     /// The change to each header and frame that the peer reads.
     pub(crate) read: Change,
+    /// The one place at which it is wrong, if there is one.
+    pub(crate) place: Option<&'static Place>,
 }
 
 pub(crate) type Change = fn(&mut Past, Piece) -> Fate;
@@ -27,17 +30,30 @@ pub(crate) type Change = fn(&mut Past, Piece) -> Fate;
 impl Wrong {
     /// A peer that writes such pieces changed.
     pub(crate) const fn writes(name: &'static str, on: &'static [&'static str], written: Change) -> Self {
-        Self { name, on, written, read: same }
+        Self { name, on, written, read: same, place: None }
     }
 
     /// A peer that reads such pieces changed.
     pub(crate) const fn reads(name: &'static str, on: &'static [&'static str], read: Change) -> Self {
-        Self { name, on, written: same, read }
+        Self { name, on, written: same, read, place: None }
     }
 
     /// A peer whose reading and writing are changed, whatever passes.
     pub(crate) const fn both(name: &'static str, written: Change, read: Change) -> Self {
-        Self { name, on: &[], written, read }
+        Self { name, on: &[], written, read, place: None }
+    }
+
+    /// A peer that is wrong at one place of a conversation, called by a name that [`Place::parse`] reads.
+    pub(crate) fn at(name: &str) -> Option<Self> {
+        // One for each case: they live as long as the program.
+        let place: &'static Place = Box::leak(Box::new(Place::parse(name)?));
+        let name: &'static str = Box::leak(name.into());
+        Some(Self { name, on: &[], written: same, read: same, place: Some(place) })
+    }
+
+    /// Returns `true` if it leaves the stream open even where nothing whole has passed.
+    pub(crate) fn stays(&self) -> bool {
+        self.name == "never-ends-the-stream"
     }
 
     /// Returns `true` if it may differ from a right peer in a conversation with these pieces.
@@ -89,6 +105,8 @@ pub(crate) enum Fate {
     Answer(Vec<Bytes>),
     /// These pass in its place, and the connection ends.
     End(Vec<Bytes>),
+    /// These go back to the one that wrote it, and the connection ends.
+    Leave(Vec<Bytes>),
     /// The connection ends, and no other is served.
     Crash,
 }
@@ -96,6 +114,10 @@ pub(crate) enum Fate {
 /// The memory of one connection, shared by both directions.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
+    /// The number of the connection, from 1.
+    pub(crate) connection: u32,
+    /// The pieces that have passed.
+    pub(crate) passed: Passed,
     /// The number of pieces with this name that a change has counted.
     pub(crate) counts: HashMap<&'static str, u32>,
     /// Octets that a change has kept.

@@ -3,10 +3,11 @@
 use crate::wrong::{Fate, Past, Piece, Wrong, change};
 use amqp1_codec::{
     DeliveryTag, Symbol, Value,
-    definitions::{ReceiverSettleMode, SenderSettleMode},
-    messaging::{TerminusDurability, TerminusExpiryPolicy},
+    definitions::{ReceiverSettleMode, Role, SenderSettleMode},
+    messaging::{Source, TerminusDurability, TerminusExpiryPolicy},
     performative::{Attach, Performative, TargetArchetype},
 };
+use amqp1_script::{AmqpFrame, Got};
 
 pub(super) fn attach(piece: Piece, with: impl FnOnce(&mut Attach)) -> Fate {
     change(piece, "attach", |body, _| {
@@ -88,9 +89,10 @@ fn no_detach(_: &mut Past, piece: Piece) -> Fate {
 }
 
 /// Its detach never closes a link.
-pub(crate) const DETACHES_WITHOUT_CLOSED: Wrong = Wrong::writes("detaches-without-closed", &["detach"], without_closed);
+pub(crate) const DETACHES_WITHOUT_CLOSED: Wrong =
+    Wrong::writes("detaches-without-closed", &["detach"], |_, piece| without_closed(piece));
 
-fn without_closed(_: &mut Past, piece: Piece) -> Fate {
+pub(super) fn without_closed(piece: Piece) -> Fate {
     change(piece, "detach", |body, _| {
         if let Performative::Detach(detach) = body {
             detach.closed = false;
@@ -186,6 +188,38 @@ attaches! {
                 (TerminusDurability::UnsettledState, TerminusExpiryPolicy::Never);
         }
     }
+    /// Its attach has another sender settle mode than was asked for.
+    OTHER_SENDER_MODE "other-sender-settle-mode" |attach| {
+        attach.snd_settle_mode = match attach.snd_settle_mode {
+            SenderSettleMode::Settled => SenderSettleMode::Unsettled,
+            _ => SenderSettleMode::Settled,
+        };
+    }
+    /// Its attach has another receiver settle mode than was asked for.
+    OTHER_RECEIVER_MODE "other-receiver-settle-mode" |attach| {
+        attach.rcv_settle_mode = match attach.rcv_settle_mode {
+            ReceiverSettleMode::First => ReceiverSettleMode::Second,
+            ReceiverSettleMode::Second => ReceiverSettleMode::First,
+        };
+    }
+    /// Its dynamic sources do not say that they are.
+    NOT_DYNAMIC "sources-without-dynamic" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.dynamic = false;
+        }
+    }
+    /// Its sources do not say how they distribute messages.
+    NO_DISTRIBUTION_MODE "sources-without-distribution-mode" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.distribution_mode = None;
+        }
+    }
+    /// Its sources say that they are kept for longer than was asked for.
+    LONG_TIMEOUT "sources-with-a-long-timeout" |attach| {
+        if let Some(source) = &mut attach.source {
+            source.timeout = u32::MAX;
+        }
+    }
     /// Its handles begin with 9.
     HIGH_HANDLES "attaches-with-handle-9" |attach| { attach.handle = attach.handle.saturating_add(9); }
     /// The largest message that it takes has no octets.
@@ -203,4 +237,17 @@ pub(crate) const FEW_CAPABILITIES: Wrong = Wrong::reads("few-capabilities-of-tra
         }
         _ => Fate::Pass(octets),
     }
+});
+
+/// Where a link has no source, it takes the node that is called like the other end's container.
+pub(crate) const MAKES_UP_SOURCES: Wrong = Wrong::reads("makes-up-sources", &["attach"], |past, piece| {
+    if let Got::Frame(AmqpFrame { body: Some(Performative::Open(open)), .. }) = &piece.got {
+        past.kept.push(open.container_id.as_bytes().to_vec().into());
+    }
+    let container = past.kept.first().and_then(|name| String::from_utf8(name.to_vec()).ok());
+    attach(piece, |attach| {
+        if attach.role == Role::Receiver && attach.source.is_none() {
+            attach.source = container.map(|name| Box::new(Source::at(name)));
+        }
+    })
 });

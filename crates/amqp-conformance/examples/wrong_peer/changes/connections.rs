@@ -61,6 +61,11 @@ fn no_heartbeat(_: &mut Past, piece: Piece) -> Fate {
     if piece.name() == "empty" { Fate::Drop } else { Fate::Pass(piece.octets) }
 }
 
+/// It takes a connection for idle on which other than empty frames come.
+pub(crate) const HEARS_EMPTY_FRAMES_ALONE: Wrong = Wrong::reads("hears-empty-frames-alone", &["flow"], |_, piece| {
+    if piece.name() == "flow" { Fate::Drop } else { Fate::Pass(piece.octets) }
+});
+
 /// It opens on channel 1.
 pub(crate) const OPEN_ON_CHANNEL_1: Wrong = Wrong::writes("open-on-channel-1", &["open"], open_on_1);
 

@@ -186,6 +186,7 @@ pub(crate) const TAKES_CREDIT_OF_SENDER: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// It accepts what it is sent and drops it.
@@ -298,4 +299,14 @@ pub(crate) const HANGS_AT_SESSION_FLOWS: Wrong =
             _ => Fate::Pass(piece.octets),
         },
         _ => Fate::Pass(piece.octets),
+    });
+
+/// It takes the credit in a flow without a handle for that of the first link.
+pub(crate) const TAKES_CREDIT_OF_SESSION: Wrong =
+    Wrong::reads("takes-credit-without-a-handle", &["flow"], |_, piece| {
+        flow(piece, |flow| {
+            if flow.handle.is_none() && flow.link_credit.is_some() {
+                flow.handle = Some(0);
+            }
+        })
     });

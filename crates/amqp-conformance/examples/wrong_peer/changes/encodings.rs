@@ -36,6 +36,19 @@ writes_open! {
     WRITES_UINT_DESCRIPTORS "writes-uint-descriptors" "005210 c004 01 a10163";
 }
 
+/// The rcv-settle-mode of its attaches is 2.
+pub(crate) const WRITES_UNKNOWN_RECEIVER_MODES: Wrong =
+    Wrong::writes("writes-unknown-receiver-modes", &["attach"], |_, piece| {
+        let octets = piece.octets.clone();
+        match piece.frame() {
+            Ok((channel, Performative::Attach(attach), _)) => {
+                let body = same_attach(&attach).with(4, Item::Ubyte(2)).encode(&Style::COMPACT);
+                Fate::Pass(octets::frame(channel, &body).into())
+            }
+            _ => Fate::Pass(octets),
+        }
+    });
+
 /// The snd-settle-mode of its attaches is 3.
 pub(crate) const WRITES_UNKNOWN_CHOICES: Wrong = Wrong::writes("writes-unknown-choices", &["attach"], unknown_choice);
 

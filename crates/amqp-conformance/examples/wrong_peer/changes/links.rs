@@ -24,6 +24,7 @@ pub(crate) const HANDLES_OF_PARTNER: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// It takes no handle a second time.
@@ -56,6 +57,7 @@ pub(crate) const HANDLES_ONCE: Wrong = Wrong {
         let end = End { error: Some(AmqpError::from(ErrorCondition::HANDLE_IN_USE)) };
         Fate::Answer(vec![frames::encode(channel, end, b"")])
     },
+    place: None,
 };
 
 /// It knows no error that a link ends with.
@@ -129,6 +131,7 @@ pub(crate) const NO_REPLY_TO: Wrong = Wrong {
             }
         })
     },
+    place: None,
 };
 
 /// Gives a dynamic source an address that it does not have.
@@ -221,6 +224,7 @@ pub(crate) const ANSWERS_WITH_ERROR: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// It does not say why it ends a session.

@@ -35,6 +35,7 @@ pub(crate) const OK_TO_ANYTHING: Wrong = Wrong {
         Fate::Pass(piece.octets)
     },
     read: ok_to_anything,
+    place: None,
 };
 
 fn ok_to_anything(past: &mut Past, piece: Piece) -> Fate {
@@ -150,6 +151,7 @@ pub(crate) const LOSES_WHAT_COMES_EARLY: Wrong = Wrong {
         Got::Header(ProtocolHeader::AMQP) | Got::Frame(_) if !past.has("outcome") => Fate::Drop,
         _ => Fate::Pass(piece.octets),
     },
+    place: None,
 };
 
 /// After SASL it writes no header.
@@ -180,6 +182,7 @@ pub(crate) const ECHOES_HEADERS: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// It says no initial response.

@@ -23,6 +23,53 @@ pub(crate) fn for_case(case: &Case) -> impl Iterator<Item = &'static Wrong> {
     first.iter().chain(ALL)
 }
 
+/// The wrong peer with this name, which may be that of a place.
+pub(crate) fn named(name: &str) -> Option<Wrong> {
+    ALL.iter().find(|wrong| wrong.name == name).copied().or_else(|| Wrong::at(name))
+}
+
+/// Returns `true` if this peer breaks much more than one rule: that it fails a case does not show that the case tests
+/// its rule.
+pub(crate) fn is_broad(name: &str) -> bool {
+    BROAD.contains(&name)
+}
+
+/// The peers that answer nothing of a kind, refuse everything or nothing, or change several things at once.
+const BROAD: &[&str] = &[
+    "swallows-refusals",
+    "refuses-narrower",
+    "other-condition",
+    "refuses-links",
+    "refuses-sessions",
+    "closes-after-open",
+    "echoes",
+    "closes-at-once",
+    "mute",
+    "no-close",
+    "no-end",
+    "no-detach",
+    "no-flow",
+    "no-disposition",
+    "no-termini",
+    "no-state",
+    "not-settled",
+    "other-outcome",
+    "other-settle-modes",
+    "ignores-dispositions",
+    "wrong-flow-counts",
+    "twice",
+    "changed-payload",
+    "writes-wrong-sizes",
+    "passes-over-malformed-frames",
+    "hangs-on-malformed-frames",
+    "crashes-at-refusals",
+    "ignores-errors",
+    "sasl-never-ok",
+    "sasl-ok-to-anything",
+    "writes-resume",
+    "writes-no-resume",
+];
+
 /// The wrong peers that do not get over a flood.
 static FLOODS: &[Wrong] = &[floods::ANSWERS_TWICE, floods::KEEPS_SYMBOLS, floods::HANGS];
 
@@ -30,12 +77,14 @@ static FLOODS: &[Wrong] = &[floods::ANSWERS_TWICE, floods::KEEPS_SYMBOLS, floods
 pub(crate) static ALL: &[Wrong] = &[
     refusals::SWALLOWS,
     refusals::NARROWER,
+    refusals::TOLERATES_ERRANT,
     refusals::OTHER_CONDITION,
     connections::OTHER_HEADER,
     connections::NO_CLOSE,
     connections::TALKS_AFTER_CLOSE,
     connections::STAYS_AFTER_CLOSE,
     connections::NO_HEARTBEAT,
+    connections::HEARS_EMPTY_FRAMES_ALONE,
     connections::OPEN_ON_CHANNEL_1,
     connections::OPEN_TWICE,
     connections::LARGE_OPEN,
@@ -51,6 +100,12 @@ pub(crate) static ALL: &[Wrong] = &[
     attaches::NO_TERMINI,
     attaches::NO_INITIAL_DELIVERY_COUNT,
     attaches::OTHER_SETTLE_MODES,
+    attaches::OTHER_SENDER_MODE,
+    attaches::OTHER_RECEIVER_MODE,
+    attaches::NOT_DYNAMIC,
+    attaches::NO_DISTRIBUTION_MODE,
+    attaches::LONG_TIMEOUT,
+    attaches::MAKES_UP_SOURCES,
     attaches::ECHOES_TERMINI,
     attaches::NO_DETACH,
     attaches::DETACHES_WITHOUT_CLOSED,
@@ -71,6 +126,7 @@ pub(crate) static ALL: &[Wrong] = &[
     deliveries::IGNORES_DISPOSITIONS,
     deliveries::IGNORES_CREDIT,
     deliveries::TAKES_CREDIT_OF_SENDER,
+    deliveries::TAKES_CREDIT_OF_SESSION,
     deliveries::ACCEPTS_WITHOUT_KEEPING,
     encodings::READS_NOTHING_MALFORMED,
     encodings::HANGS,
@@ -82,6 +138,7 @@ pub(crate) static ALL: &[Wrong] = &[
     encodings::WRITES_LISTS_FOR_ARRAYS,
     encodings::WRITES_UINT_DESCRIPTORS,
     encodings::WRITES_UNKNOWN_CHOICES,
+    encodings::WRITES_UNKNOWN_RECEIVER_MODES,
     encodings::WRITES_TWO_HEADERS,
     encodings::WRITES_TWO_VALUES,
     encodings::WRITES_HALF_MESSAGES,
@@ -112,6 +169,7 @@ pub(crate) static ALL: &[Wrong] = &[
     states::READS_SETTLED,
     states::READS_UNSETTLED,
     states::REJECTS_NOTHING,
+    states::REJECTS_OWN,
     states::REJECTS_WITHOUT_ERROR,
     states::DISPOSITIONS_OF_OTHER_ROLE,
     states::DISPOSITIONS_OF_NEXT,
@@ -173,6 +231,9 @@ pub(crate) static ALL: &[Wrong] = &[
     streams::IGNORES_ERRORS,
     streams::WRONG_DOFF,
     streams::TRAILING,
+    streams::TRAILING_CLOSE,
+    streams::BEGINS_AT_ONCE,
+    streams::HANDLES_FROM_9,
     streams::CLOSES_ON_CHANNEL_1,
     streams::CLOSES_TWICE,
     streams::CLOSES_WITH_ERROR,

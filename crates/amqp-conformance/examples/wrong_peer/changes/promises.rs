@@ -19,6 +19,7 @@ macro_rules! promises {
             on: &["attach"],
             written: |past, piece| grants(past, piece, |$reply, $asked| $grant),
             read: |past, piece| asks(past, piece, |$source| $ask),
+            place: None,
         };
     )+};
 }
@@ -189,6 +190,7 @@ pub(crate) const ECHOES_UNSETTLED: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// A peer that does not see everything of an attach.

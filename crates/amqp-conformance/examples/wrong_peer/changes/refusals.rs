@@ -18,6 +18,21 @@ fn swallow(past: &mut Past, piece: Piece) -> Fate {
     Fate::Pass(piece.octets)
 }
 
+/// It does not close a link that it detaches with an error, and passes over what comes for it after that.
+pub(crate) const TOLERATES_ERRANT: Wrong = Wrong {
+    name: "tolerates-input-after-an-error",
+    on: &["detach"],
+    written: |past, piece| match Refusal::of(&piece.got) {
+        Some(refusal) if refusal.error.condition == ErrorCondition::ERRANT_LINK => {
+            past.count("swallowed");
+            Fate::Drop
+        }
+        _ => super::attaches::without_closed(piece),
+    },
+    read: polite,
+    place: None,
+};
+
 /// The peer has refused, and reads nothing more: the proxy answers in its place.
 fn polite(past: &mut Past, piece: Piece) -> Fate {
     if past.counts.contains_key("swallowed") {

@@ -153,6 +153,7 @@ pub(crate) const ACCEPTS_WHAT_IS_LEFT: Wrong = Wrong {
         pieces.push(piece.octets);
         Fate::Replace(pieces)
     },
+    place: None,
 };
 
 fn accepted(channel: u16, id: SequenceNo) -> Bytes {
@@ -308,5 +309,16 @@ pub(crate) const NO_MORE_THAN_AVAILABLE: Wrong =
             Some(Performative::Transfer(_)) if past.has("none") => Fate::Drop,
             _ => Fate::Pass(piece.octets),
         },
+        _ => Fate::Pass(piece.octets),
+    });
+
+/// It rejects its own first delivery when the link is detached.
+pub(crate) const REJECTS_OWN: Wrong =
+    Wrong::writes("rejects-what-it-sends", &["detach"], |_, piece| match &piece.got {
+        Got::Frame(AmqpFrame { channel, body: Some(Performative::Detach(_)), .. }) => {
+            let rejected = DeliveryState::rejected(amqp1_codec::definitions::ErrorCondition::INTERNAL_ERROR);
+            let disposition = frames::encode(*channel, frames::settled(Role::Sender, 0, rejected), b"");
+            Fate::Replace(vec![disposition, piece.octets])
+        }
         _ => Fate::Pass(piece.octets),
     });

@@ -22,6 +22,7 @@ macro_rules! no_answer {
                 }
                 Fate::Pass(piece.octets)
             },
+            place: None,
         }
     };
 }
@@ -93,6 +94,34 @@ pub(crate) const TRAILING: Wrong =
         _ => Fate::Pass(piece.octets),
     });
 
+/// An octet follows its close.
+pub(crate) const TRAILING_CLOSE: Wrong =
+    Wrong::writes("payload-after-close", &["close"], |_, piece| match piece.name() {
+        "close" => Fate::Pass(amqp1_script::bad::extra_octets(&piece.octets, b"\x40")),
+        _ => Fate::Pass(piece.octets),
+    });
+
+/// It begins a session behind its header, on a channel that its partner may not have.
+pub(crate) const BEGINS_AT_ONCE: Wrong =
+    Wrong::writes("begins-behind-its-header", &["header"], |_, piece| match piece.got {
+        Got::Header(amqp1_codec::frame::ProtocolHeader::AMQP) => {
+            Fate::Replace(vec![piece.octets, frames::encode(5, frames::begin(), b"")])
+        }
+        _ => Fate::Pass(piece.octets),
+    });
+
+/// Its handles begin with 9.
+pub(crate) const HANDLES_FROM_9: Wrong = Wrong::writes("handles-from-9", &["attach"], |_, piece| {
+    let name = piece.name();
+    change(piece, name, |body, _| match body {
+        Performative::Attach(attach) => attach.handle = attach.handle.saturating_add(9),
+        Performative::Detach(detach) => detach.handle = detach.handle.saturating_add(9),
+        Performative::Transfer(transfer) => transfer.handle = transfer.handle.saturating_add(9),
+        Performative::Flow(flow) => flow.handle = flow.handle.map(|handle| handle.saturating_add(9)),
+        _ => {}
+    })
+});
+
 /// It closes on another channel than 0.
 pub(crate) const CLOSES_ON_CHANNEL_1: Wrong =
     Wrong::writes("close-on-channel-1", &["close"], |_, piece| match piece.name() {
@@ -151,6 +180,7 @@ pub(crate) const HIGH_CHANNELS: Wrong = Wrong {
             }
         })
     },
+    place: None,
 };
 
 const HIGHER: u16 = 7;

@@ -114,6 +114,7 @@ pub(crate) const LONG_TXN_ID: Wrong = Wrong {
         })
     },
     read: |_, piece| Fate::Pass(piece.octets),
+    place: None,
 };
 
 /// It commits what is not discharged when the connection is closed or lost.
@@ -133,6 +134,7 @@ pub(crate) const COMMITS_WHAT_IS_LEFT: Wrong = Wrong {
         Fate::Pass(piece.octets)
     },
     read: commit,
+    place: None,
 };
 
 fn commit(past: &mut Past, piece: Piece) -> Fate {
@@ -183,6 +185,7 @@ pub(crate) const NO_PROVISIONAL_OUTCOME: Wrong = Wrong {
         }
         Fate::Pass(piece.octets)
     },
+    place: None,
 };
 
 /// Its provisional outcomes are settled states without the transaction.
