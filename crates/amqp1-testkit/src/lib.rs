@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod digest;
 mod end;
 pub mod faults;
 mod fixtures;

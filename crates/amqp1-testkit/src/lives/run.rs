@@ -1,7 +1,7 @@
 //! A run of several connections, and what must hold when all is settled.
 
 use super::world::World;
-use crate::{Random, model::caught};
+use crate::{Random, digest::digest, model::caught};
 use amqp1_codec::{definitions::ReceiverSettleMode, messaging::DeliveryState};
 use amqp1_engine::Settlement;
 
@@ -18,6 +18,8 @@ pub struct Lived {
     pub lost: u64,
     /// Messages that were given up.
     pub aborted: u64,
+    /// The sum of the digests of what both engines have written on each connection, modulo 2^64.
+    pub wire: u64,
 }
 
 impl core::ops::AddAssign for Lived {
@@ -27,6 +29,7 @@ impl core::ops::AddAssign for Lived {
         self.resumed += other.resumed;
         self.lost += other.lost;
         self.aborted += other.aborted;
+        self.wire = self.wire.wrapping_add(other.wire);
     }
 }
 
@@ -60,6 +63,7 @@ pub fn run_lives(seed: u64) -> Lived {
                 world.decide(at);
             }
         }
+        lived.wire = lived.wire.wrapping_add(digest(seed, lived.connections, &world.pair));
         world.reconnect();
     }
     lived.connections += 1;
@@ -74,6 +78,7 @@ pub fn run_lives(seed: u64) -> Lived {
         }
     }
     leave_nothing(&mut world);
+    lived.wire = lived.wire.wrapping_add(digest(seed, lived.connections, &world.pair));
     lived
 }
 

@@ -1,7 +1,7 @@
 //! A whole run: operations, then rest, then the end, with everything checked.
 
 use super::{Operation, Side, fates, world::World};
-use crate::{frame, secs};
+use crate::{digest::digest, frame, secs};
 use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
 use amqp1_engine::{ConnectionError, Credit};
 use bytes::BytesMut;
@@ -17,6 +17,8 @@ pub struct Tally {
     pub deliveries: u64,
     /// Frames that were judged.
     pub frames: u64,
+    /// The sum of the digests of what both engines have written, modulo 2^64.
+    pub wire: u64,
 }
 
 impl core::ops::AddAssign for Tally {
@@ -25,6 +27,7 @@ impl core::ops::AddAssign for Tally {
         self.messages += other.messages;
         self.deliveries += other.deliveries;
         self.frames += other.frames;
+        self.wire = self.wire.wrapping_add(other.wire);
     }
 }
 
@@ -60,6 +63,7 @@ pub fn run(seed: u64, operations: &[Operation], mut trace: impl FnMut(&Operation
         messages: world.next_token,
         deliveries: judge.deliveries() as u64,
         frames: judge.frames(),
+        wire: digest(seed, 0, &world.pair),
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! `seeds --from 0 --count 100000` uses all cores, and stops at the first seed that fails (`--all` goes on).
 //! `seeds --seed 7` runs that one, shows its operations, and the shortest part of them that still fails. With `--lives` it
-//! is the lives of links over several connections instead, of which a seed is just run again.
+//! is the lives of links over several connections instead, of which a seed is just run again. `--record FILE` keeps a
+//! digest of the octets that the engines have written, and `--check FILE` fails where they write others.
 #![forbid(unsafe_code)]
+
+mod wire;
 
 use amqp1_testkit::{
     lives::{Lived, run_lives, try_run_lives},
@@ -19,11 +22,13 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use wire::{Digests, Record};
 
 /// A seed that takes longer is stuck.
 const STUCK: Duration = Duration::from_secs(10);
 
 const USAGE: &str = "usage: seeds [--lives] [--from SEED] [--count COUNT] [--threads COUNT] [--all]
+                       [--record FILE | --check FILE]
        seeds [--lives] --seed SEED";
 
 struct Options {
@@ -33,19 +38,22 @@ struct Options {
     all: bool,
     lives: bool,
     seed: Option<u64>,
+    record: Option<Record>,
 }
 
 fn options() -> Option<Options> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { from: 0, count: 100_000, threads, all: false, lives: false, seed: None };
+    let mut options = Options { from: 0, count: 100_000, threads, all: false, lives: false, seed: None, record: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--all" => options.all = true,
             "--lives" => options.lives = true,
+            "--record" => options.record = Some(Record::Write(words.next()?.into())),
+            "--check" => options.record = Some(Record::Check(words.next()?.into())),
             _ => {}
         }
-        if matches!(word.as_str(), "--all" | "--lives") {
+        if matches!(word.as_str(), "--all" | "--lives" | "--record" | "--check") {
             continue;
         }
         let number = words.next()?.parse().ok()?;
@@ -71,7 +79,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(seed) => replay(seed),
-        None => Campaign::new(&options).run(),
+        None => Campaign::new(options).run(),
     }
 }
 
@@ -113,7 +121,16 @@ struct Campaign {
     stop: AtomicBool,
     over: AtomicBool,
     workers: Vec<Worker>,
-    results: Mutex<(Tally, Lived, BTreeMap<u64, String>)>,
+    record: Option<Record>,
+    results: Mutex<Results>,
+}
+
+#[derive(Default)]
+struct Results {
+    tally: Tally,
+    lived: Lived,
+    digests: Digests,
+    failures: BTreeMap<u64, String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,7 +138,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Campaign {
-    fn new(options: &Options) -> Self {
+    fn new(options: Options) -> Self {
         Self {
             from: options.from,
             end: options.from.saturating_add(options.count),
@@ -133,6 +150,7 @@ impl Campaign {
             stop: AtomicBool::new(false),
             over: AtomicBool::new(false),
             workers: (0..options.threads).map(|_| Worker::default()).collect(),
+            record: options.record,
             results: Mutex::default(),
         }
     }
@@ -156,7 +174,7 @@ impl Campaign {
     }
 
     fn work(&self, worker: &Worker) {
-        let (mut tally, mut lived) = (Tally::default(), Lived::default());
+        let (mut tally, mut lived, mut digests) = (Tally::default(), Lived::default(), Digests::default());
         while !self.stop.load(Relaxed) {
             let seed = self.next.fetch_add(1, Relaxed);
             if seed >= self.end {
@@ -165,20 +183,27 @@ impl Campaign {
             worker.since.store(self.millis(), Relaxed);
             worker.seed.store(seed.wrapping_add(1), Relaxed);
             let failed = if self.lives {
-                try_run_lives(seed).map(|one| lived += one).err()
+                try_run_lives(seed).map(|one| {
+                    digests.add(seed, one.wire);
+                    lived += one;
+                })
             } else {
-                try_run(seed, &Operation::list(seed)).map(|one| tally += one).err()
+                try_run(seed, &Operation::list(seed)).map(|one| {
+                    digests.add(seed, one.wire);
+                    tally += one;
+                })
             };
-            if let Some(text) = failed {
-                lock(&self.results).2.insert(seed, text);
+            if let Err(text) = failed {
+                lock(&self.results).failures.insert(seed, text);
                 self.stop.store(!self.all, Relaxed);
             }
             worker.seed.store(0, Relaxed);
             self.done.fetch_add(1, Relaxed);
         }
         let results = &mut *lock(&self.results);
-        results.0 += tally;
-        results.1 += lived;
+        results.tally += tally;
+        results.lived += lived;
+        results.digests.merge(digests);
     }
 
     /// Says how it goes, and gives up when a seed is stuck.
@@ -211,27 +236,38 @@ impl Campaign {
     }
 
     fn report(&self) -> ExitCode {
-        let (tally, lived, failures) = &*lock(&self.results);
+        let Results { tally, lived, digests, failures } = &*lock(&self.results);
         let (done, seconds) = (self.done.load(Relaxed), self.started.elapsed().as_secs_f64());
         let (threads, speed) = (self.workers.len(), done as f64 / seconds);
         print!("{done} seeds from {} in {seconds:.1} s on {threads} threads: {speed:.0} a second, with ", self.from);
         if self.lives {
-            let Lived { connections, messages, resumed, lost, aborted } = lived;
+            let Lived { connections, messages, resumed, lost, aborted, wire: _ } = lived;
             println!(
                 "{connections} connections, {messages} messages, {resumed} deliveries received again as resumed ones, \
                  {lost} lost as they may be, {aborted} given up"
             );
         } else {
-            let Tally { operations, messages, deliveries, frames } = tally;
+            let Tally { operations, messages, deliveries, frames, wire: _ } = tally;
             println!("{operations} operations, {messages} messages, {deliveries} deliveries, {frames} frames");
         }
         for (seed, text) in failures {
             let text: String = text.chars().take(300).collect();
             println!("seed {seed} fails: {text}");
         }
-        let Some(first) = failures.keys().next() else { return ExitCode::SUCCESS };
+        let Some(first) = failures.keys().next() else { return self.settle(digests) };
         println!("{} seeds fail", failures.len());
         println!("{} {first}", self.replay());
+        ExitCode::FAILURE
+    }
+
+    /// Keeps or checks the digests, if that is wanted.
+    fn settle(&self, digests: &Digests) -> ExitCode {
+        let Some(record) = &self.record else { return ExitCode::SUCCESS };
+        match record.settle(digests) {
+            Ok(differing) if differing.is_empty() => return ExitCode::SUCCESS,
+            Ok(differing) => println!("the engines write something else in the blocks of seeds {differing:?}"),
+            Err(error) => println!("the record of digests: {error}"),
+        }
         ExitCode::FAILURE
     }
 }
