@@ -44,6 +44,7 @@
 
 extern crate alloc;
 
+mod ascending;
 mod config;
 mod connection;
 mod control;

@@ -1,6 +1,7 @@
 //! One link (§2.6): its credit, what waits to be sent, what was received.
 
 use crate::{
+    ascending::Ascending,
     config::{Credit, DrainMode, SendOptions},
     delivery::{Assembly, OutgoingDelivery},
     error::SendError,
@@ -117,7 +118,7 @@ pub(crate) struct Link {
     /// Deliveries that may still be started.
     pub(crate) credit: u32,
     /// Deliveries that were begun and are not settled, by their ids in the session.
-    pub(crate) unsettled: BTreeSet<u64>,
+    pub(crate) unsettled: Ascending<()>,
 
     // The sending end.
     pub(crate) queue: VecDeque<OutgoingDelivery>,
@@ -222,7 +223,7 @@ impl Link {
             detached: None,
             detaching: None,
             credit: 0,
-            unsettled: BTreeSet::new(),
+            unsettled: Ascending::default(),
             queue: VecDeque::new(),
             queued: 0,
             counted: 0,

@@ -1,7 +1,7 @@
 //! Deliveries by their ids: numbers that wrap on the wire and are counted on here.
 
-use crate::{connection::shrink_vec, metadata::Stated};
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use crate::{ascending::Ascending, connection::shrink_vec, metadata::Stated};
+use alloc::{sync::Arc, vec::Vec};
 use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
 use core::{array::IntoIter, iter::Take, ops::RangeInclusive};
 
@@ -24,14 +24,14 @@ pub(crate) const fn wire_id(id: u64) -> SequenceNo {
 /// Deliveries that are not settled, by their ids counted on. Costs the live ones, whatever the span of their ids.
 #[derive(Debug)]
 pub(crate) struct Unsettled<T> {
-    live: BTreeMap<u64, T>,
+    live: Ascending<T>,
     /// The newest id there ever was.
     newest: Option<u64>,
 }
 
 impl<T> Default for Unsettled<T> {
     fn default() -> Self {
-        Self { live: BTreeMap::new(), newest: None }
+        Self { live: Ascending::default(), newest: None }
     }
 }
 
@@ -52,22 +52,20 @@ impl<T> Unsettled<T> {
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&T> {
-        self.live.get(&id)
+        self.live.get(id)
     }
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {
-        self.live.get_mut(&id)
+        self.live.get_mut(id)
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
-        self.live.remove(&id)
+        self.live.remove(id)
     }
 
-    /// An emptied tree keeps a leaf; this gives it back.
+    /// Gives back the memory of deliveries to come.
     pub(crate) fn shrink(&mut self) {
-        if self.live.is_empty() {
-            self.live = BTreeMap::new();
-        }
+        self.live.shrink();
     }
 
     /// The ids counted on that a range of the wire covers. Nothing that lies ahead of the newest id is covered.
@@ -110,8 +108,8 @@ impl LiveIds {
             return;
         }
         let (mut ids, mut count) = ([0; AT_A_TIME], 0_usize);
-        for (slot, (id, _)) in ids.iter_mut().zip(unsettled.live.range(self.range.clone())) {
-            *slot = *id;
+        for (slot, id) in ids.iter_mut().zip(unsettled.live.keys_within(self.range.clone())) {
+            *slot = id;
             count = count.saturating_add(1);
             self.range = id.saturating_add(1)..=*self.range.end();
         }

@@ -192,9 +192,9 @@ impl Connection {
         }
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         let half = link.queue.front().and_then(|delivery| delivery.id);
-        let of_token = |id: &&u64| session.sent.get(**id).is_some_and(|delivery| delivery.token == token);
+        let of_token = |id: &u64| session.sent.get(*id).is_some_and(|delivery| delivery.token == token);
         let known = link.provisional.get().and_then(|provisional| provisional.get(&token)).copied();
-        let delivery = known.or_else(|| link.unsettled.iter().find(of_token).copied());
+        let delivery = known.or_else(|| link.unsettled.keys().find(of_token));
         let delivery = delivery.filter(|id| half != Some(*id));
         let delivery = delivery.ok_or(ApiMisuse::WrongState)?;
         self.sent_is_settled(session_id, delivery, &Stating::Own(state), true);

@@ -24,7 +24,7 @@ impl Connection {
         let errant = &mut session.errant;
         let deliveries = errant.deliveries(link.role);
         let room = Errant::REMEMBERED.saturating_sub(deliveries.len());
-        deliveries.extend(link.unsettled.iter().take(room));
+        deliveries.extend(link.unsettled.keys().take(room));
         let names = errant.names(link.role);
         if names.len() < Errant::REMEMBERED {
             names.insert(link.local.name.clone());

@@ -255,7 +255,7 @@ impl Connection {
                     delivery_id,
                     SentDelivery { link: id, token, transactional, provisional: None, tag, retained },
                 );
-                link.unsettled.insert(delivery_id);
+                link.unsettled.insert(delivery_id, ());
             }
             delivery.id = Some(delivery_id);
             delivery.share = share;

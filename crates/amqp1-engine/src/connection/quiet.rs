@@ -47,7 +47,7 @@ impl Link {
     fn shrink(&mut self) {
         shrink_queue(&mut self.queue);
         shrink_queue(&mut self.buffered);
-        shrink_set(&mut self.unsettled);
+        self.unsettled.shrink();
         shrink_set(&mut self.tags);
     }
 }

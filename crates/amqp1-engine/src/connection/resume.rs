@@ -39,7 +39,7 @@ impl Connection {
         let mut begun = alloc::vec::Vec::new();
         let mut lost = alloc::vec::Vec::new();
         if let Some(session) = session {
-            for id in unsettled {
+            for id in unsettled.keys() {
                 let mut retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
                 let Some(retained) = retained.take_if(|_| keeps) else {
                     self.discarded.retained(retained);
@@ -125,7 +125,7 @@ impl Connection {
         let buffered: BTreeSet<_> = link.buffered.iter().map(|buffered| buffered.delivery.key.0).collect();
         let unsettled = core::mem::take(&mut link.unsettled);
         if let Some(session) = self.sessions.get_mut(link.session) {
-            for id in unsettled {
+            for id in unsettled.keys() {
                 let Some(delivery) = session.received.remove(id) else { continue };
                 let Some(held) = delivery.held.filter(|_| keeps) else { continue };
                 let received = ReceivedSoFar {
@@ -357,7 +357,7 @@ impl Connection {
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.received.insert(assembly.id, ReceivedDelivery { link: id, tag, second, stated: false, held });
         }
-        link.unsettled.insert(assembly.id);
+        link.unsettled.insert(assembly.id, ());
         self.settle_received(id, key, state);
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Connection {
         // Its outcome may have come before it was whole: then that was reported.
         let untold = match (unsettled, self.sessions.get_mut(session_id)) {
             (Some(delivery), Some(session)) => {
-                link.unsettled.remove(&delivery);
+                link.unsettled.remove(delivery);
                 let sent = session.sent.remove(delivery);
                 let known = sent.is_some();
                 self.discarded.retained(sent.and_then(|sent| sent.retained));

@@ -219,7 +219,7 @@ impl Connection {
 
     /// Whether a delivery that was received is not settled.
     pub fn is_unsettled(&self, id: LinkId, key: DeliveryKey) -> bool {
-        self.links.get(id).is_some_and(|link| link.unsettled.contains(&key.0))
+        self.links.get(id).is_some_and(|link| link.unsettled.contains(key.0))
     }
 
     /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent without

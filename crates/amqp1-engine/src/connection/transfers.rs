@@ -275,7 +275,7 @@ impl Connection {
         });
         let delivery = ReceivedDelivery { link: id, tag, second: assembly.second, stated: false, held };
         session.received.insert(assembly.id, delivery);
-        link.unsettled.insert(assembly.id);
+        link.unsettled.insert(assembly.id, ());
         if !self.config.tolerances.repeated_tags {
             link.tags.insert(tag);
         }
@@ -365,7 +365,7 @@ impl Connection {
         let held_back = settled && link.withheld != Withheld::No;
         if settled {
             link.tags.remove(&delivery.tag);
-            link.unsettled.remove(&key.0);
+            link.unsettled.remove(key.0);
             session.received.remove(key.0);
         }
         let fresh = session.marks.is_empty();
@@ -389,7 +389,7 @@ impl Connection {
     pub(super) fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
         if let Some(link) = self.links.get_mut(id) {
             let full = link.role == Role::Sender && link.unsettled_left() == 0;
-            link.unsettled.remove(&delivery);
+            link.unsettled.remove(delivery);
             if let Some(tag) = received {
                 link.tags.remove(&tag);
             }
