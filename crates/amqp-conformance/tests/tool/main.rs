@@ -34,6 +34,11 @@ fn server(address: SocketAddr, arguments: &[&str]) -> Output {
     tool(&[&["server", &address.to_string(), "--node", "q", "--patience", "1"], arguments].concat())
 }
 
+/// Runs several times at once: a run waits for silence most of the time.
+fn at_once<const N: usize>(runs: [&(dyn Fn() -> Output + Sync); N]) -> [Output; N] {
+    thread::scope(|scope| runs.map(|run| scope.spawn(run)).map(|run| run.join().expect("a run")))
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it was not ended by a signal")
 }
@@ -50,21 +55,24 @@ const LOGS_IN: &str = "T-2.4.1-1/begin";
 
 #[test]
 fn exit_codes_tell_how_a_run_has_ended() {
-    let polite = polite::start(OnOtherVersion::Leaves);
-    let passed = server(polite, &["--only", PASSES]);
-    assert_eq!(code(&passed), 0, "{}", text(&passed.stdout));
-    let failed = server(polite, &["--only", FAILS]);
-    assert_eq!(code(&failed), 1, "{}", text(&failed.stdout));
-    assert_eq!(code(&server(polite, &["--only", FAILS, "--fail-on", "crashed"])), 0);
-    assert_eq!(code(&server(polite, &["--only", "no-such-case"])), 2);
-    assert_eq!(code(&tool(&["server"])), 2);
-    let dead = polite::start(OnOtherVersion::Dies);
-    let crashed = server(dead, &["--only", "T-2.2", "--fail-on", "crashed"]);
-    assert_eq!(code(&crashed), 4, "{}", text(&crashed.stdout));
+    let (polite, dead) = (polite::start(OnOtherVersion::Leaves), polite::start(OnOtherVersion::Dies));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let free = listener.local_addr().expect("its address");
     drop(listener);
-    let unreachable = server(free, &["--only", PASSES]);
+    let [passed, failed, tolerated, unknown, crashed, unreachable] = at_once([
+        &|| server(polite, &["--only", PASSES]),
+        &|| server(polite, &["--only", FAILS]),
+        &|| server(polite, &["--only", FAILS, "--fail-on", "crashed"]),
+        &|| server(polite, &["--only", "no-such-case"]),
+        &|| server(dead, &["--only", "T-2.2", "--fail-on", "crashed"]),
+        &|| server(free, &["--only", PASSES]),
+    ]);
+    assert_eq!(code(&passed), 0, "{}", text(&passed.stdout));
+    assert_eq!(code(&failed), 1, "{}", text(&failed.stdout));
+    assert_eq!(code(&tolerated), 0);
+    assert_eq!(code(&unknown), 2);
+    assert_eq!(code(&tool(&["server"])), 2);
+    assert_eq!(code(&crashed), 4, "{}", text(&crashed.stdout));
     assert_eq!(code(&unreachable), 3, "{}", text(&unreachable.stderr));
 }
 
@@ -87,13 +95,16 @@ fn a_server_that_is_started_again_is_judged_to_the_end() {
     const DIES_OF: &str = "T-2.2-5/1-0-1";
     const AFTER: &str = "T-2.4.3-1/answer";
     let directory = TempDir::new().expect("a folder");
-    let json = directory.path().join("r.json");
-    for options in [&["--jobs", "1"][..], &["--keep-going"]] {
+    let [one, other] = ["one.json", "other.json"].map(|name| directory.path().join(name));
+    let run = |json: &Path, options: &[&str]| {
         let returns = polite::start(OnOtherVersion::DiesAndReturns);
         let only = format!("{DIES_OF},{AFTER}");
-        let output = server(returns, &[&["--only", &only, "--json", path(&json)], options].concat());
-        assert_eq!(code(&output), 4, "{}", text(&output.stdout));
-        let report = Report::from_json(&fs::read(&json).expect("it was written")).expect("it is a report");
+        server(returns, &[&["--only", &only, "--json", path(json)], options].concat())
+    };
+    let outputs = at_once([&|| run(&one, &["--jobs", "1"]), &|| run(&other, &["--keep-going"])]);
+    for (output, json) in outputs.iter().zip([&one, &other]) {
+        assert_eq!(code(output), 4, "{}", text(&output.stdout));
+        let report = Report::from_json(&fs::read(json).expect("it was written")).expect("it is a report");
         let verdict = |id| report.cases.iter().find(|case| case.id == id).map(|case| case.outcome.verdict);
         assert!(matches!(verdict(DIES_OF), Some(Verdict::Crashed | Verdict::Hung)), "{}", text(&output.stdout));
         assert_eq!(verdict(AFTER), Some(Verdict::Pass), "{}", text(&output.stdout));
@@ -125,8 +136,10 @@ fn a_password_is_in_nothing_that_is_written() {
     let login = ["--user", "me", "--password", PASSWORD];
     let [json, junit, html] = ["r.json", "r.xml", "r.html"].map(file);
     let files = ["--json", path(&json), "--junit", path(&junit), "--html", path(&html)];
-    let run = server(polite, &[&login[..], &files, &["--verbose", "--only", "T-2.4.1,S-plain"]].concat());
-    let repro = server(polite, &[&login[..], &["--repro", LOGS_IN]].concat());
+    let [run, repro] = at_once([
+        &|| server(polite, &[&login[..], &files, &["--verbose", "--only", "T-2.4.1,S-plain"]].concat()),
+        &|| server(polite, &[&login[..], &["--repro", LOGS_IN]].concat()),
+    ]);
     let script = file("script");
     fs::write(&script, &repro.stdout).expect("it is written");
     assert!(text(&repro.stdout).contains("{password:11}"), "{}", text(&repro.stdout));
@@ -157,8 +170,8 @@ fn by_scram(hash: ScramHash, arguments: &[&str]) -> Output {
 
 #[test]
 fn s_scram_1_the_tool_logs_in_by_scram_where_plain_is_not_offered() {
-    for hash in ScramHash::ALL {
-        let output = by_scram(hash, &["--password", PASSWORD]);
+    let [sha_1, sha_256, sha_512] = ScramHash::ALL.map(|hash| move || by_scram(hash, &["--password", PASSWORD]));
+    for output in at_once([&sha_1, &sha_256, &sha_512]) {
         let shown = text(&output.stdout);
         assert_eq!(code(&output), 0, "{shown}{}", text(&output.stderr));
         for passed in [LOGS_IN, "S-scram-1/login"] {
@@ -196,10 +209,11 @@ fn a_baseline_shows_only_what_has_changed() {
     let json = directory.path().join("old.json");
     let polite = polite::start(OnOtherVersion::Leaves);
     assert_eq!(code(&server(polite, &["--only", FAILS, "--json", path(&json)])), 1);
-    let output = server(polite, &["--only", FAILS, "--baseline", path(&json)]);
-    assert_eq!(code(&output), 0, "it failed before too");
-    assert!(text(&output.stdout).contains("nothing has changed"));
-    let other = server(polite, &["--only", PASSES, "--baseline", path(&json)]);
+    let [same, other] = at_once([&|| server(polite, &["--only", FAILS, "--baseline", path(&json)]), &|| {
+        server(polite, &["--only", PASSES, "--baseline", path(&json)])
+    }]);
+    assert_eq!(code(&same), 0, "it failed before too");
+    assert!(text(&same.stdout).contains("nothing has changed"));
     assert!(text(&other.stdout).contains(&format!("new → pass  {PASSES}")), "{}", text(&other.stdout));
 }
 
@@ -265,8 +279,9 @@ fn jobs_need_a_node_each_and_have_the_same_result() {
     assert_eq!(code(&output), 2);
     assert!(text(&output.stderr).contains("2 jobs need 2 nodes, and there are 1"), "{}", text(&output.stderr));
     let summary = |output: &Output| text(&output.stdout).lines().last().map(String::from);
-    let one = server(polite, &["--only", "T-2.2,T-2.4.1"]);
-    let two = server(polite, &["--only", "T-2.2,T-2.4.1", "--jobs", "2", "--node", "q2"]);
+    let [one, two] = at_once([&|| server(polite, &["--only", "T-2.2,T-2.4.1"]), &|| {
+        server(polite, &["--only", "T-2.2,T-2.4.1", "--jobs", "2", "--node", "q2"])
+    }]);
     assert_eq!(summary(&one), summary(&two));
 }
 
