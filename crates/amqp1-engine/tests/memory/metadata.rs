@@ -45,7 +45,7 @@ fn held(bed: &mut Bed, attack: impl FnOnce(&mut Bed)) -> (i64, u64) {
 fn attaches_that_are_refused_are_forgotten() {
     for authenticated in [false, true] {
         let mut bed = if authenticated { Bed::server(ConnectionConfig::new("server")) } else { Bed::unauthenticated() };
-        let (limit, sent) = if authenticated { (LIMIT, 28 << 20) } else { (UNAUTHENTICATED, 6 << 20) };
+        let (limit, sent) = if authenticated { (LIMIT, 12 << 20) } else { (UNAUTHENTICATED, 4 << 20) };
         let attaches: Vec<_> = (0..50).map(|handle| frame(&large(&format!("link-{handle}"), handle, 60_000))).collect();
         let mut refused = 0;
         let (current, _) = held(&mut bed, |bed| {
@@ -99,9 +99,10 @@ fn attaches_that_wait_count_and_the_rest_is_refused_alone() {
 #[test]
 fn what_is_detached_makes_room_again() {
     let mut bed = Bed::server(ConnectionConfig::new("server"));
+    let attaches: Vec<_> = (0..15).map(|handle| frame(&large(&format!("link-{handle}"), handle, 60_000))).collect();
     for round in 0..10 {
-        for handle in 0..15 {
-            bed.send(&large(&format!("link-{handle}"), handle, 60_000));
+        for attach in &attaches {
+            bed.take(&mut attach.clone());
         }
         assert_eq!(bed.accept(|_| {}).len(), 15, "round {round}");
         assert_eq!(refusals(&bed.written()), []);
@@ -254,16 +255,17 @@ fn states_of_deliveries_are_kept_as_octets_and_count_as_part_of_the_message() {
 fn answers_that_are_not_read_count() {
     let mut bed = Bed::server(ConnectionConfig::new("server"));
     let mut accepted = 0;
+    let attach = frame(&Attach {
+        source: Some(Box::new(amqp1_codec::messaging::Source {
+            dynamic_node_properties: None,
+            capabilities: vec![amqp1_codec::Symbol::from_static("a"); 20_000].into(),
+            ..amqp1_codec::messaging::Source::at("q")
+        })),
+        ..attach("l", 0, Role::Sender)
+    });
     let (current, _) = held(&mut bed, |bed| {
         for _ in 0..500 {
-            bed.send(&Attach {
-                source: Some(Box::new(amqp1_codec::messaging::Source {
-                    dynamic_node_properties: None,
-                    capabilities: vec![amqp1_codec::Symbol::from_static("a"); 20_000].into(),
-                    ..amqp1_codec::messaging::Source::at("q")
-                })),
-                ..attach("l", 0, Role::Sender)
-            });
+            bed.take(&mut attach.clone());
             accepted += bed.accept(|_| {}).len();
             bed.send(&Detach { handle: 0, closed: true, error: None });
         }
