@@ -1,7 +1,7 @@
 //! An engine with what its application has seen.
 
 use crate::Checker;
-use amqp1_codec::{definitions::Role, performative::Attach, sasl::SaslCode};
+use amqp1_codec::{SequenceNo, definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
     ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, DrainMode, Ended, Event, IncomingDelivery,
     Instant, LinkId, SessionConfig, SessionId, Settled, Settlement, TransactionRole, TransmitQueue,
@@ -23,6 +23,8 @@ pub struct Accept {
     pub max_message_size: Option<u64>,
     /// Who answers drains of such links where we send.
     pub drain_mode: DrainMode,
+    /// What such links count from where we send.
+    pub initial_delivery_count: SequenceNo,
 }
 
 impl Default for Accept {
@@ -33,6 +35,7 @@ impl Default for Accept {
             links: Some(Credit::Window(200)),
             max_message_size: None,
             drain_mode: DrainMode::Automatic,
+            initial_delivery_count: SequenceNo(0),
         }
     }
 }
@@ -173,8 +176,9 @@ impl End {
 
     fn accept_link(&mut self, id: LinkId) {
         let (Some(credit), Some(attach)) = (self.accept.links, self.engine.remote_attach(id)) else { return };
-        let Accept { max_message_size, drain_mode, .. } = self.accept;
+        let Accept { max_message_size, drain_mode, initial_delivery_count, .. } = self.accept;
         let reply = AttachReply { credit, max_message_size, drain_mode, ..AttachReply::echo(&attach) };
+        let reply = AttachReply { initial_delivery_count, ..reply };
         let _ = self.engine.accept_link(id, reply);
     }
 

@@ -1,11 +1,11 @@
 //! The order of frames and dense ids, which hold whatever happens.
 
-use crate::wire::{Item, items};
+use crate::wire::{Item, items, readable_items};
 use amqp1_codec::{
     SequenceNo,
     definitions::Role,
     frame::ProtocolHeader,
-    performative::{Open, Performative},
+    performative::{Begin, Open, Performative},
 };
 use bytes::Bytes;
 use core::fmt;
@@ -20,20 +20,30 @@ impl fmt::Display for Context<'_> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
     handles: BTreeSet<u32>,
+    /// The highest handle that the other end takes, by its begin.
+    handle_max: u32,
     /// Deliveries of which more is to come, by handle.
     unfinished: BTreeMap<u32, u32>,
     next_transfer: u32,
     next_delivery: Option<u32>,
 }
 
+impl Session {
+    fn new(begin: &Begin, handle_max: u32) -> Self {
+        let next_transfer = begin.next_outgoing_id.0;
+        Self { handles: BTreeSet::new(), handle_max, unfinished: BTreeMap::new(), next_transfer, next_delivery: None }
+    }
+}
+
 /// The largest frame that each peer takes, whatever it says (§2.4.1, §2.7.1).
 const SMALLEST_MAX: u32 = 512;
 
 /// The order of an end's frames, and the limits of the other: header before open before begin before attach before flows
-/// and transfers before detach before end before close, with dense ids, on channels and in frames that the other end takes.
+/// and transfers before detach before end before close, with dense ids, on channels, on handles and in frames that the
+/// other end takes.
 /// Before that is known a frame has 512 octets at most and is on channel 0.
 #[derive(Debug, Default)]
 pub struct Checker {
@@ -42,6 +52,8 @@ pub struct Checker {
     /// The largest frame and the highest channel that the other end takes.
     limits: Option<(u32, u16)>,
     sessions: BTreeMap<u16, Session>,
+    /// The handle-max of the other end's begins that this end has not answered, by the channels of the other end.
+    handle_maxes: BTreeMap<u16, u32>,
     header: bool,
     opened: bool,
     closed: bool,
@@ -67,14 +79,32 @@ impl Checker {
     }
 
     /// The end has heard something.
-    pub(crate) fn heard(&mut self, item: &Item) {
-        if let Item::Frame { body: Some(Performative::Open(open)), .. } = item {
-            self.limits = Some(limits(open));
+    pub fn heard(&mut self, item: &Item) {
+        match item {
+            Item::Frame { body: Some(Performative::Open(open)), .. } => self.limits = Some(limits(open)),
+            Item::Frame { channel, body: Some(Performative::Begin(begin)), .. } => match begin.remote_channel {
+                Some(own) => {
+                    if let Some(session) = self.sessions.get_mut(&own) {
+                        session.handle_max = begin.handle_max;
+                    }
+                }
+                None => drop(self.handle_maxes.insert(*channel, begin.handle_max)),
+            },
+            _ => {}
         }
     }
 
+    /// The end has heard these octets, which need be neither whole frames nor well-formed ones.
+    pub(crate) fn heard_octets(&mut self, octets: &[u8]) {
+        readable_items(octets).iter().for_each(|item| self.heard(item));
+    }
+
     /// The end writes something.
-    pub(crate) fn wrote(&mut self, item: &Item) {
+    ///
+    /// # Panics
+    ///
+    /// If it must not.
+    pub fn wrote(&mut self, item: &Item) {
         let Item::Frame { channel, body, payload, size } = item else {
             assert!(!self.opened, "a header or SASL among frames");
             self.header = matches!(item, Item::Header(header) if *header == ProtocolHeader::AMQP);
@@ -102,7 +132,8 @@ impl Checker {
                 return;
             }
             Performative::Begin(begin) => {
-                let session = Session { next_transfer: begin.next_outgoing_id.0, ..Session::default() };
+                let answered = begin.remote_channel.and_then(|channel| self.handle_maxes.remove(&channel));
+                let session = Session::new(begin, answered.unwrap_or(u32::MAX));
                 assert!(self.opened && self.sessions.insert(*channel, session).is_none(), "{context}");
                 return;
             }
@@ -125,7 +156,11 @@ impl Session {
     fn check(&mut self, body: &Performative, payload: &Bytes, context: &Context<'_>) {
         assert!(payload.is_empty() || matches!(body, Performative::Transfer(_)), "{context}");
         match body {
-            Performative::Attach(attach) => assert!(self.handles.insert(attach.handle), "{context}"),
+            Performative::Attach(attach) => {
+                let max = self.handle_max;
+                assert!(attach.handle <= max, "{context}: {max} is the highest handle");
+                assert!(self.handles.insert(attach.handle), "{context}");
+            }
             Performative::Detach(detach) => {
                 assert!(self.handles.remove(&detach.handle), "{context}");
                 self.unfinished.remove(&detach.handle);

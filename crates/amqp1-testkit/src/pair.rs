@@ -100,13 +100,18 @@ impl Pair {
     /// Each end writes once and reads one piece. Whether anything has moved.
     pub fn step(&mut self) -> bool {
         let mut moved = false;
-        let [checks_up, checks_down] = &mut self.checkers;
-        let up = (Side::Client, &mut self.client, &mut self.up, checks_up);
-        let down = (Side::Server, &mut self.server, &mut self.down, checks_down);
-        for (side, end, pipe, checker) in [up, down] {
+        let up = (Side::Client, &mut self.client, &mut self.up);
+        let down = (Side::Server, &mut self.server, &mut self.down);
+        for (side, end, pipe) in [up, down] {
             let octets = end.write_out(self.now, self.limit);
             moved |= !octets.is_empty();
             pipe.send(self.now, octets);
+            let [client, server] = &mut self.checkers;
+            let (checker, other) = if side == Side::Client { (client, server) } else { (server, client) };
+            if self.judge.is_none() {
+                // It has no use for a begin before it has heard it.
+                other.heard_octets(octets);
+            }
             match &mut self.judge {
                 Some(judge) => {
                     judge.wrote(side, octets);

@@ -99,6 +99,7 @@ impl Peer {
 
     /// Octets from the peer.
     pub fn raw(&mut self, octets: &[u8]) {
+        self.checker.heard_octets(octets);
         self.end.input.extend_from_slice(octets);
         self.end.take_input(self.now);
         self.flush();

@@ -6,7 +6,7 @@ use amqp1_codec::{
     performative::Performative,
     sasl::SaslBody,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// What comes one after the other on a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,22 @@ pub(crate) fn sized_items(octets: &[u8]) -> Vec<(usize, Item)> {
             Frame::Amqp { channel, performative: body, payload } => Item::Frame { channel, body, payload, size },
         };
         items.push((size, item));
+    }
+    items
+}
+
+/// What can be read of octets that a test has made up, up to the first that cannot.
+pub(crate) fn readable_items(octets: &[u8]) -> Vec<Item> {
+    let mut input = BytesMut::from(octets);
+    if input.starts_with(b"AMQP") && input.len() >= ProtocolHeader::LEN {
+        input.advance(ProtocolHeader::LEN);
+    }
+    let mut items = Vec::new();
+    let mut decoder = FrameDecoder::new(u32::MAX, Limits::DEFAULT);
+    let mut before = input.len();
+    while let Ok(Some(Frame::Amqp { channel, performative: body, payload })) = decoder.decode(&mut input) {
+        items.push(Item::Frame { channel, body, payload, size: before - input.len() });
+        before = input.len();
     }
     items
 }

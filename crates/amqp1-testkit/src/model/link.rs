@@ -2,11 +2,12 @@
 
 use super::Side;
 use amqp1_codec::{
-    EncodedMessage, Message,
+    DeliveryTag, EncodedMessage, Message,
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     messaging::{DeliveryState, Modified, Received},
 };
 use amqp1_engine::{Credit, DeliveryKey, LinkId};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -92,9 +93,23 @@ pub(super) fn marked(token: u64, length: usize) -> EncodedMessage {
     Message::builder().data(data).build()
 }
 
-/// The token of a message, which must be whole.
+/// The delivery-tag, if not the engine's own, and the message-format of a message.
+pub(super) fn form(token: u64) -> (Option<DeliveryTag>, u32) {
+    let mut longest = [0xee; DeliveryTag::MAX];
+    longest[..8].copy_from_slice(&token.to_be_bytes());
+    let tag = match token % 5 {
+        1 => Some(&longest[..9]),
+        3 => Some(&longest[..]),
+        _ => None,
+    };
+    let format = if token % 4 == 3 { 0x8000_0000 | token as u32 } else { 0 };
+    (tag.map(|tag| DeliveryTag::new(tag).expect("32 octets at most")), format)
+}
+
+/// The token of a message, which must be whole, whatever its format is called.
 pub(super) fn token(message: &Message) -> u64 {
-    let data = crate::data(message);
+    let octets = Bytes::from(message.to_encoded().into_parts().concat());
+    let data = crate::data(&Message::from_bytes(octets).expect("a message"));
     let (token, rest) = data.split_first_chunk().expect("a token");
     let token = u64::from_be_bytes(*token);
     assert!(rest == crate::body(token as usize, rest.len()), "message {token} has changed on its way");

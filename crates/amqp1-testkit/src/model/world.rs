@@ -2,12 +2,12 @@
 
 use super::{
     Operation, Side,
-    link::{Link, marked, state, token, why},
+    link::{Link, form, marked, state, token, why},
     operation::NEWEST,
 };
-use crate::{End, Judge, Pair, Pipe, Random, Stall, receiver, sender};
+use crate::{Accept, End, Judge, Pair, Pipe, Random, Stall, receiver, sender};
 use amqp1_codec::{
-    EncodeStyle,
+    EncodeStyle, SequenceNo,
     definitions::{ReceiverSettleMode, SenderSettleMode},
 };
 use amqp1_engine::{
@@ -58,7 +58,12 @@ impl World {
             let incoming_window = random.pick(&[1, 2, 7, 5000]);
             // Few, and more than any list attaches.
             let handle_max = random.pick(&[63, 65_535]);
-            end.accept.sessions = Some(SessionConfig { incoming_window, handle_max, ..SessionConfig::default() });
+            // From the start, and so that they wrap after a few.
+            let mut first = || SequenceNo(random.pick(&[0, 0, 0x7fff_fffe, u32::MAX - 2]));
+            let (next_outgoing_id, first_delivery_id) = (first(), first());
+            end.accept.initial_delivery_count = first();
+            let ids = SessionConfig { next_outgoing_id, first_delivery_id, ..SessionConfig::default() };
+            end.accept.sessions = Some(SessionConfig { incoming_window, handle_max, ..ids });
             end.accept.links = Some(Credit::Window(1 + random.below(9) as u32));
             end.accept.max_message_size = random.pick(&[None, None, Some(2000)]);
             end.accept.drain_mode = random.pick(&[DrainMode::Automatic, DrainMode::APPLICATION]);
@@ -235,8 +240,9 @@ impl World {
             (snd, if second { ReceiverSettleMode::Second } else { ReceiverSettleMode::First });
         let attached = if sends {
             let name = name.as_str().into();
-            let drain_mode = self.end(side).accept.drain_mode;
+            let Accept { drain_mode, initial_delivery_count, .. } = self.end(side).accept;
             let config = SenderConfig { name, snd_settle_mode, rcv_settle_mode, drain_mode, ..sender("") };
+            let config = SenderConfig { initial_delivery_count, ..config };
             self.end(side).attach_sender(id, config)
         } else {
             let name = name.as_str().into();
@@ -283,8 +289,9 @@ impl World {
             return Some(());
         }
         let credit = Credit::Window(5);
-        let drain_mode = self.end(side).accept.drain_mode;
-        let reply = AttachReply { credit, drain_mode, ..AttachReply::echo(&self.end(side).remote_attach(id)?) };
+        let Accept { drain_mode, initial_delivery_count, .. } = self.end(side).accept;
+        let reply = AttachReply::echo(&self.end(side).remote_attach(id)?);
+        let reply = AttachReply { credit, drain_mode, initial_delivery_count, ..reply };
         self.end(side).accept_link(id, reply).ok()?;
         if !sending {
             self.links[at].gives(credit);
@@ -295,7 +302,8 @@ impl World {
     fn send(&mut self, at: usize, length: usize, settled: bool) -> Option<()> {
         let (side, id) = self.id(at, true)?;
         let token = self.next_token;
-        let options = SendOptions { settled, token, ..SendOptions::default() };
+        let (tag, message_format) = form(token);
+        let options = SendOptions { settled, token, tag, message_format, ..SendOptions::default() };
         let credit = self.end(side).credit(id);
         match self.end(side).send(id, marked(token, length), options) {
             Ok(()) => {
@@ -334,6 +342,9 @@ impl World {
             let Some(delivery) = self.end(side).recv(id) else { break };
             any = true;
             let token = token(&delivery.message);
+            let (tag, message_format) = form(token);
+            assert_eq!(delivery.message_format, message_format, "message {token} has another format");
+            assert!(tag.is_none_or(|tag| tag == delivery.tag), "message {token} has another tag");
             let link = &mut self.links[at];
             link.received.push(token);
             if !delivery.settled {
