@@ -215,6 +215,8 @@ pub enum ApiMisuse {
     Closed,
     /// This end has detached the link, or ended its session: nothing more can be said on it.
     Detached,
+    /// A dynamic node is asked for by an address, or is described and not asked for (§3.5.3).
+    DynamicNodeContradiction,
     /// The frame that it needs is larger than the peer takes (§2.7.1).
     FrameTooLarge {
         /// What the frame would have, in octets.
@@ -241,6 +243,7 @@ impl fmt::Display for ApiMisuse {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
             Self::Detached => "the link was detached at this end",
+            Self::DynamicNodeContradiction => "a dynamic node with an address, or described but not asked for",
             Self::FrameTooLarge { size, max } => {
                 return write!(f, "this needs a frame of {size} octets, and the peer takes at most {max}");
             }

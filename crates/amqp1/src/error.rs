@@ -380,7 +380,9 @@ impl From<ApiMisuse> for Error {
         match misuse {
             ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
             ApiMisuse::FrameTooLarge { .. } => Self::new(ErrorKind::Config, misuse.to_string()),
-            ApiMisuse::NameInUse => Self::new(ErrorKind::Config, misuse.to_string()),
+            ApiMisuse::DynamicNodeContradiction | ApiMisuse::NameInUse => {
+                Self::new(ErrorKind::Config, misuse.to_string())
+            }
             ApiMisuse::NoChannel => Self::new(
                 ErrorKind::Config,
                 "all channels that both ends allow are in use: end a session, or allow more with channel_max at both ends",

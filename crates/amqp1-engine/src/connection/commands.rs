@@ -6,11 +6,13 @@ use crate::{
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Answer, DrainState, Link, Withheld},
+    link::{Answer, DrainState, Link, Withheld, attach_violation},
     queue::Blocked,
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
+    tolerances::Tolerances,
+    violation::PeerMisbehaved,
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
@@ -208,6 +210,9 @@ impl Connection {
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
         if session.end_sent || session.ending {
             return Err(ApiMisuse::UnknownSession);
+        }
+        if attach_violation(&link.local, &Tolerances::STRICT) == Some(PeerMisbehaved::DynamicNodeContradiction) {
+            return Err(ApiMisuse::DynamicNodeContradiction);
         }
         if self.is_name_in_use(session_id, &link.local) {
             return Err(ApiMisuse::NameInUse);
