@@ -14,6 +14,7 @@ pub mod lives;
 pub mod model;
 mod order;
 mod pair;
+mod part;
 mod peer;
 mod pipe;
 mod random;
@@ -25,6 +26,7 @@ pub use fixtures::{body, data, error, message, receiver, secs, sender, settled, 
 pub use model::{Judge, Side};
 pub use order::Checker;
 pub use pair::Pair;
+pub use part::Part;
 pub use peer::{HELLO, Peer, attach, begin, credit, frame, refusal, session_flow, transfer};
 pub use pipe::{Pipe, Segment, Stall};
 pub use random::Random;

@@ -5,7 +5,7 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Attach, Detach, Flow, Performative},
 };
-use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, LinkId, SenderConfig, SessionConfig, Tolerances};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, SessionConfig, Tolerances};
 use amqp1_testkit::*;
 
 fn flows(peer: &mut Peer) -> Vec<Flow> {
@@ -60,38 +60,13 @@ fn t_2_6_7_1_credit_is_used_up_and_given_again_whatever_an_answering_sender_coun
     }
 }
 
-/// Our sender, that counts from this number, and answers a receiver or attaches first.
-fn sender_that_counts_from(first: SequenceNo, answers: bool) -> (Peer, LinkId) {
-    let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("ours") };
-    let mut peer = Peer::with(config).open();
-    let tx = if answers {
-        peer.end.accept.links = None;
-        peer.send(0, begin());
-        peer.send(0, attach("l", 0, Role::Receiver));
-        let tx = peer.end.offered_links()[0];
-        let reply = AttachReply::echo(&peer.end.remote_attach(tx).unwrap());
-        peer.end.accept_link(tx, AttachReply { initial_delivery_count: first, ..reply }).unwrap();
-        tx
-    } else {
-        let session = peer.end.begin(SessionConfig::default()).unwrap();
-        peer.send(0, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
-        let config = SenderConfig { initial_delivery_count: first, ..sender("l") };
-        let tx = peer.end.attach_sender(session, config).unwrap();
-        peer.send(0, attach("l", 0, Role::Receiver));
-        tx
-    };
-    let frames = peer.read();
-    let [(..), (_, Performative::Attach(ours), _)] = &frames[..] else { panic!("{frames:?}") };
-    assert_eq!(ours.initial_delivery_count, Some(first));
-    (peer, tx)
-}
-
 /// A delivery of several frames counts once. Also T-2.7.4-5.
 #[test]
 fn t_2_6_7_1_our_sender_counts_its_deliveries_from_what_its_attach_says() {
-    for (first, answers) in [(77, true), (77, false), (u32::MAX, true), (u32::MAX, false)] {
-        let first = SequenceNo(first);
-        let (mut peer, tx) = sender_that_counts_from(first, answers);
+    let both = |part| [77, u32::MAX].map(|first| (part, SequenceNo(first)));
+    for (part, first) in Part::of(Role::Sender).flat_map(both) {
+        let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("ours") };
+        let (mut peer, tx) = part.link_with(config, first, Credit::Manual(0), |_| {});
         peer.send(0, Flow { delivery_count: Some(first), ..credit(0, 5) });
         for token in 0..3 {
             peer.end.send(tx, message(1, 1000), unsettled(token)).unwrap();
@@ -100,20 +75,7 @@ fn t_2_6_7_1_our_sender_counts_its_deliveries_from_what_its_attach_says() {
         let next_incoming_id = Some(SequenceNo(9));
         peer.send(0, Flow { delivery_count: Some(first), next_incoming_id, echo: true, ..credit(0, 5) });
         let flow = &flows(&mut peer)[0];
-        assert_eq!((flow.delivery_count, flow.link_credit), (Some(first.plus(3)), Some(2)), "{answers}");
-    }
-}
-
-#[test]
-fn t_2_6_7_3_a_receiver_that_does_not_know_the_count_means_the_one_in_our_attach() {
-    for answers in [true, false] {
-        let (mut peer, tx) = sender_that_counts_from(SequenceNo(77), answers);
-        peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
-        assert_eq!(peer.end.credit(tx), 5);
-        peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
-        peer.flush();
-        peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
-        assert_eq!(peer.end.credit(tx), 4);
+        assert_eq!((flow.delivery_count, flow.link_credit), (Some(first.plus(3)), Some(2)), "{part:?}");
     }
 }
 

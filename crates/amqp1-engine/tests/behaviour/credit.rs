@@ -56,26 +56,6 @@ fn t_2_6_7_2_credit_counts_from_what_the_receiver_has_seen() {
 }
 
 #[test]
-fn t_2_6_7_3_a_receiver_that_does_not_know_the_count_means_the_first() {
-    let (mut peer, tx) = granted(2);
-    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
-    peer.flush();
-    peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
-    assert_eq!(peer.end.credit(tx), 4);
-    // Whichever that was.
-    let (mut peer, session) = Peer::client_with_session();
-    let config = amqp1_engine::SenderConfig { initial_delivery_count: SequenceNo(9), ..sender("l") };
-    let tx = peer.end.attach_sender(session, config).unwrap();
-    peer.send(0, attach("l", 0, Role::Receiver));
-    peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
-    assert_eq!(peer.end.credit(tx), 5);
-    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
-    peer.flush();
-    peer.send(0, Flow { delivery_count: None, ..credit(0, 5) });
-    assert_eq!(peer.end.credit(tx), 4);
-}
-
-#[test]
 fn a_count_ahead_of_ours_adds_nothing() {
     let (mut peer, tx) = granted(2);
     peer.send(0, Flow { delivery_count: Some(SequenceNo(100)), ..credit(0, 5) });

@@ -31,6 +31,7 @@ mod malformed;
 mod model;
 mod one_read;
 mod open_close;
+mod parts;
 mod queue;
 mod resume;
 mod resumed_modes;
