@@ -7,7 +7,8 @@ use amqp1::{Credit, ErrorKind, Outcome, Receiver, Sender};
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    task::Poll,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 use support::{body, number, pair, soon};
@@ -185,4 +186,33 @@ async fn waiting_for_credit_is_bounded_in_send_and_not_in_reserve() {
     let reserving = tokio::time::timeout(Duration::from_secs(7 * 24 * 3600), sender.reserve()).await;
     assert!(reserving.is_err(), "nobody gave credit");
     drop(receiver);
+}
+
+struct Sleeper;
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls a future, which has to wait, and drops it: nothing of its waker is left.
+fn leaves_nothing<F: Future>(what: &str, future: F) {
+    let sleeper = Arc::new(Sleeper);
+    let waker = Waker::from(sleeper.clone());
+    let mut future = Box::pin(future);
+    assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "{what}");
+    assert!(Arc::strong_count(&sleeper) > 2, "{what} is woken by nobody");
+    drop(future);
+    assert_eq!(Arc::strong_count(&sleeper), 2, "{what} has left its waker");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_dropped_takes_its_waker_with_it() {
+    let mut pair = pair().await;
+    let (sender, _receiver) = pair.client_sends(Credit::Manual(0)).await;
+    let session = pair.session().await;
+    leaves_nothing("reserve", sender.reserve());
+    leaves_nothing("next_link", pair.server.next_link());
+    leaves_nothing("begin", pair.client.begin());
+    leaves_nothing("attach", session.sender("q").attach());
+    leaves_nothing("closed", pair.client.closed());
 }

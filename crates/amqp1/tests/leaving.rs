@@ -8,7 +8,7 @@ mod support;
 
 use amqp1::{
     Acceptor, AmqpError, Client, Connection, Credit, Delivered, Delivery, Error, ErrorCondition, ErrorKind, Outcome,
-    Receipt, Receiver, Retry, Sender, Session,
+    Receipt, Receiver, Retry, Sender, SenderSettleMode, Session,
     codec::{
         Encode, EncodeStyle, SequenceNo,
         frame::FrameWriter,
@@ -213,6 +213,35 @@ async fn a_shutdown_gives_up_what_cannot_be_sent_says_what_was_settled_and_keeps
     assert_eq!(shut.expect_err("not closed cleanly").kind(), ErrorKind::Timeout);
     assert_eq!(start.elapsed().as_secs(), 3);
     assert_eq!(receipt.await.expect_err("not sent").delivered(), Delivered::No);
+}
+
+/// The peer's window lets one of two messages leave: of that one the peer may know, of the other it cannot.
+#[tokio::test]
+async fn what_waits_to_be_sent_when_the_connection_breaks_does_not_count_as_sent() {
+    for mode in [SenderSettleMode::Settled, SenderSettleMode::Unsettled] {
+        let (_connection, session, mut raw) = begun().await;
+        let (sender, ()) = tokio::join!(session.sender("q").settle_mode(mode).attach(), async {
+            let attach = raw.attach().await;
+            raw.answer(&attach, None).await;
+            let flow = Flow { handle: Some(attach.handle), delivery_count: Some(SequenceNo(0)), ..Flow::default() };
+            let next_incoming_id = Some(SequenceNo(0));
+            raw.send(Flow { next_incoming_id, incoming_window: 1, link_credit: Some(2), ..flow }).await;
+        });
+        let sender = sender.expect("a sender");
+        let mut receipts = Vec::new();
+        for _ in 0..2 {
+            receipts.push(soon(sender.reserve()).await.expect("credit").send("x").expect("queued"));
+        }
+        raw.until(|body| matches!(body, Performative::Transfer(_))).await;
+        drop(raw);
+        let waits = receipts.pop().expect("two");
+        let left = soon(receipts.pop().expect("two")).await;
+        match mode {
+            SenderSettleMode::Settled => assert_eq!(left.expect("sent"), Outcome::SentSettled),
+            _ => assert_eq!(left.expect_err("no outcome").delivered(), Delivered::Unknown),
+        }
+        assert_eq!(soon(waits).await.expect_err("not sent").delivered(), Delivered::No, "{mode:?}");
+    }
 }
 
 #[tokio::test]

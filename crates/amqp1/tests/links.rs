@@ -249,7 +249,14 @@ async fn t_2_6_3_2_a_refused_link_is_an_error_with_the_reason() {
     let (receiver, ()) = tokio::join!(session.receiver("nothing").attach(), async {
         drop(pair.server.next_link().await.expect("a link"));
     });
-    assert_eq!(receiver.expect_err("refused").kind(), ErrorKind::LinkRefused);
+    let error = receiver.expect_err("refused");
+    assert_eq!((error.kind(), error.condition()), (ErrorKind::LinkRefused, Some(&ErrorCondition::NOT_ALLOWED)));
+    // Nothing of it is left: its name is free, and the session goes on.
+    let (sender, link) = tokio::join!(session.sender("nothing").attach(), async {
+        pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
+    });
+    assert!(matches!(link, AcceptedLink::Receiver(_)));
+    soon(sender.expect("a sender").close()).await.expect("closed");
 }
 
 /// It was attached, however fast its end came: it is not taken for refused, and nothing that had arrived is lost.

@@ -138,6 +138,7 @@ fn the_high_half_of_a_format_code_gives_the_width() {
         let mut reader = Reader::new(&followed);
         assert!(amqp1_codec::Decode::decode(&mut reader).map(|_: Value| ()).is_ok());
         assert_eq!(reader.rest(), &b"rest"[..], "{code:#x}");
+        assert_eq!(Reader::new(&followed).skip().map(<[u8]>::len), Ok(1 + width), "{code:#x}, unread");
     }
 }
 

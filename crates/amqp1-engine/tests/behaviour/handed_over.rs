@@ -102,7 +102,7 @@ fn answers(peer: &mut Peer) -> Vec<Performative> {
     all.filter(|body| !matches!(body, Performative::Flow(_))).collect()
 }
 
-/// Also M-3.2-6: the application may reject it; nothing else does.
+/// The application may reject it; nothing else does.
 #[test]
 fn m_3_2_1_a_malformed_message_is_handed_over_and_left_to_the_application() {
     for tolerances in [STRICT, CLIENT, ACCEPTOR] {
@@ -194,6 +194,29 @@ fn a_message_of_another_format_is_opaque_octets() {
             let header = delivery.message.header().map_err(|error| error.kind);
             assert_eq!(header, Err(Kind::OpaqueMessage));
             assert_eq!((answers(&mut peer), peer.end.undecodable(link)), (vec![], 0));
+        }
+    }
+}
+
+/// The link, its session and its connection live on, and what comes behind it is taken.
+#[test]
+fn m_3_2_6_a_message_that_cannot_be_decoded_is_rejected_where_the_receiver_asks_for_it() {
+    for (hex, strictly, _) in MESSAGES {
+        assert!(strictly.is_some());
+        for (settled, most) in [(false, 1000), (false, 3), (true, 1000)] {
+            let (mut peer, link) = with_link(STRICT, |reply| AttachReply { reject_undecodable: true, ..reply });
+            deliver(&mut peer, 0, settled, 0, &unhex(hex), most);
+            let stated = answers(&mut peer);
+            match &stated[..] {
+                [Performative::Disposition(says)] if !settled => {
+                    let Some(DeliveryState::Rejected(Some(error))) = &says.state else { panic!("{hex}: {says:?}") };
+                    assert_eq!((says.settled, &error.condition), (true, &ErrorCondition::DECODE_ERROR), "{hex}");
+                }
+                stated => assert!(settled && stated.is_empty(), "{hex}: {stated:?}"),
+            }
+            assert!(peer.end.take_all(link).is_empty(), "{hex}");
+            deliver(&mut peer, 1, false, 0, HELLO, 1000);
+            assert_eq!(peer.end.take_all(link).len(), 1, "{hex}");
         }
     }
 }

@@ -463,6 +463,38 @@ fn t_2_7_5_5_a_format_that_is_not_said_is_0() {
     assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
 }
 
+/// In both directions. One octet more is a frame that cannot be read.
+#[test]
+fn t_2_7_5_6_a_tag_has_32_octets_at_most() {
+    let longest = DeliveryTag::new(&[7; 32]).unwrap();
+    assert!(DeliveryTag::new(&[7; 33]).is_err());
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    let (tx, rx) = pair.sender(session, "l");
+    pair.client.send(tx, message(1, 1), SendOptions { tag: Some(longest), ..unsettled(1) }).unwrap();
+    pair.drive();
+    assert_eq!(pair.server.take_all(rx)[0].tag, longest);
+    let written = frames(&pair.client.written);
+    assert!(
+        written.iter().any(
+            |(_, body, _)| matches!(body, Some(Performative::Transfer(sent)) if sent.delivery_tag == Some(longest))
+        )
+    );
+    let mut peer = Peer::with_sender();
+    let octets = frame(0, Transfer { delivery_tag: Some(longest), ..transfer(0, 0) }, HELLO);
+    let at = octets.windows(2).position(|pair| pair == [0xa0, 32]).unwrap();
+    // The tag, the list and the frame, each with an octet more.
+    let mut long = octets.to_vec();
+    long[at + 1] += 1;
+    long.insert(at + 2, 7);
+    (long[3], long[12]) = (long[3] + 1, long[12] + 1);
+    peer.raw(&octets);
+    let rx = peer.end.offered_links()[0];
+    assert_eq!(peer.end.recv(rx).unwrap().tag, longest);
+    peer.raw(&long);
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::DECODE_ERROR)));
+}
+
 /// Also T-2.7.5-11: what an aborted transfer carries is nothing.
 #[test]
 fn t_2_7_5_10_aborted_wins_over_more() {
