@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn t_2_8_10_it_does_what_an_ordered_map_does() {
+    fn t_2_8_10_1_it_does_what_an_ordered_map_does() {
         let mut number = numbers();
         for round in 0..300 {
             let (mut map, mut model, mut next) = (Ascending::default(), BTreeMap::new(), number(1000));
