@@ -5,7 +5,7 @@
 //! that is committed.
 
 use amqp_conformance::{Case, Report, Role, Tag, Verdict, run::CaseResult};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// The record, relative to the repository.
 pub const RECORD: &str = "tests/requirements/judged.tsv";
@@ -53,6 +53,45 @@ impl Judged {
         [&self.default, &self.strict]
             .into_iter()
             .any(|Seen { verdict, reason }| verdict.is_judgement() || (*verdict == Verdict::Info && reason.is_some()))
+    }
+}
+
+/// The verdicts of a case, by default and strict.
+type Verdicts = [Verdict; 2];
+
+/// A case that came out otherwise than recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The id.
+    pub case: String,
+    /// The role of the peer that is judged.
+    pub role: Role,
+    /// What the record says; `None` if it does not have the case.
+    pub recorded: Option<Verdicts>,
+    /// What this run has judged; `None` if it does not have the case.
+    pub found: Option<Verdicts>,
+}
+
+impl Difference {
+    /// Whether a busy machine may be the reason: a rule is kept in one of the two, and was not judged in the other.
+    pub fn is_unsteady(&self) -> bool {
+        let (Some(recorded), Some(found)) = (self.recorded, self.found) else { return false };
+        let judged = |verdict: Verdict| verdict.is_judgement();
+        recorded.into_iter().zip(found).all(|(recorded, found)| {
+            let kept = is_kept(recorded) || is_kept(found);
+            recorded == found || (kept && judged(recorded) != judged(found))
+        })
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdicts = |verdicts: Option<Verdicts>| match verdicts {
+            Some([default, strict]) => format!("{default} by default and {strict} strict"),
+            None => "absent".to_owned(),
+        };
+        let (recorded, found) = (verdicts(self.recorded), verdicts(self.found));
+        write!(f, "{} of a {}: recorded as {recorded}, and {found} in this run", self.case, self.role)
     }
 }
 
@@ -151,13 +190,19 @@ impl Record {
         surprises.filter(|result| !is_recorded(result)).map(|result| result.id.as_str()).collect()
     }
 
-    /// Where another record differs, a line for each case.
-    pub fn differences(&self, fresh: &Self) -> Vec<String> {
-        let lines = |record: &Self| record.tsv().lines().map(str::to_owned).collect::<Vec<_>>();
-        let (committed, fresh) = (lines(self), lines(fresh));
-        let gone = committed.iter().filter(|line| !fresh.contains(line)).map(|line| format!("committed: {line}"));
-        let new = fresh.iter().filter(|line| !committed.contains(line)).map(|line| format!("this run:  {line}"));
-        gone.chain(new).collect()
+    /// The cases that came out otherwise in another run, or are in one of the two records alone. Reasons may differ.
+    pub fn differences(&self, fresh: &Self) -> Vec<Difference> {
+        let of = |record: &Self, case: &str, role: Role| {
+            let judged = record.cases.iter().find(|judged| judged.case == case && judged.role == role)?;
+            Some([judged.default.verdict, judged.strict.verdict])
+        };
+        let added = fresh.cases.iter().filter(|judged| of(self, &judged.case, judged.role).is_none());
+        let difference = |judged: &Judged| {
+            let (case, role) = (judged.case.as_str(), judged.role);
+            let (recorded, found) = (of(self, case, role), of(fresh, case, role));
+            (recorded != found).then(|| Difference { case: case.to_owned(), role, recorded, found })
+        };
+        self.cases.iter().chain(added).filter_map(difference).collect()
     }
 }
 
@@ -250,15 +295,45 @@ mod tests {
     #[test]
     fn a_run_that_differs_is_reported_with_both_verdicts() {
         let mut fresh = record();
-        assert_eq!(record().differences(&fresh), [""; 0]);
+        fresh.cases[0].default.reason = None;
+        assert_eq!(record().differences(&fresh), []);
         fresh.cases[1].default.verdict = Verdict::Fail;
+        let [difference] = &record().differences(&fresh)[..] else { panic!("one case differs") };
+        assert!(!difference.is_unsteady());
+        assert_eq!(
+            difference.to_string(),
+            "T-2.2-1 of a client: recorded as pass by default and skip strict, and fail by default and skip strict in this run"
+        );
+        fresh.cases.remove(0);
+        fresh.cases[0].case = "T-2.2-2".into();
+        let absent = |case: &str, role, recorded, found| Difference { case: case.into(), role, recorded, found };
         assert_eq!(
             record().differences(&fresh),
             [
-                "committed: T-2.2-1\tclient\tpass\tskip\t-\tit does not offer SASL",
-                "this run:  T-2.2-1\tclient\tfail\tskip\t-\tit does not offer SASL",
+                absent("T-2.2-1/begin", Role::Server, Some([Verdict::Fail, Verdict::Pass]), None),
+                absent("T-2.2-1", Role::Client, Some([Verdict::Pass, Verdict::Skip]), None),
+                absent("T-2.2-2", Role::Client, None, Some([Verdict::Fail, Verdict::Skip])),
             ]
         );
+    }
+
+    #[test]
+    fn only_a_kept_rule_that_was_not_judged_once_is_unsteady() {
+        let unsteady = |recorded, found| {
+            let (recorded, found) = (Some([recorded, Verdict::Pass]), Some([found, Verdict::Pass]));
+            Difference { case: "T-2.2-1".into(), role: Role::Client, recorded, found }.is_unsteady()
+        };
+        assert!(unsteady(Verdict::Pass, Verdict::Skip) && unsteady(Verdict::Unreachable, Verdict::PassWider));
+        for (recorded, found) in [
+            (Verdict::Pass, Verdict::Fail),
+            (Verdict::Fail, Verdict::Pass),
+            (Verdict::Skip, Verdict::Fail),
+            (Verdict::Fail, Verdict::Skip),
+            (Verdict::Pass, Verdict::PassWider),
+            (Verdict::Skip, Verdict::Unreachable),
+        ] {
+            assert!(!unsteady(recorded, found), "{recorded} {found}");
+        }
     }
 
     #[test]

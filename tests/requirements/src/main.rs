@@ -7,7 +7,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 use amqp_conformance::Report;
 use amqp1_requirements::{
     TABLE, check, coverage,
-    judged::{RECORD, Record, replace},
+    judged::{Difference, RECORD, Record, replace},
     not_run,
     problem::Problem,
     ran::Programs,
@@ -20,7 +20,8 @@ usage: amqp1-requirements            writes REQUIREMENTS.md
        amqp1-requirements --open     lists what shows nothing and has no reason, as TSV
 
        amqp1-requirements judged [--check] DIRECTORY
-           writes judged.tsv from the reports of .ci/own_stack.sh; --check fails when the committed one differs
+           writes judged.tsv from the reports of .ci/own_stack.sh; --check fails when the committed one has other
+           verdicts, but for a few cases that were not judged in one of the two
 
        amqp1-requirements surprises REPORT
            lists the cases of a report that came out otherwise than recorded, with commas between them
@@ -28,6 +29,9 @@ usage: amqp1-requirements            writes REQUIREMENTS.md
        amqp1-requirements ran PROGRAMS OUTPUT
            fails when a test that the table names has not passed; PROGRAMS is what
            `cargo test --no-run --message-format=json` writes, OUTPUT what `cargo test` writes";
+
+/// How many cases that keep a rule a run may leave unjudged, or judge in addition, because the machine is busy.
+const UNSTEADY: usize = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().skip(1).collect();
@@ -62,14 +66,14 @@ fn run(arguments: &[&str]) -> Result<Vec<Problem>, String> {
         }
         ["judged", "--check", directory] => {
             let differences = record(&root).map_err(failed)?.differences(&judged(directory)?);
-            match differences.as_slice() {
-                [] => Ok(vec![]),
-                _ => Err(format!(
-                    "{}\n{RECORD} is not what this run has judged: run `cargo run -p amqp1-requirements -- judged \
-                     {directory}`, review the difference, and commit it",
-                    differences.join("\n")
-                )),
+            differences.iter().for_each(|difference| eprintln!("{difference}"));
+            if differences.len() <= UNSTEADY && differences.iter().all(Difference::is_unsteady) {
+                return Ok(vec![]);
             }
+            Err(format!(
+                "{RECORD} is not what this run has judged: run `cargo run -p amqp1-requirements -- judged {directory}`, \
+                 review the difference, and commit it"
+            ))
         }
         ["judged", directory] => {
             fs::write(root.join(RECORD), judged(directory)?.tsv()).map_err(failed)?;
