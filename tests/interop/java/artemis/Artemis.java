@@ -39,6 +39,8 @@ public final class Artemis {
         config.addAcceptorConfiguration("amqp", "tcp://127.0.0.1:" + (args.length > 1 ? args[1] : "0") + common + "ANONYMOUS,PLAIN");
         config.addAcceptorConfiguration("scram", "tcp://127.0.0.1:0" + common + "SCRAM-SHA-512,SCRAM-SHA-256&saslLoginConfigScope=scram");
         config.addAcceptorConfiguration("idle", "tcp://127.0.0.1:0" + common + "ANONYMOUS&amqpIdleTimeout=1000");
+        config.addAcceptorConfiguration("small", "tcp://127.0.0.1:0" + common + "ANONYMOUS&maxFrameSize=4096");
+        config.addAcceptorConfiguration("large", "tcp://127.0.0.1:0" + common + "ANONYMOUS&maxFrameSize=1048576");
         config.addQueueConfiguration(QueueConfiguration.of("refused").setRoutingType(RoutingType.ANYCAST));
         config.addAcceptorConfiguration("amqps", "tcp://127.0.0.1:0" + common + "PLAIN&sslEnabled=true&keyStoreType=PEM&keyStorePath="
             + folder.resolve("server.pem"));
@@ -53,8 +55,9 @@ public final class Artemis {
             .setAddressFullMessagePolicy(AddressFullMessagePolicy.BLOCK));
         var broker = new EmbeddedActiveMQ().setConfiguration(config).setSecurityManager(new ActiveMQJAASSecurityManager("plain"));
         broker.start();
-        System.out.printf("{\"event\":\"ready\",\"amqp\":%d,\"amqps\":%d,\"scram\":%d,\"idle\":%d}%n",
-            port(broker, "amqp"), port(broker, "amqps"), port(broker, "scram"), port(broker, "idle"));
+        System.out.printf("{\"event\":\"ready\",\"amqp\":%d,\"amqps\":%d,\"scram\":%d,\"idle\":%d,\"small\":%d,\"large\":%d}%n",
+            port(broker, "amqp"), port(broker, "amqps"), port(broker, "scram"), port(broker, "idle"), port(broker, "small"),
+            port(broker, "large"));
         while (System.in.read() >= 0) {
         }
         broker.stop();
