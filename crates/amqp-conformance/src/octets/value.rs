@@ -88,5 +88,17 @@ fn shown(value: &Value) -> String {
         Value::Array(_, name, elements) => format!("an array of {} described {name}", elements.len()),
         Value::Described(descriptor, value) => format!("{} described by {}", shown(value), shown(descriptor)),
     };
-    text.chars().take(80).collect()
+    cut(text)
+}
+
+/// The number of characters that are shown of a value.
+const SHOWN: usize = 80;
+
+/// The beginning of a text, and dots where it is cut: what masks secrets looks for a part of one before them.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -41,7 +41,10 @@ pub(super) fn secrets(command: &[String]) -> Vec<String> {
 fn pieces(value: &str) -> Vec<String> {
     let password = value.split_once(':').map(|(_, password)| password);
     let field = value.split_once([';', '&', ',']).map(|(field, _)| field);
-    let mut pieces: Vec<String> = [Some(value), password, field].into_iter().flatten().map(String::from).collect();
+    // Lines are put together where they are shown.
+    let lines = value.lines().map(str::trim).filter(|line| *line != value);
+    let mut pieces: Vec<String> =
+        [Some(value), password, field].into_iter().flatten().chain(lines).map(String::from).collect();
     let decoded = |piece: &String| unescaped(piece).filter(|decoded| decoded != piece);
     pieces.extend(pieces.iter().filter_map(decoded).collect::<Vec<_>>());
     pieces
@@ -249,6 +252,7 @@ mod tests {
         assert_eq!(of(&["x", "--password", "sesame"]), ["sesame"]);
         assert_eq!(of(&["x", "amqp://me:s%20esame@h"]), ["me:s%20esame", "s%20esame", "me:s esame", "s esame"]);
         assert_eq!(of(&["x", "SharedAccessKey=abcd=;y=z"]), ["abcd=;y=z", "abcd="]);
+        assert_eq!(of(&["x", "--key", "BEGIN\n c2VzYW1l\n"])[1..], ["BEGIN", "c2VzYW1l"]);
         assert_eq!(of(&["x", "--key", "true", "--passes", "100", "--token", "abc"]), [""; 0]);
     }
 }

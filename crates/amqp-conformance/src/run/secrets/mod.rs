@@ -106,11 +106,18 @@ impl Secrets {
         masked
     }
 
-    /// The beginnings of secrets that are cut off by dots.
+    /// The beginnings of secrets that are cut off by dots, and the ends of those that are cut off before them.
     fn cut_in(&self, text: &str) -> Vec<Range<usize>> {
-        let cuts = text.match_indices(MASK).take(MAX_CUTS);
-        let cuts = cuts.map(|(at, _)| text.get(..at).unwrap_or_default().trim_end());
-        cuts.filter_map(|before| self.spellings.iter().find_map(|spelling| spelling.begun_at_end_of(before))).collect()
+        let mut found = Vec::new();
+        for (at, dots) in text.match_indices(MASK).take(MAX_CUTS) {
+            let before = text.get(..at).unwrap_or_default().trim_end();
+            // The dots stand after the quotation mark of a text that was cut.
+            let ends = [before, before.trim_end_matches(['"', '\'', '\\'])];
+            found.extend(ends.iter().filter_map(|end| self.spellings.iter().find_map(|all| all.begun_at_end_of(end))));
+            let rest = at.saturating_add(dots.len());
+            found.extend(self.spellings.iter().find_map(|spelling| spelling.ended_at(text, rest)));
+        }
+        found
     }
 
     /// Removes them from the logs of connections, and what a report does not show of long ones.
@@ -223,8 +230,32 @@ mod tests {
     fn the_beginning_of_a_password_that_is_cut_off_is_masked() {
         let secrets = Secrets::new([String::from("open-sesame")]);
         assert_eq!(secrets.text("12 octets (6f 70 65 6e 2d 73 …)"), "12 octets (… …)");
-        assert_eq!(secrets.text("\"xopen-se\"… and"), "\"xopen-se\"… and", "the quotation mark ends it");
+        assert_eq!(secrets.text("\"xopen-se\"… (1050 octets)"), "\"x…\"… (1050 octets)");
+        assert_eq!(secrets.text("\\\"xopen-se\\\"… (1050 octets)"), "\\\"x…\\\"… (1050 octets)");
+        assert_eq!(secrets.text("\"xopen-se\" and"), "\"xopen-se\" and", "it is not cut");
         assert_eq!(secrets.text("xopen-se… and"), "x…… and");
+        // Base64 of "xx" and the password.
+        assert_eq!(secrets.text("eHhvcGVuLXNl… and"), "eH…… and");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_by_the_codec_ends_no_password_in_the_middle() {
+        use amqp1_codec::printable::{MAX_TEXT, printable};
+        let secrets = Secrets::new([String::from("open-sesame")]);
+        for before in MAX_TEXT - 60..MAX_TEXT {
+            let text = format!("{}open-sesame{}", "x".repeat(before), "y".repeat(MAX_TEXT));
+            for shown in [printable(&text).to_string(), format!("{:?}", printable(&text))] {
+                assert!(!secrets.text(&shown).contains("open"), "{before}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_password_whose_beginning_is_cut_off_is_masked() {
+        let secrets = Secrets::new([String::from("open-sesame")]);
+        assert_eq!(secrets.text("ends with: …esame yes"), "ends with: …… yes");
+        assert_eq!(secrets.text("ends with: …me yes"), "ends with: …me yes", "it is in every other word");
+        assert_eq!(secrets.text("… sesame yes"), "… sesame yes", "nothing is cut off");
     }
 
     #[test]

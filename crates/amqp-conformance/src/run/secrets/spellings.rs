@@ -28,7 +28,7 @@ pub(super) struct Spelling {
     pub(super) at: Where,
 }
 
-/// The least characters of a beginning that is cut off.
+/// The least characters of a part that is masked where the rest is cut off.
 const SHORTEST_CUT: usize = 3;
 
 impl Spelling {
@@ -72,15 +72,28 @@ impl Spelling {
         }
     }
 
+    /// Whether a part of it is masked where the rest is cut off.
+    fn is_cut_off(&self) -> bool {
+        matches!(self.at, Where::Anywhere | Where::Base64)
+    }
+
     /// The place of its beginning at the end of a text.
     pub(super) fn begun_at_end_of(&self, text: &str) -> Option<Range<usize>> {
         let mut ends = self.text.char_indices().map(|(at, _)| at).skip(SHORTEST_CUT).collect::<Vec<_>>();
         ends.reverse();
         let is_begun =
             |end: &usize| self.text.get(..*end).is_some_and(|beginning| text.ends_with(beginning.trim_end()));
-        let end = ends.into_iter().find(is_begun).filter(|_| self.at == Where::Anywhere)?;
+        let end = ends.into_iter().find(is_begun).filter(|_| self.is_cut_off())?;
         let length = self.text.get(..end)?.trim_end().len();
-        Some(text.len().saturating_sub(length)..text.len())
+        self.range(text, text.len().saturating_sub(length), text.len())
+    }
+
+    /// The place of its end at this place of a text.
+    pub(super) fn ended_at(&self, text: &str, start: usize) -> Option<Range<usize>> {
+        let rest = text.get(start..).filter(|_| self.is_cut_off())?;
+        let longest = self.text.char_indices().skip(1).map(|(at, _)| self.text.get(at..).unwrap_or_default());
+        let shown = longest.into_iter().find(|end| rest.starts_with(end))?;
+        (shown.chars().count() >= SHORTEST_CUT).then(|| start..start.saturating_add(shown.len()))
     }
 }
 
