@@ -234,15 +234,12 @@ pub(super) fn read(path: &Path) -> Result<Report, Failure> {
     Report::from_json(&json).map_err(|error| in_file(path, &error))
 }
 
-/// Writes a file, or says why not.
-pub(super) fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
-    fs::write(path, octets).map_err(|error| in_file(path, &error))
-}
-
 /// Writes to standard output. A reader that goes away is not an error.
 pub(super) fn show(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::usage(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::usage(format!("standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }

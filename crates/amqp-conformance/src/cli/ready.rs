@@ -26,12 +26,13 @@ impl Ready {
         Ok(Self { old, files: Files::open(args)? })
     }
 
-    /// Shows the report, then writes it: a disk that is full does not hide the verdicts.
+    /// Shows the report, then writes it: neither a disk that is full nor an output that takes nothing hides the verdicts.
     pub(super) fn finish(self, report: &Report, options: &Options, args: &OutputArgs) -> Result<Exit, Failure> {
         let Self { old, files } = self;
         let changes = old.as_ref().map(|old| Changes::between(old, report).within(&options.selection));
-        print(report, changes.as_ref(), args)?;
+        let printed = print(report, changes.as_ref(), args);
         files.write(report, options.fail_on)?;
+        printed?;
         if report.interrupted {
             output::warn("the run was interrupted: the cases that it had not judged are unreachable");
             return Ok(Exit::Interrupted);

@@ -3,7 +3,7 @@
 use super::{
     Exit, Failure,
     args::{MergeArgs, ReportCommand},
-    output,
+    files, output,
 };
 use crate::report::{Html, Markdown, Report};
 use std::collections::BTreeSet;
@@ -31,10 +31,10 @@ fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         eprintln!("{withheld} results withheld");
     }
     if let Some(path) = &args.markdown {
-        output::write(path, Markdown::new(&reports).to_string().as_bytes())?;
+        files::write(path, Markdown::new(&reports).to_string().as_bytes())?;
     }
     match &args.html {
-        Some(path) => output::write(path, Html::new(&reports).to_string().as_bytes())?,
+        Some(path) => files::write(path, Html::new(&reports).to_string().as_bytes())?,
         None if args.markdown.is_some() => {}
         None => output::show(&Html::new(&reports).to_string())?,
     }

@@ -41,6 +41,29 @@ fn a_run_that_does_not_begin_leaves_reports_as_they_were() {
     Report::from_json(&fs::read(&old).expect("it was written")).expect("it is a report and nothing else");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_does_not_cost_the_reports() {
+    use std::process::{Command, Stdio};
+    let directory = TempDir::new().expect("a folder");
+    let [json, junit, html] = ["r.json", "r.xml", "r.html"].map(|name| directory.path().join(name));
+    let polite = polite::start(OnOtherVersion::Leaves).to_string();
+    let run = |files: &[&str], out: Stdio| {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_amqp-conformance"));
+        let tool = tool.args(["server", &polite, "--node", "q", "--only", PASSES]).args(files).stdout(out);
+        tool.output().expect("the tool runs")
+    };
+    let full = || fs::File::options().write(true).open("/dev/full").expect("a full disk");
+    let output = run(&["--json", path(&json)], full().into());
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("standard output: No space"), "{}", text(&output.stderr));
+    Report::from_json(&fs::read(&json).expect("it was written")).expect("it is a report");
+    let output = run(&["--json", "/dev/full", "--junit", path(&junit), "--html", path(&html)], Stdio::piped());
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("/dev/full: No space"), "{}", text(&output.stderr));
+    assert!(junit.exists() && html.exists());
+}
+
 #[test]
 fn a_baseline_is_compared_with_the_cases_that_are_selected() {
     let directory = TempDir::new().expect("a folder");
