@@ -5,7 +5,7 @@ use crate::{group, run::Interrupt};
 use std::{io, process, thread};
 use tokio::runtime::{self, Runtime};
 
-/// At SIGINT (Ctrl-C) and SIGTERM, interrupts the run, which writes its reports. At the second signal, and without a run,
+/// At SIGINT (Ctrl-C), SIGTERM, and SIGHUP where that is not ignored, interrupts the run, which writes its reports. At the second signal, and without a run,
 /// the program ends at once. Commands that it has started end with it.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub(super) fn watch(run: Option<Interrupt>) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 2]);
+struct Signals(Vec<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Signals {
@@ -36,13 +36,27 @@ impl Signals {
     fn new(runtime: &Runtime) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let _context = runtime.enter();
-        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]))
+        let mut signals = vec![signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if ignores_hang_up(&status) == Some(false) {
+            signals.push(signal(SignalKind::hangup())?);
+        }
+        Ok(Self(signals))
     }
 
     async fn next(&mut self) {
-        let Self([interrupt, terminate]) = self;
-        futures_util::future::select(Box::pin(interrupt.recv()), Box::pin(terminate.recv())).await;
+        let each = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(each).await;
     }
+}
+
+/// Whether a process ignores SIGHUP, as one does that was started by `nohup`; `None` if its status does not say so. A watched
+/// signal is not ignored any more.
+#[cfg(unix)]
+fn ignores_hang_up(status: &str) -> Option<bool> {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    // SIGHUP is the first.
+    Some(u64::from_str_radix(ignored.trim(), 16).ok()? & 1 == 1)
 }
 
 #[cfg(not(unix))]
@@ -59,5 +73,18 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_seen_in_the_status_of_the_process() {
+        let status = |ignored| format!("Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t{ignored}\nSigCgt:\t0\n");
+        assert_eq!(ignores_hang_up(&status("0000000000001001")), Some(true));
+        assert_eq!(ignores_hang_up(&status("0000000000001000")), Some(false));
+        assert_eq!((ignores_hang_up(""), ignores_hang_up(&status("?"))), (None, None));
     }
 }

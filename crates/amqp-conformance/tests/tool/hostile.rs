@@ -306,7 +306,8 @@ mod processes {
 
     #[test]
     fn an_interrupt_ends_the_client_and_its_children() {
-        for signal in [Signal::INT, Signal::TERM] {
+        let hang_up = if cfg!(target_os = "linux") { Signal::HUP } else { Signal::TERM };
+        for signal in [Signal::INT, Signal::TERM, hang_up] {
             let directory = TempDir::new().expect("a folder");
             let (file, json) = (directory.path().join("pids"), directory.path().join("r.json"));
             let script = wrapper(&file, "wait");
