@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -170,7 +170,8 @@ fn of_run(error: RunError) -> Failure {
 }
 
 fn replay(target: &Target, path: &Path) -> Result<Exit, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
+    let text = read_at_most(path, MAX_SCRIPT)?;
+    let text = String::from_utf8(text).map_err(|error| in_file(path, &error))?;
     let script: Script = text.parse().map_err(|error: ScriptError| in_file(path, &error))?;
     let replayed = repro::replay(&script, target).map_err(|error| match error {
         ReplayError::Unreachable(_) => Failure::unreachable(error),
@@ -222,16 +223,23 @@ pub(super) fn stand(target: ClientTarget, options: Options, args: &OutputArgs) -
 
 /// The largest report that is read, in octets.
 const MAX_REPORT: u64 = 1024 * 1024 * 1024;
+/// The largest script that is read, in octets.
+const MAX_SCRIPT: u64 = 64 * 1024 * 1024;
 
 /// Reads a report.
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
-    let mut json = Vec::new();
-    let file = File::open(path).map_err(|error| in_file(path, &error))?;
-    file.take(MAX_REPORT).read_to_end(&mut json).map_err(|error| in_file(path, &error))?;
-    if u64::try_from(json.len()).unwrap_or(u64::MAX) >= MAX_REPORT {
-        return Err(Failure::usage(format!("{}: it is larger than 1 GiB", path.display())));
-    }
+    let json = read_at_most(path, MAX_REPORT)?;
     Report::from_json(&json).map_err(|error| in_file(path, &error))
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut octets = Vec::new();
+    let file = File::open(path).map_err(|error| in_file(path, &error))?;
+    file.take(limit).read_to_end(&mut octets).map_err(|error| in_file(path, &error))?;
+    if u64::try_from(octets.len()).unwrap_or(u64::MAX) >= limit {
+        return Err(Failure::usage(format!("{}: it is larger than {} MiB", path.display(), limit / (1024 * 1024))));
+    }
+    Ok(octets)
 }
 
 /// Writes to standard output. A reader that goes away is not an error.

@@ -1,6 +1,6 @@
 //! Runs a script against a peer.
 
-use super::{Line, Script};
+use super::{Line, Script, script::PAUSES};
 use crate::{
     case::Role,
     client::{ClientTrial, Scenario},
@@ -9,7 +9,11 @@ use crate::{
     verdict::Stop,
     wire::{Connection, Entry, Logs},
 };
-use std::{collections::HashMap, io, thread};
+use std::{
+    collections::HashMap,
+    io, thread,
+    time::{Duration, Instant},
+};
 
 /// The conversation of a script that was run.
 #[derive(Clone, Debug)]
@@ -37,10 +41,16 @@ pub enum ReplayError {
     /// The peer cannot be reached.
     #[error("the peer cannot be reached: {0}")]
     Unreachable(String),
+    /// It is not over within an hour.
+    #[error("the script takes longer than {} s", LONGEST.as_secs())]
+    TooLong,
     /// The tool cannot listen.
     #[error("the tool cannot listen")]
     Listen(#[source] io::Error),
 }
+
+/// The longest time that a script may take: each answer that does not come takes the peer's patience.
+const LONGEST: Duration = PAUSES;
 
 enum Trial<'a> {
     Server(ServerTrial<'a>),
@@ -69,6 +79,10 @@ impl Trial<'_> {
 ///
 /// If the peer cannot be reached, or the script does not fit it.
 pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError> {
+    replay_within(script, target, LONGEST)
+}
+
+fn replay_within(script: &Script, target: &Target, limit: Duration) -> Result<Replayed, ReplayError> {
     if script.role != target.role() {
         return Err(ReplayError::Role(script.role));
     }
@@ -86,7 +100,11 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
     let secrets = target.secrets();
     let mut connections: HashMap<usize, Connection> = HashMap::new();
     let mut differences = Vec::new();
+    let start = Instant::now();
     for line in &script.lines {
+        if start.elapsed() > limit {
+            return Err(ReplayError::TooLong);
+        }
         match line {
             Line::Connect(number) => {
                 let connected = trial.connected();
@@ -117,4 +135,22 @@ pub fn replay(script: &Script, target: &Target) -> Result<Replayed, ReplayError>
 
 fn of(connections: &mut HashMap<usize, Connection>, number: usize) -> Result<&mut Connection, ReplayError> {
     connections.get_mut(&number).ok_or(ReplayError::NotConnected(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ServerTarget;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_script_that_waits_for_a_silent_peer_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let target = ServerTarget { patience: Duration::from_millis(10), ..ServerTarget::new(address, "q") };
+        let text = format!("amqp-conformance-script 1\nrole server\n1 connect\n{}", "1 expect open\n".repeat(100_000));
+        let script: Script = text.parse().expect("it is a script");
+        let error = replay_within(&script, &target.into(), Duration::from_millis(50)).expect_err("it takes too long");
+        assert!(matches!(error, ReplayError::TooLong), "{error}");
+    }
 }

@@ -79,7 +79,7 @@ pub enum ScriptError {
 
 const HEAD: &str = "amqp-conformance-script 1";
 /// The longest time of all pauses together: a slow case takes four times as long as `--timeout` allows others.
-const PAUSES: Duration = Duration::from_secs(3600);
+pub(super) const PAUSES: Duration = Duration::from_secs(3600);
 /// The pause from which on it is repeated.
 const PAUSE: Duration = Duration::from_millis(100);
 
