@@ -4,7 +4,7 @@ use super::{Exit, Failure, args::ServerArgs, output};
 use crate::{
     case::Role,
     profile::Profile,
-    run::Options,
+    run::{Options, masked},
     server::{Login, PasswordMechanism, ServerTarget, Sheet},
     transport::{ClientTls, Layers, WebSocket},
 };
@@ -121,22 +121,23 @@ impl Place {
                 "the user and the password are not part of the address: give --user and --password",
             ));
         }
+        let shown = shown(server);
         let (scheme, rest) = server.split_once("://").map_or((None, server), |(scheme, rest)| (Some(scheme), rest));
         let is_secure = match scheme {
             None | Some("amqp") => args.tls,
             Some("amqps") => true,
             Some(_) => {
                 let reason = "use HOST:PORT, amqp:// or amqps://, and --ws for WebSocket";
-                return Err(Failure::usage(format!("{server:?} is not an address of AMQP: {reason}")));
+                return Err(Failure::usage(format!("{shown:?} is not an address of AMQP: {reason}")));
             }
         };
         let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !path.is_empty() {
-            return Err(Failure::usage(format!("{server:?} has a path: name the queue with --node")));
+            return Err(Failure::usage(format!("{shown:?} has a path: name the queue with --node")));
         }
         let has_port = place.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
         if scheme.is_none() && !has_port {
-            return Err(Failure::usage(format!("{server:?} is not HOST:PORT")));
+            return Err(Failure::usage(format!("{shown:?} is not HOST:PORT")));
         }
         let (host, port) = match place.rsplit_once(':').filter(|_| has_port) {
             Some((host, port)) => (host, port.parse().ok()),
@@ -146,9 +147,14 @@ impl Place {
             Some(port) if !host.is_empty() => {
                 Ok(Self { host: String::from(host.trim_matches(['[', ']'])), port, is_secure })
             }
-            _ => Err(Failure::usage(format!("{server:?} is not HOST:PORT"))),
+            _ => Err(Failure::usage(format!("{shown:?} is not HOST:PORT"))),
         }
     }
+}
+
+/// An address that cannot be read, without what may be a password: it may be a connection string.
+fn shown(server: &str) -> String {
+    masked(&[String::from(server)]).concat()
 }
 
 /// The address of a host at which the server listens.
@@ -205,5 +211,10 @@ mod tests {
         }
         let error = place("amqp://me:sesame@h:1", &[]).expect_err("a password is not part of it");
         assert!(error.contains("--password") && !error.contains("sesame"), "{error}");
+        for secret in ["Endpoint=sb://h/;SharedAccessKey=sesame", "amqp://h:1/?password=sesame", "h:1;password=sesame"]
+        {
+            let error = place(secret, &[]).expect_err("it is no address");
+            assert!(!error.contains("sesame"), "{error}");
+        }
     }
 }
