@@ -82,6 +82,8 @@ pub(crate) struct Session {
     pub(crate) lost: BTreeSet<u64>,
 
     pub(crate) next_incoming_id: Option<SequenceNo>,
+    /// How many transfers the peer may send by what it said of itself (§2.5.6).
+    pub(crate) remote_outgoing_window: u32,
     /// How many transfers the peer may send by what it was told last.
     pub(crate) incoming_window: u32,
     /// Transfers that may come although the window was narrowed: they may have been on their way.
@@ -163,6 +165,7 @@ impl Session {
             suspended: BTreeMap::new(),
             lost: BTreeSet::new(),
             next_incoming_id: None,
+            remote_outgoing_window: 0,
             flow_queued: false,
             received: Unsettled::default(),
             marks: Marks::default(),
@@ -219,6 +222,7 @@ impl Session {
         self.remote_channel = Some(remote_channel);
         self.begin_received = true;
         self.next_incoming_id = Some(begin.next_outgoing_id);
+        self.remote_outgoing_window = begin.outgoing_window;
         self.remote_incoming_window = begin.incoming_window;
         self.remote_window_end = Some(self.config.next_outgoing_id.plus(begin.incoming_window));
         self.remote_handle_max = begin.handle_max;
@@ -243,6 +247,7 @@ impl Session {
         self.learn_window(flow);
         if self.next_incoming_id.is_some() {
             self.next_incoming_id = Some(flow.next_outgoing_id);
+            self.remote_outgoing_window = flow.outgoing_window;
         }
     }
 
@@ -359,6 +364,7 @@ impl Session {
             None => self.excess = self.excess.checked_sub(1)?,
         }
         self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);
+        self.remote_outgoing_window = self.remote_outgoing_window.saturating_sub(1);
         Some(())
     }
 

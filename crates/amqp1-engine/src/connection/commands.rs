@@ -271,6 +271,12 @@ impl Connection {
         self.links.get(id)?.remote_max_message_size()
     }
 
+    /// How many more transfers the peer of a session can send, by what it said last of its outgoing window (§2.5.6): a
+    /// hint, which the engine holds no peer to. `None` if there is no such session.
+    pub fn remote_outgoing_window(&self, id: SessionId) -> Option<u32> {
+        self.sessions.get(id).map(|session| session.remote_outgoing_window)
+    }
+
     /// The session that a link belongs to.
     pub fn session_of(&self, id: LinkId) -> Option<SessionId> {
         self.links.get(id).map(|link| link.session)

@@ -178,6 +178,7 @@ fn t_2_4_5_4_an_idle_time_out_that_cannot_be_kept_to_closes_the_connection() {
     }
 }
 
+/// Also T-2.7.1-10: what the peer announces is in milliseconds.
 #[test]
 fn t_2_4_5_6_heartbeats_are_on_channel_0() {
     let mut peer = Peer::fresh();
@@ -297,6 +298,26 @@ fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
     let flows = peer.read();
     let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
     assert_eq!(flow.next_incoming_id, Some(SequenceNo(8)));
+}
+
+/// The begin says it first, each flow anew, and each transfer takes one of it.
+#[test]
+fn t_2_5_6_6_the_peers_outgoing_window_is_what_it_says_less_what_it_has_sent() {
+    let mut peer = Peer::with_sender();
+    let session = peer.end.offered_sessions()[0];
+    let window = |peer: &Peer| peer.end.remote_outgoing_window(session);
+    assert_eq!(window(&peer), Some(begin().outgoing_window));
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert_eq!(window(&peer), Some(begin().outgoing_window - 1));
+    let next_outgoing_id = SequenceNo(1);
+    peer.send(0, Flow { next_outgoing_id, outgoing_window: 1, ..session_flow(10) });
+    assert_eq!(window(&peer), Some(1));
+    // It binds nobody: what is more than it said is taken.
+    for id in 1..3 {
+        peer.send_payload(0, transfer(0, id), HELLO);
+        assert_eq!(window(&peer), Some(0));
+    }
+    assert_eq!(peer.names(), [""; 0]);
 }
 
 /// Which hosts there are, and which of them is meant by none, is the application's to say.
