@@ -1,5 +1,6 @@
 //! A peer whose frames are written by hand.
 
+use crate::support::checked::Checked;
 use amqp1::{
     Acceptor, Attach, Client, Connection, DeliveryState, Role, ServerConnection, Source, Target,
     codec::{
@@ -24,7 +25,7 @@ impl Raw {
         raw.io.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
         raw.send(Open { container_id: "raw".into(), ..Open::default() }).await;
         // The open is there before the client asks for it.
-        let connection = Client::builder("amqp://server.test").no_sasl().connect_with(near).await;
+        let connection = Client::builder("amqp://server.test").no_sasl().connect_with(Checked::new(near)).await;
         let mut header = [0; ProtocolHeader::LEN];
         raw.io.read_exact(&mut header).await.expect("a header");
         raw.until(|body| matches!(body, Performative::Open(_))).await;
@@ -38,7 +39,7 @@ impl Raw {
         raw.io.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
         raw.send(Open { container_id: "raw".into(), ..Open::default() }).await;
         raw.send(Begin { incoming_window: 1000, outgoing_window: 1000, ..Begin::default() }).await;
-        let incoming = Acceptor::builder().build().accept(far).await.expect("a handshake");
+        let incoming = Acceptor::builder().build().accept(Checked::new(far)).await.expect("a handshake");
         let server = incoming.accept().await.expect("an open connection");
         let mut header = [0; ProtocolHeader::LEN];
         raw.io.read_exact(&mut header).await.expect("a header");

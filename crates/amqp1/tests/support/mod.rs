@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificates;
+pub(crate) mod checked;
 pub(crate) mod gate;
 pub(crate) mod warnings;
 
@@ -42,7 +43,8 @@ pub(crate) async fn gated_pair_with(change: impl FnOnce(ClientBuilder) -> Client
     warnings::install();
     let (near, far) = tokio::io::duplex(16 * 1024);
     let gate = gate::Gate::default();
-    let connecting = change(Client::builder("amqp://server.test")).connect_with(gate.around(near));
+    let connecting =
+        change(Client::builder("amqp://server.test")).connect_with(checked::Checked::new(gate.around(near)));
     let acceptor = Acceptor::builder().build();
     let (client, server) = tokio::join!(connecting, accept(&acceptor, far));
     (Pair { client: client.expect("a connection"), server }, gate)
@@ -50,7 +52,7 @@ pub(crate) async fn gated_pair_with(change: impl FnOnce(ClientBuilder) -> Client
 
 pub(crate) async fn client(io: DuplexStream, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Connection {
     warnings::install();
-    change(Client::builder("amqp://server.test")).connect_with(io).await.expect("a connection")
+    change(Client::builder("amqp://server.test")).connect_with(checked::Checked::new(io)).await.expect("a connection")
 }
 
 pub(crate) async fn accept<IO>(acceptor: &Acceptor, io: IO) -> ServerConnection
@@ -58,7 +60,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     warnings::install();
-    let incoming = acceptor.accept(io).await.expect("a handshake");
+    let incoming = acceptor.accept(checked::Checked::new(io)).await.expect("a handshake");
     incoming.accept().await.expect("an open connection")
 }
 
