@@ -5,8 +5,10 @@ mod support;
 
 use amqp1::{
     AcceptedLink, Acceptor, AmqpError, Cause, Detached, ErrorCondition, Header, Message, MessageBuilder, Outcome,
-    Properties, Receiver, SendOptions, Sender, ServerConnection, Session, Source, Value, capability::ANONYMOUS_RELAY,
+    Properties, Receiver, SendOptions, Sender, ServerConnection, Session, Source, Value,
+    capability::ANONYMOUS_RELAY,
     codec::messaging::DeliveryState,
+    engine::{Instant, terminus::HeldMessage},
 };
 use bytes::Bytes;
 use std::{
@@ -166,8 +168,8 @@ async fn e_anon_2_what_was_sent_settled_and_cannot_be_routed_costs_the_link() {
 /// Keeps nothing across a failure, so it takes nothing durable.
 async fn forgetful(mut receiver: Receiver) {
     while let Ok(Some(delivery)) = receiver.recv().await {
-        let header = delivery.message().header().expect("readable").unwrap_or_default();
-        if !header.durable {
+        let held = HeldMessage::new(delivery.message().clone(), Instant::default()).expect("readable");
+        if !held.is_durable() {
             delivery.accept().expect("settled");
             continue;
         }

@@ -4,7 +4,7 @@ use crate::support::{STYLES, hex, messages, passed_on, read, refused_as, shown, 
 use amqp1_codec::{
     DecodeErrorKind as Kind, Encode, EncodeStyle, EncodedMessage, Limits, Message, Value,
     definitions::Fields,
-    messaging::{Annotations, ApplicationProperties, DeliveryState, FilterSet, Source},
+    messaging::{Annotations, ApplicationProperties, DeliveryState, FilterSet, Header, Source},
     performative::{Attach, Disposition},
 };
 use bytes::Bytes;
@@ -87,6 +87,10 @@ fn nothing_is_added_to_a_message() {
         messages(text, Limits::STRICT, |message| {
             assert_eq!(passed_on(message), shown(&hex(text)));
             assert!(message.header().expect("valid").is_none());
+            // Nor by a hop that has nothing to say.
+            let none = Annotations::new();
+            let relayed = message.relayed(&Header::default(), &none, &none).into_parts().concat();
+            assert_eq!(relayed, hex(text));
         });
     }
     let encoded = EncodedMessage::from_parts([Bytes::new(), hex("00 53 77 40"), Bytes::new()]);

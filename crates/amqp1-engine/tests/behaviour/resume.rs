@@ -691,9 +691,14 @@ fn t_2_6_3_7_a_recovering_attach_may_be_answered_without_a_terminus() {
     let rx = pair.server.offered("l", Role::Receiver);
     let offered = pair.server.remote_attach(rx).unwrap();
     assert!(offered.target.is_none() && offered.unsettled.is_some());
+    let before = pair.server.written.len();
     pair.server.reject_link(rx, error(ErrorCondition::NOT_FOUND)).unwrap();
     pair.drive();
     assert_eq!(pair.client.detached(tx).unwrap().error.unwrap().condition, ErrorCondition::NOT_FOUND);
+    assert_eq!(pair.client.count(|event| matches!(event, Event::LinkAttached(_))), 0);
+    let written: Vec<_> = frames(&pair.server.written[before..]).into_iter().filter_map(|(_, body, _)| body).collect();
+    let [Performative::Attach(answer), Performative::Detach(_)] = &written[..] else { panic!("{written:?}") };
+    assert!(answer.target.is_none() && answer.source.is_none(), "{answer:?}");
 }
 
 /// A transaction ends with the connection of its control link, and what was posted in it is undone (§4.3). Were it kept, it
