@@ -25,6 +25,9 @@ struct Target {
     name: String,
 }
 
+/// What some tests of the codec need.
+const FEATURES: &str = "amqp1-codec/serde";
+
 /// Compiles these tests in the workspace at `copy`. All of the workspace is selected, so that dependencies are those of
 /// `cargo test --workspace`.
 ///
@@ -34,7 +37,7 @@ struct Target {
 pub fn compile(copy: &Path, target: &Path, binaries: &BTreeSet<Binary>) -> Result<BTreeMap<Binary, PathBuf>, String> {
     let mut command = Command::new("cargo");
     command.args(["test", "--no-run", "--locked", "--workspace", "--message-format=json-render-diagnostics"]);
-    command.arg("--target-dir").arg(target);
+    command.args(["--features", FEATURES]).arg("--target-dir").arg(target);
     if binaries.iter().any(|binary| binary.test.is_none()) {
         command.arg("--lib");
     }
