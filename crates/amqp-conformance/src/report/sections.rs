@@ -1,5 +1,7 @@
 //! The sections of the specification, by which reports are sorted.
 
+use std::cmp::Ordering;
+
 /// A section of the specification, or a chapter of rules of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Section {
@@ -62,24 +64,50 @@ impl Section {
 }
 
 /// A key by which ids are in the order of the specification: their section, and then their numbers, 2 before 10.
-pub(crate) fn place_of(id: &str) -> (usize, Vec<(u64, String)>) {
-    (section_of(id).place(), numbers_of(id))
+pub(crate) fn place_of(id: &str) -> (usize, Parts<'_>) {
+    (section_of(id).place(), Parts(id))
 }
 
-fn numbers_of(id: &str) -> Vec<(u64, String)> {
-    let mut parts = Vec::new();
-    let mut rest = id;
-    while !rest.is_empty() {
-        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (before, after) = rest.split_at_checked(text).unwrap_or((rest, ""));
-        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-        let (number, after) = after.split_at_checked(digits).unwrap_or((after, ""));
-        parts.push((u64::MAX, String::from(before)));
-        parts.push((number.parse().unwrap_or_default(), String::new()));
-        rest = after;
+/// The parts of an id: a text, and the number after it. Nothing is copied: a report that others have made has ids of any
+/// length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a>(&'a str);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a str, u64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let text = self.0.find(|c: char| c.is_ascii_digit()).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at_checked(text).unwrap_or((self.0, ""));
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, rest) = rest.split_at_checked(digits).unwrap_or((rest, ""));
+        self.0 = rest;
+        Some((text, number.parse().unwrap_or_default()))
     }
-    parts
 }
+
+impl Ord for Parts<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Iterator::cmp(*self, *other)
+    }
+}
+
+impl PartialOrd for Parts<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(Ord::cmp(self, other))
+    }
+}
+
+impl PartialEq for Parts<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Ord::cmp(self, other).is_eq()
+    }
+}
+
+impl Eq for Parts<'_> {}
 
 /// The section of the case or row with this id.
 pub fn section_of(id: &str) -> Section {

@@ -281,7 +281,7 @@ pub fn run_with(
     let sheet = Arc::new(sheet);
     let workers::Results { cases: mut results, is_interrupted } =
         workers::run_all(&targets, &sheet, &cases, options, observer);
-    results.sort_by_cached_key(|result| place_of(&result.id));
+    results.sort_by(|one, other| place_of(&one.id).cmp(&place_of(&other.id)));
     let stale = options.expectations.apply(&mut results);
     Ok(Report { interrupted: is_interrupted, ..Report::new(&target, &sheet, options, results, stale) })
 }
