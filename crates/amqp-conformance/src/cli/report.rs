@@ -20,7 +20,7 @@ fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
         if !names.insert((peer.role, peer.name.as_str())) {
             output::warn(&format!(
                 "two reports are of {:?}: --peer-name tells them apart when they are made",
-                peer.name
+                peer.title()
             ));
         }
     }

@@ -96,10 +96,17 @@ pub struct Peer {
 /// The end of the transport of a server whose certificate was not verified.
 const UNVERIFIED: &str = "certificate not verified";
 
+/// The number of characters of a peer's name that are shown: a page repeats it for each case.
+const LONGEST_NAME: usize = 200;
+
 impl Peer {
-    /// The name in one line, and that the certificate was not verified: every report says so.
+    /// The name in one line, cut to 200 characters, and that the certificate was not verified: every report says so.
     pub fn title(&self) -> String {
-        let name = one_line(&self.name);
+        let mut name = one_line(&self.name);
+        if let Some((end, _)) = name.char_indices().nth(LONGEST_NAME) {
+            name.truncate(end);
+            name.push('…');
+        }
         if self.transport.ends_with(UNVERIFIED) { format!("{name} ({UNVERIFIED})") } else { name }
     }
 }

@@ -249,6 +249,16 @@ fn every_report_says_that_a_certificate_was_not_verified() {
 }
 
 #[test]
+fn a_page_does_not_grow_with_the_name_of_the_peer() {
+    let mut peer = report("Peer");
+    let length = Html::new(std::slice::from_ref(&peer)).to_string().len();
+    peer.peer.name = "ä".repeat(100_000);
+    assert_eq!(peer.peer.title(), "ä".repeat(200) + "…");
+    let page = Html::new(&[peer]).to_string();
+    assert!(page.len() < length + 10_000, "{} after {length}", page.len());
+}
+
+#[test]
 fn a_peer_cannot_write_markdown() {
     let mut other = report("Peer");
     other.peer.name = String::from("a|b [c](https://d) `e` <img> www.f");
