@@ -105,6 +105,7 @@ fn m_3_2_4_1_the_user_id_of_rabbitmq_is_read() {
     });
 }
 
+/// Also Y-1.6.21-1, of a symbol that is read in place.
 #[test]
 fn m_3_2_4_1_a_content_type_beyond_ascii_costs_that_field_only() {
     for limits in [Limits::DEFAULT, tolerant()] {

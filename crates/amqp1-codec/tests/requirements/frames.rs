@@ -103,6 +103,11 @@ fn size_counts_the_whole_frame() {
     Encode::encode(&Close::default(), EncodeStyle::Compact, &mut out);
     begun.finish(5, &mut out);
     assert_eq!(shown(&out), shown(&hex(&format!("00000011 02 00 0000 {CLOSE}"))));
+    // What stands before the frame is none of it.
+    let begun = FrameWriter::begin(0, &mut out);
+    Encode::encode(&Close::default(), EncodeStyle::Compact, &mut out);
+    begun.finish(7, &mut out);
+    assert_eq!(shown(&out[12..]), shown(&hex(&format!("00000013 02 00 0000 {CLOSE}"))));
 }
 
 /// T-2.3.1-1: until SIZE octets are there nothing is taken; how many are wanted is known after four.

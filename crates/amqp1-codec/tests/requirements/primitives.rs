@@ -3,7 +3,7 @@
 use crate::support::*;
 use amqp1_codec::{
     DecodeErrorKind as Kind, Str, Symbol, Timestamp, Uuid, Value,
-    types::{Decimal32, Decimal64, Decimal128},
+    types::{Decimal32, Decimal64, Decimal128, Multiple},
 };
 use bytes::Bytes;
 
@@ -109,7 +109,10 @@ fn longs_have_two_forms() {
     value(0i64, "55 00", "55 00", &["81 0000000000000000"]);
     value(-1i64, "55 ff", "55 ff", &["81 ffffffffffffffff"]);
     value(-128i64, "55 80", "55 80", &["81 ffffffffffffff80"]);
+    value(127i64, "55 7f", "55 7f", &["81 000000000000007f"]);
     only(128i64, "81 0000000000000080");
+    only(-129i64, "81 ffffffffffffff7f");
+    only(9_007_199_254_740_993i64, "81 0020000000000001");
     only(i64::MAX, "81 7fffffffffffffff");
     only(i64::MIN, "81 8000000000000000");
 }
@@ -218,6 +221,8 @@ fn strings_are_utf_8() {
         let wide = format!("b1 {size:08x} {octets}");
         refused_as::<Value>(&narrow, Kind::InvalidUtf8);
         refused_as::<Value>(&wide, Kind::InvalidUtf8);
+        refused_in_place(&narrow, Kind::InvalidUtf8);
+        refused_in_place(&wide, Kind::InvalidUtf8);
         refused_as::<Str>(&narrow, Kind::InvalidUtf8);
     }
 }
@@ -230,8 +235,16 @@ fn symbols_are_ascii() {
     value(symbol("\0\x7f"), "a3 02 00 7f", "a3 02 00 7f", &[]);
     for octet in 0x80..=0xffu8 {
         refused_as::<Value>(&format!("a3 02 61 {octet:02x}"), Kind::InvalidSymbol);
+        refused_in_place(&format!("a3 02 61 {octet:02x}"), Kind::InvalidSymbol);
+        refused_in_place(&format!("b3 00000002 {octet:02x} 61"), Kind::InvalidSymbol);
         refused_as::<Symbol>(&format!("b3 00000002 {octet:02x} 61"), Kind::InvalidSymbol);
+        refused_as::<Multiple<Symbol>>(&format!("e0 04 01 a3 01 {octet:02x}"), Kind::InvalidSymbol);
+        let wide = format!("f0 0000000a 00000001 b3 00000001 {octet:02x}");
+        refused_as::<Multiple<Symbol>>(&wide, Kind::InvalidSymbol);
     }
+    // UTF-8, but not ASCII.
     refused_as::<Value>("a3 02 c3a9", Kind::InvalidSymbol);
+    refused_in_place("a3 02 c3a9", Kind::InvalidSymbol);
+    refused_as::<Multiple<Symbol>>("e0 05 01 a3 02 c3a9", Kind::InvalidSymbol);
     assert!(Symbol::new("é").is_err());
 }

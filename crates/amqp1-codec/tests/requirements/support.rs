@@ -63,6 +63,35 @@ pub(crate) fn refused_as<T: Decode + Debug>(text: &str, kind: DecodeErrorKind) {
     }
 }
 
+/// The octets are refused for this reason by a reader that copies nothing.
+#[track_caller]
+pub(crate) fn refused_in_place(text: &str, kind: DecodeErrorKind) {
+    for limits in [Limits::DEFAULT, Limits::STRICT] {
+        let found = walked(&hex(text), limits).map_err(|error| error.kind);
+        assert_eq!(found, Err(kind), "{text} in place");
+    }
+}
+
+/// Reads one value in place, with all that it holds.
+pub(crate) fn walked(octets: &Bytes, limits: Limits) -> Result<(), DecodeError> {
+    ValueRef::read(&mut Reader::with_limits(octets, limits)).and_then(walk)
+}
+
+fn walk(value: ValueRef<'_>) -> Result<(), DecodeError> {
+    match value {
+        ValueRef::List(mut items) => items.try_for_each(|item| walk(item?)),
+        ValueRef::Map(mut entries) => entries.try_for_each(|entry| {
+            let (key, value) = entry?;
+            walk(key).and_then(|()| walk(value))
+        }),
+        ValueRef::Described(described) => {
+            let (descriptor, value) = described.parts()?;
+            walk(descriptor).and_then(|()| walk(value))
+        }
+        other => other.to_value().map(drop),
+    }
+}
+
 /// What is written in this style, as long as was said before.
 pub(crate) fn written(value: &impl Encode, style: EncodeStyle) -> Bytes {
     let mut out = BytesMut::from(&b"before"[..]);

@@ -218,17 +218,51 @@ fn nesting_is_bounded() {
     };
     let described = |levels: usize| hex(&format!("{} 40", "00 40".repeat(levels)));
     let descriptors = |levels: usize| hex(&format!("{}{}", "00".repeat(levels), "40".repeat(levels + 1)));
+    // By their values or by their keys, narrow as far as they fit.
+    let maps = |by_key: bool| {
+        move |levels: usize| {
+            (1..levels).fold(hex("c1 03 02 40 40"), |inner, _| {
+                let (before, after) = if by_key { ("", "40") } else { ("40", "") };
+                let items = [&hex(before)[..], &inner, &hex(after)].concat();
+                match u8::try_from(items.len() + 1) {
+                    Ok(size) => Bytes::from([&[0xc1, size, 2][..], &items].concat()),
+                    Err(_) => {
+                        let size = (4 + items.len() as u32).to_be_bytes();
+                        Bytes::from([&[0xd1][..], &size, &[0, 0, 0, 2], &items].concat())
+                    }
+                }
+            })
+        }
+    };
+    let arrays = |levels: usize| {
+        (1..levels).fold(hex("e0 03 01 50 07"), |inner, _| {
+            let size = (4 + inner.len() as u32).to_be_bytes();
+            Bytes::from([&[0xf0][..], &size, &[0, 0, 0, 1], &inner].concat())
+        })
+    };
+    // An array whose elements have one descriptor less than levels.
+    let described_elements = |levels: usize| {
+        let elements = hex(&format!("{} 50 07", "00 40".repeat(levels - 1)));
+        let size = (4 + elements.len() as u32).to_be_bytes();
+        Bytes::from([&[0xf0][..], &size, &[0, 0, 0, 1], &elements].concat())
+    };
     let limits = |depth: u8| {
         let mut limits = Limits::DEFAULT;
         limits.depth = depth;
         limits
     };
-    for make in [&lists as &dyn Fn(usize) -> Bytes, &described, &descriptors] {
+    let (values, keys) = (maps(false), maps(true));
+    for make in
+        [&lists as &dyn Fn(usize) -> Bytes, &described, &descriptors, &values, &keys, &arrays, &described_elements]
+    {
         for depth in [1, 8, 32] {
             let fits = whole_within::<Value>(&make(depth), limits(depth as u8));
             assert!(fits.is_ok(), "{depth}: {fits:?}");
             let deeper = whole_within::<Value>(&make(depth + 1), limits(depth as u8)).expect_err("too deep");
             assert_eq!(deeper.kind, Kind::DepthExceeded);
+            assert_eq!(walked(&make(depth), limits(depth as u8)), Ok(()), "{depth} in place");
+            let deeper = walked(&make(depth + 1), limits(depth as u8)).expect_err("too deep");
+            assert_eq!(deeper.kind, Kind::DepthExceeded, "{depth} in place");
         }
         let deepest = whole_within::<Value>(&make(20_000), Limits::DEFAULT).expect_err("far too deep");
         assert_eq!(deepest.kind, Kind::DepthExceeded);
