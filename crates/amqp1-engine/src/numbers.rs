@@ -34,6 +34,7 @@ impl Numbers {
 mod tests {
     use super::*;
 
+    /// Also T-2.5.2-2, T-2.6.2-2: one that came back is taken once.
     #[test]
     fn t_2_7_3_3_the_lowest_free_number_is_taken() {
         let mut numbers = Numbers::default();

@@ -267,6 +267,23 @@ mod tests {
         assert!(differences(&granted, &Source { address: Some("made".into()), ..granted.clone() }).is_empty());
     }
 
+    /// One thing at a time, so that none stands for another.
+    #[test]
+    fn t_2_6_3_4_each_thing_that_is_less_than_was_asked_for_is_found() {
+        use TerminusExpiryPolicy::{ConnectionClose, LinkDetach, Never, SessionEnd};
+        let policies = [LinkDetach, SessionEnd, ConnectionClose, Never];
+        for (at, asked) in policies.into_iter().enumerate() {
+            for (other, granted) in policies.into_iter().enumerate() {
+                let with = |expiry_policy| Source { expiry_policy, ..Source::at("q") };
+                let expected: &[_] = if other < at { &[Difference::ExpiresSooner] } else { &[] };
+                assert_eq!(differences(&with(asked), &with(granted)), expected, "{asked:?} {granted:?}");
+            }
+        }
+        let with = |timeout| Source { timeout, ..Source::at("q") };
+        assert_eq!(differences(&with(60), &with(59)), [Difference::ExpiresSooner]);
+        assert!(differences(&with(60), &with(61)).is_empty());
+    }
+
     #[test]
     fn m_3_5_3_5_the_outcomes_in_force_are_those_of_both() {
         let asked = |outcomes: Vec<Symbol>| Source { outcomes: outcomes.into(), ..Source::at("q") };

@@ -299,8 +299,8 @@ fn what_is_unknown_of_an_attach_that_answers_costs_nothing() {
 }
 
 /// Fields that do not only advise: an address as a number, an unsettled map that is a list, an initial-delivery-count as
-/// text.
-fn unreadable(name: &str, handle: u8, role: Role) -> [(Vec<u8>, ErrorCondition); 3] {
+/// text, and termini that are text or belong to the other end.
+fn unreadable(name: &str, handle: u8, role: Role) -> [(Vec<u8>, ErrorCondition); 7] {
     let head = format!("a1 01 '{name}' 52 {handle:02x} {}", if role == Role::Sender { "42" } else { "41" });
     let (source, target) = (list("28", 1, "a1 01 'q'"), list("29", 1, "a1 01 'q'"));
     let wrong = list("28", 1, "52 07");
@@ -308,10 +308,15 @@ fn unreadable(name: &str, handle: u8, role: Role) -> [(Vec<u8>, ErrorCondition);
         list("12", 7, &format!("{head} 40 40 {wrong} {target}")),
         list("12", 8, &format!("{head} 40 40 {source} {target} 45")),
         list("12", 10, &format!("{head} 40 40 {source} {target} 40 40 a1 01 'x'")),
+        list("12", 10, &format!("{head} 40 40 a1 01 'q' {target} 40 40 43")),
+        list("12", 10, &format!("{head} 40 40 {target} {target} 40 40 43")),
+        list("12", 10, &format!("{head} 40 40 {source} a1 01 'q' 40 40 43")),
+        list("12", 10, &format!("{head} 40 40 {source} {source} 40 40 43")),
     ];
     bodies.map(|body| (raw(&body), ErrorCondition::DECODE_ERROR))
 }
 
+/// T-2.7.3-8: a terminus of another type among others.
 #[test]
 fn an_offered_attach_that_cannot_be_read_costs_its_link_only() {
     for (tolerances, tolerated) in ALL {
@@ -341,6 +346,7 @@ fn an_offered_attach_that_cannot_be_read_costs_its_link_only() {
     }
 }
 
+/// T-2.7.3-8: a terminus of another type among others.
 #[test]
 fn an_answering_attach_that_cannot_be_read_costs_its_link_only() {
     for (tolerances, tolerated) in ALL {

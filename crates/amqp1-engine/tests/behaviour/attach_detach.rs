@@ -6,7 +6,10 @@ use amqp1_codec::{
     messaging::{DeliveryState, Source},
     performative::{Attach, Detach, Performative},
 };
-use amqp1_engine::{ApiMisuse, AttachReply, Cause, Credit, Event, LinkId, SendError, SenderConfig, Settlement};
+use amqp1_engine::{
+    ApiMisuse, AttachReply, Cause, ConnectionConfig, Credit, Event, LinkId, LinkNames, SendError, SenderConfig,
+    Settlement,
+};
 use amqp1_testkit::*;
 
 /// What a client's link saw.
@@ -47,6 +50,21 @@ fn t_2_6_1_1_one_name_serves_once_in_each_direction() {
     assert!(peer.end.attached(rx) && !peer.end.attached(tx));
     peer.send(0, attach("x", 1, Role::Receiver));
     assert!(peer.end.attached(tx));
+}
+
+#[test]
+fn t_2_6_1_1_a_link_of_the_other_direction_is_not_stolen() {
+    let config = ConnectionConfig { link_names: LinkNames::Steal, ..ConnectionConfig::new("ours") };
+    let mut peer = Peer::with(config).open();
+    peer.send(0, begin());
+    peer.send(0, attach("x", 0, Role::Sender));
+    peer.send(0, attach("x", 1, Role::Receiver));
+    assert_eq!(peer.names(), ["begin", "attach", "flow", "attach"]);
+    peer.send(0, attach("x", 2, Role::Receiver));
+    let frames = peer.read();
+    assert_eq!(refusal(&frames), Some(("detach", ErrorCondition::STOLEN)));
+    let [first, second] = peer.end.offered_links()[..2] else { panic!("two links") };
+    assert!(peer.end.detached(first).is_none() && peer.end.detached(second).is_some());
 }
 
 #[test]

@@ -105,6 +105,32 @@ fn t_2_5_2_1_either_end_ends_a_session() {
     assert_eq!(pair.client.end(session, None), Err(ApiMisuse::UnknownSession));
 }
 
+/// Our channels are not the peer's: each end names its own.
+#[test]
+fn t_2_5_2_1_the_answer_to_an_end_comes_on_our_channel() {
+    let ended =
+        |peer: &mut Peer| -> Vec<_> { peer.read().iter().map(|(channel, body, _)| (*channel, body.name())).collect() };
+    // A session that the peer has begun, and one that this end has.
+    let mut peer = Peer::fresh().open();
+    peer.send(7, begin());
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    assert_eq!(ended(&mut peer), [(0, "begin"), (1, "begin")]);
+    peer.send(9, Begin { remote_channel: Some(1), ..begin() });
+    peer.send(9, EndFrame::default());
+    assert_eq!(ended(&mut peer), [(1, "end")]);
+    assert_eq!(peer.end.ended_session(session).unwrap().by, Cause::Peer);
+    peer.send(7, EndFrame::default());
+    assert_eq!(ended(&mut peer), [(0, "end")]);
+    // One that is begun and ended before it is answered is answered twice.
+    let mut peer = Peer::fresh().open();
+    peer.end.accept.sessions = None;
+    peer.send(7, begin());
+    assert!(ended(&mut peer).is_empty());
+    peer.send(7, EndFrame::default());
+    assert_eq!(ended(&mut peer), [(0, "begin"), (0, "end")]);
+    assert!(!peer.end.is_closed());
+}
+
 #[test]
 fn t_2_5_3_1_both_end_at_once() {
     let mut pair = Pair::open();

@@ -452,6 +452,27 @@ fn t_2_7_6_7_the_senders_unsettled_state_changes_nothing() {
     assert_eq!(peer.names(), ["disposition"]);
 }
 
+/// The same of a delivery whose outcome this end has stated, and which the sender is to settle.
+#[test]
+fn t_2_7_6_7_an_unsettled_state_does_not_settle_what_waits_for_the_sender() {
+    let states = [None, Some(ACCEPTED), Some(DeliveryState::Released), Some(DeliveryState::Rejected(None))];
+    for state in states {
+        let mut peer = Peer::with_session();
+        let rcv_settle_mode = ReceiverSettleMode::Second;
+        peer.send(0, Attach { rcv_settle_mode, ..attach("l", 0, Role::Sender) });
+        peer.send_payload(0, transfer(0, 0), HELLO);
+        let rx = peer.end.offered_links()[0];
+        let key = peer.end.recv(rx).unwrap().key;
+        peer.end.dispose(rx, key, ACCEPTED).unwrap();
+        peer.read();
+        let by_sender = |peer: &Peer| peer.end.count(|event| matches!(event, Event::SettledBySender(..)));
+        peer.send(0, Disposition { role: Role::Sender, settled: false, state: state.clone(), ..says(0, 0) });
+        assert_eq!((by_sender(&peer), peer.names()), (0, vec![]), "{state:?}");
+        peer.send(0, Disposition { role: Role::Sender, ..says(0, 0) });
+        assert_eq!((by_sender(&peer), peer.names()), (1, vec![]), "{state:?}");
+    }
+}
+
 #[test]
 fn a_key_is_of_its_link() {
     let mut pair = Pair::open();

@@ -1,10 +1,12 @@
 //! Protocol headers (§2.2): what is answered to the right one, to others, and to what is none.
 
+use super::sasl::sasl;
 use amqp1_codec::{
     Symbol,
     definitions::ErrorCondition,
     frame::{ProtocolHeader, ProtocolId},
     performative::Open,
+    sasl::{SaslBody, SaslInit},
 };
 use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
 use amqp1_testkit::*;
@@ -46,6 +48,20 @@ fn t_2_2_5_an_unsupported_version_gets_the_supported_header_and_the_end() {
     for version in [[2, 0, 0], [1, 1, 0], [1, 0, 1], [0, 9, 1], [0, 10, 0], [255, 255, 255]] {
         let header = ProtocolHeader { id: ProtocolId::Amqp, version };
         assert_eq!(refused(ServerSasl::None, &header.encode()), [Item::Header(ProtocolHeader::AMQP)]);
+        // Of SASL too, and behind it.
+        let other = ProtocolHeader { id: ProtocolId::Sasl, version };
+        let answer = refused(ServerSasl::Required(anonymous()), &other.encode());
+        assert_eq!(answer, [Item::Header(ProtocolHeader::SASL)]);
+        let mut octets = ProtocolHeader::SASL.encode().to_vec();
+        octets.extend(sasl(SaslBody::Init(SaslInit {
+            mechanism: anonymous().remove(0),
+            initial_response: None,
+            hostname: None,
+        })));
+        octets.extend(header.encode());
+        let answer = refused(ServerSasl::Required(anonymous()), &octets);
+        assert_eq!(answer.last(), Some(&Item::Header(ProtocolHeader::AMQP)), "{version:?} behind SASL");
+        assert_eq!(answer.first(), Some(&Item::Header(ProtocolHeader::SASL)));
     }
 }
 

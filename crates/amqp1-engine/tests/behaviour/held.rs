@@ -40,6 +40,11 @@ fn m_3_2_1_6_time_spent_at_a_node_is_taken_off_what_a_message_has_to_live() {
     assert_eq!(message.expiry(), Some(at(10_000)));
     assert_eq!(header(message.acquire(1, at(2_000))).ttl, Some(8_000));
     assert_eq!(header(message.copy(9, at(9_999))).ttl, Some(1));
+    // It counts from the arrival, however often the message was given back.
+    assert_eq!(message.settle(1, &DeliveryState::Released), Fate::Available);
+    assert_eq!(header(message.acquire(2, at(3_001))).ttl, Some(6_999));
+    assert_eq!(message.settle(2, &modified(|modified| modified.delivery_failed = true)), Fate::Available);
+    assert_eq!(header(message.acquire(1, at(9_000))).ttl, Some(1_000));
     // None is none, however long it takes.
     let mut message = held(Message::builder());
     assert_eq!(header(message.acquire(1, at(u64::from(u32::MAX) * 2))).ttl, None);

@@ -5,7 +5,7 @@ use amqp1_codec::{
     frame::ProtocolHeader,
     performative::{Open, Performative},
 };
-use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant};
+use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
 use amqp1_testkit::*;
 use core::time::Duration;
 
@@ -182,6 +182,24 @@ fn t_2_4_5_7_no_heartbeat_follows_a_close() {
     assert_eq!(peer.end.poll_timeout(), Some(Instant::default() + secs(5)), "only the peer's close is waited for");
     pass(&mut peer);
     assert_eq!(heartbeats(&peer.end), 0);
+}
+
+#[test]
+fn t_2_4_5_7_no_heartbeat_precedes_an_open_that_is_held() {
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.end.hold_open(true);
+    peer.raw(&ProtocolHeader::AMQP.encode());
+    peer.send(0, Open { container_id: "peer".into(), idle_time_out: Some(1000), ..Open::default() });
+    for _ in 0..10 {
+        peer.now = peer.now + millis(500);
+        peer.end.engine.handle_timeout(peer.now);
+        peer.flush();
+    }
+    assert_eq!((heartbeats(&peer.end), peer.names()), (0, vec![]));
+    peer.end.answer_open();
+    assert_eq!(peer.names(), ["open"]);
+    pass(&mut peer);
+    assert_eq!(heartbeats(&peer.end), 1);
 }
 
 #[test]

@@ -74,6 +74,25 @@ fn t_2_4_4_1_both_close_at_once() {
 }
 
 #[test]
+fn t_2_4_4_1_a_close_that_crosses_ours_is_heard_whatever_it_says() {
+    for (ours, theirs) in [(false, true), (true, false), (true, true)] {
+        let why = |says: bool| says.then(|| error(ErrorCondition::INTERNAL_ERROR));
+        let mut peer = Peer::fresh().open();
+        peer.end.engine.close(peer.now, why(ours));
+        assert_eq!(peer.names(), ["close"]);
+        assert!(!peer.end.is_finished());
+        peer.send(0, Close { error: why(theirs) });
+        assert!(peer.names().is_empty() && peer.end.is_finished());
+        // An error of the peer's is reported, unless ours is the reason already.
+        let reported = match why(theirs) {
+            Some(error) if !ours => ConnectionError::ClosedByPeer(Some(error)),
+            _ => ConnectionError::LocallyClosed,
+        };
+        assert_eq!(peer.end.closed(), reported);
+    }
+}
+
+#[test]
 fn commands_after_close_are_refused() {
     let mut pair = Pair::open();
     let (session, _) = pair.session();
@@ -340,12 +359,14 @@ fn t_2_4_6_5_a_session_waits_for_the_peers_open() {
     peer.end.begin(SessionConfig::default()).unwrap();
     peer.raw(&ProtocolHeader::AMQP.encode());
     assert_eq!(peer.names(), ["open"]);
+    assert!(!peer.end.opened(), "OPEN_SENT");
     peer.send(0, named());
     assert_eq!(peer.names(), ["begin"]);
+    assert!(peer.end.opened());
     // The other way round.
     let mut peer = Peer::of_server(ServerSasl::None);
     peer.raw(&ProtocolHeader::AMQP.encode());
-    assert!(peer.names().is_empty(), "HDR_EXCH");
+    assert!(peer.names().is_empty() && !peer.end.opened(), "HDR_EXCH");
     peer.send(0, named());
     assert_eq!(peer.names(), ["open"]);
     assert!(peer.end.opened());

@@ -79,6 +79,46 @@ fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
 }
 
+/// Frames without a message use it too: those of a delivery that is given up, and those that are discarded.
+#[test]
+fn t_2_5_6_7_frames_of_which_nothing_is_kept_use_the_window() {
+    let part = |id| Transfer { more: true, ..transfer(0, id) };
+    let given_up = Transfer { aborted: true, ..Transfer::default() };
+    let mut peer = receiving(4);
+    peer.send_payload(0, part(0), HELLO);
+    peer.send(0, given_up.clone());
+    let frames = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
+    // Behind a detach of ours that the peer has not seen.
+    let mut peer = receiving(4);
+    let rx = peer.end.offered_links()[0];
+    peer.end.detach(rx, true, None).unwrap();
+    assert_eq!(peer.names(), ["detach"]);
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    peer.send_payload(0, transfer(0, 1), HELLO);
+    let frames = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
+    // One that this end gives up waits for the window, and uses it.
+    let (mut peer, tx) = sending(1);
+    peer.end.begin_delivery(tx, unsettled(0)).unwrap();
+    peer.end.write(tx, body(1, 100)).unwrap();
+    assert_eq!(peer.names(), ["transfer"]);
+    peer.end.abort(tx, 0).unwrap();
+    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+    assert!(peer.names().is_empty());
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1)), ..session_flow(1) });
+    let frames = peer.read();
+    let [(_, Performative::Transfer(last), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert!(last.aborted);
+    // Each has an id, which flows tell.
+    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(2)), echo: true, ..session_flow(0) });
+    let frames = peer.read();
+    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!(flow.next_outgoing_id, SequenceNo(2));
+}
+
 #[test]
 fn t_2_5_6_8_an_exhausted_window_does_not_become_huge() {
     let (mut peer, tx) = sending(3);
@@ -277,6 +317,33 @@ fn t_2_7_4_2_flows_say_what_was_seen_as_soon_as_it_is_known() {
     let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
     assert_eq!((flow.next_incoming_id, flow.delivery_count), (Some(SequenceNo(77)), Some(SequenceNo(5))));
     assert!(peer.end.attached(rx));
+}
+
+/// By the begin alone, whichever end has begun the session, and by the transfers that came since.
+#[test]
+fn t_2_7_4_2_the_first_flow_counts_from_the_peers_begin() {
+    for begun_here in [true, false] {
+        let mut peer = Peer::fresh().open();
+        let next_outgoing_id = SequenceNo(77);
+        if begun_here {
+            peer.end.begin(SessionConfig::default()).unwrap();
+            peer.flush();
+        }
+        peer.send(0, Begin { remote_channel: begun_here.then_some(0), next_outgoing_id, ..begin() });
+        peer.send(0, attach("l", 0, Role::Sender));
+        let seen = |peer: &mut Peer| {
+            let flows = peer.read().into_iter().filter_map(|(_, body, _)| match body {
+                Performative::Flow(flow) => Some(flow.next_incoming_id),
+                _ => None,
+            });
+            flows.collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&mut peer), [Some(SequenceNo(77))], "{begun_here}");
+        peer.send_payload(0, transfer(0, 0), HELLO);
+        let rx = peer.end.offered_links()[0];
+        peer.end.set_credit(rx, Credit::Manual(5)).unwrap();
+        assert_eq!(seen(&mut peer), [Some(SequenceNo(78))], "{begun_here}");
+    }
 }
 
 #[test]
