@@ -106,7 +106,7 @@ async fn m_3_5_6_1_what_a_consumer_has_is_kept_until_its_session_ends() {
 #[tokio::test(start_paused = true)]
 async fn several_plain_links_of_a_name_go_on_side_by_side() {
     let bed = Bed::new(&[]);
-    let (_connection, session, _gate) = client(&bed).await;
+    let (connection, session, _gate) = client(&bed).await;
     let (_other_connection, other, _other_gate) = client(&bed).await;
     put(&session, "q", &["0", "1"]).await;
     let plain = async |session: &Session| {
@@ -120,7 +120,9 @@ async fn several_plain_links_of_a_name_go_on_side_by_side() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let others = bed.session().await;
     assert_eq!(drained(&others, "q").await, ["1"], "the second link had no name of its own");
-    let lasting = session.receiver("").source(kept("q")).name("link").credit(Credit::Manual(1)).attach().await;
+    // On another session: on one, a name is an error of the call.
+    let again = connection.begin().await.expect("a session");
+    let lasting = again.receiver("").source(kept("q")).name("link").credit(Credit::Manual(1)).attach().await;
     let detached = soon(one.detached()).await;
     assert_eq!(detached.error.map(|error| error.condition), Some(amqp1::ErrorCondition::STOLEN));
     drop((held, lasting.expect("a receiver")));
