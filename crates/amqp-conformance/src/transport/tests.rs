@@ -2,10 +2,12 @@
 
 use super::*;
 use amqp1_script::{Read, Written};
-use std::{fs, net::TcpListener, path::PathBuf, thread};
+use std::{fs, io::Write as _, net::TcpListener, path::PathBuf, thread};
 use tempfile::TempDir;
 
 const WITHIN: Duration = Duration::from_secs(5);
+/// The longest time that a test waits for what comes.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An authority's certificate for `localhost`, and its key, in files.
 struct Certificate {
@@ -123,7 +125,7 @@ fn a_file_that_is_not_pem_is_named() {
 /// Answers a WebSocket request with this header, and sends back each message.
 fn web_socket_echo(header: &'static str) -> SocketAddr {
     use futures_util::{SinkExt, StreamExt};
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     thread::spawn(move || {
@@ -201,9 +203,32 @@ fn a_listener_takes_clients_with_web_socket_and_with_tls_below() {
     serving.join().expect("it does not panic").expect("both handshakes succeed");
 }
 
+/// Pings are answered, and the answers are kept while they are not read.
+#[test]
+fn a_flood_of_pings_ends_the_connection() {
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        let request = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a2V5\r\n\
+                       Sec-WebSocket-Protocol: amqp\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("it is sent");
+        // The other end may leave first.
+        while stream.write_all(&PING.repeat(1000)).is_ok() {}
+    });
+    let (stream, _) = listener.accept().expect("a connection");
+    let layers = Listening { tls: None, web_socket: true };
+    let mut transport = layers.accept(stream, LONG).expect("a WebSocket");
+    let deadline = transport.now() + LONG;
+    assert_eq!(transport.read(&mut [0; 16], deadline), Read::Reset);
+    drop(transport);
+    client.join().expect("it ends");
+}
+
 #[test]
 fn a_client_has_to_offer_the_sub_protocol() {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
     let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
     let upgrade = "Upgrade: websocket\r\n";

@@ -19,6 +19,9 @@ pub struct WebSocket {
 const SUB_PROTOCOL: &str = "amqp";
 /// The largest message that is taken, in octets.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+/// The number of pings and pongs that are taken on a connection. The library keeps an answer to each ping until the peer reads
+/// it.
+const MAX_PINGS: usize = 10_000;
 
 fn other(error: impl fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
@@ -46,7 +49,7 @@ impl WebSocket {
             .await
             .map_err(|error| other(format!("the peer does not speak WebSocket there: {error}")))?;
         agreed(&response)?;
-        Ok(Messages { stream, unread: Bytes::new() })
+        Ok(Messages::new(stream))
     }
 }
 
@@ -72,7 +75,7 @@ pub(super) async fn accept<S: Stream>(mut stream: S) -> io::Result<Messages<S>> 
             STANDARD.encode(digest)
         );
         stream.write_all(answer.as_bytes()).await?;
-        return Ok(Messages { stream: ServerBuilder::new().limits(limits()).serve(stream), unread: Bytes::new() });
+        return Ok(Messages::new(ServerBuilder::new().limits(limits()).serve(stream)));
     };
     stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
     stream.shutdown().await?;
@@ -131,6 +134,13 @@ fn agreed(response: &Response) -> io::Result<()> {
 pub(super) struct Messages<S> {
     stream: WebSocketStream<S>,
     unread: Bytes,
+    pings: usize,
+}
+
+impl<S> Messages<S> {
+    fn new(stream: WebSocketStream<S>) -> Self {
+        Self { stream, unread: Bytes::new(), pings: 0 }
+    }
 }
 
 impl<S: Stream> Carrier for Messages<S> {
@@ -142,7 +152,12 @@ impl<S: Stream> Carrier for Messages<S> {
                 Some(Ok(message)) if message.is_close() => return Ok(0),
                 Some(Ok(message)) if message.is_binary() => self.unread = message.into_payload().into(),
                 // The library answers pings.
-                Some(Ok(message)) if message.is_ping() || message.is_pong() => {}
+                Some(Ok(message)) if message.is_ping() || message.is_pong() => {
+                    self.pings = self.pings.saturating_add(1);
+                    if self.pings > MAX_PINGS {
+                        return Err(other(format!("more than {MAX_PINGS} pings and pongs")));
+                    }
+                }
                 Some(Ok(_)) => return Err(other("a message of text")),
             }
         }
