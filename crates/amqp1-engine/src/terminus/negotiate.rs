@@ -229,7 +229,7 @@ mod tests {
         filters
     }
 
-    /// Also M-3.5.1-2: the receiver finds out.
+    /// Also M-3.5.1-2 and T-2.6.3-4: the receiver finds out.
     #[test]
     fn m_3_5_1_1_a_filter_that_is_not_understood_is_left_out() {
         let asked = Source { filter: Some(filters()), ..Source::at("q") };

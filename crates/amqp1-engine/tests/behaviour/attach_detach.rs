@@ -7,8 +7,8 @@ use amqp1_codec::{
     performative::{Attach, Detach, Performative},
 };
 use amqp1_engine::{
-    ApiMisuse, AttachReply, Cause, ConnectionConfig, Credit, Event, LinkId, LinkNames, SendError, SenderConfig,
-    Settlement,
+    ApiMisuse, AttachReply, Cause, ConnectionConfig, Credit, Event, LinkId, LinkNames, ReceiverConfig, SendError,
+    SenderConfig, Settlement,
 };
 use amqp1_testkit::*;
 
@@ -413,6 +413,48 @@ fn settle_modes_bind_the_sender() {
     assert_eq!(pair.client.settlements(), [(1, Settlement::Sent)]);
     let rx = pair.server.offered("m", Role::Receiver);
     assert!(pair.server.recv(rx).unwrap().settled);
+}
+
+/// The mode is the one that the answer states, and a receiver may ask for it.
+#[test]
+fn t_2_7_5_8_a_link_is_settled_by_the_receivers_word_too() {
+    let mut pair = Pair::open();
+    pair.server.accept.links = None;
+    let (session, _) = pair.session();
+    let tx = pair.client.attach_sender(session, sender("answered")).unwrap();
+    pair.drive();
+    let rx = pair.server.offered("answered", Role::Receiver);
+    let asked = pair.server.remote_attach(rx).unwrap();
+    let credit = Credit::Manual(1);
+    let reply = AttachReply { snd_settle_mode: SenderSettleMode::Settled, credit, ..AttachReply::echo(&asked) };
+    pair.server.accept_link(rx, reply).unwrap();
+    pair.drive();
+    pair.client.send(tx, message(1, 1), unsettled(1)).unwrap();
+    pair.drive();
+    assert!(pair.server.recv(rx).unwrap().settled);
+    let config = ReceiverConfig { snd_settle_mode: SenderSettleMode::Settled, ..receiver("asked", Credit::Manual(1)) };
+    let rx = pair.client.attach_receiver(session, config).unwrap();
+    pair.drive();
+    let tx = pair.server.offered("asked", Role::Sender);
+    let asked = pair.server.remote_attach(tx).unwrap();
+    pair.server.accept_link(tx, AttachReply::echo(&asked)).unwrap();
+    pair.drive();
+    pair.server.send(tx, message(2, 2), unsettled(2)).unwrap();
+    pair.drive();
+    assert!(pair.client.recv(rx).unwrap().settled);
+}
+
+#[test]
+fn t_2_7_7_2_the_error_of_a_detach_that_answers_ours_is_reported() {
+    for (ours, theirs) in [(true, true), (false, false), (false, true)] {
+        let (mut peer, session) = Peer::client_with_session();
+        let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+        peer.send(0, attach("l", 5, Role::Receiver));
+        peer.end.detach(tx, ours, None).unwrap();
+        assert_eq!(peer.names(), ["attach", "detach"]);
+        peer.send(0, Detach { handle: 5, closed: theirs, error: Some(error(ErrorCondition::INTERNAL_ERROR)) });
+        assert_eq!(gone(&peer, tx).1, Some(ErrorCondition::INTERNAL_ERROR), "{ours} {theirs}");
+    }
 }
 
 /// Their answers could not be told apart.

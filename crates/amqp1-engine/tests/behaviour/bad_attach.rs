@@ -110,6 +110,15 @@ fn t_2_7_3_7_a_receivers_initial_delivery_count_is_ignored() {
 }
 
 #[test]
+fn t_2_7_3_7_a_receivers_initial_delivery_count_is_ignored_in_an_answer_too() {
+    let (mut peer, session) = Peer::client_with_session();
+    let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+    peer.send(0, Attach { initial_delivery_count: Some(SequenceNo(77)), ..attach("l", 0, Role::Receiver) });
+    peer.send(0, credit(0, 3));
+    assert_eq!(peer.end.credit(tx), 3);
+}
+
+#[test]
 fn an_attach_that_contradicts_itself_is_refused() {
     let source = Source { dynamic: true, ..Source::at("q") };
     let mut peer = Peer::with_session();

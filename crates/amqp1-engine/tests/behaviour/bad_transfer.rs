@@ -185,6 +185,7 @@ fn t_2_6_14_3_deliveries_of_two_links_interleave() {
     assert_eq!(bodies, [&b"hello"[..], b"help!"]);
 }
 
+/// Also T-2.8.18-1.
 #[test]
 fn t_2_7_3_16_a_message_above_our_maximum_detaches() {
     for (length, fine, streamed) in [(10, true, false), (11, false, false), (10, true, true), (11, false, true)] {

@@ -140,6 +140,10 @@ fn t_2_5_3_1_both_end_at_once() {
     pair.drive();
     assert_eq!(pair.client.ended_session(session).unwrap().by, Cause::Local);
     assert_eq!(pair.server.ended_session(seen).unwrap().by, Cause::Local);
+    for end in [&pair.client, &pair.server] {
+        let ends = frames(&end.written).into_iter().filter(|(_, body, _)| matches!(body, Some(Performative::End(_))));
+        assert_eq!(ends.count(), 1, "the end that crosses ours is its answer");
+    }
     let (session, _) = pair.session();
     pair.sender(session, "l");
 }

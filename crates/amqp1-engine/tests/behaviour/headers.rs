@@ -29,7 +29,7 @@ fn refused(sasl: ServerSasl, octets: &[u8]) -> Vec<Item> {
 fn t_2_2_2_a_client_sends_its_header_without_waiting() {
     let mut peer = Peer::of_client();
     peer.flush();
-    assert_eq!(items(&peer.end.written)[0], Item::Header(ProtocolHeader::AMQP));
+    assert_eq!(peer.end.written[..8], *b"AMQP\0\x01\0\0");
 }
 
 /// Also T-2.2-1, of a server.
@@ -38,8 +38,8 @@ fn t_2_2_3_a_server_waits_for_the_clients_header() {
     let mut peer = Peer::of_server(ServerSasl::None);
     peer.flush();
     assert!(peer.end.written.is_empty());
-    peer.raw(&ProtocolHeader::AMQP.encode());
-    assert_eq!(items(&peer.end.written), [Item::Header(ProtocolHeader::AMQP)]);
+    peer.raw(b"AMQP\0\x01\0\0");
+    assert_eq!(peer.end.written, b"AMQP\0\x01\0\0");
 }
 
 /// Also T-2.2-6: there is one version that is spoken.

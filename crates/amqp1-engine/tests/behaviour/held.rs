@@ -143,6 +143,31 @@ fn m_3_2_2_1_annotations_of_a_delivery_end_with_its_hop() {
     }
 }
 
+/// Sections that a message does not have are not made up on its way through a node: neither those of the bare message nor
+/// a footer.
+#[test]
+fn m_3_2_4_a_node_adds_no_section() {
+    let bodies: [&'static [u8]; 4] = [
+        b"\0\x53\x77\x40",
+        b"\0\x53\x75\xa0\x00",
+        b"\0\x53\x73\x45\0\x53\x75\xa0\x01x",
+        b"\0\x53\x74\xc1\x01\x00\0\x53\x76\x45",
+    ];
+    for octets in bodies {
+        let message = Message::from_bytes(bytes::Bytes::from_static(octets)).expect("sections");
+        let mut message = HeldMessage::new(message, at(0)).expect("it can be read");
+        let copy = message.copy(9, at(0)).expect("it may go there").into_parts().concat();
+        let rejected = message.rejected(None).into_parts().concat();
+        assert_eq!((&copy[..], &rejected[..]), (octets, octets));
+        // Acquiring it is what the header says, and all that is added.
+        let acquired = message.acquire(1, at(0)).expect("it may go there").into_parts().concat();
+        let header = Header { first_acquirer: true, ..Header::default() };
+        let header = amqp1_codec::Encode::to_octets(&header);
+        assert_eq!(acquired, [&header[..], octets].concat());
+        assert_eq!(message.dead_letter(None, at(0)).copy(2, at(0)).expect("new").into_parts().concat(), octets);
+    }
+}
+
 /// Also M-3.4.3-1.
 #[test]
 fn m_3_2_2_1_the_annotation_rejected_carries_an_error() {

@@ -1,10 +1,10 @@
 //! `open` and `close` (§2.4).
 
 use amqp1_codec::{
-    EncodeStyle, Symbol, Value,
-    definitions::ErrorCondition,
+    EncodeStyle, SequenceNo, Symbol, Value,
+    definitions::{ErrorCondition, Role},
     frame::ProtocolHeader,
-    performative::{Close, Open, Performative},
+    performative::{Close, Detach, Disposition, End as EndFrame, Open, Performative},
 };
 use amqp1_engine::{
     ApiMisuse, ConnectionConfig, ConnectionError, Event, Instant, PeerMisbehaved, SendError, ServerSasl, SessionConfig,
@@ -173,7 +173,7 @@ fn t_2_4_3_3_a_peer_that_does_not_answer_close_is_left() {
 fn a_close_that_waits_for_the_peers_window_does_not_wait_for_ever() {
     let mut peer = Peer::with_session();
     peer.send(0, session_flow(0));
-    peer.send(0, attach("l", 0, amqp1_codec::definitions::Role::Receiver));
+    peer.send(0, attach("l", 0, Role::Receiver));
     let tx = peer.end.offered_links()[0];
     peer.send(0, amqp1_codec::performative::Flow { incoming_window: 0, ..credit(0, 5) });
     peer.end.send(tx, message(1, 10), unsettled(1)).unwrap();
@@ -189,6 +189,7 @@ fn a_close_that_waits_for_the_peers_window_does_not_wait_for_ever() {
     assert!(peer.end.is_finished());
 }
 
+/// Also T-2.4.6-9.
 #[test]
 fn t_2_4_3_2_nothing_is_written_after_close() {
     let mut peer = Peer::with_sender();
@@ -241,8 +242,15 @@ fn t_2_4_6_8_frames_after_the_peers_close_are_ignored() {
 
 #[test]
 fn t_2_4_1_1_nothing_comes_before_open() {
-    let frames: [Performative; 3] =
-        [begin().into(), attach("l", 0, amqp1_codec::definitions::Role::Sender).into(), transfer(0, 0).into()];
+    let frames: [Performative; 7] = [
+        begin().into(),
+        attach("l", 0, Role::Sender).into(),
+        session_flow(10).into(),
+        transfer(0, 0).into(),
+        Disposition { role: Role::Sender, first: SequenceNo(0), ..Disposition::default() }.into(),
+        Detach::default().into(),
+        EndFrame::default().into(),
+    ];
     for body in frames {
         let mut peer = Peer::fresh();
         peer.raw(&ProtocolHeader::AMQP.encode());
@@ -254,6 +262,7 @@ fn t_2_4_1_1_nothing_comes_before_open() {
     }
 }
 
+/// Also T-2.4.1-1.
 #[test]
 fn t_2_4_5_7_no_empty_frame_comes_before_open() {
     let mut peer = Peer::fresh();

@@ -7,8 +7,8 @@ use amqp1_codec::{
     performative::{Attach, Disposition, Performative, Transfer, Unsettled},
 };
 use amqp1_engine::{
-    AttachReply, ConnectionConfig, Credit, Event, LinkId, LinkNames, ReceivedSoFar, ReceiverConfig, SendError,
-    SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedReceiver, SuspendedSender,
+    AttachReply, ConnectionConfig, Credit, Detached, Event, LinkId, LinkNames, ReceivedSoFar, ReceiverConfig,
+    SendError, SendOptions, SenderConfig, SentSoFar, Settlement, Suspended, SuspendedReceiver, SuspendedSender,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
@@ -107,7 +107,7 @@ fn deliveries(frames: Vec<(u16, Performative, Bytes)>) -> Vec<Sent> {
 }
 
 /// The engine sends. Also M-3.4.6-1 to M-3.4.6-12, M-3.4.6-14, M-3.4.1-1, T-2.6.13-1, T-2.6.13-2, T-2.6.13-3, T-2.6.13-5,
-/// T-2.6.3-6, T-2.7.3-12, T-2.7.5-15, T-2.7.5-16 and T-2.8.11-1.
+/// T-2.6.3-6, T-2.7.3-11, T-2.7.3-12, T-2.7.5-15, T-2.7.5-16, T-2.8.11-1 and M-3.4.1-2.
 #[test]
 fn m_3_4_6_13_the_sender_of_the_worked_example_does_what_each_pair_of_states_asks_for() {
     let (mut peer, session) = Peer::client_with_session();
@@ -396,7 +396,7 @@ impl Resumable {
 }
 
 /// Three messages of several frames, over a transport that breaks at one octet or another; then again over one that
-/// does not. Also T-2.6.3-6, T-2.6.13-3 and M-3.4.6-2.
+/// does not. Also T-2.6.3-6, T-2.6.13-3, T-2.7.3-11 and M-3.4.6-2.
 #[test]
 fn t_2_6_13_5_a_link_that_is_cut_anywhere_is_resumed_and_nothing_is_lost() {
     for mode in [ReceiverSettleMode::First, ReceiverSettleMode::Second] {
@@ -498,6 +498,35 @@ fn t_2_6_13_2_what_the_sender_has_forgotten_is_settled() {
         _ => None,
     });
     assert_eq!(attach, Some(Some(Unsettled::new())));
+}
+
+/// Neither end has a map when nothing is resumed: not at first, and not when the link is attached again without it.
+#[test]
+fn t_2_7_3_11_unsettled_is_null_unless_a_link_is_resumed() {
+    let mut pair = Pair::open();
+    let (session, _) = pair.session();
+    for resumable in [false, true] {
+        let name = if resumable { "resumable" } else { "plain" };
+        for _ in 0..2 {
+            let tx = pair.client.attach_sender(session, SenderConfig { resumable, ..sender(name) }).unwrap();
+            let config = ReceiverConfig { resumable, ..receiver(name, Credit::Manual(1)) };
+            let rx = pair.client.attach_receiver(session, config).unwrap();
+            pair.drive();
+            pair.client.send(tx, message(1, 10), unsettled(1)).unwrap();
+            pair.drive();
+            for link in [tx, rx] {
+                pair.client.detach(link, false, None).unwrap();
+            }
+            pair.drive();
+        }
+    }
+    for end in [&pair.client, &pair.server] {
+        let maps = frames(&end.written).into_iter().filter_map(|(_, body, _)| match body {
+            Some(Performative::Attach(attach)) => Some(attach.unsettled),
+            _ => None,
+        });
+        assert_eq!(maps.collect::<Vec<_>>(), [const { None }; 8]);
+    }
 }
 
 /// Also T-2.6.13-4, T-2.7.3-14.
@@ -674,6 +703,41 @@ fn t_2_6_1_2_a_link_that_is_attached_again_is_stolen_where_the_acceptor_says_so(
             }
         }
     }
+}
+
+/// In both directions, and whichever end attached it first.
+#[test]
+fn t_2_6_1_2_links_of_either_role_and_from_either_end_are_stolen() {
+    let (client, server) = Pair::configs();
+    let mut pair = Pair::open_with(client, ConnectionConfig { link_names: LinkNames::Steal, ..server });
+    let (one, seen) = pair.session();
+    let (two, _) = pair.session();
+    let stolen = |detached: Option<Detached>| {
+        let detached = detached.expect("stolen");
+        assert_eq!(
+            (detached.error.map(|error| error.condition), detached.closed),
+            (Some(ErrorCondition::STOLEN), false)
+        );
+    };
+    let old = pair.client.attach_receiver(one, receiver("r", Credit::Manual(1))).unwrap();
+    pair.drive();
+    let new = pair.client.attach_receiver(two, receiver("r", Credit::Manual(1))).unwrap();
+    pair.drive();
+    stolen(pair.client.detached(old));
+    assert!(pair.client.attached(new) && pair.client.detached(new).is_none());
+    // The end that steals has attached these itself.
+    let old = pair.server.attach_sender(seen, sender("s")).unwrap();
+    pair.drive();
+    let new = pair.client.attach_receiver(two, receiver("s", Credit::Manual(1))).unwrap();
+    pair.drive();
+    stolen(pair.server.detached(old));
+    assert!(pair.client.attached(new) && pair.client.detached(new).is_none());
+    let old = pair.server.attach_receiver(seen, receiver("t", Credit::Manual(1))).unwrap();
+    pair.drive();
+    let new = pair.client.attach_sender(two, sender("t")).unwrap();
+    pair.drive();
+    stolen(pair.server.detached(old));
+    assert!(pair.client.attached(new) && pair.client.detached(new).is_none());
 }
 
 #[test]

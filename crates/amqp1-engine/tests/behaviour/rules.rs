@@ -86,7 +86,7 @@ fn t_2_6_6_1_a_close_is_answered_by_a_close() {
 }
 
 /// T-2.7.7-2: without an error, as here, nothing went wrong.
-/// Also T-2.6.4-3.
+/// Also T-2.6.4-3 and T-2.7.3-11.
 #[test]
 fn t_2_6_6_2_a_close_that_crosses_a_detach_is_answered_by_an_attach_and_a_close() {
     let (mut peer, session) = Peer::client_with_session();
@@ -590,6 +590,14 @@ fn t_2_7_5_18_the_state_on_a_transfer_is_the_senders() {
     peer.send_payload(0, Transfer { more: true, ..transfer(0, 0) }, b"\x00\x53\x75\xa0\x05");
     peer.send_payload(0, Transfer { state: Some(state.clone()), ..Transfer::default() }, b"hello");
     assert_eq!(peer.end.recv(rx).unwrap().state, Some(state));
+    // Ours says it as well.
+    let mut peer = Peer::with_receiver();
+    peer.send(0, credit(0, 1));
+    let tx = peer.end.offered_links()[0];
+    peer.end.send(tx, message(1, 1), SendOptions { state: Some(ACCEPTED), ..unsettled(1) }).unwrap();
+    let sent = peer.read();
+    let [(_, Performative::Transfer(transfer), _)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(transfer.state, Some(ACCEPTED));
 }
 
 /// M-3.4-1, in both directions, however it is said again.

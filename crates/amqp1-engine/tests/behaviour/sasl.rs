@@ -253,6 +253,7 @@ fn s_5_3_2_4_a_client_picks_its_own_wherever_it_stands_in_the_list() {
     }
 }
 
+/// Also S-5.3.2-4: it picks what it can do, or nothing.
 #[test]
 fn s_5_3_2_3_a_client_does_not_use_what_is_not_offered() {
     let mut peer = sasl_client(plain());
@@ -273,6 +274,16 @@ fn s_5_3_2_5_a_server_refuses_what_it_does_not_offer() {
     assert_eq!(items(&peer.end.written).last(), Some(&Item::Sasl(outcome(SaslCode::Auth))));
     assert!(peer.end.is_finished());
     assert!(!peer.end.events.iter().any(|event| matches!(event, Event::SaslInit { .. })));
+    // What it says after that is read, and means nothing.
+    let (said, told) = (peer.end.written.len(), peer.end.events.len());
+    peer.raw(&sasl(init("PLAIN", None)));
+    peer.raw(&frame(0, Open { container_id: "client".into(), ..Open::default() }, b""));
+    assert_eq!((peer.end.written.len(), peer.end.events.len()), (said, told));
+    let mut peer = sasl_server();
+    peer.raw(&sasl(init("SCRAM-SHA-1", Some(b"n,,n=user"))));
+    let (said, told) = (peer.end.written.len(), peer.end.events.len());
+    peer.raw(&frame(0, Open { container_id: "client".into(), ..Open::default() }, b""));
+    assert_eq!((peer.end.written.len(), peer.end.events.len()), (said, told));
 }
 
 /// A mechanism of three steps.
@@ -419,6 +430,39 @@ fn s_5_3_1_2_frames_of_more_than_512_octets_are_a_tolerance() {
         } else {
             assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::Frame(_))));
         }
+    }
+}
+
+#[test]
+fn s_5_3_1_2_a_frame_of_512_octets_is_the_longest() {
+    let config = ConnectionConfig { tolerances: Tolerances::STRICT, ..ConnectionConfig::new("server") };
+    let around = sasl(init("PLAIN", Some(&[b'x'; 256]))).len() - 256;
+    for (size, taken) in [(512, true), (513, false)] {
+        let mut peer =
+            Peer::new(Connection::server(config.clone(), ServerSasl::Required(offered()), Instant::default()));
+        peer.end.accept.sasl = false;
+        peer.raw(&ProtocolHeader::SASL.encode());
+        let response: &'static [u8] = Box::leak(vec![b'x'; size - around].into_boxed_slice());
+        let octets = sasl(init("PLAIN", Some(response)));
+        assert_eq!(octets.len(), size);
+        peer.raw(&octets);
+        assert_eq!(peer.end.is_closed(), !taken, "{size}");
+    }
+}
+
+/// The header of SASL, and that of AMQP after it: both ends send both, octet for octet.
+#[test]
+fn t_2_2_1_with_sasl_there_are_two_headers() {
+    let mut pair = pair(plain());
+    pair.drive();
+    pair.server.sasl_outcome(SaslCode::Ok, None);
+    pair.drive();
+    for end in [&pair.client, &pair.server] {
+        assert_eq!(end.written[..8], *b"AMQP\x03\x01\0\0");
+        let headers = items(&end.written).into_iter().filter(|item| matches!(item, Item::Header(_)));
+        assert_eq!(headers.count(), 2);
+        let amqp = end.written.windows(8).filter(|octets| octets == b"AMQP\0\x01\0\0");
+        assert_eq!(amqp.count(), 1);
     }
 }
 

@@ -254,12 +254,16 @@ fn t_2_5_4_1_what_a_session_cannot_take_ends_it_with_an_error_and_only_it() {
 fn t_2_5_1_4_the_lowest_free_channel_is_taken() {
     let mut pair = Pair::open();
     let begun: Vec<_> = (0..3).map(|_| pair.session().0).collect();
-    pair.client.end(begun[1], None).unwrap();
+    for session in &begun[..2] {
+        pair.client.end(*session, None).unwrap();
+    }
     pair.drive();
     let before = pair.client.written.len();
-    pair.session();
+    for _ in 0..3 {
+        pair.session();
+    }
     let channels: Vec<_> = frames(&pair.client.written[before..]).into_iter().map(|(channel, ..)| channel).collect();
-    assert_eq!(channels, [1]);
+    assert_eq!(channels, [0, 1, 3]);
 }
 
 #[test]
@@ -401,4 +405,15 @@ fn t_2_7_1_13_nothing_is_desired_or_offered_unless_the_application_says_so() {
         }
         assert_eq!(seen, ["open", "begin", "attach"]);
     }
+}
+
+/// What a peer desires is not offered to it for that.
+#[test]
+fn t_2_7_2_4_a_begin_that_desires_something_is_offered_nothing() {
+    let mut peer = Peer::fresh().open();
+    let wish = || Symbol::from_static("x-opt-wish");
+    peer.send(0, Begin { desired_capabilities: wish().into(), offered_capabilities: wish().into(), ..begin() });
+    let frames = peer.read();
+    let [(_, Performative::Begin(answer), _)] = &frames[..] else { panic!("{frames:?}") };
+    assert!(answer.offered_capabilities.is_empty() && answer.desired_capabilities.is_empty());
 }

@@ -47,6 +47,7 @@ fn t_2_5_6_3_transfers_stop_at_the_peers_window() {
     assert_eq!(peer.names(), ["transfer"; 2]);
 }
 
+/// Also T-2.5.6-3: the window is one of transfers, not of messages.
 #[test]
 fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };

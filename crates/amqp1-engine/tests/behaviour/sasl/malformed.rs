@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Also S-5.3-1: who is connected to is the server, and speaks as one.
+/// Also S-5.3-1: who is connected to is the server, and speaks as one. Also S-5.1-1: that is the end of the connection.
 #[test]
 fn s_5_3_2_6_frames_out_of_order_end_the_connection() {
     let response = || SaslBody::Response(SaslResponse { response: Secret("r".into()) });
@@ -14,12 +14,30 @@ fn s_5_3_2_6_frames_out_of_order_end_the_connection() {
         assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
         assert!(peer.end.is_finished() && peer.end.written.len() == before);
     }
+    // Nor does a server take them in place of the response to its challenge.
+    for body in [init("PLAIN", None), challenge(), outcome(SaslCode::Ok), mechanisms(&["PLAIN"])] {
+        let mut peer = sasl_server();
+        peer.raw(&sasl(init("PLAIN", None)));
+        peer.end.sasl_challenge("c".into());
+        peer.flush();
+        let before = peer.end.written.len();
+        peer.raw(&sasl(body));
+        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
+        assert!(peer.end.is_finished() && peer.end.written.len() == before);
+    }
     // A client is as strict.
     for body in [response(), init("PLAIN", None), outcome(SaslCode::Ok), challenge()] {
         let mut peer = sasl_client(plain());
         peer.raw(&ProtocolHeader::SASL.encode());
         peer.raw(&sasl(body));
         assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
+        assert!(peer.end.is_finished());
+    }
+    for body in [response(), init("PLAIN", None), mechanisms(&["PLAIN"])] {
+        let mut peer = asked_client(plain(), "PLAIN");
+        peer.raw(&sasl(body));
+        assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::SaslOutOfOrder));
+        assert!(peer.end.is_finished());
     }
 }
 
