@@ -20,8 +20,8 @@ const LAYERS: [&str; 9] = [
     "iothub-cli",
 ];
 
-/// The package that judges peers. Its tests name requirements of those that it judges, and show none of ours.
-const JUDGE: &str = "amqp-conformance";
+/// Packages whose tests name requirements and show none of ours: the one that judges peers, and the one that tries mutants.
+const TOOLS: [&str; 2] = ["amqp-conformance", "amqp1-mutants"];
 
 /// A file with what it has.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Source {
     pub file: RustFile,
 }
 
-/// Every file of Rust in the crates' `src` and `tests`, and in `tests`; not in this crate, nor in the one that judges peers,
+/// Every file of Rust in the crates' `src` and `tests`, and in `tests`; not in this crate, nor in the tools,
 /// nor in `tests/interop`, whose tests need foreign programs and do not run with the others.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ fn directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn walk(root: &Path, directory: &Path, package: &Path, sources: &mut Vec<Source>) -> io::Result<()> {
     let package = if directory.join("Cargo.toml").is_file() { directory } else { package };
     let name = package_name(&fs::read_to_string(package.join("Cargo.toml"))?);
-    if name == env!("CARGO_PKG_NAME") || name == JUDGE {
+    if name == env!("CARGO_PKG_NAME") || TOOLS.contains(&name.as_str()) {
         return Ok(());
     }
     let mut files: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
