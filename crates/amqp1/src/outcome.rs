@@ -161,7 +161,15 @@ mod tests {
         assert_eq!(or_default(None, Some(&released)), Some(released.clone()));
         assert_eq!(or_default(Some(position.clone()), Some(&released)), Some(released.clone()));
         assert_eq!(or_default(Some(within(None)), Some(&released)), Some(within(Some(released.clone()))));
-        assert_eq!(or_default(Some(accepted.clone()), Some(&released)), Some(accepted.clone()));
+        let stated = [
+            accepted.clone(),
+            DeliveryState::Rejected(None),
+            DeliveryState::Modified(Box::default()),
+            DeliveryState::Declared(Box::new(Declared { txn_id: vec![1].into() })),
+        ];
+        for state in stated {
+            assert_eq!(or_default(Some(state.clone()), Some(&released)), Some(state));
+        }
         assert_eq!(or_default(Some(within(Some(accepted.clone()))), Some(&released)), Some(within(Some(accepted))));
         assert_eq!(or_default(Some(position.clone()), None), Some(position));
     }

@@ -91,6 +91,30 @@ async fn x_4_4_4_1_what_was_acquired_is_the_sources_again_after_a_rollback() {
     }
 }
 
+#[tokio::test]
+async fn x_4_4_3_3_the_credit_that_is_left_is_drained_before_the_discharge() {
+    for commits in [true, false] {
+        let mut node = Node::open().await;
+        let (mut receiver, sender) = link(&mut node, First).await;
+        let transaction = node.controller.declare().await.expect("a transaction");
+        transaction.acquire(&mut receiver, 4).expect("asked");
+        let receipt = send(&sender, "m").await;
+        transaction.accept(next(&mut receiver).await).expect("retired");
+        assert_eq!(sender.credit(), 3);
+        let discharge =
+            async { if commits { transaction.commit().await } else { transaction.rollback().await.map(drop) } };
+        let (discharged, ()) = tokio::join!(soon(discharge), async {
+            let asked = node.discharge().await;
+            assert_eq!(sender.credit(), 0, "when the discharge comes; commits: {commits}");
+            if let Discharge::Commit(commit) = asked {
+                commit.confirm().expect("committed");
+            }
+        });
+        discharged.expect("discharged");
+        drop(receipt);
+    }
+}
+
 /// X-4.4.3-2: what has no outcome by the commit is acquired, as outside of a transaction.
 #[tokio::test]
 async fn what_has_no_outcome_by_the_commit_is_settled_later() {

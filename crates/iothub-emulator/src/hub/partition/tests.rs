@@ -143,6 +143,12 @@ fn the_oldest_events_are_dropped_beyond_the_octets_kept_but_never_the_newest() {
     assert_eq!(numbers(&p, EventPosition::Start), [1, 2]);
     p.append(UnixMillis(1), origin(), Bytes::from(vec![0; 100]));
     assert_eq!(numbers(&p, EventPosition::Start), [3]);
+    // What fits exactly is kept, however many came before.
+    let mut p = partition(100, 20);
+    for count in 1..=30 {
+        p.append(UnixMillis(1), origin(), Bytes::from(vec![0; 10]));
+        assert_eq!(numbers(&p, EventPosition::Start).len(), count.min(2));
+    }
 }
 
 #[test]
