@@ -153,7 +153,7 @@ impl Passed {
     }
 }
 
-/// The answer to a piece that is right. What has none is overlooked.
+/// The answer to a piece that is right. A piece without an answer is overlooked.
 fn accepted(passed: &Passed, piece: &Piece) -> Fate {
     let answer = |channel: &u16, body: Performative| {
         let own = passed.channels.get(channel).copied().unwrap_or(*channel);

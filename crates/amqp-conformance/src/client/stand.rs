@@ -178,7 +178,7 @@ impl Stand {
         Ok(())
     }
 
-    /// What is known of the client.
+    /// The capabilities of the client, as far as they are known.
     fn sheet(&self) -> Sheet {
         self.sheet.get().cloned().unwrap_or_default()
     }

@@ -94,7 +94,7 @@ fn puts_token(value: &Value) -> bool {
     })
 }
 
-/// What is shown of a value that holds a secret: a response of SASL, or the body of a message with a token.
+/// The text that stands for a secret value: a response of SASL, or the body of a message with a token.
 fn secret_of(value: &Value, has_token: bool) -> Option<String> {
     let Value::Described(described) = value else { return None };
     let name = match &described.descriptor {

@@ -126,7 +126,7 @@ fn a_resumed_delivery_that_is_settled_by_its_transfers_is_not_sent_when_only_a_p
 }
 
 #[test]
-fn a_message_that_is_sent_anew_when_its_link_is_resumed_keeps_its_format() {
+fn a_message_that_is_sent_again_when_its_link_is_resumed_keeps_its_format() {
     for left in [true, false] {
         let (mut peer, session) = Peer::client_with_session();
         let config = SenderConfig { resumable: true, ..sender("l") };
@@ -198,7 +198,7 @@ fn m_3_4_1_1_a_delivery_that_is_not_resumed_is_sent_without_a_position() {
     let options = || SendOptions { state: Some(position.clone()), ..unsettled(1) };
     assert_eq!(pair.client.send(tx, message(1, 50), options()), Err(SendError::StateNotAllowed));
     assert_eq!(pair.client.begin_delivery(tx, options()), Err(SendError::StateNotAllowed));
-    // Nor of one that is sent anew, because the receiver holds less than is left here.
+    // Nor of one that is sent again, because the receiver holds less than is left here.
     let mut suspended = SuspendedSender::new();
     suspended.deliveries.push_back(kept(1, false, true, Some(position)));
     let (mut peer, session) = Peer::client_with_session();

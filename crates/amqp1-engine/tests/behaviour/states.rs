@@ -304,7 +304,7 @@ fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
     assert_eq!(flow.next_incoming_id, Some(SequenceNo(8)));
 }
 
-/// The begin says it first, each flow anew, and each transfer takes one of it.
+/// The begin states it first and each flow again, and each transfer takes one of it.
 #[test]
 fn t_2_5_6_6_the_peers_outgoing_window_is_what_it_says_less_what_it_has_sent() {
     let mut peer = Peer::with_sender();
@@ -316,7 +316,7 @@ fn t_2_5_6_6_the_peers_outgoing_window_is_what_it_says_less_what_it_has_sent() {
     let next_outgoing_id = SequenceNo(1);
     peer.send(0, Flow { next_outgoing_id, outgoing_window: 1, ..session_flow(10) });
     assert_eq!(window(&peer), Some(1));
-    // It binds nobody: what is more than it said is taken.
+    // It is a hint: transfers beyond it are taken.
     for id in 1..3 {
         peer.send_payload(0, transfer(0, id), HELLO);
         assert_eq!(window(&peer), Some(0));

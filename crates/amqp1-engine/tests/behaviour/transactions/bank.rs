@@ -239,7 +239,7 @@ impl Bank {
         }
     }
 
-    /// What is wrong costs the control link.
+    /// A wrong request ends the control link.
     fn end_control(&mut self, error: AmqpError) {
         self.pair.server.detach(self.control.1, true, Some(error)).unwrap();
         self.undo_control();

@@ -300,7 +300,7 @@ fn x_4_5_2_1_a_global_id_is_for_distributed_transactions() {
     assert!(Controller::new(Some(&offered)).declare(1, Some(Value::from("id"))).is_ok());
 }
 
-/// What is offered is kept to (X-4.5.7-1).
+/// Keeps the offered capabilities (X-4.5.7-1).
 #[test]
 fn x_4_5_7_1_what_is_not_offered_is_refused() {
     let config = CoordinatorConfig { multi_txns_per_ssn: false, multi_ssns_per_txn: false, ..Default::default() };

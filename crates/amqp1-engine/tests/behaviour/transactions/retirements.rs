@@ -36,9 +36,9 @@ fn x_4_4_2_1_a_retirement_takes_effect_at_the_commit() {
     }
 }
 
-/// Also X-4.4.2-3: after a rollback the delivery is the receiver's as before, and can be retired anew.
+/// Also X-4.4.2-3: after a rollback the delivery is the receiver's as before, and can be retired again.
 #[test]
-fn x_4_4_2_3_after_a_rollback_a_delivery_can_be_settled_anew() {
+fn x_4_4_2_3_after_a_rollback_a_delivery_can_be_settled_again() {
     let mut bank = Bank::new();
     let txn = bank.declare();
     let delivery = bank.acquire("m");

@@ -9,7 +9,7 @@ const BLOCK: u64 = 100;
 #[derive(Default)]
 pub(crate) struct Digests(BTreeMap<u64, u64>);
 
-/// What is done with the digests of a campaign.
+/// The use of the digests of a campaign.
 pub(crate) enum Record {
     /// They are written to this file.
     Write(PathBuf),
