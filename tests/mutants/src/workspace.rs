@@ -81,8 +81,8 @@ impl Metadata {
     }
 }
 
-/// Folders that nothing is compiled from.
-const LEFT_OUT: [&str; 5] = [".git", ".ci", ".cache", "node_modules", "__pycache__"];
+/// Folders that nothing is compiled from. Cargo leaves no tag in a folder `target` that it found.
+const LEFT_OUT: [&str; 6] = ["target", ".git", ".ci", ".cache", "node_modules", "__pycache__"];
 
 /// Makes `copy` the same as the repository, but for the mutants, and for the packages that are not `wanted`: those are
 /// empty, since only their dependencies count. Files that are right already are left alone, so that little is compiled
