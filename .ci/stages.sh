@@ -164,7 +164,7 @@ stage_simulation() {
 # Bugs on purpose, of which each must be found by the tests of the rule that it breaks: tests/mutants/README.md.
 stage_mutants() {
   cargo build --quiet --locked --workspace --bin amqp1-mutants
-  timeout 1200 "$target/debug/amqp1-mutants"
+  timeout 2400 "$target/debug/amqp1-mutants"
 }
 
 stage_no_std() {
