@@ -1,9 +1,8 @@
 //! The process of a driver, and the end of what it writes to its standard error.
 
-use crate::{group::Group, wire::Logs};
+use crate::{group::Group, report::one_line, wire::Logs};
 use std::{
     collections::VecDeque,
-    fmt::Write as _,
     io::{self, Read},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -111,30 +110,13 @@ impl Tail {
         // The first line may be half a line.
         let text = match text.split_once('\n') {
             Some((_, rest)) if self.is_cut => String::from(rest),
-            // What masks secrets looks for the end of one after the dots.
+            // The masking of secrets looks for the end of a secret after these dots.
             None if self.is_cut => format!("…{}", text.trim_start_matches('\u{fffd}')),
             _ => text.into_owned(),
         };
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.map(escaped).collect::<Vec<_>>().join(" | ")
+        one_line(&lines.collect::<Vec<_>>().join(" | ").replace('\t', " "))
     }
-}
-
-/// The text with control characters, and those that turn the direction of text, as escape sequences.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => escaped.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' => {
-                // Writing to a `String` does not fail.
-                write!(escaped, "{}", c.escape_unicode()).unwrap_or_default();
-            }
-            c if c.is_control() => write!(escaped, "{}", c.escape_unicode()).unwrap_or_default(),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
