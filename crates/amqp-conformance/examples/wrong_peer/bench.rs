@@ -128,7 +128,7 @@ impl<'a> Bench<'a> {
         Some(self.check(right, sheet, Some(wrong), case, Which::Case, patience).outcome)
     }
 
-    /// What the tool sends in the lawful twins of these cases. Workers have nodes of different names.
+    /// The pieces that the tool sends in the lawful twins of these cases. Workers have nodes of different names.
     pub(crate) fn vocabulary(&mut self, cases: &[&'static Case]) -> HashSet<Bytes> {
         let (mut run, mut pieces) = (HashSet::new(), HashSet::new());
         let rights = self.rights;

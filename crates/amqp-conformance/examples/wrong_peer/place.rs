@@ -24,7 +24,7 @@ pub(crate) enum Direction {
     Written,
 }
 
-/// What the peer does with the piece.
+/// The peer's treatment of the piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// It goes on as if it had not read the piece: what has to be refused is not.
@@ -212,10 +212,10 @@ fn refused(passed: &Passed, piece: &Piece) -> Fate {
     }
 }
 
-/// The places at which a peer may be wrong about what a case tests, the likeliest first.
+/// The places at which a peer may break the rule of a case, the likeliest first.
 ///
-/// What the tool sends in the case and in no lawful twin is what the case is about: a peer overlooks it that has to refuse
-/// it, and refuses it if it is lawful. Else the peer leaves out an answer, or gives it twice.
+/// A piece that the tool sends in the case and in no lawful twin carries the rule. Where the rule asks for a refusal, the
+/// peer overlooks that piece; otherwise it refuses it. After these come places where an answer is left out or given twice.
 pub(crate) fn candidates(connections: &[Conversation], lawful: &HashSet<Bytes>, wants_refusal: bool) -> Vec<Place> {
     let (mut special, mut others, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for (connection, conversation) in (1..).zip(connections) {

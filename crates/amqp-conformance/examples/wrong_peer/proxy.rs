@@ -127,7 +127,7 @@ fn pump(
             Err(_) => break 'ended Shutdown::Both,
         };
         buffer.extend_from_slice(read.get(..count).unwrap_or_default());
-        // What came in one write passes in one.
+        // Pieces that arrived in one write are passed on in one write.
         let mut passing = Vec::new();
         while let Some(octets) = take_piece(&mut buffer) {
             let piece = Piece::new(octets);

@@ -62,7 +62,7 @@ impl LinkTrial for ServerTrial<'_> {
     fn is_unsettled(&mut self, mut link: Self::Link, _: &Delivery) -> Checked {
         link.ends()?;
         link.connection.closed().map_err(|unexpected| Stop::set_up(&unexpected))?;
-        // What was released with the link may come to the queue after the answer.
+        // A message that was released with the link may return to the queue after the answer.
         let mut consumer = self.consumer("reader")?;
         let delivered = match consumer.take() {
             Ok(delivered) => delivered,

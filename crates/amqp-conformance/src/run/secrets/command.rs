@@ -63,7 +63,7 @@ fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(octets).ok()
 }
 
-/// What the next word is.
+/// The kind of the next word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Next {
     #[default]

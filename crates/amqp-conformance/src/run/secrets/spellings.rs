@@ -179,8 +179,9 @@ fn percent(octets: &[u8], is_lower: bool) -> String {
     })
 }
 
-/// What Base64 of a text has in common with all texts in which the secret begins at an octet of this kind: the digits all
-/// of whose bits are the secret's.
+/// The digits that the secret gives to the Base64 of any text that contains it, for each of the three alignments.
+///
+/// A digit whose bits belong to the secret only in part is left out.
 fn base64(octets: &[u8]) -> Vec<String> {
     let mut all = Vec::new();
     for before in 0..3usize {
