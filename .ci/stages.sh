@@ -156,6 +156,8 @@ stage_matrix() {
 stage_simulation() {
   program seeds --from 0 --count "$seeds"
   program seeds --lives --from 0 --count $((seeds / 4))
+  program seeds --count 10000 --check crates/amqp1-testkit/wire/operations.txt
+  program seeds --lives --count 10000 --check crates/amqp1-testkit/wire/lives.txt
   # With a wrapper instead of flags, the dependencies are those of the stage `test`.
   RUSTC_WORKSPACE_WRAPPER=$PWD/.ci/planted cargo test --locked --workspace --test planted -- --nocapture 2>&1 |
     grep -E '^(error|[A-Z][A-Za-z]+: seed|test )'
