@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Mutant {
     /// What is wrong then, in a few words: `a_sender_ignores_the_initial_delivery_count`.
     pub name: String,
-    /// The requirements that it breaks. Those of their tests that are in the mutant's package must find it.
+    /// The requirements that it breaks. The tests of each of them that are in the mutant's package must find it.
     #[serde(default)]
     pub rows: Vec<String>,
     /// Tests, or modules of tests, that are run instead: `amqp1::cancellation`.
@@ -24,6 +24,10 @@ pub struct Mutant {
     pub find: String,
     /// What is done instead. With `$is` in it, it replaces the text as a whole, and `$is` is whether the mutant is on.
     pub replace: String,
+    /// Why no assertion can find it before the time is over; the tests are expected not to end.
+    pub hangs: Option<String>,
+    /// Why no assertion can find it before the process dies; the tests are expected to abort.
+    pub aborts: Option<String>,
     /// What else has to change with it, where one place alone would be made good by another.
     #[serde(default)]
     pub also: Vec<Also>,

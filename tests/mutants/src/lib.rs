@@ -16,7 +16,8 @@ pub mod trial;
 pub mod workspace;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -25,19 +26,46 @@ use suite::{Binary, Suite};
 use trial::{Bench, Entry};
 use workspace::Metadata;
 
-/// Where the repository is.
+/// The path of the catalogue in a repository.
+const CATALOGUE: &str = "tests/mutants/catalogue";
+
+/// The repository that the current folder is in, so that a program that was built once serves every working tree.
+/// Elsewhere it is the one that the program was built from.
 pub fn root() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    folder.ancestors().nth(2).unwrap_or(folder).into()
+    let current = env::current_dir().unwrap_or_default();
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = current.ancestors().find(|folder| folder.join(CATALOGUE).is_dir());
+    here.or_else(|| built.ancestors().nth(2)).unwrap_or(built).into()
 }
 
-/// The catalogue of this repository.
+/// The catalogue of the repository at `root`.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn catalogue() -> Result<Catalogue, String> {
-    Catalogue::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogue"))
+pub fn catalogue(root: &Path) -> Result<Catalogue, String> {
+    Catalogue::read(&root.join(CATALOGUE))
+}
+
+/// For each mutant whose text is not in its source exactly once, or overlaps another's, its name and why. Reads the
+/// sources only, so it works while they do not compile.
+pub fn misplaced(root: &Path, catalogue: &Catalogue) -> Vec<String> {
+    let mut by_file: BTreeMap<String, Vec<(usize, Mutant)>> = BTreeMap::new();
+    for (number, mutant) in (1..).zip(&catalogue.mutants) {
+        for place in mutant.places() {
+            by_file.entry(place.file.clone()).or_default().push((number, place));
+        }
+    }
+    let mut problems = Vec::new();
+    for (file, mutants) in by_file {
+        match fs::read_to_string(root.join(&file)) {
+            Ok(source) => problems.extend(plant::plant(&source, &mutants).err().into_iter().flatten()),
+            Err(error) => {
+                problems.extend(mutants.iter().map(|(_, mutant)| format!("{}: {file}: {error}", mutant.name)));
+            }
+        }
+    }
+    problems
 }
 
 /// Each mutant whose name, file, rows or tests have one of these words in them, with its tests. Without words, all.
@@ -52,7 +80,7 @@ pub fn entries<'a>(catalogue: &'a Catalogue, suite: &Suite, words: &[String]) ->
         let asked = |word: &String| texts.clone().any(|text| text.contains(word.as_str()));
         if words.is_empty() || words.iter().any(asked) {
             match suite.against(mutant) {
-                Ok(cases) => entries.push(Entry { number, mutant, cases }),
+                Ok(rows) => entries.push(Entry { number, mutant, rows }),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -72,14 +100,13 @@ pub fn planted(entries: &[Entry<'_>]) -> Vec<(usize, Mutant)> {
 /// Mutants that do not fit, and what does not compile.
 pub fn bench(root: &Path, target: &Path, entries: &[Entry<'_>]) -> Result<Bench, Vec<String>> {
     let one = |problem| vec![problem];
-    let binaries: BTreeSet<Binary> =
-        entries.iter().flat_map(|entry| &entry.cases).map(|case| case.binary.clone()).collect();
+    let binaries: BTreeSet<Binary> = entries.iter().flat_map(Entry::cases).map(|case| case.binary.clone()).collect();
     let metadata = Metadata::read(root).map_err(one)?;
     let wanted = metadata.closure(binaries.iter().map(|binary| binary.package.clone()).collect());
     let folder = target.join("mutants");
     let (copy, outputs) = (folder.join("workspace"), folder.join("outputs"));
     for folder in [&copy, &outputs] {
-        std::fs::create_dir_all(folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;
+        fs::create_dir_all(folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;
     }
     workspace::copy(root, &copy, &metadata, &wanted, &planted(entries))?;
     let programs = compile::compile(&copy, target, &binaries).map_err(one)?;

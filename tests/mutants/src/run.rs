@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io,
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -13,17 +12,24 @@ use std::{
 /// How much memory a run may take, in KiB: a mutant may be one that never stops taking.
 const MEMORY: &str = "6000000";
 
+/// Why a test has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It was still running when the time was over.
+    Hung,
+    /// The process died in it.
+    Aborted,
+}
+
 /// How a run has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// All tests have passed.
-    Passed,
-    /// These have not.
-    Failed(Vec<String>),
-    /// The process came to its end before the tests did.
-    Died,
-    /// It was still at it when the time was over.
-    Late,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The tests that have failed: by an assertion, or by another panic.
+    pub failed: Vec<String>,
+    /// The test that was running when the process ended, if it ended too early.
+    pub stopped: Option<(String, Stop)>,
+    /// The tests that have not run because of that.
+    pub left: Vec<String>,
 }
 
 /// What a run is of.
@@ -51,7 +57,7 @@ impl Run<'_> {
     /// # Errors
     ///
     /// Programs that cannot be started, and files that cannot be written.
-    pub fn end(&self) -> io::Result<End> {
+    pub fn report(&self) -> io::Result<Report> {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -v \"$0\" -c 0; exec \"$@\"", MEMORY]).arg(self.executable);
         command.args(["--exact", "--test-threads=1"]).args(&self.names);
@@ -66,19 +72,40 @@ impl Run<'_> {
         }
         let output = File::create(&self.output)?;
         command.stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output);
-        let Some(status) = wait(&mut command.spawn()?, self.patience)? else { return Ok(End::Late) };
-        if status.success() {
-            return Ok(End::Passed);
-        }
+        let status = wait(&mut command.spawn()?, self.patience)?;
         let output = String::from_utf8_lossy(&std::fs::read(&self.output)?).into_owned();
-        let failed: Vec<_> = output.lines().filter_map(failed).map(str::to_owned).collect();
-        Ok(if failed.is_empty() || status.signal().is_some() { End::Died } else { End::Failed(failed) })
+        let stop = match status {
+            Some(status) if status.code().is_some_and(|code| code == 0 || code == FAILED) => None,
+            Some(_) => Some(Stop::Aborted),
+            None => Some(Stop::Hung),
+        };
+        read(&output, &self.names, stop).ok_or_else(|| {
+            let path = self.output.display();
+            io::Error::other(format!("{path} does not say which tests ran"))
+        })
     }
 }
 
-/// The name of a test that has failed, from a line of the output.
-fn failed(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+/// What a test program exits with when tests have failed.
+const FAILED: i32 = 101;
+
+/// What became of these tests, from the output of a run with one thread. It has each test's name before its result.
+fn read(output: &str, names: &[String], stop: Option<Stop>) -> Option<Report> {
+    let mut report = Report::default();
+    for name in names {
+        let begins = [format!("test {name} ... "), format!("test {name} - should panic ... ")];
+        let result =
+            |line: &'_ str| begins.iter().find_map(|begin| line.strip_prefix(begin.as_str()).map(str::to_owned));
+        match output.lines().find_map(result).as_deref() {
+            Some("ok" | "ignored") => {}
+            Some("FAILED") => report.failed.push(name.clone()),
+            Some(result) if result.starts_with("ignored,") => {}
+            Some(_) => report.stopped = Some((name.clone(), stop?)),
+            None => report.left.push(name.clone()),
+        }
+    }
+    let complete = if report.stopped.is_some() { stop.is_some() } else { stop.is_none() && report.left.is_empty() };
+    complete.then_some(report)
 }
 
 fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
@@ -95,5 +122,38 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>>
         }
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        ["a", "b::c", "d"].map(str::to_owned).into()
+    }
+
+    #[test]
+    fn a_failure_is_told_from_a_pass() {
+        let output =
+            "running 3 tests\ntest a ... ok\ntest b::c - should panic ... FAILED\ntest d ... ok\n\nfailures:\n";
+        let expected = Report { failed: vec!["b::c".into()], ..Report::default() };
+        assert_eq!(read(output, &names(), None), Some(expected));
+    }
+
+    #[test]
+    fn the_test_in_which_a_process_ended_is_known() {
+        let output = "test a ... FAILED\ntest b::c ... memory allocation of 9 bytes failed\n";
+        let stopped = Some(("b::c".into(), Stop::Aborted));
+        let expected = Report { failed: vec!["a".into()], stopped, left: vec!["d".into()] };
+        assert_eq!(read(output, &names(), Some(Stop::Aborted)), Some(expected));
+        let hung = read("test a ... ", &names(), Some(Stop::Hung)).unwrap();
+        assert_eq!(hung.stopped, Some(("a".into(), Stop::Hung)));
+    }
+
+    #[test]
+    fn tests_without_a_result_are_not_taken_for_passed() {
+        assert_eq!(read("test a ... ok\ntest b::c ... ok\n", &names(), None), None);
+        assert_eq!(read("", &names(), Some(Stop::Aborted)), None);
     }
 }

@@ -1,6 +1,10 @@
 //! The tests of the repository, and which of them have to find a mutant.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use amqp1_requirements::{coverage::Row, sources};
 
@@ -58,46 +62,51 @@ impl Suite {
         Ok(Self { cases, rows: coverage.rows.iter().map(row).collect(), wanted })
     }
 
-    /// The tests that have to find this mutant: those that it names, or those of its package that carry one of its rows.
-    /// Where the package has none for a row, the lowest package above it that has.
+    /// The tests that have to find this mutant, by its rows: at least one of each row's. They are those of its package
+    /// that carry the row. Where the package has none, they are those of the lowest package above it that has. If the
+    /// mutant names tests, these stand for all of its rows.
     ///
     /// # Errors
     ///
     /// Names and rows without a test.
-    pub fn against(&self, mutant: &Mutant) -> Result<BTreeSet<Case>, String> {
-        let mut found = BTreeSet::new();
-        for name in &mutant.tests {
-            let inner = format!("{name}::");
-            let named = |case: &&Case| case.path == *name || case.path.starts_with(&inner);
-            let before = found.len();
-            found.extend(self.cases.iter().filter(named).cloned());
-            if found.len() == before {
-                return Err(format!("{}: there is no test {name}", mutant.name));
-            }
-        }
-        let of_package = |case: &&Case| case.binary.package == mutant.package();
-        let layer = self.cases.iter().find(of_package).map(|case| case.binary.layer);
-        if mutant.tests.is_empty() {
-            for id in &mutant.rows {
-                let Some((_, shown)) = self.rows.iter().find(|(row, _)| row == id) else {
-                    return Err(format!("{}: there is no requirement {id}", mutant.name));
-                };
-                let cases = self.cases.iter().filter(|case| shown.contains(&case.path));
-                let (own, others): (Vec<_>, Vec<_>) = cases.partition(|case| case.binary.package == mutant.package());
-                let above = |case: &&&Case| layer.is_none_or(|layer| case.binary.layer > layer);
-                let lowest = others.iter().filter(above).map(|case| case.binary.layer).min();
-                let cases = if own.is_empty() {
-                    others.into_iter().filter(|case| Some(case.binary.layer) == lowest).collect()
-                } else {
-                    own
-                };
-                if cases.is_empty() {
-                    return Err(format!("{}: no test that can be run shows {id}", mutant.name));
+    pub fn against(&self, mutant: &Mutant) -> Result<BTreeMap<String, BTreeSet<Case>>, String> {
+        let problem = |problem: String| format!("{}: {problem}", mutant.name);
+        if !mutant.tests.is_empty() {
+            let mut cases = BTreeSet::new();
+            for name in &mutant.tests {
+                let inner = format!("{name}::");
+                let named = |case: &&Case| case.path == *name || case.path.starts_with(&inner);
+                let before = cases.len();
+                cases.extend(self.cases.iter().filter(named).cloned());
+                if cases.len() == before {
+                    return Err(problem(format!("there is no test {name}")));
                 }
-                found.extend(cases.into_iter().cloned());
             }
+            return Ok(BTreeMap::from([("the tests that it names".into(), cases)]));
         }
-        if found.is_empty() { Err(format!("{}: neither rows nor tests", mutant.name)) } else { Ok(found) }
+        if mutant.rows.is_empty() {
+            return Err(problem("neither rows nor tests".into()));
+        }
+        let of_row = |id: &String| Ok((id.clone(), self.of_row(id, mutant.package()).map_err(problem)?));
+        mutant.rows.iter().map(of_row).collect()
+    }
+
+    /// The tests of a row that have to find a mutant of this package.
+    fn of_row(&self, id: &str, package: &str) -> Result<BTreeSet<Case>, String> {
+        let Some((_, shown)) = self.rows.iter().find(|(row, _)| row == id) else {
+            return Err(format!("there is no requirement {id}"));
+        };
+        let cases = self.cases.iter().filter(|case| shown.contains(&case.path));
+        let (own, others): (Vec<_>, Vec<_>) = cases.partition(|case| case.binary.package == package);
+        let layer = self.cases.iter().find(|case| case.binary.package == package).map(|case| case.binary.layer);
+        let above = |case: &&&Case| layer.is_none_or(|layer| case.binary.layer > layer);
+        let lowest = others.iter().filter(above).map(|case| case.binary.layer).min();
+        let found: BTreeSet<_> = if own.is_empty() {
+            others.into_iter().filter(|case| Some(case.binary.layer) == lowest).cloned().collect()
+        } else {
+            own.into_iter().cloned().collect()
+        };
+        if found.is_empty() { Err(format!("no test that can be run shows {id}")) } else { Ok(found) }
     }
 
     /// What is wrong with the catalogue as a whole: reasons for what has a mutant or does not exist, and rows with neither

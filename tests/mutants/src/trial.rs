@@ -14,12 +14,12 @@ use std::{
 
 use crate::{
     catalogue::Mutant,
-    run::{End, Run},
+    run::{Report, Run, Stop},
     suite::{Binary, Case},
 };
 
-/// How long a run may take before the mutant counts as found: it goes round in circles.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a run may take with a mutant. The slowest takes a few seconds on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the tests may take without a mutant.
 const PATIENCE_WITHOUT: Duration = Duration::from_secs(900);
@@ -27,15 +27,29 @@ const PATIENCE_WITHOUT: Duration = Duration::from_secs(900);
 /// Which tests are run a second time with the engines of client and server in each other's place.
 const TURNED: (&str, &str) = ("amqp1-engine", "behaviour");
 
+/// How a test has ended that did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// It failed by an assertion, or by another panic.
+    Failed,
+    /// It ended without a result.
+    Stopped(Stop),
+}
+
 /// What became of a mutant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// By these tests, or by all of a run that did not come to its end.
-    Found(Vec<String>),
-    /// No test failed, though what it changes was done.
-    Survived,
-    /// No test has done what it changes.
-    NeverReached,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether any test did what the mutant changes.
+    pub reached: bool,
+    /// The tests that did not pass.
+    pub ended: BTreeMap<Case, How>,
+}
+
+impl Verdict {
+    /// The tests of one row that ended like this.
+    fn of<'a>(&self, row: &'a BTreeSet<Case>, how: How) -> Vec<&'a str> {
+        row.iter().filter(|case| self.ended.get(case) == Some(&how)).map(|case| case.path.as_str()).collect()
+    }
 }
 
 /// A mutant with the tests that have to find it.
@@ -45,8 +59,61 @@ pub struct Entry<'a> {
     pub number: usize,
     /// The mutant.
     pub mutant: &'a Mutant,
-    /// The tests.
-    pub cases: BTreeSet<Case>,
+    /// The tests of each of its rows. Each row has to find it.
+    pub rows: BTreeMap<String, BTreeSet<Case>>,
+}
+
+impl Entry<'_> {
+    /// The tests of all rows.
+    pub fn cases(&self) -> BTreeSet<&Case> {
+        self.rows.values().flatten().collect()
+    }
+
+    /// The tests of these rows by which the mutant is found: those that failed, or that were stopped as is expected.
+    pub fn found_by<'a>(&'a self, row: &'a BTreeSet<Case>, verdict: &Verdict) -> Vec<&'a str> {
+        let mut found = verdict.of(row, How::Failed);
+        for (stop, expected) in [(Stop::Hung, &self.mutant.hangs), (Stop::Aborted, &self.mutant.aborts)] {
+            if expected.is_some() {
+                found.extend(verdict.of(row, How::Stopped(stop)));
+            }
+        }
+        found
+    }
+
+    /// What is wrong: rows that have not found the mutant, and stops that are expected but did not happen.
+    pub fn problems(&self, verdict: &Verdict) -> Vec<String> {
+        let name = &self.mutant.name;
+        if !verdict.reached {
+            let paths: Vec<_> = self.cases().into_iter().map(|case| case.path.as_str()).collect();
+            return vec![format!("{name}: NEVER REACHED by {}", paths.join(", "))];
+        }
+        let mut problems = Vec::new();
+        for (row, cases) in &self.rows {
+            if self.found_by(cases, verdict).is_empty() {
+                let paths: Vec<_> = cases.iter().map(|case| case.path.as_str()).collect();
+                problems.push(format!("{name}: SURVIVED the tests of {row}: {}", paths.join(", ")));
+                for (stop, what) in [(Stop::Hung, "HANGS"), (Stop::Aborted, "ABORTS")] {
+                    problems.extend(
+                        verdict.of(cases, How::Stopped(stop)).iter().map(|path| format!("{name}: {what} in {path}")),
+                    );
+                }
+            }
+        }
+        for (stop, expected, what) in
+            [(Stop::Hung, &self.mutant.hangs, "hang"), (Stop::Aborted, &self.mutant.aborts, "abort")]
+        {
+            if expected.is_some() && !verdict.ended.values().any(|how| *how == How::Stopped(stop)) {
+                problems.push(format!("{name}: is expected to {what}, but does not"));
+            }
+        }
+        problems
+    }
+
+    /// The tests that are still to be run: those of rows that have not found the mutant.
+    fn open(&self, verdict: &Verdict) -> BTreeSet<Case> {
+        let open = self.rows.values().filter(|cases| self.found_by(cases, verdict).is_empty());
+        open.flatten().filter(|case| !verdict.ended.contains_key(case)).cloned().collect()
+    }
 }
 
 /// The tests as they were compiled.
@@ -71,18 +138,17 @@ impl Bench {
         for (binary, names) in by_binary(cases) {
             let of =
                 |turned| self.run(binary, names.clone(), None, turned).map_err(|error| format!("{binary:?}: {error}"));
-            match of(false)? {
-                End::Passed => {}
-                end => return Err(format!("without a mutant, tests of {binary:?} do not pass: {end:?}")),
+            let report = of(false)?;
+            if report != Report::default() {
+                return Err(format!("without a mutant, tests of {binary:?} do not pass: {report:?}"));
             }
             if is_turned(binary) {
-                match of(true)? {
-                    End::Passed => {}
-                    End::Failed(failed) => not_turned.extend(
-                        cases.iter().filter(|case| case.binary == *binary && failed.contains(&case.name)).cloned(),
-                    ),
-                    end => return Err(format!("without a mutant, tests of {binary:?} do not pass: {end:?}")),
+                let report = of(true)?;
+                if report.stopped.is_some() {
+                    return Err(format!("without a mutant, tests of {binary:?} do not end: {report:?}"));
                 }
+                let failed = |case: &&Case| case.binary == *binary && report.failed.contains(&case.name);
+                not_turned.extend(cases.iter().filter(failed).cloned());
             }
         }
         Ok(not_turned)
@@ -120,28 +186,35 @@ impl Bench {
         Ok(verdicts)
     }
 
-    /// Runs its tests from the lowest layer up until one fails.
+    /// Runs its tests from the lowest layer up until each row has one that fails.
     fn try_one(&self, entry: &Entry<'_>, not_turned: &BTreeSet<Case>) -> io::Result<Verdict> {
         let reached = self.outputs.join(format!("{}.reached", entry.number));
         if reached.exists() {
             fs::remove_file(&reached)?;
         }
-        let turnable = entry.cases.difference(not_turned).cloned().collect();
-        for (cases, turned) in [(&entry.cases, false), (&turnable, true)] {
-            for (binary, names) in by_binary(cases) {
-                if turned && !is_turned(binary) {
-                    continue;
-                }
-                let mutant = Some((entry.number, reached.clone()));
-                match self.run(binary, names, mutant, turned)? {
-                    End::Passed => {}
-                    End::Failed(failed) => return Ok(Verdict::Found(failed)),
-                    End::Died => return Ok(Verdict::Found(vec!["the process died".into()])),
-                    End::Late => return Ok(Verdict::Found(vec!["it does not come to an end".into()])),
+        let binaries: BTreeSet<_> = entry.cases().into_iter().map(|case| &case.binary).collect();
+        let mut verdict = Verdict::default();
+        for turned in [false, true] {
+            for binary in binaries.iter().filter(|binary| !turned || is_turned(binary)) {
+                let is_left = |case: &Case| case.binary == **binary && !(turned && not_turned.contains(case));
+                let mut left: BTreeSet<_> = entry.open(&verdict).into_iter().filter(is_left).collect();
+                while !left.is_empty() {
+                    let names = left.iter().map(|case| case.name.clone()).collect();
+                    let report = self.run(binary, names, Some((entry.number, reached.clone())), turned)?;
+                    let stopped = report.stopped.map(|(name, stop)| (name, How::Stopped(stop)));
+                    let failed = report.failed.into_iter().map(|name| (name, How::Failed));
+                    for (name, how) in failed.chain(stopped) {
+                        verdict
+                            .ended
+                            .extend(left.iter().find(|case| case.name == name).map(|case| (case.clone(), how)));
+                    }
+                    let open = entry.open(&verdict);
+                    left.retain(|case| report.left.contains(&case.name) && open.contains(case));
                 }
             }
         }
-        Ok(if reached.exists() { Verdict::Survived } else { Verdict::NeverReached })
+        verdict.reached = reached.exists();
+        Ok(verdict)
     }
 
     fn run(
@@ -150,14 +223,14 @@ impl Bench {
         names: Vec<String>,
         mutant: Option<(usize, PathBuf)>,
         turned: bool,
-    ) -> io::Result<End> {
+    ) -> io::Result<Report> {
         let executable = self.programs.get(binary).ok_or(io::ErrorKind::NotFound)?;
         let number = mutant.as_ref().map_or(0, |(number, _)| *number);
         let output =
             self.outputs.join(format!("{number}-{}-{}.txt", binary.package, binary.test.as_deref().unwrap_or("lib")));
         let patience = if mutant.is_some() { PATIENCE } else { PATIENCE_WITHOUT };
         let folder: &Path = &self.copy.join("crates").join(&binary.package);
-        Run { executable, folder, names, mutant, turned, patience, output }.end()
+        Run { executable, folder, names, mutant, turned, patience, output }.report()
     }
 }
 
