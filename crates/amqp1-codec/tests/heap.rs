@@ -48,7 +48,7 @@ fn a_value_is_no_larger_than_it_needs_to_be() {
     assert!(size_of::<Value>() <= 40, "{}", size_of::<Value>());
 }
 
-/// The forms with the most values for their octets, complete and promising more than they have.
+/// Y-rob-1: the forms with the most values for their octets, complete and promising more than they have.
 #[test]
 fn heap_stays_within_64_times_the_input() {
     let keys: Vec<u8> =
@@ -120,7 +120,7 @@ impl Tap for Vec<u8> {
     }
 }
 
-/// Nests in which each level claims all that is deeper for itself.
+/// Y-rob-1: nests in which each level claims all that is deeper for itself.
 #[test]
 fn promises_on_each_level_are_paid_once() {
     let mut octets = vec![0x40u8; 2_000];

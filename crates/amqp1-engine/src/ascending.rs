@@ -1,6 +1,6 @@
 //! An ordered map for keys that ascend: delivery-ids, counted on.
 
-use crate::connection::shrink_queue;
+use crate::{connection::shrink_queue, steps::step};
 use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
 
@@ -65,6 +65,7 @@ impl<T> Ascending<T> {
     /// Where a key stands: its distance from the first key or from the last one tells, unless keys between are missing.
     #[inline]
     fn find(&self, key: u64) -> Option<usize> {
+        step();
         let from_first = usize::try_from(key.checked_sub(self.slots.front()?.0)?).ok();
         from_first.filter(|at| self.is_at(*at, key)).or_else(|| self.find_from_last(key))
     }
@@ -137,6 +138,7 @@ impl<T> Ascending<T> {
             None => self.slots.partition_point(|slot| slot.0 < *range.start()),
         };
         let within = self.slots.range(from.min(self.slots.len())..).take_while(move |slot| range.contains(&slot.0));
+        let within = within.inspect(|_| step());
         within.filter(|slot| slot.1.is_some()).map(|slot| slot.0)
     }
 

@@ -64,6 +64,7 @@ mod rare;
 mod resume;
 mod session;
 mod settlement;
+mod steps;
 mod store;
 pub mod terminus;
 mod time;

@@ -209,6 +209,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps;
     use alloc::vec;
 
     fn within<T>(unsettled: &Unsettled<T>, range: RangeInclusive<u64>) -> Vec<u64> {
@@ -228,6 +229,25 @@ mod tests {
         assert_eq!(within(&unsettled, range), vec![start + 1, start + 2]);
         let everything = unsettled.range(SequenceNo(u32::MAX - 1), SequenceNo(0x7fff_fffd)).expect("ids were used");
         assert_eq!(within(&unsettled, everything).len(), 4);
+    }
+
+    #[test]
+    fn t_2_7_6_5_a_range_takes_steps_for_what_is_live_whatever_it_claims() {
+        let mut unsettled = Unsettled::default();
+        let start = first_id(SequenceNo(7));
+        for id in start..start + 100 {
+            unsettled.insert(id, ());
+        }
+        // Some of those between are settled; their ids are further apart than before.
+        for id in (start + 10..start + 90).filter(|id| id % 8 != 0) {
+            unsettled.remove(id);
+        }
+        let live = unsettled.live.len() as u64;
+        for last in [99, 100, 1000, 1 << 20] {
+            let steps = steps::of(|| assert_eq!(within(&unsettled, start..=start + last).len() as u64, live));
+            // One for each live one and its look-up, and as many for what is looked at between.
+            assert!(steps <= 3 * live, "{steps} for {live} in a range of {last}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::{STYLES, hex, messages, passed_on, read, refused_as, shown, symbol, whole_within, written};
 use amqp1_codec::{
-    DecodeErrorKind as Kind, Encode, EncodeStyle, EncodedMessage, Limits, Message, Value,
+    DecodeErrorKind as Kind, Encode, EncodeStyle, EncodedMessage, Limits, Message, Symbol, Value,
     definitions::Fields,
     messaging::{Annotations, ApplicationProperties, DeliveryState, FilterSet, Header, Source},
     performative::{Attach, Disposition},
@@ -71,6 +71,26 @@ fn a_message_is_passed_on_octet_for_octet() {
             let again = Message::from_chunks(message.to_encoded().into_parts()).expect("valid");
             assert_eq!(passed_on(&again), expected);
         });
+    }
+}
+
+/// The properties stay in the encoding that they came in when a hop replaces what stands before them.
+#[test]
+fn m_3_2_4_3_a_hop_leaves_the_properties_as_they_came() {
+    let properties = list(&["80 0000000000000007", "b0 00000001 'u'", "b1 00000001 't'", "40", "40", "40"]);
+    for (name, body) in [("00 80 0000000000000073", "00 53 77 40"), ("00 53 73", "00 53 75 b0 00000002 'ab'")] {
+        let bare = format!("{name} {properties} {body}");
+        let (header, annotation) = ("00 53 70 c0 02 01 41", "c1 06 02 a3 01 'x' 52 01");
+        let before = format!("{header} 00 53 71 {annotation} 00 53 72 {annotation}");
+        let next = Header { delivery_count: 3, ..Header::default() };
+        let hop: Annotations = [(Symbol::from_static("y"), Value::Uint(2))].into_iter().collect();
+        let front = "00 53 70 c0 07 05 40 40 40 40 52 03 00 53 71 c1 06 02 a3 01 'y' 52 02";
+        for text in [bare.clone(), format!("{before} {bare}")] {
+            messages(&text, Limits::STRICT, |message| {
+                let relayed = message.relayed(&next, &hop, &Annotations::new()).into_parts().concat();
+                assert_eq!(shown(&relayed), shown(&hex(&format!("{front} {bare}"))), "{text}");
+            });
+        }
     }
 }
 

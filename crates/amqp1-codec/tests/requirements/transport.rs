@@ -1,6 +1,6 @@
 //! Part 2, §2.7 and §2.8: performatives as whole frames' bodies, and what they are made of.
 
-use crate::support::*;
+use crate::{composites::refusal, support::*, table::composites};
 use amqp1_codec::{
     DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Multiple, SequenceNo, Value,
     definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
@@ -8,6 +8,7 @@ use amqp1_codec::{
     performative::{Attach, Begin, Detach, Disposition, Flow, Open, TargetArchetype, Transfer, Unsettled},
     transaction::Coordinator,
 };
+use bytes::Bytes;
 
 /// T-2.7.1-1, T-2.7.1-10, T-2.7.1-14: an open with all its fields, each of another kind.
 #[test]
@@ -58,6 +59,64 @@ fn a_begin_with_and_without_a_remote_channel() {
         &["00 53 11 c0 10 04 60 0000 70 ffffffff 70 00000800 52 00"],
     );
     assert_eq!(read::<Begin>("00 53 11 c0 05 04 40 43 43 43").remote_channel, None, "null is not channel 0");
+}
+
+/// These fields of a performative are mandatory, and no others: null in the place of one is refused, and so is a list that
+/// ends before it.
+#[track_caller]
+fn has_mandatory_fields(name: &str, expected: &[u8]) {
+    let all = composites();
+    let composite = all.iter().find(|composite| composite.name == name).expect("a performative");
+    for index in 0..composite.fields.len() as u8 {
+        let of = |fields: &[Bytes]| {
+            let kinds = composite.forms(fields).into_iter().map(|octets| refusal(composite, &octets));
+            kinds.map(|refusal| refusal.map(|(kind, _)| kind)).collect::<Vec<_>>()
+        };
+        let null = composite.with(index.into(), &hex("40"));
+        let missing = expected.contains(&index).then_some(Kind::MissingField(index));
+        assert!(of(&null).iter().all(|found| *found == missing), "{name}: field {index} is null");
+        let next =
+            expected.iter().find(|mandatory| **mandatory >= index).map(|mandatory| Kind::MissingField(*mandatory));
+        assert!(of(&null[..index.into()]).iter().all(|found| *found == next), "{name}: ends before field {index}");
+    }
+}
+
+#[test]
+fn t_2_7_2_1_a_begin_has_its_outgoing_id_and_both_windows() {
+    has_mandatory_fields("begin", &[1, 2, 3]);
+}
+
+#[test]
+fn t_2_7_3_1_an_attach_has_a_name_a_handle_and_a_role() {
+    has_mandatory_fields("attach", &[0, 1, 2]);
+}
+
+#[test]
+fn t_2_7_4_1_a_flow_has_both_windows_and_its_outgoing_id() {
+    has_mandatory_fields("flow", &[1, 2, 3]);
+}
+
+/// The keys of an open's properties are symbols: strings, null, numbers and booleans are refused.
+#[test]
+fn t_2_7_1_14_the_properties_of_an_open_have_symbols_as_keys() {
+    for (key, kind) in [
+        ("a3 01 'k'", None),
+        ("b3 00000001 'k'", None),
+        ("a1 01 'k'", Some(Kind::InvalidKeyType)),
+        ("a0 01 'k'", Some(Kind::InvalidKeyType)),
+        ("40", Some(Kind::InvalidKeyType)),
+        ("52 01", Some(Kind::InvalidKeyType)),
+        ("41", Some(Kind::InvalidKeyType)),
+    ] {
+        let map = format!("c1 {:02x} 02 {key} 43", hex(key).len() + 2);
+        let fields = format!("a1 01 'c' 40 40 40 40 40 40 40 40 {map}");
+        let text = format!("00 53 10 c0 {:02x} 0a {fields}", hex(&fields).len() + 1);
+        match kind {
+            Some(kind) => refused_as::<Open>(&text, kind),
+            None => assert_eq!(read::<Open>(&text).properties.expect("some").get("k"), Some(&Value::Uint(0)), "{text}"),
+        }
+    }
+    refused_as::<Open>("00 53 10 c0 0d 0a a1 01 'c' 40 40 40 40 40 40 40 40 45", Kind::UnexpectedFormatCode(0x45));
 }
 
 /// T-2.7.3-1, T-2.7.3-8, T-2.8.1-1, T-2.8.2-1, T-2.8.3-1: both ends of a link.
