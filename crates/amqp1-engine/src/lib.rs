@@ -7,9 +7,12 @@
 //!
 //! - getters;
 //! - `handle_*`, for the network and the clock;
-//! - commands, for the application (`begin`, `attach_sender`, `send`, `dispose` …);
+//! - commands, for the application ([`begin`](Connection::begin), [`close`](Connection::close) …);
 //! - outputs: [`Connection::transmit`], [`Connection::poll_timeout`], [`Connection::poll_event`],
 //!   [`Connection::poll_settled`].
+//!
+//! Sessions and links have commands and getters of their own: [`Connection::session`], [`Connection::link`],
+//! [`Connection::sender`] and [`Connection::receiver`] look them up by their ids.
 //!
 //! After any `handle_*` or command, drain the outputs. Instants must not go backwards.
 //!
@@ -17,23 +20,63 @@
 //! specification names, and reports it as an event.
 //!
 //! ```
-//! use amqp1_engine::{Connection, ConnectionConfig, Event, Instant, ServerSasl, TransmitQueue};
-//! use bytes::BytesMut;
+//! use amqp1_codec::{EncodedMessage, messaging::{DeliveryState, Target}};
+//! use amqp1_engine::{
+//!     AttachReply, Connection, ConnectionConfig, Event, Instant, SendOptions, SenderConfig, ServerSasl, SessionConfig,
+//!     Settlement, TransmitQueue,
+//! };
+//! use bytes::{Bytes, BytesMut};
 //!
+//! /// Carries what one engine writes to the other.
+//! fn carry(from: &mut Connection, to: &mut Connection) {
+//!     let mut wire = TransmitQueue::default();
+//!     from.transmit(Instant::default(), usize::MAX, &mut wire);
+//!     to.handle_input(Instant::default(), &mut BytesMut::from(wire.to_vec().as_slice()));
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! let now = Instant::default();
 //! let mut client = Connection::client(ConnectionConfig::new("client"), None, now);
 //! let mut server = Connection::server(ConnectionConfig::new("server"), ServerSasl::None, now);
-//! for _ in 0..4 {
-//!     for (from, to) in [(0, 1), (1, 0)] {
-//!         let ends = [&mut client, &mut server];
-//!         let mut wire = TransmitQueue::default();
-//!         let [a, b] = ends;
-//!         let (from, to) = if (from, to) == (0, 1) { (a, b) } else { (b, a) };
-//!         from.transmit(now, usize::MAX, &mut wire);
-//!         to.handle_input(now, &mut BytesMut::from(wire.to_vec().as_slice()));
+//!
+//! // The client pipelines its open, a session and a link.
+//! let session = client.begin(SessionConfig::default())?;
+//! let sending = client.session(session)?.attach_sender(SenderConfig::new("link", Target::at("queue")))?;
+//!
+//! let mut outcome = None;
+//! for _ in 0..8 {
+//!     carry(&mut client, &mut server);
+//!     while let Some(event) = server.poll_event() {
+//!         match event {
+//!             Event::SessionOffered(id) => server.session(id)?.accept(SessionConfig::default())?,
+//!             Event::LinkOffered(id) => {
+//!                 let mut link = server.link(id)?;
+//!                 let attach = link.remote_attach().ok_or("an offered link has an attach")?;
+//!                 link.accept(AttachReply::echo(&attach))?;
+//!             }
+//!             Event::Receivable(id) => {
+//!                 let mut receiver = server.receiver(id)?;
+//!                 while let Some(delivery) = receiver.recv() {
+//!                     receiver.dispose(delivery.key, DeliveryState::Accepted)?;
+//!                 }
+//!             }
+//!             _ => {}
+//!         }
 //!     }
+//!     carry(&mut server, &mut client);
+//!     while let Some(event) = client.poll_event() {
+//!         if matches!(event, Event::Sendable(id) if id == sending) {
+//!             // An encoded message: one data section with two octets.
+//!             let message = EncodedMessage::from_parts([Bytes::from_static(b"\x00\x53\x75\xa0\x02hi")]);
+//!             client.sender(sending)?.send(message, SendOptions::default())?;
+//!         }
+//!     }
+//!     outcome = outcome.or_else(|| client.poll_settled());
 //! }
-//! assert!(matches!(client.poll_event(), Some(Event::Opened)));
+//! let outcome = outcome.map(|settled| settled.settlement);
+//! assert_eq!(outcome, Some(Settlement::Outcome(Some(DeliveryState::Accepted))));
+//! # Ok(())
+//! # }
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
@@ -44,6 +87,7 @@
 
 extern crate alloc;
 
+mod api;
 mod ascending;
 mod config;
 mod connection;
@@ -73,6 +117,7 @@ pub mod transaction;
 mod transmit;
 mod violation;
 
+pub use api::{Link, Receiver, Sender, Session};
 pub use config::{
     AttachReply, ConnectionConfig, Credit, DrainMode, ErrantLinks, LinkNames, ReceiverConfig, SendOptions,
     SenderConfig, ServerSasl, SessionConfig,

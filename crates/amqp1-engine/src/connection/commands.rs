@@ -241,7 +241,7 @@ impl Connection {
             .is_some_and(|session| session.links.iter().any(|id| self.links.get(*id).is_some_and(is)))
     }
 
-    fn link(&self, id: LinkId) -> Result<&Link, ApiMisuse> {
+    fn known_link(&self, id: LinkId) -> Result<&Link, ApiMisuse> {
         self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
     }
 
@@ -356,7 +356,7 @@ impl Connection {
     ///
     /// If there is no such link, or it was answered.
     pub fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
-        let link = self.link(id)?;
+        let link = self.known_link(id)?;
         if link.handle.is_some() || link.awaited_handle.is_some() {
             return Err(ApiMisuse::WrongState);
         }
@@ -583,7 +583,7 @@ impl Connection {
     ///
     /// If there is no such link.
     pub fn set_flow_properties(&mut self, id: LinkId, properties: Fields) -> Result<(), ApiMisuse> {
-        self.link(id)?;
+        self.known_link(id)?;
         if !properties.is_empty() {
             self.check_flow(properties.clone())?;
         }
@@ -608,7 +608,7 @@ impl Connection {
     /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of its
     /// session, has left already: the outcome is not said then.
     pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
-        self.link(id)?;
+        self.known_link(id)?;
         self.check_state(&state)?;
         if self.settle_received(id, key, state) { Ok(()) } else { Err(ApiMisuse::Detached) }
     }

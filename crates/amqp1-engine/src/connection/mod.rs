@@ -14,6 +14,7 @@ mod idle;
 mod input;
 mod layer;
 mod leaving;
+mod lookup;
 mod malformed;
 mod metadata;
 mod output;
