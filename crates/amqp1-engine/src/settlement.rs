@@ -157,13 +157,8 @@ impl Marks {
         self.marks.is_empty()
     }
 
-    /// `role` is that of the end that speaks.
-    pub(crate) fn add(&mut self, role: Role, id: u64, settled: bool, state: Option<DeliveryState>) {
-        self.add_stated(role, id, settled, state, None);
-    }
-
-    /// As [`add`](Self::add), with a state that the peer has stated.
-    pub(crate) fn add_stated(
+    /// `role` is that of the end that speaks; `stated` holds a state that the peer has stated.
+    pub(crate) fn add(
         &mut self,
         role: Role,
         id: u64,
@@ -294,7 +289,7 @@ mod tests {
     fn consecutive_marks_become_one_disposition_whatever_their_order() {
         let mut marks = Marks::default();
         for id in [4, 2, 3, 7] {
-            marks.add(Role::Receiver, id, true, Some(DeliveryState::Accepted));
+            marks.add(Role::Receiver, id, true, Some(DeliveryState::Accepted), None);
         }
         let ranges: Vec<_> = marks.drain().map(|(d, _)| (d.first.0, d.last.map(|last| last.0))).collect();
         assert_eq!(ranges, vec![(2, Some(4)), (7, None)]);

@@ -145,7 +145,7 @@ impl Connection {
             link.set_credit(policy);
             self.link_flow(id);
         }
-        self.events.push_back(Event::LinkAttached(id));
+        self.outbox.events.push_back(Event::LinkAttached(id));
         self.resume_link(id);
         self.try_detach(id);
     }

@@ -1,12 +1,13 @@
 //! What the application asks for.
 
-use super::{Connection, Leaving, frame_size::too_large};
+use super::{Connection, frame_size::too_large};
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
     link::{Answer, DrainState, Link, Withheld, attach_violation},
+    outbox::Leaving,
     queue::Blocked,
     session::Session,
     store::{DeliveryKey, LinkId, SessionId},
@@ -65,7 +66,7 @@ impl Connection {
     /// first in any case. With an error, a close that waits for deliveries waits no longer.
     pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
         self.idle.set_now(now);
-        if self.close_sent || self.closing && error.is_none() {
+        if self.outbox.is_closed() || self.closing && error.is_none() {
             return;
         }
         if error.is_some() || self.remote_open.is_none() {
@@ -141,7 +142,7 @@ impl Connection {
             self.end_now(id, error);
         } else {
             session.ending = true;
-            self.leaving.push_back(Leaving::Session(id));
+            self.outbox.leave(Leaving::Session(id));
         }
         Ok(())
     }
@@ -383,7 +384,7 @@ impl Connection {
         if link.handle.is_none() {
             self.detach_now(id, closed, None);
         } else if !self.stop_sender(id) {
-            self.leaving.push_back(Leaving::Link(id));
+            self.outbox.leave(Leaving::Link(id));
         }
         Ok(())
     }
@@ -413,12 +414,12 @@ impl Connection {
     /// How many octets wait on all links to be sent, with something for each delivery, as far as they count towards
     /// [`max_queued`](crate::ConnectionConfig::max_queued).
     pub fn all_queued(&self) -> usize {
-        self.queued.octets()
+        self.outbox.queued.octets()
     }
 
     /// Whether more may be queued on the connection: see [`max_queued`](crate::ConnectionConfig::max_queued).
     pub fn has_queue_room(&self) -> bool {
-        self.queued.room() > 0
+        self.outbox.queued.room() > 0
     }
 
     /// How many octets may be queued on the connection: as [configured](crate::ConnectionConfig::max_queued).
@@ -428,7 +429,7 @@ impl Connection {
 
     /// How many octets more may be queued on the connection.
     pub fn queue_room(&self) -> usize {
-        self.queued.room()
+        self.outbox.queued.room()
     }
 
     /// Why nothing can be queued on a link; `None` if something can, or if the link is not attached.
@@ -470,7 +471,7 @@ impl Connection {
         delivery.parts = parts.into();
         link.queue.push_back(delivery);
         if let Some(link) = self.links.get_mut(id) {
-            self.queued.count(link);
+            self.outbox.queued.count(link);
         }
         self.wake_link(id);
         Ok(())
@@ -479,7 +480,7 @@ impl Connection {
     /// Sets the payload of a message that is not queued aside.
     #[cold]
     fn refuse_message(&mut self, message: EncodedMessage, error: SendError) -> SendError {
-        self.discarded.refused(message.into_parts());
+        self.outbox.discarded.refused(message.into_parts());
         error
     }
 
@@ -515,8 +516,8 @@ impl Connection {
         if !settled && link.unsettled_left() == 0 {
             return Err(SendError::TooManyUnsettled { max: link.max_unsettled });
         }
-        if self.queued.room() == 0 && !options.admitted {
-            self.queued.refuse();
+        if self.outbox.queued.room() == 0 && !options.admitted {
+            self.outbox.queued.refuse();
             return Err(SendError::QueueFull);
         }
         Ok(link)
@@ -569,7 +570,7 @@ impl Connection {
         }
         link.policy = Credit::Manual(0);
         if link.credit == 0 {
-            self.events.push_back(Event::Drained(id));
+            self.outbox.events.push_back(Event::Drained(id));
             return Ok(());
         }
         link.draining = true;

@@ -32,7 +32,7 @@ impl Connection {
         let (error, charge) = self.admit_error(detach.error.take());
         detach.error = error;
         self.take_detach(session_id, detach);
-        self.events.hold(charge);
+        self.outbox.events.hold(charge);
     }
 
     fn take_detach(&mut self, session_id: SessionId, detach: Detach) {
@@ -181,7 +181,7 @@ impl Connection {
             self.release_transfers(session_id, held);
         }
         let detached = Detached { closed, error, by, no_handle, undelivered, stream_rest: rest, suspended };
-        self.events.push_back(Event::LinkDetached(id, detached));
+        self.outbox.events.push_back(Event::LinkDetached(id, detached));
     }
 
     /// Takes a link away.

@@ -63,7 +63,7 @@ impl Connection {
                 }
                 Stating::Shared(stated) if provisional && !delivery.transactional && disposition.settled => {
                     let (link, token) = (delivery.link, delivery.token);
-                    self.events.push_provisional((session_id, link), token, stated.clone(), true);
+                    self.outbox.events.push_provisional((session_id, link), token, stated.clone(), true);
                     self.retired(link, token);
                     self.sent_is_gone(session_id, id);
                 }
@@ -80,7 +80,7 @@ impl Connection {
                     if !same {
                         delivery.provisional = Some(stated.clone());
                         let (link, token) = (delivery.link, delivery.token);
-                        self.events.push_provisional((session_id, link), token, stated.clone(), false);
+                        self.outbox.events.push_provisional((session_id, link), token, stated.clone(), false);
                         if let Some(link) = self.links.get_mut(link) {
                             link.provisional.make().insert(token, id);
                         }
@@ -97,30 +97,27 @@ impl Connection {
     fn retires_lost(&mut self, id: SessionId, range: RangeInclusive<u64>, state: Option<&DeliveryState>) {
         let lost = self.sessions.get(id).is_some_and(|session| session.lost.range(range).next().is_some());
         if let Some(txn) = state.filter(|_| lost).and_then(TxnId::of) {
-            self.events.push_back(Event::RetirementLost(id, txn));
+            self.outbox.events.push_back(Event::RetirementLost(id, txn));
         }
     }
 
     /// A delivery that we sent is settled; with `answered` a disposition says so.
     fn sent_is_settled(&mut self, session_id: SessionId, id: u64, stating: &Stating, answered: bool) {
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        let Some(delivery) = session.sent.remove(id) else { return };
+        let Some(mut session) = self.session_mut(session_id) else { return };
+        let Some(delivery) = session.session.sent.remove(id) else { return };
         if answered {
-            if session.marks.is_empty() {
-                self.marked.push_back(session_id);
-            }
             let (state, shared) = stating.echo(delivery.provisional.is_some());
-            session.marks.add_stated(Role::Sender, id, true, state, shared);
+            session.mark(Role::Sender, id, true, state, shared);
         }
         let (link, token) = (delivery.link, delivery.token);
         if planted::is(Planted::SettledTwice) {
-            self.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(stating.state()) });
+            self.outbox.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(stating.state()) });
         }
         match stating {
             Stating::Own(state) => {
-                self.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(state.clone()) });
+                self.outbox.settled.push_back(Settled { link, token, settlement: Settlement::Outcome(state.clone()) });
             }
-            Stating::Shared(stated) => self.settled.push_shared(link, token, stated.clone()),
+            Stating::Shared(stated) => self.outbox.settled.push_shared(link, token, stated.clone()),
         }
         self.forget_sent(id, delivery);
     }
@@ -140,7 +137,7 @@ impl Connection {
             link.and_then(|link| link.provisional.get_mut()?.remove(&delivery.token));
         }
         if delivery.retained.is_some() {
-            self.discarded.retained(delivery.retained);
+            self.outbox.discarded.retained(delivery.retained);
         }
         self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
         self.check_reduced(delivery.link);
@@ -164,10 +161,10 @@ impl Connection {
             match &stating {
                 Stating::Own(state) => {
                     let event = Event::SettledBySender(delivery.link, DeliveryKey(id), state.clone());
-                    self.events.push_back(event);
+                    self.outbox.events.push_back(event);
                 }
                 Stating::Shared(stated) => {
-                    self.events.push_settled_by_sender(delivery.link, DeliveryKey(id), stated.clone());
+                    self.outbox.events.push_settled_by_sender(delivery.link, DeliveryKey(id), stated.clone());
                 }
             }
         }

@@ -9,29 +9,21 @@ use crate::{
     store::{LinkId, SessionId},
     time::Instant,
 };
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::BTreeSet;
 use amqp1_codec::definitions::Role;
 
-/// Links that are being drained.
+/// Links whose drain the application answers, with the time at which the engine does.
 #[derive(Debug, Default)]
 pub(super) struct Drains {
-    /// Those that the engine answers at the next transmit.
-    automatic: VecDeque<LinkId>,
-    /// Those that the application answers, with the time at which the engine does.
     deadlines: BTreeSet<(Instant, LinkId)>,
 }
 
 impl Drains {
-    pub(super) fn is_automatic_due(&self) -> bool {
-        !self.automatic.is_empty()
-    }
-
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     pub(super) fn clear(&mut self) {
-        self.automatic.clear();
         self.deadlines.clear();
     }
 }
@@ -69,7 +61,7 @@ impl Connection {
             return self.answer_drain(id);
         }
         match link.drain_mode {
-            DrainMode::Automatic => self.drains.automatic.push_back(id),
+            DrainMode::Automatic => self.outbox.drain(id),
             DrainMode::Application { timeout } => {
                 let deadline = self.idle.after(timeout);
                 if let Some(earlier) = link.drain_deadline.replace(deadline) {
@@ -78,7 +70,7 @@ impl Connection {
                 self.drains.deadlines.insert((deadline, id));
             }
         }
-        self.events.push_back(Event::DrainRequested(id));
+        self.outbox.events.push_back(Event::DrainRequested(id));
     }
 
     /// The drain of a link is over: it was answered or withdrawn, or the link is gone.
@@ -90,7 +82,8 @@ impl Connection {
         }
     }
 
-    fn give_up_credit(&mut self, id: LinkId) {
+    /// Gives up what is left of the credit. The application has seen the request, and has had its chance to send.
+    pub(super) fn give_up_credit(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         if link.drain == DrainState::Requested {
             link.drain = DrainState::GivingUp;
@@ -114,14 +107,7 @@ impl Connection {
         link.credit = 0;
         self.end_drain(id);
         self.link_flow(id);
-        self.events.push_back(Event::DrainAnswered(id));
-    }
-
-    /// Answers drains that the engine is to answer. The application has seen the requests and has had its chance to send.
-    pub(super) fn answer_automatic_drains(&mut self) {
-        for id in core::mem::take(&mut self.drains.automatic) {
-            self.give_up_credit(id);
-        }
+        self.outbox.events.push_back(Event::DrainAnswered(id));
     }
 
     /// Answers drains whose time is over.
@@ -141,7 +127,7 @@ impl Connection {
     /// A flow of the receiver has been received.
     pub(super) fn on_credit(&mut self, session: SessionId, id: LinkId, more_credit: bool, asked_before: DrainState) {
         if more_credit {
-            self.events.push_back(Event::Sendable(id));
+            self.outbox.events.push_back(Event::Sendable(id));
         }
         self.wake_link(id);
         match self.links.get(id).map(|link| (link.drain, link.is_attached())) {

@@ -1,8 +1,9 @@
 //! The flow state of links (§2.6.7).
 
-use super::{Connection, FlowDue};
+use super::Connection;
 use crate::{
     event::Event,
+    outbox::FlowDue,
     planted::{self, Planted},
     store::{LinkId, SessionId},
     violation::PeerMisbehaved,
@@ -73,7 +74,7 @@ impl Connection {
             }
             Role::Receiver => {
                 if link.on_sender_flow(flow) {
-                    self.events.push_back(Event::Drained(id));
+                    self.outbox.events.push_back(Event::Drained(id));
                 }
                 if link.stopping.is_some() {
                     return self.on_stopped(id, flow);
@@ -92,7 +93,7 @@ impl Connection {
     pub(super) fn link_flow(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         if !core::mem::replace(&mut link.flow_queued, true) {
-            self.flows.push_back(FlowDue::Link(id));
+            self.outbox.tell(FlowDue::Link(id));
         }
     }
 }

@@ -90,7 +90,7 @@ impl Connection {
                 ..Open::default()
             };
         }
-        self.push(0, open);
+        self.outbox.push(0, open);
         self.open_sent = true;
     }
 

@@ -67,7 +67,7 @@ impl Connection {
         }
         self.awaited_handles.insert((until, id));
         if !told {
-            self.events.push_back(Event::HandleAwaited(id));
+            self.outbox.events.push_back(Event::HandleAwaited(id));
         }
     }
 
@@ -139,7 +139,7 @@ impl Connection {
             }
         } else {
             if link.sendable() > 0 {
-                self.events.push_back(Event::Sendable(id));
+                self.outbox.events.push_back(Event::Sendable(id));
             }
             self.begin_drain(id);
         }

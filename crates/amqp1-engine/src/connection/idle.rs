@@ -109,8 +109,8 @@ impl Connection {
         ]
         .into_iter()
         .flatten();
-        let links = links.filter(|_| !self.close_sent);
-        self.idle.deadlines(self.close_sent).chain(links).min()
+        let links = links.filter(|_| !self.outbox.is_closed());
+        self.idle.deadlines(self.outbox.is_closed()).chain(links).min()
     }
 
     /// When octets of the peer came last.
@@ -133,7 +133,7 @@ impl Connection {
             self.finished = true;
             return;
         }
-        if self.close_sent {
+        if self.outbox.is_closed() {
             return;
         }
         self.answer_late_drains(now);

@@ -38,7 +38,7 @@ impl Connection {
     /// while the application has to answer its open.
     pub fn is_congested(&self) -> bool {
         let ahead = self.awaits_our_open() && self.left_over >= self.config.handshake_octets;
-        ahead || self.control.len() >= MAX_WAITING || self.events.len() >= MAX_WAITING
+        ahead || self.outbox.frames() >= MAX_WAITING || self.outbox.events.len() >= MAX_WAITING
     }
 
     fn take_input(&mut self, input: &mut BytesMut) {
@@ -90,10 +90,9 @@ impl Connection {
         self.idle.set_now(now);
         self.layer = Layer::Dead;
         self.finished = true;
-        if !self.close_sent {
-            self.control.clear();
-        }
-        let reason = if self.close_sent { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };
+        self.outbox.drop_frames();
+        let reason =
+            if self.outbox.is_closed() { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };
         self.terminate(reason);
     }
 
@@ -135,7 +134,7 @@ impl Connection {
     // have a copy of it.
     #[inline(always)]
     pub(super) fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
-        if self.close_sent && !self.heard_after_close(performative.as_ref()) {
+        if self.outbox.is_closed() && !self.heard_after_close(performative.as_ref()) {
             return;
         }
         let Some(performative) = performative else {
@@ -217,7 +216,7 @@ impl Connection {
             return self.misbehaved(PeerMisbehaved::IdleTimeoutTooShort { millis });
         }
         if self.hold_open && !self.open_sent {
-            self.events.push_back(Event::OpenReceived);
+            self.outbox.events.push_back(Event::OpenReceived);
             return;
         }
         self.opened();
@@ -232,7 +231,7 @@ impl Connection {
             self.send_open();
         }
         self.let_in();
-        self.events.push_back(Event::Opened);
+        self.outbox.events.push_back(Event::Opened);
         for id in core::mem::take(&mut self.waiting) {
             self.send_begin(id);
         }

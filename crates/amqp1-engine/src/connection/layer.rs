@@ -251,7 +251,7 @@ impl Connection {
                     return self.sasl_outcome(SaslCode::Auth, None);
                 }
                 self.layer = Layer::ServerPending;
-                self.events.push_back(Event::SaslInit {
+                self.outbox.events.push_back(Event::SaslInit {
                     mechanism: init.mechanism.to_detached(),
                     response: init.initial_response.map(|secret| secret.0),
                     hostname: init.hostname.map(|hostname| hostname.to_detached()),
@@ -259,7 +259,7 @@ impl Connection {
             }
             (Layer::ServerResponse, SaslBody::Response(response)) => {
                 self.layer = Layer::ServerPending;
-                self.events.push_back(Event::SaslResponse(response.response.0));
+                self.outbox.events.push_back(Event::SaslResponse(response.response.0));
             }
             (_, _) => self.sasl_violation(PeerMisbehaved::SaslOutOfOrder),
         }

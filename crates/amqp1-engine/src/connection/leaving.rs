@@ -2,15 +2,8 @@
 //! receiver did not say.
 
 use super::Connection;
-use crate::store::{LinkId, SessionId};
+use crate::{outbox::Leaving, store::LinkId};
 use amqp1_codec::{Decode, Reader, definitions::Role, messaging::DeliveryState, performative::Attach};
-
-/// What the application wants to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaving {
-    Link(LinkId),
-    Session(SessionId),
-}
 
 impl Connection {
     /// Detaches or ends, if everything that can be sent is sent. It is done when frames are written, not when it is asked
@@ -24,14 +17,14 @@ impl Connection {
 
     /// Turns the gathered settlements of all sessions into frames.
     pub(super) fn flush_all_marks(&mut self) {
-        while let Some(session) = self.marked.pop_front() {
+        while let Some(session) = self.outbox.next_marked() {
             self.flush_marks(session);
         }
     }
 
     /// Whether frames wait to be transmitted that need neither credit nor a window: settlements, for one.
     pub fn has_frames(&self) -> bool {
-        !self.control.is_empty() || !self.close_sent && (!self.marked.is_empty() || !self.leaving.is_empty())
+        self.outbox.has_frames()
     }
 
     /// Whether the peer has not answered our close within

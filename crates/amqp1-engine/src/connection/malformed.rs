@@ -23,8 +23,8 @@ impl Connection {
             return self.misbehaved(PeerMisbehaved::Frame(error));
         };
         if let Ok((performative, payload)) = read(&body, limits) {
-            if !self.close_sent {
-                self.events.push_back(Event::OddAdvisoryData(performative.name(), wrong));
+            if !self.outbox.is_closed() {
+                self.outbox.events.push_back(Event::OddAdvisoryData(performative.name(), wrong));
             }
             return self.on_readable(channel, performative, payload);
         }

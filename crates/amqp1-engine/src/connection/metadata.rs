@@ -111,7 +111,7 @@ impl Connection {
             let Some(link) = self.links.get_mut(id) else { return true };
             link.remote_flow_properties = Some(Box::new(Kept::new(octets, charge)));
         }
-        self.events.push_back(Event::FlowProperties(id));
+        self.outbox.events.push_back(Event::FlowProperties(id));
         true
     }
 

@@ -3,7 +3,6 @@
 mod attach;
 mod commands;
 mod detach;
-mod discarded;
 mod dispositions;
 mod drain;
 mod errant;
@@ -31,14 +30,13 @@ mod undecodable;
 
 use crate::{
     config::{ConnectionConfig, ServerSasl},
-    control::{Body, Control},
+    control::Body,
     error::ConnectionError,
     event::{Cause, Ended, Event, EventsEnd, Settled},
     link::Link,
     metadata::{Meter, bounded_error},
     numbers::Numbers,
-    outbox::{Events, Settlements},
-    queue::Queued,
+    outbox::Outbox,
     session::Session,
     store::{LinkId, SessionId, Store},
     time::Instant,
@@ -57,12 +55,10 @@ use amqp1_codec::{
     printable::bounded_debug,
 };
 use bytes::BytesMut;
-use discarded::Discarded;
 use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
 use layer::Layer;
-use leaving::Leaving;
 use metadata::RemoteOpen;
 pub(crate) use quiet::{shrink_queue, shrink_vec};
 pub use transactional::TransactionRole;
@@ -84,8 +80,8 @@ pub struct Connection {
     decoder: FrameDecoder,
     /// Layer headers and SASL frames to write.
     preamble: BytesMut,
-    /// Frames to write, in order.
-    control: VecDeque<Control>,
+    /// What waits to be written and polled.
+    outbox: Outbox,
 
     remote_open: Option<RemoteOpen>,
     open_sent: bool,
@@ -93,7 +89,6 @@ pub struct Connection {
     hold_open: bool,
     /// The application wants the connection to close, when everything that can be sent is sent.
     closing: bool,
-    close_sent: bool,
     /// A rule of the connection's scope that the frame broke that is being dealt with.
     violation: Option<PeerMisbehaved>,
     /// What is wrong with the attach that is being dealt with, of which only the name, the handle and the role were read.
@@ -118,22 +113,8 @@ pub struct Connection {
     channels: Numbers,
     /// Sessions that wait for the peer's open.
     waiting: VecDeque<SessionId>,
-    /// Sessions that can send, in the order of their turns.
-    ready: VecDeque<SessionId>,
-    /// Links and sessions whose state is to be told.
-    flows: VecDeque<FlowDue>,
     /// Links of the peer that wait for a handle, and until when.
     awaited_handles: BTreeSet<(Instant, LinkId)>,
-    /// Sessions with dispositions to write.
-    marked: VecDeque<SessionId>,
-    /// What the application wants to leave, when the settlements that it has stated until then are written.
-    leaving: VecDeque<Leaving>,
-
-    events: Events,
-    settled: Settlements,
-    discarded: Discarded,
-    /// What waits to be sent.
-    queued: Queued,
     /// What is kept of the peer's metadata.
     meter: Meter,
     /// The application says when the peer is authenticated.
@@ -151,12 +132,6 @@ pub struct Connection {
     postings: transactional::Postings,
     /// Deliveries that have asked for mode second on links of mode first.
     second_on_first: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FlowDue {
-    Session(SessionId),
-    Link(LinkId),
 }
 
 impl Connection {
@@ -187,17 +162,15 @@ impl Connection {
         Self {
             decoder: FrameDecoder::new(config.max_frame_size, config.frame_limits()),
             idle: Idle::new(&config, now),
-            queued: Queued::new(config.max_queued),
+            outbox: Outbox::new(config.max_queued),
             config,
             stage: layer.stage(),
             layer,
             preamble: BytesMut::new(),
-            control: VecDeque::new(),
             remote_open: None,
             open_sent: false,
             hold_open: false,
             closing: false,
-            close_sent: false,
             violation: None,
             unreadable_attach: None,
             ended: None,
@@ -211,14 +184,7 @@ impl Connection {
             ended_up_to: None,
             channels: Numbers::default(),
             waiting: VecDeque::new(),
-            ready: VecDeque::new(),
-            flows: VecDeque::new(),
             awaited_handles: BTreeSet::new(),
-            marked: VecDeque::new(),
-            leaving: VecDeque::new(),
-            events: Events::default(),
-            settled: Settlements::default(),
-            discarded: Discarded::default(),
             meter: Meter::default(),
             hold_authentication: false,
             authenticated: false,
@@ -235,29 +201,29 @@ impl Connection {
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.outbox.events.pop_front()
     }
 
     /// Whether there are events or settlements to poll.
     pub fn has_events(&self) -> bool {
-        !self.events.is_empty() || !self.settled.is_empty()
+        self.outbox.has_events()
     }
 
     /// The end of what waits to be polled now: see [`has_polled`](Self::has_polled).
     pub fn events_end(&self) -> EventsEnd {
-        EventsEnd { events: self.events.counts().1, settled: self.settled.counts().1 }
+        EventsEnd { events: self.outbox.events.counts().1, settled: self.outbox.settled.counts().1 }
     }
 
     /// Whether all events and settlements were polled that there were at an earlier time. A delivery is received without
     /// regard to events: who must know what came before it polls so far first. A resource does so with a discharge, to know of
     /// all of the work of its transaction.
     pub fn has_polled(&self, end: EventsEnd) -> bool {
-        self.events.counts().0 >= end.events && self.settled.counts().0 >= end.settled
+        self.outbox.events.counts().0 >= end.events && self.outbox.settled.counts().0 >= end.settled
     }
 
     /// What became of messages that were sent, oldest first.
     pub fn poll_settled(&mut self) -> Option<Settled> {
-        self.settled.pop_front()
+        self.outbox.settled.pop_front()
     }
 
     /// The peer's open. It is kept as octets and decoded at each call.
@@ -272,18 +238,7 @@ impl Connection {
 
     /// Whether nothing more will be read or said: when what is transmitted is written, the transport can go.
     pub fn is_finished(&self) -> bool {
-        self.finished && self.preamble.is_empty() && self.control.is_empty()
-    }
-
-    /// Queues a frame. §2.4.3: nothing follows a close.
-    fn push(&mut self, channel: u16, body: impl Into<Performative>) {
-        self.push_control(Control::new(channel, body));
-    }
-
-    fn push_control(&mut self, control: Control) {
-        if !self.close_sent {
-            self.control.push_back(control);
-        }
+        self.finished && self.preamble.is_empty() && self.outbox.frames() == 0
     }
 
     /// Queues a frame of a session, behind its begin. Nothing follows an end.
@@ -292,12 +247,8 @@ impl Connection {
     }
 
     fn push_body_in(&mut self, id: SessionId, body: Body) {
-        let Some(session) = self.sessions.get_mut(id).filter(|session| !session.end_sent) else { return };
-        let control = Control { channel: session.channel, body };
-        if session.begin_sent {
-            self.push_control(control);
-        } else {
-            session.held.push(control);
+        if let Some(mut session) = self.session_mut(id) {
+            session.push_body(body);
         }
     }
 
@@ -306,8 +257,7 @@ impl Connection {
         if !self.open_sent {
             self.send_open();
         }
-        self.push(0, Close { error });
-        self.close_sent = true;
+        self.outbox.push_close(Close { error });
     }
 
     /// Closes now, dropping what is queued, and ends for the application.
@@ -318,7 +268,7 @@ impl Connection {
             Layer::ClientAmqpHeader => self.open_sent,
             _ => false,
         };
-        if can_speak && !self.close_sent {
+        if can_speak && !self.outbox.is_closed() {
             self.flush_all_marks();
             self.push_close(error);
             self.idle.start_close(self.config.close_timeout);
@@ -337,20 +287,17 @@ impl Connection {
         for id in self.sessions.keys() {
             self.drop_session(id, Ended { error: None, by: Cause::Connection });
         }
-        self.ready.clear();
-        self.flows.clear();
-        self.marked.clear();
+        self.outbox.forget_sessions();
         self.drains.clear();
-        self.leaving.clear();
         self.waiting.clear();
         self.stops.clear();
         self.shares.clear();
         self.ended = Some(reason.clone());
-        self.events.push_back(Event::Closed(reason));
+        self.outbox.events.push_back(Event::Closed(reason));
     }
 
     fn on_close(&mut self, close: Close) {
-        if !self.close_sent {
+        if !self.outbox.is_closed() {
             // What the peer has asked for before it closed is answered, as it would have been in a read of its own.
             self.answer_begins();
             self.push_close(None);

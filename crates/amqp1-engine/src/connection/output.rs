@@ -1,25 +1,26 @@
 //! Frames to the network, encoded when there is room for them.
 
-use super::{Connection, FlowDue, Layer, frame_size::shorten};
+use super::{Connection, Layer, frame_size::shorten};
 use crate::{
     control::{Body, Control},
     delivery::TRANSFER_ROOM,
-    event::{Event, Settled},
+    event::Settled,
     link::{DrainState, Link},
+    outbox::{FlowDue, Next},
     planted::{self, Planted},
-    session::{SentDelivery, Session},
+    session::{SentDelivery, Session, SessionMut},
     settlement::wire_id,
     store::{LinkId, SessionId},
     time::Instant,
     transmit::TransmitQueue,
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
     performative::{Performative, Transfer},
 };
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 impl Connection {
     /// Appends what is to be written to `out` and stops soon after `limit` octets are there.
@@ -38,7 +39,11 @@ impl Connection {
         if !matches!(self.layer, Layer::Dead) || self.finished {
             self.transmit_frames(limit, out);
         }
-        if self.idle.heartbeat_due && self.open_sent && !self.close_sent && !self.finished && out.remaining() == before
+        if self.idle.heartbeat_due
+            && self.open_sent
+            && !self.outbox.is_closed()
+            && !self.finished
+            && out.remaining() == before
         {
             out.write(|tail| write_frame(0, None::<&Performative>, self.config.style, tail));
         }
@@ -51,40 +56,33 @@ impl Connection {
         }
     }
 
+    /// Takes the payloads that will not be sent or sent again: of messages that were refused, given up or settled, and of
+    /// links that ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
+    /// runtime takes them under its lock and drops them after. Those that are not taken come with the next
+    /// [`transmit`](Self::transmit), and are dropped with what [`TransmitQueue::release`](crate::TransmitQueue::release)
+    /// drops. Of calls that are refused one after the other only the last one's payload is kept.
+    pub fn take_discarded(&mut self) -> Vec<Bytes> {
+        self.outbox.discarded.take()
+    }
+
     /// Whether there is something to transmit or to poll: the driver has to be told.
     pub fn has_output(&self) -> bool {
-        let frames = !self.control.is_empty()
-            || !self.close_sent
-                && (!self.marked.is_empty()
-                    || !self.leaving.is_empty()
-                    || !self.flows.is_empty()
-                    || !self.ready.is_empty()
-                    || self.drains.is_automatic_due())
-            || self.can_close();
+        let frames = self.outbox.has_next() || self.can_close();
         let alive = !matches!(self.layer, Layer::Dead) || self.finished;
-        !self.preamble.is_empty() || !self.events.is_empty() || !self.settled.is_empty() || (alive && frames)
+        !self.preamble.is_empty() || self.outbox.has_events() || (alive && frames)
     }
 
     fn transmit_frames(&mut self, limit: usize, out: &mut TransmitQueue) {
         while out.remaining() < limit {
-            if let Some(control) = self.control.pop_front() {
-                self.write_control(control, out);
-            } else if self.close_sent {
-                return;
-            } else if let Some(session) = self.marked.pop_front() {
-                self.flush_marks(session);
-            } else if let Some(leaving) = self.leaving.pop_front() {
-                self.try_leave(leaving);
-            } else if self.drains.is_automatic_due() && self.events.is_empty() {
-                self.answer_automatic_drains();
-            } else if let Some(due) = self.flows.pop_front() {
-                self.write_flow(due);
-            } else if let Some(session) = self.ready.pop_front() {
-                self.take_turn(session, out);
-            } else if self.can_close() {
-                self.push_close(None);
-            } else {
-                return;
+            match self.outbox.next() {
+                Some(Next::Frame(control)) => self.write_control(control, out),
+                Some(Next::Dispositions(session)) => self.flush_marks(session),
+                Some(Next::Leave(leaving)) => self.try_leave(leaving),
+                Some(Next::Drains(links)) => links.into_iter().for_each(|link| self.give_up_credit(link)),
+                Some(Next::Flow(due)) => self.write_flow(due),
+                Some(Next::Transfer(session)) => self.take_turn(session, out),
+                None if self.can_close() => self.push_close(None),
+                None => return,
             }
         }
     }
@@ -132,64 +130,47 @@ impl Connection {
 
     /// Turns the gathered settlements of a session into frames.
     pub(super) fn flush_marks(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        for (disposition, stated) in session.marks.drain() {
-            let disposition = disposition.into();
-            let body = match stated {
-                Some(stated) => Body::Counted(disposition, stated),
-                None => Body::Performative(disposition),
-            };
-            self.push_body_in(id, body);
+        if let Some(mut session) = self.session_mut(id) {
+            session.flush_marks();
         }
     }
 
     fn write_flow(&mut self, due: FlowDue) {
         match due {
             FlowDue::Session(id) => {
-                let Some(session) = self.sessions.get_mut(id) else { return };
-                session.flow_queued = false;
-                // Before our begin, which tells the same.
-                if session.begin_sent {
-                    let flow = session.flow();
-                    self.push_in(id, flow);
+                if let Some(mut session) = self.session_mut(id) {
+                    session.write_flow();
                 }
             }
             FlowDue::Link(id) => {
-                let Some(link) = self.links.get_mut(id) else { return };
+                let Self { sessions, links, outbox, .. } = self;
+                let Some(link) = links.get_mut(id) else { return };
                 link.flow_queued = false;
                 link.flow_due = false;
                 if link.handle.is_none() || link.detached.is_some() {
                     return;
                 }
-                let session_id = link.session;
-                let Some(session) = self.sessions.get_mut(session_id) else { return };
+                let id = link.session;
+                let Some(session) = sessions.get_mut(id) else { return };
                 let mut flow = session.flow();
                 link.fill_flow(&mut flow);
-                self.push_in(session_id, flow);
+                SessionMut { id, session, outbox }.push(flow);
             }
         }
     }
 
     /// Puts a link among those that can send.
     pub(super) fn wake_link(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if link.ready || !link.can_transfer() || !link.is_attached() {
-            return;
-        }
-        let session_id = link.session;
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        link.ready = true;
-        session.ready.push_back(id);
-        self.wake_session(session_id);
+        let Self { sessions, links, outbox, .. } = self;
+        let Some(link) = links.get_mut(id) else { return };
+        let Some(session) = sessions.get_mut(link.session) else { return };
+        SessionMut { id: link.session, session, outbox }.wake_link(id, link);
     }
 
     /// Puts a session among those that can send, if its window and its links allow it.
     pub(super) fn wake_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let can_send = session.begin_sent && !session.end_sent && session.remote_incoming_window > 0;
-        if can_send && !session.ready.is_empty() && !session.scheduled {
-            session.scheduled = true;
-            self.ready.push_back(id);
+        if let Some(mut session) = self.session_mut(id) {
+            session.wake();
         }
     }
 
@@ -260,7 +241,7 @@ impl Connection {
             delivery.id = Some(delivery_id);
             delivery.share = share;
             if let Some(origin) = delivery.origin.take() {
-                self.discarded.message(origin.message);
+                self.outbox.discarded.message(origin.message);
             }
             link.credit = link.credit.saturating_sub(1);
             link.delivery_count = link.delivery_count.next();
@@ -296,12 +277,9 @@ impl Connection {
         link.queued = link.queued.saturating_sub(payload);
         let whole = !transfer.more;
         let sent = if whole { link.queue.pop_front() } else { None };
-        self.queued.count(link);
-        if self.queued.has_room_again() {
-            self.events.push_back(Event::QueueHasRoom);
-        }
+        self.outbox.count(link);
         if let Some((token, settlement)) = sent.and_then(|sent| Some((sent.token, sent.report?))) {
-            self.settled.push_back(Settled { link: id, token, settlement });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement });
         }
         let session_id = link.session;
         let giving_up = link.drain == DrainState::GivingUp;
@@ -322,7 +300,7 @@ impl Connection {
     fn can_close(&self) -> bool {
         let opened = self.open_sent && self.remote_open.is_some();
         let waits = |session: &Session| !session.end_sent && self.has_to_send(session);
-        self.closing && opened && !self.close_sent && !self.sessions.iter().any(waits)
+        self.closing && opened && !self.outbox.is_closed() && !self.sessions.iter().any(waits)
     }
 
     /// Whether a link of this session has something to send and the credit for it. The window may have to open first.

@@ -22,7 +22,7 @@ impl Connection {
     #[cold]
     pub(super) fn on_violation(&mut self, violation: PeerMisbehaved, input: &mut BytesMut) {
         self.violation = None;
-        if self.close_sent {
+        if self.outbox.is_closed() {
             return self.violation_after_close(violation, input);
         }
         let error = AmqpError::new(violation.condition(), alloc::format!("{violation}"));

@@ -16,14 +16,8 @@ impl Connection {
         if self.preamble.is_empty() {
             self.preamble = BytesMut::new();
         }
-        shrink_queue(&mut self.control);
         shrink_queue(&mut self.waiting);
-        shrink_queue(&mut self.ready);
-        shrink_queue(&mut self.flows);
-        shrink_queue(&mut self.marked);
-        shrink_queue(&mut self.leaving);
-        self.events.shrink();
-        self.settled.shrink();
+        self.outbox.shrink();
         self.sessions.iter_mut().for_each(Session::shrink);
         self.links.iter_mut().for_each(Link::shrink);
     }

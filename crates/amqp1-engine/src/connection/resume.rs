@@ -42,7 +42,7 @@ impl Connection {
             for id in unsettled.keys() {
                 let mut retained = session.sent.get_mut(id).and_then(|delivery| delivery.retained.take());
                 let Some(retained) = retained.take_if(|_| keeps) else {
-                    self.discarded.retained(retained);
+                    self.outbox.discarded.retained(retained);
                     let Some(delivery) = session.sent.remove(id) else { continue };
                     if resource && delivery.provisional.is_none() {
                         session.lost.insert(id);
@@ -72,23 +72,23 @@ impl Connection {
             suspended.deliveries.insert(at, delivery);
         }
         for mut delivery in queue {
-            self.discarded.retained(delivery.retained.take());
+            self.outbox.discarded.retained(delivery.retained.take());
             let lasts = !delivery.open && !delivery.is_transactional();
             match (delivery.id, delivery.origin) {
                 // The next endpoint plans it again.
-                (None, None) if delivery.aborted => self.discarded.payloads(delivery.parts),
+                (None, None) if delivery.aborted => self.outbox.discarded.payloads(delivery.parts),
                 // One whose sending has begun stood among the unsettled ones, unless nothing is to be heard of it.
                 (Some(_), _) if matches!(delivery.report, Some(Settlement::Sent)) => {
                     lost.push((delivery.token, Settlement::Lost { sent: true }));
-                    self.discarded.payloads(delivery.parts);
+                    self.outbox.discarded.payloads(delivery.parts);
                 }
                 (Some(_), _) => {
                     lost.extend(delivery.report.map(|report| (delivery.token, report)));
-                    self.discarded.payloads(delivery.parts);
+                    self.outbox.discarded.payloads(delivery.parts);
                 }
                 (None, Some(origin)) if keeps => {
                     suspended.deliveries.push_back(*origin);
-                    self.discarded.payloads(delivery.parts);
+                    self.outbox.discarded.payloads(delivery.parts);
                 }
                 (None, None) if keeps && lasts => suspended.deliveries.push_back(SentSoFar {
                     tag: delivery.tag,
@@ -102,18 +102,18 @@ impl Connection {
                 (None, origin) => {
                     let sent = origin.as_ref().is_some_and(|origin| origin.begun);
                     lost.push((delivery.token, Settlement::Lost { sent }));
-                    self.discarded.payloads(delivery.parts);
-                    self.discarded.message(origin.and_then(|origin| origin.message));
+                    self.outbox.discarded.payloads(delivery.parts);
+                    self.outbox.discarded.message(origin.and_then(|origin| origin.message));
                 }
             }
         }
         if !keeps {
             let rest = core::mem::take(&mut suspended.deliveries);
             lost.extend(rest.iter().map(|rest| (rest.token, Settlement::Lost { sent: rest.begun })));
-            self.discarded.suspended(rest);
+            self.outbox.discarded.suspended(rest);
         }
         for (token, settlement) in lost {
-            self.settled.push_back(Settled { link: id, token, settlement });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement });
         }
         keeps.then_some(suspended)
     }
@@ -210,7 +210,7 @@ impl Connection {
         let mut reports = alloc::vec::Vec::new();
         let (settled, unsettled): (alloc::vec::Vec<_>, alloc::vec::Vec<_>) =
             suspended.deliveries.into_iter().partition(|delivery| settled.contains(&delivery.token));
-        self.discarded.suspended(settled);
+        self.outbox.discarded.suspended(settled);
         for delivery in unsettled {
             let state = theirs.get(&delivery.tag).filter(|_| delivery.begun).map(|state| from_value(state, limits));
             if state.is_none() && incomplete && delivery.begun {
@@ -223,7 +223,7 @@ impl Connection {
             match step {
                 Step::Forget(state) => {
                     reports.push((delivery.token, Settlement::Outcome(Some(state))));
-                    self.discarded.message(delivery.message);
+                    self.outbox.discarded.message(delivery.message);
                 }
                 Step::SendAnew | Step::AbortAndSendAnew => {
                     let origin = delivery.clone();
@@ -273,7 +273,7 @@ impl Connection {
         link.resume_sender = (!rest.is_empty()).then(|| Box::new(rest));
         self.less_is_queued(id);
         for (token, settlement) in reports {
-            self.settled.push_back(Settled { link: id, token, settlement });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement });
         }
         self.wake_link(id);
     }
@@ -307,7 +307,7 @@ impl Connection {
                 message,
             };
             link.buffered.push_back(Buffered { delivery, state: None });
-            self.events.push_back(Event::Receivable(id));
+            self.outbox.events.push_back(Event::Receivable(id));
         }
     }
 
@@ -367,7 +367,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         let done = link.reducing && link.role == Role::Sender && link.queue.is_empty() && link.unsettled.is_empty();
         if done && !core::mem::replace(&mut link.reattach_told, true) {
-            self.events.push_back(Event::Reattach(id));
+            self.outbox.events.push_back(Event::Reattach(id));
         }
     }
 }

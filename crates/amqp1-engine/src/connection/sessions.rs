@@ -1,21 +1,26 @@
 //! Sessions coming and going (§2.5).
 
-use super::{Connection, FlowDue, frame_size::too_large};
+use super::{Connection, frame_size::too_large};
 use crate::{
     config::SessionConfig,
     control::Control,
     event::{Cause, Ended, Event},
-    session::Session,
+    session::{Session, SessionMut},
     store::SessionId,
     violation::{PeerMisbehaved, Scope},
 };
 use alloc::vec::Vec;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
-    performative::{Begin, End, Performative},
+    performative::{Begin, End},
 };
 
 impl Connection {
+    /// A session and where it writes to.
+    pub(super) fn session_mut(&mut self, id: SessionId) -> Option<SessionMut<'_>> {
+        Some(SessionMut { id, session: self.sessions.get_mut(id)?, outbox: &mut self.outbox })
+    }
+
     /// The highest channel that both ends allow.
     fn channel_max(&self) -> u32 {
         let remote = self.remote_open.as_ref().map_or(u16::MAX, |open| open.channel_max);
@@ -43,9 +48,9 @@ impl Connection {
         let begin = session.begin();
         let held = core::mem::take(&mut session.held);
         self.by_channel.insert(channel, id);
-        self.push(channel, begin);
+        self.outbox.push(channel, begin);
         for control in held {
-            self.push_control(Control { channel, ..control });
+            self.outbox.push_control(Control { channel, ..control });
         }
         self.wake_session(id);
     }
@@ -63,7 +68,7 @@ impl Connection {
             session.on_begin(&begin, channel);
             let id = self.sessions.insert(session);
             self.by_remote_channel.insert(channel, id);
-            self.events.push_back(Event::SessionOffered(id));
+            self.outbox.events.push_back(Event::SessionOffered(id));
             return;
         };
         let answered = self.by_channel.get(&remote_channel).copied();
@@ -77,7 +82,7 @@ impl Connection {
             return;
         }
         let waiting = core::mem::take(&mut session.waiting);
-        self.events.push_back(Event::SessionBegun(id));
+        self.outbox.events.push_back(Event::SessionBegun(id));
         for link in waiting {
             self.send_attach(link);
         }
@@ -97,7 +102,7 @@ impl Connection {
     pub(super) fn on_end(&mut self, channel: u16, end: End) {
         let (error, charge) = self.admit_error(end.error);
         self.take_end(channel, error);
-        self.events.hold(charge);
+        self.outbox.events.hold(charge);
     }
 
     fn take_end(&mut self, channel: u16, error: Option<AmqpError>) {
@@ -115,7 +120,7 @@ impl Connection {
         } else {
             if session.begin_sent {
                 let channel = session.channel;
-                self.forget_control(channel);
+                self.outbox.drop_frames_of(channel);
             } else if !can_begin {
                 // Both ends may have used up their channels for sessions that the other cannot answer.
                 return self.misbehaved(PeerMisbehaved::SessionsExceeded);
@@ -142,15 +147,6 @@ impl Connection {
         }
     }
 
-    /// Frames for a session that has gone on the peer's side are not written any more, but a begin must be answered.
-    fn forget_control(&mut self, channel: u16) {
-        use Performative::{Attach, Detach, Disposition, Flow};
-        self.control.retain(|control| {
-            let keeps = |body: &Performative| !matches!(body, Attach(_) | Detach(_) | Disposition(_) | Flow(_));
-            control.channel != channel || control.performative().is_some_and(keeps)
-        });
-    }
-
     /// Ends a session at once, dropping what is queued on it. The application learns it at once too; the channels stay
     /// taken until both ends are exchanged.
     pub(super) fn end_now(&mut self, id: SessionId, error: Option<AmqpError>) {
@@ -168,7 +164,7 @@ impl Connection {
         if core::mem::replace(&mut session.told, true) {
             return;
         }
-        self.events.push_back(Event::SessionEnded(id, Ended { error, by: Cause::Local }));
+        self.outbox.events.push_back(Event::SessionEnded(id, Ended { error, by: Cause::Local }));
     }
 
     /// The peer broke a rule whose scope is the session.
@@ -194,7 +190,7 @@ impl Connection {
             self.by_remote_channel.remove(&channel);
         }
         if !core::mem::replace(&mut session.told, true) {
-            self.events.push_back(Event::SessionEnded(id, ended));
+            self.outbox.events.push_back(Event::SessionEnded(id, ended));
         }
         self.forget_session(id);
     }
@@ -211,9 +207,8 @@ impl Connection {
 
     /// Asks for the session's state to be told.
     pub(super) fn session_flow(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        if !core::mem::replace(&mut session.flow_queued, true) {
-            self.flows.push_back(FlowDue::Session(id));
+        if let Some(mut session) = self.session_mut(id) {
+            session.tell();
         }
     }
 }

@@ -82,7 +82,7 @@ impl Connection {
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         if session.closing.is_empty() || !session.closing.remove(&(link.role == Role::Sender, link.local.name.clone()))
         {
-            self.events.push_back(Event::LinkOffered(id));
+            self.outbox.events.push_back(Event::LinkOffered(id));
             return;
         }
         link.offer_held = Some(until);
@@ -92,7 +92,7 @@ impl Connection {
     /// The link is there for more than to be closed.
     pub(super) fn offer_now(&mut self, id: LinkId) {
         if self.withdraw_offer(id) {
-            self.events.push_back(Event::LinkOffered(id));
+            self.outbox.events.push_back(Event::LinkOffered(id));
         }
     }
 

@@ -175,7 +175,7 @@ impl Connection {
         }
         while let Some((_, id)) = self.stops.sessions.first().copied().filter(|(until, _)| *until <= now) {
             self.stops.sessions.pop_first();
-            self.events.push_back(Event::EndUnanswered(id));
+            self.outbox.events.push_back(Event::EndUnanswered(id));
         }
     }
 }

@@ -34,7 +34,7 @@ impl Connection {
         delivery.open = true;
         link.queue.push_back(delivery);
         if let Some(link) = self.links.get_mut(id) {
-            self.queued.count(link);
+            self.outbox.queued.count(link);
         }
         Ok(())
     }
@@ -49,7 +49,7 @@ impl Connection {
         let mut octets = Some(octets);
         let written = self.queue_octets(id, &mut octets);
         if written.is_err() {
-            self.discarded.refused(octets);
+            self.outbox.discarded.refused(octets);
         }
         written
     }
@@ -71,7 +71,7 @@ impl Connection {
         link.queued = link.queued.saturating_add(length);
         delivery.left = delivery.left.saturating_add(length);
         delivery.parts.extend(unqueued.take_if(|octets| !octets.is_empty()));
-        self.queued.count(link);
+        self.outbox.queued.count(link);
         self.wake_link(id);
         Ok(())
     }
@@ -118,8 +118,8 @@ impl Connection {
         link.tags.remove(&delivery.tag);
         let (session_id, begun, was_settled) = (link.session, delivery.id, delivery.settled);
         match begun {
-            None => link.queue.remove(at).into_iter().for_each(|delivery| self.discarded.delivery(delivery)),
-            Some(_) => self.discarded.payloads(delivery.give_up()),
+            None => link.queue.remove(at).into_iter().for_each(|delivery| self.outbox.discarded.delivery(delivery)),
+            Some(_) => self.outbox.discarded.payloads(delivery.give_up()),
         }
         if let Some(session) = self.sessions.get_mut(session_id) {
             link.ready &= !session.leave_waiting(id);
@@ -131,13 +131,13 @@ impl Connection {
                 link.unsettled.remove(delivery);
                 let sent = session.sent.remove(delivery);
                 let known = sent.is_some();
-                self.discarded.retained(sent.and_then(|sent| sent.retained));
+                self.outbox.discarded.retained(sent.and_then(|sent| sent.retained));
                 known
             }
             _ => true,
         };
         if untold {
-            self.settled.push_back(Settled { link: id, token, settlement: Settlement::Aborted });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement: Settlement::Aborted });
         }
         self.less_is_queued(id);
         if !could_send {
@@ -153,17 +153,14 @@ impl Connection {
     /// Less waits on a link than before: there may be room again for what was refused.
     pub(super) fn less_is_queued(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        self.queued.count(link);
-        if self.queued.has_room_again() {
-            self.events.push_back(Event::QueueHasRoom);
-        }
+        self.outbox.count(link);
     }
 
     /// The application has done with a delivery that it has given up, or that the receiver had settled: others can be
     /// sent.
     fn stream_is_over(&mut self, id: LinkId) {
         if self.links.get(id).is_some_and(|link| link.sendable() > 0) {
-            self.events.push_back(Event::Sendable(id));
+            self.outbox.events.push_back(Event::Sendable(id));
         }
     }
 
@@ -175,7 +172,7 @@ impl Connection {
         }
         if link.settled_early.is_some() {
             // The application may be waiting to write more of it.
-            self.events.push_back(Event::Sendable(id));
+            self.outbox.events.push_back(Event::Sendable(id));
         }
         self.less_is_queued(id);
         self.wake_link(id);
@@ -235,20 +232,19 @@ impl Connection {
 
     /// Transfers of a streamed link are taken, or will not be.
     pub(super) fn release_transfers(&mut self, session_id: SessionId, count: u32) {
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        session.release_transfers(count);
-        if session.window_due() {
-            self.session_flow(session_id);
+        if let Some(mut session) = self.session_mut(session_id) {
+            session.session.release_transfers(count);
+            session.tell_window();
         }
     }
 
     /// A session has a streamed link from now on.
     pub(super) fn narrow_window(&mut self, session_id: SessionId) {
         let max = self.config.max_frame_size;
-        if let Some(session) = self.sessions.get_mut(session_id) {
-            session.narrow_window(max);
-            if session.begin_sent {
-                self.session_flow(session_id);
+        if let Some(mut session) = self.session_mut(session_id) {
+            session.session.narrow_window(max);
+            if session.session.begin_sent {
+                session.tell();
             }
         }
     }
@@ -293,7 +289,7 @@ impl Connection {
             drop(self.poll_stream(id));
             return;
         }
-        self.events.push_back(Event::Receivable(id));
+        self.outbox.events.push_back(Event::Receivable(id));
     }
 
     /// A stream has sent what was written: the application is asked for more.
@@ -302,7 +298,7 @@ impl Connection {
         let open = link.queue.back().is_some_and(|delivery| delivery.open);
         let queued = link.sendable_octets();
         if open && before > LOW_WATER && queued <= LOW_WATER || open && queued == 0 {
-            self.events.push_back(Event::Sendable(id));
+            self.outbox.events.push_back(Event::Sendable(id));
         }
     }
 }

@@ -58,7 +58,7 @@ impl Connection {
     /// Whether a provisional outcome waits to be polled. A delivery that is lost later is settled with
     /// [`poll_settled`](Self::poll_settled): who applies the outcome nevertheless, at the discharge, polls the event first.
     pub fn has_provisional(&self) -> bool {
-        self.events.has_provisional()
+        self.outbox.events.has_provisional()
     }
 
     /// How many deliveries that were posted within a transaction are not decided yet: no outcome was stated for them with
@@ -148,7 +148,7 @@ impl Connection {
     /// A delivery is rejected here: if it was posted within a transaction, that cannot be committed any more (§4.4.4).
     pub(super) fn fail_posting(&mut self, id: LinkId, key: DeliveryKey) -> Option<TxnId> {
         let posting = self.postings.open.remove(&(id, key.0))?;
-        self.events.push_back(Event::PostingLost(Some(id), posting.txn.clone()));
+        self.outbox.events.push_back(Event::PostingLost(Some(id), posting.txn.clone()));
         Some(posting.txn)
     }
 
@@ -160,7 +160,7 @@ impl Connection {
             return;
         }
         if let Some(txn) = transfer.state.as_ref().and_then(TxnId::of) {
-            self.events.push_back(Event::PostingLost(id, txn));
+            self.outbox.events.push_back(Event::PostingLost(id, txn));
         }
     }
 
@@ -179,7 +179,7 @@ impl Connection {
             stays
         });
         for txn in lost {
-            self.events.push_back(Event::PostingLost(Some(id), txn));
+            self.outbox.events.push_back(Event::PostingLost(Some(id), txn));
         }
     }
 
@@ -273,9 +273,9 @@ impl Connection {
         let known = link.retired.get_mut().is_some_and(|retired| retired.remove(&token));
         if known {
             if full && link.sendable() > 0 {
-                self.events.push_back(Event::Sendable(id));
+                self.outbox.events.push_back(Event::Sendable(id));
             }
-            self.settled.push_back(Settled { link: id, token, settlement: Settlement::Outcome(state) });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement: Settlement::Outcome(state) });
         }
         known
     }
@@ -284,7 +284,7 @@ impl Connection {
     pub(super) fn retired_lost(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         for token in link.retired.take() {
-            self.settled.push_back(Settled { link: id, token, settlement: Settlement::Lost { sent: true } });
+            self.outbox.settled.push_back(Settled { link: id, token, settlement: Settlement::Lost { sent: true } });
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     event::{Event, IncomingDelivery, StreamItem},
     link::{Buffered, Link, Withheld},
     resume::HeldDelivery,
-    session::{ReceivedDelivery, Session},
+    session::{ReceivedDelivery, SessionMut},
     settlement::{first_id, wire_id},
     store::{DeliveryKey, LinkId, SessionId},
     violation::PeerMisbehaved,
@@ -74,14 +74,14 @@ impl Connection {
             self.posting_discarded(None, transfer);
             if !self.is_late(session_id, transfer) {
                 self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
-            } else if self.sessions.get(session_id).is_some_and(Session::window_due) {
-                self.session_flow(session_id);
+            } else if let Some(mut session) = self.session_mut(session_id) {
+                session.tell_window();
             }
             return;
         };
         self.take_transfer(session_id, id, transfer, payload);
-        if self.sessions.get(session_id).is_some_and(Session::window_due) {
-            self.session_flow(session_id);
+        if let Some(mut session) = self.session_mut(session_id) {
+            session.tell_window();
         }
     }
 
@@ -310,7 +310,7 @@ impl Connection {
             message,
         };
         link.buffered.push_back(Buffered { delivery, state: assembly.state });
-        self.events.push_back(Event::Receivable(id));
+        self.outbox.events.push_back(Event::Receivable(id));
         self.check_drained(id);
     }
 
@@ -328,7 +328,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         if link.withheld == Withheld::Untold {
             link.withheld = Withheld::Told;
-            self.events.push_back(Event::CreditWithheld(id));
+            self.outbox.events.push_back(Event::CreditWithheld(id));
         }
         if core::mem::take(&mut link.flow_due) {
             self.link_flow(id);
@@ -337,7 +337,7 @@ impl Connection {
 
     fn check_drained(&mut self, id: LinkId) {
         if self.links.get_mut(id).is_some_and(|link| link.drain_done()) {
-            self.events.push_back(Event::Drained(id));
+            self.outbox.events.push_back(Event::Drained(id));
         }
     }
 
@@ -368,11 +368,8 @@ impl Connection {
             link.unsettled.remove(key.0);
             session.received.remove(key.0);
         }
-        let fresh = session.marks.is_empty();
-        session.marks.add(Role::Receiver, key.0, settled, Some(state));
-        if fresh {
-            self.marked.push_back(session_id);
-        }
+        let mut session = SessionMut { id: session_id, session, outbox: &mut self.outbox };
+        session.mark(Role::Receiver, key.0, settled, Some(state), None);
         if ends {
             self.posting_gone(id, key.0);
         }
@@ -394,7 +391,7 @@ impl Connection {
                 link.tags.remove(&tag);
             }
             if full && link.sendable() > 0 {
-                self.events.push_back(Event::Sendable(id));
+                self.outbox.events.push_back(Event::Sendable(id));
             }
             let half = link.settled_half(delivery);
             if link.withheld != Withheld::No {
@@ -402,7 +399,7 @@ impl Connection {
                 self.tell_credit(id);
             }
             if let Some(rest) = half {
-                self.discarded.payloads(rest);
+                self.outbox.discarded.payloads(rest);
                 self.abort_rest(id);
             }
         }

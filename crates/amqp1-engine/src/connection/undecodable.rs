@@ -43,7 +43,7 @@ impl Connection {
         if let Some(link) = self.links.get_mut(id) {
             link.undecodable = link.undecodable.saturating_add(1);
         }
-        self.events.push_back(Event::Undecodable(id, tag, error));
+        self.outbox.events.push_back(Event::Undecodable(id, tag, error));
         let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
         let state = DeliveryState::rejected(state);
         let state = self.fail_posting(id, key).map_or_else(|| state.clone(), |txn| txn.state(Some(state.clone())));

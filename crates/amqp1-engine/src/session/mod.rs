@@ -1,5 +1,7 @@
 //! One session (§2.5): its windows, its handles, its unsettled deliveries.
 
+mod output;
+
 use crate::{
     config::SessionConfig,
     control::Control,
@@ -23,6 +25,8 @@ use amqp1_codec::{
     definitions::Role,
     performative::{Begin, Flow, Handle},
 };
+
+pub(crate) use output::SessionMut;
 
 /// A delivery that was sent and is not settled.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Payloads that will not be sent, kept until the runtime drops them where it holds no lock.
 
-use super::Connection;
 use crate::{
     delivery::OutgoingDelivery,
     resume::{Retained, SentSoFar},
@@ -46,17 +45,10 @@ impl Discarded {
             self.message(delivery.message);
         }
     }
-}
 
-impl Connection {
-    /// Takes the payloads that will not be sent or sent again: of messages that were refused, given up or settled, and of
-    /// links that ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
-    /// runtime takes them under its lock and drops them after. Those that are not taken come with the next
-    /// [`transmit`](Self::transmit), and are dropped with what [`TransmitQueue::release`](crate::TransmitQueue::release)
-    /// drops. Of calls that are refused one after the other only the last one's payload is kept.
-    pub fn take_discarded(&mut self) -> Vec<Bytes> {
-        let mut discarded = core::mem::take(&mut self.discarded.payloads);
-        discarded.append(&mut self.discarded.refused);
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
+        let mut discarded = core::mem::take(&mut self.payloads);
+        discarded.append(&mut self.refused);
         discarded
     }
 }
