@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_subject_is_a_list_of_mutants() {
         let subject: Subject = toml::from_str(
-            "[[mutant]]\nname = 'a'\nrows = ['T-2.2-1']\nfile = 'crates/amqp1-engine/src/link.rs'\nfind = 'x'\nreplace = 'y'\n",
+            "[[mutant]]\nname = 'a'\nrows = ['T-2.2-1']\nfile = 'crates/amqp1-engine/src/link/mod.rs'\nfind = 'x'\nreplace = 'y'\n",
         )
         .unwrap();
         assert_eq!(subject.mutant[0].package(), "amqp1-engine");

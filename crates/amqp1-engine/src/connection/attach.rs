@@ -1,11 +1,11 @@
 //! Links that are attached (§2.6.3).
 
-use super::{Connection, frame_size::too_large, handles::no_handle};
+use super::{Connection, detach::Ending, frame_size::too_large, handles::no_handle};
 use crate::{
     config::{Credit, LinkNames},
     control::Body,
     event::{Cause, Event},
-    link::{Link, attach_violation, count_missing},
+    link::{Link, LinkState, attach_violation, count_missing},
     metadata::{Kept, RemoteAttach},
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
@@ -31,20 +31,23 @@ impl Connection {
         }
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
         let Some(handle) = session.handles.take(session.remote_handle_max) else {
-            link.no_handle = true;
-            return self.drop_link(id, false, Some(no_handle()), Cause::Local);
+            let ending = Ending { closed: false, error: Some(no_handle()), by: Cause::Local, no_handle: true };
+            self.report_end(id, ending);
+            return self.drop_link(id, false, None, Cause::Local);
         };
         session.reclaim();
-        if link.remote.is_none() {
+        if !link.state.was_attached_by_peer() {
             session.unanswered.push(id);
             // The answer to this attach need not resume the link.
             session.errant.names(link.role).remove(&link.local.name);
         }
-        link.handle = Some(handle);
+        if link.state.send_attach(handle).is_err() {
+            return;
+        }
         link.local.handle = handle;
         self.fill_unsettled(id);
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.remote.is_none() {
+        if !link.state.was_attached_by_peer() {
             let attach = (*link.local).clone();
             return self.push_in(session_id, attach);
         }
@@ -103,7 +106,6 @@ impl Connection {
         session.unanswered.retain(|unanswered| *unanswered != id);
         session.late.remove(attach.handle);
         session.incoming.insert(attach.handle, id);
-        link.remote_handle = Some(attach.handle);
         // A terminus that was asked for is not granted, or the one that the link's name is to have does not exist.
         let null_terminus = unreadable.is_none()
             && match link.role {
@@ -112,6 +114,9 @@ impl Connection {
             };
         let missing = if null_terminus { None } else { count_missing(attach, &self.config.tolerances) };
         let violation = unreadable.or(missing);
+        if link.state.receive_attach(attach.handle, !null_terminus).is_err() {
+            return;
+        }
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
@@ -120,9 +125,9 @@ impl Connection {
             remote.kept = None;
         }
         link.remote = Some(Box::new(remote));
-        if let Some((_, error)) = link.detached.as_deref() {
+        if link.state.has_detached() {
             // What comes on the link from here on comes for one that is attached at both ends.
-            if error.is_some() {
+            if link.state.has_failed() {
                 self.becomes_errant(id);
             }
             return;
@@ -137,7 +142,6 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         if null_terminus {
             // §2.6.3: the detach with the reason follows.
-            link.refused = true;
             return;
         }
         let policy = link.policy;
@@ -167,14 +171,16 @@ impl Connection {
         let local = Attach { name: attach.name.to_detached(), role: attach.role.opposite(), ..Attach::default() };
         let mut link = Link::new(session_id, local, Credit::Manual(0));
         let handle = attach.handle;
-        link.remote_handle = Some(handle);
+        link.state = LinkState::offered(handle);
         if link.role == Role::Receiver {
             link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
         }
         link.remote = Some(Box::new(RemoteAttach::new(attach, kept)));
         link.charge = charge;
         // What is refused at once is never offered, so its end is not reported either.
-        link.told = violation.is_some();
+        if violation.is_some() {
+            link.state.end();
+        }
         let role = link.role;
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
@@ -193,7 +199,8 @@ impl Connection {
     fn steal(&mut self, attach: &Attach) {
         let key = (attach.role == Role::Receiver, attach.name.clone());
         let Some(id) = self.endpoints.get(&key).copied() else { return };
-        let lives = |link: &Link| link.remote_handle.is_some() && link.detached.is_none() && !link.told;
+        let lives =
+            |link: &Link| link.state.remote_handle().is_some() && !link.state.has_detached() && !link.state.is_over();
         if self.links.get(id).is_some_and(lives) {
             let error = AmqpError::new(ErrorCondition::STOLEN, "the link was attached elsewhere");
             self.detach_now(id, false, Some(error));

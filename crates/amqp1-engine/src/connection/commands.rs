@@ -235,7 +235,7 @@ impl Connection {
 
     /// Whether a link of this name and role lives on the session, and is not about to end.
     fn is_name_in_use(&self, session: SessionId, attach: &Attach) -> bool {
-        let lives = |link: &Link| link.detached.is_none() && link.detaching.is_none() && !link.refused && !link.told;
+        let lives = |link: &Link| !link.state.is_detaching() && !link.state.is_deaf();
         let is = |link: &Link| link.role == attach.role && link.local.name == attach.name && lives(link);
         self.sessions
             .get(session)
@@ -243,11 +243,11 @@ impl Connection {
     }
 
     fn known_link(&self, id: LinkId) -> Result<&Link, ApiMisuse> {
-        self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
+        self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)
     }
 
     fn link_mut(&mut self, id: LinkId) -> Result<&mut Link, ApiMisuse> {
-        self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)
+        self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)
     }
 
     /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on, until it is
@@ -259,7 +259,7 @@ impl Connection {
     /// Forgets what the peer attached the link with, so that it does not count as its metadata any more: for servers with
     /// many links, that have no use for it once a link is accepted.
     pub fn forget_attach(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(id).filter(|link| link.handle.is_some()) {
+        if let Some(link) = self.links.get_mut(id).filter(|link| link.state.handle().is_some()) {
             link.reattach = None;
             if let Some(remote) = &mut link.remote {
                 remote.kept = None;
@@ -302,7 +302,7 @@ impl Connection {
     /// that size; then the link is refused.
     pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
-        if link.handle.is_some() || link.awaited_handle.is_some() {
+        if link.state.is_answered() {
             return Err(ApiMisuse::WrongState);
         }
         let mut local = (*link.local).clone();
@@ -358,7 +358,7 @@ impl Connection {
     /// If there is no such link, or it was answered.
     pub fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
         let link = self.known_link(id)?;
-        if link.handle.is_some() || link.awaited_handle.is_some() {
+        if link.state.is_answered() {
             return Err(ApiMisuse::WrongState);
         }
         self.detach_now(id, true, Some(error));
@@ -373,16 +373,11 @@ impl Connection {
     /// If there is no such link.
     pub fn detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
-        if link.detached.is_some() {
+        if link.state.has_detached() {
             return Ok(());
         }
-        if error.is_some() {
+        if error.is_some() || link.state.detach_when_sent(closed).is_err() {
             self.detach_now(id, closed, error);
-            return Ok(());
-        }
-        link.detaching = Some(closed);
-        if link.handle.is_none() {
-            self.detach_now(id, closed, None);
         } else if !self.stop_sender(id) {
             self.outbox.leave(Leaving::Link(id));
         }
@@ -495,9 +490,9 @@ impl Connection {
                 return Err(SendError::StateTooLarge { max });
             }
         }
-        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
         let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
-        if link.role != Role::Sender || link.detached.is_some() || link.detaching.is_some() || ending {
+        if link.role != Role::Sender || link.state.has_detached() || link.state.is_detaching() || ending {
             return Err(SendError::Detached);
         }
         if link.sender_settle_mode() == SenderSettleMode::Unsettled && options.settled {

@@ -3,27 +3,36 @@
 use super::{Connection, streams::EmptiedStream};
 use crate::{
     event::{Cause, Detached, Event, IncomingDelivery},
-    link::{Buffered, Link},
+    link::{Buffered, KnownBefore, Link},
     metadata::bounded_state,
     resume::Suspended,
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
-use alloc::boxed::Box;
 use amqp1_codec::{
     Decode, Reader,
     definitions::{AmqpError, Role},
     performative::{Attach, Detach},
 };
 
+/// How a link ends for the application.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) closed: bool,
+    pub(super) error: Option<AmqpError>,
+    pub(super) by: Cause,
+    /// There was no handle to attach it with.
+    pub(super) no_handle: bool,
+}
+
 impl Connection {
     /// Our detach, of a link that is attached at this end.
     pub(super) fn send_detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(handle) = link.handle else { return };
-        link.detached = Some(Box::new((closed, error.clone())));
+        let until = link.state.end_stopping();
+        let Ok(handle) = link.state.send_detach(closed, error.clone()) else { return };
         let session_id = link.session;
-        self.end_stopping(id);
+        self.forget_stopping(id, until);
         self.flush_marks(session_id);
         self.push_in(session_id, Detach { handle, closed, error });
     }
@@ -47,9 +56,8 @@ impl Connection {
         session.detached_up_to = session.detached_up_to.max(Some(detach.handle));
         self.expect_late_transfers(session_id, id, detach.handle);
         let Some(link) = self.links.get_mut(id) else { return };
-        link.remote_handle = None;
-        if let Some((closed, error)) = link.detached.take().map(|detached| *detached) {
-            link.detached = Some(Box::new((closed, None)));
+        let Ok(ours) = link.state.receive_detach() else { return };
+        if let Some((closed, error)) = ours {
             if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
                 return self.close_detached(id, error.or(detach.error));
             }
@@ -60,9 +68,9 @@ impl Connection {
             let by = if detach.closed && !closed { Cause::Peer } else { Cause::Local };
             return self.drop_link(id, closed || detach.closed, error.or(detach.error), by);
         }
-        if link.handle.is_some() {
+        if link.state.handle().is_some() {
             self.send_detach(id, detach.closed, None);
-        } else if link.awaited_handle.is_some() || !self.refuse(id, detach.closed, None) {
+        } else if link.state.awaited_handle().is_some() || !self.refuse(id, detach.closed, None) {
             return self.detach_awaiting(id, detach.closed, detach.error);
         }
         self.drop_link(id, detach.closed, detach.error, Cause::Peer);
@@ -73,16 +81,15 @@ impl Connection {
     fn close_detached(&mut self, id: LinkId, error: Option<AmqpError>) {
         self.tell_detached(id, true, error, Cause::Peer);
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(handle) = link.handle else { return };
         let (name, role) = (link.local.name.clone(), link.role);
-        let lives = |other: &Link| other.local.name == name && other.role == role && !other.told;
+        let lives = |other: &Link| other.local.name == name && other.role == role && !other.state.is_over();
         if self.links.iter().any(lives) {
             // Another endpoint has taken its place, and lives.
             return self.drop_link(id, true, None, Cause::Peer);
         }
         let Some(link) = self.links.get_mut(id) else { return };
+        let Ok(handle) = link.state.close_again() else { return };
         link.remote = None;
-        link.detached = Some(Box::new((true, None)));
         link.local.unsettled = None;
         link.local.incomplete_unsettled = false;
         let session_id = link.session;
@@ -108,8 +115,8 @@ impl Connection {
     /// Detaches cleanly, when everything that can be sent is sent: what lacks credit cannot.
     pub(super) fn try_detach(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
-        let Some(closed) = link.detaching else { return };
-        if link.detached.is_none() && link.stopping.is_none() && !link.can_transfer() && link.remote.is_some() {
+        let Some(closed) = link.state.detaches_when_sent() else { return };
+        if !link.can_transfer() && link.state.was_attached_by_peer() {
             self.detach_now(id, closed, None);
         }
     }
@@ -117,12 +124,12 @@ impl Connection {
     /// Detaches, dropping what is queued. An error is reported to the application at once.
     pub(super) fn detach_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get(id) else { return };
-        if link.detached.is_some() {
+        if link.state.has_detached() {
             return;
         }
         let session_id = link.session;
-        if link.handle.is_none() {
-            if link.remote.is_none() {
+        if link.state.handle().is_none() {
+            if !link.state.was_attached_by_peer() {
                 // Our attach has not left, so the peer knows of nothing.
                 return self.drop_link(id, closed, error, Cause::Local);
             }
@@ -130,7 +137,7 @@ impl Connection {
                 return self.tell_detached(id, closed, error, Cause::Local);
             }
         } else {
-            if error.is_some() && link.remote.is_some() {
+            if error.is_some() && link.state.was_attached_by_peer() {
                 self.becomes_errant(id);
             }
             self.send_detach(id, closed, error.clone());
@@ -141,23 +148,31 @@ impl Connection {
         }
     }
 
-    /// Tells the application that a link is over, with what became of its deliveries. Once.
+    /// Reports that a link is over, with what became of its deliveries. Once.
     pub(super) fn tell_detached(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>, by: Cause) {
+        self.report_end(id, Ending { closed, error, by, no_handle: false });
+    }
+
+    /// As [`tell_detached`](Self::tell_detached), of a link that may have found no handle.
+    pub(super) fn report_end(&mut self, id: LinkId, ending: Ending) {
+        let Ending { closed, error, by, no_handle } = ending;
         let Some(link) = self.links.get_mut(id) else { return };
-        if core::mem::replace(&mut link.told, true) {
+        let known = link.state.end();
+        if known == KnownBefore::Over {
             return;
         }
         let session_id = link.session;
         link.ready = false;
-        if link.offer_held.is_some() {
-            // The application has not heard of it.
-            return;
+        if let KnownBefore::Held(until) = known {
+            // The application has not heard of it, and will not.
+            return self.forget_offer(id, until);
         }
+        let until = link.state.end_stopping();
+        self.forget_stopping(id, until);
         self.end_drain(id);
-        self.end_stopping(id);
         let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
         let Some(link) = self.links.get_mut(id) else { return };
-        let (released, no_handle) = (link.released, link.no_handle);
+        let released = link.released;
         let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
         let (keeps, role) = (link.resumable && !closed, link.role);
         self.postings_lost(id);
@@ -197,7 +212,7 @@ impl Connection {
     pub(super) fn forget_link(&mut self, id: LinkId) {
         self.withdraw_offer(id);
         let Some(link) = self.links.remove(id) else { return };
-        if let Some(awaited) = &link.awaited_handle {
+        if let Some(awaited) = link.state.awaited_handle() {
             self.forget_awaited(id, awaited, link.session);
         }
         if !self.endpoints.is_empty() {
@@ -210,14 +225,14 @@ impl Connection {
         let late = tolerant && link.role == Role::Receiver && link.in_flight() > 0;
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         session.remove_link(id, link.role);
-        if let Some(handle) = link.remote_handle {
+        if let Some(handle) = link.state.remote_handle() {
             session.incoming.remove(&handle);
         }
-        match link.handle {
+        match link.state.handle() {
             None => session.waiting.retain(|waiting| *waiting != id),
             Some(handle) => session.give_back(handle, late),
         }
-        if link.remote.is_none() {
+        if !link.state.was_attached_by_peer() {
             session.unanswered.retain(|unanswered| *unanswered != id);
         }
     }

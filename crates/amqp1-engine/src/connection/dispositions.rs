@@ -178,7 +178,7 @@ impl Connection {
     ///
     /// [`ApiMisuse::WrongState`] if no delivery of this token is unsettled, or not all of it has left.
     pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
-        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
         if link.retired.get().is_some_and(|retired| retired.contains(&token)) {
             self.settle_retired(id, token, state);

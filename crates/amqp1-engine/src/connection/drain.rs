@@ -38,7 +38,7 @@ impl Connection {
     ///
     /// If there is no such link, or this end receives.
     pub fn drained(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
-        let link = self.links.get(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         if link.role != Role::Sender {
             return Err(ApiMisuse::WrongRole);
         }

@@ -33,9 +33,8 @@ impl Connection {
 
     /// Whether the session was ended because of input on a link that is detached.
     pub(super) fn is_errant_input(&mut self, session_id: SessionId, id: LinkId) -> bool {
-        let errant = |link: &crate::link::Link| link.detached.as_deref().is_some_and(|(_, error)| error.is_some());
-        let Some(link) = self.links.get(id).filter(|link| errant(link)) else { return false };
-        let (handle, role, name) = (link.remote_handle.unwrap_or_default(), link.role, &link.local.name);
+        let Some(link) = self.links.get(id).filter(|link| link.state.has_failed()) else { return false };
+        let (handle, role, name) = (link.state.remote_handle().unwrap_or_default(), link.role, &link.local.name);
         // The names that are remembered have a bound.
         let known = |session: &mut crate::session::Session| session.errant.names(role).contains(name);
         let is = self.sessions.get_mut(session_id).is_some_and(known);

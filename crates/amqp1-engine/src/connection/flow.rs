@@ -45,12 +45,12 @@ impl Connection {
             return self.session_misbehaved(session_id, PeerMisbehaved::HandleUnattached { handle });
         };
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.offer_held.is_some() {
+        if link.state.is_offer_held() {
             self.offer_now(id);
         }
         let Some(link) = self.links.get_mut(id) else { return };
         // A link that is offered and not answered has no credit to give yet; what the peer grants is kept.
-        if link.detached.is_some() || link.refused || link.told {
+        if link.state.is_deaf() {
             self.is_errant_input(session_id, id);
             return;
         }
@@ -76,7 +76,7 @@ impl Connection {
                 if link.on_sender_flow(flow) {
                     self.outbox.events.push_back(Event::Drained(id));
                 }
-                if link.stopping.is_some() {
+                if link.state.stopping().is_some() {
                     return self.on_stopped(id, flow);
                 }
                 if core::mem::take(&mut link.flow_due) {

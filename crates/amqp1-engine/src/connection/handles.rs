@@ -7,7 +7,6 @@ use crate::{
     store::{LinkId, SessionId},
     time::Instant,
 };
-use alloc::boxed::Box;
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, Role},
     performative::Attach,
@@ -56,17 +55,15 @@ impl Connection {
         if matches!(answer, Answer::Accept) {
             link.pack_local(style);
         }
-        if let Some(awaited) = &mut link.awaited_handle {
-            awaited.answer = answer;
+        if !matches!(link.state.await_handle(until, answer), Ok(true)) {
             return;
         }
-        link.awaited_handle = Some(Box::new(AwaitedHandle { until, answer }));
-        let told = link.told;
+        let over = link.state.is_over();
         if let Some(session) = self.sessions.get_mut(link.session) {
             session.awaiting_handle.push_back(id);
         }
         self.awaited_handles.insert((until, id));
-        if !told {
+        if !over {
             self.outbox.events.push_back(Event::HandleAwaited(id));
         }
     }
@@ -79,8 +76,7 @@ impl Connection {
             }
             let Some(id) = session.awaiting_handle.pop_front() else { return };
             let Some(link) = self.links.get_mut(id) else { continue };
-            let Some(awaited) = link.awaited_handle.take() else { continue };
-            let AwaitedHandle { until, answer } = *awaited;
+            let Ok(AwaitedHandle { until, answer }) = link.state.take_awaited() else { continue };
             self.awaited_handles.remove(&(until, id));
             match answer {
                 Answer::Accept => {
@@ -89,7 +85,7 @@ impl Connection {
                 }
                 Answer::Refuse { closed, error } => {
                     self.refuse_now(id, closed, error);
-                    if self.links.get(id).is_some_and(|link| link.remote_handle.is_none()) {
+                    if self.links.get(id).is_some_and(|link| link.state.remote_handle().is_none()) {
                         // The peer has detached it already.
                         self.forget_link(id);
                     }
@@ -148,7 +144,7 @@ impl Connection {
     /// The peer detaches a link that waits for a handle: it is refused when there is one. This is reported now.
     pub(super) fn detach_awaiting(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get(id) else { return };
-        if link.awaited_handle.as_ref().is_some_and(|awaited| matches!(awaited.answer, Answer::Accept)) {
+        if link.state.awaited_handle().is_some_and(|awaited| matches!(awaited.answer, Answer::Accept)) {
             self.await_handle(id, Answer::Refuse { closed, error: None });
         }
         self.tell_detached(id, closed, error, Cause::Peer);

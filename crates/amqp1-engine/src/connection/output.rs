@@ -147,7 +147,7 @@ impl Connection {
                 let Some(link) = links.get_mut(id) else { return };
                 link.flow_queued = false;
                 link.flow_due = false;
-                if link.handle.is_none() || link.detached.is_some() {
+                if link.state.attached_handle().is_none() {
                     return;
                 }
                 let id = link.session;
@@ -199,7 +199,7 @@ impl Connection {
         }
         let Some(window) = session.remote_incoming_window.checked_sub(1) else { return };
         let waiting = link.queued;
-        let (Some(handle), Some(delivery)) = (link.handle, link.queue.front_mut()) else { return };
+        let (Some(handle), Some(delivery)) = (link.state.attached_handle(), link.queue.front_mut()) else { return };
         let share = session.share();
         let goes_on = delivery.id.is_some() && delivery.share > 0 && !delivery.aborted;
         if goes_on && session.senders > 1 && session.remote_incoming_window <= delivery.share {

@@ -3,7 +3,6 @@
 use super::Connection;
 use crate::{
     event::Event,
-    link::Link,
     store::{LinkId, SessionId},
     time::Instant,
 };
@@ -85,7 +84,7 @@ impl Connection {
             self.outbox.events.push_back(Event::LinkOffered(id));
             return;
         }
-        link.offer_held = Some(until);
+        link.state.hold_offer(until);
         self.shares.offers.insert((until, id));
     }
 
@@ -98,7 +97,12 @@ impl Connection {
 
     /// Whether an offer was held, and is not any more.
     pub(super) fn withdraw_offer(&mut self, id: LinkId) -> bool {
-        let until = self.links.get_mut(id).and_then(|link: &mut Link| link.offer_held.take());
+        let until = self.links.get_mut(id).and_then(|link| link.state.take_held_offer());
         until.is_some_and(|until| self.shares.offers.remove(&(until, id)))
+    }
+
+    /// A link is over before it was offered.
+    pub(super) fn forget_offer(&mut self, id: LinkId, until: Instant) {
+        self.shares.offers.remove(&(until, id));
     }
 }

@@ -9,13 +9,12 @@ use super::Connection;
 use crate::{
     event::{Event, StreamItem},
     late::LateTransfers,
-    link::Stopping,
     session::Session,
     settlement::{first_id, wire_id},
     store::{LinkId, SessionId},
     time::Instant,
 };
-use alloc::{boxed::Box, collections::BTreeSet};
+use alloc::collections::BTreeSet;
 use amqp1_codec::{
     definitions::Role,
     performative::{Flow, Transfer},
@@ -56,17 +55,20 @@ impl Connection {
         }
         let (until, limit) = (self.idle.after(ANSWER), self.idle.after(LIMIT));
         let Some(link) = self.links.get_mut(id) else { return false };
-        if link.stopping.is_some() {
+        if link.state.stopping().is_some() {
             return true;
         }
         if link.role != Role::Receiver || !link.streamed || !link.is_attached() || link.in_flight() == 0 {
             return false;
         }
+        let half = link.assembly.is_some();
+        if link.state.stop(until, limit, half).is_err() {
+            return false;
+        }
         link.take_credit_back();
         link.released = true;
+        link.assembly = None;
         let data = link.stream.get().into_iter().flatten().filter(|item| matches!(item, StreamItem::Data(_))).count();
-        let half = link.assembly.take().is_some();
-        link.stopping = Some(Box::new(Stopping { until, limit, came: false, half }));
         self.stops.receivers.insert((until, id));
         let session_id = link.session;
         // What waits here will not be taken, so it holds nothing back.
@@ -79,7 +81,7 @@ impl Connection {
     pub(super) fn discard_stopped(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer) -> Option<()> {
         let tolerant = self.config.tolerances.credit_overrun;
         let link = self.links.get_mut(id)?;
-        let stopping = link.stopping.as_mut()?;
+        let stopping = link.state.stopping_mut()?;
         stopping.came = true;
         let begins = !core::mem::replace(&mut stopping.half, transfer.more && !transfer.aborted);
         if begins {
@@ -94,12 +96,12 @@ impl Connection {
     pub(super) fn on_stopped(&mut self, id: LinkId, flow: &Flow) {
         let until = self.idle.after(ANSWER);
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(stopping) = &mut link.stopping else { return };
         // RabbitMQ counts what it has not sent yet as credit that is left: what tells is where the credit ends.
         let end = flow.delivery_count.unwrap_or(link.delivery_count).plus(flow.link_credit.unwrap_or(0));
         if end.offset_from(link.delivery_count) > 0 {
             return;
         }
+        let Some(stopping) = link.state.stopping_mut() else { return };
         if !core::mem::take(&mut stopping.came) {
             return self.stopped(id);
         }
@@ -112,15 +114,15 @@ impl Connection {
 
     /// The sender has stopped, or has had its time.
     fn stopped(&mut self, id: LinkId) {
-        let closed = self.links.get(id).and_then(|link| link.detaching);
-        self.detach_now(id, closed.unwrap_or(false), None);
+        let stopping = self.links.get(id).and_then(|link| link.state.stopping());
+        let Some(closed) = stopping.map(|stopping| stopping.closed) else { return };
+        self.detach_now(id, closed, None);
     }
 
-    /// The link is detached, or gone.
-    pub(super) fn end_stopping(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if let Some(stopping) = link.stopping.take() {
-            self.stops.receivers.remove(&(stopping.until, id));
+    /// The link is detached, or gone: its sender was waited for until this time.
+    pub(super) fn forget_stopping(&mut self, id: LinkId, until: Option<Instant>) {
+        if let Some(until) = until {
+            self.stops.receivers.remove(&(until, id));
         }
     }
 

@@ -57,7 +57,7 @@ impl Connection {
     /// Takes the octets if they can be queued.
     fn queue_octets(&mut self, id: LinkId, unqueued: &mut Option<Bytes>) -> Result<(), SendError> {
         let length = unqueued.as_ref().map_or(0, Bytes::len);
-        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
         if link.settled_early.is_some() {
             return Err(SendError::SettledEarly);
         }
@@ -83,7 +83,7 @@ impl Connection {
     ///
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
     pub fn finish(&mut self, id: LinkId) -> Result<(), SendError> {
-        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(SendError::Detached)?;
+        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
         if link.settled_early.take().is_some() {
             self.stream_is_over(id);
             return Ok(());
@@ -101,7 +101,7 @@ impl Connection {
     ///
     /// [`ApiMisuse::WrongState`] if all of it has left, or there is none of this token.
     pub fn abort(&mut self, id: LinkId, token: u64) -> Result<(), ApiMisuse> {
-        let link = self.links.get_mut(id).filter(|link| !link.told).ok_or(ApiMisuse::UnknownLink)?;
+        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         if link.settled_early == Some(token) {
             link.settled_early = None;
             self.stream_is_over(id);

@@ -65,7 +65,7 @@ impl Connection {
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let id = session.incoming.get(&handle).copied();
         let streamed =
-            id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed && link.stopping.is_none());
+            id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed && link.state.stopping().is_none());
         if session.on_transfer(streamed).is_none() {
             self.posting_discarded(id, transfer);
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
@@ -89,7 +89,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.6.5: after our detach, what comes is discarded until the peer's.
         // Of a link that was refused, and never attached, nothing is received.
-        if link.detached.is_some() || link.refused || link.told {
+        if link.state.is_deaf() {
             self.posting_discarded(Some(id), transfer);
             self.is_errant_input(session_id, id);
             return;
@@ -98,7 +98,7 @@ impl Connection {
             self.posting_discarded(Some(id), transfer);
             return self.link_misbehaved(id, PeerMisbehaved::TransferFromReceiver);
         }
-        if link.stopping.is_some() {
+        if link.state.stopping().is_some() {
             self.posting_discarded(Some(id), transfer);
             if self.discard_stopped(session_id, id, transfer).is_none() {
                 self.link_misbehaved(id, PeerMisbehaved::CreditExceeded);
@@ -213,7 +213,7 @@ impl Connection {
             },
         };
         // A link that is offered and not answered has given no credit to run over.
-        let tolerant = self.config.tolerances.credit_overrun && link.handle.is_some();
+        let tolerant = self.config.tolerances.credit_overrun && link.state.handle().is_some();
         link.use_credit(tolerant).ok_or(PeerMisbehaved::CreditExceeded)?;
         session.received.note(delivery_id);
         // A transfer may ask for less than the link does, not for more.
@@ -344,7 +344,7 @@ impl Connection {
     /// States an outcome for a received delivery; whether it is settled with it follows from the mode. `false` if nothing
     /// can be said on the link any more. A delivery that is not known was settled before.
     pub(super) fn settle_received(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> bool {
-        let Some(link) = self.links.get_mut(id).filter(|link| link.detached.is_none()) else { return false };
+        let Some(link) = self.links.get_mut(id).filter(|link| !link.state.has_detached()) else { return false };
         let session_id = link.session;
         let Some(session) = self.sessions.get_mut(session_id).filter(|session| !session.end_sent) else { return false };
         let Some(delivery) = session.received.get_mut(key.0) else { return true };

@@ -1,5 +1,7 @@
 //! One link (§2.6): its credit, what waits to be sent, what was received.
 
+mod state;
+
 use crate::{
     ascending::Ascending,
     config::{Credit, DrainMode, SendOptions},
@@ -21,11 +23,12 @@ use alloc::{
 };
 use amqp1_codec::{
     Decode, DeliveryTag, Encode, EncodeStyle, Limits, Multiple, Reader, SequenceNo,
-    definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    definitions::{Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{Source, Target},
-    performative::{Attach, Flow, Handle},
+    performative::{Attach, Flow},
 };
 use bytes::{Bytes, BytesMut};
+pub(crate) use state::{Answer, AwaitedHandle, KnownBefore, LinkState};
 
 /// How far the receiver's drain of a link has come (§2.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,22 +49,6 @@ pub(crate) enum Withheld {
     Told,
 }
 
-/// What is said of a link of the peer when a handle is free.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// What stands in [`Link::local`].
-    Accept,
-    /// An attach without a terminus, and this detach.
-    Refuse { closed: bool, error: Option<AmqpError> },
-}
-
-/// A link of the peer waits for a handle.
-#[derive(Debug)]
-pub(crate) struct AwaitedHandle {
-    pub(crate) until: Instant,
-    pub(crate) answer: Answer,
-}
-
 /// A delivery that waits to be taken, and its state at the sender.
 #[derive(Debug)]
 pub(crate) struct Buffered {
@@ -70,29 +57,14 @@ pub(crate) struct Buffered {
     pub(crate) state: Option<Box<Kept>>,
 }
 
-/// A receiver that has taken its credit back, and is detached when nothing more comes.
-#[derive(Debug)]
-pub(crate) struct Stopping {
-    /// When the sender's answer is not waited for any longer.
-    pub(crate) until: Instant,
-    /// When nothing is waited for any longer.
-    pub(crate) limit: Instant,
-    /// Whether anything came since the sender was asked.
-    pub(crate) came: bool,
-    /// Whether more is to come of a delivery.
-    pub(crate) half: bool,
-}
-
 /// Rarely used state is boxed, since most links are idle.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
     /// Which end this is.
     pub(crate) role: Role,
-    /// Our handle, once our attach is on its way.
-    pub(crate) handle: Option<Handle>,
-    /// The peer's handle, once its attach is received.
-    pub(crate) remote_handle: Option<Handle>,
+    /// What each end has attached and detached.
+    pub(crate) state: LinkState,
     /// What we attach with.
     pub(crate) local: Box<Attach>,
     /// What the peer attached with.
@@ -103,16 +75,6 @@ pub(crate) struct Link {
     pub(crate) forgets: bool,
     /// Our attach of a link that the peer has attached, for attaching it once more. `local` holds the rest.
     pub(crate) reattach: Option<Bytes>,
-    /// There was no handle to attach it with.
-    pub(crate) no_handle: bool,
-    /// The peer answered without a terminus: its detach, with the reason, follows.
-    pub(crate) refused: bool,
-    /// It is the peer's, and is answered when a handle is free.
-    pub(crate) awaited_handle: Option<Box<AwaitedHandle>>,
-    /// Our detach is on its way; what it said.
-    pub(crate) detached: Option<Box<(bool, Option<AmqpError>)>>,
-    /// The application wants to detach when everything queued is sent.
-    pub(crate) detaching: Option<bool>,
 
     pub(crate) delivery_count: SequenceNo,
     /// Deliveries that may still be started.
@@ -185,10 +147,6 @@ pub(crate) struct Link {
     /// sending end those that the application has chosen, and all on a resumable link.
     pub(crate) tags: BTreeSet<DeliveryTag>,
     pub(crate) draining: bool,
-    /// The application is not told of it before this: the peer may have attached it only in order to close it.
-    pub(crate) offer_held: Option<Instant>,
-    /// Its sender is to stop before it is detached.
-    pub(crate) stopping: Option<Box<Stopping>>,
     /// What waits in `stream` does not hold back the session's window any more.
     pub(crate) released: bool,
     /// How often credit was given before a drain was answered: the answers, when they come, do not know of it.
@@ -200,8 +158,6 @@ pub(crate) struct Link {
     pub(crate) flow_due: bool,
     /// Whether a flow is queued.
     pub(crate) flow_queued: bool,
-    /// Whether the application knows that the link is over.
-    pub(crate) told: bool,
 }
 
 impl Link {
@@ -209,19 +165,13 @@ impl Link {
         Self {
             session,
             role: local.role,
-            handle: None,
-            remote_handle: None,
+            state: LinkState::new(),
             delivery_count: local.initial_delivery_count.unwrap_or_default(),
             local: Box::new(local),
             remote: None,
             charge: Charge::default(),
             forgets: false,
             reattach: None,
-            no_handle: false,
-            refused: false,
-            awaited_handle: None,
-            detached: None,
-            detaching: None,
             credit: 0,
             unsettled: Ascending::default(),
             queue: VecDeque::new(),
@@ -259,14 +209,11 @@ impl Link {
             assembly: None,
             tags: BTreeSet::new(),
             draining: false,
-            offer_held: None,
-            stopping: None,
             released: false,
             drains_crossed: 0,
             overrun: 0,
             flow_due: false,
             flow_queued: false,
-            told: false,
         }
     }
 
@@ -357,12 +304,12 @@ impl Link {
 
     /// Whether both ends are attached and none has detached.
     pub(crate) fn is_attached(&self) -> bool {
-        self.handle.is_some() && self.remote_handle.is_some() && !self.refused && self.detached.is_none()
+        self.state.is_attached()
     }
 
     /// Deliveries that may be queued.
     pub(crate) fn sendable(&self) -> u32 {
-        if self.role != Role::Sender || !self.is_attached() || self.detaching.is_some() {
+        if self.role != Role::Sender || !self.is_attached() || self.state.is_detaching() {
             return 0;
         }
         if self.drain == DrainState::GivingUp || self.reducing || self.is_streaming() {
@@ -418,7 +365,7 @@ impl Link {
         match self.queue.front() {
             Some(delivery) => {
                 let may_begin = delivery.id.is_some() || self.credit > 0;
-                self.detached.is_none() && may_begin && delivery.has_octets()
+                !self.state.has_detached() && may_begin && delivery.has_octets()
             }
             None => false,
         }
@@ -550,7 +497,7 @@ impl Link {
 
     pub(crate) fn refill(&mut self) {
         let Credit::Window(max) = self.policy else { return };
-        if self.detached.is_some() {
+        if self.state.has_detached() {
             return;
         }
         let buffered = self.waiting();
@@ -612,7 +559,7 @@ impl Link {
 
     /// The link's part of a flow.
     pub(crate) fn fill_flow(&self, flow: &mut Flow) {
-        flow.handle = self.handle;
+        flow.handle = self.state.handle();
         flow.properties = self.flow_properties.as_deref().cloned();
         flow.link_credit = Some(self.credit);
         match self.role {
@@ -625,7 +572,7 @@ impl Link {
                 // Before the sender's attach, its initial count is not known.
                 flow.delivery_count = self.remote.is_some().then_some(self.delivery_count);
                 flow.drain = self.draining;
-                flow.echo = self.stopping.is_some();
+                flow.echo = self.state.stopping().is_some();
             }
         }
     }
