@@ -1,6 +1,6 @@
 //! How much waits to be sent on a connection, over all of its links, and why a link takes nothing more.
 
-use crate::link::Link;
+use crate::link::SendingEnd;
 
 /// What a delivery that waits counts beside its octets: about the memory of its entry.
 const ENTRY: usize = 256;
@@ -55,8 +55,8 @@ impl Queued {
 
     /// Counts what waits on a link now. One link is not to take up all: of a large message only a part counts.
     #[inline]
-    pub(crate) fn count(&mut self, link: &mut Link) {
-        let now = link.queued.saturating_add(link.queue.len().saturating_mul(ENTRY)).min(self.max / SHARES);
-        self.octets = self.octets.saturating_add(now).saturating_sub(core::mem::replace(&mut link.counted, now));
+    pub(crate) fn count(&mut self, end: &mut SendingEnd) {
+        let now = end.queued.saturating_add(end.queue.len().saturating_mul(ENTRY)).min(self.max / SHARES);
+        self.octets = self.octets.saturating_add(now).saturating_sub(core::mem::replace(&mut end.counted, now));
     }
 }

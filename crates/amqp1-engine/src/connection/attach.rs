@@ -2,16 +2,17 @@
 
 use super::{Connection, detach::Ending, frame_size::too_large, handles::no_handle};
 use crate::{
-    config::{Credit, LinkNames},
+    config::{Credit, DrainMode, LinkNames},
     control::Body,
     event::{Cause, Event},
-    link::{Link, LinkState, attach_violation, count_missing},
+    link::{End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation, count_missing},
     metadata::{Kept, RemoteAttach},
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
+    SequenceNo,
     definitions::{AmqpError, ErrorCondition, Role},
     performative::Attach,
 };
@@ -39,7 +40,7 @@ impl Connection {
         if !link.state.was_attached_by_peer() {
             session.unanswered.push(id);
             // The answer to this attach need not resume the link.
-            session.errant.names(link.role).remove(&link.local.name);
+            session.errant.names(link.role()).remove(&link.local.name);
         }
         if link.state.send_attach(handle).is_err() {
             return;
@@ -86,7 +87,7 @@ impl Connection {
     fn awaiting_attach(&self, session: SessionId, attach: &Attach, readable: bool) -> Option<LinkId> {
         let session = self.sessions.get(session)?;
         let named = |role| {
-            let answers = move |link: &Link| link.local.name == attach.name && link.role == role;
+            let answers = move |link: &Link| link.local.name == attach.name && link.role() == role;
             session.unanswered.iter().copied().find(|id| self.links.get(*id).is_some_and(answers))
         };
         let empty = readable && attach.source.is_none() && attach.target.is_none();
@@ -108,7 +109,7 @@ impl Connection {
         session.incoming.insert(attach.handle, id);
         // A terminus that was asked for is not granted, or the one that the link's name is to have does not exist.
         let null_terminus = unreadable.is_none()
-            && match link.role {
+            && match link.role() {
                 Role::Sender => attach.target.is_none(),
                 Role::Receiver => attach.source.is_none(),
             };
@@ -117,8 +118,8 @@ impl Connection {
         if link.state.receive_attach(attach.handle, !null_terminus).is_err() {
             return;
         }
-        if link.role == Role::Receiver {
-            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
+        if let End::Receiving(end) = &mut link.end {
+            end.credit.count_from(attach.initial_delivery_count.unwrap_or_default());
         }
         let mut remote = RemoteAttach::new(attach, kept);
         if null_terminus {
@@ -144,9 +145,8 @@ impl Connection {
             // §2.6.3: the detach with the reason follows.
             return;
         }
-        let policy = link.policy;
-        if link.role == Role::Receiver {
-            link.set_credit(policy);
+        if let End::Receiving(end) = &link.end {
+            link.set_credit(end.credit.policy());
             self.link_flow(id);
         }
         self.outbox.events.push_back(Event::LinkAttached(id));
@@ -169,19 +169,23 @@ impl Connection {
         let violation = unreadable.or_else(|| attach_violation(attach, &self.config.tolerances));
         let violation = violation.or_else(|| kept.is_none().then_some(exceeded));
         let local = Attach { name: attach.name.to_detached(), role: attach.role.opposite(), ..Attach::default() };
-        let mut link = Link::new(session_id, local, Credit::Manual(0));
+        let end = match local.role {
+            Role::Sender => End::Sending(SendingEnd::new(SequenceNo::default(), DrainMode::Automatic)),
+            Role::Receiver => {
+                let mut end = ReceivingEnd::new(Credit::Manual(0));
+                end.credit.count_from(attach.initial_delivery_count.unwrap_or_default());
+                End::Receiving(end)
+            }
+        };
         let handle = attach.handle;
-        link.state = LinkState::offered(handle);
-        if link.role == Role::Receiver {
-            link.delivery_count = attach.initial_delivery_count.unwrap_or_default();
-        }
+        let mut link = Link::new(session_id, local, end, LinkState::offered(handle));
         link.remote = Some(Box::new(RemoteAttach::new(attach, kept)));
         link.charge = charge;
         // What is refused at once is never offered, so its end is not reported either.
         if violation.is_some() {
             link.state.end();
         }
-        let role = link.role;
+        let role = link.role();
         let id = self.links.insert(link);
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.add_link(id, role);
@@ -211,7 +215,7 @@ impl Connection {
     fn note_endpoint(&mut self, id: LinkId) {
         if self.config.link_names == LinkNames::Steal {
             if let Some(link) = self.links.get(id) {
-                self.endpoints.insert((link.role == Role::Sender, link.local.name.clone()), id);
+                self.endpoints.insert((link.role() == Role::Sender, link.local.name.clone()), id);
             }
         }
     }

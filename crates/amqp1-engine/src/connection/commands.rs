@@ -6,7 +6,7 @@ use crate::{
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Answer, DrainState, Link, Withheld, attach_violation},
+    link::{Answer, DrainState, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
     outbox::Leaving,
     queue::Blocked,
     session::Session,
@@ -168,8 +168,8 @@ impl Connection {
             properties: (!config.properties.is_empty()).then_some(config.properties),
             ..Attach::default()
         };
-        let mut link = Link::new(session, attach, Credit::Manual(0));
-        link.drain_mode = config.drain_mode;
+        let end = SendingEnd::new(config.initial_delivery_count, config.drain_mode);
+        let mut link = Link::new(session, attach, End::Sending(end), LinkState::new());
         link.resumable = config.resumable;
         link.max_unsettled = config.max_unsettled;
         link.continue_sending(config.resume);
@@ -196,12 +196,13 @@ impl Connection {
             properties: (!config.properties.is_empty()).then_some(config.properties),
             ..Attach::default()
         };
-        let mut link = Link::new(session, attach, config.credit);
+        let mut end = ReceivingEnd::new(config.credit);
+        end.resume = config.resume.map(Box::new);
+        end.reject_undecodable = config.reject_undecodable;
+        end.stream.enable(config.streamed);
+        let mut link = Link::new(session, attach, End::Receiving(end), LinkState::new());
         link.resumable = config.resumable;
-        link.resume_receiver = config.resume.map(Box::new);
         link.max_unsettled = config.max_unsettled;
-        link.reject_undecodable = config.reject_undecodable;
-        link.streamed = config.streamed;
         self.attach(link)
     }
 
@@ -222,8 +223,8 @@ impl Connection {
             self.check_attach(&link.local)?;
         }
         let Some(session) = self.sessions.get_mut(session_id) else { return Err(ApiMisuse::UnknownSession) };
-        let streamed = link.streamed;
-        let role = link.role;
+        let streamed = link.is_streamed();
+        let role = link.role();
         let id = self.links.insert(link);
         session.add_link(id, role);
         if streamed {
@@ -236,7 +237,7 @@ impl Connection {
     /// Whether a link of this name and role lives on the session, and is not about to end.
     fn is_name_in_use(&self, session: SessionId, attach: &Attach) -> bool {
         let lives = |link: &Link| !link.state.is_detaching() && !link.state.is_deaf();
-        let is = |link: &Link| link.role == attach.role && link.local.name == attach.name && lives(link);
+        let is = |link: &Link| link.role() == attach.role && link.local.name == attach.name && lives(link);
         self.sessions
             .get(session)
             .is_some_and(|session| session.links.iter().any(|id| self.links.get(*id).is_some_and(is)))
@@ -308,7 +309,7 @@ impl Connection {
         let mut local = (*link.local).clone();
         local.snd_settle_mode = reply.snd_settle_mode;
         // Of our receivers' mode the answer decides; a peer that receives decides for itself.
-        local.rcv_settle_mode = match (link.role, &link.remote) {
+        local.rcv_settle_mode = match (link.role(), &link.remote) {
             (Role::Sender, Some(remote)) => remote.rcv_settle_mode,
             _ => reply.rcv_settle_mode,
         };
@@ -317,7 +318,7 @@ impl Connection {
         local.max_message_size = reply.max_message_size;
         local.offered_capabilities = reply.offered_capabilities.into();
         local.properties = (!reply.properties.is_empty()).then_some(reply.properties);
-        let receives = link.role == Role::Receiver;
+        let receives = link.role() == Role::Receiver;
         local.initial_delivery_count = (!receives).then_some(reply.initial_delivery_count);
         if let Err(misuse) = self.check_attach(&local) {
             self.detach_now(id, true, Some(too_large()));
@@ -328,18 +329,20 @@ impl Connection {
         link.resumable = reply.resumable;
         link.max_unsettled = reply.max_unsettled;
         link.forgets = reply.forget_attach;
-        link.policy = reply.credit;
-        if receives {
-            link.streamed = reply.streamed;
-            link.resume_receiver = reply.resume_receiver.map(Box::new);
-            link.reject_undecodable = reply.reject_undecodable;
-            link.unsettled_after_end = reply.unsettled_after_end;
-        } else {
-            link.delivery_count = reply.initial_delivery_count;
-            link.drain_mode = reply.drain_mode;
-            link.continue_sending(reply.resume_sender);
+        match &mut link.end {
+            End::Receiving(end) => {
+                end.credit.set_policy(reply.credit);
+                end.stream.enable(reply.streamed);
+                end.resume = reply.resume_receiver.map(Box::new);
+                end.reject_undecodable = reply.reject_undecodable;
+                end.unsettled_after_end = reply.unsettled_after_end;
+            }
+            End::Sending(end) => {
+                end.credit.configure(reply.initial_delivery_count, reply.drain_mode);
+                link.continue_sending(reply.resume_sender);
+            }
         }
-        let (session_id, streamed) = (link.session, link.streamed);
+        let (session_id, streamed) = (link.session, link.is_streamed());
         if streamed {
             self.narrow_window(session_id);
         }
@@ -392,7 +395,7 @@ impl Connection {
     /// Whether a link's window of credit is not filled, because too many of its deliveries are unsettled: see
     /// [`Event::CreditWithheld`].
     pub fn is_credit_withheld(&self, id: LinkId) -> bool {
-        self.links.get(id).is_some_and(|link| link.withheld != Withheld::No)
+        self.links.get(id).and_then(Link::receiving).is_some_and(|end| end.credit.is_withheld())
     }
 
     /// How many deliveries may be queued on a link now.
@@ -403,7 +406,7 @@ impl Connection {
     /// How many octets of payload wait on a link to be sent. The last octet of a delivery that is being written leaves
     /// with what follows it, and does not count.
     pub fn queued(&self, id: LinkId) -> usize {
-        self.links.get(id).map_or(0, Link::sendable_octets)
+        self.links.get(id).and_then(Link::sending).map_or(0, SendingEnd::sendable_octets)
     }
 
     /// How many octets wait on all links to be sent, with something for each delivery, as far as they count towards
@@ -429,8 +432,8 @@ impl Connection {
 
     /// Why nothing can be queued on a link; `None` if something can, or if the link is not attached.
     pub fn blocked(&self, id: LinkId) -> Option<Blocked> {
-        let link = self.links.get(id).filter(|link| link.role == Role::Sender && link.is_attached())?;
-        if link.lacks_credit() {
+        let link = self.links.get(id).filter(|link| link.is_attached())?;
+        if link.sending()?.lacks_credit() {
             Some(Blocked::Credit)
         } else if link.unsettled_left() == 0 {
             Some(Blocked::Unsettled)
@@ -457,16 +460,17 @@ impl Connection {
             Ok(delivery) => delivery,
             Err(error) => return Err(self.refuse_message(message, error)),
         };
-        link.queued = link.queued.saturating_add(message.len());
+        let Some(end) = link.sending_mut() else { return Err(self.refuse_message(message, SendError::Detached)) };
+        end.queued = end.queued.saturating_add(message.len());
         delivery.left = message.len();
         let parts = message.into_parts();
         if let Some(retained) = &mut delivery.retained {
             retained.parts = Some(parts.clone());
         }
         delivery.parts = parts.into();
-        link.queue.push_back(delivery);
-        if let Some(link) = self.links.get_mut(id) {
-            self.outbox.queued.count(link);
+        end.queue.push_back(delivery);
+        if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
+            self.outbox.queued.count(end);
         }
         self.wake_link(id);
         Ok(())
@@ -492,20 +496,21 @@ impl Connection {
         }
         let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
         let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
-        if link.role != Role::Sender || link.state.has_detached() || link.state.is_detaching() || ending {
+        let Some(end) = link.sending().filter(|_| !link.state.has_detached() && !link.state.is_detaching() && !ending)
+        else {
             return Err(SendError::Detached);
-        }
+        };
         if link.sender_settle_mode() == SenderSettleMode::Unsettled && options.settled {
             return Err(SendError::SettleMode);
         }
-        if link.reducing {
+        if end.reducing {
             return Err(SendError::Reattach);
         }
-        if link.is_streaming() {
+        if end.is_streaming() {
             return Err(SendError::Unfinished);
         }
         let settled = options.settled || link.sender_settle_mode() == SenderSettleMode::Settled;
-        if link.drain == DrainState::GivingUp || !link.is_attached() || link.lacks_credit() {
+        if end.credit.drain() == DrainState::GivingUp || !link.is_attached() || end.lacks_credit() {
             return Err(SendError::NoCredit);
         }
         if !settled && link.unsettled_left() == 0 {
@@ -529,7 +534,7 @@ impl Connection {
 
     /// How many deliveries of a link wait to be taken.
     pub fn buffered(&self, id: LinkId) -> usize {
-        self.links.get(id).map_or(0, |link| link.buffered.len())
+        self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.buffered.len())
     }
 
     /// Sets how many deliveries a link allows from now on.
@@ -539,11 +544,10 @@ impl Connection {
     /// If there is no such link, or it sends.
     pub fn set_credit(&mut self, id: LinkId, credit: Credit) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
-        if link.role != Role::Receiver {
-            return Err(ApiMisuse::WrongRole);
-        }
-        if !link.is_attached() {
-            link.policy = credit;
+        let attached = link.is_attached();
+        let end = link.receiving_mut().ok_or(ApiMisuse::WrongRole)?;
+        if !attached {
+            end.credit.set_policy(credit);
             return Ok(());
         }
         link.set_credit(credit);
@@ -560,16 +564,12 @@ impl Connection {
     /// If there is no such link, or it sends.
     pub fn drain(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
-        if link.role != Role::Receiver {
-            return Err(ApiMisuse::WrongRole);
-        }
-        link.policy = Credit::Manual(0);
-        if link.credit == 0 {
+        let end = link.receiving_mut().ok_or(ApiMisuse::WrongRole)?;
+        if end.credit.drain() {
+            self.link_flow(id);
+        } else {
             self.outbox.events.push_back(Event::Drained(id));
-            return Ok(());
         }
-        link.draining = true;
-        self.link_flow(id);
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Links that are detached, suspended or closed (§2.6.4 to §2.6.6).
 
-use super::{Connection, streams::EmptiedStream};
+use super::Connection;
 use crate::{
     event::{Cause, Detached, Event, IncomingDelivery},
-    link::{Buffered, KnownBefore, Link},
+    link::{Buffered, EmptiedStream, KnownBefore, Link},
     metadata::bounded_state,
     resume::Suspended,
     store::{LinkId, SessionId},
@@ -61,7 +61,7 @@ impl Connection {
             if detach.closed && !closed && !self.config.tolerances.closed_in_answer {
                 return self.close_detached(id, error.or(detach.error));
             }
-            let (role, name) = (link.role, link.local.name.clone());
+            let (role, name) = (link.role(), link.local.name.clone());
             if closed && !detach.closed {
                 self.expect_close(session_id, role, name);
             }
@@ -81,8 +81,8 @@ impl Connection {
     fn close_detached(&mut self, id: LinkId, error: Option<AmqpError>) {
         self.tell_detached(id, true, error, Cause::Peer);
         let Some(link) = self.links.get_mut(id) else { return };
-        let (name, role) = (link.local.name.clone(), link.role);
-        let lives = |other: &Link| other.local.name == name && other.role == role && !other.state.is_over();
+        let (name, role) = (link.local.name.clone(), link.role());
+        let lives = |other: &Link| other.local.name == name && other.role() == role && !other.state.is_over();
         if self.links.iter().any(lives) {
             // Another endpoint has taken its place, and lives.
             return self.drop_link(id, true, None, Cause::Peer);
@@ -162,7 +162,9 @@ impl Connection {
             return;
         }
         let session_id = link.session;
-        link.ready = false;
+        if let Some(end) = link.sending_mut() {
+            end.ready = false;
+        }
         if let KnownBefore::Held(until) = known {
             // The application has not heard of it, and will not.
             return self.forget_offer(id, until);
@@ -172,20 +174,20 @@ impl Connection {
         self.end_drain(id);
         let (limits, max_info) = (self.config.decode_limits(), self.config.max_info);
         let Some(link) = self.links.get_mut(id) else { return };
-        let released = link.released;
-        let EmptiedStream { held, whole: mut undelivered, rest } = link.empty_stream(limits, max_info);
-        let (keeps, role) = (link.resumable && !closed, link.role);
+        let emptied = link.receiving_mut().map(|end| (end.stream.empty(limits, max_info), end.stream.is_released()));
+        let (EmptiedStream { held, whole: mut undelivered, rest }, released) = emptied.unwrap_or_default();
+        let (keeps, role) = (link.resumable && !closed, link.role());
         self.postings_lost(id);
         self.retired_lost(id);
         let suspended = match role {
             Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
             Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
         };
-        if let Some(link) = self.links.get_mut(id) {
+        if let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
             // Of a transaction, what is not settled is lost with its link, and so is the transaction.
-            let takes_unsettled = link.unsettled_after_end && !link.streamed && !keeps;
+            let takes_unsettled = end.unsettled_after_end && !end.stream.is_enabled() && !keeps;
             let handed_over =
-                link.buffered.drain(..).filter(|it| it.delivery.settled || (takes_unsettled && it.state.is_none()));
+                end.buffered.drain(..).filter(|it| it.delivery.settled || (takes_unsettled && it.state.is_none()));
             undelivered.extend(handed_over.map(|Buffered { delivery, state }| {
                 let state =
                     state.and_then(|state| state.decode(limits)).map(|state| bounded_state(&state, max_info, limits));
@@ -216,15 +218,15 @@ impl Connection {
             self.forget_awaited(id, awaited, link.session);
         }
         if !self.endpoints.is_empty() {
-            let key = (link.role == Role::Sender, link.local.name.clone());
+            let key = (link.role() == Role::Sender, link.local.name.clone());
             if self.endpoints.get(&key) == Some(&id) {
                 self.endpoints.remove(&key);
             }
         }
         let tolerant = self.config.tolerances.transfer_after_detach;
-        let late = tolerant && link.role == Role::Receiver && link.in_flight() > 0;
+        let late = tolerant && link.receiving().is_some_and(|end| end.in_flight() > 0);
         let Some(session) = self.sessions.get_mut(link.session) else { return };
-        session.remove_link(id, link.role);
+        session.remove_link(id, link.role());
         if let Some(handle) = link.state.remote_handle() {
             session.incoming.remove(&handle);
         }

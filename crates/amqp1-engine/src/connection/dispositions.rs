@@ -4,6 +4,7 @@ use super::Connection;
 use crate::{
     error::ApiMisuse,
     event::{Event, Settled, Settlement},
+    link::Link,
     metadata::{Stated, is_plain},
     planted::{self, Planted},
     session::SentDelivery,
@@ -81,8 +82,8 @@ impl Connection {
                         delivery.provisional = Some(stated.clone());
                         let (link, token) = (delivery.link, delivery.token);
                         self.outbox.events.push_provisional((session_id, link), token, stated.clone(), false);
-                        if let Some(link) = self.links.get_mut(link) {
-                            link.provisional.make().insert(token, id);
+                        if let Some(end) = self.links.get_mut(link).and_then(Link::sending_mut) {
+                            end.provisional.make().insert(token, id);
                         }
                     }
                 }
@@ -133,8 +134,8 @@ impl Connection {
     #[inline(always)]
     fn forget_sent(&mut self, id: u64, delivery: SentDelivery) {
         if delivery.provisional.is_some() {
-            let link = self.links.get_mut(delivery.link);
-            link.and_then(|link| link.provisional.get_mut()?.remove(&delivery.token));
+            let end = self.links.get_mut(delivery.link).and_then(Link::sending_mut);
+            end.and_then(|end| end.provisional.get_mut()?.remove(&delivery.token));
         }
         if delivery.retained.is_some() {
             self.outbox.discarded.retained(delivery.retained);
@@ -180,7 +181,8 @@ impl Connection {
     pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
-        if link.retired.get().is_some_and(|retired| retired.contains(&token)) {
+        let end = link.sending().ok_or(ApiMisuse::WrongState)?;
+        if end.retired.get().is_some_and(|retired| retired.contains(&token)) {
             self.settle_retired(id, token, state);
             return Ok(());
         }
@@ -188,9 +190,9 @@ impl Connection {
             self.check_state(state)?;
         }
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
-        let half = link.queue.front().and_then(|delivery| delivery.id);
+        let half = end.queue.front().and_then(|delivery| delivery.id);
         let of_token = |id: &u64| session.sent.get(*id).is_some_and(|delivery| delivery.token == token);
-        let known = link.provisional.get().and_then(|provisional| provisional.get(&token)).copied();
+        let known = end.provisional.get().and_then(|provisional| provisional.get(&token)).copied();
         let delivery = known.or_else(|| link.unsettled.keys().find(of_token));
         let delivery = delivery.filter(|id| half != Some(*id));
         let delivery = delivery.ok_or(ApiMisuse::WrongState)?;

@@ -5,12 +5,11 @@ use crate::{
     config::DrainMode,
     error::ApiMisuse,
     event::Event,
-    link::DrainState,
+    link::{DrainState, Link},
     store::{LinkId, SessionId},
     time::Instant,
 };
 use alloc::collections::BTreeSet;
-use amqp1_codec::definitions::Role;
 
 /// Links whose drain the application answers, with the time at which the engine does.
 #[derive(Debug, Default)]
@@ -39,7 +38,7 @@ impl Connection {
     /// If there is no such link, or this end receives.
     pub fn drained(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
-        if link.role != Role::Sender {
+        if link.sending().is_none() {
             return Err(ApiMisuse::WrongRole);
         }
         self.give_up_credit(id);
@@ -48,23 +47,24 @@ impl Connection {
 
     /// Whether the receiver drains the link and was not answered yet: credit that is left can still be used.
     pub fn drain_requested(&self, id: LinkId) -> bool {
-        self.links.get(id).is_some_and(|link| link.drain == DrainState::Requested && link.is_attached())
+        let link = self.links.get(id).filter(|link| link.is_attached());
+        link.and_then(Link::sending).is_some_and(|end| end.credit.drain() == DrainState::Requested)
     }
 
     /// A drain has been received, on a link that is attached at both ends.
     pub(super) fn begin_drain(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if link.drain != DrainState::Requested {
+        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
+        if end.credit.drain() != DrainState::Requested {
             return;
         }
-        if link.credit == 0 {
+        if end.credit.left() == 0 {
             return self.answer_drain(id);
         }
-        match link.drain_mode {
+        match end.credit.drain_mode() {
             DrainMode::Automatic => self.outbox.drain(id),
             DrainMode::Application { timeout } => {
                 let deadline = self.idle.after(timeout);
-                if let Some(earlier) = link.drain_deadline.replace(deadline) {
+                if let Some(earlier) = end.credit.set_drain_deadline(deadline) {
                     self.drains.deadlines.remove(&(earlier, id));
                 }
                 self.drains.deadlines.insert((deadline, id));
@@ -75,19 +75,16 @@ impl Connection {
 
     /// The drain of a link is over: it was answered or withdrawn, or the link is gone.
     pub(super) fn end_drain(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.drain = DrainState::None;
-        if let Some(deadline) = link.drain_deadline.take() {
+        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
+        if let Some(deadline) = end.credit.end_drain() {
             self.drains.deadlines.remove(&(deadline, id));
         }
     }
 
     /// Gives up what is left of the credit. The application has seen the request, and has had its chance to send.
     pub(super) fn give_up_credit(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if link.drain == DrainState::Requested {
-            link.drain = DrainState::GivingUp;
-        }
+        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
+        end.credit.give_up();
         self.answer_drain(id);
     }
 
@@ -95,16 +92,13 @@ impl Connection {
     /// advances by the rest, and a flow says so.
     pub(super) fn answer_drain(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let due = match link.drain {
-            DrainState::None => false,
-            DrainState::Requested => link.credit == 0,
-            DrainState::GivingUp => true,
-        };
-        if !due || link.can_transfer() || link.keeps_credit() || !link.is_attached() {
+        if !link.is_attached() || link.can_transfer() {
             return;
         }
-        link.delivery_count = link.delivery_count.plus(link.credit);
-        link.credit = 0;
+        let Some(end) = link.sending_mut().filter(|end| end.credit.is_drain_due() && !end.keeps_credit()) else {
+            return;
+        };
+        end.credit.answer_drain();
         self.end_drain(id);
         self.link_flow(id);
         self.outbox.events.push_back(Event::DrainAnswered(id));
@@ -117,8 +111,8 @@ impl Connection {
                 return;
             }
             self.drains.deadlines.pop_first();
-            if let Some(link) = self.links.get_mut(id) {
-                link.drain_deadline = None;
+            if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
+                end.credit.drain_deadline_passed();
             }
             self.give_up_credit(id);
         }
@@ -130,7 +124,8 @@ impl Connection {
             self.outbox.events.push_back(Event::Sendable(id));
         }
         self.wake_link(id);
-        match self.links.get(id).map(|link| (link.drain, link.is_attached())) {
+        let Some(link) = self.links.get(id) else { return };
+        match link.sending().map(|end| (end.credit.drain(), link.is_attached())) {
             Some((DrainState::Requested, true)) if asked_before != DrainState::Requested => self.begin_drain(id),
             Some((DrainState::None, _)) if asked_before != DrainState::None => self.end_drain(id),
             _ => self.answer_drain(id),

@@ -22,10 +22,10 @@ impl Connection {
         let Some(link) = self.links.get(id) else { return };
         let Some(session) = self.sessions.get_mut(link.session) else { return };
         let errant = &mut session.errant;
-        let deliveries = errant.deliveries(link.role);
+        let deliveries = errant.deliveries(link.role());
         let room = Errant::REMEMBERED.saturating_sub(deliveries.len());
         deliveries.extend(link.unsettled.keys().take(room));
-        let names = errant.names(link.role);
+        let names = errant.names(link.role());
         if names.len() < Errant::REMEMBERED {
             names.insert(link.local.name.clone());
         }
@@ -34,7 +34,7 @@ impl Connection {
     /// Whether the session was ended because of input on a link that is detached.
     pub(super) fn is_errant_input(&mut self, session_id: SessionId, id: LinkId) -> bool {
         let Some(link) = self.links.get(id).filter(|link| link.state.has_failed()) else { return false };
-        let (handle, role, name) = (link.state.remote_handle().unwrap_or_default(), link.role, &link.local.name);
+        let (handle, role, name) = (link.state.remote_handle().unwrap_or_default(), link.role(), &link.local.name);
         // The names that are remembered have a bound.
         let known = |session: &mut crate::session::Session| session.errant.names(role).contains(name);
         let is = self.sessions.get_mut(session_id).is_some_and(known);

@@ -3,12 +3,13 @@
 use super::Connection;
 use crate::{
     event::Event,
+    link::End,
     outbox::FlowDue,
     planted::{self, Planted},
     store::{LinkId, SessionId},
     violation::PeerMisbehaved,
 };
-use amqp1_codec::{definitions::Role, performative::Flow};
+use amqp1_codec::performative::Flow;
 
 impl Connection {
     pub(super) fn on_flow(&mut self, session_id: SessionId, flow: &Flow) {
@@ -66,20 +67,20 @@ impl Connection {
             return self.metadata_exceeded(id);
         }
         let Some(link) = self.links.get_mut(id) else { return };
-        match link.role {
-            Role::Sender => {
-                let drain = link.drain;
+        match &link.end {
+            End::Sending(end) => {
+                let drain = end.credit.drain();
                 let more_credit = link.on_receiver_flow(flow);
                 self.on_credit(session_id, id, more_credit, drain);
             }
-            Role::Receiver => {
+            End::Receiving(_) => {
                 if link.on_sender_flow(flow) {
                     self.outbox.events.push_back(Event::Drained(id));
                 }
                 if link.state.stopping().is_some() {
                     return self.on_stopped(id, flow);
                 }
-                if core::mem::take(&mut link.flow_due) {
+                if link.receiving_mut().is_some_and(|end| end.credit.take_flow_due()) {
                     self.link_flow(id);
                 }
             }

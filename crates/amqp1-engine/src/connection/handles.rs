@@ -3,12 +3,12 @@
 use super::{Connection, frame_size::too_large};
 use crate::{
     event::{Cause, Event},
-    link::{Answer, AwaitedHandle},
+    link::{Answer, AwaitedHandle, End},
     store::{LinkId, SessionId},
     time::Instant,
 };
 use amqp1_codec::{
-    definitions::{AmqpError, ErrorCondition, Role},
+    definitions::{AmqpError, ErrorCondition},
     performative::Attach,
 };
 
@@ -28,8 +28,8 @@ impl Connection {
     /// long, the session ends.
     fn refuse_now(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let initial_delivery_count = (link.role == Role::Sender).then_some(link.delivery_count);
-        let (name, role, session) = (link.local.name.clone(), link.role, link.session);
+        let initial_delivery_count = link.sending().map(|end| end.credit.delivery_count());
+        let (name, role, session) = (link.local.name.clone(), link.role(), link.session);
         *link.local = Attach { name, role, initial_delivery_count, ..Attach::default() };
         if self.links.get(id).is_some_and(|link| self.check_attach(&link.local).is_err()) {
             return self.end_now(session, Some(too_large()));
@@ -128,9 +128,9 @@ impl Connection {
             self.forget_attach(id);
         }
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.role == Role::Receiver {
-            link.set_credit(link.policy);
-            if link.credit > 0 {
+        if let End::Receiving(end) = &link.end {
+            link.set_credit(end.credit.policy());
+            if link.receiving().is_some_and(|end| end.credit.left() > 0) {
                 self.link_flow(id);
             }
         } else {

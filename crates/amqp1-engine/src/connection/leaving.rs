@@ -46,7 +46,7 @@ impl Connection {
             .and_then(|octets| Attach::decode(&mut Reader::with_limits(octets, self.config.decode_limits())).ok());
         let source = answered.as_ref().map_or(&link.local.source, |attach| &attach.source);
         let ours = source.as_ref().and_then(|source| source.default_outcome.clone());
-        if answered.is_some() && link.role == Role::Sender {
+        if answered.is_some() && link.role() == Role::Sender {
             // The peer has only asked for one.
             return ours;
         }

@@ -13,6 +13,6 @@ impl Connection {
     /// The role of a link at this end, and the session that it is attached to.
     #[inline]
     pub(crate) fn find_link(&self, id: LinkId) -> Option<(Role, SessionId)> {
-        self.links.get(id).map(|link| (link.role, link.session))
+        self.links.get(id).map(|link| (link.role(), link.session))
     }
 }

@@ -62,6 +62,7 @@ use layer::Layer;
 use metadata::RemoteOpen;
 pub(crate) use quiet::{shrink_queue, shrink_vec};
 pub use transactional::TransactionRole;
+pub(crate) use undecodable::message_of;
 
 /// A connection, its sessions and its links.
 ///

@@ -5,7 +5,7 @@ use crate::{
     control::{Body, Control},
     delivery::TRANSFER_ROOM,
     event::Settled,
-    link::{DrainState, Link},
+    link::{DrainState, End, Link},
     outbox::{FlowDue, Next},
     planted::{self, Planted},
     session::{SentDelivery, Session, SessionMut},
@@ -146,7 +146,9 @@ impl Connection {
                 let Self { sessions, links, outbox, .. } = self;
                 let Some(link) = links.get_mut(id) else { return };
                 link.flow_queued = false;
-                link.flow_due = false;
+                if let Some(end) = link.receiving_mut() {
+                    end.credit.take_flow_due();
+                }
                 if link.state.attached_handle().is_none() {
                     return;
                 }
@@ -190,24 +192,28 @@ impl Connection {
     /// Writes one transfer of the delivery at the front of a link's queue.
     fn write_transfer(&mut self, id: LinkId, out: &mut TransmitQueue) {
         let max = self.max_transfer();
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.ready = false;
+        let Some(Link { session: session_id, state, unsettled, end: End::Sending(end), .. }) = self.links.get_mut(id)
+        else {
+            return;
+        };
+        end.ready = false;
         self.transferred = true;
-        let Some(session) = self.sessions.get_mut(link.session) else { return };
-        if !link.can_transfer() {
+        let session_id = *session_id;
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        if !end.has_transfer() {
             return;
         }
         let Some(window) = session.remote_incoming_window.checked_sub(1) else { return };
-        let waiting = link.queued;
-        let (Some(handle), Some(delivery)) = (link.state.attached_handle(), link.queue.front_mut()) else { return };
+        let waiting = end.queued;
+        let (Some(handle), Some(delivery)) = (state.attached_handle(), end.queue.front_mut()) else { return };
         let share = session.share();
         let goes_on = delivery.id.is_some() && delivery.share > 0 && !delivery.aborted;
         if goes_on && session.senders > 1 && session.remote_incoming_window <= delivery.share {
             // The rest of the window is for the deliveries of others.
-            link.ready = true;
+            end.ready = true;
             session.patient.push(id);
             if session.share_until.is_none() {
-                self.shares.set(link.session, &mut session.share_until, Some(self.idle.after(super::share::SHARE)));
+                self.shares.set(session_id, &mut session.share_until, Some(self.idle.after(super::share::SHARE)));
             }
             return;
         }
@@ -215,7 +221,7 @@ impl Connection {
             // Those that wait go on waiting while another link uses the window.
             let waits = !session.patient.is_empty();
             let until = waits.then(|| self.idle.after(super::share::SHARE));
-            self.shares.set(link.session, &mut session.share_until, until);
+            self.shares.set(session_id, &mut session.share_until, until);
         }
         if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {
             session.remote_incoming_window = window;
@@ -236,15 +242,14 @@ impl Connection {
                     delivery_id,
                     SentDelivery { link: id, token, transactional, provisional: None, tag, retained },
                 );
-                link.unsettled.insert(delivery_id, ());
+                unsettled.insert(delivery_id, ());
             }
             delivery.id = Some(delivery_id);
             delivery.share = share;
             if let Some(origin) = delivery.origin.take() {
                 self.outbox.discarded.message(origin.message);
             }
-            link.credit = link.credit.saturating_sub(1);
-            link.delivery_count = link.delivery_count.next();
+            end.credit.send_one();
             transfer.delivery_id = Some(wire_id(delivery_id));
             transfer.delivery_tag = Some(delivery.tag);
             transfer.message_format = Some(delivery.message_format);
@@ -274,15 +279,14 @@ impl Connection {
             }
         }
         delivery.left = delivery.left.saturating_sub(payload);
-        link.queued = link.queued.saturating_sub(payload);
+        end.queued = end.queued.saturating_sub(payload);
         let whole = !transfer.more;
-        let sent = if whole { link.queue.pop_front() } else { None };
-        self.outbox.count(link);
+        let sent = if whole { end.queue.pop_front() } else { None };
+        self.outbox.count(end);
         if let Some((token, settlement)) = sent.and_then(|sent| Some((sent.token, sent.report?))) {
             self.outbox.settled.push_back(Settled { link: id, token, settlement });
         }
-        let session_id = link.session;
-        let giving_up = link.drain == DrainState::GivingUp;
+        let giving_up = end.credit.drain() == DrainState::GivingUp;
         self.wake_link(id);
         self.ask_for_more(id, waiting);
         if giving_up && !whole {

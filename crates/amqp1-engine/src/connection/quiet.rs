@@ -1,7 +1,10 @@
 //! What a connection gives back when nothing passes over it.
 
 use super::Connection;
-use crate::{link::Link, session::Session};
+use crate::{
+    link::{End, Link},
+    session::Session,
+};
 use alloc::{
     collections::{BTreeSet, VecDeque},
     vec::Vec,
@@ -39,8 +42,10 @@ impl Session {
 
 impl Link {
     fn shrink(&mut self) {
-        shrink_queue(&mut self.queue);
-        shrink_queue(&mut self.buffered);
+        match &mut self.end {
+            End::Sending(end) => shrink_queue(&mut end.queue),
+            End::Receiving(end) => shrink_queue(&mut end.buffered),
+        }
         self.unsettled.shrink();
         shrink_set(&mut self.tags);
     }

@@ -4,7 +4,7 @@ use super::{Connection, undecodable::message_of};
 use crate::{
     delivery::{Assembly, OutgoingDelivery},
     event::{Event, IncomingDelivery, Settled, Settlement},
-    link::Buffered,
+    link::{Buffered, End, Link, ReceivingEnd, SendingEnd},
     resume::{
         ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, fitting,
         from_value, octets_before, plan,
@@ -16,7 +16,7 @@ use crate::{
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     EncodedMessage,
-    definitions::{Role, SenderSettleMode},
+    definitions::SenderSettleMode,
     messaging::DeliveryState,
     performative::{Transfer, Unsettled},
 };
@@ -27,11 +27,11 @@ const LOST: usize = 4096;
 impl Connection {
     /// Gathers what a sending end leaves. What is not kept is reported as lost.
     pub(super) fn suspend_sender(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedSender> {
-        let link = self.links.get_mut(id)?;
-        let mut suspended = link.resume_sender.take().map(|suspended| *suspended).unwrap_or_default();
-        suspended.next_tag = link.next_tag;
-        link.queued = 0;
-        let (queue, unsettled) = (core::mem::take(&mut link.queue), core::mem::take(&mut link.unsettled));
+        let Link { unsettled, end: End::Sending(end), .. } = self.links.get_mut(id)? else { return None };
+        let mut suspended = end.resume.take().map(|suspended| *suspended).unwrap_or_default();
+        suspended.next_tag = end.next_tag;
+        end.queued = 0;
+        let (queue, unsettled) = (core::mem::take(&mut end.queue), core::mem::take(unsettled));
         self.less_is_queued(id);
         let resource = self.is_resource();
         let link = self.links.get_mut(id)?;
@@ -120,11 +120,11 @@ impl Connection {
 
     /// Gathers what a receiving end leaves.
     pub(super) fn suspend_receiver(&mut self, id: LinkId, keeps: bool) -> Option<SuspendedReceiver> {
-        let link = self.links.get_mut(id)?;
-        let mut suspended = link.resume_receiver.take().map(|suspended| *suspended).unwrap_or_default();
-        let buffered: BTreeSet<_> = link.buffered.iter().map(|buffered| buffered.delivery.key.0).collect();
-        let unsettled = core::mem::take(&mut link.unsettled);
-        if let Some(session) = self.sessions.get_mut(link.session) {
+        let Link { session, unsettled, end: End::Receiving(end), .. } = self.links.get_mut(id)? else { return None };
+        let mut suspended = end.resume.take().map(|suspended| *suspended).unwrap_or_default();
+        let buffered: BTreeSet<_> = end.buffered.iter().map(|buffered| buffered.delivery.key.0).collect();
+        let unsettled = core::mem::take(unsettled);
+        if let Some(session) = self.sessions.get_mut(*session) {
             for id in unsettled.keys() {
                 let Some(delivery) = session.received.remove(id) else { continue };
                 let Some(held) = delivery.held.filter(|_| keeps) else { continue };
@@ -139,7 +139,7 @@ impl Connection {
             }
         }
         let lasts = |half: &Assembly| !half.settled && !half.ignored && !half.streamed && !half.transactional;
-        if let Some(half) = link.assembly.take().filter(|half| keeps && lasts(half)) {
+        if let Some(half) = end.assembly.take().filter(|half| keeps && lasts(half)) {
             let received = ReceivedSoFar {
                 message_format: half.message_format,
                 parts: half.parts.into_vec(),
@@ -156,10 +156,14 @@ impl Connection {
     pub(super) fn fill_unsettled(&mut self, id: LinkId) {
         let (max, style) = (self.remote_max_frame_size(), self.config.style);
         let Some(link) = self.links.get_mut(id) else { return };
-        match (&link.resume_sender, &link.resume_receiver) {
-            (Some(sender), _) => fill_unsettled(&mut link.local, sender.entries(), max, style),
-            (_, Some(receiver)) => fill_unsettled(&mut link.local, receiver.entries(), max, style),
-            (None, None) => {}
+        match &link.end {
+            End::Sending(SendingEnd { resume: Some(sender), .. }) => {
+                fill_unsettled(&mut link.local, sender.entries(), max, style);
+            }
+            End::Receiving(ReceivingEnd { resume: Some(receiver), .. }) => {
+                fill_unsettled(&mut link.local, receiver.entries(), max, style);
+            }
+            _ => {}
         }
     }
 
@@ -175,12 +179,15 @@ impl Connection {
         let theirs = theirs.unwrap_or_default();
         let Some(link) = self.links.get_mut(id) else { return };
         // §2.7.3: with an incomplete map on either side nothing new is sent, also by a sender that resumes nothing.
-        link.reducing = incomplete || link.local.incomplete_unsettled;
+        let reducing = incomplete || link.local.incomplete_unsettled;
         // The application has no use for either map, and they may be large.
         link.local.unsettled = None;
-        match link.role {
-            Role::Sender => self.resume_sender(id, &theirs, incomplete),
-            Role::Receiver => self.resume_receiver(id, &theirs, incomplete),
+        match &mut link.end {
+            End::Sending(end) => {
+                end.reducing = reducing;
+                self.resume_sender(id, &theirs, incomplete);
+            }
+            End::Receiving(_) => self.resume_receiver(id, &theirs, incomplete),
         }
         self.check_reduced(id);
     }
@@ -188,17 +195,19 @@ impl Connection {
     fn resume_sender(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
         let (max, style) = (self.max_transfer(), self.config.style);
         let Some(link) = self.links.get_mut(id) else { return };
-        let Some(suspended) = link.resume_sender.take().map(|suspended| *suspended) else { return };
+        let mode = link.sender_settle_mode();
+        let Link { local, end: End::Sending(end), .. } = link else { return };
+        let Some(suspended) = end.resume.take().map(|suspended| *suspended) else { return };
         // From now on these have other ids; what was settled by its old one meanwhile is not sent again.
         let mut settled = BTreeSet::new();
         for session in self.sessions.iter_mut() {
-            for (id, token) in session.suspended.remove(&link.local.name).unwrap_or_default() {
+            for (id, token) in session.suspended.remove(&local.name).unwrap_or_default() {
                 if session.sent.remove(id).is_none() {
                     settled.insert(token);
                 }
             }
         }
-        let (reducing, mode) = (link.reducing, link.sender_settle_mode());
+        let reducing = end.reducing;
         // §2.7.5: what the mode demands of every transfer that does not abort.
         let settles = |asked: bool| match mode {
             SenderSettleMode::Settled => true,
@@ -228,7 +237,7 @@ impl Connection {
                 Step::SendAnew | Step::AbortAndSendAnew => {
                     let origin = delivery.clone();
                     if step == Step::AbortAndSendAnew {
-                        link.queue.push_back(abort(&delivery));
+                        end.queue.push_back(abort(&delivery));
                     }
                     let settled = settles(delivery.settled);
                     let again = SentSoFar { begun: false, state: None, settled, ..delivery };
@@ -238,7 +247,7 @@ impl Connection {
                         Some(_) => {
                             let mut again = send(again);
                             again.origin = Some(Box::new(origin));
-                            link.queue.push_back(again);
+                            end.queue.push_back(again);
                         }
                     }
                 }
@@ -248,13 +257,13 @@ impl Connection {
                     if settles(false) && !resumed.aborted {
                         resumed.settle(Settlement::Sent);
                     }
-                    link.queue.push_back(resumed);
+                    end.queue.push_back(resumed);
                 }
                 Step::Abort => {
                     let mut given_up = abort(&delivery);
                     given_up.report = Some(Settlement::Outcome(delivery.state.clone()));
                     given_up.origin = Some(Box::new(delivery));
-                    link.queue.push_back(given_up);
+                    end.queue.push_back(given_up);
                 }
                 Step::Settle(_) | Step::Overrule(_) => {
                     let agreed = matches!(step, Step::Settle(_));
@@ -265,12 +274,12 @@ impl Connection {
                         decided.settle(Settlement::Outcome(Some(state)));
                     }
                     decided.origin = Some(Box::new(delivery));
-                    link.queue.push_back(decided);
+                    end.queue.push_back(decided);
                 }
             }
         }
-        link.queued = link.queue.iter().fold(0, |sum, delivery| sum.saturating_add(delivery.left));
-        link.resume_sender = (!rest.is_empty()).then(|| Box::new(rest));
+        end.queued = end.queue.iter().fold(0, |sum, delivery| sum.saturating_add(delivery.left));
+        end.resume = (!rest.is_empty()).then(|| Box::new(rest));
         self.less_is_queued(id);
         for (token, settlement) in reports {
             self.outbox.settled.push_back(Settled { link: id, token, settlement });
@@ -281,8 +290,8 @@ impl Connection {
     /// T-2.6.13-2: what the sender does not know any more is settled.
     fn resume_receiver(&mut self, id: LinkId, theirs: &Unsettled, incomplete: bool) {
         let limits = self.config.decode_limits();
-        let Some(link) = self.links.get_mut(id) else { return };
-        let Some(mut suspended) = link.resume_receiver.take() else { return };
+        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return };
+        let Some(mut suspended) = end.resume.take() else { return };
         let mut settled = alloc::vec::Vec::new();
         if !incomplete {
             suspended.deliveries.retain(|tag, delivery| {
@@ -293,7 +302,7 @@ impl Connection {
                 known
             });
         }
-        link.resume_receiver = (!suspended.is_empty()).then_some(suspended);
+        end.resume = (!suspended.is_empty()).then_some(suspended);
         for (tag, delivery) in settled {
             // The application has not taken it: it exists only here.
             let message = message_of(delivery.message_format, delivery.parts, limits);
@@ -306,7 +315,7 @@ impl Connection {
                 state: None,
                 message,
             };
-            link.buffered.push_back(Buffered { delivery, state: None });
+            end.buffered.push_back(Buffered { delivery, state: None });
             self.outbox.events.push_back(Event::Receivable(id));
         }
     }
@@ -320,7 +329,8 @@ impl Connection {
         assembly: &mut Assembly,
     ) -> Result<(), PeerMisbehaved> {
         let Some(link) = self.links.get_mut(id) else { return Ok(()) };
-        let known = link.resume_receiver.as_mut().and_then(|known| known.deliveries.remove(&assembly.tag));
+        let resume = link.receiving_mut().and_then(|end| end.resume.as_mut());
+        let known = resume.and_then(|known| known.deliveries.remove(&assembly.tag));
         assembly.resumed = true;
         let Some(delivery) = known else {
             // §2.7.5: what is not known is ignored.
@@ -364,9 +374,9 @@ impl Connection {
 
     /// Tells the application once that everything was said that can be said on this endpoint.
     pub(super) fn check_reduced(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        let done = link.reducing && link.role == Role::Sender && link.queue.is_empty() && link.unsettled.is_empty();
-        if done && !core::mem::replace(&mut link.reattach_told, true) {
+        let Some(Link { unsettled, end: End::Sending(end), .. }) = self.links.get_mut(id) else { return };
+        let done = end.reducing && end.queue.is_empty() && unsettled.is_empty();
+        if done && !core::mem::replace(&mut end.reattach_reported, true) {
             self.outbox.events.push_back(Event::Reattach(id));
         }
     }

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     event::Event,
+    link::Link,
     store::{LinkId, SessionId},
     time::Instant,
 };
@@ -56,7 +57,8 @@ impl Connection {
             let Some(session) = self.sessions.get_mut(id) else { continue };
             session.share_until = None;
             for id in core::mem::take(&mut session.patient) {
-                if let Some(delivery) = self.links.get_mut(id).and_then(|link| link.queue.front_mut()) {
+                let end = self.links.get_mut(id).and_then(Link::sending_mut);
+                if let Some(delivery) = end.and_then(|end| end.queue.front_mut()) {
                     delivery.share = 0;
                 }
                 session.ready.push_back(id);
@@ -79,7 +81,8 @@ impl Connection {
     pub(super) fn offer(&mut self, session_id: SessionId, id: LinkId) {
         let until = self.idle.after(OFFER);
         let (Some(session), Some(link)) = (self.sessions.get_mut(session_id), self.links.get_mut(id)) else { return };
-        if session.closing.is_empty() || !session.closing.remove(&(link.role == Role::Sender, link.local.name.clone()))
+        if session.closing.is_empty()
+            || !session.closing.remove(&(link.role() == Role::Sender, link.local.name.clone()))
         {
             self.outbox.events.push_back(Event::LinkOffered(id));
             return;

@@ -7,18 +7,16 @@
 
 use super::Connection;
 use crate::{
-    event::{Event, StreamItem},
+    event::Event,
     late::LateTransfers,
+    link::{End, Link},
     session::Session,
     settlement::{first_id, wire_id},
     store::{LinkId, SessionId},
     time::Instant,
 };
 use alloc::collections::BTreeSet;
-use amqp1_codec::{
-    definitions::Role,
-    performative::{Flow, Transfer},
-};
+use amqp1_codec::performative::{Flow, Transfer};
 use core::time::Duration;
 
 /// How long the sender's answer is waited for.
@@ -58,21 +56,21 @@ impl Connection {
         if link.state.stopping().is_some() {
             return true;
         }
-        if link.role != Role::Receiver || !link.streamed || !link.is_attached() || link.in_flight() == 0 {
+        let Link { state, end: End::Receiving(end), .. } = link else { return false };
+        if !end.stream.is_enabled() || !state.is_attached() || end.in_flight() == 0 {
             return false;
         }
-        let half = link.assembly.is_some();
-        if link.state.stop(until, limit, half).is_err() {
+        let half = end.assembly.is_some();
+        if state.stop(until, limit, half).is_err() {
             return false;
         }
-        link.take_credit_back();
-        link.released = true;
-        link.assembly = None;
-        let data = link.stream.get().into_iter().flatten().filter(|item| matches!(item, StreamItem::Data(_))).count();
+        end.credit.take_back();
+        end.assembly = None;
+        let data = end.stream.release();
         self.stops.receivers.insert((until, id));
         let session_id = link.session;
         // What waits here will not be taken, so it holds nothing back.
-        self.release_transfers(session_id, u32::try_from(data).unwrap_or(u32::MAX));
+        self.release_transfers(session_id, data);
         self.link_flow(id);
         true
     }
@@ -80,12 +78,12 @@ impl Connection {
     /// A transfer on a link whose sender is being stopped is discarded. `None` if it is not of a delivery that had credit.
     pub(super) fn discard_stopped(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer) -> Option<()> {
         let tolerant = self.config.tolerances.credit_overrun;
-        let link = self.links.get_mut(id)?;
-        let stopping = link.state.stopping_mut()?;
+        let Link { state, end: End::Receiving(end), .. } = self.links.get_mut(id)? else { return None };
+        let stopping = state.stopping_mut()?;
         stopping.came = true;
         let begins = !core::mem::replace(&mut stopping.half, transfer.more && !transfer.aborted);
         if begins {
-            link.use_credit(tolerant)?;
+            end.credit.receive_one(tolerant)?;
             note_delivery(self.sessions.get_mut(session_id)?, transfer);
         }
         Some(())
@@ -95,13 +93,14 @@ impl Connection {
     /// link is detached; else it is asked again.
     pub(super) fn on_stopped(&mut self, id: LinkId, flow: &Flow) {
         let until = self.idle.after(ANSWER);
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(Link { state, end: End::Receiving(end), .. }) = self.links.get_mut(id) else { return };
+        let count = end.credit.delivery_count();
         // RabbitMQ counts what it has not sent yet as credit that is left: what tells is where the credit ends.
-        let end = flow.delivery_count.unwrap_or(link.delivery_count).plus(flow.link_credit.unwrap_or(0));
-        if end.offset_from(link.delivery_count) > 0 {
+        let last = flow.delivery_count.unwrap_or(count).plus(flow.link_credit.unwrap_or(0));
+        if last.offset_from(count) > 0 {
             return;
         }
-        let Some(stopping) = link.state.stopping_mut() else { return };
+        let Some(stopping) = state.stopping_mut() else { return };
         if !core::mem::take(&mut stopping.came) {
             return self.stopped(id);
         }
@@ -131,9 +130,9 @@ impl Connection {
         if !self.config.tolerances.transfer_after_detach {
             return;
         }
-        let Some(link) = self.links.get(id).filter(|link| link.role == Role::Receiver) else { return };
-        let deliveries = link.in_flight();
-        let last = link.assembly.as_ref().map(|assembly| wire_id(assembly.id));
+        let Some(end) = self.links.get(id).and_then(Link::receiving) else { return };
+        let deliveries = end.in_flight();
+        let last = end.assembly.as_ref().map(|assembly| wire_id(assembly.id));
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.expect_late(handle, LateTransfers { deliveries, last });
         }

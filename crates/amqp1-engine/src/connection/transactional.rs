@@ -95,9 +95,9 @@ impl Connection {
             !posting.whole
         });
         for (id, key) in waiting {
-            let Some(link) = self.links.get_mut(id) else { continue };
-            let place = link.buffered.iter().position(|buffered| buffered.delivery.key.0 == key);
-            let Some(buffered) = place.and_then(|place| link.buffered.remove(place)) else { continue };
+            let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { continue };
+            let place = end.buffered.iter().position(|buffered| buffered.delivery.key.0 == key);
+            let Some(buffered) = place.and_then(|place| end.buffered.remove(place)) else { continue };
             if !buffered.delivery.settled {
                 self.settle_received(id, DeliveryKey(key), DeliveryState::Released);
             }
@@ -192,7 +192,7 @@ impl Connection {
     /// here (§4.4.3).
     pub(super) fn refuses_acquisition(&self, link: &Link, properties: Option<&Fields>) -> bool {
         let acquires = || properties.is_some_and(|properties| properties.get(crate::transaction::TXN_ID).is_some());
-        link.role == Role::Sender && !self.is_resource() && acquires()
+        link.role() == Role::Sender && !self.is_resource() && acquires()
     }
 
     /// Forgets what the peer's flow has said in its properties, so that the next one that has any is reported: for the id of
@@ -225,9 +225,9 @@ impl Connection {
     /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent without
     /// its state. One that has left in part keeps it.
     pub fn forget_state(&mut self, id: LinkId, token: u64) {
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
         let waits = |delivery: &&mut OutgoingDelivery| delivery.token == token && delivery.id.is_none();
-        if let Some(delivery) = link.queue.iter_mut().find(waits) {
+        if let Some(delivery) = end.queue.iter_mut().find(waits) {
             delivery.state = None;
         }
     }
@@ -235,33 +235,33 @@ impl Connection {
     /// Whether a delivery was given up that has left in part, and the transfer that says so has not left yet. A resource
     /// answers the discharge of the transaction after it (§4.4.3).
     pub fn is_aborting(&self, id: LinkId) -> bool {
-        let front = self.links.get(id).and_then(|link| link.queue.front());
+        let front = self.links.get(id).and_then(Link::sending).and_then(|end| end.queue.front());
         front.is_some_and(|delivery| delivery.aborted && delivery.id.is_some())
     }
 
     /// How many deliveries a receiving link still allows.
     pub fn allowed(&self, id: LinkId) -> u32 {
-        self.links.get(id).filter(|link| link.role == Role::Receiver).map_or(0, |link| link.credit)
+        self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.credit.left())
     }
 
     /// Drops the deliveries of a link that wait to be taken and were acquired within this transaction, which is rolled
     /// back: they are the source's again (§4.4.4). Returns how many there were.
     pub fn drop_acquired(&mut self, id: LinkId, txn: &TxnId) -> usize {
         let limits = self.config.decode_limits();
-        let Some(link) = self.links.get_mut(id) else { return 0 };
-        let before = link.buffered.len();
+        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return 0 };
+        let before = end.buffered.len();
         let of_txn = |buffered: &Buffered| {
             let state = buffered.state.as_ref().and_then(|state| state.decode(limits));
             state.as_ref().and_then(TxnId::of).is_some_and(|of| of == *txn)
         };
-        link.buffered.retain(|buffered| !of_txn(buffered));
-        before.saturating_sub(link.buffered.len())
+        end.buffered.retain(|buffered| !of_txn(buffered));
+        before.saturating_sub(end.buffered.len())
     }
 
     /// The receiver has settled a delivery with an outcome that is provisional until its transaction is discharged.
     pub(super) fn retired(&mut self, id: LinkId, token: u64) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.retired.make().insert(token);
+        if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
+            end.retired.make().insert(token);
         }
     }
 
@@ -270,7 +270,8 @@ impl Connection {
     pub(super) fn settle_retired(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> bool {
         let Some(link) = self.links.get_mut(id) else { return false };
         let full = link.unsettled_left() == 0;
-        let known = link.retired.get_mut().is_some_and(|retired| retired.remove(&token));
+        let retired = link.sending_mut().and_then(|end| end.retired.get_mut());
+        let known = retired.is_some_and(|retired| retired.remove(&token));
         if known {
             if full && link.sendable() > 0 {
                 self.outbox.events.push_back(Event::Sendable(id));
@@ -282,8 +283,8 @@ impl Connection {
 
     /// A link is over, with deliveries on it that the receiver has settled within transactions.
     pub(super) fn retired_lost(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        for token in link.retired.take() {
+        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
+        for token in end.retired.take() {
             self.outbox.settled.push_back(Settled { link: id, token, settlement: Settlement::Lost { sent: true } });
         }
     }

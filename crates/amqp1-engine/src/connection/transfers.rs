@@ -8,7 +8,7 @@ use super::{
 use crate::{
     delivery::{Assembly, Parts},
     event::{Event, IncomingDelivery, StreamItem},
-    link::{Buffered, Link, Withheld},
+    link::{Buffered, End, Link},
     resume::HeldDelivery,
     session::{ReceivedDelivery, SessionMut},
     settlement::{first_id, wire_id},
@@ -64,8 +64,9 @@ impl Connection {
         let handle = transfer.handle;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let id = session.incoming.get(&handle).copied();
-        let streamed =
-            id.and_then(|id| self.links.get(id)).is_some_and(|link| link.streamed && link.state.stopping().is_none());
+        let streamed = id
+            .and_then(|id| self.links.get(id))
+            .is_some_and(|link| link.is_streamed() && link.state.stopping().is_none());
         if session.on_transfer(streamed).is_none() {
             self.posting_discarded(id, transfer);
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
@@ -94,18 +95,18 @@ impl Connection {
             self.is_errant_input(session_id, id);
             return;
         }
-        if link.role == Role::Sender {
+        let Link { state, end: End::Receiving(end), .. } = link else {
             self.posting_discarded(Some(id), transfer);
             return self.link_misbehaved(id, PeerMisbehaved::TransferFromReceiver);
-        }
-        if link.state.stopping().is_some() {
+        };
+        if state.stopping().is_some() {
             self.posting_discarded(Some(id), transfer);
             if self.discard_stopped(session_id, id, transfer).is_none() {
                 self.link_misbehaved(id, PeerMisbehaved::CreditExceeded);
             }
             return;
         }
-        let begun = match link.assembly.take() {
+        let begun = match end.assembly.take() {
             Some(assembly) if assembly.continues(transfer) => Ok(Begun::Earlier(assembly)),
             Some(_) => Err(PeerMisbehaved::ContinuationChanged),
             None => match self.begin_incoming(session_id, id, transfer) {
@@ -148,8 +149,8 @@ impl Connection {
         match (transfer.aborted, transfer.more) {
             (true, _) => self.incoming_aborted(session_id, id, assembly),
             (false, true) => {
-                if let Some(link) = self.links.get_mut(id) {
-                    link.assembly = Some(begun.boxed());
+                if let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
+                    end.assembly = Some(begun.boxed());
                 }
             }
             (false, false) if assembly.ignored => self.delivery_gone(id),
@@ -214,7 +215,8 @@ impl Connection {
         };
         // A link that is offered and not answered has given no credit to run over.
         let tolerant = self.config.tolerances.credit_overrun && link.state.handle().is_some();
-        link.use_credit(tolerant).ok_or(PeerMisbehaved::CreditExceeded)?;
+        let Some(end) = link.receiving_mut() else { return Err(PeerMisbehaved::TransferFromReceiver) };
+        end.credit.receive_one(tolerant).ok_or(PeerMisbehaved::CreditExceeded)?;
         session.received.note(delivery_id);
         // A transfer may ask for less than the link does, not for more.
         let second = match (link.receiver_settle_mode(), transfer.rcv_settle_mode) {
@@ -242,7 +244,7 @@ impl Connection {
             octets: 0,
             transfers: 0,
             ignored: false,
-            streamed: link.streamed,
+            streamed: link.is_streamed(),
             skip: 0,
             resumed: false,
             state: None,
@@ -293,9 +295,9 @@ impl Connection {
             }
             return self.delivery_gone(id);
         }
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return };
         let message = message_of(assembly.message_format, assembly.parts, self.config.decode_limits());
-        if link.reject_undecodable {
+        if end.reject_undecodable {
             if let Some(error) = undecodable(assembly.message_format, &message) {
                 return self.reject_undecodable(id, key, assembly.tag, error);
             }
@@ -309,7 +311,7 @@ impl Connection {
             state: None,
             message,
         };
-        link.buffered.push_back(Buffered { delivery, state: assembly.state });
+        end.buffered.push_back(Buffered { delivery, state: assembly.state });
         self.outbox.events.push_back(Event::Receivable(id));
         self.check_drained(id);
     }
@@ -325,18 +327,17 @@ impl Connection {
 
     /// Tells the peer of credit that was given, and the application of credit that was not.
     pub(super) fn tell_credit(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        if link.withheld == Withheld::Untold {
-            link.withheld = Withheld::Told;
+        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return };
+        if end.credit.take_withheld() {
             self.outbox.events.push_back(Event::CreditWithheld(id));
         }
-        if core::mem::take(&mut link.flow_due) {
+        if end.credit.take_flow_due() {
             self.link_flow(id);
         }
     }
 
     fn check_drained(&mut self, id: LinkId) {
-        if self.links.get_mut(id).is_some_and(|link| link.drain_done()) {
+        if self.links.get_mut(id).and_then(Link::receiving_mut).is_some_and(|end| end.credit.drain_done()) {
             self.outbox.events.push_back(Event::Drained(id));
         }
     }
@@ -362,7 +363,7 @@ impl Connection {
             }
             held.state = Some(state.clone());
         }
-        let held_back = settled && link.withheld != Withheld::No;
+        let held_back = settled && link.is_credit_withheld();
         if settled {
             link.tags.remove(&delivery.tag);
             link.unsettled.remove(key.0);
@@ -385,7 +386,7 @@ impl Connection {
     /// A delivery of a link is settled by the peer's word.
     pub(super) fn forget_unsettled(&mut self, id: LinkId, delivery: u64, received: Option<DeliveryTag>) {
         if let Some(link) = self.links.get_mut(id) {
-            let full = link.role == Role::Sender && link.unsettled_left() == 0;
+            let full = link.sending().is_some() && link.unsettled_left() == 0;
             link.unsettled.remove(delivery);
             if let Some(tag) = received {
                 link.tags.remove(&tag);
@@ -393,8 +394,8 @@ impl Connection {
             if full && link.sendable() > 0 {
                 self.outbox.events.push_back(Event::Sendable(id));
             }
-            let half = link.settled_half(delivery);
-            if link.withheld != Withheld::No {
+            let half = link.sending_mut().and_then(|end| end.settled_half(delivery));
+            if link.is_credit_withheld() {
                 link.refill();
                 self.tell_credit(id);
             }

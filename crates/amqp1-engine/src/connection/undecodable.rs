@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     event::Event,
+    link::Link,
     store::{DeliveryKey, LinkId},
 };
 use amqp1_codec::{
@@ -34,14 +35,14 @@ impl Connection {
     /// How many messages of a link were rejected or dropped because they could not be decoded, as
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for.
     pub fn undecodable(&self, id: LinkId) -> u64 {
-        self.links.get(id).map_or(0, |link| link.undecodable)
+        self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.undecodable)
     }
 
     /// The application wants no such messages. One that is settled already is dropped.
     #[cold]
     pub(super) fn reject_undecodable(&mut self, id: LinkId, key: DeliveryKey, tag: DeliveryTag, error: DecodeError) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.undecodable = link.undecodable.saturating_add(1);
+        if let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
+            end.undecodable = end.undecodable.saturating_add(1);
         }
         self.outbox.events.push_back(Event::Undecodable(id, tag, error));
         let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));

@@ -8,7 +8,7 @@ use crate::{
     connection::shrink_queue,
     control::Control,
     event::Event,
-    link::Link,
+    link::SendingEnd,
     queue::Queued,
     store::{LinkId, SessionId},
 };
@@ -167,8 +167,8 @@ impl Outbox {
     }
 
     /// Counts what waits on a link now, and reports if there is room again for what was refused.
-    pub(crate) fn count(&mut self, link: &mut Link) {
-        self.queued.count(link);
+    pub(crate) fn count(&mut self, end: &mut SendingEnd) {
+        self.queued.count(end);
         if self.queued.has_room_again() {
             self.events.push_back(Event::QueueHasRoom);
         }

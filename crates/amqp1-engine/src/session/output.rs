@@ -98,10 +98,11 @@ impl SessionMut<'_> {
 
     /// Puts a link of the session among those that can send.
     pub(crate) fn wake_link(&mut self, id: LinkId, link: &mut Link) {
-        if link.ready || !link.can_transfer() || !link.is_attached() {
+        if !link.can_transfer() || !link.is_attached() {
             return;
         }
-        link.ready = true;
+        let Some(end) = link.sending_mut().filter(|end| !end.ready) else { return };
+        end.ready = true;
         self.session.ready.push_back(id);
         self.wake();
     }
