@@ -1,7 +1,7 @@
 //! Delivery states and outcomes (§3.4).
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Value,
+    Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Reader, Symbol, Value,
     definitions::{AmqpError, Fields},
     transaction::{Declared, TransactionalState},
     types::{Described, format_code as code},
@@ -56,6 +56,36 @@ pub enum DeliveryState {
     /// A state of an extension, kept as it is: a descriptor that the specification does not give to anything, and a
     /// list. It counts as none that is final.
     Extension(Arc<Described>),
+}
+
+/// The symbolic descriptors of the outcomes, as [`Source::outcomes`](super::Source::outcomes) names them.
+impl DeliveryState {
+    /// The descriptor of the outcome *accepted* (§3.4.2).
+    pub const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
+    /// The descriptor of the outcome *rejected* (§3.4.3).
+    pub const REJECTED: Symbol = Symbol::from_static(Rejected::SYMBOL);
+    /// The descriptor of the outcome *released* (§3.4.4).
+    pub const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
+    /// The descriptor of the outcome *modified* (§3.4.5).
+    pub const MODIFIED: Symbol = Symbol::from_static(Modified::SYMBOL);
+    /// The descriptor of the outcome *declared* (§4.5.5), which only a coordinator states.
+    pub const DECLARED: Symbol = Symbol::from_static(Declared::SYMBOL);
+    /// The descriptors of the four outcomes of part 3 of the specification.
+    pub const STANDARD_OUTCOMES: [Symbol; 4] = [Self::ACCEPTED, Self::REJECTED, Self::RELEASED, Self::MODIFIED];
+
+    /// The symbolic descriptor; `None` for a state of an extension.
+    pub const fn descriptor(&self) -> Option<Symbol> {
+        Some(match self {
+            Self::Accepted => Self::ACCEPTED,
+            Self::Rejected(_) => Self::REJECTED,
+            Self::Released => Self::RELEASED,
+            Self::Modified(_) => Self::MODIFIED,
+            Self::Received(_) => Symbol::from_static(Received::SYMBOL),
+            Self::Declared(_) => Self::DECLARED,
+            Self::Transactional(_) => Symbol::from_static(TransactionalState::SYMBOL),
+            Self::Extension(_) => return None,
+        })
+    }
 }
 
 impl DeliveryState {
