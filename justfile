@@ -43,6 +43,6 @@ conformance:
 own-stack:
     .ci/run own_stack matrix
 
-# The codec, auth and engine without std
+# The codec, auth, engine and broker without std
 no-std:
     .ci/run no_std

@@ -112,7 +112,7 @@ check() {
 # The crates of the old compiler, with the default features and with all others.
 check_old() {
   local crate all
-  for crate in amqp1-codec amqp1-auth amqp1-engine amqp1-script amqp1; do
+  for crate in amqp1-codec amqp1-auth amqp1-engine amqp1-broker amqp1-script amqp1; do
     check "$1" -p "$crate"
     all=$(features "$crate")
     [ -z "$all" ] || check "$1" -p "$crate" --no-default-features --features "$all"

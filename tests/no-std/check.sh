@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves on the host that the codec, auth and engine crates need no std: a no_std static library with a panic
+# Proves on the host that the codec, auth, engine and broker crates need no std: a no_std static library with a panic
 # handler of its own links them, a C program links that library and runs it, and a dependency that pulled std in
 # would be noticed, because the same build with std pulled in on purpose fails.
 set -euo pipefail

@@ -18,6 +18,6 @@ int main(void) {
         fprintf(stderr, "piece %u went wrong\n", wrong);
         return 1;
     }
-    puts("codec, auth and engine ran without std");
+    puts("codec, auth, engine and broker ran without std");
     return 0;
 }

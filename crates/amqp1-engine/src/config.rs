@@ -419,8 +419,8 @@ pub struct AttachReply {
 }
 
 impl AttachReply {
-    /// What the peer asked for, whether or not the node supports it: see [`basic`](Self::basic) and
-    /// [`Support::reply`](crate::terminus::Support::reply).
+    /// What the peer asked for, whether or not the node supports it: see [`basic`](Self::basic), and
+    /// `Support::reply` of the crate `amqp1-broker`.
     pub fn echo(remote: &Attach) -> Self {
         Self {
             source: remote.source.as_deref().cloned(),

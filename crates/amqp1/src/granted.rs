@@ -1,12 +1,12 @@
 //! Whether the peer grants what a link was asked for (§2.6.3, M-3.5.1-2).
 
 use crate::error::{Error, ErrorKind};
+use amqp1_broker::terminus::{Difference, differences, target_differences};
 use amqp1_codec::{
     definitions::{ReceiverSettleMode, SenderSettleMode},
     messaging::{DistributionMode, Source, Target},
     performative::{Attach, TargetArchetype},
 };
-use amqp1_engine::terminus::{Difference, differences, target_differences};
 
 /// What the caller asked the peer's end for. A link without any of it has nothing to be checked.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ use crate::{
     undecodable,
     wait::Place,
 };
+use amqp1_broker::terminus::{self, Support};
 use amqp1_codec::{
     Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
@@ -20,10 +21,7 @@ use amqp1_codec::{
     performative::{Attach, Open, TargetArchetype},
     printable::bounded_debug,
 };
-use amqp1_engine::{
-    AttachReply, LinkId, SessionId,
-    terminus::{self, Support},
-};
+use amqp1_engine::{AttachReply, LinkId, SessionId};
 use std::{collections::HashMap, fmt, sync::Arc};
 
 #[cfg(feature = "tls")]
@@ -267,7 +265,7 @@ impl IncomingLink {
     /// use amqp1::{
     ///     AcceptedLink, Error, IncomingLink,
     ///     codec::messaging::DistributionMode,
-    ///     engine::terminus::Support,
+    ///     broker::terminus::Support,
     /// };
     ///
     /// /// Accepts browsers, and makes temporary queues.

@@ -95,8 +95,20 @@ mod withheld;
 mod woken;
 
 pub use amqp1_auth as auth;
+pub use amqp1_broker as broker;
 pub use amqp1_codec as codec;
-pub use amqp1_engine as engine;
+
+/// The engine ([`amqp1_engine`]), together with what brokers need ([`broker`]).
+pub mod engine {
+    pub use amqp1_broker::terminus;
+    pub use amqp1_engine::*;
+
+    /// Transactions (part 4): both ends of the control link.
+    pub mod transaction {
+        pub use amqp1_broker::transaction::*;
+        pub use amqp1_engine::transaction::*;
+    }
+}
 
 #[cfg(feature = "cbs")]
 pub use cbs::Cbs;

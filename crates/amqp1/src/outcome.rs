@@ -49,7 +49,7 @@ impl Outcome {
     }
 
     /// The state that the receiver settled with, if it stated any: for
-    /// [`HeldMessage::settle`](amqp1_engine::terminus::HeldMessage::settle), for one.
+    /// [`HeldMessage::settle`](crate::broker::terminus::HeldMessage::settle), for one.
     pub fn into_state(self) -> Option<DeliveryState> {
         Some(match self {
             Self::Accepted => DeliveryState::Accepted,

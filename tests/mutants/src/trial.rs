@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_WITHOUT: Duration = Duration::from_secs(900);
 
 /// Which tests are run a second time with the engines of client and server in each other's place.
-const TURNED: (&str, &str) = ("amqp1-engine", "behaviour");
+const TURNED: [(&str, &str); 2] = [("amqp1-engine", "behaviour"), ("amqp1-broker", "behaviour")];
 
 /// How a test has ended that did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,7 +235,7 @@ impl Bench {
 }
 
 fn is_turned(binary: &Binary) -> bool {
-    (binary.package.as_str(), binary.test.as_deref()) == (TURNED.0, Some(TURNED.1))
+    binary.test.as_deref().is_some_and(|test| TURNED.contains(&(binary.package.as_str(), test)))
 }
 
 fn by_binary(cases: &BTreeSet<Case>) -> BTreeMap<&Binary, Vec<String>> {

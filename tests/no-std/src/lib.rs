@@ -1,4 +1,4 @@
-//! A program without std around the three crates that promise to need none: it has its own panic handler and its own
+//! A program without std around the four crates that promise to need none: it has its own panic handler and its own
 //! allocator. A dependency that brings std brings a second panic handler, and the build fails.
 #![no_std]
 
@@ -7,6 +7,7 @@ extern crate std;
 
 use amqp1_auth::UnixSeconds;
 use amqp1_auth::sas::{PercentEncoding, SasKey, SasToken};
+use amqp1_broker::terminus::{HeldMessage, Selector};
 use amqp1_codec::{Message, message::Body};
 use amqp1_engine::{Connection, ConnectionConfig, Event, Instant, ServerSasl, TransmitQueue};
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,9 @@ pub extern "C" fn amqp1_exercise() -> u32 {
     if engine().is_none() {
         return 3;
     }
+    if broker().is_none() {
+        return 4;
+    }
     0
 }
 
@@ -81,6 +85,13 @@ fn engine() -> Option<()> {
         carry(&mut server, &mut client, now);
     }
     matches!(client.poll_event()?, Event::Opened).then_some(())
+}
+
+fn broker() -> Option<()> {
+    let sent = Message::builder().application_property("n", 7_u32).data(Bytes::from_static(b"body")).build();
+    let mut held = HeldMessage::new(Message::from_chunks(sent.into_parts()).ok()?, Instant::default()).ok()?;
+    let passes = Selector::parse("n * 2 = 14").ok()?.matches(&held);
+    (passes && held.acquire(1, Instant::default()).is_some()).then_some(())
 }
 
 /// What one end has to say, given to the other.

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 /// The crates whose items may be named.
-const CRATES: [&str; 4] = ["amqp1-codec", "amqp1-auth", "amqp1-engine", "amqp1"];
+const CRATES: [&str; 5] = ["amqp1-codec", "amqp1-auth", "amqp1-engine", "amqp1-broker", "amqp1"];
 
 /// Names of public items: `HeldMessage`, `HeldMessage::settle`, `ErrantLinks::EndSession`, `refusal`.
 #[derive(Clone, Debug, Default)]

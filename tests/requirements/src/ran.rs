@@ -8,8 +8,12 @@ use std::{
     path::Path,
 };
 
-/// The test that runs all tests of the engine's behaviour once more with the roles turned, which the table claims.
-pub const TURNED: &str = "amqp1_engine::behaviour::roles::every_rule_is_kept_by_the_other_engine_too";
+/// The tests that run all tests of the behaviour of engine and broker once more with the roles turned, which the table
+/// claims.
+pub const TURNED: [&str; 2] = [
+    "amqp1_engine::behaviour::roles::every_rule_is_kept_by_the_other_engine_too",
+    "amqp1_broker::behaviour::roles::every_rule_is_kept_by_the_other_engine_too",
+];
 
 /// The programs of tests: by the name of the file, what the paths of their tests begin with.
 #[derive(Debug, Default)]

@@ -8,10 +8,11 @@ use std::{
 use crate::rust_file::RustFile;
 
 /// Packages by what they stand on: what shows a requirement lowest is named first. Others come last.
-const LAYERS: [&str; 9] = [
+const LAYERS: [&str; 10] = [
     "amqp1-codec",
     "amqp1-auth",
     "amqp1-engine",
+    "amqp1-broker",
     "amqp1-script",
     "amqp1-testkit",
     "amqp1",

@@ -37,7 +37,7 @@ impl Connection {
     /// The outcome of what is sent on a link and settled without one: the default-outcome of its source (§3.3, §3.5.3), as
     /// the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what it
     /// granted counts, not what the peer asked for. `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released
-    /// ([`terminus::default_outcome`](crate::terminus::default_outcome)).
+    /// (`default_outcome` of the crate `amqp1-broker`).
     pub fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
         let link = self.links.get(id)?;
         let answered = link

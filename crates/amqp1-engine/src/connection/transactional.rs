@@ -27,7 +27,7 @@ pub enum TransactionRole {
     None,
     /// This end declares transactions, and the peer states what it has done within them.
     Controller,
-    /// This end does the work of transactions, and a [`Coordinator`](crate::transaction::Coordinator) keeps them. Messages
+    /// This end does the work of transactions, and a coordinator (that of `amqp1-broker`) keeps them. Messages
     /// that are posted within one are watched: see [`Connection::undecided_postings`].
     Resource,
 }

@@ -1,6 +1,6 @@
 //! The end that declares transactions, works within them, and discharges them.
 
-use super::{REJECTED, TXN_ID, TxnId};
+use super::{TXN_ID, TxnId};
 use crate::{
     config::SenderConfig,
     event::Settlement,
@@ -8,6 +8,7 @@ use crate::{
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    vec,
     vec::Vec,
 };
 use amqp1_codec::{
@@ -107,8 +108,7 @@ impl Controller {
     /// takes a rejection for an answer. It is not resumable.
     pub fn link(name: impl Into<Str>, capabilities: impl IntoIterator<Item = Symbol>) -> SenderConfig {
         let capabilities: Vec<_> = capabilities.into_iter().collect();
-        let outcomes: Vec<_> = ["amqp:accepted:list", "amqp:declared:list"].map(Symbol::from_static).into();
-        let outcomes: Vec<_> = outcomes.into_iter().chain([REJECTED]).collect();
+        let outcomes = vec![DeliveryState::ACCEPTED, DeliveryState::DECLARED, DeliveryState::REJECTED];
         SenderConfig {
             source: Some(Source { outcomes: outcomes.into(), ..Source::default() }),
             target: Some(TargetArchetype::Coordinator(Coordinator { capabilities: capabilities.into() })),

@@ -1,8 +1,7 @@
-//! Transactions (part 4), both ends of the control link: what a controller keeps to, and what a coordinator keeps.
+//! Transactions (part 4), at the end that controls them.
 //!
-//! Neither does IO. A [`Controller`] makes the messages that are sent on the control link and reads their outcomes; a
-//! [`Coordinator`] reads those messages and keeps the work of each transaction until it is discharged. The work itself
-//! (making messages visible, retiring deliveries) is the application's.
+//! A [`Controller`] makes the messages that are sent on the control link and reads their outcomes. The other end, which
+//! keeps the work of each transaction, is the `Coordinator` of the crate `amqp1-broker`.
 //!
 //! On the wire the work of a transaction is:
 //!
@@ -14,18 +13,11 @@
 //!   [`Event::FlowProperties`](crate::Event) and sends with that state.
 
 mod controller;
-mod coordinator;
 
 pub use controller::{Answer, Controller, ControllerError};
-pub use coordinator::{Coordinator, CoordinatorConfig, Discharging, Refusal, Request};
 
 use alloc::boxed::Box;
-use amqp1_codec::{
-    Symbol,
-    definitions::Fields,
-    messaging::{DeliveryState, Source},
-    transaction::TransactionalState,
-};
+use amqp1_codec::{definitions::Fields, messaging::DeliveryState, transaction::TransactionalState};
 use bytes::Bytes;
 
 /// The name of a transaction: at most 32 octets that the coordinator has chosen (§4.5.4). Some coordinators choose longer
@@ -77,14 +69,3 @@ impl TxnId {
 
 /// The key under which a flow's properties name a transaction.
 pub(crate) const TXN_ID: &str = "txn-id";
-
-const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
-
-/// A source that names no outcomes, not even a default one, is taken to allow those of the standard (§3.4), as on other
-/// links. §3.5.3 has accepted alone there, but then a failure would cost the control link and all of its transactions.
-fn allows_rejected(source: Option<&Source>) -> bool {
-    source.is_some_and(|source| match &source.default_outcome {
-        None if source.outcomes.is_empty() => true,
-        default => source.outcomes.contains(&REJECTED) || matches!(default, Some(DeliveryState::Rejected(_))),
-    })
-}

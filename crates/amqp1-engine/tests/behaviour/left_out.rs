@@ -1,16 +1,13 @@
 //! What takes more memory than is kept of a state is left out, and the application is told.
 
 use amqp1_codec::{
-    Message, Symbol, Value,
+    Symbol, Value,
     definitions::{Fields, Role},
     messaging::{DeliveryState, Modified},
     performative::Disposition,
     transaction::TransactionalState,
 };
-use amqp1_engine::{
-    ANNOTATIONS_LEFT_OUT, ConnectionConfig, Event, Instant, Settlement,
-    terminus::{Fate, HeldMessage},
-};
+use amqp1_engine::{ANNOTATIONS_LEFT_OUT, ConnectionConfig, Event, Settlement};
 use amqp1_testkit::*;
 
 fn annotations(count: usize) -> Fields {
@@ -83,15 +80,4 @@ fn annotations_of_modified_that_fit_are_handed_over_as_they_came() {
     assert_eq!(settled_with(modified(200), |config| config.max_info = 1024 * 1024), modified(200));
     let none = DeliveryState::Modified(Box::default());
     assert_eq!(settled_with(none.clone(), |config| config.max_info = 1), none);
-}
-
-/// What is merged into the message's (§3.4.5) does not say so.
-#[test]
-fn that_annotations_were_left_out_is_not_merged_into_a_message() {
-    let message = Message::from_chunks(Message::builder().data("hello").build().into_parts()).expect("valid");
-    let mut held = HeldMessage::new(message, Instant::default()).expect("readable");
-    assert_eq!(held.settle(1, &settled_with(modified(200), |_| {})), Fate::Available);
-    let again = held.acquire(2, Instant::default()).expect("available").into_parts();
-    let annotations = Message::from_chunks(again).expect("valid").message_annotations().expect("readable");
-    assert!(annotations.is_none_or(|annotations| annotations.get(ANNOTATIONS_LEFT_OUT).is_none()));
 }

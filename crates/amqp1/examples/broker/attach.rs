@@ -15,8 +15,8 @@ use super::{
 use amqp1::{
     AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str, Symbol,
     TargetArchetype,
+    broker::terminus::{Key, Lost, MessageFilters, Support},
     codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
-    engine::terminus::{Key, Lost, MessageFilters, Support},
 };
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

@@ -8,11 +8,11 @@ use super::{
 };
 use amqp1::{
     AmqpError, Delivery, ErrorCondition, Str, Symbol, Value,
+    broker::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
     codec::{
         Multiple,
         messaging::{LifetimePolicy, NodeProperties},
     },
-    engine::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
 };
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},

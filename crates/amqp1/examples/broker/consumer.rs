@@ -8,8 +8,8 @@ use super::{
 use amqp1::{
     AmqpError, BoxFuture, Cause, Delivered, DeliveryState, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind,
     Modified, Outcome, Permit, SendOptions, Sender, Str,
+    broker::terminus::{Fate, MessageFilters},
     codec::printable::printable,
-    engine::terminus::{Fate, MessageFilters},
 };
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::{
 };
 use amqp1::{
     AmqpError, Credit, Delivery, DeliveryState, Detached, Error, ErrorCondition, ErrorKind, Receiver,
-    engine::terminus::HeldMessage, resume::SuspendedReceiver,
+    broker::terminus::HeldMessage, resume::SuspendedReceiver,
 };
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::queue::Queue;
 use amqp1::{
     Source, Str,
-    engine::terminus::{HeldMessage, MessageFilters},
+    broker::terminus::{HeldMessage, MessageFilters},
 };
 use std::sync::{Arc, PoisonError};
 

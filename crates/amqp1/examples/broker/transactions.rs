@@ -4,7 +4,7 @@
 use super::{broker::Broker, queue::Queue};
 use amqp1::{
     AmqpError, ErrorCondition, Str,
-    engine::terminus::HeldMessage,
+    broker::terminus::HeldMessage,
     transaction::{ControlLink, Discharge},
 };
 use std::sync::Arc;

@@ -13,14 +13,12 @@ use crate::{
     shared::{Shared, State},
     wait::Aside,
 };
+use amqp1_broker::transaction::{Coordinator as Rules, Discharging, Refusal, Request};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::DeliveryState,
 };
-use amqp1_engine::{
-    DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId,
-    transaction::{Coordinator as Rules, Discharging, Refusal, Request},
-};
+use amqp1_engine::{DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId};
 use std::{
     fmt,
     future::poll_fn,

@@ -13,9 +13,8 @@ use crate::{
     shared::Shared,
 };
 use amqp1_codec::{
-    Symbol,
     definitions::{AmqpError, ErrorCondition},
-    messaging::Source,
+    messaging::{DeliveryState, Source},
     performative::TargetArchetype,
 };
 use amqp1_engine::{Credit, TransactionRole};
@@ -260,7 +259,7 @@ impl IncomingLink {
 
 /// The outcomes that are granted to a control link.
 fn source(asked: Option<&Source>) -> Source {
-    let granted = ["amqp:accepted:list", "amqp:declared:list", "amqp:rejected:list"].map(Symbol::from_static);
+    let granted = [DeliveryState::ACCEPTED, DeliveryState::DECLARED, DeliveryState::REJECTED];
     let outcomes = asked.map(|asked| asked.outcomes.iter().filter(|outcome| granted.contains(outcome)).cloned());
     Source {
         address: asked.and_then(|asked| asked.address.clone()),
@@ -276,7 +275,7 @@ pub struct Retirement {
     /// The delivery, by its [`Receipt::id`](crate::Receipt::id).
     pub receipt: crate::permit::ReceiptId,
     /// What it has come to.
-    pub outcome: amqp1_codec::messaging::DeliveryState,
+    pub outcome: DeliveryState,
     /// The transaction.
     pub transaction: TxnId,
 }

@@ -34,8 +34,9 @@ mod posted;
 mod table;
 mod work;
 
+pub use amqp1_broker::transaction::CoordinatorConfig;
 pub use amqp1_codec::transaction::capability;
-pub use amqp1_engine::transaction::{CoordinatorConfig, TxnId};
+pub use amqp1_engine::transaction::TxnId;
 pub use control_link::{Commit, ControlLink, Discharge, RolledBack};
 pub use controller::Controller;
 pub use coordinator::{Coordinator, Retirement};

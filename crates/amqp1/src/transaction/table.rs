@@ -6,13 +6,13 @@ use crate::{
     shared::State,
     wait::Aside,
 };
+use amqp1_broker::transaction::{Coordinator as Rules, CoordinatorConfig};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    DeliveryKey, EventsEnd, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole,
-    transaction::{Coordinator as Rules, CoordinatorConfig, TxnId},
+    DeliveryKey, EventsEnd, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole, transaction::TxnId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

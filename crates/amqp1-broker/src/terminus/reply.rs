@@ -1,32 +1,16 @@
 //! Answers to attaches (§2.6.3): what is granted, and what has to be refused.
 
 use super::Support;
-use crate::config::AttachReply;
 use amqp1_codec::{
     Str, Symbol,
     definitions::{AmqpError, ErrorCondition, Role},
-    messaging::{DeliveryState, DistributionMode, LifetimePolicy, NodeProperties, Source, Target},
+    messaging::{DeliveryState, LifetimePolicy, NodeProperties, Source},
     performative::{Attach, TargetArchetype},
 };
-
-pub(super) const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
-pub(super) const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
-pub(super) const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
-pub(super) const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
+use amqp1_engine::AttachReply;
 
 /// The four outcomes of the specification (§3.4.2 to §3.4.5), by their descriptors.
-pub const STANDARD_OUTCOMES: [Symbol; 4] = [ACCEPTED, REJECTED, RELEASED, MODIFIED];
-
-/// The descriptor of an outcome of the specification.
-pub(super) fn descriptor(state: &DeliveryState) -> Option<Symbol> {
-    Some(match state {
-        DeliveryState::Accepted => ACCEPTED,
-        DeliveryState::Rejected(_) => REJECTED,
-        DeliveryState::Released => RELEASED,
-        DeliveryState::Modified(_) => MODIFIED,
-        _ => return None,
-    })
-}
+pub const STANDARD_OUTCOMES: [Symbol; 4] = DeliveryState::STANDARD_OUTCOMES;
 
 /// The node of a terminus at our end of an offered link: `(address is given, dynamic)`; `None` for a null terminus.
 fn our_node(role: Role, source: Option<&Source>, target: Option<&TargetArchetype>) -> Option<(bool, bool)> {
@@ -50,32 +34,6 @@ pub fn refusal(asked: &Attach, reply: &AttachReply) -> Option<AmqpError> {
             Some(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "no nodes are created here on demand"))
         }
         _ => None,
-    }
-}
-
-fn basic_source(asked: &Source, ours: bool) -> Source {
-    let standard = |outcome: &&Symbol| STANDARD_OUTCOMES.contains(outcome);
-    let mode = asked.distribution_mode.as_ref().filter(|_| ours).map(|_| DistributionMode::MOVE);
-    Source {
-        address: asked.address.clone(),
-        distribution_mode: mode,
-        default_outcome: asked.default_outcome.clone().filter(|outcome| descriptor(outcome).is_some()),
-        outcomes: asked.outcomes.iter().filter(standard).cloned().collect(),
-        ..Source::default()
-    }
-}
-
-impl AttachReply {
-    /// Grants what needs no support by the node: the addresses, the settle modes, and of the outcomes the four of the
-    /// specification. Filters, capabilities, durability, expiry policy, time-out and dynamic nodes are left out, and
-    /// messages are moved, not copied. [`Support`] grants more.
-    pub fn basic(remote: &Attach) -> Self {
-        let source = remote.source.as_deref().map(|source| basic_source(source, remote.role == Role::Receiver));
-        let target = remote.target.as_ref().map(|target| match target {
-            TargetArchetype::Target(asked) => Target { address: asked.address.clone(), ..Target::default() }.into(),
-            TargetArchetype::Coordinator(_) => target.clone(),
-        });
-        Self { source, target, ..Self::echo(remote) }
     }
 }
 

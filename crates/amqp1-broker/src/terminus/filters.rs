@@ -16,7 +16,7 @@ const NO_LOCAL: (u64, Symbol) = (0x0000_468C_0000_0003, Symbol::from_static("apa
 ///
 /// ```
 /// use amqp1_codec::{Symbol, messaging::{FilterSet, Source}};
-/// use amqp1_engine::terminus::{MessageFilters, Support};
+/// use amqp1_broker::terminus::{MessageFilters, Support};
 ///
 /// let mut filter = FilterSet::new();
 /// filter.insert(Symbol::from_static("selector"), 0x0000_468C_0000_0004_u64, "colour = 'red'");
@@ -88,12 +88,12 @@ impl MessageFilters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
     use alloc::boxed::Box;
     use amqp1_codec::{
         Message,
         messaging::{DeliveryState, Modified},
     };
+    use amqp1_engine::Instant;
 
     fn source(filters: &[(&'static str, Value)]) -> Source {
         let mut filter = FilterSet::new();

@@ -1,8 +1,5 @@
 //! Sources and targets, for an end that has nodes (§3.5): what is granted of what a peer asks for, what outlives a link
-//! and for how long, nodes that are made for a link, and messages that are
-//! kept at a node.
-//!
-//! None of it does IO, and none is needed by an engine: an acceptor that is a broker, or plays one, builds on it.
+//! and for how long, nodes that are made for a link, and messages that are kept at a node.
 
 mod dynamic;
 mod filters;

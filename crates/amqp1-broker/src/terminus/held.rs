@@ -1,13 +1,13 @@
 //! A message at a node, between the hop that brought it and those that take it on (§3.2.1, §3.4).
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
-use crate::{metadata::ANNOTATIONS_LEFT_OUT, time::Instant};
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     Decode, DecodeError, Encode, EncodeStyle, EncodedMessage, Message, Reader, Symbol, Value,
     definitions::{AmqpError, Fields},
     messaging::{Annotations, DeliveryState, Header},
 };
+use amqp1_engine::{ANNOTATIONS_LEFT_OUT, Instant};
 use core::time::Duration;
 
 /// The delivery-annotation that says why a message was rejected; its value is an error (§3.2.2).
@@ -25,7 +25,8 @@ const MAX_BARRED: usize = 1024;
 ///
 /// ```
 /// use amqp1_codec::{Message, messaging::{DeliveryState, Modified}};
-/// use amqp1_engine::{Instant, terminus::{Fate, HeldMessage}};
+/// use amqp1_broker::terminus::{Fate, HeldMessage};
+/// use amqp1_engine::Instant;
 ///
 /// let now = Instant::default();
 /// let received = Message::from_chunks(Message::builder().data("hello").build().into_parts())?;

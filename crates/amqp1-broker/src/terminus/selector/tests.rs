@@ -1,5 +1,4 @@
 use super::*;
-use crate::time::Instant;
 use alloc::{
     format,
     string::{String, ToString},
@@ -10,6 +9,7 @@ use amqp1_codec::{
     Message, Timestamp, Value,
     messaging::{DeliveryState, Header, MessageId, Modified, Properties},
 };
+use amqp1_engine::Instant;
 
 fn message() -> HeldMessage {
     let properties = Properties {

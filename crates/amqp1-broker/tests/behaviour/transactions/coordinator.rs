@@ -1,6 +1,10 @@
 //! The control link: declare and discharge, and what becomes of a transaction (§4.1 to §4.3, §4.5).
 
 use super::bank::{Bank, Work, message_of, source_that, value};
+use amqp1_broker::{
+    terminus::Support,
+    transaction::{CoordinatorConfig, Discharging},
+};
 use amqp1_codec::{
     Message, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, Role},
@@ -10,8 +14,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     Event, SendError, Settlement,
-    terminus::Support,
-    transaction::{Answer, Controller, ControllerError, CoordinatorConfig, Discharging, TxnId},
+    transaction::{Answer, Controller, ControllerError, TxnId},
 };
 use amqp1_testkit::*;
 use bytes::Bytes;

@@ -1,6 +1,5 @@
 //! What is asked for, what is granted, and whether that suits.
 
-use super::reply::{STANDARD_OUTCOMES, descriptor};
 use alloc::vec::Vec;
 use amqp1_codec::{
     Symbol, Value,
@@ -34,7 +33,7 @@ pub struct Support {
 impl Default for Support {
     fn default() -> Self {
         Self {
-            outcomes: STANDARD_OUTCOMES.into(),
+            outcomes: DeliveryState::STANDARD_OUTCOMES.into(),
             default_outcome: None,
             distribution_modes: [DistributionMode::MOVE].into(),
             filters: |_| false,
@@ -69,7 +68,7 @@ impl Support {
             asked.outcomes.iter().filter(|outcome| self.outcomes.contains(outcome)).cloned().collect();
         granted.outcomes = if outcomes.is_empty() { self.outcomes.clone() } else { outcomes }.into();
         let wanted = asked.default_outcome.as_ref();
-        let wanted = wanted.filter(|outcome| descriptor(outcome).is_some_and(|name| self.outcomes.contains(&name)));
+        let wanted = wanted.filter(|outcome| outcome.descriptor().is_some_and(|name| self.outcomes.contains(&name)));
         granted.default_outcome = self.default_outcome.as_ref().or(wanted).cloned();
         (granted.durable, granted.expiry_policy, granted.timeout) =
             self.lifetime(asked.durable, asked.expiry_policy, asked.timeout);
@@ -203,11 +202,11 @@ mod tests {
     const KNOWN: u64 = 0x0000_468C_0000_0004;
 
     fn accepted() -> Symbol {
-        Symbol::from_static("amqp:accepted:list")
+        DeliveryState::ACCEPTED
     }
 
     fn released() -> Symbol {
-        Symbol::from_static("amqp:released:list")
+        DeliveryState::RELEASED
     }
 
     fn support() -> Support {

@@ -1,5 +1,9 @@
 //! A client that controls transactions, and a server with a coordinator and a resource, over real engines.
 
+use amqp1_broker::{
+    terminus::default_outcome,
+    transaction::{Coordinator, CoordinatorConfig, Request},
+};
 use amqp1_codec::{
     EncodedMessage, Message, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, Role},
@@ -9,8 +13,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     AttachReply, Credit, DeliveryKey, Event, LinkId, ReceiverConfig, SendOptions, SessionId, Settlement,
-    terminus::default_outcome,
-    transaction::{Answer, Controller, Coordinator, CoordinatorConfig, Request, TxnId},
+    transaction::{Answer, Controller, TxnId},
 };
 use amqp1_testkit::*;
 use bytes::Bytes;

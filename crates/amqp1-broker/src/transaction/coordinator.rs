@@ -2,12 +2,6 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
-use super::{TxnId, allows_rejected};
-use crate::{
-    event::IncomingDelivery,
-    store::{LinkId, SessionId},
-    time::Instant,
-};
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +14,8 @@ use amqp1_codec::{
     messaging::{DeliveryState, Source},
     transaction::{Coordinator as Target, Declare, Declared, Discharge, capability},
 };
+use amqp1_engine::{IncomingDelivery, Instant, LinkId, SessionId, transaction::TxnId};
+use bytes::Bytes;
 use core::time::Duration;
 
 /// What a coordinator allows.
@@ -128,6 +124,17 @@ fn unknown_id() -> AmqpError {
     error(ErrorCondition::TRANSACTION_UNKNOWN_ID, "the transaction is over, or was never declared")
 }
 
+/// A source that names no outcomes, not even a default one, is taken to allow those of the standard (§3.4), as on other
+/// links. §3.5.3 has accepted alone there, but then a failure would cost the control link and all of its transactions.
+fn allows_rejected(source: Option<&Source>) -> bool {
+    source.is_some_and(|source| match &source.default_outcome {
+        None if source.outcomes.is_empty() => true,
+        default => {
+            source.outcomes.contains(&DeliveryState::REJECTED) || matches!(default, Some(DeliveryState::Rejected(_)))
+        }
+    })
+}
+
 impl<W> Coordinator<W> {
     /// A coordinator of no transactions.
     pub fn new(config: CoordinatorConfig) -> Self {
@@ -207,7 +214,7 @@ impl<W> Coordinator<W> {
             deadline: self.config.timeout.map(|timeout| now + timeout),
         };
         self.live.insert(txn.clone(), live);
-        let state = DeliveryState::Declared(Box::new(Declared { txn_id: txn.0.clone() }));
+        let state = DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::copy_from_slice(txn.as_slice()) }));
         Ok(Request::Declared(txn, state))
     }
 

@@ -25,7 +25,8 @@ use like::Pattern;
 ///
 /// ```
 /// use amqp1_codec::Message;
-/// use amqp1_engine::{Instant, terminus::{HeldMessage, Selector}};
+/// use amqp1_broker::terminus::{HeldMessage, Selector};
+/// use amqp1_engine::Instant;
 ///
 /// let sent = Message::builder().application_property("colour", "red").application_property("weight", 7).data("");
 /// let message = HeldMessage::new(Message::from_chunks(sent.build().into_parts())?, Instant::default())?;

@@ -2,7 +2,6 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
-use crate::{resume::Suspended, time::Instant};
 use alloc::{collections::BTreeMap, vec::Vec};
 use amqp1_codec::{
     Str,
@@ -10,6 +9,7 @@ use amqp1_codec::{
     messaging::{TerminusDurability, TerminusExpiryPolicy},
     performative::Seconds,
 };
+use amqp1_engine::{Instant, Suspended};
 use core::time::Duration;
 
 /// Whose terminus it is: a link is named between two containers, once in each direction (§2.6.1).
@@ -191,8 +191,8 @@ impl<S> TerminusStore<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resume::SuspendedSender;
     use alloc::vec;
+    use amqp1_engine::SuspendedSender;
 
     fn key(link: &'static str) -> Key {
         Key::new("peer", link, Role::Sender)

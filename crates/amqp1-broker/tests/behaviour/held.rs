@@ -1,15 +1,12 @@
 //! Messages at a node, between two hops (§3.2.1, §3.4).
 
+use amqp1_broker::terminus::{Fate, HeldMessage, priority_level};
 use amqp1_codec::{
     Decode, EncodedMessage, Message, MessageBuilder, Reader, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, Fields},
     messaging::{DeliveryState, Header, Modified, Properties, Received},
 };
-use amqp1_engine::{
-    Instant,
-    terminus::{Fate, HeldMessage, priority_level},
-    transaction::TxnId,
-};
+use amqp1_engine::{ANNOTATIONS_LEFT_OUT, Instant, transaction::TxnId};
 use core::time::Duration;
 
 fn at(millis: u64) -> Instant {
@@ -279,4 +276,14 @@ fn annotations_of_many_outcomes_do_not_grow_without_a_bound() {
     }
     let written = held.acquire(1_000_000, at(0)).unwrap();
     assert!((56_000..66_000).contains(&written.len()), "{}", written.len());
+}
+
+/// The engine says that it left annotations out; what is merged into the message's (§3.4.5) does not.
+#[test]
+fn that_annotations_were_left_out_is_not_merged_into_a_message() {
+    let annotations = [(Symbol::from_static(ANNOTATIONS_LEFT_OUT), "annotations were left out")].into_iter().collect();
+    let mut held = held(Message::builder());
+    assert_eq!(held.settle(1, &modified(|modified| modified.message_annotations = Some(annotations))), Fate::Available);
+    let annotations = received(held.acquire(2, at(0)).expect("available")).message_annotations().expect("readable");
+    assert!(annotations.is_none_or(|annotations| annotations.get(ANNOTATIONS_LEFT_OUT).is_none()));
 }
