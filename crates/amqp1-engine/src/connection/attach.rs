@@ -23,7 +23,7 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         let session_id = link.session;
         let Some(session) = self.sessions.get_mut(session_id) else { return };
-        if !session.begin_received {
+        if !session.state.is_begin_received() {
             session.waiting.push(id);
             return;
         }

@@ -9,7 +9,7 @@ use crate::{
     link::{Answer, DrainState, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
     outbox::Leaving,
     queue::Blocked,
-    session::Session,
+    session::{Ending, Session, State},
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
     tolerances::Tolerances,
@@ -90,7 +90,7 @@ impl Connection {
         if opened {
             self.check_begin(&config, None)?;
         }
-        let mut session = Session::new(config, 0);
+        let mut session = Session::new(config);
         session.begun_here = true;
         let id = self.sessions.insert(session);
         if opened {
@@ -109,7 +109,7 @@ impl Connection {
     pub fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
         self.check_open()?;
         let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
-        if session.begin_sent {
+        if session.state.is_begin_sent() {
             return Err(ApiMisuse::WrongState);
         }
         let remote_channel = session.remote_channel;
@@ -131,18 +131,21 @@ impl Connection {
     ///
     /// If there is no such session.
     pub fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
-        let session = self.sessions.get_mut(id).filter(|session| !session.told).ok_or(ApiMisuse::UnknownSession)?;
-        if session.end_sent || session.ending && error.is_none() {
-            return Ok(());
-        }
-        if !session.begin_sent && session.remote_channel.is_none() {
-            self.waiting.retain(|waiting| *waiting != id);
-            self.drop_session(id, Ended { error, by: Cause::Local });
-        } else if error.is_some() || !session.begin_sent {
-            self.end_now(id, error);
-        } else {
-            session.ending = true;
-            self.outbox.leave(Leaving::Session(id));
+        let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
+        match (session.ending, session.state) {
+            (Ending::Reported, _) => return Err(ApiMisuse::UnknownSession),
+            (Ending::Asked, _) if error.is_none() => {}
+            (_, state) if state.is_end_sent() => {}
+            (_, State::Unmapped) => {
+                self.waiting.retain(|waiting| *waiting != id);
+                self.drop_session(id, Ended { error, by: Cause::Local });
+            }
+            (_, State::BeginReceived) => self.end_now(id, error),
+            _ if error.is_some() => self.end_now(id, error),
+            _ => {
+                session.ending = Ending::Asked;
+                self.outbox.leave(Leaving::Session(id));
+            }
         }
         Ok(())
     }
@@ -210,7 +213,7 @@ impl Connection {
         self.check_open()?;
         let session_id = link.session;
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
-        if session.end_sent || session.ending {
+        if session.state.is_end_sent() || session.ending != Ending::No {
             return Err(ApiMisuse::UnknownSession);
         }
         if attach_violation(&link.local, &Tolerances::STRICT) == Some(PeerMisbehaved::DynamicNodeContradiction) {
@@ -276,7 +279,7 @@ impl Connection {
     /// How many more transfers the peer of a session can send, by what it said last of its outgoing window (§2.5.6): a
     /// hint, which the engine holds no peer to. `None` if there is no such session.
     pub fn remote_outgoing_window(&self, id: SessionId) -> Option<u32> {
-        self.sessions.get(id).map(|session| session.remote_outgoing_window)
+        self.sessions.get(id).map(|session| session.incoming_window.remote_outgoing())
     }
 
     /// The session that a link belongs to.
@@ -495,7 +498,7 @@ impl Connection {
             }
         }
         let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
-        let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending);
+        let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending != Ending::No);
         let Some(end) = link.sending().filter(|_| !link.state.has_detached() && !link.state.is_detaching() && !ending)
         else {
             return Err(SendError::Detached);

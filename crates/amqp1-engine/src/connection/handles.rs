@@ -71,7 +71,7 @@ impl Connection {
     /// Answers the links that wait for a handle, as far as there are handles.
     pub(super) fn answer_awaiting(&mut self, session_id: SessionId) {
         while let Some(session) = self.sessions.get_mut(session_id) {
-            if session.end_sent || session.handles.lowest(session.remote_handle_max).is_none() {
+            if session.state.is_end_sent() || session.handles.lowest(session.remote_handle_max).is_none() {
                 return;
             }
             let Some(id) = session.awaiting_handle.pop_front() else { return };

@@ -4,6 +4,7 @@ use super::{Connection, Layer, idle, layer::Step};
 use crate::{
     error::ConnectionError,
     event::Event,
+    session::{Ending, Session},
     time::Instant,
     violation::{PeerMisbehaved, Scope},
 };
@@ -162,7 +163,9 @@ impl Connection {
                 };
                 // §2.5.5: after our end, what comes is discarded until the peer's, but for what it says of deliveries.
                 let settles = matches!(other, Performative::Disposition(_));
-                if self.sessions.get(id).is_none_or(|session| session.told || session.end_sent && !settles) {
+                let discards =
+                    |session: &Session| session.ending == Ending::Reported || session.state.is_end_sent() && !settles;
+                if self.sessions.get(id).is_none_or(discards) {
                     if let Performative::Transfer(transfer) = &other {
                         self.posting_discarded(None, transfer);
                     }

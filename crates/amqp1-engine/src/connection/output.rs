@@ -180,7 +180,7 @@ impl Connection {
     fn take_turn(&mut self, id: SessionId, out: &mut TransmitQueue) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.scheduled = false;
-        if session.end_sent || session.remote_incoming_window == 0 {
+        if !session.state.can_send() || session.outgoing_window.left() == 0 {
             return;
         }
         if let Some(link) = session.ready.pop_front() {
@@ -203,12 +203,15 @@ impl Connection {
         if !end.has_transfer() {
             return;
         }
-        let Some(window) = session.remote_incoming_window.checked_sub(1) else { return };
+        if session.outgoing_window.left() == 0 {
+            return;
+        }
         let waiting = end.queued;
-        let (Some(handle), Some(delivery)) = (state.attached_handle(), end.queue.front_mut()) else { return };
-        let share = session.share();
+        let (Some(handle), Some(channel)) = (state.attached_handle(), session.channel) else { return };
+        let Some(delivery) = end.queue.front_mut() else { return };
+        let share = session.outgoing_window.share();
         let goes_on = delivery.id.is_some() && delivery.share > 0 && !delivery.aborted;
-        if goes_on && session.senders > 1 && session.remote_incoming_window <= delivery.share {
+        if goes_on && session.senders > 1 && session.outgoing_window.left() <= delivery.share {
             // The rest of the window is for the deliveries of others.
             end.ready = true;
             session.patient.push(id);
@@ -224,9 +227,9 @@ impl Connection {
             self.shares.set(session_id, &mut session.share_until, until);
         }
         if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {
-            session.remote_incoming_window = window;
+            session.outgoing_window.spend();
         }
-        session.next_outgoing_id = session.next_outgoing_id.next();
+        session.outgoing_window.advance();
         let mut transfer = Transfer { handle, ..Transfer::default() };
         if delivery.id.is_none() {
             // The entry is there before the first octet can leave, so that no answer comes too early.
@@ -267,7 +270,7 @@ impl Connection {
         let (left, open) = (delivery.left.saturating_sub(delivery.held_back()), delivery.open);
         transfer.more = open || left > max.saturating_sub(TRANSFER_ROOM);
         let style = self.config.style;
-        let payload = out.write(|tail| begin_transfer(session.channel, &mut transfer, left, open, max, style, tail));
+        let payload = out.write(|tail| begin_transfer(channel, &mut transfer, left, open, max, style, tail));
         let mut left = payload;
         while left > 0 {
             let Some(part) = delivery.parts.front_mut() else { break };
@@ -303,7 +306,7 @@ impl Connection {
     /// Whether our close can be written cleanly: everything that can be sent is sent, or has no receiver any more.
     fn can_close(&self) -> bool {
         let opened = self.open_sent && self.remote_open.is_some();
-        let waits = |session: &Session| !session.end_sent && self.has_to_send(session);
+        let waits = |session: &Session| !session.state.is_end_sent() && self.has_to_send(session);
         self.closing && opened && !self.outbox.is_closed() && !self.sessions.iter().any(waits)
     }
 

@@ -2,10 +2,8 @@
 
 use super::{Connection, frame_size::too_large};
 use crate::{
-    config::SessionConfig,
-    control::Control,
     event::{Cause, Ended, Event},
-    session::{Session, SessionMut},
+    session::{Ending, Session, SessionMut, State},
     store::SessionId,
     violation::{PeerMisbehaved, Scope},
 };
@@ -33,7 +31,9 @@ impl Connection {
 
     /// Our begin, for a session that the application asked for, or in answer to the peer's.
     pub(super) fn send_begin(&mut self, id: SessionId) {
-        if self.sessions.get(id).is_some_and(|session| self.check_frame(&session.begin()).is_err()) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let Ok(state) = session.state.send_begin() else { return };
+        if self.check_frame(&session.begin()).is_err() {
             return self.drop_session(id, Ended { error: Some(too_large()), by: Cause::Local });
         }
         let number = self.channels.take(self.channel_max());
@@ -42,17 +42,16 @@ impl Connection {
                 AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "all channels that both ends allow are in use");
             return self.drop_session(id, Ended { error: Some(error), by: Cause::Local });
         };
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        session.channel = channel;
-        session.begin_sent = true;
-        let begin = session.begin();
-        let held = core::mem::take(&mut session.held);
-        self.by_channel.insert(channel, id);
-        self.outbox.push(channel, begin);
-        for control in held {
-            self.outbox.push_control(Control { channel, ..control });
+        let Some(mut begun) = self.session_mut(id) else { return };
+        begun.session.state = state;
+        begun.session.channel = Some(channel);
+        let begin = begun.session.begin();
+        begun.push(begin);
+        for body in core::mem::take(&mut begun.session.held) {
+            begun.push_body(body);
         }
-        self.wake_session(id);
+        begun.wake();
+        self.by_channel.insert(channel, id);
     }
 
     pub(super) fn on_begin(&mut self, channel: u16, begin: Begin) {
@@ -63,9 +62,8 @@ impl Connection {
             let Some(charge) = self.charge_session() else {
                 return self.misbehaved(PeerMisbehaved::MetadataExceeded { scope: Scope::Connection });
             };
-            let mut session = Session::new(SessionConfig::default(), 0);
+            let mut session = Session::offered(&begin, channel);
             session.charge = charge;
-            session.on_begin(&begin, channel);
             let id = self.sessions.insert(session);
             self.by_remote_channel.insert(channel, id);
             self.outbox.events.push_back(Event::SessionOffered(id));
@@ -73,12 +71,12 @@ impl Connection {
         };
         let answered = self.by_channel.get(&remote_channel).copied();
         let session = answered.and_then(|id| Some((id, self.sessions.get_mut(id)?)));
-        let Some((id, session)) = session.filter(|(_, session)| session.begin_sent && !session.begin_received) else {
+        let begun = session.and_then(|(id, session)| session.on_answer(&begin, channel).ok().map(|()| (id, session)));
+        let Some((id, session)) = begun else {
             return self.misbehaved(PeerMisbehaved::BeginAnswersNothing { remote_channel });
         };
-        session.on_begin(&begin, channel);
         self.by_remote_channel.insert(channel, id);
-        if session.end_sent {
+        if session.state.is_end_sent() {
             return;
         }
         let waiting = core::mem::take(&mut session.waiting);
@@ -91,12 +89,12 @@ impl Connection {
 
     /// Our end, whose begin the peer must have seen.
     fn send_end(&mut self, id: SessionId, error: Option<AmqpError>) {
-        self.flush_marks(id);
-        self.push_in(id, End { error });
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.end_sent = true;
-            self.await_end(id);
-        }
+        let Some(mut ended) = self.session_mut(id) else { return };
+        let Ok(state) = ended.session.state.send_end(error.is_some()) else { return };
+        ended.flush_marks();
+        ended.push(End { error });
+        ended.session.state = state;
+        self.await_end(id);
     }
 
     pub(super) fn on_end(&mut self, channel: u16, end: End) {
@@ -115,30 +113,30 @@ impl Connection {
         self.ended_up_to = self.ended_up_to.max(Some(channel));
         let can_begin = self.has_free_channel();
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let ended = if session.end_sent {
-            Ended { error, by: Cause::Local }
-        } else {
-            if session.begin_sent {
-                let channel = session.channel;
-                self.outbox.drop_frames_of(channel);
-            } else if !can_begin {
-                // Both ends may have used up their channels for sessions that the other cannot answer.
-                return self.misbehaved(PeerMisbehaved::SessionsExceeded);
-            } else {
+        if session.state.is_end_sent() {
+            let ended = Ended { error, by: Cause::Local };
+            return self.drop_session(id, ended);
+        }
+        match session.channel {
+            Some(channel) => self.outbox.drop_frames_of(channel),
+            // Both ends may have used up their channels for sessions that the other cannot answer.
+            None if !can_begin => return self.misbehaved(PeerMisbehaved::SessionsExceeded),
+            None => {
                 session.held.clear();
                 self.send_begin(id);
             }
-            self.send_end(id, None);
-            Ended { error, by: Cause::Peer }
-        };
-        self.drop_session(id, ended);
+        }
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.state = session.state.receive_end().unwrap_or(session.state);
+        }
+        self.send_end(id, None);
+        self.drop_session(id, Ended { error, by: Cause::Peer });
     }
 
     /// Answers the sessions that the peer has begun and the application has not answered: there is no time left for that.
     pub(super) fn answer_begins(&mut self) {
-        let unanswered = |id: &SessionId| {
-            self.sessions.get(*id).is_some_and(|session| session.begin_received && !session.begin_sent)
-        };
+        let unanswered =
+            |id: &SessionId| self.sessions.get(*id).is_some_and(|session| session.state == State::BeginReceived);
         let unanswered: Vec<_> = self.by_remote_channel.values().copied().filter(unanswered).collect();
         for id in unanswered {
             if self.has_free_channel() {
@@ -151,17 +149,17 @@ impl Connection {
     /// taken until both ends are exchanged.
     pub(super) fn end_now(&mut self, id: SessionId, error: Option<AmqpError>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if session.end_sent {
+        if session.state.is_end_sent() {
             return;
         }
-        if !session.begin_sent {
+        if session.state == State::BeginReceived {
             // The peer's begin is answered before its session is ended.
             self.send_begin(id);
         }
         self.send_end(id, error.clone());
         self.detach_all(id, Cause::Session, error.as_ref());
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if core::mem::replace(&mut session.told, true) {
+        if core::mem::replace(&mut session.ending, Ending::Reported) == Ending::Reported {
             return;
         }
         self.outbox.events.push_back(Event::SessionEnded(id, Ended { error, by: Cause::Local }));
@@ -175,8 +173,7 @@ impl Connection {
     /// Ends a session cleanly, when everything that can be sent is sent.
     pub(super) fn try_end(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        let ready = session.ending && !session.end_sent && session.begin_sent && session.begin_received;
-        if ready && !self.has_to_send(session) {
+        if session.ending == Ending::Asked && session.state == State::Mapped && !self.has_to_send(session) {
             self.send_end(id, None);
         }
     }
@@ -189,7 +186,7 @@ impl Connection {
         if let Some(channel) = session.remote_channel {
             self.by_remote_channel.remove(&channel);
         }
-        if !core::mem::replace(&mut session.told, true) {
+        if core::mem::replace(&mut session.ending, Ending::Reported) != Ending::Reported {
             self.outbox.events.push_back(Event::SessionEnded(id, ended));
         }
         self.forget_session(id);
@@ -199,9 +196,9 @@ impl Connection {
         let Some(mut session) = self.sessions.remove(id) else { return };
         self.end_answered(id, session.end_deadline);
         self.shares.set(id, &mut session.share_until, None);
-        if session.begin_sent {
-            self.by_channel.remove(&session.channel);
-            self.channels.give_back(u32::from(session.channel));
+        if let Some(channel) = session.channel {
+            self.by_channel.remove(&channel);
+            self.channels.give_back(u32::from(channel));
         }
     }
 

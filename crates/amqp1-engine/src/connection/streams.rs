@@ -7,7 +7,6 @@ use crate::{
     error::{ApiMisuse, SendError},
     event::{Event, Settled, Settlement, StreamItem},
     link::{End, Link, Skip},
-    session::Session,
     store::{DeliveryKey, LinkId, SessionId},
 };
 use bytes::Bytes;
@@ -223,13 +222,13 @@ impl Connection {
     pub fn is_held_back(&self, id: LinkId) -> bool {
         let Some(link) = self.links.get(id) else { return false };
         let waits = link.receiving().is_some_and(|end| end.stream.holds_back());
-        waits && self.sessions.get(link.session).is_some_and(Session::is_held_back)
+        waits && self.sessions.get(link.session).is_some_and(|session| session.incoming_window.is_held_back())
     }
 
     /// Transfers of a streamed link are taken, or will not be.
     pub(super) fn release_transfers(&mut self, session_id: SessionId, count: u32) {
         if let Some(mut session) = self.session_mut(session_id) {
-            session.session.release_transfers(count);
+            session.session.incoming_window.release(count);
             session.tell_window();
         }
     }
@@ -239,7 +238,7 @@ impl Connection {
         let max = self.config.max_frame_size;
         if let Some(mut session) = self.session_mut(session_id) {
             session.session.narrow_window(max);
-            if session.session.begin_sent {
+            if session.session.state.is_begin_sent() {
                 session.tell();
             }
         }
@@ -264,7 +263,7 @@ impl Connection {
     pub(super) fn stream_data(&mut self, session_id: SessionId, id: LinkId, assembly: &mut Assembly) {
         for octets in core::mem::take(&mut assembly.parts) {
             if let Some(session) = self.sessions.get_mut(session_id) {
-                session.hold_transfer();
+                session.incoming_window.hold();
             }
             self.stream_item(id, StreamItem::Data(octets));
         }

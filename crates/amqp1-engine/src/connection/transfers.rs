@@ -67,7 +67,7 @@ impl Connection {
         let streamed = id
             .and_then(|id| self.links.get(id))
             .is_some_and(|link| link.is_streamed() && link.state.stopping().is_none());
-        if session.on_transfer(streamed).is_none() {
+        if session.incoming_window.on_transfer(streamed).is_none() {
             self.posting_discarded(id, transfer);
             return self.session_misbehaved(session_id, PeerMisbehaved::WindowExceeded);
         }
@@ -347,7 +347,9 @@ impl Connection {
     pub(super) fn settle_received(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> bool {
         let Some(link) = self.links.get_mut(id).filter(|link| !link.state.has_detached()) else { return false };
         let session_id = link.session;
-        let Some(session) = self.sessions.get_mut(session_id).filter(|session| !session.end_sent) else { return false };
+        let Some(session) = self.sessions.get_mut(session_id).filter(|session| !session.state.is_end_sent()) else {
+            return false;
+        };
         let Some(delivery) = session.received.get_mut(key.0) else { return true };
         if delivery.link != id || delivery.stated {
             return true;

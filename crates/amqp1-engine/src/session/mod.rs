@@ -1,10 +1,12 @@
 //! One session (§2.5): its windows, its handles, its unsettled deliveries.
 
 mod output;
+mod state;
+mod window;
 
 use crate::{
     config::SessionConfig,
-    control::Control,
+    control::Body,
     errant::Errant,
     late::{LATE, LateHandles, LateTransfers},
     metadata::{Charge, Stated},
@@ -21,12 +23,15 @@ use alloc::{
     vec::Vec,
 };
 use amqp1_codec::{
-    DeliveryTag, SequenceNo, Str,
+    DeliveryTag, Str,
     definitions::Role,
     performative::{Begin, Flow, Handle},
 };
+use state::NoTransition;
+use window::{IncomingWindow, OutgoingWindow};
 
 pub(crate) use output::SessionMut;
+pub(crate) use state::{Ending, State};
 
 /// A delivery that was sent and is not settled.
 #[derive(Debug)]
@@ -61,22 +66,17 @@ pub(crate) struct Session {
     pub(crate) config: SessionConfig,
     /// What it counts of the peer's metadata.
     pub(crate) charge: Charge,
-    /// The channel on which this end sends.
-    pub(crate) channel: u16,
+    pub(crate) state: State,
+    pub(crate) ending: Ending,
+    /// The channel on which this end sends, once it has begun.
+    pub(crate) channel: Option<u16>,
     /// The channel on which the peer sends.
     pub(crate) remote_channel: Option<u16>,
-    pub(crate) begin_sent: bool,
-    pub(crate) begin_received: bool,
-    pub(crate) end_sent: bool,
-    /// The application wants it to end, when everything that can be sent is sent.
-    pub(crate) ending: bool,
     /// Whether this end has begun it, so that the peer's begin answers ours.
     pub(crate) begun_here: bool,
-    /// Whether the application knows that it has ended.
-    pub(crate) told: bool,
 
-    pub(crate) next_outgoing_id: SequenceNo,
-    pub(crate) remote_incoming_window: u32,
+    pub(crate) incoming_window: IncomingWindow,
+    pub(crate) outgoing_window: OutgoingWindow,
     pub(crate) next_delivery: u64,
     pub(crate) sent: Unsettled<SentDelivery>,
     /// The ids and tokens of the deliveries of suspended links, by link name. While the session lives, the peer may still
@@ -85,22 +85,6 @@ pub(crate) struct Session {
     /// The last of the deliveries that were not settled when their link ended: they cannot be retired any more.
     pub(crate) lost: BTreeSet<u64>,
 
-    pub(crate) next_incoming_id: Option<SequenceNo>,
-    /// How many transfers the peer may send by what it said of itself (§2.5.6).
-    pub(crate) remote_outgoing_window: u32,
-    /// How many transfers the peer may send by what it was told last.
-    pub(crate) incoming_window: u32,
-    /// Transfers that may come although the window was narrowed: they may have been on their way.
-    excess: u32,
-    /// The widest window there is, once a link is streamed.
-    stream_window: Option<u32>,
-    /// Transfers of streamed links that are not taken yet.
-    pub(crate) held_transfers: u32,
-    /// Where the window ends that the peer has opened: the first transfer-id that it does not take.
-    remote_window_end: Option<SequenceNo>,
-    /// The least of its window that the peer had left when it opened it again by itself, as far as was seen: one that waits until
-    /// nothing is left must be let use all of it.
-    reopens_at: Option<u32>,
     pub(crate) flow_queued: bool,
     pub(crate) received: Unsettled<ReceivedDelivery>,
     pub(crate) marks: Marks,
@@ -128,7 +112,7 @@ pub(crate) struct Session {
     /// What the peer has no more say in.
     pub(crate) errant: Errant,
     /// Frames that wait for our begin.
-    pub(crate) held: Vec<Control>,
+    pub(crate) held: Vec<Body>,
     /// Links that can send, in the order of their turns.
     pub(crate) ready: VecDeque<LinkId>,
     /// Links that leave the rest of the window to others until it is wider.
@@ -144,32 +128,21 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(config: SessionConfig, channel: u16) -> Self {
+    pub(crate) fn new(config: SessionConfig) -> Self {
         Self {
-            incoming_window: config.incoming_window,
-            excess: 0,
-            stream_window: None,
-            held_transfers: 0,
-            remote_window_end: None,
-            reopens_at: None,
-            next_outgoing_id: config.next_outgoing_id,
+            incoming_window: IncomingWindow::new(config.incoming_window),
+            outgoing_window: OutgoingWindow::new(config.next_outgoing_id),
             next_delivery: crate::settlement::first_id(config.first_delivery_id),
             config,
             charge: Charge::default(),
-            channel,
+            state: State::Unmapped,
+            ending: Ending::No,
+            channel: None,
             remote_channel: None,
-            begin_sent: false,
-            begin_received: false,
-            end_sent: false,
-            ending: false,
             begun_here: false,
-            told: false,
-            remote_incoming_window: 0,
             sent: Unsettled::default(),
             suspended: BTreeMap::new(),
             lost: BTreeSet::new(),
-            next_incoming_id: None,
-            remote_outgoing_window: 0,
             flow_queued: false,
             received: Unsettled::default(),
             marks: Marks::default(),
@@ -195,6 +168,13 @@ impl Session {
         }
     }
 
+    /// A session that the peer begins.
+    pub(crate) fn offered(begin: &Begin, remote_channel: u16) -> Self {
+        let mut session = Self { state: State::BeginReceived, ..Self::new(SessionConfig::default()) };
+        session.on_begin(begin, remote_channel);
+        session
+    }
+
     /// Whether the peer has had a link on this handle and has detached it. Handles are used lowest first (§2.7.3), so the
     /// highest one says it for those below, in no memory.
     pub(crate) fn was_detached(&self, handle: Handle) -> bool {
@@ -203,18 +183,17 @@ impl Session {
 
     /// Takes the configuration of a session that the peer has begun.
     pub(crate) fn configure(&mut self, config: SessionConfig) {
-        self.incoming_window = config.incoming_window;
-        self.next_outgoing_id = config.next_outgoing_id;
+        self.incoming_window.configure(config.incoming_window);
+        self.outgoing_window.configure(config.next_outgoing_id);
         self.next_delivery = crate::settlement::first_id(config.first_delivery_id);
-        self.remote_window_end = Some(config.next_outgoing_id.plus(self.remote_incoming_window));
         self.config = config;
     }
 
     pub(crate) fn begin(&self) -> Begin {
         Begin {
             remote_channel: self.remote_channel,
-            next_outgoing_id: self.next_outgoing_id,
-            incoming_window: self.incoming_window,
+            next_outgoing_id: self.outgoing_window.next_id(),
+            incoming_window: self.incoming_window.left(),
             outgoing_window: self.config.outgoing_window,
             handle_max: self.config.handle_max,
             properties: (!self.config.properties.is_empty()).then(|| self.config.properties.clone()),
@@ -222,57 +201,29 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_begin(&mut self, begin: &Begin, remote_channel: u16) {
+    /// The peer's begin answers ours.
+    ///
+    /// # Errors
+    ///
+    /// If ours is not sent, or it was answered already.
+    pub(crate) fn on_answer(&mut self, begin: &Begin, remote_channel: u16) -> Result<(), NoTransition> {
+        self.state = self.state.receive_begin()?;
+        self.on_begin(begin, remote_channel);
+        Ok(())
+    }
+
+    fn on_begin(&mut self, begin: &Begin, remote_channel: u16) {
         self.remote_channel = Some(remote_channel);
-        self.begin_received = true;
-        self.next_incoming_id = Some(begin.next_outgoing_id);
-        self.remote_outgoing_window = begin.outgoing_window;
-        self.remote_incoming_window = begin.incoming_window;
-        self.remote_window_end = Some(self.config.next_outgoing_id.plus(begin.incoming_window));
+        self.incoming_window.on_begin(begin);
+        self.outgoing_window.on_begin(begin);
         self.remote_handle_max = begin.handle_max;
     }
 
-    /// §2.5.6: what the peer can take, from what it says and what it may not know yet.
-    ///
-    /// A peer that does not know our begin leaves next-incoming-id out, and its window counts from our first transfer. On a
-    /// session that this end has begun it knows it: one that leaves it out there never says it, and its window is taken as
-    /// it stands, as `lax` allows for other sessions.
+    /// The peer's flow moves both windows. On a session that this end has begun the peer knows our begin; `lax` takes that
+    /// for granted on others.
     pub(crate) fn on_flow(&mut self, flow: &Flow, lax: bool) {
-        let window = flow.incoming_window;
-        // Sent, and not received when this was said. A number ahead of ours is the peer's mistake and adds nothing.
-        let in_flight = |next| u32::try_from(self.next_outgoing_id.offset_from(next)).unwrap_or(0);
-        self.remote_incoming_window = match flow.next_incoming_id {
-            Some(next) => window.saturating_sub(in_flight(next)),
-            None => match window.saturating_sub(in_flight(self.config.next_outgoing_id)) {
-                0 if self.begun_here || lax => window,
-                left => left,
-            },
-        };
-        self.learn_window(flow);
-        if self.next_incoming_id.is_some() {
-            self.next_incoming_id = Some(flow.next_outgoing_id);
-            self.remote_outgoing_window = flow.outgoing_window;
-        }
-    }
-
-    /// Sees how early the peer opens its window again.
-    fn learn_window(&mut self, flow: &Flow) {
-        let next = flow.next_incoming_id.unwrap_or(self.config.next_outgoing_id);
-        let end = next.plus(flow.incoming_window);
-        if let Some(before) = self.remote_window_end {
-            let left = u32::try_from(before.offset_from(next)).unwrap_or(0);
-            // A flow that says the same again tells nothing, and one that gives credit may open the window by the way.
-            if end.offset_from(before) > 0 && flow.handle.is_none() {
-                self.reopens_at = Some(self.reopens_at.map_or(left, |least| least.min(left)));
-            }
-        }
-        self.remote_window_end = Some(end);
-    }
-
-    /// How much of the peer's window a delivery that begins now leaves to others, so that one that is not taken at
-    /// the other end does not stop them.
-    pub(crate) fn share(&self) -> u32 {
-        (self.remote_incoming_window / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))
+        self.outgoing_window.on_flow(flow, self.begun_here || lax);
+        self.incoming_window.on_flow(flow);
     }
 
     /// A link belongs to the session.
@@ -321,74 +272,18 @@ impl Session {
         self.patient.len() < waiting
     }
 
-    /// A link of this session is streamed: what was let come beyond `octets` of the largest frames may still come.
+    /// Narrows the window for a streamed link to `stream_octets` of the largest frames.
     pub(crate) fn narrow_window(&mut self, max_frame_size: u32) {
-        let frames = self.config.stream_octets.checked_div(max_frame_size).unwrap_or(1).max(1);
-        let window = frames.min(self.config.incoming_window);
-        self.stream_window = Some(window);
-        if self.begin_sent {
-            self.excess = self.excess.max(self.incoming_window.saturating_sub(window));
-        }
-        self.incoming_window = self.incoming_window.min(window);
-    }
-
-    /// The widest window.
-    fn widest_window(&self) -> u32 {
-        self.stream_window.unwrap_or(self.config.incoming_window)
-    }
-
-    /// How many transfers may come now.
-    fn open_window(&self) -> u32 {
-        self.widest_window().saturating_sub(self.held_transfers).max(self.incoming_window)
-    }
-
-    /// Whether the peer is to be told of a wider window: when half of it is used, and there is enough to tell.
-    pub(crate) fn window_due(&self) -> bool {
-        let widest = self.widest_window();
-        let gain = self.open_window().saturating_sub(self.incoming_window);
-        let enough = gain >= widest / 4 || self.incoming_window == 0;
-        self.incoming_window <= widest / 2 && gain > 0 && enough
-    }
-
-    /// Whether what waits to be taken keeps the window from being opened again.
-    pub(crate) fn is_held_back(&self) -> bool {
-        let low = self.incoming_window <= self.widest_window() / 2;
-        self.held_transfers > 0 && low && !self.window_due()
-    }
-
-    /// A transfer came. `None` if the window did not allow it. Of links that are not streamed, the credit bounds the
-    /// memory: their transfers count as taken at once.
-    ///
-    /// What may come although the window was narrowed for a streamed link comes on other links: it has its credit only
-    /// since then.
-    pub(crate) fn on_transfer(&mut self, streamed: bool) -> Option<()> {
-        match self.incoming_window.checked_sub(1) {
-            Some(window) => self.incoming_window = window,
-            None if streamed => return None,
-            None => self.excess = self.excess.checked_sub(1)?,
-        }
-        self.next_incoming_id = self.next_incoming_id.map(SequenceNo::next);
-        self.remote_outgoing_window = self.remote_outgoing_window.saturating_sub(1);
-        Some(())
-    }
-
-    /// A transfer of a streamed link waits to be taken.
-    pub(crate) fn hold_transfer(&mut self) {
-        self.held_transfers = self.held_transfers.saturating_add(1);
-    }
-
-    /// Transfers of a streamed link were taken, or will not be.
-    pub(crate) fn release_transfers(&mut self, count: u32) {
-        self.held_transfers = self.held_transfers.saturating_sub(count);
+        let frames = self.config.stream_octets.checked_div(max_frame_size).unwrap_or(1);
+        self.incoming_window.narrow(frames, self.state.is_begin_sent());
     }
 
     /// The session's part of a flow. It opens the window as far as it goes.
     pub(crate) fn flow(&mut self) -> Flow {
-        self.incoming_window = self.open_window();
         Flow {
-            next_incoming_id: self.next_incoming_id,
-            incoming_window: self.incoming_window,
-            next_outgoing_id: self.next_outgoing_id,
+            next_incoming_id: self.incoming_window.next_id(),
+            incoming_window: self.incoming_window.open(),
+            next_outgoing_id: self.outgoing_window.next_id(),
             outgoing_window: self.config.outgoing_window,
             ..Flow::default()
         }

@@ -25,14 +25,10 @@ impl SessionMut<'_> {
     }
 
     pub(crate) fn push_body(&mut self, body: Body) {
-        if self.session.end_sent {
-            return;
-        }
-        let control = Control { channel: self.session.channel, body };
-        if self.session.begin_sent {
-            self.outbox.push_control(control);
-        } else {
-            self.session.held.push(control);
+        match self.session.channel {
+            Some(channel) if self.session.state.can_send() => self.outbox.push_control(Control { channel, body }),
+            Some(_) => {}
+            None => self.session.held.push(body),
         }
     }
 
@@ -72,7 +68,7 @@ impl SessionMut<'_> {
 
     /// The session's state is to be told, if its window can be opened by enough.
     pub(crate) fn tell_window(&mut self) {
-        if self.session.window_due() {
+        if self.session.incoming_window.is_due() {
             self.tell();
         }
     }
@@ -80,7 +76,7 @@ impl SessionMut<'_> {
     /// Queues the flow that tells the session's state. Before our begin, that tells the same.
     pub(crate) fn write_flow(&mut self) {
         self.session.flow_queued = false;
-        if self.session.begin_sent {
+        if self.session.state.is_begin_sent() {
             let flow = self.session.flow();
             self.push(flow);
         }
@@ -89,7 +85,7 @@ impl SessionMut<'_> {
     /// Puts the session among those that can send, if its window and its links allow it.
     pub(crate) fn wake(&mut self) {
         let session = &mut self.session;
-        let can_send = session.begin_sent && !session.end_sent && session.remote_incoming_window > 0;
+        let can_send = session.state.can_send() && session.outgoing_window.left() > 0;
         if can_send && !session.ready.is_empty() && !session.scheduled {
             session.scheduled = true;
             self.outbox.schedule(self.id);
