@@ -4,7 +4,6 @@ use crate::{
     error::{Error, ErrorKind},
     link::LinkHandle,
     options::OnDrop,
-    relay::{MODIFIED, RELEASED},
     transaction::TxnId,
 };
 use amqp1_codec::{
@@ -221,9 +220,9 @@ impl DeliveryHandle {
         let allows = |outcome: &Symbol| {
             source.as_ref().is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(outcome))
         };
-        let outcome = if on_drop == OnDrop::Modify && allows(&MODIFIED) {
+        let outcome = if on_drop == OnDrop::Modify && allows(&DeliveryState::MODIFIED) {
             DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
-        } else if allows(&RELEASED) {
+        } else if allows(&DeliveryState::RELEASED) {
             DeliveryState::Released
         } else {
             return self.leave();

@@ -4,7 +4,7 @@ mod redirect;
 
 pub use redirect::Redirect;
 
-use crate::management::Status;
+use crate::{azure, management::Status};
 use amqp1_codec::{
     Value,
     definitions::{AmqpError, ErrorCondition},
@@ -312,29 +312,40 @@ fn default_retry(kind: ErrorKind) -> Retry {
     }
 }
 
+/// Conditions after which the same again would fail again.
+const HOPELESS: [ErrorCondition; 15] = [
+    ErrorCondition::UNAUTHORIZED_ACCESS,
+    ErrorCondition::NOT_FOUND,
+    ErrorCondition::NOT_ALLOWED,
+    ErrorCondition::NOT_IMPLEMENTED,
+    ErrorCondition::INVALID_FIELD,
+    ErrorCondition::PRECONDITION_FAILED,
+    ErrorCondition::DECODE_ERROR,
+    ErrorCondition::LINK_REDIRECT,
+    ErrorCondition::CONNECTION_REDIRECT,
+    ErrorCondition::STOLEN,
+    ErrorCondition::MESSAGE_SIZE_EXCEEDED,
+    ErrorCondition::RESOURCE_DELETED,
+    azure::ARGUMENT_ERROR,
+    azure::ARGUMENT_OUT_OF_RANGE,
+    azure::PRECONDITION_FAILED,
+];
+
 /// What a condition changes about it.
 fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
-    match condition.as_str() {
-        "amqp:unauthorized-access"
-        | "amqp:not-found"
-        | "amqp:not-allowed"
-        | "amqp:not-implemented"
-        | "amqp:invalid-field"
-        | "amqp:precondition-failed"
-        | "com.microsoft:argument-error"
-        | "com.microsoft:argument-out-of-range"
-        | "com.microsoft:precondition-failed"
-        | "amqp:decode-error"
-        | "amqp:link:redirect"
-        | "amqp:connection:redirect"
-        | "amqp:link:stolen"
-        | "amqp:link:message-size-exceeded"
-        | "amqp:resource-deleted" => Retry::Never,
-        "amqp:resource-limit-exceeded" | "amqp:resource-locked" | "com.microsoft:server-busy" => Retry::After(BUSY),
-        "amqp:link:detach-forced" | "com.microsoft:timeout" => Retry::ReopenLink,
-        "amqp:connection:forced" => Retry::ReopenConnection,
-        "amqp:internal-error" if otherwise == Retry::Never => Retry::After(BUSY),
-        _ => otherwise,
+    let is = |known: &[ErrorCondition]| known.contains(condition);
+    if is(&HOPELESS) {
+        Retry::Never
+    } else if is(&[ErrorCondition::RESOURCE_LIMIT_EXCEEDED, ErrorCondition::RESOURCE_LOCKED, azure::SERVER_BUSY]) {
+        Retry::After(BUSY)
+    } else if is(&[ErrorCondition::DETACH_FORCED, azure::TIMEOUT]) {
+        Retry::ReopenLink
+    } else if is(&[ErrorCondition::CONNECTION_FORCED]) {
+        Retry::ReopenConnection
+    } else if is(&[ErrorCondition::INTERNAL_ERROR]) && otherwise == Retry::Never {
+        Retry::After(BUSY)
+    } else {
+        otherwise
     }
 }
 

@@ -56,6 +56,7 @@
 
 mod acceptor;
 mod attempt;
+pub mod azure;
 mod builders;
 pub mod capability;
 #[cfg(feature = "cbs")]

@@ -9,26 +9,20 @@ use amqp1_codec::{
 };
 use bytes::Bytes;
 
-const ACCEPTED: Symbol = Symbol::from_static("amqp:accepted:list");
-const REJECTED: Symbol = Symbol::from_static("amqp:rejected:list");
-pub(crate) const RELEASED: Symbol = Symbol::from_static("amqp:released:list");
-pub(crate) const MODIFIED: Symbol = Symbol::from_static("amqp:modified:list");
-
 /// Names, in the info of a detach's error, the delivery that it is about.
 const DELIVERY_TAG: Symbol = Symbol::from_static("delivery-tag");
 
 /// A source whose deliveries may have any outcome (§3.5.3). What is sent over it and cannot be routed is rejected; else
 /// it would cost the link.
 pub(crate) fn any_outcome() -> Source {
-    let outcomes = vec![ACCEPTED, REJECTED, RELEASED, MODIFIED];
-    Source { outcomes: outcomes.into(), ..Source::default() }
+    Source { outcomes: DeliveryState::STANDARD_OUTCOMES.to_vec().into(), ..Source::default() }
 }
 
 /// Whether a sender's source allows `rejected` (§3.5.3). Few peers list any outcomes: none listed means the four of the
 /// specification.
 fn allows_rejected(source: &Source) -> bool {
     source.outcomes.is_empty()
-        || source.outcomes.contains(&REJECTED)
+        || source.outcomes.contains(&DeliveryState::REJECTED)
         || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
 }
 

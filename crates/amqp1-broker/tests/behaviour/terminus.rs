@@ -51,7 +51,7 @@ fn m_3_5_3_2_the_answer_to_a_dynamic_request_carries_the_address() {
 
 fn support() -> Support {
     Support {
-        outcomes: vec![Symbol::from_static("amqp:accepted:list")],
+        outcomes: vec![DeliveryState::ACCEPTED],
         default_outcome: Some(DeliveryState::Released),
         distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
         filters: |_| false,

@@ -37,3 +37,9 @@ composite! {
         error: opt AmqpError,
     }
 }
+
+impl Open {
+    /// The key in the properties of an open that says that a close follows, since the connection is refused. The
+    /// specification does not have it; clients of several makes read it.
+    pub const CONNECTION_ESTABLISHMENT_FAILED: Symbol = Symbol::from_static("amqp:connection-establishment-failed");
+}

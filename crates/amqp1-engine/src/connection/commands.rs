@@ -20,7 +20,7 @@ use amqp1_codec::{
     Encode, EncodedMessage, Symbol, Value,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
-    performative::Attach,
+    performative::{Attach, Open},
 };
 
 /// Octets of a message that each of its frames must have room for beside the delivery's state.
@@ -55,8 +55,7 @@ impl Connection {
     pub fn refuse_open(&mut self, error: AmqpError) {
         if self.ended.is_none() {
             if !self.open_sent {
-                let name = Symbol::from_static("amqp:connection-establishment-failed");
-                self.config.properties.insert(name, true);
+                self.config.properties.insert(Open::CONNECTION_ESTABLISHMENT_FAILED, true);
             }
             self.close_now(Some(error), ConnectionError::LocallyClosed);
         }

@@ -75,8 +75,8 @@ impl Connection {
     pub(super) fn send_open(&mut self) {
         let mut open = self.config.open(self.idle.announced());
         if self.check_frame(&open).is_err() {
-            let establishment_failed = "amqp:connection-establishment-failed";
-            let failed = open.properties.as_ref().is_some_and(|fields| fields.get(establishment_failed).is_some());
+            let named = |fields: &Fields| fields.get(Open::CONNECTION_ESTABLISHMENT_FAILED.as_str()).is_some();
+            let failed = open.properties.as_ref().is_some_and(named);
             open = Open {
                 container_id: cut(open.container_id.as_str(), SHORT_NAME).into(),
                 max_frame_size: open.max_frame_size,
@@ -84,7 +84,7 @@ impl Connection {
                 idle_time_out: open.idle_time_out,
                 properties: failed.then(|| {
                     let mut fields = Fields::new();
-                    fields.insert(amqp1_codec::Symbol::from_static(establishment_failed), true);
+                    fields.insert(Open::CONNECTION_ESTABLISHMENT_FAILED, true);
                     fields
                 }),
                 ..Open::default()

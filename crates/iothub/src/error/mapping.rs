@@ -1,7 +1,7 @@
 //! From what AMQP says to what it means on a hub.
 
 use super::{Error, ErrorKind};
-use amqp1::{AmqpError, ErrorCondition, codec::printable::Bounded};
+use amqp1::{AmqpError, ErrorCondition, azure, codec::printable::Bounded};
 use std::time::Duration;
 
 /// What was being worked with, which decides what "not found" means.
@@ -24,6 +24,55 @@ const BUSY: Duration = Duration::from_secs(4);
 /// What is said of a reader that is refused or pushed out for its owner level.
 const READ_ELSEWHERE: &str = "a reader with the same or a higher owner level has this partition; to read beside it, \
                               read with another consumer group, which an emulator has with --consumer-group NAME";
+
+/// What a condition means.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// An error of this kind, which says whether to try again and when.
+    Kind(ErrorKind),
+    /// An error of this kind, and the hub is busy.
+    Busy(ErrorKind),
+    /// An error of this kind, to be tried again in any case.
+    Retriable(ErrorKind),
+    /// An error of this kind, not to be tried again.
+    Final(ErrorKind),
+}
+
+/// What each condition means, but *not-found*, of which [`Subject::not_found`] decides.
+const MEANINGS: [(ErrorCondition, Meaning); 30] = [
+    (ErrorCondition::UNAUTHORIZED_ACCESS, Meaning::Kind(ErrorKind::Unauthorized)),
+    (azure::AUTH_FAILED, Meaning::Kind(ErrorKind::Unauthorized)),
+    (ErrorCondition::INTERNAL_ERROR, Meaning::Kind(ErrorKind::ServiceUnavailable)),
+    (ErrorCondition::NOT_ALLOWED, Meaning::Kind(ErrorKind::NotAllowed)),
+    (ErrorCondition::NOT_IMPLEMENTED, Meaning::Kind(ErrorKind::NotAllowed)),
+    (azure::ENTITY_DISABLED, Meaning::Kind(ErrorKind::NotAllowed)),
+    (ErrorCondition::RESOURCE_LIMIT_EXCEEDED, Meaning::Kind(ErrorKind::QuotaExceeded)),
+    (azure::QUOTA_EXCEEDED, Meaning::Kind(ErrorKind::QuotaExceeded)),
+    (ErrorCondition::MESSAGE_SIZE_EXCEEDED, Meaning::Kind(ErrorKind::MessageTooLarge)),
+    (ErrorCondition::DETACH_FORCED, Meaning::Kind(ErrorKind::ConnectionLost)),
+    (ErrorCondition::CONNECTION_FORCED, Meaning::Kind(ErrorKind::ConnectionLost)),
+    (ErrorCondition::LINK_REDIRECT, Meaning::Kind(ErrorKind::Redirect)),
+    (ErrorCondition::CONNECTION_REDIRECT, Meaning::Kind(ErrorKind::Redirect)),
+    (ErrorCondition::STOLEN, Meaning::Kind(ErrorKind::Superseded)),
+    // The same identity has connected elsewhere; it may be this program's older connection.
+    (azure::LINK_CREATION_CONFLICT, Meaning::Retriable(ErrorKind::Superseded)),
+    (azure::TIMEOUT, Meaning::Kind(ErrorKind::Timeout)),
+    (azure::DEVICE_CONTAINER_THROTTLED, Meaning::Kind(ErrorKind::Throttled)),
+    (azure::SERVER_BUSY, Meaning::Busy(ErrorKind::Throttled)),
+    (azure::OPERATION_CANCELLED, Meaning::Kind(ErrorKind::ServiceUnavailable)),
+    (azure::CONTAINER_CLOSE, Meaning::Busy(ErrorKind::ServiceUnavailable)),
+    // Somebody has to pay, or to restore it, first.
+    (azure::IOT_HUB_SUSPENDED, Meaning::Final(ErrorKind::ServiceUnavailable)),
+    (azure::IOT_HUB_NOT_FOUND_ERROR, Meaning::Kind(ErrorKind::NotFound)),
+    (azure::MESSAGE_LOCK_LOST, Meaning::Kind(ErrorKind::MessageLockLost)),
+    (ErrorCondition::PRECONDITION_FAILED, Meaning::Kind(ErrorKind::PreconditionFailed)),
+    (azure::PRECONDITION_FAILED, Meaning::Kind(ErrorKind::PreconditionFailed)),
+    (azure::DEVICE_ALREADY_EXISTS, Meaning::Kind(ErrorKind::AlreadyExists)),
+    (azure::ARGUMENT_ERROR, Meaning::Kind(ErrorKind::InvalidArgument)),
+    (azure::ARGUMENT_OUT_OF_RANGE, Meaning::Kind(ErrorKind::InvalidArgument)),
+    (ErrorCondition::DECODE_ERROR, Meaning::Kind(ErrorKind::InvalidArgument)),
+    (ErrorCondition::INVALID_FIELD, Meaning::Kind(ErrorKind::InvalidArgument)),
+];
 
 impl Subject {
     fn not_found(self) -> ErrorKind {
@@ -59,7 +108,7 @@ impl Subject {
             _ => stated.condition.to_string(),
         };
         let sentence = match kind {
-            ErrorKind::Superseded if self == Self::Events && stated.condition.as_str() == "amqp:link:stolen" => {
+            ErrorKind::Superseded if self == Self::Events && stated.condition == ErrorCondition::STOLEN => {
                 format!("{READ_ELSEWHERE}: {description}")
             }
             _ => sentence(kind, &description),
@@ -89,34 +138,16 @@ impl Subject {
 
     /// Kind, whether to try again, and when.
     fn condition(self, condition: &ErrorCondition) -> Option<(ErrorKind, bool, Option<Duration>)> {
-        use ErrorKind as Kind;
-        let as_usual = |kind: Kind| Some((kind, kind.is_retriable(), kind.retry_after()));
-        match condition.as_str() {
-            "amqp:not-found" => as_usual(self.not_found()),
-            "amqp:unauthorized-access" | "com.microsoft:auth-failed" => as_usual(Kind::Unauthorized),
-            "amqp:internal-error" => as_usual(Kind::ServiceUnavailable),
-            "amqp:not-allowed" | "amqp:not-implemented" | "com.microsoft:entity-disabled" => as_usual(Kind::NotAllowed),
-            "amqp:resource-limit-exceeded" | "com.microsoft:quota-exceeded" => as_usual(Kind::QuotaExceeded),
-            "amqp:link:message-size-exceeded" => as_usual(Kind::MessageTooLarge),
-            "amqp:link:detach-forced" | "amqp:connection:forced" => as_usual(Kind::ConnectionLost),
-            "amqp:link:redirect" | "amqp:connection:redirect" => as_usual(Kind::Redirect),
-            "amqp:link:stolen" => as_usual(Kind::Superseded),
-            // The same identity has connected elsewhere; it may be this program's older connection.
-            "com.microsoft:link-creation-conflict" => Some((Kind::Superseded, true, None)),
-            "com.microsoft:timeout" => as_usual(Kind::Timeout),
-            "com.microsoft:device-container-throttled" => as_usual(Kind::Throttled),
-            "com.microsoft:server-busy" => Some((Kind::Throttled, true, Some(BUSY))),
-            "com.microsoft:operation-cancelled" => as_usual(Kind::ServiceUnavailable),
-            "com.microsoft:container-close" => Some((Kind::ServiceUnavailable, true, Some(BUSY))),
-            // Somebody has to pay, or to restore it, first.
-            "com.microsoft:iot-hub-suspended" => Some((Kind::ServiceUnavailable, false, None)),
-            "com.microsoft:iot-hub-not-found-error" => as_usual(Kind::NotFound),
-            "com.microsoft:message-lock-lost" => as_usual(Kind::MessageLockLost),
-            "amqp:precondition-failed" | "com.microsoft:precondition-failed" => as_usual(Kind::PreconditionFailed),
-            "com.microsoft:device-already-exists" => as_usual(Kind::AlreadyExists),
-            "com.microsoft:argument-error" | "com.microsoft:argument-out-of-range" => as_usual(Kind::InvalidArgument),
-            "amqp:decode-error" | "amqp:invalid-field" => as_usual(Kind::InvalidArgument),
-            _ => None,
+        let as_usual = |kind: ErrorKind| Some((kind, kind.is_retriable(), kind.retry_after()));
+        if *condition == ErrorCondition::NOT_FOUND {
+            return as_usual(self.not_found());
+        }
+        let meaning = MEANINGS.into_iter().find(|(known, _)| known == condition);
+        match meaning?.1 {
+            Meaning::Kind(kind) => as_usual(kind),
+            Meaning::Busy(kind) => Some((kind, true, Some(BUSY))),
+            Meaning::Retriable(kind) => Some((kind, true, None)),
+            Meaning::Final(kind) => Some((kind, false, None)),
         }
     }
 

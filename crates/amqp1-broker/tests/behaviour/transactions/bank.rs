@@ -70,9 +70,8 @@ pub(super) fn default() -> DeliveryState {
 }
 
 pub(super) fn source_that(rejects: bool) -> Source {
-    let outcomes: &[&'static str] =
-        if rejects { &["amqp:accepted:list", "amqp:rejected:list"] } else { &["amqp:accepted:list"] };
-    let outcomes: Vec<_> = outcomes.iter().copied().map(Symbol::from_static).collect();
+    let outcomes: Vec<_> =
+        [DeliveryState::ACCEPTED].into_iter().chain(rejects.then_some(DeliveryState::REJECTED)).collect();
     Source { outcomes: outcomes.into(), ..Source::default() }
 }
 
