@@ -6,6 +6,7 @@ use super::{
     read::read,
     value::Value,
 };
+use amqp1_codec::messaging::section_code::{AMQP_VALUE, is_body, may_follow};
 
 const COMPOSITES: &str = include_str!("../../data/composites.tsv");
 
@@ -96,28 +97,18 @@ pub fn check_message(octets: &[u8]) -> Result<(), Flaw> {
 
 fn check_order(sections: &[Section<'_>]) -> Result<(), Flaw> {
     let codes: Vec<u8> = sections.iter().map(|section| section.code).collect();
-    let is_body = |code: &u8| (0x75..=0x77).contains(code);
-    // The kinds of body share a place.
-    let places = codes.iter().map(|code| if is_body(code) { 0x75 } else { *code }).collect::<Vec<_>>();
-    for pair in places.windows(2) {
-        match pair {
-            [first, second] if first > second => {
-                return Err(Flaw::new(Kind::Order, "the sections are not in their order"));
-            }
-            [first, second] if first == second && !is_body(first) => {
-                return Err(Flaw::new(Kind::Order, "a section occurs twice"));
-            }
-            _ => {}
-        }
+    let wrong = || codes.windows(2).filter(|pair| matches!(pair, [first, second] if !may_follow(*second, *first)));
+    let bodies = |pair: &&[u8]| pair.iter().all(|code| is_body(*code));
+    match wrong().find(|pair| !bodies(pair)) {
+        Some([first, second]) if first == second => return Err(Flaw::new(Kind::Order, "a section occurs twice")),
+        Some(_) => return Err(Flaw::new(Kind::Order, "the sections are not in their order")),
+        None => {}
     }
-    let body: Vec<u8> = codes.into_iter().filter(is_body).collect();
-    match body.as_slice() {
-        [] => Err(Flaw::new(Kind::Body, "there is no body section")),
-        [first, rest @ ..] if rest.iter().any(|code| code != first) => {
-            Err(Flaw::new(Kind::Body, "body sections of two kinds"))
-        }
-        [0x77, _, ..] => Err(Flaw::new(Kind::Body, "several amqp-value sections")),
-        _ => Ok(()),
+    match wrong().next() {
+        Some([AMQP_VALUE, AMQP_VALUE]) => Err(Flaw::new(Kind::Body, "several amqp-value sections")),
+        Some(_) => Err(Flaw::new(Kind::Body, "body sections of two kinds")),
+        None if codes.iter().any(|code| is_body(*code)) => Ok(()),
+        None => Err(Flaw::new(Kind::Body, "there is no body section")),
     }
 }
 

@@ -6,7 +6,11 @@ use super::{
     scan::{Index, Range},
     walk::{Section, Stop},
 };
-use crate::{DecodeError, DecodeErrorKind, limits::Packed, messaging::section_code as section};
+use crate::{
+    DecodeError, DecodeErrorKind,
+    limits::Packed,
+    messaging::section_code::{self as section, SectionOrder},
+};
 use alloc::{boxed::Box, vec::Vec};
 use bytes::{Bytes, BytesMut};
 
@@ -80,9 +84,7 @@ pub(super) struct Layout {
     /// The body's sections, which follow one another.
     body: Option<(u8, Extent)>,
     footer: Option<Extent>,
-    /// The highest section so far, and the one that was found last.
-    highest: u8,
-    last: u8,
+    order: SectionOrder,
     /// Octets in all sections so far.
     end: usize,
     /// Whether a section stood before one that it should follow, which is only allowed by a switch.
@@ -99,8 +101,7 @@ impl Layout {
             head: [None; 5],
             body: None,
             footer: None,
-            highest: 0,
-            last: 0,
+            order: SectionOrder::default(),
             end: 0,
             misplaced: false,
             faults: Faults::default(),
@@ -118,25 +119,24 @@ impl Layout {
         if let Some(error) = section.fault {
             self.faults.note(number, error);
         }
-        let repeats = self.last == number && matches!(number, section::DATA | section::AMQP_SEQUENCE);
-        self.last = number;
+        let repeats = number == self.order.last();
+        let follows = self.order.next(number);
         if number == 0 {
             self.foreign = self.foreign.or(section.fault);
             return;
         }
-        if number <= self.highest && !repeats {
+        if !follows {
             if !self.limits.any_section_order() {
                 self.faults.note(number, DecodeError::at(DecodeErrorKind::SectionOrder, start));
             }
             self.misplaced = true;
         }
-        self.highest = self.highest.max(number);
         let extent = Extent { start, value, end };
         let found = match number {
             section::FOOTER => &mut self.footer,
             section::DATA | section::AMQP_SEQUENCE | section::AMQP_VALUE => {
                 match &mut self.body {
-                    Some((_, body)) if repeats => body.end = end,
+                    Some((_, body)) if repeats && follows => body.end = end,
                     // One kind of body, in one place.
                     Some(_) => self.faults.note(number, DecodeError::at(DecodeErrorKind::SectionOrder, start)),
                     body => *body = Some((number, extent)),
@@ -157,7 +157,7 @@ impl Layout {
     /// What follows cannot be told apart: the sections that may stand in it cannot be read.
     pub(super) fn stop(&mut self, stop: Stop) {
         self.faults.note(stop.number, stop.error);
-        let highest = self.highest.max(stop.number);
+        let highest = self.order.highest().max(stop.number);
         for number in SLOTS {
             let found = match number {
                 BODY => self.body.is_some(),

@@ -107,8 +107,7 @@ fn scan_usual(octets: &[u8], limits: Packed) -> Option<Index> {
         if !fits(*number, *format) {
             return None;
         }
-        let repeats = *number == last && matches!(*number, section::DATA | section::AMQP_SEQUENCE);
-        if *number <= last && !repeats {
+        if !section::may_follow(*number, last) {
             return None;
         }
         last = *number;
@@ -117,10 +116,8 @@ fn scan_usual(octets: &[u8], limits: Packed) -> Option<Index> {
             section::DATA | section::AMQP_SEQUENCE | section::AMQP_VALUE => {
                 if index.body_number == 0 {
                     (index.body_number, index.body) = (*number, Range::new(start, at));
-                } else if repeats {
-                    index.body.end = at;
                 } else {
-                    return None;
+                    index.body.end = at;
                 }
             }
             _ => *index.head.get_mut(usize::from(number.wrapping_sub(section::HEADER)))? = Range::new(value, at),

@@ -42,6 +42,7 @@ mod value_ref;
 pub use array::{Array, Elements, MixedArray};
 pub use delivery_tag::{DeliveryTag, TagTooLong};
 pub use descriptor::Descriptor;
+pub(crate) use descriptor::KNOWN;
 pub use map::Map;
 pub use multiple::Multiple;
 #[cfg(feature = "serde")]

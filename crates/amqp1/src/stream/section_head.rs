@@ -1,19 +1,19 @@
 //! What stands before the content of a section: its descriptor, and the constructor of its value with its size.
 
 use super::sections::Malformed;
+use amqp1_codec::messaging::section_code::{self as section, DATA, FOOTER, HEADER as FIRST};
 
 /// The longest that stands before the content of a section: a symbolic descriptor and a constructor with its size.
 pub(super) const HEADER: usize = 64;
-
-const DATA: &[u8] = b"amqp:data:binary";
 
 /// What the octets at the front of a section say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// More of them are needed.
     Wanting,
-    /// A section whose descriptor takes `descriptor` octets, its header `header`, and its content `content`.
-    Section { descriptor: usize, header: usize, content: usize, kind: Kind },
+    /// A section whose descriptor takes `descriptor` octets, its header `header`, and its content `content`; `number` is
+    /// its numeric descriptor, 0 if a message has none such.
+    Section { descriptor: usize, header: usize, content: usize, kind: Kind, number: u8 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub(super) fn read_head(octets: &[u8]) -> Result<Head, Malformed> {
     if *described != 0 {
         return Err(Malformed::NoSection);
     }
-    let Some((kind, descriptor)) = read_descriptor(rest)? else { return Ok(Head::Wanting) };
+    let Some((number, descriptor)) = read_descriptor(rest)? else { return Ok(Head::Wanting) };
     let start = descriptor.saturating_add(1);
     let value = octets.get(start..).unwrap_or_default();
     let Some((format, rest)) = value.split_first() else { return Ok(Head::Wanting) };
-    let kind = match (kind, format) {
+    let kind = match (kind(number), format) {
         (Kind::Data, 0xa0 | 0xb0) => Kind::Data,
         (Kind::Data, _) => Kind::OtherBody,
         (kind, _) => kind,
@@ -60,22 +60,27 @@ pub(super) fn read_head(octets: &[u8]) -> Result<Head, Malformed> {
         _ if kind == Kind::OtherBody => return Err(Malformed::NotData),
         _ => return Err(Malformed::NoSection),
     };
-    Ok(Head::Section { descriptor: start, header: start.saturating_add(before), content, kind })
+    Ok(Head::Section { descriptor: start, header: start.saturating_add(before), content, kind, number })
 }
 
-/// The kind of a section, and how many octets its descriptor takes.
-fn read_descriptor(octets: &[u8]) -> Result<Option<(Kind, usize)>, Malformed> {
-    let number = |number: u64| match number {
-        0x70..=0x74 | 0x78 => Kind::Around,
-        0x75 => Kind::Data,
-        0x76 | 0x77 => Kind::OtherBody,
+/// The kind of the section with this numeric descriptor.
+fn kind(number: u8) -> Kind {
+    match number {
+        DATA => Kind::Data,
+        number if section::is_body(number) => Kind::OtherBody,
+        FIRST..=FOOTER => Kind::Around,
         _ => Kind::Foreign,
-    };
+    }
+}
+
+/// The number of a section, 0 if a message has none such, and how many octets its descriptor takes.
+fn read_descriptor(octets: &[u8]) -> Result<Option<(u8, usize)>, Malformed> {
+    let known = |number: u64| u8::try_from(number).ok().filter(|number| (FIRST..=FOOTER).contains(number)).unwrap_or(0);
     let Some((code, rest)) = octets.split_first() else { return Ok(None) };
     Ok(match code {
-        0x53 => rest.first().map(|octet| (number(u64::from(*octet)), 2)),
-        0x44 => Some((Kind::Foreign, 1)),
-        0x80 => rest.first_chunk().map(|octets| (number(u64::from_be_bytes(*octets)), 9)),
+        0x53 => rest.first().map(|octet| (known(u64::from(*octet)), 2)),
+        0x44 => Some((0, 1)),
+        0x80 => rest.first_chunk().map(|octets| (known(u64::from_be_bytes(*octets)), 9)),
         0xa3 => {
             let Some((length, rest)) = rest.split_first() else { return Ok(None) };
             let length = usize::from(*length);
@@ -83,18 +88,7 @@ fn read_descriptor(octets: &[u8]) -> Result<Option<(Kind, usize)>, Malformed> {
                 return Err(Malformed::NoSection);
             }
             let Some(name) = rest.get(..length) else { return Ok(None) };
-            let kind = match name {
-                name if name == DATA => Kind::Data,
-                b"amqp:amqp-value:*" | b"amqp:amqp-sequence:list" => Kind::OtherBody,
-                b"amqp:header:list"
-                | b"amqp:delivery-annotations:map"
-                | b"amqp:message-annotations:map"
-                | b"amqp:properties:list"
-                | b"amqp:application-properties:map"
-                | b"amqp:footer:map" => Kind::Around,
-                _ => Kind::Foreign,
-            };
-            Some((kind, length.saturating_add(2)))
+            Some((section::of_symbol(name).unwrap_or(0), length.saturating_add(2)))
         }
         _ => return Err(Malformed::NoSection),
     })

@@ -2,7 +2,7 @@
 //! it can be had as it came.
 
 use super::section_head::{HEADER, Head, Kind, read_head};
-use amqp1_codec::{Limits, Message};
+use amqp1_codec::{Limits, Message, messaging::section_code::SectionOrder};
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, fmt};
 
@@ -77,6 +77,7 @@ pub(crate) struct Sections {
     head: BytesMut,
     /// What comes after the body.
     tail: BytesMut,
+    order: SectionOrder,
     body_begun: bool,
     /// Whether nothing that comes belongs before the body.
     has_head: bool,
@@ -102,6 +103,7 @@ impl Sections {
             place: Place::Between(Vec::new()),
             head: BytesMut::new(),
             tail: BytesMut::new(),
+            order: SectionOrder::default(),
             body_begun: false,
             has_head: false,
             ready: VecDeque::new(),
@@ -128,10 +130,11 @@ impl Sections {
                     begun.extend_from_slice(octets.get(..missing).unwrap_or_default());
                     match read_head(begun) {
                         Ok(Head::Wanting) if begun.len() < HEADER => drop(octets.split_to(missing)),
-                        Ok(Head::Section { descriptor, header, content, kind }) => {
+                        Ok(Head::Section { descriptor, header, content, kind, number }) => {
                             drop(octets.split_to(header.saturating_sub(before)));
                             let begun = std::mem::take(begun);
-                            self.enter(begun.get(..header).unwrap_or_default(), descriptor, content, kind);
+                            let header = begun.get(..header).unwrap_or_default();
+                            self.enter(header, descriptor, content, (kind, number));
                         }
                         wrong => {
                             let begun = std::mem::take(begun);
@@ -170,18 +173,20 @@ impl Sections {
         }
     }
 
-    fn enter(&mut self, header: &[u8], descriptor: usize, content: usize, kind: Kind) {
+    fn enter(&mut self, header: &[u8], descriptor: usize, content: usize, (kind, number): (Kind, u8)) {
         self.place = match (kind, content) {
             (_, 0) => Place::Between(Vec::new()),
             (Kind::Data, content) => Place::Data(content),
             (Kind::Around, content) => Place::Around(content),
             (Kind::OtherBody | Kind::Foreign, content) => Place::Skipped(content),
         };
+        // What is no section stands between others, and is passed over.
+        let follows = kind == Kind::Foreign || self.order.next(number);
         match kind {
             Kind::Data | Kind::OtherBody => {
                 if kind == Kind::OtherBody {
                     self.ready(Piece::Fault(Malformed::NotData));
-                } else if self.tail.len() > PASSED_ON.len() {
+                } else if self.body_begun && !follows {
                     self.ready(Piece::Fault(Malformed::Order));
                 }
                 self.begin_body();
