@@ -76,6 +76,11 @@ pub struct ConnectionConfig {
 }
 
 impl ConnectionConfig {
+    /// How many octets of the peer's metadata are kept.
+    pub(crate) fn metadata_limit(&self, authenticated: bool) -> usize {
+        if authenticated { self.max_metadata } else { self.max_metadata_unauthenticated }
+    }
+
     /// The defaults, for a container of this name.
     pub fn new(container_id: impl Into<Str>) -> Self {
         Self {

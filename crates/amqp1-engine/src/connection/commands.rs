@@ -6,7 +6,7 @@ use crate::{
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, ConnectionError, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
-    link::{Answer, DrainState, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
+    link::{Answer, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
     outbox::Leaving,
     queue::Blocked,
     session::{Ending, Session, State},
@@ -18,7 +18,7 @@ use crate::{
 use alloc::boxed::Box;
 use amqp1_codec::{
     Encode, EncodedMessage, Symbol, Value,
-    definitions::{AmqpError, Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    definitions::{AmqpError, Fields, ReceiverSettleMode, Role},
     messaging::DeliveryState,
     performative::{Attach, Open},
 };
@@ -450,43 +450,25 @@ impl Connection {
     ///
     /// Why it was not queued.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
-        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        let link = match self.may_send(id, &options) {
-            Ok(link) => link,
-            Err(error) => return Err(self.refuse_message(message, error)),
-        };
-        if let Some(max) = link.remote_max_message_size().filter(|max| length > *max) {
-            return Err(self.refuse_message(message, SendError::TooLarge { max }));
+        let mut message = message;
+        let sent = self
+            .check_send(&options)
+            .and_then(|()| self.link_parts(id).ok_or(SendError::Detached)?.send(&mut message, options));
+        if sent.is_err() {
+            self.refuse_message(message);
         }
-        let mut delivery = match link.outgoing(options) {
-            Ok(delivery) => delivery,
-            Err(error) => return Err(self.refuse_message(message, error)),
-        };
-        let Some(end) = link.sending_mut() else { return Err(self.refuse_message(message, SendError::Detached)) };
-        end.queued = end.queued.saturating_add(message.len());
-        delivery.left = message.len();
-        let parts = message.into_parts();
-        if let Some(retained) = &mut delivery.retained {
-            retained.parts = Some(parts.clone());
-        }
-        delivery.parts = parts.into();
-        end.queue.push_back(delivery);
-        if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
-            self.outbox.queued.count(end);
-        }
-        self.wake_link(id);
-        Ok(())
+        sent
     }
 
     /// Sets the payload of a message that is not queued aside.
     #[cold]
-    fn refuse_message(&mut self, message: EncodedMessage, error: SendError) -> SendError {
+    fn refuse_message(&mut self, message: EncodedMessage) {
         self.outbox.discarded.refused(message.into_parts());
-        error
     }
 
-    /// The link, if a delivery may be queued on it.
-    pub(super) fn may_send(&mut self, id: LinkId, options: &SendOptions) -> Result<&mut Link, SendError> {
+    /// Checks that a delivery with this state may be sent, whatever the link.
+    #[inline]
+    pub(super) fn check_send(&self, options: &SendOptions) -> Result<(), SendError> {
         if let Some(state) = &options.state {
             if matches!(state, DeliveryState::Received(_)) {
                 return Err(SendError::StateNotAllowed);
@@ -496,33 +478,7 @@ impl Connection {
                 return Err(SendError::StateTooLarge { max });
             }
         }
-        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
-        let ending = self.closing || self.sessions.get(link.session).is_none_or(|session| session.ending != Ending::No);
-        let Some(end) = link.sending().filter(|_| !link.state.has_detached() && !link.state.is_detaching() && !ending)
-        else {
-            return Err(SendError::Detached);
-        };
-        if link.sender_settle_mode() == SenderSettleMode::Unsettled && options.settled {
-            return Err(SendError::SettleMode);
-        }
-        if end.reducing {
-            return Err(SendError::Reattach);
-        }
-        if end.is_streaming() {
-            return Err(SendError::Unfinished);
-        }
-        let settled = options.settled || link.sender_settle_mode() == SenderSettleMode::Settled;
-        if end.credit.drain() == DrainState::GivingUp || !link.is_attached() || end.lacks_credit() {
-            return Err(SendError::NoCredit);
-        }
-        if !settled && link.unsettled_left() == 0 {
-            return Err(SendError::TooManyUnsettled { max: link.max_unsettled });
-        }
-        if self.outbox.queued.room() == 0 && !options.admitted {
-            self.outbox.queued.refuse();
-            return Err(SendError::QueueFull);
-        }
-        Ok(link)
+        if self.closing { Err(SendError::Detached) } else { Ok(()) }
     }
 
     /// Takes the next delivery of a link.
@@ -530,7 +486,7 @@ impl Connection {
         let limits = self.config.decode_limits();
         let link = self.links.get_mut(id)?;
         let delivery = link.take(limits)?;
-        self.tell_credit(id);
+        link.tell_credit(id, &mut self.outbox);
         Some(delivery)
     }
 
@@ -553,8 +509,10 @@ impl Connection {
             return Ok(());
         }
         link.set_credit(credit);
-        self.link_flow(id);
-        self.tell_credit(id);
+        if let Some(link) = self.links.get_mut(id) {
+            link.queue_flow(id, &mut self.outbox);
+            link.tell_credit(id, &mut self.outbox);
+        }
         Ok(())
     }
 

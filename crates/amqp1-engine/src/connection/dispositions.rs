@@ -133,15 +133,9 @@ impl Connection {
 
     #[inline(always)]
     fn forget_sent(&mut self, id: u64, delivery: SentDelivery) {
-        if delivery.provisional.is_some() {
-            let end = self.links.get_mut(delivery.link).and_then(Link::sending_mut);
-            end.and_then(|end| end.provisional.get_mut()?.remove(&delivery.token));
+        if let Some(mut link) = self.link_parts(delivery.link) {
+            link.forget_sent(id, delivery);
         }
-        if delivery.retained.is_some() {
-            self.outbox.discarded.retained(delivery.retained);
-        }
-        self.forget_unsettled(delivery.link, id, delivery.tag.map(|tag| *tag));
-        self.check_reduced(delivery.link);
     }
 
     /// The peer sends: this is about what we received. Once it has settled, there is nothing to say.
@@ -158,7 +152,7 @@ impl Connection {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(id) = within.next(&session.received) else { return };
             let Some(delivery) = session.received.remove(id) else { continue };
-            self.forget_unsettled(delivery.link, id, Some(delivery.tag));
+            self.forget_received(delivery.link, id, delivery.tag);
             match &stating {
                 Stating::Own(state) => {
                     let event = Event::SettledBySender(delivery.link, DeliveryKey(id), state.clone());
@@ -254,6 +248,6 @@ fn without_error(state: &DeliveryState) -> Option<DeliveryState> {
 
 /// Whether a receiver that states this, unsettled, waits for the sender to settle. A provisional outcome of a
 /// transaction does too.
-pub(super) fn state_ends(state: &DeliveryState) -> bool {
+pub(crate) fn state_ends(state: &DeliveryState) -> bool {
     state.is_outcome() || matches!(state, DeliveryState::Transactional(state) if state.outcome.is_some())
 }

@@ -118,12 +118,8 @@ impl Connection {
         }
     }
 
-    /// A flow of the receiver has been received.
-    pub(super) fn on_credit(&mut self, session: SessionId, id: LinkId, more_credit: bool, asked_before: DrainState) {
-        if more_credit {
-            self.outbox.events.push_back(Event::Sendable(id));
-        }
-        self.wake_link(id);
+    /// A flow of the receiver has been received, before which its drain had come so far.
+    pub(super) fn on_credit(&mut self, session: SessionId, id: LinkId, asked_before: DrainState) {
         let Some(link) = self.links.get(id) else { return };
         match link.sending().map(|end| (end.credit.drain(), link.is_attached())) {
             Some((DrainState::Requested, true)) if asked_before != DrainState::Requested => self.begin_drain(id),

@@ -2,16 +2,14 @@
 
 use super::Connection;
 use crate::{
-    delivery::Assembly,
-    event::Event,
     metadata::{self, Charge, Kept, Stated, bounded_error, bounded_state},
     store::LinkId,
     violation::{PeerMisbehaved, Scope},
 };
-use alloc::{boxed::Box, sync::Arc};
+use alloc::sync::Arc;
 use amqp1_codec::{
     Encode, Str,
-    definitions::{AmqpError, Fields},
+    definitions::AmqpError,
     messaging::DeliveryState,
     performative::{Attach, Open},
 };
@@ -43,7 +41,7 @@ impl Connection {
     }
 
     fn max_metadata(&self) -> usize {
-        if self.authenticated { self.config.max_metadata } else { self.config.max_metadata_unauthenticated }
+        self.config.metadata_limit(self.authenticated)
     }
 
     /// What a link of this name counts, its attach apart.
@@ -98,23 +96,6 @@ impl Connection {
         })
     }
 
-    /// The properties of the link's flow, and that they have changed. False if they exceed what is kept.
-    pub(super) fn keep_flow_properties(&mut self, id: LinkId, properties: Option<&Fields>) -> bool {
-        let octets = properties.map(Encode::to_octets);
-        let Some(link) = self.links.get_mut(id) else { return true };
-        if link.remote_flow_properties.as_deref().map(Kept::octets) == octets.as_ref() {
-            return true;
-        }
-        link.remote_flow_properties = None;
-        if let Some(octets) = octets {
-            let Some(charge) = self.charge(octets.len()) else { return false };
-            let Some(link) = self.links.get_mut(id) else { return true };
-            link.remote_flow_properties = Some(Box::new(Kept::new(octets, charge)));
-        }
-        self.outbox.events.push_back(Event::FlowProperties(id));
-        true
-    }
-
     /// What is left of an attach that is kept.
     pub(super) fn keep_again(&mut self, id: LinkId, attach: &Attach) {
         if let Some(link) = self.links.get_mut(id) {
@@ -123,35 +104,6 @@ impl Connection {
         let kept = self.keep(attach, 0);
         if let Some(remote) = self.links.get_mut(id).and_then(|link| link.remote.as_mut()) {
             remote.kept = kept;
-        }
-    }
-
-    /// The state of a delivery that comes, instead of an earlier one. It is part of its message, and what a transaction's id
-    /// takes is bounded by the credit alone: only what is beyond that counts.
-    ///
-    /// # Errors
-    ///
-    /// If it exceeds what is kept, or names a transaction where there are none.
-    pub(super) fn keep_transfer_state(
-        &mut self,
-        id: LinkId,
-        assembly: &mut Assembly,
-        state: &DeliveryState,
-    ) -> Result<(), PeerMisbehaved> {
-        assembly.transactional = matches!(state, DeliveryState::Transactional(_));
-        assembly.state = None;
-        let octets = state.to_octets();
-        let charge = match octets.len().checked_sub(metadata::SMALL_STATE) {
-            Some(more) if more > 0 => self.charge(more),
-            _ => Some(Charge::default()),
-        };
-        let charge = charge.ok_or(PeerMisbehaved::MetadataExceeded { scope: Scope::Link })?;
-        assembly.state = Some(Box::new(Kept::new(octets, charge)));
-        match state {
-            DeliveryState::Transactional(state) if !assembly.ignored => {
-                self.on_transactional_transfer(id, assembly, &state.txn_id)
-            }
-            _ => Ok(()),
         }
     }
 

@@ -55,14 +55,17 @@ use amqp1_codec::{
     printable::bounded_debug,
 };
 use bytes::BytesMut;
+pub(crate) use dispositions::state_ends;
 use drain::Drains;
 use idle::Idle;
 pub use layer::HandshakeStage;
 use layer::Layer;
 use metadata::RemoteOpen;
 pub(crate) use quiet::{shrink_queue, shrink_vec};
+pub(crate) use share::Pace;
+pub(crate) use transactional::Postings;
 pub use transactional::TransactionRole;
-pub(crate) use undecodable::message_of;
+pub(crate) use undecodable::{message_of, undecodable};
 
 /// A connection, its sessions and its links.
 ///
@@ -130,7 +133,7 @@ pub struct Connection {
     left_over: usize,
     stops: stop::Stops,
     shares: share::Shares,
-    postings: transactional::Postings,
+    postings: Postings,
     /// Deliveries that have asked for mode second on links of mode first.
     second_on_first: u64,
 }
@@ -195,7 +198,7 @@ impl Connection {
             left_over: 0,
             stops: stop::Stops::default(),
             shares: share::Shares::default(),
-            postings: transactional::Postings::default(),
+            postings: Postings::default(),
             second_on_first: 0,
         }
     }

@@ -1,26 +1,21 @@
 //! Frames to the network, encoded when there is room for them.
 
-use super::{Connection, Layer, frame_size::shorten};
+use super::{Connection, Layer, frame_size::shorten, share::Pace};
 use crate::{
     control::{Body, Control},
-    delivery::TRANSFER_ROOM,
-    event::Settled,
-    link::{DrainState, End, Link},
+    link::{Link, LinkMut, Written},
     outbox::{FlowDue, Next},
-    planted::{self, Planted},
-    session::{SentDelivery, Session, SessionMut},
-    settlement::wire_id,
+    session::{Session, SessionMut},
     store::{LinkId, SessionId},
     time::Instant,
     transmit::TransmitQueue,
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use amqp1_codec::{
-    Encode, EncodeStyle,
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
-    performative::{Performative, Transfer},
+    performative::Performative,
 };
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 impl Connection {
     /// Appends what is to be written to `out` and stops soon after `limit` octets are there.
@@ -178,129 +173,38 @@ impl Connection {
 
     /// One link of a session sends one frame. Sessions take turns, and the links of each.
     fn take_turn(&mut self, id: SessionId, out: &mut TransmitQueue) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let max = self.max_transfer();
+        let until = self.idle.after(super::share::SHARE);
+        let Self { sessions, links, outbox, config, postings, meter, second_on_first, shares, .. } = self;
+        let Some(session) = sessions.get_mut(id) else { return };
         session.scheduled = false;
         if !session.state.can_send() || session.outgoing_window.left() == 0 {
             return;
         }
-        if let Some(link) = session.ready.pop_front() {
-            self.write_transfer(link, out);
+        let next = session.ready.pop_front().and_then(|id| Some((id, links.get_mut(id)?)));
+        let Some((link_id, link)) = next else { return SessionMut { id, session, outbox }.wake() };
+        self.transferred = true;
+        let authenticated = self.authenticated;
+        let mut link =
+            LinkMut { id: link_id, link, session, config, outbox, postings, meter, authenticated, second_on_first };
+        match link.write_transfer(max, Pace { shares, until }, out) {
+            Written { drain: false, whole: false } => link.session().wake(),
+            written => self.after_transfer(id, link_id, written),
         }
-        self.wake_session(id);
     }
 
-    /// Writes one transfer of the delivery at the front of a link's queue.
-    fn write_transfer(&mut self, id: LinkId, out: &mut TransmitQueue) {
-        let max = self.max_transfer();
-        let Some(Link { session: session_id, state, unsettled, end: End::Sending(end), .. }) = self.links.get_mut(id)
-        else {
-            return;
-        };
-        end.ready = false;
-        self.transferred = true;
-        let session_id = *session_id;
-        let Some(session) = self.sessions.get_mut(session_id) else { return };
-        if !end.has_transfer() {
-            return;
+    /// What was to wait for a transfer.
+    #[cold]
+    fn after_transfer(&mut self, session: SessionId, link: LinkId, written: Written) {
+        if written.drain {
+            self.answer_drain(link);
         }
-        if session.outgoing_window.left() == 0 {
-            return;
+        if written.whole {
+            self.try_detach(link);
+            self.try_end(session);
+            self.check_reduced(link);
         }
-        let waiting = end.queued;
-        let (Some(handle), Some(channel)) = (state.attached_handle(), session.channel) else { return };
-        let Some(delivery) = end.queue.front_mut() else { return };
-        let share = session.outgoing_window.share();
-        let goes_on = delivery.id.is_some() && delivery.share > 0 && !delivery.aborted;
-        if goes_on && session.senders > 1 && session.outgoing_window.left() <= delivery.share {
-            // The rest of the window is for the deliveries of others.
-            end.ready = true;
-            session.patient.push(id);
-            if session.share_until.is_none() {
-                self.shares.set(session_id, &mut session.share_until, Some(self.idle.after(super::share::SHARE)));
-            }
-            return;
-        }
-        if session.share_until.is_some() {
-            // Those that wait go on waiting while another link uses the window.
-            let waits = !session.patient.is_empty();
-            let until = waits.then(|| self.idle.after(super::share::SHARE));
-            self.shares.set(session_id, &mut session.share_until, until);
-        }
-        if !(planted::is(Planted::WindowPerMessage) && delivery.id.is_some()) {
-            session.outgoing_window.spend();
-        }
-        session.outgoing_window.advance();
-        let mut transfer = Transfer { handle, ..Transfer::default() };
-        if delivery.id.is_none() {
-            // The entry is there before the first octet can leave, so that no answer comes too early.
-            let delivery_id = session.next_delivery;
-            session.next_delivery = delivery_id.saturating_add(1);
-            if delivery.settled || delivery.aborted {
-                session.sent.note(delivery_id);
-            } else {
-                let (token, transactional) = (delivery.token, delivery.is_transactional() && !delivery.acquired);
-                let retained = delivery.retained.take();
-                let tag = (delivery.named || retained.is_some()).then(|| Box::new(delivery.tag));
-                session.sent.insert(
-                    delivery_id,
-                    SentDelivery { link: id, token, transactional, provisional: None, tag, retained },
-                );
-                unsettled.insert(delivery_id, ());
-            }
-            delivery.id = Some(delivery_id);
-            delivery.share = share;
-            if let Some(origin) = delivery.origin.take() {
-                self.outbox.discarded.message(origin.message);
-            }
-            end.credit.send_one();
-            transfer.delivery_id = Some(wire_id(delivery_id));
-            transfer.delivery_tag = Some(delivery.tag);
-            transfer.message_format = Some(delivery.message_format);
-            transfer.settled = Some(delivery.settled);
-            transfer.resume = delivery.resume;
-            transfer.state.clone_from(&delivery.state);
-        } else if self.config.style == EncodeStyle::Full {
-            transfer.delivery_id = delivery.id.map(wire_id);
-        }
-        if delivery.is_transactional() {
-            // §4.4.1: on all transfers.
-            transfer.state.clone_from(&delivery.state);
-        }
-        transfer.aborted = delivery.aborted;
-        let (left, open) = (delivery.left.saturating_sub(delivery.held_back()), delivery.open);
-        transfer.more = open || left > max.saturating_sub(TRANSFER_ROOM);
-        let style = self.config.style;
-        let payload = out.write(|tail| begin_transfer(channel, &mut transfer, left, open, max, style, tail));
-        let mut left = payload;
-        while left > 0 {
-            let Some(part) = delivery.parts.front_mut() else { break };
-            let taken = left.min(part.len());
-            out.push(part.split_to(taken));
-            left = left.saturating_sub(taken);
-            if !part.has_remaining() {
-                delivery.parts.pop_front();
-            }
-        }
-        delivery.left = delivery.left.saturating_sub(payload);
-        end.queued = end.queued.saturating_sub(payload);
-        let whole = !transfer.more;
-        let sent = if whole { end.queue.pop_front() } else { None };
-        self.outbox.count(end);
-        if let Some((token, settlement)) = sent.and_then(|sent| Some((sent.token, sent.report?))) {
-            self.outbox.settled.push_back(Settled { link: id, token, settlement });
-        }
-        let giving_up = end.credit.drain() == DrainState::GivingUp;
-        self.wake_link(id);
-        self.ask_for_more(id, waiting);
-        if giving_up && !whole {
-            self.answer_drain(id);
-        }
-        if whole {
-            self.answer_drain(id);
-            self.try_detach(id);
-            self.try_end(session_id);
-            self.check_reduced(id);
-        }
+        self.wake_session(session);
     }
 
     /// Whether our close can be written cleanly: everything that can be sent is sent, or has no receiver any more.
@@ -313,32 +217,5 @@ impl Connection {
     /// Whether a link of this session has something to send and the credit for it. The window may have to open first.
     pub(super) fn has_to_send(&self, session: &Session) -> bool {
         session.ready.iter().chain(&session.patient).any(|id| self.links.get(*id).is_some_and(Link::can_transfer))
-    }
-}
-
-/// Appends the header of a transfer frame and says how many octets of payload belong to it.
-fn begin_transfer(
-    channel: u16,
-    transfer: &mut Transfer,
-    left: usize,
-    open: bool,
-    max: usize,
-    style: EncodeStyle,
-    out: &mut BytesMut,
-) -> usize {
-    let start = out.len();
-    loop {
-        let frame = FrameWriter::begin(channel, out);
-        transfer.encode(style, out);
-        let room = max.saturating_sub(out.len().saturating_sub(start));
-        // That more follows, or not, was guessed from the room that a transfer without a state can take at most.
-        if transfer.more != (open || left > room) {
-            transfer.more = !transfer.more;
-            out.truncate(start);
-            continue;
-        }
-        let payload = left.min(room);
-        frame.finish(payload, out);
-        return payload;
     }
 }

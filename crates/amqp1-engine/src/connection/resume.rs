@@ -9,17 +9,10 @@ use crate::{
         ReceivedSoFar, Remote, SentSoFar, Step, SuspendedReceiver, SuspendedSender, fill_unsettled, fitting,
         from_value, octets_before, plan,
     },
-    session::ReceivedDelivery,
-    store::{DeliveryKey, LinkId, SessionId},
-    violation::PeerMisbehaved,
+    store::{DeliveryKey, LinkId},
 };
 use alloc::{boxed::Box, collections::BTreeSet};
-use amqp1_codec::{
-    EncodedMessage,
-    definitions::SenderSettleMode,
-    messaging::DeliveryState,
-    performative::{Transfer, Unsettled},
-};
+use amqp1_codec::{EncodedMessage, definitions::SenderSettleMode, messaging::DeliveryState, performative::Unsettled};
 
 /// How many deliveries of links that ended are remembered for each session.
 const LOST: usize = 4096;
@@ -320,64 +313,10 @@ impl Connection {
         }
     }
 
-    /// The first transfer of a delivery that was begun at an earlier endpoint.
-    pub(super) fn resume_incoming(
-        &mut self,
-        session_id: SessionId,
-        id: LinkId,
-        transfer: &Transfer,
-        assembly: &mut Assembly,
-    ) -> Result<(), PeerMisbehaved> {
-        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
-        let resume = link.receiving_mut().and_then(|end| end.resume.as_mut());
-        let known = resume.and_then(|known| known.deliveries.remove(&assembly.tag));
-        assembly.resumed = true;
-        let Some(delivery) = known else {
-            // §2.7.5: what is not known is ignored.
-            assembly.ignored = true;
-            return Ok(());
-        };
-        if transfer.aborted {
-            return Ok(());
-        }
-        let Some(ours) = delivery.outcome else {
-            let start = match &transfer.state {
-                Some(DeliveryState::Received(position)) => octets_before(&delivery.parts, position),
-                _ => Some(0),
-            };
-            let held = delivery.parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-            let start = start.ok_or(PeerMisbehaved::ResumedBeyond)?;
-            assembly.skip = held.saturating_sub(start);
-            assembly.octets = u64::try_from(held).unwrap_or(u64::MAX);
-            assembly.parts = delivery.parts.into();
-            return Ok(());
-        };
-        assembly.ignored = true;
-        if assembly.settled {
-            return Ok(());
-        }
-        // M-3.4.6-13: the sender's outcome is the one that counts, and is settled with; else ours is said again.
-        let theirs = transfer.state.clone().filter(DeliveryState::is_outcome);
-        let (state, second) = match theirs {
-            Some(theirs) if theirs != ours => (theirs, false),
-            _ => (ours, assembly.second),
-        };
-        let (tag, key) = (assembly.tag, DeliveryKey(assembly.id));
-        let held = None;
-        if let Some(session) = self.sessions.get_mut(session_id) {
-            session.received.insert(assembly.id, ReceivedDelivery { link: id, tag, second, stated: false, held });
-        }
-        link.unsettled.insert(assembly.id, ());
-        self.settle_received(id, key, state);
-        Ok(())
-    }
-
-    /// Tells the application once that everything was said that can be said on this endpoint.
+    /// Reports once that everything was said that can be said on this endpoint.
     pub(super) fn check_reduced(&mut self, id: LinkId) {
-        let Some(Link { unsettled, end: End::Sending(end), .. }) = self.links.get_mut(id) else { return };
-        let done = end.reducing && end.queue.is_empty() && unsettled.is_empty();
-        if done && !core::mem::replace(&mut end.reattach_reported, true) {
-            self.outbox.events.push_back(Event::Reattach(id));
+        if let Some(mut link) = self.link_parts(id) {
+            link.check_reduced();
         }
     }
 }

@@ -23,9 +23,16 @@ const CLOSING: usize = 64;
 
 /// Sessions in which a delivery waits, and links that are not offered yet, by their deadlines.
 #[derive(Debug, Default)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     sessions: BTreeSet<(Instant, SessionId)>,
     offers: BTreeSet<(Instant, LinkId)>,
+}
+
+/// Until when a delivery leaves a part of its session's window to others.
+#[derive(Debug)]
+pub(crate) struct Pace<'a> {
+    pub(crate) shares: &'a mut Shares,
+    pub(crate) until: Instant,
 }
 
 impl Shares {
@@ -41,7 +48,7 @@ impl Shares {
     }
 
     /// A session's deadline is another one.
-    pub(super) fn set(&mut self, id: SessionId, until: &mut Option<Instant>, to: Option<Instant>) {
+    pub(crate) fn set(&mut self, id: SessionId, until: &mut Option<Instant>, to: Option<Instant>) {
         if let Some(earlier) = core::mem::replace(until, to) {
             self.sessions.remove(&(earlier, id));
         }

@@ -75,20 +75,6 @@ impl Connection {
         true
     }
 
-    /// A transfer on a link whose sender is being stopped is discarded. `None` if it is not of a delivery that had credit.
-    pub(super) fn discard_stopped(&mut self, session_id: SessionId, id: LinkId, transfer: &Transfer) -> Option<()> {
-        let tolerant = self.config.tolerances.credit_overrun;
-        let Link { state, end: End::Receiving(end), .. } = self.links.get_mut(id)? else { return None };
-        let stopping = state.stopping_mut()?;
-        stopping.came = true;
-        let begins = !core::mem::replace(&mut stopping.half, transfer.more && !transfer.aborted);
-        if begins {
-            end.credit.receive_one(tolerant)?;
-            note_delivery(self.sessions.get_mut(session_id)?, transfer);
-        }
-        Some(())
-    }
-
     /// The sender has told its state: when it has heard that the credit is gone and nothing came since it was asked, the
     /// link is detached; else it is asked again.
     pub(super) fn on_stopped(&mut self, id: LinkId, flow: &Flow) {
@@ -147,7 +133,7 @@ impl Connection {
             let Some(left) = late.deliveries.checked_sub(1) else { return false };
             late.deliveries = left;
             late.last = transfer.delivery_id;
-            note_delivery(session, transfer);
+            session.note_discarded(transfer);
         }
         true
     }
@@ -181,17 +167,19 @@ impl Connection {
     }
 }
 
-/// A delivery that is discarded has used its id all the same.
-fn note_delivery(session: &mut Session, transfer: &Transfer) {
-    let Some(wire) = transfer.delivery_id else { return };
-    let id = match session.received.newest() {
-        None => Some(first_id(wire)),
-        Some(newest) => {
-            let ahead = u64::try_from(wire.offset_from(wire_id(newest))).ok().filter(|ahead| *ahead > 0);
-            ahead.map(|ahead| newest.saturating_add(ahead))
+impl Session {
+    /// A delivery that is discarded has used its id all the same.
+    pub(crate) fn note_discarded(&mut self, transfer: &Transfer) {
+        let Some(wire) = transfer.delivery_id else { return };
+        let id = match self.received.newest() {
+            None => Some(first_id(wire)),
+            Some(newest) => {
+                let ahead = u64::try_from(wire.offset_from(wire_id(newest))).ok().filter(|ahead| *ahead > 0);
+                ahead.map(|ahead| newest.saturating_add(ahead))
+            }
+        };
+        if let Some(id) = id {
+            self.received.note(id);
         }
-    };
-    if let Some(id) = id {
-        session.received.note(id);
     }
 }

@@ -3,16 +3,12 @@
 use super::Connection;
 use crate::{
     config::SendOptions,
-    delivery::Assembly,
     error::{ApiMisuse, SendError},
     event::{Event, Settled, Settlement, StreamItem},
     link::{End, Link, Skip},
-    store::{DeliveryKey, LinkId, SessionId},
+    store::{LinkId, SessionId},
 };
 use bytes::Bytes;
-
-/// How many octets of a stream wait here when its application is asked for more.
-const LOW_WATER: usize = 64 * 1024;
 
 impl Connection {
     /// Begins a delivery whose message is written piece by piece. Nothing else can be sent on the link until it is
@@ -25,15 +21,8 @@ impl Connection {
     ///
     /// Why nothing can be sent.
     pub fn begin_delivery(&mut self, id: LinkId, options: SendOptions) -> Result<(), SendError> {
-        let link = self.may_send(id, &options)?;
-        let mut delivery = link.outgoing(options)?;
-        delivery.open = true;
-        let end = link.sending_mut().ok_or(SendError::Detached)?;
-        end.queue.push_back(delivery);
-        if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
-            self.outbox.queued.count(end);
-        }
-        Ok(())
+        self.check_send(&options)?;
+        self.link_parts(id).ok_or(SendError::Detached)?.begin_stream(options)
     }
 
     /// Writes a piece of the delivery that was begun.
@@ -43,35 +32,12 @@ impl Connection {
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone; [`SendError::SettledEarly`] if the
     /// receiver has settled it already: then finish it, or give it up.
     pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
-        let mut octets = Some(octets);
-        let written = self.queue_octets(id, &mut octets);
+        let mut octets = octets;
+        let written = self.link_parts(id).ok_or(SendError::Detached).and_then(|mut link| link.write(&mut octets));
         if written.is_err() {
-            self.outbox.discarded.refused(octets);
+            self.outbox.discarded.refused([octets]);
         }
         written
-    }
-
-    /// Takes the octets if they can be queued.
-    fn queue_octets(&mut self, id: LinkId, unqueued: &mut Option<Bytes>) -> Result<(), SendError> {
-        let length = unqueued.as_ref().map_or(0, Bytes::len);
-        let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
-        let max = link.remote_max_message_size();
-        let end = link.sending_mut().ok_or(SendError::Detached)?;
-        if end.settled_early.is_some() {
-            return Err(SendError::SettledEarly);
-        }
-        let delivery = end.queue.back_mut().filter(|delivery| delivery.open).ok_or(SendError::Detached)?;
-        let written = delivery.written.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-        if let Some(max) = max.filter(|max| written > *max) {
-            return Err(SendError::TooLarge { max });
-        }
-        delivery.written = written;
-        end.queued = end.queued.saturating_add(length);
-        delivery.left = delivery.left.saturating_add(length);
-        delivery.parts.extend(unqueued.take_if(|octets| !octets.is_empty()));
-        self.outbox.queued.count(end);
-        self.wake_link(id);
-        Ok(())
     }
 
     /// Says that all of the delivery that was begun is written. Its last octets leave now. Of one that the receiver has
@@ -155,8 +121,9 @@ impl Connection {
 
     /// Less waits on a link than before: there may be room again for what was refused.
     pub(super) fn less_is_queued(&mut self, id: LinkId) {
-        let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
-        self.outbox.count(end);
+        if let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) {
+            self.outbox.count(end);
+        }
     }
 
     /// The application has done with a delivery that it has given up, or that the receiver had settled: others can be
@@ -167,37 +134,10 @@ impl Connection {
         }
     }
 
-    /// The receiver has settled a delivery that has left in part: the rest is given up (§2.6.14).
-    pub(super) fn abort_rest(&mut self, id: LinkId) {
-        let Some(Link { session, end: End::Sending(end), .. }) = self.links.get_mut(id) else { return };
-        if let Some(session) = self.sessions.get_mut(*session) {
-            end.ready &= !session.leave_waiting(id);
-        }
-        if end.settled_early.is_some() {
-            // The application may be waiting to write more of it.
-            self.outbox.events.push_back(Event::Sendable(id));
-        }
-        self.less_is_queued(id);
-        self.wake_link(id);
-    }
-
     /// Takes the next piece of a streamed link's deliveries, which come one after the other. Taking opens the session's
     /// window again.
     pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
-        let link = self.links.get_mut(id)?;
-        let session_id = link.session;
-        let stream = &mut link.receiving_mut()?.stream;
-        let (item, released) = (stream.take(self.config.decode_limits())?, stream.is_released());
-        match &item {
-            StreamItem::Data(_) if released => {}
-            StreamItem::Data(_) => self.release_transfers(session_id, 1),
-            StreamItem::End { .. } | StreamItem::Aborted => {
-                link.refill();
-                self.tell_credit(id);
-            }
-            StreamItem::Begin { .. } => {}
-        }
-        Some(item)
+        self.link_parts(id)?.poll_stream()
     }
 
     /// Passes over the rest of the streamed delivery whose pieces are being taken: what waits of it is dropped, which opens
@@ -241,50 +181,6 @@ impl Connection {
             if session.session.state.is_begin_sent() {
                 session.tell();
             }
-        }
-    }
-
-    /// A streamed delivery begins.
-    pub(super) fn stream_begins(&mut self, id: LinkId, assembly: &mut Assembly) {
-        let kept = assembly.state.take();
-        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return };
-        let begin = StreamItem::Begin {
-            key: DeliveryKey(assembly.id),
-            tag: assembly.tag,
-            message_format: assembly.message_format,
-            settled: assembly.settled,
-            state: None,
-        };
-        end.stream.begin(begin, kept);
-        self.outbox.events.push_back(Event::Receivable(id));
-    }
-
-    /// What has come of a streamed delivery is handed on.
-    pub(super) fn stream_data(&mut self, session_id: SessionId, id: LinkId, assembly: &mut Assembly) {
-        for octets in core::mem::take(&mut assembly.parts) {
-            if let Some(session) = self.sessions.get_mut(session_id) {
-                session.incoming_window.hold();
-            }
-            self.stream_item(id, StreamItem::Data(octets));
-        }
-    }
-
-    pub(super) fn stream_item(&mut self, id: LinkId, item: StreamItem) {
-        let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return };
-        if end.stream.push(item) {
-            drop(self.poll_stream(id));
-            return;
-        }
-        self.outbox.events.push_back(Event::Receivable(id));
-    }
-
-    /// A stream has sent what was written: the application is asked for more.
-    pub(super) fn ask_for_more(&mut self, id: LinkId, before: usize) {
-        let Some(end) = self.links.get(id).and_then(Link::sending) else { return };
-        let open = end.queue.back().is_some_and(|delivery| delivery.open);
-        let queued = end.sendable_octets();
-        if open && before > LOW_WATER && queued <= LOW_WATER || open && queued == 0 {
-            self.outbox.events.push_back(Event::Sendable(id));
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     delivery::{Assembly, OutgoingDelivery},
     event::{Event, Settled, Settlement},
     link::{Buffered, Link},
+    outbox::Outbox,
     store::{DeliveryKey, LinkId},
     transaction::TxnId,
     violation::PeerMisbehaved,
@@ -44,9 +45,77 @@ struct Posting {
 
 /// The transactional work of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Postings {
+pub(crate) struct Postings {
     role: TransactionRole,
     open: BTreeMap<(LinkId, u64), Posting>,
+}
+
+impl Postings {
+    /// The peer's transactional state on a transfer. Where this end is the resource, the delivery is watched.
+    pub(crate) fn on_transfer(&mut self, id: LinkId, assembly: &Assembly, txn: &Bytes) -> Result<(), PeerMisbehaved> {
+        match self.role {
+            TransactionRole::None => return Err(PeerMisbehaved::TransactionUnknown),
+            TransactionRole::Controller => return Ok(()),
+            TransactionRole::Resource => {}
+        }
+        let (txn, settled) = (TxnId::decoded(txn), assembly.settled);
+        let begun = || Posting { txn: txn.clone(), whole: false, settled, void: false };
+        let posting = self.open.entry((id, assembly.id)).or_insert_with(begun);
+        // §4.4.1: all frames of a delivery are of the same transaction.
+        if posting.txn == txn { Ok(()) } else { Err(PeerMisbehaved::ContinuationChanged) }
+    }
+
+    /// A delivery that was posted within a transaction is whole. `false` if its transaction was rolled back meanwhile, so
+    /// that it is not handed over.
+    pub(crate) fn is_whole(&mut self, id: LinkId, assembly: &Assembly) -> bool {
+        let Some(posting) = self.open.get_mut(&(id, assembly.id)) else { return true };
+        posting.whole = true;
+        posting.settled = assembly.settled;
+        if posting.void {
+            self.open.remove(&(id, assembly.id));
+            return false;
+        }
+        true
+    }
+
+    /// A delivery that may have been posted within a transaction is decided, or given up by its sender.
+    #[inline]
+    pub(crate) fn gone(&mut self, id: LinkId, delivery: u64) {
+        if !self.open.is_empty() {
+            self.open.remove(&(id, delivery));
+        }
+    }
+
+    /// A delivery is rejected here: if it was posted within a transaction, that cannot be committed any more (§4.4.4).
+    pub(crate) fn fail(&mut self, id: LinkId, key: DeliveryKey, outbox: &mut Outbox) -> Option<TxnId> {
+        let posting = self.open.remove(&(id, key.0))?;
+        outbox.events.push_back(Event::PostingLost(Some(id), posting.txn.clone()));
+        Some(posting.txn)
+    }
+
+    /// A transfer is thrown away, whatever the reason: a message that it posts within a transaction will not be there, so
+    /// that the transaction must not be committed (§4.4.4.1). The sender may have settled it, and not wait for an answer.
+    #[cold]
+    pub(crate) fn discarded(&self, id: Option<LinkId>, transfer: &Transfer, outbox: &mut Outbox) {
+        if !self.is_resource() || transfer.aborted {
+            return;
+        }
+        if let Some(txn) = transfer.state.as_ref().and_then(TxnId::of) {
+            outbox.events.push_back(Event::PostingLost(id, txn));
+        }
+    }
+
+    /// The properties of a flow: whether they ask for messages to be acquired within a transaction, which is not possible
+    /// here (§4.4.3).
+    pub(crate) fn refuses_acquisition(&self, role: Role, properties: Option<&Fields>) -> bool {
+        let acquires = || properties.is_some_and(|properties| properties.get(crate::transaction::TXN_ID).is_some());
+        role == Role::Sender && !self.is_resource() && acquires()
+    }
+
+    /// Whether the peer may state outcomes within transactions that this end has not declared.
+    fn is_resource(&self) -> bool {
+        self.role == TransactionRole::Resource
+    }
 }
 
 impl Connection {
@@ -105,63 +174,10 @@ impl Connection {
         }
     }
 
-    /// The peer's transactional state on a transfer. Where this end is the resource, the delivery is watched.
-    pub(super) fn on_transactional_transfer(
-        &mut self,
-        id: LinkId,
-        assembly: &Assembly,
-        txn: &Bytes,
-    ) -> Result<(), PeerMisbehaved> {
-        match self.postings.role {
-            TransactionRole::None => return Err(PeerMisbehaved::TransactionUnknown),
-            TransactionRole::Controller => return Ok(()),
-            TransactionRole::Resource => {}
-        }
-        let (txn, settled) = (TxnId::decoded(txn), assembly.settled);
-        let begun = || Posting { txn: txn.clone(), whole: false, settled, void: false };
-        let posting = self.postings.open.entry((id, assembly.id)).or_insert_with(begun);
-        // §4.4.1: all frames of a delivery are of the same transaction.
-        if posting.txn == txn { Ok(()) } else { Err(PeerMisbehaved::ContinuationChanged) }
-    }
-
-    /// A delivery that was posted within a transaction is whole. `false` if its transaction was rolled back meanwhile, so
-    /// that it is not handed over.
-    pub(super) fn posting_is_whole(&mut self, id: LinkId, assembly: &Assembly) -> bool {
-        let Some(posting) = self.postings.open.get_mut(&(id, assembly.id)) else { return true };
-        posting.whole = true;
-        posting.settled = assembly.settled;
-        if posting.void {
-            self.postings.open.remove(&(id, assembly.id));
-            return false;
-        }
-        true
-    }
-
-    /// A delivery that may have been posted within a transaction is decided, or given up by its sender.
-    #[inline]
-    pub(super) fn posting_gone(&mut self, id: LinkId, delivery: u64) {
-        if !self.postings.open.is_empty() {
-            self.postings.open.remove(&(id, delivery));
-        }
-    }
-
-    /// A delivery is rejected here: if it was posted within a transaction, that cannot be committed any more (§4.4.4).
-    pub(super) fn fail_posting(&mut self, id: LinkId, key: DeliveryKey) -> Option<TxnId> {
-        let posting = self.postings.open.remove(&(id, key.0))?;
-        self.outbox.events.push_back(Event::PostingLost(Some(id), posting.txn.clone()));
-        Some(posting.txn)
-    }
-
-    /// A transfer is thrown away, whatever the reason: a message that it posts within a transaction will not be there, so
-    /// that the transaction must not be committed (§4.4.4.1). The sender may have settled it, and not wait for an answer.
+    /// A transfer is thrown away, whatever the reason: see [`Postings::discarded`].
     #[cold]
     pub(super) fn posting_discarded(&mut self, id: Option<LinkId>, transfer: &Transfer) {
-        if !self.is_resource() || transfer.aborted {
-            return;
-        }
-        if let Some(txn) = transfer.state.as_ref().and_then(TxnId::of) {
-            self.outbox.events.push_back(Event::PostingLost(id, txn));
-        }
+        self.postings.discarded(id, transfer, &mut self.outbox);
     }
 
     /// A link is over: its deliveries that are not settled cannot be decided any more, so that their transactions cannot
@@ -185,14 +201,7 @@ impl Connection {
 
     /// Whether the peer may state outcomes within transactions that this end has not declared.
     pub(super) fn is_resource(&self) -> bool {
-        self.postings.role == TransactionRole::Resource
-    }
-
-    /// The properties of a flow: whether they ask for messages to be acquired within a transaction, which is not possible
-    /// here (§4.4.3).
-    pub(super) fn refuses_acquisition(&self, link: &Link, properties: Option<&Fields>) -> bool {
-        let acquires = || properties.is_some_and(|properties| properties.get(crate::transaction::TXN_ID).is_some());
-        link.role() == Role::Sender && !self.is_resource() && acquires()
+        self.postings.is_resource()
     }
 
     /// Forgets what the peer's flow has said in its properties, so that the next one that has any is reported: for the id of

@@ -2,8 +2,13 @@
 
 mod attach;
 mod credit;
+mod flow;
+mod incoming;
+mod outgoing;
+mod parts;
 mod receiver;
 mod sender;
+mod settle;
 mod state;
 mod stream;
 
@@ -15,12 +20,16 @@ use crate::{
 use alloc::{boxed::Box, collections::BTreeSet};
 use amqp1_codec::{
     DeliveryTag,
-    definitions::{Fields, ReceiverSettleMode, Role, SenderSettleMode},
+    definitions::{Fields, Role, SenderSettleMode},
     performative::{Attach, Flow},
 };
 pub(crate) use attach::{attach_violation, count_missing};
 use bytes::Bytes;
 pub(crate) use credit::DrainState;
+pub(crate) use flow::AfterFlow;
+pub(crate) use incoming::Refused;
+pub(crate) use outgoing::Written;
+pub(crate) use parts::LinkMut;
 pub(crate) use receiver::{Buffered, ReceivingEnd};
 pub(crate) use sender::SendingEnd;
 pub(crate) use state::{Answer, AwaitedHandle, KnownBefore, LinkState};
@@ -126,14 +135,6 @@ impl Link {
         match self.local.snd_settle_mode {
             SenderSettleMode::Mixed => self.remote.as_ref().map_or(SenderSettleMode::Mixed, |r| r.snd_settle_mode),
             mode => mode,
-        }
-    }
-
-    /// The mode in which the receiving end settles: its own word.
-    pub(crate) fn receiver_settle_mode(&self) -> ReceiverSettleMode {
-        match self.end {
-            End::Receiving(_) => self.local.rcv_settle_mode,
-            End::Sending(_) => self.remote.as_ref().map_or(ReceiverSettleMode::First, |remote| remote.rcv_settle_mode),
         }
     }
 
