@@ -46,8 +46,9 @@ impl Connection {
             return;
         }
         link.local.handle = handle;
-        self.fill_unsettled(id);
+        let max = self.remote_max_frame_size();
         let Some(link) = self.links.get_mut(id) else { return };
+        link.fill_unsettled(max, self.config.style);
         if !link.state.was_attached_by_peer() {
             let attach = (*link.local).clone();
             return self.push_in(session_id, attach);

@@ -5,7 +5,6 @@ use crate::{
     event::{Cause, Detached, Event, IncomingDelivery},
     link::{Buffered, EmptiedStream, KnownBefore, Link},
     metadata::bounded_state,
-    resume::Suspended,
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
@@ -176,13 +175,10 @@ impl Connection {
         let Some(link) = self.links.get_mut(id) else { return };
         let emptied = link.receiving_mut().map(|end| (end.stream.empty(limits, max_info), end.stream.is_released()));
         let (EmptiedStream { held, whole: mut undelivered, rest }, released) = emptied.unwrap_or_default();
-        let (keeps, role) = (link.resumable && !closed, link.role());
+        let keeps = link.resumable && !closed;
         self.postings_lost(id);
         self.retired_lost(id);
-        let suspended = match role {
-            Role::Sender => self.suspend_sender(id, keeps).map(Suspended::Sender),
-            Role::Receiver => self.suspend_receiver(id, keeps).map(Suspended::Receiver),
-        };
+        let suspended = self.link_parts(id).and_then(|mut link| link.suspend(keeps));
         if let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
             // Of a transaction, what is not settled is lost with its link, and so is the transaction.
             let takes_unsettled = end.unsettled_after_end && !end.stream.is_enabled() && !keeps;

@@ -7,12 +7,7 @@ use crate::{
     violation::{PeerMisbehaved, Scope},
 };
 use alloc::sync::Arc;
-use amqp1_codec::{
-    Encode, Str,
-    definitions::AmqpError,
-    messaging::DeliveryState,
-    performative::{Attach, Open},
-};
+use amqp1_codec::{Encode, Str, definitions::AmqpError, messaging::DeliveryState, performative::Open};
 
 /// What is kept of the peer's open.
 #[derive(Debug)]
@@ -94,17 +89,6 @@ impl Connection {
             Some(charge) => Stated::new(state, charge),
             None => Stated::new(bounded_state(&state, 0, self.config.decode_limits()), Charge::default()),
         })
-    }
-
-    /// What is left of an attach that is kept.
-    pub(super) fn keep_again(&mut self, id: LinkId, attach: &Attach) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.forget_remote();
-        }
-        let kept = self.keep(attach, 0);
-        if let Some(remote) = self.links.get_mut(id).and_then(|link| link.remote.as_mut()) {
-            remote.kept = kept;
-        }
     }
 
     /// A link whose peer says more than is kept.

@@ -113,7 +113,7 @@ impl Postings {
     }
 
     /// Whether the peer may state outcomes within transactions that this end has not declared.
-    fn is_resource(&self) -> bool {
+    pub(crate) fn is_resource(&self) -> bool {
         self.role == TransactionRole::Resource
     }
 }

@@ -7,6 +7,7 @@ mod incoming;
 mod outgoing;
 mod parts;
 mod receiver;
+mod resume;
 mod sender;
 mod settle;
 mod state;
