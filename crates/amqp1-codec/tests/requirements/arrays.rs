@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use amqp1_codec::{Array, DecodeErrorKind as Kind, Described, Encode, Limits, Map, Multiple, Symbol, Value};
+use bytes::Bytes;
 
 /// Y-1.2.4-1, Y-1.6.24-1: size, count, one constructor, and the elements' data; the narrowest that fits all is written.
 #[test]
@@ -34,6 +35,71 @@ fn arrays_share_one_constructor() {
     refused::<Value>("e0 05 02 a3 01 'a'", Kind::Truncated, 2);
     assert!(Array::from_values([1u8.into(), 1u16.into()]).is_err(), "of one type");
     assert!(Array::from_values([1u8.into(), Value::Null]).is_err());
+}
+
+/// Y-1.6.24-1: the narrow constructor is for elements that all fit it, whichever of them does not.
+#[test]
+fn one_element_that_is_too_wide_widens_all() {
+    let list = |length: usize| Value::List(vec![Value::Null; length]);
+    let map = |length: usize| Value::Map([(Value::from("k".repeat(length)), Value::Null)].into_iter().collect());
+    let ubytes = |length: usize| array(vec![Value::from(1u8); length]);
+    let binary = |length: usize| Value::from(Bytes::from(vec![1; length]));
+    let string = |length: usize| Value::from("s".repeat(length));
+    let symbol = |length: usize| Value::from(Symbol::new("s".repeat(length)).expect("ASCII"));
+    // A small element, the widest that is narrow, the narrowest that is wide, and the two constructors.
+    let types: [([Value; 3], u8, u8); 11] = [
+        ([1u32.into(), 255u32.into(), 256u32.into()], 0x52, 0x70),
+        ([1u64.into(), 255u64.into(), 256u64.into()], 0x53, 0x80),
+        ([1i32.into(), 127i32.into(), 128i32.into()], 0x54, 0x71),
+        ([1i32.into(), (-128i32).into(), (-129i32).into()], 0x54, 0x71),
+        ([1i64.into(), 127i64.into(), 128i64.into()], 0x55, 0x81),
+        ([binary(1), binary(255), binary(256)], 0xa0, 0xb0),
+        ([string(1), string(255), string(256)], 0xa1, 0xb1),
+        ([symbol(1), symbol(255), symbol(256)], 0xa3, 0xb3),
+        ([list(1), list(254), list(255)], 0xc0, 0xd0),
+        ([map(1), map(251), map(252)], 0xc1, 0xd1),
+        ([ubytes(1), ubytes(253), ubytes(254)], 0xe0, 0xf0),
+    ];
+    for ([small, largest, wide], narrow, widest) in types {
+        for (elements, constructor) in [
+            (vec![small.clone(), largest.clone()], narrow),
+            (vec![largest.clone(), small.clone()], narrow),
+            (vec![small.clone(), wide.clone()], widest),
+            (vec![wide.clone(), small.clone()], widest),
+            (vec![small.clone(), wide.clone(), largest.clone()], widest),
+        ] {
+            let Value::Array(array) = array(elements.clone()) else { panic!("an array") };
+            assert_eq!(array.iter().collect::<Vec<_>>(), elements, "{constructor:#x}");
+            for style in STYLES {
+                let octets = written(&array, style);
+                let at = if octets[0] == 0xe0 { 3 } else { 9 };
+                assert_eq!(octets[at], constructor, "{}", shown(&octets[..at + 8]));
+                let read = whole_within::<Array>(&octets, Limits::STRICT).expect("an array");
+                assert_eq!(read.iter().collect::<Vec<_>>(), elements, "{constructor:#x}");
+            }
+        }
+    }
+}
+
+/// Y-1.6.24-1, Y-1.2.4-1: size and count of an array are one octet each where both fit, else four each.
+#[test]
+fn arrays_have_a_narrow_and_a_wide_header() {
+    let ubytes = |count: usize| array(vec![Value::from(7u8); count]);
+    let octets = |count: usize| "07".repeat(count);
+    let narrow = format!("e0 ff fd 50 {}", octets(253));
+    value(ubytes(253), &narrow, &narrow, &[&format!("f0 00000102 000000fd 50 {}", octets(253))]);
+    for (count, size) in [(254, "00000103"), (255, "00000104"), (256, "00000105")] {
+        let wide = format!("f0 {size} {count:08x} 50 {}", octets(count));
+        value(ubytes(count), &wide, &wide, &[]);
+    }
+    // Nulls take no octets: only the count grows.
+    value(array(vec![Value::Null; 255]), "e0 02 ff 40", "e0 02 ff 40", &["f0 00000005 000000ff 40"]);
+    let many = array(vec![Value::Null; 300]);
+    value(many.clone(), "f0 00000005 0000012c 40", "f0 00000005 0000012c 40", &[]);
+    let Value::Array(many) = many else { panic!("an array") };
+    assert_eq!((many.len(), many.iter().count()), (300, 300));
+    refused::<Value>("e0 04 03 50 07 07", Kind::Truncated, 6);
+    refused::<Value>("e0 05 02 50 07 07 07", Kind::LengthMismatch, 6);
 }
 
 /// Y-1.2.4-2: the element constructor is present even when the count is 0.

@@ -1,7 +1,7 @@
 //! Part 1, §1.6.22 and §1.6.23: lists and maps.
 
 use crate::support::*;
-use amqp1_codec::{DecodeErrorKind as Kind, Map, Value};
+use amqp1_codec::{DecodeErrorKind as Kind, Map, Symbol, Value};
 
 /// Y-1.6.22-1, Y-1.2.3-1: 45, c0 and d0 are the same list where it fits.
 #[test]
@@ -39,9 +39,23 @@ fn maps_have_two_forms_and_pairs() {
         "c1 06 02 a3 01 'k' 52 07",
         &["d1 00000009 00000002 a3 01 'k' 52 07", "c1 0c 02 b3 00000001 'k' 70 00000007"],
     );
-    refused::<Value>("c1 02 01 40", Kind::OddMap, 3);
-    refused::<Value>("c1 04 03 40 41 42", Kind::OddMap, 3);
-    refused::<Value>("d1 00000005 00000001 40", Kind::OddMap, 9);
+    for (text, at) in [("c1 02 01 40", 3), ("c1 04 03 40 41 42", 3), ("d1 00000005 00000001 40", 9)] {
+        refused::<Value>(text, Kind::OddMap, at);
+        refused_in_place(text, Kind::OddMap);
+        refused_in_place(&format!("00 53 73 {text}"), Kind::OddMap);
+    }
+    // The size, with the count, is one octet up to 254 octets of keys and values.
+    for (length, wide) in [(250, false), (251, false), (252, true), (253, true)] {
+        let map: Map = [(Symbol::new("k".repeat(length)).expect("ASCII"), Value::Null)].into_iter().collect();
+        let pair = format!("a3 {length:02x} {} 40", "6b".repeat(length));
+        let narrow = format!("c1 {:02x} 02 {pair}", (length + 4) & 0xff);
+        let full = format!("d1 {:08x} 00000002 {pair}", length + 7);
+        if wide {
+            value(map, &full, &full, &[]);
+        } else {
+            value(map, &narrow, &narrow, &[&full]);
+        }
+    }
 }
 
 /// Y-1.6.23-2: a key that comes again makes the map malformed, in another encoding too, and deep inside.

@@ -163,6 +163,36 @@ fn extended_headers_are_skipped() {
     assert_eq!(frame(&format!("00000018 05 00 0000 00000008 02000000 00531045 {CLOSE}")), closed);
     let empty = Frame::Amqp { channel: 7, performative: None, payload: hex("") };
     assert_eq!(frame("0000000c 03 00 0007 ffffffff"), empty);
+    // However long it is, before each kind of body: what it holds looks like a body too.
+    let bodies = [
+        "",
+        "00 53 10 c0 04 01 a1 01 'c'",
+        "00 53 13 c0 05 04 40 43 43 43",
+        "00 53 13 c0 09 09 40 43 43 43 40 40 40 40 41",
+        "00 53 14 c0 02 01 43",
+        "00 53 14 c0 02 01 43 | 00 53 75 a0 02 'hi'",
+        "00 53 14 d0 00000005 00000001 43 | 00 53 75 a0 02 'hi'",
+        "00 53 15 c0 03 02 42 43",
+        CLOSE,
+    ];
+    let mut decoder = FrameDecoder::new(2048, Limits::STRICT);
+    for body in bodies {
+        let size = hex(body).len() + 8;
+        let plain = decode(&mut decoder, &format!("{size:08x} 02 00 0102 {body}"));
+        assert!(matches!(plain, (Ok(Some(_)), 0)), "{body}");
+        for doff in [3usize, 4, 63, 64, 65, 255] {
+            let size = size + 4 * (doff - 2);
+            let extended = "00531045".repeat(doff - 2);
+            // The octets behind the frame are not its own.
+            let followed = format!("{size:08x} {doff:02x} 00 0102 {extended} {body} 00000008 02000000");
+            assert_eq!(decode(&mut decoder, &followed), (plain.0.clone(), 8), "{doff} {body}");
+        }
+    }
+    let mut sasl = FrameDecoder::sasl(2048, Limits::STRICT);
+    let plain = decode(&mut sasl, "00000010 02 01 0000 00 53 44 c0 03 01 50 00");
+    let extended = format!("00000400 fe 01 0000 {} 00 53 44 c0 03 01 50 00", "00".repeat(4 * 252));
+    assert!(matches!(plain, (Ok(Some(_)), 0)));
+    assert_eq!(decode(&mut sasl, &extended), plain);
 }
 
 /// T-2.3.1-6: TYPE is that of the layer: 00 for AMQP, 01 for SASL, and nothing else.
@@ -277,6 +307,22 @@ fn sasl_frames_hold_one_body() {
         match decode(&mut sasl, text) {
             (Err(FrameErrorKind::Body(error)), 0) => assert_eq!(error.kind, kind, "{text}"),
             other => panic!("{text}: {other:?}"),
+        }
+    }
+    for body in [
+        "00 53 40 c0 08 01 a3 05 'PLAIN'",
+        "00 53 41 c0 08 01 a3 05 'PLAIN'",
+        "00 53 42 c0 03 01 a0 00",
+        "00 53 43 c0 03 01 a0 00",
+        "00 53 44 c0 03 01 50 00",
+    ] {
+        let framed = |octets: String| format!("{:08x} 02 01 0000 {octets}", hex(&octets).len() + 8);
+        assert!(matches!(decode(&mut sasl, &framed(body.into())), (Ok(Some(Frame::Sasl(_))), 0)), "{body}");
+        for more in ["40", "00", body] {
+            match decode(&mut sasl, &framed(format!("{body} {more}"))) {
+                (Err(FrameErrorKind::Body(error)), 0) => assert_eq!(error.kind, Kind::TrailingOctets, "{body} {more}"),
+                other => panic!("{body} {more}: {other:?}"),
+            }
         }
     }
     let large = decode(&mut sasl, "00000201 02 01 0000").0;

@@ -242,6 +242,13 @@ fn symbols_are_ascii() {
         let wide = format!("f0 0000000a 00000001 b3 00000001 {octet:02x}");
         refused_as::<Multiple<Symbol>>(&wide, Kind::InvalidSymbol);
     }
+    // However long, and wherever it stands.
+    for at in [0, 100, 299] {
+        let text = format!("b3 0000012c {}80{}", "61".repeat(at), "61".repeat(299 - at));
+        refused_as::<Value>(&text, Kind::InvalidSymbol);
+        refused_as::<Symbol>(&text, Kind::InvalidSymbol);
+        refused_in_place(&text, Kind::InvalidSymbol);
+    }
     // UTF-8, but not ASCII.
     refused_as::<Value>("a3 02 c3a9", Kind::InvalidSymbol);
     refused_in_place("a3 02 c3a9", Kind::InvalidSymbol);

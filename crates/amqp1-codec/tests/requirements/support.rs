@@ -128,6 +128,40 @@ pub(crate) fn value(value: impl Into<Value>, compact: &str, full: &str, others: 
             let error = whole_within::<Value>(&cut, Limits::DEFAULT).expect_err("cut short");
             assert_eq!(error.kind, DecodeErrorKind::Truncated, "{text} cut at {end}");
         }
+        in_array(&value, &octets);
+    }
+    written_in_array(&value, &hex(compact));
+}
+
+/// An array of two elements that are both written like this; `None` if the value is described, since its constructor is
+/// more than one octet.
+fn twice(octets: &[u8]) -> Option<Vec<u8>> {
+    let (constructor, data) = octets.split_first()?;
+    let body = [&[*constructor], data, data].concat();
+    let header = match u8::try_from(body.len() + 1) {
+        Ok(size) => vec![0xe0, size, 2],
+        Err(_) => [&[0xf0][..], &(body.len() as u32 + 4).to_be_bytes(), &2u32.to_be_bytes()].concat(),
+    };
+    (*constructor != 0).then(|| [header, body].concat())
+}
+
+/// The value is read from the data of an array's elements too, by both readers.
+#[track_caller]
+fn in_array(value: &Value, octets: &[u8]) {
+    let Some(octets) = twice(octets).map(Bytes::from) else { return };
+    let expected = array([value.clone(), value.clone()]);
+    assert_eq!(whole_within::<Value>(&octets, Limits::STRICT), Ok(expected.clone()), "{}", shown(&octets));
+    let in_place = ValueRef::read(&mut Reader::new(&octets)).and_then(|value| value.to_value());
+    assert_eq!(in_place, Ok(expected), "{} in place", shown(&octets));
+}
+
+/// The value is written in an array as it is alone, unless that takes no octets of data.
+#[track_caller]
+fn written_in_array(value: &Value, compact: &[u8]) {
+    let Some(octets) = twice(compact).filter(|_| !matches!(compact[0], 0x41..=0x45)) else { return };
+    let array = array([value.clone(), value.clone()]);
+    for style in STYLES {
+        assert_eq!(shown(&written(&array, style)), shown(&octets), "{style:?}");
     }
 }
 

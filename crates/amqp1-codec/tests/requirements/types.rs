@@ -86,6 +86,33 @@ fn described_values_have_a_descriptor_of_any_form() {
     );
 }
 
+/// Y-1.1.2-1, Y-1.1.2-2: a descriptor of any type, where the value is read in place, passed over, or an array's element.
+#[test]
+fn descriptors_of_any_type_are_read_in_place_and_in_arrays() {
+    for (_, descriptor) in CONSTRUCTORS {
+        let described = format!("00 {descriptor} 50 01");
+        let octets = hex(&described);
+        let expected = Value::described(read::<Value>(descriptor), 1u8);
+        assert_eq!(read::<Value>(&described), expected, "{described}");
+        let ValueRef::Described(in_place) = ValueRef::read(&mut Reader::new(&octets)).expect(&described) else {
+            panic!("{described}")
+        };
+        let (of, what) = in_place.parts().expect(&described);
+        let parts = (of.to_value(), what.to_value());
+        assert_eq!(parts, (Ok(read::<Value>(descriptor)), Ok(1u8.into())), "{described}");
+        assert_eq!(Reader::new(&octets).skip().map(<[u8]>::len), Ok(octets.len()), "{described}");
+        // What stands behind it in a list or a map is found, and it describes each element of an array.
+        let size = octets.len();
+        let list: Vec<Value> = vec![expected.clone(), true.into()];
+        assert_eq!(read::<Value>(&format!("c0 {:02x} 02 {described} 41", size + 2)), Value::List(list), "{described}");
+        let map = hex(&format!("c1 {:02x} 04 a1 01 'a' {described} a1 01 'b' 41", size + 8));
+        let ValueRef::Map(map) = ValueRef::read(&mut Reader::new(&map)).expect(&described) else { panic!("a map") };
+        assert!(matches!(map.get("b"), Ok(Some(ValueRef::Boolean(true)))), "{described}");
+        let elements = format!("e0 {:02x} 02 00 {descriptor} 50 01 01", size + 2);
+        assert_eq!(read::<Value>(&elements), array([expected.clone(), expected]), "{elements}");
+    }
+}
+
 /// Y-1.1.2-1: a descriptor in each form, as a reader takes it off.
 #[test]
 fn descriptors_are_read_in_each_form() {
