@@ -136,6 +136,33 @@ async fn s_5_2_3_a_certificate_of_another_name_is_refused() {
     assert!(error.to_string().contains("another name"), "{error}");
 }
 
+/// However the client is set up: with a certificate of its own, with TLS by its header, and with another name to verify.
+#[tokio::test]
+async fn s_5_2_3_a_certificate_is_verified_by_every_client() {
+    let authority = Authority::new();
+    let mine = authority.issue("client.test");
+    let trusting = TlsClient::with_ca_pem(authority.pem.as_bytes()).expect("a CA");
+    let named = trusting.client_certificate(mine.chain.as_bytes(), mine.key.as_bytes()).expect("a certificate");
+    let refused =
+        [Authority::new().issue("server.test"), authority.issue_expired("server.test"), authority.issue("other.test")];
+    for issued in &refused {
+        let address = serve(Acceptor::builder().tls(tls_server(issued)).build()).await;
+        let error = soon(builder(address, &authority).tls(named.clone()).connect()).await.expect_err("with its own");
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+        let error = soon(builder(address, &authority).server_name("third.test").connect()).await.expect_err("named");
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+        let address = serve(Acceptor::builder().tls_by_header(tls_server(issued)).build()).await;
+        let error = soon(builder(address, &authority).tls_by_header().connect()).await.expect_err("by its header");
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    }
+    // What is wrong is the server's certificate, not how the clients are set up.
+    let issued = authority.issue("server.test");
+    let address = serve(Acceptor::builder().tls(tls_server(&issued)).build()).await;
+    soon(builder(address, &authority).tls(named).connect()).await.expect("its own");
+    let address = serve(Acceptor::builder().tls_by_header(tls_server(&issued)).build()).await;
+    soon(builder(address, &authority).tls_by_header().connect()).await.expect("by its header");
+}
+
 #[tokio::test]
 async fn the_name_to_verify_can_be_another_than_the_urls() {
     let authority = Authority::new();

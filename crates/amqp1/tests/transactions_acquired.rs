@@ -115,6 +115,37 @@ async fn x_4_4_3_3_the_credit_that_is_left_is_drained_before_the_discharge() {
     }
 }
 
+/// Of each link that acquires within the transaction.
+#[tokio::test]
+async fn x_4_4_3_3_the_credit_of_every_link_is_drained_before_the_discharge() {
+    for commits in [true, false] {
+        let mut node = Node::open().await;
+        let (mut one, sends_one) = link(&mut node, First).await;
+        let (mut two, sends_two) = link(&mut node, Second).await;
+        let (mut three, sends_three) = link(&mut node, First).await;
+        let transaction = node.controller.declare().await.expect("a transaction");
+        transaction.acquire(&mut one, 2).expect("asked");
+        transaction.acquire(&mut two, 3).expect("asked");
+        transaction.acquire(&mut three, 4).expect("asked");
+        let senders = [sends_one, sends_two, sends_three];
+        for sender in &senders {
+            drop(soon(sender.reserve()).await.expect("credit"));
+        }
+        assert_eq!(senders.each_ref().map(|sender| sender.credit()), [2, 3, 4]);
+        let discharge =
+            async { if commits { transaction.commit().await } else { transaction.rollback().await.map(drop) } };
+        let (discharged, ()) = tokio::join!(soon(discharge), async {
+            let asked = node.discharge().await;
+            let left = senders.each_ref().map(|sender| sender.credit());
+            assert_eq!(left, [0, 0, 0], "when the discharge comes; commits: {commits}");
+            if let Discharge::Commit(commit) = asked {
+                commit.confirm().expect("committed");
+            }
+        });
+        discharged.expect("discharged");
+    }
+}
+
 /// X-4.4.3-2: what has no outcome by the commit is acquired, as outside of a transaction.
 #[tokio::test]
 async fn what_has_no_outcome_by_the_commit_is_settled_later() {

@@ -98,7 +98,7 @@ fn arrays_have_a_narrow_and_a_wide_header() {
     value(many.clone(), "f0 00000005 0000012c 40", "f0 00000005 0000012c 40", &[]);
     let Value::Array(many) = many else { panic!("an array") };
     assert_eq!((many.len(), many.iter().count()), (300, 300));
-    refused::<Value>("e0 04 03 50 07 07", Kind::Truncated, 6);
+    refused::<Value>("e0 04 03 50 07 07", Kind::ElementsExceeded, 4);
     refused::<Value>("e0 05 02 50 07 07 07", Kind::LengthMismatch, 6);
 }
 

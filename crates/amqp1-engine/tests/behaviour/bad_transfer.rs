@@ -161,6 +161,7 @@ fn t_2_6_14_4_an_aborted_delivery_leaves_nothing() {
     }
 }
 
+/// T-2.6.14-4: they count as settled.
 #[test]
 fn aborted_deliveries_use_credit_that_is_given_anew() {
     let mut peer = Peer::with_session();
@@ -230,6 +231,7 @@ fn t_2_7_5_7_settled_sticks_from_whichever_transfer_says_it() {
     }
 }
 
+/// Also T-2.6.13-1.
 #[test]
 fn t_2_7_5_14_what_resumes_an_unknown_delivery_is_ignored() {
     let resumed = Transfer { resume: true, ..first(0) };

@@ -76,6 +76,7 @@ fn a_link_of_the_same_name_that_is_used_or_stays_is_offered() {
     assert_eq!(offers(&peer.end), 2);
 }
 
+/// T-2.6.6-1: also where nothing has answered the attach.
 #[test]
 fn an_attach_that_only_closes_is_answered() {
     let mut peer = answered_plainly();

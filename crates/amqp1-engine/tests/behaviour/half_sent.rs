@@ -156,6 +156,7 @@ fn state(octets: usize) -> DeliveryState {
     DeliveryState::Rejected(Some(Box::new(error)))
 }
 
+/// T-2.6.14-1: a transfer with a state has less room for its payload.
 #[test]
 fn a_state_of_any_size_leaves_the_message_whole_or_is_refused() {
     let mut refused = 0;

@@ -8,6 +8,7 @@ mod bad_attach;
 mod bad_transfer;
 mod begin_end;
 mod commits;
+mod corners;
 mod counts;
 mod credit;
 mod crossing;

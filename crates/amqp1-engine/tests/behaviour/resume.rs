@@ -283,6 +283,7 @@ fn m_3_4_6_17_the_receiver_of_the_worked_example_ignores_what_it_has_and_keeps_w
     assert!(got(&mut peer).is_empty() && peer.end.detached(rx).is_none());
 }
 
+/// Also T-2.6.13-1.
 #[test]
 fn t_2_7_5_14_what_is_resumed_and_not_known_is_ignored() {
     let (mut peer, rx) = resumed_receiver(ReceiverSettleMode::First);

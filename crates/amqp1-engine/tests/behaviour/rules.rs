@@ -257,7 +257,7 @@ fn t_2_6_12_1_a_tag_is_not_given_to_two_unsettled_deliveries() {
     pair.client.send(tx, message(1, 1), named(2)).unwrap();
 }
 
-/// The wire of a link with many frames and deliveries is looked at by the checker: also T-2.7.5-3.
+/// The wire of a link with many frames and deliveries is looked at by the checker: also T-2.6.14-1 and T-2.7.5-3.
 #[test]
 fn t_2_6_14_2_deliveries_of_one_link_come_one_after_the_other() {
     let (mut client, mut server) = Pair::configs();
@@ -495,7 +495,7 @@ fn t_2_7_5_6_a_tag_has_32_octets_at_most() {
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::DECODE_ERROR)));
 }
 
-/// Also T-2.7.5-11: what an aborted transfer carries is nothing.
+/// Also T-2.6.14-4 and T-2.7.5-11: what an aborted transfer carries is nothing.
 #[test]
 fn t_2_7_5_10_aborted_wins_over_more() {
     let mut peer = Peer::with_sender();

@@ -107,6 +107,7 @@ fn t_2_7_6_3_a_range_passes_the_wrap() {
     assert_eq!(pair.client.settled.len(), 12);
 }
 
+/// Also T-2.6.7-8.
 #[test]
 fn t_2_5_6_8_drain_passes_the_wrap() {
     let (mut pair, [(up, receives), _]) = pair(ReceiverSettleMode::First);

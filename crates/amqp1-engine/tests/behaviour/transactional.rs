@@ -311,7 +311,7 @@ fn x_4_4_4_1_a_posting_that_is_thrown_away_is_reported() {
     assert_eq!(lost(&peer), 0);
 }
 
-/// Also X-4.4.1-4: no outcome is missing at the discharge.
+/// Also T-2.6.14-4 and X-4.4.1-4: no outcome is missing at the discharge.
 #[test]
 fn x_4_4_1_3_what_is_posted_is_known_until_it_is_decided() {
     let (mut peer, rx) = receives(TransactionRole::Resource);

@@ -214,7 +214,7 @@ fn x_4_3_1_a_discharge_commits_or_rolls_back() {
     }
 }
 
-/// Also X-4.3-5: an id that was discharged is unknown.
+/// Also X-4.5.8-1 and X-4.3-5: an id that was discharged is unknown.
 #[test]
 fn x_4_3_2_a_discharge_of_what_is_not_known_says_so() {
     for rejects in [true, false] {
@@ -251,7 +251,7 @@ fn x_4_3_2_a_discharge_of_what_is_not_known_says_so() {
     }
 }
 
-/// The resource cannot do its work: also X-4.4.4-2, that nothing of it is left.
+/// The resource cannot do its work: also X-4.5.8-1, and X-4.4.4-2, that nothing of it is left.
 #[test]
 fn x_4_3_3_a_commit_that_fails_is_a_rollback_and_says_so() {
     for rejects in [true, false] {

@@ -107,6 +107,66 @@ fn s_5_3_1_3_malformed_sasl_ends_the_connection_for_a_client_too() {
     }
 }
 
+/// In each state, at either end: a frame of the wrong kind, none in a frame, another body behind it, and octets that are
+/// none. Also S-5.3.1-4.
+#[test]
+fn s_5_3_1_3_a_frame_holds_one_body_of_sasl_in_each_state() {
+    let asked = || {
+        let mut peer = sasl_server();
+        peer.raw(&sasl(init("PLAIN", None)));
+        peer.end.sasl_challenge("c".into());
+        peer.flush();
+        peer
+    };
+    let greeted = || {
+        let mut peer = sasl_client(plain());
+        peer.raw(&ProtocolHeader::SASL.encode());
+        peer
+    };
+    let init_sent = || asked_client(Box::new(Questions(0)), "X-QUESTIONS");
+    let (response, challenge) = (
+        || SaslBody::Response(SaslResponse { response: Secret("r".into()) }),
+        || SaslBody::Challenge(SaslChallenge { challenge: Secret("c".into()) }),
+    );
+    // The state, and what is taken in it.
+    let states: [(&dyn Fn() -> Peer, SaslBody); 5] = [
+        (&sasl_server, init("ANONYMOUS", None)),
+        (&asked, response()),
+        (&greeted, mechanisms(&["PLAIN"])),
+        (&init_sent, challenge()),
+        (&init_sent, outcome(SaslCode::Ok)),
+    ];
+    for (state, body) in states {
+        let frame = sasl(body.clone());
+        let grown = |more: &[u8]| {
+            let mut octets = [&frame[..], more].concat();
+            let size = octets.len() as u32;
+            octets[..4].copy_from_slice(&size.to_be_bytes());
+            octets
+        };
+        let mut of_amqp = frame.to_vec();
+        of_amqp[5] = 0;
+        let flawed: [Vec<u8>; 6] = [
+            b"\0\0\0\x08\x02\x01\0\0".to_vec(),
+            b"\0\0\0\x11\x02\x01\0\0\0\x53\x10\xc0\x04\x01\xa1\x01c".to_vec(),
+            of_amqp,
+            grown(b"\x40"),
+            grown(b"\0"),
+            grown(&frame[8..]),
+        ];
+        for octets in flawed {
+            let mut peer = state();
+            let before = peer.end.written.len();
+            peer.raw(&octets);
+            assert!(matches!(peer.end.closed(), ConnectionError::Misbehaved(_)), "{}", octets.escape_ascii());
+            assert!(peer.end.is_finished() && peer.end.written.len() == before, "{}", octets.escape_ascii());
+        }
+        let mut peer = state();
+        peer.raw(&frame);
+        assert!(!peer.end.is_closed(), "{body:?} is taken");
+    }
+}
+
 #[test]
 fn s_5_3_3_3_1_a_response_must_hold_octets_which_may_be_none() {
     for (octets, taken) in [
