@@ -89,3 +89,15 @@ fn an_attach_that_only_closes_is_answered() {
     assert_eq!((&*attach.name, detach.closed), ("l", true));
     assert!(peer.end.events.is_empty(), "{:?}", peer.end.events);
 }
+
+/// It is not reported at all, since its end is not.
+#[test]
+fn an_attach_that_waits_to_be_offered_is_not_once_its_link_is_over() {
+    let mut peer = answered_plainly();
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.send_payload(0, transfer(0, 0), b"without credit");
+    assert_eq!(peer.names(), ["attach", "detach"]);
+    peer.now = peer.now + Duration::from_millis(100);
+    peer.end.take_timeout(peer.now);
+    assert!(peer.end.events.is_empty(), "{:?}", peer.end.events);
+}
