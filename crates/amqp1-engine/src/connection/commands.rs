@@ -564,8 +564,9 @@ impl Connection {
     /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of its
     /// session, has left already: the outcome is not said then.
     pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
-        self.known_link(id)?;
-        self.check_state(&state)?;
-        if self.settle_received(id, key, state) { Ok(()) } else { Err(ApiMisuse::Detached) }
+        let fits = self.check_state(&state);
+        let mut link = self.link_parts(id).filter(|link| !link.link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
+        fits?;
+        if link.settle_received(key, state) { Ok(()) } else { Err(ApiMisuse::Detached) }
     }
 }
