@@ -95,7 +95,7 @@ impl Link<'_> {
     /// granted counts, not what the peer asked for.
     ///
     /// `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released
-    /// ([`terminus::default_outcome`](crate::terminus::default_outcome)).
+    /// (`default_outcome` of the crate `amqp1-broker`).
     pub fn default_outcome(&self) -> Option<DeliveryState> {
         self.connection.default_outcome(self.id)
     }
