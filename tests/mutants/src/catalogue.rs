@@ -58,6 +58,13 @@ impl Mutant {
         std::iter::once(self.clone()).chain(also)
     }
 
+    /// The number of its switch: a hash of its name (FNV-1a), so that a new mutant leaves other sources as they were
+    /// compiled. 0 is no mutant's.
+    pub fn number(&self) -> u32 {
+        let hash = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
+        self.name.bytes().fold(0x811c_9dc5, hash).max(1)
+    }
+
     /// The package whose source it changes: the folder's name.
     pub fn package(&self) -> &str {
         self.file.split('/').nth(1).unwrap_or_default()
@@ -83,7 +90,7 @@ pub struct Without {
 /// All mutants and what stands beside them.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// In the order of the files and of what is in them. A mutant's number is its place, from 1.
+    /// In the order of the files and of what is in them.
     pub mutants: Vec<Mutant>,
     /// The rows that have none.
     pub without: Vec<Without>,
@@ -114,9 +121,9 @@ impl Catalogue {
                 _ => return Err(format!("{}: neither a list of mutants nor one of reasons", path.display())),
             }
         }
-        let mut names = BTreeSet::new();
-        match catalogue.mutants.iter().find(|mutant| !names.insert(&mutant.name)) {
-            Some(mutant) => Err(format!("there are two mutants called {}", mutant.name)),
+        let mut numbers = BTreeSet::new();
+        match catalogue.mutants.iter().find(|mutant| !numbers.insert(mutant.number())) {
+            Some(mutant) => Err(format!("there are two mutants called {}, or with its number", mutant.name)),
             None => Ok(catalogue),
         }
     }

@@ -50,10 +50,10 @@ pub fn catalogue(root: &Path) -> Result<Catalogue, String> {
 /// For each mutant whose text is not in its source exactly once, or overlaps another's, its name and why. Reads the
 /// sources only, so it works while they do not compile.
 pub fn misplaced(root: &Path, catalogue: &Catalogue) -> Vec<String> {
-    let mut by_file: BTreeMap<String, Vec<(usize, Mutant)>> = BTreeMap::new();
-    for (number, mutant) in (1..).zip(&catalogue.mutants) {
+    let mut by_file: BTreeMap<String, Vec<(u32, Mutant)>> = BTreeMap::new();
+    for mutant in &catalogue.mutants {
         for place in mutant.places() {
-            by_file.entry(place.file.clone()).or_default().push((number, place));
+            by_file.entry(place.file.clone()).or_default().push((mutant.number(), place));
         }
     }
     let mut problems = Vec::new();
@@ -75,12 +75,12 @@ pub fn misplaced(root: &Path, catalogue: &Catalogue) -> Vec<String> {
 /// For each mutant that has no tests, why.
 pub fn entries<'a>(catalogue: &'a Catalogue, suite: &Suite, words: &[String]) -> Result<Vec<Entry<'a>>, Vec<String>> {
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
-    for (number, mutant) in (1..).zip(&catalogue.mutants) {
+    for mutant in &catalogue.mutants {
         let texts = [&mutant.name, &mutant.file].into_iter().chain(&mutant.rows).chain(&mutant.tests);
         let asked = |word: &String| texts.clone().any(|text| text.contains(word.as_str()));
         if words.is_empty() || words.iter().any(asked) {
             match suite.against(mutant) {
-                Ok(rows) => entries.push(Entry { number, mutant, rows }),
+                Ok(rows) => entries.push(Entry { mutant, rows }),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -89,26 +89,31 @@ pub fn entries<'a>(catalogue: &'a Catalogue, suite: &Suite, words: &[String]) ->
 }
 
 /// Everything that is put into the sources, with the mutants' numbers.
-pub fn planted(entries: &[Entry<'_>]) -> Vec<(usize, Mutant)> {
-    entries.iter().flat_map(|entry| entry.mutant.places().map(|place| (entry.number, place))).collect()
+fn planted(entries: &[Entry<'_>]) -> Vec<(u32, Mutant)> {
+    entries.iter().flat_map(|entry| entry.mutant.places().map(|place| (entry.mutant.number(), place))).collect()
 }
 
-/// Compiles the tests with these mutants in the sources, below the folder `target`.
+/// Compiles the tests that have to find `entries`, below the folder `target`. All mutants are in the sources, whichever of
+/// them are tried, so that the next run finds most of it compiled.
 ///
 /// # Errors
 ///
 /// Mutants that do not fit, and what does not compile.
-pub fn bench(root: &Path, target: &Path, entries: &[Entry<'_>]) -> Result<Bench, Vec<String>> {
+pub fn bench(root: &Path, target: &Path, all: &[Entry<'_>], entries: &[Entry<'_>]) -> Result<Bench, Vec<String>> {
     let one = |problem| vec![problem];
-    let binaries: BTreeSet<Binary> = entries.iter().flat_map(Entry::cases).map(|case| case.binary.clone()).collect();
     let metadata = Metadata::read(root).map_err(one)?;
-    let wanted = metadata.closure(binaries.iter().map(|binary| binary.package.clone()).collect());
+    let wanted = metadata.closure(binaries(all).into_iter().map(|binary| binary.package).collect());
     let folder = target.join("mutants");
     let (copy, outputs) = (folder.join("workspace"), folder.join("outputs"));
     for folder in [&copy, &outputs] {
         fs::create_dir_all(folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;
     }
-    workspace::copy(root, &copy, &metadata, &wanted, &planted(entries))?;
-    let programs = compile::compile(&copy, target, &binaries).map_err(one)?;
+    workspace::copy(root, &copy, &metadata, &wanted, &planted(all))?;
+    let programs = compile::compile(&copy, target, &binaries(entries)).map_err(one)?;
     Ok(Bench { programs, copy, outputs })
+}
+
+/// What their tests are compiled into.
+fn binaries(entries: &[Entry<'_>]) -> BTreeSet<Binary> {
+    entries.iter().flat_map(Entry::cases).map(|case| case.binary.clone()).collect()
 }

@@ -62,11 +62,11 @@ fn run(words: &[String], show: bool) -> Result<Vec<String>, Vec<String>> {
     let root = root();
     let catalogue = catalogue(&root).map_err(one)?;
     let suite = Suite::read(&root).map_err(|error| one(error.to_string()))?;
-    let entries = entries(&catalogue, &suite, words)?;
+    let (all, entries) = (entries(&catalogue, &suite, &[])?, entries(&catalogue, &suite, words)?);
     let mut problems = suite.missing(&catalogue);
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let target = std::path::absolute(target).map_err(|error| one(error.to_string()))?;
-    let bench = bench(&root, &target, &entries)?;
+    let bench = bench(&root, &target, &all, &entries)?;
     let cases: BTreeSet<_> = entries.iter().flat_map(Entry::cases).cloned().collect();
     let not_turned = bench.without(&cases).map_err(one)?;
     let tell = |entry: &Entry<'_>, verdict: &Verdict| {

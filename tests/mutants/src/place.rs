@@ -8,33 +8,35 @@ use std::ops::Range;
 ///
 /// What is not there, or there more than once.
 pub fn place(source: &str, within: Option<&str>, find: &str) -> Result<Range<usize>, String> {
-    let part = match within {
-        Some(name) => function(source, name)?,
-        None => 0..source.len(),
+    let parts = match within {
+        Some(name) => functions(source, name)?,
+        None => std::iter::once(0..source.len()).collect(),
     };
     let words: Vec<_> = find.split_whitespace().collect();
-    let found: Vec<_> = matches(&source[part.clone()], &words).collect();
+    let within = |part: Range<usize>| {
+        matches(&source[part.clone()], &words).map(move |one| part.start + one.start..part.start + one.end)
+    };
+    let found: Vec<_> = parts.into_iter().flat_map(within).collect();
     match found.as_slice() {
-        [one] => Ok(part.start + one.start..part.start + one.end),
+        [one] => Ok(one.clone()),
         [] => Err("the text is not there".into()),
         several => Err(format!("the text is there {} times", several.len())),
     }
 }
 
-/// The text of a function, relying on how rustfmt lays it out: the brace that ends it stands below its first letter.
-fn function(source: &str, name: &str) -> Result<Range<usize>, String> {
-    let mut found = Vec::new();
-    for opening in ['(', '<'] {
-        let head = format!("fn {name}{opening}");
-        found.extend(source.match_indices(&head).map(|(at, _)| at));
-    }
-    let [at] = found[..] else {
-        return Err(format!("there are {} functions called {name}", found.len()));
+/// The texts of the functions of this name, relying on how rustfmt lays them out: the brace that ends one stands below its
+/// first letter.
+fn functions(source: &str, name: &str) -> Result<Vec<Range<usize>>, String> {
+    let heads = [format!("fn {name}("), format!("fn {name}<")];
+    let starts = heads.iter().flat_map(|head| source.match_indices(head.as_str())).map(|(at, _)| at);
+    let text = |at: usize| {
+        let begin = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let indent = &source[begin..][..source[begin..].len() - source[begin..].trim_start().len()];
+        let end = source[at..].find(&format!("\n{indent}}}\n"));
+        end.map(|end| begin..at + end + indent.len() + 2).ok_or_else(|| format!("{name} has no end"))
     };
-    let begin = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let indent = &source[begin..][..source[begin..].len() - source[begin..].trim_start().len()];
-    let end = source[at..].find(&format!("\n{indent}}}\n"));
-    end.map(|end| begin..at + end + indent.len() + 2).ok_or_else(|| format!("{name} has no end"))
+    let found: Vec<_> = starts.map(text).collect::<Result<_, _>>()?;
+    if found.is_empty() { Err(format!("there is no function called {name}")) } else { Ok(found) }
 }
 
 /// Where these words follow each other with white space between them, and nothing else.
@@ -89,10 +91,17 @@ impl A {
     }
 
     #[test]
+    fn functions_of_one_name_are_searched_together() {
+        let twice = format!("{SOURCE}{}", SOURCE.replace("c\n", "d\n").replace("b\n", "e\n"));
+        assert!(place(&twice, Some("two"), "d").unwrap().start > SOURCE.len());
+        assert_eq!(place(&twice, Some("two"), "if a {").unwrap_err(), "the text is there 2 times");
+    }
+
+    #[test]
     fn a_function_narrows_it() {
         let found = place(SOURCE, Some("two"), "if a {").unwrap();
         assert!(found.start > SOURCE.find("fn two").unwrap());
         assert!(place(SOURCE, Some("one"), "c").is_err());
-        assert_eq!(place(SOURCE, Some("three"), "c").unwrap_err(), "there are 0 functions called three");
+        assert_eq!(place(SOURCE, Some("three"), "c").unwrap_err(), "there is no function called three");
     }
 }

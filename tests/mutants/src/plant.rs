@@ -9,7 +9,7 @@ pub const SWITCH: &str = include_str!("switch.rs");
 
 /// A mutant and where it goes.
 struct Planted<'a> {
-    number: usize,
+    number: u32,
     mutant: &'a Mutant,
     span: Range<usize>,
 }
@@ -30,11 +30,15 @@ impl Planted<'_> {
 /// # Errors
 ///
 /// For each mutant that does not fit the source, its name and why.
-pub fn plant(source: &str, mutants: &[(usize, Mutant)]) -> Result<String, Vec<String>> {
+pub fn plant(source: &str, mutants: &[(u32, Mutant)]) -> Result<String, Vec<String>> {
     let mut problems = Vec::new();
     let mut planted = Vec::new();
     for (number, mutant) in mutants {
         match place(source, mutant.within.as_deref(), &mutant.find) {
+            Ok(_) if !mutant.replace.contains("$is") && !is_whole(mutant) => {
+                let problem = "neither an expression nor whole statements, and no $is";
+                problems.push(format!("{}: {}: {problem}", mutant.name, mutant.file));
+            }
             Ok(span) => planted.push(Planted { number: *number, mutant, span }),
             Err(problem) => problems.push(format!("{}: {}: {problem}", mutant.name, mutant.file)),
         }
@@ -54,6 +58,17 @@ pub fn plant(source: &str, mutants: &[(usize, Mutant)]) -> Result<String, Vec<St
         return Err(problems);
     }
     Ok(render(source, 0..source.len(), &planted))
+}
+
+/// Whether both texts may stand in blocks of their own: they close the brackets that they open, and what follows uses no
+/// variable of theirs.
+fn is_whole(mutant: &Mutant) -> bool {
+    let count = |text: &str, bracket: char| text.matches(bracket).count();
+    let is_closed = |text| {
+        [('(', ')'), ('[', ']'), ('{', '}')].iter().all(|(open, close)| count(text, *open) == count(text, *close))
+    };
+    let binds = mutant.find.trim_start().starts_with("let ") && count(&mutant.find, ';') == 1;
+    is_closed(&mutant.find) && is_closed(&mutant.replace) && !binds
 }
 
 /// A part of the source with the mutants that are in it.
@@ -124,6 +139,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         assert_eq!(planted(&[mutant("h();", "")]).unwrap_err(), ["h();: : the text is not there"]);
+        assert_eq!(planted(&[mutant("fn f() -> u8 {", "fn f() -> u16 {")]).unwrap_err().len(), 1);
+        assert!(!is_whole(&mutant("let a = g();", "let a = 1;")));
         assert_eq!(planted(&[mutant("g(); a", ""), mutant("a + b", "")]).unwrap_err().len(), 1);
         assert_eq!(planted(&[mutant("a + b", "$is"), mutant("b", "")]).unwrap_err().len(), 1);
     }

@@ -42,7 +42,7 @@ pub struct Run<'a> {
     /// The tests, as the program knows them.
     pub names: Vec<String>,
     /// The number of the mutant that is on, and the file that is there if it was reached.
-    pub mutant: Option<(usize, PathBuf)>,
+    pub mutant: Option<(u32, PathBuf)>,
     /// Whether client and server change places.
     pub turned: bool,
     /// How long it may take.

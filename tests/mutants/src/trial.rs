@@ -55,8 +55,6 @@ impl Verdict {
 /// A mutant with the tests that have to find it.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// The mutant's number.
-    pub number: usize,
     /// The mutant.
     pub mutant: &'a Mutant,
     /// The tests of each of its rows. Each row has to find it.
@@ -182,13 +180,13 @@ impl Bench {
             threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread has failed")?)
         })?;
         let mut verdicts = verdicts.into_inner().map_err(|_| "a thread has failed")?;
-        verdicts.sort_by_key(|(entry, _)| entry.number);
+        verdicts.sort_by_key(|(entry, _)| &entry.mutant.name);
         Ok(verdicts)
     }
 
     /// Runs its tests from the lowest layer up until each row has one that fails.
     fn try_one(&self, entry: &Entry<'_>, not_turned: &BTreeSet<Case>) -> io::Result<Verdict> {
-        let reached = self.outputs.join(format!("{}.reached", entry.number));
+        let reached = self.outputs.join(format!("{}.reached", entry.mutant.number()));
         if reached.exists() {
             fs::remove_file(&reached)?;
         }
@@ -200,7 +198,7 @@ impl Bench {
                 let mut left: BTreeSet<_> = entry.open(&verdict).into_iter().filter(is_left).collect();
                 while !left.is_empty() {
                     let names = left.iter().map(|case| case.name.clone()).collect();
-                    let report = self.run(binary, names, Some((entry.number, reached.clone())), turned)?;
+                    let report = self.run(binary, names, Some((entry.mutant.number(), reached.clone())), turned)?;
                     let stopped = report.stopped.map(|(name, stop)| (name, How::Stopped(stop)));
                     let failed = report.failed.into_iter().map(|name| (name, How::Failed));
                     for (name, how) in failed.chain(stopped) {
@@ -221,7 +219,7 @@ impl Bench {
         &self,
         binary: &Binary,
         names: Vec<String>,
-        mutant: Option<(usize, PathBuf)>,
+        mutant: Option<(u32, PathBuf)>,
         turned: bool,
     ) -> io::Result<Report> {
         let executable = self.programs.get(binary).ok_or(io::ErrorKind::NotFound)?;

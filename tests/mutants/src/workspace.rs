@@ -96,7 +96,7 @@ pub fn copy(
     copy: &Path,
     metadata: &Metadata,
     wanted: &BTreeSet<String>,
-    mutants: &[(usize, Mutant)],
+    mutants: &[(u32, Mutant)],
 ) -> Result<(), Vec<String>> {
     let mut sources: BTreeMap<PathBuf, Option<Vec<u8>>> = BTreeMap::new();
     walk(root, root, &mut sources).map_err(|error| vec![format!("{}: {error}", root.display())])?;
@@ -139,10 +139,10 @@ fn without_warnings(manifest: &str) -> String {
 
 fn planted(
     root: &Path,
-    mutants: &[(usize, Mutant)],
+    mutants: &[(u32, Mutant)],
     sources: &mut BTreeMap<PathBuf, Option<Vec<u8>>>,
 ) -> Result<(), Vec<String>> {
-    let mut by_file: BTreeMap<&str, Vec<(usize, Mutant)>> = BTreeMap::new();
+    let mut by_file: BTreeMap<&str, Vec<(u32, Mutant)>> = BTreeMap::new();
     for (number, mutant) in mutants {
         by_file.entry(&mutant.file).or_default().push((*number, mutant.clone()));
     }
