@@ -344,15 +344,24 @@ pub(crate) mod tests {
     /// What describes a body of octets stands with such a body.
     #[test]
     fn m_3_2_4_4_content_type_and_encoding_go_with_data() {
-        let message = Outgoing {
-            content_type: Some("application/json".into()),
-            content_encoding: Some("utf-8".into()),
-            ..Outgoing::new("{}")
-        };
-        let message = received(message.to_builder(None).expect("a message"));
-        let properties = message.properties().expect("readable").expect("some");
-        assert!(properties.content_type.is_some() && properties.content_encoding.is_some());
-        assert!(matches!(message.body(), Body::Data(_)));
+        for (content_type, content_encoding, body) in [
+            (Some("application/json"), Some("utf-8"), "{}"),
+            (Some("application/json"), None, "{}"),
+            (None, Some("gzip"), "{}"),
+            (Some("text/plain"), Some("utf-8"), ""),
+        ] {
+            let message = Outgoing {
+                content_type: content_type.map(str::to_owned),
+                content_encoding: content_encoding.map(str::to_owned),
+                ..Outgoing::new(body)
+            };
+            let message = received(message.to_builder(None).expect("a message"));
+            let properties = message.properties().expect("readable").expect("some");
+            assert_eq!(properties.content_type.as_ref().map(|text| text.as_str()), content_type);
+            assert_eq!(properties.content_encoding.as_ref().map(|text| text.as_str()), content_encoding);
+            assert!(matches!(message.body(), Body::Data(_)), "{content_type:?} {content_encoding:?}");
+            assert_eq!(message.data().as_deref(), Some(body.as_bytes()));
+        }
         for text in ["identity", "Identity"] {
             let message = Outgoing { content_encoding: Some(text.into()), ..Outgoing::new("x") };
             assert!(message.to_builder(None).expect_err("refused").to_string().contains("identity"));

@@ -136,6 +136,35 @@ fn t_2_7_7_1_a_link_without_a_handle_that_the_peer_detaches_is_answered_when_the
     }
 }
 
+/// Also T-2.6.5-1: the error is reported, whether the application has answered the link, refused it, or not seen it yet.
+#[test]
+fn t_2_7_7_1_the_error_of_a_peer_that_detaches_a_link_without_a_handle_is_reported() {
+    for accept in [true, false] {
+        for closed in [true, false] {
+            let (mut peer, sends, receives) = narrow(accept);
+            let why = error(ErrorCondition::RESOURCE_DELETED);
+            peer.send(0, Detach { handle: 7, closed, error: Some(why.clone()) });
+            let detached = peer.end.detached(sends).unwrap();
+            assert_eq!((detached.by, detached.closed, detached.error), (Cause::Peer, closed, Some(why)));
+            assert!(peer.names().is_empty() && peer.end.detached(receives).is_none());
+            // The answer is of the same kind, and repeats no error.
+            peer.send(0, detach(0));
+            let frames = peer.read();
+            let answer = frames.iter().filter_map(|(_, body, _)| match body {
+                Performative::Detach(detach) => Some((detach.closed, detach.error.is_some())),
+                _ => None,
+            });
+            assert_eq!(answer.collect::<Vec<_>>(), [(true, false), (closed, false)], "{accept}");
+        }
+    }
+    // An application that has refused it has its own reason.
+    let (mut peer, sends, _) = narrow(false);
+    peer.end.reject_link(sends, error(ErrorCondition::NOT_FOUND)).unwrap();
+    peer.send(0, Detach { handle: 7, closed: true, error: Some(error(ErrorCondition::RESOURCE_DELETED)) });
+    let detached = peer.end.detached(sends).unwrap();
+    assert_eq!((detached.by, detached.error), (Cause::Local, Some(error(ErrorCondition::NOT_FOUND))));
+}
+
 #[test]
 fn a_link_that_waits_for_a_handle_says_nothing_of_itself() {
     let (mut peer, sends, receives) = narrow(true);

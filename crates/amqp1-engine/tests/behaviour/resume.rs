@@ -576,6 +576,79 @@ fn t_2_7_3_13_a_map_that_does_not_fit_is_sent_in_parts_over_several_attaches() {
     assert_eq!(link.twice, 0);
 }
 
+/// What was sent of so many deliveries that an attach in a frame of 600 octets cannot name them all.
+fn more_than_a_map_holds() -> SuspendedSender {
+    let mut suspended = SuspendedSender::new();
+    for number in 0..60u64 {
+        suspended.deliveries.push_back(SentSoFar {
+            tag: DeliveryTag::new(format!("{number:>30}").as_bytes()).unwrap(),
+            token: number,
+            message_format: 0,
+            settled: false,
+            begun: true,
+            state: None,
+            message: Some(message(number as usize, 20)),
+        });
+    }
+    suspended
+}
+
+/// Also T-2.7.3-13 and T-2.6.13-4. The receiver's map is whole, and names one delivery of the sender's, or none.
+#[test]
+fn t_2_7_3_14_a_sender_whose_own_map_is_incomplete_sends_nothing_new_though_the_receivers_is_whole() {
+    for (asks, known) in [(true, true), (true, false), (false, true), (false, false)] {
+        let first = more_than_a_map_holds().deliveries[0].tag;
+        let theirs: Unsettled =
+            if known { [(first, value(Some(&Accepted)))].into_iter().collect() } else { Unsettled::new() };
+        let theirs = Attach { unsettled: Some(theirs), ..attach("l", 0, Role::Receiver) };
+        let mut peer = Peer::fresh();
+        peer.raw(&amqp1_codec::frame::ProtocolHeader::AMQP.encode());
+        let open =
+            amqp1_codec::performative::Open { container_id: "peer".into(), max_frame_size: 600, ..Default::default() };
+        peer.send(0, open);
+        let kept = Some(more_than_a_map_holds());
+        let tx = if asks {
+            let session = peer.end.begin(amqp1_engine::SessionConfig::default()).unwrap();
+            peer.send(0, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
+            let tx =
+                peer.end.attach_sender(session, SenderConfig { resume: kept, resumable: true, ..sender("l") }).unwrap();
+            peer.flush();
+            peer.send(0, theirs);
+            tx
+        } else {
+            peer.send(0, begin());
+            peer.end.accept.links = None;
+            peer.send(0, theirs);
+            let tx = peer.end.offered_links()[0];
+            let offered = peer.end.remote_attach(tx).unwrap();
+            let reply = AttachReply { resume_sender: kept, resumable: true, ..AttachReply::echo(&offered) };
+            peer.end.accept_link(tx, reply).unwrap();
+            tx
+        };
+        let frames = peer.read();
+        let ours = frames.iter().find_map(|(_, body, _)| match body {
+            Performative::Attach(attach) => Some((attach.incomplete_unsettled, attach.unsettled.clone().unwrap())),
+            _ => None,
+        });
+        let (incomplete, map) = ours.unwrap();
+        assert!(incomplete && (1..60).contains(&map.iter().count()), "{map:?}");
+        peer.send(0, credit(0, 100));
+        // What the receiver knows is sorted out, and nothing else leaves.
+        let transfers: Vec<_> = deliveries(peer.read()).into_iter().map(|sent| sent.first).collect();
+        assert!(transfers.iter().all(|transfer| transfer.resume && transfer.delivery_tag == Some(first)));
+        assert_eq!(transfers.len(), usize::from(known), "asks: {asks}");
+        assert_eq!(peer.end.send(tx, message(1, 1), unsettled(100)), Err(SendError::Reattach));
+        assert_eq!(peer.end.begin_delivery(tx, unsettled(100)), Err(SendError::Reattach));
+        assert_eq!(peer.end.count(|event| matches!(event, Event::Reattach(id) if *id == tx)), 1);
+        // All others are kept for the next attach.
+        peer.end.detach(tx, false, None).unwrap();
+        peer.send(0, amqp1_codec::performative::Detach::default());
+        assert_eq!(deliveries(peer.read()).len(), 0);
+        let Some(Suspended::Sender(rest)) = peer.end.detached(tx).unwrap().suspended else { panic!("kept") };
+        assert_eq!(rest.deliveries.len(), 60 - usize::from(known));
+    }
+}
+
 #[test]
 fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_link() {
     let mut suspended = SuspendedReceiver::new();

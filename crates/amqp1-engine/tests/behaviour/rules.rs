@@ -400,6 +400,32 @@ fn t_2_7_5_9_what_is_settled_follows_from_the_modes() {
     }
 }
 
+/// A peer that has not the terminus that was asked for uses the link all the same before it says why it refuses it.
+#[test]
+fn t_2_7_3_9_a_link_that_is_refused_is_not_used_before_its_detach() {
+    // We send: there is no target, and credit.
+    let (mut peer, session) = Peer::client_with_session();
+    let tx = peer.end.attach_sender(session, sender("l")).unwrap();
+    assert_eq!(peer.names(), ["attach"]);
+    peer.send(0, Attach { target: None, ..attach("l", 0, Role::Receiver) });
+    peer.send(0, credit(0, 10));
+    assert!(peer.end.send(tx, message(1, 1), settled(1)).is_err());
+    assert!(peer.end.begin_delivery(tx, unsettled(2)).is_err());
+    assert!(peer.names().is_empty() && !peer.end.attached(tx));
+    peer.send(0, Detach { handle: 0, closed: true, error: Some(error(ErrorCondition::NOT_FOUND)) });
+    assert_eq!(peer.names(), ["detach"]);
+    assert_eq!(peer.end.detached(tx).unwrap().error, Some(error(ErrorCondition::NOT_FOUND)));
+    // We receive: there is no source, and a delivery.
+    let (mut peer, session) = Peer::client_with_session();
+    let rx = peer.end.attach_receiver(session, receiver("l", Credit::Manual(5))).unwrap();
+    assert_eq!(peer.names(), ["attach"]);
+    peer.send(0, Attach { source: None, ..attach("l", 0, Role::Sender) });
+    assert!(peer.names().is_empty() && !peer.end.attached(rx), "no credit is granted");
+    peer.send_payload(0, transfer(0, 0), HELLO);
+    assert!(peer.end.take_all(rx).is_empty());
+    assert!(!peer.names().contains(&"disposition"));
+}
+
 #[test]
 fn t_2_7_3_9_a_link_without_the_terminus_at_an_end_carries_nothing() {
     for role in [Role::Sender, Role::Receiver] {

@@ -331,8 +331,23 @@ fn x_4_5_8_1_a_transaction_that_takes_too_long_is_rolled_back_and_its_discharge_
     let undone = bank.coordinator.handle_timeout(bank.pair.now);
     assert_eq!(undone, [(txn.clone(), vec![Work::Post(Bytes::from_static(b"a"))])]);
     assert_eq!(bank.coordinator.poll_timeout(), None);
+    let discharge = Discharge { txn_id: Bytes::copy_from_slice(txn.as_slice()), fail: Some(false) };
+    let (near, other) = bank.posts;
+    bank.pair.client.send(near, message_of(value(&discharge)), unsettled(1)).unwrap();
+    bank.pair.drive();
+    let delivery = bank.pair.server.recv(other).unwrap();
+    let (now, source) = (bank.pair.now, source_that(true));
+    // To another control link it is unknown, however often that asks.
+    for _ in 0..2 {
+        let refused = bank.coordinator.handle(other, Some(&source), &delivery, now).unwrap_err();
+        assert_eq!((refused.error.condition, refused.detach), (ErrorCondition::TRANSACTION_UNKNOWN_ID, false));
+    }
     let Some(Answer::RolledBack { error: Some(error), .. }) = bank.discharge(&txn, false) else { panic!("too late") };
     assert_eq!(error.condition, ErrorCondition::TRANSACTION_TIMEOUT);
+    // Once it was told, it is unknown to its own as well.
+    let refused = bank.coordinator.handle(bank.control.1, Some(&source), &delivery, now).unwrap_err();
+    assert_eq!((refused.error.condition, refused.detach), (ErrorCondition::TRANSACTION_UNKNOWN_ID, false));
+    assert!(bank.visible().is_empty());
 }
 
 /// The coordinator may have done it: doing the work again would double it.
