@@ -6,15 +6,22 @@ mod support;
 use amqp1::{
     Acceptor, AmqpError, Client, Connection, ConnectionError, Credit, Delivered, Delivery, Error, ErrorCondition,
     ErrorKind, Outcome, Receiver, Retry, Sender,
+    codec::{
+        frame::ProtocolHeader,
+        performative::{Close, Open, Performative},
+    },
 };
+use amqp1_testkit::{frame, frames};
 use bytes::Bytes;
 use std::{
+    io,
     pin::{Pin, pin},
     sync::{Arc, Mutex},
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Wake, Waker, ready},
     time::Duration,
 };
 use support::{body, gated_pair, mute, pair, pair_with, soon};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 /// Everything that can wait on a connection, waiting.
 struct Waiting(Vec<(&'static str, tokio::task::JoinHandle<Option<Error>>)>);
@@ -63,7 +70,7 @@ impl Waiting {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_the_transport_ends_all_that_waits_fails() {
     let (mut pair, gate) = gated_pair().await;
     let waiting = Waiting::start(&mut pair).await;
@@ -74,7 +81,7 @@ async fn when_the_transport_ends_all_that_waits_fails() {
     assert_eq!(pair.client.closed_error().expect("over").retry(), Retry::ReopenConnection);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_the_peer_closes_with_an_error_all_that_waits_fails_with_it() {
     let mut pair = pair().await;
     let waiting = Waiting::start(&mut pair).await;
@@ -84,7 +91,7 @@ async fn when_the_peer_closes_with_an_error_all_that_waits_fails_with_it() {
     assert_eq!(pair.client.closed().await, ConnectionError::ClosedByPeer(Some(why)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_the_connection_is_closed_here_all_that_waits_fails() {
     let mut pair = pair().await;
     let waiting = Waiting::start(&mut pair).await;
@@ -95,7 +102,7 @@ async fn when_the_connection_is_closed_here_all_that_waits_fails() {
     pair.client.close().await.expect("closing twice is no error");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_the_driver_panics_all_that_waits_fails() {
     let (mut pair, gate) = gated_pair().await;
     let waiting = Waiting::start(&mut pair).await;
@@ -131,7 +138,7 @@ fn when_the_drivers_runtime_is_dropped_handles_elsewhere_fail() {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn close_writes_the_settlements_that_are_queued() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_receives(Credit::Window(1000)).await;
@@ -148,7 +155,7 @@ async fn close_writes_the_settlements_that_are_queued() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn close_sends_the_messages_that_are_queued() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_sends(Credit::Window(1000)).await;
@@ -168,7 +175,7 @@ fn settled() -> amqp1::SendOptions {
     amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_last_handle_of_all_closes_the_connection() {
     let mut pair = pair().await;
     let (sender, far) = pair.client_sends(Credit::Window(5)).await;
@@ -179,13 +186,14 @@ async fn the_last_handle_of_all_closes_the_connection() {
     drop(far);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn t_2_7_1_4_a_connection_that_is_refused_says_why() {
     let (near, far) = tokio::io::duplex(4096);
-    let connecting = Client::builder("amqp://server.test").hostname("other.test").connect_with(near);
+    let connecting =
+        Client::builder("amqp://server.test").hostname("other.test").connect_with(support::checked::Checked::new(near));
     let acceptor = Acceptor::builder().build();
     let (connected, refused) = tokio::join!(connecting, async {
-        let incoming = acceptor.accept(far).await.expect("a handshake");
+        let incoming = acceptor.accept(support::checked::Checked::new(far)).await.expect("a handshake");
         assert_eq!(incoming.open().hostname.as_ref().map(|name| name.as_str()), Some("other.test"));
         incoming.refuse(AmqpError::new(ErrorCondition::NOT_FOUND, "no such host")).await
     });
@@ -194,16 +202,18 @@ async fn t_2_7_1_4_a_connection_that_is_refused_says_why() {
     assert_eq!((error.kind(), error.condition()), (ErrorKind::ClosedByPeer, Some(&ErrorCondition::NOT_FOUND)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_incoming_connection_that_is_dropped_is_refused() {
     let (near, far) = tokio::io::duplex(4096);
     let acceptor = Acceptor::builder().build();
-    let connecting = Client::builder("amqp://server.test").connect_with(near);
-    let (connected, ()) = tokio::join!(connecting, async { drop(acceptor.accept(far).await.expect("a handshake")) });
+    let connecting = Client::builder("amqp://server.test").connect_with(support::checked::Checked::new(near));
+    let (connected, ()) = tokio::join!(connecting, async {
+        drop(acceptor.accept(support::checked::Checked::new(far)).await.expect("a handshake"))
+    });
     assert_eq!(connected.expect_err("refused").condition(), Some(&ErrorCondition::NOT_ALLOWED));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_ends_may_fill_the_transport_at_once() {
     let mut pair = pair().await;
     let (to_server, at_server) = pair.client_sends(Credit::Window(50)).await;
@@ -259,7 +269,7 @@ async fn with_mute_peer() -> (Connection, tokio::task::JoinHandle<()>) {
 async fn a_begin_that_is_not_answered_is_given_up() {
     let (connection, _peer) = with_mute_peer().await;
     let start = tokio::time::Instant::now();
-    let error = connection.begin().await.expect_err("no answer");
+    let error = soon(connection.begin()).await.expect_err("no answer");
     // Nothing at all was heard, so that another try needs another connection.
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert_eq!(start.elapsed().as_secs(), 60);
@@ -269,7 +279,9 @@ async fn a_begin_that_is_not_answered_is_given_up() {
 async fn a_server_that_does_not_answer_at_all_is_given_up() {
     let (near, _far) = tokio::io::duplex(4096);
     let start = tokio::time::Instant::now();
-    let connecting = Client::builder("amqp://server.test").connect_timeout(Duration::from_secs(7)).connect_with(near);
+    let connecting = Client::builder("amqp://server.test")
+        .connect_timeout(Duration::from_secs(7))
+        .connect_with(support::checked::Checked::new(near));
     assert_eq!(connecting.await.expect_err("no answer").kind(), ErrorKind::Timeout);
     assert_eq!(start.elapsed().as_secs(), 7);
 }
@@ -279,7 +291,10 @@ async fn a_client_that_does_not_say_anything_is_given_up() {
     let (_near, far) = tokio::io::duplex(4096);
     let acceptor = Acceptor::builder().handshake_timeout(Duration::from_secs(3)).build();
     let start = tokio::time::Instant::now();
-    assert_eq!(acceptor.accept(far).await.expect_err("silence").kind(), ErrorKind::Timeout);
+    assert_eq!(
+        acceptor.accept(support::checked::Checked::new(far)).await.expect_err("silence").kind(),
+        ErrorKind::Timeout
+    );
     assert_eq!(start.elapsed().as_secs(), 3);
 }
 
@@ -310,7 +325,7 @@ async fn a_transport_that_stands_still_keeps_neither_outcomes_nor_close_waiting_
         receipts.push(sender.try_reserve().expect("credit").send(Bytes::from(vec![0; 100_000])).expect("queued"));
     }
     let start = tokio::time::Instant::now();
-    let error = pair.client.close().await.expect_err("no answer");
+    let error = soon(pair.client.close()).await.expect_err("no answer");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert!(start.elapsed() <= Duration::from_secs(15), "{:?}", start.elapsed());
     for receipt in receipts {
@@ -332,7 +347,7 @@ async fn a_peer_that_does_not_answer_a_close_is_waited_for_no_longer_than_the_cl
     });
     let connection_2 = support::client(near, |builder| builder.idle_timeout(None)).await;
     let start = tokio::time::Instant::now();
-    let error = connection_2.close().await.expect_err("no answer");
+    let error = soon(connection_2.close()).await.expect_err("no answer");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Timeout, Retry::ReopenConnection));
     assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
     keeps.abort();
@@ -433,7 +448,7 @@ fn octets_whose_owner_looks_at_the_link_when_it_is_dropped_do_not_lock_up() {
     finished.recv_timeout(support::PATIENCE).expect("it does not lock up");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn poll_of_a_receipt_with_another_waker_wakes_that_one() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
@@ -445,7 +460,7 @@ async fn poll_of_a_receipt_with_another_waker_wakes_that_one() {
     assert_eq!(soon(waiting).await.expect("no panic").expect("an outcome"), Outcome::Accepted);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_future_that_is_polled_from_a_loop_leaves_no_wakers_behind() {
     let pair = pair().await;
     for _ in 0..1000 {
@@ -457,7 +472,7 @@ async fn a_future_that_is_polled_from_a_loop_leaves_no_wakers_behind() {
     assert!(debug.len() < 20_000, "{} characters", debug.len());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_that_stops_detaches_links_and_ends_sessions_before_it_closes() {
     let mut pair = pair().await;
     let (sender, far_receiver) = pair.client_sends(Credit::Manual(5)).await;
@@ -475,4 +490,103 @@ async fn a_server_that_stops_detaches_links_and_ends_sessions_before_it_closes()
     assert!(!pair.client.is_closed(), "the close comes after that");
     server.close().await.expect("closed");
     drop((far_receiver, far_sender));
+}
+
+/// A transport that passes on what is written when it is flushed, and is not ready for that at first, as TLS may be. What
+/// is not flushed when it is shut down is lost.
+struct Unflushed {
+    io: DuplexStream,
+    held: Vec<u8>,
+    asked: bool,
+}
+
+impl Unflushed {
+    fn new(io: DuplexStream) -> Self {
+        Self { io, held: Vec::new(), asked: false }
+    }
+}
+
+impl AsyncRead for Unflushed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Unflushed {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.held.extend_from_slice(octets);
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.held.is_empty() && !std::mem::replace(&mut self.asked, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Self { io, held, asked } = &mut *self;
+        while !held.is_empty() {
+            let count = ready!(Pin::new(&mut *io).poll_write(cx, held))?;
+            held.drain(..count);
+        }
+        *asked = false;
+        Pin::new(io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.held.clear();
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// What is done with a connection, or by its peer, that makes this end write its close last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Closing {
+    /// The peer closes.
+    Answers,
+    /// The peer closes, and is gone at once.
+    AnswersOneThatIsGone,
+    /// The peer breaks a rule, and is gone at once.
+    Refuses,
+}
+
+/// The frames that a peer reads to the end, of a client of ours or of a server of ours.
+async fn read_to_the_end(client: bool, closing: Closing) -> Vec<Performative> {
+    let (ours, mut peer) = tokio::io::duplex(64 * 1024);
+    let ours = support::checked::Checked::new(Unflushed::new(ours));
+    let open = Open { container_id: "peer".into(), ..Open::default() };
+    let opened = [&ProtocolHeader::AMQP.encode()[..], &frame(0, open, b"")].concat();
+    peer.write_all(&opened).await.expect("written");
+    // Whichever it is, it lives until the peer has read all.
+    let (_client, _server);
+    if client {
+        _client = soon(Client::builder("amqp://server.test").no_sasl().connect_with(ours)).await.expect("open");
+    } else {
+        let incoming = soon(Acceptor::builder().build().accept(ours)).await.expect("a handshake");
+        _server = soon(incoming.accept()).await.expect("open");
+    }
+    let last = match closing {
+        Closing::Answers | Closing::AnswersOneThatIsGone => frame(0, Close::default(), b""),
+        // A frame that is shorter than its header.
+        Closing::Refuses => Bytes::from_static(&[0, 0, 0, 4, 2, 0, 0, 0]),
+    };
+    peer.write_all(&last).await.expect("written");
+    if closing != Closing::Answers {
+        peer.shutdown().await.expect("shut down");
+    }
+    let mut octets = Vec::new();
+    soon(peer.read_to_end(&mut octets)).await.expect("read");
+    frames(&octets).into_iter().filter_map(|(_, body, _)| body).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_2_4_3_1_a_close_has_left_a_transport_that_buffers_before_it_is_shut_down() {
+    for client in [true, false] {
+        for closing in [Closing::Answers, Closing::AnswersOneThatIsGone, Closing::Refuses] {
+            let read = read_to_the_end(client, closing).await;
+            let [Performative::Open(_), Performative::Close(close)] = &read[..] else {
+                panic!("client {client}, {closing:?}: {read:?}")
+            };
+            assert_eq!(close.error.is_some(), closing == Closing::Refuses, "client {client}, {closing:?}");
+        }
+    }
 }
