@@ -122,7 +122,7 @@ pub use config::{
     AttachReply, ConnectionConfig, Credit, DrainMode, ErrantLinks, LinkNames, ReceiverConfig, SendOptions,
     SenderConfig, ServerSasl, SessionConfig,
 };
-pub use connection::{Connection, HandshakeStage, TransactionRole};
+pub use connection::{Connection, ConnectionState, HandshakeStage, TransactionRole};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
 pub use event::{Cause, Detached, Ended, Event, EventsEnd, IncomingDelivery, Settled, Settlement, StreamItem};
 pub use metadata::ANNOTATIONS_LEFT_OUT;

@@ -1,6 +1,6 @@
 //! What the application asks for.
 
-use super::{Connection, frame_size::too_large};
+use super::{Connection, ConnectionState, Ending, frame_size::too_large};
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
@@ -9,7 +9,7 @@ use crate::{
     link::{Answer, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
     outbox::Leaving,
     queue::Blocked,
-    session::{Ending, Session, State},
+    session::{self, Session, State},
     store::{DeliveryKey, LinkId, SessionId},
     time::Instant,
     tolerances::Tolerances,
@@ -28,7 +28,7 @@ const LEAST_PAYLOAD: usize = 64;
 
 impl Connection {
     fn check_open(&self) -> Result<(), ApiMisuse> {
-        if self.closing || self.ended.is_some() { Err(ApiMisuse::Closed) } else { Ok(()) }
+        if matches!(self.ending, Ending::No) { Ok(()) } else { Err(ApiMisuse::Closed) }
     }
 
     /// Server: lets the application see the peer's open, by `Event::OpenReceived`, before ours leaves.
@@ -38,14 +38,14 @@ impl Connection {
 
     /// Sets a property of this end's open, if that has not left: for one that answers what the peer's open has said.
     pub fn set_open_property(&mut self, name: Symbol, value: impl Into<Value>) {
-        if !self.open_sent {
+        if !self.state.is_open_sent() {
             self.config.properties.insert(name, value);
         }
     }
 
     /// Answers the peer's open that was held.
     pub fn answer_open(&mut self) {
-        if self.remote_open.is_some() && !self.open_sent && self.ended.is_none() {
+        if self.state == ConnectionState::OpenReceived {
             self.opened();
         }
     }
@@ -53,8 +53,8 @@ impl Connection {
     /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6). The open has the property
     /// `amqp:connection-establishment-failed`, by which clients of several makes know that a close follows.
     pub fn refuse_open(&mut self, error: AmqpError) {
-        if self.ended.is_none() {
-            if !self.open_sent {
+        if self.ended().is_none() {
+            if !self.state.is_open_sent() {
                 self.config.properties.insert(Open::CONNECTION_ESTABLISHMENT_FAILED, true);
             }
             self.close_now(Some(error), ConnectionError::LocallyClosed);
@@ -65,13 +65,16 @@ impl Connection {
     /// first in any case. With an error, a close that waits for deliveries waits no longer.
     pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
         self.idle.set_now(now);
-        if self.outbox.is_closed() || self.closing && error.is_none() {
-            return;
+        match self.ending {
+            _ if self.outbox.is_closed() => return,
+            Ending::Reported(_) => return,
+            Ending::Asked if error.is_none() => return,
+            Ending::Asked | Ending::No => {}
         }
         if error.is_some() || self.remote_open.is_none() {
             return self.close_now(error, ConnectionError::LocallyClosed);
         }
-        self.closing = true;
+        self.ending = Ending::Asked;
         self.idle.start_close(self.config.close_timeout);
     }
 
@@ -82,7 +85,7 @@ impl Connection {
     /// [`ApiMisuse::Closed`] if the connection is closing.
     pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
         self.check_open()?;
-        let opened = self.remote_open.is_some() && self.open_sent;
+        let opened = self.state == ConnectionState::Opened;
         if opened && !self.has_free_channel() {
             return Err(ApiMisuse::NoChannel);
         }
@@ -132,8 +135,8 @@ impl Connection {
     pub fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
         let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
         match (session.ending, session.state) {
-            (Ending::Reported, _) => return Err(ApiMisuse::UnknownSession),
-            (Ending::Asked, _) if error.is_none() => {}
+            (session::Ending::Reported, _) => return Err(ApiMisuse::UnknownSession),
+            (session::Ending::Asked, _) if error.is_none() => {}
             (_, state) if state.is_end_sent() => {}
             (_, State::Unmapped) => {
                 self.waiting.retain(|waiting| *waiting != id);
@@ -142,7 +145,7 @@ impl Connection {
             (_, State::BeginReceived) => self.end_now(id, error),
             _ if error.is_some() => self.end_now(id, error),
             _ => {
-                session.ending = Ending::Asked;
+                session.ending = session::Ending::Asked;
                 self.outbox.leave(Leaving::Session(id));
             }
         }
@@ -212,7 +215,7 @@ impl Connection {
         self.check_open()?;
         let session_id = link.session;
         let session = self.sessions.get_mut(session_id).ok_or(ApiMisuse::UnknownSession)?;
-        if session.state.is_end_sent() || session.ending != Ending::No {
+        if session.state.is_end_sent() || session.ending != session::Ending::No {
             return Err(ApiMisuse::UnknownSession);
         }
         if attach_violation(&link.local, &Tolerances::STRICT) == Some(PeerMisbehaved::DynamicNodeContradiction) {
@@ -478,7 +481,7 @@ impl Connection {
                 return Err(SendError::StateTooLarge { max });
             }
         }
-        if self.closing { Err(SendError::Detached) } else { Ok(()) }
+        if matches!(self.ending, Ending::No) { Ok(()) } else { Err(SendError::Detached) }
     }
 
     /// Takes the next delivery of a link.

@@ -90,8 +90,8 @@ impl Connection {
                 ..Open::default()
             };
         }
+        self.step(self.state.send_open());
         self.outbox.push(0, open);
-        self.open_sent = true;
     }
 
     /// Ends a connection whose open the peer does not take. Whether it did.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate, and durations are only halved")]
 
-use super::{Connection, Layer};
+use super::{Connection, ConnectionState};
 use crate::{config::ConnectionConfig, error::ConnectionError, time::Instant};
 use amqp1_codec::definitions::{AmqpError, ErrorCondition};
 use core::time::Duration;
@@ -98,7 +98,7 @@ impl Idle {
 impl Connection {
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.finished {
+        if self.state == ConnectionState::End {
             return None;
         }
         let links = [
@@ -121,7 +121,7 @@ impl Connection {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.idle.set_now(now);
-        if self.finished {
+        if self.state == ConnectionState::End {
             return;
         }
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
@@ -129,8 +129,7 @@ impl Connection {
             // What was to go before our close had its time, and so had the peer's answer.
             self.close_unanswered = true;
             self.close_now(None, ConnectionError::LocallyClosed);
-            self.layer = Layer::Dead;
-            self.finished = true;
+            self.enter_end();
             return;
         }
         if self.outbox.is_closed() {

@@ -1,6 +1,6 @@
 //! Octets from the network.
 
-use super::{Connection, Layer, idle, layer::Step};
+use super::{Connection, ConnectionState, Layer, idle, layer::Step};
 use crate::{
     error::ConnectionError,
     event::Event,
@@ -83,14 +83,13 @@ impl Connection {
 
     /// Whether the application has to answer the peer's open before more input can be taken.
     fn awaits_our_open(&self) -> bool {
-        self.remote_open.is_some() && !self.open_sent
+        self.state == ConnectionState::OpenReceived
     }
 
     /// The transport has ended.
     pub fn handle_eof(&mut self, now: Instant) {
         self.idle.set_now(now);
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         self.outbox.drop_frames();
         let reason =
             if self.outbox.is_closed() { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };
@@ -124,7 +123,7 @@ impl Connection {
     #[cold]
     fn is_long_open(&mut self, size: usize) -> bool {
         let max = usize::try_from(MIN_MAX_FRAME_SIZE).unwrap_or(usize::MAX);
-        let is_long = size > max && !self.open_sent && !self.config.tolerances.long_open;
+        let is_long = size > max && !self.state.is_open_sent() && !self.config.tolerances.long_open;
         if is_long {
             self.misbehaved(PeerMisbehaved::OpenTooLong { size });
         }
@@ -196,10 +195,14 @@ impl Connection {
 
     /// §2.4.6: what comes after our close is discarded until the peer's. After a clean one, what it says of deliveries
     /// still counts.
-    fn heard_after_close(&self, performative: Option<&Performative>) -> bool {
+    fn heard_after_close(&mut self, performative: Option<&Performative>) -> bool {
         match performative {
             Some(Performative::Close(_)) => true,
-            Some(Performative::Disposition(_)) => self.ended.is_none(),
+            Some(Performative::Open(_)) if self.state == ConnectionState::ClosePipe => {
+                self.step(self.state.receive_open());
+                false
+            }
+            Some(Performative::Disposition(_)) => self.ended().is_none(),
             _ => false,
         }
     }
@@ -218,7 +221,8 @@ impl Connection {
         if let Some(millis) = open_time_out.filter(|millis| (1..idle::LEAST_MILLIS).contains(millis)) {
             return self.misbehaved(PeerMisbehaved::IdleTimeoutTooShort { millis });
         }
-        if self.hold_open && !self.open_sent {
+        self.step(self.state.receive_open());
+        if self.hold_open && !self.state.is_open_sent() {
             self.outbox.events.push_back(Event::OpenReceived);
             return;
         }
@@ -227,7 +231,7 @@ impl Connection {
 
     /// Both opens are there, or ours is sent now.
     pub(super) fn opened(&mut self) {
-        if !self.open_sent {
+        if !self.state.is_open_sent() {
             if self.open_too_large() {
                 return;
             }

@@ -96,7 +96,7 @@ impl Connection {
     /// Does nothing once the peer's open is there.
     pub fn abandon_handshake(&mut self, now: Instant) {
         self.idle.set_now(now);
-        if self.handshake_stage().is_some() && self.ended.is_none() {
+        if self.handshake_stage().is_some() && self.ended().is_none() {
             self.handshake_incomplete();
         }
     }
@@ -121,7 +121,7 @@ impl Connection {
         match self.layer {
             Layer::ClientSaslHeader(_) => self.preamble.extend_from_slice(&ProtocolHeader::SASL.encode()),
             _ => {
-                self.preamble.extend_from_slice(&ProtocolHeader::AMQP.encode());
+                self.send_amqp_header();
                 self.send_open();
             }
         }
@@ -150,9 +150,15 @@ impl Connection {
             (Layer::ClientSaslHeader(mechanism), Some(ProtocolHeader::SASL)) => {
                 self.layer = Layer::ClientMechanisms(mechanism);
             }
-            (Layer::ClientAmqpHeader, Some(ProtocolHeader::AMQP)) => self.layer = Layer::Frames,
-            (Layer::ServerAmqpHeader, Some(ProtocolHeader::AMQP)) => self.start_server_frames(),
-            (Layer::ServerHeader(ServerSasl::None | ServerSasl::Allowed(_)), Some(ProtocolHeader::AMQP)) => {
+            (Layer::ClientAmqpHeader, Some(ProtocolHeader::AMQP)) => {
+                self.step(self.state.receive_header());
+                self.layer = Layer::Frames;
+            }
+            (
+                Layer::ServerAmqpHeader | Layer::ServerHeader(ServerSasl::None | ServerSasl::Allowed(_)),
+                Some(ProtocolHeader::AMQP),
+            ) => {
+                self.step(self.state.receive_header());
                 self.start_server_frames();
             }
             (
@@ -175,8 +181,13 @@ impl Connection {
     }
 
     fn start_server_frames(&mut self) {
-        self.preamble.extend_from_slice(&ProtocolHeader::AMQP.encode());
+        self.send_amqp_header();
         self.layer = Layer::Frames;
+    }
+
+    fn send_amqp_header(&mut self) {
+        self.step(self.state.send_header());
+        self.preamble.extend_from_slice(&ProtocolHeader::AMQP.encode());
     }
 
     /// §2.2: a server that does not like the header says which one it would, and goes.
@@ -193,8 +204,7 @@ impl Connection {
         for (slot, octet) in received.iter_mut().zip(octets) {
             *slot = *octet;
         }
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         self.terminate(ConnectionError::ProtocolMismatch { expected, received, at_client });
     }
 
@@ -221,14 +231,12 @@ impl Connection {
 
     /// §5.3.2: nothing can be said in the SASL layer but an outcome; the connection just ends.
     fn sasl_violation(&mut self, violation: PeerMisbehaved) {
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         self.terminate(ConnectionError::Misbehaved(violation));
     }
 
     fn sasl_failed(&mut self, failure: SaslFailure) {
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         self.terminate(ConnectionError::Sasl(failure));
     }
 

@@ -22,6 +22,7 @@ mod quiet;
 mod resume;
 mod sessions;
 mod share;
+mod state;
 mod stop;
 mod streams;
 mod transactional;
@@ -63,6 +64,8 @@ use layer::Layer;
 use metadata::RemoteOpen;
 pub(crate) use quiet::{shrink_queue, shrink_vec};
 pub(crate) use share::Pace;
+pub use state::ConnectionState;
+use state::{Ending, NoTransition};
 pub(crate) use transactional::Postings;
 pub use transactional::TransactionRole;
 pub(crate) use undecodable::{message_of, undecodable};
@@ -78,6 +81,8 @@ pub(crate) use undecodable::{message_of, undecodable};
 /// Take the events before calling `transmit`: a drain, for one, is answered by a `transmit` after its event was taken.
 pub struct Connection {
     config: ConnectionConfig,
+    state: ConnectionState,
+    ending: Ending,
     layer: Layer,
     /// What the handshake waits for, or waited for.
     stage: HandshakeStage,
@@ -88,18 +93,12 @@ pub struct Connection {
     outbox: Outbox,
 
     remote_open: Option<RemoteOpen>,
-    open_sent: bool,
     /// The application wants to see the peer's open before ours leaves.
     hold_open: bool,
-    /// The application wants the connection to close, when everything that can be sent is sent.
-    closing: bool,
     /// A rule of the connection's scope that the frame broke that is being dealt with.
     violation: Option<PeerMisbehaved>,
     /// What is wrong with the attach that is being dealt with, of which only the name, the handle and the role were read.
     unreadable_attach: Option<DecodeError>,
-    /// What `Closed` has said.
-    ended: Option<ConnectionError>,
-    finished: bool,
     /// The peer has not answered our close in time.
     close_unanswered: bool,
 
@@ -148,8 +147,7 @@ impl Connection {
         match connection.config.check_open() {
             Ok(()) => connection.start_client(),
             Err(error) => {
-                connection.layer = Layer::Dead;
-                connection.finished = true;
+                connection.enter_end();
                 connection.terminate(error);
             }
         }
@@ -168,17 +166,15 @@ impl Connection {
             idle: Idle::new(&config, now),
             outbox: Outbox::new(config.max_queued),
             config,
+            state: ConnectionState::Start,
+            ending: Ending::No,
             stage: layer.stage(),
             layer,
             preamble: BytesMut::new(),
             remote_open: None,
-            open_sent: false,
             hold_open: false,
-            closing: false,
             violation: None,
             unreadable_attach: None,
-            ended: None,
-            finished: false,
             close_unanswered: false,
             sessions: Store::default(),
             links: Store::default(),
@@ -235,14 +231,22 @@ impl Connection {
         self.remote_open.as_ref()?.kept.decode(self.config.decode_limits())
     }
 
+    /// How far the headers, opens and closes were exchanged. Frames count as sent once they are queued.
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
     /// Why the connection ended, if it has.
     pub fn ended(&self) -> Option<&ConnectionError> {
-        self.ended.as_ref()
+        match &self.ending {
+            Ending::Reported(reason) => Some(reason),
+            Ending::No | Ending::Asked => None,
+        }
     }
 
     /// Whether nothing more will be read or said: when what is transmitted is written, the transport can go.
     pub fn is_finished(&self) -> bool {
-        self.finished && self.preamble.is_empty() && self.outbox.frames() == 0
+        self.state == ConnectionState::End && self.preamble.is_empty() && self.outbox.frames() == 0
     }
 
     /// Queues a frame of a session, behind its begin. Nothing follows an end.
@@ -256,36 +260,44 @@ impl Connection {
         }
     }
 
+    /// Takes a transition, which the code that asks for it allows.
+    fn step(&mut self, next: Result<ConnectionState, NoTransition>) {
+        debug_assert!(next.is_ok(), "there is no such transition from {:?}", self.state);
+        if let Ok(state) = next {
+            self.state = state;
+        }
+    }
+
+    /// Nothing more is read or said.
+    fn enter_end(&mut self) {
+        self.state = ConnectionState::End;
+        self.layer = Layer::Dead;
+    }
+
     /// Queues our close.
     fn push_close(&mut self, error: Option<AmqpError>) {
-        if !self.open_sent {
+        if !self.state.is_open_sent() {
             self.send_open();
         }
+        self.step(self.state.send_close(error.is_some()));
         self.outbox.push_close(Close { error });
     }
 
     /// Closes now, dropping what is queued, and ends for the application.
     fn close_now(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
-        // §2.4.2: a close may follow an open that is not answered.
-        let can_speak = match self.layer {
-            Layer::Frames => true,
-            Layer::ClientAmqpHeader => self.open_sent,
-            _ => false,
-        };
-        if can_speak && !self.outbox.is_closed() {
+        if self.state.can_send() {
             self.flush_all_marks();
             self.push_close(error);
             self.idle.start_close(self.config.close_timeout);
         } else {
-            self.layer = Layer::Dead;
-            self.finished = true;
+            self.enter_end();
         }
         self.terminate(reason);
     }
 
     /// Ends everything for the application: links, then sessions, then the connection. Once.
     fn terminate(&mut self, reason: ConnectionError) {
-        if self.ended.is_some() {
+        if self.ended().is_some() {
             return;
         }
         for id in self.sessions.keys() {
@@ -296,18 +308,24 @@ impl Connection {
         self.waiting.clear();
         self.stops.clear();
         self.shares.clear();
-        self.ended = Some(reason.clone());
+        self.ending = Ending::Reported(reason.clone());
         self.outbox.events.push_back(Event::Closed(reason));
     }
 
     fn on_close(&mut self, close: Close) {
-        if !self.outbox.is_closed() {
+        let is_answer = self.outbox.is_closed();
+        if !is_answer {
             // What the peer has asked for before it closed is answered, as it would have been in a read of its own.
             self.answer_begins();
+            if !self.state.is_open_sent() {
+                self.send_open();
+            }
+        }
+        self.step(self.state.receive_close());
+        if !is_answer {
             self.push_close(None);
         }
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         let reason = self.closed_by_peer(&close);
         self.terminate(reason);
     }
@@ -315,7 +333,7 @@ impl Connection {
     /// What the peer's close means.
     fn closed_by_peer(&self, close: &Close) -> ConnectionError {
         match &close.error {
-            None if self.closing => ConnectionError::LocallyClosed,
+            None if matches!(self.ending, Ending::Asked) => ConnectionError::LocallyClosed,
             error => {
                 let error =
                     error.as_ref().map(|error| bounded_error(error, self.config.max_info, self.config.decode_limits()));
@@ -330,8 +348,9 @@ impl core::fmt::Debug for Connection {
         bounded_debug(f, |f| {
             f.debug_struct("Connection")
                 .field("container_id", &self.config.container_id)
+                .field("state", &self.state)
                 .field("layer", &self.layer)
-                .field("ended", &self.ended)
+                .field("ended", &self.ended())
                 .field("sessions", &self.sessions)
                 .field("links", &self.links)
                 .finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! Frames to the network, encoded when there is room for them.
 
-use super::{Connection, Layer, frame_size::shorten, share::Pace};
+use super::{Connection, ConnectionState, Ending, frame_size::shorten, share::Pace};
 use crate::{
     control::{Body, Control},
     link::{Link, LinkMut, Written},
@@ -31,21 +31,15 @@ impl Connection {
             let preamble = self.preamble.split();
             out.write(|tail| tail.extend_from_slice(&preamble));
         }
-        if !matches!(self.layer, Layer::Dead) || self.finished {
-            self.transmit_frames(limit, out);
-        }
-        if self.idle.heartbeat_due
-            && self.open_sent
-            && !self.outbox.is_closed()
-            && !self.finished
-            && out.remaining() == before
+        self.transmit_frames(limit, out);
+        if self.idle.heartbeat_due && self.state.is_open_sent() && !self.outbox.is_closed() && out.remaining() == before
         {
             out.write(|tail| write_frame(0, None::<&Performative>, self.config.style, tail));
         }
         if out.remaining() > before {
             self.idle.sent();
             // Deliveries that leave before our close are worth waiting for; heartbeats are not.
-            if core::mem::take(&mut self.transferred) && self.closing {
+            if core::mem::take(&mut self.transferred) && matches!(self.ending, Ending::Asked) {
                 self.idle.restart_close(self.config.close_timeout);
             }
         }
@@ -62,9 +56,7 @@ impl Connection {
 
     /// Whether there is something to transmit or to poll: the driver has to be told.
     pub fn has_output(&self) -> bool {
-        let frames = self.outbox.has_next() || self.can_close();
-        let alive = !matches!(self.layer, Layer::Dead) || self.finished;
-        !self.preamble.is_empty() || self.outbox.has_events() || (alive && frames)
+        !self.preamble.is_empty() || self.outbox.has_events() || self.outbox.has_next() || self.can_close()
     }
 
     fn transmit_frames(&mut self, limit: usize, out: &mut TransmitQueue) {
@@ -209,9 +201,10 @@ impl Connection {
 
     /// Whether our close can be written cleanly: everything that can be sent is sent, or has no receiver any more.
     fn can_close(&self) -> bool {
-        let opened = self.open_sent && self.remote_open.is_some();
         let waits = |session: &Session| !session.state.is_end_sent() && self.has_to_send(session);
-        self.closing && opened && !self.outbox.is_closed() && !self.sessions.iter().any(waits)
+        matches!(self.ending, Ending::Asked)
+            && self.state == ConnectionState::Opened
+            && !self.sessions.iter().any(waits)
     }
 
     /// Whether a link of this session has something to send and the credit for it. The window may have to open first.

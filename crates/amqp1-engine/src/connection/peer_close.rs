@@ -1,6 +1,6 @@
 //! A rule that the peer broke, and the close that may follow in the same input: the close says more.
 
-use super::{Connection, Layer};
+use super::Connection;
 use crate::{error::ConnectionError, violation::PeerMisbehaved};
 use amqp1_codec::{Decode, Limits, Reader, definitions::AmqpError, frame::FrameErrorKind, performative::Close};
 use bytes::{Bytes, BytesMut};
@@ -51,8 +51,7 @@ impl Connection {
     }
 
     fn hear_no_more(&mut self, input: &mut BytesMut) {
-        self.layer = Layer::Dead;
-        self.finished = true;
+        self.enter_end();
         input.clear();
     }
 }
