@@ -215,7 +215,7 @@ impl Assembly {
     }
 
     pub(crate) fn continues(&self, transfer: &Transfer) -> bool {
-        transfer.delivery_id.is_none_or(|id| id == crate::settlement::wire_id(self.id))
+        transfer.delivery_id.is_none_or(|id| id == crate::session::wire_id(self.id))
             && transfer.delivery_tag.is_none_or(|tag| tag == self.tag)
             && transfer.message_format.is_none_or(|format| format == self.message_format)
     }

@@ -88,16 +88,13 @@
 extern crate alloc;
 
 mod api;
-mod ascending;
 mod config;
 mod connection;
 mod control;
 mod debug;
 mod delivery;
-mod errant;
 mod error;
 mod event;
-mod late;
 mod link;
 mod metadata;
 mod numbers;
@@ -108,7 +105,6 @@ mod rare;
 mod reply;
 mod resume;
 mod session;
-mod settlement;
 mod steps;
 mod store;
 mod time;

@@ -4,23 +4,22 @@ use super::{Connection, ConnectionState, Ending, frame_size::too_large};
 use crate::{
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
-    error::{ApiMisuse, ConnectionError, SendError},
+    error::{ApiMisuse, SendError},
     event::{Cause, Ended, Event, IncomingDelivery},
     link::{Answer, End, Link, LinkState, ReceivingEnd, SendingEnd, attach_violation},
     outbox::Leaving,
     queue::Blocked,
     session::{self, Session, State},
     store::{DeliveryKey, LinkId, SessionId},
-    time::Instant,
     tolerances::Tolerances,
     violation::PeerMisbehaved,
 };
 use alloc::boxed::Box;
 use amqp1_codec::{
-    Encode, EncodedMessage, Symbol, Value,
+    Encode, EncodedMessage,
     definitions::{AmqpError, Fields, ReceiverSettleMode, Role},
     messaging::DeliveryState,
-    performative::{Attach, Open},
+    performative::Attach,
 };
 
 /// Octets of a message that each of its frames must have room for beside the delivery's state.
@@ -29,53 +28,6 @@ const LEAST_PAYLOAD: usize = 64;
 impl Connection {
     fn check_open(&self) -> Result<(), ApiMisuse> {
         if matches!(self.ending, Ending::No) { Ok(()) } else { Err(ApiMisuse::Closed) }
-    }
-
-    /// Server: lets the application see the peer's open, by `Event::OpenReceived`, before ours leaves.
-    pub fn hold_open(&mut self, hold: bool) {
-        self.hold_open = hold;
-    }
-
-    /// Sets a property of this end's open, if that has not left: for one that answers what the peer's open has said.
-    pub fn set_open_property(&mut self, name: Symbol, value: impl Into<Value>) {
-        if !self.state.is_open_sent() {
-            self.config.properties.insert(name, value);
-        }
-    }
-
-    /// Answers the peer's open that was held.
-    pub fn answer_open(&mut self) {
-        if self.state == ConnectionState::OpenReceived {
-            self.opened();
-        }
-    }
-
-    /// Refuses the peer's open that was held: open, then close with the reason (§2.4.6). The open has the property
-    /// `amqp:connection-establishment-failed`, by which clients of several makes know that a close follows.
-    pub fn refuse_open(&mut self, error: AmqpError) {
-        if self.ended().is_none() {
-            if !self.state.is_open_sent() {
-                self.config.properties.insert(Open::CONNECTION_ESTABLISHMENT_FAILED, true);
-            }
-            self.close_now(Some(error), ConnectionError::LocallyClosed);
-        }
-    }
-
-    /// Closes the connection. Deliveries that can leave go first; with an error, none does. Settlements that were stated go
-    /// first in any case. With an error, a close that waits for deliveries waits no longer.
-    pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
-        self.idle.set_now(now);
-        match self.ending {
-            _ if self.outbox.is_closed() => return,
-            Ending::Reported(_) => return,
-            Ending::Asked if error.is_none() => return,
-            Ending::Asked | Ending::No => {}
-        }
-        if error.is_some() || self.remote_open.is_none() {
-            return self.close_now(error, ConnectionError::LocallyClosed);
-        }
-        self.ending = Ending::Asked;
-        self.idle.start_close(self.config.close_timeout);
     }
 
     /// Begins a session. Before the connection is open the begin waits.

@@ -7,15 +7,13 @@ use crate::{
     link::Link,
     metadata::{Stated, is_plain},
     planted::{self, Planted},
-    session::SentDelivery,
+    session::{SentDelivery, Stating, state_ends},
     store::{DeliveryKey, LinkId, SessionId},
     transaction::TxnId,
     violation::PeerMisbehaved,
 };
-use alloc::{boxed::Box, sync::Arc};
-use amqp1_codec::{
-    definitions::Role, messaging::DeliveryState, performative::Disposition, transaction::TransactionalState,
-};
+use alloc::sync::Arc;
+use amqp1_codec::{definitions::Role, messaging::DeliveryState, performative::Disposition};
 use core::ops::RangeInclusive;
 
 impl Connection {
@@ -49,7 +47,7 @@ impl Connection {
             self.retires_lost(session_id, range, state);
         }
         let Some(mut within) = within else { return };
-        let stating = Stating::of(self, state);
+        let stating = self.stating(state);
         // What the deliveries before had as their provisional outcome, and whether this is the same.
         let mut compared: Option<(Arc<Stated>, bool)> = None;
         loop {
@@ -90,6 +88,14 @@ impl Connection {
                 // §2.6.12, mode second: a receiver that has not settled waits for us to do so.
                 stating => self.sent_is_settled(session_id, id, stating, !disposition.settled),
             }
+        }
+    }
+
+    /// What a disposition states, without what would take too much.
+    fn stating(&self, state: Option<&DeliveryState>) -> Stating {
+        match state {
+            Some(state) if !is_plain(state) => Stating::Shared(self.admit_state(state)),
+            state => Stating::Own(state.cloned()),
         }
     }
 
@@ -147,7 +153,7 @@ impl Connection {
         let last = disposition.last.unwrap_or(disposition.first);
         let Some(range) = session.received.range(disposition.first, last) else { return };
         let Some(mut within) = session.received.within(range) else { return };
-        let stating = Stating::of(self, disposition.state.as_ref());
+        let stating = self.stating(disposition.state.as_ref());
         loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
             let Some(id) = within.next(&session.received) else { return };
@@ -193,61 +199,4 @@ impl Connection {
         self.sent_is_settled(session_id, delivery, &Stating::Own(state), true);
         Ok(())
     }
-}
-
-/// What becomes of the deliveries of a disposition.
-enum Stating {
-    /// A state that takes no memory, none, or one that the application has stated.
-    Own(Option<DeliveryState>),
-    /// One that the peer has stated.
-    Shared(Arc<Stated>),
-}
-
-impl Stating {
-    fn of(connection: &Connection, state: Option<&DeliveryState>) -> Self {
-        match state {
-            Some(state) if !is_plain(state) => Self::Shared(connection.admit_state(state)),
-            state => Self::Own(state.cloned()),
-        }
-    }
-
-    fn state(&self) -> Option<DeliveryState> {
-        match self {
-            Self::Own(state) => state.clone(),
-            Self::Shared(stated) => Some(stated.state.clone()),
-        }
-    }
-
-    /// What is said in the settlement. The receiver knows why it has rejected a message, and go-amqp takes an error
-    /// there for one about its own disposition. `retired` says that the receiver has stated the outcome before, within a
-    /// transaction.
-    fn echo(&self, retired: bool) -> (Option<DeliveryState>, Option<Arc<Stated>>) {
-        match self {
-            Self::Own(Some(state)) if retired => (Some(without_error(state).unwrap_or_else(|| state.clone())), None),
-            Self::Own(state) => (state.clone(), None),
-            Self::Shared(stated) => match without_error(&stated.state) {
-                Some(state) => (Some(state), None),
-                None => (Some(stated.state.clone()), Some(stated.clone())),
-            },
-        }
-    }
-}
-
-/// What a rejection is without its error, within a transaction or not; `None` for other states.
-fn without_error(state: &DeliveryState) -> Option<DeliveryState> {
-    match state {
-        DeliveryState::Rejected(_) => Some(DeliveryState::Rejected(None)),
-        DeliveryState::Transactional(within) => {
-            let outcome = without_error(within.outcome.as_deref()?)?;
-            let within = TransactionalState { txn_id: within.txn_id.clone(), outcome: Some(Box::new(outcome)) };
-            Some(DeliveryState::Transactional(Box::new(within)))
-        }
-        _ => None,
-    }
-}
-
-/// Whether a receiver that states this, unsettled, waits for the sender to settle. A provisional outcome of a
-/// transaction does too.
-pub(crate) fn state_ends(state: &DeliveryState) -> bool {
-    state.is_outcome() || matches!(state, DeliveryState::Transactional(state) if state.outcome.is_some())
 }

@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::{
     config::ErrantLinks,
-    errant::Errant,
+    session::Errant,
     store::{LinkId, SessionId},
     violation::PeerMisbehaved,
 };

@@ -20,9 +20,6 @@ use amqp1_codec::{
 /// Octets of a frame's header (§2.3.1).
 const HEADER: usize = 8;
 
-/// Octets of the longest name that stays in an open which is only written to be followed by a close.
-const SHORT_NAME: usize = 128;
-
 /// Octets of the longest condition that stays whatever the frame.
 const SHORT_CONDITION: usize = 128;
 
@@ -69,39 +66,6 @@ impl Connection {
     fn check_size(&self, size: usize) -> Result<(), ApiMisuse> {
         let max = self.remote_max_frame_size();
         if size > max { Err(ApiMisuse::FrameTooLarge { size, max }) } else { Ok(()) }
-    }
-
-    /// Our open. If it only precedes a close, it is cut to what the peer takes.
-    pub(super) fn send_open(&mut self) {
-        let mut open = self.config.open(self.idle.announced());
-        if self.check_frame(&open).is_err() {
-            let named = |fields: &Fields| fields.get(Open::CONNECTION_ESTABLISHMENT_FAILED.as_str()).is_some();
-            let failed = open.properties.as_ref().is_some_and(named);
-            open = Open {
-                container_id: cut(open.container_id.as_str(), SHORT_NAME).into(),
-                max_frame_size: open.max_frame_size,
-                channel_max: open.channel_max,
-                idle_time_out: open.idle_time_out,
-                properties: failed.then(|| {
-                    let mut fields = Fields::new();
-                    fields.insert(Open::CONNECTION_ESTABLISHMENT_FAILED, true);
-                    fields
-                }),
-                ..Open::default()
-            };
-        }
-        self.step(self.state.send_open());
-        self.outbox.push(0, open);
-    }
-
-    /// Ends a connection whose open the peer does not take. Whether it did.
-    pub(super) fn open_too_large(&mut self) -> bool {
-        let open = self.config.open(self.idle.announced());
-        let Err(ApiMisuse::FrameTooLarge { size, max }) = self.check_frame(&open) else { return false };
-        let text = "the open of this end is larger than the peer's max-frame-size";
-        let error = AmqpError::new(ErrorCondition::FRAME_SIZE_TOO_SMALL, text);
-        self.close_now(Some(error), ConnectionError::OpenTooLarge { size, max });
-        true
     }
 
     /// Fails if the peer does not take our begin.
@@ -266,7 +230,7 @@ fn shorten_error(error: &mut AmqpError, excess: usize) -> bool {
 }
 
 /// The beginning of a text, in whole characters.
-fn cut(text: &str, octets: usize) -> &str {
+pub(super) fn cut(text: &str, octets: usize) -> &str {
     let mut end = octets.min(text.len());
     while !text.is_char_boundary(end) {
         end = end.saturating_sub(1);

@@ -1,18 +1,13 @@
 //! Octets from the network.
 
-use super::{Connection, ConnectionState, Layer, idle, layer::Step};
+use super::{Connection, ConnectionState, Layer, handshake::Step};
 use crate::{
     error::ConnectionError,
-    event::Event,
     session::{Ending, Session},
     time::Instant,
-    violation::{PeerMisbehaved, Scope},
+    violation::PeerMisbehaved,
 };
-use alloc::boxed::Box;
-use amqp1_codec::{
-    frame::{Frame, MIN_MAX_FRAME_SIZE},
-    performative::{Open, Performative},
-};
+use amqp1_codec::{frame::Frame, performative::Performative};
 use bytes::{Bytes, BytesMut};
 
 /// Frames that may wait to be written, and events to be polled, before input waits for them.
@@ -81,11 +76,6 @@ impl Connection {
         }
     }
 
-    /// Whether the application has to answer the peer's open before more input can be taken.
-    fn awaits_our_open(&self) -> bool {
-        self.state == ConnectionState::OpenReceived
-    }
-
     /// The transport has ended.
     pub fn handle_eof(&mut self, now: Instant) {
         self.idle.set_now(now);
@@ -117,17 +107,6 @@ impl Connection {
                 true
             }
         }
-    }
-
-    /// Refuses a frame that the peer has sent without having heard our open, and that is larger than it may be then.
-    #[cold]
-    fn is_long_open(&mut self, size: usize) -> bool {
-        let max = usize::try_from(MIN_MAX_FRAME_SIZE).unwrap_or(usize::MAX);
-        let is_long = size > max && !self.state.is_open_sent() && !self.config.tolerances.long_open;
-        if is_long {
-            self.misbehaved(PeerMisbehaved::OpenTooLong { size });
-        }
-        is_long
     }
 
     // Inlined whatever the compiler thinks of its size, so that the performative is not moved. Frames that are read twice
@@ -204,43 +183,6 @@ impl Connection {
             }
             Some(Performative::Disposition(_)) => self.ended().is_none(),
             _ => false,
-        }
-    }
-
-    fn on_open(&mut self, open: Box<Open>) {
-        let max_frame_size = open.max_frame_size;
-        let open_time_out = open.idle_time_out;
-        self.idle.opened(open.idle_time_out);
-        self.remote_open = self.keep_open(&open);
-        if self.remote_open.is_none() {
-            return self.misbehaved(PeerMisbehaved::MetadataExceeded { scope: Scope::Connection });
-        }
-        if max_frame_size < MIN_MAX_FRAME_SIZE && !self.config.tolerances.small_max_frame_size {
-            return self.misbehaved(PeerMisbehaved::MaxFrameSizeTooSmall { size: max_frame_size });
-        }
-        if let Some(millis) = open_time_out.filter(|millis| (1..idle::LEAST_MILLIS).contains(millis)) {
-            return self.misbehaved(PeerMisbehaved::IdleTimeoutTooShort { millis });
-        }
-        self.step(self.state.receive_open());
-        if self.hold_open && !self.state.is_open_sent() {
-            self.outbox.events.push_back(Event::OpenReceived);
-            return;
-        }
-        self.opened();
-    }
-
-    /// Both opens are there, or ours is sent now.
-    pub(super) fn opened(&mut self) {
-        if !self.state.is_open_sent() {
-            if self.open_too_large() {
-                return;
-            }
-            self.send_open();
-        }
-        self.let_in();
-        self.outbox.events.push_back(Event::Opened);
-        for id in core::mem::take(&mut self.waiting) {
-            self.send_begin(id);
         }
     }
 }

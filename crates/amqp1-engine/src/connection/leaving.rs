@@ -27,13 +27,6 @@ impl Connection {
         self.outbox.has_frames()
     }
 
-    /// Whether the peer has not answered our close within
-    /// [`ConnectionConfig::close_timeout`](crate::ConnectionConfig::close_timeout), so that the connection is over without
-    /// it.
-    pub fn close_unanswered(&self) -> bool {
-        self.close_unanswered
-    }
-
     /// The outcome of what is sent on a link and settled without one: the default-outcome of its source (§3.3, §3.5.3), as
     /// the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what it
     /// granted counts, not what the peer asked for. `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released

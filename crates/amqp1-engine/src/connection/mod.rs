@@ -1,6 +1,7 @@
 //! One connection (§2.4) and everything on it.
 
 mod attach;
+mod close;
 mod commands;
 mod detach;
 mod dispositions;
@@ -9,15 +10,15 @@ mod errant;
 mod flow;
 mod frame_size;
 mod handles;
+mod handshake;
 mod idle;
 mod input;
-mod layer;
 mod leaving;
 mod lookup;
 mod malformed;
 mod metadata;
+mod open;
 mod output;
-mod peer_close;
 mod quiet;
 mod resume;
 mod sessions;
@@ -32,10 +33,9 @@ mod undecodable;
 use crate::{
     config::{ConnectionConfig, ServerSasl},
     control::Body,
-    error::ConnectionError,
-    event::{Cause, Ended, Event, EventsEnd, Settled},
+    event::{Event, EventsEnd, Settled},
     link::Link,
-    metadata::{Meter, bounded_error},
+    metadata::Meter,
     numbers::Numbers,
     outbox::Outbox,
     session::Session,
@@ -50,17 +50,15 @@ use alloc::{
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::{
     DecodeError, Str,
-    definitions::AmqpError,
     frame::{FrameDecoder, MIN_MAX_FRAME_SIZE},
-    performative::{Close, Open, Performative},
+    performative::Performative,
     printable::bounded_debug,
 };
 use bytes::BytesMut;
-pub(crate) use dispositions::state_ends;
 use drain::Drains;
+pub use handshake::HandshakeStage;
+use handshake::Layer;
 use idle::Idle;
-pub use layer::HandshakeStage;
-use layer::Layer;
 use metadata::RemoteOpen;
 pub(crate) use quiet::{shrink_queue, shrink_vec};
 pub(crate) use share::Pace;
@@ -226,27 +224,9 @@ impl Connection {
         self.outbox.settled.pop_front()
     }
 
-    /// The peer's open. It is kept as octets and decoded at each call.
-    pub fn remote_open(&self) -> Option<Open> {
-        self.remote_open.as_ref()?.kept.decode(self.config.decode_limits())
-    }
-
     /// How far the headers, opens and closes were exchanged. Frames count as sent once they are queued.
     pub fn state(&self) -> ConnectionState {
         self.state
-    }
-
-    /// Why the connection ended, if it has.
-    pub fn ended(&self) -> Option<&ConnectionError> {
-        match &self.ending {
-            Ending::Reported(reason) => Some(reason),
-            Ending::No | Ending::Asked => None,
-        }
-    }
-
-    /// Whether nothing more will be read or said: when what is transmitted is written, the transport can go.
-    pub fn is_finished(&self) -> bool {
-        self.state == ConnectionState::End && self.preamble.is_empty() && self.outbox.frames() == 0
     }
 
     /// Queues a frame of a session, behind its begin. Nothing follows an end.
@@ -265,80 +245,6 @@ impl Connection {
         debug_assert!(next.is_ok(), "there is no such transition from {:?}", self.state);
         if let Ok(state) = next {
             self.state = state;
-        }
-    }
-
-    /// Nothing more is read or said.
-    fn enter_end(&mut self) {
-        self.state = ConnectionState::End;
-        self.layer = Layer::Dead;
-    }
-
-    /// Queues our close.
-    fn push_close(&mut self, error: Option<AmqpError>) {
-        if !self.state.is_open_sent() {
-            self.send_open();
-        }
-        self.step(self.state.send_close(error.is_some()));
-        self.outbox.push_close(Close { error });
-    }
-
-    /// Closes now, dropping what is queued, and ends for the application.
-    fn close_now(&mut self, error: Option<AmqpError>, reason: ConnectionError) {
-        if self.state.can_send() {
-            self.flush_all_marks();
-            self.push_close(error);
-            self.idle.start_close(self.config.close_timeout);
-        } else {
-            self.enter_end();
-        }
-        self.terminate(reason);
-    }
-
-    /// Ends everything for the application: links, then sessions, then the connection. Once.
-    fn terminate(&mut self, reason: ConnectionError) {
-        if self.ended().is_some() {
-            return;
-        }
-        for id in self.sessions.keys() {
-            self.drop_session(id, Ended { error: None, by: Cause::Connection });
-        }
-        self.outbox.forget_sessions();
-        self.drains.clear();
-        self.waiting.clear();
-        self.stops.clear();
-        self.shares.clear();
-        self.ending = Ending::Reported(reason.clone());
-        self.outbox.events.push_back(Event::Closed(reason));
-    }
-
-    fn on_close(&mut self, close: Close) {
-        let is_answer = self.outbox.is_closed();
-        if !is_answer {
-            // What the peer has asked for before it closed is answered, as it would have been in a read of its own.
-            self.answer_begins();
-            if !self.state.is_open_sent() {
-                self.send_open();
-            }
-        }
-        self.step(self.state.receive_close());
-        if !is_answer {
-            self.push_close(None);
-        }
-        self.enter_end();
-        let reason = self.closed_by_peer(&close);
-        self.terminate(reason);
-    }
-
-    /// What the peer's close means.
-    fn closed_by_peer(&self, close: &Close) -> ConnectionError {
-        match &close.error {
-            None if matches!(self.ending, Ending::Asked) => ConnectionError::LocallyClosed,
-            error => {
-                let error =
-                    error.as_ref().map(|error| bounded_error(error, self.config.max_info, self.config.decode_limits()));
-                ConnectionError::ClosedByPeer(error)
-            }
         }
     }
 }

@@ -8,10 +8,8 @@
 use super::Connection;
 use crate::{
     event::Event,
-    late::LateTransfers,
     link::{End, Link},
-    session::Session,
-    settlement::{first_id, wire_id},
+    session::{LateTransfers, Session, first_id, wire_id},
     store::{LinkId, SessionId},
     time::Instant,
 };

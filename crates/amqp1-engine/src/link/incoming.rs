@@ -7,8 +7,7 @@ use crate::{
     event::{Event, IncomingDelivery, StreamItem},
     metadata::{Charge, Kept, SMALL_STATE},
     resume::{HeldDelivery, octets_before},
-    session::ReceivedDelivery,
-    settlement::{first_id, wire_id},
+    session::{ReceivedDelivery, first_id, wire_id},
     store::DeliveryKey,
     violation::{PeerMisbehaved, Scope},
 };

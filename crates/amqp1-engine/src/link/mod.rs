@@ -14,8 +14,8 @@ mod state;
 mod stream;
 
 use crate::{
-    ascending::Ascending,
     metadata::{Charge, Kept, RemoteAttach},
+    session::Ascending,
     store::SessionId,
 };
 use alloc::{boxed::Box, collections::BTreeSet};

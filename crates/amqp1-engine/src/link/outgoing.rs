@@ -8,8 +8,7 @@ use crate::{
     error::SendError,
     event::{Event, Settled},
     planted::{self, Planted},
-    session::{Ending, SentDelivery},
-    settlement::wire_id,
+    session::{Ending, SentDelivery, wire_id},
     transmit::TransmitQueue,
 };
 use alloc::boxed::Box;

@@ -1,7 +1,11 @@
 //! What is settled on a link, by either end (§2.6.12).
 
 use super::LinkMut;
-use crate::{connection::state_ends, event::Event, session::SentDelivery, store::DeliveryKey};
+use crate::{
+    event::Event,
+    session::{SentDelivery, state_ends},
+    store::DeliveryKey,
+};
 use alloc::vec::Vec;
 use amqp1_codec::{DeliveryTag, definitions::Role, messaging::DeliveryState};
 

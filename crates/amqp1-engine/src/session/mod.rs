@@ -1,18 +1,19 @@
 //! One session (§2.5): its windows, its handles, its unsettled deliveries.
 
+mod disposition;
+mod errant;
+mod late;
 mod output;
 mod state;
+mod unsettled;
 mod window;
 
 use crate::{
     config::SessionConfig,
     control::Body,
-    errant::Errant,
-    late::{LATE, LateHandles, LateTransfers},
     metadata::{Charge, Stated},
     numbers::Numbers,
     resume::{HeldDelivery, Retained},
-    settlement::{Marks, Unsettled},
     store::LinkId,
     time::Instant,
 };
@@ -27,11 +28,17 @@ use amqp1_codec::{
     definitions::Role,
     performative::{Begin, Flow, Handle},
 };
+use disposition::Marks;
+use late::{LATE, LateHandles};
 use state::NoTransition;
 use window::{IncomingWindow, OutgoingWindow};
 
+pub(crate) use disposition::{Stating, state_ends};
+pub(crate) use errant::Errant;
+pub(crate) use late::LateTransfers;
 pub(crate) use output::SessionMut;
 pub(crate) use state::{Ending, State};
+pub(crate) use unsettled::{Ascending, Unsettled, first_id, wire_id};
 
 /// A delivery that was sent and is not settled.
 #[derive(Debug)]
@@ -132,7 +139,7 @@ impl Session {
         Self {
             incoming_window: IncomingWindow::new(config.incoming_window),
             outgoing_window: OutgoingWindow::new(config.next_outgoing_id),
-            next_delivery: crate::settlement::first_id(config.first_delivery_id),
+            next_delivery: first_id(config.first_delivery_id),
             config,
             charge: Charge::default(),
             state: State::Unmapped,
@@ -185,7 +192,7 @@ impl Session {
     pub(crate) fn configure(&mut self, config: SessionConfig) {
         self.incoming_window.configure(config.incoming_window);
         self.outgoing_window.configure(config.next_outgoing_id);
-        self.next_delivery = crate::settlement::first_id(config.first_delivery_id);
+        self.next_delivery = first_id(config.first_delivery_id);
         self.config = config;
     }
 

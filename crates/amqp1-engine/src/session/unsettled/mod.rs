@@ -1,8 +1,9 @@
 //! Deliveries by their ids: numbers that wrap on the wire and are counted on here.
 
-use crate::{ascending::Ascending, connection::shrink_vec, metadata::Stated};
-use alloc::{sync::Arc, vec::Vec};
-use amqp1_codec::{SequenceNo, definitions::Role, messaging::DeliveryState, performative::Disposition};
+mod ascending;
+
+use amqp1_codec::SequenceNo;
+pub(crate) use ascending::Ascending;
 use core::{array::IntoIter, iter::Take, ops::RangeInclusive};
 
 /// Where counting begins: far enough up that ids before the first one stay positive.
@@ -117,95 +118,11 @@ impl LiveIds {
     }
 }
 
-/// What is to be told about deliveries, gathered until it is written.
-#[derive(Debug, Default)]
-pub(crate) struct Marks {
-    marks: Vec<Mark>,
-    /// Grows with each state that another may follow for the same delivery: what comes later is written later.
-    age: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Mark {
-    age: u32,
-    role: Role,
-    first: u64,
-    last: u64,
-    settled: bool,
-    state: Option<DeliveryState>,
-    /// Where the state is the peer's.
-    stated: Option<Arc<Stated>>,
-}
-
-impl Mark {
-    fn continues(&self, before: &Self) -> bool {
-        before.last.checked_add(1) == Some(self.first)
-            && before.age == self.age
-            && before.role == self.role
-            && before.settled == self.settled
-            && before.state == self.state
-    }
-}
-
-impl Marks {
-    /// Gives back what it does not need.
-    pub(crate) fn shrink(&mut self) {
-        shrink_vec(&mut self.marks);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.marks.is_empty()
-    }
-
-    /// `role` is that of the end that speaks; `stated` holds a state that the peer has stated.
-    pub(crate) fn add(
-        &mut self,
-        role: Role,
-        id: u64,
-        settled: bool,
-        state: Option<DeliveryState>,
-        stated: Option<Arc<Stated>>,
-    ) {
-        let passing = !settled && !state.as_ref().is_some_and(DeliveryState::is_outcome);
-        let mark = Mark { age: self.age, role, first: id, last: id, settled, state, stated };
-        match self.marks.last_mut() {
-            Some(before) if mark.continues(before) => before.last = id,
-            _ => self.marks.push(mark),
-        }
-        self.age = self.age.wrapping_add(u32::from(passing));
-    }
-
-    /// The dispositions to write: consecutive ids with the same state are one.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Disposition, Option<Arc<Stated>>)> + use<> {
-        let mut marks = core::mem::take(&mut self.marks);
-        self.age = 0;
-        marks.sort_by_key(|mark| (mark.age, mark.role == Role::Receiver, mark.first));
-        let mut merged: Vec<Mark> = Vec::new();
-        for mark in marks {
-            match merged.last_mut() {
-                Some(before) if mark.continues(before) => before.last = mark.last,
-                _ => merged.push(mark),
-            }
-        }
-        merged.into_iter().map(|mark| {
-            let disposition = Disposition {
-                role: mark.role,
-                first: wire_id(mark.first),
-                last: (mark.last != mark.first).then(|| wire_id(mark.last)),
-                settled: mark.settled,
-                state: mark.state,
-                batchable: false,
-            };
-            (disposition, mark.stated)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::steps;
-    use alloc::vec;
+    use alloc::{vec, vec::Vec};
 
     fn within<T>(unsettled: &Unsettled<T>, range: RangeInclusive<u64>) -> Vec<u64> {
         let mut within = unsettled.within(range);
@@ -283,15 +200,5 @@ mod tests {
         unsettled.note(first + (1 << 31) + 5);
         let range = unsettled.range(SequenceNo(7), SequenceNo(7)).expect("ids were used");
         assert_eq!(within(&unsettled, range), vec![first]);
-    }
-
-    #[test]
-    fn consecutive_marks_become_one_disposition_whatever_their_order() {
-        let mut marks = Marks::default();
-        for id in [4, 2, 3, 7] {
-            marks.add(Role::Receiver, id, true, Some(DeliveryState::Accepted), None);
-        }
-        let ranges: Vec<_> = marks.drain().map(|(d, _)| (d.first.0, d.last.map(|last| last.0))).collect();
-        assert_eq!(ranges, vec![(2, Some(4)), (7, None)]);
     }
 }
