@@ -51,21 +51,24 @@ impl Pair {
         let mut client = Connection::client(ConnectionConfig::new("client"), None, now);
         let mut server = Connection::server(ConnectionConfig::new("server"), ServerSasl::None, now);
         let session = client.begin(SessionConfig::default()).expect("a session");
-        let sender = client.attach_sender(session, SenderConfig::new("link", Target::at("queue"))).expect("a link");
+        let mut session = client.session(session).expect("a session that was begun");
+        let sender = session.attach_sender(SenderConfig::new("link", Target::at("queue"))).expect("a link");
         let mut receiver = None;
         for _ in 0..8 {
             exchange(&mut client, &mut server);
             while let Some(event) = server.poll_event() {
                 match event {
                     Event::SessionOffered(id) => {
-                        server.accept_session(id, SessionConfig::default()).expect("a session that is offered");
+                        let mut session = server.session(id).expect("a live session");
+                        session.accept(SessionConfig::default()).expect("a session that is offered");
                     }
                     Event::LinkOffered(id) => {
-                        let attach = server.remote_attach(id).expect("an attach");
+                        let mut link = server.link(id).expect("a live link");
+                        let attach = link.remote_attach().expect("an attach");
                         let mut reply = AttachReply::echo(&attach);
                         reply.source = Some(Source::default());
                         reply.credit = Credit::Window(2000);
-                        server.accept_link(id, reply).expect("a link that is offered");
+                        link.accept(reply).expect("a link that is offered");
                         receiver = Some(id);
                     }
                     _ => {}
@@ -83,14 +86,16 @@ impl Pair {
     ///
     /// If a message is lost.
     pub fn round(&mut self, message: &EncodedMessage, most: u32) -> u32 {
-        let count = self.client.credit(self.sender).min(most);
+        let count = self.client.sender(self.sender).expect("a live link").credit().min(most);
         for _ in 0..count {
-            self.client.send(self.sender, message.clone(), Default::default()).expect("credit");
+            let mut sender = self.client.sender(self.sender).expect("a live link");
+            sender.send(message.clone(), Default::default()).expect("credit");
         }
         exchange(&mut self.client, &mut self.server);
-        while let Some(delivery) = self.server.recv(self.receiver) {
+        let mut receiver = self.server.receiver(self.receiver).expect("a live link");
+        while let Some(delivery) = receiver.recv() {
             let accepted = amqp1_codec::messaging::DeliveryState::Accepted;
-            self.server.dispose(self.receiver, delivery.key, accepted).expect("a live link");
+            receiver.dispose(delivery.key, accepted).expect("a live link");
         }
         exchange(&mut self.client, &mut self.server);
         let mut settled = 0;

@@ -104,11 +104,11 @@ impl Subject {
         self.sessions.push(session);
         let resume = Some(SuspendedSender::new());
         let config = SenderConfig { resumable: true, resume, ..SenderConfig::new("c", Target::at("q")) };
-        self.links.extend(self.engine.attach_sender(session, config));
+        self.links.extend(self.engine.session(session).and_then(|mut session| session.attach_sender(config)));
         let resume = Some(SuspendedReceiver::new());
         let streamed = self.streamed;
         let config = ReceiverConfig { resumable: true, resume, streamed, ..ReceiverConfig::new("d", Source::at("q")) };
-        self.links.extend(self.engine.attach_receiver(session, config));
+        self.links.extend(self.engine.session(session).and_then(|mut session| session.attach_receiver(config)));
         let mut answers = BytesMut::new();
         frame(1, attach("c", 0, Role::Receiver), b"", &mut answers);
         frame(1, attach("d", 1, Role::Sender), b"", &mut answers);
@@ -129,11 +129,12 @@ impl Subject {
             match event {
                 Event::SessionOffered(id) => {
                     self.sessions.push(id);
-                    let _ = self.engine.accept_session(id, SessionConfig::default());
+                    let _ = self.engine.session(id).and_then(|mut session| session.accept(SessionConfig::default()));
                 }
                 Event::LinkOffered(id) => {
                     self.links.push(id);
-                    let Some(remote) = self.engine.remote_attach(id) else { continue };
+                    let Ok(mut link) = self.engine.link(id) else { continue };
+                    let Some(remote) = link.remote_attach() else { continue };
                     let mut reply = AttachReply::echo(&remote);
                     reply.credit = Credit::Window(5);
                     reply.streamed = self.streamed;
@@ -143,7 +144,7 @@ impl Subject {
                         reply.resume_receiver = Some(SuspendedReceiver::new());
                         reply.resume_sender = Some(SuspendedSender::new());
                     }
-                    let _ = self.engine.accept_link(id, reply);
+                    let _ = link.accept(reply);
                 }
                 Event::Closed(_) => self.closed += 1,
                 _ => {}
@@ -162,10 +163,11 @@ impl Subject {
         let Some(link) = self.links.get(usize::from(action >> 4) % self.links.len().max(1)).copied() else { return };
         match action & 15 {
             0..=2 => {
-                while let Some(delivery) = self.engine.recv(link) {
+                let Ok(mut receiver) = self.engine.receiver(link) else { return };
+                while let Some(delivery) = receiver.recv() {
                     self.held.push((link, delivery.key));
                 }
-                while let Some(item) = self.engine.poll_stream(link) {
+                while let Some(item) = receiver.poll_stream() {
                     if let StreamItem::Begin { key, .. } = item {
                         self.held.push((link, key));
                     }
@@ -173,42 +175,49 @@ impl Subject {
             }
             3 | 4 => {
                 if let Some((link, key)) = self.held.pop() {
-                    let _ = self.engine.dispose(link, key, DeliveryState::Accepted);
+                    let _ = self.engine.receiver(link).and_then(|mut to| to.dispose(key, DeliveryState::Accepted));
                 }
             }
             5 | 6 => {
                 let message = Message::builder().data(vec![action; 1000]).build();
                 let length = message.len();
                 let options = SendOptions { token: self.tokens, settled: action & 16 != 0, ..SendOptions::default() };
-                if self.engine.send(link, message, options).is_ok() {
+                if self.engine.sender(link).is_ok_and(|mut sender| sender.send(message, options).is_ok()) {
                     self.tokens += 1;
                     self.sent += 2 * length + 128;
                 }
             }
             7 => {
                 let options = SendOptions { token: self.tokens, ..SendOptions::default() };
-                if self.engine.begin_delivery(link, options).is_ok() {
+                if self.engine.sender(link).is_ok_and(|mut sender| sender.begin_delivery(options).is_ok()) {
                     self.tokens += 1;
                     self.sent += 128;
                 }
             }
             8 => {
-                if self.engine.write(link, Bytes::from(vec![action; 300])).is_ok() {
+                let piece = Bytes::from(vec![action; 300]);
+                if self.engine.sender(link).is_ok_and(|mut sender| sender.write(piece).is_ok()) {
                     self.sent += 428;
                 }
             }
-            9 => drop(self.engine.finish(link)),
-            10 => drop(self.engine.abort(link, self.tokens.saturating_sub(1))),
-            11 => drop(self.engine.set_credit(link, Credit::Manual(u32::from(action >> 4)))),
-            12 => drop(self.engine.drain(link)),
-            13 => drop(self.engine.detach(link, action & 16 != 0, None)),
+            9 => drop(self.engine.sender(link).map(|mut sender| sender.finish())),
+            10 => drop(self.engine.sender(link).map(|mut sender| sender.abort(self.tokens.saturating_sub(1)))),
+            11 => {
+                let credit = Credit::Manual(u32::from(action >> 4));
+                drop(self.engine.receiver(link).map(|mut receiver| receiver.set_credit(credit)));
+            }
+            12 => drop(self.engine.receiver(link).map(|mut receiver| receiver.drain())),
+            13 => drop(self.engine.link(link).map(|mut link| link.detach(action & 16 != 0, None))),
             14 => {
                 self.now = self.now + core::time::Duration::from_secs(7);
                 self.engine.handle_timeout(self.now);
                 // Heartbeats come of time, not of input; each of these may ask for a close too.
                 self.sent += 256;
             }
-            _ => drop(self.engine.settle_sent(link, self.tokens.saturating_sub(1), Some(DeliveryState::Released))),
+            _ => {
+                let (token, state) = (self.tokens.saturating_sub(1), Some(DeliveryState::Released));
+                drop(self.engine.sender(link).map(|mut sender| sender.settle(token, state)));
+            }
         }
         // A command may lead to a flow, a disposition or a detach of its own.
         self.sent += 256;

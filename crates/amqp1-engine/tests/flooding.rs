@@ -36,7 +36,8 @@ fn server(config: ConnectionConfig) -> Connection {
     server.handle_input(now, &mut input);
     while let Some(event) = server.poll_event() {
         if let Event::SessionOffered(id) = event {
-            server.accept_session(id, SessionConfig::default()).expect("a session that is offered");
+            let mut session = server.session(id).expect("a live session");
+            session.accept(SessionConfig::default()).expect("a session that is offered");
         }
     }
     server.transmit(now, usize::MAX, &mut TransmitQueue::default());
@@ -72,9 +73,11 @@ fn a_peer_that_does_not_read_its_answers_is_not_listened_to() {
         server.handle_input(now, &mut input);
         while let Some(event) = server.poll_event() {
             if let Event::LinkOffered(id) = event {
-                let reply = server.remote_attach(id).map(|attach| amqp1_engine::AttachReply::echo(&attach));
                 // Detached meanwhile, it cannot be accepted any more.
-                let accepted = reply.map(|reply| server.accept_link(id, reply));
+                let accepted = server.link(id).ok().and_then(|mut link| {
+                    let attach = link.remote_attach()?;
+                    Some(link.accept(amqp1_engine::AttachReply::echo(&attach)))
+                });
                 let expected = [None, Some(Ok(())), Some(Err(amqp1_engine::ApiMisuse::UnknownLink))];
                 assert!(expected.contains(&accepted), "{accepted:?}");
             }
@@ -98,7 +101,8 @@ fn links_are_counted_refused_ones_included() {
         server.handle_input(now, &mut input);
         while let Some(event) = server.poll_event() {
             if let Event::LinkOffered(id) = event {
-                server.reject_link(id, ErrorCondition::NOT_ALLOWED.into()).expect("a link that is offered");
+                let mut link = server.link(id).expect("a live link");
+                link.reject(ErrorCondition::NOT_ALLOWED.into()).expect("a link that is offered");
             }
         }
     }

@@ -39,10 +39,13 @@ fn feed(server: &mut Connection, input: &mut BytesMut) {
     server.handle_input(now, input);
     while let Some(event) = server.poll_event() {
         match event {
-            Event::SessionOffered(id) => server.accept_session(id, SessionConfig::default()).expect("offered"),
+            Event::SessionOffered(id) => {
+                server.session(id).expect("a live session").accept(SessionConfig::default()).expect("offered")
+            }
             Event::LinkOffered(id) => {
-                let reply = AttachReply::echo(&server.remote_attach(id).expect("its attach"));
-                server.accept_link(id, reply).expect("offered");
+                let reply =
+                    AttachReply::echo(&server.link(id).expect("a live link").remote_attach().expect("its attach"));
+                server.link(id).expect("a live link").accept(reply).expect("offered");
             }
             Event::SaslInit { .. } => server.sasl_outcome(amqp1_codec::sasl::SaslCode::Auth, None),
             _ => {}

@@ -1,5 +1,7 @@
 //! An engine with what its application has seen.
 
+mod calls;
+
 use crate::Checker;
 use amqp1_codec::{SequenceNo, definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
@@ -143,10 +145,10 @@ impl End {
                 Event::LinkAttached(id) => self.note_session(*id),
                 Event::LinkOffered(id) => {
                     self.note_session(*id);
-                    if let Some(attach) = self.engine.remote_attach(*id) {
+                    if let Some(attach) = self.remote_attach(*id) {
                         self.names.insert(attach.name.as_str().to_owned(), *id);
                     }
-                    self.accept_link(*id);
+                    self.answer_link(*id);
                 }
                 _ => {}
             }
@@ -165,21 +167,24 @@ impl End {
         let Some(config) = &self.accept.sessions else { return self.unanswered.clear() };
         let engine = &mut self.engine;
         // One that is gone by now needs no answer.
-        self.unanswered.retain(|id| engine.accept_session(*id, config.clone()) == Err(ApiMisuse::NoChannel));
+        self.unanswered.retain(|id| {
+            let accepted = engine.session(*id).and_then(|mut session| session.accept(config.clone()));
+            accepted == Err(ApiMisuse::NoChannel)
+        });
     }
 
     fn note_session(&mut self, link: LinkId) {
-        if let Some(session) = self.engine.session_of(link) {
+        if let Some(session) = self.session_of(link) {
             self.session_ids.insert(link, session);
         }
     }
 
-    fn accept_link(&mut self, id: LinkId) {
-        let (Some(credit), Some(attach)) = (self.accept.links, self.engine.remote_attach(id)) else { return };
+    fn answer_link(&mut self, id: LinkId) {
+        let (Some(credit), Some(attach)) = (self.accept.links, self.remote_attach(id)) else { return };
         let Accept { max_message_size, drain_mode, initial_delivery_count, .. } = self.accept;
         let reply = AttachReply { credit, max_message_size, drain_mode, ..AttachReply::echo(&attach) };
         let reply = AttachReply { initial_delivery_count, ..reply };
-        let _ = self.engine.accept_link(id, reply);
+        let _ = self.accept_link(id, reply);
     }
 
     /// What the engine has to write, at most about `limit` octets at a time.
@@ -287,16 +292,16 @@ impl End {
     }
 
     /// The link that the peer attached under this name.
-    pub fn offered(&self, name: &str, role: Role) -> LinkId {
+    pub fn offered(&mut self, name: &str, role: Role) -> LinkId {
         let named = |attach: Attach| attach.name == *name && attach.role == role.opposite();
         let links = self.offered_links();
-        let id = links.iter().rev().find(|id| self.engine.remote_attach(**id).is_some_and(named));
-        *id.expect("the link was offered")
+        let id = links.into_iter().rev().find(|id| self.remote_attach(*id).is_some_and(named));
+        id.expect("the link was offered")
     }
 
     /// Takes all deliveries of a link.
     pub fn take_all(&mut self, link: LinkId) -> Vec<IncomingDelivery> {
-        core::iter::from_fn(|| self.engine.recv(link)).collect()
+        core::iter::from_fn(|| self.recv(link)).collect()
     }
 
     /// What became of the messages, by their tokens.

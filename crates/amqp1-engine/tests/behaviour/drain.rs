@@ -73,7 +73,7 @@ fn t_2_6_7_8_a_drain_that_the_application_answers_leaves_it_the_credit_until_the
         peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
         assert_eq!(written(&mut peer), (vec!["transfer"], None));
     }
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     assert_eq!(written(&mut peer), (vec!["flow"], Some((5, 0))));
     assert_eq!((requests(&peer, tx), answers(&peer, tx), peer.end.drain_requested(tx)), (1, 1, false));
     // The next one is another.
@@ -119,12 +119,12 @@ fn t_2_6_7_8_a_drain_is_answered_when_the_last_credit_is_used() {
 fn credit_is_given_up_only_while_a_drain_waits_for_an_answer() {
     let (mut peer, tx) = sending(DrainMode::APPLICATION);
     peer.send(0, credit(0, 4));
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     assert_eq!((written(&mut peer), peer.end.credit(tx)), ((vec![], None), 4));
     // The receiver changes its mind.
     peer.send(0, drain(4));
     peer.send(0, credit(0, 4));
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     peer.end.engine.handle_timeout(peer.now + Duration::from_secs(2));
     assert_eq!((written(&mut peer), peer.end.credit(tx)), ((vec![], None), 4));
     assert!(!peer.end.drain_requested(tx));
@@ -132,7 +132,7 @@ fn credit_is_given_up_only_while_a_drain_waits_for_an_answer() {
     peer.send(0, drain(4));
     peer.send(0, drain(4));
     assert_eq!(requests(&peer, tx), 2);
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     assert_eq!(written(&mut peer), (vec!["flow"], Some((4, 0))));
 }
 
@@ -143,7 +143,7 @@ fn what_is_queued_goes_before_the_credit_is_given_up_and_nothing_is_queued_behin
     for token in 0..2 {
         peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
     }
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     assert_eq!(written(&mut peer), (vec![], None));
     assert_eq!(peer.end.send(tx, message(1, 1), unsettled(2)), Err(SendError::NoCredit));
     peer.send(0, session_flow(10));
@@ -162,7 +162,7 @@ fn t_2_6_7_8_a_drain_before_the_link_is_accepted_is_reported_when_it_is() {
     peer.end.accept_link(tx, reply).unwrap();
     assert_eq!(written(&mut peer).0, ["attach"]);
     assert_eq!((requests(&peer, tx), peer.end.credit(tx)), (1, 4));
-    peer.end.engine.drained(tx).unwrap();
+    peer.end.answer_drain(tx).unwrap();
     assert_eq!(written(&mut peer), (vec!["flow"], Some((4, 0))));
 }
 
@@ -179,11 +179,11 @@ fn a_client_that_sends_can_answer_drains_itself() {
     pair.drive();
     assert!(!pair.server.drained(rx));
     pair.client.send(tx, message(1, 1), settled(1)).unwrap();
-    pair.client.engine.drained(tx).unwrap();
+    pair.client.answer_drain(tx).unwrap();
     pair.drive();
     assert!(pair.server.drained(rx));
     assert_eq!(pair.server.take_all(rx).len(), 1);
-    assert_eq!(pair.server.engine.drained(rx), Err(ApiMisuse::WrongRole));
+    assert_eq!(pair.server.answer_drain(rx), Err(ApiMisuse::WrongRole));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_link_that_is_detached_leaves_no_drain_behind() {
     assert_eq!(peer.end.poll_timeout(), Some(deadline));
     peer.send(0, Detach { handle: 0, closed: true, error: None });
     assert_ne!(peer.end.poll_timeout(), Some(deadline));
-    assert_eq!(peer.end.engine.drained(tx), Err(ApiMisuse::UnknownLink));
+    assert_eq!(peer.end.answer_drain(tx), Err(ApiMisuse::UnknownLink));
     assert_eq!(written(&mut peer).0, ["detach"]);
 }
 
@@ -207,7 +207,7 @@ fn t_2_6_7_7_a_drain_is_answered_in_time_although_a_delivery_was_begun() {
         peer.end.begin_delivery(tx, unsettled(1)).unwrap();
         peer.send(0, drain(5));
         if answers_itself {
-            peer.end.engine.drained(tx).unwrap();
+            peer.end.answer_drain(tx).unwrap();
         }
         assert_eq!(written(&mut peer), (vec![], None));
         peer.now = peer.now + Duration::from_secs(1);
@@ -246,7 +246,7 @@ fn t_2_6_7_8_a_delivery_that_was_begun_keeps_its_credit_in_a_drain() {
         peer.send(0, credit(0, 5));
         peer.end.begin_delivery(tx, unsettled(1)).unwrap();
         peer.send(0, drain(5));
-        peer.end.engine.drained(tx).unwrap();
+        peer.end.answer_drain(tx).unwrap();
         assert_eq!(written(&mut peer), (vec![], None), "{mode:?}");
         peer.end.write(tx, bytes::Bytes::from_static(HELLO)).unwrap();
         assert_eq!(written(&mut peer), (vec!["transfer", "flow"], Some((5, 0))), "{mode:?}");

@@ -330,7 +330,7 @@ fn with_delivery() -> (Peer, LinkId, amqp1_engine::DeliveryKey) {
     peer.send(0, attach("l", 0, Role::Sender));
     let link = peer.end.offered_links()[0];
     peer.send_payload(0, transfer(0, 0), HELLO);
-    let key = peer.end.engine.recv(link).unwrap().key;
+    let key = peer.end.recv(link).unwrap().key;
     peer.read();
     (peer, link, key)
 }

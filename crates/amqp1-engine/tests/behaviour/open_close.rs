@@ -195,7 +195,7 @@ fn t_2_4_3_2_nothing_is_written_after_close() {
     let mut peer = Peer::with_sender();
     let rx = peer.end.offered_links()[0];
     peer.send_payload(0, transfer(0, 0), HELLO);
-    let key = peer.end.engine.recv(rx).unwrap().key;
+    let key = peer.end.recv(rx).unwrap().key;
     peer.end.engine.close(peer.now, None);
     assert_eq!(peer.names(), ["close"]);
     // All of these would say something if the connection were open.

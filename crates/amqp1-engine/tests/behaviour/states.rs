@@ -309,17 +309,17 @@ fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
 fn t_2_5_6_6_the_peers_outgoing_window_is_what_it_says_less_what_it_has_sent() {
     let mut peer = Peer::with_sender();
     let session = peer.end.offered_sessions()[0];
-    let window = |peer: &Peer| peer.end.remote_outgoing_window(session);
-    assert_eq!(window(&peer), Some(begin().outgoing_window));
+    let window = |peer: &mut Peer| peer.end.remote_outgoing_window(session);
+    assert_eq!(window(&mut peer), Some(begin().outgoing_window));
     peer.send_payload(0, transfer(0, 0), HELLO);
-    assert_eq!(window(&peer), Some(begin().outgoing_window - 1));
+    assert_eq!(window(&mut peer), Some(begin().outgoing_window - 1));
     let next_outgoing_id = SequenceNo(1);
     peer.send(0, Flow { next_outgoing_id, outgoing_window: 1, ..session_flow(10) });
-    assert_eq!(window(&peer), Some(1));
+    assert_eq!(window(&mut peer), Some(1));
     // It is a hint: transfers beyond it are taken.
     for id in 1..3 {
         peer.send_payload(0, transfer(0, id), HELLO);
-        assert_eq!(window(&peer), Some(0));
+        assert_eq!(window(&mut peer), Some(0));
     }
     assert_eq!(peer.names(), [""; 0]);
 }

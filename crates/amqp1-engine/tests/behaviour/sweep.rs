@@ -57,12 +57,12 @@ fn feed(octets: &[u8]) {
             looked_at += 1;
             match *event {
                 Event::Sendable(link) => {
-                    let sent = end.engine.send(link, message(1, 10), unsettled(1));
+                    let sent = end.send(link, message(1, 10), unsettled(1));
                     assert!(!matches!(sent, Err(SendError::TooLarge { .. })));
                 }
                 Event::Receivable(link) => {
-                    if let Some(delivery) = end.engine.recv(link) {
-                        let stated = end.engine.dispose(link, delivery.key, DeliveryState::Accepted);
+                    if let Some(delivery) = end.recv(link) {
+                        let stated = end.dispose(link, delivery.key, DeliveryState::Accepted);
                         let gone = [Err(ApiMisuse::Detached), Err(ApiMisuse::UnknownLink)];
                         assert!(stated.is_ok() || gone.contains(&stated), "{stated:?}");
                     }

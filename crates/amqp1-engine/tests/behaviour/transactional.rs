@@ -466,7 +466,7 @@ fn flow_properties_are_left_out_without_a_flow_that_says_so() {
     peer.read();
     let properties = acquires().properties.unwrap();
     peer.end.set_flow_properties(rx, properties.clone()).unwrap();
-    assert_eq!(peer.end.flow_properties(rx), Some(&properties));
+    assert_eq!(peer.end.flow_properties(rx), Some(properties));
     assert_eq!(peer.names(), ["flow"]);
     peer.end.clear_flow_properties(rx);
     assert!(peer.names().is_empty());

@@ -88,7 +88,7 @@ fn t_2_6_14_1_all_transfers_but_the_last_say_more() {
     // Around every size at which the number of frames changes.
     for length in (0..20).chain(440..620).chain(1040..1220) {
         pair.client.written.truncate(0);
-        pair.client.engine.send(tx, message(length, length), settled(0)).unwrap();
+        pair.client.send(tx, message(length, length), settled(0)).unwrap();
         let octets = pair.client.output(pair.now, usize::MAX);
         let sent = transfers(&octets);
         let (last, rest) = sent.split_last().unwrap();

@@ -123,7 +123,11 @@ impl Bed {
         while let Some(event) = self.engine.poll_event() {
             match &event {
                 Event::SessionOffered(id) => {
-                    self.engine.accept_session(*id, SessionConfig::default()).expect("a session that is offered");
+                    self.engine
+                        .session(*id)
+                        .expect("a live session")
+                        .accept(SessionConfig::default())
+                        .expect("a session that is offered");
                     self.session = Some(*id);
                 }
                 Event::LinkOffered(id) => self.offered.push(*id),
@@ -137,9 +141,10 @@ impl Bed {
     pub(crate) fn accept(&mut self, change: impl Fn(&mut AttachReply)) -> Vec<LinkId> {
         let offered = std::mem::take(&mut self.offered);
         for id in &offered {
-            let mut reply = AttachReply::echo(&self.engine.remote_attach(*id).expect("an attach"));
+            let mut reply =
+                AttachReply::echo(&self.engine.link(*id).expect("a live link").remote_attach().expect("an attach"));
             change(&mut reply);
-            self.engine.accept_link(*id, reply).expect("a link that is offered");
+            self.engine.link(*id).expect("a live link").accept(reply).expect("a link that is offered");
         }
         offered
     }
@@ -184,7 +189,7 @@ impl Bed {
         for token in 0..count {
             let message: EncodedMessage = Message::builder().data("x").build();
             let options = SendOptions { token: token.into(), ..SendOptions::default() };
-            self.engine.send(id, message, options).expect("there is credit");
+            self.engine.sender(id).expect("a live link").send(message, options).expect("there is credit");
         }
         let transfers = self.written().into_iter().filter(|frame| matches!(frame, Performative::Transfer(_))).count();
         assert_eq!(transfers, count as usize, "live deliveries");

@@ -178,7 +178,11 @@ fn a_slow_reader_is_written_for_as_far_as_it_reads() {
     let engine = &mut bed.engine;
     let info = measure(|| {
         for token in 0..100_000 {
-            match engine.send(ids[0], message.clone(), SendOptions { token, ..SendOptions::default() }) {
+            match engine
+                .sender(ids[0])
+                .expect("a live link")
+                .send(message.clone(), SendOptions { token, ..SendOptions::default() })
+            {
                 Ok(()) => queued += 1,
                 Err(error) => {
                     assert!(matches!(error, SendError::NoCredit | SendError::QueueFull), "{error}");
@@ -206,7 +210,11 @@ fn a_receiver_that_never_settles_takes_bounded_memory() {
     let engine = &mut bed.engine;
     let info = measure(|| {
         loop {
-            match engine.send(ids[0], message.clone(), SendOptions { token: sent, ..SendOptions::default() }) {
+            match engine
+                .sender(ids[0])
+                .expect("a live link")
+                .send(message.clone(), SendOptions { token: sent, ..SendOptions::default() })
+            {
                 Ok(()) => sent += 1,
                 Err(error) => break assert_eq!(error, SendError::TooManyUnsettled { max: 65_536 }),
             }
@@ -235,7 +243,8 @@ fn ten_thousand_active_links_queue_what_one_connection_may() {
     let info = measure(|| {
         for id in &ids {
             let message: EncodedMessage = Message::builder().data(vec![0; 80 * 1024]).build();
-            queued += usize::from(engine.send(*id, message, SendOptions::default()).is_ok());
+            queued +=
+                usize::from(engine.sender(*id).expect("a live link").send(message, SendOptions::default()).is_ok());
         }
     });
     assert!((190..220).contains(&queued), "{queued} were taken");

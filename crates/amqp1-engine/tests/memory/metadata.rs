@@ -53,7 +53,11 @@ fn attaches_that_are_refused_are_forgotten() {
                 for attach in &attaches {
                     bed.take(&mut attach.clone());
                     for id in std::mem::take(&mut bed.offered) {
-                        bed.engine.reject_link(id, ErrorCondition::NOT_ALLOWED.into()).expect("a link that is offered");
+                        bed.engine
+                            .link(id)
+                            .expect("a live link")
+                            .reject(ErrorCondition::NOT_ALLOWED.into())
+                            .expect("a link that is offered");
                     }
                 }
                 refused += refusals(&bed.written()).iter().filter(|(name, _)| *name == "detach").count();
@@ -136,7 +140,11 @@ fn links_and_sessions_of_a_peer_that_is_not_authenticated_are_few() {
         for handle in 0..5000 {
             bed.send(&attach(&format!("link-{handle}"), handle, Role::Sender));
             for id in std::mem::take(&mut bed.offered) {
-                bed.engine.reject_link(id, ErrorCondition::NOT_ALLOWED.into()).expect("a link that is offered");
+                bed.engine
+                    .link(id)
+                    .expect("a live link")
+                    .reject(ErrorCondition::NOT_ALLOWED.into())
+                    .expect("a link that is offered");
             }
             refused = refusals(&bed.written());
             if refused.iter().any(|(name, _)| *name == "end") {
@@ -238,13 +246,13 @@ fn states_of_deliveries_are_kept_as_octets_and_count_as_part_of_the_message() {
         bed.take(&mut out);
     };
     let (current, _) = held(&mut bed, |bed| (0..1000).for_each(|id| send(bed, id, state(900))));
-    assert_eq!(bed.engine.buffered(ids[0]), 1000, "deliveries wait");
+    assert_eq!(bed.engine.receiver(ids[0]).expect("a live link").buffered(), 1000, "deliveries wait");
     assert!(bed.engine.metadata() > 900_000);
     assert!(current <= LIMIT as i64 * MULTIPLE + OWN, "{current} octets are held");
     // They are decoded when they are taken, with nothing left out.
-    let taken = bed.engine.recv(ids[0]).expect("a delivery");
+    let taken = bed.engine.receiver(ids[0]).expect("a live link").recv().expect("a delivery");
     assert_eq!(taken.state, Some(state(900)));
-    while bed.engine.recv(ids[0]).is_some() {}
+    while bed.engine.receiver(ids[0]).expect("a live link").recv().is_some() {}
     assert!(bed.engine.metadata() < 1000);
     send(&mut bed, 1000, state(11_000));
     assert_eq!(refusals(&bed.written()), [("detach", ErrorCondition::MESSAGE_SIZE_EXCEEDED)]);

@@ -100,7 +100,7 @@ fn a_server_cannot_fill_a_client_with_one_disposition() {
     let mut bed = Bed::client(ConnectionConfig::new("client"));
     let session = bed.session.expect("a session");
     let config = SenderConfig::new("l", amqp1_codec::messaging::Target::at("q"));
-    let id = bed.engine.attach_sender(session, config).expect("a session");
+    let id = bed.engine.session(session).expect("a live session").attach_sender(config).expect("a session");
     bed.written();
     bed.send(&attach("l", 0, Role::Receiver));
     bed.fill(id, 2_000);

@@ -35,7 +35,7 @@ fn the_script_is_a_client_and_sends() -> Result<(), Unexpected> {
     let id = app.borrow().link();
     let delivery = app.borrow_mut().take(id);
     assert_eq!(delivery.message.data().as_deref(), Some(&b"hello"[..]));
-    app.borrow_mut().engine.dispose(id, delivery.key, DeliveryState::Accepted).expect("it is unsettled");
+    app.borrow_mut().receiver(id).dispose(delivery.key, DeliveryState::Accepted).expect("it is unsettled");
     let disposition = peer.expect_skipping::<Disposition>(amqp1_script::Skip::FLOWS)?;
     assert_eq!((disposition.role, disposition.first.0), (Role::Receiver, 0));
     assert_eq!(disposition.state, Some(DeliveryState::Accepted));
@@ -55,7 +55,7 @@ fn the_script_is_a_client_and_receives() -> Result<(), Unexpected> {
     peer.give_credit(&link, 1);
     let id = app.borrow().link();
     let message = Message::builder().data(&b"hello"[..]).build();
-    app.borrow_mut().engine.send(id, message, SendOptions { token: 5, ..SendOptions::default() }).expect("attached");
+    app.borrow_mut().sender(id).send(message, SendOptions { token: 5, ..SendOptions::default() }).expect("attached");
     let transfer = peer.expect::<Transfer>()?;
     assert_eq!(transfer.payload, frames::message("hello"));
     let delivery_id = transfer.delivery_id.expect("a first transfer").0;
@@ -71,31 +71,31 @@ fn the_script_is_a_client_and_receives() -> Result<(), Unexpected> {
 fn the_script_is_a_server_for_both_ends_of_links() -> Result<(), Unexpected> {
     let (mut peer, app) = against(client());
     assert_eq!(peer.opened_by_peer(frames::open("script"))?.container_id, *"client");
-    let id = app.borrow_mut().engine.begin(SessionConfig::default()).expect("the connection is open");
+    let on = app.borrow_mut().engine.begin(SessionConfig::default()).expect("the connection is open");
     let session = peer.begun_by_peer(0)?;
 
     let config = SenderConfig::new("up", Target::at("q"));
-    let up = app.borrow_mut().engine.attach_sender(id, config).expect("the session is there");
+    let up = app.borrow_mut().session(on).attach_sender(config).expect("the session is there");
     let link = peer.attached_by_peer(&session, 0)?;
     assert_eq!(link.role, Role::Receiver);
     peer.give_credit(&link, 1);
     app.borrow_mut()
-        .engine
-        .send(up, Message::builder().data(&b"hello"[..]).build(), SendOptions::default())
+        .sender(up)
+        .send(Message::builder().data(&b"hello"[..]).build(), SendOptions::default())
         .expect("attached");
     assert_eq!(peer.expect::<Transfer>()?.payload, frames::message("hello"));
     peer.send(0, frames::settled(Role::Receiver, 0, DeliveryState::Accepted));
 
     let config = ReceiverConfig { credit: Credit::Manual(4), ..ReceiverConfig::new("down", Source::at("q")) };
-    let down = app.borrow_mut().engine.attach_receiver(id, config).expect("the session is there");
+    let down = app.borrow_mut().session(on).attach_receiver(config).expect("the session is there");
     let link = peer.attached_by_peer(&session, 1)?;
     assert_eq!((link.role, peer.credited(&link)?), (Role::Sender, 4));
     peer.send_with(0, frames::transfer(1, 0), frames::message("world"));
     assert_eq!(app.borrow_mut().take(down).message.data().as_deref(), Some(&b"world"[..]));
 
-    app.borrow_mut().engine.detach(down, true, None).expect("attached");
+    app.borrow_mut().engine.link(down).expect("attached").detach(true, None).expect("attached");
     assert!(peer.detached_by_peer(&link)?.closed);
-    app.borrow_mut().engine.end(id, None).expect("begun");
+    app.borrow_mut().session(on).end(None).expect("begun");
     peer.ended_by_peer(&session)?;
     app.borrow_mut().engine.close(Instant::default(), None);
     assert_eq!(peer.closed_by_peer()?.error, None);

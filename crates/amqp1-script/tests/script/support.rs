@@ -2,7 +2,8 @@
 
 use amqp1_codec::sasl::SaslCode;
 use amqp1_engine::{
-    AttachReply, Connection, Credit, Event, IncomingDelivery, Instant, LinkId, SessionConfig, TransmitQueue,
+    AttachReply, Connection, Credit, Event, IncomingDelivery, Instant, LinkId, Receiver, Sender, Session,
+    SessionConfig, SessionId, TransmitQueue,
 };
 use amqp1_script::{Answer, Answering, Peer, Transport};
 use bytes::BytesMut;
@@ -47,12 +48,13 @@ impl App {
             match &event {
                 Event::SaslInit { .. } => self.engine.sasl_outcome(SaslCode::Ok, None),
                 Event::SessionOffered(id) => {
-                    let _ = self.engine.accept_session(*id, SessionConfig::default());
+                    let _ = self.engine.session(*id).and_then(|mut session| session.accept(SessionConfig::default()));
                 }
                 Event::LinkOffered(id) => {
-                    if let Some(attach) = self.engine.remote_attach(*id) {
+                    let mut link = self.engine.link(*id).expect("an offered link");
+                    if let Some(attach) = link.remote_attach() {
                         let reply = AttachReply { credit: Credit::Window(10), ..AttachReply::echo(&attach) };
-                        let _ = self.engine.accept_link(*id, reply);
+                        let _ = link.accept(reply);
                     }
                 }
                 _ => {}
@@ -67,8 +69,20 @@ impl App {
         self.events.iter().find_map(offered).expect("a link was offered")
     }
 
+    pub(crate) fn session(&mut self, id: SessionId) -> Session<'_> {
+        self.engine.session(id).expect("begun")
+    }
+
+    pub(crate) fn sender(&mut self, id: LinkId) -> Sender<'_> {
+        self.engine.sender(id).expect("attached")
+    }
+
+    pub(crate) fn receiver(&mut self, id: LinkId) -> Receiver<'_> {
+        self.engine.receiver(id).expect("attached")
+    }
+
     pub(crate) fn take(&mut self, link: LinkId) -> IncomingDelivery {
-        self.engine.recv(link).expect("a delivery is there")
+        self.receiver(link).recv().expect("a delivery is there")
     }
 }
 

@@ -228,8 +228,8 @@ impl Run {
         self.ledger.expect(pending == 0, || format!("{pending} operations were not answered"));
         for stream in &self.streams {
             let [client, server] = stream.links;
-            for (engine, link) in [(&self.pair.client.engine, client), (&self.pair.server.engine, server)] {
-                let left = link.map_or(0, |link| engine.queued(link) + engine.buffered(link));
+            for (end, link) in [(&mut self.pair.client, client), (&mut self.pair.server, server)] {
+                let left = link.map_or(0, |link| end.queued(link) + end.buffered(link));
                 self.ledger.expect(left == 0, || format!("{left} octets or deliveries wait on {}", stream.name));
             }
         }

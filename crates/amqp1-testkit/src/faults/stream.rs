@@ -251,14 +251,14 @@ impl Run {
         let mut any = false;
         for stream in &mut self.streams {
             let Some(link) = stream.links[stream.from.index()] else { continue };
-            let engine = match stream.from {
-                Side::Client => &mut self.pair.client.engine,
-                Side::Server => &mut self.pair.server.engine,
+            let end = match stream.from {
+                Side::Client => &mut self.pair.client,
+                Side::Server => &mut self.pair.server,
             };
-            while let Some(number) = stream.todo.front().copied().filter(|_| engine.credit(link) > 0) {
+            while let Some(number) = stream.todo.front().copied().filter(|_| end.credit(link) > 0) {
                 let options =
                     SendOptions { token: number, settled: (stream.settled)(number), ..SendOptions::default() };
-                if engine.send(link, self.book.message(number), options).is_err() {
+                if end.send(link, self.book.message(number), options).is_err() {
                     break;
                 }
                 stream.todo.pop_front();

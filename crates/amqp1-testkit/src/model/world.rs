@@ -160,7 +160,7 @@ impl World {
             }
             Operation::AnswerDrain { link } => {
                 let (side, id) = self.id(pick(link)?, true)?;
-                self.end(side).engine.drained(id).ok()?;
+                self.end(side).answer_drain(id).ok()?;
             }
             Operation::Detach { link, by_sender, closed, error } => {
                 let at = pick(link)?;

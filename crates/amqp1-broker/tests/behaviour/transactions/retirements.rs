@@ -131,13 +131,13 @@ fn x_4_4_3_3_credit_is_drained_before_the_discharge() {
     let properties = bank.controller.acquire(&txn, rx).unwrap();
     bank.pair.client.set_flow_properties(rx, properties).unwrap();
     bank.pair.drive();
-    let left = |bank: &Bank| bank.pair.server.credit(tx);
-    let credit = left(&bank);
+    let left = |bank: &mut Bank| bank.pair.server.credit(tx);
+    let credit = left(&mut bank);
     assert_eq!(bank.controller.discharge(70, &txn, false, |_| credit).map(drop), Err(ControllerError::CreditLeft(rx)));
     bank.pair.client.drain(rx).unwrap();
     bank.pair.drive();
     assert!(bank.pair.client.drained(rx));
-    let credit = left(&bank);
+    let credit = left(&mut bank);
     assert!(bank.controller.discharge(71, &txn, false, |_| credit).is_ok());
 }
 
