@@ -200,14 +200,22 @@ impl Subject {
                     self.sent += 428;
                 }
             }
-            9 => drop(self.engine.sender(link).map(|mut sender| sender.finish())),
-            10 => drop(self.engine.sender(link).map(|mut sender| sender.abort(self.tokens.saturating_sub(1)))),
+            9 => {
+                let _ = self.engine.sender(link).map(|mut sender| sender.finish());
+            }
+            10 => {
+                let _ = self.engine.sender(link).map(|mut sender| sender.abort(self.tokens.saturating_sub(1)));
+            }
             11 => {
                 let credit = Credit::Manual(u32::from(action >> 4));
-                drop(self.engine.receiver(link).map(|mut receiver| receiver.set_credit(credit)));
+                let _ = self.engine.receiver(link).map(|mut receiver| receiver.set_credit(credit));
             }
-            12 => drop(self.engine.receiver(link).map(|mut receiver| receiver.drain())),
-            13 => drop(self.engine.link(link).map(|mut link| link.detach(action & 16 != 0, None))),
+            12 => {
+                let _ = self.engine.receiver(link).map(|mut receiver| receiver.drain());
+            }
+            13 => {
+                let _ = self.engine.link(link).map(|mut link| link.detach(action & 16 != 0, None));
+            }
             14 => {
                 self.now = self.now + core::time::Duration::from_secs(7);
                 self.engine.handle_timeout(self.now);
@@ -216,7 +224,7 @@ impl Subject {
             }
             _ => {
                 let (token, state) = (self.tokens.saturating_sub(1), Some(DeliveryState::Released));
-                drop(self.engine.sender(link).map(|mut sender| sender.settle(token, state)));
+                let _ = self.engine.sender(link).map(|mut sender| sender.settle(token, state));
             }
         }
         // A command may lead to a flow, a disposition or a detach of its own.

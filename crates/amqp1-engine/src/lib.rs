@@ -113,7 +113,7 @@ pub mod transaction;
 mod transmit;
 mod violation;
 
-pub use api::{Link, Receiver, Sender, Session};
+pub use api::{Link, Receiver, Sender, Session, Unsent};
 pub use config::{
     AttachReply, ConnectionConfig, Credit, DrainMode, ErrantLinks, LinkNames, ReceiverConfig, SendOptions,
     SenderConfig, ServerSasl, SessionConfig,

@@ -49,9 +49,8 @@ async fn attach(
     handle.attached().await?;
     if let Some(asked) = asked {
         // Of a link that is over already nothing more will come.
-        handle
-            .shared
-            .look(|state| state.engine.remote_attach(handle.id).map_or(Ok(()), |granted| asked.check(&granted)))?;
+        let granted = handle.shared.look(|state| state.remote_attach(handle.id));
+        granted.map_or(Ok(()), |granted| asked.check(&granted))?;
     }
     attaching.done();
     Ok(handle)
@@ -238,7 +237,7 @@ impl SenderBuilder {
             .then(|| Resumption::of(&config.name, config.snd_settle_mode, config.rcv_settle_mode, resume));
         let attach = attach(session, link, closes, resumption, asked.as_ref(), |engine, left| {
             let resume = left.and_then(Left::sender);
-            engine.attach_sender(id, SenderConfig { resume, ..config })
+            engine.session(id)?.attach_sender(SenderConfig { resume, ..config })
         });
         attach.await.map(Sender::new).map_err(|error| {
             let address =
@@ -384,7 +383,7 @@ impl ReceiverBuilder {
             let resume = left.and_then(Left::receiver);
             let default = (!streamed).then_some(DEFAULT_MAX_MESSAGE_SIZE);
             let max_message_size = config.max_message_size.or(default);
-            engine.attach_receiver(id, ReceiverConfig { resume, max_message_size, ..config })
+            engine.session(id)?.attach_receiver(ReceiverConfig { resume, max_message_size, ..config })
         });
         let attached = attach.await;
         let attached =

@@ -341,7 +341,7 @@ impl ClientBuilder {
 }
 
 /// What helps a client without credentials at a server that offers PLAIN.
-fn plain_hint(state: &State) -> Option<&'static str> {
+fn plain_hint(state: &mut State) -> Option<&'static str> {
     match &state.closed {
         Some(ConnectionError::Sasl(SaslFailure::NotOffered { offered, .. })) => {
             let plain = offered.iter().any(|mechanism| mechanism.as_str() == plain::NAME);

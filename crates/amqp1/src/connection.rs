@@ -253,11 +253,11 @@ impl Connection {
             }
             for id in state.links.keys().copied().collect::<Vec<_>>() {
                 // One that is detached already is left as it is.
-                let _ = state.engine.detach(id, true, Some(error.clone()));
+                let _ = state.engine.link(id).and_then(|mut link| link.detach(true, Some(error.clone())));
             }
             let sessions: Vec<_> = state.sessions.keys().copied().collect();
             for id in &sessions {
-                let _ = state.engine.end(*id, None);
+                let _ = state.engine.session(*id).and_then(|mut session| session.end(None));
             }
             sessions
         })?;

@@ -124,7 +124,7 @@ impl Delivery {
     /// Whether there is something left to settle.
     pub(crate) fn is_unsettled(&self) -> bool {
         let (id, key) = (self.handle.link.id, self.handle.key);
-        self.handle.link.shared.look(|state| state.engine.is_unsettled(id, key))
+        self.handle.link.shared.look(|state| state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key)))
     }
 
     /// What becomes of it is said elsewhere.
@@ -215,7 +215,7 @@ impl DeliveryHandle {
             return self.leave();
         }
         let id = self.link.id;
-        let source = self.link.shared.command(|state, _| state.engine.remote_attach(id));
+        let source = self.link.shared.command(|state, _| state.remote_attach(id));
         let source = source.ok().flatten().and_then(|attach| attach.source);
         let allows = |outcome: &Symbol| {
             source.as_ref().is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(outcome))

@@ -99,11 +99,11 @@ impl State {
         let mut wants_turn = false;
         listed.retain(|id| {
             let Some(link) = links.get_mut(id) else { return false };
-            if !engine.drain_requested(*id) {
+            if !engine.sender(*id).is_ok_and(|sender| sender.is_drain_requested()) {
                 link.drain.listed = false;
                 return false;
             }
-            let credit = engine.credit(*id);
+            let credit = engine.sender(*id).map_or(0, |sender| sender.credit());
             let quiet = link.is_quiet_at(credit, now);
             if let Some(until) = link.waits_for_service(credit, now) {
                 // A task that is served wakes the driver.
@@ -121,7 +121,7 @@ impl State {
             if *turns >= after {
                 link.drain.listed = false;
                 // It is a live link of ours that sends.
-                let _ = engine.drained(*id);
+                let _ = engine.sender(*id).and_then(|mut sender| sender.drained());
                 return false;
             }
             wants_turn = true;
@@ -225,7 +225,7 @@ impl Sender {
         async move {
             let id = handle.id;
             let requested = handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
-                Ok(_) => state.engine.drain_requested(id).then_some(Ok(())),
+                Ok(_) => state.is_drain_requested(id).then_some(Ok(())),
                 Err(error) => Some(Err(error)),
             });
             requested.await?
@@ -242,8 +242,9 @@ impl Sender {
         let id = self.handle().id;
         self.handle().shared.command(|state, _| {
             state.live_link(id)?;
-            if state.engine.drain_requested(id) {
-                state.engine.drained(id).map_err(|misuse| state.explain(misuse))?;
+            if state.is_drain_requested(id) {
+                let answered = state.engine.sender(id).and_then(|mut sender| sender.drained());
+                answered.map_err(|misuse| state.explain(misuse))?;
                 state.live_link(id)?.revoke_permits();
             }
             Ok(())

@@ -165,19 +165,20 @@ impl State {
     }
 
     fn on_session_offered(&mut self, id: SessionId) {
+        let mut accept = |config| self.engine.session(id).and_then(|mut session| session.accept(config));
         match &self.server {
-            Some(server) => match self.engine.accept_session(id, server.session_config.clone()) {
+            Some(server) => match accept(server.session_config.clone()) {
                 Ok(()) => {
                     let state = SessionState { begun: true, unheld: true, ..SessionState::default() };
                     self.sessions.insert(id, state);
                 }
                 Err(misuse) => self.unanswered_session(id, misuse),
             },
-            None => match self.engine.accept_session(id, SessionConfig::default()) {
+            None => match accept(SessionConfig::default()) {
                 // It cannot be refused before it is answered (§2.5.1).
                 Ok(()) => {
                     let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "this client takes no sessions of others");
-                    let _ = self.engine.end(id, Some(error));
+                    let _ = self.engine.session(id).and_then(|mut session| session.end(Some(error)));
                 }
                 Err(misuse) => self.unanswered_session(id, misuse),
             },
@@ -198,7 +199,7 @@ impl State {
             // The session alone ends by what is wrong with our answer.
             other => {
                 let error = AmqpError::new(ErrorCondition::INTERNAL_ERROR, other.to_string());
-                let _ = self.engine.end(id, Some(error));
+                let _ = self.engine.session(id).and_then(|mut session| session.end(Some(error)));
             }
         }
     }
@@ -215,7 +216,7 @@ impl State {
     }
 
     fn on_link_attached(&mut self, id: LinkId, aside: &mut Aside<'_>) {
-        let remote = self.engine.remote_attach(id).map(|attach| attach.snd_settle_mode);
+        let remote = self.remote_attach(id).map(|attach| attach.snd_settle_mode);
         let default = self.default_outcome(id);
         self.on_link(id, aside, |link| {
             link.attached = true;
@@ -233,7 +234,7 @@ impl State {
             }
             _ => {
                 let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "nobody takes links here");
-                let _ = self.engine.reject_link(id, error);
+                let _ = self.engine.link(id).and_then(|mut link| link.reject(error));
             }
         }
     }
@@ -254,7 +255,7 @@ impl State {
             }
             let Some(id) = self.starved.pop_front() else { break };
             let Some(link) = self.links.get_mut(&id) else { continue };
-            slots = slots.saturating_sub(link.feed(&self.engine, id, slots, aside));
+            slots = slots.saturating_sub(link.feed(&mut self.engine, id, slots, aside));
             if link.is_starved() {
                 self.starved.push_back(id);
             }
@@ -263,8 +264,8 @@ impl State {
     }
 
     /// How many messages a newcomer may queue on a link.
-    pub(crate) fn room(&self, id: LinkId) -> u32 {
-        if self.awaits_room || !self.engine.has_queue_room() { 0 } else { room(&self.engine, id) }
+    pub(crate) fn room(&mut self, id: LinkId) -> u32 {
+        if self.awaits_room || !self.engine.has_queue_room() { 0 } else { room(&mut self.engine, id) }
     }
 
     /// Whether a permit may add a message to what is queued. Where there is no room on the connection, permits that were
@@ -273,9 +274,10 @@ impl State {
         let most = self.engine.max_queued();
         if self.engine.has_queue_room() {
             self.overdrawn = 0;
-            return self.engine.queued(id) < most.max(ROOM);
+            return self.engine.sender(id).map_or(0, |sender| sender.queued()) < most.max(ROOM);
         }
-        let admitted = self.overdrawn < most && self.engine.queued(id) < most.max(ROOM);
+        let admitted =
+            self.overdrawn < most && self.engine.sender(id).map_or(0, |sender| sender.queued()) < most.max(ROOM);
         if admitted {
             self.overdrawn = self.overdrawn.saturating_add(octets);
         }
@@ -283,7 +285,7 @@ impl State {
     }
 
     /// How many messages may be queued on a link for those in its line.
-    pub(crate) fn room_in_line(&self, id: LinkId) -> u32 {
-        if self.engine.has_queue_room() { room(&self.engine, id) } else { 0 }
+    pub(crate) fn room_in_line(&mut self, id: LinkId) -> u32 {
+        if self.engine.has_queue_room() { room(&mut self.engine, id) } else { 0 }
     }
 }

@@ -151,8 +151,8 @@ impl ServerConnection {
         let offered = self.connection.shared().wait(Place::Connection, |state| {
             let server = state.server.as_mut()?;
             while let Some(id) = server.offered.pop_front() {
-                let attach = state.engine.remote_attach(id);
-                if let (Some(attach), Some(session)) = (attach, state.engine.session_of(id)) {
+                let found = state.engine.link(id).ok().map(|link| (link.session_id(), link.remote_attach()));
+                if let Some((session, Some(attach))) = found {
                     if let Some(session) = state.sessions.get_mut(&session) {
                         session.unheld = false;
                     }
@@ -192,7 +192,7 @@ impl Drop for ServerConnection {
             server.deaf = true;
             for id in std::mem::take(&mut server.offered) {
                 let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "the link was not accepted");
-                let _ = state.engine.reject_link(id, error);
+                let _ = state.engine.link(id).and_then(|mut link| link.reject(error));
                 state.links.remove(&id);
             }
         });
@@ -373,7 +373,7 @@ impl IncomingLink {
             let link = state.live_link(id)?;
             reply.drain_mode = link.drain.choose(reply.drain_mode, timeout);
             resume::go_on(&mut reply, left, self.attach.unsettled.is_some());
-            state.engine.accept_link(id, reply).map_err(|misuse| state.explain(misuse))?;
+            state.engine.link(id).and_then(|mut link| link.accept(reply)).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;
             link.attached = true;
             link.default_outcome = Some(Box::new(default));
@@ -394,7 +394,7 @@ impl IncomingLink {
 
     fn refuse(&self, error: AmqpError) {
         let id = self.id;
-        let _ = self.handle.shared.command(|state, _| state.engine.reject_link(id, error));
+        let _ = self.handle.shared.command(|state, _| state.engine.link(id).and_then(|mut link| link.reject(error)));
     }
 }
 

@@ -78,13 +78,14 @@ impl Detached {
 pub(crate) const ROOM: usize = 1024 * 1024;
 
 /// How many messages may be queued on a link now, if there is room on the connection.
-pub(crate) fn room(engine: &Engine, id: LinkId) -> u32 {
-    if engine.queued(id) < ROOM { engine.credit(id) } else { 0 }
+pub(crate) fn room(engine: &mut Engine, id: LinkId) -> u32 {
+    engine.sender(id).map_or(0, |sender| if sender.queued() < ROOM { sender.credit() } else { 0 })
 }
 
 /// Why nothing can be sent on a link now, if that is so.
-pub(crate) fn blocked(engine: &Engine, id: LinkId) -> Option<Blocked> {
-    engine.blocked(id).or_else(|| (engine.queued(id) >= ROOM).then_some(Blocked::Queue))
+pub(crate) fn blocked(engine: &mut Engine, id: LinkId) -> Option<Blocked> {
+    let sender = engine.sender(id).ok()?;
+    sender.blocked().or_else(|| (sender.queued() >= ROOM).then_some(Blocked::Queue))
 }
 
 /// Somebody who waits for credit.
@@ -214,7 +215,7 @@ impl LinkState {
     }
 
     /// Wakes as many of those who wait for credit as there is credit for, at most this many; how many that is.
-    pub(crate) fn feed(&mut self, engine: &Engine, id: LinkId, most: usize, aside: &mut Aside<'_>) -> usize {
+    pub(crate) fn feed(&mut self, engine: &mut Engine, id: LinkId, most: usize, aside: &mut Aside<'_>) -> usize {
         let free = self.free(room(engine, id)).min(most).min(self.tickets.len());
         aside.wake(self.tickets.iter_mut().take(free).filter_map(|ticket| ticket.waker.take()));
         free
@@ -383,12 +384,22 @@ impl State {
         }
     }
 
+    /// The attach of the peer, while the engine has it.
+    pub(crate) fn remote_attach(&mut self, id: LinkId) -> Option<Attach> {
+        self.engine.link(id).ok()?.remote_attach()
+    }
+
+    /// Whether the receiver drains the link and was not answered yet.
+    pub(crate) fn is_drain_requested(&mut self, id: LinkId) -> bool {
+        self.engine.sender(id).is_ok_and(|sender| sender.is_drain_requested())
+    }
+
     /// States an outcome, unless it cannot reach the sender any more.
     pub(crate) fn dispose(&mut self, id: LinkId, key: DeliveryKey, outcome: DeliveryState) -> Result<(), Error> {
         if self.is_dead() {
             return Err(self.link_failure(id));
         }
-        self.engine.dispose(id, key, outcome).map_err(|misuse| match misuse {
+        self.engine.receiver(id).and_then(|mut receiver| receiver.dispose(key, outcome)).map_err(|misuse| match misuse {
             ApiMisuse::Detached => {
                 let text = "the link was detached at this end before the delivery was settled: the sender is not told, \
                             and may deliver it again";
@@ -414,13 +425,18 @@ impl LinkHandle {
     /// Drops what waits of the delivery that was read piece by piece, and what still comes of it.
     pub(crate) fn skip_stream(&self) {
         // Of a link that is over nothing comes.
-        if self.shared.command(|state, _| state.engine.skip_stream(self.id)).is_err() {
+        let skipped = self.shared.command(|state, _| {
+            if let Ok(mut receiver) = state.engine.receiver(self.id) {
+                receiver.skip_stream();
+            }
+        });
+        if skipped.is_err() {
             tracing::debug!("the rest of a stream is lost with its connection");
         }
     }
 
     pub(crate) fn remote_attach(&self) -> Attach {
-        self.shared.look(|state| state.engine.remote_attach(self.id)).unwrap_or_default()
+        self.shared.look(|state| state.remote_attach(self.id)).unwrap_or_default()
     }
 
     /// Waits for the peer's answer to our attach. A link that has ended since was attached all the same: what is sent or
@@ -462,7 +478,9 @@ impl LinkHandle {
     /// Detaches and waits for the peer's answer.
     pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
         // It may be over already; then that counts.
-        let _ = self.shared.command(|state, _| state.engine.detach(self.id, closed, error))?;
+        let _ = self
+            .shared
+            .command(|state, _| state.engine.link(self.id).and_then(|mut link| link.detach(closed, error)))?;
         let detached =
             within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
         match (detached.by, &detached.error) {
@@ -477,7 +495,7 @@ impl Drop for LinkHandle {
     fn drop(&mut self) {
         let (id, closed) = (self.id, self.close_on_drop);
         let state = self.shared.command(|state, aside| {
-            let _ = state.engine.detach(id, closed, None);
+            let _ = state.engine.link(id).and_then(|mut link| link.detach(closed, None));
             state.forget_link(id, aside)
         });
         // What it holds is dropped when the lock is released.

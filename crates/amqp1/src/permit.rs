@@ -70,7 +70,7 @@ pub(crate) fn queue_in(
         Some(max) if length > max => return Err(Refused::Failed(SendError::TooLarge { max }.into(), message)),
         _ => {}
     }
-    if state.engine.credit(id) == 0 {
+    if state.engine.sender(id).map_or(0, |sender| sender.credit()) == 0 {
         return Err(Refused::NoCredit(message));
     }
     let token = state.receipts.insert(now, limit);
@@ -81,14 +81,15 @@ pub(crate) fn queue_in(
         state.take_back(name, token);
         return Err(Refused::Failed(error, message));
     }
-    match state.engine.send(id, message, options) {
-        Ok(()) => Ok(token),
-        Err(error) => {
-            state.not_acquired(id, name);
-            state.take_back(name, token);
-            Err(Refused::Failed(state.explain(error), EncodedMessage::default()))
-        }
-    }
+    let sent = match state.engine.sender(id) {
+        Ok(mut sender) => sender.send(message, options).map_err(|unsent| (unsent.reason(), unsent.into_inner())),
+        Err(_) => Err((SendError::Detached, message)),
+    };
+    sent.map(|()| token).map_err(|(error, message)| {
+        state.not_acquired(id, name);
+        state.take_back(name, token);
+        Refused::Failed(state.explain(error), message)
+    })
 }
 
 fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
@@ -108,7 +109,8 @@ pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions, aside: 
         state.take_back(name, token);
         return Err(error);
     }
-    state.engine.begin_delivery(id, options).map(|()| token).map_err(|error| {
+    let begun = state.engine.sender(id).map_err(|_| SendError::Detached);
+    begun.and_then(|mut sender| sender.begin_delivery(options)).map(|()| token).map_err(|error| {
         state.not_acquired(id, name);
         state.take_back(name, token);
         match error {
@@ -119,8 +121,8 @@ pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions, aside: 
 }
 
 /// The largest message that the receiver takes.
-pub(crate) fn max_message_size(state: &State, id: LinkId) -> Option<u64> {
-    state.engine.remote_max_message_size(id)
+pub(crate) fn max_message_size(state: &mut State, id: LinkId) -> Option<u64> {
+    state.engine.sender(id).ok()?.remote_max_message_size()
 }
 
 /// The error of a permit that was used when too much was queued. The link goes on.

@@ -100,7 +100,8 @@ impl Receiver {
         let id = self.handle.id;
         self.handle.shared.command(|state, _| {
             state.live_link(id)?;
-            state.engine.set_credit(id, credit).map_err(|misuse| state.explain(misuse))
+            let set = state.engine.receiver(id).and_then(|mut receiver| receiver.set_credit(credit));
+            set.map_err(|misuse| state.explain(misuse))
         })?
     }
 
@@ -128,11 +129,24 @@ impl Receiver {
     );
 }
 
+impl State {
+    /// Takes the next delivery of a link from the engine.
+    fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
+        self.engine.receiver(id).ok()?.recv()
+    }
+
+    /// Asks the sender to use its credit up or give it up.
+    fn drain(&mut self, id: LinkId) -> Result<(), Error> {
+        let asked = self.engine.receiver(id).and_then(|mut receiver| receiver.drain());
+        asked.map_err(|misuse| self.explain(misuse))
+    }
+}
+
 /// The next delivery; those that the sender had settled are there even when the link is not any more.
 fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
     loop {
         let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
-        let delivery = earlier.or_else(|| state.engine.recv(id))?;
+        let delivery = earlier.or_else(|| state.recv(id))?;
         if delivery.state.is_none() || state.admits(id, &delivery) {
             return Some(delivery);
         }
@@ -165,13 +179,13 @@ impl LinkHandle {
         self.shared.command(|state, _| {
             let link = state.live_link(id)?;
             (link.drained, link.draining) = (false, true);
-            state.engine.drain(id).map_err(|misuse| state.explain(misuse))
+            state.drain(id)
         })??;
         let drained = self.shared.wait(Place::Link(id), |state| {
             let drained = state.live_link(id).map(|link| link.drained);
             match drained {
                 Ok(true) => Some(Ok(())),
-                Ok(false) if state.engine.is_held_back(id) => {
+                Ok(false) if state.engine.receiver(id).is_ok_and(|receiver| receiver.is_held_back()) => {
                     let text = "what waits to be received holds back the sender: receive it, then drain again";
                     Some(Err(Error::new(ErrorKind::Config, text)))
                 }
@@ -188,7 +202,7 @@ impl LinkHandle {
                 }
                 // A repeated request asks for the same, so it does no harm.
                 self.shared.command(|state, _| match state.live_link(id) {
-                    Ok(link) if !link.drained => state.engine.drain(id).map_err(|misuse| state.explain(misuse)),
+                    Ok(link) if !link.drained => state.drain(id),
                     _ => Ok(()),
                 })??;
                 wait *= 2;
@@ -232,8 +246,8 @@ impl Drop for Receiver {
                 left.push(delivery);
             }
             // No more of them; those that are here go back.
-            if state.engine.set_credit(id, Credit::Manual(0)).is_ok() {
-                while let Some(delivery) = state.engine.recv(id) {
+            if state.engine.receiver(id).and_then(|mut receiver| receiver.set_credit(Credit::Manual(0))).is_ok() {
+                while let Some(delivery) = state.recv(id) {
                     state.give_back(id, &delivery, aside);
                     left.push(delivery);
                 }

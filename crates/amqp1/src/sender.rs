@@ -112,7 +112,7 @@ impl Sender {
         let reserved = poll_fn(|cx| {
             self.handle.shared.poll(cx, |state, aside| {
                 let room = if waiting.ticket.is_some() { state.room_in_line(id) } else { state.room(id) };
-                let awaits_room = room == 0 && self::room(&state.engine, id) > 0;
+                let awaits_room = room == 0 && self::room(&mut state.engine, id) > 0;
                 let link = match state.live_link(id) {
                     Ok(link) => link,
                     Err(error) => return Poll::Ready(Err(error)),
@@ -161,13 +161,13 @@ impl Sender {
     /// if the link is over.
     pub fn blocked(&self) -> Option<Blocked> {
         let id = self.handle.id;
-        self.handle.shared.look(|state| blocked(&state.engine, id))
+        self.handle.shared.look(|state| blocked(&mut state.engine, id))
     }
 
     /// How many deliveries may be sent now (§2.6.7). Permits that are held and callers that wait are not subtracted.
     pub fn credit(&self) -> u32 {
         let id = self.handle.id;
-        self.handle.shared.look(|state| state.engine.credit(id))
+        self.handle.shared.look(|state| state.engine.sender(id).map_or(0, |sender| sender.credit()))
     }
 
     /// Sets how long outcomes are waited for, of what is sent from now on; `None` for no limit.

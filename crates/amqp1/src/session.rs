@@ -107,7 +107,7 @@ impl Session {
     pub async fn end_with(&self, error: Option<AmqpError>) -> Result<(), Error> {
         let (id, shared) = (self.handle.id, self.handle.shared());
         // It may be over already; then that counts.
-        let _ = shared.command(|state, _| state.engine.end(id, error))?;
+        let _ = shared.command(|state, _| state.engine.session(id).and_then(|mut session| session.end(error)))?;
         let timeout = self.handle.connection.timeout;
         let over = shared.wait(Place::Session(id), |state| {
             let session = state.sessions.get(&id)?;
@@ -159,7 +159,7 @@ impl Drop for SessionHandle {
     fn drop(&mut self) {
         let id = self.id;
         let state = self.shared().command(|state, _| {
-            let _ = state.engine.end(id, None);
+            let _ = state.engine.session(id).and_then(|mut session| session.end(None));
             state.sessions.remove(&id)
         });
         // What it holds is dropped when the lock is released.

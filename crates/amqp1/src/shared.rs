@@ -248,8 +248,8 @@ impl Shared {
     }
 
     /// Looks at the state, also when the driver has broken it.
-    pub(crate) fn look<T>(&self, f: impl FnOnce(&State) -> T) -> T {
-        f(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn look<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sets how the driver is woken.

@@ -16,8 +16,8 @@ impl State {
         if let Some(link) = self.links.get_mut(&id) {
             link.undecodable = link.undecodable.saturating_add(1);
         }
-        let name = self.engine.link_name(id).unwrap_or_default();
-        let name: String = name.chars().take(NAME).collect();
+        let name = self.engine.link(id).map(|link| link.name().chars().take(NAME).collect::<String>());
+        let name = name.unwrap_or_default();
         self.warnings.push(format!("a message on link {name:?} was rejected (reject_undecodable): {error}; {tag:?}"));
     }
 }

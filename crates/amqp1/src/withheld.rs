@@ -20,8 +20,8 @@ impl State {
         if std::mem::replace(&mut link.withheld_reported, true) {
             return;
         }
-        let name = self.engine.link_name(id).unwrap_or_default();
-        let name: String = name.chars().take(NAME).collect();
+        let name = self.engine.link(id).map(|link| link.name().chars().take(NAME).collect::<String>());
+        let name = name.unwrap_or_default();
         self.warnings.push(format!(
             "link {name:?} gets no more credit: too many of its deliveries are unsettled (max_unsettled). If the sender \
              asked for receiver-settle-mode second, it may never settle them"
@@ -34,7 +34,9 @@ impl Receiver {
     /// ([`ReceiverConfig::max_unsettled`](crate::engine::ReceiverConfig::max_unsettled)), so its window of credit is not
     /// filled until some are settled. With receiver-settle-mode second, the sender has to settle them as well.
     pub fn is_credit_withheld(&self) -> bool {
-        self.handle().shared.look(|state| state.engine.is_credit_withheld(self.handle().id))
+        self.handle()
+            .shared
+            .look(|state| state.engine.receiver(self.handle().id).is_ok_and(|receiver| receiver.is_credit_withheld()))
     }
 
     /// Waits until [credit is withheld](Self::is_credit_withheld): no more deliveries come until some are settled. A
@@ -53,7 +55,9 @@ impl Receiver {
         async move {
             let id = handle.id;
             let withheld = handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
-                Ok(_) => state.engine.is_credit_withheld(id).then_some(Ok(())),
+                Ok(_) => {
+                    state.engine.receiver(id).is_ok_and(|receiver| receiver.is_credit_withheld()).then_some(Ok(()))
+                }
                 Err(error) => Some(Err(error)),
             });
             withheld.await?

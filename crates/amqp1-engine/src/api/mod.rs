@@ -4,11 +4,13 @@ mod link;
 mod receiver;
 mod sender;
 mod session;
+mod unsent;
 
 pub use link::Link;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use session::Session;
+pub use unsent::Unsent;
 
 use crate::{
     Connection,

@@ -112,12 +112,6 @@ impl Receiver<'_> {
         self.connection.is_held_back(self.id)
     }
 
-    /// Records that the application has decided about a delivery that was posted within a transaction and that the sender
-    /// had settled, so that no outcome is stated for it. Returns whether it was undecided before.
-    pub fn decide_posting(&mut self, key: DeliveryKey) -> bool {
-        self.connection.decide_posting(self.id, key)
-    }
-
     /// Drops the deliveries that wait to be taken and were acquired within this transaction, which is rolled back: they
     /// belong to the source again (§4.4.4). Returns how many there were.
     pub fn drop_acquired(&mut self, txn: &TxnId) -> usize {

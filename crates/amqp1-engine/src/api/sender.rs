@@ -1,5 +1,6 @@
 //! A link on which this end sends.
 
+use super::Unsent;
 use crate::{
     Connection,
     config::SendOptions,
@@ -55,9 +56,9 @@ impl Sender<'_> {
     ///
     /// # Errors
     ///
-    /// The reason why it was not queued.
+    /// The reason why it was not queued, with the message: [`Unsent::reason`], [`Unsent::into_inner`].
     #[inline]
-    pub fn send(&mut self, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
+    pub fn send(&mut self, message: EncodedMessage, options: SendOptions) -> Result<(), Unsent<EncodedMessage>> {
         self.connection.send(self.id, message, options)
     }
 
@@ -79,10 +80,10 @@ impl Sender<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Detached`] if no delivery is being written, or the link is detached; [`SendError::SettledEarly`] if the
-    /// receiver has settled the delivery already: then finish or abort it.
+    /// The octets are given back with the reason. [`SendError::Detached`] if no delivery is being written, or the link is
+    /// detached; [`SendError::SettledEarly`] if the receiver has settled the delivery already: then finish or abort it.
     #[inline]
-    pub fn write(&mut self, octets: Bytes) -> Result<(), SendError> {
+    pub fn write(&mut self, octets: Bytes) -> Result<(), Unsent<Bytes>> {
         self.connection.write(self.id, octets)
     }
 

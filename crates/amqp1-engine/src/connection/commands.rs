@@ -2,6 +2,7 @@
 
 use super::{Connection, ConnectionState, Ending, frame_size::too_large};
 use crate::{
+    api::Unsent,
     config::{AttachReply, Credit, ReceiverConfig, SendOptions, SenderConfig, SessionConfig},
     delivery::TRANSFER_ROOM,
     error::{ApiMisuse, SendError},
@@ -403,22 +404,18 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Why it was not queued.
-    pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
+    /// Why it was not queued, with the message.
+    pub fn send(
+        &mut self,
+        id: LinkId,
+        message: EncodedMessage,
+        options: SendOptions,
+    ) -> Result<(), Unsent<EncodedMessage>> {
         let mut message = message;
         let sent = self
             .check_send(&options)
             .and_then(|()| self.link_parts(id).ok_or(SendError::Detached)?.send(&mut message, options));
-        if sent.is_err() {
-            self.refuse_message(message);
-        }
-        sent
-    }
-
-    /// Sets the payload of a message that is not queued aside.
-    #[cold]
-    fn refuse_message(&mut self, message: EncodedMessage) {
-        self.outbox.discarded.refused(message.into_parts());
+        sent.map_err(|reason| Unsent::new(reason, message))
     }
 
     /// Checks that a delivery with this state may be sent, whatever the link.

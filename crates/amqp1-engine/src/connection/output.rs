@@ -45,11 +45,11 @@ impl Connection {
         }
     }
 
-    /// Takes the payloads that will not be sent or sent again: of messages that were refused, given up or settled, and of
-    /// links that ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
+    /// Takes the payloads that will not be sent or sent again: of messages that were given up or settled, and of links that
+    /// ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
     /// runtime takes them under its lock and drops them after. Those that are not taken come with the next
     /// [`transmit`](Self::transmit), and are dropped with what [`TransmitQueue::release`](crate::TransmitQueue::release)
-    /// drops. Of calls that are refused one after the other only the last one's payload is kept.
+    /// drops.
     pub fn take_discarded(&mut self) -> Vec<Bytes> {
         self.outbox.discarded.take()
     }

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::{
+    api::Unsent,
     config::SendOptions,
     error::{ApiMisuse, SendError},
     event::{Event, Settled, Settlement, StreamItem},
@@ -31,13 +32,10 @@ impl Connection {
     ///
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone; [`SendError::SettledEarly`] if the
     /// receiver has settled it already: then finish it, or give it up.
-    pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
+    pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), Unsent<Bytes>> {
         let mut octets = octets;
         let written = self.link_parts(id).ok_or(SendError::Detached).and_then(|mut link| link.write(&mut octets));
-        if written.is_err() {
-            self.outbox.discarded.refused([octets]);
-        }
-        written
+        written.map_err(|reason| Unsent::new(reason, octets))
     }
 
     /// Says that all of the delivery that was begun is written. Its last octets leave now. Of one that the receiver has

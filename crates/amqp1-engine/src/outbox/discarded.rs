@@ -12,18 +12,11 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 pub(crate) struct Discarded {
     payloads: Vec<Bytes>,
-    /// Of the last call that was refused. An application that goes on calling is not to fill the memory.
-    refused: Vec<Bytes>,
 }
 
 impl Discarded {
     pub(crate) fn payloads(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
         self.payloads.extend(payloads);
-    }
-
-    pub(crate) fn refused(&mut self, payloads: impl IntoIterator<Item = Bytes>) {
-        self.refused.clear();
-        self.refused.extend(payloads);
     }
 
     pub(crate) fn message(&mut self, message: Option<EncodedMessage>) {
@@ -47,8 +40,6 @@ impl Discarded {
     }
 
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
-        let mut discarded = core::mem::take(&mut self.payloads);
-        discarded.append(&mut self.refused);
-        discarded
+        core::mem::take(&mut self.payloads)
     }
 }

@@ -54,16 +54,19 @@ fn link(pair: &mut Pair) -> LinkId {
 }
 
 #[test]
-fn a_message_or_a_piece_that_is_refused() {
+fn a_message_or_a_piece_that_is_refused_is_given_back() {
     let mut pair = Pair::open();
     let tx = link(&mut pair);
     let dropped = Dropped::default();
-    assert_eq!(pair.client.write(tx, dropped.octets(10)), Err(SendError::Detached));
-    dropped.taken_from(&mut pair.client, 1);
+    let mut sender = pair.client.sender(tx).unwrap();
+    let unsent = sender.write(dropped.octets(10)).unwrap_err();
+    assert_eq!((unsent.reason(), unsent.into_inner().len()), (SendError::Detached, 10));
+    sender.send(dropped.message(), unsettled(0)).unwrap();
     pair.client.detach(tx, true, None).unwrap();
-    pair.drive();
-    assert_eq!(pair.client.send(tx, dropped.message(), unsettled(0)), Err(SendError::Detached));
-    dropped.taken_from(&mut pair.client, 1);
+    let unsent = pair.client.sender(tx).unwrap().send(dropped.message(), unsettled(1)).unwrap_err();
+    assert_eq!(unsent.reason(), SendError::Detached);
+    assert_eq!(unsent.into_inner().len(), 8 + 4096);
+    assert!(pair.client.take_discarded().is_empty());
 }
 
 #[test]

@@ -184,8 +184,8 @@ fn a_slow_reader_is_written_for_as_far_as_it_reads() {
                 .send(message.clone(), SendOptions { token, ..SendOptions::default() })
             {
                 Ok(()) => queued += 1,
-                Err(error) => {
-                    assert!(matches!(error, SendError::NoCredit | SendError::QueueFull), "{error}");
+                Err(unsent) => {
+                    assert!(matches!(unsent.reason(), SendError::NoCredit | SendError::QueueFull), "{unsent}");
                     break;
                 }
             }
@@ -216,7 +216,7 @@ fn a_receiver_that_never_settles_takes_bounded_memory() {
                 .send(message.clone(), SendOptions { token: sent, ..SendOptions::default() })
             {
                 Ok(()) => sent += 1,
-                Err(error) => break assert_eq!(error, SendError::TooManyUnsettled { max: 65_536 }),
+                Err(unsent) => break assert_eq!(unsent.reason(), SendError::TooManyUnsettled { max: 65_536 }),
             }
             engine.transmit(NOW, usize::MAX, &mut out);
             out.clear();

@@ -177,7 +177,7 @@ impl End {
     ///
     /// As [`Sender::send`](amqp1_engine::Sender::send); [`SendError::Detached`] without a sender.
     pub fn send(&mut self, id: LinkId, message: EncodedMessage, options: SendOptions) -> Result<(), SendError> {
-        self.engine.sender(id).map_err(|_| SendError::Detached)?.send(message, options)
+        self.engine.sender(id).map_err(|_| SendError::Detached)?.send(message, options).map_err(Into::into)
     }
 
     /// Begins a delivery whose message is written in pieces.
@@ -195,7 +195,7 @@ impl End {
     ///
     /// As [`Sender::write`](amqp1_engine::Sender::write); [`SendError::Detached`] without a sender.
     pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), SendError> {
-        self.engine.sender(id).map_err(|_| SendError::Detached)?.write(octets)
+        self.engine.sender(id).map_err(|_| SendError::Detached)?.write(octets).map_err(Into::into)
     }
 
     /// Completes the delivery that was begun.
@@ -331,11 +331,6 @@ impl End {
     /// Whether octets of this streamed link that wait to be taken hold back its sender.
     pub fn is_held_back(&mut self, id: LinkId) -> bool {
         self.engine.receiver(id).is_ok_and(|receiver| receiver.is_held_back())
-    }
-
-    /// Records that a delivery posted within a transaction is decided.
-    pub fn decide_posting(&mut self, id: LinkId, key: DeliveryKey) -> bool {
-        self.engine.receiver(id).is_ok_and(|mut receiver| receiver.decide_posting(key))
     }
 
     /// Drops the deliveries that wait to be taken and were acquired within this transaction.

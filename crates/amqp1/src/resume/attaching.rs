@@ -158,7 +158,7 @@ impl State {
         if self.closed.is_none() {
             let error = AmqpError::new(ErrorCondition::DETACH_FORCED, "the link is given up while it is attached");
             // With an error it is over at once at this end.
-            let _ = self.engine.detach(id, false, Some(error));
+            let _ = self.engine.link(id).and_then(|mut link| link.detach(false, Some(error)));
             self.dispatch(aside, &mut None);
         }
         if let Some(link) = self.links.get_mut(&id) {

@@ -292,8 +292,8 @@ impl State {
 
 impl State {
     /// The default outcome of a link that both ends have attached. A node takes back what nobody has decided about.
-    pub(crate) fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
-        let agreed = self.engine.default_outcome(id);
+    pub(crate) fn default_outcome(&mut self, id: LinkId) -> Option<DeliveryState> {
+        let agreed = self.engine.link(id).ok().and_then(|link| link.default_outcome());
         agreed.or_else(|| self.server.is_some().then_some(DeliveryState::Released))
     }
 }
@@ -323,12 +323,15 @@ impl LinkHandle {
     /// Detaches the link unless it is over, and gives what it leaves, with its name and modes.
     pub(crate) async fn suspend(&self) -> Result<(Str, Modes, Shelf), Error> {
         let id = self.id;
-        let part = |state: &State| state.links.get(&id)?.resume.as_ref().map(|part| (part.name.clone(), part.modes));
-        let Some((name, modes)) = self.shared.look(part) else {
+        let part = self.shared.look(|state| {
+            let part = state.links.get(&id)?.resume.as_ref()?;
+            Some((part.name.clone(), part.modes))
+        });
+        let Some((name, modes)) = part else {
             return Err(Error::new(ErrorKind::Config, "the link was not attached as one that can be resumed"));
         };
         // It may be over already; then that counts.
-        let _ = self.shared.command(|state, _| state.engine.detach(id, false, None));
+        let _ = self.shared.command(|state, _| state.engine.link(id).and_then(|mut link| link.detach(false, None)));
         let detached =
             within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
         let left = self.shared.command(|state, _| state.links.get_mut(&id).and_then(|link| link.take_left()))?;

@@ -67,7 +67,8 @@ type NextItem = Poll<Result<Option<StreamItem>, Error>>;
 
 fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
     let rest = |state: &mut State| state.links.get_mut(&id)?.stream_rest.pop_front();
-    if let Some(item) = state.engine.poll_stream(id).or_else(|| rest(state)) {
+    let item = state.engine.receiver(id).ok().and_then(|mut receiver| receiver.poll_stream());
+    if let Some(item) = item.or_else(|| rest(state)) {
         return Poll::Ready(Ok(Some(item)));
     }
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };

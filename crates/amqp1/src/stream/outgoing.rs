@@ -113,7 +113,7 @@ impl Permit {
             }
             let token = begin(state, id, options, aside)?;
             for part in parts.by_ref() {
-                if let Err(error) = state.engine.write(id, part) {
+                if let Err(error) = write(state, id, part, aside) {
                     abort(state, id, token);
                     // Nobody has had it yet, so there is nobody to wake.
                     state.receipts.forget(token, &mut Aside::default());
@@ -165,7 +165,7 @@ impl SendStream {
         let id = self.handle.id;
         let room = self.handle.shared.wait(Place::Link(id), |state| match state.live_link(id) {
             // A piece of each stream is taken however much waits on the connection, so that each goes on.
-            Ok(_) => match state.engine.queued(id) {
+            Ok(_) => match state.engine.sender(id).map_or(0, |sender| sender.queued()) {
                 0 => Some(Ok(())),
                 queued => (queued < WAITING && state.engine.has_queue_room()).then_some(Ok(())),
             },
@@ -177,7 +177,7 @@ impl SendStream {
         let mut parts = parts.into_iter();
         let written = self.handle.shared.command(|state, aside| {
             for part in parts.by_ref() {
-                if let Err(error) = state.engine.write(id, part) {
+                if let Err(error) = write(state, id, part, aside) {
                     if error == SendError::SettledEarly {
                         let text = "the receiver has settled the message before it was whole: finish gives its outcome";
                         return Err(Error::new(ErrorKind::Aborted, text));
@@ -207,7 +207,9 @@ impl SendStream {
         }
         let now = self.handle.shared.now();
         self.handle.shared.command(|state, _| {
-            state.engine.finish(id).map_err(|error| state.explain(error))?;
+            let finished =
+                state.engine.sender(id).map_err(|_| SendError::Detached).and_then(|mut sender| sender.finish());
+            finished.map_err(|error| state.explain(error))?;
             let limit = state.links.get(&id).and_then(|link| link.outcome_timeout).unwrap_or(state.outcome_timeout);
             state.receipts.arm(token, now, limit);
             Ok::<_, Error>(())
@@ -233,8 +235,20 @@ impl Drop for SendStream {
     }
 }
 
+/// Writes a piece. If it is refused, it is dropped when the lock is released.
+fn write(state: &mut State, id: LinkId, octets: Bytes, aside: &mut Aside<'_>) -> Result<(), SendError> {
+    let written = match state.engine.sender(id) {
+        Ok(mut sender) => sender.write(octets).map_err(|unsent| (unsent.reason(), unsent.into_inner())),
+        Err(_) => Err((SendError::Detached, octets)),
+    };
+    written.map_err(|(reason, octets)| {
+        aside.drop_later(vec![octets]);
+        reason
+    })
+}
+
 fn abort(state: &mut State, id: LinkId, token: u64) {
-    let _ = state.engine.abort(id, state.tokens.of(token));
+    let _ = state.engine.sender(id).and_then(|mut sender| sender.abort(state.tokens.of(token)));
 }
 
 /// What stands before the octets of a data section.

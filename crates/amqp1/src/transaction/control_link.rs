@@ -222,7 +222,10 @@ impl State {
     /// The next message of a control link, and what is to be known before it.
     fn next_request(&mut self, id: LinkId) -> Option<(IncomingDelivery, EventsEnd)> {
         let held = self.table().and_then(|table| table.controls.get_mut(&id)?.held.take());
-        held.or_else(|| self.engine.recv(id).map(|delivery| (delivery, self.engine.events_end())))
+        held.or_else(|| {
+            let delivery = self.engine.receiver(id).ok()?.recv()?;
+            Some((delivery, self.engine.events_end()))
+        })
     }
 
     /// A discharge waits.
@@ -243,7 +246,7 @@ impl State {
         now: Instant,
         aside: &mut Aside<'_>,
     ) -> Option<Next> {
-        let source = self.engine.remote_attach(id).and_then(|attach| attach.source);
+        let source = self.remote_attach(id).and_then(|attach| attach.source);
         let request = self.table()?.rules.handle(id, source.as_deref(), delivery, now);
         match request {
             Ok(Request::Declared(_, state)) => self.answer_control(id, delivery.key, Ok(state), aside),
@@ -353,7 +356,7 @@ impl<W> Commit<W> {
             if state.is_dead() || state.links.get(&id).is_none_or(|link| link.detached.is_some()) {
                 return Err(errors::unanswerable(state.link_failure(id), committed));
             }
-            let source = state.engine.remote_attach(id).and_then(|attach| attach.source);
+            let source = state.remote_attach(id).and_then(|attach| attach.source);
             let answer = discharging.answer(source.as_deref(), done);
             state.answer_control(id, key, answer, aside);
             Ok(())

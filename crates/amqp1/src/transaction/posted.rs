@@ -42,7 +42,7 @@ impl State {
         let text = "the transaction is over, or was never declared here";
         let error = AmqpError::new(ErrorCondition::TRANSACTION_UNKNOWN_ID, text);
         // Where the link is over already, that counts.
-        let _ = self.engine.detach(id, true, Some(error));
+        let _ = self.engine.link(id).and_then(|mut link| link.detach(true, Some(error)));
         false
     }
 
@@ -112,7 +112,9 @@ impl State {
             }
             _ if settled => return Ok(()),
             // It was acquired within a transaction that is over.
-            _ if !self.engine.is_unsettled(id, key) => return Err(errors::taken_back()),
+            _ if !self.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key)) => {
+                return Err(errors::taken_back());
+            }
             _ => return self.dispose(id, key, outcome),
         }
         if outcome == DeliveryState::Accepted {
@@ -163,7 +165,7 @@ impl State {
         let text = "messages are not taken within transactions on this link";
         let error = AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text);
         // Where the link is over already, that counts.
-        let _ = self.engine.detach(id, true, Some(error));
+        let _ = self.engine.link(id).and_then(|mut link| link.detach(true, Some(error)));
     }
 
     /// A delivery that was not taken goes back.

@@ -306,7 +306,7 @@ impl State {
     pub(crate) fn end_control_link(&mut self, control: LinkId, error: AmqpError, aside: &mut Aside<'_>) {
         if !self.is_dead() {
             // Where it is over already, that counts.
-            let _ = self.engine.detach(control, true, Some(error));
+            let _ = self.engine.link(control).and_then(|mut link| link.detach(true, Some(error)));
         }
         self.control_link_ended(control, aside);
     }
@@ -369,7 +369,11 @@ impl State {
                 // Nobody will say anything of it any more.
                 (None, None) if self.is_dead() => self.pay(id, token, Settlement::Lost { sent: true }, aside),
                 // What waits to be sent does not name a transaction that is over.
-                (None, None) => self.engine.forget_state(id, token),
+                (None, None) => {
+                    if let Ok(mut sender) = self.engine.sender(id) {
+                        sender.forget_state(token);
+                    }
+                }
             }
         }
         self.pay_settled(aside);
@@ -378,11 +382,11 @@ impl State {
     /// Settles a delivery that was sent.
     fn settle_with(&mut self, id: LinkId, token: u64, outcome: DeliveryState, aside: &mut Aside<'_>) {
         if !self.is_dead() {
-            if self.engine.settle_sent(id, token, Some(outcome.clone())).is_ok() {
+            if self.engine.sender(id).and_then(|mut sender| sender.settle(token, Some(outcome.clone()))).is_ok() {
                 return;
             }
             // §4.4.3: what is not sent as a whole is given up. To who sent it that is the outcome.
-            if self.engine.abort(id, token).is_ok() {
+            if self.engine.sender(id).and_then(|mut sender| sender.abort(token)).is_ok() {
                 if let Some(table) = self.table() {
                     table.aborted.push(id);
                 }
@@ -400,7 +404,7 @@ impl State {
     /// Answers a discharge, behind what was given up because of it.
     pub(crate) fn answer_discharge(&mut self, control: LinkId, key: DeliveryKey, state: DeliveryState) {
         let mut links = self.table().map(|table| std::mem::take(&mut table.aborted)).unwrap_or_default();
-        links.retain(|link| !self.is_dead() && self.engine.is_aborting(*link));
+        links.retain(|link| !self.is_dead() && self.engine.sender(*link).is_ok_and(|sender| sender.is_aborting()));
         match self.table().filter(|_| !links.is_empty()) {
             Some(table) => table.held_answers.push(HeldAnswer { control, key, state, links }),
             // Where the link is over, its transactions are rolled back, and the answer is not waited for.
@@ -413,7 +417,7 @@ impl State {
         let Some(table) = self.table().filter(|table| !table.held_answers.is_empty()) else { return };
         let mut held = std::mem::take(&mut table.held_answers);
         held.retain_mut(|answer| {
-            answer.links.retain(|link| self.engine.is_aborting(*link));
+            answer.links.retain(|link| self.engine.sender(*link).is_ok_and(|sender| sender.is_aborting()));
             let waits = !answer.links.is_empty();
             if !waits {
                 drop(self.dispose(answer.control, answer.key, answer.state.clone()));
@@ -446,7 +450,11 @@ impl State {
             acquires != txn
         });
         if !self.is_dead() {
-            cleared.into_iter().for_each(|id| self.engine.forget_flow_properties(id));
+            for id in cleared {
+                if let Ok(mut link) = self.engine.link(id) {
+                    link.forget_remote_flow_properties();
+                }
+            }
         }
     }
 
@@ -525,7 +533,7 @@ impl State {
                 let default = self.node_default(id);
                 self.settle_with(id, token, default, aside);
             }
-            let _ = self.engine.detach(id, true, Some(unknown_id()));
+            let _ = self.engine.link(id).and_then(|mut link| link.detach(true, Some(unknown_id())));
             return;
         }
         if let Some(sent) = table.sent.get_mut(&(id, token)).filter(|sent| sent.txn == txn) {
@@ -561,7 +569,7 @@ impl State {
         if !matches!(self.transactions, Transactions::Resource(_)) {
             return;
         }
-        let properties = self.engine.remote_flow_properties(id).unwrap_or_default();
+        let properties = self.engine.link(id).ok().and_then(|link| link.remote_flow_properties()).unwrap_or_default();
         let names = properties.get("txn-id").is_some();
         let txn = TxnId::of_flow(&properties);
         let settles = self.links.get(&id).map(|link| link.settle_mode()) == Some(SenderSettleMode::Settled);
@@ -580,7 +588,7 @@ impl State {
             }
         };
         // Where the link is over already, that counts.
-        let _ = self.engine.detach(id, true, Some(refusal));
+        let _ = self.engine.link(id).and_then(|mut link| link.detach(true, Some(refusal)));
     }
 
     /// A delivery is about to be sent: within the transaction in which the receiver acquires, if it does.
@@ -603,7 +611,7 @@ impl State {
             self.on_flow_properties(id);
         }
         let Some(txn) = self.table().and_then(|table| table.acquiring.get(&id).cloned()) else { return Ok(()) };
-        let Some(session) = self.engine.session_of(id) else { return Ok(()) };
+        let Some(session) = self.engine.link(id).ok().map(|link| link.session_id()) else { return Ok(()) };
         match self.own(id, options.token, txn.clone(), session) {
             Ok(sent) => {
                 sent.acquired = true;

@@ -331,13 +331,18 @@ impl Work {
         let id = link.id;
         let properties = self.control.rules(|rules| rules.acquire(&self.txn, id)).map_err(errors::of_rules)?;
         let begun = link.shared.command(|state, _| {
-            let known = state.engine.flow_properties(id).is_none_or(|known| *known == properties);
+            let known = match state.engine.link(id) {
+                Ok(link) => link.flow_properties().is_none_or(|known| *known == properties),
+                Err(_) => true,
+            };
             if !known {
                 return Ok(false);
             }
             state.live_link(id)?;
-            let set = state.engine.set_flow_properties(id, properties);
-            let set = set.and_then(|()| state.engine.set_credit(id, Credit::Manual(credit)));
+            let set = state.engine.link(id).and_then(|mut link| link.set_flow_properties(properties));
+            let set = set.and_then(|()| {
+                state.engine.receiver(id).and_then(|mut receiver| receiver.set_credit(Credit::Manual(credit)))
+            });
             set.map(|()| true).map_err(|misuse| state.explain(misuse))
         })??;
         if !begun {
@@ -357,12 +362,17 @@ impl Work {
         let mut failed = Ok(());
         for link in links {
             let id = link.id;
-            let stopped = match link.shared.look(|state| state.engine.allowed(id)) {
+            let credit = link.shared.look(|state| state.engine.receiver(id).map_or(0, |receiver| receiver.credit()));
+            let stopped = match credit {
                 0 => Ok(()),
                 _ => self.control.while_live(link.drain()).await,
             };
             // The discharge clears it at the resource.
-            link.shared.command(|state, _| state.engine.clear_flow_properties(id))?;
+            link.shared.command(|state, _| {
+                if let Ok(mut link) = state.engine.link(id) {
+                    link.clear_flow_properties();
+                }
+            })?;
             if let Err(error) = stopped {
                 if !link.is_over() && failed.is_ok() {
                     failed = Err(error);
@@ -377,7 +387,9 @@ impl Work {
         for link in self.acquiring().drain(..) {
             let id = link.id;
             // Of a connection that is broken nothing is received.
-            let _ = link.shared.command(|state, _| state.engine.drop_acquired(id, &self.txn));
+            let _ = link.shared.command(|state, _| {
+                state.engine.receiver(id).map_or(0, |mut receiver| receiver.drop_acquired(&self.txn))
+            });
         }
     }
 
