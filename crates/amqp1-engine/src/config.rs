@@ -52,7 +52,7 @@ pub struct ConnectionConfig {
     /// [`hold_authentication`](crate::Connection::hold_authentication), until
     /// [`set_authenticated`](crate::Connection::set_authenticated). 64 KiB unless set.
     pub max_metadata_unauthenticated: usize,
-    /// How many octets of messages may wait to be sent on all links before [`send`](crate::Connection::send) takes no more.
+    /// How many octets of messages may wait to be sent on all links before [`send`](crate::Sender::send) takes no more.
     /// A link counts with a sixteenth of it at most, so that a large message on one does not stop the others. 16 MiB
     /// unless set.
     pub max_queued: usize,
@@ -298,7 +298,7 @@ pub enum DrainMode {
     /// The engine, in the next `transmit` after the event was taken.
     #[default]
     Automatic,
-    /// The application, with [`Connection::drained`](crate::Connection::drained); after this time the engine. A delivery that
+    /// The application, with [`Sender::drained`](crate::Sender::drained); after this time the engine. A delivery that
     /// was begun and has no octets yet then waits for new credit.
     Application {
         /// How long the application may take.
@@ -325,7 +325,7 @@ pub struct ReceiverConfig {
     /// When this end settles.
     pub rcv_settle_mode: ReceiverSettleMode,
     /// Whether deliveries are handed out piece by piece as they come, with
-    /// [`poll_stream`](crate::Connection::poll_stream), and not when they are whole.
+    /// [`poll_stream`](crate::Receiver::poll_stream), and not when they are whole.
     pub streamed: bool,
     /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
     /// in [`Detached`](crate::Detached).
@@ -345,7 +345,7 @@ pub struct ReceiverConfig {
     /// handed over. Off unless set: a message is handed over whatever its octets are, and the accessors of its sections
     /// say what is wrong. Of no use on a streamed link, nor for messages of formats other than 0, which are not looked
     /// into. Each is reported by [`Event::Undecodable`](crate::Event::Undecodable) and counted by
-    /// [`undecodable`](crate::Connection::undecodable).
+    /// [`undecodable`](crate::Receiver::undecodable).
     pub reject_undecodable: bool,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
@@ -403,7 +403,7 @@ pub struct AttachReply {
     /// again. Not for links that are streamed, or suspended with what is not settled.
     pub unsettled_after_end: bool,
     /// Whether what the peer attached with is forgotten once it is answered: see
-    /// [`forget_attach`](crate::Connection::forget_attach).
+    /// [`forget_remote_attach`](crate::Link::forget_remote_attach).
     pub forget_attach: bool,
     /// Whether deliveries are handed out piece by piece, if this end receives: see [`ReceiverConfig::streamed`].
     pub streamed: bool,
@@ -463,7 +463,7 @@ pub struct SendOptions {
     /// refused: it is for deliveries that are resumed (§3.4.1).
     pub state: Option<DeliveryState>,
     /// Whether a provisional outcome within a transaction (§4.4.2) leaves the delivery as it is until
-    /// [`settle_sent`](crate::Connection::settle_sent), although it was sent with the state of that transaction: a
+    /// [`settle`](crate::Sender::settle), although it was sent with the state of that transaction: a
     /// resource says so of what is acquired (§4.4.3). What a controller posts is settled by its provisional outcome.
     pub acquired: bool,
     /// Whether it is taken although too much waits on the connection already: its sender was let in before.

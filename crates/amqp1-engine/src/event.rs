@@ -79,7 +79,7 @@ pub enum Event {
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
     /// The receiver has stated a provisional outcome within a transaction (§4.4.2). What becomes of the delivery is decided
-    /// when the transaction is discharged, with [`settle_sent`](crate::Connection::settle_sent), which also reports it as
+    /// when the transaction is discharged, with [`settle`](crate::Sender::settle), which also reports it as
     /// [`Settled`].
     Provisional {
         /// The link that it was sent on, which may be over already.
@@ -104,7 +104,7 @@ pub enum Event {
     /// [resource](crate::TransactionRole::Resource).
     RetirementLost(SessionId, TxnId),
     /// The properties of the link's flow have changed: see
-    /// [`remote_flow_properties`](crate::Connection::remote_flow_properties).
+    /// [`remote_flow_properties`](crate::Link::remote_flow_properties).
     FlowProperties(LinkId),
     /// Both ends have said all that can be said of what is not settled, but one of them could not name all of it
     /// (§2.7.3, incomplete-unsettled): detach the link without closing it, and attach it again.

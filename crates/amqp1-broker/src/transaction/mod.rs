@@ -9,7 +9,7 @@
 //! - *posting* (§4.4.1): a message that is received with the transaction's state, which
 //!   [`TxnId::of`](amqp1_engine::transaction::TxnId::of) reads;
 //! - *retirement* (§4.4.2): an outcome within a transaction, which [`Event::Provisional`](amqp1_engine::Event::Provisional)
-//!   reports; [`Connection::settle_sent`](amqp1_engine::Connection::settle_sent) settles the delivery when the transaction
+//!   reports; [`Sender::settle`](amqp1_engine::Sender::settle) settles the delivery when the transaction
 //!   is discharged;
 //! - *acquisition* (§4.4.3): flow properties, which [`Event::FlowProperties`](amqp1_engine::Event) reports; messages are
 //!   sent with the transaction's state.

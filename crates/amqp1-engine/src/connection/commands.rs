@@ -61,7 +61,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such session, or it was answered.
-    pub fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
+    pub(crate) fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
         self.check_open()?;
         let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
         if session.state.is_begin_sent() {
@@ -85,7 +85,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such session.
-    pub fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
+    pub(crate) fn end(&mut self, id: SessionId, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
         let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
         match (session.ending, session.state) {
             (session::Ending::Reported, _) => return Err(ApiMisuse::UnknownSession),
@@ -111,7 +111,7 @@ impl Connection {
     ///
     /// If there is no such session. [`ApiMisuse::NameInUse`] if a link of that name and role is on the session
     /// already: one on another session would be stolen (§2.6.1).
-    pub fn attach_sender(&mut self, session: SessionId, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
+    pub(crate) fn attach_sender(&mut self, session: SessionId, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
         let attach = Attach {
             name: config.name,
             role: Role::Sender,
@@ -140,7 +140,7 @@ impl Connection {
     ///
     /// If there is no such session. [`ApiMisuse::NameInUse`] if a link of that name and role is on the session
     /// already: one on another session would be stolen (§2.6.1).
-    pub fn attach_receiver(&mut self, session: SessionId, config: ReceiverConfig) -> Result<LinkId, ApiMisuse> {
+    pub(crate) fn attach_receiver(&mut self, session: SessionId, config: ReceiverConfig) -> Result<LinkId, ApiMisuse> {
         let attach = Attach {
             name: config.name,
             role: Role::Receiver,
@@ -211,13 +211,13 @@ impl Connection {
 
     /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on, until it is
     /// [forgotten](Self::forget_attach). It is kept as octets and decoded at each call.
-    pub fn remote_attach(&self, id: LinkId) -> Option<Attach> {
+    pub(crate) fn remote_attach(&self, id: LinkId) -> Option<Attach> {
         self.links.get(id)?.remote.as_ref()?.kept.as_ref()?.decode(self.config.decode_limits())
     }
 
     /// Forgets what the peer attached the link with, so that it does not count as its metadata any more: for servers with
     /// many links, that have no use for it once a link is accepted.
-    pub fn forget_attach(&mut self, id: LinkId) {
+    pub(crate) fn forget_attach(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id).filter(|link| link.state.handle().is_some()) {
             link.reattach = None;
             if let Some(remote) = &mut link.remote {
@@ -227,19 +227,14 @@ impl Connection {
     }
 
     /// The largest message that the peer takes on the link, in octets.
-    pub fn remote_max_message_size(&self, id: LinkId) -> Option<u64> {
+    pub(crate) fn remote_max_message_size(&self, id: LinkId) -> Option<u64> {
         self.links.get(id)?.remote_max_message_size()
     }
 
     /// How many more transfers the peer of a session can send, by what it said last of its outgoing window (§2.5.6): a
     /// hint, which the engine holds no peer to. `None` if there is no such session.
-    pub fn remote_outgoing_window(&self, id: SessionId) -> Option<u32> {
+    pub(crate) fn remote_outgoing_window(&self, id: SessionId) -> Option<u32> {
         self.sessions.get(id).map(|session| session.incoming_window.remote_outgoing())
-    }
-
-    /// The session that a link belongs to.
-    pub fn session_of(&self, id: LinkId) -> Option<SessionId> {
-        self.links.get(id).map(|link| link.session)
     }
 
     /// The receiver-settle-mode to answer an offered link with: the one that was asked for, or first where this end receives
@@ -259,7 +254,7 @@ impl Connection {
     ///
     /// If there is no such link, or it was answered. [`ApiMisuse::FrameTooLarge`] if the peer does not take an attach of
     /// that size; then the link is refused.
-    pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
+    pub(crate) fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         if link.state.is_answered() {
             return Err(ApiMisuse::WrongState);
@@ -317,7 +312,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link, or it was answered.
-    pub fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
+    pub(crate) fn reject_link(&mut self, id: LinkId, error: AmqpError) -> Result<(), ApiMisuse> {
         let link = self.known_link(id)?;
         if link.state.is_answered() {
             return Err(ApiMisuse::WrongState);
@@ -332,7 +327,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link.
-    pub fn detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
+    pub(crate) fn detach(&mut self, id: LinkId, closed: bool, error: Option<AmqpError>) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         if link.state.has_detached() {
             return Ok(());
@@ -346,24 +341,24 @@ impl Connection {
     }
 
     /// The name of a link.
-    pub fn link_name(&self, id: LinkId) -> Option<&str> {
+    pub(crate) fn link_name(&self, id: LinkId) -> Option<&str> {
         self.links.get(id).map(|link| link.local.name.as_str())
     }
 
     /// Whether a link's window of credit is not filled, because too many of its deliveries are unsettled: see
     /// [`Event::CreditWithheld`].
-    pub fn is_credit_withheld(&self, id: LinkId) -> bool {
+    pub(crate) fn is_credit_withheld(&self, id: LinkId) -> bool {
         self.links.get(id).and_then(Link::receiving).is_some_and(|end| end.credit.is_withheld())
     }
 
     /// How many deliveries may be queued on a link now.
-    pub fn credit(&self, id: LinkId) -> u32 {
+    pub(crate) fn credit(&self, id: LinkId) -> u32 {
         self.links.get(id).map_or(0, Link::sendable)
     }
 
     /// How many octets of payload wait on a link to be sent. The last octet of a delivery that is being written leaves
     /// with what follows it, and does not count.
-    pub fn queued(&self, id: LinkId) -> usize {
+    pub(crate) fn queued(&self, id: LinkId) -> usize {
         self.links.get(id).and_then(Link::sending).map_or(0, SendingEnd::sendable_octets)
     }
 
@@ -389,7 +384,7 @@ impl Connection {
     }
 
     /// Why nothing can be queued on a link; `None` if something can, or if the link is not attached.
-    pub fn blocked(&self, id: LinkId) -> Option<Blocked> {
+    pub(crate) fn blocked(&self, id: LinkId) -> Option<Blocked> {
         let link = self.links.get(id).filter(|link| link.is_attached())?;
         if link.sending()?.lacks_credit() {
             Some(Blocked::Credit)
@@ -405,7 +400,7 @@ impl Connection {
     /// # Errors
     ///
     /// Why it was not queued, with the message.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         id: LinkId,
         message: EncodedMessage,
@@ -434,7 +429,7 @@ impl Connection {
     }
 
     /// Takes the next delivery of a link.
-    pub fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
+    pub(crate) fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
         let limits = self.config.decode_limits();
         let link = self.links.get_mut(id)?;
         let delivery = link.take(limits)?;
@@ -443,7 +438,7 @@ impl Connection {
     }
 
     /// How many deliveries of a link wait to be taken.
-    pub fn buffered(&self, id: LinkId) -> usize {
+    pub(crate) fn buffered(&self, id: LinkId) -> usize {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.buffered.len())
     }
 
@@ -452,7 +447,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link, or it sends.
-    pub fn set_credit(&mut self, id: LinkId, credit: Credit) -> Result<(), ApiMisuse> {
+    pub(crate) fn set_credit(&mut self, id: LinkId, credit: Credit) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         let attached = link.is_attached();
         let end = link.receiving_mut().ok_or(ApiMisuse::WrongRole)?;
@@ -474,7 +469,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link, or it sends.
-    pub fn drain(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
+    pub(crate) fn drain(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         let end = link.receiving_mut().ok_or(ApiMisuse::WrongRole)?;
         if end.credit.drain() {
@@ -490,7 +485,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link.
-    pub fn set_flow_properties(&mut self, id: LinkId, properties: Fields) -> Result<(), ApiMisuse> {
+    pub(crate) fn set_flow_properties(&mut self, id: LinkId, properties: Fields) -> Result<(), ApiMisuse> {
         self.known_link(id)?;
         if !properties.is_empty() {
             self.check_flow(properties.clone())?;
@@ -504,7 +499,7 @@ impl Connection {
     }
 
     /// What the peer's last flow of the link had in its properties.
-    pub fn remote_flow_properties(&self, id: LinkId) -> Option<Fields> {
+    pub(crate) fn remote_flow_properties(&self, id: LinkId) -> Option<Fields> {
         self.links.get(id)?.remote_flow_properties.as_ref()?.decode(self.config.decode_limits())
     }
 
@@ -515,7 +510,7 @@ impl Connection {
     ///
     /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of its
     /// session, has left already: the outcome is not said then.
-    pub fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
+    pub(crate) fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
         let fits = self.check_state(&state);
         let mut link = self.link_parts(id).filter(|link| !link.link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         fits?;

@@ -178,7 +178,12 @@ impl Connection {
     /// # Errors
     ///
     /// [`ApiMisuse::WrongState`] if no delivery of this token is unsettled, or not all of it has left.
-    pub fn settle_sent(&mut self, id: LinkId, token: u64, state: Option<DeliveryState>) -> Result<(), ApiMisuse> {
+    pub(crate) fn settle_sent(
+        &mut self,
+        id: LinkId,
+        token: u64,
+        state: Option<DeliveryState>,
+    ) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         let session_id = link.session;
         let end = link.sending().ok_or(ApiMisuse::WrongState)?;

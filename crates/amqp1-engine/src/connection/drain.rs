@@ -36,7 +36,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no such link, or this end receives.
-    pub fn drained(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
+    pub(crate) fn drained(&mut self, id: LinkId) -> Result<(), ApiMisuse> {
         let link = self.links.get(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         if link.sending().is_none() {
             return Err(ApiMisuse::WrongRole);
@@ -46,7 +46,7 @@ impl Connection {
     }
 
     /// Whether the receiver drains the link and was not answered yet: credit that is left can still be used.
-    pub fn drain_requested(&self, id: LinkId) -> bool {
+    pub(crate) fn drain_requested(&self, id: LinkId) -> bool {
         let link = self.links.get(id).filter(|link| link.is_attached());
         link.and_then(Link::sending).is_some_and(|end| end.credit.drain() == DrainState::Requested)
     }

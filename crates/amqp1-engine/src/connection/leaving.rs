@@ -31,7 +31,7 @@ impl Connection {
     /// the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what it
     /// granted counts, not what the peer asked for. `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released
     /// (`default_outcome` of the crate `amqp1-broker`).
-    pub fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
+    pub(crate) fn default_outcome(&self, id: LinkId) -> Option<DeliveryState> {
         let link = self.links.get(id)?;
         let answered = link
             .reattach

@@ -21,7 +21,7 @@ impl Connection {
     /// # Errors
     ///
     /// Why nothing can be sent.
-    pub fn begin_delivery(&mut self, id: LinkId, options: SendOptions) -> Result<(), SendError> {
+    pub(crate) fn begin_delivery(&mut self, id: LinkId, options: SendOptions) -> Result<(), SendError> {
         self.check_send(&options)?;
         self.link_parts(id).ok_or(SendError::Detached)?.begin_stream(options)
     }
@@ -32,7 +32,7 @@ impl Connection {
     ///
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone; [`SendError::SettledEarly`] if the
     /// receiver has settled it already: then finish it, or give it up.
-    pub fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), Unsent<Bytes>> {
+    pub(crate) fn write(&mut self, id: LinkId, octets: Bytes) -> Result<(), Unsent<Bytes>> {
         let mut octets = octets;
         let written = self.link_parts(id).ok_or(SendError::Detached).and_then(|mut link| link.write(&mut octets));
         written.map_err(|reason| Unsent::new(reason, octets))
@@ -44,7 +44,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`SendError::Detached`] if no delivery is being written, or its link is gone.
-    pub fn finish(&mut self, id: LinkId) -> Result<(), SendError> {
+    pub(crate) fn finish(&mut self, id: LinkId) -> Result<(), SendError> {
         let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(SendError::Detached)?;
         let end = link.sending_mut().ok_or(SendError::Detached)?;
         if end.settled_early.take().is_some() {
@@ -63,7 +63,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ApiMisuse::WrongState`] if all of it has left, or there is none of this token.
-    pub fn abort(&mut self, id: LinkId, token: u64) -> Result<(), ApiMisuse> {
+    pub(crate) fn abort(&mut self, id: LinkId, token: u64) -> Result<(), ApiMisuse> {
         let link = self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;
         let could_send = link.sendable() > 0;
         let Link { session: session_id, unsettled: of_link, tags, end: End::Sending(end), .. } = link else {
@@ -134,13 +134,13 @@ impl Connection {
 
     /// Takes the next piece of a streamed link's deliveries, which come one after the other. Taking opens the session's
     /// window again.
-    pub fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
+    pub(crate) fn poll_stream(&mut self, id: LinkId) -> Option<StreamItem> {
         self.link_parts(id)?.poll_stream()
     }
 
     /// Passes over the rest of the streamed delivery whose pieces are being taken: what waits of it is dropped, which opens
     /// the session's window again, and what still comes of it is dropped as it comes.
-    pub fn skip_stream(&mut self, id: LinkId) {
+    pub(crate) fn skip_stream(&mut self, id: LinkId) {
         while let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
             match end.stream.skip() {
                 Skip::Done => return,
@@ -151,13 +151,13 @@ impl Connection {
     }
 
     /// How many octets of a streamed link wait to be taken.
-    pub fn buffered_octets(&self, id: LinkId) -> usize {
+    pub(crate) fn buffered_octets(&self, id: LinkId) -> usize {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.stream.octets())
     }
 
     /// Whether octets of this streamed link that wait to be taken hold back its sender: it has used half of the session's
     /// window or more, which is opened again when they are taken.
-    pub fn is_held_back(&self, id: LinkId) -> bool {
+    pub(crate) fn is_held_back(&self, id: LinkId) -> bool {
         let Some(link) = self.links.get(id) else { return false };
         let waits = link.receiving().is_some_and(|end| end.stream.holds_back());
         waits && self.sessions.get(link.session).is_some_and(|session| session.incoming_window.is_held_back())

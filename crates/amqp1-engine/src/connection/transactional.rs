@@ -131,8 +131,8 @@ impl Connection {
     }
 
     /// How many deliveries that were posted within a transaction are not decided yet: no outcome was stated for them with
-    /// [`dispose`](Self::dispose), nor were they [decided](Self::decide_posting) in another way. The discharge of their
-    /// transaction waits for them (§4.4.1).
+    /// [`dispose`](crate::Receiver::dispose), nor were they [decided](Self::decide_posting) in another way. The discharge
+    /// of their transaction waits for them (§4.4.1).
     pub fn undecided_postings(&self, txn: &TxnId) -> usize {
         self.postings.open.values().filter(|posting| !posting.void && posting.txn == *txn).count()
     }
@@ -206,34 +206,34 @@ impl Connection {
 
     /// Forgets what the peer's flow has said in its properties, so that the next one that has any is reported: for the id of
     /// a transaction, which is cleared when that is discharged (§4.4.3).
-    pub fn forget_flow_properties(&mut self, id: LinkId) {
+    pub(crate) fn forget_flow_properties(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.remote_flow_properties = None;
         }
     }
 
     /// What this end's flows say of the link in their properties.
-    pub fn flow_properties(&self, id: LinkId) -> Option<&Fields> {
+    pub(crate) fn flow_properties(&self, id: LinkId) -> Option<&Fields> {
         self.links.get(id)?.flow_properties.as_deref()
     }
 
     /// Leaves out the properties of this end's flows from the next one on, and does not tell it now.
     ///
     /// A controller does so with the id of a transaction whose discharge it asks for.
-    pub fn clear_flow_properties(&mut self, id: LinkId) {
+    pub(crate) fn clear_flow_properties(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.flow_properties = None;
         }
     }
 
     /// Whether a delivery that was received is not settled.
-    pub fn is_unsettled(&self, id: LinkId, key: DeliveryKey) -> bool {
+    pub(crate) fn is_unsettled(&self, id: LinkId, key: DeliveryKey) -> bool {
         self.links.get(id).is_some_and(|link| link.unsettled.contains(key.0))
     }
 
     /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent without
     /// its state. One that has left in part keeps it.
-    pub fn forget_state(&mut self, id: LinkId, token: u64) {
+    pub(crate) fn forget_state(&mut self, id: LinkId, token: u64) {
         let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
         let waits = |delivery: &&mut OutgoingDelivery| delivery.token == token && delivery.id.is_none();
         if let Some(delivery) = end.queue.iter_mut().find(waits) {
@@ -243,19 +243,19 @@ impl Connection {
 
     /// Whether a delivery was given up that has left in part, and the transfer that says so has not left yet. A resource
     /// answers the discharge of the transaction after it (§4.4.3).
-    pub fn is_aborting(&self, id: LinkId) -> bool {
+    pub(crate) fn is_aborting(&self, id: LinkId) -> bool {
         let front = self.links.get(id).and_then(Link::sending).and_then(|end| end.queue.front());
         front.is_some_and(|delivery| delivery.aborted && delivery.id.is_some())
     }
 
     /// How many deliveries a receiving link still allows.
-    pub fn allowed(&self, id: LinkId) -> u32 {
+    pub(crate) fn allowed(&self, id: LinkId) -> u32 {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.credit.left())
     }
 
     /// Drops the deliveries of a link that wait to be taken and were acquired within this transaction, which is rolled
     /// back: they are the source's again (§4.4.4). Returns how many there were.
-    pub fn drop_acquired(&mut self, id: LinkId, txn: &TxnId) -> usize {
+    pub(crate) fn drop_acquired(&mut self, id: LinkId, txn: &TxnId) -> usize {
         let limits = self.config.decode_limits();
         let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) else { return 0 };
         let before = end.buffered.len();

@@ -26,7 +26,7 @@ impl Connection {
 
     /// How many messages of a link were rejected or dropped because they could not be decoded, as
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for.
-    pub fn undecodable(&self, id: LinkId) -> u64 {
+    pub(crate) fn undecodable(&self, id: LinkId) -> u64 {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.undecodable)
     }
 }

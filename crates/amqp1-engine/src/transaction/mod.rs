@@ -6,9 +6,9 @@
 //! On the wire the work of a transaction is:
 //!
 //! - *posting* (§4.4.1): a message sent with [`SendOptions::state`](crate::SendOptions) as [`Controller::post`] says;
-//! - *retirement* (§4.4.2): an outcome stated with [`Connection::dispose`](crate::Connection::dispose) as
+//! - *retirement* (§4.4.2): an outcome stated with [`Receiver::dispose`](crate::Receiver::dispose) as
 //!   [`Controller::retire`] says; the resource sees [`Event::Provisional`](crate::Event::Provisional), and settles with
-//!   [`Connection::settle_sent`](crate::Connection::settle_sent) when the transaction is discharged;
+//!   [`Sender::settle`](crate::Sender::settle) when the transaction is discharged;
 //! - *acquisition* (§4.4.3): flow properties as [`Controller::acquire`] says; the resource sees
 //!   [`Event::FlowProperties`](crate::Event) and sends with that state.
 

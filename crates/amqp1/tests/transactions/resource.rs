@@ -157,7 +157,7 @@ impl Resource {
 
     fn drop_control(&mut self, error: Option<AmqpError>) {
         let Some(control) = self.control.take() else { return };
-        self.engine.detach(control, true, error).expect("a control link");
+        self.engine.link(control).and_then(|mut link| link.detach(true, error)).expect("a control link");
         drop(self.coordinator.handle_detached(control));
     }
 
@@ -183,7 +183,7 @@ impl Resource {
             Event::SaslInit { .. } => self.engine.sasl_outcome(SaslCode::Ok, None),
             Event::SessionOffered(id) => {
                 let config = SessionConfig { incoming_window: 4, ..SessionConfig::default() };
-                self.engine.accept_session(id, config).expect("a session");
+                self.engine.session(id).and_then(|mut session| session.accept(config)).expect("a session");
             }
             Event::LinkOffered(id) => self.accept(id, coordinates),
             Event::LinkDetached(id, _) => {
@@ -198,7 +198,7 @@ impl Resource {
                 self.book.retired += 1;
                 let txn = TxnId::new(&state.txn_id).expect("a name");
                 let outcome = *state.outcome.expect("an outcome");
-                let session = self.engine.session_of(link).expect("a session");
+                let session = self.engine.link(link).map(|link| link.session_id()).expect("a session");
                 let owned = self.coordinator.own(&txn, link, token);
                 let work = Work::Retire(link, token, outcome, settled);
                 if let Err(error) = owned.and_then(|()| self.coordinator.record(&txn, session, work)) {
@@ -210,12 +210,12 @@ impl Resource {
     }
 
     fn accept(&mut self, id: LinkId, coordinates: bool) {
-        let remote = self.engine.remote_attach(id).expect("an attach");
+        let remote = self.engine.link(id).ok().and_then(|link| link.remote_attach()).expect("an attach");
         let mut reply = AttachReply::echo(&remote);
         match (&remote.target, remote.role) {
             (Some(TargetArchetype::Coordinator(_)), _) if !coordinates => {
                 let error = AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there are no transactions here");
-                return self.engine.reject_link(id, error).expect("a link");
+                return self.engine.link(id).and_then(|mut link| link.reject(error)).expect("a link");
             }
             (Some(TargetArchetype::Coordinator(_)), _) => {
                 reply.target = Some(TargetArchetype::Coordinator(self.coordinator.target()));
@@ -225,21 +225,24 @@ impl Resource {
             (_, Role::Receiver) => self.takers.push(id),
         }
         reply.credit = Credit::Window(20);
-        self.engine.accept_link(id, reply).expect("a link");
+        self.engine.link(id).and_then(|mut link| link.accept(reply)).expect("a link");
     }
 
     fn serve_posts(&mut self) -> bool {
         let mut any = false;
         for link in self.posts.clone() {
-            while let Some(delivery) = self.engine.recv(link) {
+            while let Some(delivery) = self.engine.receiver(link).expect("a link").recv() {
                 any = true;
                 let body = delivery.message.to_contiguous().expect("a body");
                 let Some(txn) = delivery.state.as_ref().and_then(TxnId::of) else {
                     self.book.visible.push(body);
-                    self.engine.dispose(link, delivery.key, DeliveryState::Accepted).expect("a link");
+                    self.engine
+                        .receiver(link)
+                        .and_then(|mut receiver| receiver.dispose(delivery.key, DeliveryState::Accepted))
+                        .expect("a link");
                     continue;
                 };
-                let session = self.engine.session_of(link).expect("a session");
+                let session = self.engine.link(link).map(|link| link.session_id()).expect("a session");
                 let outcome = if body == "nowhere" {
                     let error = AmqpError::new(ErrorCondition::NOT_FOUND, "no such queue");
                     self.coordinator.spoil(&txn, error.clone());
@@ -248,7 +251,10 @@ impl Resource {
                     DeliveryState::Accepted
                 };
                 match self.coordinator.record(&txn, session, Work::Post(body)) {
-                    Ok(()) => drop(self.engine.dispose(link, delivery.key, txn.state(Some(outcome)))),
+                    Ok(()) => {
+                        let mut receiver = self.engine.receiver(link).expect("a link");
+                        let _ = receiver.dispose(delivery.key, txn.state(Some(outcome)));
+                    }
                     Err(error) => self.drop_control(Some(error)),
                 }
             }
@@ -259,13 +265,13 @@ impl Resource {
     fn serve_takers(&mut self) -> bool {
         let mut any = false;
         for link in self.takers.clone() {
-            while self.engine.credit(link) > 0 {
+            while self.engine.sender(link).map_or(0, |sender| sender.credit()) > 0 {
                 let Some(body) = self.stock.pop_front() else { break };
                 any = true;
                 self.token += 1;
                 let message: EncodedMessage = Message::builder().data(body.clone()).build();
                 let options = SendOptions { token: self.token, ..SendOptions::default() };
-                self.engine.send(link, message, options).expect("credit");
+                self.engine.sender(link).expect("a link").send(message, options).expect("credit");
                 self.sent.insert(self.token, body);
             }
         }
@@ -277,8 +283,13 @@ impl Resource {
         if self.deaf {
             return false;
         }
-        let Some(delivery) = self.engine.recv(control) else { return false };
-        let source = self.engine.remote_attach(control).and_then(|attach| attach.source.clone());
+        let Some(delivery) = self.engine.receiver(control).expect("a link").recv() else { return false };
+        let source = self
+            .engine
+            .link(control)
+            .ok()
+            .and_then(|link| link.remote_attach())
+            .and_then(|attach| attach.source.clone());
         let source = source.as_deref();
         let answer = match self.coordinator.handle(control, source, &delivery, Instant::default()) {
             Ok(Request::Declared(_, state)) => {
@@ -312,9 +323,17 @@ impl Resource {
             Err(refusal) => Err(refusal),
         };
         match answer {
-            Ok(state) => self.engine.dispose(control, delivery.key, state).expect("a link"),
+            Ok(state) => self
+                .engine
+                .receiver(control)
+                .and_then(|mut receiver| receiver.dispose(delivery.key, state))
+                .expect("a link"),
             Err(Refusal { error, detach: true }) => self.drop_control(Some(error)),
-            Err(refusal) => self.engine.dispose(control, delivery.key, refusal.state()).expect("a link"),
+            Err(refusal) => self
+                .engine
+                .receiver(control)
+                .and_then(|mut receiver| receiver.dispose(delivery.key, refusal.state()))
+                .expect("a link"),
         }
         true
     }
@@ -323,7 +342,10 @@ impl Resource {
     fn keep_posted<'a>(&mut self, work: impl Iterator<Item = &'a Work>) {
         for work in work {
             if let Work::Retire(link, token, outcome, true) = work {
-                self.engine.settle_sent(*link, *token, Some(outcome.clone())).expect("a delivery");
+                self.engine
+                    .sender(*link)
+                    .and_then(|mut sender| sender.settle(*token, Some(outcome.clone())))
+                    .expect("a delivery");
             }
         }
     }
@@ -333,7 +355,10 @@ impl Resource {
             match work {
                 Work::Post(body) => self.book.visible.push(body),
                 Work::Retire(link, token, outcome, _) => {
-                    self.engine.settle_sent(link, token, Some(outcome)).expect("an unsettled delivery");
+                    self.engine
+                        .sender(link)
+                        .and_then(|mut sender| sender.settle(token, Some(outcome)))
+                        .expect("an unsettled delivery");
                 }
             }
         }
