@@ -45,6 +45,13 @@ impl DeliveryTag {
         self.length
     }
 
+    /// The octets as numbers that compare as they do, with zeros behind them.
+    #[inline]
+    fn halves(&self) -> (u128, u128) {
+        let half = |octets: Option<&[u8; 16]>| octets.map_or(0, |octets| u128::from_be_bytes(*octets));
+        (half(self.octets.first_chunk()), half(self.octets.last_chunk()))
+    }
+
     /// The octets.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
@@ -75,7 +82,7 @@ impl From<[u8; 16]> for DeliveryTag {
 
 impl PartialEq for DeliveryTag {
     fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
+        self.length == other.length && self.halves() == other.halves()
     }
 }
 
@@ -88,8 +95,9 @@ impl PartialOrd for DeliveryTag {
 }
 
 impl Ord for DeliveryTag {
+    /// In the order of the octets.
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.as_slice().cmp(other.as_slice())
+        self.halves().cmp(&other.halves()).then(self.length.cmp(&other.length))
     }
 }
 
@@ -123,5 +131,28 @@ impl Decode for DeliveryTag {
             other => return Err(reader.wrong_code(other)),
         };
         Self::new(octets).map_err(|_| reader.error(DecodeErrorKind::TagTooLong))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn tags_compare_as_their_octets_do() {
+        let octets: Vec<Vec<u8>> =
+            [&b""[..], b"\0", b"\0\0", b"a", b"a\0", b"a\0b", b"b", b"\xff", &[7; 16], &[7; 17], &[7; 32]]
+                .into_iter()
+                .map(Vec::from)
+                .chain((0..32).map(|at| (0..32).map(|place| u8::from(place == at)).collect()))
+                .collect();
+        for a in &octets {
+            for b in &octets {
+                let (x, y) = (DeliveryTag::new(a).expect("a short tag"), DeliveryTag::new(b).expect("a short tag"));
+                assert_eq!(x.cmp(&y), a.cmp(b), "{a:?} {b:?}");
+                assert_eq!(x == y, a == b, "{a:?} {b:?}");
+            }
+        }
     }
 }
