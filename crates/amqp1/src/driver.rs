@@ -238,7 +238,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     state.engine.handle_eof(now);
                 }
             }
-            if state.engine.poll_timeout().is_some_and(|at| at <= now) {
+            if state.engine.earliest_timeout().is_some_and(|at| at <= now) {
                 state.engine.handle_timeout(now);
             }
             let heard = state.engine.last_received();

@@ -26,6 +26,8 @@ pub(crate) struct Receipts {
     /// When outcomes are given up, by how long they may take: of those that take equally long, the first is the next.
     /// There are as many as there are different limits on the connection's links.
     lanes: Vec<Lane>,
+    /// No outcome is given up earlier than this.
+    earliest: Option<Instant>,
     pending: usize,
     next: u64,
 }
@@ -102,7 +104,7 @@ fn slot_mut(slots: &mut Slab<Used>, key: u64) -> Option<&mut Slot> {
 
 impl Receipts {
     pub(crate) fn new() -> Self {
-        Self { slots: Slab::new(), lanes: Vec::new(), pending: 0, next: 0 }
+        Self { slots: Slab::new(), lanes: Vec::new(), earliest: None, pending: 0, next: 0 }
     }
 
     #[cfg(test)]
@@ -137,7 +139,8 @@ impl Receipts {
         let Some(limit) = limit else { return };
         let Some(Slot::Pending(_)) = slot_of(&self.slots, key) else { return };
         let deadline = Deadline { at: now + limit, key };
-        let Self { slots, lanes, pending, .. } = self;
+        let Self { slots, lanes, earliest, pending, .. } = self;
+        *earliest = Some(earliest.map_or(deadline.at, |earliest| earliest.min(deadline.at)));
         match lanes.iter_mut().find(|lane| lane.limit == limit) {
             Some(Lane { deadlines, .. }) => {
                 if deadlines.len() > 64 && deadlines.len() / 2 > *pending {
@@ -235,8 +238,14 @@ impl Receipts {
         }
     }
 
-    /// When [`expire`](Self::expire) has something to do.
-    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+    /// A time before which [`expire`](Self::expire) has nothing to do: what was settled since it was called last may still
+    /// count.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// When the first outcome is given up.
+    fn next_deadline(&mut self) -> Option<Instant> {
         let Self { slots, lanes, .. } = self;
         let mut next: Option<Instant> = None;
         for Lane { deadlines, .. } in &mut *lanes {
@@ -256,7 +265,8 @@ impl Receipts {
 
     /// Gives up those that are due. `heard` is when the peer was last heard.
     pub(crate) fn expire(&mut self, now: Instant, heard: Instant, aside: &mut Aside<'_>) {
-        if self.next_deadline().is_none_or(|at| at > now) {
+        self.earliest = self.next_deadline();
+        if self.earliest.is_none_or(|at| at > now) {
             return;
         }
         let Self { slots, lanes, pending, .. } = self;
@@ -275,6 +285,7 @@ impl Receipts {
                 }
             }
         }
+        self.earliest = self.next_deadline();
     }
 
     /// Gives back what it does not need.

@@ -302,11 +302,12 @@ impl State {
         wakes
     }
 
-    /// When the driver has to look at the clock.
-    pub(crate) fn next_timeout(&mut self) -> Option<Instant> {
+    /// When the driver has to look at the clock: not later than the first deadline. The deadlines themselves are looked at
+    /// in the driver's turns, not each time that something is asked for.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let due = [
-            self.engine.poll_timeout(),
-            self.receipts.next_deadline(),
+            self.engine.earliest_timeout(),
+            self.receipts.earliest(),
             self.drains.deadline,
             self.transaction_timeout(),
         ];

@@ -314,3 +314,36 @@ async fn a_flood_of_attaches_is_answered_to_the_last() {
     soon(async { tokio::join!(written, answered) }).await;
     serving.abort();
 }
+
+/// A shorter limit brings the next deadline forward, also while the driver sleeps; an outcome that comes puts it off.
+#[tokio::test(start_paused = true)]
+async fn each_outcome_is_given_up_in_its_own_time_whatever_deadlines_there_were_before() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
+    let began = tokio::time::Instant::now();
+    let mut waits = tokio::task::JoinSet::new();
+    for (limit, number) in [(60, 0), (5, 1), (20, 2), (2, 3), (10, 4)] {
+        sender.set_outcome_timeout(Duration::from_secs(limit));
+        let receipt = sender.reserve().await.expect("credit").send(body(number)).expect("queued");
+        waits.spawn(async move { (limit, receipt.await.map_err(|error| error.kind())) });
+        // The driver has nothing to do until then.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut held = Vec::new();
+    for number_ in 0..5 {
+        let delivery = receiver.recv().await.expect("a link").expect("a delivery");
+        match number_ {
+            3 => delivery.accept().expect("settled"),
+            _ => held.push(delivery),
+        }
+    }
+    let mut over = Vec::new();
+    while let Some(ended) = soon(waits.join_next()).await {
+        let (limit, outcome) = ended.expect("a task that ends");
+        over.push((limit, outcome.is_ok(), began.elapsed().as_secs()));
+        if let Err(kind) = outcome {
+            assert_eq!(kind, ErrorKind::Timeout);
+        }
+    }
+    assert_eq!(over, [(2, true, 0), (5, false, 5), (10, false, 10), (20, false, 20), (60, false, 60)]);
+}

@@ -24,10 +24,13 @@ pub(super) struct Idle {
     pub(super) heartbeat_due: bool,
     handshake: Option<Instant>,
     close: Option<Instant>,
+    /// No deadline of the connection is earlier than this.
+    earliest: Option<Instant>,
 }
 
 impl Idle {
     pub(super) fn new(config: &ConnectionConfig, now: Instant) -> Self {
+        let handshake = now + config.handshake_timeout;
         Self {
             now,
             threshold: config.idle_timeout.filter(|timeout| !timeout.is_zero()),
@@ -35,8 +38,9 @@ impl Idle {
             interval: None,
             last_sent: now,
             heartbeat_due: false,
-            handshake: Some(now + config.handshake_timeout),
+            handshake: Some(handshake),
             close: None,
+            earliest: Some(handshake),
         }
     }
 
@@ -44,9 +48,16 @@ impl Idle {
         self.now = self.now.max(now);
     }
 
-    /// When this much time has passed.
-    pub(super) fn after(&self, time: Duration) -> Instant {
-        self.now + time
+    /// A deadline this much time from now.
+    pub(super) fn after(&mut self, time: Duration) -> Instant {
+        let deadline = self.now + time;
+        self.note(deadline);
+        deadline
+    }
+
+    /// A deadline is set.
+    fn note(&mut self, deadline: Instant) {
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
     pub(super) fn received(&mut self) {
@@ -60,6 +71,7 @@ impl Idle {
     pub(super) fn sent(&mut self) {
         self.last_sent = self.now;
         self.heartbeat_due = false;
+        self.interval.map(|interval| self.after(interval));
     }
 
     /// What our open says: half of our own threshold (§2.4.5), in milliseconds.
@@ -71,15 +83,19 @@ impl Idle {
     pub(super) fn opened(&mut self, remote: Option<u32>) {
         self.handshake = None;
         self.interval = remote.filter(|millis| *millis > 0).map(|millis| Duration::from_millis(u64::from(millis)) / 2);
+        let peer = self.threshold.map(|threshold| self.last_received + threshold);
+        let own = self.interval.map(|interval| self.last_sent + interval);
+        peer.into_iter().chain(own).for_each(|deadline| self.note(deadline));
     }
 
     pub(super) fn start_close(&mut self, timeout: Duration) {
-        self.close.get_or_insert(self.now + timeout);
+        let deadline = self.after(timeout);
+        self.close.get_or_insert(deadline);
     }
 
     /// Something left before our close could.
     pub(super) fn restart_close(&mut self, timeout: Duration) {
-        self.close = Some(self.now + timeout);
+        self.close = Some(self.after(timeout));
     }
 
     fn deadlines(&self, closing: bool) -> impl Iterator<Item = Instant> {
@@ -98,6 +114,29 @@ impl Idle {
 impl Connection {
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let next = self.next_deadline();
+        debug_assert!(
+            next.is_none_or(|next| self.idle.earliest.is_some_and(|earliest| earliest <= next)),
+            "{next:?} is earlier than {:?}",
+            self.idle.earliest
+        );
+        next
+    }
+
+    /// A time that is not later than [`poll_timeout`](Self::poll_timeout), without the work of finding that: for a runtime
+    /// that asks after each command whether its timer is set early enough. Deadlines that move on or go away move it at the
+    /// next [`transmit`](Self::transmit) or [`handle_timeout`](Self::handle_timeout), which does nothing if it is called too
+    /// early.
+    pub fn earliest_timeout(&self) -> Option<Instant> {
+        self.idle.earliest
+    }
+
+    /// Finds the earliest deadline.
+    pub(super) fn look_for_deadlines(&mut self) {
+        self.idle.earliest = self.next_deadline();
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
         if self.state == ConnectionState::End {
             return None;
         }
@@ -121,6 +160,11 @@ impl Connection {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.idle.set_now(now);
+        self.on_time(now);
+        self.look_for_deadlines();
+    }
+
+    fn on_time(&mut self, now: Instant) {
         if self.state == ConnectionState::End {
             return;
         }

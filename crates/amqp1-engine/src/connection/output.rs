@@ -43,6 +43,7 @@ impl Connection {
                 self.idle.restart_close(self.config.close_timeout);
             }
         }
+        self.look_for_deadlines();
     }
 
     /// Takes the payloads that will not be sent or sent again: of messages that were given up or settled, and of links that

@@ -13,6 +13,7 @@ mod counts;
 mod credit;
 mod crossing;
 mod cut;
+mod deadlines;
 mod discarded;
 mod disposition;
 mod drain;
