@@ -6,7 +6,7 @@ use crate::{
     store::{DeliveryKey, LinkId, SessionId},
     transaction::TxnId,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     DecodeError, DeliveryTag, Message, Str, Symbol, definitions::AmqpError, messaging::DeliveryState,
     printable::bounded_debug,
@@ -18,14 +18,7 @@ use core::fmt;
 #[non_exhaustive]
 pub enum Event {
     /// Server: the client chose a mechanism; answer with `sasl_outcome` or `sasl_challenge`.
-    SaslInit {
-        /// The mechanism, one of those offered.
-        mechanism: Symbol,
-        /// What it begins with.
-        response: Option<Bytes>,
-        /// The host that the client believes it talks to.
-        hostname: Option<Str>,
-    },
+    SaslInit(Box<SaslChoice>),
     /// Server: the client answered a challenge; answer with `sasl_outcome` or `sasl_challenge`.
     SaslResponse(Bytes),
     /// Server, if open is held: the peer's open is there; answer with `answer_open` or `refuse_open`.
@@ -33,13 +26,13 @@ pub enum Event {
     /// Both opens are exchanged.
     Opened,
     /// The connection is over. The last event.
-    Closed(ConnectionError),
+    Closed(Box<ConnectionError>),
     /// The peer began a session; answer with `accept_session`.
     SessionOffered(SessionId),
     /// The peer has answered our begin.
     SessionBegun(SessionId),
     /// The session is over; its id is dead.
-    SessionEnded(SessionId, Ended),
+    SessionEnded(SessionId, Box<Ended>),
     /// The peer has not answered our end within [`close_timeout`](crate::ConnectionConfig::close_timeout). Its channel stays
     /// taken until it does.
     EndUnanswered(SessionId),
@@ -51,12 +44,14 @@ pub enum Event {
     /// a handle is free. If none is in [`handle_timeout`](crate::ConnectionConfig::handle_timeout), its session ends.
     HandleAwaited(LinkId),
     /// The link is over; its id is dead.
-    LinkDetached(LinkId, Detached),
+    LinkDetached(LinkId, Box<Detached>),
     /// There is more credit than before, or deliveries were settled of which there were too many.
     Sendable(LinkId),
     /// What waits to be sent on the connection was too much, and is not any more.
     QueueHasRoom,
-    /// A delivery is there, or on a streamed link a piece of one.
+    /// A delivery is there, or on a streamed link a piece of one, where there was none: take them until there are none. On
+    /// a streamed link that is being drained, each piece is reported, since [what waits](crate::Connection::is_held_back)
+    /// may keep the drain from being answered.
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
     Drained(LinkId),
@@ -70,7 +65,7 @@ pub enum Event {
     CreditWithheld(LinkId),
     /// A message of the link could not be decoded and was rejected, or dropped if it was settled, because
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for that.
-    Undecodable(LinkId, DeliveryTag, DecodeError),
+    Undecodable(LinkId, Box<DeliveryTag>, DecodeError),
     /// Data of a frame that only advises could not be read: the name of the frame's performative, and what is wrong first,
     /// at which octet of the frame's body. It counts as absent, or as what
     /// [`Limits::odd_advisory_data`](amqp1_codec::Limits::odd_advisory_data) says; what it has to do with is reported as
@@ -111,6 +106,24 @@ pub enum Event {
     Reattach(LinkId),
 }
 
+/// What a client of SASL begins with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SaslChoice {
+    /// The mechanism, one of those offered.
+    pub mechanism: Symbol,
+    /// The first response. It may hold a password.
+    pub response: Option<Bytes>,
+    /// The host that the client believes it talks to.
+    pub hostname: Option<Str>,
+}
+
+impl fmt::Debug for SaslChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SaslChoice");
+        shown.field("mechanism", &self.mechanism).field("hostname", &self.hostname).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         bounded_debug(f, |f| self.show(f))
@@ -120,7 +133,7 @@ impl fmt::Debug for Event {
 impl Event {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SaslInit { mechanism, hostname, .. } => write!(f, "SaslInit({mechanism:?}, {hostname:?})"),
+            Self::SaslInit(choice) => write!(f, "SaslInit({:?}, {:?})", choice.mechanism, choice.hostname),
             Self::SaslResponse(octets) => write!(f, "SaslResponse(<{} octets>)", octets.len()),
             Self::OpenReceived => f.write_str("OpenReceived"),
             Self::Opened => f.write_str("Opened"),
@@ -282,4 +295,15 @@ pub enum Settlement {
         /// Whether any of it had left, so that the receiver may have it.
         sent: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_small_for_each_is_moved_several_times() {
+        assert!(size_of::<Event>() <= 56, "{}", size_of::<Event>());
+        assert!(size_of::<Settled>() <= 48, "{}", size_of::<Settled>());
+    }
 }

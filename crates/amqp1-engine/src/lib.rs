@@ -120,7 +120,9 @@ pub use config::{
 };
 pub use connection::{Connection, ConnectionState, HandshakeStage, TransactionRole};
 pub use error::{ApiMisuse, ConnectionError, SaslFailure, SendError};
-pub use event::{Cause, Detached, Ended, Event, EventsEnd, IncomingDelivery, Settled, Settlement, StreamItem};
+pub use event::{
+    Cause, Detached, Ended, Event, EventsEnd, IncomingDelivery, SaslChoice, Settled, Settlement, StreamItem,
+};
 pub use metadata::ANNOTATIONS_LEFT_OUT;
 #[cfg(amqp1_planted)]
 #[doc(hidden)]

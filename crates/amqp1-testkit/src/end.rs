@@ -230,7 +230,7 @@ impl End {
     /// Why the connection ended. It must have, once.
     pub fn closed(&self) -> ConnectionError {
         let mut reasons = self.events.iter().filter_map(|event| match event {
-            Event::Closed(reason) => Some(reason.clone()),
+            Event::Closed(reason) => Some((**reason).clone()),
             _ => None,
         });
         let reason = reasons.next().expect("the connection has ended");
@@ -247,7 +247,7 @@ impl End {
     /// How a session ended, if it has.
     pub fn ended_session(&self, session: SessionId) -> Option<Ended> {
         self.events.iter().find_map(|event| match event {
-            Event::SessionEnded(id, ended) if *id == session => Some(ended.clone()),
+            Event::SessionEnded(id, ended) if *id == session => Some((**ended).clone()),
             _ => None,
         })
     }
@@ -255,7 +255,7 @@ impl End {
     /// How a link ended, if it has.
     pub fn detached(&self, link: LinkId) -> Option<Detached> {
         self.events.iter().find_map(|event| match event {
-            Event::LinkDetached(id, detached) if *id == link => Some(detached.clone()),
+            Event::LinkDetached(id, detached) if *id == link => Some((**detached).clone()),
             _ => None,
         })
     }

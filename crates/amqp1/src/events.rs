@@ -9,7 +9,7 @@ use amqp1_codec::{
     DecodeError,
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
 };
-use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SessionConfig, SessionId, StreamItem};
+use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SaslChoice, SessionConfig, SessionId, StreamItem};
 
 /// How many settlements and events are sorted under one hold of the lock: a peer may settle any number of deliveries with
 /// one frame.
@@ -57,7 +57,7 @@ impl State {
                 }
             }
             Event::Drained(id) => self.on_link(id, aside, |link| (link.drained, link.draining) = (true, false)),
-            Event::Undecodable(id, tag, error) => self.on_undecodable(id, tag, error),
+            Event::Undecodable(id, tag, error) => self.on_undecodable(id, *tag, error),
             Event::OddAdvisoryData(performative, error) => self.on_odd(performative, error),
             Event::HandleAwaited(_) => self.on_handle_awaited(),
             Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
@@ -67,11 +67,11 @@ impl State {
                 self.opened = true;
                 self.waiting.wake(aside);
             }
-            Event::Closed(reason) => self.on_closed(reason, aside),
+            Event::Closed(reason) => self.on_closed(*reason, aside),
             Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
             Event::EndUnanswered(id) => self.on_session(id, aside, |session| session.unanswered = true),
             Event::SessionEnded(id, ended) => {
-                self.on_session(id, aside, |session| session.ended = Some(Box::new(ended)));
+                self.on_session(id, aside, |session| session.ended = Some(ended));
                 // Without a handle nobody asks for it, and nobody drops it.
                 if self.sessions.get(&id).is_some_and(|session| session.unheld) {
                     self.sessions.remove(&id);
@@ -81,6 +81,7 @@ impl State {
             Event::LinkAttached(id) => self.on_link_attached(id, aside),
             Event::LinkDetached(id, detached) => {
                 let ended = Detached::new(&detached);
+                let detached = *detached;
                 self.stops_acquiring(id);
                 self.control_link_ended(id, aside);
                 if let Some(suspended) = detached.suspended {
@@ -111,7 +112,8 @@ impl State {
                 }
                 self.waiting.wake(aside);
             }
-            Event::SaslInit { mechanism, response, hostname } => {
+            Event::SaslInit(choice) => {
+                let SaslChoice { mechanism, response, hostname } = *choice;
                 self.on_sasl(SaslStep { mechanism: Some(mechanism), response, hostname }, aside);
             }
             Event::SaslResponse(response) => {

@@ -8,6 +8,7 @@ use crate::{
     time::Instant,
     violation::PeerMisbehaved,
 };
+use alloc::boxed::Box;
 use amqp1_codec::{Decode, Limits, Reader, definitions::AmqpError, frame::FrameErrorKind, performative::Close};
 use bytes::{Bytes, BytesMut};
 
@@ -113,7 +114,7 @@ impl Connection {
         self.stops.clear();
         self.shares.clear();
         self.ending = Ending::Reported(reason.clone());
-        self.outbox.events.push_back(Event::Closed(reason));
+        self.outbox.events.push_back(Event::Closed(Box::new(reason)));
     }
 
     /// Nothing more is read or said.

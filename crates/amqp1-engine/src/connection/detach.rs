@@ -8,6 +8,7 @@ use crate::{
     store::{LinkId, SessionId},
     violation::{PeerMisbehaved, Scope},
 };
+use alloc::boxed::Box;
 use amqp1_codec::{
     Decode, Reader,
     definitions::{AmqpError, Role},
@@ -194,7 +195,7 @@ impl Connection {
             self.release_transfers(session_id, held);
         }
         let detached = Detached { closed, error, by, no_handle, undelivered, stream_rest: rest, suspended };
-        self.outbox.events.push_back(Event::LinkDetached(id, detached));
+        self.outbox.events.push_back(Event::LinkDetached(id, Box::new(detached)));
     }
 
     /// Takes a link away.

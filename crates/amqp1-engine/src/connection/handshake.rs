@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     config::ServerSasl,
     error::{ConnectionError, SaslFailure},
-    event::Event,
+    event::{Event, SaslChoice},
     time::Instant,
     violation::PeerMisbehaved,
 };
@@ -259,11 +259,11 @@ impl Connection {
                     return self.sasl_outcome(SaslCode::Auth, None);
                 }
                 self.layer = Layer::ServerPending;
-                self.outbox.events.push_back(Event::SaslInit {
+                self.outbox.events.push_back(Event::SaslInit(Box::new(SaslChoice {
                     mechanism: init.mechanism.to_detached(),
                     response: init.initial_response.map(|secret| secret.0),
                     hostname: init.hostname.map(|hostname| hostname.to_detached()),
-                });
+                })));
             }
             (Layer::ServerResponse, SaslBody::Response(response)) => {
                 self.layer = Layer::ServerPending;

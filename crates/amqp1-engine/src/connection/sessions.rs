@@ -7,7 +7,7 @@ use crate::{
     store::SessionId,
     violation::{PeerMisbehaved, Scope},
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     performative::{Begin, End},
@@ -162,7 +162,7 @@ impl Connection {
         if core::mem::replace(&mut session.ending, Ending::Reported) == Ending::Reported {
             return;
         }
-        self.outbox.events.push_back(Event::SessionEnded(id, Ended { error, by: Cause::Local }));
+        self.outbox.events.push_back(Event::SessionEnded(id, Box::new(Ended { error, by: Cause::Local })));
     }
 
     /// The peer broke a rule whose scope is the session.
@@ -187,7 +187,7 @@ impl Connection {
             self.by_remote_channel.remove(&channel);
         }
         if core::mem::replace(&mut session.ending, Ending::Reported) != Ending::Reported {
-            self.outbox.events.push_back(Event::SessionEnded(id, ended));
+            self.outbox.events.push_back(Event::SessionEnded(id, Box::new(ended)));
         }
         self.forget_session(id);
     }

@@ -273,8 +273,10 @@ impl LinkMut<'_> {
             state: None,
             message,
         };
+        if end.buffered.is_empty() {
+            self.outbox.events.push_back(Event::Receivable(self.id));
+        }
         end.buffered.push_back(Buffered { delivery, state: assembly.state });
-        self.outbox.events.push_back(Event::Receivable(self.id));
         self.check_drained();
     }
 
@@ -290,7 +292,7 @@ impl LinkMut<'_> {
         if let Some(end) = self.link.receiving_mut() {
             end.undecodable = end.undecodable.saturating_add(1);
         }
-        self.outbox.events.push_back(Event::Undecodable(self.id, tag, error));
+        self.outbox.events.push_back(Event::Undecodable(self.id, Box::new(tag), error));
         let state = AmqpError::new(ErrorCondition::DECODE_ERROR, alloc::format!("{error}"));
         let state = DeliveryState::rejected(state);
         let txn = self.postings.fail(self.id, key, self.outbox);
@@ -376,8 +378,11 @@ impl LinkMut<'_> {
             settled: assembly.settled,
             state: None,
         };
+        let reported = end.stream.is_empty() || end.credit.is_draining();
         end.stream.begin(begin, kept);
-        self.outbox.events.push_back(Event::Receivable(self.id));
+        if reported {
+            self.outbox.events.push_back(Event::Receivable(self.id));
+        }
     }
 
     /// What has come of a streamed delivery is handed on.
@@ -390,11 +395,13 @@ impl LinkMut<'_> {
 
     fn stream_item(&mut self, item: StreamItem) {
         let Some(end) = self.link.receiving_mut() else { return };
+        // What waits may keep a drain from being answered.
+        let reported = end.stream.is_empty() || end.credit.is_draining();
         if end.stream.push(item) {
             drop(self.poll_stream());
-            return;
+        } else if reported {
+            self.outbox.events.push_back(Event::Receivable(self.id));
         }
-        self.outbox.events.push_back(Event::Receivable(self.id));
     }
 
     /// Takes the next piece of a streamed link's deliveries. Taking opens the session's window again.

@@ -316,8 +316,10 @@ impl LinkMut<'_> {
                 state: None,
                 message,
             };
+            if end.buffered.is_empty() {
+                self.outbox.events.push_back(Event::Receivable(self.id));
+            }
             end.buffered.push_back(Buffered { delivery, state: None });
-            self.outbox.events.push_back(Event::Receivable(self.id));
         }
     }
 }

@@ -81,6 +81,11 @@ impl IncomingStream {
         u32::try_from(self.data().count()).unwrap_or(u32::MAX)
     }
 
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.get().is_none_or(VecDeque::is_empty)
+    }
+
     /// A delivery begins.
     pub(crate) fn begin(&mut self, begin: StreamItem, state: Option<Box<Kept>>) {
         self.states.make().push_back(state);

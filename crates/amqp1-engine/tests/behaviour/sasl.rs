@@ -39,8 +39,9 @@ fn pair(mechanism: Box<dyn ClientMechanism>) -> Pair {
 /// The client's mechanism, response and host, when they are there.
 fn asked(end: &mut End) -> (Symbol, Option<Bytes>, Option<String>) {
     let inits = end.events.iter().filter_map(|event| match event {
-        Event::SaslInit { mechanism, response, hostname } => {
-            Some((mechanism.clone(), response.clone(), hostname.as_ref().map(|host| host.as_str().to_owned())))
+        Event::SaslInit(choice) => {
+            let hostname = choice.hostname.as_ref().map(|host| host.as_str().to_owned());
+            Some((choice.mechanism.clone(), choice.response.clone(), hostname))
         }
         _ => None,
     });

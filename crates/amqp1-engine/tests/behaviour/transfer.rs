@@ -1,7 +1,7 @@
 //! Deliveries of every size, both ways (§2.6.14, §2.7.5).
 
 use amqp1_codec::{DeliveryTag, EncodedMessage, messaging::DeliveryState, performative::Performative};
-use amqp1_engine::{ConnectionConfig, Credit, SendError, SendOptions, Settlement};
+use amqp1_engine::{ConnectionConfig, Credit, Event, SendError, SendOptions, Settlement};
 use amqp1_testkit::*;
 
 #[test]
@@ -294,5 +294,20 @@ fn messages_arrive_whatever_the_pieces() {
             let got: Vec<_> = end.take_all(link).iter().map(|delivery| data(&delivery.message)).collect();
             assert_eq!(got, (0..7).map(|token| body(token, token * 300)).collect::<Vec<_>>(), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn deliveries_are_reported_where_there_were_none() {
+    let mut peer = Peer::with_sender();
+    let rx = peer.end.offered_links()[0];
+    let reported = |peer: &Peer| peer.end.count(|event| matches!(event, Event::Receivable(id) if *id == rx));
+    for (count, expected) in [(3, 1), (2, 2), (1, 3)] {
+        for _ in 0..count {
+            let id = peer.end.buffered(rx);
+            peer.send_payload(0, transfer(0, u32::try_from(100 * expected + id).unwrap()), HELLO);
+        }
+        assert_eq!((reported(&peer), peer.end.buffered(rx)), (expected, count));
+        while peer.end.recv(rx).is_some() {}
     }
 }

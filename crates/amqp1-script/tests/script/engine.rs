@@ -110,7 +110,7 @@ fn the_script_speaks_sasl_as_a_client() -> Result<(), Unexpected> {
         let mechanism = init.mechanism.clone();
         assert_eq!(peer.authenticated(init)?.code, SaslCode::Ok);
         peer.opened(frames::open("script"))?;
-        let chosen = |event: &Event| matches!(event, Event::SaslInit { mechanism: chosen, .. } if *chosen == mechanism);
+        let chosen = |event: &Event| matches!(event, Event::SaslInit(choice) if choice.mechanism == mechanism);
         assert!(app.borrow().events.iter().any(chosen));
         assert!(!format!("{}{:?}", peer.transcript(), peer.transcript()).contains("swordfish"));
     }

@@ -90,7 +90,7 @@ impl Watch {
                 self.connection.end(event, ledger);
                 self.end(Operation::Open, now, ledger);
                 self.end(Operation::Close, now, ledger);
-                self.closed = Some((now, reason.clone()));
+                self.closed = Some((now, (**reason).clone()));
                 self.nothing_left(ledger);
             }
             Event::SessionOffered(id) => self.sessions.entry(*id).or_default().begin(event, ledger),
@@ -179,10 +179,12 @@ mod tests {
     }
 
     fn ended(id: SessionId) -> Event {
-        Event::SessionEnded(id, Ended { error: None, by: Cause::Peer })
+        Event::SessionEnded(id, Box::new(Ended { error: None, by: Cause::Peer }))
     }
 
-    const LOST: Event = Event::Closed(ConnectionError::TransportLost);
+    fn lost() -> Event {
+        Event::Closed(Box::new(ConnectionError::TransportLost))
+    }
 
     #[test]
     fn an_operation_ends_by_its_event() {
@@ -196,9 +198,9 @@ mod tests {
         let now = Instant::default();
         let (mut watch, mut ledger, id) = begun();
         watch.note(&ended(id), now, &mut ledger);
-        watch.note(&LOST, now, &mut ledger);
+        watch.note(&lost(), now, &mut ledger);
         assert!(ledger.holds());
-        watch.note(&LOST, now, &mut ledger);
+        watch.note(&lost(), now, &mut ledger);
         assert!(!ledger.holds());
         let (mut watch, mut ledger, id) = begun();
         watch.note(&Event::SessionBegun(id), now, &mut ledger);
@@ -209,7 +211,7 @@ mod tests {
     fn the_connection_does_not_end_before_what_is_in_it() {
         let (mut watch, mut ledger, id) = begun();
         watch.begin(Operation::End(id), Instant::default(), &mut ledger);
-        watch.note(&LOST, Instant::default(), &mut ledger);
+        watch.note(&lost(), Instant::default(), &mut ledger);
         assert_eq!(ledger.reasons().len(), 2, "{ledger:?}");
     }
 }

@@ -102,7 +102,7 @@ impl World {
             for event in events {
                 match event {
                     Event::LinkOffered(id) => self.answer(side, id),
-                    Event::LinkDetached(id, detached) => self.detached(side, id, detached),
+                    Event::LinkDetached(id, detached) => self.detached(side, id, *detached),
                     Event::SessionEnded(id, _) if self.sessions[at] == Some(id) => self.sessions[at] = None,
                     _ => {}
                 }

@@ -102,7 +102,7 @@ fn check_events(end: &End) {
             }
             Event::Closed(reason) => {
                 let fault = matches!(
-                    reason,
+                    **reason,
                     ConnectionError::Misbehaved(_)
                         | ConnectionError::ProtocolMismatch { .. }
                         | ConnectionError::Sasl(_)
