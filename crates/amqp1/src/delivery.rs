@@ -73,6 +73,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    #[inline]
     pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
         let IncomingDelivery { key, tag, message_format, settled, resumed, state, message } = delivery;
         let txn = state.as_ref().and_then(TxnId::of).map(Box::new);
@@ -214,9 +215,18 @@ impl DeliveryHandle {
         if on_drop == OnDrop::LeaveUnsettled {
             return self.leave();
         }
-        let id = self.link.id;
-        let source = self.link.shared.command(|state, _| state.remote_attach(id));
-        let source = source.ok().flatten().and_then(|attach| attach.source);
+        let (id, key) = (self.link.id, self.key);
+        // What the sender has settled meanwhile needs no outcome; the attach is decoded only for one that is needed.
+        let part = self.txn.is_some();
+        let attach = self.link.shared.command(|state, _| {
+            let open = part || state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key));
+            open.then(|| state.remote_attach(id))
+        });
+        let Ok(Some(attach)) = attach else {
+            self.open = false;
+            return;
+        };
+        let source = attach.and_then(|attach| attach.source);
         let allows = |outcome: &Symbol| {
             source.as_ref().is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(outcome))
         };

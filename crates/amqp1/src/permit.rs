@@ -224,9 +224,15 @@ impl Permit {
         self.spent = true;
         let used = self.handle.shared.command(|state, aside| {
             // Of a link that is gone, `f` says why.
-            let good = state.links.get(&id).is_none_or(|link| link.detached.is_some() || link.is_good(claim));
+            let good = match state.links.get_mut(&id) {
+                Some(link) => {
+                    let good = link.detached.is_some() || link.is_good(claim);
+                    link.release_permit(claim);
+                    good
+                }
+                None => true,
+            };
             let used = f(state, id, good, aside);
-            give_back(state, id, claim);
             if used.is_err() {
                 // The claim is free again, and somebody may wait for it.
                 state.feed_starved(aside);

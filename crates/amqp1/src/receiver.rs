@@ -33,8 +33,6 @@ pub struct Receiver {
     over: bool,
 }
 
-type Next = Result<Option<IncomingDelivery>, Error>;
-
 impl Receiver {
     pub(crate) fn new(handle: Arc<LinkHandle>, on_drop: OnDrop, streamed: bool) -> Self {
         Self { handle, on_drop, streamed, over: false }
@@ -60,7 +58,8 @@ impl Receiver {
     ///
     /// Cancel-safe: no delivery is lost.
     pub async fn recv(&mut self) -> Result<Option<Delivery>, Error> {
-        let next = poll_fn(|cx| self.poll(cx)).await?;
+        let mut next = None;
+        poll_fn(|cx| self.poll(cx, &mut next)).await?;
         Ok(next.map(|delivery| self.delivery(delivery)))
     }
 
@@ -71,14 +70,19 @@ impl Receiver {
         Some(self.delivery(delivery))
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Next> {
+    /// Ready with the next delivery in `into`, with nothing there when the link is over, or with why it failed. A delivery is
+    /// large: it is not to be moved through each result.
+    fn poll(&self, cx: &Context<'_>, into: &mut Option<IncomingDelivery>) -> Poll<Result<(), Error>> {
         if self.streamed {
             let text = "the link was attached as streamed: its messages come with recv_stream";
             return Poll::Ready(Err(Error::new(ErrorKind::Config, text)));
         }
         let id = self.handle.id;
-        let next = self.handle.shared.poll(cx, |state, aside| next(state, aside, id));
-        next.map(|next| next.and_then(|next| next))
+        let polled = self.handle.shared.poll(cx, |state, aside| {
+            *into = take(state, id);
+            if into.is_some() { Poll::Ready(Ok(())) } else { end(state, aside, id) }
+        });
+        polled.map(|polled| polled.and_then(|polled| polled))
     }
 
     fn delivery(&self, delivery: IncomingDelivery) -> Delivery {
@@ -153,13 +157,11 @@ fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
     }
 }
 
-fn next(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Next> {
-    if let Some(delivery) = take(state, id) {
-        return Poll::Ready(Ok(Some(delivery)));
-    }
+/// Whether a link without deliveries is over, and how; else the poller waits.
+fn end(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Result<(), Error>> {
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
     match link.detached.as_deref() {
-        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(None)),
+        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(())),
         None if !state.dead => {
             aside.store(&mut link.receiver);
             Poll::Pending
@@ -220,13 +222,14 @@ impl Stream for Receiver {
         if self.over {
             return Poll::Ready(None);
         }
-        self.poll(cx).map(|next| match next {
-            Ok(Some(delivery)) => Some(Ok(self.delivery(delivery))),
-            Ok(None) => {
+        let mut next = None;
+        self.poll(cx, &mut next).map(|polled| match (polled, next) {
+            (Ok(()), Some(delivery)) => Some(Ok(self.delivery(delivery))),
+            (Ok(()), None) => {
                 self.over = true;
                 None
             }
-            Err(error) => {
+            (Err(error), _) => {
                 self.over = true;
                 Some(Err(error))
             }

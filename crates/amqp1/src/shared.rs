@@ -165,7 +165,12 @@ impl Shared {
             odd_reported: false,
             server,
         };
-        Arc::new(Self { state: Mutex::new(state), driver: Mutex::new(None), epoch: tokio::time::Instant::now() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            driver: Mutex::new(None),
+           
+            epoch: tokio::time::Instant::now(),
+        })
     }
 
     /// The engine's time. It ticks with tokio's, so that a paused clock rules both.
@@ -180,8 +185,9 @@ impl Shared {
         self.epoch.checked_add(since).unwrap_or_else(|| self.epoch + Duration::from_secs(30 * 365 * 24 * 3600))
     }
 
+    #[inline]
     fn lock(&self) -> Result<MutexGuard<'_, State>, Error> {
-        self.state.lock().map_err(|_| Error::internal("the task of the connection panicked"))
+        self.state.lock().map_err(|_| broken())
     }
 
     /// Does something under the lock, then wakes whom it concerns; the driver, if it has work from it.
@@ -190,7 +196,7 @@ impl Shared {
         let (result, wake) = {
             let mut state = self.lock()?;
             let result = f(&mut state, &mut aside);
-            aside.drop_later(state.engine.take_discarded());
+            aside.drop_discarded(&mut state.engine);
             (result, state.takes_driver())
         };
         self.finish(aside, wake);
@@ -212,7 +218,7 @@ impl Shared {
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let result = f(&mut state, &mut aside);
-                aside.drop_later(state.engine.take_discarded());
+                aside.drop_discarded(&mut state.engine);
                 (result, state.takes_driver())
             };
             let again = aside.is_wanting() && result.is_pending();
@@ -224,14 +230,19 @@ impl Shared {
         Poll::Pending
     }
 
+    #[inline]
     fn finish(&self, aside: Aside<'_>, wake_driver: bool) {
         if wake_driver {
-            let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(driver) = driver {
-                driver.wake();
-            }
+            self.wake_driver();
         }
         aside.finish();
+    }
+
+    fn wake_driver(&self) {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 
     /// As [`command`](Self::command), from the driver, which needs no waking.
@@ -240,7 +251,7 @@ impl Shared {
         let result = {
             let mut state = self.lock()?;
             let result = f(&mut state, &mut aside);
-            aside.drop_later(state.engine.take_discarded());
+            aside.drop_discarded(&mut state.engine);
             result
         };
         aside.finish();
@@ -279,6 +290,20 @@ impl Shared {
     }
 }
 
+#[cold]
+fn broken() -> Error {
+    Error::internal("the task of the connection panicked")
+}
+
+/// The earlier of two deadlines.
+#[inline]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl State {
     /// Whether nothing will change any more.
     pub(crate) fn is_dead(&self) -> bool {
@@ -290,14 +315,18 @@ impl State {
         if self.dead {
             return false;
         }
-        let wanted = self.next_timeout();
-        let sooner = wanted.is_some_and(|wanted| self.armed.is_none_or(|armed| wanted < armed));
+        let armed = self.armed;
+        let is_sooner = |at: Option<Instant>| at.is_some_and(|at| armed.is_none_or(|armed| at < armed));
+        let sooner = is_sooner(self.engine.earliest_timeout())
+            || is_sooner(self.receipts.earliest())
+            || is_sooner(self.drains.deadline)
+            || is_sooner(self.transaction_timeout());
         // A drain waits for those who are served now.
         let asked = !self.drains.is_empty() || self.flush.asked > self.flush.done;
         let wakes = sooner || (self.asleep && (self.engine.has_output() || asked));
         if wakes {
             self.asleep = false;
-            self.armed = wanted;
+            self.armed = self.next_timeout();
         }
         wakes
     }
@@ -305,13 +334,8 @@ impl State {
     /// When the driver has to look at the clock: not later than the first deadline. The deadlines themselves are looked at
     /// in the driver's turns, not each time that something is asked for.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let due = [
-            self.engine.earliest_timeout(),
-            self.receipts.earliest(),
-            self.drains.deadline,
-            self.transaction_timeout(),
-        ];
-        due.into_iter().flatten().min()
+        let next = earlier(self.engine.earliest_timeout(), self.receipts.earliest());
+        earlier(earlier(next, self.drains.deadline), self.transaction_timeout())
     }
 
     /// Why nothing can be asked for any more, if so.

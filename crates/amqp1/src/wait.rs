@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Retry},
     shared::{Shared, State},
 };
-use amqp1_engine::{LinkId, SessionId};
+use amqp1_engine::{Connection as Engine, LinkId, SessionId};
 use bytes::Bytes;
 use std::{
     future::Future,
@@ -16,10 +16,9 @@ use std::{
 /// What is to be done when the lock is released: wakers to be woken, things to be dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Aside<'a> {
-    wake: Vec<Waker>,
-    trash: Vec<Waker>,
-    /// Payloads that are not needed any more.
-    payloads: Vec<Bytes>,
+    /// Who is woken: nobody or one mostly, for which nothing is allocated.
+    wake: Option<Waker>,
+    more: Vec<Deferred>,
     /// Whoever polls.
     poller: Option<&'a Waker>,
     /// A clone of its waker, made before the lock was taken.
@@ -28,24 +27,48 @@ pub(crate) struct Aside<'a> {
     wants_own: bool,
 }
 
+#[derive(Debug)]
+enum Deferred {
+    Wake(Waker),
+    Drop(#[expect(dead_code, reason = "it is here to be dropped later")] Waker),
+    /// Payloads that are not needed any more.
+    Discard(#[expect(dead_code, reason = "they are here to be dropped later")] Vec<Bytes>),
+}
+
 impl<'a> Aside<'a> {
+    #[inline]
     pub(crate) fn polled_by(poller: &'a Waker, cloned: bool) -> Self {
         Self { poller: Some(poller), own: cloned.then(|| poller.clone()), ..Self::default() }
     }
 
     /// Wakes these when the lock is released.
+    #[inline]
     pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        self.wake.extend(wakers);
+        for waker in wakers {
+            if self.wake.is_none() {
+                self.wake = Some(waker);
+            } else {
+                self.more.push(Deferred::Wake(waker));
+            }
+        }
     }
 
     /// Drops these when the lock is released: their owners' code may run then.
     pub(crate) fn drop_later(&mut self, payloads: Vec<Bytes>) {
-        self.payloads.extend(payloads);
+        self.more.push(Deferred::Discard(payloads));
+    }
+
+    /// Drops what the engine has discarded when the lock is released: its owners' code may run then.
+    #[inline]
+    pub(crate) fn drop_discarded(&mut self, engine: &mut Engine) {
+        if engine.has_discarded() {
+            self.more.push(Deferred::Discard(engine.take_discarded()));
+        }
     }
 
     /// Drops these when the lock is released.
     pub(crate) fn trash(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        self.trash.extend(wakers);
+        self.more.extend(wakers.into_iter().map(Deferred::Drop));
     }
 
     /// Puts the poller's waker into a slot, if it is not there already.
@@ -55,7 +78,7 @@ impl<'a> Aside<'a> {
             return;
         }
         match self.own.take() {
-            Some(own) => self.trash.extend(slot.replace(own)),
+            Some(own) => self.more.extend(slot.replace(own).map(Deferred::Drop)),
             None => self.wants_own = true,
         }
     }
@@ -66,7 +89,7 @@ impl<'a> Aside<'a> {
         let entry = key.and_then(|key| list.waiting.iter_mut().find(|(number, _)| *number == key));
         match (entry, self.own.take()) {
             (Some((_, waker)), _) if waker.will_wake(poller) => {}
-            (Some((_, waker)), Some(own)) => self.trash.push(std::mem::replace(waker, own)),
+            (Some((_, waker)), Some(own)) => self.more.push(Deferred::Drop(std::mem::replace(waker, own))),
             (None, Some(own)) => {
                 *key = Some(list.next);
                 list.waiting.push((list.next, own));
@@ -82,8 +105,23 @@ impl<'a> Aside<'a> {
     }
 
     /// Does what was set aside. The lock is released.
-    pub(crate) fn finish(self) {
-        self.wake.into_iter().for_each(Waker::wake);
+    #[inline]
+    pub(crate) fn finish(mut self) {
+        if let Some(waker) = self.wake.take() {
+            waker.wake();
+        }
+        if !self.more.is_empty() {
+            finish_more(self.more);
+        }
+    }
+}
+
+#[cold]
+fn finish_more(deferred: Vec<Deferred>) {
+    for deferred in deferred {
+        if let Deferred::Wake(waker) = deferred {
+            waker.wake();
+        }
     }
 }
 

@@ -25,7 +25,9 @@ impl Connection {
     /// one transfer frame each.
     pub fn transmit(&mut self, now: Instant, limit: usize, out: &mut TransmitQueue) {
         self.idle.set_now(now);
-        out.keep(self.take_discarded());
+        if self.has_discarded() {
+            out.keep(self.take_discarded());
+        }
         let before = out.remaining();
         if !self.preamble.is_empty() {
             let preamble = self.preamble.split();
@@ -44,6 +46,11 @@ impl Connection {
             }
         }
         self.look_for_deadlines();
+    }
+
+    /// Whether there is something to [take](Self::take_discarded).
+    pub fn has_discarded(&self) -> bool {
+        !self.outbox.discarded.is_empty()
     }
 
     /// Takes the payloads that will not be sent or sent again: of messages that were given up or settled, and of links that

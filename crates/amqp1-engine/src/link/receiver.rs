@@ -77,6 +77,7 @@ impl Link {
     }
 
     /// Takes the next delivery, and gives credit for another where the policy says so.
+    #[inline]
     pub(crate) fn take(&mut self, limits: Limits) -> Option<IncomingDelivery> {
         let Buffered { mut delivery, state } = self.receiving_mut()?.buffered.pop_front()?;
         if let Some(state) = state {

@@ -39,6 +39,10 @@ impl Discarded {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.payloads.is_empty()
+    }
+
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
         core::mem::take(&mut self.payloads)
     }
