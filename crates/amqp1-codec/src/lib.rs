@@ -75,7 +75,7 @@ mod write;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use fields::FieldReader;
 pub use limits::Limits;
-pub use message::{EncodedMessage, Message, MessageBuilder};
+pub use message::{EncodedMessage, IntoMessage, Message, MessageBuilder};
 pub use reader::Reader;
 pub use types::{
     Array, DeliveryTag, Described, Descriptor, Map, Multiple, SequenceNo, Str, Symbol, Timestamp, Uuid, Value, ValueRef,

@@ -3,11 +3,12 @@
 use crate::{
     event::Settlement,
     metadata::Kept,
+    rare::Rare,
     resume::{Retained, SentSoFar},
     violation::PeerMisbehaved,
 };
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
-use amqp1_codec::{DeliveryTag, messaging::DeliveryState, performative::Transfer};
+use amqp1_codec::{DeliveryTag, EncodedMessage, messaging::DeliveryState, performative::Transfer};
 use bytes::Bytes;
 
 /// More than the frame header and a transfer performative take, its state apart.
@@ -23,7 +24,7 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) tag: DeliveryTag,
     pub(crate) settled: bool,
     pub(crate) message_format: u32,
-    pub(crate) parts: VecDeque<Bytes>,
+    pub(crate) parts: Payload,
     pub(crate) left: usize,
     /// Octets that were written to a stream.
     pub(crate) written: u64,
@@ -58,7 +59,7 @@ impl OutgoingDelivery {
             tag,
             settled: false,
             message_format,
-            parts: VecDeque::new(),
+            parts: Payload::default(),
             left: 0,
             written: 0,
             id: None,
@@ -95,7 +96,7 @@ impl OutgoingDelivery {
 
     /// Gives up what has not left: the next transfer says so, and is the last. Returns the octets.
     #[must_use]
-    pub(crate) fn give_up(&mut self) -> VecDeque<Bytes> {
+    pub(crate) fn give_up(&mut self) -> Payload {
         self.left = 0;
         self.open = false;
         self.aborted = true;
@@ -105,6 +106,58 @@ impl OutgoingDelivery {
 
     pub(crate) fn is_transactional(&self) -> bool {
         matches!(self.state, Some(DeliveryState::Transactional(_)))
+    }
+}
+
+/// The octets of a message that wait to be sent: in one piece mostly, for which nothing is allocated, or in several.
+#[derive(Debug, Default)]
+pub(crate) struct Payload {
+    /// Empty only if there is nothing.
+    first: Bytes,
+    /// None of them is empty.
+    rest: Rare<VecDeque<Bytes>>,
+}
+
+impl Payload {
+    /// Adds octets at the end.
+    pub(crate) fn push(&mut self, octets: Bytes) {
+        if self.first.is_empty() {
+            self.first = octets;
+        } else if !octets.is_empty() {
+            self.rest.make().push_back(octets);
+        }
+    }
+
+    /// Takes up to this many octets from the front, in one piece.
+    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
+        if self.first.is_empty() || most == 0 {
+            return None;
+        }
+        if most < self.first.len() {
+            return Some(self.first.split_to(most));
+        }
+        let next = self.rest.get_mut().and_then(VecDeque::pop_front).unwrap_or_default();
+        Some(core::mem::replace(&mut self.first, next))
+    }
+}
+
+impl From<EncodedMessage> for Payload {
+    fn from(message: EncodedMessage) -> Self {
+        let (first, rest) = message.into_first_and_rest();
+        let mut payload = Self { first, rest: Rare::default() };
+        if !rest.is_empty() {
+            *payload.rest.make() = rest.into();
+        }
+        payload
+    }
+}
+
+impl IntoIterator for Payload {
+    type Item = Bytes;
+    type IntoIter = core::iter::Chain<core::iter::Once<Bytes>, alloc::collections::vec_deque::IntoIter<Bytes>>;
+
+    fn into_iter(mut self) -> Self::IntoIter {
+        core::iter::once(self.first).chain(self.rest.take())
     }
 }
 

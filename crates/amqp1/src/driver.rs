@@ -276,6 +276,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.shrink_at = self.shrink_at.filter(|_| !shrinks).or(Some(now + QUIET));
         } else if is_quiet {
             (self.input, self.read_size) = (BytesMut::new(), READ.0);
+            self.shared.shrink_encoder();
             self.output.shrink();
             self.shrink_at = None;
         } else if shrinks {

@@ -122,7 +122,8 @@ struct Readme;
 pub use acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision};
 pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
 pub use amqp1_codec::{
-    DeliveryTag, EncodeStyle, EncodedMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid, Value,
+    DeliveryTag, EncodeStyle, EncodedMessage, IntoMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid,
+    Value,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     message::Body,
     messaging::{

@@ -9,7 +9,7 @@ use crate::{
     shared::State,
     wait::Aside,
 };
-use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
+use amqp1_codec::{EncodedMessage, IntoMessage, messaging::DeliveryState};
 use amqp1_engine::{Instant, LinkId, SendError, Settlement};
 use std::{
     future::Future,
@@ -174,7 +174,7 @@ impl Permit {
     /// If the link has ended or the message is too large. [`ErrorKind::CreditRevoked`] if the permit is revoked, the
     /// receiver has taken its credit back, or far too much is queued: reserve again. Nothing was sent then. The octets
     /// of an [`EncodedMessage`] are shared by its clones, so that one may be kept for that.
-    pub fn send(self, message: impl Into<EncodedMessage>) -> Result<Receipt, Error> {
+    pub fn send(self, message: impl IntoMessage) -> Result<Receipt, Error> {
         self.send_with(message, SendOptions::default())
     }
 
@@ -183,8 +183,9 @@ impl Permit {
     /// # Errors
     ///
     /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
-    pub fn send_with(self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Receipt, Error> {
-        self.queue(message.into(), options).map_err(|refused| match refused {
+    pub fn send_with(self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, Error> {
+        let message = self.handle.shared.encode(message);
+        self.queue(message, options).map_err(|refused| match refused {
             Refused::Failed(error, _) => error,
             Refused::NoCredit(_) => revoked(),
             Refused::NoRoom(_) => crowded_out(),

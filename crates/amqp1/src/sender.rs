@@ -9,7 +9,7 @@ use crate::{
     transaction::Transactions,
     wait::within_or,
 };
-use amqp1_codec::{EncodedMessage, definitions::AmqpError, performative::Attach};
+use amqp1_codec::{IntoMessage, definitions::AmqpError, performative::Attach};
 use amqp1_engine::Blocked;
 use std::{
     future::{Future, poll_fn},
@@ -44,7 +44,7 @@ impl Sender {
     ///
     /// Cancelled while it waits for credit, nothing was sent and no credit is used. Cancelled later, the delivery goes
     /// on.
-    pub async fn send(&self, message: impl Into<EncodedMessage>) -> Result<Outcome, Error> {
+    pub async fn send(&self, message: impl IntoMessage) -> Result<Outcome, Error> {
         self.send_with(message, SendOptions::default()).await
     }
 
@@ -57,8 +57,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_with(&self, message: impl Into<EncodedMessage>, options: SendOptions) -> Result<Outcome, Error> {
-        let mut message = message.into();
+    pub async fn send_with(&self, message: impl IntoMessage, options: SendOptions) -> Result<Outcome, Error> {
+        let mut message = self.handle.shared.encode(message);
         let (id, shared) = (self.handle.id, &self.handle.shared);
         let now = shared.now();
         loop {

@@ -13,13 +13,13 @@ use crate::{
     transaction::Transactions,
     wait::{Aside, Place, WaitList},
 };
-use amqp1_codec::{Str, Symbol};
+use amqp1_codec::{EncodedMessage, IntoMessage, Str, Symbol};
 use amqp1_engine::{Connection as Engine, ConnectionError, Ended, Instant, LinkId, SessionConfig, SessionId};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -117,6 +117,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// How to wake the driver.
     driver: Mutex<Option<Waker>>,
+    /// What messages are encoded into.
+    encoder: Mutex<BytesMut>,
     epoch: tokio::time::Instant,
 }
 
@@ -168,7 +170,7 @@ impl Shared {
         Arc::new(Self {
             state: Mutex::new(state),
             driver: Mutex::new(None),
-           
+            encoder: Mutex::default(),
             epoch: tokio::time::Instant::now(),
         })
     }
@@ -242,6 +244,23 @@ impl Shared {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(driver) = driver {
             driver.wake();
+        }
+    }
+
+    /// Encodes a message before it is sent, into a buffer of the connection's unless another task encodes into that now.
+    pub(crate) fn encode(&self, message: impl IntoMessage) -> EncodedMessage {
+        // What encodes may belong to the application, and may send something itself.
+        match self.encoder.try_lock() {
+            Ok(mut buffer) => message.into_message(&mut buffer),
+            Err(TryLockError::Poisoned(buffer)) => message.into_message(&mut buffer.into_inner()),
+            Err(TryLockError::WouldBlock) => message.into_message(&mut BytesMut::new()),
+        }
+    }
+
+    /// Gives back the memory that messages are encoded into.
+    pub(crate) fn shrink_encoder(&self) {
+        if let Ok(mut buffer) = self.encoder.try_lock() {
+            *buffer = BytesMut::new();
         }
     }
 

@@ -31,7 +31,7 @@ fn tag(number: u8) -> DeliveryTag {
 }
 
 /// Queues a message under the tag of its number.
-async fn queue(sender: &Sender, number: u8, body: impl Into<amqp1::EncodedMessage>) -> Receipt {
+async fn queue(sender: &Sender, number: u8, body: impl amqp1::IntoMessage) -> Receipt {
     let options = SendOptions { tag: Some(tag(number)), ..SendOptions::default() };
     sender.reserve().await.expect("credit").send_with(body, options).expect("queued")
 }

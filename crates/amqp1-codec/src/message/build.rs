@@ -13,16 +13,32 @@ use core::fmt;
 /// A message's octets, ready to be cut into transfers. A large body is shared, not copied.
 #[derive(Clone, Default)]
 pub struct EncodedMessage {
-    parts: Vec<Bytes>,
+    /// Empty only if there is nothing.
+    first: Bytes,
+    /// None of them is empty.
+    rest: Vec<Bytes>,
     length: usize,
 }
 
 impl EncodedMessage {
     /// Octets that are message sections already, in pieces.
     pub fn from_parts(parts: impl IntoIterator<Item = Bytes>) -> Self {
-        let parts: Vec<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let length = parts.iter().map(Bytes::len).sum();
-        Self { parts, length }
+        let mut message = Self::default();
+        parts.into_iter().for_each(|part| message.push(part));
+        message
+    }
+
+    #[inline]
+    fn push(&mut self, part: Bytes) {
+        if part.is_empty() {
+            return;
+        }
+        self.length = self.length.saturating_add(part.len());
+        if self.first.is_empty() {
+            self.first = part;
+        } else {
+            self.rest.push(part);
+        }
     }
 
     /// How many octets there are.
@@ -37,12 +53,27 @@ impl EncodedMessage {
 
     /// The octets, piece by piece.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        self.parts.iter()
+        core::iter::once(&self.first).filter(|first| !first.is_empty()).chain(&self.rest)
     }
 
     /// The pieces.
     pub fn into_parts(self) -> Vec<Bytes> {
-        self.parts
+        let mut parts = Vec::with_capacity(self.pieces());
+        if !self.first.is_empty() {
+            parts.push(self.first);
+        }
+        parts.extend(self.rest);
+        parts
+    }
+
+    /// The first piece, which is empty only if there is none, and the others. Most messages have one piece: then nothing is
+    /// allocated.
+    pub fn into_first_and_rest(self) -> (Bytes, Vec<Bytes>) {
+        (self.first, self.rest)
+    }
+
+    fn pieces(&self) -> usize {
+        self.rest.len().saturating_add(usize::from(!self.first.is_empty()))
     }
 }
 
@@ -72,7 +103,7 @@ enum BuiltBody {
 impl fmt::Debug for EncodedMessage {
     /// How long the pieces are; what they hold may be large or secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedMessage").field("octets", &self.length).field("pieces", &self.parts.len()).finish()
+        f.debug_struct("EncodedMessage").field("octets", &self.length).field("pieces", &self.pieces()).finish()
     }
 }
 
@@ -104,6 +135,9 @@ impl fmt::Debug for BuiltBody {
 
 /// Bodies up to this size are copied behind the sections, which is cheaper than to share them.
 const COPIED: usize = 1024;
+
+/// What a buffer that messages share has, in octets, if it needs no more for one of them.
+const BLOCK: usize = 16 * 1024;
 
 impl MessageBuilder {
     /// Sets the header.
@@ -210,26 +244,67 @@ impl MessageBuilder {
     /// Encodes the message. Data of more than 1 KiB is shared, not copied.
     #[must_use]
     pub fn build(self) -> EncodedMessage {
-        let mut out = BytesMut::with_capacity(128);
-        self.write_head(&mut out);
-        let BuiltBody::Data(sections) = &self.body else {
-            self.write_body(&mut out);
-            self.write_footer(&mut out);
-            return EncodedMessage::from_parts([out.freeze()]);
+        let mut out = BytesMut::with_capacity(self.room());
+        let mut message = EncodedMessage::default();
+        self.write_in_pieces(&mut message, &mut out);
+        message.push(out.freeze());
+        message
+    }
+
+    /// Encodes the message as [`build`](Self::build) does, into a buffer that many messages share: nothing is allocated while
+    /// there is room in it, and when the messages that were encoded into it are dropped, their room is used again. What the
+    /// buffer holds is dropped. Each message keeps the whole buffer alive.
+    #[must_use]
+    pub fn build_in(self, buffer: &mut BytesMut) -> EncodedMessage {
+        let room = self.room();
+        buffer.clear();
+        if buffer.capacity() < room {
+            buffer.reserve(room.max(BLOCK));
+        }
+        let mut message = EncodedMessage::default();
+        self.write_in_pieces(&mut message, buffer);
+        message.push(buffer.split().freeze());
+        message
+    }
+
+    /// As many octets as most messages like this take, but for data that is shared.
+    fn room(&self) -> usize {
+        /// What a header and properties take, and an entry of a map.
+        const HEAD: usize = 192;
+        const ENTRY: usize = 48;
+        let maps = [&self.delivery_annotations, &self.message_annotations, &self.footer];
+        let entries = maps.iter().map(|map| map.len()).sum::<usize>().saturating_add(self.application_properties.len());
+        let body = match &self.body {
+            BuiltBody::Data(sections) => {
+                let copied = |octets: &Bytes| if octets.len() <= COPIED { octets.len() } else { 0 };
+                sections.iter().fold(0_usize, |sum, octets| sum.saturating_add(copied(octets)).saturating_add(8))
+            }
+            _ => HEAD,
         };
-        let mut parts = Vec::with_capacity(sections.len().saturating_mul(2).saturating_add(1));
-        for octets in sections {
-            data_header(octets.len(), &mut out);
-            if octets.len() <= COPIED {
-                out.put_slice(octets);
-            } else {
-                parts.push(out.split().freeze());
-                parts.push(octets.clone());
+        HEAD.saturating_add(entries.saturating_mul(ENTRY)).saturating_add(body)
+    }
+
+    /// Encodes the message; its last piece stays in `out`.
+    fn write_in_pieces(mut self, message: &mut EncodedMessage, out: &mut BytesMut) {
+        self.write_head(out);
+        match core::mem::take(&mut self.body) {
+            BuiltBody::Data(sections) => {
+                for octets in sections {
+                    data_header(octets.len(), out);
+                    if octets.len() <= COPIED {
+                        out.put_slice(&octets);
+                    } else {
+                        message.push(out.split().freeze());
+                        message.push(octets);
+                    }
+                }
+            }
+            body => {
+                self.body = body;
+                self.write_body(out);
             }
         }
-        self.write_footer(&mut out);
-        parts.push(out.freeze());
-        EncodedMessage::from_parts(parts)
+        self.write_footer(out);
     }
 
     /// Appends the encoded message to `out`, its body included: for a buffer that is used again and again. Large data
@@ -300,6 +375,59 @@ fn data_header(length: usize, out: &mut BytesMut) {
             out.put_u32(write::saturating_u32(length));
         }
     }
+}
+
+/// What can be sent as a message.
+pub trait IntoMessage {
+    /// Encodes it, or hands on what is encoded already. `buffer` is one that many messages share, for those that need one:
+    /// see [`MessageBuilder::build_in`].
+    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage;
+}
+
+impl IntoMessage for EncodedMessage {
+    #[inline]
+    fn into_message(self, _: &mut BytesMut) -> EncodedMessage {
+        self
+    }
+}
+
+impl IntoMessage for MessageBuilder {
+    #[inline]
+    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage {
+        self.build_in(buffer)
+    }
+}
+
+/// A message of one amqp-value section.
+impl IntoMessage for Map {
+    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage {
+        MessageBuilder::default().value(self).build_in(buffer)
+    }
+}
+
+macro_rules! into_message {
+    ($($(#[$meta:meta])* $type:ty;)+) => { $(
+        $(#[$meta])*
+        impl IntoMessage for $type {
+            fn into_message(self, _: &mut BytesMut) -> EncodedMessage {
+                self.into()
+            }
+        }
+    )+ };
+}
+into_message! {
+    /// A message of one data section.
+    Bytes;
+    /// A message of one data section.
+    Vec<u8>;
+    /// A message of one data section.
+    String;
+    /// A message of one data section.
+    &'static str;
+    /// The message as it was received, octet for octet: see [`Message::to_encoded`].
+    Message;
+    /// The message as it was received, octet for octet: see [`Message::to_encoded`].
+    &Message;
 }
 
 impl From<MessageBuilder> for EncodedMessage {

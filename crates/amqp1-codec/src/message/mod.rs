@@ -28,7 +28,7 @@ mod validate;
 mod walk;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
-pub use build::{EncodedMessage, MessageBuilder};
+pub use build::{EncodedMessage, IntoMessage, MessageBuilder};
 
 use crate::{
     Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,

@@ -15,7 +15,7 @@ use amqp1_codec::{
     frame::{FrameWriter, MIN_MAX_FRAME_SIZE, write_frame},
     performative::Performative,
 };
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 impl Connection {
     /// Appends what is to be written to `out` and stops soon after `limit` octets are there.

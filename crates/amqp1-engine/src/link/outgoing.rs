@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use amqp1_codec::{
     Encode, EncodeStyle, EncodedMessage, definitions::SenderSettleMode, frame::FrameWriter, performative::Transfer,
 };
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 /// How many octets of a stream wait here when its application is asked for more.
 const LOW_WATER: usize = 64 * 1024;
@@ -62,11 +62,11 @@ impl LinkMut<'_> {
         }
         let mut delivery = self.link.outgoing(options)?;
         delivery.left = message.len();
-        let parts = core::mem::take(message).into_parts();
+        let message = core::mem::take(message);
         if let Some(retained) = &mut delivery.retained {
-            retained.parts = Some(parts.clone());
+            retained.parts = Some(message.clone().into_parts());
         }
-        delivery.parts = parts.into();
+        delivery.parts = message.into();
         self.queue(delivery);
         self.wake();
         Ok(())
@@ -107,7 +107,7 @@ impl LinkMut<'_> {
         end.queued = end.queued.saturating_add(octets.len());
         delivery.left = delivery.left.saturating_add(octets.len());
         if !octets.is_empty() {
-            delivery.parts.push_back(core::mem::take(octets));
+            delivery.parts.push(core::mem::take(octets));
         }
         self.outbox.queued.count(end);
         self.wake();
@@ -197,13 +197,9 @@ impl LinkMut<'_> {
         let payload = out.write(|tail| begin_transfer(channel, &mut transfer, left, open, max, style, tail));
         let mut left = payload;
         while left > 0 {
-            let Some(part) = delivery.parts.front_mut() else { break };
-            let taken = left.min(part.len());
-            out.push(part.split_to(taken));
-            left = left.saturating_sub(taken);
-            if !part.has_remaining() {
-                delivery.parts.pop_front();
-            }
+            let Some(part) = delivery.parts.take(left) else { break };
+            left = left.saturating_sub(part.len());
+            out.push(part);
         }
         delivery.left = delivery.left.saturating_sub(payload);
         end.queued = end.queued.saturating_sub(payload);

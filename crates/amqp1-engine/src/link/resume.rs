@@ -368,7 +368,7 @@ fn fill(outgoing: &mut OutgoingDelivery, delivery: &SentSoFar, mut skip: usize) 
         skip = skip.saturating_sub(skipped.len());
         if !part.is_empty() {
             outgoing.left = outgoing.left.saturating_add(part.len());
-            outgoing.parts.push_back(part);
+            outgoing.parts.push(part);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     config::{DrainMode, SendOptions},
-    delivery::OutgoingDelivery,
+    delivery::{OutgoingDelivery, Payload},
     error::SendError,
     event::Settlement,
     rare::Rare,
@@ -17,7 +17,6 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
 };
 use amqp1_codec::{DeliveryTag, SequenceNo, definitions::SenderSettleMode, performative::Flow};
-use bytes::Bytes;
 
 /// The sending end of a link.
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl SendingEnd {
     }
 
     /// The receiver has settled a delivery. If only a part of it has left, the rest is given up and returned.
-    pub(crate) fn settled_half(&mut self, id: u64) -> Option<VecDeque<Bytes>> {
+    pub(crate) fn settled_half(&mut self, id: u64) -> Option<Payload> {
         let half = self.queue.front_mut().filter(|half| half.id == Some(id) && !half.aborted)?;
         self.queued = self.queued.saturating_sub(half.left);
         if half.open {

@@ -8,7 +8,7 @@ use crate::{
     wait::within,
 };
 use amqp1_codec::{
-    EncodedMessage, Message, MessageBuilder, Str,
+    IntoMessage, Message, MessageBuilder, Str,
     definitions::AmqpError,
     messaging::{MessageId, Properties},
 };
@@ -117,7 +117,7 @@ impl IncomingRequest {
     /// # Cancel safety
     ///
     /// As [`answer`](Self::answer).
-    pub async fn answer_encoded(self, message: impl Into<EncodedMessage>) -> Result<(), Error> {
+    pub async fn answer_encoded(self, message: impl IntoMessage) -> Result<(), Error> {
         let Self { delivery, answers, .. } = self;
         delivery.accept()?;
         // An acceptor's links wait for outcomes without a limit; one who has asked has an answer to settle, not to work on.

@@ -9,7 +9,7 @@ use crate::{
     shared::State,
     wait::{Aside, Place, within},
 };
-use amqp1_codec::EncodedMessage;
+use amqp1_codec::IntoMessage;
 use amqp1_engine::{LinkId, SendError};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// Cancel-safe: nothing was sent and no credit is used.
-    pub async fn stream(&self, head: impl Into<EncodedMessage>) -> Result<SendStream, Error> {
+    pub async fn stream(&self, head: impl IntoMessage) -> Result<SendStream, Error> {
         self.stream_with(head, SendOptions::default()).await
     }
 
@@ -73,12 +73,8 @@ impl Sender {
     /// # Cancel safety
     ///
     /// As [`stream`](Self::stream).
-    pub async fn stream_with(
-        &self,
-        head: impl Into<EncodedMessage>,
-        options: SendOptions,
-    ) -> Result<SendStream, Error> {
-        let head = head.into();
+    pub async fn stream_with(&self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
+        let head = self.handle().shared.encode(head);
         let permit = self.within_time(self.reserve_to_send()).await?;
         permit.stream_with(head, options)
     }
@@ -90,7 +86,7 @@ impl Permit {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn stream(self, head: impl Into<EncodedMessage>) -> Result<SendStream, Error> {
+    pub fn stream(self, head: impl IntoMessage) -> Result<SendStream, Error> {
         self.stream_with(head, SendOptions::default())
     }
 
@@ -99,8 +95,8 @@ impl Permit {
     /// # Errors
     ///
     /// As [`send_with`](Self::send_with).
-    pub fn stream_with(self, head: impl Into<EncodedMessage>, options: SendOptions) -> Result<SendStream, Error> {
-        let head = head.into();
+    pub fn stream_with(self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
+        let head = self.handle().shared.encode(head);
         let length = head.len();
         // What is refused is dropped where no lock is held.
         let mut parts = head.into_parts().into_iter();

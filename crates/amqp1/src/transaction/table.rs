@@ -261,6 +261,7 @@ impl State {
     }
 
     /// When a transaction has taken too long.
+    #[inline]
     pub(crate) fn transaction_timeout(&self) -> Option<Instant> {
         match &self.transactions {
             Transactions::Resource(table) => table.rules.poll_timeout(),

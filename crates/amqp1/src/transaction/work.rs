@@ -16,7 +16,7 @@ use crate::{
     sender::Sender,
 };
 use amqp1_codec::{
-    EncodedMessage,
+    EncodedMessage, IntoMessage,
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
@@ -87,7 +87,7 @@ impl Transaction {
     ///
     /// Cancelled while it waits for credit, nothing was posted. Cancelled later, the message is part of the transaction,
     /// and the commit waits for its outcome.
-    pub async fn send(&self, sender: &Sender, message: impl Into<EncodedMessage>) -> Result<Outcome, Error> {
+    pub async fn send(&self, sender: &Sender, message: impl IntoMessage) -> Result<Outcome, Error> {
         self.send_with(sender, message, SendOptions::default()).await
     }
 
@@ -103,10 +103,10 @@ impl Transaction {
     pub async fn send_with(
         &self,
         sender: &Sender,
-        message: impl Into<EncodedMessage>,
+        message: impl IntoMessage,
         options: SendOptions,
     ) -> Result<Outcome, Error> {
-        let mut message = message.into();
+        let mut message = sender.handle().shared.encode(message);
         let work = self.work()?;
         work.check(sender.handle())?;
         loop {
@@ -126,10 +126,11 @@ impl Transaction {
     /// # Errors
     ///
     /// As [`Permit::send`], and [`send`](Self::send). The message was not posted.
-    pub fn post(&self, permit: Permit, message: impl Into<EncodedMessage>) -> Result<(), Error> {
+    pub fn post(&self, permit: Permit, message: impl IntoMessage) -> Result<(), Error> {
         let work = self.work()?;
         work.check(permit.handle())?;
-        match work.post(permit, message.into(), SendOptions::default()) {
+        let message = permit.handle().shared.encode(message);
+        match work.post(permit, message, SendOptions::default()) {
             Ok(receipt) => work.posted().unfinished.push(receipt),
             Err(Refused::Failed(error, _)) => return Err(error),
             Err(Refused::NoCredit(_)) => return Err(revoked()),
