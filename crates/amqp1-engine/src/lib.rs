@@ -107,6 +107,7 @@ mod resume;
 mod session;
 mod steps;
 mod store;
+mod tags;
 mod time;
 mod tolerances;
 pub mod transaction;

@@ -11,6 +11,17 @@ pub(crate) fn step() {
     counting::STEPS.with(|steps| steps.set(steps.get() + 1));
 }
 
+/// This many entries were looked at, or moved.
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn steps(_: usize) {}
+
+/// This many entries were looked at, or moved.
+#[cfg(test)]
+pub(crate) fn steps(count: usize) {
+    (0..count).for_each(|_| step());
+}
+
 /// How many steps `work` takes.
 #[cfg(test)]
 pub(crate) fn of(work: impl FnOnce()) -> u64 {

@@ -60,7 +60,7 @@ pub use handshake::HandshakeStage;
 use handshake::Layer;
 use idle::Idle;
 use metadata::RemoteOpen;
-pub(crate) use quiet::{shrink_queue, shrink_vec};
+pub(crate) use quiet::{shrink_queue, shrink_set, shrink_vec};
 pub(crate) use share::Pace;
 pub use state::ConnectionState;
 use state::{Ending, NoTransition};

@@ -47,7 +47,7 @@ impl Link {
             End::Receiving(end) => shrink_queue(&mut end.buffered),
         }
         self.unsettled.shrink();
-        shrink_set(&mut self.tags);
+        self.tags.shrink();
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn shrink_vec<T>(vec: &mut Vec<T>) {
 }
 
 /// An emptied tree keeps a leaf.
-fn shrink_set<T>(set: &mut BTreeSet<T>) {
+pub(crate) fn shrink_set<T>(set: &mut BTreeSet<T>) {
     if set.is_empty() {
         *set = BTreeSet::new();
     }

@@ -17,10 +17,10 @@ use crate::{
     metadata::{Charge, Kept, RemoteAttach},
     session::Ascending,
     store::SessionId,
+    tags::Tags,
 };
-use alloc::{boxed::Box, collections::BTreeSet};
+use alloc::boxed::Box;
 use amqp1_codec::{
-    DeliveryTag,
     definitions::{Fields, Role, SenderSettleMode},
     performative::{Attach, Flow},
 };
@@ -62,7 +62,7 @@ pub(crate) struct Link {
     pub(crate) unsettled: Ascending<()>,
     /// The tags of deliveries that are not settled: at the receiving end where repeated ones are not tolerated, at the
     /// sending end those that the application has chosen, and all on a resumable link.
-    pub(crate) tags: BTreeSet<DeliveryTag>,
+    pub(crate) tags: Tags,
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Box<Fields>>,
     pub(crate) remote_flow_properties: Option<Box<Kept>>,
@@ -91,7 +91,7 @@ impl Link {
             flow_queued: false,
             max_unsettled: u32::MAX,
             unsettled: Ascending::default(),
-            tags: BTreeSet::new(),
+            tags: Tags::default(),
             flow_properties: None,
             remote_flow_properties: None,
             end,

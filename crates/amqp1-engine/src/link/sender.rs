@@ -11,6 +11,7 @@ use crate::{
     event::Settlement,
     rare::Rare,
     resume::{Retained, SuspendedSender},
+    tags::Tags,
 };
 use alloc::{
     boxed::Box,
@@ -110,7 +111,7 @@ impl SendingEnd {
             && self.queue.front().is_some_and(|front| front.id.is_none() && !front.has_octets())
     }
 
-    fn unused_tag(&mut self, used: &BTreeSet<DeliveryTag>) -> DeliveryTag {
+    fn unused_tag(&mut self, used: &Tags) -> DeliveryTag {
         loop {
             let tag = DeliveryTag::from(self.next_tag);
             self.next_tag = self.next_tag.wrapping_add(1);
