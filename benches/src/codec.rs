@@ -203,6 +203,9 @@ pub const CASES: [&str; 10] = [
     "decode-attach",
 ];
 
+/// The names of cases that have no like in others.
+pub const OWN: &[&str] = &["build-message"];
+
 /// What does a case `count` times, and says how many times it succeeded; all that it needs is built here already.
 /// `None` if there is no such case.
 pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
@@ -238,8 +241,15 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
             Frame::Amqp { performative: Some(Performative::Attach(attach)), .. } => looked_at(&attach),
             _ => 0,
         }),
+        "build-message" => building(count, &message(1024)),
         _ => return None,
     })
+}
+
+/// Encodes messages each of which has a builder of its own, as `Sender::send` does.
+fn building(count: usize, message: &MessageBuilder) -> Box<dyn FnMut() -> usize> {
+    let mut builders = vec![message.clone(); count];
+    Box::new(move || builders.drain(..).map(|builder| looked_at(&builder.build())).sum())
 }
 
 /// Encodes again and again into one buffer.

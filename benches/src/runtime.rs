@@ -1,0 +1,166 @@
+//! The runtime's cases: a client and an acceptor in one current-thread runtime, with a pipe in memory between them.
+
+use crate::codec;
+use amqp1::{
+    AcceptedLink, Acceptor, Client, Connection, Credit, EncodedMessage, IntoMessage, MessageBuilder, Outcome, Receipt,
+    Receiver, SendOptions, Sender, ServerConnection,
+};
+use std::collections::VecDeque;
+use tokio::runtime::{Builder, Runtime};
+
+/// The names of the cases. Their messages have a body of 1 KiB alone, but for those that are encoded when they are sent.
+pub const CASES: &[&str] = &[
+    "runtime-settled",
+    "runtime-settled-unique-tags",
+    "runtime-unsettled",
+    "runtime-unsettled-unique-tags",
+    "runtime-settled-fresh",
+    "runtime-serial",
+];
+
+/// Receipts that are held before the oldest one is awaited: as many messages as a connection reads at once.
+const TOGETHER: usize = 60;
+
+/// Octets that the pipe holds: more than are in flight.
+const PIPE: usize = 128 * 1024;
+
+/// How a case sends.
+#[derive(Clone, Copy, Debug, Default)]
+struct Way {
+    /// Deliveries are settled when they are sent. The others are accepted, and their outcome is awaited.
+    settled: bool,
+    /// The receiver refuses a tag that an unsettled delivery has.
+    unique_tags: bool,
+    /// Each message is encoded when it is sent, from a clone of its builder.
+    fresh: bool,
+    /// Each message is sent when the outcome of the one before is there.
+    serial: bool,
+}
+
+/// What sends `count` messages, receives and accepts them, and says how many receipts came back as they should. `None` if
+/// there is no such case.
+pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
+    let way = match name {
+        "runtime-settled" => Way { settled: true, ..Way::default() },
+        "runtime-settled-unique-tags" => Way { settled: true, unique_tags: true, ..Way::default() },
+        "runtime-unsettled" => Way::default(),
+        "runtime-unsettled-unique-tags" => Way { unique_tags: true, ..Way::default() },
+        "runtime-settled-fresh" => Way { settled: true, fresh: true, ..Way::default() },
+        "runtime-serial" => Way { serial: true, ..Way::default() },
+        _ => return None,
+    };
+    let mut ends = Ends::connected(way);
+    // What grows once has grown.
+    ends.carry(2 * TOGETHER);
+    Some(Box::new(move || ends.carry(count)))
+}
+
+/// Both ends of a link.
+#[derive(Debug)]
+struct Ends {
+    sender: Sender,
+    receiver: Receiver,
+    builder: MessageBuilder,
+    message: EncodedMessage,
+    way: Way,
+    _client: Connection,
+    _server: ServerConnection,
+    runtime: Runtime,
+}
+
+impl Ends {
+    fn connected(way: Way) -> Self {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let (near, far) = tokio::io::duplex(PIPE);
+        let (client, server, sender, receiver) = runtime.block_on(async {
+            let acceptor = Acceptor::builder().allow_no_sasl(true);
+            let acceptor = acceptor.config(|config| config.tolerances.repeated_tags = !way.unique_tags).build();
+            let client = Client::builder("amqp://server.test").no_sasl();
+            let (client, server) = tokio::join!(client.connect_with(near), async {
+                let incoming = acceptor.accept(far).await.expect("a handshake");
+                incoming.accept().await.expect("an open connection")
+            });
+            let (client, mut server) = (client.expect("a connection"), server);
+            let session = client.begin().await.expect("a session");
+            let (sender, receiver) = tokio::join!(session.sender("queue").attach(), async {
+                let link = server.next_link().await.expect("a link");
+                let mut reply = link.reply();
+                reply.credit = Credit::Window(2000);
+                link.accept(reply).expect("an attached link")
+            });
+            let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
+            (client, server, sender.expect("a sender"), receiver)
+        });
+        let builder = codec::message(1024);
+        let message = EncodedMessage::from(vec![b'x'; 1024]);
+        Self { sender, receiver, builder, message, way, _client: client, _server: server, runtime }
+    }
+
+    /// Carries messages from one end to the other; how many receipts came back as they should.
+    fn carry(&mut self, count: usize) -> usize {
+        let Self { sender, receiver, builder, message, way, runtime, .. } = self;
+        let sending = async {
+            match (way.serial, way.fresh) {
+                (true, _) => send_each(sender, message, count).await,
+                (false, true) => send_many(sender, || builder.clone(), way.settled, count).await,
+                (false, false) => send_many(sender, || message.clone(), way.settled, count).await,
+            }
+        };
+        let receiving = async {
+            for _ in 0..count {
+                let delivery = receiver.recv().await.expect("a live link").expect("a delivery");
+                delivery.accept().expect("a live link");
+            }
+        };
+        runtime.block_on(async { tokio::join!(sending, receiving).0 })
+    }
+}
+
+/// Sends messages, some of which are in flight together.
+async fn send_many<M: IntoMessage>(sender: &Sender, message: impl Fn() -> M, settled: bool, count: usize) -> usize {
+    let mut receipts = VecDeque::with_capacity(TOGETHER);
+    let mut succeeded = 0;
+    for _ in 0..count {
+        if receipts.len() == TOGETHER {
+            succeeded += finish(receipts.pop_front(), settled).await;
+        }
+        let permit = sender.reserve().await.expect("credit");
+        let options = SendOptions { settled, ..SendOptions::default() };
+        receipts.push_back(permit.send_with(message(), options).expect("a live link"));
+    }
+    while !receipts.is_empty() {
+        succeeded += finish(receipts.pop_front(), settled).await;
+    }
+    succeeded
+}
+
+/// Whether a receipt says what it should, as a number.
+async fn finish(receipt: Option<Receipt>, settled: bool) -> usize {
+    let Some(receipt) = receipt else { return 0 };
+    let outcome = receipt.await.expect("an outcome");
+    usize::from(outcome == if settled { Outcome::SentSettled } else { Outcome::Accepted })
+}
+
+/// Sends messages one after another.
+async fn send_each(sender: &Sender, message: &EncodedMessage, count: usize) -> usize {
+    let mut succeeded = 0;
+    for _ in 0..count {
+        succeeded += usize::from(sender.send(message.clone()).await.expect("an outcome") == Outcome::Accepted);
+    }
+    succeeded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_comes_back_as_its_case_says() {
+        for name in CASES {
+            for count in [1, 50, 3000] {
+                assert_eq!(case(name, count).expect("a case of this name")(), count, "{name}");
+            }
+        }
+        assert!(case("runtime-nothing", 1).is_none());
+    }
+}
