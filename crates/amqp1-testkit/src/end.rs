@@ -2,7 +2,10 @@
 
 mod calls;
 
-use crate::Checker;
+use crate::{
+    Checker,
+    crowded::{Hidden, Numbers},
+};
 use amqp1_codec::{SequenceNo, definitions::Role, performative::Attach, sasl::SaslCode};
 use amqp1_engine::{
     ApiMisuse, AttachReply, Connection, ConnectionError, Credit, Detached, DrainMode, Ended, Event, IncomingDelivery,
@@ -69,6 +72,10 @@ pub struct End {
     /// Sessions that the peer has begun and that are to be accepted.
     unanswered: Vec<SessionId>,
     transport_ended: bool,
+    /// Where sessions and links begin to count that would begin with 0.
+    numbers: Numbers,
+    /// The sessions and links that the test does not know.
+    pub(crate) hidden: Hidden,
 }
 
 impl Deref for End {
@@ -102,7 +109,15 @@ impl End {
             queue: TransmitQueue::default(),
             unanswered: Vec::new(),
             transport_ended: false,
+            numbers: Numbers::default(),
+            hidden: Hidden::default(),
         }
+    }
+
+    /// The end, which begins to count with these numbers where a test does not say with which.
+    pub(crate) fn counting_from(mut self, numbers: Numbers) -> Self {
+        self.numbers = numbers;
+        self
     }
 
     /// Gives the engine its input, and looks at what it says; as a driver does. How many octets the engine took.
@@ -136,13 +151,15 @@ impl End {
     /// Takes the engine's events, and answers those that are to be accepted.
     pub fn look(&mut self) {
         while let Some(event) = self.engine.poll_event() {
+            let hidden = self.hidden.hides(&event);
             match &event {
                 Event::SaslInit { .. } if self.accept.sasl => self.engine.sasl_outcome(SaslCode::Ok, None),
                 Event::SessionOffered(id) => {
                     self.unanswered.push(*id);
                     self.answer_sessions();
                 }
-                Event::LinkAttached(id) => self.note_session(*id),
+                Event::LinkAttached(id) if !hidden => self.note_session(*id),
+                Event::LinkOffered(id) if hidden => self.answer_link(*id),
                 Event::LinkOffered(id) => {
                     self.note_session(*id);
                     if let Some(attach) = self.remote_attach(*id) {
@@ -152,7 +169,9 @@ impl End {
                 }
                 _ => {}
             }
-            self.events.push(event);
+            if !hidden {
+                self.events.push(event);
+            }
         }
         while let Some(settled) = self.engine.poll_settled() {
             self.settled.push(settled);
@@ -164,7 +183,8 @@ impl End {
 
     /// Answers the sessions that were offered. Where all channels are in use, one must become free first.
     fn answer_sessions(&mut self) {
-        let Some(config) = &self.accept.sessions else { return self.unanswered.clear() };
+        let Some(config) = self.accept.sessions.clone() else { return self.unanswered.clear() };
+        let config = self.numbers.session(config);
         let engine = &mut self.engine;
         // One that is gone by now needs no answer.
         self.unanswered.retain(|id| {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod crowded;
 mod digest;
 mod end;
 pub mod faults;
@@ -21,6 +22,7 @@ mod random;
 mod turned;
 mod wire;
 
+pub use crowded::CROWDED;
 pub use end::{Accept, End};
 pub use fixtures::{body, data, error, message, receiver, secs, sender, settled, unsettled};
 pub use model::{Judge, Side};

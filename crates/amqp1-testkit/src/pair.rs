@@ -1,10 +1,15 @@
 //! Two engines, a clock that is moved by hand, and a pipe each way.
 
-use crate::{Checker, End, Judge, Pipe, Side, receiver, secs, sender, turned::turned};
+use crate::{
+    Checker, End, Judge, Pipe, Side,
+    crowded::{Numbers, crowd_connection, crowd_session, styled},
+    receiver, secs, sender,
+    turned::turned,
+};
 use amqp1_auth::sasl::ClientMechanism;
 use amqp1_codec::definitions::Role;
 use amqp1_engine::{
-    AttachReply, Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig, SessionId,
+    AttachReply, Connection, ConnectionConfig, Credit, Event, Instant, LinkId, ServerSasl, SessionConfig, SessionId,
 };
 use core::time::Duration;
 
@@ -48,6 +53,8 @@ impl Pair {
         sasl: ServerSasl,
     ) -> Self {
         let now = Instant::from_nanos(1_000);
+        let (client, server) = (styled(client), styled(server));
+        let [of_client, of_server] = Numbers::of_pair();
         let turned = turned() && mechanism.is_none() && matches!(sasl, ServerSasl::None);
         let (client, server) = if turned {
             (Connection::server(client, sasl, now), Connection::client(server, mechanism, now))
@@ -55,8 +62,8 @@ impl Pair {
             (Connection::client(client, mechanism, now), Connection::server(server, sasl, now))
         };
         Self {
-            client: End::new(client),
-            server: End::new(server),
+            client: End::new(client).counting_from(of_client),
+            server: End::new(server).counting_from(of_server),
             now,
             up: Pipe::default(),
             down: Pipe::default(),
@@ -83,6 +90,7 @@ impl Pair {
         let mut pair = Self::with(client, server);
         pair.drive();
         assert!(pair.client.opened() && pair.server.opened());
+        crowd_connection(&mut pair);
         pair
     }
 
@@ -192,7 +200,11 @@ impl Pair {
     pub fn session_with(&mut self, config: SessionConfig) -> (SessionId, SessionId) {
         let client = self.client.begin(config).expect("the connection is open");
         self.drive();
-        (client, *self.server.offered_sessions().last().expect("the session was offered"))
+        let server = *self.server.offered_sessions().last().expect("the session was offered");
+        if self.client.count(|event| matches!(event, Event::SessionBegun(id) if *id == client)) > 0 {
+            crowd_session(self, client, server);
+        }
+        (client, server)
     }
 
     /// A link from the client to the server, as both know it.

@@ -1,6 +1,6 @@
 //! The parts that an engine may have on a link: rules that hold for all are shown of all.
 
-use crate::{Peer, Side, attach, begin, receiver, sender};
+use crate::{Peer, Side, attach, begin, crowded::styled, receiver, sender};
 use amqp1_codec::{
     SequenceNo,
     definitions::Role,
@@ -46,6 +46,7 @@ impl Part {
         credit: Credit,
         change: impl FnOnce(&mut Attach),
     ) -> (Peer, LinkId) {
+        let config = styled(config);
         let now = Instant::default();
         let engine = match self.side {
             Side::Client => Connection::client(config, None, now),

@@ -1,8 +1,13 @@
 //! One engine, and a peer that is written down: for what a real one would not do.
 
-use crate::{Checker, End, frames, turned::turned};
+use crate::{
+    Checker, End,
+    crowded::{style, styled},
+    frames,
+    turned::turned,
+};
 use amqp1_codec::{
-    Encode, EncodeStyle, SequenceNo,
+    Encode, SequenceNo,
     definitions::{ErrorCondition, Role},
     frame::{FrameWriter, ProtocolHeader},
     messaging::{Source, Target},
@@ -32,6 +37,7 @@ impl Peer {
     /// The engine has this configuration and has seen nothing. It is a server's, and a client's where the engines are
     /// turned: for tests of what both have to keep.
     pub fn with(config: ConnectionConfig) -> Self {
+        let config = styled(config);
         Self::new(if turned() {
             Connection::client(config, None, Instant::default())
         } else {
@@ -46,12 +52,12 @@ impl Peer {
 
     /// The engine is a server that has seen nothing.
     pub fn of_server(sasl: ServerSasl) -> Self {
-        Self::new(Connection::server(ConnectionConfig::new("server"), sasl, Instant::default()))
+        Self::new(Connection::server(styled(ConnectionConfig::new("server")), sasl, Instant::default()))
     }
 
     /// The engine is a client that has seen nothing.
     pub fn of_client() -> Self {
-        Self::new(Connection::client(ConnectionConfig::new("client"), None, Instant::default()))
+        Self::new(Connection::client(styled(ConnectionConfig::new("client")), None, Instant::default()))
     }
 
     /// An engine of either role, after header and open.
@@ -164,7 +170,7 @@ pub fn refusal(frames: &[(u16, Performative, Bytes)]) -> Option<(&'static str, E
 pub fn frame(channel: u16, body: impl Into<Performative>, payload: &[u8]) -> Bytes {
     let mut out = BytesMut::new();
     let frame = FrameWriter::begin(channel, &mut out);
-    body.into().encode(EncodeStyle::Compact, &mut out);
+    body.into().encode(style(), &mut out);
     out.extend_from_slice(payload);
     frame.finish(0, &mut out);
     out.freeze()

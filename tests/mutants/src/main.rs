@@ -68,7 +68,7 @@ fn run(words: &[String], show: bool) -> Result<Vec<String>, Vec<String>> {
     let target = std::path::absolute(target).map_err(|error| one(error.to_string()))?;
     let bench = bench(&root, &target, &all, &entries)?;
     let cases: BTreeSet<_> = entries.iter().flat_map(Entry::cases).cloned().collect();
-    let not_turned = bench.without(&cases).map_err(one)?;
+    let unfit = bench.without(&cases).map_err(one)?;
     let tell = |entry: &Entry<'_>, verdict: &Verdict| {
         for problem in entry.problems(verdict) {
             println!("{problem}");
@@ -82,7 +82,7 @@ fn run(words: &[String], show: bool) -> Result<Vec<String>, Vec<String>> {
             );
         }
     };
-    let verdicts = bench.try_all(&entries, &not_turned, tell).map_err(one)?;
+    let verdicts = bench.try_all(&entries, &unfit, tell).map_err(one)?;
     let mut score: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (entry, verdict) in &verdicts {
         let (all, found) = score.entry(entry.mutant.package()).or_default();

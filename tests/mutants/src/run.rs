@@ -32,6 +32,31 @@ pub struct Report {
     pub left: Vec<String>,
 }
 
+/// How tests are varied. The first variant that finds a mutant ends the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    /// The tests as they are.
+    Plain,
+    /// Client and server change places.
+    Turned,
+    /// There are other sessions and links, numbers wrap, and frames are encoded in full.
+    Crowded,
+}
+
+impl Variant {
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Turned, Self::Crowded];
+
+    /// The variable of the environment that asks for it.
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Turned => Some("AMQP1_TURNED_ENGINES"),
+            Self::Crowded => Some("AMQP1_CROWDED_ENGINES"),
+        }
+    }
+}
+
 /// What a run is of.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
@@ -43,8 +68,8 @@ pub struct Run<'a> {
     pub names: Vec<String>,
     /// The number of the mutant that is on, and the file that is there if it was reached.
     pub mutant: Option<(u32, PathBuf)>,
-    /// Whether client and server change places.
-    pub turned: bool,
+    /// How the tests are varied.
+    pub variant: Variant,
     /// How long it may take.
     pub patience: Duration,
     /// Where the output goes.
@@ -64,8 +89,8 @@ impl Run<'_> {
         command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1").env("PROPTEST_MAX_SHRINK_ITERS", "0");
         command.env_remove("RUST_BACKTRACE");
         command.current_dir(self.folder);
-        if self.turned {
-            command.env("AMQP1_TURNED_ENGINES", "yes");
+        if let Some(variable) = self.variant.variable() {
+            command.env(variable, "yes");
         }
         if let Some((number, reached)) = &self.mutant {
             command.env("AMQP1_MUTANT", number.to_string()).env("AMQP1_MUTANT_REACHED", reached);

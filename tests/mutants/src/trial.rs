@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     catalogue::Mutant,
-    run::{Report, Run, Stop},
+    run::{Report, Run, Stop, Variant},
     suite::{Binary, Case},
 };
 
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the tests may take without a mutant.
 const PATIENCE_WITHOUT: Duration = Duration::from_secs(900);
 
-/// Which tests are run a second time with the engines of client and server in each other's place.
-const TURNED: [(&str, &str); 2] = [("amqp1-engine", "behaviour"), ("amqp1-broker", "behaviour")];
+/// Which tests are run in all variants.
+const VARIED: [(&str, &str); 2] = [("amqp1-engine", "behaviour"), ("amqp1-broker", "behaviour")];
 
 /// How a test has ended that did not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,30 +126,28 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Runs all tests without a mutant. Those that do not pass with client and server in each other's place are returned.
+    /// Runs all tests without a mutant. Those that do not pass in a variant are returned with it.
     ///
     /// # Errors
     ///
     /// Tests that do not pass, and what cannot be run.
-    pub fn without(&self, cases: &BTreeSet<Case>) -> Result<BTreeSet<Case>, String> {
-        let mut not_turned = BTreeSet::new();
+    pub fn without(&self, cases: &BTreeSet<Case>) -> Result<BTreeSet<(Variant, Case)>, String> {
+        let mut unfit = BTreeSet::new();
         for (binary, names) in by_binary(cases) {
-            let of =
-                |turned| self.run(binary, names.clone(), None, turned).map_err(|error| format!("{binary:?}: {error}"));
-            let report = of(false)?;
-            if report != Report::default() {
-                return Err(format!("without a mutant, tests of {binary:?} do not pass: {report:?}"));
-            }
-            if is_turned(binary) {
-                let report = of(true)?;
+            for &variant in variants(binary) {
+                let report =
+                    self.run(binary, names.clone(), None, variant).map_err(|error| format!("{binary:?}: {error}"))?;
+                if variant == Variant::Plain && report != Report::default() {
+                    return Err(format!("without a mutant, tests of {binary:?} do not pass: {report:?}"));
+                }
                 if report.stopped.is_some() {
-                    return Err(format!("without a mutant, tests of {binary:?} do not end: {report:?}"));
+                    return Err(format!("without a mutant, {variant:?}, tests of {binary:?} do not end: {report:?}"));
                 }
                 let failed = |case: &&Case| case.binary == *binary && report.failed.contains(&case.name);
-                not_turned.extend(cases.iter().filter(failed).cloned());
+                unfit.extend(cases.iter().filter(failed).map(|case| (variant, case.clone())));
             }
         }
-        Ok(not_turned)
+        Ok(unfit)
     }
 
     /// Tries all mutants, several at a time, and says of each what became of it when it is known.
@@ -160,7 +158,7 @@ impl Bench {
     pub fn try_all<'a>(
         &self,
         entries: &'a [Entry<'a>],
-        not_turned: &BTreeSet<Case>,
+        unfit: &BTreeSet<(Variant, Case)>,
         tell: impl Fn(&Entry<'a>, &Verdict) + Sync,
     ) -> Result<Vec<(&'a Entry<'a>, Verdict)>, String> {
         let next = AtomicUsize::new(0);
@@ -168,8 +166,7 @@ impl Bench {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let work = || {
             while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let verdict =
-                    self.try_one(entry, not_turned).map_err(|error| format!("{}: {error}", entry.mutant.name))?;
+                let verdict = self.try_one(entry, unfit).map_err(|error| format!("{}: {error}", entry.mutant.name))?;
                 tell(entry, &verdict);
                 verdicts.lock().map_err(|_| "another has failed")?.push((entry, verdict));
             }
@@ -185,20 +182,20 @@ impl Bench {
     }
 
     /// Runs its tests from the lowest layer up until each row has one that fails.
-    fn try_one(&self, entry: &Entry<'_>, not_turned: &BTreeSet<Case>) -> io::Result<Verdict> {
+    fn try_one(&self, entry: &Entry<'_>, unfit: &BTreeSet<(Variant, Case)>) -> io::Result<Verdict> {
         let reached = self.outputs.join(format!("{}.reached", entry.mutant.number()));
         if reached.exists() {
             fs::remove_file(&reached)?;
         }
         let binaries: BTreeSet<_> = entry.cases().into_iter().map(|case| &case.binary).collect();
         let mut verdict = Verdict::default();
-        for turned in [false, true] {
-            for binary in binaries.iter().filter(|binary| !turned || is_turned(binary)) {
-                let is_left = |case: &Case| case.binary == **binary && !(turned && not_turned.contains(case));
+        for variant in Variant::ALL {
+            for binary in binaries.iter().filter(|binary| variants(binary).contains(&variant)) {
+                let is_left = |case: &Case| case.binary == **binary && !unfit.contains(&(variant, case.clone()));
                 let mut left: BTreeSet<_> = entry.open(&verdict).into_iter().filter(is_left).collect();
                 while !left.is_empty() {
                     let names = left.iter().map(|case| case.name.clone()).collect();
-                    let report = self.run(binary, names, Some((entry.mutant.number(), reached.clone())), turned)?;
+                    let report = self.run(binary, names, Some((entry.mutant.number(), reached.clone())), variant)?;
                     let stopped = report.stopped.map(|(name, stop)| (name, How::Stopped(stop)));
                     let failed = report.failed.into_iter().map(|name| (name, How::Failed));
                     for (name, how) in failed.chain(stopped) {
@@ -220,7 +217,7 @@ impl Bench {
         binary: &Binary,
         names: Vec<String>,
         mutant: Option<(u32, PathBuf)>,
-        turned: bool,
+        variant: Variant,
     ) -> io::Result<Report> {
         let executable = self.programs.get(binary).ok_or(io::ErrorKind::NotFound)?;
         let number = mutant.as_ref().map_or(0, |(number, _)| *number);
@@ -228,12 +225,14 @@ impl Bench {
             self.outputs.join(format!("{number}-{}-{}.txt", binary.package, binary.test.as_deref().unwrap_or("lib")));
         let patience = if mutant.is_some() { PATIENCE } else { PATIENCE_WITHOUT };
         let folder: &Path = &self.copy.join("crates").join(&binary.package);
-        Run { executable, folder, names, mutant, turned, patience, output }.report()
+        Run { executable, folder, names, mutant, variant, patience, output }.report()
     }
 }
 
-fn is_turned(binary: &Binary) -> bool {
-    binary.test.as_deref().is_some_and(|test| TURNED.contains(&(binary.package.as_str(), test)))
+/// The variants in which these tests are run, the plain one first.
+fn variants(binary: &Binary) -> &'static [Variant] {
+    let is_varied = binary.test.as_deref().is_some_and(|test| VARIED.contains(&(binary.package.as_str(), test)));
+    if is_varied { &Variant::ALL } else { &[Variant::Plain] }
 }
 
 fn by_binary(cases: &BTreeSet<Case>) -> BTreeMap<&Binary, Vec<String>> {

@@ -98,6 +98,6 @@ fn unrecorded(record: &Record) -> Vec<Problem> {
 /// The tests that the table names, or claims to be run, and that have not passed.
 pub fn not_run(coverage: &Coverage, passed: &BTreeSet<String>) -> Vec<Problem> {
     let named = coverage.rows.iter().flat_map(|row| &row.shown).map(|shown| shown.test.as_str());
-    let named: BTreeSet<_> = named.chain(ran::TURNED).collect();
+    let named: BTreeSet<_> = named.chain(ran::VARIANTS).collect();
     named.into_iter().filter(|test| !passed.contains(*test)).map(|test| Problem::NotRun(test.to_owned())).collect()
 }

@@ -8,11 +8,13 @@ use std::{
     path::Path,
 };
 
-/// The tests that run all tests of the behaviour of engine and broker once more with the roles turned, which the table
-/// claims.
-pub const TURNED: [&str; 2] = [
+/// The tests that run all tests of the behaviour of engine and broker again: with the roles turned, which the table
+/// claims, and crowded.
+pub const VARIANTS: [&str; 4] = [
     "amqp1_engine::behaviour::roles::every_rule_is_kept_by_the_other_engine_too",
     "amqp1_broker::behaviour::roles::every_rule_is_kept_by_the_other_engine_too",
+    "amqp1_engine::behaviour::roles::every_rule_is_kept_in_a_crowd_too",
+    "amqp1_broker::behaviour::roles::every_rule_is_kept_in_a_crowd_too",
 ];
 
 /// The programs of tests: by the name of the file, what the paths of their tests begin with.

@@ -39,8 +39,10 @@ fn t_2_5_1_1_sessions_begin_from_both_ends_on_channels_of_their_own() {
     let begun = |end: &End, session| end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session));
     assert_eq!((begun(&pair.client, from_client), begun(&pair.server, from_server)), (1, 1));
     assert_eq!((pair.client.offered_sessions().len(), pair.server.offered_sessions().len()), (1, 1));
-    assert_eq!(begins(&pair.client.written), [(0, None), (1, Some(0))]);
-    assert_eq!(begins(&pair.server.written), [(0, None), (1, Some(0))]);
+    let (client, server) = (begins(&pair.client.written), begins(&pair.server.written));
+    assert_eq!(client, [(client[0].0, None), (client[1].0, Some(server[0].0))]);
+    assert_eq!(server, [(server[0].0, None), (server[1].0, Some(client[0].0))]);
+    assert!(client[0].0 != client[1].0 && server[0].0 != server[1].0);
 }
 
 #[test]

@@ -540,9 +540,14 @@ fn t_2_4_6_7_sessions_of_either_end_carry_messages_side_by_side() {
     }
     let rx = pair.client.offered("back", Role::Receiver);
     assert_eq!(pair.client.take_all(rx).len(), 1);
-    let begins = frames(&pair.server.written).into_iter().filter_map(|(_, body, _)| match body {
-        Some(Performative::Begin(begin)) => Some(begin.remote_channel),
-        _ => None,
-    });
-    assert_eq!(begins.collect::<Vec<_>>(), [Some(0), Some(1), Some(2), None]);
+    let begins = |written: &[u8]| -> Vec<_> {
+        let begins = frames(written).into_iter().filter_map(|(channel, body, _)| match body {
+            Some(Performative::Begin(begin)) => Some((channel, begin.remote_channel)),
+            _ => None,
+        });
+        begins.collect()
+    };
+    let ours = begins(&pair.client.written);
+    let answered: Vec<_> = begins(&pair.server.written).into_iter().map(|(_, remote_channel)| remote_channel).collect();
+    assert_eq!(answered, [Some(ours[0].0), Some(ours[1].0), Some(ours[2].0), None]);
 }

@@ -17,13 +17,22 @@ use bytes::Bytes;
 
 /// Of sessions.
 impl End {
+    /// Begins a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::begin`](amqp1_engine::Connection::begin).
+    pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
+        self.engine.begin(self.numbers.session(config))
+    }
+
     /// Answers a session that the peer has begun.
     ///
     /// # Errors
     ///
     /// As [`Session::accept`](amqp1_engine::Session::accept).
     pub fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
-        self.engine.session(id)?.accept(config)
+        self.engine.session(id)?.accept(self.numbers.session(config))
     }
 
     /// Ends a session.
@@ -41,6 +50,8 @@ impl End {
     ///
     /// As [`Session::attach_sender`](amqp1_engine::Session::attach_sender).
     pub fn attach_sender(&mut self, session: SessionId, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
+        let initial_delivery_count = self.numbers.link(config.initial_delivery_count);
+        let config = SenderConfig { initial_delivery_count, ..config };
         self.engine.session(session)?.attach_sender(config)
     }
 
@@ -89,6 +100,8 @@ impl End {
     ///
     /// As [`Link::accept`](amqp1_engine::Link::accept).
     pub fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
+        let initial_delivery_count = self.numbers.link(reply.initial_delivery_count);
+        let reply = AttachReply { initial_delivery_count, ..reply };
         self.engine.link(id)?.accept(reply)
     }
 
