@@ -50,7 +50,7 @@ pub enum Event {
     /// What waits to be sent on the connection was too much, and is not any more.
     QueueHasRoom,
     /// A delivery is there, or on a streamed link a piece of one, where there was none: take them until there are none. On
-    /// a streamed link that is being drained, each piece is reported, since [what waits](crate::Connection::is_held_back)
+    /// a streamed link that is being drained, each piece is reported, since [what waits](crate::Receiver::is_held_back)
     /// may keep the drain from being answered.
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
