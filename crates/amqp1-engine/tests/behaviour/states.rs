@@ -93,6 +93,9 @@ fn t_2_4_6_6_a_close_may_follow_an_open_that_nobody_has_answered() {
     peer.raw(&HEADER);
     peer.send(0, open());
     assert!(!peer.end.is_finished(), "the peer's close is awaited");
+    // What else it sends before it has read ours means nothing.
+    peer.send(0, begin());
+    assert!(peer.end.offered_sessions().is_empty() && peer.names().is_empty());
     peer.send(0, Close { error: None });
     assert_eq!(peer.end.closed(), ConnectionError::LocallyClosed);
     assert!(peer.end.is_finished());
