@@ -224,17 +224,18 @@ pub enum ApiMisuse {
         /// What the peer takes, in octets.
         max: usize,
     },
-    /// The session has a link of this name and role (§2.6.1).
+    /// The session has a link of this name and role, which is not detaching (§2.6.1).
     NameInUse,
     /// All channels that both ends allow are taken (§2.7.1, channel-max).
     NoChannel,
-    /// No such link, or not any more.
+    /// There is no such link, or it is over.
     UnknownLink,
-    /// No such session, or not any more.
+    /// There is no such session, or it is over.
     UnknownSession,
     /// The link is of the other role.
     WrongRole,
-    /// Not in this state: what was offered is answered once.
+    /// Not possible in this state: what was offered has been answered already, no delivery has this token, or too much or
+    /// too little of the delivery has left.
     WrongState,
 }
 
@@ -252,7 +253,7 @@ impl fmt::Display for ApiMisuse {
             Self::UnknownLink => "the link is gone",
             Self::UnknownSession => "the session is gone",
             Self::WrongRole => "the link has the other role",
-            Self::WrongState => "this was answered already",
+            Self::WrongState => "this is not possible in the present state",
         })
     }
 }
@@ -265,7 +266,8 @@ impl core::error::Error for ApiMisuse {}
 pub enum SendError {
     /// The link is gone.
     Detached,
-    /// The receiver has given no credit, or it is used up.
+    /// The receiver has given no credit, the credit is used up, or the peer has not answered the attach yet: wait for
+    /// [`Event::Sendable`](crate::Event::Sendable).
     NoCredit,
     /// Too much waits to be sent on the connection: see [`max_queued`](crate::ConnectionConfig::max_queued) and
     /// [`Event::QueueHasRoom`](crate::Event::QueueHasRoom).

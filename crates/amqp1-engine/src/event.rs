@@ -17,33 +17,40 @@ use core::fmt;
 /// Something happened.
 #[non_exhaustive]
 pub enum Event {
-    /// Server: the client chose a mechanism; answer with `sasl_outcome` or `sasl_challenge`.
+    /// Server: the client chose a mechanism; answer with [`sasl_outcome`](crate::Connection::sasl_outcome) or
+    /// [`sasl_challenge`](crate::Connection::sasl_challenge).
     SaslInit(Box<SaslChoice>),
-    /// Server: the client answered a challenge; answer with `sasl_outcome` or `sasl_challenge`.
+    /// Server: the client answered a challenge; answer with [`sasl_outcome`](crate::Connection::sasl_outcome) or
+    /// [`sasl_challenge`](crate::Connection::sasl_challenge).
     SaslResponse(Bytes),
-    /// Server, if open is held: the peer's open is there; answer with `answer_open` or `refuse_open`.
+    /// Server, if open is held: the peer's open is there; answer with
+    /// [`answer_open`](crate::Connection::answer_open) or [`refuse_open`](crate::Connection::refuse_open).
     OpenReceived,
     /// Both opens are exchanged.
     Opened,
     /// The connection is over. The last event.
     Closed(Box<ConnectionError>),
-    /// The peer began a session; answer with `accept_session`.
+    /// The peer began a session; answer with [`Session::accept`](crate::Session::accept), or refuse it with
+    /// [`Session::end`](crate::Session::end) and an error.
     SessionOffered(SessionId),
     /// The peer has answered our begin.
     SessionBegun(SessionId),
-    /// The session is over; its id is dead.
+    /// The session is over. Look-ups of its id can fail as soon as this event is queued, before it is polled: see
+    /// [Ids](crate#ids).
     SessionEnded(SessionId, Box<Ended>),
     /// The peer has not answered our end within [`close_timeout`](crate::ConnectionConfig::close_timeout). Its channel stays
     /// taken until it does.
     EndUnanswered(SessionId),
-    /// The peer attached a link; answer with `accept_link` or `reject_link`.
+    /// The peer attached a link; answer with [`Link::accept`](crate::Link::accept) or
+    /// [`Link::reject`](crate::Link::reject).
     LinkOffered(LinkId),
     /// The peer has answered our attach.
     LinkAttached(LinkId),
     /// The link was answered with more attaches than the peer's handle-max allows at a time (§2.7.2): it is attached when
     /// a handle is free. If none is in [`handle_timeout`](crate::ConnectionConfig::handle_timeout), its session ends.
     HandleAwaited(LinkId),
-    /// The link is over; its id is dead.
+    /// The link is over. Look-ups of its id can fail as soon as this event is queued, before it is polled: see
+    /// [Ids](crate#ids).
     LinkDetached(LinkId, Box<Detached>),
     /// There is more credit than before, or deliveries were settled of which there were too many.
     Sendable(LinkId),
@@ -226,7 +233,7 @@ pub struct Detached {
 /// A delivery that was received whole.
 #[derive(Clone)]
 pub struct IncomingDelivery {
-    /// Names it in `dispose`.
+    /// Names it in [`Receiver::dispose`](crate::Receiver::dispose).
     pub key: DeliveryKey,
     /// The sender's name for it.
     pub tag: DeliveryTag,
@@ -248,7 +255,7 @@ pub struct IncomingDelivery {
 pub enum StreamItem {
     /// A delivery begins.
     Begin {
-        /// Names it in `dispose`.
+        /// Names it in [`Receiver::dispose`](crate::Receiver::dispose).
         key: DeliveryKey,
         /// The sender's name for it.
         tag: DeliveryTag,
@@ -288,7 +295,7 @@ pub enum Settlement {
     Sent,
     /// The receiver's outcome; `None` if it settled without one.
     Outcome(Option<DeliveryState>),
-    /// This end gave it up with `abort`, before it was whole.
+    /// This end gave it up with [`Sender::abort`](crate::Sender::abort), before it was whole.
     Aborted,
     /// The link, the session or the connection ended first.
     Lost {

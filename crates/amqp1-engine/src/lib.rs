@@ -19,13 +19,39 @@
 //! What the peer does wrong is no error of these methods: the engine queues the `detach`, `end` or `close` that the
 //! specification names, and reports it as an event.
 //!
+//! # Driving a connection
+//!
+//! A runtime does this for each connection:
+//!
+//! 1. Read into a buffer, and pass it to [`Connection::handle_input`]. It leaves a partial frame in the buffer. It also leaves
+//!    whole frames while [`Connection::is_congested`], and while the application has to answer SASL or the open: call it again
+//!    after step 3, or after the answer.
+//! 2. Take all events with [`Connection::poll_event`] and all settlements with [`Connection::poll_settled`].
+//! 3. Call [`Connection::transmit`] with a [`TransmitQueue`], which is a `bytes::Buf`: write its `chunk()`, then `advance`.
+//!    Poll first, since some frames wait for that: a drain, for one, is answered after its event was taken.
+//! 4. Wait for input, a command, or the time of [`Connection::poll_timeout`]. At that time call
+//!    [`Connection::handle_timeout`].
+//! 5. When the stream ends, call [`Connection::handle_eof`]. When [`Connection::is_finished`] and all octets are written,
+//!    close the transport.
+//!
+//! [`Connection::has_output`] returns whether steps 2 and 3 have anything to do.
+//!
+//! # Ids
+//!
+//! An id becomes invalid when the engine learns that its session or link is over. Events that name it may not have been
+//! polled yet: a peer can send a message and detach in one read. So a look-up for an event can fail with
+//! [`ApiMisuse::UnknownLink`] or [`ApiMisuse::UnknownSession`]. That is no mistake: go on to the next event. Settled
+//! deliveries that were not taken are in [`Detached::undelivered`].
+//!
+//! # Example
+//!
 //! ```
-//! use amqp1_codec::{EncodedMessage, messaging::{DeliveryState, Target}};
+//! use amqp1_codec::{Message, messaging::{DeliveryState, Target}};
 //! use amqp1_engine::{
-//!     AttachReply, Connection, ConnectionConfig, Event, Instant, SendOptions, SenderConfig, ServerSasl, SessionConfig,
-//!     Settlement, TransmitQueue,
+//!     AttachReply, Connection, ConnectionConfig, Event, Instant, SendError, SendOptions, SenderConfig, ServerSasl,
+//!     SessionConfig, Settlement, TransmitQueue,
 //! };
-//! use bytes::{Bytes, BytesMut};
+//! use bytes::BytesMut;
 //!
 //! /// Carries what one engine writes to the other.
 //! fn carry(from: &mut Connection, to: &mut Connection) {
@@ -41,21 +67,26 @@
 //!
 //! // The client pipelines its open, a session and a link.
 //! let session = client.begin(SessionConfig::default())?;
-//! let sending = client.session(session)?.attach_sender(SenderConfig::new("link", Target::at("queue")))?;
+//! client.session(session)?.attach_sender(SenderConfig::new("link", Target::at("queue")))?;
 //!
+//! let mut waiting = Some(Message::builder().data("hi").build());
 //! let mut outcome = None;
 //! for _ in 0..8 {
 //!     carry(&mut client, &mut server);
 //!     while let Some(event) = server.poll_event() {
 //!         match event {
-//!             Event::SessionOffered(id) => server.session(id)?.accept(SessionConfig::default())?,
+//!             // A look-up fails if the session or link is over by now.
+//!             Event::SessionOffered(id) => {
+//!                 let Ok(mut session) = server.session(id) else { continue };
+//!                 session.accept(SessionConfig::default())?;
+//!             }
 //!             Event::LinkOffered(id) => {
-//!                 let mut link = server.link(id)?;
+//!                 let Ok(mut link) = server.link(id) else { continue };
 //!                 let attach = link.remote_attach().ok_or("an offered link has an attach")?;
 //!                 link.accept(AttachReply::echo(&attach))?;
 //!             }
 //!             Event::Receivable(id) => {
-//!                 let mut receiver = server.receiver(id)?;
+//!                 let Ok(mut receiver) = server.receiver(id) else { continue };
 //!                 while let Some(delivery) = receiver.recv() {
 //!                     receiver.dispose(delivery.key, DeliveryState::Accepted)?;
 //!                 }
@@ -65,10 +96,15 @@
 //!     }
 //!     carry(&mut server, &mut client);
 //!     while let Some(event) = client.poll_event() {
-//!         if matches!(event, Event::Sendable(id) if id == sending) {
-//!             // An encoded message: one data section with two octets.
-//!             let message = EncodedMessage::from_parts([Bytes::from_static(b"\x00\x53\x75\xa0\x02hi")]);
-//!             client.sender(sending)?.send(message, SendOptions::default())?;
+//!         let Event::Sendable(id) = event else { continue };
+//!         let Ok(mut sender) = client.sender(id) else { continue };
+//!         let Some(message) = waiting.take() else { continue };
+//!         if let Err(unsent) = sender.send(message, SendOptions::default()) {
+//!             match unsent.reason() {
+//!                 // The next `Sendable` tries again.
+//!                 SendError::NoCredit => waiting = Some(unsent.into_inner()),
+//!                 reason => return Err(reason.into()),
+//!             }
 //!         }
 //!     }
 //!     outcome = outcome.or_else(|| client.poll_settled());

@@ -24,7 +24,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownSession`] if there is no such session, or not any more.
+    /// [`ApiMisuse::UnknownSession`] if there is no such session, or it is over. Its
+    /// [`Event::SessionEnded`](crate::Event::SessionEnded) may not have been polled yet.
     #[inline]
     pub fn session(&mut self, id: SessionId) -> Result<Session<'_>, ApiMisuse> {
         if !self.has_session(id) {
@@ -37,7 +38,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownLink`] if there is no such link, or not any more.
+    /// [`ApiMisuse::UnknownLink`] if there is no such link, or it is over. Its
+    /// [`Event::LinkDetached`](crate::Event::LinkDetached) may not have been polled yet.
     #[inline]
     pub fn link(&mut self, id: LinkId) -> Result<Link<'_>, ApiMisuse> {
         let (role, session) = self.find_link(id).ok_or(ApiMisuse::UnknownLink)?;
@@ -48,7 +50,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownLink`] if there is no such link, or not any more; [`ApiMisuse::WrongRole`] if this end receives.
+    /// [`ApiMisuse::UnknownLink`] as for [`link`](Self::link); [`ApiMisuse::WrongRole`] if this end receives.
     #[inline]
     pub fn sender(&mut self, id: LinkId) -> Result<Sender<'_>, ApiMisuse> {
         match self.find_link(id) {
@@ -62,7 +64,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownLink`] if there is no such link, or not any more; [`ApiMisuse::WrongRole`] if this end sends.
+    /// [`ApiMisuse::UnknownLink`] as for [`link`](Self::link); [`ApiMisuse::WrongRole`] if this end sends.
     #[inline]
     pub fn receiver(&mut self, id: LinkId) -> Result<Receiver<'_>, ApiMisuse> {
         match self.find_link(id) {

@@ -40,7 +40,8 @@ impl Sender<'_> {
         self.connection.queued(self.id)
     }
 
-    /// Why nothing can be queued. `None` if something can, or if the link is not attached.
+    /// Why nothing can be queued on an attached link. `None` does not mean that something can be sent: see
+    /// [`credit`](Self::credit).
     #[inline]
     pub fn blocked(&self) -> Option<Blocked> {
         self.connection.blocked(self.id)

@@ -22,12 +22,13 @@ impl Session<'_> {
         self.id
     }
 
-    /// Answers a session that the peer has begun.
+    /// Answers a session that the peer has begun. To refuse it, call [`end`](Self::end) with an error instead.
     ///
     /// # Errors
     ///
     /// [`ApiMisuse::WrongState`] if it was answered already; [`ApiMisuse::NoChannel`] if all channels are in use;
-    /// [`ApiMisuse::Closed`] if the connection is closing.
+    /// [`ApiMisuse::FrameTooLarge`] if the peer does not take a begin of that size; [`ApiMisuse::Closed`] if the connection
+    /// is closing.
     #[inline]
     pub fn accept(&mut self, config: SessionConfig) -> Result<(), ApiMisuse> {
         self.connection.accept_session(self.id, config)
@@ -37,8 +38,13 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownSession`] if the session is ending. [`ApiMisuse::NameInUse`] if the session has a link of that
-    /// name and role already: one on another session would be stolen (§2.6.1).
+    /// - [`ApiMisuse::Closed`] if the connection is closing.
+    /// - [`ApiMisuse::UnknownSession`] if the session is ending.
+    /// - [`ApiMisuse::DynamicNodeContradiction`] if a dynamic node is asked for by an address, or described and not asked
+    ///   for (§3.5.3).
+    /// - [`ApiMisuse::NameInUse`] if the session has a link of that name and role already. A link that is detaching does not
+    ///   count. A link on another session would be stolen (§2.6.1).
+    /// - [`ApiMisuse::FrameTooLarge`] if the peer does not take an attach of that size.
     #[inline]
     pub fn attach_sender(&mut self, config: SenderConfig) -> Result<LinkId, ApiMisuse> {
         self.connection.attach_sender(self.id, config)
@@ -56,6 +62,9 @@ impl Session<'_> {
 
     /// Ends the session. Deliveries that can leave go first; with an error, none does. Settlements that are stated before
     /// the end leaves go first in any case.
+    ///
+    /// On a session that the peer has offered and that was not accepted, this is the refusal: the engine sends a begin, then
+    /// the end with the error.
     ///
     /// # Errors
     ///

@@ -35,7 +35,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::Closed`] if the connection is closing.
+    /// [`ApiMisuse::Closed`] if the connection is closing. If it is open: [`ApiMisuse::NoChannel`] if all channels are in
+    /// use; [`ApiMisuse::FrameTooLarge`] if the peer does not take a begin of that size. Where that turns out only when the
+    /// connection opens, the session ends: [`Event::SessionEnded`].
     pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
         self.check_open()?;
         let opened = self.state == ConnectionState::Opened;
