@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the oldest compilers that the crates promise to build with: the codec, auth, engine, script and amqp1 (without
-# WebSocket) with 1.85, which Debian 12 has as rustc-web; the rest with 1.95.
+# Checks the oldest compilers that the crates promise to build with: the codec, auth, engine, broker, script and amqp1
+# (without WebSocket) with 1.85, which Debian 12 has as rustc-web; the rest with 1.95.
 #
 #   .ci/msrv.sh                  where a compiler is not available, it says so and passes
 #   .ci/msrv.sh --require        there it fails

@@ -62,8 +62,9 @@ requirement applies to a role and no case has judged it, the reason is given.
 
 *Tests* are those of this repository, the ones nearest to the octets first. They exclude those of the tool itself.
 
-The tests `amqp1_engine::behaviour` and `amqp1_broker::behaviour` run twice. The second time, the engine of a client and
-that of a server have changed places, except in tests of what only the accepting end does.
+The tests `amqp1_engine::behaviour` and `amqp1_broker::behaviour` run three times: as they are; with client and server in
+each other's place, except in tests of what only the accepting end does; and crowded, with other sessions and links,
+numbers that wrap, and full encodings, except where `roles.rs` gives a reason.
 
 How binding it is:
 
