@@ -66,7 +66,7 @@ impl Connection {
     pub(crate) fn accept_session(&mut self, id: SessionId, config: SessionConfig) -> Result<(), ApiMisuse> {
         self.check_open()?;
         let session = self.sessions.get_mut(id).ok_or(ApiMisuse::UnknownSession)?;
-        if session.state.is_begin_sent() {
+        if session.state != State::BeginReceived {
             return Err(ApiMisuse::WrongState);
         }
         let remote_channel = session.remote_channel;

@@ -29,6 +29,16 @@ fn begins(written: &[u8]) -> Vec<(u16, Option<u16>)> {
     begins.collect()
 }
 
+/// Before the peer's open its limits are not known, and no begin leaves.
+#[test]
+fn a_session_of_this_end_is_not_accepted_in_place_of_its_begin() {
+    let mut peer = Peer::fresh();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    assert_eq!(peer.end.accept_session(session, SessionConfig::default()), Err(ApiMisuse::WrongState));
+    let frames = peer.read();
+    assert!(!frames.iter().any(|(_, body, _)| matches!(body, Performative::Begin(_))), "{frames:?}");
+}
+
 /// Also T-2.5.1-2 and T-2.5.1-3: what begins a session answers none, and what answers one names its channel.
 #[test]
 fn t_2_5_1_1_sessions_begin_from_both_ends_on_channels_of_their_own() {
