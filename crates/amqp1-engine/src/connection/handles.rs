@@ -58,12 +58,12 @@ impl Connection {
         if !matches!(link.state.await_handle(until, answer), Ok(true)) {
             return;
         }
-        let over = link.state.is_over();
+        let is_unknown = link.state.is_over() || link.state.is_offer_held();
         if let Some(session) = self.sessions.get_mut(link.session) {
             session.awaiting_handle.push_back(id);
         }
         self.awaited_handles.insert((until, id));
-        if !over {
+        if !is_unknown {
             self.outbox.events.push_back(Event::HandleAwaited(id));
         }
     }

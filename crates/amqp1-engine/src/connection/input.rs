@@ -80,6 +80,7 @@ impl Connection {
     pub fn handle_eof(&mut self, now: Instant) {
         self.idle.set_now(now);
         self.enter_end();
+        self.preamble.clear();
         self.outbox.drop_frames();
         let reason =
             if self.outbox.is_closed() { ConnectionError::LocallyClosed } else { ConnectionError::TransportLost };

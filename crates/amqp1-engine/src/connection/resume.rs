@@ -7,6 +7,11 @@ use alloc::collections::BTreeSet;
 impl Connection {
     /// Both ends have attached: what they know of unsettled deliveries is compared.
     pub(super) fn resume_link(&mut self, id: LinkId) {
+        // Without the peer's attach there is nothing to compare, and what was settled has to be known to the next endpoint.
+        let remote = self.links.get(id).and_then(|link| link.remote.as_ref());
+        if remote.is_none_or(|remote| remote.kept.is_none()) {
+            return;
+        }
         let (settled, max) = (self.settled_meanwhile(id), self.max_transfer());
         if let Some(mut link) = self.link_parts(id) {
             link.compare_unsettled(&settled, max);

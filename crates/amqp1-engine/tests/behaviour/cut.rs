@@ -1,8 +1,12 @@
 //! A transport that ends without a close, wherever that is.
 
-use amqp1_codec::definitions::Role;
-use amqp1_engine::{ApiMisuse, ConnectionError, Credit, Event, SendError, Settlement};
+use amqp1_codec::{definitions::Role, frame::ProtocolHeader};
+use amqp1_engine::{
+    ApiMisuse, Connection, ConnectionConfig, ConnectionError, Credit, Event, Instant, SendError, ServerSasl,
+    Settlement, TransmitQueue,
+};
 use amqp1_testkit::*;
+use bytes::BytesMut;
 
 /// A conversation of everything, over a transport that breaks after so many octets each way; and the tokens of the
 /// messages that the client's engine has taken.
@@ -143,4 +147,17 @@ fn the_end_of_the_transport_is_no_surprise_after_a_close() {
     pair.client.engine.handle_eof(pair.now);
     pair.client.look();
     pair.client.closed();
+}
+
+/// Also before the header of this end has left.
+#[test]
+fn nothing_is_written_to_a_transport_that_has_ended() {
+    let mut server = Connection::server(ConnectionConfig::new("server"), ServerSasl::None, Instant::default());
+    server.handle_input(Instant::default(), &mut BytesMut::from(&ProtocolHeader::AMQP.encode()[..]));
+    assert!(server.has_output());
+    server.handle_eof(Instant::default());
+    assert!(server.is_finished());
+    let mut out = TransmitQueue::default();
+    server.transmit(Instant::default(), 1_000, &mut out);
+    assert!(out.to_vec().is_empty());
 }

@@ -4,7 +4,7 @@ use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role},
     messaging::{DeliveryState, Modified, Received},
-    performative::{Attach, Disposition, Performative},
+    performative::{Attach, Disposition, Performative, Transfer},
     transaction::TransactionalState,
 };
 use amqp1_engine::{ApiMisuse, Credit, DeliveryKey, Event, LinkId, SendOptions, SenderConfig, SessionId, Settlement};
@@ -621,4 +621,33 @@ fn m_3_4_1_a_final_state_is_stated_once() {
     let stated: Vec<_> = peer.read().into_iter().map(|(_, body, _)| body).collect();
     let [Performative::Disposition(stated)] = &stated[..] else { panic!("{stated:?}") };
     assert_eq!((stated.settled, &stated.state), (false, &Some(ACCEPTED)));
+}
+
+/// A delivery of several transfers may be whole after others, on other links, that have higher ids: they are still settled by
+/// their ids, and none of these can be used again.
+#[test]
+fn t_2_7_6_5_deliveries_are_settled_by_ids_above_one_that_is_whole_later() {
+    let mut peer = Peer::with_sender();
+    peer.send(0, attach("m", 1, Role::Sender));
+    peer.read();
+    let m = peer.end.offered_links()[1];
+    peer.send_payload(0, Transfer { more: true, ..transfer(0, 0) }, &HELLO[..3]);
+    (1..=3).for_each(|id| peer.send_payload(0, transfer(1, id), HELLO));
+    peer.send_payload(0, Transfer { handle: 0, ..Transfer::default() }, &HELLO[3..]);
+    let settles = Disposition {
+        role: Role::Sender,
+        first: SequenceNo(1),
+        last: Some(SequenceNo(3)),
+        settled: true,
+        state: Some(ACCEPTED),
+        batchable: false,
+    };
+    peer.send(0, settles);
+    let taken = peer.end.take_all(m);
+    assert_eq!(taken.len(), 3);
+    for delivery in taken {
+        assert!(!peer.end.is_unsettled(m, delivery.key), "{delivery:?}");
+    }
+    peer.send_payload(0, Transfer { delivery_tag: Some(77_u32.into()), ..transfer(1, 3) }, HELLO);
+    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::NOT_ALLOWED)));
 }

@@ -203,3 +203,22 @@ fn t_2_7_2_2_a_link_that_the_peers_handle_max_does_not_allow_says_so() {
         assert_eq!(detached.no_handle, handle_max == 0);
     }
 }
+
+/// An offer is held back while the peer may have attached the link only to close it, and nothing is said of its handle.
+#[test]
+fn a_link_that_was_not_offered_awaits_its_handle_in_silence() {
+    let mut peer = Peer::fresh().open();
+    peer.send(0, Begin { handle_max: 0, ..begin() });
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.read();
+    let first = peer.end.offered_links()[0];
+    peer.end.detach(first, true, None).unwrap();
+    peer.read();
+    peer.send(0, Detach { handle: 0, closed: false, error: None });
+    peer.send(0, attach("other", 1, Role::Sender));
+    peer.read();
+    peer.end.forget();
+    peer.send(0, attach("l", 0, Role::Sender));
+    peer.send(0, Detach { handle: 0, closed: true, error: None });
+    assert!(peer.end.events.is_empty(), "{:?}", peer.end.events);
+}

@@ -4,7 +4,7 @@ use amqp1_codec::{
     DeliveryTag, EncodedMessage, Message, SequenceNo, Value,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
     messaging::{DeliveryState, Properties, Received, Target},
-    performative::{Attach, Disposition, Performative, Transfer, Unsettled},
+    performative::{Attach, Detach, Disposition, Performative, Transfer, Unsettled},
 };
 use amqp1_engine::{
     AttachReply, ConnectionConfig, Credit, Detached, Event, LinkId, LinkNames, ReceivedSoFar, ReceiverConfig,
@@ -642,7 +642,7 @@ fn t_2_7_3_14_a_sender_whose_own_map_is_incomplete_sends_nothing_new_though_the_
         assert_eq!(peer.end.count(|event| matches!(event, Event::Reattach(id) if *id == tx)), 1);
         // All others are kept for the next attach.
         peer.end.detach(tx, false, None).unwrap();
-        peer.send(0, amqp1_codec::performative::Detach::default());
+        peer.send(0, Detach::default());
         assert_eq!(deliveries(peer.read()).len(), 0);
         let Some(Suspended::Sender(rest)) = peer.end.detached(tx).unwrap().suspended else { panic!("kept") };
         assert_eq!(rest.deliveries.len(), 60 - usize::from(known));
@@ -875,4 +875,47 @@ fn what_belongs_to_a_transaction_ends_with_its_endpoint_and_does_not_come_again(
         assert_eq!(link.outcomes, [(2, Settlement::Outcome(Some(Accepted))), lost(4), lost(5)]);
         assert!(link.sender.as_ref().unwrap().is_empty());
     }
+}
+
+/// What was settled between two endpoints is known to the third one, where the second one was answered without a terminus.
+#[test]
+fn t_2_6_13_3_what_was_settled_is_not_sent_again_after_an_endpoint_that_was_refused() {
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    let kept = |peer: &Peer, id| match peer.end.detached(id).unwrap().suspended.clone() {
+        Some(Suspended::Sender(kept)) => Some(kept),
+        other => panic!("{other:?}"),
+    };
+    let detach = |handle| Detach { handle, closed: false, error: None };
+    peer.send(0, attach("l", 0, Role::Receiver));
+    let first = *peer.end.offered_links().last().unwrap();
+    let echo = AttachReply::echo(&peer.end.remote_attach(first).unwrap());
+    let echo = AttachReply { resumable: true, ..echo };
+    peer.end.accept_link(first, echo.clone()).unwrap();
+    peer.send(0, credit(0, 10));
+    (0..2).for_each(|token| peer.end.send(first, message(1, 1), unsettled(token)).unwrap());
+    peer.read();
+    peer.send(0, detach(0));
+    let settles = Disposition {
+        role: Role::Receiver,
+        first: SequenceNo(0),
+        last: None,
+        settled: true,
+        state: Some(Accepted),
+        batchable: false,
+    };
+    peer.send(0, settles);
+    let resume_sender = kept(&peer, first);
+    peer.send(0, attach("l", 1, Role::Receiver));
+    let second = *peer.end.offered_links().last().unwrap();
+    let refused = AttachReply { source: None, target: None, resume_sender, ..echo.clone() };
+    peer.end.accept_link(second, refused).unwrap();
+    peer.send(0, detach(1));
+    let resume_sender = kept(&peer, second);
+    peer.send(0, attach("l", 2, Role::Receiver));
+    let third = *peer.end.offered_links().last().unwrap();
+    peer.read();
+    peer.end.accept_link(third, AttachReply { resume_sender, ..echo }).unwrap();
+    peer.send(0, credit(2, 10));
+    assert_eq!(peer.names(), ["attach", "transfer"]);
 }

@@ -47,8 +47,9 @@ impl<T> Unsettled<T> {
         self.newest = Some(id);
     }
 
+    /// Keeps a delivery. It may be older than the newest one: a delivery of several transfers is kept when it is whole.
     pub(crate) fn insert(&mut self, id: u64, delivery: T) {
-        self.newest = Some(id);
+        self.newest = self.newest.max(Some(id));
         self.live.insert(id, delivery);
     }
 
