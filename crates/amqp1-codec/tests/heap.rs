@@ -5,8 +5,8 @@ mod support;
 
 use allocation_counter::measure;
 use amqp1_codec::{
-    Decode, Encode, EncodeStyle, Limits, Message, Multiple, Reader, Symbol, Value, frame::FrameDecoder, message::Body,
-    performative::Performative,
+    Decode, Encode, EncodeStyle, IntoMessage, Limits, Message, Multiple, Reader, Symbol, Value, frame::FrameDecoder,
+    message::Body, performative::Performative,
 };
 use bytes::{Bytes, BytesMut};
 use support::{malformed, nested, vectors};
@@ -209,4 +209,21 @@ fn a_message_is_read_without_allocation() {
     let flow = amqp1_codec::performative::Flow::default();
     let info = measure(|| flow.encode(EncodeStyle::Compact, &mut out));
     assert_eq!(info.count_total, 0);
+}
+
+/// Messages share a buffer, which is not kept at the size of the largest of them.
+#[test]
+fn a_large_message_does_not_leave_a_large_buffer() {
+    let mut buffer = BytesMut::new();
+    let large = Message::builder().value("y".repeat(1 << 20)).into_message(Some(&mut buffer));
+    drop(large);
+    let small = Message::builder().data("x").into_message(Some(&mut buffer));
+    drop(small);
+    assert!(buffer.capacity() <= 64 * 1024, "{}", buffer.capacity());
+}
+
+#[test]
+fn a_message_without_a_shared_buffer_keeps_no_more_than_it_needs() {
+    let taken = measure(|| std::mem::forget(Message::builder().data("x").into_message(None)));
+    assert!(taken.bytes_current < 1024, "{}", taken.bytes_current);
 }

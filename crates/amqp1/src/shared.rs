@@ -251,15 +251,20 @@ impl Shared {
     pub(crate) fn encode(&self, message: impl IntoMessage) -> EncodedMessage {
         // What encodes may belong to the application, and may send something itself.
         match self.encoder.try_lock() {
-            Ok(mut buffer) => message.into_message(&mut buffer),
-            Err(TryLockError::Poisoned(buffer)) => message.into_message(&mut buffer.into_inner()),
-            Err(TryLockError::WouldBlock) => message.into_message(&mut BytesMut::new()),
+            Ok(mut buffer) => message.into_message(Some(&mut buffer)),
+            Err(TryLockError::Poisoned(buffer)) => message.into_message(Some(&mut buffer.into_inner())),
+            Err(TryLockError::WouldBlock) => message.into_message(None),
         }
     }
 
     /// Gives back the memory that messages are encoded into.
     pub(crate) fn shrink_encoder(&self) {
-        if let Ok(mut buffer) = self.encoder.try_lock() {
+        let buffer = match self.encoder.try_lock() {
+            Ok(buffer) => Some(buffer),
+            Err(TryLockError::Poisoned(buffer)) => Some(buffer.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(mut buffer) = buffer {
             *buffer = BytesMut::new();
         }
     }

@@ -263,7 +263,12 @@ impl MessageBuilder {
         }
         let mut message = EncodedMessage::default();
         self.write_in_pieces(&mut message, buffer);
+        let is_large = buffer.capacity() > BLOCK.saturating_mul(4);
         message.push(buffer.split().freeze());
+        if is_large {
+            // A buffer that has grown for one message is not kept for the small ones after it.
+            *buffer = BytesMut::new();
+        }
         message
     }
 
@@ -380,28 +385,31 @@ fn data_header(length: usize, out: &mut BytesMut) {
 /// What can be sent as a message.
 pub trait IntoMessage {
     /// Encodes it, or hands on what is encoded already. `buffer` is one that many messages share, for those that need one:
-    /// see [`MessageBuilder::build_in`].
-    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage;
+    /// see [`MessageBuilder::build_in`]. Without it the message has a buffer of its own.
+    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage;
 }
 
 impl IntoMessage for EncodedMessage {
     #[inline]
-    fn into_message(self, _: &mut BytesMut) -> EncodedMessage {
+    fn into_message(self, _: Option<&mut BytesMut>) -> EncodedMessage {
         self
     }
 }
 
 impl IntoMessage for MessageBuilder {
     #[inline]
-    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage {
-        self.build_in(buffer)
+    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage {
+        match buffer {
+            Some(buffer) => self.build_in(buffer),
+            None => self.build(),
+        }
     }
 }
 
 /// A message of one amqp-value section.
 impl IntoMessage for Map {
-    fn into_message(self, buffer: &mut BytesMut) -> EncodedMessage {
-        MessageBuilder::default().value(self).build_in(buffer)
+    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage {
+        MessageBuilder::default().value(self).into_message(buffer)
     }
 }
 
@@ -409,7 +417,7 @@ macro_rules! into_message {
     ($($(#[$meta:meta])* $type:ty;)+) => { $(
         $(#[$meta])*
         impl IntoMessage for $type {
-            fn into_message(self, _: &mut BytesMut) -> EncodedMessage {
+            fn into_message(self, _: Option<&mut BytesMut>) -> EncodedMessage {
                 self.into()
             }
         }
