@@ -626,7 +626,7 @@ fn m_3_4_1_a_final_state_is_stated_once() {
 /// A delivery of several transfers may be whole after others, on other links, that have higher ids: they are still settled by
 /// their ids, and none of these can be used again.
 #[test]
-fn t_2_7_6_5_deliveries_are_settled_by_ids_above_one_that_is_whole_later() {
+fn t_2_7_5_3_ids_above_a_delivery_that_is_whole_later_are_settled_and_not_used_again() {
     let mut peer = Peer::with_sender();
     peer.send(0, attach("m", 1, Role::Sender));
     peer.read();

@@ -879,7 +879,7 @@ fn what_belongs_to_a_transaction_ends_with_its_endpoint_and_does_not_come_again(
 
 /// What was settled between two endpoints is known to the third one, where the second one was answered without a terminus.
 #[test]
-fn t_2_6_13_3_what_was_settled_is_not_sent_again_after_an_endpoint_that_was_refused() {
+fn what_was_settled_is_not_sent_again_after_an_endpoint_that_was_refused() {
     let mut peer = Peer::with_session();
     peer.end.accept.links = None;
     let kept = |peer: &Peer, id| match peer.end.detached(id).unwrap().suspended.clone() {
