@@ -38,6 +38,9 @@ pub fn root() -> PathBuf {
     here.or_else(|| built.ancestors().nth(2)).unwrap_or(built).into()
 }
 
+/// The path of the mutants that the tests of their rows do not find yet.
+const OPEN: &str = "tests/mutants/open";
+
 /// The catalogue of the repository at `root`.
 ///
 /// # Errors
@@ -45,6 +48,15 @@ pub fn root() -> PathBuf {
 /// What is wrong with it.
 pub fn catalogue(root: &Path) -> Result<Catalogue, String> {
     Catalogue::read(&root.join(CATALOGUE))
+}
+
+/// The mutants of the repository at `root` that the tests of their rows do not find yet.
+///
+/// # Errors
+///
+/// What is wrong with the list.
+pub fn open(root: &Path) -> Result<Catalogue, String> {
+    Catalogue::read(&root.join(OPEN))
 }
 
 /// For each mutant whose text is not in its source exactly once, or overlaps another's, its name and why. Reads the

@@ -10,7 +10,7 @@ use std::{
 };
 
 use amqp1_mutants::{
-    bench, catalogue, entries, misplaced, root,
+    bench, catalogue, entries, misplaced, open, root,
     suite::Suite,
     trial::{Entry, Verdict},
 };
@@ -18,11 +18,13 @@ use amqp1_mutants::{
 const USAGE: &str = "\
 usage: amqp1-mutants [WORD...]         tries all mutants, or those with a word in their name, file, rows or tests
        amqp1-mutants --show [WORD...]  says for each which tests have found it
+       amqp1-mutants --open [WORD...]  tries those of open/ in the same way, and says the same of each
        amqp1-mutants --texts           checks only that each text is in its source once, without compiling";
 
 fn main() -> ExitCode {
     let mut words: Vec<_> = env::args().skip(1).collect();
-    let show = words.first().is_some_and(|word| word == "--show");
+    let is_open = words.first().is_some_and(|word| word == "--open");
+    let show = is_open || words.first().is_some_and(|word| word == "--show");
     if show {
         words.remove(0);
     }
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     } else {
-        run(&words, show)
+        run(&words, show, is_open)
     };
     match found {
         Ok(problems) if problems.is_empty() => ExitCode::SUCCESS,
@@ -48,22 +50,26 @@ fn main() -> ExitCode {
 /// The mutants that are not in their places.
 fn texts() -> Result<Vec<String>, Vec<String>> {
     let root = root();
-    let catalogue = catalogue(&root).map_err(|problem| vec![problem])?;
-    let problems = misplaced(&root, &catalogue);
-    if problems.is_empty() {
-        println!("{} mutants are in their places", catalogue.mutants.len());
+    let one = |problem: String| vec![problem];
+    let mut problems = Vec::new();
+    for list in [catalogue(&root).map_err(one)?, open(&root).map_err(one)?] {
+        let misplaced = misplaced(&root, &list);
+        if misplaced.is_empty() {
+            println!("{} mutants are in their places", list.mutants.len());
+        }
+        problems.extend(misplaced);
     }
     Ok(problems)
 }
 
 /// What is wrong, of all that was tried, or before anything could be.
-fn run(words: &[String], show: bool) -> Result<Vec<String>, Vec<String>> {
+fn run(words: &[String], show: bool, is_open: bool) -> Result<Vec<String>, Vec<String>> {
     let one = |problem: String| vec![problem];
     let root = root();
-    let catalogue = catalogue(&root).map_err(one)?;
+    let list = if is_open { open(&root) } else { catalogue(&root) }.map_err(one)?;
     let suite = Suite::read(&root).map_err(|error| one(error.to_string()))?;
-    let (all, entries) = (entries(&catalogue, &suite, &[])?, entries(&catalogue, &suite, words)?);
-    let mut problems = suite.missing(&catalogue);
+    let (all, entries) = (entries(&list, &suite, &[])?, entries(&list, &suite, words)?);
+    let mut problems = if is_open { Vec::new() } else { suite.missing(&list) };
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let target = std::path::absolute(target).map_err(|error| one(error.to_string()))?;
     let bench = bench(&root, &target, &all, &entries)?;
