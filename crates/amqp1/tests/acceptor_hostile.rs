@@ -34,7 +34,13 @@ async fn s_ext_1_nobody_is_let_in_by_external_without_a_certificate() {
     for name in ["", "root"] {
         let (near, far) = tokio::io::duplex(4096);
         let client = Client::builder("amqp://server.test").sasl(External::with_authzid(name).expect("an identity"));
-        let (client, server) = soon(async { tokio::join!(client.connect_with(near), acceptor.accept(far)) }).await;
+        let (client, server) = soon(async {
+            tokio::join!(
+                client.connect_with(support::checked::Checked::new(near)),
+                acceptor.accept(support::checked::Checked::new(far))
+            )
+        })
+        .await;
         assert_eq!(client.expect_err("refused").kind(), ErrorKind::Authentication);
         assert_eq!(server.expect_err("refused").kind(), ErrorKind::Authentication);
     }
@@ -51,14 +57,15 @@ async fn a_handshake_ends_in_time_wherever_it_stands() {
         let mut near = Some(near);
         let client = async {
             if asks {
-                let connecting =
-                    Client::builder("amqp://alice:x@server.test").connect_with(near.take().expect("an end"));
+                let connecting = Client::builder("amqp://alice:x@server.test")
+                    .connect_with(support::checked::Checked::new(near.take().expect("an end")));
                 let patience = Duration::from_secs(if goes { 1 } else { 600 });
                 let connected = tokio::time::timeout(patience, connecting).await;
                 assert!(!matches!(connected, Ok(Ok(_))), "{connected:?}");
             }
         };
-        let (server, ()) = soon(async { tokio::join!(acceptor.accept(far), client) }).await;
+        let (server, ()) =
+            soon(async { tokio::join!(acceptor.accept(support::checked::Checked::new(far)), client) }).await;
         let expected = if goes { ErrorKind::TransportLost } else { ErrorKind::Timeout };
         assert_eq!(server.expect_err("too late").kind(), expected, "{asks} {goes}");
         assert!(start.elapsed() <= Duration::from_secs(60), "{:?}", start.elapsed());
@@ -70,8 +77,9 @@ async fn a_handshake_ends_in_time_wherever_it_stands() {
 async fn a_handshake_that_is_given_up_ends_the_connection_at_once() {
     let acceptor = Acceptor::builder().authenticator(Trusting(false)).build();
     let (near, far) = tokio::io::duplex(4096);
-    let accepting = tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
-    let connecting = tokio::spawn(Client::builder("amqp://alice:x@server.test").connect_with(near));
+    let accepting = tokio::spawn(async move { acceptor.accept(support::checked::Checked::new(far)).await.map(drop) });
+    let connecting =
+        tokio::spawn(Client::builder("amqp://alice:x@server.test").connect_with(support::checked::Checked::new(near)));
     let start = tokio::time::Instant::now();
     tokio::time::sleep(Duration::from_secs(1)).await;
     accepting.abort();
@@ -116,7 +124,7 @@ async fn t_rob_7_what_is_refused_on_one_connection_costs_no_other() {
             answer
         };
         let serving = async {
-            match acceptor.accept(far).await {
+            match acceptor.accept(support::checked::Checked::new(far)).await {
                 Ok(incoming) => match incoming.accept().await {
                     Ok(mut connection) => assert!(connection.next_link().await.is_none()),
                     Err(error) => assert_eq!(error.kind(), ErrorKind::Protocol, "{error}"),

@@ -20,7 +20,7 @@ async fn what_is_odd_in_a_peers_frames_is_one_warning_and_the_close_says_why() {
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     far.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
     far.write_all(FRAMES[0]).await.expect("written");
-    let client = Client::builder("amqp://server.test").no_sasl().connect_with(near);
+    let client = Client::builder("amqp://server.test").no_sasl().connect_with(support::checked::Checked::new(near));
     let connection = soon(client).await.expect("a connection");
     assert!(warnings.logged().is_empty());
     far.write_all(FRAMES[1]).await.expect("written");

@@ -79,7 +79,7 @@ async fn answered_with(scheme: &str, octets: &'static [u8]) -> Error {
 async fn begun_with(acceptor: &Acceptor, octets: &'static [u8]) -> Error {
     let (mut near, far) = duplex(4096);
     let (accepted, ()) = soon(async {
-        tokio::join!(acceptor.accept(far), async {
+        tokio::join!(acceptor.accept(support::checked::Checked::new(far)), async {
             near.write_all(octets).await.expect("written");
             let mut rest = Vec::new();
             let _ = near.read_to_end(&mut rest).await;
@@ -156,8 +156,10 @@ async fn an_acceptor_says_what_its_client_speaks() {
 async fn a_server_that_wants_sasl_says_so_to_a_client_without() {
     let acceptor = Acceptor::builder().allow_no_sasl(false).build();
     let (near, far) = duplex(4096);
-    let connecting = Client::builder("amqp://broker.test:5673").no_sasl().connect_with(near);
-    let (client, server) = soon(async { tokio::join!(connecting, acceptor.accept(far)) }).await;
+    let connecting =
+        Client::builder("amqp://broker.test:5673").no_sasl().connect_with(support::checked::Checked::new(near));
+    let (client, server) =
+        soon(async { tokio::join!(connecting, acceptor.accept(support::checked::Checked::new(far))) }).await;
     let text = client.expect_err("no SASL").to_string();
     assert!(text.starts_with("cannot connect to broker.test:5673"), "{text}");
     assert!(text.ends_with("the server requires SASL, which this client leaves out"), "{text}");
@@ -176,8 +178,10 @@ async fn a_refused_password_is_told_with_host_port_and_stage_and_never_repeated(
     }
     let acceptor = Acceptor::builder().mechanisms(mechanisms).authenticator(Nobody).build();
     let (near, far) = duplex(4096);
-    let connecting = Client::builder("amqp://user:geheim@[::1]:5673").connect_with(near);
-    let (client, _) = soon(async { tokio::join!(connecting, acceptor.accept(far)) }).await;
+    let connecting =
+        Client::builder("amqp://user:geheim@[::1]:5673").connect_with(support::checked::Checked::new(near));
+    let (client, _) =
+        soon(async { tokio::join!(connecting, acceptor.accept(support::checked::Checked::new(far))) }).await;
     let error = client.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Authentication);
     let text = format!("{error} {error:?}");
@@ -237,7 +241,7 @@ async fn a_time_out_names_the_stage() {
 async fn stopped_after(acceptor: &Acceptor, octets: &[u8]) -> (Vec<u8>, Error) {
     let (mut near, far) = duplex(4096);
     near.write_all(octets).await.expect("written");
-    let accepting = acceptor.accept(far);
+    let accepting = acceptor.accept(support::checked::Checked::new(far));
     let (accepted, said) = soon(async {
         tokio::join!(accepting, async {
             let mut said = Vec::new();
@@ -282,7 +286,7 @@ async fn a_client_that_does_not_open_gets_a_close_with_a_condition() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_open_gets_a_close_with_a_condition() {
     let (near, mut far): (DuplexStream, DuplexStream) = duplex(4096);
-    let connecting = Client::builder("amqp://broker.test").no_sasl().connect_with(near);
+    let connecting = Client::builder("amqp://broker.test").no_sasl().connect_with(support::checked::Checked::new(near));
     let (client, said) = soon(async {
         tokio::join!(connecting, async {
             let mut said = Vec::new();

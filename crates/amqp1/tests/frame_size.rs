@@ -31,7 +31,10 @@ async fn t_2_4_1_3_an_open_that_is_too_large_is_a_configuration_error_before_any
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Config, Retry::Never), "{error}");
     assert!(error.to_string().contains("512") && error.to_string().contains("properties"), "{error}");
     let (near, _far) = tokio::io::duplex(1024);
-    assert_eq!(client().connect_with(near).await.expect_err("too large").kind(), ErrorKind::Config);
+    assert_eq!(
+        client().connect_with(support::checked::Checked::new(near)).await.expect_err("too large").kind(),
+        ErrorKind::Config
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,8 +42,8 @@ async fn t_2_7_1_5_an_acceptor_whose_open_does_not_fit_says_so_at_both_ends() {
     let acceptor = Acceptor::builder().config(|config| config.properties = fields(600)).build();
     let (near, far) = tokio::io::duplex(16 * 1024);
     let client = Client::builder("amqp://server.test").config(|config| config.max_frame_size = 512);
-    let (client, server) = tokio::join!(client.connect_with(near), async {
-        acceptor.accept(far).await.expect("a handshake").accept().await
+    let (client, server) = tokio::join!(client.connect_with(support::checked::Checked::new(near)), async {
+        acceptor.accept(support::checked::Checked::new(far)).await.expect("a handshake").accept().await
     });
     assert_eq!(server.expect_err("too large").kind(), ErrorKind::Config);
     let error = client.expect_err("refused");

@@ -92,10 +92,13 @@ async fn pair(text: &str) -> Pair {
     let (near, far) = duplex(256 * 1024);
     let acceptor = Acceptor::builder().config(|config| config.container_id = text.into()).build();
     // A client's open has no room for more (§2.4.1).
-    let connecting = Client::builder("amqp://broker.test").container_id(HOSTILE).hostname(HOSTILE).connect_with(near);
+    let connecting = Client::builder("amqp://broker.test")
+        .container_id(HOSTILE)
+        .hostname(HOSTILE)
+        .connect_with(support::checked::Checked::new(near));
     let (client, server) = soon(async {
         tokio::join!(connecting, async {
-            let incoming = acceptor.accept(far).await.expect("a handshake");
+            let incoming = acceptor.accept(support::checked::Checked::new(far)).await.expect("a handshake");
             check_debug(&incoming);
             incoming.accept().await.expect("an open connection")
         })

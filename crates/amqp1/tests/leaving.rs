@@ -349,7 +349,10 @@ async fn what_takes_too_long_at_a_peer_that_lives_needs_another_link_and_a_reque
 async fn a_connection_that_does_not_come_about_has_delivered_nothing() {
     let (near, far) = tokio::io::duplex(4096);
     let kept = far;
-    let error = Client::builder("amqp://server.test").connect_with(near).await.expect_err("no answer");
+    let error = Client::builder("amqp://server.test")
+        .connect_with(support::checked::Checked::new(near))
+        .await
+        .expect_err("no answer");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::Timeout, Delivered::No));
     assert_eq!(error.retry(), Retry::ReopenConnection);
     drop(kept);

@@ -120,7 +120,8 @@ fn answers(frames: &[(u16, Performative)]) -> Vec<String> {
 async fn frames_of(octets: &[u8], piece: usize, after: Duration) -> Vec<(u16, Performative)> {
     let (mut near, far) = tokio::io::duplex(64 * 1024);
     let server = tokio::spawn(async move {
-        let incoming = Acceptor::builder().build().accept(far).await.expect("a handshake");
+        let incoming =
+            Acceptor::builder().build().accept(support::checked::Checked::new(far)).await.expect("a handshake");
         let mut connection = incoming.accept().await?;
         tokio::time::sleep(after).await;
         let mut links = Vec::new();
@@ -255,7 +256,7 @@ async fn a_client_outlives_a_session_that_a_server_begins_and_ends_in_one_read()
         let mut hello = BytesMut::from(&ProtocolHeader::AMQP.encode()[..]);
         push(&mut hello, 0, Open { container_id: "raw".into(), ..Open::default() });
         far.write_all(&hello).await.expect("written");
-        let client = Client::builder("amqp://server.test").no_sasl().connect_with(near);
+        let client = Client::builder("amqp://server.test").no_sasl().connect_with(support::checked::Checked::new(near));
         let connection = soon(client).await.expect("a connection");
         let mut octets = BytesMut::new();
         push(&mut octets, 0, begin());
@@ -283,7 +284,7 @@ async fn a_refusal_behind_an_open_of_max_frame_size_0_says_why() {
         push(&mut octets, 0, Open { container_id: "broker".into(), max_frame_size: 0, ..Open::default() });
         let open = octets.len();
         push(&mut octets, 0, Close { error: Some(ErrorCondition::NOT_FOUND.into()) });
-        let (connected, ()) = tokio::join!(client.connect_with(near), async {
+        let (connected, ()) = tokio::join!(client.connect_with(support::checked::Checked::new(near)), async {
             let piece = if together { octets.len() } else { open };
             write(&mut far, &octets, piece).await;
         });

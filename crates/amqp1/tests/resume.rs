@@ -348,7 +348,10 @@ async fn an_attach_that_fails_leaves_what_was_left_as_it_was() {
     // One that says nothing at all.
     let (near, far) = tokio::io::duplex(1024);
     let mute = mute(far);
-    let connection = Client::builder("amqp://server.test").connect_with(near).await.expect("a connection");
+    let connection = Client::builder("amqp://server.test")
+        .connect_with(support::checked::Checked::new(near))
+        .await
+        .expect("a connection");
     let session = connection.begin().await;
     assert_eq!(session.expect_err("no answer").kind(), ErrorKind::Timeout);
     mute.abort();

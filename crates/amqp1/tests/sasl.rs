@@ -45,8 +45,8 @@ type Seen = (Option<String>, Option<String>);
 /// Both ends' view of a connection.
 async fn meet(builder: ClientBuilder, acceptor: &Acceptor) -> (Result<Connection, Error>, Result<Seen, Error>) {
     let (near, far) = tokio::io::duplex(4096);
-    tokio::join!(builder.connect_with(near), async {
-        let incoming = acceptor.accept(far).await?;
+    tokio::join!(builder.connect_with(support::checked::Checked::new(near)), async {
+        let incoming = acceptor.accept(support::checked::Checked::new(far)).await?;
         let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
         let seen = (owned(incoming.identity()), owned(incoming.mechanism()));
         let _connection = incoming.accept().await?;
@@ -164,7 +164,10 @@ async fn a_client_that_says_nothing_at_first_is_asked() {
 async fn a_peer_that_speaks_something_else_is_an_error_of_protocol() {
     let (near, mut far) = tokio::io::duplex(4096);
     far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("room");
-    let error = Client::builder("amqp://server.test").connect_with(near).await.expect_err("HTTP");
+    let error = Client::builder("amqp://server.test")
+        .connect_with(support::checked::Checked::new(near))
+        .await
+        .expect_err("HTTP");
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     let (mut near, far) = tokio::io::duplex(4096);
     near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("room");
@@ -196,8 +199,11 @@ async fn who_has_gone_is_not_waited_for_by_who_decides() {
     let (near, far) = tokio::io::duplex(4096);
     let began = tokio::time::Instant::now();
     let (client, server) = tokio::join!(
-        tokio::time::timeout(Duration::from_secs(1), Client::builder("amqp://u:p@server.test").connect_with(near)),
-        acceptor.accept(far)
+        tokio::time::timeout(
+            Duration::from_secs(1),
+            Client::builder("amqp://u:p@server.test").connect_with(support::checked::Checked::new(near))
+        ),
+        acceptor.accept(support::checked::Checked::new(far))
     );
     client.expect_err("no answer");
     assert_eq!(server.expect_err("gone").kind(), ErrorKind::TransportLost);

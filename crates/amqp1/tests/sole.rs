@@ -50,7 +50,12 @@ async fn connect(acceptor: &Acceptor, user: &str, container: &str, wish: Wish) -
             }
         }
     });
-    soon(async { tokio::join!(builder.connect_with(near), async { acceptor.accept(far).await?.accept().await }) }).await
+    soon(async {
+        tokio::join!(builder.connect_with(support::checked::Checked::new(near)), async {
+            acceptor.accept(support::checked::Checked::new(far)).await?.accept().await
+        })
+    })
+    .await
 }
 
 async fn let_in(acceptor: &Acceptor, user: &str, container: &str, wish: Wish) -> (Connection, ServerConnection) {
@@ -147,7 +152,9 @@ async fn e_sole_1_a_connection_that_does_not_answer_is_closed_in_time() {
     let (near, far) = tokio::io::duplex(4096);
     let builder = Client::builder("amqp://alice:x@server.test").container_id("c");
     let (stuck, server) =
-        tokio::join!(builder.connect_with(gate.around(near)), async { acceptor.accept(far).await?.accept().await });
+        tokio::join!(builder.connect_with(support::checked::Checked::new(gate.around(near))), async {
+            acceptor.accept(support::checked::Checked::new(far)).await?.accept().await
+        });
     let (_stuck, server) = (stuck.expect("let in"), server.expect("let in"));
     gate.stick();
     let (_two, _kept) = let_in(&acceptor, "alice", "c", CLOSE).await;

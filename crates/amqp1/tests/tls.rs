@@ -27,7 +27,7 @@ async fn serve(acceptor: Acceptor) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let mut connection = acceptor.accept(stream).await?.accept().await?;
+                let mut connection = acceptor.accept(support::checked::Checked::new(stream)).await?.accept().await?;
                 while let Some(link) = connection.next_link().await {
                     if let AcceptedLink::Receiver(mut receiver) = link.accept_default()? {
                         tokio::spawn(async move {
@@ -88,7 +88,7 @@ async fn a_delivery_comes_over_tls_as_soon_as_it_is_sent() {
     let address = listener.local_addr().expect("an address");
     let (client, server) = tokio::join!(builder(address, &authority).connect(), async {
         let (stream, _) = listener.accept().await.expect("a client");
-        acceptor.accept(stream).await?.accept().await
+        acceptor.accept(support::checked::Checked::new(stream)).await?.accept().await
     });
     let mut pair = support::Pair { client: client.expect("a connection"), server: server.expect("a connection") };
     let (sender, mut receiver) = pair.client_receives(Credit::Window(1)).await;
@@ -188,7 +188,7 @@ async fn refused_by_acceptor(client: impl AsyncFnOnce(SocketAddr)) -> String {
     let address = listener.local_addr().expect("an address");
     let served = async {
         let (stream, _) = listener.accept().await.expect("a client");
-        acceptor.accept(stream).await.map(drop).expect_err("no handshake")
+        acceptor.accept(support::checked::Checked::new(stream)).await.map(drop).expect_err("no handshake")
     };
     let (error, ()) = soon(async { tokio::join!(served, client(address)) }).await;
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");

@@ -99,7 +99,7 @@ async fn as_server() -> (Connection, Peer<impl AsyncRead + AsyncWrite + Unpin>) 
         tokio::join!(
             async {
                 let (tcp, _) = listener.accept().await.expect("a client");
-                acceptor.accept(tcp).await?.accept().await
+                acceptor.accept(support::checked::Checked::new(tcp)).await?.accept().await
             },
             async {
                 let tcp = TcpStream::connect(address).await.expect("the server");

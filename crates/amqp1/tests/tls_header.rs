@@ -41,7 +41,7 @@ async fn meet(builder: ClientBuilder, acceptor: &Acceptor, listener: &TcpListene
     let (client, server) = soon(async {
         tokio::join!(builder.connect(), async {
             let (stream, _) = listener.accept().await.expect("a client");
-            acceptor.accept(stream).await?.accept().await
+            acceptor.accept(support::checked::Checked::new(stream)).await?.accept().await
         })
     })
     .await;
@@ -158,7 +158,7 @@ async fn said(acceptor: &Acceptor, octets: &[u8]) -> (Vec<u8>, Error) {
                 drop(near);
                 said
             },
-            async { acceptor.accept(far).await.map(drop).expect_err("refused") }
+            async { acceptor.accept(support::checked::Checked::new(far)).await.map(drop).expect_err("refused") }
         )
     })
     .await;
@@ -192,12 +192,18 @@ async fn s_5_2_1_a_header_that_is_never_whole_is_waited_for_as_long_as_a_handsha
     let (mut near, far) = tokio::io::duplex(64);
     near.write_all(b"AMQP").await.expect("written");
     let began = tokio::time::Instant::now();
-    assert_eq!(acceptor.accept(far).await.expect_err("silence").kind(), ErrorKind::Timeout);
+    assert_eq!(
+        acceptor.accept(support::checked::Checked::new(far)).await.expect_err("silence").kind(),
+        ErrorKind::Timeout
+    );
     assert_eq!(began.elapsed().as_secs(), 5);
     let (mut near, far) = tokio::io::duplex(64);
     near.write_all(b"AMQP\x02").await.expect("written");
     drop(near);
-    assert_eq!(acceptor.accept(far).await.expect_err("the end").kind(), ErrorKind::TransportLost);
+    assert_eq!(
+        acceptor.accept(support::checked::Checked::new(far)).await.expect_err("the end").kind(),
+        ErrorKind::TransportLost
+    );
 }
 
 #[tokio::test]
@@ -207,5 +213,5 @@ async fn tls_by_header_is_never_without_tls() {
     assert_eq!(error(builder.connect().await), ErrorKind::Config);
     let (near, _far) = tokio::io::duplex(64);
     let builder = Client::builder("amqps://server.test").tls_by_header();
-    assert_eq!(error(builder.connect_with(near).await), ErrorKind::Config);
+    assert_eq!(error(builder.connect_with(support::checked::Checked::new(near)).await), ErrorKind::Config);
 }

@@ -3,6 +3,7 @@
 
 #[path = "transactions_acceptor/peer.rs"]
 mod peer;
+mod support;
 
 use amqp1::{
     DeliveryState, ErrorKind, Outcome, ReceiverSettleMode, SendOptions, Sender,

@@ -37,7 +37,8 @@ async fn deaf_behind<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let acceptor = Acceptor::builder().build();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     tokio::spawn(relay(relay_near, relay_far, stopped));
-    let connecting = change(Client::builder("amqp://broker.test")).connect_with(wrap(near));
+    let connecting =
+        change(Client::builder("amqp://broker.test")).connect_with(support::checked::Checked::new(wrap(near)));
     let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, far)) }).await;
     let mut pair = support::Pair { client: client.expect("a connection"), server };
     let (sender, receiver) = pair.client_sends(Credit::Window(1000)).await;
@@ -128,7 +129,7 @@ async fn a_client_that_writes_heartbeats_and_never_reads_is_cut() {
     let (near, far) = duplex(ROOM);
     let gate = Gate::default();
     let acceptor = Acceptor::builder().write_timeout(Some(Duration::from_secs(20))).build();
-    let connecting = Client::builder("amqp://broker.test").connect_with(near);
+    let connecting = Client::builder("amqp://broker.test").connect_with(support::checked::Checked::new(near));
     let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, gate.around(far))) }).await;
     let mut pair = support::Pair { client: client.expect("a connection"), server };
     let (sender, receiver) = pair.client_receives(Credit::Window(1000)).await;
@@ -165,7 +166,7 @@ async fn a_slow_reader_is_not_cut() {
     let connecting = Client::builder("amqp://broker.test")
         .write_timeout(Some(Duration::from_secs(5)))
         .operation_timeout(Duration::from_secs(900))
-        .connect_with(near);
+        .connect_with(support::checked::Checked::new(near));
     let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, far)) }).await;
     let mut pair = support::Pair { client: client.expect("a connection"), server };
     let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
@@ -203,7 +204,7 @@ async fn a_peer_that_reads_slowly_behind_a_transport_that_buffers_is_not_cut() {
     let connecting = Client::builder("amqp://broker.test")
         .write_timeout(Some(Duration::from_secs(5)))
         .operation_timeout(Duration::from_secs(900))
-        .connect_with(buffered(near));
+        .connect_with(support::checked::Checked::new(buffered(near)));
     let (client, server) = soon(async { tokio::join!(connecting, support::accept(&acceptor, far)) }).await;
     let mut pair = support::Pair { client: client.expect("a connection"), server };
     let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;

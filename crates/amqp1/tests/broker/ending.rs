@@ -41,7 +41,8 @@ async fn e_sole_1_a_container_may_have_one_connection() {
     assert!(first.offers(&sole) && properties.get("sole-connection-enforcement-policy").is_some());
     let (near, far) = tokio::io::duplex(64 * 1024);
     tokio::spawn(bed.server.clone().serve(far));
-    let second = wishing(Client::builder("amqp://broker.test")).connect_with(near).await;
+    let second =
+        wishing(Client::builder("amqp://broker.test")).connect_with(crate::support::checked::Checked::new(near)).await;
     // The open is answered before the close, so that either may be what the client hears first.
     let error = match second {
         Ok(second) => amqp1::Error::from(soon(second.closed()).await),

@@ -134,7 +134,9 @@ async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let gate = Gate::default();
     tokio::spawn(bed.server.clone().serve(gate.around(far)));
-    let connection = Client::builder("amqp://broker.test").container_id("client").connect_with(near);
+    let connection = Client::builder("amqp://broker.test")
+        .container_id("client")
+        .connect_with(crate::support::checked::Checked::new(near));
     let session = connection.await.expect("a connection").begin().await.expect("a session");
     let target = || Target { expiry_policy: TerminusExpiryPolicy::Never, ..Target::at("q") };
     let attaching = session.sender("").target(target()).name("link").resumable(true);

@@ -67,9 +67,17 @@ impl World {
         let (near, far) = tokio::io::duplex(16 * 1024);
         let connecting = Client::builder("amqp://server.test")
             .config(|config| config.max_frame_size = 512)
-            .connect_with(Cut { io: near, left: up });
+            .connect_with(crate::support::checked::Checked::new(Cut { io: near, left: up }));
         let acceptor = Acceptor::builder().config(|config| config.max_frame_size = 512).build();
-        let accepting = async { acceptor.accept(Cut { io: far, left: down }).await.ok()?.accept().await.ok() };
+        let accepting = async {
+            acceptor
+                .accept(crate::support::checked::Checked::new(Cut { io: far, left: down }))
+                .await
+                .ok()?
+                .accept()
+                .await
+                .ok()
+        };
         let (client, server) = tokio::join!(connecting, accepting);
         let (client, server) = (client.ok()?, server?);
         let session = client.begin().await.ok()?;

@@ -67,7 +67,7 @@ impl Script {
 async fn ends_with(end: impl AsyncFnOnce(&mut Script, Bytes) -> Option<Bytes>) -> (Result<(), Error>, Vec<u8>) {
     let (near, far) = tokio::io::duplex(4096);
     let client = builder().scram(ScramHash::Sha256, "alice", "pencil");
-    tokio::join!(async { client.connect_with(near).await.map(drop) }, async {
+    tokio::join!(async { client.connect_with(crate::support::checked::Checked::new(near)).await.map(drop) }, async {
         let mut script = Script::new(far).await;
         let sasl_server_mechanisms = vec![Symbol::from_static("SCRAM-SHA-256")].into();
         script.write(SaslBody::Mechanisms(SaslMechanisms { sasl_server_mechanisms })).await;
@@ -117,7 +117,9 @@ async fn s_scram_1_a_server_may_prove_it_in_a_challenge() {
 #[tokio::test]
 async fn s_5_3_2_2_where_nobody_has_to_say_who_it_is_anonymous_is_all_that_is_offered() {
     let (near, far) = tokio::io::duplex(4096);
-    let accepting = tokio::spawn(async move { Acceptor::builder().build().accept(far).await.map(drop) });
+    let accepting = tokio::spawn(async move {
+        Acceptor::builder().build().accept(crate::support::checked::Checked::new(far)).await.map(drop)
+    });
     let mut script = Script::new(near).await;
     let SaslBody::Mechanisms(list) = script.read().await else { panic!("no mechanisms") };
     assert_eq!(list.sasl_server_mechanisms.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["ANONYMOUS"]);
@@ -129,7 +131,8 @@ async fn s_5_3_2_2_where_nobody_has_to_say_who_it_is_anonymous_is_all_that_is_of
 async fn outcome_of(mechanism: &'static str, steps: &[&'static [u8]]) -> (SaslOutcome, usize) {
     let (near, far) = tokio::io::duplex(16384);
     let acceptor = if mechanism == "PLAIN" { acceptor() } else { accounts() };
-    let accepting = tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
+    let accepting =
+        tokio::spawn(async move { acceptor.accept(crate::support::checked::Checked::new(far)).await.map(drop) });
     let mut script = Script::new(near).await;
     script.read().await;
     let mut steps = steps.iter().map(|step| Secret(Bytes::from_static(step)));

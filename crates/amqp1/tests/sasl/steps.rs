@@ -138,7 +138,7 @@ async fn s_scram_1_names_are_escaped_and_nobody_acts_as_another() {
 async fn a_password_that_cannot_be_sent_is_an_error_before_anything_is() {
     let (near, mut far) = tokio::io::duplex(4096);
     let client = builder().scram(ScramHash::Sha256, "alice", "");
-    let error = client.connect_with(near).await.expect_err("an empty password");
+    let error = client.connect_with(support::checked::Checked::new(near)).await.expect_err("an empty password");
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert_eq!(far.read(&mut [0; 8]).await.expect("the end"), 0);
 }

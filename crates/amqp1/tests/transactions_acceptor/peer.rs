@@ -53,7 +53,8 @@ impl Peer {
         write_frame(0, Some(&Begin { handle_max: 100, ..windows }), EncodeStyle::Compact, &mut out);
         io.write_all(&ProtocolHeader::AMQP.encode()).await.expect("written");
         io.write_all(&out.split()).await.expect("written");
-        let incoming = Acceptor::builder().build().accept(far).await.expect("a handshake");
+        let incoming =
+            Acceptor::builder().build().accept(crate::support::checked::Checked::new(far)).await.expect("a handshake");
         let server = incoming.accept().await.expect("a connection");
         let mut header = [0; ProtocolHeader::LEN];
         io.read_exact(&mut header).await.expect("a header");
