@@ -37,7 +37,7 @@ fn fed<'a>(mut peer: Peer, transfers: impl IntoIterator<Item = (Transfer, &'a [u
 }
 
 /// An engine with a link on which the peer sends, answered with this change.
-fn receiving(change: impl FnOnce(&mut AttachReply)) -> Peer {
+pub(crate) fn receiving(change: impl FnOnce(&mut AttachReply)) -> Peer {
     let mut peer = Peer::with_session();
     peer.end.accept.links = None;
     peer.send(0, attach("l", 0, Role::Sender));

@@ -1,6 +1,7 @@
 //! Rules in the states, and on the paths, in which they are easily forgotten: beside other sessions and links, half-way
 //! through a delivery, where ids wrap, and for each outcome.
 
+use crate::bad_transfer;
 use amqp1_codec::{
     Decode, DeliveryTag, Encode, EncodeStyle, Message, Reader, SequenceNo, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, Role},
@@ -33,14 +34,8 @@ fn transfers(frames: Vec<(u16, Performative, Bytes)>) -> Vec<(Transfer, Bytes)> 
 
 /// A peer with a link on which it sends, answered with this change, and that link.
 fn receiving(change: impl FnOnce(&mut AttachReply)) -> (Peer, LinkId) {
-    let mut peer = Peer::with_session();
-    peer.end.accept.links = None;
-    peer.send(0, attach("l", 0, Role::Sender));
+    let peer = bad_transfer::receiving(change);
     let rx = peer.end.offered_links()[0];
-    let mut reply = AttachReply::echo(&peer.end.remote_attach(rx).unwrap());
-    change(&mut reply);
-    peer.end.accept_link(rx, reply).unwrap();
-    peer.read();
     (peer, rx)
 }
 
