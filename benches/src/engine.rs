@@ -23,7 +23,7 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
     let size = CASES.contains(&name).then(|| name.strip_prefix("engine-")?.parse().ok()).flatten()?;
     let message = codec::message(size).build();
     let mut pair = Pair::new();
-    // What grows once has grown.
+    // Buffers and queues grow once, before anything is counted.
     pair.round(&message, TOGETHER as u32);
     Some(Box::new(move || {
         let rounds = (0..count).step_by(TOGETHER).map(|done| TOGETHER.min(count - done));

@@ -37,8 +37,8 @@ struct Way {
     serial: bool,
 }
 
-/// What sends `count` messages, receives and accepts them, and says how many receipts came back as they should. `None` if
-/// there is no such case.
+/// Returns a function that sends, receives and accepts `count` messages, and returns how many receipts were as expected.
+/// `None` if there is no such case.
 pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
     let way = match name {
         "runtime-settled" => Way { settled: true, ..Way::default() },
@@ -50,7 +50,7 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
         _ => return None,
     };
     let mut ends = Ends::connected(way);
-    // What grows once has grown.
+    // Buffers and queues grow once, before anything is counted.
     ends.carry(2 * TOGETHER);
     Some(Box::new(move || ends.carry(count)))
 }

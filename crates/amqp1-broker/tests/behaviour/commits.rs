@@ -49,7 +49,7 @@ fn a_coordinator_has_a_bound_on_the_work_of_a_transaction() {
     }
     let error = coordinator.record(&txn, session, 3).unwrap_err();
     assert_eq!(error.condition, ErrorCondition::RESOURCE_LIMIT_EXCEEDED);
-    // What was not taken must not be missing from what is committed.
+    // A message that was not taken must not be missing from the commit.
     let Ok(Request::Discharge(discharging)) = ask(&mut coordinator, &Discharge { txn_id: id(&txn), fail: None }) else {
         panic!("a discharge")
     };

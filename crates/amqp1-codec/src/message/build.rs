@@ -136,7 +136,7 @@ impl fmt::Debug for BuiltBody {
 /// Bodies up to this size are copied behind the sections, which is cheaper than to share them.
 const COPIED: usize = 1024;
 
-/// What a buffer that messages share has, in octets, if it needs no more for one of them.
+/// The size of a buffer that messages share, in octets, unless one of them needs more.
 const BLOCK: usize = 16 * 1024;
 
 impl MessageBuilder {
@@ -274,8 +274,9 @@ impl MessageBuilder {
 
     /// As many octets as most messages like this take, but for data that is shared.
     fn room(&self) -> usize {
-        /// What a header and properties take, and an entry of a map.
+        /// Octets of a header and properties.
         const HEAD: usize = 192;
+        /// Octets of an entry of a map.
         const ENTRY: usize = 48;
         let maps = [&self.delivery_annotations, &self.message_annotations, &self.footer];
         let entries = maps.iter().map(|map| map.len()).sum::<usize>().saturating_add(self.application_properties.len());
@@ -382,7 +383,7 @@ fn data_header(length: usize, out: &mut BytesMut) {
     }
 }
 
-/// What can be sent as a message.
+/// A value that can be sent as a message.
 pub trait IntoMessage {
     /// Encodes it, or hands on what is encoded already. `buffer` is one that many messages share, for those that need one:
     /// see [`MessageBuilder::build_in`]. Without it the message has a buffer of its own.

@@ -25,7 +25,7 @@ pub const DATA: u8 = 0x75;
 pub const AMQP_SEQUENCE: u8 = 0x76;
 /// A body of one value (§3.2.8).
 pub const AMQP_VALUE: u8 = 0x77;
-/// What follows the body (§3.2.9).
+/// The footer, behind the body (§3.2.9).
 pub const FOOTER: u8 = 0x78;
 
 /// Whether sections of this kind make up a body.

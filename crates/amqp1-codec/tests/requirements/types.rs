@@ -101,7 +101,7 @@ fn descriptors_of_any_type_are_read_in_place_and_in_arrays() {
         let parts = (of.to_value(), what.to_value());
         assert_eq!(parts, (Ok(read::<Value>(descriptor)), Ok(1u8.into())), "{described}");
         assert_eq!(Reader::new(&octets).skip().map(<[u8]>::len), Ok(octets.len()), "{described}");
-        // What stands behind it in a list or a map is found, and it describes each element of an array.
+        // The value behind it in a list or a map is found, and it describes each element of an array.
         let size = octets.len();
         let list: Vec<Value> = vec![expected.clone(), true.into()];
         assert_eq!(read::<Value>(&format!("c0 {:02x} 02 {described} 41", size + 2)), Value::List(list), "{described}");
