@@ -378,7 +378,10 @@ async fn a_name_that_the_session_has_already_is_an_error_of_the_call() {
         pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
     });
     let sender = sender.expect("a sender");
-    let error = session.sender("q").name("l").attach().await.expect_err("the name is in use");
+    let error = tokio::select! {
+        attached = session.sender("q").name("l").attach() => attached.expect_err("the name is in use"),
+        link = pair.server.next_link() => panic!("the server sees it: {link:?}"),
+    };
     assert_eq!(error.kind(), ErrorKind::Config);
     soon(sender.close()).await.expect("closed");
 }
