@@ -54,46 +54,18 @@
 //! lose the last ones.
 #![forbid(unsafe_code)]
 
-mod acceptor;
-mod attempt;
-pub mod azure;
-mod builders;
-pub mod capability;
 #[cfg(feature = "cbs")]
 pub mod cbs;
-mod client;
-mod connection;
-mod delivery;
-mod drain;
+mod connect;
 mod driver;
-mod error;
-mod events;
-mod future;
-mod granted;
-mod ids;
-mod incoming;
-mod link;
+mod handle;
 pub mod management;
-mod names;
-mod options;
-mod outcome;
-mod permit;
-mod receipts;
-mod receiver;
-mod relay;
 pub mod request;
 pub mod resume;
-mod sender;
-mod session;
-mod shared;
+mod state;
 mod stream;
 pub mod transaction;
-mod transport;
-mod undecodable;
-mod url;
-mod wait;
-mod withheld;
-mod woken;
+mod types;
 
 pub use amqp1_auth as auth;
 pub use amqp1_broker as broker;
@@ -119,7 +91,6 @@ pub use cbs::Cbs;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision};
 pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
 pub use amqp1_codec::{
     DeliveryTag, EncodeStyle, EncodedMessage, IntoMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid,
@@ -136,21 +107,29 @@ pub use amqp1_codec::{
 pub use amqp1_engine::{
     AttachReply, Blocked, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
 };
-pub use builders::{ReceiverBuilder, SenderBuilder};
-pub use client::{Client, ClientBuilder};
-pub use connection::Connection;
-pub use delivery::{Delivery, DeliveryHandle};
-pub use error::{Delivered, Error, ErrorKind, Redirect, Retry};
-pub use future::BoxFuture;
-pub use incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection};
-pub use link::Detached;
-pub use options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions};
-pub use outcome::Outcome;
-pub use permit::{Permit, Receipt, ReceiptId};
-pub use receiver::Receiver;
-pub use request::{Request, Requester, Responder};
-pub use sender::Sender;
-pub use session::Session;
-pub use stream::{IncomingStream, SendStream};
+pub use connect::{
+    acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision},
+    client::{Client, ClientBuilder},
+};
 #[cfg(feature = "tls")]
-pub use transport::{TlsClient, TlsServer};
+pub use driver::transport::{TlsClient, TlsServer};
+pub use handle::{
+    builders::{ReceiverBuilder, SenderBuilder},
+    connection::Connection,
+    delivery::{Delivery, DeliveryHandle},
+    incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection},
+    link::Detached,
+    permit::{Permit, Receipt, ReceiptId},
+    receiver::Receiver,
+    sender::Sender,
+    session::Session,
+};
+pub use request::{Request, Requester, Responder};
+pub use stream::{IncomingStream, SendStream};
+pub use types::{
+    azure, capability,
+    error::{Delivered, Error, ErrorKind, Redirect, Retry},
+    future::BoxFuture,
+    options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions},
+    outcome::Outcome,
+};

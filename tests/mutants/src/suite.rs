@@ -159,8 +159,8 @@ mod tests {
         assert_eq!(found, Case { binary, path: path.into(), name: "credit::counts_wrap".into() });
         let found = case("crates/amqp1/tests/links.rs", 5, "amqp1::links::a".into()).unwrap();
         assert_eq!((found.binary.test.as_deref(), found.name.as_str()), (Some("links"), "a"));
-        let found = case("crates/amqp1/src/url.rs", 5, "amqp1::url::tests::a".into()).unwrap();
-        assert_eq!((found.binary.test, found.name.as_str()), (None, "url::tests::a"));
+        let found = case("crates/amqp1/src/types/url.rs", 5, "amqp1::types::url::tests::a".into()).unwrap();
+        assert_eq!((found.binary.test, found.name.as_str()), (None, "types::url::tests::a"));
         assert_eq!(case("crates/iothub-cli/src/main.rs", 5, "a::b".into()), None);
         assert_eq!(case("tests/devices/twins.rs", 5, "a::b".into()), None);
     }

@@ -27,10 +27,10 @@ pub use provider::{Token, TokenProvider};
 pub use renewal::{RenewalFailure, TokenRenewal};
 
 use crate::{
-    connection::Connection,
-    error::{Error, ErrorKind, Retry},
+    handle::connection::Connection,
     request::Requester,
-    wait::within,
+    state::wait::within,
+    types::error::{Error, ErrorKind, Retry},
 };
 use amqp1_auth::cbs::{ADDRESS, CbsError, PutToken, Refusal, RenewalPolicy, Reply};
 use amqp1_codec::{

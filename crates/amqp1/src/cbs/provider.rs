@@ -1,6 +1,6 @@
 //! Where tokens come from.
 
-use crate::{error::Error, future::BoxFuture};
+use crate::types::{error::Error, future::BoxFuture};
 use amqp1_auth::{UnixSeconds, cbs::PutToken};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

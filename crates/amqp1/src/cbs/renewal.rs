@@ -5,8 +5,8 @@ use super::{
     provider::{Token, TokenProvider, now},
 };
 use crate::{
-    error::{Error, ErrorKind},
-    wait::Place,
+    state::wait::Place,
+    types::error::{Error, ErrorKind},
 };
 use amqp1_auth::cbs::{Action, Clocks, Refusal, Renewal, RenewalPolicy};
 use std::{

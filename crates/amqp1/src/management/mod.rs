@@ -17,8 +17,8 @@ mod status;
 pub use status::Status;
 
 use crate::{
-    error::{Delivered, Error, ErrorKind},
     request::{Request, Requester},
+    types::error::{Delivered, Error, ErrorKind},
 };
 use amqp1_codec::{Message, MessageBuilder, Str, Value, messaging::Properties};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! How an answer says what became of its request.
 
-use crate::error::{Delivered, Error, ErrorKind, Retry};
+use crate::types::error::{Delivered, Error, ErrorKind, Retry};
 use amqp1_codec::{
     DecodeError, Message, MessageBuilder, Str, Symbol, ValueRef,
     definitions::{AmqpError, ErrorCondition},

@@ -2,10 +2,14 @@
 
 use super::requester::Requester;
 use crate::{
-    builders::{ReceiverBuilder, SenderBuilder},
-    error::{Error, ErrorKind},
-    names,
-    session::SessionHandle,
+    handle::{
+        builders::{ReceiverBuilder, SenderBuilder},
+        session::SessionHandle,
+    },
+    types::{
+        error::{Error, ErrorKind},
+        names,
+    },
 };
 use amqp1_codec::{
     Str, Symbol,

@@ -2,10 +2,11 @@
 
 use super::{builder::PAIRED, responder::Responder};
 use crate::{
-    error::Error,
-    incoming::{AcceptedLink, IncomingLink},
-    names,
-    session::Session,
+    handle::{
+        incoming::{AcceptedLink, IncomingLink},
+        session::Session,
+    },
+    types::{error::Error, names},
 };
 use amqp1_codec::{
     Str, Symbol, Value,

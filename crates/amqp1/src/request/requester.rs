@@ -5,12 +5,16 @@ use super::{
     waiting::{Place, Strays, Waiting},
 };
 use crate::{
-    error::{Delivered, Error, ErrorKind, Retry},
-    link::{Detached, LinkHandle},
-    options::SendOptions,
-    permit::{Receipt, Refused},
-    receiver::Receiver,
-    sender::Sender,
+    handle::{
+        link::{Detached, LinkHandle},
+        permit::{Receipt, Refused},
+        receiver::Receiver,
+        sender::Sender,
+    },
+    types::{
+        error::{Delivered, Error, ErrorKind, Retry},
+        options::SendOptions,
+    },
 };
 use amqp1_codec::{EncodedMessage, Message, Str, messaging::MessageId};
 use std::{

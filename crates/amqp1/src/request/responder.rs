@@ -1,11 +1,9 @@
 //! The answering end.
 
 use crate::{
-    delivery::Delivery,
-    error::{Delivered, Error},
-    receiver::Receiver,
-    sender::Sender,
-    wait::within,
+    handle::{delivery::Delivery, receiver::Receiver, sender::Sender},
+    state::wait::within,
+    types::error::{Delivered, Error},
 };
 use amqp1_codec::{
     IntoMessage, Message, MessageBuilder, Str,

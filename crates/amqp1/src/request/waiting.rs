@@ -1,6 +1,6 @@
 //! Who waits for which answer.
 
-use crate::error::{Delivered, Error};
+use crate::types::error::{Delivered, Error};
 use amqp1_codec::{Message, messaging::MessageId};
 use std::{
     collections::HashMap,

@@ -2,10 +2,12 @@
 
 use super::{Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender};
 use crate::{
-    error::{Error, ErrorKind},
-    incoming::{AcceptedLink, IncomingLink},
-    receiver::Receiver,
-    sender::Sender,
+    handle::{
+        incoming::{AcceptedLink, IncomingLink},
+        receiver::Receiver,
+        sender::Sender,
+    },
+    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{Str, definitions::Role};
 use amqp1_engine::{AttachReply, Suspended};

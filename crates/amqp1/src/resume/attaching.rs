@@ -2,10 +2,12 @@
 
 use super::left::{Continued, Left, Modes, Part, Shelf};
 use crate::{
-    error::Error,
-    link::LinkState,
-    shared::{Shared, State},
-    wait::Aside,
+    handle::link::LinkState,
+    state::{
+        shared::{Shared, State},
+        wait::Aside,
+    },
+    types::error::Error,
 };
 use amqp1_codec::{
     Str,

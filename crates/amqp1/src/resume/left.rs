@@ -1,11 +1,15 @@
 //! What is left of a link, on its way from one endpoint to the next.
 
 use crate::{
-    error::{Error, ErrorKind, Retry},
-    link::{LinkHandle, LinkState},
-    outcome::or_default,
-    shared::State,
-    wait::{Aside, within},
+    handle::link::{LinkHandle, LinkState},
+    state::{
+        shared::State,
+        wait::{Aside, within},
+    },
+    types::{
+        error::{Error, ErrorKind, Retry},
+        outcome::or_default,
+    },
 };
 use amqp1_codec::{
     DeliveryTag, EncodedMessage, Str,

@@ -1,7 +1,10 @@
 //! The receiving end: what it leaves.
 
 use super::left::{Left, Modes, Shelf};
-use crate::{error::Error, outcome::Outcome, receiver::Receiver};
+use crate::{
+    handle::receiver::Receiver,
+    types::{error::Error, outcome::Outcome},
+};
 use amqp1_codec::{DeliveryTag, Str, messaging::DeliveryState};
 use amqp1_engine::Suspended;
 use std::fmt;

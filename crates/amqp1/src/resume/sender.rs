@@ -1,7 +1,10 @@
 //! The sending end: what it leaves, and what becomes of it.
 
 use super::left::{Continued, Left, Modes, Shelf, new_token};
-use crate::{error::Error, link::LinkHandle, outcome::Outcome, permit::Receipt, sender::Sender};
+use crate::{
+    handle::{link::LinkHandle, permit::Receipt, sender::Sender},
+    types::{error::Error, outcome::Outcome},
+};
 use amqp1_codec::{DeliveryTag, EncodedMessage, Str};
 use amqp1_engine::Suspended;
 use std::{

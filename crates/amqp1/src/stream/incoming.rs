@@ -2,13 +2,14 @@
 
 use super::sections::{Malformed, Sections};
 use crate::{
-    delivery::DeliveryHandle,
-    error::{Error, ErrorKind},
-    link::{Detached, LinkHandle},
-    receiver::Receiver,
-    shared::State,
+    handle::{
+        delivery::DeliveryHandle,
+        link::{Detached, LinkHandle},
+        receiver::Receiver,
+    },
+    state::{shared::State, wait::Aside},
     transaction::TxnId,
-    wait::Aside,
+    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     DeliveryTag, Message,

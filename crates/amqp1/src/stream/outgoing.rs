@@ -1,13 +1,19 @@
 //! A message that is written piece by piece.
 
 use crate::{
-    error::{Error, ErrorKind},
-    link::LinkHandle,
-    options::SendOptions,
-    permit::{Permit, Receipt, begin, crowded_out, revoked},
-    sender::Sender,
-    shared::State,
-    wait::{Aside, Place, within},
+    handle::{
+        link::LinkHandle,
+        permit::{Permit, Receipt, begin, crowded_out, revoked},
+        sender::Sender,
+    },
+    state::{
+        shared::State,
+        wait::{Aside, Place, within},
+    },
+    types::{
+        error::{Error, ErrorKind},
+        options::SendOptions,
+    },
 };
 use amqp1_codec::IntoMessage;
 use amqp1_engine::{LinkId, SendError};

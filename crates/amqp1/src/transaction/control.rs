@@ -2,12 +2,16 @@
 
 use super::TxnId;
 use crate::{
-    error::{Delivered, Error},
-    options::SendOptions,
-    outcome::Outcome,
-    permit::{Receipt, Refused},
-    sender::Sender,
-    shared::Shared,
+    handle::{
+        permit::{Receipt, Refused},
+        sender::Sender,
+    },
+    state::shared::Shared,
+    types::{
+        error::{Delivered, Error},
+        options::SendOptions,
+        outcome::Outcome,
+    },
 };
 use amqp1_codec::EncodedMessage;
 use amqp1_engine::{

@@ -7,11 +7,12 @@ use super::{
     table::{ControlState, Work},
 };
 use crate::{
-    error::Error,
-    link::LinkHandle,
-    permit::ReceiptId,
-    shared::{Shared, State},
-    wait::Aside,
+    handle::{link::LinkHandle, permit::ReceiptId},
+    state::{
+        shared::{Shared, State},
+        wait::Aside,
+    },
+    types::error::Error,
 };
 use amqp1_broker::transaction::{Coordinator as Rules, Discharging, Refusal, Request};
 use amqp1_codec::{

@@ -7,11 +7,11 @@ use super::{
     work::{Transaction, Work},
 };
 use crate::{
-    builders::SenderBuilder,
-    error::{Error, ErrorKind},
-    link::Detached,
-    names,
-    session::SessionHandle,
+    handle::{builders::SenderBuilder, link::Detached, session::SessionHandle},
+    types::{
+        error::{Error, ErrorKind},
+        names,
+    },
 };
 use amqp1_codec::{Symbol, performative::TargetArchetype};
 use amqp1_engine::transaction::{Answer, Controller as Rules};

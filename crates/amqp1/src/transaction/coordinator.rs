@@ -7,10 +7,12 @@ use super::{
     table::{Table, Transactions},
 };
 use crate::{
-    delivery::Delivery,
-    error::{Error, ErrorKind},
-    incoming::{IncomingLink, ServerConnection},
-    shared::Shared,
+    handle::{
+        delivery::Delivery,
+        incoming::{IncomingLink, ServerConnection},
+    },
+    state::shared::Shared,
+    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
@@ -273,7 +275,7 @@ fn source(asked: Option<&Source>) -> Source {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retirement {
     /// The delivery, by its [`Receipt::id`](crate::Receipt::id).
-    pub receipt: crate::permit::ReceiptId,
+    pub receipt: crate::handle::permit::ReceiptId,
     /// What it has come to.
     pub outcome: DeliveryState,
     /// The transaction.

@@ -1,6 +1,6 @@
 //! What went wrong with a transaction, in the words of this crate.
 
-use crate::error::{Delivered, Error, ErrorKind};
+use crate::types::error::{Delivered, Error, ErrorKind};
 use amqp1_codec::definitions::{AmqpError, ErrorCondition};
 use amqp1_engine::transaction::ControllerError;
 

@@ -2,10 +2,9 @@
 
 use super::{TxnId, errors, table::Transactions};
 use crate::{
-    error::{Error, ErrorKind},
-    link::LinkHandle,
-    shared::State,
-    wait::Aside,
+    handle::link::LinkHandle,
+    state::{shared::State, wait::Aside},
+    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},

@@ -1,10 +1,11 @@
 //! The transactions of a connection, as its state knows them.
 
 use crate::{
-    error::{Error, ErrorKind},
-    outcome::or_default,
-    shared::State,
-    wait::Aside,
+    state::{shared::State, wait::Aside},
+    types::{
+        error::{Error, ErrorKind},
+        outcome::or_default,
+    },
 };
 use amqp1_broker::transaction::{Coordinator as Rules, CoordinatorConfig};
 use amqp1_codec::{

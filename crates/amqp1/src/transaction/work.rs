@@ -6,14 +6,18 @@ use super::{
     errors,
 };
 use crate::{
-    delivery::Delivery,
-    error::{Delivered, Error, ErrorKind},
-    link::LinkHandle,
-    options::SendOptions,
-    outcome::Outcome,
-    permit::{Permit, Receipt, Refused, crowded_out, revoked},
-    receiver::Receiver,
-    sender::Sender,
+    handle::{
+        delivery::Delivery,
+        link::LinkHandle,
+        permit::{Permit, Receipt, Refused, crowded_out, revoked},
+        receiver::Receiver,
+        sender::Sender,
+    },
+    types::{
+        error::{Delivered, Error, ErrorKind},
+        options::SendOptions,
+        outcome::Outcome,
+    },
 };
 use amqp1_codec::{
     EncodedMessage, IntoMessage,

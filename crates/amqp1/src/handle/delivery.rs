@@ -1,0 +1,287 @@
+//! A message that was received, to be settled once.
+
+use crate::{
+    handle::link::LinkHandle,
+    transaction::TxnId,
+    types::{
+        error::{Error, ErrorKind},
+        options::OnDrop,
+    },
+};
+use amqp1_codec::{
+    DeliveryTag, Message, Symbol,
+    definitions::AmqpError,
+    messaging::{DeliveryState, Modified},
+};
+use amqp1_engine::{DeliveryKey, IncomingDelivery};
+use std::sync::Arc;
+
+/// What settles a delivery, from here or from elsewhere.
+macro_rules! outcomes {
+    () => {
+        /// It was processed (§3.4.2).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn accept(self) -> Result<(), Error> {
+            self.settle(DeliveryState::Accepted)
+        }
+
+        /// It is invalid (§3.4.3), perhaps with the reason.
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn reject(self, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
+            self.settle(DeliveryState::Rejected(error.into().map(Box::new)))
+        }
+
+        /// It was not processed and may be delivered again (§3.4.4).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn release(self) -> Result<(), Error> {
+            self.settle(DeliveryState::Released)
+        }
+
+        /// It was not processed and is to be changed (§3.4.5).
+        ///
+        /// # Errors
+        ///
+        /// If the link has ended.
+        pub fn modify(self, modified: Modified) -> Result<(), Error> {
+            self.settle(DeliveryState::Modified(Box::new(modified)))
+        }
+    };
+}
+
+/// A message that was received. It is settled by one of the methods that consume it; they queue and never wait. What is
+/// queued is written soon, and for certain by [`Connection::close`](crate::Connection::close).
+///
+/// Dropped without having been settled, it is dealt with as its receiver's [`OnDrop`] says.
+#[derive(Debug)]
+pub struct Delivery {
+    handle: DeliveryHandle,
+    tag: DeliveryTag,
+    message_format: u32,
+    settled: bool,
+    resumed: bool,
+    state: Option<Box<DeliveryState>>,
+    /// The message until it is taken out.
+    message: Message,
+    on_drop: OnDrop,
+}
+
+impl Delivery {
+    #[inline]
+    pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
+        let IncomingDelivery { key, tag, message_format, settled, resumed, state, message } = delivery;
+        let txn = state.as_ref().and_then(TxnId::of).map(Box::new);
+        let handle = DeliveryHandle { link, key, open: !settled || txn.is_some(), settled, txn };
+        Self { handle, tag, message_format, settled, resumed, state: state.map(Box::new), message, on_drop }
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// The sender's name for the delivery.
+    pub fn tag(&self) -> DeliveryTag {
+        self.tag
+    }
+
+    /// The message's format (§2.8.11).
+    pub fn message_format(&self) -> u32 {
+        self.message_format
+    }
+
+    /// Whether the sender had settled it: nothing that is stated about it is told to anyone.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether it was begun at an earlier endpoint of the link (§2.6.13). The application may have taken it there already,
+    /// under the same tag.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The state that the sender has given the delivery: a transactional state, for one (§4.5.8).
+    pub fn state(&self) -> Option<&DeliveryState> {
+        self.state.as_deref()
+    }
+
+    /// The transaction that the message is part of: one within which it was posted (§4.4.1), or acquired (§4.4.3).
+    ///
+    /// An acceptor takes a message that was posted with [`Coordinator::post`](crate::transaction::Coordinator::post), and a
+    /// client one that it has acquired with the methods of [`Transaction`](crate::transaction::Transaction). Until the
+    /// transaction is discharged, [`accept`](Self::accept) fails. Where an acceptor states another outcome, or drops the
+    /// delivery, that outcome is part of the transaction, which cannot be committed then.
+    pub fn transaction(&self) -> Option<&TxnId> {
+        self.handle.txn.as_deref()
+    }
+
+    /// Whether there is something left to settle.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        let (id, key) = (self.handle.link.id, self.handle.key);
+        self.handle.link.shared.look(|state| state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key)))
+    }
+
+    /// What becomes of it is said elsewhere.
+    pub(crate) fn close(&mut self) {
+        self.handle.open = false;
+    }
+
+    outcomes!();
+
+    /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames,
+    /// or the message belongs to a [transaction](Self::transaction).
+    pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
+        self.handle.state(state)
+    }
+
+    /// Where it came, and its name there.
+    pub(crate) fn place(&self) -> (&Arc<LinkHandle>, DeliveryKey) {
+        (&self.handle.link, self.handle.key)
+    }
+
+    /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
+    /// later; if it is dropped too, the sender decides.
+    pub fn leave_unsettled(mut self) -> DeliveryHandle {
+        let DeliveryHandle { key, open, settled, .. } = self.handle;
+        self.handle.open = false;
+        DeliveryHandle { link: self.handle.link.clone(), key, open, settled, txn: self.handle.txn.take() }
+    }
+
+    /// The message, and a handle that settles the delivery; if that is dropped, the sender decides.
+    pub fn into_parts(self) -> (Message, DeliveryHandle) {
+        let message = self.message.clone();
+        (message, self.leave_unsettled())
+    }
+
+    /// The message of a delivery that needs no settlement or gets none: as
+    /// [`leave_unsettled`](Self::leave_unsettled), its handle being dropped.
+    pub fn into_message(self) -> Message {
+        self.into_parts().0
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.handle.abandon(self.on_drop);
+    }
+}
+
+/// A delivery without its message, to be settled later. Dropped, it leaves the delivery as it is.
+#[derive(Debug)]
+pub struct DeliveryHandle {
+    link: Arc<LinkHandle>,
+    key: DeliveryKey,
+    /// There is something left to settle.
+    open: bool,
+    /// The sender has settled it.
+    settled: bool,
+    /// The transaction that it is part of.
+    txn: Option<Box<TxnId>>,
+}
+
+impl DeliveryHandle {
+    pub(crate) fn new(link: Arc<LinkHandle>, key: DeliveryKey, open: bool) -> Self {
+        Self { link, key, open, settled: !open, txn: None }
+    }
+
+    outcomes!();
+
+    /// States any outcome. Whether that settles the delivery at once follows from the link's receiver settle mode.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended. [`ErrorKind::Config`](crate::ErrorKind::Config) if the state is larger than the peer's frames.
+    pub fn settle(mut self, state: DeliveryState) -> Result<(), Error> {
+        self.state(state)
+    }
+
+    /// States what becomes of a delivery that is dropped, if the source allows that outcome (§3.5.3): some brokers end
+    /// the session over any other. What cannot be said is left to the sender, as when the link has ended.
+    pub(crate) fn abandon(&mut self, on_drop: OnDrop) {
+        if !self.open {
+            return;
+        }
+        if on_drop == OnDrop::LeaveUnsettled {
+            return self.leave();
+        }
+        let (id, key) = (self.link.id, self.key);
+        // What the sender has settled meanwhile needs no outcome; the attach is decoded only for one that is needed.
+        let part = self.txn.is_some();
+        let attach = self.link.shared.command(|state, _| {
+            let open = part || state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key));
+            open.then(|| state.remote_attach(id))
+        });
+        let Ok(Some(attach)) = attach else {
+            self.open = false;
+            return;
+        };
+        let source = attach.and_then(|attach| attach.source);
+        let allows = |outcome: &Symbol| {
+            source.as_ref().is_none_or(|source| source.outcomes.is_empty() || source.outcomes.contains(outcome))
+        };
+        let outcome = if on_drop == OnDrop::Modify && allows(&DeliveryState::MODIFIED) {
+            DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }))
+        } else if allows(&DeliveryState::RELEASED) {
+            DeliveryState::Released
+        } else {
+            return self.leave();
+        };
+        let stated = match self.txn.clone() {
+            None => self.state(outcome),
+            Some(txn) => self.within(&txn, Some(outcome)),
+        };
+        if let Err(error) = stated {
+            tracing::debug!("what became of a dropped delivery cannot be said: {error}");
+        }
+    }
+
+    fn state(&mut self, outcome: DeliveryState) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.open, false) {
+            return Ok(());
+        }
+        let (id, key, settled) = (self.link.id, self.key, self.settled);
+        let disposed = match self.txn.clone() {
+            None => self.link.shared.command(|state, _| state.dispose(id, key, outcome))?,
+            Some(txn) => {
+                self.link.shared.command(|state, aside| state.dispose_within(id, key, settled, &txn, outcome, aside))?
+            }
+        };
+        // What the peer cannot be told leaves the delivery as it is.
+        self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
+        disposed
+    }
+
+    /// States what becomes of a delivery that is dropped and part of a transaction; nothing, if there is no outcome.
+    fn within(&mut self, txn: &TxnId, outcome: Option<DeliveryState>) -> Result<(), Error> {
+        self.open = false;
+        let (id, key, settled) = (self.link.id, self.key, self.settled);
+        self.link.shared.command(|state, aside| state.abandon_within(id, key, settled, txn, outcome, aside))?
+    }
+
+    /// Nothing is said of the delivery. One that was posted within a transaction keeps that from being committed.
+    fn leave(&mut self) {
+        let Some(txn) = self.txn.take().filter(|_| self.open) else { return };
+        if let Err(error) = self.within(&txn, None) {
+            tracing::debug!("what became of a dropped delivery cannot be said: {error}");
+        }
+    }
+}
+
+impl Drop for DeliveryHandle {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

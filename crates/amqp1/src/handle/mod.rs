@@ -1,0 +1,15 @@
+//! Handles of connections, sessions, links and deliveries.
+
+pub(crate) mod builders;
+pub(crate) mod connection;
+pub(crate) mod delivery;
+pub(crate) mod granted;
+pub(crate) mod incoming;
+pub(crate) mod link;
+pub(crate) mod permit;
+pub(crate) mod receiver;
+pub(crate) mod relay;
+pub(crate) mod sender;
+pub(crate) mod session;
+pub(crate) mod undecodable;
+mod withheld;

@@ -1,0 +1,365 @@
+//! A claim on credit, and what becomes of the message that it was used for.
+
+use crate::{
+    handle::link::{Claim, LinkHandle},
+    state::{
+        receipts::{Expiry, Paid},
+        shared::State,
+        wait::Aside,
+    },
+    types::{
+        error::{Delivered, Error, ErrorKind, Retry},
+        options::SendOptions,
+        outcome::Outcome,
+    },
+};
+use amqp1_codec::{EncodedMessage, IntoMessage, messaging::DeliveryState};
+use amqp1_engine::{Instant, LinkId, SendError, Settlement};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// Why a message was not queued, and the message: it is dropped when the lock is released.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// There is no credit.
+    NoCredit(EncodedMessage),
+    /// Others have queued so much that not even a permit may add to it.
+    NoRoom(EncodedMessage),
+    Failed(Error, #[expect(dead_code, reason = "it is here to be dropped later")] EncodedMessage),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Failed(error, EncodedMessage::default())
+    }
+}
+
+/// Queues a message, whatever was promised to others. Gives its receipt's slot.
+pub(crate) fn queue(
+    state: &mut State,
+    id: LinkId,
+    message: EncodedMessage,
+    options: SendOptions,
+    now: Instant,
+    aside: &mut Aside<'_>,
+) -> Result<u64, Refused> {
+    queue_in(state, id, message, options, None, now, aside)
+}
+
+/// As [`queue`], with a state of the delivery at this end: that of a transaction, for one.
+pub(crate) fn queue_in(
+    state: &mut State,
+    id: LinkId,
+    message: EncodedMessage,
+    options: SendOptions,
+    stated: Option<DeliveryState>,
+    now: Instant,
+    aside: &mut Aside<'_>,
+) -> Result<u64, Refused> {
+    let outcome_timeout = state.outcome_timeout;
+    let (settled, lasts, limit) = match state.live_link(id) {
+        Ok(link) => {
+            let limit = link.outcome_timeout.unwrap_or(outcome_timeout);
+            (link.settles(options.settled), link.resume.is_some(), limit)
+        }
+        Err(error) => return Err(Refused::Failed(error, message)),
+    };
+    let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
+    let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+    match max_message_size(state, id) {
+        Some(max) if length > max => return Err(Refused::Failed(SendError::TooLarge { max }.into(), message)),
+        _ => {}
+    }
+    if state.engine.sender(id).map_or(0, |sender| sender.credit()) == 0 {
+        return Err(Refused::NoCredit(message));
+    }
+    let token = state.receipts.insert(now, limit);
+    let mut options = engine_options(options, settled, state.token(id, token, lasts));
+    options.state = stated;
+    let name = options.token;
+    if let Err(error) = state.acquire_with(id, &mut options, aside) {
+        state.take_back(name, token);
+        return Err(Refused::Failed(error, message));
+    }
+    let sent = match state.engine.sender(id) {
+        Ok(mut sender) => sender.send(message, options).map_err(|unsent| (unsent.reason(), unsent.into_inner())),
+        Err(_) => Err((SendError::Detached, message)),
+    };
+    sent.map(|()| token).map_err(|(error, message)| {
+        state.not_acquired(id, name);
+        state.take_back(name, token);
+        Refused::Failed(state.explain(error), message)
+    })
+}
+
+fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
+    let SendOptions { tag, message_format, .. } = options;
+    // Whether there is room was asked before: a permit is not to fail for want of it.
+    amqp1_engine::SendOptions { settled, tag, message_format, state: None, acquired: false, admitted: true, token }
+}
+
+/// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
+pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions, aside: &mut Aside<'_>) -> Result<u64, Error> {
+    let link = state.live_link(id)?;
+    let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
+    let token = state.receipts.insert_unarmed();
+    let name = state.token(id, token, lasts);
+    let mut options = engine_options(options, settled, name);
+    if let Err(error) = state.acquire_with(id, &mut options, aside) {
+        state.take_back(name, token);
+        return Err(error);
+    }
+    let begun = state.engine.sender(id).map_err(|_| SendError::Detached);
+    begun.and_then(|mut sender| sender.begin_delivery(options)).map(|()| token).map_err(|error| {
+        state.not_acquired(id, name);
+        state.take_back(name, token);
+        match error {
+            SendError::NoCredit | SendError::TooManyUnsettled { .. } => revoked(),
+            error => state.explain(error),
+        }
+    })
+}
+
+/// The largest message that the receiver takes.
+pub(crate) fn max_message_size(state: &mut State, id: LinkId) -> Option<u64> {
+    state.engine.sender(id).ok()?.remote_max_message_size()
+}
+
+/// The error of a permit that was used when too much was queued. The link goes on.
+pub(crate) fn crowded_out() -> Error {
+    let text = "more is queued than even a permit may add to, since many permits were used at once: reserve again";
+    Error::new(ErrorKind::CreditRevoked, text)
+}
+
+/// The error of a permit whose credit is gone. The link goes on.
+pub(crate) fn revoked() -> Error {
+    let text =
+        "the credit of the permit is gone, since the receiver drained the link or took credit back: reserve again";
+    Error::new(ErrorKind::CreditRevoked, text)
+}
+
+/// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
+///
+/// A permit that is held does not keep the receiver from draining the link (§2.6.7). When the drain is answered, the
+/// permits are revoked: sending with one fails with [`ErrorKind::CreditRevoked`], and [`Sender::reserve`](crate::Sender::reserve)
+/// waits for credit again. The link is as good as before.
+///
+/// A permit holds credit, not memory, since the size of its message is not known. Any number of permits may be held. They
+/// may be used even when the connection's queue is full ([`max_queued`](crate::ConnectionConfig::max_queued)), until their
+/// messages add up to `max_queued` again, or that much is queued on the permit's link alone. Then sending fails in the same
+/// way until there is room. A permit that is used soon after it was given does not meet this limit.
+#[derive(Debug)]
+#[must_use = "a permit holds credit that others may wait for"]
+pub struct Permit {
+    handle: Arc<LinkHandle>,
+    claim: Claim,
+    spent: bool,
+}
+
+impl Permit {
+    pub(crate) fn new(handle: Arc<LinkHandle>, claim: Claim) -> Self {
+        Self { handle, claim, spent: false }
+    }
+
+    /// Whether the credit was given up in answer to a drain: sending would fail.
+    pub fn is_revoked(&self) -> bool {
+        let (id, claim) = (self.handle.id, self.claim);
+        self.handle.shared.look(|state| state.links.get(&id).is_some_and(|link| !link.is_good(claim)))
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended or the message is too large. [`ErrorKind::CreditRevoked`] if the permit is revoked, the
+    /// receiver has taken its credit back, or far too much is queued: reserve again. Nothing was sent then. The octets
+    /// of an [`EncodedMessage`] are shared by its clones, so that one may be kept for that.
+    pub fn send(self, message: impl IntoMessage) -> Result<Receipt, Error> {
+        self.send_with(message, SendOptions::default())
+    }
+
+    /// Queues a message as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
+    pub fn send_with(self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, Error> {
+        let message = self.handle.shared.encode(message);
+        self.queue(message, options).map_err(|refused| match refused {
+            Refused::Failed(error, _) => error,
+            Refused::NoCredit(_) => revoked(),
+            Refused::NoRoom(_) => crowded_out(),
+        })
+    }
+
+    pub(crate) fn queue(self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
+        self.queue_in(message, options, None)
+    }
+
+    pub(crate) fn queue_in(
+        self,
+        message: EncodedMessage,
+        options: SendOptions,
+        stated: Option<DeliveryState>,
+    ) -> Result<Receipt, Refused> {
+        let now = self.handle.shared.now();
+        let (handle, queued) = self.claim(|state, id, good, aside| match good {
+            true if !state.admits_permit(id, message.len()) => Err(Refused::NoRoom(message)),
+            true => queue_in(state, id, message, options, stated, now, aside),
+            false => Err(Refused::NoCredit(message)),
+        });
+        Ok(Receipt::new(handle, queued?))
+    }
+
+    /// The link that it is for.
+    pub(crate) fn handle(&self) -> &Arc<LinkHandle> {
+        &self.handle
+    }
+
+    /// Uses the claim; `f` is told whether it is still good.
+    pub(crate) fn claim<E: From<Error>>(
+        mut self,
+        f: impl FnOnce(&mut State, LinkId, bool, &mut Aside<'_>) -> Result<u64, E>,
+    ) -> (Arc<LinkHandle>, Result<u64, E>) {
+        let (id, claim) = (self.handle.id, self.claim);
+        self.spent = true;
+        let used = self.handle.shared.command(|state, aside| {
+            // Of a link that is gone, `f` says why.
+            let good = match state.links.get_mut(&id) {
+                Some(link) => {
+                    let good = link.detached.is_some() || link.is_good(claim);
+                    link.release_permit(claim);
+                    good
+                }
+                None => true,
+            };
+            let used = f(state, id, good, aside);
+            if used.is_err() {
+                // The claim is free again, and somebody may wait for it.
+                state.feed_starved(aside);
+            }
+            used
+        });
+        (self.handle.clone(), used.unwrap_or_else(|error| Err(error.into())))
+    }
+}
+
+fn give_back(state: &mut State, id: LinkId, claim: Claim) {
+    if let Some(link) = state.links.get_mut(&id) {
+        link.release_permit(claim);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.spent {
+            return;
+        }
+        let (id, claim) = (self.handle.id, self.claim);
+        let _ = self.handle.shared.command(|state, aside| {
+            give_back(state, id, claim);
+            state.feed_starved(aside);
+        });
+    }
+}
+
+/// A message on its way: a future of its outcome. If it is dropped, the delivery goes on.
+///
+/// How long the outcome is waited for is set, from the most specific to the most general, by
+///
+/// - [`Sender::set_outcome_timeout`](crate::Sender::set_outcome_timeout), for what the link sends from then on;
+/// - [`SenderBuilder::outcome_timeout`](crate::SenderBuilder::outcome_timeout), for a link that this end attaches;
+/// - [`ClientBuilder::outcome_timeout`](crate::ClientBuilder::outcome_timeout), for all links of a client's connection; the
+///   [operation time-out](crate::ClientBuilder::operation_timeout) unless set;
+/// - [`AcceptorBuilder::outcome_timeout`](crate::AcceptorBuilder::outcome_timeout), for all links of an acceptor's
+///   connections; no limit unless set.
+#[derive(Debug)]
+#[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]
+pub struct Receipt {
+    handle: Arc<LinkHandle>,
+    token: u64,
+    done: bool,
+}
+
+/// Names a [`Receipt`] among those of its connection whose messages are not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiptId(u64);
+
+impl ReceiptId {
+    /// The receipt of a token of the engine's.
+    pub(crate) fn of(state: &State, token: u64) -> Option<Self> {
+        state.tokens.slot(token).map(Self)
+    }
+}
+
+impl Receipt {
+    pub(crate) fn new(handle: Arc<LinkHandle>, token: u64) -> Self {
+        Self { handle, token, done: false }
+    }
+
+    /// Its name, by which a [commit](crate::transaction::Commit::retirements) speaks of it.
+    pub fn id(&self) -> ReceiptId {
+        ReceiptId(self.token)
+    }
+
+    /// The transactional state of the message, until its transaction is discharged (§4.4.2, §4.4.3): with the provisional
+    /// outcome, if the receiver has stated one. Then the receipt is pending until the discharge.
+    pub fn provisional(&self) -> Option<DeliveryState> {
+        let (id, slot) = (self.handle.id, self.token);
+        self.handle.shared.look(|state| {
+            let token = state.tokens.of(slot);
+            let (txn, outcome) = state.provisional(id, token)?;
+            Some(txn.state(outcome))
+        })
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Outcome, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (token, id) = (self.token, self.handle.id);
+        if self.done {
+            return Poll::Ready(Err(Error::internal("the receipt was asked again")));
+        }
+        let settled = self.handle.shared.poll(cx, |state, aside| {
+            state.receipts.poll(token, aside).map(|settlement| match settlement {
+                Paid::Settled(Settlement::Lost { sent }) => Err((sent, state.lost(id))),
+                Paid::Suspended => Err((true, state.suspended(id))),
+                Paid::Settled(settlement) => Ok(Ok(settlement)),
+                Paid::Expired(expiry) => Ok(Err(expiry)),
+            })
+        });
+        let Poll::Ready(settled) = settled else { return Poll::Pending };
+        self.done = true;
+        let lost = |sent| if sent { Delivered::Unknown } else { Delivered::No };
+        Poll::Ready(match settled {
+            Ok(Ok(Ok(Settlement::Outcome(state)))) => Ok(Outcome::of(state)),
+            Ok(Ok(Ok(Settlement::Sent))) => Ok(Outcome::SentSettled),
+            Ok(Ok(Ok(Settlement::Aborted))) => {
+                Err(Error::new(ErrorKind::Aborted, "the message was given up before it was whole"))
+            }
+            Ok(Ok(Ok(Settlement::Lost { .. }))) => Err(Error::internal("a loss that was not explained")),
+            Ok(Ok(Err(Expiry { limit, heard }))) => {
+                let error = Error::timeout("waiting for the outcome", limit).with_delivered(Delivered::Unknown);
+                Err(if heard { error } else { error.with_retry(Retry::ReopenConnection) })
+            }
+            Ok(Err((sent, error))) => Err(error.with_delivered(lost(sent))),
+            Err(error) => Err(error.with_delivered(Delivered::Unknown)),
+        })
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let token = self.token;
+        let _ = self.handle.shared.command(|state, aside| state.receipts.forget(token, aside));
+    }
+}

@@ -1,0 +1,269 @@
+//! The receiving end of a link.
+
+use crate::{
+    handle::{
+        delivery::Delivery,
+        link::{Detached, LinkHandle, common},
+    },
+    state::{
+        shared::State,
+        wait::{Aside, Place, within},
+    },
+    types::{
+        error::{Error, ErrorKind},
+        options::OnDrop,
+    },
+};
+use amqp1_codec::{definitions::AmqpError, performative::Attach};
+use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
+use futures_core::Stream;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// The receiving end of a link: one consumer, whose deliveries can be settled elsewhere.
+///
+/// When it is dropped, deliveries that nobody has taken are released; when the last delivery that was taken is settled or
+/// dropped as well, the link is detached.
+#[derive(Debug)]
+pub struct Receiver {
+    handle: Arc<LinkHandle>,
+    on_drop: OnDrop,
+    /// Whether messages come piece by piece.
+    streamed: bool,
+    /// As a stream: the end was told.
+    over: bool,
+}
+
+impl Receiver {
+    pub(crate) fn new(handle: Arc<LinkHandle>, on_drop: OnDrop, streamed: bool) -> Self {
+        Self { handle, on_drop, streamed, over: false }
+    }
+
+    pub(crate) fn on_drop(&self) -> OnDrop {
+        self.on_drop
+    }
+
+    /// Whether messages come piece by piece, with [`recv_stream`](Self::recv_stream).
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// Waits for the next delivery; `None` when the peer has detached the link without an error, or this end has.
+    ///
+    /// # Errors
+    ///
+    /// If the link was detached with an error, or its session or the connection ended under it, in peace or not:
+    /// [`ErrorKind::SessionEnded`], [`ErrorKind::ClosedByPeer`] and so on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no delivery is lost.
+    pub async fn recv(&mut self) -> Result<Option<Delivery>, Error> {
+        let mut next = None;
+        poll_fn(|cx| self.poll(cx, &mut next)).await?;
+        Ok(next.map(|delivery| self.delivery(delivery)))
+    }
+
+    /// The next delivery, if it is there.
+    pub fn try_recv(&mut self) -> Option<Delivery> {
+        let id = self.handle.id;
+        let delivery = self.handle.shared.command(|state, _| take(state, id)).ok().flatten()?;
+        Some(self.delivery(delivery))
+    }
+
+    /// Ready with the next delivery in `into`, with nothing there when the link is over, or with why it failed. A delivery is
+    /// large: it is not to be moved through each result.
+    fn poll(&self, cx: &Context<'_>, into: &mut Option<IncomingDelivery>) -> Poll<Result<(), Error>> {
+        if self.streamed {
+            let text = "the link was attached as streamed: its messages come with recv_stream";
+            return Poll::Ready(Err(Error::new(ErrorKind::Config, text)));
+        }
+        let id = self.handle.id;
+        let polled = self.handle.shared.poll(cx, |state, aside| {
+            *into = take(state, id);
+            if into.is_some() { Poll::Ready(Ok(())) } else { end(state, aside, id) }
+        });
+        polled.map(|polled| polled.and_then(|polled| polled))
+    }
+
+    fn delivery(&self, delivery: IncomingDelivery) -> Delivery {
+        Delivery::new(self.handle.clone(), delivery, self.on_drop)
+    }
+
+    /// Sets what becomes of deliveries that are received from now on and dropped without having been settled.
+    pub fn set_on_drop(&mut self, on_drop: OnDrop) {
+        self.on_drop = on_drop;
+    }
+
+    /// Sets how many deliveries are allowed from now on, in place of the credit that is left. With [`Credit::Manual`],
+    /// deliveries that have arrived and were not taken do not count.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn set_credit(&mut self, credit: Credit) -> Result<(), Error> {
+        let id = self.handle.id;
+        self.handle.shared.command(|state, _| {
+            state.live_link(id)?;
+            let set = state.engine.receiver(id).and_then(|mut receiver| receiver.set_credit(credit));
+            set.map_err(|misuse| state.explain(misuse))
+        })?
+    }
+
+    /// Asks the sender to use up its credit or give it up (§2.6.7), and waits until it has. What it sent is there to be
+    /// received; credit is not given again until [`set_credit`](Self::set_credit). A request that is not answered within
+    /// two seconds is repeated, since some brokers ignore a drain that follows another closely.
+    ///
+    /// # Errors
+    ///
+    /// If the link ends, or the sender does not answer in time. On a link that is
+    /// [`streamed`](crate::ReceiverBuilder::streamed), [`ErrorKind::Config`] as soon as what waits to be received fills the
+    /// session's window, so that the sender cannot go on: receive it, and drain again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the drain goes on.
+    pub async fn drain(&mut self) -> Result<(), Error> {
+        self.handle.drain().await
+    }
+
+    common!(
+        "Settlements that are stated before the detach leaves are written first. Deliveries that are in hand and settled \
+         later fail to be settled, as [`Delivery::settle`](crate::Delivery::settle) then says, and the sender may deliver \
+         them again: to settle them first, stop the credit with [`set_credit`](Self::set_credit) before this."
+    );
+}
+
+impl State {
+    /// Takes the next delivery of a link from the engine.
+    fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
+        self.engine.receiver(id).ok()?.recv()
+    }
+
+    /// Asks the sender to use its credit up or give it up.
+    fn drain(&mut self, id: LinkId) -> Result<(), Error> {
+        let asked = self.engine.receiver(id).and_then(|mut receiver| receiver.drain());
+        asked.map_err(|misuse| self.explain(misuse))
+    }
+}
+
+/// The next delivery; those that the sender had settled are there even when the link is not any more.
+fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
+    loop {
+        let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
+        let delivery = earlier.or_else(|| state.recv(id))?;
+        if delivery.state.is_none() || state.admits(id, &delivery) {
+            return Some(delivery);
+        }
+    }
+}
+
+/// Whether a link without deliveries is over, and how; else the poller waits.
+fn end(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Result<(), Error>> {
+    let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
+    match link.detached.as_deref() {
+        Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(())),
+        None if !state.dead => {
+            aside.store(&mut link.receiver);
+            Poll::Pending
+        }
+        _ => Poll::Ready(Err(state.link_failure(id))),
+    }
+}
+
+/// How long the answer to a drain is waited for before the drain is requested again; twice as long the next time.
+/// ActiveMQ Artemis ignores a drain that arrives while it finishes the one before.
+const DRAIN_AGAIN: Duration = Duration::from_secs(2);
+
+impl LinkHandle {
+    /// Drains a receiving link, and waits until it is drained.
+    pub(crate) async fn drain(&self) -> Result<(), Error> {
+        let id = self.id;
+        self.shared.command(|state, _| {
+            let link = state.live_link(id)?;
+            (link.drained, link.draining) = (false, true);
+            state.drain(id)
+        })??;
+        let drained = self.shared.wait(Place::Link(id), |state| {
+            let drained = state.live_link(id).map(|link| link.drained);
+            match drained {
+                Ok(true) => Some(Ok(())),
+                Ok(false) if state.engine.receiver(id).is_ok_and(|receiver| receiver.is_held_back()) => {
+                    let text = "what waits to be received holds back the sender: receive it, then drain again";
+                    Some(Err(Error::new(ErrorKind::Config, text)))
+                }
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        let drained = async {
+            let mut drained = pin!(drained);
+            let mut wait = DRAIN_AGAIN;
+            loop {
+                if let Ok(drained) = tokio::time::timeout(wait, &mut drained).await {
+                    return drained;
+                }
+                // A repeated request asks for the same, so it does no harm.
+                self.shared.command(|state, _| match state.live_link(id) {
+                    Ok(link) if !link.drained => state.drain(id),
+                    _ => Ok(()),
+                })??;
+                wait *= 2;
+            }
+        };
+        within(&self.shared, self.timeout(), "draining a link", drained).await?
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Result<Delivery, Error>;
+
+    /// The end of the link, with an error or without, is the end of the stream.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let mut next = None;
+        self.poll(cx, &mut next).map(|polled| match (polled, next) {
+            (Ok(()), Some(delivery)) => Some(Ok(self.delivery(delivery))),
+            (Ok(()), None) => {
+                self.over = true;
+                None
+            }
+            (Err(error), _) => {
+                self.over = true;
+                Some(Err(error))
+            }
+        })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let id = self.handle.id;
+        let left = self.handle.shared.command(|state, aside| {
+            let mut left = Vec::new();
+            // Those that outlived the link may be part of transactions, which are not to wait for them.
+            let undelivered = state.links.get_mut(&id).map(|link| std::mem::take(&mut link.undelivered));
+            for delivery in undelivered.into_iter().flatten() {
+                state.give_back(id, &delivery, aside);
+                left.push(delivery);
+            }
+            // No more of them; those that are here go back.
+            if state.engine.receiver(id).and_then(|mut receiver| receiver.set_credit(Credit::Manual(0))).is_ok() {
+                while let Some(delivery) = state.recv(id) {
+                    state.give_back(id, &delivery, aside);
+                    left.push(delivery);
+                }
+            }
+            left
+        });
+        // Their octets are dropped when the lock is released.
+        drop(left);
+    }
+}

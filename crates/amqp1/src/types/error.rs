@@ -1,0 +1,466 @@
+//! What can go wrong, whose fault it is, and what to do about it.
+
+mod redirect;
+
+pub use redirect::Redirect;
+
+use crate::{management::Status, types::azure};
+use amqp1_codec::{
+    Value,
+    definitions::{AmqpError, ErrorCondition},
+    messaging::Modified,
+    printable::{Bounded, bounded_debug},
+    sasl::SaslCode,
+};
+use amqp1_engine::{ANNOTATIONS_LEFT_OUT, ApiMisuse, ConnectionError, SaslFailure, SendError};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// Something did not work.
+///
+/// [`kind`](Self::kind) says what, [`retry`](Self::retry) what may help, [`delivered`](Self::delivered) whether the
+/// peer has the message. The text is one plain sentence, for people; do not take it apart.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    text: Cow<'static, str>,
+    amqp: Option<AmqpError>,
+    retry: Retry,
+    delivered: Delivered,
+    status: Option<Status>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What did not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The sender has given the message up before it was whole.
+    Aborted,
+    /// The server refuses the credentials.
+    Authentication,
+    /// The connection was closed at this end.
+    Closed,
+    /// The peer closed the connection.
+    ClosedByPeer,
+    /// This end was set up in a way that cannot work.
+    Config,
+    /// Nobody listens there, or the network does not get there.
+    Connect,
+    /// The receiver took its credit back before the message was sent.
+    CreditRevoked,
+    /// Nothing was heard from the peer for too long.
+    IdleTimeout,
+    /// Whether the transaction was committed is not known: the control link was lost, or the coordinator did not answer
+    /// in time.
+    InDoubt,
+    /// A mistake in this crate, or the runtime went away.
+    Internal,
+    /// The URL is wrong.
+    InvalidUrl,
+    /// The link is gone; if the peer said why, [`Error::amqp_error`] has it.
+    LinkDetached,
+    /// The peer did not accept the link.
+    LinkRefused,
+    /// The server does not offer the SASL mechanism.
+    MechanismNotOffered,
+    /// The message is larger than the receiver takes.
+    MessageTooLarge,
+    /// The receiver gave the message back, to be changed.
+    Modified,
+    /// The receiver settled the message without an outcome: whether it has processed it is not known, so that sending it
+    /// again, as [`Retry::Now`] says, may duplicate it.
+    NoOutcome,
+    /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode, or the
+    /// address of a dynamic node.
+    NotGranted,
+    /// The peer does not speak AMQP 1.0, or broke its rules.
+    Protocol,
+    /// The node answered the request with a non-success status; [`Error::status`] has it.
+    Refused,
+    /// The receiver says that the message is invalid.
+    Rejected,
+    /// The receiver gave the message back.
+    Released,
+    /// The host's name has no address.
+    Resolve,
+    /// The transaction is rolled back: nothing of its work is done.
+    RolledBack,
+    /// The session is gone.
+    SessionEnded,
+    /// The link was suspended, or has to be: what is under way on it goes on when it is [resumed](crate::resume).
+    Suspended,
+    /// It took longer than was allowed.
+    Timeout,
+    /// The TLS handshake failed: a certificate that is not trusted, has expired, or is another host's.
+    Tls,
+    /// The network connection went away without a close.
+    TransportLost,
+    /// The peer read nothing for too long, whatever it wrote: the connection was cut.
+    WriteTimeout,
+}
+
+/// What may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// The same again.
+    Now,
+    /// The same again, not before this time has passed.
+    After(Duration),
+    /// Attach the link again, in a new session if that is gone.
+    ReopenLink,
+    /// Connect again.
+    ReopenConnection,
+    /// The operation must not or cannot be repeated. Whether the link or the connection that it used can is said by their
+    /// own errors, such as [`Connection::closed_error`](crate::Connection::closed_error).
+    Never,
+}
+
+/// Whether the peer has the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It has it and said so.
+    Yes,
+    /// It does not have it, or no longer has it.
+    No,
+    /// It may have it.
+    Unknown,
+}
+
+/// How long to wait when the peer says that it has too much to do.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        let retry = default_retry(kind);
+        let (text, delivered) = (text.into(), Delivered::No);
+        Self(Arc::new(Inner { kind, text, amqp: None, retry, delivered, status: None, source: None }))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.change(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// Says first where it came about.
+    pub(crate) fn with_prefix(self, prefix: impl fmt::Display) -> Self {
+        self.change(|inner| inner.text = format!("{prefix}: {}", inner.text).into())
+    }
+
+    /// Says last what may be done.
+    pub(crate) fn with_hint(self, hint: &str) -> Self {
+        self.change(|inner| inner.text = format!("{}; {hint}", inner.text).into())
+    }
+
+    pub(crate) fn with_delivered(self, delivered: Delivered) -> Self {
+        if self.0.delivered == delivered { self } else { self.change(|inner| inner.delivered = delivered) }
+    }
+
+    pub(crate) fn with_retry(self, retry: Retry) -> Self {
+        self.change(|inner| inner.retry = retry)
+    }
+
+    pub(crate) fn with_status(self, status: Status) -> Self {
+        self.change(|inner| inner.status = Some(status))
+    }
+
+    /// What the peer said, and what follows from it.
+    pub(crate) fn with_amqp(self, error: Option<AmqpError>) -> Self {
+        let Some(error) = error else { return self };
+        self.change(|inner| {
+            inner.retry = retry_after(&error.condition, inner.retry);
+            inner.amqp = Some(error);
+        })
+    }
+
+    pub(crate) fn internal(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Internal, text)
+    }
+
+    pub(crate) fn timeout(what: &'static str, limit: Duration) -> Self {
+        Self::new(ErrorKind::Timeout, format!("{what} took longer than {limit:?}"))
+    }
+
+    /// There is no token to be had: for [`TokenProvider`](crate::cbs::TokenProvider)s. `why` is for people, and must hold
+    /// no secret.
+    #[cfg(feature = "cbs")]
+    pub fn no_token(why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Authentication, format!("there is no token: {why}"))
+    }
+
+    /// What did not work.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The condition that the peer stated (§2.8.15 to §2.8.18).
+    pub fn condition(&self) -> Option<&ErrorCondition> {
+        self.0.amqp.as_ref().map(|error| &error.condition)
+    }
+
+    /// What the peer stated (§2.8.14).
+    pub fn amqp_error(&self) -> Option<&AmqpError> {
+        self.0.amqp.as_ref()
+    }
+
+    /// What may help.
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// Whether the peer has the message that this is about. An error that is about no message, such as that of an attach,
+    /// says [`Delivered::No`]; [`ErrorKind::InDoubt`] says [`Delivered::Unknown`].
+    pub fn delivered(&self) -> Delivered {
+        self.0.delivered
+    }
+
+    /// The status that a node answered a request with, if it is that which this is about.
+    pub fn status(&self) -> Option<&Status> {
+        self.0.status.as_ref()
+    }
+
+    /// Where the peer says that the container (§2.8.16) or the address (§2.8.18) is.
+    pub fn redirect(&self) -> Option<Redirect> {
+        self.0.amqp.as_ref().and_then(Redirect::of)
+    }
+
+    /// What a connection's end means to what was under way.
+    pub(crate) fn from_connection(reason: &ConnectionError) -> Self {
+        let text = reason.to_string();
+        match reason {
+            ConnectionError::ClosedByPeer(error) => {
+                Self::new(ErrorKind::ClosedByPeer, "the peer closed the connection").with_amqp(error.clone())
+            }
+            ConnectionError::IdleTimeout => Self::new(ErrorKind::IdleTimeout, text),
+            ConnectionError::LocallyClosed => Self::new(ErrorKind::Closed, text),
+            ConnectionError::HandshakeIncomplete => Self::new(ErrorKind::Timeout, text),
+            ConnectionError::Sasl(failure) => Self::from_sasl(failure, text),
+            ConnectionError::OpenTooLarge { .. } => Self::new(ErrorKind::Config, text),
+            ConnectionError::TransportLost => Self::new(ErrorKind::TransportLost, text),
+            _ => Self::new(ErrorKind::Protocol, text),
+        }
+    }
+
+    fn from_sasl(failure: &SaslFailure, text: String) -> Self {
+        match failure {
+            SaslFailure::NotOffered { .. } => Self::new(ErrorKind::MechanismNotOffered, text),
+            SaslFailure::Refused(SaslCode::SysTemp) => {
+                Self::new(ErrorKind::Authentication, text).with_retry(Retry::After(BUSY))
+            }
+            _ => Self::new(ErrorKind::Authentication, text),
+        }
+    }
+
+    pub(crate) fn no_outcome() -> Self {
+        let text = "the receiver settled the message without saying whether it has processed it";
+        Self::new(ErrorKind::NoOutcome, text).with_delivered(Delivered::Unknown)
+    }
+
+    pub(crate) fn rejected(error: Option<AmqpError>) -> Self {
+        Self::new(ErrorKind::Rejected, "the receiver rejected the message").with_amqp(error)
+    }
+
+    pub(crate) fn modified(state: &Modified) -> Self {
+        let text = "the receiver gave the message back, to be changed";
+        let left_out = state.message_annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATIONS_LEFT_OUT));
+        let error = match left_out {
+            Some(Value::String(left_out)) => Self::new(ErrorKind::Modified, format!("{text}; {left_out}")),
+            _ => Self::new(ErrorKind::Modified, text),
+        };
+        if state.undeliverable_here { error.with_retry(Retry::Never) } else { error }
+    }
+}
+
+fn default_retry(kind: ErrorKind) -> Retry {
+    match kind {
+        ErrorKind::CreditRevoked
+        | ErrorKind::Modified
+        | ErrorKind::NoOutcome
+        | ErrorKind::Released
+        | ErrorKind::RolledBack => Retry::Now,
+        ErrorKind::LinkDetached | ErrorKind::SessionEnded | ErrorKind::Suspended | ErrorKind::Timeout => {
+            Retry::ReopenLink
+        }
+        ErrorKind::Closed
+        | ErrorKind::ClosedByPeer
+        | ErrorKind::Connect
+        | ErrorKind::IdleTimeout
+        | ErrorKind::Resolve
+        | ErrorKind::TransportLost
+        | ErrorKind::WriteTimeout => Retry::ReopenConnection,
+        ErrorKind::Aborted
+        | ErrorKind::Authentication
+        | ErrorKind::Config
+        | ErrorKind::InDoubt
+        | ErrorKind::Internal
+        | ErrorKind::InvalidUrl
+        | ErrorKind::LinkRefused
+        | ErrorKind::MechanismNotOffered
+        | ErrorKind::MessageTooLarge
+        | ErrorKind::NotGranted
+        | ErrorKind::Protocol
+        | ErrorKind::Refused
+        | ErrorKind::Rejected
+        | ErrorKind::Tls => Retry::Never,
+    }
+}
+
+/// Conditions after which the same again would fail again.
+const HOPELESS: [ErrorCondition; 15] = [
+    ErrorCondition::UNAUTHORIZED_ACCESS,
+    ErrorCondition::NOT_FOUND,
+    ErrorCondition::NOT_ALLOWED,
+    ErrorCondition::NOT_IMPLEMENTED,
+    ErrorCondition::INVALID_FIELD,
+    ErrorCondition::PRECONDITION_FAILED,
+    ErrorCondition::DECODE_ERROR,
+    ErrorCondition::LINK_REDIRECT,
+    ErrorCondition::CONNECTION_REDIRECT,
+    ErrorCondition::STOLEN,
+    ErrorCondition::MESSAGE_SIZE_EXCEEDED,
+    ErrorCondition::RESOURCE_DELETED,
+    azure::ARGUMENT_ERROR,
+    azure::ARGUMENT_OUT_OF_RANGE,
+    azure::PRECONDITION_FAILED,
+];
+
+/// What a condition changes about it.
+fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
+    let is = |known: &[ErrorCondition]| known.contains(condition);
+    if is(&HOPELESS) {
+        Retry::Never
+    } else if is(&[ErrorCondition::RESOURCE_LIMIT_EXCEEDED, ErrorCondition::RESOURCE_LOCKED, azure::SERVER_BUSY]) {
+        Retry::After(BUSY)
+    } else if is(&[ErrorCondition::DETACH_FORCED, azure::TIMEOUT]) {
+        Retry::ReopenLink
+    } else if is(&[ErrorCondition::CONNECTION_FORCED]) {
+        Retry::ReopenConnection
+    } else if is(&[ErrorCondition::INTERNAL_ERROR]) && otherwise == Retry::Never {
+        Retry::After(BUSY)
+    } else {
+        otherwise
+    }
+}
+
+/// One line, in which whatever a peer has said is escaped and cut as [`printable`](crate::codec::printable) does.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0.text;
+        match &self.0.amqp {
+            Some(error) => fmt::Display::fmt(&Bounded(format_args!("{text}: {error}")), f),
+            None => fmt::Display::fmt(&Bounded(text), f),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bounded_debug(f, |f| {
+            f.debug_struct("Error")
+                .field("kind", &self.0.kind)
+                .field("text", &self.to_string())
+                .field("retry", &self.0.retry)
+                .field("delivered", &self.0.delivered)
+                .field("source", &self.0.source)
+                .finish()
+        })
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<ConnectionError> for Error {
+    fn from(reason: ConnectionError) -> Self {
+        Self::from_connection(&reason)
+    }
+}
+
+impl From<ApiMisuse> for Error {
+    fn from(misuse: ApiMisuse) -> Self {
+        match misuse {
+            ApiMisuse::Closed => Self::new(ErrorKind::Closed, "the connection is closed"),
+            ApiMisuse::FrameTooLarge { .. } => Self::new(ErrorKind::Config, misuse.to_string()),
+            ApiMisuse::DynamicNodeContradiction | ApiMisuse::NameInUse => {
+                Self::new(ErrorKind::Config, misuse.to_string())
+            }
+            ApiMisuse::NoChannel => Self::new(
+                ErrorKind::Config,
+                "all channels that both ends allow are in use: end a session, or allow more with channel_max at both ends",
+            ),
+            ApiMisuse::UnknownLink => Self::new(ErrorKind::LinkDetached, "the link is gone"),
+            ApiMisuse::UnknownSession => Self::new(ErrorKind::SessionEnded, "the session is gone"),
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        let kind = match error {
+            SendError::Detached => ErrorKind::LinkDetached,
+            SendError::NoCredit | SendError::QueueFull | SendError::TooManyUnsettled { .. } => ErrorKind::CreditRevoked,
+            SendError::Reattach => ErrorKind::Suspended,
+            SendError::SettleMode | SendError::StateNotAllowed | SendError::StateTooLarge { .. } => ErrorKind::Config,
+            SendError::SettledEarly => ErrorKind::Aborted,
+            SendError::TooLarge { .. } => ErrorKind::MessageTooLarge,
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1_codec::Symbol;
+
+    #[test]
+    fn only_a_temporary_sasl_failure_is_worth_another_try() {
+        let refused = |code| Error::from_connection(&ConnectionError::Sasl(SaslFailure::Refused(code)));
+        for code in [SaslCode::Auth, SaslCode::Sys, SaslCode::SysPerm] {
+            let error = refused(code);
+            assert_eq!((error.kind(), error.retry()), (ErrorKind::Authentication, Retry::Never));
+        }
+        assert!(matches!(refused(SaslCode::SysTemp).retry(), Retry::After(_)));
+    }
+
+    #[test]
+    fn the_peers_condition_decides_what_may_help() {
+        let detached = |condition: ErrorCondition| {
+            Error::new(ErrorKind::LinkDetached, "the peer detached the link").with_amqp(Some(condition.into())).retry()
+        };
+        assert_eq!(detached(ErrorCondition::NOT_FOUND), Retry::Never);
+        assert_eq!(detached(ErrorCondition::DETACH_FORCED), Retry::ReopenLink);
+        assert!(matches!(detached(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), Retry::After(_)));
+        // The same again would fail again.
+        for condition in [
+            "amqp:precondition-failed",
+            "amqp:invalid-field",
+            "com.microsoft:argument-error",
+            "com.microsoft:argument-out-of-range",
+            "com.microsoft:precondition-failed",
+        ] {
+            let condition = ErrorCondition::new(Symbol::new(condition).expect("ASCII"));
+            assert_eq!(detached(condition.clone()), Retry::Never, "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_holds_what_the_peer_said() {
+        let said = AmqpError::new(ErrorCondition::NOT_FOUND, "no such queue");
+        let error = Error::new(ErrorKind::LinkRefused, "the peer refused the link").with_amqp(Some(said));
+        assert_eq!(error.to_string(), "the peer refused the link: amqp:not-found: no such queue");
+        assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
+    }
+}

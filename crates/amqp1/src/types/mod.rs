@@ -1,0 +1,10 @@
+//! Types that hold no connection: errors, outcomes, options, addresses.
+
+pub mod azure;
+pub mod capability;
+pub(crate) mod error;
+pub(crate) mod future;
+pub(crate) mod names;
+pub(crate) mod options;
+pub(crate) mod outcome;
+pub(crate) mod url;
