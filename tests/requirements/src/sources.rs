@@ -149,7 +149,7 @@ mod tests {
     fn the_sources_of_the_workspace_are_found_without_this_crate() {
         let sources = read(&crate::root()).unwrap();
         let paths: Vec<_> = sources.iter().map(|source| source.path.as_str()).collect();
-        for path in ["crates/amqp1-codec/src/lib.rs", "crates/amqp1/tests/links.rs", "tests/src/lib.rs"] {
+        for path in ["crates/amqp1-codec/src/lib.rs", "crates/amqp1/tests/behaviour/links.rs", "tests/src/lib.rs"] {
             assert!(paths.contains(&path), "{path} is not there");
         }
         assert!(!paths.iter().any(|path| path.starts_with("tests/requirements/")));
