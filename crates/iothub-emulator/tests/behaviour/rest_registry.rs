@@ -1,10 +1,8 @@
 //! Devices and modules over HTTPS.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use serde_json::json;
-use support::https::*;
-use support::*;
 
 /// A connection to a hub with devices `a` and `b`.
 async fn start() -> (iothub_emulator::Emulator, Https) {

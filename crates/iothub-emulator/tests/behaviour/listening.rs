@@ -1,12 +1,10 @@
 //! Where an emulator listens, and the names that its certificate is good for.
 
-mod support;
-
+use crate::support::*;
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::{Client, Connection, Error, ErrorKind, TlsClient};
 use iothub_emulator::Emulator;
 use std::net::SocketAddr;
-use support::*;
 
 async fn connect_to(hub: &Emulator, address: SocketAddr, name: &str) -> Result<Connection, Error> {
     let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };

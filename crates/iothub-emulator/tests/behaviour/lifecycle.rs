@@ -1,13 +1,11 @@
 //! Starting, being found and trusted, and stopping.
 
-mod support;
-
+use crate::support::*;
 use amqp1::auth::connection_string::{DeviceConnectionString, EventHubsConnectionString, ServiceConnectionString};
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::{Client, ConnectionError, ErrorKind, TlsClient};
 use iothub_emulator::hub::DeviceId;
 use iothub_emulator::{DeviceError, Emulator, StartError};
-use support::*;
 
 #[tokio::test]
 async fn shutting_down_closes_every_connection_and_says_why() {

@@ -1,7 +1,6 @@
 //! Telemetry: from the device, through the redirect, to the readers.
 
-mod support;
-
+use crate::support::*;
 use amqp1::codec::Described;
 use amqp1::{
     Credit, Delivery, ErrorKind, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder,
@@ -13,7 +12,6 @@ use iothub_emulator::{
     hub::{IdentityId, IdentitySpec, IfMatch},
 };
 use serde_json::json;
-use support::*;
 
 const SELECTOR: &str = "apache.org:selector-filter:string";
 const SELECTOR_CODE: u64 = 0x0000_468C_0000_0004;

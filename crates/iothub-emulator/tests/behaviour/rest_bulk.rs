@@ -1,10 +1,8 @@
 //! Bulk changes of devices, modules and twins over HTTPS.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 fn bulk(entries: Value) -> Request {
     post("/devices", &entries).owner()

@@ -1,11 +1,9 @@
 //! IoT Edge devices and their system modules.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use iothub_emulator::Emulator;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 const RESERVED: &str = "SystemModuleModifyUnauthorizedAccess";
 

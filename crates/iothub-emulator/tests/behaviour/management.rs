@@ -1,9 +1,8 @@
 //! `$management` of the Event-Hubs-compatible endpoint.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::*;
 use amqp1::auth::sas::{PercentEncoding, SasKey};
 use amqp1::auth::sasl::Anonymous;
 use amqp1::codec::Map;
@@ -12,7 +11,6 @@ use amqp1::{
     Target, Timestamp, Value,
 };
 use iothub_emulator::Emulator;
-use support::*;
 
 const ENTITY: [(&str, &str); 3] = [("operation", "READ"), ("type", "com.microsoft:eventhub"), ("name", "localhost")];
 

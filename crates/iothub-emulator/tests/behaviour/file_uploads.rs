@@ -1,10 +1,8 @@
 //! File uploads: over HTTPS from the device, and the notifications over AMQP.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 async fn begin(https: &Https, name: &str) -> Value {
     let ticket =

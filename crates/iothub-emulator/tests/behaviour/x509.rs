@@ -1,16 +1,14 @@
 //! Devices that authenticate by certificates.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::*;
 use amqp1::{Client, Connection, Error, ErrorKind, Session, TlsClient};
 use iothub_emulator::hub::{DeviceSpec, EventPosition, IdentityId, IdentitySpec, ModuleId, UnixMillis};
 use iothub_emulator::{Emulator, EmulatorBuilder, ManualClock};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
-use support::*;
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;

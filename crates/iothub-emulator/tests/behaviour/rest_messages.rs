@@ -1,12 +1,10 @@
 //! The device side over HTTPS: telemetry and cloud-to-device messages.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use amqp1::Message;
 use iothub_emulator::hub::{DeviceId, EventPosition, Settings};
 use serde_json::json;
-use support::https::*;
-use support::*;
 
 const EVENTS: &str = "/devices/a/messages/events";
 const BOUND: &str = "/devices/a/messages/devicebound";

@@ -1,13 +1,11 @@
 //! What one client may make the emulator keep, and how large its messages may be.
 
-mod support;
-
+use crate::support::*;
 use amqp1::auth::sasl::Plain;
 use amqp1::{
     AmqpError, Client, Connection, ConnectionError, ErrorCondition, ErrorKind, Message, Session, Symbol, TlsClient,
     Value,
 };
-use support::*;
 
 /// Attaches a telemetry link with properties of this many octets.
 async fn attach(session: &Session, octets: usize) -> Result<amqp1::Sender, amqp1::Error> {

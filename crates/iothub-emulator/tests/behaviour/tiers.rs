@@ -1,15 +1,13 @@
 //! A hub with a tier: what comes too fast is put off, then refused.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::https::{Https, Request, VERSION, get, patch, post, request, response};
+use crate::support::*;
 use amqp1::{Message, Properties, Receiver, SendOptions, Session, Symbol};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{ErrorCode, Operation, Scale, Tier};
 use serde_json::json;
-use support::https::{Https, Request, VERSION, get, patch, post, request, response};
-use support::*;
 
 #[tokio::test]
 async fn too_many_messages_of_a_day_are_refused_with_the_quota() {

@@ -1,14 +1,12 @@
 //! What a client has sent counts although its link ended right behind it, before the hub has looked at it.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::*;
 use amqp1::{Message, MessageBuilder, Properties, SendOptions, Session, Symbol};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{DeviceId, IdentityId};
 use serde_json::json;
-use support::*;
 
 const UNSETTLED: SendOptions = SendOptions { settled: false, tag: None, message_format: 0 };
 const SETTLED: SendOptions = SendOptions { settled: true, ..UNSETTLED };

@@ -1,11 +1,9 @@
 //! Direct methods over HTTPS: what is answered when no device takes the call.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use core::time::Duration;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 /// Checks a refusal in the shape of methods, and gives what its `Message` holds.
 #[track_caller]

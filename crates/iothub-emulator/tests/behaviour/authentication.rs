@@ -1,9 +1,8 @@
 //! Who gets in, and where to: by SASL PLAIN and by claims-based security.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::*;
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::codec::Limits;
 use amqp1::codec::frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame};
@@ -11,7 +10,6 @@ use amqp1::codec::sasl::{SaslBody, SaslCode, SaslInit, Secret};
 use amqp1::{Client, ConnectionError, EncodeStyle, ErrorKind, Symbol, TlsClient};
 use bytes::BytesMut;
 use iothub_emulator::Emulator;
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,13 +1,11 @@
 //! Cloud-to-device messages and their feedback.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::*;
 use amqp1::{Credit, Outcome, Properties, Receiver, ReceiverSettleMode, Sender, SenderSettleMode, Session, Value};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{DeviceId, Hub};
-use support::*;
 
 const FEEDBACK: &str = "/messages/serviceBound/feedback";
 

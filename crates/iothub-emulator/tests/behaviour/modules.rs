@@ -1,10 +1,8 @@
 //! Modules: their telemetry with outputs, and their inputs.
 
-mod support;
-
+use crate::support::*;
 use amqp1::{Message, SenderSettleMode};
 use iothub_emulator::hub::ErrorCode;
-use support::*;
 
 const EVENTS: &str = "/devices/a/modules/m/messages/events";
 

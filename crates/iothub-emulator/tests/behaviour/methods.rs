@@ -1,16 +1,14 @@
 //! Direct methods: called by the service, answered by devices and modules over AMQP.
 
-mod support;
-
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::support::https::{Https, post};
+use crate::support::*;
 use amqp1::{Credit, Delivery, Message, MessageId, Properties, Receiver, Sender, Session, Symbol};
 use iothub_emulator::hub::{Address, ErrorCode, MethodAnswer, MethodInvocation, ServiceError};
 use iothub_emulator::{Emulator, ManualClock};
 use serde_json::{Value, json};
-use support::https::{Https, post};
-use support::*;
 
 const METHODS: &str = "/devices/a/methods/devicebound";
 const METHODS_OF_MODULE: &str = "/devices/a/modules/m/methods/devicebound";

@@ -1,15 +1,13 @@
 //! What real SDKs sent, replayed against the emulator: every conversation is taken to its end.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::replay::Replay;
 use amqp1::{DeliveryState, Message, Properties};
 use bytes::{Bytes, BytesMut};
 use iothub_emulator::hub::{AckMode, Address, CloudToDevice, DeviceId, Hub, UnixMillis};
 use iothub_emulator::{Emulator, ManualClock};
 use serde_json::Value;
-use support::replay::Replay;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/captures")

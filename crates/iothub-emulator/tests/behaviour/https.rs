@@ -1,11 +1,9 @@
 //! What all routes have in common: errors, headers, versions, and what bounds clients.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use core::time::Duration;
 use iothub_emulator::Emulator;
-use support::https::*;
-use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A route that needs a token and nothing else.

@@ -1,10 +1,8 @@
 //! What breaks an official SDK first: one test for each such thing that a response can get wrong.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 #[tokio::test]
 async fn java_sends_a_patch_as_post_with_an_override() {

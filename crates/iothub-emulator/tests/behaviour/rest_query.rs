@@ -1,11 +1,9 @@
 //! Queries over HTTPS.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use iothub_emulator::Emulator;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 async fn fleet(hub: &Emulator, https: &Https) {
     for n in 0..7 {

@@ -1,9 +1,8 @@
 //! Twins as devices and modules see them, and what the service's writes bring them.
 
-mod support;
-
 use core::time::Duration;
 
+use crate::support::*;
 use amqp1::codec::message::Body;
 use amqp1::{
     Credit, Delivery, Message, MessageBuilder, MessageId, Properties, Receiver, Sender, Session, Symbol, Uuid, Value,
@@ -11,7 +10,6 @@ use amqp1::{
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{IdentityId, IfMatch};
 use serde_json::json;
-use support::*;
 
 const TWIN: &str = "/devices/a/twin";
 const TWIN_OF_MODULE: &str = "/devices/a/modules/m/twin";

@@ -1,7 +1,7 @@
 //! AMQP over WebSockets.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use amqp1::{Client, Connection, ConnectionError, Message};
 use base64::Engine as _;
 use futures_core::Stream;
@@ -10,8 +10,6 @@ use iothub_emulator::Emulator;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use support::https::*;
-use support::*;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

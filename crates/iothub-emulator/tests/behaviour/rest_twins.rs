@@ -1,10 +1,8 @@
 //! Twins over HTTPS.
 
-mod support;
-
+use crate::support::https::*;
+use crate::support::*;
 use serde_json::{Value, json};
-use support::https::*;
-use support::*;
 
 fn without_metadata(section: &Value) -> Value {
     let mut section = section.clone();

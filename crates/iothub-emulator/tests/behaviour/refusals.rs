@@ -1,15 +1,14 @@
 //! What the log says at its default level: one line for each refusal.
 
-mod support;
-
+use crate::support;
 use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::support::*;
 use amqp1::auth::sasl::Anonymous;
 use amqp1::{Client, Message, Properties, TlsClient};
 use iothub_emulator::Emulator;
-use support::*;
 use tokio::net::TcpStream;
 use tracing::subscriber::DefaultGuard;
 

@@ -1,11 +1,9 @@
 //! What the hub does with messages that are malformed: it looks into all of them, takes what it can read, and rejects
 //! the rest by itself.
 
-mod support;
-
+use crate::support::*;
 use amqp1::{Credit, EncodedMessage, Message, SendOptions};
 use bytes::Bytes;
-use support::*;
 
 fn raw(octets: &'static [u8]) -> EncodedMessage {
     EncodedMessage::from_parts([Bytes::from_static(octets)])

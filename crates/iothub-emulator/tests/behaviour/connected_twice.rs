@@ -1,10 +1,8 @@
 //! One identity on two connections, and several identities on one.
 
-mod support;
-
+use crate::support::*;
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::{Error, Message, Receiver, Session};
-use support::*;
 
 const CONFLICT: &str = "com.microsoft:link-creation-conflict";
 
