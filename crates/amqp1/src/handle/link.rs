@@ -101,7 +101,6 @@ struct Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     epoch: u32,
-    sending: bool,
 }
 
 /// A link, as its handles know it.
@@ -129,8 +128,6 @@ pub(crate) struct LinkState {
     next_ticket: u64,
     /// Permits that were given and not used.
     permits: u32,
-    /// Those of them that a `send` is about to use.
-    sending: u32,
     /// Permits that were given earlier than this are revoked.
     epoch: u32,
     pub(crate) drain: LinkDrain,
@@ -163,7 +160,6 @@ impl LinkState {
             tickets: VecDeque::new(),
             next_ticket: 0,
             permits: 0,
-            sending: 0,
             epoch: 0,
             drain: LinkDrain::default(),
             listed: false,
@@ -233,8 +229,8 @@ impl LinkState {
         self.tickets.len() < self.free(room)
     }
 
-    /// Takes a permit if there is credit for everyone who came before as well; otherwise waits in line.
-    pub(crate) fn poll_permit(&mut self, ticket: &mut Option<u64>, room: u32, aside: &mut Aside<'_>) -> Poll<()> {
+    /// Ready if there is credit for everyone who came before as well; otherwise waits in line.
+    pub(crate) fn poll_turn(&mut self, ticket: &mut Option<u64>, room: u32, aside: &mut Aside<'_>) -> Poll<()> {
         let end = self.tickets.len();
         let place = match *ticket {
             None => end,
@@ -245,7 +241,6 @@ impl LinkState {
                 let woken = self.tickets.remove(place);
                 aside.trash(woken.and_then(|ticket| ticket.waker));
             }
-            self.permits = self.permits.saturating_add(1);
             return Poll::Ready(());
         }
         if ticket.is_none() {
@@ -268,17 +263,16 @@ impl LinkState {
         }
     }
 
-    /// The claim of a permit that was just given. One that is for a `send` is used at once.
-    pub(crate) fn claim(&mut self, sending: bool) -> Claim {
-        self.sending = self.sending.saturating_add(sending.into());
-        Claim { epoch: self.epoch, sending }
+    /// The claim of a permit that is given now.
+    pub(crate) fn claim(&mut self) -> Claim {
+        self.permits = self.permits.saturating_add(1);
+        Claim { epoch: self.epoch }
     }
 
     /// A permit was used, or given back.
     pub(crate) fn release_permit(&mut self, claim: Claim) {
         if self.is_good(claim) {
             self.permits = self.permits.saturating_sub(1);
-            self.sending = self.sending.saturating_sub(claim.sending.into());
         }
     }
 
@@ -288,13 +282,13 @@ impl LinkState {
 
     /// The credit of all permits was given up.
     pub(crate) fn revoke_permits(&mut self) {
-        (self.permits, self.sending) = (0, 0);
+        self.permits = 0;
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// Whether a task waits for credit that is there, or is about to use it. Idle permits do not count.
+    /// Whether a task waits for credit that is there. Idle permits do not count.
     pub(crate) fn is_owed_credit(&self, credit: u32) -> bool {
-        self.sending > 0 || !self.tickets.is_empty() && self.permits < credit
+        !self.tickets.is_empty() && self.permits < credit
     }
 }
 

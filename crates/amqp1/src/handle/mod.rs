@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod permit;
 pub(crate) mod receiver;
 pub(crate) mod relay;
+mod send;
 pub(crate) mod sender;
 pub(crate) mod session;
 pub(crate) mod undecodable;

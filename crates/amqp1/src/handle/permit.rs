@@ -4,6 +4,7 @@ use crate::{
     handle::link::{Claim, LinkHandle},
     state::{
         receipts::{Expiry, Paid},
+        send::{crowded_out, revoked},
         shared::State,
         wait::Aside,
     },
@@ -14,133 +15,13 @@ use crate::{
     },
 };
 use amqp1_codec::{EncodedMessage, IntoMessage, messaging::DeliveryState};
-use amqp1_engine::{Instant, LinkId, SendError, Settlement};
+use amqp1_engine::{LinkId, Settlement};
 use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
-
-/// Why a message was not queued, and the message: it is dropped when the lock is released.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    /// There is no credit.
-    NoCredit(EncodedMessage),
-    /// Others have queued so much that not even a permit may add to it.
-    NoRoom(EncodedMessage),
-    Failed(Error, #[expect(dead_code, reason = "it is here to be dropped later")] EncodedMessage),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::Failed(error, EncodedMessage::default())
-    }
-}
-
-/// Queues a message, whatever was promised to others. Gives its receipt's slot.
-pub(crate) fn queue(
-    state: &mut State,
-    id: LinkId,
-    message: EncodedMessage,
-    options: SendOptions,
-    now: Instant,
-    aside: &mut Aside<'_>,
-) -> Result<u64, Refused> {
-    queue_in(state, id, message, options, None, now, aside)
-}
-
-/// As [`queue`], with a state of the delivery at this end: that of a transaction, for one.
-pub(crate) fn queue_in(
-    state: &mut State,
-    id: LinkId,
-    message: EncodedMessage,
-    options: SendOptions,
-    stated: Option<DeliveryState>,
-    now: Instant,
-    aside: &mut Aside<'_>,
-) -> Result<u64, Refused> {
-    let outcome_timeout = state.outcome_timeout;
-    let (settled, lasts, limit) = match state.live_link(id) {
-        Ok(link) => {
-            let limit = link.outcome_timeout.unwrap_or(outcome_timeout);
-            (link.settles(options.settled), link.resume.is_some(), limit)
-        }
-        Err(error) => return Err(Refused::Failed(error, message)),
-    };
-    let Some(settled) = settled else { return Err(Refused::Failed(SendError::SettleMode.into(), message)) };
-    let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-    match max_message_size(state, id) {
-        Some(max) if length > max => return Err(Refused::Failed(SendError::TooLarge { max }.into(), message)),
-        _ => {}
-    }
-    if state.engine.sender(id).map_or(0, |sender| sender.credit()) == 0 {
-        return Err(Refused::NoCredit(message));
-    }
-    let token = state.receipts.insert(now, limit);
-    let mut options = engine_options(options, settled, state.token(id, token, lasts));
-    options.state = stated;
-    let name = options.token;
-    if let Err(error) = state.acquire_with(id, &mut options, aside) {
-        state.take_back(name, token);
-        return Err(Refused::Failed(error, message));
-    }
-    let sent = match state.engine.sender(id) {
-        Ok(mut sender) => sender.send(message, options).map_err(|unsent| (unsent.reason(), unsent.into_inner())),
-        Err(_) => Err((SendError::Detached, message)),
-    };
-    sent.map(|()| token).map_err(|(error, message)| {
-        state.not_acquired(id, name);
-        state.take_back(name, token);
-        Refused::Failed(state.explain(error), message)
-    })
-}
-
-fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
-    let SendOptions { tag, message_format, .. } = options;
-    // Whether there is room was asked before: a permit is not to fail for want of it.
-    amqp1_engine::SendOptions { settled, tag, message_format, state: None, acquired: false, admitted: true, token }
-}
-
-/// Begins a delivery that is written piece by piece. Gives its receipt's slot, whose time does not run yet.
-pub(crate) fn begin(state: &mut State, id: LinkId, options: SendOptions, aside: &mut Aside<'_>) -> Result<u64, Error> {
-    let link = state.live_link(id)?;
-    let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
-    let token = state.receipts.insert_unarmed();
-    let name = state.token(id, token, lasts);
-    let mut options = engine_options(options, settled, name);
-    if let Err(error) = state.acquire_with(id, &mut options, aside) {
-        state.take_back(name, token);
-        return Err(error);
-    }
-    let begun = state.engine.sender(id).map_err(|_| SendError::Detached);
-    begun.and_then(|mut sender| sender.begin_delivery(options)).map(|()| token).map_err(|error| {
-        state.not_acquired(id, name);
-        state.take_back(name, token);
-        match error {
-            SendError::NoCredit | SendError::TooManyUnsettled { .. } => revoked(),
-            error => state.explain(error),
-        }
-    })
-}
-
-/// The largest message that the receiver takes.
-pub(crate) fn max_message_size(state: &mut State, id: LinkId) -> Option<u64> {
-    state.engine.sender(id).ok()?.remote_max_message_size()
-}
-
-/// The error of a permit that was used when too much was queued. The link goes on.
-pub(crate) fn crowded_out() -> Error {
-    let text = "more is queued than even a permit may add to, since many permits were used at once: reserve again";
-    Error::new(ErrorKind::CreditRevoked, text)
-}
-
-/// The error of a permit whose credit is gone. The link goes on.
-pub(crate) fn revoked() -> Error {
-    let text =
-        "the credit of the permit is gone, since the receiver drained the link or took credit back: reserve again";
-    Error::new(ErrorKind::CreditRevoked, text)
-}
 
 /// A claim on credit: sends one message without waiting. Dropped, the claim goes to the next in line.
 ///
@@ -189,28 +70,23 @@ impl Permit {
     /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
     pub fn send_with(self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, Error> {
         let message = self.handle.shared.encode(message);
-        self.queue(message, options).map_err(|refused| match refused {
-            Refused::Failed(error, _) => error,
-            Refused::NoCredit(_) => revoked(),
-            Refused::NoRoom(_) => crowded_out(),
-        })
+        self.queue(message, options, None)
     }
 
-    pub(crate) fn queue(self, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
-        self.queue_in(message, options, None)
-    }
-
-    pub(crate) fn queue_in(
+    /// Queues a message, with a state of the delivery at this end if there is one.
+    pub(crate) fn queue(
         self,
         message: EncodedMessage,
         options: SendOptions,
         stated: Option<DeliveryState>,
-    ) -> Result<Receipt, Refused> {
+    ) -> Result<Receipt, Error> {
         let now = self.handle.shared.now();
-        let (handle, queued) = self.claim(|state, id, good, aside| match good {
-            true if !state.admits_permit(id, message.len()) => Err(Refused::NoRoom(message)),
-            true => queue_in(state, id, message, options, stated, now, aside),
-            false => Err(Refused::NoCredit(message)),
+        let (handle, queued) = self.with_claim(message.len(), |state, id, usable, aside| match usable {
+            Ok(()) => state.queue(id, message, options, stated, now, aside),
+            Err(error) => {
+                aside.drop_later(message.into_parts());
+                Err(error)
+            }
         });
         Ok(Receipt::new(handle, queued?))
     }
@@ -220,15 +96,17 @@ impl Permit {
         &self.handle
     }
 
-    /// Uses the claim; `f` is told whether it is still good.
-    pub(crate) fn claim<E: From<Error>>(
+    /// Uses the claim for a delivery of this many octets. `work` is given the error if that cannot be: what it drops is to
+    /// be dropped when the lock is released.
+    pub(crate) fn with_claim<T>(
         mut self,
-        f: impl FnOnce(&mut State, LinkId, bool, &mut Aside<'_>) -> Result<u64, E>,
-    ) -> (Arc<LinkHandle>, Result<u64, E>) {
+        octets: usize,
+        work: impl FnOnce(&mut State, LinkId, Result<(), Error>, &mut Aside<'_>) -> Result<T, Error>,
+    ) -> (Arc<LinkHandle>, Result<T, Error>) {
         let (id, claim) = (self.handle.id, self.claim);
         self.spent = true;
         let used = self.handle.shared.command(|state, aside| {
-            // Of a link that is gone, `f` says why.
+            // Of a link that is gone, `work` says why.
             let good = match state.links.get_mut(&id) {
                 Some(link) => {
                     let good = link.detached.is_some() || link.is_good(claim);
@@ -237,14 +115,19 @@ impl Permit {
                 }
                 None => true,
             };
-            let used = f(state, id, good, aside);
+            let usable = match good {
+                true if !state.admits_permit(id, octets) => Err(crowded_out()),
+                true => Ok(()),
+                false => Err(revoked()),
+            };
+            let used = work(state, id, usable, aside);
             if used.is_err() {
                 // The claim is free again, and somebody may wait for it.
                 state.feed_starved(aside);
             }
             used
         });
-        (self.handle.clone(), used.unwrap_or_else(|error| Err(error.into())))
+        (self.handle.clone(), used.unwrap_or_else(Err))
     }
 }
 

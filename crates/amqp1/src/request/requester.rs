@@ -7,7 +7,7 @@ use super::{
 use crate::{
     handle::{
         link::{Detached, LinkHandle},
-        permit::{Receipt, Refused},
+        permit::Receipt,
         receiver::Receiver,
         sender::Sender,
     },
@@ -121,7 +121,7 @@ impl Requester {
         delivered: &mut Delivered,
     ) -> Result<Message, Error> {
         let mut receipt = {
-            let mut queued = pin!(self.queue(message));
+            let mut queued = pin!(self.inner.sender.queue(message, SendOptions::default(), None));
             // That the answers' link has gone is known at once, even where there is no credit.
             poll_fn(|cx| match Pin::new(&mut *place).poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(answer.and_then(|_| Err(early()))),
@@ -141,18 +141,6 @@ impl Requester {
             answer.map_err(|error| error.with_delivered(*delivered))
         })
         .await
-    }
-
-    async fn queue(&self, mut message: EncodedMessage) -> Result<Receipt, Error> {
-        loop {
-            let permit = self.inner.sender.reserve_to_send().await?;
-            message = match permit.queue(message, SendOptions::default()) {
-                Ok(receipt) => return Ok(receipt),
-                Err(Refused::Failed(error, _)) => return Err(error),
-                // The node took its credit back meanwhile: wait for more.
-                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
-            };
-        }
     }
 
     /// Where answers are sent to, as requests say it; `None` if they do not say.

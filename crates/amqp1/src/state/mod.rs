@@ -4,5 +4,6 @@ pub(crate) mod drain;
 mod events;
 pub(crate) mod ids;
 pub(crate) mod receipts;
+pub(crate) mod send;
 pub(crate) mod shared;
 pub(crate) mod wait;

@@ -3,7 +3,7 @@
 use crate::{
     handle::{
         link::LinkHandle,
-        permit::{Permit, Receipt, begin, crowded_out, revoked},
+        permit::{Permit, Receipt},
         sender::Sender,
     },
     state::{
@@ -81,8 +81,9 @@ impl Sender {
     /// As [`stream`](Self::stream).
     pub async fn stream_with(&self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
         let head = self.handle().shared.encode(head);
-        let permit = self.within_time(self.reserve_to_send()).await?;
-        permit.stream_with(head, options)
+        let begun = self.with_credit(|state, id, aside| state.begin_stream(id, head.into_parts(), options, aside));
+        let token = self.within_time(begun).await?;
+        Ok(SendStream { handle: self.handle().clone(), token, open: true })
     }
 }
 
@@ -103,28 +104,45 @@ impl Permit {
     /// As [`send_with`](Self::send_with).
     pub fn stream_with(self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
         let head = self.handle().shared.encode(head);
-        let length = head.len();
-        // What is refused is dropped where no lock is held.
-        let mut parts = head.into_parts().into_iter();
-        let (handle, begun) = self.claim::<Error>(|state, id, good, aside| {
-            if !good {
-                return Err(revoked());
+        let (handle, begun) = self.with_claim(head.len(), |state, id, usable, aside| match usable {
+            Ok(()) => state.begin_stream(id, head.into_parts(), options, aside),
+            Err(error) => {
+                aside.drop_later(head.into_parts());
+                Err(error)
             }
-            if !state.admits_permit(id, length) {
-                return Err(crowded_out());
-            }
-            let token = begin(state, id, options, aside)?;
-            for part in parts.by_ref() {
-                if let Err(error) = write(state, id, part, aside) {
-                    abort(state, id, token);
-                    // Nobody has had it yet, so there is nobody to wake.
-                    state.receipts.forget(token, &mut Aside::default());
-                    return Err(state.explain(error));
-                }
-            }
-            Ok(token)
         });
         Ok(SendStream { handle, token: begun?, open: true })
+    }
+}
+
+impl State {
+    /// Begins a message that is written piece by piece with these parts. Returns the slot of its receipt. Parts that are
+    /// refused are dropped when the lock is released.
+    fn begin_stream(
+        &mut self,
+        id: LinkId,
+        head: Vec<Bytes>,
+        options: SendOptions,
+        aside: &mut Aside<'_>,
+    ) -> Result<u64, Error> {
+        let slot = match self.begin_delivery(id, options, aside) {
+            Ok(slot) => slot,
+            Err(error) => {
+                aside.drop_later(head);
+                return Err(error);
+            }
+        };
+        let mut head = head.into_iter();
+        while let Some(part) = head.next() {
+            if let Err(error) = write(self, id, part, aside) {
+                aside.drop_later(head.collect());
+                abort(self, id, slot);
+                // Its receipt is not handed out, so that no task waits for it.
+                self.receipts.forget(slot, &mut Aside::default());
+                return Err(self.explain(error));
+            }
+        }
+        Ok(slot)
     }
 }
 

@@ -2,10 +2,7 @@
 
 use super::TxnId;
 use crate::{
-    handle::{
-        permit::{Receipt, Refused},
-        sender::Sender,
-    },
+    handle::sender::Sender,
     state::shared::Shared,
     types::{
         error::{Delivered, Error},
@@ -122,25 +119,15 @@ impl Control {
             *next = token.wrapping_add(1);
             (token, message(rules, token).map_err(super::errors::of_rules)?)
         };
-        let outcome = match self.queue(message).await {
+        // Nothing else goes to the control link than what is queued here (§4.1).
+        let queued = self.link.within_time(self.link.queue(message, SendOptions::default(), None));
+        let outcome = match queued.await {
             Ok(receipt) => receipt.await,
             Err(error) => Err(error),
         };
         let answer = self.rules(|rules| rules.handle_settled(token, &settlement(&outcome)));
         let answer = answer.ok_or_else(|| Error::internal("an answer to what was not asked"))?;
         Ok((answer, outcome.err()))
-    }
-
-    /// Nothing else goes to the control link than what is queued here (§4.1).
-    async fn queue(&self, mut message: EncodedMessage) -> Result<Receipt, Error> {
-        loop {
-            let permit = self.link.within_time(self.link.reserve_to_send()).await?;
-            message = match permit.queue(message, SendOptions::default()) {
-                Ok(receipt) => return Ok(receipt),
-                Err(Refused::Failed(error, _)) => return Err(error),
-                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
-            };
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     handle::{
         delivery::Delivery,
         link::LinkHandle,
-        permit::{Permit, Receipt, Refused, crowded_out, revoked},
+        permit::{Permit, Receipt},
         receiver::Receiver,
         sender::Sender,
     },
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use amqp1_codec::{
-    EncodedMessage, IntoMessage,
+    IntoMessage,
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
@@ -110,18 +110,12 @@ impl Transaction {
         message: impl IntoMessage,
         options: SendOptions,
     ) -> Result<Outcome, Error> {
-        let mut message = sender.handle().shared.encode(message);
+        let message = sender.handle().shared.encode(message);
         let work = self.work()?;
         work.check(sender.handle())?;
-        loop {
-            let credit = sender.within_time(sender.reserve_to_send());
-            let permit = work.control.while_live(credit).await?;
-            message = match work.post(permit, message, options) {
-                Ok(receipt) => return Posting { work, receipt: Some(receipt) }.outcome().await,
-                Err(Refused::Failed(error, _)) => return Err(error),
-                Err(Refused::NoCredit(message) | Refused::NoRoom(message)) => message,
-            };
-        }
+        let queued = sender.within_time(sender.queue(message, options, Some(work.posting()?)));
+        let receipt = work.control.while_live(queued).await?;
+        Posting { work, receipt: Some(receipt) }.outcome().await
     }
 
     /// Posts a message with credit that was claimed before, and does not wait: the commit does. If it is not accepted
@@ -134,12 +128,8 @@ impl Transaction {
         let work = self.work()?;
         work.check(permit.handle())?;
         let message = permit.handle().shared.encode(message);
-        match work.post(permit, message, SendOptions::default()) {
-            Ok(receipt) => work.posted().unfinished.push(receipt),
-            Err(Refused::Failed(error, _)) => return Err(error),
-            Err(Refused::NoCredit(_)) => return Err(revoked()),
-            Err(Refused::NoRoom(_)) => return Err(crowded_out()),
-        }
+        let receipt = permit.queue(message, SendOptions::default(), Some(work.posting()?))?;
+        work.posted().unfinished.push(receipt);
         Ok(())
     }
 
@@ -297,9 +287,9 @@ impl Work {
         if control.is_over() { Err(errors::lost(control.failure())) } else { Ok(()) }
     }
 
-    fn post(&self, permit: Permit, message: EncodedMessage, options: SendOptions) -> Result<Receipt, Refused> {
-        let state = self.control.rules(|rules| rules.post(&self.txn)).map_err(errors::of_rules)?;
-        permit.queue_in(message, options, Some(state))
+    /// The state of a delivery that is posted.
+    fn posting(&self) -> Result<DeliveryState, Error> {
+        self.control.rules(|rules| rules.post(&self.txn)).map_err(errors::of_rules)
     }
 
     fn retire(&self, delivery: Delivery, outcome: DeliveryState) -> Result<(), Error> {
