@@ -126,7 +126,7 @@ async fn we_send_and_they_receive(library: &'static str) -> u64 {
         receipts.push(sender.reserve().await.expect("credit").send(body(number)).expect("queued"));
     }
     for receipt in receipts {
-        receipt.await.expect("an outcome").accepted().expect("accepted");
+        receipt.await.expect("an outcome").into_result().expect("accepted");
     }
     let report = theirs(library, "receive", &server, certificates.path()).await;
     assert_eq!((&report["received"], &report["distinct"]), (&COUNT.into(), &COUNT.into()));

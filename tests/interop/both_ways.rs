@@ -125,7 +125,7 @@ async fn pulled() -> u64 {
     let sender = connection.begin().await.expect("a session").sender("pull").attach().await.expect("a link");
     let bodies: Vec<_> = (0..5).map(|number| format!("message {number}")).collect();
     for body in &bodies {
-        sender.send(body.clone()).await.expect("an outcome").accepted().expect("accepted");
+        sender.send(body.clone()).await.expect("an outcome").into_result().expect("accepted");
     }
     connection.close().await.expect("a closed connection");
     let mut client = peer::program("proton_pull.py");

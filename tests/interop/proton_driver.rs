@@ -83,7 +83,7 @@ async fn sender(session: &Session) -> Sender {
 }
 
 async fn sent(sender: &Sender) -> u64 {
-    sender.send("hi").await.expect("an outcome").accepted().expect("accepted");
+    sender.send("hi").await.expect("an outcome").into_result().expect("accepted");
     1
 }
 
@@ -193,7 +193,7 @@ async fn second(port: u64) -> u64 {
 async fn small_window(port: u64) -> u64 {
     let session = begin(port).await;
     let outcome = sender(&session).await.send(vec![0; 1800]).await.expect("an outcome");
-    outcome.accepted().expect("accepted");
+    outcome.into_result().expect("accepted");
     1
 }
 
@@ -214,7 +214,7 @@ async fn long_txn_id(port: u64) -> u64 {
     assert_eq!(transaction.id().as_slice().len(), 255);
     let sender = sender(&session).await;
     let outcome = transaction.send(&sender, "hi").await.expect("an outcome");
-    outcome.accepted().expect("accepted");
+    outcome.into_result().expect("accepted");
     transaction.commit().await.expect("committed");
     1
 }

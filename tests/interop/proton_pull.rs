@@ -65,7 +65,7 @@ async fn a_pull_brings_what_waiting_tasks_send() {
     let connection = Client::builder(format!("amqp://{}", broker.address())).connect().await.expect("a connection");
     let sender = connection.begin().await.expect("a session").sender("pull").attach().await.expect("a link");
     for body in bodies() {
-        sender.send(body).await.expect("an outcome").accepted().expect("accepted");
+        sender.send(body).await.expect("an outcome").into_result().expect("accepted");
     }
     let report = pull(broker.address().port(), [1, 1, 10, 3]).await;
     assert_eq!(report["pulled"], json!([1, 1, 3, 0]));

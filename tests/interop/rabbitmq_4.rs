@@ -70,7 +70,7 @@ fn address(queue: &str) -> String {
 async fn send(sender: &Sender, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let outcome = sender.send(bodies::message(number, SIZE)).await.expect("an outcome");
-        outcome.accepted().expect("accepted");
+        outcome.into_result().expect("accepted");
     }
 }
 
@@ -208,7 +208,7 @@ async fn relay(broker: Arc<Broker>) -> u64 {
         let (to, message_id) = (Some(address("relay").into()), Some(MessageId::Ulong(number)));
         let properties = Properties { message_id, to, ..Properties::default() };
         let message = Message::builder().properties(properties).data(bodies::body(number, SIZE)).build();
-        relay.send(message).await.expect("an outcome").accepted().expect("accepted");
+        relay.send(message).await.expect("an outcome").into_result().expect("accepted");
     }
     assert!(rest(&session, "relay").await.into_iter().eq(0..10));
     connection.close().await.expect("a closed connection");

@@ -136,7 +136,7 @@ async fn our_client_with_the_habits_of_a_server_on_rhea() {
     check_filters(&session).await;
     // One session of one connection has lived through all of it.
     let sender = session.sender("take").attach().await.expect("a link");
-    sender.send("the last").await.expect("an outcome").accepted().expect("accepted");
+    sender.send("the last").await.expect("an outcome").into_result().expect("accepted");
     connection.close().await.expect("a closed connection");
     server.stop().await;
 }
@@ -155,7 +155,7 @@ async fn serve(link: IncomingLink) {
                 Outcome::Rejected(Some(error)) => check_error(&error),
                 other => panic!("{other:?}"),
             }
-            sender.send("second").await.expect("an outcome").accepted().expect("accepted");
+            sender.send("second").await.expect("an outcome").into_result().expect("accepted");
         }
         ("take", AcceptedLink::Receiver(mut receiver)) => {
             let delivery = next(&mut receiver).await;

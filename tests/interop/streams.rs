@@ -17,7 +17,7 @@ async fn fill(connection: &Connection, address: &str, count: u64, size: usize) {
     let sender = session.sender(address.to_owned()).attach().await.expect("a sending link");
     for index in 0..count {
         let outcome = sender.send(bodies::message(index, size)).await.expect("an outcome");
-        outcome.accepted().expect("accepted");
+        outcome.into_result().expect("accepted");
     }
     sender.close().await.expect("a closed link");
     end(&session).await;
@@ -62,7 +62,7 @@ async fn streams_that_are_finished_late(connection: &Connection, address: &str) 
         // What was written is on the wire when the begin that follows it is answered.
         end(&connection.begin().await.expect("a session")).await;
         let outcome = stream.finish().expect("finished").await.expect("an outcome");
-        outcome.accepted().expect("accepted");
+        outcome.into_result().expect("accepted");
     }
     let mut receiver = streamed(&session, address, u32::try_from(COUNT).expect("few")).await;
     for index in 0..COUNT {
@@ -94,7 +94,7 @@ async fn receivers_that_are_closed_in_the_middle(connection: &Connection, addres
         let mut receiver = session.receiver(other.to_owned()).attach().await.expect("a receiving link");
         for index in 0..10 {
             let sent = sender.send(bodies::message(index, 1000)).await.expect("an outcome");
-            sent.accepted().expect("accepted");
+            sent.into_result().expect("accepted");
             let delivery = receiver.recv().await.expect("a link").expect("a delivery");
             assert_eq!(bodies::check(delivery.message(), 1000), Ok(index), "round {round}");
             delivery.accept().expect("settled");

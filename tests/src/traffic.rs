@@ -68,7 +68,7 @@ async fn send(connection: Connection, address: String, load: Load) {
         receipts.push(permit.send_with(bodies::message(index, load.size), options).expect("queued"));
     }
     for receipt in receipts {
-        receipt.await.expect("an outcome").accepted().expect("accepted");
+        receipt.await.expect("an outcome").into_result().expect("accepted");
     }
     sender.close().await.expect("a closed link");
     end(&session).await;

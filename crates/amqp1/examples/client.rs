@@ -33,7 +33,7 @@ pub(crate) async fn run(url: &str, message: Bytes) -> Result<Option<Bytes>, Erro
     let session = connection.begin().await?;
 
     let sender = session.sender("greetings").attach().await?;
-    sender.send(message).await?.accepted()?;
+    sender.send(message).await?.into_result()?;
 
     let mut receiver = session.receiver("greetings").attach().await?;
     let mut received = None;

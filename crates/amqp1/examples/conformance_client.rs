@@ -112,7 +112,7 @@ async fn send(session: &Session, options: &Options) -> Result<(), Box<dyn Error>
                         }
                     }
                 }
-                Ok(outcome) => break outcome.accepted()?,
+                Ok(outcome) => break outcome.into_result()?,
                 Err(error) => {
                     let is_kept = error.kind() == ErrorKind::Suspended;
                     sender = resumed(session, address, sender).await.map_err(|_| error)?;
@@ -136,7 +136,7 @@ async fn resumed(session: &Session, address: &str, mut sender: Sender) -> Result
         for delivery in sender.resumed() {
             match delivery.await {
                 Err(error) if error.kind() == ErrorKind::Suspended => is_suspended = true,
-                outcome => outcome?.accepted()?,
+                outcome => outcome?.into_result()?,
             }
         }
         if !is_suspended {
@@ -184,7 +184,7 @@ async fn transaction(session: &Session, address: &str, count: u32) -> Result<(),
     let sender = session.sender(address).attach().await?;
     let transaction = controller.declare().await?;
     for number in 0..count {
-        transaction.send(&sender, Message::builder().data(format!("message {number}")).build()).await?.accepted()?;
+        transaction.send(&sender, Message::builder().data(format!("message {number}")).build()).await?.into_result()?;
     }
     transaction.commit().await?;
     sender.close().await?;

@@ -64,7 +64,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         match sent {
             Ok(outcome) => {
                 let name = name(&outcome);
-                let accepted = outcome.accepted();
+                let accepted = outcome.into_result();
                 refused += u64::from(accepted.is_err());
                 let error = accepted.err().map(|error| error.to_string());
                 println!("{}", json!({ "message": number, "outcome": name, "error": error }));

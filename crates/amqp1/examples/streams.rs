@@ -41,7 +41,7 @@ async fn send(session: &Session) -> Result<(), Box<dyn std::error::Error>> {
         // It waits while the other end has no room.
         stream.write(piece[..length].to_vec()).await?;
     }
-    stream.finish()?.await?.accepted()?;
+    stream.finish()?.await?.into_result()?;
     Ok(())
 }
 

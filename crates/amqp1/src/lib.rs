@@ -8,7 +8,7 @@
 //! let session = connection.begin().await?;
 //!
 //! let sender = session.sender("queue").attach().await?;
-//! sender.send("hello").await?.accepted()?;
+//! sender.send("hello").await?.into_result()?;
 //!
 //! let mut receiver = session.receiver("queue").attach().await?;
 //! if let Some(delivery) = receiver.recv().await? {

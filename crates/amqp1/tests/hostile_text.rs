@@ -158,7 +158,7 @@ async fn what_a_peer_names_and_says_is_escaped_and_cut_wherever_it_is_shown() {
         .await;
         let outcome = sent.expect("an outcome");
         check_debug(&outcome);
-        check_error(&outcome.accepted().expect_err("rejected"));
+        check_error(&outcome.into_result().expect_err("rejected"));
         let (mut near, far): (_, AcceptedLink) = {
             let session = pair.session().await;
             let (near, far) = soon(async {

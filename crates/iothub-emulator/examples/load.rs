@@ -151,7 +151,7 @@ impl Cbs {
         let token =
             SasKey::from_base64(KEY)?.sign(&resource, PercentEncoding::Component, UnixSeconds::new(now + 3600), None);
         let request = PutToken::sas(resource.as_str(), token.into_secret_text()).encode(&id, EncodeStyle::Compact);
-        self.requests.send(request).await?.accepted()?;
+        self.requests.send(request).await?.into_result()?;
         let delivery = self.answers.recv().await?.ok_or("the $cbs link ended")?;
         let reply = Reply::parse(delivery.message())?;
         delivery.accept()?;
@@ -170,7 +170,7 @@ async fn open(hub: &Hub, tls: Option<&TlsClient>, device: &str) -> Result<Open, 
     cbs.authorize(device).await?;
     let telemetry = session.sender(format!("/devices/{device}/messages/events")).attach().await?;
     let messages = session.receiver(format!("/devices/{device}/messages/devicebound")).attach().await?;
-    telemetry.send("21").await?.accepted()?;
+    telemetry.send("21").await?.into_result()?;
     Ok((connection, cbs, telemetry, messages))
 }
 

@@ -64,7 +64,7 @@ async fn authorize(session: &Session) -> Outcome<()> {
     let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() + 3600;
     let token = SasKey::from_base64(KEY)?.sign(RESOURCE, PercentEncoding::Component, UnixSeconds::new(soon), None);
     let put = PutToken::sas(RESOURCE, token.into_secret_text());
-    requests.send(put.encode(&MessageId::Ulong(1), EncodeStyle::Compact)).await?.accepted()?;
+    requests.send(put.encode(&MessageId::Ulong(1), EncodeStyle::Compact)).await?.into_result()?;
     answers.recv().await?.ok_or("no answer to the token")?.accept()?;
     Ok(())
 }
@@ -75,12 +75,12 @@ async fn send(telemetry: &Sender, message: &EncodedMessage, events: usize, toget
         if in_flight.len() == together
             && let Some(receipt) = in_flight.pop_front()
         {
-            receipt.await?.accepted()?;
+            receipt.await?.into_result()?;
         }
         in_flight.push_back(telemetry.reserve().await?.send(message.clone())?);
     }
     for receipt in in_flight {
-        receipt.await?.accepted()?;
+        receipt.await?.into_result()?;
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ async fn over_amqp(devices: usize, patches: usize) -> Outcome<()> {
                 requests
                     .send(request("PATCH", "/properties/reported").data(patch(number).to_string()))
                     .await?
-                    .accepted()?;
+                    .into_result()?;
                 take(&mut answers, 204).await?;
             }
             Ok::<_, Box<dyn Error + Send + Sync>>((requests, answers))
@@ -113,7 +113,7 @@ async fn over_amqp(devices: usize, patches: usize) -> Outcome<()> {
     show("AMQP, reported and answered", devices * patches, began);
 
     for (requests, answers) in &mut clients {
-        requests.send(request("PUT", "/notifications/twin/properties/desired").data(" ")).await?.accepted()?;
+        requests.send(request("PUT", "/notifications/twin/properties/desired").data(" ")).await?.into_result()?;
         take(answers, 200).await?;
     }
     let began = Instant::now();
@@ -151,7 +151,7 @@ async fn connect(hub: &Emulator) -> Outcome<Connection> {
     let key = SasKey::from_base64(KEY)?;
     let token = key.sign("localhost", PercentEncoding::Component, UnixSeconds::new(soon), Some("device"));
     let put = PutToken::sas("localhost", token.into_secret_text());
-    requests.send(put.encode(&MessageId::Ulong(1), EncodeStyle::Compact)).await?.accepted()?;
+    requests.send(put.encode(&MessageId::Ulong(1), EncodeStyle::Compact)).await?.into_result()?;
     answers.recv().await?.ok_or("no answer to the token")?.accept()?;
     Ok(connection)
 }

@@ -37,7 +37,7 @@ impl LazySender {
     pub(crate) async fn send_with(&self, message: EncodedMessage, options: SendOptions) -> Result<(), Error> {
         self.hub.check()?;
         let sender = self.sender().await?;
-        let sent = sender.send_with(message, options).await.and_then(amqp1::Outcome::accepted);
+        let sent = sender.send_with(message, options).await.and_then(amqp1::Outcome::into_result);
         sent.map_err(|error| self.hub.error(error))
     }
 

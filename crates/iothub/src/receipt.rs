@@ -35,6 +35,6 @@ impl Future for SendReceipt {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = std::task::ready!(Pin::new(&mut self.receipt).poll(context));
-        Poll::Ready(outcome.and_then(Outcome::accepted).map_err(|error| self.hub.error(error)))
+        Poll::Ready(outcome.and_then(Outcome::into_result).map_err(|error| self.hub.error(error)))
     }
 }

@@ -72,7 +72,7 @@ impl Witness {
                         let mut seen = shared.lock().expect("no panic");
                         seen.waiting = None;
                         seen.slowest = seen.slowest.max(began.elapsed());
-                        if answer.and_then(|outcome| outcome.accepted()).is_err() {
+                        if answer.and_then(|outcome| outcome.into_result()).is_err() {
                             seen.lost = true;
                             return;
                         }

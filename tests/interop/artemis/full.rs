@@ -17,7 +17,7 @@ pub(super) async fn failing(broker: Arc<Broker>) -> u64 {
         let Ok(permit) = reserved else { break };
         let receipt = permit.expect("a link").send(bodies::message(index, SIZE)).expect("queued");
         let outcome = in_time(receipt).await.expect("an outcome");
-        if let Err(error) = outcome.clone().accepted() {
+        if let Err(error) = outcome.clone().into_result() {
             assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
             assert_eq!(error.condition(), Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED), "{error}");
             refused += 1;
@@ -42,7 +42,7 @@ pub(super) async fn blocking(broker: Arc<Broker>) -> u64 {
         for index in 0..COUNT {
             let permit = sender.reserve().await.expect("credit");
             let receipt = permit.send(bodies::message(index, SIZE)).expect("queued");
-            tokio::spawn(async move { receipt.await.expect("an outcome").accepted().expect("accepted") });
+            tokio::spawn(async move { receipt.await.expect("an outcome").into_result().expect("accepted") });
         }
     });
     timeout(Duration::from_secs(2), &mut sending).await.expect_err("there is no room for all");

@@ -84,7 +84,7 @@ pub(super) async fn sections(broker: Arc<Broker>) -> u64 {
     ]
     .map(amqp1::MessageBuilder::build);
     for message in &messages {
-        sender.send(message.clone()).await.expect("an outcome").accepted().expect("accepted");
+        sender.send(message.clone()).await.expect("an outcome").into_result().expect("accepted");
         let delivery = next(&mut receiver).await;
         let (sent, came) = (Message::from_chunks(message.chunks().cloned()).expect("a message"), delivery.message());
         assert_eq!(came.properties(), Ok(Some(Properties { to: came_to(came), ..properties.clone() })));
@@ -126,7 +126,7 @@ pub(super) async fn streamed(broker: Arc<Broker>) -> u64 {
     for index in 0..PIECES {
         stream.write(bodies::body(index, PIECE)).await.expect("written");
     }
-    stream.finish().expect("finished").await.expect("an outcome").accepted().expect("accepted");
+    stream.finish().expect("finished").await.expect("an outcome").into_result().expect("accepted");
 
     let other = connection.begin_with(SessionConfig::default()).await.expect("a session");
     let mut receiver = other.receiver("messages.streamed").streamed().attach().await.expect("a receiving link");

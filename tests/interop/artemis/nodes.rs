@@ -39,7 +39,7 @@ pub(super) async fn request(broker: Arc<Broker>) -> u64 {
                 Properties { to: asked.reply_to, correlation_id: asked.message_id, ..Properties::default() };
             let body = delivery.message().to_contiguous().expect("data");
             let answer = Message::builder().properties(properties).data(body).build();
-            answers.send(answer).await.expect("an outcome").accepted().expect("accepted");
+            answers.send(answer).await.expect("an outcome").into_result().expect("accepted");
             delivery.accept().expect("settled");
         }
         requests
@@ -70,15 +70,15 @@ pub(super) async fn relay(broker: Arc<Broker>) -> u64 {
         let message_id = Some(MessageId::Ulong(index / 3));
         let properties = Properties { message_id, to: Some(to.into()), ..Properties::default() };
         let message = Message::builder().properties(properties).data(bodies::body(index / 3, world::SIZE)).build();
-        relay.send(message).await.expect("an outcome").accepted().expect("accepted");
+        relay.send(message).await.expect("an outcome").into_result().expect("accepted");
     }
     // It may not be sent there: that message is refused, and the link goes on.
     let properties = Properties { to: Some("refused".into()), ..Properties::default() };
     let refused = relay.send(Message::builder().properties(properties).data("x").build()).await.expect("an outcome");
-    assert_eq!(refused.accepted().expect_err("rejected").kind(), ErrorKind::Rejected);
+    assert_eq!(refused.into_result().expect_err("rejected").kind(), ErrorKind::Rejected);
     let properties = Properties { to: Some("nodes.relay.0".into()), ..Properties::default() };
     let last = relay.send(Message::builder().properties(properties).data("last").build()).await;
-    last.expect("an outcome").accepted().expect("accepted");
+    last.expect("an outcome").into_result().expect("accepted");
     let mut moved = 1;
     for number in 0..3 {
         let mut receiver = world::receiver(&session, &format!("nodes.relay.{number}")).await;
@@ -101,7 +101,7 @@ async fn send_thirds(session: &Session, address: &str) {
         let properties = Properties { message_id: Some(MessageId::Ulong(index)), ..Properties::default() };
         let message = Message::builder().properties(properties).application_property("third", index % 3 == 0);
         let message = message.data(bodies::body(index, world::SIZE)).build();
-        sender.send(message).await.expect("an outcome").accepted().expect("accepted");
+        sender.send(message).await.expect("an outcome").into_result().expect("accepted");
     }
 }
 

@@ -127,7 +127,7 @@ pub(super) async fn time_to_live(broker: Arc<Broker>) -> u64 {
     let (connection, session) = broker.session().await;
     let sender = world::sender(&session, "outcomes.ttl").await;
     let short = Message::builder().header(Header { ttl: Some(1), ..Header::default() }).data("late").build();
-    sender.send(short).await.expect("an outcome").accepted().expect("accepted");
+    sender.send(short).await.expect("an outcome").into_result().expect("accepted");
     world::send(&sender, COUNT).await;
     in_time(async {
         while broker.count("outcomes.ttl").await > COUNT {

@@ -39,7 +39,7 @@ pub(super) async fn sender(broker: Arc<Broker>) -> u64 {
                 suspended += 1;
             }
             Ok(outcome) => {
-                outcome.accepted().expect("accepted");
+                outcome.into_result().expect("accepted");
                 accepted += 1;
             }
         }
@@ -51,7 +51,7 @@ pub(super) async fn sender(broker: Arc<Broker>) -> u64 {
     let resumed = sender.resumed();
     assert_eq!(resumed.len(), suspended);
     for delivery in resumed {
-        in_time(delivery).await.expect("an outcome").accepted().expect("accepted");
+        in_time(delivery).await.expect("an outcome").into_result().expect("accepted");
     }
     // The broker keeps nothing of a link that is gone, so that what had left may be there twice.
     let mut receiver = world::receiver(&session, "resuming.sender").await;

@@ -24,7 +24,7 @@ pub(super) async fn posting(broker: Arc<Broker>) -> u64 {
         assert_eq!(transaction.id().as_slice().len(), 36);
         for index in 0..50 {
             let sent = transaction.send(&sender, bodies::message(index, SIZE)).await.expect("an outcome");
-            sent.accepted().expect("accepted");
+            sent.into_result().expect("accepted");
         }
         nothing(&mut receiver).await;
         if commits {
@@ -37,7 +37,7 @@ pub(super) async fn posting(broker: Arc<Broker>) -> u64 {
     }
     // One that is dropped is rolled back.
     let transaction = controller.declare().await.expect("declared");
-    transaction.send(&sender, bodies::message(0, SIZE)).await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, bodies::message(0, SIZE)).await.expect("an outcome").into_result().expect("accepted");
     drop(transaction);
     controller.close().await.expect("a closed link");
     nothing(&mut receiver).await;

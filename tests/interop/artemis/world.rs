@@ -187,7 +187,7 @@ pub(super) async fn send_sized(sender: &Sender, count: u64, size: usize) -> u64 
 }
 
 async fn accepted(receipt: Receipt) {
-    in_time(receipt).await.expect("an outcome").accepted().expect("accepted");
+    in_time(receipt).await.expect("an outcome").into_result().expect("accepted");
 }
 
 /// A message that outlives the broker.
@@ -292,7 +292,7 @@ pub(super) struct Sent {
 
 impl Sent {
     pub(super) fn record(&mut self, index: u64, outcome: Result<Outcome, amqp1::Error>) {
-        let delivered = match outcome.and_then(Outcome::accepted) {
+        let delivered = match outcome.and_then(Outcome::into_result) {
             Ok(()) => &mut self.accepted,
             Err(error) if error.delivered() == amqp1::Delivered::No => &mut self.not_delivered,
             Err(_) => &mut self.unknown,

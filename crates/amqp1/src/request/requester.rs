@@ -199,7 +199,7 @@ fn poll_receipt(
     match outcome {
         Ok(crate::Outcome::SentSettled) => Poll::Pending,
         Ok(outcome) => {
-            let accepted = outcome.accepted();
+            let accepted = outcome.into_result();
             *delivered = accepted.as_ref().map_or_else(Error::delivered, |()| Delivered::Yes);
             match accepted {
                 // Settled without an outcome: only the answer can say what became of it.

@@ -121,7 +121,7 @@ impl IncomingRequest {
         // An acceptor's links wait for outcomes without a limit; one who has asked has an answer to settle, not to work on.
         let (what, limit) = ("waiting for the outcome of an answer", answers.handle().timeout());
         let sent = within(&answers.handle().shared, limit, what, async { Ok(answers.send(message).await) });
-        sent.await.map_err(|error| error.with_delivered(Delivered::Unknown))??.accepted()
+        sent.await.map_err(|error| error.with_delivered(Delivered::Unknown))??.into_result()
     }
 
     /// Refuses the request without an answer (§3.4.3).

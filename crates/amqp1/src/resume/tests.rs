@@ -70,7 +70,7 @@ async fn links_that_come_and_go_leave_no_slots_and_no_tokens_behind() {
         if round % 2 == 0 {
             for resumed in sender.resumed() {
                 far.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
-                resumed.await.expect("an outcome");
+                resumed.await.expect("an outcome").into_result().expect("accepted");
             }
             assert_eq!(kept(&client), (0, 0, 1), "{round}");
         }

@@ -9,7 +9,7 @@
 //! let transaction = controller.declare().await?;
 //! if let Some(delivery) = paid.recv().await? {
 //!     let order = delivery.message().to_contiguous().unwrap_or_default();
-//!     transaction.send(&orders, order).await?.accepted()?;
+//!     transaction.send(&orders, order).await?.into_result()?;
 //!     transaction.accept(delivery)?;
 //! }
 //! // Both or neither.

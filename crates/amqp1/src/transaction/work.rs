@@ -393,7 +393,7 @@ impl Work {
     async fn finish(&self) -> Result<(), Error> {
         let unfinished = std::mem::take(&mut self.posted().unfinished);
         for receipt in unfinished {
-            let posted = self.control.while_live(receipt).await.and_then(Outcome::accepted);
+            let posted = self.control.while_live(receipt).await.and_then(Outcome::into_result);
             if let Err(error) = posted {
                 self.posted().failed.get_or_insert(error);
             }

@@ -10,7 +10,11 @@ use amqp1_codec::{
 use std::sync::Arc;
 
 /// What the receiver did with a message (§3.4).
+///
+/// An outcome is not an error: a message that was rejected or released was sent, and not processed.
+/// [`into_result`](Self::into_result) turns that into an [`Error`].
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "the receiver may have rejected or released the message: `into_result()` is an error then"]
 #[non_exhaustive]
 pub enum Outcome {
     /// Processed.
@@ -63,8 +67,8 @@ impl Outcome {
         })
     }
 
-    /// `Ok` if the receiver said that it has processed the message, or if the message was sent settled, so that it was
-    /// not asked.
+    /// Converts a negative outcome into an error. `Ok` if the receiver said that it has processed the message, or if the
+    /// message was sent settled, so that it was not asked.
     ///
     /// # Errors
     ///
@@ -73,7 +77,7 @@ impl Outcome {
     /// with one that only a coordinator may state, and
     /// [`ErrorKind::Protocol`] for a state of an extension: then it is not known whether the message was delivered
     /// ([`Delivered::Unknown`]).
-    pub fn accepted(self) -> Result<(), Error> {
+    pub fn into_result(self) -> Result<(), Error> {
         match self {
             Self::Accepted | Self::SentSettled => Ok(()),
             // What only a coordinator may say, to what was declared (§4.5.5), is no outcome of a message.
@@ -86,7 +90,7 @@ impl Outcome {
                 return Err(error.with_delivered(Delivered::Unknown));
             }
             Self::Transactional(state) => match state.outcome {
-                Some(outcome) => return Self::of(Some(*outcome)).accepted(),
+                Some(outcome) => return Self::of(Some(*outcome)).into_result(),
                 None => return Err(Error::no_outcome()),
             },
         }
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn what_only_a_coordinator_may_say_is_no_outcome_of_a_message() {
         let declared = DeliveryState::Declared(Box::new(Declared { txn_id: bytes::Bytes::from_static(b"x") }));
-        let error = Outcome::of(Some(declared)).accepted().expect_err("a coordinator's answer");
+        let error = Outcome::of(Some(declared)).into_result().expect_err("a coordinator's answer");
         assert_eq!((error.kind(), error.delivered()), (ErrorKind::NoOutcome, Delivered::Unknown));
     }
 
@@ -143,14 +147,14 @@ mod tests {
     fn only_what_the_receiver_said_is_an_acceptance() {
         let position = || DeliveryState::Received(Received { section_number: 9, section_offset: 0 });
         for state in [None, Some(position()), Some(within(None)), Some(within(Some(position())))] {
-            let error = Outcome::of(state.clone()).accepted().expect_err("nothing was said");
+            let error = Outcome::of(state.clone()).into_result().expect_err("nothing was said");
             assert_eq!((error.kind(), error.delivered()), (ErrorKind::NoOutcome, Delivered::Unknown), "{state:?}");
         }
         for state in [DeliveryState::Accepted, within(Some(DeliveryState::Accepted))] {
-            assert!(Outcome::of(Some(state)).accepted().is_ok());
+            assert!(Outcome::of(Some(state)).into_result().is_ok());
         }
-        assert!(Outcome::SentSettled.accepted().is_ok());
-        let error = Outcome::of(Some(within(Some(DeliveryState::Released)))).accepted().expect_err("released");
+        assert!(Outcome::SentSettled.into_result().is_ok());
+        let error = Outcome::of(Some(within(Some(DeliveryState::Released)))).into_result().expect_err("released");
         assert_eq!((error.kind(), error.delivered()), (ErrorKind::Released, Delivered::No));
     }
 
@@ -179,9 +183,9 @@ mod tests {
         let key = amqp1_codec::Symbol::from_static(amqp1_engine::ANNOTATIONS_LEFT_OUT);
         let left_out = [(key, "annotations that take 9000 octets were left out")].into_iter().collect();
         let modified = Modified { message_annotations: Some(left_out), ..Modified::default() };
-        let error = Outcome::Modified(modified).accepted().expect_err("not processed");
+        let error = Outcome::Modified(modified).into_result().expect_err("not processed");
         assert!(error.to_string().ends_with("; annotations that take 9000 octets were left out"), "{error}");
-        let error = Outcome::Modified(Modified::default()).accepted().expect_err("not processed");
+        let error = Outcome::Modified(Modified::default()).into_result().expect_err("not processed");
         assert!(error.to_string().ends_with("to be changed"), "{error}");
     }
 }

@@ -142,7 +142,7 @@ async fn t_rob_7_what_is_refused_on_one_connection_costs_no_other() {
                 })
             })
             .await;
-            outcome.expect("an outcome").accepted().expect("accepted");
+            outcome.expect("an outcome").into_result().expect("accepted");
         }
     }
 }

@@ -37,7 +37,7 @@ async fn a_sender_waits_for_settlements_and_says_so() {
         delivery.accept().expect("settled");
     }
     for receipt in receipts {
-        receipt.await.expect("an outcome").accepted().expect("accepted");
+        receipt.await.expect("an outcome").into_result().expect("accepted");
     }
 }
 
@@ -83,7 +83,7 @@ async fn many_links_queue_no_more_together_than_a_connection_may_and_each_goes_o
                 let permit = sender.reserve().await.expect("a permit");
                 let receipt = permit.send(Bytes::from(vec![7; OCTETS])).expect("queued");
                 queued.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                receipt.await.expect("an outcome").accepted().expect("accepted");
+                receipt.await.expect("an outcome").into_result().expect("accepted");
             }
         });
     }

@@ -33,7 +33,7 @@ async fn a_recv_that_is_cancelled_and_resumed_loses_nothing() {
     let (sender, mut receiver) = pair.client_sends(Credit::Window(7)).await;
     let sending = tokio::spawn(async move {
         for index in 0..200 {
-            sender.send(body(index)).await.expect("sent").accepted().expect("accepted");
+            sender.send(body(index)).await.expect("sent").into_result().expect("accepted");
         }
     });
     let mut expected = 0;

@@ -51,7 +51,7 @@ impl Node {
                                 status => Reply::new(i32::try_from(status).expect("small"), "as the test says"),
                             };
                             let reply = reply.encode(&request, EncodeStyle::Compact);
-                            sender.send(reply).await.expect("sent").accepted().expect("accepted");
+                            sender.send(reply).await.expect("sent").into_result().expect("accepted");
                         }
                     });
                 }
@@ -207,7 +207,7 @@ async fn a_bounded_number_of_tokens_is_in_flight_and_answers_come_in_any_order()
             rounds.push(waiting.len());
             for request in waiting.iter().rev() {
                 let reply = Reply::accepted().encode(request, EncodeStyle::Compact);
-                sender.send(reply).await.expect("sent").accepted().expect("accepted");
+                sender.send(reply).await.expect("sent").into_result().expect("accepted");
             }
         }
         (rounds, server)

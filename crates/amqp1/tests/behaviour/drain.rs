@@ -231,7 +231,7 @@ async fn t_2_6_7_8_a_drain_waits_for_those_who_are_served_on_other_threads() {
         came.sort_unstable();
         assert_eq!(came, (0..20).collect::<Vec<_>>(), "round {round}");
         for sent in waiting {
-            sent.await.expect("it ends").expect("sent");
+            sent.await.expect("it ends").expect("sent").into_result().expect("settled");
         }
     }
 }

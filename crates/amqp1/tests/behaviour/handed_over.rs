@@ -76,7 +76,7 @@ async fn m_3_2_1_a_malformed_message_is_received_and_settled_by_the_application(
             assert_eq!(soon(sent).await.expect("an outcome"), Outcome::Released, "{hex}");
 
             let settled = SendOptions { settled: true, ..SendOptions::default() };
-            soon(sender.send_with(raw_message(&octets), settled)).await.expect("sent");
+            soon(sender.send_with(raw_message(&octets), settled)).await.expect("sent").into_result().expect("settled");
             let delivery = received(&mut receiver).await;
             assert_eq!((octets_of(delivery.message()), delivery.is_settled()), (octets.to_vec(), true), "{hex}");
         }
@@ -190,7 +190,11 @@ async fn rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
     };
     assert_eq!(error.condition.as_str(), "amqp:decode-error");
     let settled = SendOptions { settled: true, ..SendOptions::default() };
-    soon(sender.send_with(raw_message(&unhex("00537540")), settled)).await.expect("sent");
+    soon(sender.send_with(raw_message(&unhex("00537540")), settled))
+        .await
+        .expect("sent")
+        .into_result()
+        .expect("settled");
     let last = soon(sender.reserve()).await.expect("credit").send(Message::builder().data("last")).expect("queued");
     let delivery = received(&mut receiver).await;
     assert_eq!(delivery.message().data().as_deref(), Some(&b"last"[..]));

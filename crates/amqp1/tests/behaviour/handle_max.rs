@@ -49,7 +49,7 @@ async fn t_2_7_2_2_an_acceptor_answers_when_a_handle_is_free() {
     let delivery = soon(second.recv()).await.expect("the link lives").expect("a delivery");
     assert_eq!(number(&delivery), 7);
     delivery.accept().expect("settled");
-    soon(sending).await.expect("no panic").expect("sent");
+    soon(sending).await.expect("no panic").expect("sent").into_result().expect("accepted");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,13 +38,13 @@ async fn every_outcome_reaches_the_sender() {
 #[tokio::test]
 async fn an_outcome_that_is_no_acceptance_can_be_taken_for_an_error() {
     let why = AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "full");
-    let error = outcome_of(|delivery| delivery.reject(why.clone())).await.accepted().expect_err("rejected");
+    let error = outcome_of(|delivery| delivery.reject(why.clone())).await.into_result().expect_err("rejected");
     assert_eq!(
         (error.kind(), error.condition()),
         (ErrorKind::Rejected, Some(&ErrorCondition::RESOURCE_LIMIT_EXCEEDED))
     );
     assert!(matches!(error.retry(), Retry::After(_)));
-    let error = outcome_of(Delivery::release).await.accepted().expect_err("released");
+    let error = outcome_of(Delivery::release).await.into_result().expect_err("released");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Released, Retry::Now));
 }
 
@@ -118,7 +118,7 @@ async fn messages_that_are_sent_settled_arrive_and_have_no_outcome() {
     delivery.accept().expect("nothing to say");
     // They outlive the link.
     for index in 0..5 {
-        sender.send_with(body(index), settled).await.expect("sent");
+        sender.send_with(body(index), settled).await.expect("sent").into_result().expect("settled");
     }
     sender.close().await.expect("closed");
     for index in 0..5 {

@@ -152,7 +152,7 @@ async fn one_end(settled: bool, by_peer: bool, ends: Ends) {
     }
     let mut count = 0;
     for receipt in receipts {
-        let error = receipt.await.and_then(Outcome::accepted).expect_err("the peer has accepted nothing");
+        let error = receipt.await.and_then(Outcome::into_result).expect_err("the peer has accepted nothing");
         assert_eq!(error.delivered(), Delivered::Unknown, "{settled} {by_peer} {ends:?}: {error}");
         count += 1;
     }
@@ -167,7 +167,7 @@ async fn what_is_settled_without_an_outcome_is_not_known_to_be_accepted() {
         let receipts = send(&sender, &mut raw, 1).await;
         raw.send(settles(0, state.clone())).await;
         for receipt in receipts {
-            let error = soon(receipt).await.and_then(Outcome::accepted).expect_err("nothing was said");
+            let error = soon(receipt).await.and_then(Outcome::into_result).expect_err("nothing was said");
             // A transaction that nobody has declared ends the link.
             let unknown = error.condition() == Some(&ErrorCondition::TRANSACTION_UNKNOWN_ID);
             let kind = if unknown { ErrorKind::LinkDetached } else { ErrorKind::NoOutcome };

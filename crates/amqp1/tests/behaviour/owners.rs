@@ -54,7 +54,7 @@ async fn octets_that_were_written_are_dropped_where_the_connection_is_free() {
         let head = [&b"\0\x53\x75\xb0"[..], &u32::try_from(size).expect("few").to_be_bytes()].concat();
         let message = EncodedMessage::from_parts([Bytes::from(head), octets]);
         let receipt = sender.reserve().await.expect("credit").send_with(message, options).expect("queued");
-        soon(receipt).await.expect("it has left");
+        soon(receipt).await.expect("it has left").into_result().expect("settled");
         let free = tokio::task::spawn_blocking(move || dropped.recv_timeout(Duration::from_secs(10)));
         assert_eq!(free.await.expect("no panic"), Ok(true), "{size} octets");
     }

@@ -20,7 +20,7 @@ async fn what_is_in_flight_while_a_connection_is_quiet_is_settled_afterwards() {
         assert_eq!(number(&delivery), round);
         tokio::time::sleep(QUIET).await;
         delivery.accept().expect("it can be settled");
-        soon(waiting).await.expect("no panic").expect("an outcome").accepted().expect("accepted");
+        soon(waiting).await.expect("no panic").expect("an outcome").into_result().expect("accepted");
         tokio::time::sleep(QUIET).await;
     }
     soon(pair.client.close()).await.expect("closed cleanly");

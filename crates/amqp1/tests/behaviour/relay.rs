@@ -80,14 +80,14 @@ async fn e_anon_1_a_sender_without_an_address_sends_each_message_where_it_says()
     let settled = soon(sender.send_with(to("q1", "three"), SETTLED)).await.expect("on its way");
     assert_eq!(settled, Outcome::SentSettled);
     // It comes after the one before it.
-    soon(sender.send(to("q2", "four"))).await.expect("an outcome").accepted().expect("accepted");
+    soon(sender.send(to("q2", "four"))).await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(
         (queued(&queues, "q1"), queued(&queues, "q2")),
         (vec![Bytes::from("one"), Bytes::from("three")], vec![Bytes::from("two"), Bytes::from("four")],)
     );
     // Where the link has an address, that counts.
     let sender = session.sender("q2").attach().await.expect("a sender");
-    soon(sender.send(to("q1", "five"))).await.expect("an outcome").accepted().expect("accepted");
+    soon(sender.send(to("q1", "five"))).await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(queued(&queues, "q2").len(), 3);
 }
 
@@ -101,7 +101,7 @@ async fn e_anon_2_what_cannot_be_routed_is_rejected_where_the_source_allows_it()
         assert_eq!(error.condition, ErrorCondition::NOT_FOUND);
     }
     // The link is as good as before.
-    soon(sender.send(to("q1", "y"))).await.expect("an outcome").accepted().expect("accepted");
+    soon(sender.send(to("q1", "y"))).await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(queued(&queues, "q1"), [Bytes::from("y")]);
     // A default outcome may be chosen too.
     let source = Source { default_outcome: Some(DeliveryState::Rejected(None)), ..Source::default() };
@@ -128,7 +128,7 @@ async fn e_anon_2_what_cannot_be_routed_costs_the_link_where_the_source_does_not
     let accepts_only =
         Source { outcomes: vec![amqp1::Symbol::from_static("amqp:accepted:list")].into(), ..Source::default() };
     let sender = session.anonymous_sender().source(accepts_only).attach().await.expect("a sender");
-    soon(sender.send(to("q1", "x"))).await.expect("an outcome").accepted().expect("accepted");
+    soon(sender.send(to("q1", "x"))).await.expect("an outcome").into_result().expect("accepted");
     let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
     let error = soon(sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() }));
     assert_eq!(error.await.expect_err("the link is gone").condition(), Some(&ErrorCondition::NOT_FOUND));
@@ -149,7 +149,7 @@ async fn e_anon_2_a_source_that_lists_no_outcomes_allows_rejected() {
         let Ok(Outcome::Rejected(Some(error))) = soon(sending).await else { panic!("not rejected") };
         let named = error.info.as_ref().and_then(|info| info.get("delivery-tag"));
         assert_eq!(named, Some(&Value::Binary(Bytes::from_static(b"unroutable"))));
-        soon(sender.send(to("q1", "x"))).await.expect("the link goes on").accepted().expect("accepted");
+        soon(sender.send(to("q1", "x"))).await.expect("the link goes on").into_result().expect("accepted");
     }
 }
 
@@ -192,7 +192,7 @@ async fn m_3_2_1_2_a_durable_message_is_not_taken_where_nothing_is_durable() {
         });
         tokio::spawn(forgetful(receiver));
         let sender = sender.expect("a sender");
-        soon(sender.send(Message::builder().data("x"))).await.expect("an outcome").accepted().expect("accepted");
+        soon(sender.send(Message::builder().data("x"))).await.expect("an outcome").into_result().expect("accepted");
         let outcome = soon(sender.send(durable())).await;
         match outcome {
             Ok(Outcome::Rejected(Some(error))) if allowed => {

@@ -111,7 +111,7 @@ async fn a_receiver_is_a_stream() {
     let mut receiver = std::pin::pin!(receiver);
     let sending = async {
         for index in 0..20 {
-            sender.send(body(index)).await.expect("sent").accepted().expect("accepted");
+            sender.send(body(index)).await.expect("sent").into_result().expect("accepted");
         }
         sender.close().await.expect("closed");
     };

@@ -151,7 +151,11 @@ async fn a_body_that_is_no_data_is_said_to_be() {
     let mut pair = pair().await;
     let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
     let options = SendOptions { settled: true, ..SendOptions::default() };
-    soon(sender.send_with(Message::builder().value("text"), options)).await.expect("sent");
+    soon(sender.send_with(Message::builder().value("text"), options))
+        .await
+        .expect("sent")
+        .into_result()
+        .expect("settled");
     let mut stream = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
     assert_eq!(soon(stream.data()).await.expect_err("no data").kind(), ErrorKind::Protocol);
 }
@@ -222,7 +226,11 @@ async fn what_was_settled_from_the_start_and_has_come_is_read_to_its_end_althoug
     let (sender, mut receiver) = streamed(&mut pair, Credit::Manual(5)).await;
     let options = SendOptions { settled: true, ..SendOptions::default() };
     let body = vec![3; 200_000];
-    soon(sender.send_with(Message::builder().data(body.clone()), options)).await.expect("sent");
+    soon(sender.send_with(Message::builder().data(body.clone()), options))
+        .await
+        .expect("sent")
+        .into_result()
+        .expect("settled");
     let mut stream = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
     let first = soon(stream.data()).await.expect("data").expect("some");
     soon(sender.close()).await.expect("closed");
@@ -250,7 +258,11 @@ async fn a_streamed_receiver_is_drained_with_small_messages_waiting() {
     let (sender, mut receiver) = streamed_to_the_client(&mut pair, Credit::Manual(10)).await;
     for number in 0..3_u8 {
         let options = SendOptions { settled: true, ..SendOptions::default() };
-        soon(sender.send_with(Message::builder().data(vec![number; 1000]), options)).await.expect("sent");
+        soon(sender.send_with(Message::builder().data(vec![number; 1000]), options))
+            .await
+            .expect("sent")
+            .into_result()
+            .expect("settled");
     }
     soon(receiver.drain()).await.expect("drained");
     for number in 0..3_u8 {

@@ -69,10 +69,10 @@ async fn s_5_2_4_messages_pass_over_tls() {
         receipts.push(sender.reserve().await.expect("credit").send(body(index)).expect("queued"));
     }
     for receipt in receipts {
-        soon(receipt).await.expect("an outcome").accepted().expect("accepted");
+        soon(receipt).await.expect("an outcome").into_result().expect("accepted");
     }
     let large = Bytes::from(vec![5; 10 * 1024 * 1024]);
-    soon(sender.send(large)).await.expect("an outcome").accepted().expect("accepted");
+    soon(sender.send(large)).await.expect("an outcome").into_result().expect("accepted");
     connection.close().await.expect("closed");
 }
 
@@ -98,7 +98,7 @@ async fn a_delivery_comes_over_tls_as_soon_as_it_is_sent() {
             })
         })
         .await;
-        sent.expect("sent").accepted().expect("accepted");
+        sent.expect("sent").into_result().expect("accepted");
     }
 }
 

@@ -48,7 +48,7 @@ async fn meet(builder: ClientBuilder, acceptor: &Acceptor, listener: &TcpListene
     let (sent, ()) = tokio::join!(sender.send(body(1)), async {
         receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
     });
-    sent.expect("an outcome").accepted().expect("accepted");
+    sent.expect("an outcome").into_result().expect("accepted");
     Ok(secure)
 }
 

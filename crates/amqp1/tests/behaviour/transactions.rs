@@ -93,8 +93,8 @@ async fn what_is_posted_is_seen_after_the_commit_and_never_after_a_rollback() {
     let outcome = kept.send(&sender, "kept").await.expect("an outcome");
     let Outcome::Transactional(state) = &outcome else { panic!("{outcome:?}") };
     assert_eq!(state.txn_id, kept.id().as_slice());
-    outcome.accepted().expect("accepted, if it is committed");
-    gone.send(&sender, "gone").await.expect("an outcome").accepted().expect("accepted");
+    outcome.into_result().expect("accepted, if it is committed");
+    gone.send(&sender, "gone").await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(bank.now().visible, Vec::<Bytes>::new());
     assert!(soon(gone.rollback()).await.expect("rolled back").is_empty());
     soon(kept.commit()).await.expect("committed");
@@ -190,7 +190,7 @@ async fn a_transaction_that_is_dropped_is_rolled_back() {
     let (sender, mut receiver) = (bank.sender().await, bank.receiver().await);
     bank.order(Order::Stock("one"));
     let transaction = bank.controller.declare().await.expect("a transaction");
-    transaction.send(&sender, "gone").await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, "gone").await.expect("an outcome").into_result().expect("accepted");
     transaction.accept(next(&mut receiver).await).expect("retired");
     bank.until(|book| book.live == 1).await;
     drop(transaction);
@@ -238,7 +238,7 @@ async fn a_commit_that_is_given_up_goes_on() {
     let mut bank = Bank::open().await;
     let sender = bank.sender().await;
     let transaction = bank.controller.declare().await.expect("a transaction");
-    transaction.send(&sender, "kept").await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, "kept").await.expect("an outcome").into_result().expect("accepted");
     give_up(transaction.commit()).await;
     assert_eq!(bank.until(|book| book.live == 0).await.visible, ["kept"]);
 }
@@ -285,7 +285,7 @@ async fn a_commit_that_the_coordinator_refuses_is_a_rollback() {
     bank.order(Order::Stock("one"));
     receiver.set_on_drop(OnDrop::Release);
     let transaction = bank.controller.declare().await.expect("a transaction");
-    transaction.send(&sender, "gone").await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, "gone").await.expect("an outcome").into_result().expect("accepted");
     transaction.accept(next(&mut receiver).await).expect("retired");
     let error = soon(transaction.commit()).await.expect_err("refused");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::RolledBack, Delivered::No));
@@ -316,7 +316,7 @@ async fn an_outcome_that_somebody_has_seen_is_for_the_coordinator_to_judge() {
     let bank = Bank::open().await;
     let sender = bank.sender().await;
     let transaction = bank.controller.declare().await.expect("a transaction");
-    let error = transaction.send(&sender, "nowhere").await.expect("an outcome").accepted().expect_err("rejected");
+    let error = transaction.send(&sender, "nowhere").await.expect("an outcome").into_result().expect_err("rejected");
     assert_eq!(error.kind(), ErrorKind::Rejected);
     let error = soon(transaction.commit()).await.expect_err("spoilt");
     assert_eq!((error.kind(), error.condition()), (ErrorKind::RolledBack, Some(&ErrorCondition::TRANSACTION_ROLLBACK)));
@@ -377,7 +377,7 @@ async fn the_loss_of_the_control_link_is_a_rollback() {
     bank.order(Order::Stock("two"));
     let worked = bank.controller.declare().await.expect("a transaction");
     let idle = bank.controller.declare().await.expect("a transaction");
-    worked.send(&sender, "gone").await.expect("an outcome").accepted().expect("accepted");
+    worked.send(&sender, "gone").await.expect("an outcome").into_result().expect("accepted");
     worked.accept(next(&mut receiver).await).expect("retired");
     bank.order(Order::DropControl(Some(ErrorCondition::DETACH_FORCED.into())));
     let detached = soon(bank.controller.detached()).await;
@@ -396,7 +396,7 @@ async fn the_loss_of_the_control_link_is_a_rollback() {
     // The session is as it was, and so are its links.
     let controller = bank.session.transactions().await.expect("a coordinator");
     let transaction = controller.declare().await.expect("a transaction");
-    transaction.send(&sender, "kept").await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, "kept").await.expect("an outcome").into_result().expect("accepted");
     soon(transaction.commit()).await.expect("committed");
     assert_eq!(bank.now().visible, ["kept"]);
 }
@@ -406,7 +406,7 @@ async fn a_controller_that_is_closed_rolls_back_what_is_live() {
     let mut bank = Bank::open().await;
     let sender = bank.sender().await;
     let transaction = bank.controller.declare().await.expect("a transaction");
-    transaction.send(&sender, "gone").await.expect("an outcome").accepted().expect("accepted");
+    transaction.send(&sender, "gone").await.expect("an outcome").into_result().expect("accepted");
     bank.until(|book| book.live == 1).await;
     soon(bank.controller.close()).await.expect("closed");
     assert_eq!(bank.until(|book| book.live == 0).await.visible, Vec::<Bytes>::new());
@@ -424,7 +424,16 @@ async fn a_peer_without_transactions_refuses_the_control_link() {
     let error = session.transactions().await.expect_err("refused");
     assert_eq!((error.kind(), error.condition()), (ErrorKind::LinkRefused, Some(&ErrorCondition::NOT_IMPLEMENTED)));
     // Nothing else suffers.
-    session.sender("queue").attach().await.expect("a sender").send("x").await.expect("an outcome");
+    session
+        .sender("queue")
+        .attach()
+        .await
+        .expect("a sender")
+        .send("x")
+        .await
+        .expect("an outcome")
+        .into_result()
+        .expect("accepted");
 }
 
 #[tokio::test]
@@ -460,7 +469,7 @@ async fn a_transaction_may_span_sessions_where_that_is_offered() {
     let senders = [bank.sender().await, second.sender("queue").attach().await.expect("a sender")];
     let transaction = bank.controller.declare().await.expect("a transaction");
     for sender in &senders {
-        transaction.send(sender, "kept").await.expect("an outcome").accepted().expect("accepted");
+        transaction.send(sender, "kept").await.expect("an outcome").into_result().expect("accepted");
     }
     soon(transaction.commit()).await.expect("committed");
     assert_eq!(bank.now().visible, ["kept", "kept"]);

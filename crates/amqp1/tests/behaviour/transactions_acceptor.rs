@@ -20,7 +20,7 @@ async fn x_4_4_1_2_what_is_posted_is_there_after_the_commit_and_never_after_a_ro
         let outcome = outcome.expect("an outcome");
         let Outcome::Transactional(state) = &outcome else { panic!("{outcome:?}") };
         assert_eq!(state.txn_id, transaction.id().as_slice());
-        outcome.accepted().expect("accepted, if it is committed");
+        outcome.into_result().expect("accepted, if it is committed");
     }
     let (discharged, rolled_back) = tokio::join!(soon(gone.rollback()), node.discharge());
     assert!(discharged.expect("rolled back").is_empty());
@@ -45,7 +45,7 @@ async fn a_message_of_a_transaction_is_not_accepted_as_an_ordinary_one() {
         let error = delivery.accept().expect_err("not an ordinary message");
         assert_eq!(error.kind(), ErrorKind::Config);
     });
-    let outcome = posting.0.expect("an outcome").accepted().expect_err("nothing was accepted");
+    let outcome = posting.0.expect("an outcome").into_result().expect_err("nothing was accepted");
     assert_eq!(outcome.kind(), ErrorKind::Modified);
     let (committed, undone) = tokio::join!(soon(transaction.commit()), node.discharge());
     let error = committed.expect_err("a part of it has failed");
@@ -144,7 +144,7 @@ async fn x_4_2_7_the_end_of_a_control_link_rolls_its_transactions_back() {
     let transaction = node.controller.declare().await.expect("a transaction");
     transaction.accept(delivery).expect("retired");
     let (posted, ()) = tokio::join!(soon(transaction.send(&sender, "posted")), node.post_next(&mut receiver));
-    posted.expect("an outcome");
+    posted.expect("an outcome").into_result().expect("accepted");
     soon(node.controller.close()).await.expect("closed");
     let Discharge::RolledBack(undone) = node.discharge().await else { panic!("it is over") };
     assert_eq!((undone.work, undone.cause), (vec![Bytes::from("posted")], RollbackCause::ControlLinkEnded));
@@ -186,7 +186,7 @@ async fn x_4_4_1_6_a_transaction_that_is_over_ends_the_link_that_names_it() {
     let (sender, mut receiver) = node.sender("queue").await;
     let transaction = node.controller.declare().await.expect("a transaction");
     let (posted, ()) = tokio::join!(transaction.send(&sender, "in time"), node.post_next(&mut receiver));
-    posted.expect("an outcome");
+    posted.expect("an outcome").into_result().expect("accepted");
     tokio::time::sleep(Duration::from_secs(11)).await;
     let Discharge::RolledBack(undone) = node.discharge().await else { panic!("it took too long") };
     assert_eq!((undone.work, undone.cause), (vec![Bytes::from("in time")], RollbackCause::TimedOut));
@@ -205,7 +205,7 @@ async fn a_discharge_waits_for_what_was_posted_before_it() {
     let (sender, mut receiver) = node.sender("queue").await;
     let transaction = node.controller.declare().await.expect("a transaction");
     let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
-    transaction.send_with(&sender, "m", settled).await.expect("sent");
+    transaction.send_with(&sender, "m", settled).await.expect("sent").into_result().expect("posted");
     let mut committing = tokio::spawn(transaction.commit());
     tokio::select! {
         biased;
@@ -258,7 +258,7 @@ async fn the_octets_that_wait_for_commits_are_bounded() {
         let transaction = node.controller.declare().await.expect("a transaction");
         for _ in 0..2 {
             let (posted, ()) = tokio::join!(transaction.send(&sender, large.clone()), node.post_next(&mut receiver));
-            posted.expect("an outcome").accepted().expect("accepted");
+            posted.expect("an outcome").into_result().expect("accepted");
         }
         let (committed, done) = tokio::join!(soon(transaction.commit()), node.commit_next());
         committed.expect("committed");
@@ -268,7 +268,7 @@ async fn the_octets_that_wait_for_commits_are_bounded() {
     let [one, two] = transactions.map(|transaction| transaction.expect("a transaction"));
     for transaction in [&one, &two] {
         let (posted, ()) = tokio::join!(transaction.send(&sender, large.clone()), node.post_next(&mut receiver));
-        posted.expect("an outcome").accepted().expect("accepted");
+        posted.expect("an outcome").into_result().expect("accepted");
     }
     let (posted, refused) = tokio::join!(soon(two.send(&sender, large)), async {
         let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
@@ -300,7 +300,7 @@ async fn what_was_posted_on_a_link_that_nobody_serves_is_not_committed() {
         if settled {
             let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
             drop(permit);
-            transaction.send_with(&sender, "m", settled).await.expect("sent");
+            transaction.send_with(&sender, "m", settled).await.expect("sent").into_result().expect("posted");
             soon(sender.close()).await.expect("closed");
             soon(receiver.detached()).await;
         } else {

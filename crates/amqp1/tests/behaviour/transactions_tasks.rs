@@ -32,7 +32,7 @@ async fn what_many_tasks_commit_is_there_and_what_they_give_up_is_not() {
             if number % 3 == 0 {
                 transaction.post(sender.reserve().await.expect("credit"), body).expect("posted");
             } else {
-                transaction.send(&sender, body).await.expect("an outcome").accepted().expect("accepted");
+                transaction.send(&sender, body).await.expect("an outcome").into_result().expect("accepted");
             }
             match number % 4 {
                 0 => drop(transaction),
@@ -87,7 +87,7 @@ async fn x_4_2_7_when_the_control_link_is_lost_nobody_is_told_more_than_is_known
                 let (controller, sender) = (controller.clone(), sender.clone());
                 tokio::spawn(async move {
                     let transaction = controller.declare().await?;
-                    transaction.send(&sender, Bytes::from(number.to_string())).await?.accepted()?;
+                    transaction.send(&sender, Bytes::from(number.to_string())).await?.into_result()?;
                     transaction.commit().await
                 })
             })

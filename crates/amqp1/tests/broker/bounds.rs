@@ -36,12 +36,12 @@ async fn a_full_queue_does_not_keep_the_links_that_have_ended() {
             permits.push(soon(sender.reserve()).await.expect("credit"));
         }
         for _ in 0..3 {
-            soon(filling.send("x")).await.expect("an outcome").accepted().expect("accepted");
+            soon(filling.send("x")).await.expect("an outcome").into_result().expect("accepted");
         }
         let settled = || SendOptions { settled: true, ..SendOptions::default() };
         let sent = permits.into_iter().map(|permit| permit.send_with("more", settled()).expect("queued"));
         for sending in sent.collect::<Vec<_>>() {
-            soon(sending).await.expect("sent").accepted().expect("sent settled");
+            soon(sending).await.expect("sent").into_result().expect("sent settled");
         }
         // They have arrived.
         connection.flush().await.expect("written");

@@ -35,7 +35,7 @@ async fn m_3_5_8_2_a_selector_chooses_and_the_rest_stays() {
     let sender = session.sender("q").attach().await.expect("a sender");
     let mut red = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;
     for colour in ["blue", "red", "green", "red"] {
-        sender.send(coloured(colour)).await.expect("sent").accepted().expect("accepted");
+        sender.send(coloured(colour)).await.expect("sent").into_result().expect("accepted");
     }
     for _ in 0..2 {
         let delivery = next(&mut red).await;
@@ -76,8 +76,8 @@ async fn a_selector_finds_what_comes_back_behind_it() {
     let session = Bed::new(&[]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
     let mut any = consumer(&session, "q", 2).await;
-    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
-    sender.send(coloured("blue")).await.expect("sent").accepted().expect("accepted");
+    sender.send(coloured("red")).await.expect("sent").into_result().expect("accepted");
+    sender.send(coloured("blue")).await.expect("sent").into_result().expect("accepted");
     let (red, blue) = (next(&mut any).await, next(&mut any).await);
     let mut chosen = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;
     // It has looked at this one.
@@ -93,9 +93,9 @@ async fn a_drain_finds_what_is_wanted_behind_much_that_is_not() {
     let session = Bed::new(&[]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
     for _ in 0..100 {
-        sender.send(coloured("blue")).await.expect("sent").accepted().expect("accepted");
+        sender.send(coloured("blue")).await.expect("sent").into_result().expect("accepted");
     }
-    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
+    sender.send(coloured("red")).await.expect("sent").into_result().expect("accepted");
     let mut red = receiver(&session, selected(Source::at("q"), "colour = 'red'")).await;
     red.drain().await.expect("drained");
     assert_eq!(text(&red.try_recv().expect("a message")), "red");
@@ -108,13 +108,13 @@ async fn what_comes_back_is_found_in_order_with_what_was_not_looked_at() {
     let sender = session.sender("q").attach().await.expect("a sender");
     let mut any = consumer(&session, "q", 3).await;
     for colour in ["red", "blue", "red"] {
-        sender.send(coloured(colour)).await.expect("sent").accepted().expect("accepted");
+        sender.send(coloured(colour)).await.expect("sent").into_result().expect("accepted");
     }
     let held = [next(&mut any).await, next(&mut any).await, next(&mut any).await];
     let selecting = session.receiver("").source(selected(Source::at("q"), "colour = 'red'"));
     let mut chosen = selecting.credit(Credit::Manual(1)).attach().await.expect("a receiver");
     put(&session, "q", &["0", "1"]).await;
-    sender.send(coloured("red")).await.expect("sent").accepted().expect("accepted");
+    sender.send(coloured("red")).await.expect("sent").into_result().expect("accepted");
     let last = next(&mut chosen).await;
     // Of these the first waits longest, whichever comes back first.
     for delivery in held.into_iter().rev() {
@@ -141,7 +141,7 @@ async fn a_hostile_selector_does_not_stop_the_queue() {
     let sender = session.sender("q").attach().await.expect("a sender");
     for length in [60_000, 200_000] {
         let large = Message::builder().application_property("p", "a".repeat(length)).data("x").build();
-        sender.send(large).await.expect("sent").accepted().expect("accepted");
+        sender.send(large).await.expect("sent").into_result().expect("accepted");
     }
     put(&bed.session().await, "q", &["y"]).await;
     assert_eq!(drained(&session, "q").await, ["x", "x", "y"]);

@@ -57,7 +57,7 @@ impl Bed {
 async fn put(session: &Session, address: &str, texts: &[&'static str]) {
     let sender = session.sender(address).attach().await.expect("a sender");
     for text in texts {
-        sender.send(*text).await.expect("an outcome").accepted().expect("accepted");
+        sender.send(*text).await.expect("an outcome").into_result().expect("accepted");
     }
     sender.close().await.expect("closed");
 }

@@ -23,7 +23,7 @@ async fn m_3_5_3_2_a_dynamic_node_is_used_by_its_address_and_goes_with_its_link(
     let address = replies.remote_attach().source.and_then(|source| source.address).expect("an address");
     let other = bed.session().await;
     let sender = other.sender(address.clone()).attach().await.expect("a sender");
-    sender.send("hello").await.expect("sent").accepted().expect("accepted");
+    sender.send("hello").await.expect("sent").into_result().expect("accepted");
     let delivery = next(&mut replies).await;
     assert_eq!(text(&delivery), "hello");
     delivery.accept().expect("settled");
@@ -43,7 +43,7 @@ async fn m_3_5_13_1_a_dynamic_node_lives_as_long_as_its_policy_says() {
     let sender = session.sender("").target(target).attach().await.expect("a node");
     let target = sender.remote_attach().target.expect("a target");
     let address = target.as_target().and_then(|target| target.address.clone()).expect("an address");
-    sender.send("x").await.expect("sent").accepted().expect("accepted");
+    sender.send("x").await.expect("sent").into_result().expect("accepted");
     sender.close().await.expect("closed");
     // The message keeps it, then the link.
     let mut receiver = consumer(&session, &address, 1).await;
@@ -72,11 +72,11 @@ async fn the_anonymous_relay_sends_each_message_where_it_says() {
     let _nodes = [consumer(&session, "a", 0).await, consumer(&session, "b", 0).await];
     for address in ["a", "b", "a"] {
         let message = Message::builder().properties(to(address)).data(address).build();
-        relay.send(message).await.expect("sent").accepted().expect("accepted");
+        relay.send(message).await.expect("sent").into_result().expect("accepted");
     }
     let to = |address| Message::builder().properties(to(address)).data("x").build();
     for message in [Message::builder().data("x").build(), to("dynamic/x/y/7"), to("c"), to("topic://a")] {
-        let error = relay.send(message).await.expect("an outcome").accepted().expect_err("it goes nowhere");
+        let error = relay.send(message).await.expect("an outcome").into_result().expect_err("it goes nowhere");
         assert_eq!(error.condition(), Some(&ErrorCondition::NOT_FOUND));
     }
     assert_eq!(super::drained(&session, "a").await, ["a", "a"]);

@@ -43,7 +43,7 @@ async fn t_2_7_3_17_a_message_above_the_max_message_size_stays_for_others() {
     let mut small = small.await.expect("a receiver");
     let sender = session.sender("q").attach().await.expect("a sender");
     for size in [1, 1000, 2] {
-        sender.send(vec![b'x'; size]).await.expect("sent").accepted().expect("accepted");
+        sender.send(vec![b'x'; size]).await.expect("sent").into_result().expect("accepted");
     }
     for size in [1, 2] {
         let delivery = next(&mut small).await;
@@ -60,11 +60,11 @@ async fn m_3_2_1_what_has_expired_is_not_delivered_and_leaves_room() {
     let message = |ttl: Option<u32>, body: &'static str| {
         Message::builder().header(Header { ttl, ..Header::default() }).data(body).build()
     };
-    sender.send(message(Some(1000), "short")).await.expect("sent").accepted().expect("accepted");
-    sender.send(message(Some(9000), "long")).await.expect("sent").accepted().expect("accepted");
+    sender.send(message(Some(1000), "short")).await.expect("sent").into_result().expect("accepted");
+    sender.send(message(Some(9000), "long")).await.expect("sent").into_result().expect("accepted");
     // The queue is full until a second has passed.
     let began = tokio::time::Instant::now();
-    sender.send(message(None, "lasting")).await.expect("sent").accepted().expect("accepted");
+    sender.send(message(None, "lasting")).await.expect("sent").into_result().expect("accepted");
     assert_eq!(began.elapsed().as_millis() / 10, 100);
     let mut receiver = consumer(&session, "q", 3).await;
     let delivery = next(&mut receiver).await;
@@ -87,7 +87,7 @@ async fn a_full_queue_takes_no_more_until_there_is_room() {
     }
     assert_eq!(waiting.len(), 3);
     for receipt in waiting {
-        receipt.await.expect("an outcome").accepted().expect("accepted");
+        receipt.await.expect("an outcome").into_result().expect("accepted");
     }
     // Neither has a sender credit that attaches now.
     let late = session.sender("q").attach().await.expect("a sender");
@@ -99,7 +99,7 @@ async fn a_full_queue_takes_no_more_until_there_is_room() {
     assert_eq!((sender.credit(), sender.blocked()), (0, Some(Blocked::Credit)));
     let mut receiver = consumer(&session, "q", 1).await;
     next(&mut receiver).await.accept().expect("settled");
-    next_one.await.expect("an outcome").accepted().expect("accepted");
+    next_one.await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(drained(&session, "q").await.len(), 3);
 }
 
@@ -122,7 +122,7 @@ async fn what_was_sent_settled_is_stored_and_what_is_received_settled_is_gone() 
     let sender = session.sender("q").attach().await.expect("a sender");
     let settled = SendOptions { settled: true, ..SendOptions::default() };
     for text in ["a", "b"] {
-        sender.send_with(text, settled).await.expect("sent").accepted().expect("sent");
+        sender.send_with(text, settled).await.expect("sent").into_result().expect("sent");
     }
     let receiver = session.receiver("q").settle_mode(amqp1::SenderSettleMode::Settled).credit(Credit::Manual(2));
     let mut receiver = receiver.attach().await.expect("a receiver");

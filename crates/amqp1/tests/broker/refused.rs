@@ -18,9 +18,9 @@ async fn m_3_2_1_durable_messages_are_refused() {
     let Ok(Outcome::Rejected(Some(error))) = sender.send(durable()).await else { panic!("not rejected") };
     assert_eq!(error.condition, ErrorCondition::PRECONDITION_FAILED);
     // The link goes on; only where nothing else says it, it is closed.
-    sender.send("x").await.expect("sent").accepted().expect("accepted");
+    sender.send("x").await.expect("sent").into_result().expect("accepted");
     let settled = SendOptions { settled: true, ..SendOptions::default() };
-    sender.send_with(durable(), settled).await.expect("sent").accepted().expect("sent");
+    sender.send_with(durable(), settled).await.expect("sent").into_result().expect("sent");
     let error = sender.detached().await.error.expect("a reason");
     assert_eq!(error.condition, ErrorCondition::PRECONDITION_FAILED);
 }
@@ -29,7 +29,7 @@ async fn m_3_2_1_durable_messages_are_refused() {
 async fn take_durable_takes_them() {
     let session = Bed::new(&["--take-durable"]).session().await;
     let sender = session.sender("q").attach().await.expect("a sender");
-    sender.send(durable()).await.expect("sent").accepted().expect("accepted");
+    sender.send(durable()).await.expect("sent").into_result().expect("accepted");
     let delivery = next(&mut consumer(&session, "q", 1).await).await;
     assert!(delivery.message().header().expect("it reads").is_some_and(|header| header.durable));
 }
@@ -42,7 +42,7 @@ async fn mode_second_of_a_sender_is_honoured_on_request() {
         let sender = session.sender("q").receiver_settle_mode(ReceiverSettleMode::Second).allow_differences();
         let sender = sender.attach().await.expect("a sender");
         assert_eq!(sender.remote_attach().rcv_settle_mode, mode);
-        sender.send("x").await.expect("sent").accepted().expect("accepted");
+        sender.send("x").await.expect("sent").into_result().expect("accepted");
         let receiver = session.receiver("q").receiver_settle_mode(ReceiverSettleMode::Second);
         let mut receiver = receiver.attach().await.expect("a receiver");
         next(&mut receiver).await.accept().expect("settled");

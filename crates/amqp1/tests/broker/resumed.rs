@@ -142,7 +142,7 @@ async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let attaching = session.sender("").target(target()).name("link").resumable(true);
     let attaching = attaching.receiver_settle_mode(amqp1::ReceiverSettleMode::Second);
     let sender = attaching.attach().await.expect("a sender");
-    sender.send("0").await.expect("sent").accepted().expect("accepted");
+    sender.send("0").await.expect("sent").into_result().expect("accepted");
     // The message arrives, and nothing comes back.
     gate.deafen();
     let sending = sender.reserve().await.expect("credit").send("1").expect("sent");
@@ -156,9 +156,9 @@ async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let (_connection, session, _gate) = client(&bed).await;
     let sender = session.sender("").target(target()).name("link").resume(&left).attach().await.expect("a sender");
     for delivery in sender.resumed() {
-        soon(delivery).await.expect("an outcome").accepted().expect("accepted");
+        soon(delivery).await.expect("an outcome").into_result().expect("accepted");
     }
-    sender.send("2").await.expect("sent").accepted().expect("accepted");
+    sender.send("2").await.expect("sent").into_result().expect("accepted");
     assert_eq!(drained(&others, "q").await, ["0", "1", "2"]);
 }
 

@@ -81,7 +81,7 @@ async fn of_the_dead_letters_the_latest_are_kept() {
     let mut receiver = consumer(&session, "q", 3).await;
     let sender = session.sender("q").attach().await.expect("a sender");
     for body in ["0", "1", "2"] {
-        sender.send(body).await.expect("sent").accepted().expect("accepted");
+        sender.send(body).await.expect("sent").into_result().expect("accepted");
         next(&mut receiver).await.reject(None).expect("settled");
     }
     receiver.close().await.expect("closed");
@@ -209,7 +209,7 @@ async fn every_message_is_accepted_once_by_one_of_five_consumers() {
         receipts.push(soon(sender.reserve()).await.expect("credit").send(body(value)).expect("sent"));
     }
     for receipt in receipts {
-        soon(receipt).await.expect("an outcome").accepted().expect("accepted");
+        soon(receipt).await.expect("an outcome").into_result().expect("accepted");
     }
     let mut seen = Vec::new();
     for _ in 0..COUNT {

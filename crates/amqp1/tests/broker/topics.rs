@@ -49,7 +49,7 @@ async fn every_subscriber_gets_each_message_and_a_queue_of_that_name_none() {
     let target = Target { capabilities: vec![Symbol::from_static("topic")].into(), ..Target::at("news") };
     let sender = session.sender("").target(target).attach().await.expect("a sender");
     for colour in ["red", "blue"] {
-        sender.send(coloured(colour)).await.expect("sent").accepted().expect("accepted");
+        sender.send(coloured(colour)).await.expect("sent").into_result().expect("accepted");
     }
     // The relay knows what JMS says of a destination.
     let other = bed.session().await;
@@ -59,7 +59,7 @@ async fn every_subscriber_gets_each_message_and_a_queue_of_that_name_none() {
         let to = Properties { to: Some("news".into()), ..Properties::default() };
         let dest = Symbol::from_static("x-opt-jms-dest");
         let message = Message::builder().message_annotation(dest, kind).properties(to).data(body);
-        relay.send(message).await.expect("sent").accepted().expect("accepted");
+        relay.send(message).await.expect("sent").into_result().expect("accepted");
     }
     for receiver in [&mut one, &mut two] {
         for expected in ["red", "blue", "to the topic"] {

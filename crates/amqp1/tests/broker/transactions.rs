@@ -21,7 +21,7 @@ async fn x_4_4_1_2_what_is_posted_is_visible_when_it_is_committed() {
     for commits in [true, false] {
         let transaction = controller.declare().await.expect("declared");
         for text in ["a", "b"] {
-            transaction.send(&sender, text).await.expect("sent").accepted().expect("accepted");
+            transaction.send(&sender, text).await.expect("sent").into_result().expect("accepted");
         }
         assert!(drained(&session, "q").await.is_empty());
         discharge(transaction, commits).await;
@@ -41,10 +41,10 @@ async fn x_4_4_1_5_a_message_that_is_refused_spoils_its_transaction() {
     let controller = session.transactions().await.expect("a coordinator");
     let sender = session.sender("q").attach().await.expect("a sender");
     let transaction = controller.declare().await.expect("declared");
-    transaction.send(&sender, "a").await.expect("sent").accepted().expect("accepted");
+    transaction.send(&sender, "a").await.expect("sent").into_result().expect("accepted");
     let durable = Message::builder().header(Header { durable: true, ..Header::default() }).data("durable");
     let outcome = transaction.send(&sender, durable).await.expect("sent");
-    let error = outcome.accepted().expect_err("refused");
+    let error = outcome.into_result().expect_err("refused");
     assert_eq!(error.condition(), Some(&ErrorCondition::PRECONDITION_FAILED));
     let error = transaction.commit().await.expect_err("it cannot be committed");
     assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
@@ -58,10 +58,10 @@ async fn e_anon_3_a_message_that_the_relay_cannot_deliver_spoils_its_transaction
     let sender = session.sender("q").attach().await.expect("a sender");
     let relay = session.anonymous_sender().attach().await.expect("a relay");
     let transaction = controller.declare().await.expect("declared");
-    transaction.send(&sender, "a").await.expect("sent").accepted().expect("accepted");
+    transaction.send(&sender, "a").await.expect("sent").into_result().expect("accepted");
     let nowhere = Properties { to: Some("nowhere".into()), ..Properties::default() };
     let outcome = transaction.send(&relay, Message::builder().properties(nowhere).data("b")).await.expect("sent");
-    assert_eq!(outcome.accepted().expect_err("refused").condition(), Some(&ErrorCondition::NOT_FOUND));
+    assert_eq!(outcome.into_result().expect_err("refused").condition(), Some(&ErrorCondition::NOT_FOUND));
     let error = transaction.commit().await.expect_err("it cannot be committed");
     assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
     assert!(drained(&session, "q").await.is_empty());
@@ -75,11 +75,11 @@ async fn x_4_4_1_5_a_message_that_was_posted_settled_and_is_refused_fails_the_co
     let sender = session.sender("q").settle_mode(SenderSettleMode::Settled).attach().await.expect("a sender");
     let transaction = controller.declare().await.expect("declared");
     let durable = Message::builder().header(Header { durable: true, ..Header::default() }).data("durable");
-    transaction.send(&sender, durable).await.expect("sent").accepted().expect("sent");
+    transaction.send(&sender, durable).await.expect("sent").into_result().expect("sent");
     let error = transaction.commit().await.expect_err("it cannot be committed");
     assert_eq!(error.condition(), Some(&ErrorCondition::TRANSACTION_ROLLBACK));
     let transaction = controller.declare().await.expect("declared");
-    transaction.send(&sender, "x").await.expect("the link goes on").accepted().expect("sent");
+    transaction.send(&sender, "x").await.expect("the link goes on").into_result().expect("sent");
     discharge(transaction, true).await;
     assert_eq!(drained(&session, "q").await, ["x"]);
 }

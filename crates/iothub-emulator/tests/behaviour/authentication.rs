@@ -184,12 +184,12 @@ async fn links_are_detached_when_their_token_expires_and_go_on_when_it_is_renewe
     let of_b = cbs.session.sender(events("b")).attach().await.unwrap();
     cbs.put(token(DEVICE_KEY, a, 200, None)).await.outcome().unwrap();
     clock.advance(Duration::from_secs(150));
-    telemetry_of_a.send("still here").await.unwrap().accepted().unwrap();
+    telemetry_of_a.send("still here").await.unwrap().into_result().unwrap();
     clock.advance(Duration::from_secs(50));
     for detached in [of_a.detached().await, telemetry_of_a.detached().await] {
         assert_eq!(detached.error.expect("a reason").condition.as_str(), UNAUTHORIZED);
     }
-    of_b.send("not concerned").await.unwrap().accepted().unwrap();
+    of_b.send("not concerned").await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]

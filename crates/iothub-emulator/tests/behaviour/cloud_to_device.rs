@@ -14,7 +14,7 @@ async fn to_devices(session: &Session) -> Sender {
 }
 
 async fn send(sender: &Sender, id: &str) {
-    sender.send(c2d("a", id)).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", id)).await.unwrap().into_result().unwrap();
 }
 
 async fn inbox(session: &Session, id: &str) -> Receiver {
@@ -97,7 +97,7 @@ async fn what_the_service_sends_is_what_the_device_sees() {
         ..Properties::default()
     };
     let message = amqp1::Message::builder().properties(properties.clone()).application_property("k", "v").data("hi");
-    sender.send(message).await.unwrap().accepted().unwrap();
+    sender.send(message).await.unwrap().into_result().unwrap();
     let mut inbox = inbox(&device(&hub, "a").await, "a").await;
     let delivery = next(&mut inbox).await;
     assert_eq!(delivery.message().properties().unwrap(), Some(properties));
@@ -121,7 +121,7 @@ async fn messages_that_the_hub_does_not_take_are_rejected_with_its_conditions() 
     );
     assert_eq!(outcome(amqp1::Message::builder().data("to nobody")).await, "com.microsoft:argument-error");
     // The link goes on.
-    sender.send(c2d("b", "seven")).await.unwrap().accepted().unwrap();
+    sender.send(c2d("b", "seven")).await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn one_connection_carries_many_devices_and_repeats_link_names() {
         inboxes.push((id, receiver));
     }
     for (id, receiver) in &mut inboxes {
-        sender.send(c2d(id, id)).await.unwrap().accepted().unwrap();
+        sender.send(c2d(id, id)).await.unwrap().into_result().unwrap();
         assert_eq!(body(&next(receiver).await), *id);
     }
 }
@@ -312,7 +312,7 @@ async fn a_module_takes_its_own_messages_and_its_device_does_not() {
             Properties { to: Some(to.to_owned().into()), message_id: Some("m-1".into()), ..Properties::default() };
         amqp1::Message::builder().properties(properties).application_property("iothub-ack", "full").data("hello")
     };
-    sender.send(message("/devices/a/modules/m/messages/devicebound")).await.unwrap().accepted().unwrap();
+    sender.send(message("/devices/a/modules/m/messages/devicebound")).await.unwrap().into_result().unwrap();
     let delivery = next(&mut of_module).await;
     assert_eq!((body(&delivery).as_str(), delivery.tag().as_slice().len()), ("hello", 16));
     assert!(has_nothing(&mut of_device).await);

@@ -37,10 +37,10 @@ async fn all_older_links_of_an_identity_are_detached_and_the_newer_work() {
     assert_eq!(ended(&mut twin).await, CONFLICT);
     assert!(format!("{:?}", telemetry.detached().await).contains(CONFLICT));
     let to_a = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
-    to_a.send(c2d("a", "1")).await.unwrap().accepted().unwrap();
+    to_a.send(c2d("a", "1")).await.unwrap().into_result().unwrap();
     next(&mut newer).await.accept().unwrap();
     let telemetry_of_new = new.sender(events("a")).attach().await.unwrap();
-    telemetry_of_new.send(Message::builder().data("1")).await.unwrap().accepted().unwrap();
+    telemetry_of_new.send(Message::builder().data("1")).await.unwrap().into_result().unwrap();
     // The module is another identity, and keeps the connection.
     assert!(has_nothing(&mut module).await);
 

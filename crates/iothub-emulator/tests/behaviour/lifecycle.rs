@@ -32,7 +32,7 @@ async fn dropping_the_emulator_stops_it() {
 async fn what_was_acknowledged_before_the_shutdown_is_in_the_hub() {
     let (hub, _) = hub().await;
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
-    sender.send(c2d("a", "one")).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", "one")).await.unwrap().into_result().unwrap();
     let depth = hub.with_hub(|hub, _| hub.queue_depth("a".parse::<DeviceId>().unwrap()));
     assert_eq!(depth, 1);
     hub.shutdown().await;

@@ -51,7 +51,7 @@ async fn a_client_without_a_token_holds_little_and_one_with_a_token_more() {
     let mut cbs = Cbs::on(&connection).await;
     assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
     let sender = attach(&session, 65_000).await.unwrap();
-    sender.send("x").await.unwrap().accepted().unwrap();
+    sender.send("x").await.unwrap().into_result().unwrap();
 }
 
 /// Each session counts 256 octets. The connection ends with the reason, which all that waits on it returns.
@@ -90,7 +90,7 @@ async fn a_thousand_devices_may_have_their_sessions_before_the_first_token() {
     }
     let mut cbs = Cbs::on(&connection).await;
     assert_eq!(cbs.put(device_token("a")).await.status_code, 200);
-    attach(&sessions[1_000], 10).await.unwrap().send("x").await.unwrap().accepted().unwrap();
+    attach(&sessions[1_000], 10).await.unwrap().send("x").await.unwrap().into_result().unwrap();
 }
 
 /// What links were attached with is forgotten when they are accepted.
@@ -102,7 +102,7 @@ async fn a_client_with_a_token_may_have_many_links() {
     for _ in 0..30 {
         links.push(attach(&session, 60_000).await.unwrap());
     }
-    links[29].send("x").await.unwrap().accepted().unwrap();
+    links[29].send("x").await.unwrap().into_result().unwrap();
 }
 
 /// A gateway with a thousand devices on one connection, six links each, attached with as much as Java's client tells.
@@ -134,7 +134,7 @@ async fn a_thousand_devices_have_six_links_each_on_one_connection() {
         }
     }
     assert_eq!(links.len(), 6000);
-    links[5999].send("x").await.unwrap().accepted().unwrap();
+    links[5999].send("x").await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]
@@ -142,13 +142,13 @@ async fn links_announce_1_mib_and_telemetry_above_256_kib_is_rejected() {
     let (hub, _) = hub().await;
     let sender = device(&hub, "a").await.sender(events("a")).attach().await.unwrap();
     assert_eq!(sender.max_message_size(), Some(1024 * 1024));
-    sender.send(Message::builder().data(vec![0; 250 * 1024])).await.unwrap().accepted().unwrap();
-    let rejected = sender.send(Message::builder().data(vec![0; 300 * 1024])).await.unwrap().accepted().unwrap_err();
+    sender.send(Message::builder().data(vec![0; 250 * 1024])).await.unwrap().into_result().unwrap();
+    let rejected = sender.send(Message::builder().data(vec![0; 300 * 1024])).await.unwrap().into_result().unwrap_err();
     assert_eq!(rejected.kind(), ErrorKind::Rejected);
     assert_eq!(condition(&rejected), Some(ErrorCondition::MESSAGE_SIZE_EXCEEDED));
     let error = sender.send(Message::builder().data(vec![0; 1100 * 1024])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
-    sender.send("the link goes on").await.unwrap().accepted().unwrap();
+    sender.send("the link goes on").await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]
@@ -160,8 +160,8 @@ async fn messages_to_devices_above_64_kib_are_rejected() {
         let to = amqp1::Properties { to: Some(devicebound("a").into()), ..amqp1::Properties::default() };
         Message::builder().properties(to).data(vec![0; octets])
     };
-    sender.send(to_a(60 * 1024)).await.unwrap().accepted().unwrap();
-    let rejected = sender.send(to_a(70 * 1024)).await.unwrap().accepted().unwrap_err();
+    sender.send(to_a(60 * 1024)).await.unwrap().into_result().unwrap();
+    let rejected = sender.send(to_a(70 * 1024)).await.unwrap().into_result().unwrap_err();
     assert_eq!(rejected.kind(), ErrorKind::Rejected);
     assert_eq!(condition(&rejected), Some(ErrorCondition::MESSAGE_SIZE_EXCEEDED));
 }

@@ -33,7 +33,7 @@ async fn malformed_messages_to_devices_are_rejected_by_the_hub() {
         assert_eq!(rejection(sender.send(raw(octets)).await.unwrap()), "amqp:decode-error");
     }
     // The link lives on, and nothing of them reached the device.
-    sender.send(c2d("a", "m1")).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", "m1")).await.unwrap().into_result().unwrap();
     let device = device(&hub, "a").await;
     let mut inbox = device.receiver(devicebound("a")).credit(Credit::Window(10)).attach().await.unwrap();
     let delivery = next(&mut inbox).await;
@@ -51,11 +51,11 @@ async fn malformed_telemetry_is_rejected_by_the_hub_and_what_is_tolerated_is_sto
         assert_eq!(rejection(sender.send(raw(octets)).await.unwrap()), "amqp:decode-error");
     }
     for octets in TOLERATED {
-        sender.send(raw(octets)).await.unwrap().accepted().unwrap();
+        sender.send(raw(octets)).await.unwrap().into_result().unwrap();
     }
     // A format that is none of the hub's is read as format 0 is.
     let other = SendOptions { message_format: 9, ..SendOptions::default() };
-    sender.send_with(Message::builder().data("last"), other).await.unwrap().accepted().unwrap();
+    sender.send_with(Message::builder().data("last"), other).await.unwrap().into_result().unwrap();
     let number = hub.with_hub(|hub, _| hub.partition_of(&"a".parse().unwrap()));
     let session = service(&hub).await;
     let address = format!("localhost/ConsumerGroups/$Default/Partitions/{number}");

@@ -35,7 +35,7 @@ impl Asking {
         for (key, value) in properties {
             request = request.application_property(key, value);
         }
-        self.requests.send(request).await.unwrap().accepted().unwrap();
+        self.requests.send(request).await.unwrap().into_result().unwrap();
         let answer = next(&mut self.answers).await;
         let message = answer.message();
         assert_eq!(message.properties().unwrap().unwrap().correlation_id, Some(id));
@@ -70,7 +70,7 @@ fn event_hubs_token(resource: &str, seconds: u64) -> String {
 async fn report(hub: &Emulator, bodies: &[&'static str]) {
     let sender = device(hub, "a").await.sender(events("a")).attach().await.unwrap();
     for body in bodies {
-        sender.send(*body).await.unwrap().accepted().unwrap();
+        sender.send(*body).await.unwrap().into_result().unwrap();
     }
 }
 
@@ -197,7 +197,7 @@ async fn settled_requests_are_answered_at_their_reply_to() {
             request = request.application_property(key, value);
         }
         let settled = SendOptions { settled: true, ..SendOptions::default() };
-        requests.send_with(request, settled).await.unwrap().accepted().unwrap();
+        requests.send_with(request, settled).await.unwrap().into_result().unwrap();
         let answer = next(&mut answers).await;
         assert!(answer.is_settled());
         let message = answer.message();

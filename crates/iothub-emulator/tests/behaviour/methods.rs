@@ -46,7 +46,7 @@ fn correlation_id(call: &Delivery) -> MessageId {
 async fn answer(link: &Sender, id: MessageId, status: i32, payload: &str) {
     let properties = Properties { correlation_id: Some(id), ..Properties::default() };
     let message = Message::builder().properties(properties).application_property("IoThub-status", status);
-    link.send(message.data(payload.to_owned())).await.unwrap().accepted().unwrap();
+    link.send(message.data(payload.to_owned())).await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn an_answer_counts_that_was_sent_before_the_link_of_its_call_ended() {
         let message = Message::builder().properties(properties).application_property("IoThub-status", 204);
         let receipt = answers.reserve().await.unwrap().send(message.data("null")).unwrap();
         drop((call, calls));
-        receipt.await.unwrap().accepted().unwrap();
+        receipt.await.unwrap().into_result().unwrap();
         assert_eq!(outcome.await.unwrap().map(|answer| answer.status), Ok(204));
     }
 }

@@ -12,7 +12,7 @@ async fn a_modules_telemetry_names_the_module_and_its_output() {
     let session = device(&hub, "a").await;
     let telemetry = session.sender(EVENTS).attach().await.unwrap();
     let message = Message::builder().application_property("iothub-outputname", "alerts").data("42");
-    telemetry.send(message).await.unwrap().accepted().unwrap();
+    telemetry.send(message).await.unwrap().into_result().unwrap();
     let mut events =
         service(&hub).await.receiver("localhost/ConsumerGroups/$Default/Partitions/0").attach().await.unwrap();
     let event = next(&mut events).await;

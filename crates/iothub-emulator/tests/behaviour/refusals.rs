@@ -133,7 +133,7 @@ async fn tokens_requests_and_links_are_refused_in_one_line_each() {
     let requests = cbs.session.sender("$management").attach().await.unwrap();
     let mut answers = cbs.session.receiver("$management").attach().await.unwrap();
     let request = Message::builder().properties(Properties { message_id: Some("1".into()), ..Properties::default() });
-    requests.send(request.data("")).await.unwrap().accepted().unwrap();
+    requests.send(request.data("")).await.unwrap().into_result().unwrap();
     next(&mut answers).await;
     contains(&log.refusal("request").await, &[r#"who="device a""#, r#"resource="/$management""#, "401002"]);
 

@@ -134,7 +134,7 @@ async fn a_message_is_received_with_its_properties_and_completed() {
     assert!(response.body.is_empty() && response.header("etag").is_none());
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     let message = c2d("a", "one").application_property("level", 5_i32).application_property("name", "x y");
-    sender.send(message).await.unwrap().accepted().unwrap();
+    sender.send(message).await.unwrap().into_result().unwrap();
     let response = https.send(as_a(get(BOUND))).await.ok(200);
     assert_eq!(response.body, b"one");
     for (name, value) in [
@@ -162,7 +162,7 @@ async fn a_message_is_abandoned_and_rejected() {
     let (hub, _) = hub().await;
     let https = Https::new(&hub);
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
-    sender.send(c2d("a", "one")).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", "one")).await.unwrap().into_result().unwrap();
     let lock = |response: &Response| response.header("etag").unwrap().trim_matches('"').to_owned();
     let first = https.send(as_a(get("/Devices/a/Messages/DeviceBound"))).await.ok(200);
     https.send(as_a(request("POST", &format!("{BOUND}/{}/abandon", lock(&first))))).await.ok(204);
@@ -185,7 +185,7 @@ async fn a_device_whose_id_looks_like_a_lock_settles_its_own() {
     let id = "5d2a7b0e-3c1f-4f5a-9a67-0123456789ab";
     hub.add_device(id, DEVICE_KEY).unwrap();
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
-    sender.send(c2d(id, "one")).await.unwrap().accepted().unwrap();
+    sender.send(c2d(id, "one")).await.unwrap().into_result().unwrap();
     let bound = format!("/devices/{id}/messages/devicebound");
     let response = https.send(get(&bound).owner()).await.ok(200);
     let lock = response.header("etag").unwrap().trim_matches('"').to_owned();
@@ -200,7 +200,7 @@ async fn a_module_receives_its_messages() {
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     let to = "/devices/a/modules/extra/messages/devicebound";
     let properties = amqp1::Properties { to: Some(to.into()), ..amqp1::Properties::default() };
-    sender.send(Message::builder().properties(properties).data("for m")).await.unwrap().accepted().unwrap();
+    sender.send(Message::builder().properties(properties).data("for m")).await.unwrap().into_result().unwrap();
     https.send(as_a(get(BOUND))).await.ok(204);
     let response = https.send(get(to).owner()).await.ok(200);
     assert_eq!(response.body, b"for m");
@@ -220,7 +220,7 @@ async fn feedback_is_received_settled_and_locked_meanwhile() {
     let as_service = |request: Request| request.token(service_token());
     https.send(as_service(get(FEEDBACK))).await.ok(204);
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
-    sender.send(c2d("a", "one")).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", "one")).await.unwrap().into_result().unwrap();
     let lock = |response: &Response| response.header("etag").unwrap().trim_matches('"').to_owned();
     let message = https.send(as_a(get(BOUND))).await.ok(200);
     https.send(as_a(delete(&format!("{BOUND}/{}", lock(&message))))).await.ok(204);

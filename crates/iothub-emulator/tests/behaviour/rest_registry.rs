@@ -199,7 +199,7 @@ async fn a_purge_ends_the_messages_that_wait_and_counts_them() {
     let (hub, https) = start().await;
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     for id in ["one", "two"] {
-        sender.send(c2d("a", id)).await.unwrap().accepted().unwrap();
+        sender.send(c2d("a", id)).await.unwrap().into_result().unwrap();
     }
     assert_eq!(https.send(get("/devices/a").owner()).await.json()["cloudToDeviceMessageCount"], 2);
     let purged = https.send(delete("/devices/a/commands").token(service_token())).await.ok(200).json();

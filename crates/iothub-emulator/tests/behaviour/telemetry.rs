@@ -25,7 +25,7 @@ fn partition_of(hub: &Emulator, device: &str) -> String {
 async fn report(session: &Session, device: &str, bodies: &[&'static str]) {
     let sender = session.sender(events(device)).attach().await.unwrap();
     for body in bodies {
-        sender.send(*body).await.unwrap().accepted().unwrap();
+        sender.send(*body).await.unwrap().into_result().unwrap();
     }
     sender.close().await.unwrap();
 }
@@ -88,7 +88,7 @@ async fn an_event_says_who_sent_it_when_and_how() {
         .application_property("level", 3)
         .message_annotation(Symbol::from_static("dt-subject"), "thermostat")
         .data("21.5");
-    sender.send(message).await.unwrap().accepted().unwrap();
+    sender.send(message).await.unwrap().into_result().unwrap();
     let mut reader = service(&hub).await.receiver(partition_of(&hub, "a")).attach().await.unwrap();
     let delivery = next(&mut reader).await;
     let annotations = delivery.message().message_annotations().unwrap().unwrap();
@@ -237,7 +237,7 @@ async fn a_batch_becomes_as_many_events_and_is_taken_as_a_whole() {
     };
     let options = SendOptions { message_format: 0x8001_3700, ..SendOptions::default() };
     let send = async |message: MessageBuilder| sender.send_with(message, options).await.unwrap();
-    send(batch(&["one", "two"])).await.accepted().unwrap();
+    send(batch(&["one", "two"])).await.into_result().unwrap();
     let large = "x".repeat(400);
     assert_eq!(rejection(send(batch(&[&large, &large, &large])).await), "amqp:link:message-size-exceeded");
     assert_eq!(rejection(send(Message::builder().data("no message")).await), "amqp:decode-error");

@@ -14,7 +14,7 @@ async fn too_many_messages_of_a_day_are_refused_with_the_quota() {
     let (hub, _) = hub_with(|settings| settings.scale = Some(Scale { tier: Tier::Free, units: 1 })).await;
     let session = device(&hub, "a").await;
     let telemetry = session.sender(events("a")).attach().await.unwrap();
-    telemetry.send(Message::builder().data("1")).await.unwrap().accepted().unwrap();
+    telemetry.send(Message::builder().data("1")).await.unwrap().into_result().unwrap();
     hub.with_hub(|hub, now| hub.meter(now, 7999 * 512)).unwrap();
     let outcome = telemetry.send(Message::builder().data("1")).await.unwrap();
     assert_eq!(rejection(outcome), "com.microsoft:quota-exceeded");
@@ -151,7 +151,7 @@ async fn answer_method(session: &Session, mut calls: Receiver, payload: String) 
         .properties(Properties { correlation_id, ..Properties::default() })
         .application_property("IoThub-status", 200)
         .data(json!(payload).to_string());
-    answers.send(answer).await.unwrap().accepted().unwrap();
+    answers.send(answer).await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn what_a_device_reads_reports_and_is_notified_of_counts() {
             .message_annotation(Symbol::from_static("resource"), resource)
             .properties(Properties { correlation_id: Some("id".into()), ..Properties::default() })
             .data(data);
-        requests.send(request).await.unwrap().accepted().unwrap();
+        requests.send(request).await.unwrap().into_result().unwrap();
         body(&next(answers).await)
     };
     let reported = json!({ "a": "x".repeat(600) }).to_string();

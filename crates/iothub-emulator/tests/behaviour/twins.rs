@@ -60,7 +60,7 @@ fn report(id: &'static str, patch: &serde_json::Value) -> MessageBuilder {
 }
 
 async fn ask(requests: &Sender, request: MessageBuilder) {
-    requests.send(request).await.unwrap().accepted().unwrap();
+    requests.send(request).await.unwrap().into_result().unwrap();
 }
 
 fn annotation(delivery: &Delivery, key: &str) -> Option<Value> {
@@ -439,7 +439,7 @@ async fn the_model_that_a_device_names_is_in_its_twin() {
 async fn methods_are_silent(hub: &Emulator, address: &str) {
     let session = device(hub, "a").await;
     let (answers, mut calls) = links(&session, address).await;
-    answers.send("to nobody's question").await.unwrap().accepted().unwrap();
+    answers.send("to nobody's question").await.unwrap().into_result().unwrap();
     assert!(has_nothing(&mut calls).await);
     answers.close().await.unwrap();
     calls.close().await.unwrap();

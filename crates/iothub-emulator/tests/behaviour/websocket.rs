@@ -99,13 +99,13 @@ async fn a_device_and_a_service_meet_over_websockets_of_both_paths_and_sub_proto
     service.put(service_token()).await.outcome().unwrap();
     let sender = service.session.sender("/messages/devicebound").attach().await.unwrap();
     let big = "x".repeat(60_000);
-    sender.send(c2d("a", "one").data(big.clone())).await.unwrap().accepted().unwrap();
+    sender.send(c2d("a", "one").data(big.clone())).await.unwrap().into_result().unwrap();
     let delivery = next(&mut messages).await;
     assert_eq!(body(&delivery), format!("one{big}"));
     delivery.accept().unwrap();
 
     let telemetry = device.session.sender(events("a")).attach().await.unwrap();
-    telemetry.send(Message::builder().data("warm")).await.unwrap().accepted().unwrap();
+    telemetry.send(Message::builder().data("warm")).await.unwrap().into_result().unwrap();
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn a_self_signed_certificate_is_matched_by_either_hash_of_either_thumbprin
     for device in ["first", "second", "third", "fourth"] {
         let session = session_as(&hub, &identity).await;
         let sender = session.sender(events(device)).attach().await.unwrap();
-        sender.send("21").await.unwrap().accepted().unwrap();
+        sender.send("21").await.unwrap().into_result().unwrap();
         session.receiver(devicebound(device)).attach().await.unwrap();
         let method = hub.with_hub(|hub, _| {
             let id = device.parse().unwrap();
@@ -267,7 +267,7 @@ async fn links_end_when_the_certificate_expires_or_is_not_registered_any_more() 
     let session = session_as(&hub, &identity).await;
     let sender = session.sender(events("a")).attach().await.unwrap();
     clock.advance(core::time::Duration::from_secs(1000));
-    sender.send("the last second").await.unwrap().accepted().unwrap();
+    sender.send("the last second").await.unwrap().into_result().unwrap();
     clock.advance(core::time::Duration::from_secs(1));
     let detached = sender.detached().await;
     assert!(format!("{detached:?}").contains("has expired"), "{detached:?}");

@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_the_hub_settles_without_an_outcome_may_be_delivered_or_not() {
-        let error = amqp1::Outcome::SettledWithoutState.accepted().expect_err("nothing was said");
+        let error = amqp1::Outcome::SettledWithoutState.into_result().expect_err("nothing was said");
         let error = Subject::Device.error(error);
         assert_eq!((error.kind(), error.delivered()), (ErrorKind::Protocol, amqp1::Delivered::Unknown));
     }

@@ -42,7 +42,7 @@ impl Node {
     }
 
     async fn ask(&mut self, hub: &Hub, question: EncodedMessage) -> Result<Map, Error> {
-        match self.sender.send(question).await.and_then(amqp1::Outcome::accepted) {
+        match self.sender.send(question).await.and_then(amqp1::Outcome::into_result) {
             // Settled without an outcome: the answer says what became of the question.
             Err(error) if error.kind() != amqp1::ErrorKind::NoOutcome => return Err(hub.error(error)),
             _ => {}

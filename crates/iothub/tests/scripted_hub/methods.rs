@@ -39,7 +39,11 @@ async fn call(calls: &Sender, id: impl Into<MessageId>, name: &str, payload: &'s
     let properties = Properties { correlation_id: Some(id.into()), ..Properties::default() };
     let message = Message::builder().properties(properties).application_property("IoThub-methodname", name);
     let permit = soon("credit", calls.reserve()).await.expect("the link is there");
-    soon("a call", permit.send_with(message.data(payload), SETTLED).expect("sent")).await.expect("sent");
+    soon("a call", permit.send_with(message.data(payload), SETTLED).expect("sent"))
+        .await
+        .expect("sent")
+        .into_result()
+        .expect("settled");
 }
 
 /// The next answer: the id, the status, and the payload.
@@ -103,7 +107,11 @@ async fn a_call_without_a_correlation_id_is_passed_over() {
     let (mut methods, calls, _answers) = methods(&mut hub, &client).await;
     let permit = soon("credit", calls.reserve()).await.expect("the link is there");
     let nameless = Message::builder().application_property("IoThub-methodname", "lost").data("{}");
-    soon("a call", permit.send_with(nameless, SETTLED).expect("sent")).await.expect("sent");
+    soon("a call", permit.send_with(nameless, SETTLED).expect("sent"))
+        .await
+        .expect("sent")
+        .into_result()
+        .expect("settled");
     call(&calls, uuid(1), "next", "{}").await;
     let next = soon("a call", methods.next()).await.expect("a call").expect("not detached");
     assert_eq!(next.name(), "next");

@@ -50,7 +50,11 @@ impl HubTwin {
 
     async fn send(&self, message: amqp1::MessageBuilder) {
         let permit = soon("credit", self.sender.reserve()).await.expect("the link is there");
-        soon("a message", permit.send_with(message, SETTLED).expect("sent")).await.expect("sent");
+        soon("a message", permit.send_with(message, SETTLED).expect("sent"))
+            .await
+            .expect("sent")
+            .into_result()
+            .expect("settled");
     }
 
     async fn answer(&self, id: MessageId, status: i32, version: Option<i64>, body: &str) {

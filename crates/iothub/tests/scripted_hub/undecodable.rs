@@ -94,7 +94,7 @@ impl Partition {
             .application_property("status-code", 200i32)
             .value(body);
         let receipt = replies.reserve().await.expect("credit").send(answer).expect("sent");
-        soon("an outcome", receipt).await.expect("taken");
+        soon("an outcome", receipt).await.expect("taken").into_result().expect("accepted");
     }
 
     /// Serves a reader, and gives what it wants: from where.

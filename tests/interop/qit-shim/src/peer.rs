@@ -10,7 +10,7 @@ pub(crate) async fn send(peer: &Peer, messages: Vec<EncodedMessage>) -> Result<(
     let session = connection.begin().await?;
     let sender = session.sender(peer.queue.as_str()).attach().await?;
     for message in messages {
-        sender.send(message).await?.accepted()?;
+        sender.send(message).await?.into_result()?;
     }
     sender.close().await?;
     connection.close().await?;

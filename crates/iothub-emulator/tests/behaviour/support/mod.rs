@@ -122,7 +122,7 @@ impl Cbs {
         self.last += 1;
         let id = MessageId::Ulong(self.last);
         let request = PutToken::sas("what it is for", token).encode(&id, EncodeStyle::Compact);
-        self.requests.send(request).await.unwrap().accepted().unwrap();
+        self.requests.send(request).await.unwrap().into_result().unwrap();
         let delivery = self.answers.recv().await.unwrap().unwrap();
         let reply = Reply::parse(delivery.message()).unwrap();
         assert!(reply.answers(&id), "{reply:?}");
