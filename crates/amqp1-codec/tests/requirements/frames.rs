@@ -110,6 +110,35 @@ fn size_counts_the_whole_frame() {
     assert_eq!(shown(&out[12..]), shown(&hex(&format!("00000013 02 00 0000 {CLOSE}"))));
 }
 
+/// T-2.3.1-1: each octet of SIZE counts, in what is written and in what is read.
+#[test]
+fn size_has_four_octets() {
+    let transfer = hex("00 53 14 c0 02 01 43");
+    for size in [0x0000_00ff_u32, 0x0000_0100, 0x0000_ffff, 0x0001_0000, 0x0001_00ff, 0x0012_3456] {
+        let payload = vec![0x40; size as usize - 8 - transfer.len()];
+        let mut octets = BytesMut::new();
+        let begun = FrameWriter::begin(0, &mut octets);
+        octets.extend_from_slice(&transfer);
+        begun.finish(payload.len(), &mut octets);
+        assert_eq!(octets[..4], size.to_be_bytes());
+        octets.extend_from_slice(&payload);
+        let mut decoder = FrameDecoder::new(1 << 24, Limits::STRICT);
+        let mut partial = octets.clone();
+        partial.truncate(octets.len() - 1);
+        assert_eq!(decoder.decode(&mut partial), Ok(None), "{size:#x}");
+        octets.extend_from_slice(&hex("00000008 02 00 0000"));
+        let Ok(Some(Frame::Amqp { payload: read, .. })) = decoder.decode(&mut octets) else { panic!("{size:#x}") };
+        assert_eq!((read.len(), octets.len()), (payload.len(), 8), "{size:#x}");
+    }
+    // The payload is written elsewhere, so that any size can be announced.
+    for payload in [0x0100_0000_u32, 0x7fff_ffff, 0xffff_ff00] {
+        let mut octets = BytesMut::new();
+        FrameWriter::begin(0, &mut octets).finish(payload as usize, &mut octets);
+        assert_eq!(octets[..4], (payload + 8).to_be_bytes());
+        assert_eq!(amqp().wanted(&octets), Some(payload as usize + 8));
+    }
+}
+
 /// T-2.3.1-1: until SIZE octets are there nothing is taken; how many are wanted is known after four.
 #[test]
 fn frames_are_taken_when_they_are_whole() {
@@ -146,13 +175,23 @@ fn frames_beyond_the_maximum_are_refused() {
     assert!(matches!(decode(&mut decoder, &transfer(513)), (Ok(Some(_)), 0)));
 }
 
-/// T-2.3.1-3, T-2.3.1-4: DOFF is 2 at the least, and within SIZE.
+/// T-2.3.1-3, T-2.3.1-4: DOFF is 2 at the least, and within SIZE, which need not be a multiple of four.
 #[test]
 fn the_data_offset_lies_behind_the_header_and_within_the_frame() {
     for doff in [0u8, 1, 4, 5, 255] {
         refused(&format!("0000000c {doff:02x} 00 0000 {CLOSE}"), FrameErrorKind::DataOffset(doff));
     }
     refused("00000008 03 00 0000", FrameErrorKind::DataOffset(3));
+    for (mut decoder, kind) in [(amqp(), 0), (FrameDecoder::sasl(512, Limits::STRICT), 1)] {
+        for (size, doff) in (8..=24usize).flat_map(|size| (0..=8u8).chain([255]).map(move |doff| (size, doff))) {
+            // There is enough behind the frame to be taken for a part of it.
+            let text = format!("{size:08x} {doff:02x} {kind:02x} 0000 {}", "00".repeat(1100));
+            let (frame, _) = decode(&mut decoder, &text);
+            let fits = doff >= 2 && 4 * usize::from(doff) <= size;
+            let is_refused = frame == Err(FrameErrorKind::DataOffset(doff));
+            assert_eq!(is_refused, !fits, "size {size}, DOFF {doff}, type {kind}: {frame:?}");
+        }
+    }
 }
 
 /// T-2.3.1-5: what an extended header holds is skipped.
@@ -204,8 +243,14 @@ fn types_are_those_of_the_layer() {
         if kind != 0 {
             refused(&text, FrameErrorKind::Type(kind));
         }
+        // Also of a frame without a body.
+        let empty = format!("00000008 02 {kind:02x} 0000");
+        if kind != 0 {
+            refused(&empty, FrameErrorKind::Type(kind));
+        }
         if kind != 1 {
             assert_eq!(decode(&mut sasl, &text).0, Err(FrameErrorKind::Type(kind)), "{kind:#x}");
+            assert_eq!(decode(&mut sasl, &empty).0, Err(FrameErrorKind::Type(kind)), "{kind:#x}");
         }
     }
 }
@@ -232,9 +277,15 @@ fn a_body_is_one_performative() {
         ("00 53 19 45", 12, Kind::UnexpectedDescriptor),
         ("00 44 45", 11, Kind::UnexpectedDescriptor),
         ("00 a3 03 'x:y' 45", 15, Kind::UnexpectedDescriptor),
+        // The whole number counts, not its last octet.
+        ("00 80 0000000000000118 45", 19, Kind::UnexpectedDescriptor),
+        ("00 80 0000000100000018 45", 19, Kind::UnexpectedDescriptor),
+        ("00 80 0000468c00000018 45", 19, Kind::UnexpectedDescriptor),
+        ("00 80 0100000000000018 45", 19, Kind::UnexpectedDescriptor),
     ] {
         body_refused(&format!("{size:08x} 02 00 0000 {body}"), kind);
     }
+    assert_eq!(frame("00000013 02 00 0000 00 80 0000000000000018 45"), frame(&format!("0000000c 02 00 0000 {CLOSE}")));
 }
 
 /// T-2.3.2-2: a frame without a body only shows that its sender lives, on any channel.
@@ -243,6 +294,11 @@ fn frames_may_be_empty() {
     for channel in [0, 1, 65_535] {
         let empty = Frame::Amqp { channel, performative: None, payload: hex("") };
         assert_eq!(frame(&format!("00000008 02 00 {channel:04x}")), empty);
+        // The frame behind it stays in the buffer.
+        let followed = format!("00000008 02 00 {channel:04x} 0000000c 02 00 0000 {CLOSE}");
+        assert_eq!(decode(&mut amqp(), &followed), (Ok(Some(empty.clone())), 12));
+        let extended = format!("0000000c 03 00 {channel:04x} 00531845 0000000c 02 00 0000 {CLOSE}");
+        assert_eq!(decode(&mut amqp(), &extended), (Ok(Some(empty)), 12));
     }
     let mut out = BytesMut::new();
     write_frame(0, None::<&Close>, EncodeStyle::Compact, &mut out);
@@ -263,6 +319,26 @@ fn only_a_transfer_has_a_payload() {
         "00000012 02 00 0000 00 53 10 c0 04 01 a1 01 'c' 00".into(),
     ] {
         body_refused(&text, Kind::TrailingOctets);
+    }
+    for body in [
+        "00 53 10 c0 04 01 a1 01 'c'",
+        "00 53 11 c0 08 04 40 52 01 52 02 52 03",
+        "00 53 12 c0 06 03 a1 01 'l' 43 41",
+        "00 53 13 c0 05 04 40 43 43 43",
+        "00 53 13 c0 0a 09 40 43 43 43 40 40 40 40 41",
+        "00 53 13 d0 00000008 00000004 40 43 43 43",
+        "00 53 15 c0 03 02 42 43",
+        "00 53 15 c0 06 05 41 43 40 41 40",
+        "00 53 15 d0 00000006 00000002 42 43",
+        "00 53 16 c0 02 01 43",
+        "00 53 17 45",
+        CLOSE,
+    ] {
+        let framed = |octets: &str| format!("{:08x} 02 00 0000 {octets}", hex(octets).len() + 8);
+        assert!(matches!(frame(&framed(body)), Frame::Amqp { payload, .. } if payload.is_empty()), "{body}");
+        for more in ["40", "00", "00 53 77 40", body] {
+            body_refused(&framed(&format!("{body} {more}")), Kind::TrailingOctets);
+        }
     }
     let mut out = BytesMut::new();
     let writer = FrameWriter::begin(3, &mut out);
