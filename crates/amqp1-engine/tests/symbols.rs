@@ -1,13 +1,14 @@
 //! Symbols that nobody has seen before, by the thousand: none is kept longer than what holds it.
 #![allow(missing_docs)]
 
+use amqp1_auth::sasl::Anonymous;
 use amqp1_codec::{
     EncodeStyle, SequenceNo, Symbol, Value,
     definitions::{Fields, Role},
     frame::{ProtocolHeader, write_frame, write_sasl_frame},
     messaging::{FilterSet, Source, Target},
     performative::{Attach, Begin, Detach, End, Flow, Open},
-    sasl::{SaslBody, SaslInit},
+    sasl::{SaslBody, SaslInit, SaslMechanisms},
 };
 use amqp1_engine::{
     AttachReply, Connection, ConnectionConfig, Event, Instant, ServerSasl, SessionConfig, TransmitQueue,
@@ -58,11 +59,12 @@ fn feed(server: &mut Connection, input: &mut BytesMut) {
 #[derive(Clone, Copy)]
 enum Engine {
     Client,
+    ClientWithSasl,
     Server,
     ServerWithSasl,
 }
 
-const ENGINES: [Engine; 3] = [Engine::Client, Engine::Server, Engine::ServerWithSasl];
+const ENGINES: [Engine; 4] = [Engine::Client, Engine::ClientWithSasl, Engine::Server, Engine::ServerWithSasl];
 
 /// A connection that ends before anybody knows who the peer is.
 fn stranger(number: usize, engine: Engine) {
@@ -70,17 +72,34 @@ fn stranger(number: usize, engine: Engine) {
     let server = |layer| Connection::server(ConnectionConfig::new("server"), layer, Instant::default());
     let mut server = match engine {
         Engine::Client => Connection::client(ConnectionConfig::new("client"), None, Instant::default()),
+        Engine::ClientWithSasl => {
+            let mechanism = Box::new(Anonymous::default());
+            Connection::client(ConnectionConfig::new("client"), Some(mechanism), Instant::default())
+        }
         Engine::Server => server(ServerSasl::None),
         Engine::ServerWithSasl => server(ServerSasl::Required(mechanisms)),
     };
     let mut input = BytesMut::new();
-    if matches!(engine, Engine::ServerWithSasl) {
-        input.extend_from_slice(&ProtocolHeader::SASL.encode());
-        let init = SaslInit { mechanism: symbol(number), initial_response: None, hostname: None };
-        write_sasl_frame(&SaslBody::Init(init), EncodeStyle::Compact, &mut input);
-    } else {
-        input.extend_from_slice(&ProtocolHeader::AMQP.encode());
-        write_frame(0, Some(&open(number)), EncodeStyle::Compact, &mut input);
+    match engine {
+        Engine::ServerWithSasl => {
+            input.extend_from_slice(&ProtocolHeader::SASL.encode());
+            let init = SaslInit { mechanism: symbol(number), initial_response: None, hostname: None };
+            write_sasl_frame(&SaslBody::Init(init), EncodeStyle::Compact, &mut input);
+        }
+        // It lacks the client's, or has it among others.
+        Engine::ClientWithSasl => {
+            input.extend_from_slice(&ProtocolHeader::SASL.encode());
+            let mut offered: Vec<_> = (0..8).map(|part| symbol(number * 20 + part)).collect();
+            if number % 8 == 1 {
+                offered.push(Symbol::from_static("ANONYMOUS"));
+            }
+            let list = SaslMechanisms { sasl_server_mechanisms: offered.into() };
+            write_sasl_frame(&SaslBody::Mechanisms(list), EncodeStyle::Compact, &mut input);
+        }
+        Engine::Client | Engine::Server => {
+            input.extend_from_slice(&ProtocolHeader::AMQP.encode());
+            write_frame(0, Some(&open(number)), EncodeStyle::Compact, &mut input);
+        }
     }
     feed(&mut server, &mut input);
 }

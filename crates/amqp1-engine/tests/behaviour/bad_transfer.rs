@@ -307,19 +307,22 @@ fn mode_second_on_a_link_of_mode_first_is_counted_where_it_is_tolerated() {
 
 #[test]
 fn t_rob_3_a_delivery_of_very_many_transfers_is_refused() {
-    let mut peer = Peer::with_sender();
-    peer.send_payload(0, first(0), HEL);
-    let many: Vec<u8> = (0..1000).flat_map(|_| frame(0, more_of(0, true), b"")).collect();
-    let mut refusal = None;
-    for _ in 0..270 {
-        peer.end.input.extend_from_slice(&many);
-        peer.end.take_input(peer.now);
-        // Nothing but flows and the refusal is said; old ones are of no interest.
-        peer.end.written.clear();
-        let octets = peer.end.output(peer.now, 4096);
-        refusal = refusal.or_else(|| refusal_of(&octets));
+    // Whether they are empty or not.
+    for payload in [&b""[..], b"x"] {
+        let mut peer = Peer::with_sender();
+        peer.send_payload(0, first(0), HEL);
+        let many: Vec<u8> = (0..1000).flat_map(|_| frame(0, more_of(0, true), payload)).collect();
+        let mut refusal = None;
+        for _ in 0..270 {
+            peer.end.input.extend_from_slice(&many);
+            peer.end.take_input(peer.now);
+            // Nothing but flows and the refusal is said; old ones are of no interest.
+            peer.end.written.clear();
+            let octets = peer.end.output(peer.now, 4096);
+            refusal = refusal.or_else(|| refusal_of(&octets));
+        }
+        assert_eq!(refusal, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), "{payload:?}");
     }
-    assert_eq!(refusal, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
 }
 
 fn refusal_of(octets: &[u8]) -> Option<ErrorCondition> {

@@ -6,19 +6,9 @@ use amqp1_codec::{
     performative::{Begin, Close, Detach, End as EndFrame, Flow, Open, Performative},
 };
 use amqp1_engine::{
-    ApiMisuse, Cause, ConnectionConfig, ConnectionError, Credit, Event, PeerMisbehaved, SessionConfig, Settlement,
-    Tolerances,
+    ApiMisuse, Cause, ConnectionConfig, ConnectionError, Credit, Event, SessionConfig, Settlement, Tolerances,
 };
 use amqp1_testkit::*;
-
-#[test]
-fn t_2_5_1_2_the_answer_names_the_channel_that_it_answers() {
-    let mut peer = Peer::fresh().open();
-    peer.send(5, begin());
-    let frames = peer.read();
-    let Performative::Begin(answer) = &frames[0].1 else { panic!("{frames:?}") };
-    assert_eq!((frames[0].0, answer.remote_channel), (0, Some(5)));
-}
 
 /// The begins of a session, by their channels.
 fn begins(written: &[u8]) -> Vec<(u16, Option<u16>)> {
@@ -73,30 +63,48 @@ fn t_2_5_1_7_many_sessions_run_side_by_side() {
     }
 }
 
+/// Sessions that are begun before the connection is open begin when it is.
 #[test]
-fn t_2_7_1_8_channels_stay_below_the_peers_channel_max() {
-    let (client, mut server) = Pair::configs();
-    server.channel_max = 1;
-    let mut pair = Pair::open_with(client, server);
-    pair.session();
-    let (second, _) = pair.session();
-    assert_eq!(pair.client.begin(SessionConfig::default()), Err(ApiMisuse::NoChannel));
-    // T-2.5.2-2: an ended session leaves room.
-    pair.client.end(second, None).unwrap();
-    pair.drive();
-    pair.session();
+fn t_2_5_1_7_all_sessions_begin_that_wait_for_the_peers_open() {
+    let mut peer = Peer::fresh();
+    let waiting = [(); 3].map(|()| peer.end.begin(SessionConfig::default()).unwrap());
+    let mut peer = peer.open();
+    peer.flush();
+    let begun = begins(&peer.end.written);
+    assert_eq!(begun, [(0, None), (1, None), (2, None)]);
+    for (channel, session) in (0..).zip(waiting) {
+        peer.send(channel + 10, Begin { remote_channel: Some(channel), ..begin() });
+        assert_eq!(peer.end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session)), 1);
+    }
 }
 
+/// Frames that are queued on one session leave although another ends.
 #[test]
-fn sessions_that_wait_for_open_and_find_no_channel_are_told() {
-    let (client, mut server) = Pair::configs();
-    server.channel_max = 0;
-    let mut pair = Pair::with(client, server);
-    pair.client.begin(SessionConfig::default()).unwrap();
-    let second = pair.client.begin(SessionConfig::default()).unwrap();
-    pair.drive();
-    let ended = pair.client.ended_session(second).unwrap();
-    assert_eq!((ended.by, ended.error.unwrap().condition), (Cause::Local, ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+fn t_2_5_1_7_a_session_that_ends_takes_nothing_of_the_others() {
+    let mut peer = Peer::fresh().open();
+    for channel in 0..3 {
+        peer.send(channel, begin());
+    }
+    peer.read();
+    // The answers are queued when the end comes.
+    for channel in 0..3 {
+        peer.end.input.extend_from_slice(&frame(channel, attach("theirs", 0, Role::Sender), b""));
+    }
+    peer.end.take_input(peer.now);
+    for session in peer.end.offered_sessions() {
+        peer.end.attach_sender(session, sender("ours")).unwrap();
+    }
+    peer.end.input.extend_from_slice(&frame(1, EndFrame::default(), b""));
+    peer.end.take_input(peer.now);
+    let frames = peer.read();
+    let on = |channel: u16| {
+        let mut names: Vec<_> = frames.iter().filter(|frame| frame.0 == channel).map(|frame| frame.1.name()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(on(1), ["end"]);
+    let answers = vec!["attach", "attach", "flow"];
+    assert_eq!((on(0), on(2)), (answers.clone(), answers), "{frames:?}");
 }
 
 #[test]
@@ -117,30 +125,24 @@ fn t_2_5_2_1_either_end_ends_a_session() {
     assert_eq!(pair.client.end(session, None), Err(ApiMisuse::UnknownSession));
 }
 
-/// Our channels are not the peer's: each end names its own.
+/// An end that waits until deliveries have left is sent at once when the peer's comes.
 #[test]
-fn t_2_5_2_1_the_answer_to_an_end_comes_on_our_channel() {
-    let ended =
-        |peer: &mut Peer| -> Vec<_> { peer.read().iter().map(|(channel, body, _)| (*channel, body.name())).collect() };
-    // A session that the peer has begun, and one that this end has.
-    let mut peer = Peer::fresh().open();
-    peer.send(7, begin());
-    let session = peer.end.begin(SessionConfig::default()).unwrap();
-    assert_eq!(ended(&mut peer), [(0, "begin"), (1, "begin")]);
-    peer.send(9, Begin { remote_channel: Some(1), ..begin() });
-    peer.send(9, EndFrame::default());
-    assert_eq!(ended(&mut peer), [(1, "end")]);
-    assert_eq!(peer.end.ended_session(session).unwrap().by, Cause::Peer);
-    peer.send(7, EndFrame::default());
-    assert_eq!(ended(&mut peer), [(0, "end")]);
-    // One that is begun and ended before it is answered is answered twice.
-    let mut peer = Peer::fresh().open();
-    peer.end.accept.sessions = None;
-    peer.send(7, begin());
-    assert!(ended(&mut peer).is_empty());
-    peer.send(7, EndFrame::default());
-    assert_eq!(ended(&mut peer), [(0, "begin"), (0, "end")]);
-    assert!(!peer.end.is_closed());
+fn t_2_5_2_1_an_end_is_answered_while_ours_waits() {
+    for why in [None, Some(error(ErrorCondition::INTERNAL_ERROR))] {
+        let mut peer = Peer::with_receiver();
+        peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+        let (session, tx) = (peer.end.offered_sessions()[0], peer.end.offered_links()[0]);
+        peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
+        peer.end.end(session, None).unwrap();
+        assert!(peer.names().is_empty(), "it waits for the window");
+        peer.send(0, EndFrame { error: why.clone() });
+        assert_eq!(peer.names(), ["end"]);
+        let ended = peer.end.ended_session(session).unwrap();
+        assert_eq!((ended.by, ended.error), (Cause::Peer, why));
+        assert_eq!(peer.end.settlements(), [(1, Settlement::Lost { sent: false })]);
+        peer.send(0, begin());
+        assert_eq!(peer.names(), ["begin"]);
+    }
 }
 
 #[test]
@@ -160,44 +162,23 @@ fn t_2_5_3_1_both_end_at_once() {
     pair.sender(session, "l");
 }
 
+/// Its error is reported, unless ours has one, which was reported already.
 #[test]
-fn t_2_5_2_2_a_channel_is_used_again_only_after_both_ends() {
-    let mut peer = Peer::fresh().open();
-    let first = peer.end.begin(SessionConfig::default()).unwrap();
-    peer.send(9, Begin { remote_channel: Some(0), ..begin() });
-    peer.end.end(first, None).unwrap();
-    assert_eq!(peer.names(), ["begin", "end"]);
-    peer.end.begin(SessionConfig::default()).unwrap();
-    assert_eq!(peer.read()[0].0, 1, "channel 0 waits for the peer's end");
-    peer.send(9, EndFrame::default());
-    peer.end.begin(SessionConfig::default()).unwrap();
-    assert_eq!(peer.read()[0].0, 0);
-}
-
-#[test]
-fn t_2_5_2_2_a_channel_is_used_again_behind_our_end() {
-    let mut peer = Peer::fresh().open();
-    peer.end.begin(SessionConfig::default()).unwrap();
-    assert_eq!(peer.names(), ["begin"]);
-    // Begin and end arrive together, and the next session is wanted before anything is written.
-    let mut octets = frame(9, Begin { remote_channel: Some(0), ..begin() }, b"").to_vec();
-    octets.extend(frame(9, EndFrame::default(), b""));
-    peer.end.input.extend_from_slice(&octets);
-    peer.end.take_input(peer.now);
-    peer.end.begin(SessionConfig::default()).unwrap();
-    let frames: Vec<_> = peer.read().into_iter().map(|(channel, body, _)| (channel, body.name())).collect();
-    assert_eq!(frames, [(0, "end"), (0, "begin")]);
-}
-
-#[test]
-fn t_2_5_2_2_sessions_come_and_go_on_the_same_channel() {
-    let mut peer = Peer::fresh().open();
-    for _ in 0..5 {
-        peer.send(3, begin());
-        peer.send(3, attach("l", 0, Role::Sender));
-        peer.send(3, EndFrame::default());
-        let channels: Vec<_> = peer.read().into_iter().map(|(channel, body, _)| (channel, body.name())).collect();
-        assert_eq!(channels, [(0, "begin"), (0, "attach"), (0, "flow"), (0, "end")]);
+fn t_2_5_3_1_an_end_that_crosses_ours_is_its_answer_whatever_it_says() {
+    for (ours, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+        let why = |says: bool, condition| says.then(|| error(condition));
+        let (our_error, their_error) =
+            (why(ours, ErrorCondition::INTERNAL_ERROR), why(theirs, ErrorCondition::NOT_ALLOWED));
+        let mut peer = Peer::with_session();
+        let session = peer.end.offered_sessions()[0];
+        peer.end.end(session, our_error.clone()).unwrap();
+        assert_eq!(peer.names(), ["end"]);
+        peer.send(0, EndFrame { error: their_error.clone() });
+        assert!(peer.names().is_empty(), "it is not answered");
+        let ended = peer.end.ended_session(session).unwrap();
+        assert_eq!((ended.by, ended.error), (Cause::Local, our_error.or(their_error)), "{ours} {theirs}");
+        peer.send(0, begin());
+        assert_eq!(peer.names(), ["begin"]);
     }
 }
 
@@ -278,37 +259,20 @@ fn t_2_5_1_3_a_begin_that_answers_nothing_is_refused() {
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     peer.send(1, Begin { remote_channel: Some(0), ..begin() });
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    // Nor is one that this end has ended since.
+    for why in [None, Some(error(ErrorCondition::INTERNAL_ERROR))] {
+        let (mut peer, session) = Peer::client_with_session();
+        peer.end.end(session, why).unwrap();
+        assert_eq!(peer.names(), ["end"]);
+        peer.send(1, Begin { remote_channel: Some(0), ..begin() });
+        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
+    }
     // Ours says that it answers nothing.
     let mut peer = Peer::of_client().open();
     peer.end.begin(SessionConfig::default()).unwrap();
     let frames = peer.read();
     let [(0, Performative::Begin(begin), _)] = &frames[..] else { panic!("{frames:?}") };
     assert_eq!(begin.remote_channel, None);
-}
-
-#[test]
-fn t_2_5_1_5_a_begin_on_a_channel_in_use_is_refused() {
-    let mut peer = Peer::with_session();
-    peer.send(0, begin());
-    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)));
-    assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::BeginOnChannelInUse { channel: 0 }));
-}
-
-#[test]
-fn t_2_5_1_6_frames_on_a_channel_without_a_session_are_refused() {
-    let bodies: [Performative; 6] = [
-        attach("l", 0, Role::Sender).into(),
-        session_flow(1).into(),
-        transfer(0, 0).into(),
-        amqp1_codec::performative::Disposition::default().into(),
-        Detach::default().into(),
-        EndFrame::default().into(),
-    ];
-    for body in bodies {
-        let mut peer = Peer::fresh().open();
-        peer.send(0, body.clone());
-        assert_eq!(peer.refusal(), Some(("close", ErrorCondition::NOT_ALLOWED)), "{body:?}");
-    }
 }
 
 #[test]

@@ -231,6 +231,7 @@ fn t_2_7_1_5_a_begin_that_turns_out_to_be_too_large_ends_its_session_alone() {
     assert_taken(&mut peer);
 }
 
+/// Also T-2.4.1-4.
 #[test]
 fn t_2_7_1_5_an_attach_that_is_too_large_is_an_error_of_its_call() {
     let (mut peer, session) = narrow_session();

@@ -57,7 +57,7 @@ fn check_close(items: &[Item]) {
 }
 
 #[test]
-fn a_client_that_does_not_answer_the_mechanisms_gets_an_outcome() {
+fn t_rob_6_a_client_that_does_not_answer_the_mechanisms_gets_an_outcome() {
     let mut peer = server(ServerSasl::Required(plain()));
     peer.raw(&ProtocolHeader::SASL.encode());
     assert_eq!(peer.end.engine.handshake_stage(), Some(HandshakeStage::Sasl));
@@ -68,7 +68,7 @@ fn a_client_that_does_not_answer_the_mechanisms_gets_an_outcome() {
 }
 
 #[test]
-fn a_client_whose_authentication_takes_too_long_gets_an_outcome() {
+fn t_rob_6_a_client_whose_authentication_takes_too_long_gets_an_outcome() {
     let mut peer = server(ServerSasl::Required(plain()));
     peer.raw(&ProtocolHeader::SASL.encode());
     peer.raw(&sasl(SaslBody::Init(SaslInit { mechanism: Symbol::from_static("PLAIN"), ..SaslInit::default() })));
@@ -80,8 +80,9 @@ fn a_client_whose_authentication_takes_too_long_gets_an_outcome() {
     assert!(peer.end.is_finished());
 }
 
+/// Also T-rob-6.
 #[test]
-fn a_client_that_stops_after_sasl_gets_a_close_with_a_condition() {
+fn t_2_4_3_1_a_client_that_stops_after_sasl_gets_a_close_with_a_condition() {
     let mut peer = server(ServerSasl::Required(plain()));
     peer.raw(&ProtocolHeader::SASL.encode());
     peer.raw(&sasl(SaslBody::Init(SaslInit { mechanism: Symbol::from_static("PLAIN"), ..SaslInit::default() })));
@@ -92,8 +93,9 @@ fn a_client_that_stops_after_sasl_gets_a_close_with_a_condition() {
     check_close(&said);
 }
 
+/// Also T-rob-6.
 #[test]
-fn a_client_that_does_not_open_gets_a_close_with_a_condition() {
+fn t_2_4_3_1_a_client_that_does_not_open_gets_a_close_with_a_condition() {
     for octets in [&b""[..], b"AMQP", b"AMQP\0\x01\0\0", b"AMQP\0\x01\0\0\0\0\0\x11\x02"] {
         for sasl in [ServerSasl::None, ServerSasl::Allowed(plain())] {
             let mut peer = server(sasl);
@@ -105,14 +107,14 @@ fn a_client_that_does_not_open_gets_a_close_with_a_condition() {
 }
 
 #[test]
-fn a_client_that_says_nothing_where_sasl_is_required_gets_the_header_of_sasl() {
+fn t_rob_6_a_client_that_says_nothing_where_sasl_is_required_gets_the_header_of_sasl() {
     let mut peer = server(ServerSasl::Required(plain()));
     assert_eq!(expire(&mut peer), [Item::Header(ProtocolHeader::SASL)]);
     assert!(peer.end.is_finished());
 }
 
 #[test]
-fn a_server_that_does_not_open_gets_a_close_with_a_condition() {
+fn t_2_4_3_1_a_server_that_does_not_open_gets_a_close_with_a_condition() {
     let mut peer = Peer::new(Connection::client(config(), None, Instant::default()));
     peer.flush();
     assert_eq!(peer.end.engine.handshake_stage(), Some(HandshakeStage::Open));

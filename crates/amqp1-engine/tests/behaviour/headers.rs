@@ -5,7 +5,7 @@ use amqp1_codec::{
     Symbol,
     definitions::ErrorCondition,
     frame::{ProtocolHeader, ProtocolId},
-    performative::Open,
+    performative::{Open, Performative},
     sasl::{SaslBody, SaslInit},
 };
 use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
@@ -190,9 +190,22 @@ fn t_2_4_2_1_everything_may_come_in_one_write() {
     open.raw(&octets);
     assert_eq!(open.names(), ["open", "begin", "attach"]);
     assert_eq!(open.end.credit(open.end.offered_links()[0]), 5);
+    // Each session that is begun ahead of a close is answered.
+    for channel in [1, 2, 700] {
+        octets.extend(frame(channel, begin(), b""));
+    }
     octets.extend(frame(0, amqp1_codec::performative::Close::default(), b""));
     peer.raw(&octets);
-    assert_eq!(peer.names(), ["open", "begin", "close"]);
+    let frames = peer.read();
+    assert_eq!(
+        frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(),
+        ["open", "begin", "begin", "begin", "begin", "close"]
+    );
+    let answered = frames.iter().filter_map(|(_, body, _)| match body {
+        Performative::Begin(begin) => Some(begin.remote_channel),
+        _ => None,
+    });
+    assert_eq!(answered.collect::<Vec<_>>(), [0, 1, 2, 700].map(Some));
     assert!(peer.end.is_finished());
     assert_eq!(peer.end.closed(), ConnectionError::ClosedByPeer(None));
 }

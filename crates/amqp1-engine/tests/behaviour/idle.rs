@@ -1,11 +1,11 @@
 //! Heartbeats and silence (§2.4.5), on a clock that is moved by hand.
 
 use amqp1_codec::{
-    definitions::ErrorCondition,
+    definitions::{ErrorCondition, Role},
     frame::ProtocolHeader,
-    performative::{Open, Performative},
+    performative::{Flow, Open, Performative},
 };
-use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl};
+use amqp1_engine::{Connection, ConnectionConfig, ConnectionError, Instant, ServerSasl, SessionConfig};
 use amqp1_testkit::*;
 use core::time::Duration;
 
@@ -66,6 +66,41 @@ fn t_2_4_5_1_an_empty_frame_leaves_at_half_the_peers_time() {
     peer.read();
 }
 
+/// With sessions and links, while our end or our close waits, and although calls in between find nothing to write.
+#[test]
+fn t_2_4_5_1_heartbeats_leave_in_each_state() {
+    let steps: [fn(&mut Peer); 5] = [
+        |peer| peer.send(0, begin()),
+        |peer| peer.send(0, attach("l", 0, Role::Receiver)),
+        |peer| {
+            peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+            let tx = peer.end.offered_links()[0];
+            peer.end.send(tx, message(1, 10), unsettled(1)).unwrap();
+        },
+        |peer| {
+            let session = peer.end.offered_sessions()[0];
+            peer.end.end(session, None).unwrap();
+        },
+        |peer| peer.end.engine.close(peer.now, None),
+    ];
+    for count in 0..=steps.len() {
+        let mut peer = server(None, Some(1000));
+        steps[..count].iter().for_each(|step| step(&mut peer));
+        peer.read();
+        // The close is given up after five seconds.
+        for beat in 1..=8 {
+            let due = Instant::default() + millis(500 * beat);
+            peer.now = Instant::default() + millis(500 * beat - 200);
+            peer.end.engine.handle_timeout(peer.now);
+            peer.flush();
+            assert_eq!(peer.end.poll_timeout(), Some(due), "after {count} steps");
+            pass(&mut peer);
+            assert_eq!(heartbeats(&peer.end) as u64, beat, "after {count} steps");
+        }
+        assert!(peer.names().is_empty() && !peer.end.is_closed());
+    }
+}
+
 #[test]
 fn other_frames_put_the_heartbeat_off() {
     let mut peer = server(None, Some(1000));
@@ -106,25 +141,44 @@ fn t_2_4_5_3_a_silent_peer_is_told_and_left() {
     assert!(!peer.end.is_finished());
     pass(&mut peer);
     assert!(peer.end.is_finished() && peer.end.poll_timeout().is_none());
+    // Frames of this end are no sign of the peer's life.
+    let mut peer = server(Some(secs(10)), Some(1000));
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.flush();
+    for _ in 0..19 {
+        pass(&mut peer);
+        assert!(!peer.end.is_closed());
+    }
+    pass(&mut peer);
+    assert_eq!((peer.now, heartbeats(&peer.end)), (Instant::default() + secs(10), 19));
+    assert_eq!(peer.end.closed(), ConnectionError::IdleTimeout);
+    assert!(peer.end.ended_session(session).is_some());
 }
 
 #[test]
-fn what_is_received_puts_the_end_off() {
-    let mut peer = server(Some(secs(10)), None);
-    peer.now = Instant::default() + secs(9);
-    peer.raw(b"\0\0\0\x08\x02\0\0\0");
-    peer.now = Instant::default() + secs(11);
-    peer.end.engine.handle_timeout(peer.now);
-    assert_eq!(peer.end.poll_timeout(), Some(Instant::default() + secs(19)));
-    pass(&mut peer);
-    assert_eq!(peer.end.closed(), ConnectionError::IdleTimeout);
+fn t_2_4_5_8_what_is_received_puts_the_end_off() {
+    let (flow, begun) = (frame(0, session_flow(9), b""), frame(3, begin(), b""));
+    // Empty frames, one of them with an extended header, and two others.
+    let signs: [&[u8]; 5] =
+        [b"\0\0\0\x08\x02\0\0\0", b"\0\0\0\x08\x02\0\0\x03", b"\0\0\0\x0c\x03\0\0\0\0\0\0\0", &flow, &begun];
+    for octets in signs {
+        let mut peer = server(Some(secs(10)), None);
+        peer.send(0, begin());
+        peer.now = Instant::default() + secs(9);
+        peer.raw(octets);
+        peer.now = Instant::default() + secs(11);
+        peer.end.engine.handle_timeout(peer.now);
+        assert_eq!(peer.end.poll_timeout(), Some(Instant::default() + secs(19)));
+        pass(&mut peer);
+        assert_eq!(peer.end.closed(), ConnectionError::IdleTimeout);
+    }
 }
 
 #[test]
 fn t_2_4_5_8_octets_of_a_large_slow_frame_are_life() {
     let mut peer = server(Some(secs(10)), None);
     peer.send(0, begin());
-    peer.send(0, attach("l", 0, amqp1_codec::definitions::Role::Sender));
+    peer.send(0, attach("l", 0, Role::Sender));
     let octets = frame(0, transfer(0, 0), &[HELLO, &[0x40; 60]].concat());
     for octet in &octets[..octets.len() - 1] {
         peer.now = peer.now + secs(9);

@@ -3,10 +3,11 @@
 use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     messaging::{DeliveryState, Source},
-    performative::Performative,
+    performative::{Close, Flow, Open, Performative},
 };
 use amqp1_engine::{
-    ApiMisuse, AttachReply, ConnectionError, Credit, DeliveryKey, LinkId, SenderConfig, SessionId, Settlement,
+    ApiMisuse, AttachReply, ConnectionError, Credit, DeliveryKey, LinkId, PeerMisbehaved, SenderConfig, SessionId,
+    Settlement,
 };
 use amqp1_testkit::*;
 
@@ -108,7 +109,7 @@ fn what_is_settled_after_a_detach_or_an_end_has_left_is_an_error() {
 }
 
 #[test]
-fn a_close_that_waits_for_what_cannot_leave_is_forced_by_an_error() {
+fn t_2_4_3_1_a_close_that_waits_for_what_cannot_leave_is_forced_by_an_error() {
     let mut peer = Peer::with_receiver();
     peer.send(0, session_flow(0));
     peer.send(0, credit(0, 10));
@@ -125,6 +126,40 @@ fn a_close_that_waits_for_what_cannot_leave_is_forced_by_an_error() {
     assert_eq!(peer.end.closed(), ConnectionError::LocallyClosed);
 }
 
+/// A link on which nothing can be sent, and a close of this end that waits for it.
+fn closing() -> Peer {
+    let mut peer = Peer::with_receiver();
+    peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+    let tx = peer.end.offered_links()[0];
+    peer.end.send(tx, message(1, 10), unsettled(1)).unwrap();
+    peer.end.engine.close(peer.now, None);
+    assert!(peer.names().is_empty(), "the message waits for the window, and the close for the message");
+    peer
+}
+
+#[test]
+fn t_2_4_6_8_the_peers_close_is_answered_while_ours_waits() {
+    for why in [None, Some(error(ErrorCondition::CONNECTION_FORCED))] {
+        let mut peer = closing();
+        peer.send(0, Close { error: why.clone() });
+        assert_eq!(peer.names(), ["close"]);
+        let expected = why.map_or(ConnectionError::LocallyClosed, |why| ConnectionError::ClosedByPeer(Some(why)));
+        assert_eq!(peer.end.closed(), expected);
+        assert!(peer.end.is_finished());
+    }
+}
+
+#[test]
+fn t_2_4_3_1_a_violation_is_answered_while_a_close_without_an_error_waits() {
+    let mut peer = closing();
+    peer.send(0, Open { container_id: "peer".into(), ..Open::default() });
+    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
+    assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::OpenTwice));
+    assert!(!peer.end.is_finished(), "the peer's close is awaited");
+    peer.send(0, Close::default());
+    assert!(peer.end.is_finished() && peer.names().is_empty());
+}
+
 #[test]
 fn t_2_4_3_3_a_close_that_is_not_answered_is_known_not_to_be() {
     for condition in [None, Some(ErrorCondition::CONNECTION_FORCED)] {
@@ -134,7 +169,7 @@ fn t_2_4_3_3_a_close_that_is_not_answered_is_known_not_to_be() {
             peer.end.close(now, condition.clone().map(error));
             peer.read();
             if answered {
-                peer.send(0, amqp1_codec::performative::Close::default());
+                peer.send(0, Close::default());
             }
             while let Some(at) = peer.end.poll_timeout() {
                 peer.now = at;

@@ -4,7 +4,7 @@ use amqp1_codec::{
     EncodeStyle, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, Role},
     messaging::DeliveryState,
-    performative::{Detach, End as EndFrame, Transfer},
+    performative::{Attach, Detach, End as EndFrame, Transfer},
     transaction::TransactionalState,
 };
 use amqp1_engine::{ConnectionConfig, Credit, SenderConfig, SessionConfig};
@@ -82,6 +82,44 @@ fn t_rob_4_a_connection_has_no_more_links_than_it_allows() {
     assert!(!peer.names().contains(&"end"));
 }
 
+/// A refused link exists until the peer has detached it.
+#[test]
+fn t_rob_4_links_that_are_refused_and_not_given_up_count() {
+    let config = ConnectionConfig { max_links: 3, ..ConnectionConfig::new("server") };
+    let refused_by_the_application = |peer: &mut Peer| {
+        peer.end.accept.links = None;
+        for (handle, name) in (0..).zip(["a", "b", "c"]) {
+            peer.send(0, attach(name, handle, Role::Sender));
+            let link = *peer.end.offered_links().last().unwrap();
+            peer.end.detach(link, true, Some(error(ErrorCondition::NOT_FOUND))).unwrap();
+        }
+    };
+    let refused_at_once = |peer: &mut Peer| {
+        for (handle, name) in (0..).zip(["a", "b", "c"]) {
+            // A sender has to say where it counts from.
+            peer.send(0, Attach { initial_delivery_count: None, ..attach(name, handle, Role::Sender) });
+        }
+        assert!(peer.end.offered_links().is_empty());
+    };
+    let ways: [&dyn Fn(&mut Peer); 2] = [&refused_by_the_application, &refused_at_once];
+    for way in ways {
+        for given_up in [false, true] {
+            let mut peer = Peer::with(config.clone()).open();
+            peer.send(0, begin());
+            way(&mut peer);
+            let names = peer.names();
+            let count = |name| names.iter().filter(|other| **other == name).count();
+            assert_eq!((count("attach"), count("detach"), count("end")), (3, 3, 0), "{names:?}");
+            if given_up {
+                peer.send(0, Detach { handle: 1, closed: true, error: None });
+            }
+            peer.send(0, attach("m", 3, Role::Sender));
+            let refused = peer.refusal() == Some(("end", ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+            assert_eq!(refused, !given_up);
+        }
+    }
+}
+
 #[test]
 fn t_rob_2_a_peer_that_does_not_take_its_answers_is_not_listened_to() {
     let mut peer = Peer::fresh().open();
@@ -128,6 +166,7 @@ fn verbose() -> AmqpError {
     AmqpError { info: Some(info), ..AmqpError::new(ErrorCondition::INTERNAL_ERROR, "w".repeat(600)) }
 }
 
+/// Also T-2.4.1-4.
 #[test]
 fn t_2_7_1_5_an_error_is_shortened_to_the_peers_frame_size() {
     let (mut client, server) = Pair::configs();

@@ -156,6 +156,27 @@ fn a_close_with_an_error_drops_what_was_not_sent() {
 }
 
 #[test]
+fn t_2_4_3_3_a_peer_that_talks_on_and_does_not_answer_close_is_left() {
+    for why in [None, Some(error(ErrorCondition::INTERNAL_ERROR))] {
+        let mut peer = Peer::with_session();
+        let start = peer.now;
+        peer.end.engine.close(start, why);
+        assert_eq!(peer.names(), ["close"]);
+        for second in 1..5 {
+            peer.now = start + secs(second);
+            peer.send(0, session_flow(10));
+            peer.raw(&[0, 0, 0, 8, 2, 0, 0, 0]);
+            peer.end.take_timeout(peer.now);
+            assert!(!peer.end.is_finished());
+            assert_eq!(peer.end.poll_timeout(), Some(start + secs(5)));
+        }
+        peer.now = start + secs(5);
+        peer.end.take_timeout(peer.now);
+        assert!(peer.end.is_finished() && peer.end.close_unanswered());
+    }
+}
+
+#[test]
 fn t_2_4_3_3_a_peer_that_does_not_answer_close_is_left() {
     let mut pair = Pair::open();
     pair.down.stalled = true;
@@ -232,12 +253,15 @@ fn t_2_4_3_6_after_an_errored_close_everything_is_discarded_until_the_answer() {
 
 #[test]
 fn t_2_4_6_8_frames_after_the_peers_close_are_ignored() {
-    let mut peer = Peer::with_session();
-    let mut octets = frame(0, Close::default(), b"").to_vec();
-    octets.extend(frame(1, begin(), b""));
-    peer.raw(&octets);
-    assert_eq!(peer.names(), ["close"]);
-    assert_eq!(peer.end.closed(), ConnectionError::ClosedByPeer(None));
+    for why in [None, Some(error(ErrorCondition::CONNECTION_FORCED))] {
+        let mut peer = Peer::with_session();
+        let mut octets = frame(0, Close { error: why.clone() }, b"").to_vec();
+        octets.extend(frame(1, begin(), b""));
+        peer.raw(&octets);
+        assert_eq!(peer.names(), ["close"]);
+        assert_eq!(peer.end.closed(), ConnectionError::ClosedByPeer(why));
+        assert!(peer.end.is_finished());
+    }
 }
 
 #[test]
@@ -265,9 +289,15 @@ fn t_2_4_1_1_nothing_comes_before_open() {
 /// Also T-2.4.1-1.
 #[test]
 fn t_2_4_5_7_no_empty_frame_comes_before_open() {
-    let mut peer = Peer::fresh();
-    peer.raw(b"AMQP\0\x01\0\0\0\0\0\x08\x02\0\0\0");
-    assert_eq!(peer.names(), ["open", "close"]);
+    for channel in [0_u16, 1, 255, 256, u16::MAX] {
+        let [high, low] = channel.to_be_bytes();
+        let mut peer = Peer::fresh();
+        peer.raw(&ProtocolHeader::AMQP.encode());
+        peer.raw(&[0, 0, 0, 8, 2, 0, high, low]);
+        let frames = peer.read();
+        assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["open", "close"], "{channel}");
+        assert_eq!(refusal(&frames), Some(("close", ErrorCondition::ILLEGAL_STATE)), "{channel}");
+    }
 }
 
 #[test]
@@ -294,9 +324,17 @@ fn t_2_4_1_2_open_comes_on_channel_0() {
 
 #[test]
 fn t_2_4_1_5_a_second_open_is_refused() {
-    let mut peer = Peer::fresh().open();
-    peer.send(0, named());
-    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
+    // On each channel, with a session and without.
+    for channel in [0, 1, 7, u16::MAX] {
+        for peer in [Peer::fresh().open(), Peer::with_session(), Peer::client_with_session().0, Peer::with_sender()] {
+            let mut peer = peer;
+            peer.send(1, begin());
+            peer.read();
+            peer.send(channel, named());
+            assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)), "{channel}");
+            assert_eq!(peer.end.closed(), ConnectionError::Misbehaved(PeerMisbehaved::OpenTwice));
+        }
+    }
 }
 
 #[test]
@@ -404,9 +442,9 @@ fn an_open_that_is_held_is_answered_when_the_application_says_so() {
     assert_eq!(pair.server.offered_sessions().len(), 1);
 }
 
-/// OPEN_RCVD. Also T-2.4.6-5.
+/// OPEN_RCVD.
 #[test]
-fn what_comes_behind_an_open_that_is_held_waits() {
+fn t_2_4_6_5_what_comes_behind_an_open_that_is_held_waits() {
     let mut peer = Peer::of_server(ServerSasl::None);
     peer.end.hold_open(true);
     let mut octets = ProtocolHeader::AMQP.encode().to_vec();
@@ -414,8 +452,14 @@ fn what_comes_behind_an_open_that_is_held_waits() {
     octets.extend(frame(0, begin(), b""));
     peer.raw(&octets);
     assert!(peer.names().is_empty());
+    // So do our own begin and attach.
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.end.attach_sender(session, sender("l")).unwrap();
+    assert!(peer.names().is_empty());
     peer.end.answer_open();
-    assert_eq!(peer.names(), ["open", "begin"]);
+    assert_eq!(peer.names(), ["open", "begin", "begin"]);
+    peer.send(1, amqp1_codec::performative::Begin { remote_channel: Some(0), ..begin() });
+    assert_eq!(peer.names(), ["attach"]);
 }
 
 /// It is legal (§2.4.2) and may be long: it is left where it is, and no more is read.
@@ -439,7 +483,7 @@ fn much_that_comes_behind_an_open_that_is_held_waits_too() {
 }
 
 #[test]
-fn an_open_that_is_held_can_be_refused() {
+fn t_2_4_3_1_an_open_that_is_held_can_be_refused() {
     let (client, server) = Pair::configs();
     let mut pair = Pair::with(client, server);
     pair.server.hold_open(true);

@@ -13,7 +13,7 @@ const UNCROWDED: [(&str, &[&str]); 3] = [
         "limits that leave no room for other sessions and links",
         &[
             "bad_attach::t_2_7_2_2_handles_stay_below_the_peers_handle_max",
-            "begin_end::t_2_7_1_8_channels_stay_below_the_peers_channel_max",
+            "channels::t_2_7_1_8_channels_stay_below_the_peers_channel_max",
             "states::t_2_4_1_4_every_frame_after_the_opens_is_within_the_peers_limits",
         ],
     ),

@@ -54,11 +54,19 @@ fn t_2_4_6_3_a_client_says_open_before_it_hears_anything_and_waits_with_the_rest
         panic!("{before:?}")
     };
     assert!(*size <= 512);
+    assert_eq!(peer.names(), ["open"]);
     peer.raw(&HEADER);
+    // A begin waits for the peer's open, also when the application asks for it behind the header.
+    let second = peer.end.begin(SessionConfig::default()).unwrap();
+    peer.end.attach_sender(second, sender("l")).unwrap();
+    assert_eq!(peer.names(), [""; 0], "OPEN_SENT");
     peer.send(0, open());
+    assert_eq!(peer.names(), ["begin"; 2]);
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
-    assert_eq!(peer.names(), ["open", "begin"]);
     assert_eq!(peer.end.count(|event| matches!(event, Event::SessionBegun(id) if *id == session)), 1);
+    assert_eq!(peer.names(), [""; 0]);
+    peer.send(1, Begin { remote_channel: Some(1), ..begin() });
+    assert_eq!(peer.names(), ["attach"]);
 }
 
 /// Also T-2.6.14-1: after the opens, the peer's limits are kept.
@@ -184,16 +192,23 @@ fn t_2_4_5_4_an_idle_time_out_that_cannot_be_kept_to_closes_the_connection() {
 /// Also T-2.7.1-10: what the peer announces is in milliseconds.
 #[test]
 fn t_2_4_5_6_heartbeats_are_on_channel_0() {
-    let mut peer = Peer::fresh();
-    peer.raw(&HEADER);
-    peer.send(0, Open { idle_time_out: Some(1000), ..open() });
-    peer.read();
-    let seen = peer.end.written.len();
-    peer.now = peer.now + secs(1);
-    let now = peer.now;
-    peer.end.engine.handle_timeout(now);
-    peer.flush();
-    assert_eq!(peer.end.written[seen..], [0, 0, 0, 8, 2, 0, 0, 0]);
+    // However many sessions there are, on other channels.
+    for sessions in 0..3 {
+        let mut peer = Peer::fresh();
+        peer.raw(&HEADER);
+        peer.send(0, Open { idle_time_out: Some(1000), ..open() });
+        for channel in 0..sessions {
+            peer.send(7 + channel, begin());
+            peer.end.begin(SessionConfig::default()).unwrap();
+        }
+        peer.read();
+        let seen = peer.end.written.len();
+        peer.now = peer.now + secs(1);
+        let now = peer.now;
+        peer.end.engine.handle_timeout(now);
+        peer.flush();
+        assert_eq!(peer.end.written[seen..], [0, 0, 0, 8, 2, 0, 0, 0], "{sessions}");
+    }
 }
 
 /// UNMAPPED, BEGIN_SENT, MAPPED, END_SENT, UNMAPPED; then by way of BEGIN_RCVD and END_RCVD.
@@ -209,6 +224,13 @@ fn t_2_5_5_1_a_session_passes_through_its_states() {
     peer.end.end(session, None).unwrap();
     assert_eq!(peer.names(), ["end"], "END_SENT");
     assert!(peer.end.ended_session(session).is_none());
+    let events = peer.end.events.len();
+    peer.send(0, attach("l", 0, Role::Receiver));
+    peer.send(0, attach("m", 1, Role::Sender));
+    peer.send(0, Flow { echo: true, ..session_flow(10) });
+    peer.send_payload(0, transfer(1, 0), HELLO);
+    peer.send(0, Flow { handle: Some(9), ..session_flow(10) });
+    assert!(peer.names().is_empty() && peer.end.events.len() == events, "what comes is discarded");
     peer.send(0, End { error: None });
     let ended = peer.end.ended_session(session).unwrap();
     assert!(ended.by == Cause::Local && peer.end.detached(link).is_some(), "UNMAPPED");
@@ -220,6 +242,20 @@ fn t_2_5_5_1_a_session_passes_through_its_states() {
     assert_eq!(peer.names(), ["begin"], "BEGIN_SENT");
     peer.send(0, Begin { remote_channel: Some(0), ..begin() });
     assert_eq!(peer.names(), ["end"], "END_SENT");
+
+    // An end with an error does not. The begin that comes behind it begins nothing.
+    let mut peer = Peer::fresh().open();
+    let session = peer.end.begin(SessionConfig::default()).unwrap();
+    let link = peer.end.attach_sender(session, sender("l")).unwrap();
+    peer.end.end(session, Some(error(ErrorCondition::INTERNAL_ERROR))).unwrap();
+    assert_eq!(peer.names(), ["begin", "end"], "DISCARDING");
+    assert!(peer.end.ended_session(session).is_some() && peer.end.detached(link).is_some());
+    let events = peer.end.events.len();
+    peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+    peer.send(0, attach("l", 0, Role::Receiver));
+    assert!(peer.names().is_empty() && peer.end.events.len() == events);
+    peer.send(0, End { error: None });
+    assert!(peer.names().is_empty() && peer.end.events.len() == events, "UNMAPPED");
 
     let mut peer = Peer::fresh().open();
     peer.end.accept.sessions = None;
@@ -251,6 +287,26 @@ fn t_2_5_4_1_what_a_session_cannot_take_ends_it_with_an_error_and_only_it() {
     peer.send(0, End { error: None });
     peer.send(0, begin());
     assert_eq!(peer.names(), ["begin"]);
+}
+
+/// BEGIN_RCVD: the begin that the application has not answered is answered first.
+#[test]
+fn t_2_5_4_1_what_a_session_cannot_take_before_it_is_answered_ends_it_too() {
+    let mut peer = Peer::fresh().open();
+    peer.end.accept.sessions = None;
+    peer.send(3, begin());
+    peer.send(4, begin());
+    peer.send(3, Flow { handle: Some(9), ..session_flow(10) });
+    let frames = peer.read();
+    assert_eq!(frames.iter().map(|(_, body, _)| body.name()).collect::<Vec<_>>(), ["begin", "end"]);
+    assert_eq!(refusal(&frames), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    let [first, second] = peer.end.offered_sessions()[..] else { panic!("two sessions") };
+    assert_eq!(peer.end.ended_session(first).unwrap().by, Cause::Local);
+    peer.end.accept_session(second, SessionConfig::default()).unwrap();
+    assert_eq!(peer.names(), ["begin"]);
+    peer.send(3, End { error: None });
+    peer.send(3, begin());
+    assert_eq!(peer.end.offered_sessions().len(), 3);
 }
 
 #[test]
@@ -288,23 +344,35 @@ fn t_2_7_1_12_capabilities_arrive_and_a_peer_that_lacks_one_can_be_closed() {
 /// §2.5.6, from the peer's flows.
 #[test]
 fn t_2_5_6_6_the_peers_flow_says_where_it_counts() {
-    let mut peer = Peer::with_sender();
-    peer.send_payload(0, transfer(0, 0), HELLO);
-    let rx = peer.end.offered_links()[0];
-    peer.end.set_credit(rx, amqp1_engine::Credit::Manual(5)).unwrap();
-    let flows = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
-    assert_eq!(flow.next_incoming_id, Some(SequenceNo(1)), "a transfer is counted when it comes");
-    peer.send(0, Flow { next_outgoing_id: SequenceNo(7), echo: true, ..session_flow(10) });
-    let flows = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
-    assert_eq!(flow.next_incoming_id, Some(SequenceNo(7)));
-    // Each transfer frame advances it by one.
-    peer.send_payload(0, transfer(0, 1), HELLO);
-    peer.send(0, Flow { next_outgoing_id: SequenceNo(8), echo: true, ..session_flow(10) });
-    let flows = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
-    assert_eq!(flow.next_incoming_id, Some(SequenceNo(8)));
+    let told = |peer: &mut Peer| {
+        let flows = peer.read();
+        let [(_, Performative::Flow(flow), _)] = &flows[..] else { panic!("{flows:?}") };
+        flow.next_incoming_id
+    };
+    // A flow of a link says it of the session too.
+    for handle in [None, Some(0)] {
+        let mut peer = Peer::with_sender();
+        let flow = |next, count| Flow {
+            next_outgoing_id: SequenceNo(next),
+            outgoing_window: 50 + count,
+            handle,
+            delivery_count: handle.map(|_| SequenceNo(count)),
+            echo: true,
+            ..session_flow(10)
+        };
+        peer.send_payload(0, transfer(0, 0), HELLO);
+        let (rx, session) = (peer.end.offered_links()[0], peer.end.offered_sessions()[0]);
+        peer.end.set_credit(rx, amqp1_engine::Credit::Manual(5)).unwrap();
+        assert_eq!(told(&mut peer), Some(SequenceNo(1)), "a transfer is counted when it comes");
+        peer.send(0, flow(7, 1));
+        assert_eq!(told(&mut peer), Some(SequenceNo(7)), "{handle:?}");
+        assert_eq!(peer.end.remote_outgoing_window(session), Some(51), "{handle:?}");
+        // Each transfer frame advances it by one.
+        peer.send_payload(0, transfer(0, 1), HELLO);
+        peer.send(0, flow(8, 2));
+        assert_eq!(told(&mut peer), Some(SequenceNo(8)), "{handle:?}");
+        assert_eq!(peer.end.remote_outgoing_window(session), Some(52), "{handle:?}");
+    }
 }
 
 /// The begin states it first and each flow again, and each transfer takes one of it.
@@ -368,11 +436,19 @@ fn a_clock_that_leaps_ends_a_silent_connection_once() {
 
 #[test]
 fn t_2_4_5_5_an_empty_frame_is_taken_on_any_channel() {
-    let mut peer = Peer::fresh().open();
-    for channel in [0_u8, 1, 200] {
-        peer.raw(&[0, 0, 0, 8, 2, 0, 0, channel]);
+    let mut ended = Peer::with_session();
+    ended.send(0, End { error: None });
+    let mut discarding = Peer::with_session();
+    discarding.send(0, Flow { handle: Some(9), ..session_flow(10) });
+    let sessions = [Peer::fresh().open(), Peer::with_sender(), Peer::client_with_session().0, ended, discarding];
+    for mut peer in sessions {
+        peer.send(1, begin());
+        peer.read();
+        for channel in [0_u8, 1, 200] {
+            peer.raw(&[0, 0, 0, 8, 2, 0, 0, channel]);
+        }
+        assert!(!peer.end.is_closed() && peer.names().is_empty());
     }
-    assert!(!peer.end.is_closed() && peer.names().is_empty());
 }
 
 #[test]

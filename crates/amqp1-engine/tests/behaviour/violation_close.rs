@@ -81,6 +81,32 @@ fn without_a_close_in_the_same_read_the_violation_is_reported() {
     }
 }
 
+/// The frames behind a body that cannot be read can be told apart, so that the peer's close is waited for.
+#[test]
+fn t_2_4_3_3_the_answer_is_waited_for_if_it_could_be_read() {
+    const HIDING: [&str; 3] = ["a frame that is too large", "a frame of another type", "a data offset of 1"];
+    for (what, octets, condition) in violations() {
+        let unreadable = HIDING.contains(&what);
+        for answered in [true, false] {
+            for mut peer in ends() {
+                peer.raw(&octets);
+                assert_eq!(peer.refusal(), Some(("close", condition.clone())), "{what}");
+                assert_eq!(peer.end.is_finished(), unreadable, "{what}");
+                let deadline = (!unreadable).then(|| peer.now + secs(5));
+                assert_eq!(peer.end.poll_timeout(), deadline, "{what}");
+                if answered {
+                    peer.raw(&close());
+                } else if let Some(deadline) = deadline {
+                    peer.now = deadline;
+                    peer.end.take_timeout(deadline);
+                }
+                assert!(peer.end.is_finished() && peer.names().is_empty(), "{what}");
+                assert_eq!(peer.end.close_unanswered(), !answered && !unreadable, "{what}");
+            }
+        }
+    }
+}
+
 #[test]
 fn behind_a_size_that_is_no_size_nothing_can_be_told_apart() {
     for mut peer in ends() {

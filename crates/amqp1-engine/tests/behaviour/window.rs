@@ -5,46 +5,73 @@ use amqp1_codec::{
     definitions::{ErrorCondition, Role},
     performative::{Attach, Begin, Flow, Performative, Transfer},
 };
-use amqp1_engine::{ConnectionConfig, Credit, LinkId, SessionConfig};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, LinkId, SessionConfig};
 use amqp1_testkit::*;
 
 /// A server that sends to a peer with a window of this many transfers.
-fn sending(window: u32) -> (Peer, LinkId) {
+pub(crate) fn sending(window: u32) -> (Peer, LinkId) {
     begun_by_the_peer(Peer::fresh().open(), window)
 }
 
 /// A session and a link that the peer begins, with a window of this many transfers.
-fn begun_by_the_peer(mut peer: Peer, window: u32) -> (Peer, LinkId) {
-    peer.send(0, Begin { incoming_window: window, ..begin() });
+fn begun_by_the_peer(peer: Peer, window: u32) -> (Peer, LinkId) {
+    begun_by_the_peer_with(peer, session_flow(window))
+}
+
+/// The same, with the window and the next-incoming-id of this flow.
+pub(crate) fn begun_by_the_peer_with(mut peer: Peer, flow: Flow) -> (Peer, LinkId) {
+    peer.send(0, Begin { incoming_window: flow.incoming_window, ..begin() });
     peer.send(0, attach("l", 0, Role::Receiver));
-    peer.send(0, Flow { incoming_window: window, ..credit(0, 100) });
+    let [_, of_link] = flows(&flow);
+    peer.send(0, of_link);
     peer.read();
     let tx = peer.end.offered_links()[0];
     (peer, tx)
 }
 
 /// A server that receives in a session with a window of this many transfers.
-fn receiving(window: u32) -> Peer {
+pub(crate) fn receiving(window: u32) -> Peer {
+    receiving_streamed(window, false)
+}
+
+/// The same, with a link that may be streamed. The window is not narrowed for it.
+pub(crate) fn receiving_streamed(window: u32, streamed: bool) -> Peer {
     let mut peer = Peer::fresh().open();
-    peer.end.accept.sessions = Some(SessionConfig { incoming_window: window, ..SessionConfig::default() });
+    let config = SessionConfig { incoming_window: window, stream_octets: u32::MAX, ..SessionConfig::default() };
+    peer.end.accept.sessions = Some(config);
+    peer.end.accept.links = None;
     peer.send(0, begin());
     peer.send(0, attach("l", 0, Role::Sender));
+    let rx = peer.end.offered_links()[0];
+    let reply = AttachReply { streamed, ..AttachReply::echo(&peer.end.remote_attach(rx).unwrap()) };
+    peer.end.accept_link(rx, reply).unwrap();
     peer.read();
     peer
 }
 
+/// A flow that tells of the session alone, and one that tells of the link too, which changes nothing of its credit.
+fn flows(flow: &Flow) -> [Flow; 2] {
+    let of_link = Flow { handle: Some(0), delivery_count: Some(SequenceNo(0)), link_credit: Some(100), ..flow.clone() };
+    [flow.clone(), of_link]
+}
+
 #[test]
 fn t_2_5_6_3_transfers_stop_at_the_peers_window() {
-    let (mut peer, tx) = sending(2);
-    for token in 0..5 {
-        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    for kind in 0..2 {
+        let seen = |next| flows(&Flow { next_incoming_id: Some(SequenceNo(next)), ..session_flow(2) })[kind].clone();
+        let (mut peer, tx) = sending(2);
+        for token in 0..6 {
+            peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+        }
+        assert_eq!(peer.names(), ["transfer"; 2]);
+        peer.send(0, seen(0));
+        assert_eq!(peer.names(), ["transfer"; 0]);
+        // The peer has seen one of them: one more fits.
+        peer.send(0, seen(1));
+        assert_eq!(peer.names(), ["transfer"; 1]);
+        peer.send(0, seen(3));
+        assert_eq!(peer.names(), ["transfer"; 2]);
     }
-    assert_eq!(peer.names(), ["transfer"; 2]);
-    // The peer has seen one of them: one more fits.
-    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1)), ..session_flow(2) });
-    assert_eq!(peer.names(), ["transfer"; 1]);
-    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(3)), ..session_flow(2) });
-    assert_eq!(peer.names(), ["transfer"; 2]);
 }
 
 /// Also T-2.5.6-3: the window is one of transfers, not of messages.
@@ -80,59 +107,33 @@ fn t_2_5_6_7_each_frame_of_a_delivery_uses_the_window() {
     assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
 }
 
-/// Frames without a message use it too: those of a delivery that is given up, and those that are discarded.
-#[test]
-fn t_2_5_6_7_frames_of_which_nothing_is_kept_use_the_window() {
-    let part = |id| Transfer { more: true, ..transfer(0, id) };
-    let given_up = Transfer { aborted: true, ..Transfer::default() };
-    let mut peer = receiving(4);
-    peer.send_payload(0, part(0), HELLO);
-    peer.send(0, given_up.clone());
-    let frames = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
-    assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
-    // Behind a detach of ours that the peer has not seen.
-    let mut peer = receiving(4);
-    let rx = peer.end.offered_links()[0];
-    peer.end.detach(rx, true, None).unwrap();
-    assert_eq!(peer.names(), ["detach"]);
-    peer.send_payload(0, transfer(0, 0), HELLO);
-    peer.send_payload(0, transfer(0, 1), HELLO);
-    let frames = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
-    assert_eq!((flow.next_incoming_id, flow.incoming_window), (Some(SequenceNo(2)), 4));
-    // One that this end gives up waits for the window, and uses it.
-    let (mut peer, tx) = sending(1);
-    peer.end.begin_delivery(tx, unsettled(0)).unwrap();
-    peer.end.write(tx, body(1, 100)).unwrap();
-    assert_eq!(peer.names(), ["transfer"]);
-    peer.end.abort(tx, 0).unwrap();
-    peer.end.send(tx, message(1, 1), unsettled(1)).unwrap();
-    assert!(peer.names().is_empty());
-    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(1)), ..session_flow(1) });
-    let frames = peer.read();
-    let [(_, Performative::Transfer(last), _)] = &frames[..] else { panic!("{frames:?}") };
-    assert!(last.aborted);
-    // Each has an id, which flows tell.
-    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(2)), echo: true, ..session_flow(0) });
-    let frames = peer.read();
-    let [(_, Performative::Flow(flow), _)] = &frames[..] else { panic!("{frames:?}") };
-    assert_eq!(flow.next_outgoing_id, SequenceNo(2));
-}
-
 #[test]
 fn t_2_5_6_8_an_exhausted_window_does_not_become_huge() {
-    let (mut peer, tx) = sending(3);
-    for token in 0..10 {
-        peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+    // Wherever the ids begin: those in flight may lie at both sides of the wrap.
+    for (first, kind) in
+        [0, 1, u32::MAX - 2, u32::MAX - 1, u32::MAX].into_iter().flat_map(|first| [(first, 0), (first, 1)])
+    {
+        let first = SequenceNo(first);
+        let seen = |count, window| {
+            flows(&Flow { next_incoming_id: Some(first.plus(count)), ..session_flow(window) })[kind].clone()
+        };
+        let mut peer = Peer::fresh().open();
+        peer.end.accept.sessions = Some(SessionConfig { next_outgoing_id: first, ..SessionConfig::default() });
+        let (mut peer, tx) = begun_by_the_peer_with(peer, seen(0, 3));
+        for token in 0..10 {
+            peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+        }
+        assert_eq!(peer.names().len(), 3);
+        // An old flow: three were allowed from the first on, and three are sent; then even less.
+        peer.send(0, seen(0, 3));
+        peer.send(0, seen(0, 1));
+        peer.send(0, seen(2, 1));
+        assert!(peer.names().is_empty(), "{first:?}");
+        peer.send(0, seen(2, 2));
+        assert_eq!(peer.names().len(), 1, "{first:?}");
+        peer.send(0, seen(4, u32::MAX));
+        assert_eq!(peer.names().len(), 6, "{first:?}");
     }
-    assert_eq!(peer.names().len(), 3);
-    // An old flow: three were allowed from 0 on, and three are sent; then even less.
-    peer.send(0, session_flow(3));
-    peer.send(0, session_flow(1));
-    assert!(peer.names().is_empty());
-    peer.send(0, Flow { next_incoming_id: Some(SequenceNo(3)), ..session_flow(u32::MAX) });
-    assert_eq!(peer.names().len(), 7);
 }
 
 /// Wherever we begin to count.
@@ -149,29 +150,44 @@ fn t_2_5_6_4_a_peer_that_has_not_seen_our_begin_counts_from_our_first_transfer()
         let tx = peer.end.offered_links()[0];
         peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
         peer.flush();
-        peer.send(0, Flow { next_incoming_id: None, ..session_flow(3) });
+        for flow in flows(&Flow { next_incoming_id: None, ..session_flow(3) }) {
+            peer.send(0, flow);
+        }
         for token in 1..5 {
             peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
         }
         assert_eq!(peer.names(), ["transfer"; 3], "{first}");
+        for flow in flows(&Flow { next_incoming_id: None, ..session_flow(3) }) {
+            peer.send(0, flow);
+            assert_eq!(peer.names(), ["transfer"; 0], "{first}");
+        }
     }
 }
 
 /// Ten messages for a peer that grants five transfers twice, without next-incoming-id. How many leave.
-fn sent_to_a_peer_that_leaves_out_what_it_has_seen(mut peer: Peer, tx: LinkId) -> usize {
+fn sent_to_a_peer_that_leaves_out_what_it_has_seen(peer: Peer, tx: LinkId) -> usize {
+    sent_to_a_peer_that_says(peer, tx, Flow { next_incoming_id: None, ..session_flow(5) })
+}
+
+/// Ten messages for a peer that grants five transfers, and then says this. How many leave.
+fn sent_to_a_peer_that_says(mut peer: Peer, tx: LinkId, flow: Flow) -> usize {
     for token in 0..10 {
         peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
     }
     let first = peer.names().len();
     assert_eq!(first, 5);
-    peer.send(0, Flow { next_incoming_id: None, ..session_flow(5) });
+    peer.send(0, flow);
     first + peer.names().len()
 }
 
 #[test]
 fn t_2_5_6_4_a_flow_without_next_incoming_id_counts_from_our_first_transfer() {
-    let (peer, tx) = sending(5);
-    assert_eq!(sent_to_a_peer_that_leaves_out_what_it_has_seen(peer, tx), 5);
+    for (window, sent) in [(5, 5), (7, 7)] {
+        for flow in flows(&Flow { next_incoming_id: None, ..session_flow(window) }) {
+            let (peer, tx) = sending(5);
+            assert_eq!(sent_to_a_peer_that_says(peer, tx, flow), sent);
+        }
+    }
 }
 
 #[test]
@@ -209,8 +225,9 @@ fn a_peer_that_has_seen_more_than_was_sent_gets_no_more_than_its_window() {
 #[test]
 fn t_2_5_6_5_more_than_our_window_ends_the_session() {
     // Many deliveries, or many transfers of one (T-2.5.6-7).
-    for (window, one) in [0, 1, 2, 5, 100].into_iter().flat_map(|window| [(window, false), (window, true)]) {
-        let mut peer = receiving(window);
+    let kinds = [(false, false), (true, false), (false, true), (true, true)];
+    for (window, (one, streamed)) in [0, 1, 2, 5, 100].into_iter().flat_map(|window| kinds.map(|kind| (window, kind))) {
+        let mut peer = receiving_streamed(window, streamed);
         let part = |id| match (one, id) {
             (false, id) | (true, id @ 0) => Transfer { more: one, ..transfer(0, id) },
             (true, _) => Transfer { more: true, ..Transfer::default() },
@@ -218,29 +235,31 @@ fn t_2_5_6_5_more_than_our_window_ends_the_session() {
         // In one go, so that no flow of ours can have come between.
         let octets: Vec<u8> = (0..=window).flat_map(|id| frame(0, part(id), HELLO)).collect();
         peer.raw(&octets);
-        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::WINDOW_VIOLATION)), "{window} {one}");
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::WINDOW_VIOLATION)), "{window} {one} {streamed}");
         assert!(!peer.end.is_closed());
         // One less is taken.
-        let mut peer = receiving(window);
+        let mut peer = receiving_streamed(window, streamed);
         let octets: Vec<u8> = (0..window).flat_map(|id| frame(0, part(id), HELLO)).collect();
         peer.raw(&octets);
-        assert_eq!(peer.refusal(), None, "{window} {one}");
+        assert_eq!(peer.refusal(), None, "{window} {one} {streamed}");
     }
 }
 
 #[test]
 fn t_rob_5_transfers_beyond_the_window_are_not_kept() {
-    let mut peer = receiving(10);
-    let link = peer.end.offered_links()[0];
     // Settled, so that those that were kept outlive the link.
     let settled = |id| Transfer { settled: Some(true), ..transfer(0, id) };
-    for _ in 0..100 {
-        let octets: Vec<u8> = (0..1000).flat_map(|id| frame(0, settled(id), HELLO)).collect();
-        peer.raw(&octets);
+    for streamed in [false, true] {
+        let mut peer = receiving_streamed(10, streamed);
+        let link = peer.end.offered_links()[0];
+        for _ in 0..100 {
+            let octets: Vec<u8> = (0..1000).flat_map(|id| frame(0, settled(id), HELLO)).collect();
+            peer.raw(&octets);
+        }
+        assert_eq!(peer.names(), ["end"], "{streamed}");
+        assert_eq!(peer.end.detached(link).expect("the link is over").undelivered.len(), 10, "{streamed}");
+        assert_eq!(peer.end.count(|event| matches!(event, amqp1_engine::Event::Receivable(_))), 1);
     }
-    assert_eq!(peer.names(), ["end"]);
-    assert_eq!(peer.end.detached(link).expect("the link is over").undelivered.len(), 10);
-    assert_eq!(peer.end.count(|event| matches!(event, amqp1_engine::Event::Receivable(_))), 1);
 }
 
 #[test]
