@@ -54,6 +54,7 @@
 //! lose the last ones.
 #![forbid(unsafe_code)]
 
+pub mod brokers;
 #[cfg(feature = "cbs")]
 pub mod cbs;
 mod connect;
@@ -90,6 +91,21 @@ pub use cbs::Cbs;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the pages about brokers are compiled.
+#[cfg(all(doctest, feature = "cbs"))]
+mod pages {
+    #[doc = include_str!("../../../docs/artemis.md")]
+    struct Artemis;
+    #[doc = include_str!("../../../docs/event-hubs.md")]
+    struct EventHubs;
+    #[doc = include_str!("../../../docs/rabbitmq-3.md")]
+    struct RabbitMq3;
+    #[doc = include_str!("../../../docs/rabbitmq-4.md")]
+    struct RabbitMq4;
+    #[doc = include_str!("../../../docs/service-bus.md")]
+    struct ServiceBus;
+}
 
 pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
 pub use amqp1_codec::{
@@ -129,6 +145,7 @@ pub use stream::{IncomingStream, SendStream};
 pub use types::{
     azure, capability,
     error::{Delivered, Error, ErrorKind, Redirect, Retry},
+    filter::Filter,
     future::BoxFuture,
     options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions},
     outcome::Outcome,

@@ -2,8 +2,8 @@
 
 use super::world::{self, Broker, in_time, index, leave, next, receive, send};
 use amqp1::{
-    Cause, Credit, ErrorCondition, ErrorKind, Message, MessageId, Properties, Receiver, Session, Source, Symbol,
-    capability,
+    Cause, Credit, ErrorCondition, ErrorKind, Filter, Message, MessageId, Properties, Receiver, Responder, Session,
+    Source, Symbol, capability,
     codec::messaging::{LifetimePolicy, NodeProperties},
 };
 use amqp1_tests::bodies;
@@ -60,6 +60,34 @@ pub(super) async fn request(broker: Arc<Broker>) -> u64 {
     40
 }
 
+/// The answers come from a queue, and the responder is another client.
+pub(super) async fn request_by_queue(broker: Arc<Broker>) -> u64 {
+    let (answering, session) = broker.session().await;
+    let requests = world::receiver(&session, "nodes.asked").await;
+    let mut responder = Responder::new(requests, session.anonymous_sender().attach().await.expect("a relay"));
+    let serving = tokio::spawn(async move {
+        let mut served = 0;
+        while let Ok(Some(request)) = responder.next().await {
+            let body = request.message().to_contiguous().expect("data");
+            request.answer(Message::builder().data(body)).await.expect("answered");
+            served += 1;
+        }
+        served
+    });
+    let (connection, session) = broker.session().await;
+    let requester = session.requester("nodes.asked").reply_to("nodes.answers").attach().await.expect("a requester");
+    for number in 0..20 {
+        let answer = requester.request(Message::builder().data(format!("{number}"))).await.expect("an answer");
+        assert_eq!(answer.to_contiguous().expect("data"), format!("{number}"));
+    }
+    requester.close().await.expect("closed links");
+    assert_eq!(broker.count("nodes.answers").await, 0);
+    leave(&connection, &[]).await;
+    leave(&answering, &[]).await;
+    assert_eq!(serving.await.expect("it ends"), 20);
+    40
+}
+
 /// Each message goes where it says.
 pub(super) async fn relay(broker: Arc<Broker>) -> u64 {
     let (connection, session) = broker.session().await;
@@ -90,8 +118,8 @@ pub(super) async fn relay(broker: Arc<Broker>) -> u64 {
 }
 
 async fn selecting(session: &Session, address: &str, selector: &str) -> Result<Receiver, amqp1::Error> {
-    let (name, descriptor) = (Symbol::from_static("selector"), 0x0000_468C_0000_0004_u64);
-    session.receiver(address).credit(Credit::Window(100)).filter(name, descriptor, selector).attach().await
+    let selector = Filter::selector(selector.to_owned());
+    session.receiver(address).credit(Credit::Window(100)).filter(selector).attach().await
 }
 
 /// Sends messages whose `third` says whether their index is divisible by three.

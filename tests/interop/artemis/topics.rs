@@ -1,21 +1,19 @@
 //! Topics and their subscriptions.
 
-use super::world::{Broker, leave, receive, send};
+use super::world::{Broker, index, leave, next, receive, send};
 use amqp1::{
-    Connection, Credit, ErrorKind, Receiver, Session, Source, Symbol, Target,
+    Connection, Credit, ErrorKind, Filter, Receiver, Session, Source,
+    brokers::artemis,
     codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
 };
-use std::sync::Arc;
-
-const TOPIC: Symbol = Symbol::from_static("topic");
+use std::{collections::BTreeSet, sync::Arc};
 
 fn source(address: &str) -> Source {
-    Source { capabilities: vec![TOPIC].into(), ..Source::at(address.to_owned()) }
+    Source { capabilities: artemis::TOPIC.into(), ..Source::at(address.to_owned()) }
 }
 
 async fn publisher(session: &Session, address: &str) -> amqp1::Sender {
-    let target = Target { capabilities: vec![TOPIC].into(), ..Target::at(address.to_owned()) };
-    session.sender(address).target(target).attach().await.expect("a sending link")
+    session.sender(address.to_owned()).target_capability(artemis::TOPIC).attach().await.expect("a sending link")
 }
 
 pub(super) async fn two_subscribers(broker: Arc<Broker>) -> u64 {
@@ -81,12 +79,58 @@ pub(super) async fn durable(broker: Arc<Broker>) -> u64 {
     60
 }
 
+/// Two queues of one address, each with all messages, which two receivers of one queue share.
+pub(super) async fn queues_of_an_address(broker: Arc<Broker>) -> u64 {
+    let (connection, session) = broker.session().await;
+    let attach = |queue: &str| {
+        let receiver = session.receiver(artemis::queue_of("topics.queues", queue)).source_capability(artemis::TOPIC);
+        receiver.credit(Credit::Window(1)).attach()
+    };
+    let mut all = attach("topics.queues.all").await.expect("a link");
+    let mut one = attach("topics.queues.shared").await.expect("a link");
+    let mut two = attach("topics.queues.shared").await.expect("a link");
+    let publisher = publisher(&session, "topics.queues").await;
+    let (sent, received, shared) =
+        tokio::join!(send(&publisher, 100), receive(&mut all, 100), share(&mut one, &mut two, 100));
+    assert_eq!((sent, received, shared), (100, 100, 100));
+    leave(&connection, &[&all, &one, &two]).await;
+    200
+}
+
+/// Takes this many messages from either, each number once.
+async fn share(one: &mut Receiver, two: &mut Receiver, count: u64) -> u64 {
+    let mut taken = BTreeSet::new();
+    while (taken.len() as u64) < count {
+        let delivery = tokio::select! { delivery = next(one) => delivery, delivery = next(two) => delivery };
+        assert!(taken.insert(index(&delivery)));
+        delivery.accept().expect("settled");
+    }
+    count
+}
+
+/// A subscription that links of two containers share.
+pub(super) async fn shared(broker: Arc<Broker>) -> u64 {
+    let (connection, session) = broker.session().await;
+    let (other, elsewhere) = broker.session().await;
+    let subscribe = |session: &Session, name: &'static str| {
+        let receiver = session.receiver("topics.shared").name(name).credit(Credit::Window(1));
+        let receiver = receiver.source_capability(artemis::TOPIC).source_capability(artemis::SHARED);
+        receiver.source_capability(artemis::GLOBAL).attach()
+    };
+    let mut one = subscribe(&session, "subscription|1").await.expect("a link");
+    let mut two = subscribe(&elsewhere, "subscription|2").await.expect("a link");
+    let publisher = publisher(&session, "topics.shared").await;
+    let (sent, shared) = tokio::join!(send(&publisher, 100), share(&mut one, &mut two, 100));
+    assert_eq!((sent, shared), (100, 100));
+    leave(&connection, &[&one]).await;
+    leave(&other, &[&two]).await;
+    100
+}
+
 /// Its own messages do not come to a subscriber that does not want them.
 pub(super) async fn no_local(broker: Arc<Broker>) -> u64 {
     let (connection, session) = broker.session().await;
-    let (name, descriptor) = (Symbol::from_static("no-local"), 0x0000_468C_0000_0003_u64);
-    let wanted =
-        session.receiver("topics.local").source(source("topics.local")).filter(name, descriptor, "NoLocalFilter{}");
+    let wanted = session.receiver("topics.local").source_capability(artemis::TOPIC).filter(Filter::no_local());
     let mut receiver = match wanted.credit(Credit::Window(10)).attach().await {
         Ok(receiver) => receiver,
         Err(error) => {

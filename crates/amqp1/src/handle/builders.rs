@@ -13,6 +13,7 @@ use crate::{
     resume::{self, Attaching, Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender, check_streamed},
     types::{
         error::Error,
+        filter::Filter,
         names,
         options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop},
     },
@@ -209,6 +210,15 @@ impl SenderBuilder {
         self
     }
 
+    /// Adds a capability that the node is to have, to those of the target: such as
+    /// [`TOPIC`](crate::brokers::artemis::TOPIC). It says nothing to a coordinator.
+    pub fn target_capability(mut self, capability: Symbol) -> Self {
+        if let TargetArchetype::Target(target) = self.config.target.get_or_insert_with(|| Target::default().into()) {
+            target.capabilities.0.push(capability);
+        }
+        self
+    }
+
     /// Makes the target a transaction coordinator.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.config.target = Some(TargetArchetype::Coordinator(coordinator));
@@ -291,35 +301,18 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Adds a filter to the source (§3.5.8): a name, the descriptor of the filter's type, and its value. If the peer does
-    /// not grant it, the attach fails: see [`allow_differences`](Self::allow_differences).
-    ///
-    /// ```no_run
-    /// # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
-    /// use amqp1::Symbol;
-    ///
-    /// // The descriptor of `apache.org:selector-filter:string`, as a number.
-    /// let descriptor = 0x0000_468C_0000_0004_u64;
-    /// let name = Symbol::from_static("selector");
-    /// let receiver = session.receiver("queue").filter(name, descriptor, "colour = 'red'").attach().await?;
-    /// # Ok(()) }
-    /// ```
-    pub fn filter(mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) -> Self {
+    /// Adds a filter to the source (§3.5.8): see [`Filter`] and [`brokers`](crate::brokers). If the peer does not grant
+    /// it, the attach fails: see [`allow_differences`](Self::allow_differences).
+    pub fn filter(mut self, filter: impl Into<Filter>) -> Self {
         let source = self.config.source.get_or_insert_default();
-        source.filter.get_or_insert_with(FilterSet::new).insert(name, descriptor, value);
+        filter.into().insert_into(source.filter.get_or_insert_with(FilterSet::new));
         self
     }
 
-    /// Adds a filter without a descriptor, or null, to the source. §3.5.8 wants a descriptor; some services want none: Service
-    /// Bus gives the next session that is free to who asks for
-    /// `("com.microsoft:session-filter", Value::Null)`, and names it in its answer's source
-    /// ([`Receiver::remote_attach`]).
-    ///
-    /// A filter that is null is never reported as [`NotGranted`](crate::ErrorKind::NotGranted): whether the peer heeds it
-    /// is in its attach alone.
-    pub fn undescribed_filter(mut self, name: Symbol, value: impl Into<Value>) -> Self {
-        let source = self.config.source.get_or_insert_default();
-        source.filter.get_or_insert_with(FilterSet::new).insert_undescribed(name, value);
+    /// Adds a capability that the node is to have, to those of the source: such as
+    /// [`TOPIC`](crate::brokers::artemis::TOPIC).
+    pub fn source_capability(mut self, capability: Symbol) -> Self {
+        self.config.source.get_or_insert_default().capabilities.0.push(capability);
         self
     }
 

@@ -4,7 +4,7 @@
 //! # async fn example(session: &amqp1::Session) -> Result<(), amqp1::Error> {
 //! use amqp1::management::{Management, Operation};
 //!
-//! let requester = session.requester("$management").reply_to_unique().attach().await?;
+//! let requester = session.requester("$management").reply_to_unique_link().attach().await?;
 //! let management = Management::new(requester);
 //! let read = Operation::new(Operation::READ).entity_type("com.microsoft:eventhub").property("name", "hub");
 //! let answer = management.call(read).await?;

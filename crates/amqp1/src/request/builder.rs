@@ -1,19 +1,21 @@
 //! How a requester's links are attached.
 
-use super::requester::Requester;
+use super::{requester::Requester, waiting::Naming};
 use crate::{
     handle::{
         builders::{ReceiverBuilder, SenderBuilder},
         session::SessionHandle,
     },
     types::{
+        capability::{TEMPORARY_QUEUE, VOLATILE_QUEUE},
         error::{Error, ErrorKind},
         names,
     },
 };
 use amqp1_codec::{
     Str, Symbol,
-    messaging::{LifetimePolicy, NodeProperties, Source, Target},
+    definitions::SenderSettleMode,
+    messaging::{LifetimePolicy, NodeProperties, Source, Target, TerminusExpiryPolicy},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -28,8 +30,10 @@ const ME: Str = Str::from_static("$me");
 enum ReplyTo {
     /// To a node that the peer makes for them.
     Dynamic,
-    /// To this address.
+    /// To this address, which is that of a link.
     Address(Str),
+    /// To this node, which others may use as well.
+    Queue(Str),
     /// Requests do not say.
     Unsaid,
 }
@@ -55,9 +59,35 @@ impl RequesterBuilder {
 
     /// Has the peer make a node for the answers, which goes when the links do (§3.5.3, §3.5.10). This is what is done
     /// unless something else is asked for.
-    pub fn dynamic(mut self) -> Self {
+    ///
+    /// Artemis makes one, and RabbitMQ from 4.1 on. RabbitMQ 4.0 refuses it: see [`reply_to`](Self::reply_to).
+    pub fn dynamic(self) -> Self {
         let properties = NodeProperties::default().with_lifetime_policy(LifetimePolicy::DeleteOnClose);
-        let source = Source { dynamic: true, dynamic_node_properties: Some(properties), ..Source::default() };
+        let source = Source {
+            dynamic: true,
+            dynamic_node_properties: Some(properties),
+            // RabbitMQ wants to know.
+            capabilities: TEMPORARY_QUEUE.into(),
+            ..Source::default()
+        };
+        self.made_by_the_peer(source)
+    }
+
+    /// Has answers sent to the connection itself, without a queue, as RabbitMQ can from 4.2 on (direct reply-to): fast,
+    /// and an answer is lost for which there is no credit.
+    pub fn direct_reply_to(self) -> Self {
+        let source = Source {
+            dynamic: true,
+            expiry_policy: TerminusExpiryPolicy::LinkDetach,
+            capabilities: VOLATILE_QUEUE.into(),
+            ..Source::default()
+        };
+        let mut this = self.made_by_the_peer(source);
+        this.receiver = this.receiver.settle_mode(SenderSettleMode::Settled);
+        this
+    }
+
+    fn made_by_the_peer(mut self, source: Source) -> Self {
         self.receiver = self.receiver.source(source).target(Target::default());
         self.sender = self.sender.source(Source::default());
         self.reply_to = ReplyTo::Dynamic;
@@ -73,19 +103,44 @@ impl RequesterBuilder {
         self
     }
 
-    /// Has answers sent to an address that is chosen here: both links name it as their end at this side, as the nodes of
-    /// Azure's services want it.
+    /// Has answers sent to a node that is there, such as a queue of a broker: the requester receives from it, and requests
+    /// name it as their reply-to.
+    ///
+    /// Each requester wants a queue of its own, since it accepts and drops what answers no request of its own. Requests are
+    /// named by texts that no other requester uses, so that answers which an earlier one has left in the queue are not
+    /// mistaken.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &amqp1::Session) -> Result<(), amqp1::Error> {
+    /// use amqp1::{Message, brokers::rabbitmq};
+    ///
+    /// let prices = session.requester(rabbitmq::queue("prices")).reply_to(rabbitmq::queue("answers")).attach().await?;
+    /// let answer = prices.request(Message::builder().data("tea")).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn reply_to(self, address: impl Into<Str>) -> Self {
+        let address = address.into();
+        let name = names::link(&self.node);
+        let mut this = self.named(name);
+        this.receiver = this.receiver.source(Source::at(address.clone())).target(Target::default());
+        this.sender = this.sender.source(Source::default());
+        this.reply_to = ReplyTo::Queue(address);
+        this
+    }
+
+    /// Has the node itself answer on a link from it, which is known by an address that is chosen here: both links name it
+    /// as their end at this side, and requests as their reply-to. The nodes of Azure's services want it so.
+    pub fn reply_to_link(self, address: impl Into<Str>) -> Self {
         let address = address.into();
         let mut this = self.between(address.clone());
         this.reply_to = ReplyTo::Address(address);
         this
     }
 
-    /// As [`reply_to`](Self::reply_to), with an address that nobody else has.
-    pub fn reply_to_unique(self) -> Self {
+    /// As [`reply_to_link`](Self::reply_to_link), with an address that no other link has.
+    pub fn reply_to_unique_link(self) -> Self {
         let address = names::link(&self.node);
-        self.reply_to(address)
+        self.reply_to_link(address)
     }
 
     /// Says nothing of where answers go: the node answers on the link of the same session, as `$cbs` does.
@@ -147,8 +202,13 @@ impl RequesterBuilder {
     pub async fn attach(self) -> Result<Requester, Error> {
         let Self { sender, receiver, reply_to, timeout, .. } = self;
         let receiver = receiver.attach().await?;
+        let mut naming = Naming::Numbers;
         let reply_to = match reply_to {
             ReplyTo::Unsaid => None,
+            ReplyTo::Queue(address) => {
+                naming = Naming::Texts(names::link("request"));
+                Some(address)
+            }
             ReplyTo::Address(address) => Some(address),
             ReplyTo::Dynamic => {
                 let made = receiver.remote_attach().source.and_then(|source| source.address);
@@ -157,6 +217,6 @@ impl RequesterBuilder {
             }
         };
         let sender = sender.attach().await?;
-        Ok(Requester::start(sender, receiver, reply_to, timeout))
+        Ok(Requester::start(sender, receiver, reply_to, naming, timeout))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Request,
-    waiting::{Place, Strays, Waiting},
+    waiting::{Naming, Place, Strays, Waiting},
 };
 use crate::{
     handle::{
@@ -46,8 +46,14 @@ struct Inner {
 }
 
 impl Requester {
-    pub(super) fn start(sender: Sender, receiver: Receiver, reply_to: Option<Str>, timeout: Duration) -> Self {
-        let waiting = Arc::new(Waiting::default());
+    pub(super) fn start(
+        sender: Sender,
+        receiver: Receiver,
+        reply_to: Option<Str>,
+        naming: Naming,
+        timeout: Duration,
+    ) -> Self {
+        let waiting = Arc::new(Waiting::new(naming));
         let handle = receiver.handle().clone();
         let detached = sender.detached();
         // Not in the task, so that it speaks even if the task is never polled.

@@ -1,7 +1,7 @@
 //! Who waits for which answer.
 
 use crate::types::error::{Delivered, Error};
-use amqp1_codec::{Message, messaging::MessageId};
+use amqp1_codec::{Message, Str, messaging::MessageId};
 use std::{
     collections::HashMap,
     future::Future,
@@ -21,6 +21,37 @@ pub struct Strays {
     pub unasked: u64,
 }
 
+/// How requests are named.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Naming {
+    /// By numbers from 0, where answers come that no other requester is sent.
+    #[default]
+    Numbers,
+    /// By texts that begin with this one, which no other requester has.
+    Texts(Str),
+}
+
+impl Naming {
+    fn name(&self, number: u64) -> MessageId {
+        match self {
+            Self::Numbers => MessageId::Ulong(number),
+            Self::Texts(first) => MessageId::String(format!("{first}.{number}").into()),
+        }
+    }
+
+    /// The number in a name. An id of another type is another id.
+    fn number(&self, name: &MessageId) -> Option<u64> {
+        match (self, name) {
+            (Self::Numbers, MessageId::Ulong(number)) => Some(*number),
+            (Self::Texts(first), MessageId::String(text)) => {
+                let digits = text.strip_prefix(first.as_str())?.strip_prefix('.')?;
+                digits.parse().ok().filter(|number| self.name(*number) == *name)
+            }
+            _ => None,
+        }
+    }
+}
+
 type Answer = Result<Message, Error>;
 
 #[derive(Debug, Default)]
@@ -34,12 +65,19 @@ struct Rows {
 
 /// The requests of a pair of links that wait for their answers.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Rows>);
+pub(super) struct Waiting {
+    naming: Naming,
+    rows: Mutex<Rows>,
+}
 
 impl Waiting {
+    pub(super) fn new(naming: Naming) -> Self {
+        Self { naming, rows: Mutex::default() }
+    }
+
     // Nothing can panic halfway through a change, and nobody is woken under this lock.
     fn rows(&self) -> MutexGuard<'_, Rows> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for one more, under a number that no other request of these links has.
@@ -57,11 +95,8 @@ impl Waiting {
 
     /// Gives a message to the one who waits for it, or counts it; whether somebody waited.
     pub(super) fn answer(&self, message: Message) -> bool {
-        // An id of another type is another id, and one that cannot be read is nobody's.
-        let number = match correlation(&message) {
-            Some(MessageId::Ulong(number)) => Some(number),
-            _ => None,
-        };
+        // An id that cannot be read is of no request.
+        let number = correlation(&message).and_then(|id| self.naming.number(&id));
         let give = {
             let mut rows = self.rows();
             let give = number.and_then(|number| rows.waiting.remove(&number));
@@ -116,7 +151,7 @@ pub(super) struct Place {
 impl Place {
     /// What the request is to be named.
     pub(super) fn message_id(&self) -> MessageId {
-        MessageId::Ulong(self.number)
+        self.waiting.naming.name(self.number)
     }
 }
 
@@ -161,6 +196,19 @@ mod tests {
         assert!(waiting.answer(answer_to(0)));
         assert!(!waiting.answer(answer_to(0)), "once");
         assert_eq!(waiting.strays(), Strays { late: 1, unasked: 4 });
+    }
+
+    #[test]
+    fn answers_of_another_requester_of_the_queue_are_not_taken() {
+        let waiting = Arc::new(Waiting::new(Naming::Texts("request-1a".into())));
+        let place = waiting.enter().expect("nothing has ended");
+        assert_eq!(place.message_id(), MessageId::from("request-1a.0"));
+        for other in ["request-1b.0", "request-1a.", "request-1a.00", "request-1a.+0", "request-1a.1", "0"] {
+            assert!(!waiting.answer(answer_to(other)), "{other}");
+        }
+        assert!(!waiting.answer(answer_to(0)));
+        assert_eq!(waiting.strays(), Strays { late: 0, unasked: 7 });
+        assert!(waiting.answer(answer_to("request-1a.0")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod azure;
 pub mod capability;
 pub(crate) mod error;
+pub(crate) mod filter;
 pub(crate) mod future;
 pub(crate) mod names;
 pub(crate) mod options;

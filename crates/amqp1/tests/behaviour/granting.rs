@@ -3,7 +3,7 @@
 use crate::peers::raw::Raw;
 use crate::support::{pair, pair_with, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, Attach, Credit, DeliveryState, ErrorCondition, ErrorKind, FilterSet, IncomingLink,
+    AcceptedLink, Acceptor, Attach, Credit, DeliveryState, ErrorCondition, ErrorKind, Filter, FilterSet, IncomingLink,
     Modified, ReceiverBuilder, ReceiverSettleMode, Retry, Role, SenderSettleMode, Source, Str, Symbol, Target,
     TargetArchetype, Tolerances, Value,
     codec::{
@@ -304,7 +304,7 @@ async fn missing(change: impl FnOnce(ReceiverBuilder) -> ReceiverBuilder) -> amq
 /// Also T-2.6.3-4.
 #[tokio::test]
 async fn m_3_5_1_2_a_receiver_that_does_not_get_what_it_asked_for_says_what_is_missing() {
-    let error = missing(|builder| builder.filter(FILTER, SELECTOR, "colour = 'red'")).await;
+    let error = missing(|builder| builder.filter(Filter::new(FILTER, SELECTOR, "colour = 'red'"))).await;
     assert_eq!((error.kind(), error.retry()), (ErrorKind::NotGranted, Retry::Never));
     assert!(error.to_string().contains("the filter \"jms-selector\""), "{error}");
     let copy = Source { distribution_mode: Some(DistributionMode::COPY), ..Source::at("q") };
@@ -363,7 +363,8 @@ async fn m_3_5_1_2_what_is_in_force_in_another_form_is_no_error() {
     renamed.insert(Symbol::from_static("selector"), SELECTOR, "colour = 'red'");
     for filters in [filters(), changed, renamed] {
         let granted = Source { filter: Some(filters), ..Source::at("queue://q") };
-        let error = answered(|builder| builder.filter(FILTER, SELECTOR, "colour = 'red'"), granted, mixed).await;
+        let error =
+            answered(|builder| builder.filter(Filter::new(FILTER, SELECTOR, "colour = 'red'")), granted, mixed).await;
         assert_eq!(error, None);
     }
     // Durability, outcomes and capabilities that are left out; a mode that is not said; an address that is not said.
@@ -384,9 +385,9 @@ async fn m_3_5_1_2_what_is_in_force_in_another_form_is_no_error() {
         let error = answered(|builder| builder.settle_mode(asked), Source::at("q"), answer).await;
         assert_eq!(error.is_some(), fails, "{asked:?} answered with {answer:?}");
     }
-    let unfiltered = || answered(|builder| builder.filter(FILTER, SELECTOR, "x"), Source::at("q"), mixed);
+    let unfiltered = || answered(|builder| builder.filter(Filter::new(FILTER, SELECTOR, "x")), Source::at("q"), mixed);
     assert!(unfiltered().await.is_some());
-    let allowed = |builder: ReceiverBuilder| builder.filter(FILTER, SELECTOR, "x").allow_differences();
+    let allowed = |builder: ReceiverBuilder| builder.filter(Filter::new(FILTER, SELECTOR, "x")).allow_differences();
     assert_eq!(answered(allowed, Source::at("q"), mixed).await, None);
 }
 
@@ -396,7 +397,7 @@ async fn a_receiver_with_a_filter_has_its_credit_once_it_is_granted() {
     let support = Support { filters: |_| true, ..Support::default() };
     let mut pair = pair().await;
     let session = pair.session().await;
-    let attaching = session.receiver("q").filter(FILTER, SELECTOR, "x").credit(Credit::Manual(3)).attach();
+    let attaching = session.receiver("q").filter(Filter::new(FILTER, SELECTOR, "x")).credit(Credit::Manual(3)).attach();
     let (receiver, sender) = tokio::join!(soon(attaching), async {
         let link = pair.offered().await;
         let AcceptedLink::Sender(sender) = with_support(link, &support) else { panic!("the client receives") };

@@ -4,7 +4,8 @@ use crate::peers::raw::Raw;
 use crate::support::{self, pair, soon, warnings::Warnings};
 use amqp1::{
     AcceptedLink, Attach, Body, Credit, Delivery, EncodedMessage, ErrorKind, FilterSet, Message, Outcome, Receiver,
-    Role, SendOptions, Sender, Source, Symbol, Target, Value,
+    Role, SendOptions, Sender, Source, Target, Value,
+    brokers::service_bus::{self, SESSION_FILTER},
     codec::{DecodeErrorKind, SequenceNo},
 };
 use bytes::Bytes;
@@ -273,17 +274,16 @@ async fn a_redirect_under_string_keys_is_read() {
 /// Service Bus gives the next session that is free to who asks for none, and names it.
 #[tokio::test]
 async fn a_session_filter_is_asked_for_and_named() {
-    const SESSION: Symbol = Symbol::from_static("com.microsoft:session-filter");
     let (connection, mut raw) = soon(Raw::connected()).await;
     let (session, ()) = tokio::join!(connection.begin(), raw.begin());
     let session = session.expect("a session");
     let (attached, ()) = soon(async {
-        tokio::join!(session.receiver("q").undescribed_filter(SESSION, Value::Null).attach(), async {
+        tokio::join!(session.receiver("q").filter(service_bus::next_session()).attach(), async {
             let theirs = raw.attach().await;
             let asked = theirs.source.as_ref().and_then(|source| source.filter.clone()).expect("a filter");
-            assert_eq!(asked.get(SESSION.as_str()), Some(&Value::Null));
+            assert_eq!(asked.get("com.microsoft:session-filter"), Some(&Value::Null));
             let mut filter = FilterSet::new();
-            filter.insert_undescribed(SESSION, "s1");
+            filter.insert_undescribed(SESSION_FILTER, "s1");
             let granted = Attach {
                 name: theirs.name,
                 role: Role::Sender,
@@ -297,8 +297,7 @@ async fn a_session_filter_is_asked_for_and_named() {
     })
     .await;
     let receiver = attached.expect("a receiver");
-    let filter = receiver.remote_attach().source.and_then(|source| source.filter).expect("a filter");
-    assert_eq!(filter.get(SESSION.as_str()), Some(&Value::from("s1")));
+    assert_eq!(service_bus::session_of(&receiver.remote_attach()).as_deref(), Some("s1"));
 }
 
 /// rhea and go-amqp reject with info under string keys.

@@ -73,7 +73,7 @@ async fn e_mgmt_1_entities_are_made_read_changed_removed_and_listed() {
     let Pair { client, server } = pair().await;
     let serving = tokio::spawn(serve(server));
     let session = client.begin().await.expect("a session");
-    let requester = session.requester("$management").reply_to_unique().attach().await.expect("two links");
+    let requester = session.requester("$management").reply_to_unique_link().attach().await.expect("two links");
     let management = Management::new(requester);
     let call = |operation| soon(management.call(operation));
 
@@ -125,7 +125,7 @@ async fn answered(properties: Vec<(&'static str, Value)>) -> Result<amqp1::manag
     let client = pair.client.clone();
     let asking = async {
         let session = client.begin().await.expect("a session");
-        let requester = session.requester("$management").reply_to_unique().attach().await.expect("two links");
+        let requester = session.requester("$management").reply_to_unique_link().attach().await.expect("two links");
         let operation = Operation::new(Operation::GET_OPERATIONS).entity_type("any").locales("en de");
         Management::new(requester).call(operation).await
     };
@@ -155,7 +155,7 @@ async fn e_mgmt_1_a_status_is_understood_in_either_spelling() {
 async fn a_management_node_that_is_not_there_refuses_the_links() {
     let mut pair = pair().await;
     let session = pair.session().await;
-    let (requester, ()) = tokio::join!(session.requester("$management").reply_to_unique().attach(), async {
+    let (requester, ()) = tokio::join!(session.requester("$management").reply_to_unique_link().attach(), async {
         pair.server.next_link().await.expect("a link").reject(ErrorCondition::NOT_FOUND);
     });
     let error = requester.expect_err("refused");

@@ -48,7 +48,7 @@ fn answering(responders: Vec<Responder>) {
 #[tokio::test]
 async fn two_requesters_of_one_node_and_session_get_their_own_answers() {
     let ways: [fn(RequesterBuilder) -> RequesterBuilder; 2] =
-        [|builder| builder, |builder: RequesterBuilder| builder.reply_to_unique()];
+        [|builder| builder, |builder: RequesterBuilder| builder.reply_to_unique_link()];
     for how in ways {
         let mut pair = pair().await;
         let session = pair.session().await;

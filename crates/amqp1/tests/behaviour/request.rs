@@ -2,9 +2,10 @@
 
 use crate::support::{self, Pair, gated_pair, pair, pair_with, soon};
 use amqp1::{
-    AmqpError, Connection, Delivered, Error, ErrorCondition, ErrorKind, Message, MessageId, Outcome, Properties,
-    Requester, Responder, Retry, Role, ServerConnection, Value,
+    AcceptedLink, AmqpError, Connection, Delivered, Error, ErrorCondition, ErrorKind, Message, MessageId, Outcome,
+    Properties, Requester, Responder, Retry, Role, SenderSettleMode, ServerConnection, Symbol, Value,
     capability::LINK_PAIR,
+    codec::messaging::TerminusExpiryPolicy,
     request::{IncomingRequest, Pairing, RequesterBuilder, Strays},
 };
 use std::{future::Future, pin::pin, time::Duration};
@@ -83,7 +84,7 @@ async fn answers_find_their_requests_whatever_their_order() {
 #[tokio::test]
 async fn a_request_names_itself_and_the_place_for_its_answer() {
     let mut pair = pair().await;
-    let (requester, mut responder) = attached(&mut pair, |builder| builder.reply_to("here")).await;
+    let (requester, mut responder) = attached(&mut pair, |builder| builder.reply_to_link("here")).await;
     let properties = Properties {
         subject: Some("GET".into()),
         message_id: Some("mine".into()),
@@ -133,14 +134,14 @@ async fn the_place_for_answers_is_made_by_the_peer_or_chosen_or_left_unsaid() {
     assert_eq!(addresses(&attaches[1]), (None, Some("node")));
     assert!(reply_to.is_some_and(|address| address.starts_with("answers-")));
 
-    let (attaches, reply_to) = asked_for(|builder| builder.reply_to("here")).await;
+    let (attaches, reply_to) = asked_for(|builder| builder.reply_to_link("here")).await;
     assert_eq!(addresses(&attaches[0]), (Some("node"), Some("here")));
     assert_eq!(addresses(&attaches[1]), (Some("here"), Some("node")));
     assert_eq!(reply_to.as_deref(), Some("here"));
 
     let (first, second) = (
-        asked_for(|builder| builder.reply_to_unique()).await.1,
-        asked_for(|builder| builder.reply_to_unique()).await.1,
+        asked_for(|builder| builder.reply_to_unique_link()).await.1,
+        asked_for(|builder| builder.reply_to_unique_link()).await.1,
     );
     assert!(first.is_some() && first != second);
 
@@ -148,6 +149,60 @@ async fn the_place_for_answers_is_made_by_the_peer_or_chosen_or_left_unsaid() {
     assert_eq!(addresses(&attaches[0]), (Some("node"), Some("node")));
     assert_eq!(addresses(&attaches[1]), (Some("node"), Some("node")));
     assert_eq!(reply_to, None);
+}
+
+/// A broker: answers come from a queue that the client names, by a responder that is another client.
+#[tokio::test]
+async fn answers_come_from_a_queue_that_is_there() {
+    let mut pair = pair().await;
+    let session = pair.session().await;
+    let requester = session.requester("/queues/node").reply_to("/queues/answers");
+    let (requester, (answers, requests)) = tokio::join!(requester.attach(), async {
+        let first = pair.server.next_link().await.expect("a link");
+        assert_eq!(addresses(first.attach()), (Some("/queues/answers"), None));
+        assert!(first.attach().source.as_ref().is_some_and(|source| !source.dynamic && source.capabilities.is_empty()));
+        let first = first.accept_default().expect("accepted");
+        let second = pair.server.next_link().await.expect("a link");
+        assert_eq!(addresses(second.attach()), (None, Some("/queues/node")));
+        (first, second.accept_default().expect("accepted"))
+    });
+    let requester = requester.expect("two links");
+    let (AcceptedLink::Sender(answers), AcceptedLink::Receiver(requests)) = (answers, requests) else {
+        panic!("answers are sent, requests received")
+    };
+    assert_eq!(requester.reply_to().map(|address| address.as_str()), Some("/queues/answers"));
+    let mut responder = Responder::new(requests, answers.clone());
+    let (answer, ()) = tokio::join!(requester.request(Message::builder().data("x")), async {
+        let request = next(&mut responder).await;
+        assert_eq!(request.reply_to().map(|address| address.as_str()), Some("/queues/answers"));
+        let Some(MessageId::String(id)) = request.message_id().cloned() else { panic!("{request:?}") };
+        // Left in the queue by an earlier requester.
+        for other in [MessageId::from(0), "request-0.0".into()] {
+            let properties = Properties { correlation_id: Some(other), ..Properties::default() };
+            let stale = Message::builder().properties(properties).data("stale").build();
+            answers.send(stale).await.expect("an outcome").into_result().expect("accepted");
+        }
+        assert!(id.ends_with(".0"), "{id}");
+        request.answer(Message::builder().data("y")).await.expect("answered");
+    });
+    assert_eq!(text(&answer.expect("an answer")), "y");
+    assert_eq!((requester.strays().unasked, requester.strays().late), (2, 0));
+}
+
+#[tokio::test]
+async fn nodes_for_answers_are_asked_for_as_rabbitmq_tells_them_apart() {
+    let (attaches, _) = asked_for(|builder| builder).await;
+    let source = attaches[0].source.as_ref().expect("a source");
+    assert_eq!(*source.capabilities, [Symbol::from_static("temporary-queue")]);
+    assert_eq!(attaches[0].snd_settle_mode, SenderSettleMode::Mixed);
+
+    let (attaches, reply_to) = asked_for(RequesterBuilder::direct_reply_to).await;
+    let source = attaches[0].source.as_ref().expect("a source");
+    assert_eq!(*source.capabilities, [Symbol::from_static("rabbitmq:volatile-queue")]);
+    assert!(source.dynamic && source.address.is_none() && source.dynamic_node_properties.is_none());
+    assert_eq!((source.expiry_policy, source.timeout), (TerminusExpiryPolicy::LinkDetach, 0));
+    assert_eq!(attaches[0].snd_settle_mode, SenderSettleMode::Settled);
+    assert!(reply_to.is_some_and(|address| address.starts_with("answers-")));
 }
 
 #[tokio::test]
@@ -208,8 +263,8 @@ async fn t_2_6_1_1_one_name_may_be_used_once_in_each_direction() {
                 assert_eq!(link.attach().name.as_str(), "x");
                 tokio::spawn(async move {
                     match link.accept_default().expect("accepted") {
-                        amqp1::AcceptedLink::Sender(sender) => drop(sender.send("from").await),
-                        amqp1::AcceptedLink::Receiver(mut receiver) => {
+                        AcceptedLink::Sender(sender) => drop(sender.send("from").await),
+                        AcceptedLink::Receiver(mut receiver) => {
                             receiver.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
                             receiver.detached().await;
                         }
@@ -247,7 +302,7 @@ async fn links_are_put_together_by_what_they_say_and_not_by_their_order() {
         }
         pair.server
     });
-    let attach = |node| session.requester(node).reply_to_unique().attach();
+    let attach = |node| session.requester(node).reply_to_unique_link().attach();
     let (one, two) = tokio::join!(attach("one"), attach("two"));
     let server = soon(serving).await.expect("all are accepted");
     for (requester, node) in [(two, "two"), (one, "one")] {
@@ -381,8 +436,8 @@ async fn three(
 ) -> (Requester, amqp1::Receiver, amqp1::Sender, [tokio::task::JoinHandle<Result<Message, Error>>; 3]) {
     let session = pair.session().await;
     let (requester, (mut requests, answers)) =
-        tokio::join!(session.requester("node").reply_to("here").attach(), async {
-            let amqp1::AcceptedLink::Sender(answers) =
+        tokio::join!(session.requester("node").reply_to_link("here").attach(), async {
+            let AcceptedLink::Sender(answers) =
                 pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
             else {
                 panic!("the link for answers is attached first")
@@ -390,7 +445,7 @@ async fn three(
             let link = pair.server.next_link().await.expect("a link");
             let mut reply = link.reply();
             reply.credit = amqp1::Credit::Manual(2);
-            let amqp1::AcceptedLink::Receiver(requests) = link.accept(reply).expect("accepted") else {
+            let AcceptedLink::Receiver(requests) = link.accept(reply).expect("accepted") else {
                 panic!("the client sends")
             };
             (requests, answers)

@@ -3,8 +3,8 @@
 use super::{Bed, consumer, next, text};
 use crate::support::certificates::Authority;
 use amqp1::{
-    Client, ErrorCondition, ErrorKind, Header, Message, Outcome, ReceiverSettleMode, SendOptions, Symbol, TlsClient,
-    Value,
+    Client, ErrorCondition, ErrorKind, Filter, Header, Message, Outcome, ReceiverSettleMode, SendOptions, Symbol,
+    TlsClient, Value,
 };
 
 fn durable() -> amqp1::EncodedMessage {
@@ -55,12 +55,13 @@ async fn mode_second_of_a_sender_is_honoured_on_request() {
 async fn a_filter_that_is_not_served_is_no_link() {
     let session = Bed::new(&[]).session().await;
     let name = Symbol::from_static("colour");
-    let receiver = session.receiver("q").filter(name, Symbol::from_static("example.org:colour:string"), "red");
+    let receiver =
+        session.receiver("q").filter(Filter::new(name, Symbol::from_static("example.org:colour:string"), "red"));
     let error = receiver.attach().await.expect_err("a refusal");
     assert_eq!(error.kind(), ErrorKind::LinkRefused);
     assert_eq!(error.condition(), Some(&ErrorCondition::NOT_IMPLEMENTED));
     // Null is no filter.
-    let receiver = session.receiver("q").undescribed_filter(Symbol::from_static("colour"), Value::Null);
+    let receiver = session.receiver("q").filter(Filter::undescribed(Symbol::from_static("colour"), Value::Null));
     receiver.allow_differences().attach().await.expect("a link");
 }
 

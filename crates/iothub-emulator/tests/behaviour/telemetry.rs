@@ -3,7 +3,7 @@
 use crate::support::*;
 use amqp1::codec::Described;
 use amqp1::{
-    Credit, Delivery, ErrorKind, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder,
+    Credit, Delivery, ErrorKind, Filter, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder,
     SendOptions, Session, Symbol, Timestamp, Value,
 };
 use bytes::{Bytes, BytesMut};
@@ -31,7 +31,7 @@ async fn report(session: &Session, device: &str, bodies: &[&'static str]) {
 }
 
 fn selector(receiver: ReceiverBuilder, expression: &'static str) -> ReceiverBuilder {
-    receiver.filter(Symbol::from_static(SELECTOR), SELECTOR_CODE, expression)
+    receiver.filter(Filter::new(Symbol::from_static(SELECTOR), SELECTOR_CODE, expression))
 }
 
 async fn bodies(receiver: &mut Receiver, count: usize) -> Vec<String> {
@@ -124,7 +124,7 @@ async fn selectors_choose_where_reading_begins() {
     let from = async |expression: String, count| {
         let descriptor = Value::from(Symbol::from_static(SELECTOR));
         let receiver = session.receiver(partition_of(&hub, "a"));
-        let receiver = receiver.filter(Symbol::from_static(SELECTOR), descriptor, expression.as_str());
+        let receiver = receiver.filter(Filter::new(Symbol::from_static(SELECTOR), descriptor, expression.as_str()));
         let mut reader = receiver.attach().await.unwrap();
         let read = bodies(&mut reader, count).await;
         assert!(has_nothing(&mut reader).await, "{expression}");

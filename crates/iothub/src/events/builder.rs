@@ -9,18 +9,12 @@ use crate::{
     error::{Error, ErrorKind},
 };
 use amqp1::{
-    Credit, OnDrop, Receiver, Symbol,
+    Credit, OnDrop, Receiver,
     auth::connection_string::{ConnectionString, Credential, EventHubsConnectionString, ServiceConnectionString},
+    brokers::event_hubs::{DEFAULT_CONSUMER_GROUP, OWNER_LEVEL},
     codec::Map,
 };
 use std::fmt;
-
-const SELECTOR: Symbol = Symbol::from_static("apache.org:selector-filter:string");
-
-/// The descriptor of a selector filter, as Apache registered it.
-const SELECTOR_DESCRIPTOR: u64 = 0x0000_468C_0000_0004;
-
-const EPOCH: Symbol = Symbol::from_static("com.microsoft:epoch");
 
 /// An [`EventConsumer`] that is to be connected.
 #[derive(Clone, Debug)]
@@ -72,7 +66,7 @@ impl Default for EventConsumerBuilder {
         Self {
             origin: None,
             settings: Settings::default(),
-            consumer_group: "$Default".to_owned(),
+            consumer_group: DEFAULT_CONSUMER_GROUP.to_owned(),
             partitions: Partitions::These(vec!["0".to_owned()]),
             start: EventPosition::default(),
             prefetch: 300,
@@ -216,11 +210,10 @@ impl EventConsumerBuilder {
                 return Err(Error::invalid(format!("the name of the {what} cannot stand in an address")));
             }
         }
-        let selector = self.start.to_selector()?;
         let mut trail = self.trail(&format!("ConsumerGroups/{}/Partitions/{partition}", self.consumer_group))?;
         loop {
             let hub = trail.open().await?;
-            match self.attach(&hub, trail.address(), &selector).await {
+            match self.attach(&hub, trail.address()).await {
                 Ok(receiver) => {
                     return Ok(Reader {
                         partition: partition.to_owned(),
@@ -308,18 +301,18 @@ impl EventConsumerBuilder {
         Trail::new(self.origin.as_ref().ok_or_else(none)?, &self.settings, &self.allowed, below)
     }
 
-    async fn attach(&self, hub: &Hub, address: &str, selector: &str) -> Result<Receiver, amqp1::Error> {
+    async fn attach(&self, hub: &Hub, address: &str) -> Result<Receiver, amqp1::Error> {
         let mut receiver = hub
             .session
             .receiver(address)
             .max_message_size(crate::connect::MAX_MESSAGE_SIZE)
-            .filter(SELECTOR, SELECTOR_DESCRIPTOR, selector)
+            .filter(self.start.clone())
             // The service applies the filter whether or not its answer has it.
             .allow_differences()
             .credit(Credit::Window(self.prefetch))
             .on_drop(OnDrop::LeaveUnsettled);
         if let Some(level) = self.owner_level {
-            receiver = receiver.property(EPOCH, level);
+            receiver = receiver.property(OWNER_LEVEL, level);
         }
         receiver.attach().await
     }

@@ -3,7 +3,6 @@
 mod builder;
 mod event;
 mod management;
-mod position;
 mod properties;
 mod reader;
 mod redirect;
@@ -11,9 +10,9 @@ mod source;
 mod trail;
 mod undecodable;
 
+pub use amqp1::brokers::event_hubs::EventPosition;
 pub use builder::EventConsumerBuilder;
 pub use event::Event;
-pub use position::EventPosition;
 pub use properties::{EventHubProperties, PartitionProperties};
 pub use source::{AuthMethod, EventSource};
 pub use undecodable::{PlaceInPartition, UndecodableEvent};
