@@ -21,6 +21,7 @@ mod java_clients;
 mod proton_driver;
 mod proton_pull;
 mod rabbitmq_0_9_1;
+mod rabbitmq_3;
 mod rabbitmq_4;
 mod rhea_habits;
 mod sdks;

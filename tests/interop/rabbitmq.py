@@ -6,7 +6,7 @@ loopback only and free when it starts; nothing of the machine's own RabbitMQ is 
 
 First line on stdout: {"event":"ready","amqp":PORT,"amqps":PORT or null,"address":"/amq/queue/{}","queues":[…],
 "user":"guest","password":"guest"}; the queues are durable and declared. SASL: PLAIN guest/guest and ANONYMOUS.
-The user "nobody" has the password "nobody" and no permissions. With --root, RabbitMQ 4 is run in the Debian 13 there
+The user "nobody" has the password "nobody" and no permissions; "other" is a second vhost. With --root, RabbitMQ 4 is run in the Debian 13 there
 (setup.sh rabbitmq4), with STOMP as well: "stomp":PORT; "address" is "/queues/{}" then.
 Ends at SIGTERM or when stdin is closed: the node and the epmd that it started are stopped by their process ids
 and the state is removed."""
@@ -46,8 +46,8 @@ def user(name, tags):
 def definitions(queues):
     return {
         "users": [user("guest", "administrator"), user("nobody", "")],
-        "vhosts": [{"name": "/"}],
-        "permissions": [{"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+        "vhosts": [{"name": "/"}, {"name": "other"}],
+        "permissions": [{"user": "guest", "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"} for vhost in ("/", "other")],
         "queues": [{"name": q, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}} for q in queues],
         "exchanges": [],
         "bindings": [],

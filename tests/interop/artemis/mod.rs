@@ -30,7 +30,7 @@ macro_rules! cases {
     ($($row:literal: $case:path,)*) => { [$(($row, |broker| Box::pin($case(broker)))),*] };
 }
 
-const CASES: [Case; 46] = cases! {
+const CASES: [Case; 49] = cases! {
     "settled": messages::settled,
     "unsettled": messages::unsettled,
     "10,000 messages, 500 in flight": messages::many_in_flight,
@@ -51,6 +51,7 @@ const CASES: [Case; 46] = cases! {
     "200 links": flow::many_links,
     "dynamic nodes": nodes::dynamic,
     "request and answer": nodes::request,
+    "request and answer by a queue": nodes::request_by_queue,
     "anonymous relay": nodes::relay,
     "selector": nodes::selector,
     "selector that is unparsable": nodes::unparsable_selector,
@@ -58,6 +59,8 @@ const CASES: [Case; 46] = cases! {
     "queue deleted": nodes::deleted,
     "topic with two subscribers": topics::two_subscribers,
     "durable subscription": topics::durable,
+    "queues of an address": topics::queues_of_an_address,
+    "shared subscription": topics::shared,
     "no-local": topics::no_local,
     "resumption of a sender": resuming::sender,
     "resumption of a receiver": resuming::receiver,
