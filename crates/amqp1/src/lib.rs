@@ -134,7 +134,6 @@ pub use handle::{
     connection::Connection,
     delivery::{Delivery, DeliveryHandle},
     incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection},
-    link::Detached,
     permit::{Permit, Receipt, ReceiptId},
     receiver::Receiver,
     sender::Sender,
@@ -144,6 +143,7 @@ pub use request::{Request, Requester, Responder};
 pub use stream::{IncomingStream, SendStream};
 pub use types::{
     azure, capability,
+    detached::Detached,
     error::{Delivered, Error, ErrorKind, Redirect, Retry},
     filter::Filter,
     future::BoxFuture,

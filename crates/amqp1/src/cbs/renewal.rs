@@ -1,11 +1,11 @@
 //! A token that is kept fresh.
 
 use super::{
-    Node,
+    node::Node,
     provider::{Token, TokenProvider, now},
 };
 use crate::{
-    state::wait::Place,
+    state::ids::Place,
     types::error::{Error, ErrorKind},
 };
 use amqp1_auth::cbs::{Action, Clocks, Refusal, Renewal, RenewalPolicy};

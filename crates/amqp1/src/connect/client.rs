@@ -6,11 +6,12 @@ use crate::{
         nonce,
     },
     driver::{self, transport},
-    handle::connection::{Connection, Security},
+    handle::connection::Connection,
     state::shared::{Shared, State},
     types::{
         error::{Error, ErrorKind},
         names,
+        security::Security,
         url::Url,
     },
 };

@@ -1,14 +1,12 @@
 //! The one task per connection: it reads, it writes, it keeps the time.
 
 pub(crate) mod transport;
+mod turn;
 mod woken;
 
-use self::woken::Woken;
+use self::{turn::Turn, woken::Woken};
 use crate::{
-    state::{
-        drain::{Turn, TurnState},
-        shared::Shared,
-    },
+    state::{drain::TurnState, shared::Shared},
     types::error::{Error, ErrorKind},
 };
 use amqp1_engine::{Instant, TransmitQueue};

@@ -2,15 +2,17 @@
 
 use crate::{
     handle::{
+        counted::{LinkHandle, SessionHandle},
         granted::Asked,
-        link::{LinkHandle, LinkState},
         receiver::Receiver,
-        relay,
         sender::Sender,
-        session::SessionHandle,
         undecodable,
     },
-    resume::{self, Attaching, Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender, check_streamed},
+    state::{
+        attaching::{self, Attaching, Resumption, check_streamed},
+        link::LinkState,
+        suspended::{Left, Modes, Shelf},
+    },
     types::{
         error::Error,
         filter::Filter,
@@ -21,7 +23,7 @@ use crate::{
 use amqp1_codec::{
     Str, Symbol, Value,
     definitions::{ReceiverSettleMode, SenderSettleMode},
-    messaging::{FilterSet, Source, Target, TerminusDurability, TerminusExpiryPolicy},
+    messaging::{DeliveryState, FilterSet, Source, Target, TerminusDurability, TerminusExpiryPolicy},
     performative::TargetArchetype,
     printable::printable,
     transaction::Coordinator,
@@ -46,7 +48,7 @@ async fn attach(
         if let Some(over) = state.session_failure(id) {
             return Err(over);
         }
-        resume::insert(state, link, |engine| attach(engine, left))
+        attaching::insert(state, link, |engine| attach(engine, left))
     })?;
     let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop });
     // Dropped before the handle: what is left is put back before the link is forgotten.
@@ -66,6 +68,12 @@ fn outlives(source: Option<&Source>, target: Option<&TargetArchetype>) -> bool {
     let lasts = |durable, expiry| durable != TerminusDurability::None || expiry == TerminusExpiryPolicy::Never;
     source.is_some_and(|source| lasts(source.durable, source.expiry_policy))
         || target.and_then(TargetArchetype::as_target).is_some_and(|target| lasts(target.durable, target.expiry_policy))
+}
+
+/// A source whose deliveries may have any outcome (§3.5.3). What is sent over it and cannot be routed is rejected; else
+/// it would cost the link.
+fn any_outcome() -> Source {
+    Source { outcomes: DeliveryState::STANDARD_OUTCOMES.to_vec().into(), ..Source::default() }
 }
 
 /// What an error of attaching begins with: which link it is about.
@@ -133,6 +141,17 @@ macro_rules! common {
             self
         }
 
+        /// Goes on with what an earlier endpoint has left.
+        pub(crate) fn go_on(mut self, name: &Str, modes: Option<Modes>, shelf: &Shelf) -> Self {
+            self.config.name = name.clone();
+            self.config.resumable = true;
+            if let Some(Modes { sender, receiver }) = modes {
+                (self.config.snd_settle_mode, self.config.rcv_settle_mode) = (sender, receiver);
+            }
+            self.resume = Some(shelf.clone());
+            self
+        }
+
         /// Sets the source (§3.5.3), address and all.
         pub fn source(mut self, source: Source) -> Self {
             self.config.source = Some(source);
@@ -166,7 +185,7 @@ impl SenderBuilder {
 
     pub(crate) fn anonymous(session: Arc<SessionHandle>) -> Self {
         let mut config = SenderConfig::new(names::link("relay"), Target::default());
-        config.source = Some(relay::any_outcome());
+        config.source = Some(any_outcome());
         Self::of(session, config)
     }
 
@@ -175,18 +194,6 @@ impl SenderBuilder {
     }
 
     common!();
-
-    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
-    /// it was. The outcomes come from [`Sender::resumed`].
-    pub fn resume(mut self, left: &SuspendedSender) -> Self {
-        self.config.name = left.name().clone();
-        self.config.resumable = true;
-        if let Some(modes) = left.modes {
-            (self.config.snd_settle_mode, self.config.rcv_settle_mode) = (modes.sender, modes.receiver);
-        }
-        self.resume = Some(left.shelf.clone());
-        self
-    }
 
     /// Sets who answers when the receiver drains the link (§2.6.7); unless set, that is done when those who wait for
     /// credit have sent. With [`DrainMode::APPLICATION`] the application answers by
@@ -286,18 +293,6 @@ impl ReceiverBuilder {
     /// Refused if there is none.
     pub fn existing_source(mut self) -> Self {
         self.config.source = None;
-        self
-    }
-
-    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
-    /// it was.
-    pub fn resume(mut self, left: &SuspendedReceiver) -> Self {
-        self.config.name = left.name().clone();
-        self.config.resumable = true;
-        if let Some(modes) = left.modes {
-            (self.config.snd_settle_mode, self.config.rcv_settle_mode) = (modes.sender, modes.receiver);
-        }
-        self.resume = Some(left.shelf.clone());
         self
     }
 

@@ -1,12 +1,20 @@
 //! A connection as the application holds it.
 
 use crate::{
-    handle::session::{Session, SessionHandle, ended_error},
-    state::{
-        shared::{SessionState, Shared},
-        wait::{Place, within},
+    handle::{
+        counted::{ConnectionHandle, SessionHandle},
+        session::Session,
     },
-    types::error::{Error, ErrorKind, Retry},
+    state::{
+        ids::Place,
+        links::ended_error,
+        shared::{SessionState, Shared},
+        wait::within,
+    },
+    types::{
+        error::{Error, ErrorKind, Retry},
+        security::Security,
+    },
 };
 use amqp1_codec::{
     Symbol,
@@ -24,33 +32,6 @@ use rustls::pki_types::CertificateDer;
 #[derive(Clone, Debug)]
 pub struct Connection {
     handle: Arc<ConnectionHandle>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ConnectionHandle {
-    pub(crate) shared: Arc<Shared>,
-    /// How long operations may take.
-    pub(crate) timeout: Duration,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS nothing is known"))]
-    pub(crate) security: Security,
-}
-
-/// What is known of the peer from below AMQP.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Security {
-    /// The chain that the peer has shown in TLS, its own certificate first.
-    #[cfg(feature = "tls")]
-    pub(crate) peer_certificates: Option<Vec<CertificateDer<'static>>>,
-}
-
-impl Security {
-    /// Whether the peer has shown a certificate.
-    pub(crate) fn has_certificate(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.peer_certificates.as_ref().is_some_and(|chain| !chain.is_empty());
-        #[cfg(not(feature = "tls"))]
-        false
-    }
 }
 
 impl Connection {
@@ -312,16 +293,4 @@ const FORCED: Duration = Duration::from_secs(1);
 
 fn unanswered() -> Error {
     Error::new(ErrorKind::Timeout, "the peer did not answer the close in time").with_retry(Retry::ReopenConnection)
-}
-
-impl Drop for ConnectionHandle {
-    fn drop(&mut self) {
-        let now = self.shared.now();
-        let _ = self.shared.command(|state, _| {
-            if let Some(server) = &mut state.server {
-                server.deaf = true;
-            }
-            state.engine.close(now, None);
-        });
-    }
 }

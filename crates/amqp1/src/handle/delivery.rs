@@ -1,8 +1,7 @@
 //! A message that was received, to be settled once.
 
 use crate::{
-    handle::link::LinkHandle,
-    transaction::TxnId,
+    handle::counted::LinkHandle,
     types::{
         error::{Error, ErrorKind},
         options::OnDrop,
@@ -13,7 +12,7 @@ use amqp1_codec::{
     definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::{DeliveryKey, IncomingDelivery};
+use amqp1_engine::{DeliveryKey, IncomingDelivery, transaction::TxnId};
 use std::sync::Arc;
 
 /// What settles a delivery, from here or from elsewhere.

@@ -3,14 +3,18 @@
 use crate::{
     handle::{
         connection::Connection,
-        link::LinkHandle,
+        counted::{LinkHandle, SessionHandle},
         receiver::Receiver,
         sender::Sender,
-        session::{Session, SessionHandle},
+        session::Session,
         undecodable,
     },
-    resume::{self, Attaching, Shelf, check_streamed},
-    state::{shared::Shared, wait::Place},
+    state::{
+        attaching::{Attaching, answer_resuming, check_streamed, resumption_of},
+        ids::Place,
+        shared::Shared,
+        suspended::Shelf,
+    },
     types::{
         error::{Error, ErrorKind},
         options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop},
@@ -361,7 +365,7 @@ impl IncomingLink {
             return Err(Error::new(ErrorKind::Config, text).with_amqp(Some(error)));
         }
         let name = self.attach.name.clone();
-        let resumption = resume::of_reply(name, &mut reply, shelf);
+        let resumption = resumption_of(name, &mut reply, shelf);
         check_streamed(reply.streamed, reply.resumable)?;
         undecodable::check(reply.streamed, reply.reject_undecodable)?;
         let id = self.id;
@@ -375,7 +379,7 @@ impl IncomingLink {
         let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {
             let link = state.live_link(id)?;
             reply.drain_mode = link.drain.choose(reply.drain_mode, timeout);
-            resume::go_on(&mut reply, left, self.attach.unsettled.is_some());
+            answer_resuming(&mut reply, left, self.attach.unsettled.is_some());
             state.engine.link(id).and_then(|mut link| link.accept(reply)).map_err(|misuse| state.explain(misuse))?;
             let link = state.live_link(id)?;
             link.attached = true;

@@ -2,7 +2,9 @@
 
 pub(crate) mod builders;
 pub(crate) mod connection;
+pub(crate) mod counted;
 pub(crate) mod delivery;
+mod drain;
 pub(crate) mod granted;
 pub(crate) mod incoming;
 pub(crate) mod link;

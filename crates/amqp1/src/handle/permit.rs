@@ -1,12 +1,13 @@
 //! A claim on credit, and what becomes of the message that it was used for.
 
 use crate::{
-    handle::link::{Claim, LinkHandle},
+    handle::counted::LinkHandle,
     state::{
+        aside::Aside,
+        link::Claim,
         receipts::{Expiry, Paid},
         send::{crowded_out, revoked},
         shared::State,
-        wait::Aside,
     },
     types::{
         error::{Delivered, Error, ErrorKind, Retry},

@@ -1,15 +1,10 @@
 //! The receiving end of a link.
 
 use crate::{
-    handle::{
-        delivery::Delivery,
-        link::{Detached, LinkHandle, common},
-    },
-    state::{
-        shared::State,
-        wait::{Aside, Place, within},
-    },
+    handle::{counted::LinkHandle, delivery::Delivery, link::common},
+    state::{aside::Aside, ids::Place, shared::State, wait::within},
     types::{
+        detached::Detached,
         error::{Error, ErrorKind},
         options::OnDrop,
     },

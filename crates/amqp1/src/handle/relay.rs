@@ -15,12 +15,6 @@ use bytes::Bytes;
 /// Names, in the info of a detach's error, the delivery that it is about.
 const DELIVERY_TAG: Symbol = Symbol::from_static("delivery-tag");
 
-/// A source whose deliveries may have any outcome (§3.5.3). What is sent over it and cannot be routed is rejected; else
-/// it would cost the link.
-pub(crate) fn any_outcome() -> Source {
-    Source { outcomes: DeliveryState::STANDARD_OUTCOMES.to_vec().into(), ..Source::default() }
-}
-
 /// Whether a sender's source allows `rejected` (§3.5.3). Few peers list any outcomes: none listed means the four of the
 /// specification.
 fn allows_rejected(source: &Source) -> bool {

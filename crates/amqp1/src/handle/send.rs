@@ -1,14 +1,12 @@
 //! The one way to send: a place in the line for credit, and what is done with the credit.
 
 use crate::{
-    handle::{
-        link::{LinkHandle, blocked, room},
-        permit::Receipt,
-        sender::Sender,
-    },
+    handle::{counted::LinkHandle, permit::Receipt, sender::Sender},
     state::{
+        aside::Aside,
+        link::{blocked, room},
         shared::State,
-        wait::{Aside, within_or},
+        wait::within_or,
     },
     types::{error::Error, options::SendOptions},
 };

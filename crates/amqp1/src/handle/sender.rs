@@ -1,14 +1,12 @@
 //! The sending end of a link.
 
 use crate::{
-    handle::{
-        link::{Detached, LinkHandle, common},
-        permit::Permit,
-    },
-    transaction::Transactions,
-    types::{error::Error, options::SendOptions, outcome::Outcome},
+    handle::{counted::LinkHandle, link::common, permit::Permit},
+    state::transaction::table::Transactions,
+    types::{detached::Detached, error::Error, options::SendOptions, outcome::Outcome},
 };
 use amqp1_codec::{IntoMessage, definitions::AmqpError, performative::Attach};
+use amqp1_engine::transaction::TxnId;
 use std::{future::Future, sync::Arc, time::Duration};
 
 /// The sending end of a link. Clones are handles of the same one; when the last of them and of its receipts is dropped,
@@ -102,7 +100,7 @@ impl Sender {
     /// The transaction within which the receiver acquires what is sent now (§4.4.3), if it has asked for that. An acceptor
     /// that serves a [coordinator](crate::ServerConnection::coordinator) sends as always: the library makes it part of the
     /// transaction.
-    pub fn acquiring(&self) -> Option<crate::transaction::TxnId> {
+    pub fn acquiring(&self) -> Option<TxnId> {
         let id = self.handle.id;
         self.handle.shared.look(|state| match &state.transactions {
             Transactions::Resource(table) => table.acquires(id).cloned(),

@@ -3,18 +3,13 @@
 use crate::{
     handle::{
         builders::{ReceiverBuilder, SenderBuilder},
-        connection::ConnectionHandle,
+        counted::SessionHandle,
     },
-    request::RequesterBuilder,
-    state::{
-        shared::{Shared, State},
-        wait::{Place, within},
-    },
-    transaction::Controller,
+    state::{ids::Place, links::ended_error, wait::within},
     types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{Str, definitions::AmqpError};
-use amqp1_engine::{Cause, Ended, SessionId};
+use amqp1_engine::{Cause, Ended};
 use std::sync::Arc;
 
 /// A session. Clones are handles of the same one; when the last handle of it and of its links is dropped, it is ended.
@@ -32,21 +27,13 @@ impl PartialEq for Session {
 
 impl Eq for Session {}
 
-#[derive(Debug)]
-pub(crate) struct SessionHandle {
-    pub(crate) connection: Arc<ConnectionHandle>,
-    pub(crate) id: SessionId,
-}
-
-impl SessionHandle {
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.connection.shared
-    }
-}
-
 impl Session {
     pub(crate) fn new(handle: Arc<SessionHandle>) -> Self {
         Self { handle }
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<SessionHandle> {
+        &self.handle
     }
 
     /// A link to this address, to be attached.
@@ -61,28 +48,9 @@ impl Session {
         SenderBuilder::anonymous(self.handle.clone())
     }
 
-    /// Links to this node and from it, to be attached: for requests and their answers.
-    pub fn requester(&self, node: impl Into<Str>) -> RequesterBuilder {
-        RequesterBuilder::new(self.handle.clone(), node.into())
-    }
-
     /// A link from this address, to be attached.
     pub fn receiver(&self, address: impl Into<Str>) -> ReceiverBuilder {
         ReceiverBuilder::new(self.handle.clone(), address.into())
-    }
-
-    /// Attaches a control link to the peer's transaction coordinator (§4.1): for transactions on this session and, where
-    /// the coordinator offers that, on the others of the connection.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::LinkRefused`] if the peer coordinates no transactions; otherwise as for any link that is attached.
-    ///
-    /// # Cancel safety
-    ///
-    /// A link that is attached and not returned is closed.
-    pub async fn transactions(&self) -> Result<Controller, Error> {
-        Controller::attach(self.handle.clone()).await
     }
 
     /// Ends the session. What is queued on it and can leave is sent first.
@@ -140,33 +108,5 @@ impl Session {
         let ended =
             self.handle.shared().wait(Place::Session(id), |state| state.sessions.get(&id)?.ended.as_deref().cloned());
         ended.await.unwrap_or(Ended { error: None, by: Cause::Connection })
-    }
-}
-
-impl State {
-    /// Why nothing can be done on a session any more, if it is over.
-    pub(crate) fn session_failure(&self, id: SessionId) -> Option<Error> {
-        let ended = self.sessions.get(&id).and_then(|session| session.ended.as_deref());
-        self.closed_error().or_else(|| ended.map(ended_error))
-    }
-}
-
-pub(crate) fn ended_error(ended: &Ended) -> Error {
-    let text = match ended.by {
-        Cause::Peer => "the peer ended the session",
-        _ => "the session was ended",
-    };
-    Error::new(ErrorKind::SessionEnded, text).with_amqp(ended.error.clone())
-}
-
-impl Drop for SessionHandle {
-    fn drop(&mut self) {
-        let id = self.id;
-        let state = self.shared().command(|state, _| {
-            let _ = state.engine.session(id).and_then(|mut session| session.end(None));
-            state.sessions.remove(&id)
-        });
-        // What it holds is dropped when the lock is released.
-        drop(state);
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::{
     handle::receiver::Receiver,
-    state::{
-        shared::State,
-        wait::{Aside, Place},
-    },
+    state::{aside::Aside, ids::Place, shared::State},
     types::error::Error,
 };
 use amqp1_engine::LinkId;

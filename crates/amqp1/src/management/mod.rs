@@ -12,15 +12,13 @@
 //! # Ok(()) }
 //! ```
 
-mod status;
-
-pub use status::Status;
+pub use crate::types::status::Status;
 
 use crate::{
     request::{Request, Requester},
-    types::error::{Delivered, Error, ErrorKind},
+    types::error::{Delivered, Error, ErrorKind, Retry},
 };
-use amqp1_codec::{Message, MessageBuilder, Str, Value, messaging::Properties};
+use amqp1_codec::{Message, MessageBuilder, Str, Value, definitions::AmqpError, messaging::Properties};
 use std::time::Duration;
 
 /// A management node, such as `$management`. Clones are handles of the same one.
@@ -60,7 +58,7 @@ impl Management {
         let unclear = |text| Error::new(ErrorKind::Protocol, text).with_delivered(Delivered::Yes);
         match Status::of(&message) {
             Ok(Some(status)) if status.is_success() => Ok(Answer { status, message }),
-            Ok(Some(status)) => Err(status.to_error()),
+            Ok(Some(status)) => Err(refused(&status)),
             Ok(None) => Err(unclear("the node's answer has no status")),
             Err(error) => Err(unclear("the node's answer is malformed").with_source(error)),
         }
@@ -134,5 +132,47 @@ impl Operation {
     fn with(mut self, change: impl FnOnce(MessageBuilder) -> MessageBuilder) -> Self {
         self.request.message = change(self.request.message);
         self
+    }
+}
+
+/// How long to wait when the node says that it may do better later.
+const LATER: Duration = Duration::from_secs(5);
+
+/// What a node says with a status that is no success, as an error; the node has the request.
+fn refused(status: &Status) -> Error {
+    let retry = match status.code {
+        // What is not implemented is not implemented later either.
+        501 | 505 => Retry::Never,
+        408 | 429 | 500..=599 => Retry::After(LATER),
+        _ => Retry::Never,
+    };
+    let said = status.condition.clone().map(|condition| AmqpError {
+        condition,
+        description: status.description.clone(),
+        info: None,
+    });
+    Error::new(ErrorKind::Refused, format!("the node answered with {status}"))
+        .with_retry(retry)
+        .with_amqp(said)
+        .with_delivered(Delivered::Yes)
+        .with_status(status.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amqp1_codec::definitions::ErrorCondition;
+
+    #[test]
+    fn a_status_says_what_may_help_unless_the_condition_does() {
+        for (code, later) in
+            [(400, false), (404, false), (408, true), (429, true), (500, true), (501, false), (503, true)]
+        {
+            assert_eq!(matches!(refused(&Status::new(code, "x")).retry(), Retry::After(_)), later, "{code}");
+        }
+        let status = Status { condition: Some(ErrorCondition::NOT_FOUND), ..Status::new(500, "gone") };
+        let error = refused(&status);
+        assert_eq!((error.retry(), error.condition()), (Retry::Never, Some(&ErrorCondition::NOT_FOUND)));
+        assert_eq!(error.status(), Some(&status));
     }
 }

@@ -4,7 +4,8 @@ use super::{requester::Requester, waiting::Naming};
 use crate::{
     handle::{
         builders::{ReceiverBuilder, SenderBuilder},
-        session::SessionHandle,
+        counted::SessionHandle,
+        session::Session,
     },
     types::{
         capability::{TEMPORARY_QUEUE, VOLATILE_QUEUE},
@@ -218,5 +219,12 @@ impl RequesterBuilder {
         };
         let sender = sender.attach().await?;
         Ok(Requester::start(sender, receiver, reply_to, naming, timeout))
+    }
+}
+
+impl Session {
+    /// Links to this node and from it, to be attached: for requests and their answers.
+    pub fn requester(&self, node: impl Into<Str>) -> RequesterBuilder {
+        RequesterBuilder::new(self.handle().clone(), node.into())
     }
 }

@@ -5,13 +5,9 @@ use super::{
     waiting::{Naming, Place, Strays, Waiting},
 };
 use crate::{
-    handle::{
-        link::{Detached, LinkHandle},
-        permit::Receipt,
-        receiver::Receiver,
-        sender::Sender,
-    },
+    handle::{counted::LinkHandle, permit::Receipt, receiver::Receiver, sender::Sender},
     types::{
+        detached::Detached,
         error::{Delivered, Error, ErrorKind, Retry},
         options::SendOptions,
     },

@@ -1,6 +1,6 @@
 //! The acceptor's side: links that clients resume.
 
-use super::{Left, Resumption, Shelf, SuspendedReceiver, SuspendedSender};
+use super::{SuspendedReceiver, SuspendedSender};
 use crate::{
     handle::{
         incoming::{AcceptedLink, IncomingLink},
@@ -10,32 +10,7 @@ use crate::{
     types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{Str, definitions::Role};
-use amqp1_engine::{AttachReply, Suspended};
-
-/// What an answer says of resumption.
-pub(crate) fn of_reply(name: Str, reply: &mut AttachReply, shelf: Option<Shelf>) -> Option<Resumption> {
-    // What was put in there by hand goes the same way.
-    let (sender, receiver) = (reply.resume_sender.take(), reply.resume_receiver.take());
-    let sender = sender.map(|kept| SuspendedSender::from_engine(name.clone(), kept).shelf);
-    let receiver = receiver.map(|kept| SuspendedReceiver::from_engine(name.clone(), kept).shelf);
-    let shelf = shelf.or(sender).or(receiver);
-    reply.resumable |= shelf.is_some();
-    let (sender, receiver) = (reply.snd_settle_mode, reply.rcv_settle_mode);
-    reply.resumable.then(|| Resumption::of(&name, sender, receiver, shelf))
-}
-
-/// Has the answer go on with what is left. Nothing, opposite a client that resumes, is said too (§2.7.3).
-pub(crate) fn go_on(reply: &mut AttachReply, left: Option<Suspended>, resumes: bool) {
-    match left {
-        Some(left @ Suspended::Sender(_)) => reply.resume_sender = Left::sender(left),
-        Some(left @ Suspended::Receiver(_)) => reply.resume_receiver = Left::receiver(left),
-        None if reply.resumable && resumes => {
-            reply.resume_sender = Some(amqp1_engine::SuspendedSender::new());
-            reply.resume_receiver = Some(amqp1_engine::SuspendedReceiver::new());
-        }
-        None => {}
-    }
-}
+use amqp1_engine::AttachReply;
 
 impl IncomingLink {
     /// Whether the client resumes a link, and says what it knows of it (§2.6.13).

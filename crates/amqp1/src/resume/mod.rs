@@ -112,16 +112,11 @@
 //! on a connection whose runtime is shut down before it is closed.
 
 mod accepting;
-mod attaching;
-mod left;
 mod receiver;
 mod sender;
+mod suspending;
 #[cfg(test)]
 mod tests;
 
 pub use receiver::{KeptDelivery, SuspendedReceiver};
 pub use sender::{ResumedDelivery, SentDelivery, SuspendedSender};
-
-pub(crate) use accepting::{go_on, of_reply};
-pub(crate) use attaching::{Attaching, Resumption, insert};
-pub(crate) use left::{Left, Part, Shelf, Tokens, check_streamed, reattach};

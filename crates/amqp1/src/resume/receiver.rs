@@ -1,8 +1,8 @@
 //! The receiving end: what it leaves.
 
-use super::left::{Left, Modes, Shelf};
 use crate::{
-    handle::receiver::Receiver,
+    handle::{builders::ReceiverBuilder, receiver::Receiver},
+    state::suspended::{Left, Modes, Shelf},
     types::{error::Error, outcome::Outcome},
 };
 use amqp1_codec::{DeliveryTag, Str, messaging::DeliveryState};
@@ -41,7 +41,7 @@ impl SuspendedReceiver {
 
     /// What was kept elsewhere.
     pub fn from_engine(name: impl Into<Str>, kept: amqp1_engine::SuspendedReceiver) -> Self {
-        Self { name: name.into(), modes: None, shelf: Shelf::of(Left::new(Suspended::Receiver(kept))) }
+        Self { name: name.into(), modes: None, shelf: Shelf::of_receiver(kept) }
     }
 
     /// The link's name.
@@ -98,5 +98,13 @@ impl Receiver {
     pub async fn suspend(&mut self) -> Result<SuspendedReceiver, Error> {
         let (name, modes, shelf) = self.handle().suspend().await?;
         Ok(SuspendedReceiver { name, modes: Some(modes), shelf })
+    }
+}
+
+impl ReceiverBuilder {
+    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
+    /// it was.
+    pub fn resume(self, left: &SuspendedReceiver) -> Self {
+        self.go_on(left.name(), left.modes, &left.shelf)
     }
 }

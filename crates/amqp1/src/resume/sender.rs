@@ -1,8 +1,8 @@
 //! The sending end: what it leaves, and what becomes of it.
 
-use super::left::{Continued, Left, Modes, Shelf, new_token};
 use crate::{
-    handle::{link::LinkHandle, permit::Receipt, sender::Sender},
+    handle::{builders::SenderBuilder, counted::LinkHandle, permit::Receipt, sender::Sender},
+    state::suspended::{Continued, Left, Modes, Shelf},
     types::{error::Error, outcome::Outcome},
 };
 use amqp1_codec::{DeliveryTag, EncodedMessage, Str};
@@ -46,11 +46,8 @@ impl SuspendedSender {
     }
 
     /// What was kept elsewhere.
-    pub fn from_engine(name: impl Into<Str>, mut kept: amqp1_engine::SuspendedSender) -> Self {
-        for delivery in &mut kept.deliveries {
-            delivery.token = new_token();
-        }
-        Self { name: name.into(), modes: None, shelf: Shelf::of(Left::new(Suspended::Sender(kept))) }
+    pub fn from_engine(name: impl Into<Str>, kept: amqp1_engine::SuspendedSender) -> Self {
+        Self { name: name.into(), modes: None, shelf: Shelf::of_sender(kept) }
     }
 
     /// The link's name.
@@ -154,5 +151,13 @@ impl Sender {
         });
         let resumed = |continued| ResumedDelivery::new(handle.clone(), continued);
         taken.unwrap_or_default().into_iter().map(resumed).collect()
+    }
+}
+
+impl SenderBuilder {
+    /// Goes on with what an earlier endpoint of the link has left, under its name, with its settle modes, and resumable as
+    /// it was. The outcomes come from [`Sender::resumed`].
+    pub fn resume(self, left: &SuspendedSender) -> Self {
+        self.go_on(left.name(), left.modes, &left.shelf)
     }
 }

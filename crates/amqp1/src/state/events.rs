@@ -1,11 +1,12 @@
 //! What the engine has to say, sorted to those who wait for it.
 
 use crate::{
-    handle::link::{Detached, LinkState, ROOM, room},
     state::{
+        aside::Aside,
+        link::{LinkState, ROOM, room},
         shared::{SaslStep, SessionState, State},
-        wait::Aside,
     },
+    types::detached::Detached,
 };
 use amqp1_codec::{
     DecodeError,

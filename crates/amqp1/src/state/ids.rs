@@ -1,5 +1,6 @@
 //! Maps by the engine's ids, which are small numbers that no peer chooses.
 
+use amqp1_engine::{LinkId, SessionId};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
@@ -29,4 +30,12 @@ impl Hasher for IdHasher {
         // The odd constant is 2^64 divided by the golden ratio; it spreads small numbers over all bits.
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
+}
+
+/// Whose changes are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Connection,
+    Session(SessionId),
+    Link(LinkId),
 }

@@ -1,6 +1,6 @@
 //! What became of messages, on its way to those who asked: slots, not channels.
 
-use crate::state::wait::Aside;
+use crate::state::aside::Aside;
 use amqp1_engine::{Instant, Settlement};
 use slab::Slab;
 use std::{

@@ -1,7 +1,7 @@
 //! How deliveries are queued on a link.
 
 use crate::{
-    state::{shared::State, wait::Aside},
+    state::{aside::Aside, shared::State},
     types::{
         error::{Error, ErrorKind},
         options::SendOptions,

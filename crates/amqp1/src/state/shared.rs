@@ -4,15 +4,15 @@
 //! ([`Aside`]).
 
 use crate::{
-    handle::link::LinkState,
-    resume::Tokens,
     state::{
+        aside::{Aside, WaitList},
         drain::Drains,
-        ids::IdMap,
+        ids::{IdMap, Place},
+        link::LinkState,
         receipts::Receipts,
-        wait::{Aside, Place, WaitList},
+        suspended::Tokens,
+        transaction::table::Transactions,
     },
-    transaction::Transactions,
     types::error::{Error, ErrorKind, Retry},
 };
 use amqp1_codec::{EncodedMessage, IntoMessage, Str, Symbol};

@@ -1,20 +1,19 @@
 //! A message that is read piece by piece.
 
-use super::sections::{Malformed, Sections};
+use super::{section_head::Malformed, sections::Sections};
 use crate::{
-    handle::{
-        delivery::DeliveryHandle,
-        link::{Detached, LinkHandle},
-        receiver::Receiver,
+    handle::{counted::LinkHandle, delivery::DeliveryHandle, receiver::Receiver},
+    state::{aside::Aside, shared::State},
+    types::{
+        detached::Detached,
+        error::{Error, ErrorKind},
     },
-    state::{shared::State, wait::Aside},
-    transaction::TxnId,
-    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     DeliveryTag, Message,
     messaging::{Annotations, DeliveryState},
 };
+use amqp1_engine::transaction::TxnId;
 use amqp1_engine::{Cause, LinkId, StreamItem};
 use bytes::Bytes;
 use std::{future::poll_fn, task::Poll};

@@ -2,14 +2,11 @@
 
 use crate::{
     handle::{
-        link::LinkHandle,
+        counted::LinkHandle,
         permit::{Permit, Receipt},
         sender::Sender,
     },
-    state::{
-        shared::State,
-        wait::{Aside, Place, within},
-    },
+    state::{aside::Aside, ids::Place, shared::State, wait::within},
     types::{
         error::{Error, ErrorKind},
         options::SendOptions,

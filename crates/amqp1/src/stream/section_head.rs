@@ -1,7 +1,23 @@
 //! What stands before the content of a section: its descriptor, and the constructor of its value with its size.
 
-use super::sections::Malformed;
 use amqp1_codec::messaging::section_code::{self as section, DATA, FOOTER, HEADER as FIRST};
+
+/// Why the data of a stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// A section of the body that is not data.
+    NotData,
+    /// What stands there is no section.
+    NoSection,
+    /// Data that follows what must follow it.
+    Order,
+    /// What comes before the body takes too much.
+    TooLarge,
+    /// The message ends within a section.
+    Truncated,
+    /// The message is of another format than 0: what its octets mean is not known here.
+    OtherFormat,
+}
 
 /// The longest that stands before the content of a section: a symbolic descriptor and a constructor with its size.
 pub(super) const HEADER: usize = 64;

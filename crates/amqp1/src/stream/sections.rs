@@ -1,7 +1,7 @@
 //! Takes an encoded message apart as its octets come: what is not body is gathered, what is body is passed on, and all of
 //! it can be had as it came.
 
-use super::section_head::{HEADER, Head, Kind, read_head};
+use super::section_head::{HEADER, Head, Kind, Malformed, read_head};
 use amqp1_codec::{Limits, Message, messaging::section_code::SectionOrder};
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, fmt};
@@ -17,23 +17,6 @@ const SMALL: usize = 1024;
 
 /// Stands for data sections that were passed on, so that what follows them is seen to follow them.
 const PASSED_ON: &[u8] = b"\0\x53\x75\xa0\0";
-
-/// Why the data of a stream cannot be read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// A section of the body that is not data.
-    NotData,
-    /// What stands there is no section.
-    NoSection,
-    /// Data that follows what must follow it.
-    Order,
-    /// What comes before the body takes too much.
-    TooLarge,
-    /// The message ends within a section.
-    Truncated,
-    /// The message is of another format than 0: what its octets mean is not known here.
-    OtherFormat,
-}
 
 enum Place {
     /// Between sections, with what there is of the next one's header.

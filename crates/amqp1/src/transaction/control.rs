@@ -3,7 +3,7 @@
 use super::TxnId;
 use crate::{
     handle::sender::Sender,
-    state::shared::Shared,
+    state::{shared::Shared, transaction::errors},
     types::{
         error::{Delivered, Error},
         options::SendOptions,
@@ -102,7 +102,7 @@ impl Control {
     pub(super) async fn while_live<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let (mut future, mut detached) = (pin!(future), pin!(self.link.detached()));
         poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Pending => detached.as_mut().poll(cx).map(|_| Err(super::errors::lost(self.link.handle().failure()))),
+            Poll::Pending => detached.as_mut().poll(cx).map(|_| Err(errors::lost(self.link.handle().failure()))),
             ready => ready,
         })
         .await
@@ -117,7 +117,7 @@ impl Control {
             let (rules, next) = &mut *self.lock();
             let token = *next;
             *next = token.wrapping_add(1);
-            (token, message(rules, token).map_err(super::errors::of_rules)?)
+            (token, message(rules, token).map_err(errors::of_rules)?)
         };
         // Nothing else goes to the control link than what is queued here (§4.1).
         let queued = self.link.within_time(self.link.queue(message, SendOptions::default(), None));

@@ -1,31 +1,40 @@
 //! The acceptor's end of a control link: declares are answered, discharges are handed over.
 
 use super::{
-    RollbackCause, TxnId,
+    TxnId,
     coordinator::{Coordinator, Retirement},
-    errors,
-    table::{ControlState, Work},
 };
 use crate::{
-    handle::{link::LinkHandle, permit::ReceiptId},
+    handle::{counted::LinkHandle, incoming::IncomingLink, permit::ReceiptId},
     state::{
+        aside::Aside,
         shared::{Shared, State},
-        wait::Aside,
+        transaction::{
+            errors,
+            table::{ControlState, RollbackCause, Transactions, Work},
+        },
     },
-    types::error::Error,
+    types::error::{Error, ErrorKind},
 };
 use amqp1_broker::transaction::{Coordinator as Rules, Discharging, Refusal, Request};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
-    messaging::DeliveryState,
+    messaging::{DeliveryState, Source},
+    performative::TargetArchetype,
 };
-use amqp1_engine::{DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId};
+use amqp1_engine::{Credit, DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId};
 use std::{
     fmt,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
+
+/// How many declares and discharges a controller may send ahead.
+const CREDIT: u32 = 100;
+
+/// The largest message of a control link, in octets: a declare or a discharge.
+const MAX_MESSAGE: u64 = 16 * 1024;
 
 /// A control link (§4.1) that was accepted with [`IncomingLink::coordinate`](crate::IncomingLink::coordinate).
 ///
@@ -370,5 +379,51 @@ impl<W> Drop for Commit<W> {
         let why = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "the work of the transaction was not done");
         // Where the control link is over, nobody waits for the answer.
         let _ = self.answer(Err(why));
+    }
+}
+
+impl IncomingLink {
+    /// Whether the client wants a control link for transactions (§4.2): see [`coordinate`](Self::coordinate).
+    pub fn is_coordinator(&self) -> bool {
+        matches!(self.attach().target, Some(TargetArchetype::Coordinator(_)))
+    }
+
+    /// Accepts a control link. Its transactions are those of the connection; a connection may have several such links.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended meanwhile. [`ErrorKind::Config`] if the client wants no control link, or the coordinator is of
+    /// another connection: then the link is refused.
+    pub fn coordinate<W>(self, coordinator: &Coordinator<W>) -> Result<ControlLink<W>, Error> {
+        if !self.is_coordinator() || !Arc::ptr_eq(self.shared(), &coordinator.inner.shared) {
+            let error = match self.is_coordinator() {
+                true => Error::new(ErrorKind::Config, "the coordinator is of another connection than the link"),
+                false => Error::new(ErrorKind::Config, "the client wants no coordinator on this link"),
+            };
+            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there is no coordinator here"));
+            return Err(error);
+        }
+        let target = self.shared().look(|state| match &state.transactions {
+            Transactions::Resource(table) => Some(table.rules.target()),
+            _ => None,
+        });
+        let Some(target) = target else { return Err(errors::undeclared()) };
+        let mut reply = self.reply();
+        reply.target = Some(TargetArchetype::Coordinator(target));
+        reply.source = Some(source(self.attach().source.as_deref()));
+        (reply.credit, reply.max_message_size) = (Credit::Window(CREDIT), Some(MAX_MESSAGE));
+        let handle = self.accept_control(reply)?;
+        Ok(ControlLink::new(handle, coordinator.clone()))
+    }
+}
+
+/// The outcomes that are granted to a control link.
+fn source(asked: Option<&Source>) -> Source {
+    let granted = [DeliveryState::ACCEPTED, DeliveryState::DECLARED, DeliveryState::REJECTED];
+    let outcomes = asked.map(|asked| asked.outcomes.iter().filter(|outcome| granted.contains(outcome)).cloned());
+    Source {
+        address: asked.and_then(|asked| asked.address.clone()),
+        outcomes: outcomes.into_iter().flatten().collect(),
+        ..Source::default()
     }
 }

@@ -3,12 +3,13 @@
 use super::{
     capability,
     control::Control,
-    errors,
     work::{Transaction, Work},
 };
 use crate::{
-    handle::{builders::SenderBuilder, link::Detached, session::SessionHandle},
+    handle::{builders::SenderBuilder, counted::SessionHandle, session::Session},
+    state::transaction::errors,
     types::{
+        detached::Detached,
         error::{Error, ErrorKind},
         names,
     },
@@ -96,5 +97,21 @@ impl Controller {
     /// Cancel-safe.
     pub fn detached(&self) -> impl Future<Output = Detached> + Send + use<> {
         self.control.link().detached()
+    }
+}
+
+impl Session {
+    /// Attaches a control link to the peer's transaction coordinator (§4.1): for transactions on this session and, where
+    /// the coordinator offers that, on the others of the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LinkRefused`] if the peer coordinates no transactions; otherwise as for any link that is attached.
+    ///
+    /// # Cancel safety
+    ///
+    /// A link that is attached and not returned is closed.
+    pub async fn transactions(&self) -> Result<Controller, Error> {
+        Controller::attach(self.handle().clone()).await
     }
 }

@@ -1,36 +1,21 @@
 //! Transactions as an acceptor keeps them.
 
-use super::{
-    CoordinatorConfig, TxnId,
-    control_link::ControlLink,
-    errors,
-    table::{Table, Transactions},
-};
+use super::{CoordinatorConfig, TxnId};
 use crate::{
-    handle::{
-        delivery::Delivery,
-        incoming::{IncomingLink, ServerConnection},
+    handle::{delivery::Delivery, incoming::ServerConnection, permit::ReceiptId},
+    state::{
+        shared::Shared,
+        transaction::table::{Table, Transactions},
     },
-    state::shared::Shared,
     types::error::{Error, ErrorKind},
 };
-use amqp1_codec::{
-    definitions::{AmqpError, ErrorCondition},
-    messaging::{DeliveryState, Source},
-    performative::TargetArchetype,
-};
-use amqp1_engine::{Credit, TransactionRole};
+use amqp1_codec::messaging::DeliveryState;
+use amqp1_engine::TransactionRole;
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// How many declares and discharges a controller may send ahead.
-const CREDIT: u32 = 100;
-
-/// The largest message of a control link, in octets: a declare or a discharge.
-const MAX_MESSAGE: u64 = 16 * 1024;
 
 /// The transactions of one connection, at the end that does their work (§4.1), made by
 /// [`ServerConnection::coordinator`]. Clones are handles of the same one.
@@ -177,12 +162,13 @@ impl<W> Coordinator<W> {
         if !Arc::ptr_eq(&link.shared, shared) {
             return Err(Error::new(ErrorKind::Config, "the delivery is of another connection than the transactions"));
         }
-        let (link, settled) = (link.clone(), delivery.is_settled());
+        let (id, session, settled) = (link.id, link.session.id, delivery.is_settled());
         let octets = delivery.message().to_encoded().len();
         let octets = u64::try_from(octets).unwrap_or(u64::MAX);
         delivery.close();
         let number = self.inner.put(work);
-        let posted = shared.command(|state, aside| state.post(&link, key, settled, &txn, (number, octets), aside));
+        let posted =
+            shared.command(|state, aside| state.post((id, session), key, settled, &txn, (number, octets), aside));
         posted.and_then(|posted| posted).inspect_err(|error| {
             // What is part of a transaction comes back with it.
             if error.kind() == ErrorKind::RolledBack {
@@ -224,58 +210,12 @@ impl ServerConnection {
     }
 }
 
-impl IncomingLink {
-    /// Whether the client wants a control link for transactions (§4.2): see [`coordinate`](Self::coordinate).
-    pub fn is_coordinator(&self) -> bool {
-        matches!(self.attach().target, Some(TargetArchetype::Coordinator(_)))
-    }
-
-    /// Accepts a control link. Its transactions are those of the connection; a connection may have several such links.
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended meanwhile. [`ErrorKind::Config`] if the client wants no control link, or the coordinator is of
-    /// another connection: then the link is refused.
-    pub fn coordinate<W>(self, coordinator: &Coordinator<W>) -> Result<ControlLink<W>, Error> {
-        if !self.is_coordinator() || !Arc::ptr_eq(self.shared(), &coordinator.inner.shared) {
-            let error = match self.is_coordinator() {
-                true => Error::new(ErrorKind::Config, "the coordinator is of another connection than the link"),
-                false => Error::new(ErrorKind::Config, "the client wants no coordinator on this link"),
-            };
-            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there is no coordinator here"));
-            return Err(error);
-        }
-        let target = self.shared().look(|state| match &state.transactions {
-            Transactions::Resource(table) => Some(table.rules.target()),
-            _ => None,
-        });
-        let Some(target) = target else { return Err(errors::undeclared()) };
-        let mut reply = self.reply();
-        reply.target = Some(TargetArchetype::Coordinator(target));
-        reply.source = Some(source(self.attach().source.as_deref()));
-        (reply.credit, reply.max_message_size) = (Credit::Window(CREDIT), Some(MAX_MESSAGE));
-        let handle = self.accept_control(reply)?;
-        Ok(ControlLink::new(handle, coordinator.clone()))
-    }
-}
-
-/// The outcomes that are granted to a control link.
-fn source(asked: Option<&Source>) -> Source {
-    let granted = [DeliveryState::ACCEPTED, DeliveryState::DECLARED, DeliveryState::REJECTED];
-    let outcomes = asked.map(|asked| asked.outcomes.iter().filter(|outcome| granted.contains(outcome)).cloned());
-    Source {
-        address: asked.and_then(|asked| asked.address.clone()),
-        outcomes: outcomes.into_iter().flatten().collect(),
-        ..Source::default()
-    }
-}
-
 /// The part of a transaction's work that is done for one delivery that was sent: see
 /// [`Commit::retirements`](super::Commit::retirements).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retirement {
     /// The delivery, by its [`Receipt::id`](crate::Receipt::id).
-    pub receipt: crate::handle::permit::ReceiptId,
+    pub receipt: ReceiptId,
     /// What it has come to.
     pub outcome: DeliveryState,
     /// The transaction.

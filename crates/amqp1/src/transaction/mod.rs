@@ -29,17 +29,13 @@ mod control;
 mod control_link;
 mod controller;
 mod coordinator;
-mod errors;
-mod posted;
-mod table;
 mod work;
 
+pub use crate::state::transaction::table::RollbackCause;
 pub use amqp1_broker::transaction::CoordinatorConfig;
 pub use amqp1_codec::transaction::capability;
 pub use amqp1_engine::transaction::TxnId;
 pub use control_link::{Commit, ControlLink, Discharge, RolledBack};
 pub use controller::Controller;
 pub use coordinator::{Coordinator, Retirement};
-pub use table::RollbackCause;
-pub(crate) use table::Transactions;
 pub use work::Transaction;

@@ -3,16 +3,16 @@
 use super::{
     TxnId,
     control::{Control, Counted},
-    errors,
 };
 use crate::{
     handle::{
+        counted::LinkHandle,
         delivery::Delivery,
-        link::LinkHandle,
         permit::{Permit, Receipt},
         receiver::Receiver,
         sender::Sender,
     },
+    state::transaction::errors,
     types::{
         error::{Delivered, Error, ErrorKind},
         options::SendOptions,

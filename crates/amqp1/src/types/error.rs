@@ -4,7 +4,7 @@ mod redirect;
 
 pub use redirect::Redirect;
 
-use crate::{management::Status, types::azure};
+use crate::types::{azure, status::Status};
 use amqp1_codec::{
     Value,
     definitions::{AmqpError, ErrorCondition},

@@ -1,6 +1,9 @@
 //! A SASL dialog with a client, as its server.
 
-use super::{Acceptor, SaslAttempt, SaslDecision};
+use super::{
+    authenticator::{SaslAttempt, SaslDecision},
+    builder::AcceptorBuilder,
+};
 use crate::{
     connect::nonce,
     handle::{connection::Connection, incoming::Identity},
@@ -20,7 +23,7 @@ const MAX_CHALLENGES: usize = 16;
 
 // Not to be shown: it holds what the client has said.
 pub(super) struct Dialog<'a> {
-    acceptor: &'a Acceptor,
+    acceptor: &'a AcceptorBuilder,
     connection: &'a Connection,
     /// What the client chose.
     mechanism: Option<Symbol>,
@@ -34,7 +37,7 @@ pub(super) struct Dialog<'a> {
 }
 
 impl<'a> Dialog<'a> {
-    pub(super) fn new(acceptor: &'a Acceptor, connection: &'a Connection) -> Self {
+    pub(super) fn new(acceptor: &'a AcceptorBuilder, connection: &'a Connection) -> Self {
         let earlier = Vec::new();
         Self { acceptor, connection, mechanism: None, hostname: None, scram: None, refusing: None, earlier }
     }
@@ -103,7 +106,7 @@ impl<'a> Dialog<'a> {
         let certified = self.connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
         #[cfg(not(feature = "tls"))]
         let certified = false;
-        self.acceptor.inner.authenticator.is_some() && !certified
+        self.acceptor.authenticator.is_some() && !certified
     }
 
     /// What the application says.
@@ -116,7 +119,7 @@ impl<'a> Dialog<'a> {
             #[cfg(feature = "tls")]
             peer_certificates: self.connection.peer_certificates(),
         };
-        match &self.acceptor.inner.authenticator {
+        match &self.acceptor.authenticator {
             Some(authenticator) => authenticator.authenticate(attempt).await,
             None => SaslDecision::Accept { identity: String::new(), additional_data: None },
         }
@@ -134,7 +137,7 @@ impl<'a> Dialog<'a> {
     }
 
     async fn scram_step(&mut self, hash: ScramHash, response: &[u8]) -> Result<SaslDecision, SaslError> {
-        let inner = &self.acceptor.inner;
+        let inner = self.acceptor;
         let mut server = match self.scram.take() {
             Some(server) => server,
             None => ScramServer::new(hash, nonce::nonce(), &inner.scram_decoy)?,

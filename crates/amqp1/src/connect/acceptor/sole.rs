@@ -2,10 +2,7 @@
 //! it.
 
 use crate::{
-    handle::{
-        connection::{Connection, ConnectionHandle},
-        incoming::IncomingConnection,
-    },
+    handle::{connection::Connection, counted::ConnectionHandle, incoming::IncomingConnection},
     types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{

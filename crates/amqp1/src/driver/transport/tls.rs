@@ -1,9 +1,9 @@
 //! TLS, by rustls. Verification cannot be switched off.
 
 use super::first::First;
-use crate::{
-    handle::connection::Security,
-    types::error::{Error, ErrorKind},
+use crate::types::{
+    error::{Error, ErrorKind},
+    security::Security,
 };
 use amqp1_codec::frame::SpokenProtocol;
 use rustls::{

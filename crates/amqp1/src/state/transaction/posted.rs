@@ -1,16 +1,18 @@
 //! Messages that were posted within a transaction, at the end that keeps it (§4.4.1).
 
-use super::{TxnId, errors, table::Transactions};
 use crate::{
-    handle::link::LinkHandle,
-    state::{shared::State, wait::Aside},
+    state::{
+        aside::Aside,
+        shared::State,
+        transaction::{errors, table::Transactions},
+    },
     types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::DeliveryState,
 };
-use amqp1_engine::{DeliveryKey, IncomingDelivery, LinkId};
+use amqp1_engine::{DeliveryKey, IncomingDelivery, LinkId, SessionId, transaction::TxnId};
 
 /// What is wrong with an outcome that is stated for a delivery outside of its transaction.
 fn not_alone(resource: bool) -> Error {
@@ -48,7 +50,7 @@ impl State {
     /// A delivery is posted, with a part of the application's that has this number.
     pub(crate) fn post(
         &mut self,
-        link: &LinkHandle,
+        (id, session): (LinkId, SessionId),
         key: DeliveryKey,
         settled: bool,
         txn: &TxnId,
@@ -58,7 +60,6 @@ impl State {
         if self.is_dead() {
             return Err(errors::lost(self.failure()));
         }
-        let (id, session) = (link.id, link.session.id);
         let Some(table) = self.table() else { return Err(errors::undeclared()) };
         if !table.rules.is_live(txn) {
             self.let_go(id, key, settled);

@@ -1,208 +1,21 @@
-//! The transactions of a connection, as its state knows them.
+//! What transactions do to the deliveries of a connection.
 
 use crate::{
-    state::{shared::State, wait::Aside},
-    types::{
-        error::{Error, ErrorKind},
-        outcome::or_default,
+    state::{
+        aside::Aside,
+        shared::State,
+        transaction::table::{HeldAnswer, RollbackCause, SentWork, Table, Transactions, Undone, Work},
     },
+    types::error::{Error, ErrorKind},
 };
-use amqp1_broker::transaction::{Coordinator as Rules, CoordinatorConfig};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     messaging::DeliveryState,
 };
 use amqp1_engine::{
-    DeliveryKey, EventsEnd, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole, transaction::TxnId,
+    DeliveryKey, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole, transaction::TxnId,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// What this end is in the transactions of its connection.
-#[derive(Debug, Default)]
-pub(crate) enum Transactions {
-    /// There are none.
-    #[default]
-    None,
-    /// Those that this end has declared and not discharged.
-    Controller(BTreeSet<TxnId>),
-    /// Those that this end keeps.
-    Resource(Box<Table>),
-}
-
-/// The transactions that this end keeps.
-#[derive(Debug)]
-pub(crate) struct Table {
-    pub(crate) rules: Rules<Work>,
-    pub(crate) controls: BTreeMap<LinkId, ControlState>,
-    /// Deliveries that this end has sent, and that are acquired or retired within a transaction.
-    sent: BTreeMap<(LinkId, u64), SentWork>,
-    /// Links whose flow says that they acquire within a transaction.
-    acquiring: BTreeMap<LinkId, TxnId>,
-    /// Octets of messages that were posted within transactions that are live, and how many there may be.
-    octets: u64,
-    max_octets: u64,
-    /// Links on which a delivery was given up by the rollback that is being answered.
-    aborted: Vec<LinkId>,
-    /// Answers that follow what was given up.
-    held_answers: Vec<HeldAnswer>,
-}
-
-/// The answer to a discharge that waits until what was given up has left (§4.4.3).
-#[derive(Debug)]
-struct HeldAnswer {
-    control: LinkId,
-    key: DeliveryKey,
-    state: DeliveryState,
-    links: Vec<LinkId>,
-}
-
-/// A piece of work, to be done or undone at the discharge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// A message of this many octets, the second one, was posted; the application's part has the first number.
-    Posted(u64, u64),
-    /// A delivery of this link and token was acquired or retired.
-    Sent(LinkId, u64),
-}
-
-/// A control link.
-#[derive(Debug, Default)]
-pub(crate) struct ControlState {
-    /// Transactions that were rolled back, and that the application does not know of yet.
-    pub(crate) rolled_back: VecDeque<Undone>,
-    /// A discharge that waits until what came before it is known, up to this, and what was posted is decided.
-    pub(crate) held: Option<(amqp1_engine::IncomingDelivery, EventsEnd)>,
-    /// The application has a commit in hand.
-    pub(crate) committing: bool,
-}
-
-/// A transaction that was rolled back.
-#[derive(Debug)]
-pub(crate) struct Undone {
-    pub(crate) txn: TxnId,
-    /// The numbers of the application's parts.
-    pub(crate) posted: Vec<u64>,
-    pub(crate) cause: RollbackCause,
-}
-
-/// Why a transaction was rolled back.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum RollbackCause {
-    /// The controller has asked for it.
-    Controller,
-    /// The control link, its session or the connection has ended (§4.2).
-    ControlLinkEnded,
-    /// A part of its work had failed, so that a commit was refused with this error.
-    Failed(AmqpError),
-    /// It was not discharged in time.
-    TimedOut,
-}
-
-/// A delivery that this end has sent, with what a transaction has to do with it.
-#[derive(Debug)]
-struct SentWork {
-    txn: TxnId,
-    /// It was sent within the transaction.
-    acquired: bool,
-    /// What it comes to if the transaction is committed.
-    outcome: Option<DeliveryState>,
-    /// The receiver has settled it.
-    settled: bool,
-    /// Its link is over, and whether any of it had left.
-    lost: Option<bool>,
-    /// The application has the commit in hand.
-    committing: bool,
-}
-
-impl Table {
-    pub(crate) fn new(config: CoordinatorConfig) -> Self {
-        let (controls, sent, acquiring) = Default::default();
-        let max_octets = config.max_octets;
-        let (aborted, held_answers) = Default::default();
-        Self { rules: Rules::new(config), controls, sent, acquiring, octets: 0, max_octets, aborted, held_answers }
-    }
-
-    /// The provisional outcome of a delivery that was sent with this token.
-    pub(crate) fn provisional(&self, id: LinkId, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
-        let work = self.sent.get(&(id, token))?;
-        Some((work.txn.clone(), work.outcome.clone()))
-    }
-
-    pub(crate) fn acquires(&self, id: LinkId) -> Option<&TxnId> {
-        self.acquiring.get(&id)
-    }
-
-    /// What the engine says of a delivery that is acquired or retired. Whether it is held until the discharge.
-    fn holds(&mut self, id: LinkId, token: u64, settlement: &Settlement, default: Option<&DeliveryState>) -> bool {
-        let Some(work) = self.sent.get_mut(&(id, token)) else { return false };
-        match settlement {
-            Settlement::Lost { sent } if work.outcome.is_some() || work.committing => work.lost = Some(*sent),
-            // The application was told what it comes to, and decides.
-            Settlement::Outcome(_) if work.committing && work.outcome.is_some() => work.settled = true,
-            // §4.4.4: before the discharge, an outcome of what was acquired belongs to the transaction, also the default one
-            // of a delivery that is settled without a state.
-            Settlement::Outcome(state) if work.acquired => {
-                let outcome = or_default(state.clone(), default).unwrap_or(DeliveryState::Released);
-                (work.outcome, work.settled) = (Some(outcome), true);
-            }
-            _ => {
-                self.sent.remove(&(id, token));
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Takes out what the transaction has to do with a delivery. It has nothing to do with one that was settled outside of
-    /// it.
-    fn take_sent(&mut self, id: LinkId, token: u64, txn: &TxnId) -> Option<SentWork> {
-        self.sent.get(&(id, token)).filter(|sent| sent.txn == *txn)?;
-        self.sent.remove(&(id, token))
-    }
-
-    /// A message is posted, with a part of the application's that has this number.
-    ///
-    /// # Errors
-    ///
-    /// If the transaction cannot have it, or there are too many octets.
-    pub(crate) fn record_posted(
-        &mut self,
-        txn: &TxnId,
-        session: SessionId,
-        number: u64,
-        octets: u64,
-    ) -> Result<(), AmqpError> {
-        let sum = self.octets.saturating_add(octets);
-        if sum > self.max_octets {
-            let text = "too many octets are posted within transactions";
-            return Err(AmqpError::new(ErrorCondition::RESOURCE_LIMIT_EXCEEDED, text));
-        }
-        self.rules.record(txn, session, Work::Posted(number, octets))?;
-        self.octets = sum;
-        Ok(())
-    }
-
-    /// A transaction is over.
-    fn forget_octets(&mut self, work: &[Work]) {
-        let posted = work.iter().map(|work| if let Work::Posted(_, octets) = work { *octets } else { 0 });
-        self.octets = self.octets.saturating_sub(posted.sum());
-    }
-
-    /// The deliveries of a transaction that is to be committed, with their outcomes: from now on they wait for the
-    /// application.
-    pub(crate) fn commit_begins(&mut self, txn: &TxnId, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
-        self.forget_octets(work);
-        let mut retired = Vec::new();
-        for work in work {
-            let Work::Sent(id, token) = *work else { continue };
-            let Some(sent) = self.sent.get_mut(&(id, token)).filter(|sent| sent.txn == *txn) else { continue };
-            sent.committing = true;
-            retired.extend(sent.outcome.clone().map(|outcome| (id, token, outcome)));
-        }
-        retired
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 fn unknown_id() -> AmqpError {
     AmqpError::new(ErrorCondition::TRANSACTION_UNKNOWN_ID, "the transaction is over, or was never declared here")

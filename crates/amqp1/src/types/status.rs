@@ -1,20 +1,14 @@
 //! How an answer says what became of its request.
 
-use crate::types::error::{Delivered, Error, ErrorKind, Retry};
 use amqp1_codec::{
-    DecodeError, Message, MessageBuilder, Str, Symbol, ValueRef,
-    definitions::{AmqpError, ErrorCondition},
-    printable::printable,
+    DecodeError, Message, MessageBuilder, Str, Symbol, ValueRef, definitions::ErrorCondition, printable::printable,
 };
-use std::{fmt, time::Duration};
+use std::fmt;
 
 /// The application properties, each in the spelling of management nodes and in the one of `$cbs` and of Azure's nodes.
 const CODE: [&str; 2] = ["statusCode", "status-code"];
 const DESCRIPTION: [&str; 2] = ["statusDescription", "status-description"];
 const CONDITION: [&str; 2] = ["errorCondition", "error-condition"];
-
-/// How long to wait when the node says that it may do better later.
-const LATER: Duration = Duration::from_secs(5);
 
 /// What became of a request: a code as HTTP has them, and what the node says to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,26 +59,6 @@ impl Status {
             .application_property(code, self.code)
             .application_property(description, self.description.clone().unwrap_or_default())
     }
-
-    /// The status as an error; the node has the request.
-    pub(super) fn to_error(&self) -> Error {
-        let retry = match self.code {
-            // What is not implemented is not implemented later either.
-            501 | 505 => Retry::Never,
-            408 | 429 | 500..=599 => Retry::After(LATER),
-            _ => Retry::Never,
-        };
-        let said = self.condition.clone().map(|condition| AmqpError {
-            condition,
-            description: self.description.clone(),
-            info: None,
-        });
-        Error::new(ErrorKind::Refused, format!("the node answered with {self}"))
-            .with_retry(retry)
-            .with_amqp(said)
-            .with_delivered(Delivered::Yes)
-            .with_status(self.clone())
-    }
 }
 
 impl fmt::Display for Status {
@@ -128,18 +102,5 @@ mod tests {
         assert_eq!(Status::of(&answer([(CODE[0], "200".into())])), Ok(None));
         assert_eq!(Status::of(&answer([(CODE[0], u64::MAX.into())])), Ok(None));
         assert_eq!(Status::of(&answer([])), Ok(None));
-    }
-
-    #[test]
-    fn a_status_says_what_may_help_unless_the_condition_does() {
-        for (code, later) in
-            [(400, false), (404, false), (408, true), (429, true), (500, true), (501, false), (503, true)]
-        {
-            assert_eq!(matches!(Status::new(code, "x").to_error().retry(), Retry::After(_)), later, "{code}");
-        }
-        let status = Status { condition: Some(ErrorCondition::NOT_FOUND), ..Status::new(500, "gone") };
-        let error = status.to_error();
-        assert_eq!((error.retry(), error.condition()), (Retry::Never, Some(&ErrorCondition::NOT_FOUND)));
-        assert_eq!(error.status(), Some(&status));
     }
 }

@@ -1,19 +1,19 @@
 //! An endpoint that goes on with what another has left. If it does not come about, that is put back.
 
-use super::left::{Continued, Left, Modes, Part, Shelf};
 use crate::{
-    handle::link::LinkState,
     state::{
+        aside::Aside,
+        link::LinkState,
         shared::{Shared, State},
-        wait::Aside,
+        suspended::{Continued, Left, Modes, Part, Shelf},
     },
-    types::error::Error,
+    types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{
     Str,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, SenderSettleMode},
 };
-use amqp1_engine::{ApiMisuse, Connection as Engine, LinkId, SentSoFar, Settlement, Suspended};
+use amqp1_engine::{ApiMisuse, AttachReply, Connection as Engine, LinkId, SentSoFar, Settlement, Suspended};
 use std::sync::Arc;
 
 /// What a link is told about it when it is attached.
@@ -210,4 +210,35 @@ pub(crate) fn insert(
     let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
     state.links.insert(id, Box::new(link));
     Ok(id)
+}
+
+/// What an answer says of resumption.
+pub(crate) fn resumption_of(name: Str, reply: &mut AttachReply, shelf: Option<Shelf>) -> Option<Resumption> {
+    // What was put in there by hand goes the same way.
+    let (sender, receiver) = (reply.resume_sender.take(), reply.resume_receiver.take());
+    let sender = sender.map(|kept| Shelf::of_sender(kept));
+    let receiver = receiver.map(|kept| Shelf::of_receiver(kept));
+    let shelf = shelf.or(sender).or(receiver);
+    reply.resumable |= shelf.is_some();
+    let (sender, receiver) = (reply.snd_settle_mode, reply.rcv_settle_mode);
+    reply.resumable.then(|| Resumption::of(&name, sender, receiver, shelf))
+}
+
+/// Has the answer go on with what is left. Nothing, opposite a client that resumes, is said too (§2.7.3).
+pub(crate) fn answer_resuming(reply: &mut AttachReply, left: Option<Suspended>, resumes: bool) {
+    match left {
+        Some(left @ Suspended::Sender(_)) => reply.resume_sender = Left::sender(left),
+        Some(left @ Suspended::Receiver(_)) => reply.resume_receiver = Left::receiver(left),
+        None if reply.resumable && resumes => {
+            reply.resume_sender = Some(amqp1_engine::SuspendedSender::new());
+            reply.resume_receiver = Some(amqp1_engine::SuspendedReceiver::new());
+        }
+        None => {}
+    }
+}
+
+/// A message of which pieces are handed out as they come is kept by nobody.
+pub(crate) fn check_streamed(streamed: bool, resumable: bool) -> Result<(), Error> {
+    let text = "a link whose messages are received piece by piece cannot be resumed";
+    if streamed && resumable { Err(Error::new(ErrorKind::Config, text)) } else { Ok(()) }
 }

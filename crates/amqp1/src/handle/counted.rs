@@ -1,0 +1,74 @@
+//! What handles count: the last handle of a connection, a session or a link ends it.
+
+use crate::{state::shared::Shared, types::security::Security};
+use amqp1_engine::{LinkId, SessionId};
+use std::{sync::Arc, time::Duration};
+
+/// A connection as its handles hold it; the last one closes it.
+#[derive(Debug)]
+pub(crate) struct ConnectionHandle {
+    pub(crate) shared: Arc<Shared>,
+    /// How long operations may take.
+    pub(crate) timeout: Duration,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS nothing is known"))]
+    pub(crate) security: Security,
+}
+
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let _ = self.shared.command(|state, _| {
+            if let Some(server) = &mut state.server {
+                server.deaf = true;
+            }
+            state.engine.close(now, None);
+        });
+    }
+}
+
+/// A session as its handles hold it; the last one ends it.
+#[derive(Debug)]
+pub(crate) struct SessionHandle {
+    pub(crate) connection: Arc<ConnectionHandle>,
+    pub(crate) id: SessionId,
+}
+
+impl SessionHandle {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.connection.shared
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        let id = self.id;
+        let state = self.shared().command(|state, _| {
+            let _ = state.engine.session(id).and_then(|mut session| session.end(None));
+            state.sessions.remove(&id)
+        });
+        // What it holds is dropped when the lock is released.
+        drop(state);
+    }
+}
+
+/// A link as its handles hold it; the last one detaches it.
+#[derive(Debug)]
+pub(crate) struct LinkHandle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: LinkId,
+    pub(crate) session: Arc<SessionHandle>,
+    /// Whether dropping the last handle closes the link, or only detaches it.
+    pub(crate) close_on_drop: bool,
+}
+
+impl Drop for LinkHandle {
+    fn drop(&mut self) {
+        let (id, closed) = (self.id, self.close_on_drop);
+        let state = self.shared.command(|state, aside| {
+            let _ = state.engine.link(id).and_then(|mut link| link.detach(closed, None));
+            state.forget_link(id, aside)
+        });
+        // What it holds is dropped when the lock is released.
+        drop(state);
+    }
+}
