@@ -72,6 +72,9 @@ fn t_2_5_6_5_transfers_that_are_discarded_keep_to_our_window_too() {
     }
 }
 
+/// A way to send something on a link.
+type Send = fn(&mut Peer, LinkId);
+
 /// Each frame of a delivery counts, sent settled or not.
 #[test]
 fn t_2_5_6_1_transfers_of_each_kind_are_counted_by_the_sender() {
@@ -81,7 +84,7 @@ fn t_2_5_6_1_transfers_of_each_kind_are_counted_by_the_sender() {
     peer.end.accept.sessions = Some(SessionConfig { next_outgoing_id: first, ..SessionConfig::default() });
     let counted = |count| Flow { next_incoming_id: Some(first.plus(count)), ..session_flow(1000) };
     let (mut peer, tx) = begun_by_the_peer_with(peer, counted(0));
-    let steps: [(&str, fn(&mut Peer, LinkId)); 5] = [
+    let steps: [(&str, Send); 5] = [
         ("unsettled", |peer, tx| peer.end.send(tx, message(1, 1), unsettled(0)).unwrap()),
         ("settled", |peer, tx| peer.end.send(tx, message(1, 1), settled(1)).unwrap()),
         ("in frames", |peer, tx| peer.end.send(tx, message(1, 1500), unsettled(2)).unwrap()),
