@@ -2,7 +2,7 @@
 
 use crate::{
     event::Settlement,
-    metadata::Kept,
+    metadata::{Kept, SMALL_STATE},
     rare::Rare,
     resume::{Retained, SentSoFar},
     violation::PeerMisbehaved,
@@ -261,9 +261,10 @@ impl Assembly {
         Ok(())
     }
 
-    /// Its message and its state.
+    /// The size of its message, and what its state takes beyond a small one: a message of the largest size may be posted in
+    /// a transaction, and resumed.
     fn size(&self) -> u64 {
-        let state = self.state.as_ref().map_or(0, |state| state.octets().len());
+        let state = self.state.as_ref().map_or(0, |state| state.octets().len().saturating_sub(SMALL_STATE));
         self.octets.saturating_add(u64::try_from(state).unwrap_or(u64::MAX))
     }
 

@@ -5,9 +5,11 @@ use amqp1_codec::{
     definitions::{ErrorCondition, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::DeliveryState,
     performative::{Attach, Performative, Transfer},
+    transaction::TransactionalState,
 };
-use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, StreamItem, Tolerances};
+use amqp1_engine::{AttachReply, ConnectionConfig, Credit, Event, StreamItem, Tolerances, transaction::TxnId};
 use amqp1_testkit::*;
+use bytes::Bytes;
 
 /// A continuation, which names nothing.
 fn more_of(handle: u32, more: bool) -> Transfer {
@@ -90,9 +92,10 @@ fn t_2_7_5_4_a_continuation_that_names_another_delivery_is_refused() {
         // T-2.6.14-2: the next delivery before this one is whole.
         transfer(0, 1),
     ];
-    for second in wrong {
-        for mut peer in pieces_both([(first(0), HEL), (second, LO)]) {
-            assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)));
+    for (second, aborted) in wrong.into_iter().flat_map(|second| [false, true].map(|aborted| (second.clone(), aborted)))
+    {
+        for mut peer in pieces_both([(first(0), HEL), (Transfer { aborted, ..second }, LO)]) {
+            assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::NOT_ALLOWED)), "{aborted}");
             assert!(!peer.end.is_closed());
         }
     }
@@ -100,13 +103,21 @@ fn t_2_7_5_4_a_continuation_that_names_another_delivery_is_refused() {
 
 #[test]
 fn t_2_7_5_2_a_first_transfer_has_an_id_and_a_tag() {
-    for incomplete in [
-        Transfer { delivery_id: None, ..transfer(0, 0) },
-        Transfer { delivery_tag: None, ..transfer(0, 0) },
-        more_of(0, true),
-    ] {
-        for mut peer in pieces_both([(incomplete, HELLO)]) {
-            assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)));
+    // Of the first delivery, and of one that follows another.
+    for before in [0, 1] {
+        let whole = transfer(0, before);
+        for incomplete in [
+            Transfer { delivery_id: None, ..whole.clone() },
+            Transfer { delivery_tag: None, ..whole },
+            more_of(0, true),
+        ] {
+            for settled in [None, Some(false), Some(true)] {
+                let incomplete = Transfer { settled, ..incomplete.clone() };
+                let earlier = (0..before).map(|id| (transfer(0, id), HELLO));
+                for mut peer in pieces_both(earlier.chain([(incomplete.clone(), HELLO)])) {
+                    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::INVALID_FIELD)), "{incomplete:?}");
+                }
+            }
         }
     }
     let mut peer = pieces([(Transfer { message_format: None, ..transfer(0, 0) }, HELLO)]);
@@ -197,13 +208,30 @@ fn t_2_7_3_16_a_message_above_our_maximum_detaches() {
         peer.send_payload(0, more_of(0, true), rest);
         let expected = (!fine).then_some(("detach", ErrorCondition::MESSAGE_SIZE_EXCEEDED));
         assert_eq!(peer.refusal(), expected, "{length} {streamed}");
+        // In one transfer, which is the last or not, and within a transaction or not.
+        let txn_id = Bytes::from_static(&[7; TxnId::MAX]);
+        let posting = DeliveryState::Transactional(Box::new(TransactionalState { txn_id, outcome: None }));
+        for (more, state) in [(false, None), (true, None), (false, Some(posting.clone())), (true, Some(posting))] {
+            let mut peer = receiving(|reply| (reply.max_message_size, reply.streamed) = (Some(10), streamed));
+            peer.send_payload(0, Transfer { more, state, ..first(0) }, &octets[..length]);
+            assert_eq!(peer.refusal(), expected, "{length} {streamed} {more}");
+        }
     }
 }
 
 #[test]
 fn t_2_7_5_1_a_transfer_on_an_unattached_handle_ends_the_session() {
-    let mut peer = pieces([(transfer(42, 0), HELLO)]);
-    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    for unattached in [
+        transfer(42, 0),
+        Transfer { settled: Some(false), ..transfer(42, 0) },
+        Transfer { settled: Some(true), ..transfer(42, 0) },
+        Transfer { more: true, ..transfer(42, 0) },
+        Transfer { aborted: true, ..transfer(42, 0) },
+        more_of(42, false),
+    ] {
+        let mut peer = pieces([(unattached.clone(), HELLO)]);
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)), "{unattached:?}");
+    }
 }
 
 #[test]
@@ -223,6 +251,10 @@ fn t_2_7_5_7_settled_sticks_from_whichever_transfer_says_it() {
         let rx = streamed.end.offered_links()[0];
         let items: Vec<_> = std::iter::from_fn(|| streamed.end.poll_stream(rx)).collect();
         assert!(matches!(items.last(), Some(StreamItem::End { settled: true })), "{items:?}");
+        let Some(StreamItem::Begin { key, .. }) = items.first() else { panic!("{items:?}") };
+        assert!(!streamed.end.is_unsettled(rx, *key));
+        streamed.end.dispose(rx, *key, DeliveryState::Accepted).unwrap();
+        assert!(streamed.names().is_empty(), "there is nothing to settle");
         let rx = peer.end.offered_links()[0];
         let delivery = peer.end.recv(rx).unwrap();
         assert!(delivery.settled);

@@ -3,7 +3,7 @@
 use amqp1_codec::{
     DeliveryTag, EncodedMessage, Message, SequenceNo, Value,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
-    messaging::{DeliveryState, Properties, Received, Target},
+    messaging::{DeliveryState, Modified, Properties, Received, Target},
     performative::{Attach, Detach, Disposition, Performative, Transfer, Unsettled},
 };
 use amqp1_engine::{
@@ -208,6 +208,11 @@ fn suspended_receiver() -> SuspendedReceiver {
 
 /// A server whose receiving end goes on with what it has kept, opposite a sender with this map.
 fn resumed_receiver(mode: ReceiverSettleMode) -> (Peer, LinkId) {
+    resumed_receiver_with(mode, |_| {})
+}
+
+/// As [`resumed_receiver`], answered with this change.
+fn resumed_receiver_with(mode: ReceiverSettleMode, change: impl FnOnce(&mut AttachReply)) -> (Peer, LinkId) {
     let mut peer = Peer::with_session();
     peer.end.accept.links = None;
     let theirs = (1..).zip(worked_example().into_iter().map(|(sender, _)| sender));
@@ -215,8 +220,9 @@ fn resumed_receiver(mode: ReceiverSettleMode) -> (Peer, LinkId) {
     peer.send(0, Attach { unsettled, rcv_settle_mode: mode, ..attach("l", 0, Role::Sender) });
     let rx = peer.end.offered_links()[0];
     let offered = peer.end.remote_attach(rx).unwrap();
-    let reply =
+    let mut reply =
         AttachReply { resume_receiver: Some(suspended_receiver()), resumable: true, ..AttachReply::echo(&offered) };
+    change(&mut reply);
     peer.end.accept_link(rx, reply).unwrap();
     let frames = peer.read();
     let Performative::Attach(ours) = &frames[0].1 else { panic!("{frames:?}") };
@@ -281,6 +287,41 @@ fn m_3_4_6_17_the_receiver_of_the_worked_example_ignores_what_it_has_and_keeps_w
     let [says] = &dispositions(peer.read())[..] else { panic!("a disposition") };
     assert_eq!((says.first, says.settled, &says.state), (SequenceNo(8), true, &Some(Accepted)));
     assert!(got(&mut peer).is_empty() && peer.end.detached(rx).is_none());
+    // So does every other one that is not the receiver's.
+    let modified = DeliveryState::Modified(Box::new(Modified { delivery_failed: true, ..Modified::default() }));
+    let rejected = DeliveryState::rejected(error(ErrorCondition::INVALID_FIELD));
+    for (outcome, mode) in [Accepted, DeliveryState::Rejected(None), rejected, modified]
+        .into_iter()
+        .flat_map(|outcome| [ReceiverSettleMode::First, ReceiverSettleMode::Second].map(|mode| (outcome.clone(), mode)))
+    {
+        let (mut peer, _) = resumed_receiver(mode);
+        peer.send(0, Transfer { settled: Some(false), state: Some(outcome.clone()), ..resuming(13, 0) });
+        let [says] = &dispositions(peer.read())[..] else { panic!("{outcome:?}: a disposition") };
+        assert_eq!((says.first, says.settled, &says.state), (SequenceNo(0), true, &Some(outcome)), "{mode:?}");
+    }
+}
+
+/// What was held before is a part of the message, whether it comes again or not.
+#[test]
+fn t_2_7_3_16_what_is_held_of_a_resumed_message_counts_towards_its_size() {
+    let whole = octets(long_message(2));
+    let size = whole.len() as u64;
+    let properties = whole.len() - 3 * 3008;
+    for start in [0, properties + 10, properties + 2 * 3008] {
+        let state = match start {
+            0 => at(0, 0),
+            _ if start == properties + 10 => at(1, 10),
+            _ => at(3, 0),
+        };
+        for (max, fits) in [(size, true), (size - 1, false)] {
+            let mode = ReceiverSettleMode::First;
+            let (mut peer, rx) = resumed_receiver_with(mode, |reply| reply.max_message_size = Some(max));
+            peer.send_payload(0, Transfer { state: Some(state.clone()), ..resuming(2, 0) }, &whole[start..]);
+            let refused = (!fits).then_some(("detach", ErrorCondition::MESSAGE_SIZE_EXCEEDED));
+            assert_eq!(peer.refusal(), refused, "from {start}");
+            assert_eq!(peer.end.take_all(rx).len(), usize::from(fits), "from {start}");
+        }
+    }
 }
 
 /// Also T-2.6.13-1.
@@ -651,6 +692,20 @@ fn t_2_7_3_14_a_sender_whose_own_map_is_incomplete_sends_nothing_new_though_the_
 
 #[test]
 fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_link() {
+    for new in [
+        transfer(0, 0),
+        Transfer { settled: Some(true), ..transfer(0, 0) },
+        Transfer { more: true, ..transfer(0, 0) },
+        Transfer { aborted: true, ..transfer(0, 0) },
+    ] {
+        let mut peer = with_incomplete_map();
+        peer.send_payload(0, new.clone(), HELLO);
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::ILLEGAL_STATE)), "{new:?}");
+    }
+}
+
+/// An engine that receives on a link, and has told only a part of what it has not settled.
+fn with_incomplete_map() -> Peer {
     let mut suspended = SuspendedReceiver::new();
     for number in 0..200 {
         let parts = vec![octets(message(1, 20))];
@@ -677,8 +732,7 @@ fn t_2_7_3_15_a_new_delivery_while_the_receivers_map_is_incomplete_detaches_the_
         .iter()
         .find_map(|(_, body, _)| if let Performative::Attach(attach) = body { Some(attach) } else { None });
     assert!(ours.unwrap().incomplete_unsettled);
-    peer.send_payload(0, transfer(0, 0), HELLO);
-    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::ILLEGAL_STATE)));
+    peer
 }
 
 #[test]
