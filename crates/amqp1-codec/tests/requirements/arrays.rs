@@ -127,11 +127,15 @@ fn elements_may_be_described_together() {
     );
     let twice = Value::described(1u64, Value::described(2u64, true));
     value(
-        array([twice]),
+        array([twice.clone()]),
         "e0 09 01 00 53 01 00 53 02 56 01",
         "e0 09 01 00 53 01 00 53 02 56 01",
         &["e0 08 01 00 53 01 00 53 02 41"],
     );
+    // Each element that is taken out has all descriptors, the first one outermost.
+    let Value::Array(nested) = read::<Value>("e0 09 01 00 53 01 00 53 02 56 01") else { panic!("an array") };
+    assert_eq!(nested.descriptors().collect::<Vec<_>>(), [Value::from(1u64), 2u64.into()]);
+    assert_eq!(nested.iter().collect::<Vec<_>>(), [twice]);
     let Value::Array(read) = read::<Value>(octets) else { panic!("an array") };
     assert_eq!((read.len(), read.iter().collect::<Vec<_>>()), (2, vec![item(1), item(2)]));
     assert_eq!(read.descriptors().collect::<Vec<_>>(), [symbol("x:y")]);
@@ -142,16 +146,23 @@ fn elements_may_be_described_together() {
 /// Y-1.2.4-4, Y-1.6.2-2: constructors without data are legal in arrays; mixed booleans have the one with an octet.
 #[test]
 fn elements_may_have_no_width() {
-    for (element, code) in [
-        (Value::Null, "40"),
-        (true.into(), "41"),
-        (false.into(), "42"),
-        (0u32.into(), "43"),
-        (0u64.into(), "44"),
-        (Value::List(Vec::new()), "45"),
+    // As three of them are written: only null has no constructor with data.
+    for (element, code, octets) in [
+        (Value::Null, "40", "e0 02 03 40"),
+        (true.into(), "41", "e0 05 03 56 01 01 01"),
+        (false.into(), "42", "e0 05 03 56 00 00 00"),
+        (0u32.into(), "43", "e0 05 03 52 00 00 00"),
+        (0u64.into(), "44", "e0 05 03 53 00 00 00"),
+        (Value::List(Vec::new()), "45", "e0 08 03 c0 01 00 01 00 01 00"),
     ] {
+        let elements = array([element.clone(), element.clone(), element.clone()]);
         for text in [format!("e0 02 03 {code}"), format!("f0 00000005 00000003 {code}")] {
-            assert_eq!(read::<Value>(&text), array([element.clone(), element.clone(), element.clone()]), "{text}");
+            assert_eq!(read::<Value>(&text), elements, "{text}");
+            for array in [&elements, &read::<Value>(&text)] {
+                for style in STYLES {
+                    assert_eq!(shown(&written(array, style)), shown(&hex(octets)), "{text}");
+                }
+            }
         }
     }
     let all = |value: bool| array([value.into(), value.into()]);

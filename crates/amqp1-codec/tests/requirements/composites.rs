@@ -2,11 +2,11 @@
 
 use crate::{
     encodings::{codes, values},
-    support::{STYLES, hex, read, shown},
+    support::{STYLES, hex, no_message, read, shown},
     table::{Composite, Field, composites, lists},
     types::CONSTRUCTORS,
 };
-use amqp1_codec::{DecodeErrorKind as Kind, EncodeStyle, Value};
+use amqp1_codec::{DecodeErrorKind as Kind, EncodeStyle, Limits, Message, Value};
 use bytes::Bytes;
 
 /// What the octets are refused for, and where.
@@ -235,6 +235,9 @@ fn surplus_fields_are_refused() {
             for octets in composite.forms(&fields) {
                 let refused = refusal(&composite, &octets).map(|(kind, _)| kind);
                 assert_eq!(refused, Some(Kind::TooManyFields), "{} {}", composite.name, shown(&octets));
+                if composite.name == "properties" {
+                    no_message(&format!("{} 00 53 77 40", shown(&octets)), Limits::DEFAULT, Kind::TooManyFields);
+                }
             }
         }
     }
@@ -251,6 +254,26 @@ fn surplus_octets_are_refused() {
         let octets = Bytes::from([&[0x00, 0x53, composite.code][..], &list].concat());
         let refused = refusal(&composite, &octets).map(|(kind, _)| kind);
         assert_eq!(refused, Some(Kind::LengthMismatch), "{}", composite.name);
+        if composite.name == "properties" {
+            // As they are read in place.
+            let message = Message::received([octets, hex("00 53 77 40")], Limits::DEFAULT);
+            let refused = message.properties_ref().map(|_| ()).map_err(|error| error.kind);
+            assert_eq!(refused, Err(Kind::LengthMismatch));
+        }
+    }
+}
+
+/// Y-1.2.3-2: a composite that counts more fields than there are is refused, whether its type has that many or not.
+#[test]
+fn fields_that_are_counted_are_there() {
+    for composite in composites().iter().filter(|composite| !composite.fields.is_empty()) {
+        let least = composite.least();
+        for length in 1..=least.len() {
+            let mut list = lists(&least[..length])[0].to_vec();
+            list[2] += 1;
+            let octets = Bytes::from([&[0x00, 0x53, composite.code][..], &list].concat());
+            assert!(refusal(composite, &octets).is_some(), "{} {}", composite.name, shown(&octets));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Part 1, §1.6.22 and §1.6.23: lists and maps.
 
 use crate::support::*;
-use amqp1_codec::{DecodeErrorKind as Kind, Map, Symbol, Value};
+use amqp1_codec::{DecodeErrorKind as Kind, Limits, Map, Symbol, Value};
 
 /// Y-1.6.22-1, Y-1.2.3-1: 45, c0 and d0 are the same list where it fits.
 #[test]
@@ -67,6 +67,17 @@ fn maps_do_not_repeat_keys() {
     refused::<Value>("c1 06 04 41 40 56 01 40", Kind::DuplicateKey, 5);
     refused::<Value>("c1 0c 04 c0 02 01 43 40 c0 03 01 52 00 40", Kind::DuplicateKey, 8);
     refused::<Value>("c0 08 01 c1 05 04 40 41 40 42", Kind::DuplicateKey, 8);
+    // In each section of a message that is a map, beside other entries.
+    for (before, key, after) in [
+        ("00 53 71", "a3 01 'k'", "00 53 77 40"),
+        ("00 53 72", "a3 01 'k'", "00 53 77 40"),
+        ("00 53 74", "a1 01 'k'", "00 53 77 40"),
+        ("00 53 77 40 00 53 78", "a3 01 'k'", ""),
+    ] {
+        let other = key.replace('k', "o");
+        let map = format!("c1 11 08 {other} 40 {key} 41 {} 40 {key} 42", key.replace('k', "p"));
+        no_message(&format!("{before} {map} {after}"), Limits::DEFAULT, Kind::DuplicateKey);
+    }
 }
 
 /// Y-1.6.23-2: keys are equal whatever their encoding, compounds as well; and among many.
@@ -112,4 +123,14 @@ fn keys_of_different_types_differ() {
         .collect();
     let octets = "c1 0d 06 a1 01 'k' 40 a3 01 'k' 40 a0 01 'k' 40";
     value(texts, octets, octets, &[]);
+    // Among many, which are compared in another way.
+    let kinds = ["50 xx", "60 00xx", "52 xx", "53 xx", "51 xx", "61 00xx", "54 xx", "55 xx", "73 000000xx"];
+    let kinds = kinds.iter().chain(&["83 00000000000000xx", "a0 01 xx", "a1 01 xx", "a3 01 xx"]);
+    let keys: Vec<String> =
+        kinds.flat_map(|kind| (1..=20u8).map(|number| kind.replace("xx", &format!("{number:02x}")))).collect();
+    let data: String = keys.iter().map(|key| format!("{key} 40 ")).collect();
+    let map = |data: &str, count: usize| format!("d1 {:08x} {:08x} {data}", hex(data).len() + 4, count * 2);
+    let Value::Map(many) = read::<Value>(&map(&data, keys.len())) else { panic!("a map") };
+    assert_eq!(many.len(), keys.len());
+    refused_as::<Value>(&map(&format!("{data} {} 40", keys[7]), keys.len() + 1), Kind::DuplicateKey);
 }

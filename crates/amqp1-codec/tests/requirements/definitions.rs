@@ -38,6 +38,8 @@ fn fields_have_symbols_as_keys() {
     both_ways(fields, octets, octets, &["d1 00000016 00000004 b3 00000001 'a' 40 a3 01 'b' 00 a3 03 'x:y' 50 01"]);
     for key in ["a1 01 'a'", "a0 01 'a'", "40", "43", "00 53 01 a3 01 'a'"] {
         refused_as::<Fields>(&format!("c1 {:02x} 02 {key} 40", hex(key).len() + 2), Kind::InvalidKeyType);
+        let second = format!("c1 {:02x} 04 a3 01 'z' 40 {key} 40", hex(key).len() + 6);
+        refused_as::<Fields>(&second, Kind::InvalidKeyType);
     }
     refused_as::<Fields>("c1 09 04 a3 01 'a' 40 a3 01 'a' 40", Kind::DuplicateKey);
     refused::<Fields>("45", Kind::UnexpectedFormatCode(0x45), 0);

@@ -6,7 +6,7 @@ use amqp1_codec::{
     message::Body,
     messaging::{Header, Properties},
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// The sections in their order, each described by number, as short as they can be.
 const SECTIONS: [&str; 7] = [
@@ -156,9 +156,45 @@ fn data_sections_stay_apart() {
         assert_eq!(message.to_contiguous().expect("data"), "abc");
         assert_eq!(message.data(), None, "not in one piece");
     });
-    let built = Message::builder().data(&b"ab"[..]).data(&b""[..]).build();
-    let octets: Vec<u8> = built.chunks().flat_map(|chunk| chunk.to_vec()).collect();
-    assert_eq!(shown(&octets), shown(&hex("00 53 75 a0 02 'ab' 00 53 75 a0 00")));
+    for text in ["00 53 75 a0 00", "00 53 75 b0 00000000", "00 53 70 45 00 53 75 a0 00 00 53 78 c1 01 00"] {
+        messages(text, Limits::STRICT, |message| {
+            assert_eq!((message.data(), message.to_contiguous()), (Some(Bytes::new()), Some(Bytes::new())), "{text}");
+        });
+    }
+}
+
+/// M-3.2.6-1, M-3.2.9-1: each section of data is written with its own size, and the footer follows the last, however large
+/// they are and however the message is put together.
+#[test]
+fn data_sections_are_written_with_their_sizes_before_the_footer() {
+    const FOOTER: &str = "00 53 78 c1 06 02 a3 01 'f' 52 07";
+    let sizes =
+        [&[2, 0][..], &[0], &[255], &[256, 255], &[1024, 1], &[1025], &[1, 5000, 3], &[65_535], &[65_536, 70_000]];
+    for sizes in sizes {
+        let mut builder = Message::builder();
+        let mut expected = Vec::new();
+        for (number, size) in sizes.iter().enumerate() {
+            let octets = vec![number as u8 + 1; *size];
+            expected.extend_from_slice(&hex("00 53 75"));
+            match u8::try_from(*size) {
+                Ok(size) => expected.extend_from_slice(&[0xa0, size]),
+                Err(_) => expected.extend_from_slice(&[&[0xb0][..], &(*size as u32).to_be_bytes()].concat()),
+            }
+            expected.extend_from_slice(&octets);
+            builder = builder.data(octets);
+        }
+        for footer in [false, true] {
+            if footer {
+                builder = builder.footer(Symbol::from_static("f"), 7u32);
+                expected.extend_from_slice(&hex(FOOTER));
+            }
+            let mut appended = BytesMut::new();
+            builder.encode(&mut appended);
+            let shared = builder.clone().build_in(&mut BytesMut::new()).into_parts().concat();
+            let built = builder.clone().build().into_parts().concat();
+            assert!([&appended[..], &shared, &built].iter().all(|octets| *octets == expected), "{sizes:?} {footer}");
+        }
+    }
 }
 
 /// M-3.2.7-1: a sequence is a list of any values; several are allowed.

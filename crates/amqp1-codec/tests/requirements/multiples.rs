@@ -5,7 +5,7 @@ use crate::encodings::{codes, values};
 use crate::support::*;
 use amqp1_codec::{Array, DecodeErrorKind as Kind, EncodeStyle, Value};
 
-/// Y-1.4-3: one value bare or in an array, several in an array of any form; null and an empty array are none.
+/// Y-1.4-3, Y-1.2.4-1: one value bare or in an array, several in an array of any form; null and an empty array are none.
 #[test]
 fn several_values_are_one_or_an_array() {
     let mut tried = 0;
@@ -142,12 +142,19 @@ fn choices_are_closed() {
                 assert_eq!(refused, (number >= choices).then_some(Kind::InvalidValue), "{name} = {number}");
             }
         }
+        // Wide numbers whose low octet is a choice.
+        for wide in ["70 00000100", "70 00010001", "70 01000002", "70 80000000"] {
+            let octets = composite.with(index, &hex(wide));
+            let refused = refusal(composite, &composite.forms(&octets)[0]).map(|(kind, _)| kind);
+            let expected = if forms.len() == 2 { Kind::InvalidValue } else { Kind::UnexpectedFormatCode(0x70) };
+            assert_eq!(refused, Some(expected), "{name} = {wide}");
+        }
         tried += 1;
     });
     assert_eq!(tried, 8);
 }
 
-/// T-2.8.7-1, X-4.5.4-1: delivery-tags and transaction ids have 32 octets at the most.
+/// T-2.8.7-1, T-2.7.5-6, X-4.5.4-1: delivery-tags and transaction ids have 32 octets at the most.
 #[test]
 fn tags_and_transaction_ids_have_at_most_32_octets() {
     let mut tried = 0;

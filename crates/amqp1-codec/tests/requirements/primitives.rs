@@ -2,15 +2,26 @@
 
 use crate::support::*;
 use amqp1_codec::{
-    DecodeErrorKind as Kind, Str, Symbol, Timestamp, Uuid, Value,
+    Decode, DecodeErrorKind as Kind, Encode, EncodeStyle, Limits, Message, Str, Symbol, Timestamp, Uuid, Value,
     types::{Decimal32, Decimal64, Decimal128, Multiple},
 };
 use bytes::Bytes;
 
+/// The value is written and read as any value, and as one of its own type.
+#[track_caller]
+fn typed<T: Into<Value> + Decode + Encode + Clone>(of: T, compact: &str, full: &str, others: &[&str]) {
+    assert_eq!(shown(&written(&of, EncodeStyle::Compact)), shown(&hex(compact)), "compact");
+    assert_eq!(shown(&written(&of, EncodeStyle::Full)), shown(&hex(full)), "full");
+    for text in [compact, full].iter().chain(others) {
+        assert_eq!(read::<T>(text).into(), of.clone().into(), "{text}");
+    }
+    value(of, compact, full, others);
+}
+
 /// A value with one encoding only.
 #[track_caller]
-fn only(of: impl Into<Value>, octets: &str) {
-    value(of, octets, octets, &[]);
+fn only<T: Into<Value> + Decode + Encode + Clone>(of: T, octets: &str) {
+    typed(of, octets, octets, &[]);
 }
 
 /// Y-1.6.1-1: null is the octet 40 and nothing else.
@@ -23,8 +34,8 @@ fn null_is_one_octet() {
 /// Y-1.6.2-1: true is 41 or 56 01, false is 42 or 56 00; 56 takes no other octet.
 #[test]
 fn booleans_have_a_short_and_a_long_form() {
-    value(true, "41", "41", &["56 01"]);
-    value(false, "42", "42", &["56 00"]);
+    typed(true, "41", "41", &["56 01"]);
+    typed(false, "42", "42", &["56 00"]);
     for octet in 2..=255u8 {
         for text in [format!("56 {octet:02x}"), format!("c0 03 01 56 {octet:02x}"), format!("e0 03 01 56 {octet:02x}")]
         {
@@ -55,9 +66,9 @@ fn ushorts_are_two_octets() {
 /// Y-1.6.5-1: uint is 43, 52 with one octet, or 70 with four.
 #[test]
 fn uints_have_three_forms() {
-    value(0u32, "43", "43", &["52 00", "70 00000000"]);
-    value(1u32, "52 01", "52 01", &["70 00000001"]);
-    value(255u32, "52 ff", "52 ff", &["70 000000ff"]);
+    typed(0u32, "43", "43", &["52 00", "70 00000000"]);
+    typed(1u32, "52 01", "52 01", &["70 00000001"]);
+    typed(255u32, "52 ff", "52 ff", &["70 000000ff"]);
     only(256u32, "70 00000100");
     only(0x1234_5678u32, "70 12345678");
     only(u32::MAX, "70 ffffffff");
@@ -66,8 +77,8 @@ fn uints_have_three_forms() {
 /// Y-1.6.6-1: ulong is 44, 53 with one octet, or 80 with eight, all 64 bits of which count.
 #[test]
 fn ulongs_have_three_forms() {
-    value(0u64, "44", "44", &["53 00", "80 0000000000000000"]);
-    value(255u64, "53 ff", "53 ff", &["80 00000000000000ff"]);
+    typed(0u64, "44", "44", &["53 00", "80 0000000000000000"]);
+    typed(255u64, "53 ff", "53 ff", &["80 00000000000000ff"]);
     only(256u64, "80 0000000000000100");
     only((1u64 << 53) + 1, "80 0020000000000001");
     only(u64::MAX, "80 ffffffffffffffff");
@@ -94,10 +105,10 @@ fn shorts_are_signed() {
 /// Y-1.6.9-1: int is 54 with one octet whose sign extends, or 71 with four.
 #[test]
 fn ints_have_two_forms() {
-    value(0i32, "54 00", "54 00", &["71 00000000"]);
-    value(127i32, "54 7f", "54 7f", &["71 0000007f"]);
-    value(-128i32, "54 80", "54 80", &["71 ffffff80"]);
-    value(-1i32, "54 ff", "54 ff", &["71 ffffffff"]);
+    typed(0i32, "54 00", "54 00", &["71 00000000"]);
+    typed(127i32, "54 7f", "54 7f", &["71 0000007f"]);
+    typed(-128i32, "54 80", "54 80", &["71 ffffff80"]);
+    typed(-1i32, "54 ff", "54 ff", &["71 ffffffff"]);
     only(128i32, "71 00000080");
     only(-129i32, "71 ffffff7f");
     only(i32::MIN, "71 80000000");
@@ -106,10 +117,10 @@ fn ints_have_two_forms() {
 /// Y-1.6.10-1: long is 55 with one octet whose sign extends, or 81 with eight.
 #[test]
 fn longs_have_two_forms() {
-    value(0i64, "55 00", "55 00", &["81 0000000000000000"]);
-    value(-1i64, "55 ff", "55 ff", &["81 ffffffffffffffff"]);
-    value(-128i64, "55 80", "55 80", &["81 ffffffffffffff80"]);
-    value(127i64, "55 7f", "55 7f", &["81 000000000000007f"]);
+    typed(0i64, "55 00", "55 00", &["81 0000000000000000"]);
+    typed(-1i64, "55 ff", "55 ff", &["81 ffffffffffffffff"]);
+    typed(-128i64, "55 80", "55 80", &["81 ffffffffffffff80"]);
+    typed(127i64, "55 7f", "55 7f", &["81 000000000000007f"]);
     only(128i64, "81 0000000000000080");
     only(-129i64, "81 ffffffffffffff7f");
     only(9_007_199_254_740_993i64, "81 0020000000000001");
@@ -205,6 +216,24 @@ fn sizes_count_octets() {
     value(text + "x", &long, &long, &[]);
     let long = format!("b3 00000100 {}", "61".repeat(256));
     value(Symbol::new("a".repeat(256)).expect("ASCII"), &long, &long, &[]);
+    // All four octets of the size count.
+    for size in [0xffff, 0x1_0000, 0x1_0001, 0x100_0000] {
+        let text = "a".repeat(size);
+        let octets = |code: u8| {
+            let size = (size as u32).to_be_bytes();
+            Bytes::from([&[code][..], &size, text.as_bytes()].concat())
+        };
+        for (code, value) in [
+            (0xb0, Value::from(Bytes::from(text.clone()))),
+            (0xb1, text.clone().into()),
+            (0xb3, Symbol::new(text.clone()).expect("ASCII").into()),
+        ] {
+            for style in STYLES {
+                assert!(written(&value, style) == octets(code), "{code:#x} of {size} octets");
+            }
+            assert!(whole_within(&octets(code), Limits::STRICT) == Ok(value), "{code:#x} of {size} octets");
+        }
+    }
 }
 
 /// Y-1.6.20-1: string is a1 or b1 and UTF-8; what is not is refused, a byte order mark is a character as any other.
@@ -224,6 +253,14 @@ fn strings_are_utf_8() {
         refused_in_place(&narrow, Kind::InvalidUtf8);
         refused_in_place(&wide, Kind::InvalidUtf8);
         refused_as::<Str>(&narrow, Kind::InvalidUtf8);
+        // The subject of a message, of which the text is read in place too.
+        for text in [narrow, wide] {
+            let list = format!("d0 {:08x} 00000004 40 40 40 {text}", hex(&text).len() + 7);
+            let message = Message::from_chunks([hex(&format!("00 53 73 {list} 00 53 77 40"))]).expect(&text);
+            let subject = message.properties_ref().expect(&text).expect("there").subject();
+            assert_eq!(subject.map_err(|error| error.kind), Err(Kind::InvalidUtf8), "{text}");
+            assert_eq!(message.properties().map_err(|error| error.kind), Err(Kind::InvalidUtf8), "{text}");
+        }
     }
 }
 

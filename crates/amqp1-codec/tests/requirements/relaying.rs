@@ -180,7 +180,10 @@ fn unknown_states_and_filters_survive_in_an_attach() {
 /// Y-1.1.2-2: a state that nobody knows survives in a disposition, and as it came; one that is misspelt is refused.
 #[test]
 fn states_of_extensions_survive() {
-    for state in ["00 a3 03 'x:y' 45", "00 80 0000468c00000099 c0 03 01 52 07", "00 a3 03 'x:y' c0 04 01 a1 01 'a'"] {
+    let wide = format!("00 a3 03 'x:y' d0 00000103 000000ff {}", "40".repeat(255));
+    for state in
+        ["00 a3 03 'x:y' 45", "00 80 0000468c00000099 c0 03 01 52 07", "00 a3 03 'x:y' c0 04 01 a1 01 'a'", &wide]
+    {
         let text = format!("00 53 15 {}", list(&["41", "43", "40", "41", state]));
         let disposition = read::<Disposition>(&text);
         let Some(DeliveryState::Extension(_)) = &disposition.state else { panic!("{disposition:?}") };

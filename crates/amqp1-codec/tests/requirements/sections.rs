@@ -44,6 +44,34 @@ fn message_ids_are_of_four_types() {
     }
 }
 
+/// As message-id and as correlation-id of a message, read in place and as values of their own.
+#[test]
+fn m_3_2_4_1_the_ids_of_a_message_are_of_four_types() {
+    for (text, id) in [
+        ("44", MessageId::Ulong(0)),
+        ("53 07", MessageId::Ulong(7)),
+        ("80 ffffffffffffffff", MessageId::Ulong(u64::MAX)),
+        ("98 '0123456789abcdef'", MessageId::Uuid(Uuid(*b"0123456789abcdef"))),
+        ("a0 00", MessageId::Binary(Bytes::new())),
+        ("a0 01 'm'", MessageId::Binary("m".into())),
+        ("b0 00000001 'm'", MessageId::Binary("m".into())),
+        ("a1 01 'm'", MessageId::from("m")),
+        ("b1 00000001 'm'", MessageId::from("m")),
+    ] {
+        let fields = format!("{text} 40 40 40 40 {text}");
+        let section = format!("00 53 73 c0 {:02x} 06 {fields} 00 53 77 40", hex(&fields).len() + 1);
+        messages(&section, Limits::STRICT, |message| {
+            let in_place = message.properties_ref().expect(text).expect("there");
+            let found = [in_place.message_id(), in_place.correlation_id()];
+            for found in found.map(|id| id.expect(text).expect("there").to_owned()) {
+                assert_eq!(found, id, "{text} in place");
+            }
+            let properties = message.properties().expect(text).expect("there");
+            assert_eq!((properties.message_id.as_ref(), properties.correlation_id), (Some(&id), Some(id.clone())));
+        });
+    }
+}
+
 /// M-3.2.4-2: each of the properties has its type.
 #[test]
 fn properties_have_their_types() {

@@ -97,10 +97,16 @@ fn filters_are_named_and_described() {
     let octets = "c1 15 02 a3 01 'f' 00 80 0000468c00000004 a1 05 'a = 1'";
     both_ways(filters, octets, octets, &[]);
     assert_eq!(read::<FilterSet>("c1 05 02 a3 01 'f' 40").get("f"), Some(&Value::Null));
-    refused_as::<FilterSet>("c1 0a 02 a1 01 'f' 00 a3 01 'x' 50 01", Kind::InvalidKeyType);
-    for value in ["a1 01 'x'", "45", "41", "c1 01 00"] {
-        let map = format!("c1 {:02x} 02 a3 01 'f' {value}", hex(value).len() + 4);
-        refused_as::<FilterSet>(&map, Kind::NotDescribed);
+    // Alone, and behind another.
+    for (count, first) in [(2, ""), (4, "a3 01 'e' 40")] {
+        let map = |entry: &str| {
+            let entries = format!("{first} {entry}");
+            format!("c1 {:02x} {count:02x} {entries}", hex(&entries).len() + 1)
+        };
+        refused_as::<FilterSet>(&map("a1 01 'f' 00 a3 01 'x' 50 01"), Kind::InvalidKeyType);
+        for value in ["a1 01 'x'", "45", "41", "c1 01 00"] {
+            refused_as::<FilterSet>(&map(&format!("a3 01 'f' {value}")), Kind::NotDescribed);
+        }
     }
 }
 

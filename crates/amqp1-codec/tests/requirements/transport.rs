@@ -5,7 +5,9 @@ use amqp1_codec::{
     DecodeErrorKind as Kind, DeliveryTag, EncodeStyle, Multiple, SequenceNo, Value,
     definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
     messaging::{DeliveryState, Source, Target},
-    performative::{Attach, Begin, Detach, Disposition, Flow, Open, TargetArchetype, Transfer, Unsettled},
+    performative::{
+        Attach, Begin, Detach, Disposition, Flow, Open, Performative, TargetArchetype, Transfer, Unsettled,
+    },
     transaction::Coordinator,
 };
 use bytes::Bytes;
@@ -96,6 +98,16 @@ fn t_2_7_4_1_a_flow_has_both_windows_and_its_outgoing_id() {
     has_mandatory_fields("flow", &[1, 2, 3]);
 }
 
+#[test]
+fn t_2_7_5_1_a_transfer_has_a_handle() {
+    has_mandatory_fields("transfer", &[0]);
+}
+
+#[test]
+fn t_2_7_6_1_a_disposition_has_a_role_and_a_first_id() {
+    has_mandatory_fields("disposition", &[0, 1]);
+}
+
 /// The keys of an open's properties are symbols: strings, null, numbers and booleans are refused.
 #[test]
 fn t_2_7_1_14_the_properties_of_an_open_have_symbols_as_keys() {
@@ -108,12 +120,20 @@ fn t_2_7_1_14_the_properties_of_an_open_have_symbols_as_keys() {
         ("52 01", Some(Kind::InvalidKeyType)),
         ("41", Some(Kind::InvalidKeyType)),
     ] {
-        let map = format!("c1 {:02x} 02 {key} 43", hex(key).len() + 2);
-        let fields = format!("a1 01 'c' 40 40 40 40 40 40 40 40 {map}");
-        let text = format!("00 53 10 c0 {:02x} 0a {fields}", hex(&fields).len() + 1);
-        match kind {
-            Some(kind) => refused_as::<Open>(&text, kind),
-            None => assert_eq!(read::<Open>(&text).properties.expect("some").get("k"), Some(&Value::Uint(0)), "{text}"),
+        // Alone, and behind another.
+        for map in [
+            format!("c1 {:02x} 02 {key} 43", hex(key).len() + 2),
+            format!("c1 {:02x} 04 a3 01 'z' 40 {key} 43", hex(key).len() + 6),
+        ] {
+            let fields = format!("a1 01 'c' 40 40 40 40 40 40 40 40 {map}");
+            let text = format!("00 53 10 c0 {:02x} 0a {fields}", hex(&fields).len() + 1);
+            match kind {
+                Some(kind) => refused_as::<Open>(&text, kind),
+                None => {
+                    let properties = read::<Open>(&text).properties.expect("some");
+                    assert_eq!(properties.get("k"), Some(&Value::Uint(0)), "{text}");
+                }
+            }
         }
     }
     refused_as::<Open>("00 53 10 c0 0d 0a a1 01 'c' 40 40 40 40 40 40 40 40 45", Kind::UnexpectedFormatCode(0x45));
@@ -180,6 +200,10 @@ fn unsettled_deliveries_have_tags_and_states() {
         ("c1 03 02 40 40", Kind::InvalidKeyType),
         ("c1 05 02 a1 01 'k' 40", Kind::InvalidKeyType),
         ("c1 05 02 a0 01 't' 43", Kind::InvalidValueType),
+        // Behind one that is right.
+        ("c1 07 04 a0 01 's' 40 40 40", Kind::InvalidKeyType),
+        ("c1 09 04 a0 01 's' 40 a1 01 'k' 40", Kind::InvalidKeyType),
+        ("c1 09 04 a0 01 's' 40 a0 01 't' 43", Kind::InvalidValueType),
     ] {
         let fields = format!("a1 01 'l' 43 41 40 40 40 40 {unsettled}");
         refused_as::<Attach>(&format!("00 53 12 c0 {:02x} 08 {fields}", hex(&fields).len() + 1), kind);
@@ -225,10 +249,10 @@ fn a_flow_of_a_session_and_of_a_link() {
     );
 }
 
-/// T-2.7.5-1, T-2.7.5-6, T-2.8.7-1, T-2.8.11-1: a transfer with all its fields; a null settled is not false.
+/// T-2.7.5-1, T-2.7.5-6, T-2.8.3-1, T-2.8.7-1, T-2.8.11-1: a transfer with all its fields; a null settled is not false.
 #[test]
 fn a_transfer_with_all_its_fields() {
-    let transfer = Transfer {
+    let mut transfer = Transfer {
         handle: 2,
         delivery_id: Some(SequenceNo(7)),
         delivery_tag: Some(DeliveryTag::new(b"").expect("short")),
@@ -243,7 +267,12 @@ fn a_transfer_with_all_its_fields() {
     };
     let compact = "00 53 14 c0 17 0b 52 02 52 07 a0 00 70 80013700 42 41 50 00 00 53 24 45 41 41 41";
     let full = compact.replace("c0 17", "c0 19").replace("24 45", "24 c0 01 00");
-    both_ways(transfer, compact, &full, &[]);
+    for (mode, octets) in [(ReceiverSettleMode::First, "41 50 00 00"), (ReceiverSettleMode::Second, "41 50 01 00")] {
+        transfer.rcv_settle_mode = Some(mode);
+        let [compact, full] = [compact, &full].map(|text| text.replace("41 50 00 00", octets));
+        both_ways(transfer.clone(), &compact, &full, &[]);
+        both_ways(Performative::from(transfer.clone()), &compact, &full, &[]);
+    }
     let first = read::<Transfer>("00 53 14 c0 07 04 43 43 a0 01 00 43").settled;
     assert_eq!(first, None);
     let tag = |size: u8| format!("00 53 14 c0 {:02x} 03 43 43 a0 {size:02x} {}", size + 5, "ff".repeat(size.into()));
@@ -252,23 +281,28 @@ fn a_transfer_with_all_its_fields() {
     assert!(DeliveryTag::new(&[0; 33]).is_err());
 }
 
-/// T-2.7.6-1, T-2.7.7-1: dispositions and detaches.
+/// T-2.7.6-1, T-2.7.6-3, T-2.7.7-1, T-2.8.1-1: dispositions of either role and of ranges that wrap, and detaches.
 #[test]
 fn dispositions_and_detaches() {
-    let disposition = Disposition {
-        role: Role::Receiver,
-        first: SequenceNo(u32::MAX),
-        last: Some(SequenceNo(1)),
-        settled: true,
-        state: Some(DeliveryState::Released),
-        batchable: false,
-    };
-    both_ways(
-        disposition,
-        "00 53 15 c0 0e 05 41 70 ffffffff 52 01 41 00 53 26 45",
-        "00 53 15 c0 11 06 41 70 ffffffff 52 01 41 00 53 26 c0 01 00 42",
-        &["00 53 15 c0 14 06 56 01 70 ffffffff 70 00000001 41 00 53 26 45 56 00"],
-    );
+    for (role, short, long) in [(Role::Sender, "42", "56 00"), (Role::Receiver, "41", "56 01")] {
+        for (last, narrow, wide) in [(None, "40", "40"), (Some(0), "43", "70 00000000"), (Some(1), "52 01", "52 01")] {
+            let disposition = Disposition {
+                role,
+                first: SequenceNo(u32::MAX),
+                last: last.map(SequenceNo),
+                settled: true,
+                state: Some(DeliveryState::Released),
+                batchable: false,
+            };
+            let text =
+                |count: u8, fields: &str| format!("00 53 15 c0 {:02x} {count:02x} {fields}", hex(fields).len() + 1);
+            let compact = text(5, &format!("{short} 70 ffffffff {narrow} 41 00 53 26 45"));
+            let full = text(6, &format!("{short} 70 ffffffff {narrow} 41 00 53 26 c0 01 00 42"));
+            let other = text(6, &format!("{long} 70 ffffffff {wide} 41 00 53 26 45 56 00"));
+            both_ways(disposition.clone(), &compact, &full, &[&other]);
+            both_ways(Performative::from(disposition), &compact, &full, &[&other]);
+        }
+    }
     let detach = Detach { handle: 3, closed: true, error: Some(ErrorCondition::NOT_FOUND.into()) };
     both_ways(
         detach,

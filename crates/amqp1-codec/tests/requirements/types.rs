@@ -140,9 +140,17 @@ fn descriptors_are_read_in_each_form() {
     }
 }
 
-/// Y-1.1.2-2: what an unknown descriptor describes is kept wherever any type may stand.
+/// Y-1.1.2-2: what an unknown descriptor describes is kept wherever any type may stand, whatever it is.
 #[test]
 fn unknown_descriptors_are_kept() {
+    for (_, text) in CONSTRUCTORS {
+        let octets = hex(&format!("00 a3 03 'x:y' {text}"));
+        let value = ValueRef::read(&mut Reader::new(&octets)).expect(text);
+        let ValueRef::Described(described) = value else { panic!("{text}") };
+        let (descriptor, described) = described.parts().expect(text);
+        assert_eq!((descriptor.to_value(), described.to_value()), (Ok(symbol("x:y")), Ok(read(text))), "{text}");
+        assert_eq!(value.to_value(), Ok(Value::described(symbol("x:y"), read::<Value>(text))), "{text}");
+    }
     let map: Map = [("k", 1u8)].into_iter().collect();
     let unknown = Value::described(symbol("x:y"), map);
     let octets = "00 a3 03 'x:y' c1 06 02 a1 01 'k' 50 01";
@@ -166,6 +174,8 @@ fn the_high_half_of_a_format_code_gives_the_width() {
         assert!(amqp1_codec::Decode::decode(&mut reader).map(|_: Value| ()).is_ok());
         assert_eq!(reader.rest(), &b"rest"[..], "{code:#x}");
         assert_eq!(Reader::new(&followed).skip().map(<[u8]>::len), Ok(1 + width), "{code:#x}, unread");
+        let described = [&hex("00 53 01")[..], &followed].concat().into();
+        assert_eq!(Reader::new(&described).skip().map(<[u8]>::len), Ok(4 + width), "{code:#x}, described and unread");
     }
 }
 
@@ -183,6 +193,14 @@ fn other_format_codes_are_refused() {
                 refused::<Value>(&format!("e0 02 00 {code:02x}"), Kind::UnknownFormatCode(code), 3);
                 refused::<Value>(&format!("00 {code:02x} 40"), Kind::UnknownFormatCode(code), 1);
                 refused::<Value>(&format!("00 53 01 {code:02x}"), Kind::UnknownFormatCode(code), 3);
+                // Read in place and passed over too.
+                for (before, offset) in [("", 0), ("00", 1), ("00 53 01", 3)] {
+                    let text = format!("{before} {filled}");
+                    refused_in_place(&text, Kind::UnknownFormatCode(code));
+                    let skipped = Reader::new(&hex(&text)).skip().map(<[u8]>::len);
+                    let refused = skipped.map_err(|error| (error.kind, error.offset));
+                    assert_eq!(refused, Err((Kind::UnknownFormatCode(code), offset)), "{text}");
+                }
             }
         }
     }
@@ -216,6 +234,7 @@ fn sizes_and_counts_agree_with_the_elements() {
         let error = whole_within::<Value>(&hex(text), Limits::DEFAULT).expect_err(text);
         assert_eq!(error.kind, kind, "{text}");
         assert!(error.offset <= offset, "{text}: at {}", error.offset);
+        refused_in_place(text, kind);
     }
 }
 
@@ -293,6 +312,17 @@ fn nesting_is_bounded() {
         }
         let deepest = whole_within::<Value>(&make(20_000), Limits::DEFAULT).expect_err("far too deep");
         assert_eq!(deepest.kind, Kind::DepthExceeded);
+    }
+    // To pass over a value needs a stack of descriptors alone.
+    let skipped = |octets: Bytes, depth: u8| {
+        let skipped = Reader::with_limits(&octets, limits(depth)).skip().map(<[u8]>::len);
+        skipped.map(|length| assert_eq!(length, octets.len())).map_err(|error| error.kind)
+    };
+    for depth in [1, 8, 32] {
+        assert_eq!(skipped(descriptors(depth.into()), depth), Ok(()), "{depth} passed over");
+        for levels in [usize::from(depth) + 1, 20_000] {
+            assert_eq!(skipped(descriptors(levels), depth), Err(Kind::DepthExceeded), "{depth} passed over");
+        }
     }
 }
 

@@ -52,6 +52,7 @@ fn t_2_6_1_1_one_name_serves_once_in_each_direction() {
     assert!(peer.end.attached(tx));
 }
 
+/// Also T-2.8.18-1.
 #[test]
 fn t_2_6_1_1_a_link_of_the_other_direction_is_not_stolen() {
     let config = ConnectionConfig { link_names: LinkNames::Steal, ..ConnectionConfig::new("ours") };

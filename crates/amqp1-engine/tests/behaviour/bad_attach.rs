@@ -4,7 +4,7 @@ use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, Role},
     messaging::Source,
-    performative::{Attach, Begin, Detach},
+    performative::{Attach, Begin, Detach, Performative},
 };
 use amqp1_engine::{Cause, Credit, Event, SessionConfig};
 use amqp1_testkit::*;
@@ -26,6 +26,21 @@ fn t_2_7_2_3_a_handle_above_handle_max_closes_the_connection() {
     assert_eq!(peer.names(), ["begin", "attach", "flow"]);
     peer.send(0, attach("does not", 5, Role::Sender));
     assert_eq!(peer.refusal(), Some(("close", ErrorCondition::FRAMING_ERROR)));
+    // The handles of answers count too.
+    for role in [Role::Sender, Role::Receiver] {
+        for (handle, fits) in [(4, true), (5, false), (u32::MAX, false)] {
+            let mut peer = Peer::fresh().open();
+            let session = peer.end.begin(SessionConfig { handle_max: 4, ..SessionConfig::default() }).unwrap();
+            peer.send(0, Begin { remote_channel: Some(0), ..begin() });
+            match role {
+                Role::Sender => peer.end.attach_receiver(session, receiver("l", Credit::Manual(1))).unwrap(),
+                Role::Receiver => peer.end.attach_sender(session, sender("l")).unwrap(),
+            };
+            peer.send(0, attach("l", handle, role));
+            let refused = (!fits).then_some(("close", ErrorCondition::FRAMING_ERROR));
+            assert_eq!(peer.refusal(), refused, "{role:?} {handle}");
+        }
+    }
 }
 
 #[test]
@@ -60,9 +75,16 @@ fn t_2_7_2_2_attaches_that_wait_for_begin_respect_handle_max_too() {
 
 #[test]
 fn t_2_7_7_1_a_detach_of_nothing_ends_the_session() {
-    let mut peer = Peer::with_sender();
-    peer.send(0, Detach { handle: 9, ..Detach::default() });
-    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    for (handle, closed) in [(9, false), (9, true), (0, false), (0, true)] {
+        let mut peer = Peer::with_sender();
+        if handle == 0 {
+            // The link on it is detached already.
+            peer.send(0, Detach { handle, closed, error: None });
+            assert_eq!(peer.names(), ["detach"]);
+        }
+        peer.send(0, Detach { handle, closed, error: None });
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)), "{handle} {closed}");
+    }
 }
 
 #[test]
@@ -90,14 +112,19 @@ fn t_2_7_3_6_the_answer_to_a_receiver_says_it_too() {
     peer.end.attach_sender(session, sender("a")).unwrap();
     peer.send(0, attach("b", 0, Role::Receiver));
     let attaches: Vec<_> = peer.read().into_iter().map(|(_, body, _)| body).collect();
-    let [
-        amqp1_codec::performative::Performative::Attach(asks),
-        amqp1_codec::performative::Performative::Attach(answers),
-    ] = &attaches[..]
-    else {
-        panic!("{attaches:?}")
-    };
+    let [Performative::Attach(asks), Performative::Attach(answers)] = &attaches[..] else { panic!("{attaches:?}") };
     assert!(asks.initial_delivery_count.is_some() && answers.initial_delivery_count.is_some());
+    // An answer that refuses the link is a sender's attach too.
+    let mut peer = Peer::with_session();
+    peer.end.accept.links = None;
+    peer.send(0, attach("b", 0, Role::Receiver));
+    let refused = peer.end.offered_links()[0];
+    peer.end.reject_link(refused, error(ErrorCondition::NOT_FOUND)).unwrap();
+    let frames = peer.read();
+    let [(_, Performative::Attach(refuses), _), (_, Performative::Detach(_), _)] = &frames[..] else {
+        panic!("{frames:?}")
+    };
+    assert!(refuses.source.is_none() && refuses.initial_delivery_count.is_some());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use amqp1_codec::{
     definitions::{ErrorCondition, Role},
-    performative::{Begin, Detach, End as EndFrame, Flow, Performative},
+    frame::ProtocolHeader,
+    performative::{Begin, Detach, End as EndFrame, Flow, Open, Performative},
 };
 use amqp1_engine::{ApiMisuse, Cause, ConnectionConfig, ConnectionError, PeerMisbehaved, SessionConfig};
 use amqp1_testkit::*;
@@ -33,16 +34,28 @@ fn t_2_7_1_8_channels_stay_below_the_peers_channel_max() {
     pair.session();
 }
 
+/// A session that is begun before the peer's open is known.
 #[test]
-fn sessions_that_wait_for_open_and_find_no_channel_are_told() {
-    let (client, mut server) = Pair::configs();
-    server.channel_max = 0;
-    let mut pair = Pair::with(client, server);
-    pair.client.begin(SessionConfig::default()).unwrap();
-    let second = pair.client.begin(SessionConfig::default()).unwrap();
-    pair.drive();
-    let ended = pair.client.ended_session(second).unwrap();
-    assert_eq!((ended.by, ended.error.unwrap().condition), (Cause::Local, ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+fn t_2_7_1_8_a_begin_that_waits_for_the_open_keeps_to_the_peers_channel_max() {
+    for channel_max in [0, 1] {
+        let mut peer = Peer::fresh();
+        let sessions = [(); 3].map(|()| peer.end.begin(SessionConfig::default()).unwrap());
+        peer.raw(&ProtocolHeader::AMQP.encode());
+        peer.send(0, Open { container_id: "peer".into(), channel_max, ..Open::default() });
+        let begun: Vec<_> = peer
+            .read()
+            .into_iter()
+            .filter_map(|(channel, body, _)| matches!(body, Performative::Begin(_)).then_some(channel))
+            .collect();
+        assert_eq!(begun, (0..=channel_max).collect::<Vec<_>>());
+        let (fit, others) = sessions.split_at(begun.len());
+        assert!(fit.iter().all(|session| peer.end.ended_session(*session).is_none()));
+        for session in others {
+            let ended = peer.end.ended_session(*session).unwrap();
+            let condition = ended.error.unwrap().condition;
+            assert_eq!((ended.by, condition), (Cause::Local, ErrorCondition::RESOURCE_LIMIT_EXCEEDED));
+        }
+    }
 }
 
 #[test]

@@ -301,7 +301,7 @@ fn t_2_6_14_1_all_transfers_but_the_last_say_more_in_either_style() {
     }
 }
 
-/// However it is sent; what follows in the same delivery names no other.
+/// However it is sent; what follows in the same delivery names no other. Also T-2.7.5-2.
 #[test]
 fn t_2_7_5_5_the_first_transfer_of_each_delivery_that_is_sent_has_its_id_tag_and_format() {
     let format = |options| SendOptions { message_format: 0x8000_0007, ..options };
@@ -409,7 +409,8 @@ fn value(state: Option<&DeliveryState>) -> Value {
     state.map_or(Value::Null, |state| Value::decode(&mut Reader::new(&state.to_octets())).unwrap())
 }
 
-/// Every outcome is as final as the one of the worked example. Also M-3.4.6-8, M-3.4.6-10 to M-3.4.6-14, and T-2.7.5-5.
+/// Every outcome is as final as the one of the worked example. Also M-3.4.6-8, M-3.4.6-10 to M-3.4.6-14, T-2.7.3-12,
+/// T-2.7.5-2 and T-2.7.5-5.
 #[test]
 fn m_3_4_6_3_each_outcome_of_either_end_is_final_when_a_sender_resumes() {
     let position = |section_offset| DeliveryState::Received(Received { section_number: 0, section_offset });

@@ -76,6 +76,14 @@ fn t_2_6_7_1_our_sender_counts_its_deliveries_from_what_its_attach_says() {
         peer.send(0, Flow { delivery_count: Some(first), next_incoming_id, echo: true, ..credit(0, 5) });
         let flow = &flows(&mut peer)[0];
         assert_eq!((flow.delivery_count, flow.link_credit), (Some(first.plus(3)), Some(2)), "{part:?}");
+        // One counts from its first transfer on.
+        peer.end.begin_delivery(tx, unsettled(3)).unwrap();
+        peer.end.write(tx, body(1, 100)).unwrap();
+        assert_eq!(peer.names(), ["transfer"]);
+        let next_incoming_id = Some(SequenceNo(10));
+        peer.send(0, Flow { delivery_count: Some(first), next_incoming_id, echo: true, ..credit(0, 5) });
+        let flow = &flows(&mut peer)[0];
+        assert_eq!((flow.delivery_count, flow.link_credit), (Some(first.plus(4)), Some(1)), "{part:?}");
     }
 }
 

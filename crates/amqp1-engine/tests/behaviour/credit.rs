@@ -4,7 +4,7 @@ use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
     messaging::DeliveryState,
-    performative::{Attach, Disposition, Flow, Performative},
+    performative::{Attach, Detach, Disposition, Flow, Performative},
 };
 use amqp1_engine::{AttachReply, Credit, Event, LinkId, SendError, Settlement};
 use amqp1_testkit::*;
@@ -355,9 +355,18 @@ fn t_2_7_4_4_a_flow_of_a_link_names_it() {
 
 #[test]
 fn t_2_7_4_3_a_flow_on_an_unattached_handle_ends_the_session() {
-    let mut peer = Peer::with_receiver();
-    peer.send(0, credit(u32::MAX, 5));
-    assert_eq!(peer.refusal(), Some(("end", ErrorCondition::UNATTACHED_HANDLE)));
+    // A handle that was never attached, and one that is not attached any more.
+    for (handle, echo) in [(u32::MAX, false), (u32::MAX, true), (0, false), (0, true)] {
+        let mut peer = Peer::with_receiver();
+        if handle == 0 {
+            peer.send(0, Detach { handle, closed: true, error: None });
+            assert_eq!(peer.names(), ["detach"]);
+        }
+        peer.send(0, Flow { echo, ..credit(handle, 5) });
+        let frames = peer.read();
+        assert_eq!(refusal(&frames), Some(("end", ErrorCondition::UNATTACHED_HANDLE)), "{handle} {echo}");
+        assert_eq!(frames.len(), 1, "{frames:?}");
+    }
 }
 
 #[test]

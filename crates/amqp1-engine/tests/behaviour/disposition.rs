@@ -178,15 +178,24 @@ fn t_2_6_12_4_in_mode_second_the_sender_settles() {
 
 #[test]
 fn t_2_7_6_7_an_unsettled_outcome_in_mode_first_is_settled_by_the_sender() {
-    let (mut peer, ..) = server_sent(1);
-    peer.send(0, Disposition { settled: false, ..says(0, 0) });
-    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(Some(ACCEPTED)))]);
-    let frames = peer.read();
-    let Performative::Disposition(answer) = &frames[0].1 else { panic!("{frames:?}") };
-    assert_eq!((answer.settled, answer.role, answer.first), (true, Role::Sender, SequenceNo(0)));
-    // What the receiver says after that is of nothing.
-    peer.send(0, says(0, 0));
-    assert_eq!(peer.end.settled.len(), 1);
+    let rejected = DeliveryState::rejected(error(ErrorCondition::INVALID_FIELD));
+    for outcome in [
+        ACCEPTED,
+        DeliveryState::Released,
+        DeliveryState::Rejected(None),
+        rejected,
+        DeliveryState::Modified(Box::default()),
+    ] {
+        let (mut peer, ..) = server_sent(1);
+        peer.send(0, Disposition { settled: false, state: Some(outcome.clone()), ..says(0, 0) });
+        assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(Some(outcome.clone())))]);
+        let frames = peer.read();
+        let [(_, Performative::Disposition(answer), _)] = &frames[..] else { panic!("{outcome:?}: {frames:?}") };
+        assert_eq!((answer.settled, answer.role, answer.first), (true, Role::Sender, SequenceNo(0)));
+        // What the receiver says after that is of nothing.
+        peer.send(0, says(0, 0));
+        assert_eq!(peer.end.settled.len(), 1);
+    }
     // A state that is no outcome leaves the delivery as it is.
     let (mut peer, ..) = server_sent(1);
     let received = DeliveryState::Received(Received { section_number: 0, section_offset: 0 });
@@ -415,6 +424,19 @@ fn t_2_7_6_2_the_role_says_whose_deliveries_are_meant() {
     pair.client.dispose(back, key, DeliveryState::Released).unwrap();
     pair.drive();
     assert_eq!((pair.client.settled.len(), pair.server.settled.len()), (1, 1));
+    // A sender's own settlement is of what it has sent, and leaves what comes the other way.
+    pair.client.send(tx, message(1, 1), unsettled(3)).unwrap();
+    pair.server.send(far, message(2, 2), unsettled(4)).unwrap();
+    pair.drive();
+    let by_sender = |end: &End| end.count(|event| matches!(event, Event::SettledBySender(..)));
+    pair.client.settle_sent(tx, 3, Some(DeliveryState::Released)).unwrap();
+    pair.drive();
+    assert_eq!((pair.client.settled.len(), pair.server.settled.len()), (2, 1));
+    assert_eq!((by_sender(&pair.client), by_sender(&pair.server)), (0, 1));
+    pair.server.settle_sent(far, 4, Some(DeliveryState::Released)).unwrap();
+    pair.drive();
+    assert_eq!((pair.client.settled.len(), pair.server.settled.len()), (2, 2));
+    assert_eq!((by_sender(&pair.client), by_sender(&pair.server)), (1, 1));
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn resuming(attach: Attach) -> Attach {
     Attach { unsettled: Some(Unsettled::new()), ..attach }
 }
 
+/// Also T-2.8.17-1.
 #[test]
 fn t_2_6_5_2_input_for_a_link_detached_with_an_error_ends_the_session() {
     for client in [false, true] {

@@ -182,6 +182,7 @@ fn a_malformed_message_that_is_settled_outlives_its_link() {
     }
 }
 
+/// Also T-2.8.11-1.
 #[test]
 fn a_message_of_another_format_is_opaque_octets() {
     for (octets, most) in [(&b"\0\0opaque"[..], 1000), (HELLO, 1000), (HELLO, 2), (b"\x80", 1)] {
@@ -194,11 +195,16 @@ fn a_message_of_another_format_is_opaque_octets() {
             let header = delivery.message.header().map_err(|error| error.kind);
             assert_eq!(header, Err(Kind::OpaqueMessage));
             assert_eq!((answers(&mut peer), peer.end.undecodable(link)), (vec![], 0));
+            // Piece by piece the format is said first.
+            let (mut peer, link) = with_link(STRICT, |reply| AttachReply { streamed: true, ..reply });
+            deliver(&mut peer, 0, settled, 0x8001_3700, octets, most);
+            let Some(StreamItem::Begin { message_format, .. }) = peer.end.poll_stream(link) else { panic!("a begin") };
+            assert_eq!(message_format, 0x8001_3700);
         }
     }
 }
 
-/// The link, its session and its connection live on, and what comes behind it is taken.
+/// The link, its session and its connection live on, and what comes behind it is taken. Also T-2.8.15-1.
 #[test]
 fn m_3_2_6_a_message_that_cannot_be_decoded_is_rejected_where_the_receiver_asks_for_it() {
     for (hex, strictly, _) in MESSAGES {

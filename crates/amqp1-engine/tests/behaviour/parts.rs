@@ -7,7 +7,7 @@ use amqp1_codec::{
     messaging::DeliveryState::Accepted,
     performative::{Attach, Detach, Disposition, Flow, Performative, Transfer},
 };
-use amqp1_engine::{Cause, Credit, LinkId, SendError, Settlement};
+use amqp1_engine::{Cause, Credit, Event, LinkId, SendError, ServerSasl, Settlement};
 use amqp1_testkit::*;
 
 /// Where counts wrap after two deliveries.
@@ -92,6 +92,27 @@ fn t_2_7_7_2_an_error_of_a_link_is_told_and_ends_it_alone() {
         assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::RESOURCE_DELETED)), "{part:?}");
         peer.send(0, Flow { echo: true, ..session_flow(5) });
         assert_eq!(peer.names(), ["flow"], "{part:?}");
+    }
+    // A link that is refused is one too.
+    for (side, theirs) in
+        Side::BOTH.into_iter().flat_map(|side| [Role::Sender, Role::Receiver].map(|role| (side, role)))
+    {
+        let mut peer = match side {
+            Side::Server => Peer::of_server(ServerSasl::None),
+            Side::Client => Peer::of_client(),
+        }
+        .open();
+        peer.end.accept.links = None;
+        peer.send(0, begin());
+        peer.send(0, attach("l", 0, theirs));
+        let offered = peer.end.offered_links()[0];
+        peer.end.reject_link(offered, error(ErrorCondition::NOT_FOUND)).unwrap();
+        let frames = peer.read();
+        let [.., (_, Performative::Attach(_), _), (_, Performative::Detach(detach), _)] = &frames[..] else {
+            panic!("{side:?} {theirs:?}: {frames:?}")
+        };
+        assert_eq!(detach.error, Some(error(ErrorCondition::NOT_FOUND)), "{side:?} {theirs:?}");
+        assert!(!peer.end.is_closed() && peer.end.count(|event| matches!(event, Event::SessionEnded(..))) == 0);
     }
 }
 

@@ -8,10 +8,12 @@ use amqp1_codec::{
 };
 use amqp1_engine::{
     AttachReply, ConnectionConfig, Credit, Event, LinkId, ReceiverConfig, SendError, SendOptions, SenderConfig,
-    Settlement, Suspended,
+    Settlement, StreamItem, Suspended,
 };
 use amqp1_testkit::*;
 use bytes::Bytes;
+
+use crate::bad_transfer::receiving;
 
 const ACCEPTED: DeliveryState = DeliveryState::Accepted;
 
@@ -47,6 +49,13 @@ fn suspended(count: u64, mode: ReceiverSettleMode) -> (Pair, LinkId, LinkId, Vec
 /// Also T-2.6.4-2: by their ids, as long as the session lives.
 #[test]
 fn t_2_7_6_6_deliveries_of_a_detached_link_are_still_settled() {
+    // Whether the application takes them out of what it kept, or not.
+    for takes_out in [true, false] {
+        settled_while_detached(takes_out);
+    }
+}
+
+fn settled_while_detached(takes_out: bool) {
     let (mut pair, tx, _, ids) = suspended(3, ReceiverSettleMode::First);
     let Some(Suspended::Sender(mut kept)) = pair.client.detached(tx).unwrap().suspended else { panic!("kept") };
     assert!(pair.client.settled.is_empty() && kept.deliveries.len() == 3);
@@ -67,16 +76,20 @@ fn t_2_7_6_6_deliveries_of_a_detached_link_are_still_settled() {
     pair.client.take_input(now);
     let accepted = |token| (token, Settlement::Outcome(Some(ACCEPTED)));
     assert_eq!(pair.client.settlements(), [accepted(0), accepted(1)]);
-    for (token, _) in pair.client.settlements() {
-        assert!(kept.settle(token));
+    if takes_out {
+        for (token, _) in pair.client.settlements() {
+            assert!(kept.settle(token));
+        }
+        assert!(!kept.settle(0) && kept.deliveries[0].token == 2);
     }
-    assert!(!kept.settle(0) && kept.deliveries[0].token == 2);
     // Once the link is resumed they have other ids, and the old ones mean nothing.
     let session = pair.client.begin(Default::default()).unwrap();
     pair.drive();
     let config = SenderConfig { resume: Some(kept), resumable: true, ..sender("l") };
     pair.client.attach_sender(session, config).unwrap();
     pair.drive();
+    let rx = *pair.server.offered_links().last().unwrap();
+    assert_eq!(pair.server.take_all(rx).len(), 1, "what is settled is not sent again");
     pair.client.input.extend_from_slice(&frame(channel, Disposition { first: ids[2], last: None, ..settles }, b""));
     pair.client.take_input(now);
     assert_eq!(pair.client.settled.len(), 2);
@@ -479,14 +492,15 @@ fn t_2_7_4_8_an_answer_to_an_echo_asks_for_none() {
 
 #[test]
 fn t_2_7_4_6_a_receivers_flow_says_the_last_count_that_it_knows() {
-    let mut peer = Peer::with_session();
-    let first = SequenceNo(77);
-    peer.send(0, Attach { initial_delivery_count: Some(first), ..attach("l", 0, Role::Sender) });
-    let ours = flows(&peer.read());
-    assert_eq!(ours[0].delivery_count, Some(first));
-    peer.send_payload(0, transfer(0, 0), HELLO);
-    peer.send(0, Flow { handle: Some(0), delivery_count: Some(first.next()), echo: true, ..session_flow(100) });
-    assert_eq!(flows(&peer.read())[0].delivery_count, Some(first.next()));
+    for first in [77, 0, u32::MAX].map(SequenceNo) {
+        let mut peer = Peer::with_session();
+        peer.send(0, Attach { initial_delivery_count: Some(first), ..attach("l", 0, Role::Sender) });
+        let ours = flows(&peer.read());
+        assert_eq!(ours[0].delivery_count, Some(first));
+        peer.send_payload(0, transfer(0, 0), HELLO);
+        peer.send(0, Flow { handle: Some(0), delivery_count: Some(first.next()), echo: true, ..session_flow(100) });
+        assert_eq!(flows(&peer.read())[0].delivery_count, Some(first.next()));
+    }
 }
 
 #[test]
@@ -556,32 +570,60 @@ fn t_2_7_5_10_aborted_wins_over_more() {
     });
     let last = last.last().unwrap();
     assert!(last.aborted && !last.more);
-    // T-2.7.5-11: what it carries is of no size either.
-    let mut peer = Peer::with_session();
-    peer.end.accept.max_message_size = Some(100);
-    peer.send(0, attach("l", 0, Role::Sender));
-    peer.send_payload(0, Transfer { more: true, ..transfer(0, 0) }, HELLO);
-    peer.send_payload(0, Transfer { handle: 0, aborted: true, ..Transfer::default() }, &[0; 200]);
-    assert_eq!(peer.refusal(), None);
+    // T-2.7.5-11: what it carries is of no size either, and is not handed out as a piece.
+    for streamed in [false, true] {
+        let mut peer = receiving(|reply| (reply.max_message_size, reply.streamed) = (Some(100), streamed));
+        peer.send_payload(0, Transfer { more: true, ..transfer(0, 0) }, HELLO);
+        peer.send_payload(0, Transfer { handle: 0, aborted: true, ..Transfer::default() }, &[0; 200]);
+        assert_eq!(peer.refusal(), None);
+        let rx = peer.end.offered_links()[0];
+        let items: Vec<_> = std::iter::from_fn(|| peer.end.poll_stream(rx)).collect();
+        match &items[..] {
+            [StreamItem::Begin { .. }, StreamItem::Data(octets), StreamItem::Aborted] if streamed => {
+                assert_eq!(octets, HELLO);
+            }
+            items => assert!(!streamed && items.is_empty(), "{items:?}"),
+        }
+    }
 }
 
 /// What one transfer asks for is of that delivery alone.
 #[test]
 fn t_2_7_5_13_a_transfer_may_ask_the_receiver_to_settle_first() {
-    let mut peer = Peer::with_session();
-    peer.send(0, Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..attach("l", 0, Role::Sender) });
-    peer.read();
-    let rx = peer.end.offered_links()[0];
+    let of_mode_second = |streamed| {
+        let mut peer = Peer::with_session();
+        peer.end.accept.links = None;
+        peer.send(0, Attach { rcv_settle_mode: ReceiverSettleMode::Second, ..attach("l", 0, Role::Sender) });
+        let rx = peer.end.offered_links()[0];
+        let reply = AttachReply { streamed, ..AttachReply::echo(&peer.end.remote_attach(rx).unwrap()) };
+        peer.end.accept_link(rx, reply).unwrap();
+        peer.read();
+        (peer, rx)
+    };
     let modes = [Some(ReceiverSettleMode::First), None, Some(ReceiverSettleMode::Second)];
-    for (id, rcv_settle_mode) in modes.into_iter().enumerate() {
-        peer.send_payload(0, Transfer { rcv_settle_mode, ..transfer(0, id as u32) }, HELLO);
-        let key = peer.end.recv(rx).unwrap().key;
-        peer.end.dispose(rx, key, ACCEPTED).unwrap();
-        let frames = peer.read();
-        let says =
-            frames.iter().find_map(|(_, body, _)| if let Performative::Disposition(d) = body { Some(d) } else { None });
-        assert_eq!(says.unwrap().settled, rcv_settle_mode == Some(ReceiverSettleMode::First), "{rcv_settle_mode:?}");
+    let outcomes =
+        [ACCEPTED, DeliveryState::Released, DeliveryState::Rejected(None), DeliveryState::Modified(Box::default())];
+    for streamed in [false, true] {
+        let (mut peer, rx) = of_mode_second(streamed);
+        let each = modes.iter().flat_map(|mode| outcomes.iter().map(move |outcome| (*mode, outcome.clone())));
+        for (id, (rcv_settle_mode, outcome)) in each.enumerate() {
+            peer.send_payload(0, Transfer { rcv_settle_mode, ..transfer(0, id as u32) }, HELLO);
+            let items = std::iter::from_fn(|| peer.end.poll_stream(rx)).collect::<Vec<_>>();
+            let key = match items.first() {
+                Some(StreamItem::Begin { key, .. }) => *key,
+                _ => peer.end.recv(rx).unwrap().key,
+            };
+            peer.end.dispose(rx, key, outcome.clone()).unwrap();
+            let frames = peer.read();
+            let says = frames
+                .iter()
+                .find_map(|(_, body, _)| if let Performative::Disposition(d) = body { Some(d) } else { None })
+                .unwrap();
+            let settled = rcv_settle_mode == Some(ReceiverSettleMode::First);
+            assert_eq!((says.settled, &says.state), (settled, &Some(outcome)), "{rcv_settle_mode:?} {streamed}");
+        }
     }
+    let (mut peer, rx) = of_mode_second(false);
     // Settled from the start: there is nothing to wait for.
     let transfer =
         Transfer { settled: Some(true), rcv_settle_mode: Some(ReceiverSettleMode::Second), ..transfer(0, 9) };
@@ -667,6 +709,18 @@ fn t_2_7_8_1_an_end_may_say_why() {
         peer.send(0, End { error: why.clone() });
         assert_eq!(peer.names(), ["end"]);
         assert_eq!(peer.end.ended_session(session).unwrap().error, why);
+        // In answer to ours.
+        let (mut peer, session) = Peer::client_with_session();
+        peer.end.end(session, None).unwrap();
+        assert_eq!(peer.names(), ["end"]);
+        peer.send(0, End { error: why.clone() });
+        assert_eq!(peer.end.ended_session(session).unwrap().error, why);
+        // Ours, as the application says it.
+        let (mut peer, session) = Peer::client_with_session();
+        peer.end.end(session, why.clone()).unwrap();
+        let frames = peer.read();
+        let [(_, Performative::End(end), _)] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(end.error, why);
     }
 }
 

@@ -112,7 +112,11 @@ fn t_2_7_1_5_frames_keep_to_the_peers_size_and_to_our_own_cap() {
         let mut pair = Pair::open_with(client, server);
         let (session, _) = pair.session();
         let (tx, _) = pair.sender(session, "l");
-        pair.client.send(tx, message(0, 20_000), settled(0)).unwrap();
+        // The second has as long a head as a delivery can have without a state.
+        let tag = DeliveryTag::new(&[7; DeliveryTag::MAX]).ok();
+        for options in [settled(0), SendOptions { tag, message_format: u32::MAX, ..settled(1) }] {
+            pair.client.send(tx, message(0, 20_000), options).unwrap();
+        }
         pair.drive();
         let sizes = items(&pair.client.written).into_iter().filter_map(|item| match item {
             Item::Frame { size, .. } => Some(size),
@@ -242,6 +246,15 @@ fn t_2_7_3_17_the_peers_max_message_size_is_respected() {
     let before = pair.client.credit(tx);
     pair.drive();
     assert_eq!((pair.client.credit(tx), pair.server.detached(rx).is_none()), (before, true));
+    // Of a stream the pieces count together.
+    pair.client.begin_delivery(tx, settled(1)).unwrap();
+    assert_eq!(pair.client.write(tx, body(0, 101)), Err(SendError::TooLarge { max: 100 }));
+    pair.client.write(tx, body(0, 60)).unwrap();
+    assert_eq!(pair.client.write(tx, body(0, 41)), Err(SendError::TooLarge { max: 100 }));
+    pair.client.write(tx, body(0, 40)).unwrap();
+    pair.client.finish(tx).unwrap();
+    pair.drive();
+    assert!(pair.server.detached(rx).is_none() && pair.server.take_all(rx).len() == 2);
 }
 
 #[test]

@@ -346,9 +346,9 @@ fn t_2_7_4_2_flows_say_what_was_seen_as_soon_as_it_is_known() {
 /// By the begin alone, whichever end has begun the session, and by the transfers that came since.
 #[test]
 fn t_2_7_4_2_the_first_flow_counts_from_the_peers_begin() {
-    for begun_here in [true, false] {
+    for (begun_here, first) in [true, false].into_iter().flat_map(|here| [77, 0, u32::MAX].map(|first| (here, first))) {
         let mut peer = Peer::fresh().open();
-        let next_outgoing_id = SequenceNo(77);
+        let next_outgoing_id = SequenceNo(first);
         if begun_here {
             peer.end.begin(SessionConfig::default()).unwrap();
             peer.flush();
@@ -362,11 +362,11 @@ fn t_2_7_4_2_the_first_flow_counts_from_the_peers_begin() {
             });
             flows.collect::<Vec<_>>()
         };
-        assert_eq!(seen(&mut peer), [Some(SequenceNo(77))], "{begun_here}");
+        assert_eq!(seen(&mut peer), [Some(next_outgoing_id)], "{begun_here}");
         peer.send_payload(0, transfer(0, 0), HELLO);
         let rx = peer.end.offered_links()[0];
         peer.end.set_credit(rx, Credit::Manual(5)).unwrap();
-        assert_eq!(seen(&mut peer), [Some(SequenceNo(78))], "{begun_here}");
+        assert_eq!(seen(&mut peer), [Some(next_outgoing_id.next())], "{begun_here}");
     }
 }
 

@@ -10,7 +10,7 @@ use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, Role},
     messaging::{Annotations, DeliveryState, DeliveryState::Released, Properties, Source},
     performative::{Performative, TargetArchetype},
-    transaction::{Coordinator as CoordinatorTarget, Declare, Discharge, capability},
+    transaction::{Coordinator as CoordinatorTarget, Declare, Declared, Discharge, capability},
 };
 use amqp1_engine::{
     Event, SendError, Settlement,
@@ -176,8 +176,12 @@ fn x_4_1_1_an_end_without_transactions_refuses_the_control_link() {
 fn x_4_2_7_the_end_of_the_control_link_rolls_everything_back() {
     for lost in [false, true] {
         let mut bank = Bank::new();
-        let txn = bank.declare();
+        let (other, txn) = (bank.declare(), bank.declare());
+        bank.post(&other, "b");
         bank.post(&txn, "a");
+        let delivery = bank.acquire("m");
+        let rx = bank.takes.0;
+        bank.controller.acquired(&other, rx, delivery.key).unwrap();
         if lost {
             let now = bank.pair.now;
             for end in [&mut bank.pair.client, &mut bank.pair.server] {
@@ -188,11 +192,19 @@ fn x_4_2_7_the_end_of_the_control_link_rolls_everything_back() {
             bank.pair.client.detach(bank.control.0, true, None).unwrap();
         }
         bank.run();
-        assert_eq!(bank.rolled_back, std::slice::from_ref(&txn));
+        let mut rolled_back = [&other, &txn];
+        rolled_back.sort_unstable();
+        assert_eq!(bank.rolled_back.iter().collect::<Vec<_>>(), rolled_back);
         assert!(bank.coordinator.is_empty() && bank.visible.is_empty());
         assert_eq!(bank.controller.post(&txn), Err(ControllerError::UnknownTransaction));
         let detached = bank.pair.client.detached(bank.control.0).unwrap();
         assert!(detached.suspended.is_none(), "control links are not resumed");
+        // What was acquired within one that is rolled back is free for the next.
+        bank.controller.declare(1000, None).unwrap();
+        let declared = DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::from_static(b"next") }));
+        let answer = bank.controller.handle_settled(1000, &Settlement::Outcome(Some(declared)));
+        let Some(Answer::Declared(next)) = answer else { panic!("{answer:?}") };
+        assert!(bank.controller.retire(&next, rx, delivery.key, Released).is_ok());
     }
 }
 
@@ -298,9 +310,20 @@ fn x_4_3_5_a_transaction_that_is_over_is_not_worked_in() {
 fn x_4_5_2_1_a_global_id_is_for_distributed_transactions() {
     let mut controller = Controller::new(None);
     assert_eq!(controller.declare(1, Some(Value::from("id"))).map(drop), Err(ControllerError::NotDistributed));
-    let capabilities = [Symbol::from_static(capability::DISTRIBUTED_TRANSACTIONS)].into_iter().collect();
-    let offered = TargetArchetype::Coordinator(CoordinatorTarget { capabilities });
-    assert!(Controller::new(Some(&offered)).declare(1, Some(Value::from("id"))).is_ok());
+    use capability::{DISTRIBUTED_TRANSACTIONS, LOCAL_TRANSACTIONS, MULTI_TXNS_PER_SSN};
+    for (offered, is_distributed) in [
+        (vec![], false),
+        (vec![LOCAL_TRANSACTIONS], false),
+        (vec![LOCAL_TRANSACTIONS, MULTI_TXNS_PER_SSN], false),
+        (vec![DISTRIBUTED_TRANSACTIONS], true),
+        (vec![LOCAL_TRANSACTIONS, DISTRIBUTED_TRANSACTIONS], true),
+    ] {
+        let capabilities = offered.iter().map(|name| Symbol::from_static(name)).collect();
+        let target = TargetArchetype::Coordinator(CoordinatorTarget { capabilities });
+        let declared = Controller::new(Some(&target)).declare(1, Some(Value::from("id"))).map(drop);
+        let expected = if is_distributed { Ok(()) } else { Err(ControllerError::NotDistributed) };
+        assert_eq!(declared, expected, "{offered:?}");
+    }
 }
 
 /// Keeps the offered capabilities (X-4.5.7-1).

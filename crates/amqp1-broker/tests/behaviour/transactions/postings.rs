@@ -20,6 +20,19 @@ fn x_4_4_1_1_a_posting_names_its_transaction_and_gets_a_provisional_outcome() {
         .collect();
     assert_eq!(states, [Some(txn.state(None))]);
     assert_eq!(bank.outcomes.get(&token), Some(&Settlement::Outcome(Some(txn.state(Some(Accepted))))));
+    // One that is sent settled names it too.
+    let before = bank.pair.client.written.len();
+    let options = SendOptions { state: Some(bank.controller.post(&txn).unwrap()), ..settled(1000) };
+    bank.pair.client.send(bank.posts.0, message(1, 1), options).unwrap();
+    bank.run();
+    let posted: Vec<_> = frames(&bank.pair.client.written[before..])
+        .into_iter()
+        .filter_map(|(_, body, _)| match body {
+            Some(Performative::Transfer(transfer)) => Some((transfer.settled, transfer.state)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(posted, [(Some(true), Some(txn.state(None)))]);
     bank.commit(&txn);
 }
 

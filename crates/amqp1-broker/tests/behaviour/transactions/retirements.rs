@@ -73,6 +73,15 @@ fn x_4_4_2_2_a_delivery_is_not_retired_in_two_transactions() {
     bank.run();
     assert_eq!(bank.detached(), Some(ErrorCondition::TRANSACTION_ROLLBACK));
     assert_eq!(bank.rolled_back.len(), 2);
+    // Nor one that was acquired in another.
+    let mut bank = Bank::new();
+    let (one, two) = (bank.declare(), bank.declare());
+    let (delivery, rx) = (bank.acquire("m"), bank.takes.0);
+    bank.controller.acquired(&one, rx, delivery.key).unwrap();
+    assert_eq!(bank.controller.acquired(&two, rx, delivery.key), Err(ControllerError::OtherTransaction));
+    let refused = bank.controller.retire(&two, rx, delivery.key, Accepted);
+    assert_eq!(refused, Err(ControllerError::OtherTransaction));
+    assert!(bank.controller.retire(&one, rx, delivery.key, Accepted).is_ok());
 }
 
 #[test]
