@@ -116,12 +116,12 @@ stage_docs() {
 # The README's test command, and what only a feature brings. The stage `requirements` reads what ran.
 stage_test() {
   rm -f "$target"/tests.{log,json}
-  local serde=(-p amqp1-codec --features serde --test serde --test serde_corpus)
+  local serde=(-p amqp1-codec --features json,std --lib --test serde --test serde_corpus)
   cargo test --workspace 2>&1 | tee "$target/tests.log"
   cargo test "${serde[@]}" 2>&1 | tee -a "$target/tests.log"
   cargo test --quiet --workspace --no-run --message-format=json >"$target/tests.json"
   cargo test --quiet "${serde[@]}" --no-run --message-format=json >>"$target/tests.json"
-  cargo test -p amqp1-codec --features serde --doc
+  cargo test -p amqp1-codec --features json,std --doc
 }
 
 # What the stages after it run, with optimization.

@@ -93,7 +93,7 @@ async fn receiver(session: &Session) -> Receiver {
 
 async fn next(receiver: &mut Receiver) -> Delivery {
     let delivery = receiver.recv().await.expect("a link").expect("a delivery");
-    assert_eq!(delivery.message().to_contiguous().as_deref(), Some(&b"hi"[..]));
+    assert_eq!(delivery.message().data().as_deref(), Some(&b"hi"[..]));
     delivery
 }
 

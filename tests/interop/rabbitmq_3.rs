@@ -178,7 +178,7 @@ async fn requests(broker: Arc<Broker>) -> u64 {
     let serving = tokio::spawn(async move {
         let mut served = 0;
         while let Ok(Some(request)) = responder.next().await {
-            let body = request.message().to_contiguous().expect("data");
+            let body = request.message().data().expect("data");
             request.answer(Message::builder().data(body)).await.expect("answered");
             served += 1;
         }
@@ -189,7 +189,7 @@ async fn requests(broker: Arc<Broker>) -> u64 {
     for number in 0..COUNT {
         let body = format!("{number}");
         let answer = requester.request(Message::builder().data(body.clone())).await.expect("an answer");
-        assert_eq!(answer.to_contiguous().expect("data"), body);
+        assert_eq!(answer.data().expect("data"), body);
     }
     requester.close().await.expect("closed links");
     asking.close().await.expect("a closed connection");

@@ -41,7 +41,7 @@ fn text(delivery: &Delivery) -> String {
 /// The message with maps that both of rhea's programs send.
 fn check_message(delivery: &Delivery) {
     let message = delivery.message();
-    assert_eq!(message.to_contiguous().expect("data"), "the payload");
+    assert_eq!(message.data().expect("data"), "the payload");
     assert_eq!(
         message.message_annotation("x-opt-key").expect("annotations").expect("a value").as_text(),
         Some("value")
@@ -162,7 +162,7 @@ async fn serve(link: IncomingLink) {
             check_message(&delivery);
             delivery.accept().expect("a settlement");
             let delivery = next(&mut receiver).await;
-            assert_eq!(delivery.message().to_contiguous().expect("data"), "plain");
+            assert_eq!(delivery.message().data().expect("data"), "plain");
             delivery.accept().expect("a settlement");
             receiver.detached().await;
         }

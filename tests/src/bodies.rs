@@ -22,7 +22,7 @@ pub fn check(message: &Message, size: usize) -> Result<u64, String> {
     let Some(MessageId::Ulong(index)) = properties.message_id else {
         return Err(format!("message-id {:?}", properties.message_id));
     };
-    match message.to_contiguous() {
+    match message.data() {
         Some(octets) if octets == body(index, size) => Ok(index),
         Some(octets) => Err(format!("message {index} has changed: {} octets", octets.len())),
         None => Err(format!("message {index} is not data")),

@@ -216,8 +216,8 @@ impl Fields {
     }
 
     /// Sets the value for a key and returns what was there before.
-    pub fn insert(&mut self, key: Symbol, value: impl Into<Value>) -> Option<Value> {
-        Arc::make_mut(self.0.get_or_insert_with(Arc::default)).insert(key, value)
+    pub fn insert(&mut self, key: impl Into<Symbol>, value: impl Into<Value>) -> Option<Value> {
+        Arc::make_mut(self.0.get_or_insert_with(Arc::default)).insert(key.into(), value)
     }
 
     /// Whether there are none.

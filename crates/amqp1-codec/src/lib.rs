@@ -17,8 +17,10 @@
 //! | feature | |
 //! |---|---|
 //! | `serde` (off) | types of one's own as the bodies of messages; see the module `serde` |
+//! | `json` (off) | `serde`, and JSON as the body of a message |
+//! | `std` (off) | `std::time::SystemTime` where a timestamp is wanted |
 //!
-//! With it and without it, `alloc` is all that the crate needs.
+//! Without `std`, `alloc` is all that the crate needs.
 //!
 //! Decoding never trusts a count or a size ([`Limits`]) and never copies a payload: byte strings are slices of the
 //! buffer that was read. Encoding is canonical by default ([`EncodeStyle::Compact`]).
@@ -49,6 +51,8 @@
 )]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 #[macro_use]
 mod composite;

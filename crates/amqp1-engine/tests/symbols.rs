@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 /// A symbol that no other number has, about as long as such names are.
 fn symbol(number: usize) -> Symbol {
-    Symbol::try_from(format!("example.org:never-seen-before:{number:020}").as_str()).expect("ASCII")
+    Symbol::new(format!("example.org:never-seen-before:{number:020}")).expect("ASCII")
 }
 
 fn fields(number: usize) -> Fields {

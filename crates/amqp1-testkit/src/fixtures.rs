@@ -21,7 +21,7 @@ pub fn message(seed: usize, length: usize) -> EncodedMessage {
 
 /// What a received message carries.
 pub fn data(message: &Message) -> Bytes {
-    message.to_contiguous().expect("a data section")
+    message.data().expect("a data section")
 }
 
 /// Options for a message that the other end is to settle.

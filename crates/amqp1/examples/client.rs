@@ -38,7 +38,7 @@ pub(crate) async fn run(url: &str, message: Bytes) -> Result<Option<Bytes>, Erro
     let mut receiver = session.receiver("greetings").attach().await?;
     let mut received = None;
     if let Some(delivery) = receiver.recv().await? {
-        received = delivery.message().to_contiguous();
+        received = delivery.message().data();
         delivery.accept()?;
     }
     connection.close().await?;

@@ -38,7 +38,7 @@ async fn serve(acceptor: Acceptor, stream: TcpStream) -> Result<(), Error> {
 
 async fn print(mut receiver: Receiver) -> Result<(), Error> {
     while let Some(delivery) = receiver.recv().await? {
-        println!("{:?}", delivery.message().to_contiguous());
+        println!("{:?}", delivery.message().data());
         delivery.accept()?;
     }
     Ok(())

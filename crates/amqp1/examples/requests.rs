@@ -87,5 +87,5 @@ fn refuse(request: IncomingRequest) -> Result<(), Error> {
 }
 
 fn text(message: &Message) -> String {
-    String::from_utf8_lossy(&message.to_contiguous().unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(&message.data().unwrap_or_default()).into_owned()
 }

@@ -12,7 +12,7 @@
 //!
 //! let mut receiver = session.receiver("queue").attach().await?;
 //! if let Some(delivery) = receiver.recv().await? {
-//!     println!("{:?}", delivery.message().to_contiguous());
+//!     println!("{:?}", delivery.message().text()?);
 //!     delivery.accept()?;
 //! }
 //! connection.close().await
@@ -46,7 +46,45 @@
 //! # Features
 //!
 //! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for
-//! tokens put to `$cbs`.
+//! tokens put to `$cbs`; `serde` (off) for types of one's own as bodies of messages, as AMQP values
+//! (`MessageBuilder::serialized`, `Message::value_as`) and as JSON (`MessageBuilder::json`,
+//! `Message::json`).
+//!
+//! # Messages
+//!
+//! [`Sender::send`] takes texts, octets, values, and what [`Message::builder`] builds. Of a message that was received,
+//! [`Delivery::message`] has the sections and the body:
+//!
+//! | to send | to read | |
+//! |---|---|---|
+//! | `"text"`, `vec![1, 2, 3]`, [`data`](MessageBuilder::data) | [`Message::text`], [`Message::data`] | octets |
+//! | [`value`](MessageBuilder::value) | [`Message::value`], [`Message::text`] | a value of any AMQP type |
+//! | `json` and `serialized`, with the feature `serde` | `json::<T>()`, `value_as::<T>()` | a type of one's own |
+//! | [`sequence`](MessageBuilder::sequence) | [`Message::body`] | lists of values |
+//! | [`subject`](MessageBuilder::subject), [`message_id`](MessageBuilder::message_id), … | [`Message::subject`], [`Message::properties`] | properties |
+//! | [`application_property`](MessageBuilder::application_property) | [`Message::application_property`] | properties of the application |
+//! | [`durable`](MessageBuilder::durable), [`ttl`](MessageBuilder::ttl), … | [`Message::header`] | how the message is to be treated |
+//!
+//! ```
+//! use amqp1::Message;
+//! use std::time::{Duration, SystemTime};
+//!
+//! # fn main() -> Result<(), amqp1::Error> {
+//! let message = Message::builder()
+//!     .durable(true)
+//!     .ttl(Duration::from_secs(60))
+//!     .message_id("m1")
+//!     .content_type("text/plain")
+//!     .creation_time(SystemTime::now())
+//!     .application_property("colour", "green")
+//!     .data("hello");
+//! # let received = Message::from_chunks(message.build().into_parts())?;
+//!
+//! // After `sender.send(message)`, at the other end:
+//! assert_eq!(received.text()?.as_deref(), Some("hello"));
+//! assert_eq!(received.content_type()?, Some("text/plain"));
+//! # Ok(()) }
+//! ```
 //!
 //! # Leaving
 //!

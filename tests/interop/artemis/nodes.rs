@@ -37,7 +37,7 @@ pub(super) async fn request(broker: Arc<Broker>) -> u64 {
             let asked = delivery.message().properties().expect("a section").expect("properties");
             let properties =
                 Properties { to: asked.reply_to, correlation_id: asked.message_id, ..Properties::default() };
-            let body = delivery.message().to_contiguous().expect("data");
+            let body = delivery.message().data().expect("data");
             let answer = Message::builder().properties(properties).data(body).build();
             answers.send(answer).await.expect("an outcome").into_result().expect("accepted");
             delivery.accept().expect("settled");
@@ -49,7 +49,7 @@ pub(super) async fn request(broker: Arc<Broker>) -> u64 {
         let requester = requester.clone();
         tokio::spawn(async move {
             let answer = requester.request(Message::builder().data(format!("{number}"))).await.expect("an answer");
-            assert_eq!(answer.to_contiguous().expect("data"), format!("{number}"));
+            assert_eq!(answer.data().expect("data"), format!("{number}"));
         })
     });
     for asked in asked.collect::<Vec<_>>() {
@@ -68,7 +68,7 @@ pub(super) async fn request_by_queue(broker: Arc<Broker>) -> u64 {
     let serving = tokio::spawn(async move {
         let mut served = 0;
         while let Ok(Some(request)) = responder.next().await {
-            let body = request.message().to_contiguous().expect("data");
+            let body = request.message().data().expect("data");
             request.answer(Message::builder().data(body)).await.expect("answered");
             served += 1;
         }
@@ -78,7 +78,7 @@ pub(super) async fn request_by_queue(broker: Arc<Broker>) -> u64 {
     let requester = session.requester("nodes.asked").reply_to("nodes.answers").attach().await.expect("a requester");
     for number in 0..20 {
         let answer = requester.request(Message::builder().data(format!("{number}"))).await.expect("an answer");
-        assert_eq!(answer.to_contiguous().expect("data"), format!("{number}"));
+        assert_eq!(answer.data().expect("data"), format!("{number}"));
     }
     requester.close().await.expect("closed links");
     assert_eq!(broker.count("nodes.answers").await, 0);

@@ -139,7 +139,7 @@ pub(super) async fn time_to_live(broker: Arc<Broker>) -> u64 {
     receive(&mut receiver, COUNT).await;
     let mut expired = world::receiver(&session, "expired").await;
     let delivery = next(&mut expired).await;
-    assert_eq!(delivery.message().to_contiguous().as_deref(), Some(&b"late"[..]));
+    assert_eq!(delivery.message().data().as_deref(), Some(&b"late"[..]));
     delivery.accept().expect("settled");
     leave(&connection, &[&receiver, &expired]).await;
     COUNT + 1

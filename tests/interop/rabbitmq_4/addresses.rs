@@ -99,7 +99,7 @@ pub(super) async fn requests(broker: Arc<Broker>) -> u64 {
     let serving = tokio::spawn(async move {
         let mut served = 0;
         while let Ok(Some(request)) = responder.next().await {
-            let body = request.message().to_contiguous().expect("data");
+            let body = request.message().data().expect("data");
             request.answer(Message::builder().data(body)).await.expect("answered");
             served += 1;
         }
@@ -123,7 +123,7 @@ pub(super) async fn requests(broker: Arc<Broker>) -> u64 {
             tokio::spawn(async move {
                 let body = format!("{round} {number}");
                 let answer = requester.request(Message::builder().data(body.clone())).await.expect("an answer");
-                assert_eq!(answer.to_contiguous().expect("data"), body);
+                assert_eq!(answer.data().expect("data"), body);
             })
         });
         for asked in asked.collect::<Vec<_>>() {

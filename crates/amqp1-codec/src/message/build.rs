@@ -1,90 +1,43 @@
 //! Messages to send.
 
+use super::EncodedMessage;
 use crate::{
-    Encode, EncodeStyle, Map, Message, Str, Symbol, Value,
+    Encode, EncodeStyle, Str, Symbol, Value,
     messaging::{Annotations, ApplicationProperties, Header, Properties, section_code as section},
     types::{encode_list, format_code as code},
     write,
 };
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
 use core::fmt;
 
-/// A message's octets, ready to be cut into transfers. A large body is shared, not copied.
-#[derive(Clone, Default)]
-pub struct EncodedMessage {
-    /// Empty only if there is nothing.
-    first: Bytes,
-    /// None of them is empty.
-    rest: Vec<Bytes>,
-    length: usize,
-}
-
-impl EncodedMessage {
-    /// Octets that are message sections already, in pieces.
-    pub fn from_parts(parts: impl IntoIterator<Item = Bytes>) -> Self {
-        let mut message = Self::default();
-        parts.into_iter().for_each(|part| message.push(part));
-        message
-    }
-
-    #[inline]
-    fn push(&mut self, part: Bytes) {
-        if part.is_empty() {
-            return;
-        }
-        self.length = self.length.saturating_add(part.len());
-        if self.first.is_empty() {
-            self.first = part;
-        } else {
-            self.rest.push(part);
-        }
-    }
-
-    /// How many octets there are.
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// The octets, piece by piece.
-    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        core::iter::once(&self.first).filter(|first| !first.is_empty()).chain(&self.rest)
-    }
-
-    /// The pieces.
-    pub fn into_parts(self) -> Vec<Bytes> {
-        let mut parts = Vec::with_capacity(self.pieces());
-        if !self.first.is_empty() {
-            parts.push(self.first);
-        }
-        parts.extend(self.rest);
-        parts
-    }
-
-    /// The first piece, which is empty only if there is none, and the others. Most messages have one piece: then nothing is
-    /// allocated.
-    pub fn into_first_and_rest(self) -> (Bytes, Vec<Bytes>) {
-        (self.first, self.rest)
-    }
-
-    fn pieces(&self) -> usize {
-        self.rest.len().saturating_add(usize::from(!self.first.is_empty()))
-    }
-}
-
 /// Puts a message together, section by section; they are written in the specification's order whatever the order of
 /// the calls.
+///
+/// ```
+/// use amqp1_codec::Message;
+///
+/// let sent = Message::builder()
+///     .durable(true)
+///     .message_id("m1")
+///     .subject("greeting")
+///     .content_type("text/plain")
+///     .application_property("colour", "green")
+///     .data("hello")
+///     .build();
+///
+/// let received = Message::from_chunks(sent.into_parts())?;
+/// assert_eq!(received.text()?.as_deref(), Some("hello"));
+/// let properties = received.properties()?.unwrap_or_default();
+/// assert_eq!(properties.subject.as_deref(), Some("greeting"));
+/// # Ok::<(), amqp1_codec::DecodeError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct MessageBuilder {
-    header: Option<Header>,
+    pub(super) header: Option<Header>,
     delivery_annotations: Annotations,
     message_annotations: Annotations,
-    properties: Option<Properties>,
+    pub(crate) properties: Option<Properties>,
     application_properties: ApplicationProperties,
     body: BuiltBody,
     footer: Annotations,
@@ -98,13 +51,6 @@ enum BuiltBody {
     Data(Vec<Bytes>),
     Sequence(Vec<Vec<Value>>),
     Value(Value),
-}
-
-impl fmt::Debug for EncodedMessage {
-    /// How long the pieces are; what they hold may be large or secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedMessage").field("octets", &self.length).field("pieces", &self.pieces()).finish()
-    }
 }
 
 impl fmt::Debug for MessageBuilder {
@@ -140,7 +86,7 @@ const COPIED: usize = 1024;
 const BLOCK: usize = 16 * 1024;
 
 impl MessageBuilder {
-    /// Sets the header.
+    /// Sets the whole header. [`durable`](Self::durable) and the like set one field of it.
     #[must_use]
     pub fn header(mut self, header: Header) -> Self {
         self.header = Some(header);
@@ -149,14 +95,14 @@ impl MessageBuilder {
 
     /// Adds a delivery annotation.
     #[must_use]
-    pub fn delivery_annotation(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+    pub fn delivery_annotation(mut self, key: impl Into<Symbol>, value: impl Into<Value>) -> Self {
         self.delivery_annotations.insert(key, value);
         self
     }
 
     /// Adds a message annotation.
     #[must_use]
-    pub fn message_annotation(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+    pub fn message_annotation(mut self, key: impl Into<Symbol>, value: impl Into<Value>) -> Self {
         self.message_annotations.insert(key, value);
         self
     }
@@ -168,7 +114,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Sets the properties.
+    /// Sets all properties that the specification defines. [`message_id`](Self::message_id) and the like set one of them.
     #[must_use]
     pub fn properties(mut self, properties: Properties) -> Self {
         self.properties = Some(properties);
@@ -196,6 +142,13 @@ impl MessageBuilder {
             BuiltBody::Data(sections) => sections.push(octets.into()),
             body => *body = BuiltBody::Data(vec![octets.into()]),
         }
+        self
+    }
+
+    /// Makes the body this one data section.
+    #[cfg(feature = "json")]
+    pub(crate) fn sole_data(mut self, octets: Vec<u8>) -> Self {
+        self.body = BuiltBody::Data(vec![octets.into()]);
         self
     }
 
@@ -229,7 +182,7 @@ impl MessageBuilder {
 
     /// Adds an entry to the footer.
     #[must_use]
-    pub fn footer(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+    pub fn footer(mut self, key: impl Into<Symbol>, value: impl Into<Value>) -> Self {
         self.footer.insert(key, value);
         self
     }
@@ -257,19 +210,7 @@ impl MessageBuilder {
     #[must_use]
     pub fn build_in(self, buffer: &mut BytesMut) -> EncodedMessage {
         let room = self.room();
-        buffer.clear();
-        if buffer.capacity() < room {
-            buffer.reserve(room.max(BLOCK));
-        }
-        let mut message = EncodedMessage::default();
-        self.write_in_pieces(&mut message, buffer);
-        let is_large = buffer.capacity() > BLOCK.saturating_mul(4);
-        message.push(buffer.split().freeze());
-        if is_large {
-            // A buffer that has grown for one message is not kept for the small ones after it.
-            *buffer = BytesMut::new();
-        }
-        message
+        in_shared(buffer, room, |message, out| self.write_in_pieces(message, out))
     }
 
     /// As many octets as most messages like this take, but for data that is shared.
@@ -371,6 +312,54 @@ pub(super) fn annotations(number: u8, annotations: &Annotations, style: EncodeSt
     }
 }
 
+/// Encodes a message into a buffer that many share, of which it needs about `room` octets.
+#[inline(always)]
+fn in_shared(
+    buffer: &mut BytesMut,
+    room: usize,
+    write: impl FnOnce(&mut EncodedMessage, &mut BytesMut),
+) -> EncodedMessage {
+    buffer.clear();
+    if buffer.capacity() < room {
+        buffer.reserve(room.max(BLOCK));
+    }
+    let mut message = EncodedMessage::default();
+    write(&mut message, buffer);
+    let is_large = buffer.capacity() > BLOCK.saturating_mul(4);
+    message.push(buffer.split().freeze());
+    if is_large {
+        // A buffer that has grown for one message is not kept for the small ones after it.
+        *buffer = BytesMut::new();
+    }
+    message
+}
+
+/// A message of one data section, with a copy of the octets. Few are written into the buffer that messages share.
+pub(super) fn copied_data(octets: &[u8], buffer: Option<&mut BytesMut>) -> EncodedMessage {
+    let room = octets.len().saturating_add(8);
+    let write = |out: &mut BytesMut| {
+        data_header(octets.len(), out);
+        out.put_slice(octets);
+    };
+    match buffer {
+        Some(buffer) if octets.len() <= COPIED => in_shared(buffer, room, |_, out| write(out)),
+        _ => {
+            let mut out = BytesMut::with_capacity(room);
+            write(&mut out);
+            EncodedMessage::from_parts([out.freeze()])
+        }
+    }
+}
+
+/// A message of one data section. Few octets are copied, as [`copied_data`] does, and many are shared.
+pub(super) fn data(octets: impl Into<Bytes> + AsRef<[u8]>, buffer: Option<&mut BytesMut>) -> EncodedMessage {
+    if octets.as_ref().len() <= COPIED {
+        copied_data(octets.as_ref(), buffer)
+    } else {
+        MessageBuilder::default().data(octets).build()
+    }
+}
+
 /// All of a data section but its octets.
 fn data_header(length: usize, out: &mut BytesMut) {
     write::descriptor(section::DATA, out);
@@ -380,116 +369,5 @@ fn data_header(length: usize, out: &mut BytesMut) {
             out.put_u8(code::VBIN32);
             out.put_u32(write::saturating_u32(length));
         }
-    }
-}
-
-/// A value that can be sent as a message.
-pub trait IntoMessage {
-    /// Encodes it, or hands on what is encoded already. `buffer` is one that many messages share, for those that need one:
-    /// see [`MessageBuilder::build_in`]. Without it the message has a buffer of its own.
-    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage;
-}
-
-impl IntoMessage for EncodedMessage {
-    #[inline]
-    fn into_message(self, _: Option<&mut BytesMut>) -> EncodedMessage {
-        self
-    }
-}
-
-impl IntoMessage for MessageBuilder {
-    #[inline]
-    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage {
-        match buffer {
-            Some(buffer) => self.build_in(buffer),
-            None => self.build(),
-        }
-    }
-}
-
-/// A message of one amqp-value section.
-impl IntoMessage for Map {
-    fn into_message(self, buffer: Option<&mut BytesMut>) -> EncodedMessage {
-        MessageBuilder::default().value(self).into_message(buffer)
-    }
-}
-
-macro_rules! into_message {
-    ($($(#[$meta:meta])* $type:ty;)+) => { $(
-        $(#[$meta])*
-        impl IntoMessage for $type {
-            fn into_message(self, _: Option<&mut BytesMut>) -> EncodedMessage {
-                self.into()
-            }
-        }
-    )+ };
-}
-into_message! {
-    /// A message of one data section.
-    Bytes;
-    /// A message of one data section.
-    Vec<u8>;
-    /// A message of one data section.
-    String;
-    /// A message of one data section.
-    &'static str;
-    /// The message as it was received, octet for octet: see [`Message::to_encoded`].
-    Message;
-    /// The message as it was received, octet for octet: see [`Message::to_encoded`].
-    &Message;
-}
-
-impl From<MessageBuilder> for EncodedMessage {
-    fn from(builder: MessageBuilder) -> Self {
-        builder.build()
-    }
-}
-
-/// A message of one data section.
-impl From<Bytes> for EncodedMessage {
-    fn from(octets: Bytes) -> Self {
-        MessageBuilder::default().data(octets).build()
-    }
-}
-
-/// A message of one data section.
-impl From<Vec<u8>> for EncodedMessage {
-    fn from(octets: Vec<u8>) -> Self {
-        Bytes::from(octets).into()
-    }
-}
-
-/// A message of one data section.
-impl From<String> for EncodedMessage {
-    fn from(text: String) -> Self {
-        Bytes::from(text).into()
-    }
-}
-
-/// A message of one data section.
-impl From<&'static str> for EncodedMessage {
-    fn from(text: &'static str) -> Self {
-        Bytes::from_static(text.as_bytes()).into()
-    }
-}
-
-/// The message as it was received, octet for octet: see [`Message::to_encoded`].
-impl From<Message> for EncodedMessage {
-    fn from(message: Message) -> Self {
-        message.to_encoded()
-    }
-}
-
-/// The message as it was received, octet for octet: see [`Message::to_encoded`].
-impl From<&Message> for EncodedMessage {
-    fn from(message: &Message) -> Self {
-        message.to_encoded()
-    }
-}
-
-/// A message of one amqp-value section.
-impl From<Map> for EncodedMessage {
-    fn from(map: Map) -> Self {
-        MessageBuilder::default().value(map).build()
     }
 }

@@ -18,20 +18,28 @@
 
 mod body;
 mod build;
+mod content;
 mod cursor;
+mod encoded;
+mod fields;
+mod into_message;
 mod layout;
 mod octets;
 mod received;
 mod relay;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod walk;
 
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
-pub use build::{EncodedMessage, IntoMessage, MessageBuilder};
+pub use build::MessageBuilder;
+pub use encoded::EncodedMessage;
+pub use into_message::IntoMessage;
 
 use crate::{
-    Decode, DecodeError, DecodeErrorKind, Limits, Reader, Value, ValueRef,
+    Decode, DecodeError, DecodeErrorKind, Limits, Reader, ValueRef,
     limits::Packed,
     messaging::{Annotations, ApplicationProperties, Header, Properties, PropertiesRef, section_code},
     reader::TextKind,
@@ -53,10 +61,10 @@ use scan::Index;
 /// any message as they came.
 ///
 /// ```
-/// use amqp1_codec::{Message, messaging::Properties};
+/// use amqp1_codec::Message;
 ///
 /// let sent = Message::builder()
-///     .properties(Properties { message_id: Some("m1".into()), ..Properties::default() })
+///     .message_id("m1")
 ///     .application_property("colour", "green")
 ///     .data("hello")
 ///     .build();
@@ -316,7 +324,8 @@ impl Message {
         Annotations::decode(&mut Reader::part(tail, octets, self.limits)).map(Some)
     }
 
-    /// The body.
+    /// The body, as it came. [`data`](Self::data), [`text`](Self::text) and [`value`](Self::value) are shorter where its kind is
+    /// known.
     pub fn body(&self) -> Body<'_> {
         match self.index.body_number {
             0 => match self.absent::<()>(layout::BODY) {
@@ -347,36 +356,5 @@ impl Message {
         let (chunks, range) = self.body_chunks();
         let octets = chunks.first().unwrap_or(&NOTHING);
         Reader::part(octets, range.of(octets).unwrap_or_default(), self.limits)
-    }
-
-    /// The octets of the body if it is data in one section and one piece: the common case, without a copy.
-    pub fn data(&self) -> Option<Bytes> {
-        let Body::Data(mut sections) = self.body() else { return None };
-        let first = sections.next()?;
-        if sections.is_empty() { first.in_one_piece() } else { None }
-    }
-
-    /// The octets of all data sections, copied together if they are in several pieces.
-    pub fn to_contiguous(&self) -> Option<Bytes> {
-        if let Some(data) = self.data() {
-            return Some(data);
-        }
-        let Body::Data(sections) = self.body() else { return None };
-        let mut all = bytes::BytesMut::new();
-        sections.flat_map(|section| section.chunks()).for_each(|chunk| all.extend_from_slice(&chunk));
-        Some(all.freeze())
-    }
-
-    /// The value of an amqp-value body.
-    ///
-    /// # Errors
-    ///
-    /// If the body or the value is malformed.
-    pub fn value(&self) -> Result<Option<Value>, DecodeError> {
-        match self.body() {
-            Body::Value(value) => value.to_value().map(Some),
-            Body::Malformed(error) => Err(error),
-            _ => Ok(None),
-        }
     }
 }

@@ -107,6 +107,13 @@ impl From<Str> for MessageId {
     }
 }
 
+/// Octets, not a text.
+impl From<Bytes> for MessageId {
+    fn from(octets: Bytes) -> Self {
+        Self::Binary(octets)
+    }
+}
+
 impl From<u64> for MessageId {
     fn from(number: u64) -> Self {
         Self::Ulong(number)

@@ -112,8 +112,8 @@ impl FilterSet {
     }
 
     /// Sets a filter: `descriptor` says what `value` means.
-    pub fn insert(&mut self, name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) {
-        self.0.insert(name, Value::described(descriptor, value));
+    pub fn insert(&mut self, name: impl Into<Symbol>, descriptor: impl Into<Value>, value: impl Into<Value>) {
+        self.0.insert(name.into(), Value::described(descriptor, value));
     }
 
     /// Sets a filter as it is, without a descriptor: some services want one so, or null for a filter that they are to
@@ -127,8 +127,8 @@ impl FilterSet {
     /// filter.insert_undescribed(Symbol::from_static("com.microsoft:session-filter"), Value::Null);
     /// assert_eq!(filter.get("com.microsoft:session-filter"), Some(&Value::Null));
     /// ```
-    pub fn insert_undescribed(&mut self, name: Symbol, value: impl Into<Value>) {
-        self.0.insert(name, value);
+    pub fn insert_undescribed(&mut self, name: impl Into<Symbol>, value: impl Into<Value>) {
+        self.0.insert(name.into(), value);
     }
 
     /// The names and filters in their order.

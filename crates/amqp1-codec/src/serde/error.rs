@@ -20,6 +20,11 @@ pub enum Error {
     DepthExceeded,
     /// The map to write holds the same key twice (§1.6.23).
     DuplicateKey,
+    /// The body of the message is another than the one that is wanted, which this names.
+    Body(&'static str),
+    /// The body of the message is not the JSON that is wanted.
+    #[cfg(feature = "json")]
+    Json(super::JsonError),
     /// The value to write holds a [`Symbol`](crate::Symbol) that is not ASCII (§1.6.21).
     NotAscii,
     /// What the type itself says: a field is missing, a number is out of its range, an AMQP type is another than the
@@ -35,6 +40,9 @@ impl fmt::Display for Error {
             Self::DepthExceeded => f.write_str("the value to write is nested too deep"),
             Self::DuplicateKey => f.write_str("the map to write holds the same key twice"),
             Self::NotAscii => f.write_str("the symbol to write is not ASCII"),
+            Self::Body(wanted) => write!(f, "the body of the message is not {wanted}"),
+            #[cfg(feature = "json")]
+            Self::Json(error) => fmt::Display::fmt(error, f),
             Self::Custom(text) => f.write_str(text),
         }
     }
@@ -44,6 +52,8 @@ impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Decode(error) => Some(error),
+            #[cfg(feature = "json")]
+            Self::Json(error) => Some(error),
             _ => None,
         }
     }

@@ -1,4 +1,5 @@
 //! Types of one's own as amqp-value bodies (§3.2.8), by way of `serde`; with the feature `serde`, and without `std`.
+//! With the feature `json`, messages have `json`, and their builder has it too.
 //!
 //! Only bodies: performatives and sections have their own types, which say more than serde can.
 //!
@@ -29,7 +30,7 @@
 //! before its elements are there.
 //!
 //! ```
-//! use amqp1_codec::{Message, message::Body};
+//! use amqp1_codec::Message;
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize, PartialEq, Debug)]
@@ -41,20 +42,23 @@
 //! let sent = Message::builder().serialized(&Reading { sensor: "boiler", celsius: 61.5 })?.build();
 //!
 //! let received = Message::from_chunks(sent.into_parts())?;
-//! let Body::Value(body) = received.body() else { panic!("another body") };
-//! let reading: Reading = body.deserialize()?;
+//! let reading: Reading = received.value_as()?;
 //! assert_eq!(reading, Reading { sensor: "boiler", celsius: 61.5 });
 //! # Ok::<(), amqp1_codec::serde::Error>(())
 //! ```
 
 mod de;
 mod error;
+#[cfg(feature = "json")]
+mod json;
 mod ser;
 mod special;
 mod walk;
 
 pub use de::Deserializer;
 pub use error::Error;
+#[cfg(feature = "json")]
+pub use json::JsonError;
 pub use ser::{Items, Pairs, Serializer};
 
 use crate::{Encode, Limits, Reader, Value};
@@ -71,7 +75,7 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Error> {
 }
 
 /// An AMQP value as a type of one's own. To read the body of a message, use
-/// [`BodyValue::deserialize`](crate::message::BodyValue::deserialize), which copies nothing on the way.
+/// [`Message::value_as`](crate::Message::value_as), which copies nothing on the way.
 ///
 /// # Errors
 ///

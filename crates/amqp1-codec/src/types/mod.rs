@@ -35,6 +35,8 @@ pub(crate) mod primitive;
 mod scalar;
 mod serial;
 mod size;
+#[cfg(feature = "std")]
+mod system_time;
 pub(crate) mod text;
 mod value;
 mod value_ref;

@@ -7,6 +7,8 @@ use bytes::{BufMut, BytesMut};
 use core::fmt;
 
 /// A point in time (§1.6.17): milliseconds since 1970-01-01T00:00:00Z, negative before.
+///
+/// With the feature `std`, it is made of a `SystemTime`, and makes one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 

@@ -150,16 +150,38 @@ impl From<String> for Str {
     }
 }
 
+/// The octets of a text, shared.
+impl TryFrom<Bytes> for Str {
+    type Error = core::str::Utf8Error;
+
+    fn try_from(octets: Bytes) -> Result<Self, Self::Error> {
+        ByteString::try_from(octets).map(Self)
+    }
+}
+
 impl From<Symbol> for Str {
     fn from(symbol: Symbol) -> Self {
         Self(symbol.0)
     }
 }
 
-impl TryFrom<&str> for Symbol {
-    type Error = NotAscii;
+/// A symbol of static text, without allocation, as [`from_static`](Symbol::from_static). Other texts are checked by
+/// [`Symbol::new`].
+///
+/// # Panics
+///
+/// If the text is not ASCII.
+impl From<&'static str> for Symbol {
+    fn from(text: &'static str) -> Self {
+        Self::from_static(text)
+    }
+}
 
-    fn try_from(text: &str) -> Result<Self, NotAscii> {
+/// As [`Symbol::new`].
+impl core::str::FromStr for Symbol {
+    type Err = NotAscii;
+
+    fn from_str(text: &str) -> Result<Self, NotAscii> {
         Self::new(text)
     }
 }

@@ -37,7 +37,7 @@ fn strict_refuses_messages_without_a_body() {
             assert_eq!(message.validate(), Ok(()), "{text}");
             assert!(matches!(message.body(), Body::Empty), "{text}");
             assert_eq!(message.value(), Ok(None));
-            assert_eq!(message.to_contiguous(), None);
+            assert_eq!(message.data(), None);
             assert_eq!(passed_on(&message), shown(&hex(text)));
         }
         no_message(text, Limits::STRICT, Kind::MissingBody);

@@ -105,7 +105,7 @@ fn sections_are_described_by_number_or_by_name() {
                     0x72 => message.message_annotations().expect("valid").is_some(),
                     0x73 => message.properties().expect("valid").is_some(),
                     0x74 => message.application_properties().expect("valid").is_some(),
-                    0x75 => message.to_contiguous().is_some_and(|data| data == "ab"),
+                    0x75 => message.data().is_some_and(|data| data == "ab"),
                     0x76 => matches!(message.body(), Body::Sequence(_)),
                     0x77 => message.value().expect("valid").is_some(),
                     _ => message.footer().expect("valid").is_some(),
@@ -153,8 +153,8 @@ fn data_sections_stay_apart() {
         let sections: Vec<Vec<u8>> =
             sections.map(|section| section.chunks().flat_map(|chunk| chunk.to_vec()).collect()).collect();
         assert_eq!(sections, [b"ab".to_vec(), Vec::new(), b"c".to_vec()]);
-        assert_eq!(message.to_contiguous().expect("data"), "abc");
-        assert_eq!(message.data(), None, "not in one piece");
+        assert_eq!(message.data().expect("data"), "abc");
+        assert_eq!(message.data_in_place(), None, "not in one piece");
     });
     for text in ["00 53 75 a0 00", "00 53 75 b0 00000000", "00 53 70 45 00 53 75 a0 00 00 53 78 c1 01 00"] {
         messages(text, Limits::STRICT, |message| {

@@ -29,9 +29,9 @@ impl Connection {
     }
 
     /// Sets a property of this end's open, if that has not left: for one that answers what the peer's open has said.
-    pub fn set_open_property(&mut self, name: Symbol, value: impl Into<Value>) {
+    pub fn set_open_property(&mut self, name: impl Into<Symbol>, value: impl Into<Value>) {
         if !self.state.is_open_sent() {
-            self.config.properties.insert(name, value);
+            self.config.properties.insert(name.into(), value);
         }
     }
 

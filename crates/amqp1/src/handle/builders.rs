@@ -107,7 +107,7 @@ macro_rules! common {
         }
 
         /// Sets a link property.
-        pub fn property(mut self, key: Symbol, value: impl Into<Value>) -> Self {
+        pub fn property(mut self, key: impl Into<Symbol>, value: impl Into<Value>) -> Self {
             self.config.properties.insert(key, value);
             self
         }
@@ -136,8 +136,8 @@ macro_rules! common {
         }
 
         /// Asks for an extension.
-        pub fn desired_capability(mut self, capability: Symbol) -> Self {
-            self.config.desired_capabilities.push(capability);
+        pub fn desired_capability(mut self, capability: impl Into<Symbol>) -> Self {
+            self.config.desired_capabilities.push(capability.into());
             self
         }
 
@@ -219,9 +219,9 @@ impl SenderBuilder {
 
     /// Adds a capability that the node is to have, to those of the target: such as
     /// [`TOPIC`](crate::brokers::artemis::TOPIC). It says nothing to a coordinator.
-    pub fn target_capability(mut self, capability: Symbol) -> Self {
+    pub fn target_capability(mut self, capability: impl Into<Symbol>) -> Self {
         if let TargetArchetype::Target(target) = self.config.target.get_or_insert_with(|| Target::default().into()) {
-            target.capabilities.0.push(capability);
+            target.capabilities.0.push(capability.into());
         }
         self
     }
@@ -306,8 +306,8 @@ impl ReceiverBuilder {
 
     /// Adds a capability that the node is to have, to those of the source: such as
     /// [`TOPIC`](crate::brokers::artemis::TOPIC).
-    pub fn source_capability(mut self, capability: Symbol) -> Self {
-        self.config.source.get_or_insert_default().capabilities.0.push(capability);
+    pub fn source_capability(mut self, capability: impl Into<Symbol>) -> Self {
+        self.config.source.get_or_insert_default().capabilities.0.push(capability.into());
         self
     }
 

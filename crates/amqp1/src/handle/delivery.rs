@@ -82,7 +82,9 @@ impl Delivery {
         Self { handle, tag, message_format, settled, resumed, state: state.map(Box::new), message, on_drop }
     }
 
-    /// The message.
+    /// The message: [`text`](Message::text), [`data`](Message::data) and [`value`](Message::value) give its body,
+    /// [`properties`](Message::properties) and [`application_property`](Message::application_property) what stands before
+    /// it.
     pub fn message(&self) -> &Message {
         &self.message
     }

@@ -12,7 +12,7 @@
 //!     prices.request(Message::builder().data("tea")),
 //!     prices.request(Message::builder().data("milk")),
 //! );
-//! println!("{:?} {:?}", tea?.to_contiguous(), milk?.to_contiguous());
+//! println!("{:?} {:?}", tea?.data(), milk?.data());
 //! # Ok(()) }
 //! ```
 //!

@@ -61,7 +61,7 @@
 //!     let AcceptedLink::Receiver(mut receiver) = accepted else { return Ok(()) };
 //!     while let Ok(Some(delivery)) = receiver.recv().await {
 //!         if !(delivery.is_resumed() && taken.contains(&delivery.tag())) {
-//!             println!("{:?}", delivery.message().to_contiguous());
+//!             println!("{:?}", delivery.message().data());
 //!         }
 //!         // If it cannot be said any more, it is said when the link is resumed.
 //!         let _ = delivery.accept();

@@ -8,7 +8,7 @@
 //!
 //! let transaction = controller.declare().await?;
 //! if let Some(delivery) = paid.recv().await? {
-//!     let order = delivery.message().to_contiguous().unwrap_or_default();
+//!     let order = delivery.message().data().unwrap_or_default();
 //!     transaction.send(&orders, order).await?.into_result()?;
 //!     transaction.accept(delivery)?;
 //! }

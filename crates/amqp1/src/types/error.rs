@@ -1,5 +1,6 @@
 //! What can go wrong, whose fault it is, and what to do about it.
 
+mod codec;
 mod redirect;
 
 pub use redirect::Redirect;
@@ -45,6 +46,9 @@ pub enum ErrorKind {
     Closed,
     /// The peer closed the connection.
     ClosedByPeer,
+    /// A message that was received cannot be decoded, or its body is not of the type that is wanted; or a value cannot be
+    /// encoded as a body.
+    Codec,
     /// This end was set up in a way that cannot work.
     Config,
     /// Nobody listens there, or the network does not get there.
@@ -297,6 +301,7 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::WriteTimeout => Retry::ReopenConnection,
         ErrorKind::Aborted
         | ErrorKind::Authentication
+        | ErrorKind::Codec
         | ErrorKind::Config
         | ErrorKind::InDoubt
         | ErrorKind::Internal

@@ -28,16 +28,16 @@ impl Filter {
 
     /// A filter of any type. The name is free: the peer's answer has the filter under it. A few peers look at the name
     /// instead of the descriptor.
-    pub fn new(name: Symbol, descriptor: impl Into<Value>, value: impl Into<Value>) -> Self {
-        Self { name, value: Value::described(descriptor, value) }
+    pub fn new(name: impl Into<Symbol>, descriptor: impl Into<Value>, value: impl Into<Value>) -> Self {
+        Self { name: name.into(), value: Value::described(descriptor, value) }
     }
 
     /// A filter without a descriptor, or null. §3.5.8 wants a descriptor; some services want none.
     ///
     /// A filter that is null is never reported as [`NotGranted`](crate::ErrorKind::NotGranted): whether the peer heeds it
     /// is in its attach alone.
-    pub fn undescribed(name: Symbol, value: impl Into<Value>) -> Self {
-        Self { name, value: value.into() }
+    pub fn undescribed(name: impl Into<Symbol>, value: impl Into<Value>) -> Self {
+        Self { name: name.into(), value: value.into() }
     }
 
     /// Passes the messages that a selector of JMS selects, such as `colour = 'red' AND size > 3`: names are those of

@@ -277,7 +277,7 @@ async fn a_link_that_is_detached_at_once_was_not_refused() {
     });
     let mut receiver = receiver.expect("a receiver");
     let delivery = receiver.recv().await.expect("what had arrived").expect("a delivery");
-    assert_eq!(delivery.message().to_contiguous().as_deref(), Some(&b"x"[..]));
+    assert_eq!(delivery.message().data().as_deref(), Some(&b"x"[..]));
     let error = receiver.recv().await.expect_err("the end");
     assert_eq!((error.kind(), error.condition()), (ErrorKind::LinkDetached, Some(&ErrorCondition::RESOURCE_DELETED)));
 }

@@ -300,7 +300,7 @@ async fn an_answer_says_what_became_of_a_request_that_is_settled_without_an_outc
             }
         });
         match answer {
-            Ok(answer) => assert!(answered && answer.to_contiguous().is_some()),
+            Ok(answer) => assert!(answered && answer.data().is_some()),
             Err(error) => {
                 assert!(!answered, "{error}");
                 let all = (error.kind(), error.delivered(), error.retry());

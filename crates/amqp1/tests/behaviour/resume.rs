@@ -190,7 +190,7 @@ async fn wherever_the_transport_is_cut_each_message_arrives_once_and_has_one_out
         let resumed = sender.resumed();
         let receiving = async {
             while let Ok(Ok(Some(delivery))) = tokio::time::timeout(Duration::from_secs(3), receiver.recv()).await {
-                let body = delivery.message().to_contiguous().expect("a data section");
+                let body = delivery.message().data().expect("a data section");
                 assert_eq!(body[..], long(number(&delivery))[..]);
                 *news.entry(number(&delivery)).or_insert(0) += u32::from(!delivery.is_resumed());
                 delivery.accept().expect("stated");

@@ -35,7 +35,7 @@ impl Ledger {
 async fn take(receiver: &mut Receiver, taken: &mut BTreeMap<u8, u32>) {
     while let Ok(Ok(Some(delivery))) = tokio::time::timeout(Duration::from_secs(3), receiver.recv()).await {
         let number = number(&delivery);
-        let body = delivery.message().to_contiguous().expect("a data section");
+        let body = delivery.message().data().expect("a data section");
         assert_eq!(body[..], long(number)[..]);
         let times = taken.entry(number).or_insert(0);
         assert!(*times == 0 || delivery.is_resumed(), "{number} comes twice as a new one");

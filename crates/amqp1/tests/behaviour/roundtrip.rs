@@ -67,7 +67,7 @@ async fn a_message_of_ten_mebibytes_arrives_whole_in_either_direction() {
     for (sender, mut receiver) in [there, back] {
         let received = async {
             let delivery = receiver.recv().await.expect("a link").expect("a delivery");
-            assert_eq!(delivery.message().to_contiguous().as_ref(), Some(&octets));
+            assert_eq!(delivery.message().data().as_ref(), Some(&octets));
             let kind = delivery.message().application_property("kind").expect("well-formed");
             assert_eq!(kind.and_then(|kind| kind.as_text()), Some("large"));
             delivery.accept().expect("settled");

@@ -66,7 +66,7 @@ async fn next(receiver: &mut Receiver) -> Delivery {
 }
 
 fn body(delivery: &Delivery) -> Bytes {
-    delivery.message().to_contiguous().expect("a body")
+    delivery.message().data().expect("a body")
 }
 
 fn failed() -> Option<DeliveryState> {

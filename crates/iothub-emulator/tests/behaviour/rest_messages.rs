@@ -48,7 +48,7 @@ async fn telemetry_arrives_with_its_properties() {
     assert_eq!(properties.content_type.unwrap().as_str(), "application/json");
     assert_eq!(properties.content_encoding.unwrap().as_str(), "utf-8");
     assert_eq!(text(&messages[0], "color").as_deref(), Some("red"));
-    assert_eq!(&messages[0].to_contiguous().unwrap()[..], b"{\"t\":20}");
+    assert_eq!(&messages[0].data().unwrap()[..], b"{\"t\":20}");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_batch_is_several_messages() {
     };
     https.send(send(batch.to_string())).await.ok(204);
     let messages = stored(&hub);
-    let bodies: Vec<_> = messages.iter().map(|message| message.to_contiguous().unwrap().to_vec()).collect();
+    let bodies: Vec<_> = messages.iter().map(|message| message.data().unwrap().to_vec()).collect();
     assert_eq!(bodies, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
     assert_eq!(text(&messages[2], "n").as_deref(), Some("3"));
     for wrong in ["{}", "[1]", "[{}]", "[{\"body\":\"***\"}]"] {

@@ -161,7 +161,7 @@ impl Subject {
             Amqp::Config | Amqp::InvalidUrl => ErrorKind::InvalidArgument,
             Amqp::LinkRefused => ErrorKind::NotAllowed,
             Amqp::MessageTooLarge => ErrorKind::MessageTooLarge,
-            Amqp::NoOutcome | Amqp::Protocol => ErrorKind::Protocol,
+            Amqp::Codec | Amqp::NoOutcome | Amqp::Protocol => ErrorKind::Protocol,
             Amqp::Rejected => ErrorKind::Rejected,
             Amqp::CreditRevoked | Amqp::Modified | Amqp::Released => ErrorKind::Released,
             Amqp::Timeout => ErrorKind::Timeout,

@@ -20,7 +20,7 @@ pub enum MessageBody {
 impl MessageBody {
     pub(super) fn new(message: &Message) -> Result<Self, amqp1::codec::DecodeError> {
         Ok(match message.body() {
-            Body::Data(_) => Self::Data(message.to_contiguous().unwrap_or_default()),
+            Body::Data(_) => Self::Data(message.data().unwrap_or_default()),
             Body::Value(value) => Self::Value(value.to_value()?),
             Body::Sequence(sequences) => Self::Sequence(sequences.collect::<Result<_, _>>()?),
             Body::Malformed(error) => return Err(error),

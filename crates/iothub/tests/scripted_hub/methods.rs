@@ -53,7 +53,7 @@ async fn answer(answers: &mut Receiver) -> (MessageId, Value, serde_json::Value)
     let message = delivery.message();
     let properties = message.properties().expect("decodes").expect("properties");
     let status = message.application_property("IoThub-status").expect("decodes").expect("a status");
-    let payload = serde_json::from_slice(&message.to_contiguous().unwrap_or_default()).expect("JSON");
+    let payload = serde_json::from_slice(&message.data().unwrap_or_default()).expect("JSON");
     (properties.correlation_id.expect("an id"), status.to_value().expect("decodes"), payload)
 }
 

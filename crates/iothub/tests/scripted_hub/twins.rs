@@ -45,7 +45,7 @@ impl HubTwin {
         let annotations = ["operation", "resource", "version"].map(|name| annotations.get(name).cloned());
         let id = message.properties().expect("decodes").expect("properties").correlation_id.expect("an id");
         assert!(matches!(id, MessageId::String(_)), "{id:?}");
-        (id, annotations, message.to_contiguous().unwrap_or_default().to_vec())
+        (id, annotations, message.data().unwrap_or_default().to_vec())
     }
 
     async fn send(&self, message: amqp1::MessageBuilder) {

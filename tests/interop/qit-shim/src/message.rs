@@ -127,7 +127,7 @@ fn header(fields: &Json) -> Result<Header, Failure> {
 /// The body as one value, whatever its sections are.
 pub(crate) fn body(message: &Message) -> Result<Value, Failure> {
     Ok(match message.body() {
-        Body::Data(_) => message.to_contiguous().unwrap_or_default().into(),
+        Body::Data(_) => message.data().unwrap_or_default().into(),
         Body::Sequence(sequences) => sequences.collect::<Result<Vec<_>, _>>()?.concat().into(),
         Body::Value(value) => value.to_value()?,
         Body::Empty => Value::Null,

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(within(&unsettled, start..=last), ids);
         assert_eq!(within(&unsettled, start..=last - 1), ids[..ids.len() - 1]);
         assert_eq!(within(&unsettled, last..=last), [last]);
-        assert_eq!(within(&unsettled, last + 1..=u64::MAX), []);
+        assert_eq!(within(&unsettled, last + 1..=u64::MAX), Vec::<u64>::new());
     }
 
     #[test]

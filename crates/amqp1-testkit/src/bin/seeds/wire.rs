@@ -78,7 +78,7 @@ mod tests {
     fn a_block_differs_when_one_seed_of_it_does() {
         let record = digests(&[(0, 1), (99, 2), (100, u64::MAX), (199, 2)]);
         assert_eq!(record.text(), "0 0000000000000003\n100 0000000000000001\n");
-        assert_eq!(record.differing(&record.text()), []);
+        assert_eq!(record.differing(&record.text()), Vec::<u64>::new());
         assert_eq!(digests(&[(0, 1), (99, 2), (100, 3)]).differing(&record.text()), [100]);
         assert_eq!(digests(&[(0, 3)]).differing(&record.text()), [100]);
         assert_eq!(digests(&[(0, 3), (150, 1), (200, 0)]).differing(&record.text()), [200]);

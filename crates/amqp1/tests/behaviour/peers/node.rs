@@ -74,7 +74,7 @@ impl Node {
     /// Takes the next message within its transaction.
     pub(crate) async fn post_next(&self, receiver: &mut Receiver) {
         let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
-        let body = delivery.message().to_contiguous().expect("a body");
+        let body = delivery.message().data().expect("a body");
         self.coordinator.post(delivery, body).expect("posted");
     }
 

@@ -233,7 +233,7 @@ impl Resource {
         for link in self.posts.clone() {
             while let Some(delivery) = self.engine.receiver(link).expect("a link").recv() {
                 any = true;
-                let body = delivery.message.to_contiguous().expect("a body");
+                let body = delivery.message.data().expect("a body");
                 let Some(txn) = delivery.state.as_ref().and_then(TxnId::of) else {
                     self.book.visible.push(body);
                     self.engine

@@ -169,5 +169,5 @@ pub(crate) fn short(number: u8) -> bytes::Bytes {
 
 /// What a delivery is of.
 pub(crate) fn number(delivery: &Delivery) -> u8 {
-    *delivery.message().to_contiguous().expect("a data section").last().expect("some octets")
+    *delivery.message().data().expect("a data section").last().expect("some octets")
 }

@@ -160,7 +160,7 @@ pub async fn has_nothing(receiver: &mut Receiver) -> bool {
 }
 
 pub fn body(delivery: &Delivery) -> String {
-    String::from_utf8(delivery.message().to_contiguous().unwrap().to_vec()).unwrap()
+    String::from_utf8(delivery.message().data().unwrap().to_vec()).unwrap()
 }
 
 pub fn rejection(outcome: Outcome) -> String {

@@ -36,7 +36,7 @@ impl Received {
             named.next().and_then(|(_, name)| name.as_text().map(str::to_owned))
         });
         let payload = match message.body() {
-            Body::Data(_) => message.to_contiguous().unwrap_or_default(),
+            Body::Data(_) => message.data().unwrap_or_default(),
             Body::Value(value) => match value.to_value() {
                 Ok(Value::Binary(octets)) => octets,
                 Ok(Value::String(text)) => text.to_bytes(),

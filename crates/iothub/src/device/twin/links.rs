@@ -92,7 +92,7 @@ impl Answer {
             let value = annotation.to_value().ok()?;
             value.as_integer().or_else(|| value.as_text()?.parse().ok())
         };
-        let body = message.to_contiguous().unwrap_or_default();
+        let body = message.data().unwrap_or_default();
         Self {
             // An answer without a status is one without an error.
             status: integer("status").and_then(|status| i32::try_from(status).ok()).unwrap_or(200),
