@@ -16,6 +16,7 @@ mod azure;
 mod azure_go;
 mod azure_queues;
 mod both_ways;
+mod exact_relay;
 mod go_amqp;
 mod java_clients;
 mod proton_driver;

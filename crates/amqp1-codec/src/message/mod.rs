@@ -21,6 +21,7 @@ mod build;
 mod content;
 mod cursor;
 mod encoded;
+mod encoded_sections;
 mod fields;
 mod into_message;
 mod layout;
@@ -36,6 +37,7 @@ mod walk;
 pub use body::{Body, BodyValue, DataSection, DataSections, Sequences};
 pub use build::MessageBuilder;
 pub use encoded::EncodedMessage;
+pub use encoded_sections::EncodedSection;
 pub use into_message::IntoMessage;
 
 use crate::{

@@ -161,3 +161,35 @@ fn much_data_is_shared_and_not_copied() {
     let sent = body.clone().into_message(Some(&mut BytesMut::new()));
     assert!(sent.chunks().any(|chunk| chunk.as_ptr() == body.as_ptr()));
 }
+
+#[test]
+fn encoded_sections_are_the_octets_of_the_message_however_they_are_cut() {
+    let odd: [&[u8]; 8] = [
+        b"\0\x53\x70\x45",
+        // Descriptors of every form, and a size that is wider than it needs to be.
+        b"\0\x80\0\0\0\0\0\0\0\x72\xc1\x01\0",
+        b"\0\xa3\x14amqp:properties:list\xd0\0\0\0\x04\0\0\0\0",
+        b"\0\xb3\0\0\0\x10amqp:data:binary\xb0\0\0\0\x02hi",
+        b"\0\x53\x75\xa0\0",
+        b"\0\x53\x75\xa0\x03you",
+        b"\0\x53\x79\x40",
+        b"\0\xa3\x0bamqp:footer\x40",
+    ];
+    let codes = [0x70, 0x72, 0x73, 0x75, 0x75, 0x75, 0, 0];
+    let octets = odd.concat();
+    for size in 1..=octets.len() {
+        let message = Message::received(octets.chunks(size).map(Bytes::copy_from_slice), Limits::DEFAULT);
+        let sections = message.encoded_sections().expect("each section ends");
+        assert_eq!(sections.iter().map(EncodedSection::code).collect::<Vec<_>>(), codes, "{size}");
+        for (section, expected) in sections.into_iter().zip(odd) {
+            assert_eq!(section.octets().len(), expected.len());
+            assert_eq!(section.into_octets().into_parts().concat(), expected, "{size}");
+        }
+    }
+    assert_eq!(Message::received([], Limits::DEFAULT).encoded_sections().expect("nothing").len(), 0);
+    for garbage in [&b"?"[..], b"\0\x53\x75\xa0\x05hi", b"\0\x53\x75\xa0\x02hi?"] {
+        assert!(Message::received([Bytes::from_static(garbage)], Limits::DEFAULT).encoded_sections().is_err());
+    }
+    let opaque = Message::opaque([Bytes::from(octets)], Limits::DEFAULT);
+    assert_eq!(opaque.encoded_sections().map(drop).map_err(|error| error.kind), Err(DecodeErrorKind::OpaqueMessage));
+}

@@ -101,6 +101,12 @@ impl Receiver<'_> {
         self.connection.skip_stream(self.id);
     }
 
+    /// How many octets are left of the streamed delivery whose pieces are being taken; `None` until its end has come, and if
+    /// that is an abort. They are counted at each call.
+    pub fn stream_rest(&self) -> Option<usize> {
+        self.connection.stream_rest(self.id)
+    }
+
     /// How many octets of a streamed link wait to be taken.
     pub fn buffered_octets(&self) -> usize {
         self.connection.buffered_octets(self.id)

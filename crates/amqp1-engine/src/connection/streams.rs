@@ -150,6 +150,11 @@ impl Connection {
         }
     }
 
+    /// How many octets are left of the streamed delivery whose pieces are being taken, once its end has come.
+    pub(crate) fn stream_rest(&self, id: LinkId) -> Option<usize> {
+        self.links.get(id).and_then(Link::receiving)?.stream.rest()
+    }
+
     /// How many octets of a streamed link wait to be taken.
     pub(crate) fn buffered_octets(&self, id: LinkId) -> usize {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.stream.octets())

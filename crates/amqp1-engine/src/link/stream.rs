@@ -58,6 +58,19 @@ impl IncomingStream {
         self.data().map(Bytes::len).sum()
     }
 
+    /// Octets that are left of the delivery whose pieces are being taken; `None` if its end has not come, or it is aborted.
+    pub(crate) fn rest(&self) -> Option<usize> {
+        let mut octets: usize = 0;
+        for item in self.items.get().into_iter().flatten() {
+            match item {
+                StreamItem::Data(piece) => octets = octets.saturating_add(piece.len()),
+                StreamItem::End { .. } => return Some(octets),
+                StreamItem::Begin { .. } | StreamItem::Aborted => return None,
+            }
+        }
+        None
+    }
+
     fn data(&self) -> impl Iterator<Item = &Bytes> {
         self.items.get().into_iter().flatten().filter_map(|item| match item {
             StreamItem::Data(octets) => Some(octets),

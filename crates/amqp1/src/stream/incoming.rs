@@ -23,7 +23,8 @@ use std::{future::poll_fn, task::Poll};
 ///
 /// It is handed over whatever its octets are. [`head`](Self::head) gives the sections before the body, whose accessors say
 /// what of them cannot be read; [`data`](Self::data) gives the octets of the body, if it is data; and
-/// [`octets`](Self::octets) gives those of any message as they came. Messages of formats other than 0 (§2.8.11) have
+/// [`encoded`](Self::encoded) gives whole sections as they came, to be sent on, and [`octets`](Self::octets) the octets of any
+/// message. Messages of formats other than 0 (§2.8.11) have
 /// nothing but octets here: what they mean is for those who know the format.
 ///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
@@ -80,6 +81,17 @@ fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
         }
         _ => Poll::Ready(Err(state.link_failure(id))),
     }
+}
+
+/// Octets that are left of the delivery whose pieces are being taken, if all of it is here.
+fn rest(state: &mut State, id: LinkId) -> Option<usize> {
+    let waiting = state.engine.receiver(id).ok().and_then(|receiver| receiver.stream_rest());
+    waiting.or_else(|| {
+        // A link that is over has kept what its sender had settled.
+        let kept = &state.links.get(&id)?.stream_rest;
+        let octets = |item: &StreamItem| if let StreamItem::Data(piece) = item { piece.len() } else { 0 };
+        (!kept.is_empty()).then(|| kept.iter().fold(0, |sum: usize, item| sum.saturating_add(octets(item))))
+    })
 }
 
 async fn next(link: &LinkHandle) -> Result<Option<StreamItem>, Error> {
@@ -232,6 +244,80 @@ impl<'a> IncomingStream<'a> {
         }
     }
 
+    /// Waits for the next octets of the message as they came, to be sent on octet for octet; `None` at its end. They are
+    /// [`octets`](Self::octets) that are checked: sections of a message in their order, each of which ends. What stands in
+    /// the sections is not looked at. Messages of formats other than 0 are not checked.
+    ///
+    /// A relay has sent most of a message by the time that it turns out to be cut off. It drops its
+    /// [`SendStream`](crate::SendStream) then, and the receiver forgets what it has of it:
+    ///
+    /// ```no_run
+    /// # async fn example(receiver: &mut amqp1::Receiver, sender: amqp1::Sender) -> Result<(), amqp1::Error> {
+    /// use amqp1::{EncodedMessage, SendOptions};
+    ///
+    /// while let Some(mut incoming) = receiver.recv_stream().await? {
+    ///     // The message's own octets begin with its head.
+    ///     let options = SendOptions { message_format: incoming.message_format(), ..SendOptions::default() };
+    ///     let mut outgoing = sender.stream_with(EncodedMessage::default(), options).await?;
+    ///     while let Some(octets) = incoming.encoded().await? {
+    ///         outgoing.write_encoded(octets).await?;
+    ///     }
+    ///     outgoing.finish()?.await?.into_result()?;
+    ///     incoming.accept()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// They are all there if neither [`data`](Self::data) nor [`octets`](Self::octets) was asked for before. Messages that
+    /// came whole are sent on by [`Sender::send`](crate::Sender::send), which takes a [`Message`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Aborted`] if the sender has given the message up; if the link has ended before the message was whole;
+    /// [`ErrorKind::Protocol`] where something other than a section that may stand there begins, and where the message ends
+    /// within a section. Asked again, it fails again; the rest is left to [`octets`](Self::octets).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no octets are lost.
+    pub async fn encoded(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(octets) = self.sections.take_encoded() {
+                return octets.map(Some).map_err(malformed);
+            }
+            if self.ended && self.failed.is_none() {
+                return Ok(None);
+            }
+            self.advance().await?;
+        }
+    }
+
+    /// How many octets the whole message has, its sections and all; `None` until its last octet has come, and if it never
+    /// will. Nothing else says how long a message is that is on its way.
+    pub fn encoded_len(&self) -> Option<u64> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let mut total = self.sections.total();
+        if !self.ended {
+            let link = self.receiver.handle();
+            let rest = link.shared.look(|state| rest(state, link.id))?;
+            total = total.saturating_add(u64::try_from(rest).unwrap_or(u64::MAX));
+        }
+        Some(total)
+    }
+
+    /// The footer as it came, its descriptor and all, for [`SendStream::write_encoded`](crate::SendStream::write_encoded):
+    /// there once [`data`](Self::data), [`encoded`](Self::encoded) or [`octets`](Self::octets) has given `None`.
+    ///
+    /// # Errors
+    ///
+    /// If what comes before it cannot be told apart, it is larger than 256 KiB, or the message is of a format other than 0.
+    pub fn encoded_footer(&self) -> Result<Option<Bytes>, Error> {
+        self.check_format()?;
+        self.sections.encoded_footer().map_err(malformed)
+    }
+
     /// The footer: there once [`data`](Self::data) or [`octets`](Self::octets) has given `None`.
     ///
     /// # Errors
@@ -358,8 +444,8 @@ fn malformed(malformed: Malformed) -> Error {
     let text = match malformed {
         Malformed::NotData => "the body of the message is not data: read its octets, or receive it whole",
         Malformed::NoSection => "the message holds what is no section of a message: read its octets",
-        Malformed::Order => "the message has data behind its footer: read its octets",
-        Malformed::TooLarge => "what comes before the body of the message is too large: read its data or its octets",
+        Malformed::Order => "the message has sections in another order than they must have: read its octets",
+        Malformed::TooLarge => "what stands around the body of the message is too large: read its data or its octets",
         Malformed::OtherFormat => "the message is of a format other than 0: read its octets",
         Malformed::Truncated => "the message ends within a section",
     };

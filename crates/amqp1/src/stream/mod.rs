@@ -4,6 +4,7 @@ mod incoming;
 mod outgoing;
 mod section_head;
 mod sections;
+mod values;
 
 pub use incoming::IncomingStream;
 pub use outgoing::SendStream;

@@ -2,16 +2,16 @@
 
 use amqp1_codec::messaging::section_code::{self as section, DATA, FOOTER, HEADER as FIRST};
 
-/// Why the data of a stream cannot be read on.
+/// Why the data of a stream cannot be read on, or its sections not told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// A section of the body that is not data.
     NotData,
     /// What stands there is no section.
     NoSection,
-    /// Data that follows what must follow it.
+    /// A section that follows what must follow it.
     Order,
-    /// What comes before the body takes too much.
+    /// What stands around the body takes too much.
     TooLarge,
     /// The message ends within a section.
     Truncated,
@@ -19,8 +19,21 @@ pub(crate) enum Malformed {
     OtherFormat,
 }
 
+impl Malformed {
+    /// Whether the octets are something other than whole sections in their order.
+    pub(super) fn is_framing(self) -> bool {
+        match self {
+            Self::NoSection | Self::Order | Self::Truncated => true,
+            Self::NotData | Self::TooLarge | Self::OtherFormat => false,
+        }
+    }
+}
+
 /// The longest that stands before the content of a section: a symbolic descriptor and a constructor with its size.
 pub(super) const HEADER: usize = 64;
+
+/// The longest symbol that is read as the descriptor of a section; those of the specification have up to 31 octets.
+const LONGEST_NAME: usize = HEADER - 11;
 
 /// What the octets at the front of a section say.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +42,42 @@ pub(super) enum Head {
     Wanting,
     /// A section whose descriptor takes `descriptor` octets, its header `header`, and its content `content`; `number` is
     /// its numeric descriptor, 0 if a message has none such.
-    Section { descriptor: usize, header: usize, content: usize, kind: Kind, number: u8 },
+    Section { descriptor: usize, header: usize, content: Content, kind: Kind, number: u8 },
+}
+
+/// What stands behind the header of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// This many octets.
+    Octets(usize),
+    /// A value that is described itself, in an amqp-value section: its octets say how many there are.
+    Described,
+}
+
+/// How long the data of a value is, by its format code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// This many octets.
+    Fixed(usize),
+    /// As many as a size says that comes first and has this many octets itself.
+    Sized(u8),
+}
+
+impl Width {
+    /// §1.2: the first half of a format code says how wide the data is, or how wide its size.
+    pub(super) fn of(format: u8) -> Option<Self> {
+        Some(match format >> 4 {
+            0x4 => Self::Fixed(0),
+            0x5 => Self::Fixed(1),
+            0x6 => Self::Fixed(2),
+            0x7 => Self::Fixed(4),
+            0x8 => Self::Fixed(8),
+            0x9 => Self::Fixed(16),
+            0xa | 0xc | 0xe => Self::Sized(1),
+            0xb | 0xd | 0xf => Self::Sized(4),
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,27 +104,23 @@ pub(super) fn read_head(octets: &[u8]) -> Result<Head, Malformed> {
         (Kind::Data, _) => Kind::OtherBody,
         (kind, _) => kind,
     };
-    // §1.2: the first half of a format code says how wide the data is, or how wide its size.
-    let (before, content) = match format >> 4 {
-        0x4 => (1, 0),
-        0x5 => (1, 1),
-        0x6 => (1, 2),
-        0x7 => (1, 4),
-        0x8 => (1, 8),
-        0x9 => (1, 16),
-        0xa | 0xc | 0xe => match rest.first() {
+    let (before, content) = match Width::of(*format) {
+        Some(Width::Fixed(width)) => (1, width),
+        Some(Width::Sized(1)) => match rest.first() {
             Some(size) => (2, usize::from(*size)),
             None => return Ok(Head::Wanting),
         },
-        0xb | 0xd | 0xf => match rest.first_chunk() {
+        Some(Width::Sized(_)) => match rest.first_chunk() {
             Some(size) => (5, usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX)),
             None => return Ok(Head::Wanting),
         },
-        // A value that is described itself, in an amqp-value section.
-        _ if kind == Kind::OtherBody => return Err(Malformed::NotData),
-        _ => return Err(Malformed::NoSection),
+        None if kind == Kind::OtherBody && *format == 0 => {
+            return Ok(Head::Section { descriptor: start, header: start, content: Content::Described, kind, number });
+        }
+        None => return Err(Malformed::NoSection),
     };
-    Ok(Head::Section { descriptor: start, header: start.saturating_add(before), content, kind, number })
+    let (header, content) = (start.saturating_add(before), Content::Octets(content));
+    Ok(Head::Section { descriptor: start, header, content, kind, number })
 }
 
 /// The kind of the section with this numeric descriptor.
@@ -99,13 +143,22 @@ fn read_descriptor(octets: &[u8]) -> Result<Option<(u8, usize)>, Malformed> {
         0x80 => rest.first_chunk().map(|octets| (known(u64::from_be_bytes(*octets)), 9)),
         0xa3 => {
             let Some((length, rest)) = rest.split_first() else { return Ok(None) };
-            let length = usize::from(*length);
-            if length.saturating_add(8) > HEADER {
-                return Err(Malformed::NoSection);
-            }
-            let Some(name) = rest.get(..length) else { return Ok(None) };
-            Some((section::of_symbol(name).unwrap_or(0), length.saturating_add(2)))
+            read_name(usize::from(*length), rest)?.map(|(number, length)| (number, length.saturating_add(2)))
+        }
+        0xb3 => {
+            let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            read_name(length, rest)?.map(|(number, length)| (number, length.saturating_add(5)))
         }
         _ => return Err(Malformed::NoSection),
     })
+}
+
+/// The number of the section with this name, and how many octets the name has.
+fn read_name(length: usize, rest: &[u8]) -> Result<Option<(u8, usize)>, Malformed> {
+    if length > LONGEST_NAME {
+        return Err(Malformed::NoSection);
+    }
+    let Some(name) = rest.get(..length) else { return Ok(None) };
+    Ok(Some((section::of_symbol(name).unwrap_or(0), length)))
 }

@@ -1,8 +1,14 @@
 //! Takes an encoded message apart as its octets come: what is not body is gathered, what is body is passed on, and all of
 //! it can be had as it came.
 
-use super::section_head::{HEADER, Head, Kind, Malformed, read_head};
-use amqp1_codec::{Limits, Message, messaging::section_code::SectionOrder};
+use super::{
+    section_head::{Content, HEADER, Head, Kind, Malformed, read_head},
+    values::Values,
+};
+use amqp1_codec::{
+    Limits, Message,
+    messaging::section_code::{FOOTER, SectionOrder},
+};
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, fmt};
 
@@ -27,6 +33,8 @@ enum Place {
     Around(usize),
     /// In one that is passed over.
     Skipped(usize),
+    /// In one that is passed over, and whose value is described.
+    Described(Values),
     /// In octets that are not told apart.
     Opaque,
 }
@@ -41,6 +49,8 @@ enum Piece {
     Small(BytesMut),
     /// From here on there is no data that can be read.
     Fault(Malformed),
+    /// From here on the octets are not sections in their order. Data can be read.
+    Irregular(Malformed),
 }
 
 impl Piece {
@@ -48,7 +58,7 @@ impl Piece {
         match self {
             Self::Data(octets) | Self::Other(octets) => octets.len(),
             Self::Small(octets) => octets.len(),
-            Self::Fault(_) => 0,
+            Self::Fault(_) | Self::Irregular(_) => 0,
         }
     }
 }
@@ -62,11 +72,15 @@ pub(crate) struct Sections {
     tail: BytesMut,
     order: SectionOrder,
     body_begun: bool,
+    /// Whether a footer was too large to be gathered.
+    footer_left_out: bool,
     /// Whether nothing that comes belongs before the body.
     has_head: bool,
     /// What waits to be taken.
     ready: VecDeque<Piece>,
     waiting: usize,
+    /// How many octets came.
+    total: u64,
     /// A fault that was passed by.
     fault: Option<Malformed>,
 }
@@ -88,9 +102,11 @@ impl Sections {
             tail: BytesMut::new(),
             order: SectionOrder::default(),
             body_begun: false,
+            footer_left_out: false,
             has_head: false,
             ready: VecDeque::new(),
             waiting: 0,
+            total: 0,
             fault: None,
         }
     }
@@ -105,6 +121,7 @@ impl Sections {
 
     /// Takes the next octets, whatever they are.
     pub(crate) fn push(&mut self, mut octets: Bytes) {
+        self.total = self.total.saturating_add(octets.len() as u64);
         while !octets.is_empty() {
             match &mut self.place {
                 Place::Between(begun) => {
@@ -151,34 +168,60 @@ impl Sections {
                     }
                     self.pass_on(part);
                 }
+                Place::Described(values) => match values.pass(&octets) {
+                    Ok(passed) => {
+                        if values.is_over() {
+                            self.place = Place::Between(Vec::new());
+                        }
+                        self.pass_on(octets.split_to(passed.min(octets.len())));
+                    }
+                    Err(why) => {
+                        self.ready(Piece::Fault(why));
+                        self.place = Place::Opaque;
+                        self.cut(b"\0");
+                    }
+                },
                 Place::Opaque => self.pass_on(std::mem::take(&mut octets)),
             }
         }
     }
 
-    fn enter(&mut self, header: &[u8], descriptor: usize, content: usize, (kind, number): (Kind, u8)) {
+    fn enter(&mut self, header: &[u8], descriptor: usize, content: Content, (kind, number): (Kind, u8)) {
         self.place = match (kind, content) {
-            (_, 0) => Place::Between(Vec::new()),
-            (Kind::Data, content) => Place::Data(content),
-            (Kind::Around, content) => Place::Around(content),
-            (Kind::OtherBody | Kind::Foreign, content) => Place::Skipped(content),
+            (_, Content::Described) => Place::Described(Values::one()),
+            (_, Content::Octets(0)) => Place::Between(Vec::new()),
+            (Kind::Data, Content::Octets(content)) => Place::Data(content),
+            (Kind::Around, Content::Octets(content)) => Place::Around(content),
+            (Kind::OtherBody | Kind::Foreign, Content::Octets(content)) => Place::Skipped(content),
         };
         // What is no section stands between others, and is passed over.
         let follows = kind == Kind::Foreign || self.order.next(number);
         match kind {
             Kind::Data | Kind::OtherBody => {
                 if kind == Kind::OtherBody {
+                    if !follows {
+                        self.ready(Piece::Irregular(Malformed::Order));
+                    }
                     self.ready(Piece::Fault(Malformed::NotData));
-                } else if self.body_begun && !follows {
-                    self.ready(Piece::Fault(Malformed::Order));
+                } else if !follows {
+                    let piece = if self.body_begun { Piece::Fault } else { Piece::Irregular };
+                    self.ready(piece(Malformed::Order));
                 }
                 self.begin_body();
             }
             Kind::Around => {
+                if !follows {
+                    self.ready(Piece::Irregular(Malformed::Order));
+                }
+                let content = match content {
+                    Content::Octets(content) => content,
+                    Content::Described => 0,
+                };
                 let gathered = self.head.len().saturating_add(self.tail.len()).saturating_add(header.len());
                 if gathered.saturating_add(content) <= AROUND {
                     self.gather(header);
                 } else {
+                    self.footer_left_out |= number == FOOTER;
                     // In its place stands one that cannot be read.
                     self.gather(&[header.get(..descriptor).unwrap_or_default(), b"\x40"].concat());
                     if content > 0 {
@@ -186,7 +229,7 @@ impl Sections {
                     }
                 }
             }
-            Kind::Foreign => {}
+            Kind::Foreign => self.ready(Piece::Irregular(Malformed::NoSection)),
         }
         self.pass_on(Bytes::copy_from_slice(header));
     }
@@ -244,7 +287,7 @@ impl Sections {
             Place::Between(begun) if begun.is_empty() => {}
             Place::Between(begun) => self.give_up(&begun, Malformed::Truncated),
             Place::Around(_) if self.body_begun => self.ready(Piece::Fault(Malformed::Truncated)),
-            Place::Data(_) | Place::Around(_) | Place::Skipped(_) => {
+            Place::Data(_) | Place::Around(_) | Place::Skipped(_) | Place::Described(_) => {
                 self.ready(Piece::Fault(Malformed::Truncated));
                 // A section that has only begun.
                 self.cut(b"\0");
@@ -264,6 +307,11 @@ impl Sections {
         self.waiting > MOST_WAITING
     }
 
+    /// How many octets came.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// What came before the body.
     pub(crate) fn head(&self) -> Message {
         message(&self.head, self.limits)
@@ -272,6 +320,16 @@ impl Sections {
     /// What came after it.
     pub(crate) fn tail(&self) -> Message {
         message(&self.tail, self.limits)
+    }
+
+    /// The octets of the footer, its descriptor and all.
+    pub(crate) fn encoded_footer(&self) -> Result<Option<Bytes>, Malformed> {
+        if self.footer_left_out {
+            return Err(Malformed::TooLarge);
+        }
+        let sections = self.tail().encoded_sections().map_err(|_| Malformed::NoSection)?;
+        let footer = sections.into_iter().find(|section| section.code() == FOOTER);
+        Ok(footer.map(|footer| footer.into_octets().into_first_and_rest().0))
     }
 
     fn pop(&mut self) -> Option<Piece> {
@@ -285,7 +343,7 @@ impl Sections {
         if let Some(fault) = self.fault {
             return Some(Err(fault));
         }
-        let other = |piece: &Piece| matches!(piece, Piece::Other(_) | Piece::Small(_));
+        let other = |piece: &Piece| matches!(piece, Piece::Other(_) | Piece::Small(_) | Piece::Irregular(_));
         match self.ready.iter().find(|piece| !other(piece)) {
             Some(Piece::Fault(fault)) => return Some(Err(*fault)),
             Some(_) => {}
@@ -313,8 +371,24 @@ impl Sections {
                     self.fault.get_or_insert(fault);
                     continue;
                 }
+                Piece::Irregular(_) => continue,
             };
         }
+    }
+
+    /// The next octets, as long as they are sections in their order. A fault stays where it is.
+    pub(crate) fn take_encoded(&mut self) -> Option<Result<Bytes, Malformed>> {
+        if let Some(fault) = self.fault.filter(|fault| fault.is_framing()) {
+            return Some(Err(fault));
+        }
+        while let Some(Piece::Fault(fault) | Piece::Irregular(fault)) = self.ready.front() {
+            if fault.is_framing() {
+                return Some(Err(*fault));
+            }
+            self.fault.get_or_insert(*fault);
+            self.pop();
+        }
+        self.take_octets().map(Ok)
     }
 }
 

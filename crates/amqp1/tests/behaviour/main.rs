@@ -13,6 +13,7 @@ mod cbs;
 mod connecting;
 mod drain;
 mod endings;
+mod exact_relay;
 mod frame_size;
 mod granting;
 mod handed_over;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// A link on which the client sends and the server reads piece by piece.
-async fn streamed(pair: &mut Pair, credit: Credit) -> (Sender, Receiver) {
+pub(super) async fn streamed(pair: &mut Pair, credit: Credit) -> (Sender, Receiver) {
     let session = pair.session().await;
     let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
