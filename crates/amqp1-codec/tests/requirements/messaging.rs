@@ -158,7 +158,7 @@ fn data_sections_stay_apart() {
     });
     for text in ["00 53 75 a0 00", "00 53 75 b0 00000000", "00 53 70 45 00 53 75 a0 00 00 53 78 c1 01 00"] {
         messages(text, Limits::STRICT, |message| {
-            assert_eq!((message.data(), message.to_contiguous()), (Some(Bytes::new()), Some(Bytes::new())), "{text}");
+            assert_eq!((message.data(), message.data_in_place()), (Some(Bytes::new()), Some(Bytes::new())), "{text}");
         });
     }
 }
