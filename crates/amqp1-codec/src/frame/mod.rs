@@ -27,11 +27,13 @@
 mod decode;
 mod encode;
 mod header;
+mod line;
 mod spoken;
 
 pub use decode::{FrameDecoder, FrameError, FrameErrorKind};
 pub use encode::{FrameWriter, write_frame, write_sasl_frame};
 pub use header::{ProtocolHeader, ProtocolId};
+pub use line::{Direction, FrameLine};
 pub use spoken::SpokenProtocol;
 
 use crate::printable::{Bounded, By, bounded_debug};
