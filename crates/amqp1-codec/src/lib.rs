@@ -68,6 +68,7 @@ pub mod performative;
 pub mod printable;
 mod reader;
 pub mod sasl;
+mod secrets;
 #[cfg(feature = "serde")]
 pub mod serde;
 mod steps;

@@ -12,6 +12,7 @@
 //! assert!(printable(&"x".repeat(60_000)).to_string().ends_with("… (60000 octets)"));
 //! ```
 
+use crate::secrets::redacted;
 use core::fmt::{self, Formatter, Write};
 
 /// The most octets that one text of a peer takes in a report, with the note of how long it was.
@@ -26,7 +27,8 @@ const NOTE: usize = 40;
 /// What stands where a text was cut.
 const ELLIPSIS: char = '…';
 
-/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes.
+/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes. Shared access signatures and
+/// keys, bearer tokens and passwords of connection strings are shown as `<redacted>`.
 #[derive(Clone, Copy)]
 pub struct Printable<'a> {
     text: &'a str,
@@ -44,6 +46,17 @@ impl Printable<'_> {
         Self { text: self.text, limit: octets }
     }
 
+    /// Writes it without its secrets. They are looked for only in as much as can be shown.
+    fn write(&self, cut: &mut Cut<'_, '_>) -> fmt::Result {
+        let most = (self.limit..self.text.len()).find(|at| self.text.is_char_boundary(*at));
+        let Some((shown, _)) = most.and_then(|most| self.text.split_at_checked(most)) else {
+            return cut.write_str(&redacted(self.text));
+        };
+        cut.write_str(&redacted(shown))?;
+        cut.is_cut = true;
+        Err(fmt::Error)
+    }
+
     fn note(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{ELLIPSIS} ({} octets)", self.text.len())
     }
@@ -52,7 +65,7 @@ impl Printable<'_> {
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut cut = Cut::new(f, self.limit.saturating_sub(NOTE));
-        match cut.write_str(self.text) {
+        match self.write(&mut cut) {
             Err(_) if cut.is_cut => self.note(f),
             other => other,
         }
@@ -63,7 +76,7 @@ impl fmt::Debug for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         let mut cut = Cut { quoted: true, ..Cut::new(f, self.limit.saturating_sub(NOTE)) };
-        let written = cut.write_str(self.text);
+        let written = self.write(&mut cut);
         let is_cut = cut.is_cut;
         if !is_cut {
             written?;
@@ -115,8 +128,13 @@ pub fn bounded_debug(f: &mut Formatter<'_>, write: impl Fn(&mut Formatter<'_>) -
 }
 
 fn bounded(f: &mut Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    bounded_to(MAX_REPORT, f, text)
+}
+
+/// Writes a text that is escaped, and cut to this many octets.
+pub(crate) fn bounded_to(limit: usize, f: &mut Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
     let broken = f.alternate();
-    let mut cut = Cut { broken, ..Cut::new(f, MAX_REPORT.saturating_sub(ELLIPSIS.len_utf8())) };
+    let mut cut = Cut { broken, ..Cut::new(f, limit.saturating_sub(ELLIPSIS.len_utf8())) };
     match cut.write_fmt(text) {
         Err(_) if cut.is_cut => f.write_char(ELLIPSIS),
         other => other,

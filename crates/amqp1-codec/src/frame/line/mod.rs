@@ -1,19 +1,20 @@
 //! One line for a frame, in the form of Qpid Proton's `PN_TRACE_FRM=1`.
 
 mod names;
-mod redact;
 mod value;
 
 use super::{FrameWriter, ProtocolHeader};
 use crate::{
     Decode, DecodeError, Limits, Reader, Value,
-    printable::{Bounded, By},
+    printable::{By, MAX_REPORT, bounded_to},
     sasl::{SaslChallenge, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse},
+    secrets::secret_in,
 };
 use bytes::Bytes;
 use core::fmt::{self, Formatter, Write};
 
-use redact::secret_in;
+/// The most octets that the fields take: room is left for what stands before and after them.
+const FIELDS: usize = MAX_REPORT - 128;
 
 /// Which way a frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,8 +36,8 @@ impl fmt::Display for Direction {
 
 /// The octets of one frame or protocol header, to be shown as Qpid Proton 0.37 and later show it.
 ///
-/// The line is ASCII: whatever else stands in a text is escaped, so that a peer cannot forge lines. The fields take at most
-/// [`MAX_REPORT`](crate::printable::MAX_REPORT) octets.
+/// Whatever is not printable ASCII in a text is escaped, so that a peer cannot forge lines. Without a payload the line has at
+/// most [`MAX_REPORT`](crate::printable::MAX_REPORT) octets; where it is cut, `…` stands.
 ///
 /// Secrets are not shown: the responses and challenges of SASL, shared access signatures and keys, bearer tokens, and the
 /// values of a map whose keys name a secret. Of a payload only the length is shown, unless [`body`](Self::body) asks for
@@ -97,13 +98,11 @@ impl FrameLine {
         }
         let mut reader = Reader::with_limits(&body, Limits::DEFAULT);
         let performative = Value::decode(&mut reader);
-        fmt::Display::fmt(
-            &Bounded(By(|f: &mut Formatter<'_>| match &performative {
-                Ok(performative) => value::show(performative, f),
-                Err(error) => self.show_malformed(&body, *error, f),
-            })),
-            f,
-        )?;
+        let fields = By(|f: &mut Formatter<'_>| match &performative {
+            Ok(performative) => value::show(performative, f),
+            Err(error) => self.show_malformed(&body, *error, f),
+        });
+        bounded_to(FIELDS, f, format_args!("{fields}"))?;
         let payload = reader.rest();
         // Of what cannot be read it is not known where it ends.
         let left_out = self.size.saturating_sub(self.octets.len());

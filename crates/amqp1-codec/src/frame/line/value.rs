@@ -1,10 +1,11 @@
 //! Values as Qpid Proton shows them.
 
-use super::{
-    is_secret, names,
-    redact::{is_secret_key, secret_in},
+use super::{is_secret, names};
+use crate::{
+    Array, Descriptor, Symbol, Value,
+    secrets::{is_secret_key, secret_in},
+    types::format_code as code,
 };
-use crate::{Array, Descriptor, Symbol, Value, types::format_code as code};
 use alloc::format;
 use core::fmt::{self, Formatter, Write};
 
