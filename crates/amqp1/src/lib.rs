@@ -99,6 +99,7 @@ mod connect;
 mod driver;
 mod handle;
 pub mod management;
+pub mod observe;
 pub mod request;
 pub mod resume;
 mod state;

@@ -5,7 +5,7 @@ use crate::{
     types::error::{Error, ErrorKind, Retry},
 };
 use amqp1_engine::HandshakeStage;
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 /// How far an attempt got.
@@ -47,15 +47,22 @@ pub(crate) struct Attempt {
     what: String,
     limit: Duration,
     deadline: Instant,
+    /// The peer's address, where it is known.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Attempt {
+    /// The same attempt, when it is known whom it reaches.
+    pub(crate) fn with_peer(self, peer: Option<SocketAddr>) -> Self {
+        Self { peer, ..self }
+    }
+
     /// An attempt that begins now. `what` is what an error begins with.
     pub(crate) fn begin(what: String, limit: Duration) -> Self {
         let now = Instant::now();
         // What is too far away to be said is far enough.
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600));
-        Self { what, limit, deadline }
+        Self { what, limit, deadline, peer: None }
     }
 
     pub(crate) fn deadline(&self) -> Instant {

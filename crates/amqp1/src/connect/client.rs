@@ -5,8 +5,9 @@ use crate::{
         attempt::{Attempt, Failure, Stage},
         nonce,
     },
-    driver::{self, transport},
+    driver::{self, Setup, transport},
     handle::connection::Connection,
+    observe::{ConnectionInfo, Observed, Observer},
     state::shared::{Shared, State},
     types::{
         error::{Error, ErrorKind},
@@ -18,7 +19,7 @@ use crate::{
 use amqp1_auth::sasl::{Anonymous, ClientMechanism, Scram, plain, scram::ScramHash};
 use amqp1_codec::{Str, printable::printable};
 use amqp1_engine::{Connection as Engine, ConnectionConfig, ConnectionError, SaslFailure};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -66,6 +67,7 @@ pub struct ClientBuilder {
     write_timeout: Option<Option<Duration>>,
     /// Another limit for outcomes than that.
     outcome_timeout: Option<Option<Duration>>,
+    observed: Observed,
 }
 
 impl ClientBuilder {
@@ -88,6 +90,7 @@ impl ClientBuilder {
             operation_timeout: Duration::from_secs(60),
             write_timeout: None,
             outcome_timeout: None,
+            observed: Observed::default(),
         }
     }
 
@@ -224,6 +227,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets who is told what is sent and received on the connection: see [`Observer`].
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observed = Observed(Some(observer));
+        self
+    }
+
     /// Connects, authenticates, and opens the connection. If the host has several addresses, they are tried in an
     /// overlapping way: the families in turn, each 250 ms after the one before (RFC 8305).
     ///
@@ -249,6 +258,7 @@ impl ClientBuilder {
             return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
         }
         let tcp = dial(&host, port, &attempt).await?;
+        let attempt = attempt.with_peer(tcp.peer_addr().ok());
         self.open(&url, tcp, Security::default(), &attempt).await
     }
 
@@ -268,6 +278,7 @@ impl ClientBuilder {
         let name = self.server_name.clone().unwrap_or_else(|| url.host.clone());
         let connector = transport::Connector::new(&tls, &name)?;
         let mut tcp = dial(host, port, attempt).await?;
+        let attempt = &attempt.clone().with_peer(tcp.peer_addr().ok());
         let by_header = self.tls_by_header;
         let handshake = async {
             if by_header {
@@ -322,8 +333,10 @@ impl ClientBuilder {
         let write_timeout = self.write_timeout.unwrap_or(self.config.idle_timeout);
         let outcome_timeout = self.outcome_timeout.unwrap_or(Some(self.operation_timeout));
         let config = ConnectionConfig { handle_timeout: self.operation_timeout, ..self.config };
+        let peer = attempt.peer.or_else(|| transport::peer_address(&io));
+        let info = ConnectionInfo::new(false, peer, config.container_id.clone());
         let shared = Shared::new(|now| Engine::client(config, mechanism, now), None, outcome_timeout);
-        driver::spawn(&shared, io, write_timeout)?;
+        driver::spawn(&shared, io, Setup { write_timeout, connection: info, observed: self.observed })?;
         let connection = Connection::new(shared, self.operation_timeout, security);
         match attempt.engine(&connection, connection.opened()).await {
             Ok(()) => Ok(connection),

@@ -6,6 +6,7 @@ mod woken;
 
 use self::{turn::Turn, woken::Woken};
 use crate::{
+    observe::{ConnectionInfo, Logged, Observed, Spans, Wire},
     state::{drain::TurnState, shared::Shared},
     types::error::{Error, ErrorKind},
 };
@@ -23,6 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::Sleep,
 };
+use tracing::Instrument;
 
 /// How much is encoded under one hold of the lock, in octets.
 const TRANSMIT: usize = 64 * 1024;
@@ -92,6 +94,10 @@ struct Driver<IO> {
     writable: Arc<Woken>,
     /// It, as a waker.
     write_waker: Waker,
+    /// What looks on at the octets, and whether anything does.
+    wire: Wire,
+    is_watched: bool,
+    spans: Spans,
 }
 
 /// In the order in which they follow each other.
@@ -140,6 +146,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Poll::Ready(Ok(count)) => {
                 self.read = self.read.saturating_add(count);
                 self.heard = true;
+                if self.is_watched {
+                    self.wire.received(&self.input, count, self.shared.now());
+                }
                 let (least, most) = READ;
                 let wanted = if count >= self.read_size {
                     self.read_size.saturating_mul(2)
@@ -175,6 +184,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
+                    if self.is_watched {
+                        self.wire.sent(self.output.segments(), count, self.shared.now());
+                    }
                     self.output.advance(count);
                     self.written = self.written.saturating_add(octets(count));
                     self.moved = true;
@@ -225,7 +237,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let shrinks = self.shrink_at.is_some_and(|at| at <= now);
         let is_quiet = shrinks && input.is_empty() && output.is_empty() && self.busy + QUIET <= now;
         let received = std::mem::take(&mut self.heard);
-        let mut log = tracing::enabled!(tracing::Level::DEBUG).then(Vec::new);
+        let mut log: Option<Vec<Logged>> = Spans::is_on().then(Vec::new);
         let seen = self.shared.drive(|state, aside| {
             if !input.is_empty() {
                 state.engine.handle_input(now, input);
@@ -288,9 +300,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         if write_failed {
             self.output.clear();
         }
-        for event in log.into_iter().flatten() {
-            tracing::debug!(%event, "connection");
-        }
+        log.into_iter().flatten().for_each(|event| self.spans.log(event));
         let (seen, next, warnings) = seen.ok()?;
         for warning in warnings {
             tracing::warn!("{warning}");
@@ -351,12 +361,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
     }
 
+    /// Looks whether anything looks on at the octets.
+    fn watch(&mut self) {
+        self.is_watched = self.wire.is_on();
+        if self.is_watched && self.output.is_empty() {
+            self.wire.at_boundary();
+        }
+    }
+
     fn is_given_up(&self) -> bool {
         self.give_up.is_some_and(|at| at <= self.shared.now())
     }
 
     /// One turn while the engine lives; whether there is more to do at once.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        self.watch();
         // A peer that does not take its answers is not listened to until it does.
         let mut again = !self.congested && !self.held_up && self.poll_read(cx);
         let turn = self.drain_turn.poll(cx);
@@ -409,6 +428,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// One turn when the engine is done; whether there is more to do at once.
     fn wind_up(&mut self, cx: &mut Context<'_>) -> bool {
+        self.watch();
         let until = *self.give_up.get_or_insert_with(|| self.shared.now() + LINGER);
         self.shrink_at = None;
         self.arm(None);
@@ -489,14 +509,25 @@ impl Drop for Epitaph {
     }
 }
 
-/// Starts the task of a connection. It cuts a peer that reads nothing for as long as `write_timeout`.
-pub(crate) fn spawn<IO>(shared: &Arc<Shared>, io: IO, write_timeout: Option<Duration>) -> Result<(), Error>
+/// What the task of a connection has to know.
+pub(crate) struct Setup {
+    /// How long a peer may read nothing before it is cut.
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) connection: ConnectionInfo,
+    pub(crate) observed: Observed,
+}
+
+/// Starts the task of a connection.
+pub(crate) fn spawn<IO>(shared: &Arc<Shared>, io: IO, setup: Setup) -> Result<(), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let runtime = tokio::runtime::Handle::try_current()
         .map_err(|_| Error::new(ErrorKind::Config, "there is no tokio runtime here"))?;
     let (writable, write_waker) = Woken::new(Waker::noop());
+    let Setup { write_timeout, connection, observed: Observed(observer) } = setup;
+    let spans = Spans::new(&connection);
+    let span = spans.connection().clone();
     let driver = Driver {
         shared: shared.clone(),
         io,
@@ -527,12 +558,16 @@ where
         moved: false,
         writable,
         write_waker,
+        wire: Wire::new(connection, observer),
+        is_watched: false,
+        spans,
     };
     // Not in the task, so that it speaks even if the task is never polled.
     let epitaph = Epitaph(shared.clone());
-    runtime.spawn(async move {
+    let task = async move {
         let _epitaph = epitaph;
         driver.await;
-    });
+    };
+    runtime.spawn(task.instrument(span));
     Ok(())
 }

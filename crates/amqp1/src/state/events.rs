@@ -1,6 +1,7 @@
 //! What the engine has to say, sorted to those who wait for it.
 
 use crate::{
+    observe::Logged,
     state::{
         aside::Aside,
         link::{LinkState, ROOM, room},
@@ -21,7 +22,7 @@ const SLICE: usize = 1024;
 impl State {
     /// Sorts what the engine has to say, a bounded number of things at a time: with more to come, the engine has output.
     /// What is worth a log line goes to `log`, to be written when the lock is released.
-    pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<String>>) {
+    pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<Logged>>) {
         for _ in 0..SLICE {
             // Settlements come before the events that followed them, but for what has to be known of them.
             if !self.engine.has_provisional() {
@@ -31,11 +32,8 @@ impl State {
                 }
             }
             let Some(event) = self.engine.poll_event() else { break };
-            match log {
-                Some(log) if !matches!(event, Event::Receivable(_) | Event::Sendable(_)) => {
-                    log.push(format!("{event:?}"));
-                }
-                _ => {}
+            if let Some(log) = log {
+                log.extend(Logged::of(&event, &mut self.engine));
             }
             self.on_event(event, aside);
         }

@@ -3,12 +3,13 @@
 use super::{authenticator::Authenticator, sole};
 use crate::{
     connect::nonce,
+    observe::{Observed, Observer},
     types::{names, security::Security},
 };
 use amqp1_auth::sasl::{anonymous, external, plain, scram::ScramDecoy};
 use amqp1_codec::Symbol;
 use amqp1_engine::{ConnectionConfig, ServerSasl, SessionConfig, Tolerances};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "tls")]
 use crate::driver::transport::TlsServer;
@@ -29,6 +30,7 @@ pub struct AcceptorBuilder {
     pub(super) write_timeout: Option<Option<Duration>>,
     pub(super) outcome_timeout: Option<Duration>,
     pub(super) sole: Option<sole::Register>,
+    pub(super) observed: Observed,
 }
 
 /// When TLS begins.
@@ -69,6 +71,7 @@ impl AcceptorBuilder {
             write_timeout: None,
             outcome_timeout: None,
             sole: None,
+            observed: Observed::default(),
         }
     }
 
@@ -178,6 +181,12 @@ impl AcceptorBuilder {
     /// Each link may say otherwise ([`Sender::set_outcome_timeout`](crate::Sender::set_outcome_timeout)).
     pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.outcome_timeout = timeout.into();
+        self
+    }
+
+    /// Sets who is told what is sent and received on the connections: see [`Observer`].
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observed = Observed(Some(observer));
         self
     }
 

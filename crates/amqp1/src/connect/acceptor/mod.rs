@@ -8,11 +8,12 @@ mod sole;
 use self::{builder::Tls, dialog::Dialog};
 use crate::{
     connect::attempt::{Attempt, Failure, Stage},
-    driver::{self, transport},
+    driver::{self, Setup, transport},
     handle::{
         connection::Connection,
         incoming::{Identity, IncomingConnection},
     },
+    observe::ConnectionInfo,
     state::{
         ids::Place,
         shared::{SaslStep, ServerState, Shared},
@@ -68,11 +69,12 @@ impl Acceptor {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         transport::set_nodelay(&io);
-        let what = match transport::peer_address(&io) {
+        let peer = transport::peer_address(&io);
+        let what = match peer {
             Some(address) => format!("the handshake with {address} failed"),
             None => "the handshake with a client failed".to_owned(),
         };
-        let attempt = Attempt::begin(what, self.inner.config.handshake_timeout);
+        let attempt = Attempt::begin(what, self.inner.config.handshake_timeout).with_peer(peer);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.inner.tls {
             let (server, io) = match tls {
@@ -112,7 +114,12 @@ impl Acceptor {
         };
         let server = ServerState { session_config: inner.session_config.clone(), ..ServerState::default() };
         let shared = Shared::new(make, Some(server), inner.outcome_timeout);
-        driver::spawn(&shared, io, inner.write_timeout.unwrap_or(inner.config.idle_timeout))?;
+        let setup = Setup {
+            write_timeout: inner.write_timeout.unwrap_or(inner.config.idle_timeout),
+            connection: ConnectionInfo::new(true, attempt.peer, inner.config.container_id.clone()),
+            observed: inner.observed.clone(),
+        };
+        driver::spawn(&shared, io, setup)?;
         let connection = Connection::new(shared, inner.operation_timeout, security);
         let identity = match attempt.engine(&connection, self.introduction(&connection, &offered)).await {
             Ok(identity) => identity,
