@@ -3,7 +3,7 @@
 
 use amqp1_codec::{
     EncodeStyle, Limits, Message, MessageBuilder, Symbol, Value,
-    messaging::{Annotations, Header, Properties},
+    messaging::{Annotations, ApplicationProperties, Header, Properties},
 };
 use bytes::Bytes;
 
@@ -88,4 +88,41 @@ fn large_bodies_are_shared() {
     let again = message.relayed(&Header::default(), &Annotations::new(), &Annotations::new());
     let largest = again.chunks().max_by_key(|chunk| chunk.len()).expect("chunks");
     assert!(sent.as_ptr_range().contains(&largest.as_ptr()), "the octets are the same ones");
+}
+
+#[test]
+fn application_properties_are_replaced_and_the_rest_stays_octet_for_octet() {
+    let properties: ApplicationProperties = [("b", Value::from(2_u32))].into_iter().collect();
+    let with = |sections: u8, own: bool, new: Option<&str>| {
+        let mut builder = Message::builder();
+        if sections & 8 != 0 {
+            builder = builder.properties(Properties { to: Some("q".into()), ..Properties::default() });
+        }
+        if own {
+            builder = builder.application_property("a", 1_u32);
+        }
+        if let Some(new) = new {
+            builder = builder.application_property(new, 2_u32);
+        }
+        octets(of_a_hop(builder, sections).data(vec![7; 3000]).footer(Symbol::from_static("x-opt-crc"), 9_u32).build())
+    };
+    for sections in 0..16 {
+        let expected = with(sections, false, Some("b"));
+        for own in [false, true] {
+            let sent = with(sections, own, None);
+            for cut in [0, 1, 5, 20, 60, 1000, sent.len() - 3] {
+                let (left, right) = sent.split_at(cut);
+                let message = Message::from_chunks([left, right].map(Bytes::copy_from_slice)).expect("a message");
+                assert_eq!(
+                    octets(message.with_application_properties(&properties)),
+                    expected,
+                    "{sections} {own} {cut}"
+                );
+                let without = message.with_application_properties(&ApplicationProperties::new());
+                assert_eq!(octets(without), with(sections, false, None), "{sections} {own} {cut}");
+            }
+        }
+    }
+    let malformed = Message::received([Bytes::from_static(b"no message")], Limits::DEFAULT);
+    assert_eq!(octets(malformed.with_application_properties(&properties)), b"no message");
 }

@@ -26,6 +26,7 @@ mod fields;
 mod into_message;
 mod layout;
 mod octets;
+mod properties;
 mod received;
 mod relay;
 mod scan;
