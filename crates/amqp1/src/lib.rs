@@ -46,7 +46,7 @@
 //! # Features
 //!
 //! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for
-//! tokens put to `$cbs`; `serde` (off) for types of one's own as bodies of messages, as AMQP values
+//! tokens put to `$cbs`; `metrics` (off) for [`observe::Metrics`](observe); `serde` (off) for types of one's own as bodies of messages, as AMQP values
 //! (`MessageBuilder::serialized`, `Message::value_as`) and as JSON (`MessageBuilder::json`,
 //! `Message::json`).
 //!

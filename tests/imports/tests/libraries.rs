@@ -4,7 +4,7 @@ use amqp1_imports::{Imports, Library, circle};
 use std::path::Path;
 
 /// The storeys of `amqp1`, from the lowest one up. What is not in a folder of these is a feature, on top of them.
-const STOREYS: [&[&str]; 4] = [&["types"], &["state"], &["handle", "driver"], &["connect"]];
+const STOREYS: [&[&str]; 4] = [&["types", "observe"], &["state"], &["handle", "driver"], &["connect"]];
 
 fn imports(library: &str) -> Imports {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates").join(library).join("src/lib.rs");

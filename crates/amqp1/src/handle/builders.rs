@@ -8,6 +8,7 @@ use crate::{
         sender::Sender,
         undecodable,
     },
+    observe::{TraceContext, TraceSource},
     state::{
         attaching::{self, Attaching, Resumption, check_streamed},
         link::LinkState,
@@ -31,7 +32,10 @@ use amqp1_codec::{
 use amqp1_engine::{
     ApiMisuse, Connection as Engine, Credit, DrainMode, LinkId, ReceiverConfig, SenderConfig, Suspended,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// Attaches this end and waits for the other.
 async fn attach(
@@ -50,7 +54,7 @@ async fn attach(
         }
         attaching::insert(state, link, |engine| attach(engine, left))
     })?;
-    let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop });
+    let handle = Arc::new(LinkHandle { shared, id: attaching.id(), session, close_on_drop, trace: OnceLock::new() });
     // Dropped before the handle: what is left is put back before the link is forgotten.
     let attaching = attaching;
     handle.attached().await?;
@@ -175,6 +179,7 @@ pub struct SenderBuilder {
     resume: Option<Shelf>,
     allow_differences: bool,
     outcome_timeout: Option<Option<Duration>>,
+    trace: Option<TraceSource>,
 }
 
 impl SenderBuilder {
@@ -190,7 +195,7 @@ impl SenderBuilder {
     }
 
     pub(crate) fn of(session: Arc<SessionHandle>, config: SenderConfig) -> Self {
-        Self { session, config, resume: None, allow_differences: false, outcome_timeout: None }
+        Self { session, config, resume: None, allow_differences: false, outcome_timeout: None, trace: None }
     }
 
     common!();
@@ -207,6 +212,25 @@ impl SenderBuilder {
     /// Bounds the wait for each outcome on this link; as on other links of the connection unless set, `None` for no limit.
     pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.outcome_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Has messages carry W3C trace context in their application properties, unless they carry one already: that which
+    /// `current` returns when a message is about to be sent, if it returns one. `current` may be called by any task that sends.
+    ///
+    /// Each message is taken apart and put together again for that: set it where traces are kept.
+    ///
+    /// ```no_run
+    /// # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
+    /// use amqp1::observe::TraceContext;
+    ///
+    /// // From the current span of the tracing library.
+    /// let current = || TraceContext::new([1; 16], [2; 8], true);
+    /// let sender = session.sender("queue").trace_context(current).attach().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn trace_context(mut self, current: impl Fn() -> Option<TraceContext> + Send + Sync + 'static) -> Self {
+        self.trace = Some(TraceSource::new(current));
         self
     }
 
@@ -244,7 +268,7 @@ impl SenderBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Sender, Error> {
-        let Self { session, mut config, resume, allow_differences, outcome_timeout } = self;
+        let Self { session, mut config, resume, allow_differences, outcome_timeout, trace } = self;
         let asked = Asked::of_receiver(config.target.as_ref(), config.rcv_settle_mode);
         let asked = Some(asked).filter(|asked| !allow_differences && !asked.is_nothing());
         let id = session.id;
@@ -260,7 +284,13 @@ impl SenderBuilder {
             let resume = left.and_then(Left::sender);
             engine.session(id)?.attach_sender(SenderConfig { resume, ..config })
         });
-        attach.await.map(Sender::new).map_err(|error| {
+        let traced = |handle: Arc<LinkHandle>| {
+            if let Some(trace) = trace {
+                handle.trace.get_or_init(|| trace);
+            }
+            Sender::new(handle)
+        };
+        attach.await.map(traced).map_err(|error| {
             let address =
                 target.as_ref().and_then(TargetArchetype::as_target).and_then(|target| target.address.as_deref());
             let coordinator = matches!(target, Some(TargetArchetype::Coordinator(_)));

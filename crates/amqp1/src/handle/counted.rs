@@ -1,8 +1,12 @@
 //! What handles count: the last handle of a connection, a session or a link ends it.
 
-use crate::{state::shared::Shared, types::security::Security};
+use crate::{observe::TraceSource, state::shared::Shared, types::security::Security};
+use amqp1_codec::{EncodedMessage, IntoMessage};
 use amqp1_engine::{LinkId, SessionId};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// A connection as its handles hold it; the last one closes it.
 #[derive(Debug)]
@@ -59,6 +63,19 @@ pub(crate) struct LinkHandle {
     pub(crate) session: Arc<SessionHandle>,
     /// Whether dropping the last handle closes the link, or only detaches it.
     pub(crate) close_on_drop: bool,
+    /// Which trace context its messages carry.
+    pub(crate) trace: OnceLock<TraceSource>,
+}
+
+impl LinkHandle {
+    /// Encodes a message before it is sent.
+    pub(crate) fn encode(&self, message: impl IntoMessage) -> EncodedMessage {
+        let message = self.shared.encode(message);
+        match self.trace.get() {
+            Some(trace) => trace.apply(message),
+            None => message,
+        }
+    }
 }
 
 impl Drop for LinkHandle {

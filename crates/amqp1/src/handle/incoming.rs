@@ -29,7 +29,11 @@ use amqp1_codec::{
     printable::bounded_debug,
 };
 use amqp1_engine::{AttachReply, LinkId, SessionId};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::CertificateDer;
@@ -173,7 +177,7 @@ impl ServerConnection {
         let session = self.session(session);
         let shared = self.connection.shared().clone();
         // From here on the link has a handle; if it is dropped without an answer, the link is refused.
-        let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop: true });
+        let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop: true, trace: OnceLock::new() });
         Some(IncomingLink { id, handle, attach, answered: false })
     }
 

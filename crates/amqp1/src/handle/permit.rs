@@ -70,7 +70,7 @@ impl Permit {
     ///
     /// As [`send`](Self::send); [`ErrorKind::Config`] if the link's settle mode does not allow the options.
     pub fn send_with(self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, Error> {
-        let message = self.handle.shared.encode(message);
+        let message = self.handle.encode(message);
         self.queue(message, options, None)
     }
 

@@ -49,7 +49,7 @@ impl Sender {
     ///
     /// As [`send`](Self::send).
     pub async fn send_with(&self, message: impl IntoMessage, options: SendOptions) -> Result<Outcome, Error> {
-        let message = self.handle.shared.encode(message);
+        let message = self.handle.encode(message);
         self.within_time(self.queue(message, options, None)).await?.await
     }
 

@@ -11,15 +11,26 @@
 //! | counters of messages, octets, credit, unsettled deliveries and drops | [`ClientBuilder::observer`](crate::ClientBuilder::observer), [`AcceptorBuilder::observer`](crate::AcceptorBuilder::observer) |
 //! | the same as metrics | the feature `metrics`, and `Metrics` as the observer |
 //!
+//! Messages carry W3C trace context with [`SenderBuilder::trace_context`](crate::SenderBuilder::trace_context) or
+//! [`TraceContext::carried_by`].
+//!
 //! Secrets are not shown: see [`FrameLine`](crate::codec::frame::FrameLine).
 
 mod frames;
 mod meter;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod spans;
 mod splitter;
+mod trace_context;
 mod wire;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
+pub use trace_context::{NoTraceParent, TraceContext};
+
 pub(crate) use spans::{Logged, Spans};
+pub(crate) use trace_context::TraceSource;
 pub(crate) use wire::Wire;
 
 use amqp1_codec::Str;

@@ -77,7 +77,7 @@ impl Sender {
     ///
     /// As [`stream`](Self::stream).
     pub async fn stream_with(&self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
-        let head = self.handle().shared.encode(head);
+        let head = self.handle().encode(head);
         let begun = self.with_credit(|state, id, aside| state.begin_stream(id, head.into_parts(), options, aside));
         let token = self.within_time(begun).await?;
         Ok(SendStream { handle: self.handle().clone(), token, open: true })
@@ -100,7 +100,7 @@ impl Permit {
     ///
     /// As [`send_with`](Self::send_with).
     pub fn stream_with(self, head: impl IntoMessage, options: SendOptions) -> Result<SendStream, Error> {
-        let head = self.handle().shared.encode(head);
+        let head = self.handle().encode(head);
         let (handle, begun) = self.with_claim(head.len(), |state, id, usable, aside| match usable {
             Ok(()) => state.begin_stream(id, head.into_parts(), options, aside),
             Err(error) => {

@@ -110,7 +110,7 @@ impl Transaction {
         message: impl IntoMessage,
         options: SendOptions,
     ) -> Result<Outcome, Error> {
-        let message = sender.handle().shared.encode(message);
+        let message = sender.handle().encode(message);
         let work = self.work()?;
         work.check(sender.handle())?;
         let queued = sender.within_time(sender.queue(message, options, Some(work.posting()?)));
@@ -127,7 +127,7 @@ impl Transaction {
     pub fn post(&self, permit: Permit, message: impl IntoMessage) -> Result<(), Error> {
         let work = self.work()?;
         work.check(permit.handle())?;
-        let message = permit.handle().shared.encode(message);
+        let message = permit.handle().encode(message);
         let receipt = permit.queue(message, SendOptions::default(), Some(work.posting()?))?;
         work.posted().unfinished.push(receipt);
         Ok(())

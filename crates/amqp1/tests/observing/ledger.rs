@@ -2,7 +2,7 @@
 
 use crate::{pair, soon};
 use amqp1::{
-    AcceptedLink, Credit, EncodedMessage, Message, OnDrop, Receiver, SendOptions, Sender,
+    AcceptedLink, Credit, EncodedMessage, Message, OnDrop, Outcome, Receiver, SendOptions, Sender,
     codec::messaging::Modified,
     observe::{ConnectionInfo, DropReason, LinkInfo, Observer, OutcomeKind},
 };
@@ -170,7 +170,7 @@ async fn both_ends_count_what_was_sent_settled_and_dropped() {
     octets += u64::try_from(at_once.len()).expect("it fits");
     let permit = soon(sender.reserve()).await.expect("credit");
     let receipt = permit.send_with(at_once, SendOptions { settled: true, ..SendOptions::default() }).expect("queued");
-    soon(receipt).await.expect("sent");
+    assert_eq!(soon(receipt).await.expect("sent"), Outcome::SentSettled);
 
     let mut deliveries = Vec::new();
     for _ in 0..6 {
@@ -186,8 +186,10 @@ async fn both_ends_count_what_was_sent_settled_and_dropped() {
     delivery().modify(Modified::default()).expect("settled");
     assert!(delivery().is_settled());
     let last = receipts.pop().expect("a receipt");
-    for receipt in receipts {
-        soon(receipt).await.expect("an outcome");
+    let outcomes =
+        [Outcome::Accepted, Outcome::Rejected(None), Outcome::Released, Outcome::Modified(Modified::default())];
+    for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+        assert_eq!(soon(receipt).await.expect("an outcome"), outcome);
     }
 
     let mut expected = Account {
@@ -246,12 +248,12 @@ async fn credit_is_followed_at_both_ends() {
     let credits = || (near.book().links["<in"].credit, far.book().links[">in"].credit);
     let receipt = sent(&sender, message(1)).await;
     next(&mut receiver).await.accept().expect("settled");
-    soon(receipt).await.expect("accepted");
+    soon(receipt).await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(credits(), (2, 2));
     receiver.set_credit(Credit::Manual(10)).expect("set");
     let receipt = sent(&sender, message(1)).await;
     next(&mut receiver).await.accept().expect("settled");
-    soon(receipt).await.expect("accepted");
+    soon(receipt).await.expect("an outcome").into_result().expect("accepted");
     assert_eq!(credits(), (9, 9));
     soon(receiver.drain()).await.expect("drained");
     assert_eq!(credits(), (0, 0));

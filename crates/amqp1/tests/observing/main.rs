@@ -4,8 +4,11 @@
 
 mod ledger;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod secrets;
 mod spans;
+mod traced;
 
 use amqp1::{Acceptor, AcceptorBuilder, Client, ClientBuilder, Connection, ServerConnection};
 use std::time::Duration;

@@ -87,9 +87,9 @@ async fn a_full_log_has_none_of_the_secrets_in_any_form() {
         .application_property("name", "hub.test")
         .value(signature())
         .build();
-    soon(sender.send(token)).await.expect("sent").accepted().expect("accepted");
+    soon(sender.send(token)).await.expect("sent").into_result().expect("accepted");
     let sender = session.sender("queue").attach().await.expect("attached");
-    soon(sender.send(BODY)).await.expect("sent").accepted().expect("accepted");
+    soon(sender.send(BODY)).await.expect("sent").into_result().expect("accepted");
     let refused = amqp1::AmqpError::new(amqp1::ErrorCondition::UNAUTHORIZED_ACCESS, signature());
     soon(sender.detach_with(Some(refused), true)).await.expect("detached");
     soon(client.close()).await.expect("closed");

@@ -25,7 +25,7 @@ async fn events_and_frames_say_whose_they_are() {
     let client = soon(client.connect()).await.expect("a connection");
     let session = client.begin().await.expect("a session");
     let sender = session.sender("spans-queue").name("spans\u{1b}[2Jlink").attach().await.expect("attached");
-    soon(sender.send("hello")).await.expect("sent").accepted().expect("accepted");
+    soon(sender.send("hello")).await.expect("sent").into_result().expect("accepted");
     soon(sender.close()).await.expect("closed");
     soon(client.close()).await.expect("closed");
     let peer = soon(serving).await.expect("no panic");

@@ -1,7 +1,7 @@
 //! One link: its credit, the message that is under way, and how many are not settled.
 
-use super::{LinkInfo, View};
-use crate::observe::{DropReason, Observer, OutcomeKind};
+use super::view::View;
+use crate::observe::{DropReason, LinkInfo, Observer, OutcomeKind};
 use amqp1_codec::{
     SequenceNo, Str,
     performative::{Attach, Flow, Transfer},
@@ -75,7 +75,7 @@ impl Link {
         } else {
             attach.source.and_then(|source| source.address)
         };
-        self.info.address = address.or(self.info.address.take());
+        self.info.address = address.or_else(|| self.info.address.take());
         if self.is_whole() {
             self.info.connection = view.connection.clone();
             view.observer.attached(&self.info);

@@ -2,8 +2,9 @@
 
 mod link;
 mod session;
+mod view;
 
-use super::{ConnectionInfo, LinkInfo, Observer};
+use super::{ConnectionInfo, Observer};
 use amqp1_codec::{
     Decode, Limits, Reader,
     frame::Direction,
@@ -13,6 +14,7 @@ use amqp1_engine::Instant;
 use bytes::Bytes;
 use session::Session;
 use std::{collections::HashMap, sync::Arc};
+use view::View;
 
 /// The state of one connection as its frames show it.
 pub(super) struct Meter {
@@ -25,20 +27,6 @@ pub(super) struct Meter {
     /// The sessions by the channels on which this end sends, and by those on which the peer does.
     local: HashMap<u16, u64>,
     remote: HashMap<u16, u64>,
-}
-
-/// What the parts of a meter share while they look at a frame.
-struct View<'a> {
-    observer: &'a dyn Observer,
-    connection: &'a Arc<ConnectionInfo>,
-    direction: Direction,
-    now: Instant,
-}
-
-impl View<'_> {
-    fn is_ours(&self) -> bool {
-        self.direction == Direction::Outgoing
-    }
 }
 
 impl Meter {

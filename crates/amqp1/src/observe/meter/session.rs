@@ -1,6 +1,6 @@
 //! The links of a session, and the deliveries that are not settled.
 
-use super::{View, link::Link};
+use super::{link::Link, view::View};
 use crate::observe::{Observer, OutcomeKind};
 use amqp1_codec::{
     SequenceNo,
