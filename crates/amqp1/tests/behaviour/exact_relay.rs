@@ -185,7 +185,7 @@ async fn the_length_of_a_stream_is_known_once_its_last_octet_has_come() {
 
     // What was sent settled outlives its link, as does its length.
     let options = SendOptions { settled: true, ..SendOptions::default() };
-    soon(sender.send_with(Message::builder().data(vec![7; 5000]), options)).await.expect("sent");
+    soon(sender.send_with(Message::builder().data(vec![7; 5000]), options)).await.map(drop).expect("sent");
     let mut incoming = soon(receiver.recv_stream()).await.expect("a link").expect("a message");
     assert!(soon(incoming.octets()).await.expect("octets").is_some());
     soon(sender.close()).await.expect("closed");
