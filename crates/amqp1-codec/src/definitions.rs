@@ -460,6 +460,13 @@ impl From<ErrorCondition> for AmqpError {
     }
 }
 
+/// Where an error may be left out.
+impl From<ErrorCondition> for Option<AmqpError> {
+    fn from(condition: ErrorCondition) -> Self {
+        Some(condition.into())
+    }
+}
+
 /// The condition and the description, escaped and cut as [`printable`] does. The fields have them as they came.
 impl fmt::Display for AmqpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

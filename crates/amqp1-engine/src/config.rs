@@ -468,6 +468,9 @@ pub struct SendOptions {
     pub acquired: bool,
     /// Whether it is taken although too much waits on the connection already: its sender was let in before.
     pub admitted: bool,
+    /// Whether it is not reported that a settled delivery has left ([`Settlement::Sent`](crate::Settlement::Sent)). That
+    /// it is lost is reported all the same.
+    pub unreported: bool,
     /// Comes back in [`Settled`](crate::Settled).
     pub token: u64,
 }

@@ -40,6 +40,12 @@ impl Sender<'_> {
         self.connection.queued(self.id)
     }
 
+    /// How many deliveries have not left completely.
+    #[inline]
+    pub fn waiting(&self) -> usize {
+        self.connection.waiting(self.id)
+    }
+
     /// Why nothing can be queued on an attached link. `None` does not mean that something can be sent: see
     /// [`credit`](Self::credit).
     #[inline]

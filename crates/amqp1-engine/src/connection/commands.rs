@@ -364,6 +364,11 @@ impl Connection {
         self.links.get(id).and_then(Link::sending).map_or(0, SendingEnd::sendable_octets)
     }
 
+    /// How many deliveries of a link have not left completely.
+    pub(crate) fn waiting(&self, id: LinkId) -> usize {
+        self.links.get(id).and_then(Link::sending).map_or(0, |end| end.queue.len())
+    }
+
     /// How many octets wait on all links to be sent, with something for each delivery, as far as they count towards
     /// [`max_queued`](crate::ConnectionConfig::max_queued).
     pub fn all_queued(&self) -> usize {

@@ -145,7 +145,7 @@ impl Link {
         let mut delivery = OutgoingDelivery::new(options.token, tag, options.message_format);
         // On a link whose sender settles everything there is no choice.
         delivery.settled = options.settled || settles_all;
-        delivery.report = delivery.settled.then_some(Settlement::Sent);
+        delivery.report = (delivery.settled && !options.unreported).then_some(Settlement::Sent);
         if options.tag.is_some() && !delivery.settled {
             self.tags.insert(tag);
             delivery.named = true;
