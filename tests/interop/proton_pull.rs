@@ -24,7 +24,7 @@ async fn give_out(sender: Sender, mut held: VecDeque<String>) {
     while sender.drain_requested().await.is_ok() {
         // Fetched only now, as from a database.
         tokio::task::yield_now().await;
-        while let Some(permit) = sender.try_reserve() {
+        while let Ok(permit) = sender.try_reserve() {
             match held.pop_front() {
                 Some(body) => drop(permit.send(body).expect("sent")),
                 None => break,

@@ -100,7 +100,7 @@ async fn pull(receiver: &mut Receiver, credit: u32) -> Vec<u64> {
     receiver.set_credit(Credit::Manual(credit)).expect("a link");
     receiver.drain().await.expect("drained");
     let mut taken = Vec::new();
-    while let Some(delivery) = receiver.try_recv() {
+    while let Ok(delivery) = receiver.try_recv() {
         taken.push(number(&delivery));
         delivery.accept().expect("settled");
     }

@@ -108,7 +108,7 @@ async fn drain(receiver: &mut Receiver, printer: &mut Printer, options: &Options
             },
         }
         let before = printer.printed;
-        while let Some(delivery) = receiver.try_recv() {
+        while let Ok(delivery) = receiver.try_recv() {
             printer.print(delivery)?;
         }
         if printer.printed - before < wanted || options.count == Some(printer.printed) {

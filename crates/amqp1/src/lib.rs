@@ -88,8 +88,9 @@
 //!
 //! # Leaving
 //!
-//! Settlements are queued. [`Connection::close`] writes them before it returns; a `main` that returns without it may
-//! lose the last ones.
+//! Settlements are queued, and so are messages that are sent settled. [`Connection::close`] writes them before it returns; a
+//! `main` that returns without it may lose the last ones. [`Sender::flush`] and [`Connection::flush`] write them while the
+//! connection lives.
 #![forbid(unsafe_code)]
 
 pub mod brokers;
@@ -188,4 +189,5 @@ pub use types::{
     future::BoxFuture,
     options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions},
     outcome::Outcome,
+    unready::{EnqueueError, TryRecvError, TryReserveError},
 };

@@ -9,7 +9,7 @@ async fn pull(receiver: &mut Receiver, credit: u32) -> Vec<u64> {
     receiver.set_credit(Credit::Manual(credit)).expect("a link");
     receiver.drain().await.expect("drained");
     let mut taken = Vec::new();
-    while let Some(delivery) = receiver.try_recv() {
+    while let Ok(delivery) = receiver.try_recv() {
         taken.push(index(&delivery));
         delivery.accept().expect("settled");
     }
@@ -75,7 +75,7 @@ pub(super) async fn credit_one_by_one(broker: Arc<Broker>) -> u64 {
         receiver.set_credit(Credit::Manual(1)).expect("a link");
         let delivery = next(&mut receiver).await;
         assert_eq!(index(&delivery), expected);
-        assert!(receiver.try_recv().is_none());
+        assert!(receiver.try_recv().is_err());
         delivery.accept().expect("settled");
     }
     leave(&connection, &[&receiver]).await;

@@ -34,7 +34,7 @@ What was lost is sent again on a new link or connection, and in the end everythi
 
 const LEGEND: &str = "\
 *Sent* counts how often a message was given to an engine, again included. *Otherwise* counts those that ended
-with another outcome, or were sent settled (at most once, as the sender wished). *Twice* counts messages that the
+with another outcome, or were sent settled (at most once, as the sender wished), by their receipts. *Twice* counts messages that the
 receiving application took for new and had before; *known* those that came again when a link was resumed, and that it
 knew by their tags. *Lost* counts the sends that were told so when their link ended. *Handed over* counts those that were
 kept for the next endpoint of their link instead, once for each endpoint that they outlived. *Operations* are those of

@@ -262,6 +262,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let wants_turn = state.answer_drains(now, turn);
             state.engine.transmit(now, TRANSMIT, output);
             state.answer_held();
+            state.wake_flushing(aside);
             // Messages that were sent settled are settled by having left.
             state.dispatch(aside, &mut log);
             // What is not written is dropped when the lock is released.

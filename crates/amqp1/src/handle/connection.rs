@@ -146,13 +146,14 @@ impl Connection {
         self.shared().look(|state| state.closed_error())
     }
 
-    /// Closes the connection. What is queued and can leave is written first, settlements included; when this returns
-    /// the peer has answered and nothing is left to write.
+    /// Closes the connection. What is queued and can leave is written first, messages and settlements included; when this
+    /// returns the peer has answered and nothing is left to write.
     ///
     /// # Errors
     ///
     /// If the connection had ended otherwise. [`ErrorKind::Timeout`] if the peer does not answer in time; the connection
-    /// is over then as well.
+    /// is over then as well. [`ErrorKind::Closed`] if it is closed and messages that were queued were not sent; whatever
+    /// the error is, [`Error::unsent`] says how many of them are known not to have been sent.
     ///
     /// # Cancel safety
     ///
@@ -173,8 +174,21 @@ impl Connection {
     /// As [`close`](Self::close).
     pub async fn close_with(&self, error: Option<AmqpError>) -> Result<(), Error> {
         let now = self.shared().now();
-        self.shared().command(|state, _| state.engine.close(now, error))?;
-        self.shut().await
+        let forced = error.is_some();
+        let before = self.shared().command(|state, _| {
+            state.engine.close(now, error);
+            state.unsent
+        })?;
+        let shut = self.shut().await;
+        let unsent = self.shared().look(|state| state.unsent.saturating_sub(before));
+        match shut {
+            Ok(()) if unsent > 0 && !forced => {
+                let error = Error::new(ErrorKind::Closed, "the connection was closed before all messages were sent");
+                Err(error.with_unsent(unsent))
+            }
+            Err(error) if unsent > 0 => Err(error.with_unsent(unsent)),
+            shut => shut,
+        }
     }
 
     /// Waits until the last octet is written.
@@ -206,14 +220,7 @@ impl Connection {
     ///
     /// Cancel-safe.
     pub async fn flush(&self) -> Result<(), Error> {
-        let asked = self.shared().command(|state, _| {
-            state.flush.asked = state.flush.asked.wrapping_add(1);
-            state.flush.asked
-        })?;
-        let flushed = self.shared().wait(Place::Connection, |state| {
-            if state.flush.done >= asked { Some(Ok(())) } else { state.closed_error().map(Err) }
-        });
-        within(self.shared(), self.handle.timeout, "writing what was settled", flushed).await?
+        self.shared().written(self.handle.timeout, "writing what was settled").await
     }
 
     /// Detaches all links with this error, then ends all sessions, and waits until the peer has answered that or the limit

@@ -2,6 +2,10 @@
 
 use crate::{
     handle::counted::LinkHandle,
+    state::{
+        aside::Aside,
+        shared::{Shared, State},
+    },
     types::{
         error::{Error, ErrorKind},
         options::OnDrop,
@@ -9,7 +13,6 @@ use crate::{
 };
 use amqp1_codec::{
     DeliveryTag, Message, Symbol,
-    definitions::AmqpError,
     messaging::{DeliveryState, Modified},
 };
 use amqp1_engine::{DeliveryKey, IncomingDelivery, transaction::TxnId};
@@ -32,7 +35,7 @@ macro_rules! outcomes {
         /// # Errors
         ///
         /// If the link has ended.
-        pub fn reject(self, error: impl Into<Option<AmqpError>>) -> Result<(), Error> {
+        pub fn reject(self, error: impl Into<Option<amqp1_codec::definitions::AmqpError>>) -> Result<(), Error> {
             self.settle(DeliveryState::Rejected(error.into().map(Box::new)))
         }
 
@@ -50,11 +53,13 @@ macro_rules! outcomes {
         /// # Errors
         ///
         /// If the link has ended.
-        pub fn modify(self, modified: Modified) -> Result<(), Error> {
+        pub fn modify(self, modified: amqp1_codec::messaging::Modified) -> Result<(), Error> {
             self.settle(DeliveryState::Modified(Box::new(modified)))
         }
     };
 }
+
+pub(crate) use outcomes;
 
 /// A message that was received. It is settled by one of the methods that consume it; they queue and never wait. What is
 /// queued is written soon, and for certain by [`Connection::close`](crate::Connection::close).
@@ -180,6 +185,30 @@ impl Drop for Delivery {
     }
 }
 
+/// States one outcome for deliveries and drops them. Those of this connection are settled under one hold of its lock.
+pub(crate) fn settle_all(
+    shared: &Arc<Shared>,
+    deliveries: &mut Vec<Delivery>,
+    outcome: &DeliveryState,
+) -> Result<(), Error> {
+    let mut result = Ok(());
+    let settled = shared.command(|state, aside| {
+        for handle in deliveries.iter_mut().map(|delivery| &mut delivery.handle) {
+            if Arc::ptr_eq(&handle.link.shared, shared) && std::mem::replace(&mut handle.open, false) {
+                let disposed = handle.dispose(state, outcome.clone(), aside);
+                result = std::mem::replace(&mut result, Ok(())).and(disposed);
+            }
+        }
+    });
+    for mut delivery in deliveries.drain(..) {
+        // One of another connection.
+        if delivery.handle.open && !Arc::ptr_eq(&delivery.handle.link.shared, shared) {
+            result = result.and(delivery.handle.state(outcome.clone()));
+        }
+    }
+    settled.and(result)
+}
+
 /// A delivery without its message, to be settled later. Dropped, it leaves the delivery as it is.
 #[derive(Debug)]
 pub struct DeliveryHandle {
@@ -253,12 +282,16 @@ impl DeliveryHandle {
         if !std::mem::replace(&mut self.open, false) {
             return Ok(());
         }
+        let link = self.link.clone();
+        link.shared.command(|state, aside| self.dispose(state, outcome, aside))?
+    }
+
+    /// States an outcome, under the lock.
+    fn dispose(&mut self, state: &mut State, outcome: DeliveryState, aside: &mut Aside<'_>) -> Result<(), Error> {
         let (id, key, settled) = (self.link.id, self.key, self.settled);
-        let disposed = match self.txn.clone() {
-            None => self.link.shared.command(|state, _| state.dispose(id, key, outcome))?,
-            Some(txn) => {
-                self.link.shared.command(|state, aside| state.dispose_within(id, key, settled, &txn, outcome, aside))?
-            }
+        let disposed = match &self.txn {
+            None => state.dispose(id, key, outcome),
+            Some(txn) => state.dispose_within(id, key, settled, txn, outcome, aside),
         };
         // What the peer cannot be told leaves the delivery as it is.
         self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);

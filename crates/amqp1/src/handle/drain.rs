@@ -22,7 +22,7 @@ impl Sender {
     /// loop {
     ///     sender.drain_requested().await?;
     ///     while let Some(message) = messages.front().copied() {
-    ///         let Some(permit) = sender.try_reserve() else { break };
+    ///         let Ok(permit) = sender.try_reserve() else { break };
     ///         // Revoked, if the drain was answered meanwhile: the message stays.
     ///         let Ok(receipt) = permit.send(message) else { break };
     ///         messages.pop_front();

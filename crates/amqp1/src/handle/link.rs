@@ -3,7 +3,10 @@
 use crate::{
     handle::counted::LinkHandle,
     state::{ids::Place, wait::within},
-    types::{detached::Detached, error::Error},
+    types::{
+        detached::Detached,
+        error::{Error, ErrorKind},
+    },
 };
 use amqp1_codec::{definitions::AmqpError, performative::Attach};
 use amqp1_engine::Cause;
@@ -135,16 +138,29 @@ impl LinkHandle {
 
     /// Detaches and waits for the peer's answer.
     pub(crate) async fn detach(&self, closed: bool, error: Option<AmqpError>) -> Result<(), Error> {
+        let forced = error.is_some();
         // It may be over already; then that counts.
         let _ = self
             .shared
             .command(|state, _| state.engine.link(self.id).and_then(|mut link| link.detach(closed, error)))?;
         let detached =
-            within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await?;
-        match (detached.by, &detached.error) {
-            (Cause::Local, _) | (Cause::Peer, None) => Ok(()),
-            (Cause::Peer, Some(_)) => Err(detached.to_error()),
-            (Cause::Session | Cause::Connection, _) => Err(self.failure()),
+            within(&self.shared, self.timeout(), "detaching a link", async { Ok(self.detached().await) }).await;
+        let ended = match detached {
+            Err(error) => Err(error),
+            Ok(detached) => match (detached.by, &detached.error) {
+                (Cause::Local, _) | (Cause::Peer, None) => Ok(()),
+                (Cause::Peer, Some(_)) => Err(detached.to_error()),
+                (Cause::Session | Cause::Connection, _) => Err(self.failure()),
+            },
+        };
+        // With an error nothing that is queued was to be sent.
+        match self.shared.look(|state| state.unsent(self.id)) {
+            0 => ended,
+            _ if forced && ended.is_ok() => ended,
+            unsent => {
+                let text = "the link was detached before all messages were sent";
+                Err(ended.err().unwrap_or_else(|| Error::new(ErrorKind::LinkDetached, text)).with_unsent(unsent))
+            }
         }
     }
 }

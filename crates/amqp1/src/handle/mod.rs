@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod counted;
 pub(crate) mod delivery;
 mod drain;
+mod flush;
 pub(crate) mod granted;
 pub(crate) mod incoming;
 pub(crate) mod link;

@@ -6,7 +6,7 @@ use crate::{
         aside::Aside,
         link::Claim,
         receipts::{Expiry, Paid},
-        send::{crowded_out, revoked},
+        send::{Queueing, Receipts, crowded_out, revoked},
         shared::State,
     },
     types::{
@@ -81,15 +81,16 @@ impl Permit {
         options: SendOptions,
         stated: Option<DeliveryState>,
     ) -> Result<Receipt, Error> {
-        let now = self.handle.shared.now();
+        let link = self.handle.clone();
+        let queueing = Queueing { options, stated, receipts: Receipts::All, clock: &link.shared };
         let (handle, queued) = self.with_claim(message.len(), |state, id, usable, aside| match usable {
-            Ok(()) => state.queue(id, message, options, stated, now, aside),
+            Ok(()) => state.queue(id, message, queueing, aside),
             Err(error) => {
                 aside.drop_later(message.into_parts());
                 Err(error)
             }
         });
-        Ok(Receipt::new(handle, queued?))
+        Receipt::required(handle, queued?)
     }
 
     /// The link that it is for.
@@ -183,6 +184,12 @@ impl ReceiptId {
 impl Receipt {
     pub(crate) fn new(handle: Arc<LinkHandle>, token: u64) -> Self {
         Self { handle, token, done: false }
+    }
+
+    /// The receipt of a message that was queued with one.
+    pub(crate) fn required(handle: Arc<LinkHandle>, token: Option<u64>) -> Result<Self, Error> {
+        let token = token.ok_or_else(|| Error::internal("a message was queued without its receipt"))?;
+        Ok(Self::new(handle, token))
     }
 
     /// Its name, by which a [commit](crate::transaction::Commit::retirements) speaks of it.

@@ -1,15 +1,20 @@
 //! The receiving end of a link.
 
 use crate::{
-    handle::{counted::LinkHandle, delivery::Delivery, link::common},
+    handle::{
+        counted::LinkHandle,
+        delivery::{Delivery, settle_all},
+        link::common,
+    },
     state::{aside::Aside, ids::Place, shared::State, wait::within},
     types::{
         detached::Detached,
         error::{Error, ErrorKind},
         options::OnDrop,
+        unready::TryRecvError,
     },
 };
-use amqp1_codec::{definitions::AmqpError, performative::Attach};
+use amqp1_codec::{definitions::AmqpError, messaging::DeliveryState, performative::Attach};
 use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
 use futures_core::Stream;
 use std::{
@@ -64,20 +69,102 @@ impl Receiver {
         Ok(next.map(|delivery| self.delivery(delivery)))
     }
 
-    /// The next delivery, if it is there.
-    pub fn try_recv(&mut self) -> Option<Delivery> {
+    /// The next delivery, if it has arrived. It never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError::Empty`] if no delivery has arrived; [`TryRecvError::Ended`] where [`recv`](Self::recv) gives `None`;
+    /// [`TryRecvError::Failed`] where it fails.
+    pub fn try_recv(&mut self) -> Result<Delivery, TryRecvError> {
+        self.check_whole().map_err(TryRecvError::Failed)?;
         let id = self.handle.id;
-        let delivery = self.handle.shared.command(|state, _| take(state, id)).ok().flatten()?;
-        Some(self.delivery(delivery))
+        let taken = self.handle.shared.command(|state, aside| {
+            let delivery = take(state, id);
+            delivery.ok_or_else(|| match end(state, aside, id) {
+                Poll::Pending => TryRecvError::Empty,
+                Poll::Ready(Ok(())) => TryRecvError::Ended,
+                Poll::Ready(Err(error)) => TryRecvError::Failed(error),
+            })
+        });
+        taken.unwrap_or_else(|error| Err(TryRecvError::Failed(error))).map(|delivery| self.delivery(delivery))
+    }
+
+    /// Waits for deliveries and moves those that have arrived into `into`, at most `limit` of them. Returns how many;
+    /// 0 when the link is over, as [`recv`](Self::recv) gives `None` then, or if the limit is 0.
+    ///
+    /// A batch costs less than its messages one by one. [`accept_all`](Self::accept_all) settles it.
+    ///
+    /// ```no_run
+    /// # async fn example(mut receiver: amqp1::Receiver) -> Result<(), amqp1::Error> {
+    /// let mut batch = Vec::new();
+    /// while receiver.recv_many(&mut batch, 100).await? > 0 {
+    ///     for delivery in &batch {
+    ///         println!("{:?}", delivery.message().to_contiguous());
+    ///     }
+    ///     receiver.accept_all(&mut batch)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: no delivery is lost, and `into` is left as it was.
+    pub async fn recv_many(&mut self, into: &mut Vec<Delivery>, limit: usize) -> Result<usize, Error> {
+        self.check_whole()?;
+        if limit == 0 {
+            return Ok(0);
+        }
+        let (handle, on_drop, before) = (&self.handle, self.on_drop, into.len());
+        let received = poll_fn(|cx| {
+            handle.shared.poll(cx, |state, aside| {
+                while into.len() - before < limit {
+                    let Some(delivery) = take(state, handle.id) else { break };
+                    into.push(Delivery::new(handle.clone(), delivery, on_drop));
+                }
+                if into.len() > before { Poll::Ready(Ok(())) } else { end(state, aside, handle.id) }
+            })
+        });
+        received.await??;
+        Ok(into.len() - before)
+    }
+
+    /// Accepts deliveries (§3.4.2) and removes them from `deliveries`: those that [`recv_many`](Self::recv_many) gave, for
+    /// instance. Deliveries that were sent one after the other are settled by one disposition.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle_all`](Self::settle_all).
+    pub fn accept_all(&self, deliveries: &mut Vec<Delivery>) -> Result<(), Error> {
+        self.settle_all(deliveries, &DeliveryState::Accepted)
+    }
+
+    /// States one outcome for all deliveries and removes them from `deliveries`. They may be of other links as well.
+    ///
+    /// # Errors
+    ///
+    /// The first error that [`Delivery::settle`] gives for one of them. The others are settled all the same.
+    pub fn settle_all(&self, deliveries: &mut Vec<Delivery>, outcome: &DeliveryState) -> Result<(), Error> {
+        settle_all(&self.handle.shared, deliveries, outcome)
+    }
+
+    /// Fails on a link whose messages come piece by piece.
+    fn check_whole(&self) -> Result<(), Error> {
+        if !self.streamed {
+            return Ok(());
+        }
+        let text = "the link was attached as streamed: its messages come with recv_stream";
+        Err(Error::new(ErrorKind::Config, text))
     }
 
     /// Ready with the next delivery in `into`, with nothing there when the link is over, or with why it failed. A delivery is
     /// large: it is not to be moved through each result.
     fn poll(&self, cx: &Context<'_>, into: &mut Option<IncomingDelivery>) -> Poll<Result<(), Error>> {
-        if self.streamed {
-            let text = "the link was attached as streamed: its messages come with recv_stream";
-            return Poll::Ready(Err(Error::new(ErrorKind::Config, text)));
-        }
+        self.check_whole()?;
         let id = self.handle.id;
         let polled = self.handle.shared.poll(cx, |state, aside| {
             *into = take(state, id);

@@ -5,6 +5,7 @@ use crate::{
     state::{
         aside::Aside,
         link::{blocked, room},
+        send::{Queueing, Receipts},
         shared::State,
         wait::within_or,
     },
@@ -58,9 +59,21 @@ impl Sender {
         stated: Option<DeliveryState>,
     ) -> Result<Receipt, Error> {
         let handle = self.handle();
-        let queued =
-            self.with_credit(|state, id, aside| state.queue(id, message, options, stated, handle.shared.now(), aside));
-        Ok(Receipt::new(handle.clone(), queued.await?))
+        let queueing = Queueing { options, stated, receipts: Receipts::All, clock: &handle.shared };
+        let queued = self.with_credit(|state, id, aside| state.queue(id, message, queueing, aside));
+        Receipt::required(handle.clone(), queued.await?)
+    }
+
+    /// As [`queue`](Self::queue), without a receipt where the message is sent settled.
+    pub(crate) async fn queue_for_outcome(
+        &self,
+        message: EncodedMessage,
+        options: SendOptions,
+    ) -> Result<Option<Receipt>, Error> {
+        let handle = self.handle();
+        let queueing = Queueing { options, stated: None, receipts: Receipts::Unsettled, clock: &handle.shared };
+        let queued = self.with_credit(|state, id, aside| state.queue(id, message, queueing, aside)).await?;
+        Ok(queued.map(|token| Receipt::new(handle.clone(), token)))
     }
 
     /// Bounds a wait for credit by the operation time-out. The error says what else was waited for.
@@ -87,6 +100,12 @@ impl Sender {
 }
 
 impl State {
+    /// Why nothing can be queued on a link, where that is so: no credit is left that others do not claim, if nothing else.
+    pub(crate) fn fullness(&mut self, id: LinkId) -> Blocked {
+        let queue = self.awaits_room || !self.engine.has_queue_room();
+        blocked(&mut self.engine, id).unwrap_or(if queue { Blocked::Queue } else { Blocked::Credit })
+    }
+
     /// Ready when a delivery can be queued for a caller, with those served who came before. Until then the caller has a
     /// ticket.
     fn poll_turn(&mut self, id: LinkId, ticket: &mut Option<u64>, aside: &mut Aside<'_>) -> Poll<Result<(), Error>> {

@@ -1,11 +1,24 @@
 //! The sending end of a link.
 
 use crate::{
-    handle::{counted::LinkHandle, link::common, permit::Permit},
-    state::transaction::table::Transactions,
-    types::{detached::Detached, error::Error, options::SendOptions, outcome::Outcome},
+    handle::{
+        counted::LinkHandle,
+        link::common,
+        permit::{Permit, Receipt},
+    },
+    state::{
+        send::{Queueing, Receipts},
+        transaction::table::Transactions,
+    },
+    types::{
+        detached::Detached,
+        error::Error,
+        options::SendOptions,
+        outcome::Outcome,
+        unready::{EnqueueError, TryReserveError},
+    },
 };
-use amqp1_codec::{IntoMessage, definitions::AmqpError, performative::Attach};
+use amqp1_codec::{EncodedMessage, IntoMessage, definitions::AmqpError, performative::Attach};
 use amqp1_engine::transaction::TxnId;
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,6 +36,10 @@ impl Sender {
 
     /// Sends a message and waits for its outcome.
     ///
+    /// A message that is sent [settled](SendOptions::settled) has none: this returns [`Outcome::SentSettled`] as soon as the
+    /// message is queued. It arrives at most once, and what becomes of it is not reported. [`flush`](Self::flush) waits
+    /// until such messages are written; a [`Receipt`] says of each whether it was sent.
+    ///
     /// The wait for credit is bounded by the connection's operation time-out, and the wait for the outcome as the link
     /// says: see [`Receipt`].
     ///
@@ -33,8 +50,8 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// Cancelled while it waits for credit, nothing was sent and no credit is used. Cancelled later, the delivery goes
-    /// on.
+    /// Cancelled while it waits for credit, or for its turn on the runtime, nothing was sent and no credit is used. Cancelled
+    /// later, the delivery goes on.
     pub async fn send(&self, message: impl IntoMessage) -> Result<Outcome, Error> {
         self.send_with(message, SendOptions::default()).await
     }
@@ -49,8 +66,13 @@ impl Sender {
     ///
     /// As [`send`](Self::send).
     pub async fn send_with(&self, message: impl IntoMessage, options: SendOptions) -> Result<Outcome, Error> {
+        // A settled send does not wait, and a loop of them would keep the connection's task from its turn.
+        tokio::task::coop::consume_budget().await;
         let message = self.handle.encode(message);
-        self.within_time(self.queue(message, options, None)).await?.await
+        match self.within_time(self.queue_for_outcome(message, options)).await? {
+            Some(receipt) => receipt.await,
+            None => Ok(Outcome::SentSettled),
+        }
     }
 
     /// Waits for credit, for room if messages queue up at this end, and for deliveries to be settled if too many are not.
@@ -69,15 +91,96 @@ impl Sender {
         Ok(Permit::new(self.handle.clone(), claim))
     }
 
-    /// A permit, if there is credit now and nobody waits for it.
-    pub fn try_reserve(&self) -> Option<Permit> {
+    /// A permit, if there is credit now that others do not wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReserveError::Full`] if nothing can be queued now; [`TryReserveError::Failed`] if the link has ended.
+    pub fn try_reserve(&self) -> Result<Permit, TryReserveError> {
         let id = self.handle.id;
         let reserved = self.handle.shared.command(|state, _| {
             let room = state.room(id);
-            let link = state.live_link(id).ok()?;
-            link.is_free(room).then(|| link.claim())
+            let link = state.live_link(id).map_err(TryReserveError::Failed)?;
+            if link.is_free(room) {
+                return Ok(link.claim());
+            }
+            Err(TryReserveError::Full(state.fullness(id)))
         });
-        reserved.ok().flatten().map(|claim| Permit::new(self.handle.clone(), claim))
+        let claim = reserved.unwrap_or_else(|error| Err(TryReserveError::Failed(error)))?;
+        Ok(Permit::new(self.handle.clone(), claim))
+    }
+
+    /// Queues a message now, or fails and gives it back. It never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReserveError::Full`] if nothing can be queued now, or others wait for credit: queue it later, or
+    /// [`reserve`](Self::reserve). [`TryReserveError::Failed`] if the link has ended or the message is too large.
+    ///
+    /// ```no_run
+    /// # async fn example(sender: amqp1::Sender) -> Result<(), amqp1::Error> {
+    /// use amqp1::Outcome;
+    ///
+    /// let mut receipts = Vec::new();
+    /// for number in 0..100 {
+    ///     let receipt = match sender.enqueue(format!("message {number}")) {
+    ///         Ok(receipt) => receipt,
+    ///         Err(refused) if refused.is_full() => sender.reserve().await?.send(refused.into_message())?,
+    ///         Err(refused) => return Err(refused.into()),
+    ///     };
+    ///     receipts.push(receipt);
+    /// }
+    /// for receipt in receipts {
+    ///     receipt.await?.into_result()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enqueue(&self, message: impl IntoMessage) -> Result<Receipt, EnqueueError> {
+        self.enqueue_with(message, SendOptions::default())
+    }
+
+    /// Queues a message now as the options say, or fails and gives it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`enqueue`](Self::enqueue); [`ErrorKind::Config`](crate::ErrorKind::Config) if the link's settle mode does not
+    /// allow the options.
+    pub fn enqueue_with(&self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, EnqueueError> {
+        let (id, shared) = (self.handle.id, &self.handle.shared);
+        let message = self.handle.encode(message);
+        let queueing = Queueing { options, stated: None, receipts: Receipts::All, clock: shared };
+        let refused = |reason, message| EnqueueError::new(reason, message);
+        let queued = shared.command(|state, aside| {
+            let room = state.room(id);
+            let free = match state.live_link(id) {
+                Ok(link) => link.is_free(room),
+                Err(error) => return Err(refused(TryReserveError::Failed(error), message)),
+            };
+            if !free {
+                return Err(refused(TryReserveError::Full(state.fullness(id)), message));
+            }
+            let queued = state.queue_or_return(id, message, queueing, aside);
+            queued.map_err(|(error, message)| refused(TryReserveError::Failed(error), message))
+        });
+        let failed = |error| EnqueueError::new(TryReserveError::Failed(error), EncodedMessage::default());
+        let token = queued.unwrap_or_else(|error| Err(failed(error)))?;
+        Receipt::required(self.handle.clone(), token).map_err(failed)
+    }
+
+    /// Whether nothing can be queued now: [`try_reserve`](Self::try_reserve) and [`enqueue`](Self::enqueue) fail. For callers
+    /// who poll; [`reserve`](Self::reserve) waits.
+    pub fn is_full(&self) -> bool {
+        let id = self.handle.id;
+        self.handle.shared.look(|state| {
+            let room = state.room(id);
+            state.live_link(id).map_or(true, |link| !link.is_free(room))
+        })
+    }
+
+    /// Whether the link has ended: nothing can be sent on it any more.
+    pub fn is_detached(&self) -> bool {
+        self.handle.is_over()
     }
 
     /// How many deliveries may be sent now (§2.6.7). Permits that are held and callers that wait are not subtracted.

@@ -81,6 +81,10 @@ pub(crate) struct LinkState {
     pub(crate) resume: Option<Box<Part>>,
     /// It must be attached again before anything is sent (§2.7.3, incomplete-unsettled).
     pub(crate) reattach: bool,
+    /// How many deliveries were queued on it.
+    pub(crate) queued: u64,
+    /// How many of them are lost without any of them having left.
+    pub(crate) unsent: u64,
 }
 
 impl LinkState {
@@ -107,6 +111,8 @@ impl LinkState {
             default_outcome: None,
             resume: None,
             reattach: false,
+            queued: 0,
+            unsent: 0,
         }
     }
 

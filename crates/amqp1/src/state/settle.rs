@@ -28,13 +28,17 @@ impl State {
     }
 
     /// The message of this slot was not sent after all.
-    pub(crate) fn take_back(&mut self, token: u64, slot: u64) {
+    pub(crate) fn take_back(&mut self, token: u64, slot: Option<u64>) {
+        let Some(slot) = slot else { return };
         self.tokens.remove(token);
         self.receipts.take_back(slot);
     }
 
     /// The engine has paid.
     pub(crate) fn settle(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+        if settlement == (Settlement::Lost { sent: false }) {
+            self.note_unsent(id);
+        }
         if !self.is_held(id, token, &settlement) {
             self.pay(id, token, settlement, aside);
         }

@@ -12,6 +12,7 @@ use crate::{
         receipts::Receipts,
         suspended::Tokens,
         transaction::table::Transactions,
+        unsent::Mark,
     },
     types::error::{Error, ErrorKind, Retry},
 };
@@ -102,6 +103,10 @@ pub(crate) struct State {
     pub(crate) starved: VecDeque<LinkId>,
     /// Some of them wait for room on the connection: newcomers wait behind them.
     pub(crate) awaits_room: bool,
+    /// What flushes wait for.
+    pub(crate) flushing: Vec<Mark>,
+    /// How many messages are lost without any of them having left.
+    pub(crate) unsent: u64,
     /// How many octets permits have queued since there was room on the connection.
     pub(crate) overdrawn: usize,
     pub(crate) drains: Drains,
@@ -161,6 +166,8 @@ impl Shared {
             links: IdMap::default(),
             starved: VecDeque::new(),
             awaits_room: false,
+            flushing: Vec::new(),
+            unsent: 0,
             overdrawn: 0,
             drains: Drains::default(),
             transactions: Transactions::default(),

@@ -2,7 +2,11 @@
 
 use super::{section_head::Malformed, sections::Sections};
 use crate::{
-    handle::{counted::LinkHandle, delivery::DeliveryHandle, receiver::Receiver},
+    handle::{
+        counted::LinkHandle,
+        delivery::{DeliveryHandle, outcomes},
+        receiver::Receiver,
+    },
     state::{aside::Aside, shared::State},
     types::{
         detached::Detached,
@@ -396,32 +400,7 @@ impl<'a> IncomingStream<'a> {
         self.handle.take().map_or(Ok(()), |handle| handle.settle(outcome))
     }
 
-    /// It was processed (§3.4.2).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn accept(self) -> Result<(), Error> {
-        self.settle(DeliveryState::Accepted)
-    }
-
-    /// It is invalid (§3.4.3).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn reject(self, error: impl Into<amqp1_codec::definitions::AmqpError>) -> Result<(), Error> {
-        self.settle(DeliveryState::rejected(error))
-    }
-
-    /// It was not processed and may be delivered again (§3.4.4).
-    ///
-    /// # Errors
-    ///
-    /// If the link has ended.
-    pub fn release(self) -> Result<(), Error> {
-        self.settle(DeliveryState::Released)
-    }
+    outcomes!();
 
     /// What settles it later.
     pub fn into_handle(mut self) -> Option<DeliveryHandle> {

@@ -31,6 +31,7 @@ struct Inner {
     retry: Retry,
     delivered: Delivered,
     status: Option<Status>,
+    unsent: Option<u64>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -55,6 +56,9 @@ pub enum ErrorKind {
     Connect,
     /// The receiver took its credit back before the message was sent.
     CreditRevoked,
+    /// Nothing can be queued at the moment, and the call does not wait: see
+    /// [`TryReserveError`](crate::TryReserveError).
+    Full,
     /// Nothing was heard from the peer for too long.
     IdleTimeout,
     /// Whether the transaction was committed is not known: the control link was lost, or the coordinator did not answer
@@ -141,7 +145,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         let retry = default_retry(kind);
         let (text, delivered) = (text.into(), Delivered::No);
-        Self(Arc::new(Inner { kind, text, amqp: None, retry, delivered, status: None, source: None }))
+        Self(Arc::new(Inner { kind, text, amqp: None, retry, delivered, status: None, unsent: None, source: None }))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -173,6 +177,10 @@ impl Error {
 
     pub(crate) fn with_status(self, status: Status) -> Self {
         self.change(|inner| inner.status = Some(status))
+    }
+
+    pub(crate) fn with_unsent(self, unsent: u64) -> Self {
+        self.change(|inner| inner.unsent = Some(unsent))
     }
 
     /// What the peer said, and what follows from it.
@@ -230,6 +238,12 @@ impl Error {
         self.0.status.as_ref()
     }
 
+    /// How many of the messages that [`Sender::flush`](crate::Sender::flush) or a close waited for are known not to have
+    /// been sent. Others may have been lost with the transport. `None` of other calls.
+    pub fn unsent(&self) -> Option<u64> {
+        self.0.unsent
+    }
+
     /// Where the peer says that the container (§2.8.16) or the address (§2.8.18) is.
     pub fn redirect(&self) -> Option<Redirect> {
         self.0.amqp.as_ref().and_then(Redirect::of)
@@ -285,6 +299,7 @@ impl Error {
 fn default_retry(kind: ErrorKind) -> Retry {
     match kind {
         ErrorKind::CreditRevoked
+        | ErrorKind::Full
         | ErrorKind::Modified
         | ErrorKind::NoOutcome
         | ErrorKind::Released
@@ -361,6 +376,11 @@ impl fmt::Display for Error {
         match &self.0.amqp {
             Some(error) => fmt::Display::fmt(&Bounded(format_args!("{text}: {error}")), f),
             None => fmt::Display::fmt(&Bounded(text), f),
+        }?;
+        match self.0.unsent {
+            None | Some(0) => Ok(()),
+            Some(1) => f.write_str("; 1 message was not sent"),
+            Some(unsent) => write!(f, "; {unsent} messages were not sent"),
         }
     }
 }

@@ -11,4 +11,5 @@ pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod security;
 pub(crate) mod status;
+pub(crate) mod unready;
 pub(crate) mod url;

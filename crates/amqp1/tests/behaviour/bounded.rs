@@ -23,7 +23,7 @@ async fn a_sender_waits_for_settlements_and_says_so() {
         receipts.push(sender.reserve().await.expect("credit").send(body(number)).expect("queued"));
     }
     assert_eq!((sender.blocked(), sender.credit()), (Some(Blocked::Unsettled), 0));
-    assert!(sender.try_reserve().is_none());
+    assert!(sender.try_reserve().is_err());
     let error = sender.send(body(3)).await.expect_err("nothing is settled");
     assert!(error.kind() == ErrorKind::Timeout && error.to_string().contains("settled"), "{error}");
     // One is settled: one may go, and the one that waits does.

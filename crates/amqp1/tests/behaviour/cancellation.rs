@@ -1,7 +1,7 @@
 //! What is left behind by futures that are dropped half-way: nothing.
 
 use crate::support::{self, body, number, pair, soon};
-use amqp1::{Credit, ErrorKind, Outcome, Receiver, Sender};
+use amqp1::{Credit, ErrorKind, Outcome, Receiver, SendOptions, Sender};
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -61,6 +61,70 @@ async fn a_recv_that_is_cancelled_and_resumed_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_recv_many_that_is_cancelled_loses_nothing_and_leaves_the_buffer_as_it_was() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
+    let mut batch = Vec::new();
+    {
+        let mut receiving = pin!(receiver.recv_many(&mut batch, 5));
+        assert!(nudge(receiving.as_mut()).await);
+    }
+    let receipts = [0, 1, 2].map(|index| sender.enqueue(body(index)).expect("there is credit"));
+    {
+        // What arrives meanwhile is not taken before it is polled again.
+        let mut receiving = pin!(receiver.recv_many(&mut batch, 5));
+        assert!(nudge(receiving.as_mut()).await);
+    }
+    assert!(batch.is_empty());
+    for index in 0..3 {
+        assert_eq!(take(&mut receiver).await, index);
+    }
+    for receipt in receipts {
+        assert_eq!(soon(receipt).await.expect("an outcome"), Outcome::Accepted);
+    }
+}
+
+#[tokio::test]
+async fn a_flush_that_is_cancelled_leaves_the_messages_queued() {
+    let (mut pair, gate) = support::gated_pair().await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(10)).await;
+    gate.stick();
+    let settled = SendOptions { settled: true, ..SendOptions::default() };
+    assert_eq!(sender.send_with(body(1), settled).await.expect("queued"), Outcome::SentSettled);
+    {
+        let mut flushing = pin!(sender.flush());
+        assert!(nudge(flushing.as_mut()).await);
+    }
+    gate.unstick();
+    assert_eq!(take(&mut receiver).await, 1);
+    soon(sender.flush()).await.expect("written");
+}
+
+/// The budget of the runtime makes a settled send wait before it queues anything.
+#[tokio::test]
+async fn a_settled_send_that_is_cancelled_while_it_yields_sends_nothing() {
+    let mut pair = pair().await;
+    let (sender, mut receiver) = pair.client_sends(Credit::Window(1000)).await;
+    let settled = SendOptions { settled: true, ..SendOptions::default() };
+    let queued = poll_fn(|cx| {
+        for index in 0..1000 {
+            let mut sending = pin!(sender.send_with(body(index), settled));
+            if sending.as_mut().poll(cx).is_pending() {
+                return Poll::Ready(index);
+            }
+        }
+        panic!("it never yields");
+    })
+    .await;
+    soon(sender.flush()).await.expect("written");
+    for index in 0..queued {
+        assert_eq!(take(&mut receiver).await, index);
+    }
+    soon(sender.close()).await.expect("closed");
+    assert!(soon(receiver.recv()).await.expect("no error").is_none());
+}
+
+#[tokio::test]
 async fn a_reserve_that_is_cancelled_uses_no_credit() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_sends(Credit::Manual(1)).await;
@@ -90,7 +154,7 @@ async fn those_who_wait_for_credit_are_served_in_order_and_newcomers_do_not_push
     for index in 0..5 {
         receiver.set_credit(Credit::Manual(1)).expect("a link");
         assert_eq!(take(&mut receiver).await, index);
-        assert!(sender.try_reserve().is_none());
+        assert!(sender.try_reserve().is_err());
     }
     for task in waiting {
         assert_eq!(soon(task).await.expect("no panic").expect("sent"), Outcome::Accepted);
@@ -124,7 +188,7 @@ async fn a_permit_that_is_dropped_goes_to_the_next_in_line() {
     let mut pair = pair().await;
     let (sender, mut receiver) = pair.client_sends(Credit::Manual(1)).await;
     let permit = sender.reserve().await.expect("credit");
-    assert!(sender.try_reserve().is_none());
+    assert!(sender.try_reserve().is_err());
     let next = sender.clone();
     let waiting = tokio::spawn(async move { next.send(body(1)).await });
     tokio::task::yield_now().await;

@@ -272,6 +272,7 @@ async fn a_link_that_is_detached_at_once_was_not_refused() {
         let link = pair.offered().await;
         let AcceptedLink::Sender(sender) = link.accept_default().expect("accepted") else { panic!("it receives") };
         assert_eq!(sender.send("x").await.expect("sent"), Outcome::SentSettled);
+        sender.flush().await.expect("written");
         let error = AmqpError::new(ErrorCondition::RESOURCE_DELETED, "the queue is gone");
         sender.detach_with(Some(error), true).await.expect("detached");
     });

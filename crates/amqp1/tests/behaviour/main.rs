@@ -7,6 +7,7 @@ mod support;
 
 mod acceptor_hostile;
 mod advisory;
+mod batches;
 mod bounded;
 mod cancellation;
 mod cbs;
@@ -36,6 +37,7 @@ mod resume_rounds;
 mod resume_scripted;
 mod roundtrip;
 mod sasl;
+mod settled;
 mod sole;
 mod streams;
 mod streams_hostile;

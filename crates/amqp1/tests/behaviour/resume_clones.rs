@@ -65,7 +65,7 @@ async fn a_suspension_that_is_given_up_can_be_asked_for_again_and_those_who_wait
     // There is no credit in the end; somebody waits for it.
     while let Ok(permit) = tokio::time::timeout(Duration::from_secs(1), sender.reserve()).await {
         drop(permit.expect("a link").send(short(1)).expect("queued"));
-        while receiver.try_recv().is_some() {}
+        while receiver.try_recv().is_ok() {}
     }
     let waiting = sender.clone();
     let waiting = tokio::spawn(async move { waiting.send(short(2)).await });

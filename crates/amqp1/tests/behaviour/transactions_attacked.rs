@@ -113,7 +113,7 @@ async fn what_is_sent_with_credit_of_a_transaction_is_acquired_within_it() {
         let acquires = peer.waits(2).await;
         let sending = tokio::spawn(async move {
             loop {
-                if let Some(permit) = acquires.try_reserve() {
+                if let Ok(permit) = acquires.try_reserve() {
                     return permit.send("m").expect("sent").provisional();
                 }
                 tokio::task::yield_now().await;

@@ -86,7 +86,7 @@ async fn drained(session: &Session, address: &str) -> Vec<String> {
     support::soon(receiver.drain()).await.expect("drained");
     let mut texts = Vec::new();
     let mut deliveries = Vec::new();
-    while let Some(delivery) = receiver.try_recv() {
+    while let Ok(delivery) = receiver.try_recv() {
         texts.push(text(&delivery));
         deliveries.push(delivery);
     }

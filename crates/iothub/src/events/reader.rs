@@ -26,7 +26,7 @@ pub(super) struct Reader {
 impl Reader {
     /// An event that is there already.
     pub(super) fn try_next(&mut self) -> Option<Result<Event, UndecodableEvent>> {
-        let delivery = self.receiver.try_recv()?;
+        let delivery = self.receiver.try_recv().ok()?;
         Some(self.event(delivery))
     }
 

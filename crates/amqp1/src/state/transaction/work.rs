@@ -420,6 +420,11 @@ impl State {
         }
     }
 
+    /// Whether this end serves transactions.
+    pub(crate) fn is_resource(&self) -> bool {
+        matches!(self.transactions, Transactions::Resource(_))
+    }
+
     fn acquire(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) -> Result<(), Error> {
         if self.engine.has_events() {
             // Its credit may have come with properties of which nothing is known yet.

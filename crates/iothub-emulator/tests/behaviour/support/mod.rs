@@ -154,7 +154,7 @@ pub async fn next(receiver: &mut Receiver) -> Delivery {
 /// Whether the hub has nothing for this receiver: asked with a drain, which brings what the hub has.
 pub async fn has_nothing(receiver: &mut Receiver) -> bool {
     receiver.drain().await.unwrap();
-    let nothing = receiver.try_recv().is_none();
+    let nothing = receiver.try_recv().is_err();
     receiver.set_credit(Credit::Window(10)).unwrap();
     nothing
 }

@@ -136,7 +136,7 @@ impl Drop for MethodCall {
         }
         let unanswered = MethodAnswer::new(UNANSWERED).payload("the device did not answer the call");
         let message = self.encode(&unanswered);
-        if let Some(permit) = self.sender.try_reserve() {
+        if let Ok(permit) = self.sender.try_reserve() {
             if let Err(error) = permit.send(message) {
                 tracing::debug!(%error, "a call of a method was dropped, and could not be answered");
             }

@@ -1,0 +1,98 @@
+//! Messages that wait to leave a link, and those that are lost before any of them has left.
+
+use crate::{
+    state::{aside::Aside, shared::State},
+    types::error::Error,
+};
+use amqp1_engine::LinkId;
+
+/// A place in the queue of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) id: LinkId,
+    /// How many deliveries had been queued on the link.
+    queued: u64,
+}
+
+impl State {
+    /// Notes that a message is lost of which nothing has left.
+    #[cold]
+    pub(crate) fn note_unsent(&mut self, id: LinkId) {
+        self.unsent = self.unsent.saturating_add(1);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.unsent = link.unsent.saturating_add(1);
+        }
+    }
+
+    /// Counts a delivery that was queued on a link.
+    pub(crate) fn count_queued(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.queued = link.queued.saturating_add(1);
+        }
+    }
+
+    /// The end of a link's queue.
+    pub(crate) fn mark(&self, id: LinkId) -> Mark {
+        Mark { id, queued: self.links.get(&id).map_or(0, |link| link.queued) }
+    }
+
+    /// How many deliveries of a link wait to leave, or are lost without any of them having left.
+    pub(crate) fn unsent(&mut self, id: LinkId) -> u64 {
+        self.unsent_before(self.mark(id))
+    }
+
+    /// As [`unsent`](Self::unsent), before a mark.
+    pub(crate) fn unsent_before(&mut self, mark: Mark) -> u64 {
+        self.waiting_before(mark).saturating_add(self.lost_before(mark))
+    }
+
+    /// How many deliveries were queued behind a mark.
+    fn queued_behind(&self, mark: Mark) -> u64 {
+        self.links.get(&mark.id).map_or(0, |link| link.queued.saturating_sub(mark.queued))
+    }
+
+    /// How many deliveries before a mark have not left completely.
+    pub(crate) fn waiting_before(&mut self, mark: Mark) -> u64 {
+        let waiting = self.engine.sender(mark.id).map_or(0, |sender| sender.waiting());
+        u64::try_from(waiting).unwrap_or(u64::MAX).saturating_sub(self.queued_behind(mark))
+    }
+
+    /// How many deliveries before a mark are lost without any of them having left. Those at the front of the queue leave
+    /// first, so those behind the mark are among the lost ones.
+    pub(crate) fn lost_before(&self, mark: Mark) -> u64 {
+        let lost = self.links.get(&mark.id).map_or(0, |link| link.unsent);
+        lost.saturating_sub(self.queued_behind(mark))
+    }
+
+    /// Whether everything before a mark has left. If it has not, the driver wakes those who wait at the link when it has.
+    pub(crate) fn left_before(&mut self, mark: Mark) -> Option<Result<(), Error>> {
+        if let Err(error) = self.live_link(mark.id).map(|_| ()) {
+            return Some(Err(error));
+        }
+        if self.waiting_before(mark) == 0 {
+            return Some(Ok(()));
+        }
+        if !self.flushing.contains(&mark) {
+            self.flushing.push(mark);
+        }
+        None
+    }
+
+    /// Wakes those who wait until what was queued on their link has left.
+    pub(crate) fn wake_flushing(&mut self, aside: &mut Aside<'_>) {
+        if self.flushing.is_empty() {
+            return;
+        }
+        let mut flushing = std::mem::take(&mut self.flushing);
+        flushing.retain(|mark| {
+            if self.waiting_before(*mark) > 0 {
+                return true;
+            }
+            if let Some(link) = self.links.get_mut(&mark.id) {
+                link.waiting.wake(aside);
+            }
+            false
+        });
+        self.flushing = flushing;
+    }
+}
