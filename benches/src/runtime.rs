@@ -16,6 +16,8 @@ pub const CASES: &[&str] = &[
     "runtime-unsettled-unique-tags",
     "runtime-settled-fresh",
     "runtime-serial",
+    "runtime-batch-settled",
+    "runtime-batch-unsettled",
 ];
 
 /// Receipts that are held before the oldest one is awaited: as many messages as a connection reads at once.
@@ -35,6 +37,8 @@ struct Way {
     fresh: bool,
     /// Each message is sent when the outcome of the one before is there.
     serial: bool,
+    /// Messages are queued without waiting for each, and received and accepted in batches.
+    batch: bool,
 }
 
 /// Returns a function that sends, receives and accepts `count` messages, and returns how many receipts were as expected.
@@ -47,6 +51,8 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
         "runtime-unsettled-unique-tags" => Way { unique_tags: true, ..Way::default() },
         "runtime-settled-fresh" => Way { settled: true, fresh: true, ..Way::default() },
         "runtime-serial" => Way { serial: true, ..Way::default() },
+        "runtime-batch-settled" => Way { settled: true, batch: true, ..Way::default() },
+        "runtime-batch-unsettled" => Way { batch: true, ..Way::default() },
         _ => return None,
     };
     let mut ends = Ends::connected(way);
@@ -100,6 +106,12 @@ impl Ends {
     fn carry(&mut self, count: usize) -> usize {
         let Self { sender, receiver, builder, message, way, runtime, .. } = self;
         let sending = async {
+            if way.batch && way.settled {
+                return send_settled(sender, message, count).await;
+            }
+            if way.batch {
+                return enqueue_many(sender, message, count).await;
+            }
             match (way.serial, way.fresh) {
                 (true, _) => send_each(sender, message, count).await,
                 (false, true) => send_many(sender, || builder.clone(), way.settled, count).await,
@@ -107,12 +119,25 @@ impl Ends {
             }
         };
         let receiving = async {
+            if way.batch {
+                return receive_batches(receiver, count).await;
+            }
             for _ in 0..count {
                 let delivery = receiver.recv().await.expect("a live link").expect("a delivery");
                 delivery.accept().expect("a live link");
             }
         };
         runtime.block_on(async { tokio::join!(sending, receiving).0 })
+    }
+}
+
+/// Receives messages in batches, and accepts each batch.
+async fn receive_batches(receiver: &mut Receiver, count: usize) {
+    let mut batch = Vec::with_capacity(TOGETHER);
+    let mut received = 0;
+    while received < count {
+        received += receiver.recv_many(&mut batch, TOGETHER).await.expect("a live link");
+        receiver.accept_all(&mut batch).expect("a live link");
     }
 }
 
@@ -139,6 +164,42 @@ async fn finish(receipt: Option<Receipt>, settled: bool) -> usize {
     let Some(receipt) = receipt else { return 0 };
     let outcome = receipt.await.expect("an outcome");
     usize::from(outcome == if settled { Outcome::SentSettled } else { Outcome::Accepted })
+}
+
+/// Queues messages that are settled, and waits now and then until they are written.
+async fn send_settled(sender: &Sender, message: &EncodedMessage, count: usize) -> usize {
+    let options = SendOptions { settled: true, ..SendOptions::default() };
+    let mut succeeded = 0;
+    for number in 1..=count {
+        let outcome = sender.send_with(message.clone(), options).await.expect("a live link");
+        succeeded += usize::from(matches!(outcome, Outcome::SentSettled));
+        if number % TOGETHER == 0 || number == count {
+            sender.flush().await.expect("a live link");
+        }
+    }
+    succeeded
+}
+
+/// Queues messages while there is room, and awaits the oldest outcomes when as many are in flight as may be.
+async fn enqueue_many(sender: &Sender, message: &EncodedMessage, count: usize) -> usize {
+    let mut receipts = VecDeque::with_capacity(TOGETHER);
+    let mut succeeded = 0;
+    for _ in 0..count {
+        if receipts.len() == TOGETHER {
+            succeeded += finish(receipts.pop_front(), false).await;
+        }
+        receipts.push_back(match sender.enqueue(message.clone()) {
+            Ok(receipt) => receipt,
+            Err(refused) => {
+                let permit = sender.reserve().await.expect("credit");
+                permit.send(refused.into_message()).expect("a live link")
+            }
+        });
+    }
+    while !receipts.is_empty() {
+        succeeded += finish(receipts.pop_front(), false).await;
+    }
+    succeeded
 }
 
 /// Sends messages one after another.
