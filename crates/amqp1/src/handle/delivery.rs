@@ -203,7 +203,8 @@ pub(crate) fn settle_all(
     for mut delivery in deliveries.drain(..) {
         // One of another connection.
         if delivery.handle.open && !Arc::ptr_eq(&delivery.handle.link.shared, shared) {
-            result = result.and(delivery.handle.state(outcome.clone()));
+            let stated = delivery.handle.state(outcome.clone());
+            result = result.and(stated);
         }
     }
     settled.and(result)
