@@ -5,7 +5,7 @@ mod builder;
 mod dialog;
 mod sole;
 
-use self::{builder::Tls, dialog::Dialog};
+use self::dialog::Dialog;
 use crate::{
     connect::attempt::{Attempt, Failure, Stage},
     driver::{self, Setup, transport},
@@ -33,6 +33,8 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "tls")]
+use self::builder::Tls;
 #[cfg(feature = "tls")]
 use crate::driver::transport::header::Begun;
 
