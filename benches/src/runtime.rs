@@ -2,7 +2,7 @@
 
 use crate::codec;
 use amqp1::{
-    AcceptedLink, Acceptor, Client, Connection, Credit, EncodedMessage, IntoMessage, MessageBuilder, Outcome, Receipt,
+    Acceptor, Client, Connection, Credit, EncodedMessage, IncomingLink, IntoMessage, MessageBuilder, Outcome, Receipt,
     Receiver, SendOptions, Sender, ServerConnection,
 };
 use std::collections::VecDeque;
@@ -90,11 +90,9 @@ impl Ends {
             let session = client.begin().await.expect("a session");
             let (sender, receiver) = tokio::join!(session.sender("queue").attach(), async {
                 let link = server.next_link().await.expect("a link");
-                let mut reply = link.reply();
-                reply.credit = Credit::Window(2000);
-                link.accept(reply).expect("an attached link")
+                let IncomingLink::Receiver(request) = link else { panic!("the client sends") };
+                request.credit(Credit::Window(2000)).accept().expect("an attached link")
             });
-            let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
             (client, server, sender.expect("a sender"), receiver)
         });
         let builder = codec::message(1024);

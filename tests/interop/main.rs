@@ -3,7 +3,7 @@
 //! `tests/interop/README.md` says what they are and how each is started.
 #![allow(missing_docs)]
 
-use amqp1::{AcceptedLink, Acceptor, Client, Connection, Credit, ReceiverSettleMode, TlsServer, auth::sasl::Plain};
+use amqp1::{Acceptor, Client, Connection, Credit, IncomingLink, ReceiverSettleMode, TlsServer, auth::sasl::Plain};
 use amqp1_tests::{
     peer::{self, Server},
     traffic::{Load, both},
@@ -79,9 +79,8 @@ async fn t_2_7_3_5_a_sender_built_with_uamqp_does_not_stall() {
         let mut connection = incoming.accept().await.expect("an open connection");
         let link = connection.next_link().await.expect("a link");
         assert_eq!(link.attach().rcv_settle_mode, ReceiverSettleMode::Second);
-        let mut reply = link.reply();
-        (reply.credit, reply.max_unsettled) = (Credit::Window(10), 10);
-        let AcceptedLink::Receiver(mut receiver) = link.accept(reply).expect("accepted") else { panic!("it sends") };
+        let IncomingLink::Receiver(request) = link else { panic!("it sends") };
+        let mut receiver = request.credit(Credit::Window(10)).max_unsettled(10).accept().expect("accepted");
         let mut received = 0;
         while let Ok(Some(delivery)) = receiver.recv().await {
             delivery.accept().expect("settled");

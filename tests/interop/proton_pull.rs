@@ -1,6 +1,6 @@
 //! A consumer on Proton that pulls from our acceptor: credit and drain in one flow.
 
-use amqp1::{AcceptedLink, Acceptor, AttachReply, Client, DrainMode, Sender};
+use amqp1::{Acceptor, Client, DrainMode, IncomingLink, Sender};
 use amqp1_tests::{broker::Broker, peer};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -45,8 +45,8 @@ async fn a_pull_brings_what_the_application_holds() {
         let incoming = Acceptor::builder().build().accept(stream).await.expect("a handshake");
         let mut connection = incoming.accept().await.expect("a connection");
         while let Some(link) = connection.next_link().await {
-            let reply = AttachReply { drain_mode: DrainMode::APPLICATION, ..link.reply() };
-            let Ok(AcceptedLink::Sender(sender)) = link.accept(reply) else { panic!("not a consumer") };
+            let IncomingLink::Sender(request) = link else { panic!("not a consumer") };
+            let sender = request.drain_mode(DrainMode::APPLICATION).accept().expect("accepted");
             tokio::spawn(give_out(sender, bodies().into()));
         }
     });

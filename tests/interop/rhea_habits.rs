@@ -2,8 +2,8 @@
 //! application properties. Nothing of it costs a message, a link or the connection.
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, AttachReply, Client, Connection, Delivery, Error, ErrorCondition, Fields,
-    IncomingLink, Outcome, Receiver, Session, Source, Symbol, Value, codec::messaging::FilterSet,
+    AcceptedLink, Acceptor, AmqpError, Client, Connection, Delivery, Error, ErrorCondition, Fields, IncomingLink,
+    Outcome, Receiver, Session, Source, Symbol, Value, codec::messaging::FilterSet,
 };
 use amqp1_tests::peer::{self, Server};
 use serde_json::{Value as Json, json};
@@ -145,11 +145,14 @@ async fn our_client_with_the_habits_of_a_server_on_rhea() {
 async fn serve(link: IncomingLink) {
     let address = link.address().expect("an address").to_owned();
     let filters = link.attach().source.as_ref().and_then(|source| source.filter.clone());
-    let mut reply: AttachReply = link.reply();
-    if let Some(source) = &mut reply.source {
-        source.filter.clone_from(&filters);
-    }
-    match (address.as_str(), link.accept(reply).expect("a link")) {
+    let link = match link {
+        IncomingLink::Sender(request) => {
+            let granted = request.granted_source().cloned();
+            IncomingLink::Sender(request.source(granted.map(|source| Source { filter: filters.clone(), ..source })))
+        }
+        other => other,
+    };
+    match (address.as_str(), link.accept_default().expect("a link")) {
         ("reject", AcceptedLink::Sender(sender)) => {
             match sender.send("first").await.expect("an outcome") {
                 Outcome::Rejected(Some(error)) => check_error(&error),

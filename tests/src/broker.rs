@@ -1,8 +1,7 @@
 //! A small broker on our acceptor: queues by address. What is not accepted goes back.
 
 use amqp1::{
-    AcceptedLink, Acceptor, AttachReply, Credit, EncodedMessage, IncomingLink, Outcome, Receiver, Sender,
-    ServerConnection,
+    AcceptedLink, Acceptor, Credit, EncodedMessage, IncomingLink, Outcome, Receiver, Sender, ServerConnection,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -94,8 +93,11 @@ async fn serve_links(connection: &mut ServerConnection, queues: &Queues) {
     while let Some(link) = connection.next_link().await {
         let address = name_of(link.address().unwrap_or_default()).to_owned();
         let queue = queues.lock().unwrap_or_else(PoisonError::into_inner).entry(address).or_default().clone();
-        let reply = reply(&link);
-        match link.accept(reply) {
+        let link = match link {
+            IncomingLink::Receiver(request) => IncomingLink::Receiver(request.credit(Credit::Window(500))),
+            other => other,
+        };
+        match link.accept_default() {
             Ok(AcceptedLink::Sender(sender)) => drop(tokio::spawn(deliver(sender, queue))),
             Ok(AcceptedLink::Receiver(receiver)) => drop(tokio::spawn(collect(receiver, queue))),
             Err(_) => {}
@@ -107,10 +109,6 @@ async fn serve_links(connection: &mut ServerConnection, queues: &Queues) {
 fn name_of(address: &str) -> &str {
     let path = address.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
     path.map_or(address, |(_, name)| name)
-}
-
-fn reply(link: &IncomingLink) -> AttachReply {
-    AttachReply { credit: Credit::Window(500), ..link.reply() }
 }
 
 async fn collect(mut receiver: Receiver, queue: Arc<Queue>) {

@@ -1,5 +1,5 @@
 //! A file of any size in a few mebibytes of memory, from one end to the other: `cargo run -p amqp1 --example streams`.
-use amqp1::{AcceptedLink, Acceptor, Client, Message, Properties, Session};
+use amqp1::{Acceptor, Client, IncomingLink, Message, Properties, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -50,10 +50,9 @@ async fn receive(listener: TcpListener) -> Result<u64, Box<dyn std::error::Error
     let mut connection = Acceptor::builder().build().accept(stream).await?.accept().await?;
     let mut arrived = 0;
     while let Some(link) = connection.next_link().await {
-        let mut reply = link.reply();
+        let IncomingLink::Receiver(request) = link else { continue };
         // Its messages are to come piece by piece.
-        reply.streamed = true;
-        let AcceptedLink::Receiver(mut receiver) = link.accept(reply)? else { continue };
+        let mut receiver = request.streamed().accept()?;
         while let Some(mut incoming) = receiver.recv_stream().await? {
             let head = incoming.head().await?;
             println!("subject: {:?}", head.properties()?.and_then(|properties| properties.subject));

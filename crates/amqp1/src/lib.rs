@@ -161,7 +161,7 @@ pub use amqp1_codec::{
     sasl::SaslCode,
 };
 pub use amqp1_engine::{
-    AttachReply, Blocked, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
+    Blocked, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
 };
 pub use connect::{
     acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision},
@@ -173,9 +173,10 @@ pub use handle::{
     builders::{ReceiverBuilder, SenderBuilder},
     connection::Connection,
     delivery::{Delivery, DeliveryHandle},
-    incoming::{AcceptedLink, IncomingConnection, IncomingLink, ServerConnection},
+    incoming::{IncomingConnection, ServerConnection},
     permit::{Permit, Receipt, ReceiptId},
     receiver::Receiver,
+    requests::{AcceptedLink, CoordinatorRequest, IncomingLink, ReceiverRequest, SenderRequest},
     sender::Sender,
     session::Session,
 };

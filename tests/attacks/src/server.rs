@@ -1,6 +1,6 @@
 //! What is attacked beside the emulator: an acceptor and a client, as programs would write them.
 
-use amqp1::{AcceptedLink, Acceptor, Client, Credit, IncomingLink, Message, Sender, ServerConnection};
+use amqp1::{AcceptedLink, Acceptor, Client, IncomingLink, Message, Sender, ServerConnection};
 use std::process::ExitCode;
 
 /// Deliveries that the client has in flight.
@@ -40,9 +40,7 @@ async fn links(mut server: ServerConnection) {
 
 async fn serve_link(link: IncomingLink) {
     let node = link.address().unwrap_or_default().to_owned();
-    let mut reply = link.reply();
-    reply.credit = Credit::Window(200);
-    match link.accept(reply) {
+    match link.accept_default() {
         Ok(AcceptedLink::Receiver(mut receiver)) => {
             while let Ok(Some(delivery)) = receiver.recv().await {
                 drop(delivery.accept());

@@ -13,8 +13,8 @@ use super::{
     waiting::Cursor,
 };
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Credit, DrainMode, ErrorCondition, IncomingLink, Role, Str, Symbol,
-    TargetArchetype,
+    AmqpError, Credit, DrainMode, ErrorCondition, IncomingLink, ReceiverRequest, SenderRequest, Session, Source, Str,
+    Symbol, Target, TargetArchetype,
     broker::terminus::{Key, Lost, MessageFilters, Support},
     codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
 };
@@ -41,8 +41,8 @@ struct Offer {
 
 /// Answers an attach, and serves the link.
 pub(crate) async fn answer(client: Client, link: IncomingLink) {
-    if link.is_coordinator() {
-        return match link.coordinate(&client.coordinator) {
+    if let IncomingLink::Coordinator(request) = link {
+        return match request.coordinate(&client.coordinator) {
             Ok(control) => transactions::serve(control, &client.broker).await,
             Err(error) => eprintln!("broker: a control link was not accepted: {error}"),
         };
@@ -55,9 +55,11 @@ pub(crate) async fn answer(client: Client, link: IncomingLink) {
     };
     let (claim, left) = claimed.map_or((None, None), |(claim, left)| (Some(claim), left));
     let offer = Offer { client, key, claim, lasts, left };
-    match link.role() {
-        Role::Sender => offer.incoming(link).await,
-        Role::Receiver => offer.outgoing(link).await,
+    match link {
+        IncomingLink::Receiver(request) => offer.incoming(request).await,
+        IncomingLink::Sender(request) => offer.outgoing(request).await,
+        // There are no others.
+        _ => {}
     }
 }
 
@@ -77,80 +79,83 @@ impl Offer {
         }
     }
 
-    /// Refuses the link. What an earlier one has left stays.
-    fn refuse(self, link: IncomingLink, error: AmqpError) {
-        link.reject(error);
+    /// The link is refused. What an earlier one has left stays.
+    fn refused(self) {
         if let Some(left) = self.left {
             self.client.broker.keep(self.key, left, Lost::Link);
         }
     }
 
-    fn link(self, link: &IncomingLink, lifetime: Lifetime, resumable: bool) -> Link {
+    fn link(self, session: Session, lifetime: Lifetime, resumable: bool) -> Link {
         let Self { client, key, claim, lasts, .. } = self;
-        Link { client, session: link.session(), key, claim, lasts, lifetime, resumable }
+        Link { client, session, key, claim, lasts, lifetime, resumable }
     }
 
     /// A client that sends.
-    async fn incoming(mut self, link: IncomingLink) {
-        let (node, mut reply) = match self.target(&link) {
+    async fn incoming(mut self, mut request: ReceiverRequest) {
+        let (node, target) = match self.target(&mut request) {
             Ok(answer) => answer,
-            Err(error) => return self.refuse(link, error),
+            Err(error) => {
+                request.reject(error);
+                return self.refused();
+            }
         };
         let window = window(&self.client.broker, node.as_ref());
-        (reply.credit, reply.resumable) = (Credit::Window(window), self.claim.is_some());
-        reply.max_message_size = Some(self.client.broker.options.max_message_size);
+        let resumable = self.claim.is_some();
+        let lifetime = target.as_ref().map(|target| (target.durable, target.expiry_policy, target.timeout));
+        request = request.target(target).credit(Credit::Window(window)).resumable(resumable);
+        request = request.max_message_size(self.client.broker.options.max_message_size);
         // Its consumers could not read it either.
-        reply.reject_undecodable = true;
+        request = request.reject_undecodable(true);
         if self.client.broker.options.settle_second {
-            reply.rcv_settle_mode = link.attach().rcv_settle_mode;
+            let mode = request.attach().rcv_settle_mode;
+            request = request.receiver_settle_mode(mode);
         }
-        let granted = reply.target.as_ref().and_then(TargetArchetype::as_target);
-        let lifetime = granted.map(|target| (target.durable, target.expiry_policy, target.timeout));
         if let Some(other) = self.left.take_if(|terminus| !terminus.state.left.is_at(node.as_ref())) {
             self.client.broker.release(&self.key, other.state.left);
         }
         let left = self.left.take().and_then(|terminus| terminus.state.left.received);
-        let left = left.filter(|_| link.attach().unsettled.is_some());
-        let serving = self.link(&link, lifetime.unwrap_or_default(), reply.resumable);
+        let left = left.filter(|_| request.is_resumed());
+        let serving = self.link(request.session(), lifetime.unwrap_or_default(), resumable);
         let incoming = Incoming { link: serving, node, window };
         // Before the client learns that the link is attached, so that no dynamic node goes that it uses.
         if let Some(node) = &incoming.node {
             incoming.link.client.broker.attached(node, incoming.link.key.clone());
         }
-        let accepted = match &left {
-            Some(left) => link.resume_receiver(reply, left).map(AcceptedLink::Receiver),
-            None => link.accept(reply),
-        };
-        match accepted {
-            Ok(AcceptedLink::Receiver(receiver)) => {
+        if let Some(left) = &left {
+            request = request.resume(left);
+        }
+        match request.accept() {
+            Ok(receiver) => {
                 incoming.link.attached(receiver.detached());
                 incoming.run(receiver).await;
             }
-            _ => incoming.over(left, None),
+            Err(_) => incoming.over(left, None),
         }
     }
 
-    /// Where the messages of a client go, and how its attach is answered.
-    fn target(&self, link: &IncomingLink) -> Result<(Option<Arc<Queue>>, AttachReply), AmqpError> {
-        let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
-        let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
+    /// Where the messages of a client go, and the target that is answered.
+    fn target(&self, request: &mut ReceiverRequest) -> Result<(Option<Arc<Queue>>, Option<Target>), AmqpError> {
         // First, so that a link that is refused makes no node.
-        let mut reply = link.reply_with(&self.support(), Some(Str::default()))?;
+        request.grant(&self.support(), Some(Str::default()))?;
+        let target = request.attach().target.as_ref().and_then(TargetArchetype::as_target);
+        let kind = Kind::of_capabilities(target.map(|target| &target.capabilities[..]).unwrap_or_default());
         let node = match target {
             Some(target) if target.dynamic => {
                 Some(self.dynamic(target.dynamic_node_properties.as_ref(), &target.capabilities)?)
             }
-            _ if link.is_anonymous() => None,
-            _ => link.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
+            _ if request.is_anonymous() => None,
+            _ => request.address().map(|address| self.client.broker.node(address, kind)).transpose()?,
         };
-        if let (Some(TargetArchetype::Target(granted)), Some(target)) = (&mut reply.target, target) {
+        let mut granted = request.granted_target().cloned();
+        if let (Some(granted), Some(target)) = (&mut granted, target) {
             granted.capabilities = Kind::capabilities_among(&target.capabilities);
             if let (true, Some(node)) = (granted.dynamic, &node) {
                 granted.address = Some(node.name.clone());
                 self.say_lifetime(node, &mut granted.dynamic_node_properties);
             }
         }
-        Ok((node, reply))
+        Ok((node, granted))
     }
 
     /// The node that is made for the link.
@@ -171,14 +176,18 @@ impl Offer {
     }
 
     /// A client that receives.
-    async fn outgoing(mut self, link: IncomingLink) {
-        let Taken { node, subscription, filters, mut reply } = match self.source(&link) {
+    async fn outgoing(mut self, mut request: SenderRequest) {
+        let Taken { node, subscription, filters, granted } = match self.source(&mut request) {
             Ok(taken) => taken,
-            Err(error) => return self.refuse(link, error),
+            Err(error) => {
+                request.reject(error);
+                return self.refused();
+            }
         };
-        (reply.drain_mode, reply.max_unsettled) = (DRAIN, self.client.broker.options.max_unsettled);
-        reply.resumable = self.claim.is_some();
-        let granted = reply.source.clone().unwrap_or_default();
+        let resumable = self.claim.is_some();
+        request = request.source(granted.clone()).drain_mode(DRAIN).resumable(resumable);
+        request = request.max_unsettled(self.client.broker.options.max_unsettled);
+        let granted = granted.unwrap_or_default();
         let consumer = Arc::new(Consumer {
             broker: self.client.broker.clone(),
             queue: subscription.as_ref().map_or(&node, |subscription| &subscription.queue).clone(),
@@ -190,47 +199,49 @@ impl Offer {
             default_outcome: granted.default_outcome,
         });
         let mut sent = self.left.take().and_then(|terminus| terminus.state.left.sent);
-        if let Some(sent) = sent.as_mut().filter(|_| link.attach().unsettled.is_none()) {
+        if let Some(sent) = sent.as_mut().filter(|_| !request.is_resumed()) {
             sent.settle_late();
         }
         let (suspended, unsettled) = sent.map(|sent| sent.go_on(&consumer)).unwrap_or_default();
         // A client that says nothing of what is not settled has forgotten it.
-        let suspended = suspended.filter(|_| link.attach().unsettled.is_some());
+        let suspended = suspended.filter(|_| request.is_resumed());
         let lifetime = (granted.durable, granted.expiry_policy, granted.timeout);
-        let serving = self.link(&link, lifetime, reply.resumable);
+        let serving = self.link(request.session(), lifetime, resumable);
         let outgoing = Outgoing { link: serving, node, subscription, consumer };
         outgoing.link.client.broker.attached(&outgoing.node, outgoing.link.key.clone());
-        let accepted = match &suspended {
-            Some(left) => link.resume_sender(reply, left).map(AcceptedLink::Sender),
-            None => link.accept(reply),
-        };
-        match accepted {
-            Ok(AcceptedLink::Sender(sender)) => {
+        if let Some(left) = &suspended {
+            request = request.resume(left);
+        }
+        match request.accept() {
+            Ok(sender) => {
                 outgoing.link.attached(sender.detached());
                 outgoing.run(sender, unsettled).await;
             }
             // It has ended meanwhile.
-            _ => outgoing.over(suspended, unsettled, true, None),
+            Err(_) => outgoing.over(suspended, unsettled, true, None),
         }
     }
 
-    /// What a client receives from, and how its attach is answered.
-    fn source(&mut self, link: &IncomingLink) -> Result<Taken, AmqpError> {
+    /// What a client receives from, and the source that is answered.
+    fn source(&mut self, request: &mut SenderRequest) -> Result<Taken, AmqpError> {
         let missing = || AmqpError::new(ErrorCondition::NOT_FOUND, "there is no subscription of this name");
         let earlier = self.left.as_ref().and_then(|terminus| terminus.state.left.subscription.clone());
         // A null source is the one that there is (§2.6.3).
-        let source = match (link.attach().source.as_deref(), &earlier) {
-            (Some(source), _) => source,
-            (None, Some(earlier)) => &earlier.asked,
+        let source = match (request.attach().source.as_deref(), &earlier) {
+            (Some(source), _) => source.clone(),
+            (None, Some(earlier)) => earlier.asked.clone(),
             (None, None) => return Err(missing()),
         };
         if source.capabilities.iter().any(|name| matches!(name.as_str(), "shared" | "global")) {
             return Err(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "subscriptions are not shared here"));
         }
-        let (filters, kind) = (MessageFilters::of(source)?, Kind::of_capabilities(&source.capabilities));
-        let mut reply = match link.attach().source {
-            Some(_) => link.reply_with(&self.support(), Some(Str::default()))?,
-            None => AttachReply { source: Some(self.support().grant(source)), ..link.reply() },
+        let (filters, kind) = (MessageFilters::of(&source)?, Kind::of_capabilities(&source.capabilities));
+        let mut granted = match request.attach().source {
+            Some(_) => {
+                request.grant(&self.support(), Some(Str::default()))?;
+                request.granted_source().cloned()
+            }
+            None => Some(self.support().grant(&source)),
         };
         let node = match source.dynamic {
             true => self.dynamic(source.dynamic_node_properties.as_ref(), &source.capabilities)?,
@@ -240,7 +251,7 @@ impl Offer {
             let text = "only the connection that has made a temporary queue or topic receives from it";
             return Err(AmqpError::new(ErrorCondition::RESOURCE_LOCKED, text));
         }
-        if let Some(granted) = &mut reply.source {
+        if let Some(granted) = &mut granted {
             granted.capabilities = Kind::capabilities_among(&source.capabilities);
             if granted.dynamic {
                 granted.address = Some(node.name.clone());
@@ -258,14 +269,14 @@ impl Offer {
             self.client.broker.release(&self.key, other.state.left.without(&node));
         }
         if node.subscriptions.is_none() {
-            return Ok(Taken { node, subscription: None, filters, reply });
+            return Ok(Taken { node, subscription: None, filters, granted });
         }
         let subscription = earlier.clone().filter(|_| is_same).unwrap_or_else(|| {
             let (queue, subscriber) = (self.client.broker.new_queue(node.name.clone()), self.key.container_id.clone());
-            let (topic, asked) = (node.clone(), source.clone());
+            let (topic, asked) = (node.clone(), source);
             Subscription { queue, topic, asked, filters, subscriber }.begin()
         });
-        Ok(Taken { node, subscription: Some(subscription), filters: MessageFilters::default(), reply })
+        Ok(Taken { node, subscription: Some(subscription), filters: MessageFilters::default(), granted })
     }
 }
 
@@ -274,5 +285,5 @@ struct Taken {
     node: Arc<Queue>,
     subscription: Option<Arc<Subscription>>,
     filters: MessageFilters,
-    reply: AttachReply,
+    granted: Option<Source>,
 }

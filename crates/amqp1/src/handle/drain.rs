@@ -12,7 +12,7 @@ impl Sender {
     /// [`reserve`](Self::reserve) have sent, and nothing was sent for 10 ms. A sender that looks for its messages
     /// elsewhere, and may need longer for that, should answer by itself.
     ///
-    /// An acceptor chooses by [`AttachReply::drain_mode`](crate::AttachReply), a client by
+    /// An acceptor chooses by [`SenderRequest::drain_mode`](crate::SenderRequest::drain_mode), a client by
     /// [`SenderBuilder::drain_mode`](crate::SenderBuilder::drain_mode).
     ///
     /// ```no_run

@@ -1,39 +1,18 @@
 //! What clients ask of an acceptor: connections, and links.
 
 use crate::{
-    handle::{
-        connection::Connection,
-        counted::{LinkHandle, SessionHandle},
-        receiver::Receiver,
-        sender::Sender,
-        session::Session,
-        undecodable,
-    },
-    state::{
-        attaching::{Attaching, answer_resuming, check_streamed, resumption_of},
-        ids::Place,
-        shared::Shared,
-        suspended::Shelf,
-    },
-    types::{
-        error::{Error, ErrorKind},
-        options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop},
-    },
+    handle::{connection::Connection, counted::SessionHandle, offered::Offered, requests::IncomingLink},
+    state::ids::Place,
+    types::error::Error,
 };
-use amqp1_broker::terminus::{self, Support};
 use amqp1_codec::{
-    Str, Symbol,
-    definitions::{AmqpError, ErrorCondition, Role},
-    messaging::DeliveryState,
-    performative::{Attach, Open, TargetArchetype},
+    Symbol,
+    definitions::{AmqpError, ErrorCondition},
+    performative::Open,
     printable::bounded_debug,
 };
-use amqp1_engine::{AttachReply, LinkId, SessionId};
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use amqp1_engine::SessionId;
+use std::{collections::HashMap, fmt, sync::Arc};
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::CertificateDer;
@@ -176,9 +155,7 @@ impl ServerConnection {
         let (id, session, attach) = offered.await.ok().flatten()?;
         let session = self.session(session);
         let shared = self.connection.shared().clone();
-        // From here on the link has a handle; if it is dropped without an answer, the link is refused.
-        let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop: true, trace: OnceLock::new() });
-        Some(IncomingLink { id, handle, attach, answered: false })
+        Some(IncomingLink::new(Offered::new(shared, id, session, attach)))
     }
 
     fn session(&mut self, id: SessionId) -> Arc<SessionHandle> {
@@ -207,212 +184,5 @@ impl Drop for ServerConnection {
                 state.links.remove(&id);
             }
         });
-    }
-}
-
-/// A link that a client wants to attach. Dropped without an answer, it is refused.
-#[derive(Debug)]
-pub struct IncomingLink {
-    id: LinkId,
-    handle: Arc<LinkHandle>,
-    attach: Attach,
-    answered: bool,
-}
-
-/// A link that was accepted: our end of it.
-#[derive(Debug)]
-pub enum AcceptedLink {
-    /// The client receives.
-    Sender(Sender),
-    /// The client sends.
-    Receiver(Receiver),
-}
-
-impl IncomingLink {
-    /// What the client attaches the link with.
-    pub fn attach(&self) -> &Attach {
-        &self.attach
-    }
-
-    /// Which end the client is.
-    pub fn role(&self) -> Role {
-        self.attach.role
-    }
-
-    /// The address of the node at our end: the target's if the client sends, the source's if it receives. `None` for control
-    /// links, dynamic nodes and the anonymous relay.
-    pub fn address(&self) -> Option<&str> {
-        match self.attach.role {
-            Role::Sender => self.attach.target.as_ref().and_then(TargetArchetype::as_target)?.address.as_deref(),
-            Role::Receiver => self.attach.source.as_ref()?.address.as_deref(),
-        }
-    }
-
-    /// The session that it is on.
-    pub fn session(&self) -> Session {
-        Session::new(self.handle.session.clone())
-    }
-
-    /// Whether the client asks for a node to be created at our end (§3.5.3).
-    pub fn is_dynamic(&self) -> bool {
-        match self.attach.role {
-            Role::Sender => self.attach.target.as_ref().and_then(TargetArchetype::as_target).is_some_and(|t| t.dynamic),
-            Role::Receiver => self.attach.source.as_ref().is_some_and(|source| source.dynamic),
-        }
-    }
-
-    /// An answer that grants what needs no support by the node ([`AttachReply::basic`]), to be changed as needed. Where the
-    /// client sends with receiver-settle-mode second, it says first
-    /// ([`Tolerances::second_answered_first`](crate::Tolerances)): an application that settles in two steps sets
-    /// [`AttachReply::rcv_settle_mode`] to that of the attach.
-    pub fn reply(&self) -> AttachReply {
-        self.with_mode(AttachReply::basic(&self.attach))
-    }
-
-    /// An answer that grants what the node supports, to be changed as needed. `node` is the address of the node that was
-    /// created for the link, if [it asks for one](Self::is_dynamic).
-    ///
-    /// ```
-    /// use amqp1::{
-    ///     AcceptedLink, Error, IncomingLink,
-    ///     codec::messaging::DistributionMode,
-    ///     broker::terminus::Support,
-    /// };
-    ///
-    /// /// Accepts browsers, and makes temporary queues.
-    /// fn accept(link: IncomingLink, next_queue: &mut u64) -> Result<Option<AcceptedLink>, Error> {
-    ///     let support = Support {
-    ///         distribution_modes: vec![DistributionMode::MOVE, DistributionMode::COPY],
-    ///         ..Support::default()
-    ///     };
-    ///     let node = link.is_dynamic().then(|| {
-    ///         *next_queue += 1;
-    ///         format!("temporary/{next_queue}").into()
-    ///     });
-    ///     match link.reply_with(&support, node) {
-    ///         Ok(reply) => link.accept(reply).map(Some),
-    ///         Err(error) => {
-    ///             link.reject(error);
-    ///             Ok(None)
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Why the link has to be refused: it names no node at our end, asks for a dynamic one while `node` is `None`, or wants
-    /// a coordinator of transactions.
-    pub fn reply_with(&self, support: &Support, node: Option<Str>) -> Result<AttachReply, AmqpError> {
-        support.reply(&self.attach, node).map(|reply| self.with_mode(reply))
-    }
-
-    fn with_mode(&self, mut reply: AttachReply) -> AttachReply {
-        let attach = &self.attach;
-        reply.rcv_settle_mode = self.handle.shared.look(|state| state.engine.receiver_settle_mode_to_answer(attach));
-        reply
-    }
-
-    /// Accepts the link with what needs no support by the node: see [`reply`](Self::reply).
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Self::accept).
-    pub fn accept_default(self) -> Result<AcceptedLink, Error> {
-        let reply = self.reply();
-        self.accept(reply)
-    }
-
-    /// Accepts the link. The answer is queued; the link can be used at once.
-    ///
-    /// # Errors
-    ///
-    /// If it has ended meanwhile. [`ErrorKind::Config`](crate::ErrorKind::Config) if the client wants a coordinator of
-    /// transactions (see [`coordinate`](Self::coordinate)), or the answer asks for what cannot be, has no terminus at our
-    /// end, or no address where the client asked for a dynamic node (§2.6.3); then the link is refused, and
-    /// [`Error::condition`] says with what.
-    pub fn accept(self, reply: AttachReply) -> Result<AcceptedLink, Error> {
-        self.accept_with(reply, None)
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
-    }
-
-    /// Accepts a control link.
-    pub(crate) fn accept_control(self, reply: AttachReply) -> Result<Arc<LinkHandle>, Error> {
-        self.accept_link(reply, None)
-    }
-
-    pub(crate) fn accept_with(self, reply: AttachReply, shelf: Option<Shelf>) -> Result<AcceptedLink, Error> {
-        if let Some(TargetArchetype::Coordinator(_)) = reply.target {
-            let text = "there are no transactions here";
-            self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text));
-            return Err(Error::new(
-                ErrorKind::Config,
-                "the client wants a coordinator: accept the link with IncomingLink::coordinate",
-            ));
-        }
-        let (role, streamed) = (self.attach.role, reply.streamed);
-        let handle = self.accept_link(reply, shelf)?;
-        Ok(match role {
-            Role::Receiver => AcceptedLink::Sender(Sender::new(handle)),
-            Role::Sender => AcceptedLink::Receiver(Receiver::new(handle, OnDrop::default(), streamed)),
-        })
-    }
-
-    fn accept_link(mut self, mut reply: AttachReply, shelf: Option<Shelf>) -> Result<Arc<LinkHandle>, Error> {
-        if let Some(error) = terminus::refusal(&self.attach, &reply) {
-            let text = "the link cannot be accepted with this answer";
-            self.answered = true;
-            self.refuse(error.clone());
-            return Err(Error::new(ErrorKind::Config, text).with_amqp(Some(error)));
-        }
-        let name = self.attach.name.clone();
-        let resumption = resumption_of(name, &mut reply, shelf);
-        check_streamed(reply.streamed, reply.resumable)?;
-        undecodable::check(reply.streamed, reply.reject_undecodable)?;
-        let id = self.id;
-        let (mode, streamed) = (reply.snd_settle_mode, reply.streamed);
-        if self.attach.role == Role::Sender && !streamed {
-            reply.max_message_size.get_or_insert(DEFAULT_MAX_MESSAGE_SIZE);
-        }
-        // §3.5.3: a node without a default takes back what nobody has decided about.
-        let default = reply.source.as_ref().map_or(DeliveryState::Released, terminus::default_outcome);
-        let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());
-        let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {
-            let link = state.live_link(id)?;
-            reply.drain_mode = link.drain.choose(reply.drain_mode, timeout);
-            answer_resuming(&mut reply, left, self.attach.unsettled.is_some());
-            state.engine.link(id).and_then(|mut link| link.accept(reply)).map_err(|misuse| state.explain(misuse))?;
-            let link = state.live_link(id)?;
-            link.attached = true;
-            link.default_outcome = Some(Box::new(default));
-            link.negotiate(Some(mode));
-            link.negotiate(Some(remote));
-            Ok(id)
-        })?;
-        self.answered = true;
-        attaching.done();
-        Ok(self.handle.clone())
-    }
-
-    /// Refuses the link and says why (§2.6.3).
-    pub fn reject(mut self, error: impl Into<AmqpError>) {
-        self.answered = true;
-        self.refuse(error.into());
-    }
-
-    fn refuse(&self, error: AmqpError) {
-        let id = self.id;
-        let _ = self.handle.shared.command(|state, _| state.engine.link(id).and_then(|mut link| link.reject(error)));
-    }
-}
-
-impl Drop for IncomingLink {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.refuse(AmqpError::new(ErrorCondition::NOT_ALLOWED, "the link was not accepted"));
-        }
     }
 }

@@ -1,14 +1,13 @@
 //! The anonymous terminus: a target without an address, whose messages say themselves where they go.
 
 use crate::{
-    handle::{delivery::Delivery, incoming::IncomingLink, receiver::Receiver},
+    handle::{delivery::Delivery, receiver::Receiver},
     types::error::Error,
 };
 use amqp1_codec::{
     Symbol, Value,
-    definitions::{AmqpError, Fields, Role},
+    definitions::{AmqpError, Fields},
     messaging::{DeliveryState, Source},
-    performative::TargetArchetype,
 };
 use bytes::Bytes;
 
@@ -21,15 +20,6 @@ fn allows_rejected(source: &Source) -> bool {
     source.outcomes.is_empty()
         || source.outcomes.contains(&DeliveryState::REJECTED)
         || matches!(source.default_outcome, Some(DeliveryState::Rejected(_)))
-}
-
-impl IncomingLink {
-    /// Whether the client sends to no address: each message goes where its `to` says (§3.2.4). An acceptor that takes
-    /// such links offers [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY) in its open.
-    pub fn is_anonymous(&self) -> bool {
-        let target = self.attach().target.as_ref().and_then(TargetArchetype::as_target);
-        self.role() == Role::Sender && target.is_some_and(|target| target.address.is_none() && !target.dynamic)
-    }
 }
 
 impl Receiver {

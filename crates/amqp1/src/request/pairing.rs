@@ -3,7 +3,7 @@
 use super::{builder::PAIRED, responder::Responder};
 use crate::{
     handle::{
-        incoming::{AcceptedLink, IncomingLink},
+        requests::{AcceptedLink, IncomingLink},
         session::Session,
     },
     types::{error::Error, names},
@@ -11,6 +11,7 @@ use crate::{
 use amqp1_codec::{
     Str, Symbol, Value,
     definitions::{AmqpError, ErrorCondition, Role},
+    messaging::Source,
     performative::TargetArchetype,
 };
 
@@ -72,7 +73,7 @@ impl Half {
 /// Why a link is none that asks or answers: requests go to a node that has a name.
 fn stranger(link: &IncomingLink) -> Option<AmqpError> {
     let attach = link.attach();
-    if matches!(attach.target, Some(TargetArchetype::Coordinator(_))) {
+    if matches!(link, IncomingLink::Coordinator(_)) {
         return Some(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there are no transactions here"));
     }
     let nameless = attach.role == Role::Sender && link.address().is_none();
@@ -111,17 +112,23 @@ impl Pairing {
             }
         };
         let there = there.map(Str::to_detached);
-        let mut reply = link.reply();
-        if paired {
-            reply.properties.insert(Symbol::from_static(PAIRED), true);
-        }
-        if let (Role::Receiver, Some(source)) = (attach.role, &mut reply.source) {
-            if link.is_dynamic() {
-                // What is sent there is sent on this link: there is nothing to create.
-                (source.dynamic, source.address) = (true, Some(names::link("answers")));
+        let link = match link {
+            IncomingLink::Sender(mut request) => {
+                if let (true, Some(granted)) = (request.is_dynamic(), request.granted_source().cloned()) {
+                    // What is sent there is sent on this link: there is nothing to create.
+                    let source = Source { dynamic: true, address: Some(names::link("answers")), ..granted };
+                    request = request.source(source);
+                }
+                let request = if paired { request.property(Symbol::from_static(PAIRED), true) } else { request };
+                AcceptedLink::Sender(request.accept()?)
             }
-        }
-        let half = Half { session, name, address, there, paired, link: link.accept(reply)? };
+            IncomingLink::Receiver(request) => {
+                let request = if paired { request.property(Symbol::from_static(PAIRED), true) } else { request };
+                AcceptedLink::Receiver(request.accept()?)
+            }
+            other => other.accept_default()?,
+        };
+        let half = Half { session, name, address, there, paired, link };
         // The first of those that are most alike.
         let fits = self.halves.iter().enumerate().rev().filter(|(_, other)| other.belongs_to(&half));
         let place = fits.max_by_key(|(_, other)| other.likeness(&half)).map(|(place, _)| place);

@@ -38,27 +38,22 @@
 //! Both ends must keep what is not settled. Where the other end does not, as with
 //! [`accept_default`](crate::IncomingLink::accept_default), all is sent again as new when the link is resumed; that the
 //! peer's attach has no [`unsettled`](amqp1_codec::performative::Attach) map then says so
-//! ([`Sender::remote_attach`](crate::Sender::remote_attach)). An acceptor says in its reply that the link is resumable,
+//! ([`Sender::remote_attach`](crate::Sender::remote_attach)). An acceptor accepts the link as resumable,
 //! keeps what [`suspend`](crate::Receiver::suspend) gives by the name of the link, and goes on with it when a link of that
 //! name [is resumed](crate::IncomingLink::is_resumed), or with nothing, if it knows of nothing:
 //!
 //! ```
-//! use amqp1::{AcceptedLink, Error, IncomingLink, resume::SuspendedReceiver};
+//! use amqp1::{Error, ReceiverRequest, resume::SuspendedReceiver};
 //! use std::collections::HashMap;
 //!
 //! /// Serves a link on which the client sends; `kept` are links by their names, those of each client apart.
-//! async fn serve(link: IncomingLink, kept: &mut HashMap<String, SuspendedReceiver>) -> Result<(), Error> {
+//! async fn serve(link: ReceiverRequest, kept: &mut HashMap<String, SuspendedReceiver>) -> Result<(), Error> {
 //!     let name = link.attach().name.to_string();
 //!     let left = kept.remove(&name).unwrap_or_else(|| SuspendedReceiver::new(name.as_str()));
 //!     // What was processed before the link was suspended is not to be processed again.
 //!     let taken: Vec<_> = left.deliveries().into_iter().filter(|kept| kept.taken).map(|kept| kept.tag).collect();
-//!     let mut reply = link.reply();
-//!     reply.resumable = true;
-//!     let accepted = match link.is_resumed() {
-//!         true => AcceptedLink::Receiver(link.resume_receiver(reply, &left)?),
-//!         false => link.accept(reply)?,
-//!     };
-//!     let AcceptedLink::Receiver(mut receiver) = accepted else { return Ok(()) };
+//!     let link = if link.is_resumed() { link.resume(&left) } else { link.resumable(true) };
+//!     let mut receiver = link.accept()?;
 //!     while let Ok(Some(delivery)) = receiver.recv().await {
 //!         if !(delivery.is_resumed() && taken.contains(&delivery.tag())) {
 //!             println!("{:?}", delivery.message().data());

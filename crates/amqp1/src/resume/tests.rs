@@ -1,6 +1,6 @@
 //! That nothing stays behind.
 
-use crate::{AcceptedLink, Acceptor, Client, Connection, Receiver, Sender, ServerConnection, Session};
+use crate::{Acceptor, Client, Connection, IncomingLink, Receiver, Sender, ServerConnection, Session};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -17,10 +17,8 @@ async fn connected() -> (Connection, Session, ServerConnection) {
 
 async fn receiver(server: &mut ServerConnection) -> Receiver {
     let link = server.next_link().await.expect("a link");
-    let mut reply = link.reply();
-    reply.resumable = true;
-    let AcceptedLink::Receiver(receiver) = link.accept(reply).expect("accepted") else { panic!("the client sends") };
-    receiver
+    let IncomingLink::Receiver(request) = link else { panic!("the client sends") };
+    request.resumable(true).accept().expect("accepted")
 }
 
 /// Slots, tokens of living links, and links.

@@ -214,11 +214,6 @@ pub(crate) fn insert(
 
 /// What an answer says of resumption.
 pub(crate) fn resumption_of(name: Str, reply: &mut AttachReply, shelf: Option<Shelf>) -> Option<Resumption> {
-    // What was put in there by hand goes the same way.
-    let (sender, receiver) = (reply.resume_sender.take(), reply.resume_receiver.take());
-    let sender = sender.map(Shelf::of_sender);
-    let receiver = receiver.map(Shelf::of_receiver);
-    let shelf = shelf.or(sender).or(receiver);
     reply.resumable |= shelf.is_some();
     let (sender, receiver) = (reply.snd_settle_mode, reply.rcv_settle_mode);
     reply.resumable.then(|| Resumption::of(&name, sender, receiver, shelf))

@@ -34,16 +34,15 @@ use std::{future::poll_fn, task::Poll};
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
 /// [`OnDrop`](crate::OnDrop) says, and what still comes of it is passed over.
 ///
-/// A client asks for streams by [`ReceiverBuilder::streamed`](crate::ReceiverBuilder::streamed), an acceptor by the
-/// answer to an attach:
+/// A client asks for streams by [`ReceiverBuilder::streamed`](crate::ReceiverBuilder::streamed), an acceptor by
+/// [`ReceiverRequest::streamed`](crate::ReceiverRequest::streamed):
 ///
 /// ```no_run
 /// # async fn example(link: amqp1::IncomingLink) -> Result<(), amqp1::Error> {
-/// use amqp1::AcceptedLink;
+/// use amqp1::IncomingLink;
 ///
-/// let mut reply = link.reply();
-/// reply.streamed = true;
-/// if let AcceptedLink::Receiver(mut receiver) = link.accept(reply)? {
+/// if let IncomingLink::Receiver(request) = link {
+///     let mut receiver = request.streamed().accept()?;
 ///     while let Some(mut message) = receiver.recv_stream().await? {
 ///         let properties = message.head().await?.properties();
 ///         while let Some(data) = message.data().await? {

@@ -1,6 +1,6 @@
 //! That nothing stays behind.
 
-use crate::{AcceptedLink, Acceptor, Client, ErrorKind, Message};
+use crate::{Acceptor, Client, ErrorKind, IncomingLink, Message};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -14,12 +14,10 @@ async fn a_stream_whose_head_is_too_large_leaves_no_slot_behind() {
     let session = client.begin().await.expect("a session");
     let (sender, link) = tokio::join!(session.sender("q").attach(), async {
         let link = server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.max_message_size = Some(1000);
-        link.accept(reply).expect("accepted")
+        let IncomingLink::Receiver(request) = link else { panic!("the client sends") };
+        request.max_message_size(1000).accept().expect("accepted")
     });
-    let sender = sender.expect("a sender");
-    assert!(matches!(link, AcceptedLink::Receiver(_)));
+    let (sender, _receiver) = (sender.expect("a sender"), link);
     for _ in 0..5 {
         let error = sender.stream(Message::builder().data(vec![0; 2000])).await.expect_err("too large");
         assert_eq!(error.kind(), ErrorKind::MessageTooLarge);

@@ -5,7 +5,7 @@ use super::{
     coordinator::{Coordinator, Retirement},
 };
 use crate::{
-    handle::{counted::LinkHandle, incoming::IncomingLink, permit::ReceiptId},
+    handle::{counted::LinkHandle, permit::ReceiptId, requests::CoordinatorRequest},
     state::{
         aside::Aside,
         shared::{Shared, State},
@@ -36,7 +36,7 @@ const CREDIT: u32 = 100;
 /// The largest message of a control link, in octets: a declare or a discharge.
 const MAX_MESSAGE: u64 = 16 * 1024;
 
-/// A control link (§4.1) that was accepted with [`IncomingLink::coordinate`](crate::IncomingLink::coordinate).
+/// A control link (§4.1) that was accepted with [`CoordinatorRequest::coordinate`](crate::CoordinatorRequest::coordinate).
 ///
 /// Declares are answered while [`next`](Self::next) is awaited. Dropped, the link is closed and its transactions are rolled
 /// back.
@@ -382,37 +382,28 @@ impl<W> Drop for Commit<W> {
     }
 }
 
-impl IncomingLink {
-    /// Whether the client wants a control link for transactions (§4.2): see [`coordinate`](Self::coordinate).
-    pub fn is_coordinator(&self) -> bool {
-        matches!(self.attach().target, Some(TargetArchetype::Coordinator(_)))
-    }
-
+impl CoordinatorRequest {
     /// Accepts a control link. Its transactions are those of the connection; a connection may have several such links.
     ///
     /// # Errors
     ///
-    /// If the link has ended meanwhile. [`ErrorKind::Config`] if the client wants no control link, or the coordinator is of
-    /// another connection: then the link is refused.
+    /// If the link has ended meanwhile. [`ErrorKind::Config`] if the coordinator is of another connection: then the link is
+    /// refused.
     pub fn coordinate<W>(self, coordinator: &Coordinator<W>) -> Result<ControlLink<W>, Error> {
-        if !self.is_coordinator() || !Arc::ptr_eq(self.shared(), &coordinator.inner.shared) {
-            let error = match self.is_coordinator() {
-                true => Error::new(ErrorKind::Config, "the coordinator is of another connection than the link"),
-                false => Error::new(ErrorKind::Config, "the client wants no coordinator on this link"),
-            };
+        if !Arc::ptr_eq(self.offered.shared(), &coordinator.inner.shared) {
             self.reject(AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there is no coordinator here"));
-            return Err(error);
+            return Err(Error::new(ErrorKind::Config, "the coordinator is of another connection than the link"));
         }
-        let target = self.shared().look(|state| match &state.transactions {
+        let target = self.offered.shared().look(|state| match &state.transactions {
             Transactions::Resource(table) => Some(table.rules.target()),
             _ => None,
         });
         let Some(target) = target else { return Err(errors::undeclared()) };
-        let mut reply = self.reply();
+        let mut reply = self.offered.basic_reply();
         reply.target = Some(TargetArchetype::Coordinator(target));
         reply.source = Some(source(self.attach().source.as_deref()));
         (reply.credit, reply.max_message_size) = (Credit::Window(CREDIT), Some(MAX_MESSAGE));
-        let handle = self.accept_control(reply)?;
+        let handle = self.offered.accept(reply, None, None)?;
         Ok(ControlLink::new(handle, coordinator.clone()))
     }
 }

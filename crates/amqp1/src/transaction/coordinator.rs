@@ -51,20 +51,17 @@ use std::{
 ///     let coordinator = connection.coordinator(CoordinatorConfig::default())?;
 ///     while let Some(link) = connection.next_link().await {
 ///         // A link that cannot be accepted is no reason to end the connection.
-///         if link.is_coordinator() {
-///             match link.coordinate(&coordinator) {
+///         match link {
+///             IncomingLink::Coordinator(request) => match request.coordinate(&coordinator) {
 ///                 Ok(control) => drop(tokio::spawn(commit(control, queue.clone()))),
 ///                 Err(error) => println!("a control link was not accepted: {error}"),
-///             }
-///         } else {
-///             match link.accept_default() {
-///                 Ok(AcceptedLink::Receiver(receiver)) => {
-///                     tokio::spawn(receive(receiver, coordinator.clone(), queue.clone()));
-///                 }
-///                 // This node has nothing to send: dropped, the sender closes its link.
-///                 Ok(AcceptedLink::Sender(_)) => {}
+///             },
+///             IncomingLink::Receiver(request) => match request.accept() {
+///                 Ok(receiver) => drop(tokio::spawn(receive(receiver, coordinator.clone(), queue.clone()))),
 ///                 Err(error) => println!("a link was not accepted: {error}"),
-///             }
+///             },
+///             // This node has nothing to send: dropped, the request is refused.
+///             _ => {}
 ///         }
 ///     }
 ///     Ok(())
@@ -188,7 +185,7 @@ impl<W> Coordinator<W> {
 
 impl ServerConnection {
     /// Serves transactions on this connection (part 4), which is done once. Clients begin them on
-    /// [control links](IncomingLink::is_coordinator).
+    /// [control links](crate::IncomingLink::Coordinator).
     ///
     /// Where this is not called, a transactional state ends its link with `amqp:transaction:unknown-id`, so that no message
     /// of a transaction is taken for another one.

@@ -1,6 +1,6 @@
 //! What is sent and not settled, and what waits to be sent, is bounded: senders wait, and say why.
 
-use crate::support::{self, Pair, body, gated_pair_with, number, pair, soon};
+use crate::support::{self, Pair, body, gated_pair_with, number, pair, receiver_request, soon};
 use amqp1::{AcceptedLink, Blocked, Credit, Delivered, ErrorKind, Receiver, Retry, Sender};
 use bytes::Bytes;
 use std::time::Duration;
@@ -11,9 +11,7 @@ async fn a_sender_waits_for_settlements_and_says_so() {
     let session = pair.session().await;
     let (sender, accepted) = tokio::join!(session.sender("q").max_unsettled(3).attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.credit = Credit::Manual(1 << 31);
-        link.accept(reply).expect("accepted")
+        receiver_request(link).credit(Credit::Manual(1 << 31)).accept().map(AcceptedLink::Receiver).expect("accepted")
     });
     let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), accepted) else {
         panic!("the client sends")
@@ -52,9 +50,7 @@ async fn links(pair: &mut Pair) -> Vec<(Sender, Receiver)> {
     for number in 0..LINKS {
         let (sender, accepted) = tokio::join!(session.sender(format!("q{number}")).attach(), async {
             let link = pair.server.next_link().await.expect("a link");
-            let mut reply = link.reply();
-            reply.credit = Credit::Window(10);
-            link.accept(reply).expect("accepted")
+            receiver_request(link).credit(Credit::Window(10)).accept().map(AcceptedLink::Receiver).expect("accepted")
         });
         let AcceptedLink::Receiver(receiver) = accepted else { panic!("the client sends") };
         links.push((sender.expect("a sender"), receiver));
@@ -239,9 +235,14 @@ async fn receivers_announce_64_mib_unless_they_are_streamed_or_told_otherwise() 
     {
         let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
             let link = pair.server.next_link().await.expect("a link");
-            let mut reply = link.reply();
-            (reply.streamed, reply.max_message_size) = (streamed, told);
-            link.accept(reply).expect("accepted")
+            let mut request = receiver_request(link);
+            if streamed {
+                request = request.streamed();
+            }
+            if let Some(told) = told {
+                request = request.max_message_size(told);
+            }
+            request.accept().expect("accepted")
         });
         assert_eq!(sender.expect("a sender").max_message_size(), expected);
         drop(receiver);

@@ -1,7 +1,7 @@
 //! Drains (§2.6.7): what the receiver gets of what the sender's application has.
 
 use crate::peers::raw::Raw;
-use crate::support::{Pair, body, number, pair, soon};
+use crate::support::{Pair, body, number, pair, sender_request, soon};
 use amqp1::{
     AcceptedLink, Credit, DrainMode, Error, ErrorKind, Outcome, Receiver, Retry, SendOptions, Sender,
     codec::{
@@ -19,9 +19,7 @@ async fn link(pair: &mut Pair, mode: DrainMode) -> (Sender, Receiver) {
     let session = pair.session().await;
     let (receiver, sender) = tokio::join!(session.receiver("q").credit(Credit::Manual(0)).attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.drain_mode = mode;
-        link.accept(reply).expect("accepted")
+        sender_request(link).drain_mode(mode).accept().map(AcceptedLink::Sender).expect("accepted")
     });
     let AcceptedLink::Sender(sender) = sender else { panic!("the client receives") };
     (sender, receiver.expect("a receiver"))

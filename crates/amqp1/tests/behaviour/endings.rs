@@ -1,6 +1,6 @@
 //! How connections end, and that nothing waits for ever when they do.
 
-use crate::support::{self, body, gated_pair, mute, pair, pair_with, soon};
+use crate::support::{self, body, gated_pair, mute, pair, pair_with, receiver_request, soon};
 use amqp1::{
     Acceptor, AmqpError, Client, Connection, ConnectionError, Credit, Delivered, Delivery, Error, ErrorCondition,
     ErrorKind, Outcome, Receiver, Retry, Sender,
@@ -422,9 +422,11 @@ fn octets_whose_owner_looks_at_the_link_when_it_is_dropped_do_not_lock_up() {
             let session = pair.session().await;
             let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
                 let link = pair.server.next_link().await.expect("a link");
-                let mut reply = link.reply();
-                reply.max_message_size = Some(10_000);
-                link.accept(reply).expect("accepted")
+                receiver_request(link)
+                    .max_message_size(10_000)
+                    .accept()
+                    .map(amqp1::AcceptedLink::Receiver)
+                    .expect("accepted")
             });
             let (sender, amqp1::AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
                 panic!("the client sends")

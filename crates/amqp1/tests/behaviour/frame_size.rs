@@ -1,9 +1,9 @@
 //! What does not fit the peer's frames (§2.7.1) is an error of the call that asks for it, and costs nothing else.
 
-use crate::support::{self, body, pair_with, soon};
+use crate::support::{self, body, pair_with, receiver_request, soon};
 use amqp1::{
     AcceptedLink, Acceptor, Client, Connection, Credit, DeliveryState, ErrorCondition, ErrorKind, Fields, OnDrop,
-    Outcome, Retry, SessionConfig, Symbol, codec::messaging::Modified,
+    Outcome, Retry, SessionConfig, Symbol, Value, codec::messaging::Modified,
 };
 
 fn fields(octets: usize) -> Fields {
@@ -71,9 +71,12 @@ async fn t_2_7_1_5_a_link_whose_answer_is_too_large_is_refused() {
     let session = pair.session().await;
     let (attached, accepted) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.properties = fields(600);
-        link.accept(reply)
+        let mut request = receiver_request(link);
+        for (key, value) in fields(600).iter() {
+            let Value::Symbol(key) = key else { panic!("keys are symbols") };
+            request = request.property(key.clone(), value.clone());
+        }
+        request.accept()
     });
     assert_eq!(accepted.expect_err("too large").kind(), ErrorKind::Config);
     let refused = attached.expect_err("refused");

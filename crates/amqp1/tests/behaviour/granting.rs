@@ -1,7 +1,7 @@
 //! What an acceptor grants by default, and what a client does when it does not get what it asked for.
 
 use crate::peers::raw::Raw;
-use crate::support::{pair, pair_with, soon};
+use crate::support::{pair, pair_with, receiver_request, sender_request, soon};
 use amqp1::{
     AcceptedLink, Acceptor, Attach, Credit, DeliveryState, ErrorCondition, ErrorKind, Filter, FilterSet, IncomingLink,
     Modified, ReceiverBuilder, ReceiverSettleMode, Retry, Role, SenderSettleMode, Source, Str, Symbol, Target,
@@ -58,8 +58,17 @@ fn everywhere() -> Target {
 }
 
 fn with_support(link: IncomingLink, support: &Support) -> AcceptedLink {
-    let reply = link.reply_with(support, None).expect("granted");
-    link.accept(reply).expect("accepted")
+    match link {
+        IncomingLink::Sender(mut request) => {
+            request.grant(support, None).expect("granted");
+            AcceptedLink::Sender(request.accept().expect("accepted"))
+        }
+        link => {
+            let mut request = receiver_request(link);
+            request.grant(support, None).expect("granted");
+            AcceptedLink::Receiver(request.accept().expect("accepted"))
+        }
+    }
 }
 
 fn dynamic() -> NodeProperties {
@@ -204,9 +213,9 @@ async fn receiver_mode(tolerances: Option<Tolerances>, opt_in: bool) -> Receiver
         if !opt_in {
             return link.accept_default().expect("accepted");
         }
-        let mut reply = link.reply();
-        reply.rcv_settle_mode = link.attach().rcv_settle_mode;
-        link.accept(reply).expect("accepted")
+        let mode = link.attach().rcv_settle_mode;
+        let accepted = receiver_request(link).receiver_settle_mode(mode).accept();
+        accepted.map(AcceptedLink::Receiver).expect("accepted")
     });
     sender.expect("attached").remote_attach().rcv_settle_mode
 }
@@ -263,12 +272,11 @@ async fn what_a_node_supports_is_granted_at_either_end() {
         let (receiver, refused) = tokio::join!(soon(attaching), async {
             let link = pair.offered().await;
             assert!(link.is_dynamic());
-            match link.reply_with(&support, node.clone()) {
-                Ok(reply) => Ok(link.accept(reply).expect("accepted")),
+            let mut request = sender_request(link);
+            match request.grant(&support, node.clone()) {
+                Ok(()) => Ok(request.accept().expect("accepted")),
                 Err(error) => {
-                    let mut reply = link.reply();
-                    reply.source = link.attach().source.as_deref().cloned();
-                    let refused = link.accept(reply).expect_err("refused");
+                    let refused = request.grant_everything().accept().expect_err("refused");
                     assert_eq!(refused.condition(), Some(&error.condition));
                     Err(error.condition)
                 }
@@ -424,9 +432,11 @@ async fn a_delivery_that_is_dropped_has_an_outcome_that_its_source_lists() {
             let builder = if streamed { builder.streamed() } else { builder };
             let (receiver, link) = tokio::join!(soon(builder.attach()), async {
                 let link = pair.offered().await;
-                let mut reply = link.reply();
-                reply.source = Some(Source { outcomes: listed.to_vec().into(), ..Source::at("q") });
-                link.accept(reply).expect("accepted")
+                sender_request(link)
+                    .source(Source { outcomes: listed.to_vec().into(), ..Source::at("q") })
+                    .accept()
+                    .map(AcceptedLink::Sender)
+                    .expect("accepted")
             });
             let (mut receiver, AcceptedLink::Sender(sender)) = (receiver.expect("attached"), link) else {
                 panic!("the client receives")

@@ -1,7 +1,7 @@
 //! What real peers send although the specification forbids it reaches the application, which settles it.
 
 use crate::peers::raw::Raw;
-use crate::support::{self, pair, soon, warnings::Warnings};
+use crate::support::{self, pair, receiver_request, soon, warnings::Warnings};
 use amqp1::{
     AcceptedLink, Attach, Body, Credit, Delivery, EncodedMessage, ErrorKind, FilterSet, Message, Outcome, Receiver,
     Role, SendOptions, Sender, Source, Target, Value,
@@ -112,9 +112,12 @@ async fn streamed(pair: &mut support::Pair) -> (Sender, Receiver) {
     let session = pair.session().await;
     let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        (reply.credit, reply.streamed) = (Credit::Window(10), true);
-        link.accept(reply).expect("accepted")
+        receiver_request(link)
+            .credit(Credit::Window(10))
+            .streamed()
+            .accept()
+            .map(AcceptedLink::Receiver)
+            .expect("accepted")
     });
     let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
     (sender.expect("a sender"), receiver)
@@ -211,9 +214,8 @@ async fn rejecting_what_is_undecodable_is_an_option_that_counts_and_logs() {
     assert_eq!(soon(refused).await.expect_err("not both").kind(), ErrorKind::Config);
     let asking = tokio::spawn(async move { session.sender("q").attach().await.map(drop) });
     let link = soon(pair.server.next_link()).await.expect("a link");
-    let mut reply = link.reply();
-    (reply.streamed, reply.reject_undecodable) = (true, true);
-    assert_eq!(link.accept(reply).expect_err("not both").kind(), ErrorKind::Config);
+    let refused = receiver_request(link).streamed().reject_undecodable(true).accept();
+    assert_eq!(refused.expect_err("not both").kind(), ErrorKind::Config);
     assert!(soon(asking).await.expect("no panic").is_err());
 }
 
@@ -223,9 +225,7 @@ async fn an_acceptor_may_reject_what_is_undecodable() {
     let session = pair.session().await;
     let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.reject_undecodable = true;
-        link.accept(reply).expect("accepted")
+        receiver_request(link).reject_undecodable(true).accept().map(AcceptedLink::Receiver).expect("accepted")
     });
     let (sender, AcceptedLink::Receiver(receiver)) = (sender.expect("a sender"), receiver) else {
         panic!("the client sends")

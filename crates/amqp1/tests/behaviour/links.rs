@@ -1,6 +1,6 @@
 //! Messages and their outcomes, and how links come and go.
 
-use crate::support::{body, number, pair, soon};
+use crate::support::{body, number, pair, receiver_request, soon};
 use amqp1::{
     AcceptedLink, AmqpError, Cause, Credit, Delivered, Delivery, ErrorCondition, ErrorKind, Modified, OnDrop, Outcome,
     ReceiverSettleMode, Retry, SendOptions, SenderSettleMode, Symbol, codec::definitions::Fields,
@@ -165,9 +165,7 @@ async fn a_message_that_is_too_large_is_not_sent() {
     let session = pair.session().await;
     let (sender, _receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.max_message_size = Some(100);
-        link.accept(reply).expect("accepted")
+        receiver_request(link).max_message_size(100).accept().map(AcceptedLink::Receiver).expect("accepted")
     });
     let sender = sender.expect("a sender");
     assert_eq!(sender.max_message_size(), Some(100));

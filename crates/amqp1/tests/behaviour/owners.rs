@@ -1,6 +1,6 @@
 //! Octets that belong to an owner of the application's: what runs when they are dropped may use the connection.
 
-use crate::support::{pair, soon};
+use crate::support::{pair, receiver_request, soon};
 use amqp1::{
     AcceptedLink, AmqpError, Credit, DeliveryState, DeliveryTag, EncodedMessage, ErrorCondition, Message, SendOptions,
     Sender,
@@ -66,9 +66,7 @@ async fn octets_that_are_given_up_are_dropped_where_the_connection_is_free() {
     let session = pair.session().await;
     let (sender, accepted) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.streamed = true;
-        link.accept(reply).expect("accepted")
+        receiver_request(link).streamed().accept().map(AcceptedLink::Receiver).expect("accepted")
     });
     let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), accepted) else {
         panic!("the client sends")

@@ -1,6 +1,6 @@
 //! Requests and their answers over a link each way.
 
-use crate::support::{self, Pair, gated_pair, pair, pair_with, soon};
+use crate::support::{self, Pair, gated_pair, pair, pair_with, receiver_request, soon};
 use amqp1::{
     AcceptedLink, AmqpError, Connection, Delivered, Error, ErrorCondition, ErrorKind, Message, MessageId, Outcome,
     Properties, Requester, Responder, Retry, Role, SenderSettleMode, ServerConnection, Symbol, Value,
@@ -443,11 +443,7 @@ async fn three(
                 panic!("the link for answers is attached first")
             };
             let link = pair.server.next_link().await.expect("a link");
-            let mut reply = link.reply();
-            reply.credit = amqp1::Credit::Manual(2);
-            let AcceptedLink::Receiver(requests) = link.accept(reply).expect("accepted") else {
-                panic!("the client sends")
-            };
+            let requests = receiver_request(link).credit(amqp1::Credit::Manual(2)).accept().expect("accepted");
             (requests, answers)
         });
     let requester = requester.expect("two links");

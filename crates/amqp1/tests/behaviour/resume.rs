@@ -1,7 +1,7 @@
 //! Links that outlive their endpoints, on both sides (§2.6.13, §3.4.6).
 
 use crate::peers::world::{self, World, long, number, receives, short};
-use crate::support::{self, mute, soon};
+use crate::support::{self, mute, receiver_request, soon};
 use amqp1::{
     AmqpError, Client, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Outcome, Receipt,
     ReceiverSettleMode, Retry, SendOptions, Sender, SenderSettleMode,
@@ -362,8 +362,7 @@ async fn an_attach_that_fails_leaves_what_was_left_as_it_was() {
     sender.expect("closed");
     let link = link.expect("a link");
     world.server.connection().closed().await;
-    let reply = link.reply();
-    link.resume_receiver(reply, &kept).expect_err("it is over");
+    receiver_request(link).resume(&kept).accept().expect_err("it is over");
     assert_eq!((tags(&left), kept.deliveries().len()), (vec![tag(0)], 1));
 
     let mut world = World::plain().await;

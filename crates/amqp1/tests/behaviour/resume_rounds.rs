@@ -1,9 +1,9 @@
 //! Resumption where one attach is not enough, or where there is not everything to resume with.
 
 use crate::peers::world::{self, World, number, short};
-use crate::support::{gated_pair, soon};
+use crate::support::{gated_pair, receiver_request, sender_request, soon};
 use amqp1::{
-    AcceptedLink, Credit, Delivered, DeliveryTag, ErrorKind, Message, Outcome, ReceiverSettleMode, Retry, SendOptions,
+    Credit, Delivered, DeliveryTag, ErrorKind, Message, Outcome, ReceiverSettleMode, Retry, SendOptions,
     SenderSettleMode,
     resume::{SuspendedReceiver, SuspendedSender},
 };
@@ -136,9 +136,8 @@ async fn settled_messages_that_nobody_has_taken_come_at_the_next_endpoint_first(
     // An endpoint that does not come about has not taken them.
     let link = async {
         let link = world.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.streamed = true;
-        link.resume_receiver(reply, &kept).expect_err("a streamed link is not resumed").kind()
+        let refused = receiver_request(link).streamed().resume(&kept).accept();
+        refused.expect_err("a streamed link is not resumed").kind()
     };
     let (refused, kind) = tokio::join!(world.session.sender("q").resume(&left).attach(), link);
     assert_eq!((refused.expect_err("refused").kind(), kind), (ErrorKind::LinkRefused, ErrorKind::Config));
@@ -204,7 +203,7 @@ async fn a_streamed_message_is_settled_by_the_next_endpoint_or_given_up() {
     }
 }
 
-/// What was kept elsewhere, by hand.
+/// What was kept elsewhere.
 #[tokio::test(start_paused = true)]
 async fn what_was_kept_elsewhere_is_resumed_with_on_either_side() {
     let mut kept = amqp1::engine::SuspendedSender::new();
@@ -217,31 +216,22 @@ async fn what_was_kept_elsewhere_is_resumed_with_on_either_side() {
         state: None,
         message: Some(short(7).into()),
     });
-    for by_hand in [false, true] {
-        let left = SuspendedSender::from_engine("l", kept.clone());
-        let mut world = World::plain().await;
-        // An acceptor that sends; another delivery has the same number.
-        let attaching = world.session.receiver("q").receiver_settle_mode(ReceiverSettleMode::Second);
-        let nothing = SuspendedReceiver::new("l");
-        let (receiver, sender) = tokio::join!(attaching.credit(Credit::Manual(5)).resume(&nothing).attach(), async {
-            let link = world.server.next_link().await.expect("a link");
-            assert!(link.is_resumed() && link.attach().name.as_str() == "l");
-            let mut reply = link.reply();
-            if by_hand {
-                reply.resume_sender = Some(kept.clone());
-                let AcceptedLink::Sender(sender) = link.accept(reply).expect("accepted") else { panic!("it sends") };
-                sender
-            } else {
-                link.resume_sender(reply, &left).expect("accepted")
-            }
-        });
-        let mut receiver = receiver.expect("a receiver");
-        let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
-        assert_eq!((number(&delivery), delivery.is_resumed()), (7, false));
-        delivery.accept().expect("stated");
-        let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
-        assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
-    }
+    let left = SuspendedSender::from_engine("l", kept);
+    let mut world = World::plain().await;
+    // An acceptor that sends; another delivery has the same number.
+    let attaching = world.session.receiver("q").receiver_settle_mode(ReceiverSettleMode::Second);
+    let nothing = SuspendedReceiver::new("l");
+    let (receiver, sender) = tokio::join!(attaching.credit(Credit::Manual(5)).resume(&nothing).attach(), async {
+        let link = world.server.next_link().await.expect("a link");
+        assert!(link.is_resumed() && link.attach().name.as_str() == "l");
+        sender_request(link).resume(&left).accept().expect("accepted")
+    });
+    let mut receiver = receiver.expect("a receiver");
+    let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
+    assert_eq!((number(&delivery), delivery.is_resumed()), (7, false));
+    delivery.accept().expect("stated");
+    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 
 /// Ends that do not fit together are refused.
@@ -249,19 +239,11 @@ async fn what_was_kept_elsewhere_is_resumed_with_on_either_side() {
 async fn what_is_left_of_one_link_is_not_taken_for_another() {
     let mut world = World::plain().await;
     let (sender, receiver) = (SuspendedSender::new("l"), SuspendedReceiver::new("other"));
-    for wrong_role in [true, false] {
-        let (refused, kind) = tokio::join!(world.session.sender("q").resume(&sender).attach(), async {
-            let link = world.server.next_link().await.expect("a link");
-            let reply = link.reply();
-            let error = if wrong_role {
-                link.resume_sender(reply, &sender).expect_err("the client sends")
-            } else {
-                link.resume_receiver(reply, &receiver).expect_err("another link")
-            };
-            error.kind()
-        });
-        assert_eq!((refused.expect_err("refused").kind(), kind), (ErrorKind::LinkRefused, ErrorKind::Config));
-    }
+    let (refused, kind) = tokio::join!(world.session.sender("q").resume(&sender).attach(), async {
+        let link = world.server.next_link().await.expect("a link");
+        receiver_request(link).resume(&receiver).accept().expect_err("another link").kind()
+    });
+    assert_eq!((refused.expect_err("refused").kind(), kind), (ErrorKind::LinkRefused, ErrorKind::Config));
     let streamed = world.session.receiver("q").streamed().resumable(true).attach().await;
     assert_eq!(streamed.expect_err("not both").kind(), ErrorKind::Config);
 }

@@ -1,6 +1,6 @@
 //! Messages that are written and read piece by piece.
 
-use crate::support::{Pair, pair, soon};
+use crate::support::{Pair, pair, receiver_request, soon};
 use amqp1::{
     AcceptedLink, AmqpError, Credit, EncodedMessage, ErrorCondition, ErrorKind, Message, MessageBuilder, Outcome,
     Properties, Receiver, SendOptions, Sender, Symbol,
@@ -13,9 +13,7 @@ pub(super) async fn streamed(pair: &mut Pair, credit: Credit) -> (Sender, Receiv
     let session = pair.session().await;
     let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        (reply.credit, reply.streamed) = (credit, true);
-        link.accept(reply).expect("accepted")
+        receiver_request(link).credit(credit).streamed().accept().map(AcceptedLink::Receiver).expect("accepted")
     });
     let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
     (sender.expect("a sender"), receiver)
@@ -245,8 +243,7 @@ async fn streamed_to_the_client(pair: &mut Pair, credit: Credit) -> (Sender, Rec
     let session = pair.session().await;
     let (receiver, sender) = tokio::join!(session.receiver("q").streamed().credit(credit).attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let reply = link.reply();
-        link.accept(reply).expect("accepted")
+        link.accept_default().expect("accepted")
     });
     let AcceptedLink::Sender(sender) = sender else { panic!("the client receives") };
     (sender, receiver.expect("a receiver"))
@@ -297,8 +294,7 @@ async fn a_session_goes_on_when_a_streamed_receiver_is_closed_in_the_middle_of_a
         let (receiver, sender) =
             tokio::join!(session.receiver("q").streamed().credit(Credit::Manual(5)).attach(), async {
                 let link = pair.server.next_link().await.expect("a link");
-                let reply = link.reply();
-                link.accept(reply).expect("accepted")
+                link.accept_default().expect("accepted")
             });
         let (AcceptedLink::Sender(sender), Ok(mut receiver)) = (sender, receiver) else { panic!("{round}") };
         tokio::spawn(async move { while sender.send(Message::builder().data(vec![7; 3_000_000])).await.is_ok() {} });

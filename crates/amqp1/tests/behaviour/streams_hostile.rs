@@ -1,6 +1,6 @@
 //! Streams that end as they must not: what is told of them stays so, and what comes after them is not touched.
 
-use crate::support::{Pair, pair, soon};
+use crate::support::{Pair, pair, receiver_request, soon};
 use amqp1::{AcceptedLink, Credit, ErrorKind, Message, MessageBuilder, Outcome, Receiver, SendStream, Sender};
 use bytes::Bytes;
 
@@ -9,9 +9,12 @@ async fn streamed(pair: &mut Pair) -> (Sender, Receiver) {
     let session = pair.session().await;
     let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        (reply.credit, reply.streamed) = (Credit::Manual(10), true);
-        link.accept(reply).expect("accepted")
+        receiver_request(link)
+            .credit(Credit::Manual(10))
+            .streamed()
+            .accept()
+            .map(AcceptedLink::Receiver)
+            .expect("accepted")
     });
     let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
     (sender.expect("a sender"), receiver)

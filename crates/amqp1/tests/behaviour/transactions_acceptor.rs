@@ -1,7 +1,7 @@
 //! Transactions as an acceptor keeps them, opposite a client of this library.
 
 use crate::peers::node::{self, Node};
-use crate::support::{self, soon};
+use crate::support::{self, coordinator_request, soon};
 use amqp1::{
     ErrorCondition, ErrorKind, Outcome, ReceiverSettleMode,
     transaction::{CoordinatorConfig, Discharge, RollbackCause},
@@ -226,14 +226,12 @@ async fn a_control_link_is_accepted_by_the_coordinator_of_its_connection_alone()
     let stranger = support::pair().await;
     let foreign: amqp1::transaction::Coordinator<()> =
         stranger.server.coordinator(CoordinatorConfig::default()).expect("the first");
-    for way in 0..3 {
+    for way in 0..2 {
         let (controller, accepted) = tokio::join!(session.transactions(), async {
             let link = pair.offered().await;
-            let reply = link.reply();
             match way {
                 0 => link.accept_default().map(drop),
-                1 => link.accept(reply).map(drop),
-                _ => link.coordinate(&foreign).map(drop),
+                _ => coordinator_request(link).coordinate(&foreign).map(drop),
             }
         });
         assert_eq!(accepted.expect_err("no coordinator here").kind(), ErrorKind::Config);

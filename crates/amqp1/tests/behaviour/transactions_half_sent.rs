@@ -1,7 +1,7 @@
 //! A transaction that is discharged while a message that was acquired within it is half sent (§4.4.3).
 
 use crate::peers::raw::Raw;
-use crate::support::soon;
+use crate::support::{coordinator_request, soon};
 use amqp1::{
     AcceptedLink, Attach, DeliveryState, EncodedMessage, Outcome, Role, Source, Symbol, Target, TargetArchetype,
     codec::{
@@ -60,7 +60,9 @@ async fn x_4_4_3_4_what_is_half_sent_is_given_up_before_the_rollback_is_answered
         ..Attach::default()
     };
     raw.send(control).await;
-    let mut control = soon(server.next_link()).await.expect("a link").coordinate(&coordinator).expect("a control link");
+    let mut control = coordinator_request(soon(server.next_link()).await.expect("a link"))
+        .coordinate(&coordinator)
+        .expect("a control link");
     let undone = tokio::spawn(async move { (control.next().await, control) });
     raw.send(taker).await;
     let link = soon(server.next_link()).await.expect("a link").accept_default().expect("accepted");

@@ -2,7 +2,7 @@
 
 use amqp1::{AcceptedLink, Credit, ErrorKind, ReceiverSettleMode};
 
-use crate::support::{body, number, pair, soon, warnings::Warnings};
+use crate::support::{body, number, pair, receiver_request, soon, warnings::Warnings};
 use std::time::Duration;
 
 /// Gives the tasks turns until this is so.
@@ -24,10 +24,13 @@ async fn credit_that_is_withheld_is_a_state_an_event_and_a_warning() {
     let attaching = session.sender("q").name("a\nb").receiver_settle_mode(ReceiverSettleMode::Second).attach();
     let (sender, receiver) = tokio::join!(attaching, async {
         let link = pair.server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.rcv_settle_mode = ReceiverSettleMode::Second;
-        (reply.credit, reply.max_unsettled) = (Credit::Window(2), 3);
-        link.accept(reply).expect("accepted")
+        receiver_request(link)
+            .receiver_settle_mode(ReceiverSettleMode::Second)
+            .credit(Credit::Window(2))
+            .max_unsettled(3)
+            .accept()
+            .map(AcceptedLink::Receiver)
+            .expect("accepted")
     });
     let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
         panic!("the client sends")

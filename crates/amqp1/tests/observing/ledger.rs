@@ -2,7 +2,7 @@
 
 use crate::{pair, soon};
 use amqp1::{
-    AcceptedLink, Credit, EncodedMessage, Message, OnDrop, Outcome, Receiver, SendOptions, Sender,
+    AcceptedLink, Credit, EncodedMessage, IncomingLink, Message, OnDrop, Outcome, Receiver, SendOptions, Sender,
     codec::messaging::Modified,
     observe::{ConnectionInfo, DropReason, LinkInfo, Observer, OutcomeKind},
 };
@@ -150,13 +150,10 @@ async fn both_ends_count_what_was_sent_settled_and_dropped() {
     let session = client.begin().await.expect("a session");
     let (sender, receiver) = tokio::join!(session.sender("queue").name("out").attach(), async {
         let link = server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.credit = Credit::Manual(20);
-        link.accept(reply).expect("accepted")
+        let IncomingLink::Receiver(request) = link else { panic!("the client sends") };
+        request.credit(Credit::Manual(20)).accept().expect("accepted")
     });
-    let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
-        panic!("the client sends")
-    };
+    let (sender, mut receiver) = (sender.expect("a sender"), receiver);
     receiver.set_on_drop(OnDrop::LeaveUnsettled);
 
     let mut octets = 0;

@@ -1,7 +1,7 @@
 //! The metrics are what the test has done.
 
 use crate::{pair, soon};
-use amqp1::{AcceptedLink, Credit, Message, Outcome, observe::Metrics};
+use amqp1::{Credit, IncomingLink, Message, Outcome, observe::Metrics};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use std::{
     collections::BTreeMap,
@@ -89,13 +89,10 @@ async fn exchange(near: Arc<Metrics>, far: Arc<Metrics>, look: impl Fn()) -> u64
     let session = client.begin().await.expect("a session");
     let (sender, receiver) = tokio::join!(session.sender("queue").attach(), async {
         let link = server.next_link().await.expect("a link");
-        let mut reply = link.reply();
-        reply.credit = Credit::Manual(10);
-        link.accept(reply).expect("accepted")
+        let IncomingLink::Receiver(request) = link else { panic!("the client sends") };
+        request.credit(Credit::Manual(10)).accept().expect("accepted")
     });
-    let (sender, AcceptedLink::Receiver(mut receiver)) = (sender.expect("a sender"), receiver) else {
-        panic!("the client sends")
-    };
+    let (sender, mut receiver) = (sender.expect("a sender"), receiver);
     let (mut octets, mut receipts, mut deliveries) = (0, Vec::new(), Vec::new());
     for size in [10, 200, 3000] {
         let message = Message::builder().data(vec![b'x'; size]).build();

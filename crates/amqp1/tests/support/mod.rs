@@ -8,8 +8,8 @@ pub(crate) mod gate;
 pub(crate) mod warnings;
 
 use amqp1::{
-    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, IncomingLink, Receiver, Sender,
-    ServerConnection, Session,
+    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, CoordinatorRequest, Credit, IncomingLink, Receiver,
+    ReceiverRequest, Sender, SenderRequest, ServerConnection, Session,
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -79,11 +79,8 @@ impl Pair {
         let session = self.session().await;
         let (sender, receiver) = tokio::join!(session.sender("q").attach(), async {
             let link = self.server.next_link().await.expect("a link");
-            let mut reply = link.reply();
-            reply.credit = credit;
-            link.accept(reply).expect("accepted")
+            receiver_request(link).credit(credit).accept().expect("accepted")
         });
-        let AcceptedLink::Receiver(receiver) = receiver else { panic!("the client sends") };
         (sender.expect("a sender"), receiver)
     }
 
@@ -96,6 +93,24 @@ impl Pair {
         let AcceptedLink::Sender(sender) = sender else { panic!("the client receives") };
         (sender, receiver.expect("a receiver"))
     }
+}
+
+/// A link on which the client sends.
+pub(crate) fn receiver_request(link: IncomingLink) -> ReceiverRequest {
+    let IncomingLink::Receiver(request) = link else { panic!("the client does not send: {link:?}") };
+    request
+}
+
+/// A link on which the client receives.
+pub(crate) fn sender_request(link: IncomingLink) -> SenderRequest {
+    let IncomingLink::Sender(request) = link else { panic!("the client does not receive: {link:?}") };
+    request
+}
+
+/// A control link.
+pub(crate) fn coordinator_request(link: IncomingLink) -> CoordinatorRequest {
+    let IncomingLink::Coordinator(request) = link else { panic!("the client wants no coordinator: {link:?}") };
+    request
 }
 
 /// The number as a body.

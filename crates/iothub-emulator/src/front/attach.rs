@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use amqp1::{
-    AcceptedLink, AmqpError, AttachReply, Credit, ErrorCondition, Fields, IncomingLink, ReceiverSettleMode, Role,
-    SenderSettleMode, Symbol, TargetArchetype, Value,
+    AmqpError, Credit, Error, ErrorCondition, Fields, IncomingLink, ReceiverRequest, ReceiverSettleMode, Role, Sender,
+    SenderRequest, SenderSettleMode, Symbol, TargetArchetype, Value,
 };
 use tokio::task::JoinSet;
 
@@ -55,9 +55,10 @@ pub(super) fn offered(context: &Arc<Context>, link: IncomingLink, tasks: &mut Jo
     if grant.as_ref().is_some_and(Grant::is_by_certificate) {
         context.count_tokens();
     }
-    match link.role() {
-        Role::Sender => from_peer(context, link, address, grant, tasks),
-        Role::Receiver => to_peer(context, link, address, tasks),
+    match link {
+        IncomingLink::Receiver(request) => from_peer(context, request, address, grant, tasks),
+        IncomingLink::Sender(request) => to_peer(context, request, address, tasks),
+        other => reject(context, other, no_transactions()),
     }
 }
 
@@ -76,13 +77,17 @@ fn address_of(link: &IncomingLink) -> Result<Address, AmqpError> {
         Role::Receiver => attach.source.as_ref().and_then(|source| source.address.as_ref()),
         Role::Sender => match &attach.target {
             Some(TargetArchetype::Coordinator(_)) => {
-                return Err(refusal_error(ErrorCondition::NOT_IMPLEMENTED, "the hub has no transactions"));
+                return Err(no_transactions());
             }
             Some(TargetArchetype::Target(target)) => target.address.as_ref(),
             None => None,
         },
     };
     Ok(text.map_or(Address::Unknown, |text| Address::parse(text.as_str())))
+}
+
+fn no_transactions() -> AmqpError {
+    refusal_error(ErrorCondition::NOT_IMPLEMENTED, "the hub has no transactions")
 }
 
 /// Whether the link is that of a producer of events at the built-in endpoint.
@@ -103,7 +108,7 @@ pub(super) fn reject(context: &Context, link: IncomingLink, error: AmqpError) {
 /// Links on which the peer sends.
 fn from_peer(
     context: &Arc<Context>,
-    link: IncomingLink,
+    link: ReceiverRequest,
     address: Address,
     grant: Option<Grant>,
     tasks: &mut LinkTasks<'_>,
@@ -118,7 +123,7 @@ fn from_peer(
         )),
     };
     if let Some(error) = refused {
-        return reject(context, link, error);
+        return reject(context, IncomingLink::Receiver(link), error);
     }
     let pair = Pair::of(link.attach());
     let session = link.session();
@@ -128,15 +133,11 @@ fn from_peer(
         Address::Twin { .. } | Address::Methods { .. } => (REQUEST_CREDIT, MAX_TWIN_REQUEST_SIZE),
         _ => (CREDIT, MAX_MESSAGE_SIZE),
     };
-    let reply = AttachReply {
-        credit: Credit::Window(credit),
-        max_message_size: Some(size),
-        rcv_settle_mode: ReceiverSettleMode::First,
-        // A client may end its link right behind what it has sent, without waiting for the outcome.
-        unsettled_after_end: true,
-        ..AttachReply::echo(link.attach())
-    };
-    let Some(AcceptedLink::Receiver(receiver)) = accept(link, reply) else { return };
+    let link = link.grant_everything().credit(Credit::Window(credit)).max_message_size(size);
+    // A client may end its link right behind what it has sent, without waiting for the outcome.
+    let link = link.receiver_settle_mode(ReceiverSettleMode::First).unsettled_after_end(true);
+    // One connection may carry a thousand devices with ten links each.
+    let Some(receiver) = accepted(link.forget_attach().accept()) else { return };
     let context = context.clone();
     match address {
         Address::Cbs => tasks.spawn(cbs::serve(context, session, receiver)),
@@ -152,13 +153,12 @@ fn from_peer(
 }
 
 /// Links on which the peer receives.
-fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: &mut LinkTasks<'_>) {
+fn to_peer(context: &Arc<Context>, link: SenderRequest, address: Address, tasks: &mut LinkTasks<'_>) {
     let context = context.clone();
     match &address {
         Address::Twin { .. } => {
             let (session, pair) = (link.session(), Pair::of(link.attach()));
-            let reply = settled_reply(&link);
-            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+            if let Some(sender) = accept(settled(link)) {
                 tasks.spawn(twins::hold(context, session, sender, address, pair));
             }
         }
@@ -166,16 +166,14 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
             let session = link.session();
             let target = link.attach().target.as_ref().and_then(TargetArchetype::as_target);
             let target = target.and_then(|target| target.address.clone());
-            let reply = settled_reply(&link);
-            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+            if let Some(sender) = accept(settled(link)) {
                 let node = Node::of(&address);
                 tasks.spawn(requests::hold(context, session, sender, node, address, target));
             }
         }
         Address::Methods { .. } => {
             let (session, pair) = (link.session(), Pair::of(link.attach()));
-            let reply = settled_reply(&link);
-            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+            if let Some(sender) = accept(settled(link)) {
                 tasks.spawn(methods::calls(context, session, sender, address, pair));
             }
         }
@@ -185,55 +183,50 @@ fn to_peer(context: &Arc<Context>, link: IncomingLink, address: Address, tasks: 
         }
         Address::DeviceTelemetry { module: Some(_), .. } => {
             let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
-            let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..AttachReply::echo(link.attach()) };
-            if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+            if let Some(sender) = accept(link.grant_everything()) {
                 tasks.spawn(inputs::serve(context, sender, address, settled));
             }
         }
         Address::Feedback => locked_queue(context, link, address, Queue::Feedback, tasks),
         Address::FileNotifications => locked_queue(context, link, address, Queue::FileNotifications, tasks),
         Address::EventHub { .. } => match events::Reader::new(&context, &link, &address) {
-            Ok(reader) => {
-                let reply = events::reply(&link);
-                match accept(link, reply) {
-                    Some(AcceptedLink::Sender(sender)) => tasks.spawn(reader.serve(context, sender, address)),
-                    _ => reader.leave(&context),
-                }
-            }
-            Err(error) => reject(&context, link, error),
+            Ok(reader) => match accept(events::granted(link)) {
+                Some(sender) => tasks.spawn(reader.serve(context, sender, address)),
+                _ => reader.leave(&context),
+            },
+            Err(error) => reject(&context, IncomingLink::Sender(link), error),
         },
         Address::HubEvents { rest } => {
             let error = redirect(&context, rest);
-            reject(&context, link, error);
+            reject(&context, IncomingLink::Sender(link), error);
         }
         _ => reject(
             &context,
-            link,
+            IncomingLink::Sender(link),
             refusal_error(ErrorCondition::NOT_ALLOWED, "nothing can be received from this address, only sent to it"),
         ),
     }
 }
 
-fn locked_queue(context: Arc<Context>, link: IncomingLink, address: Address, queue: Queue, tasks: &mut LinkTasks<'_>) {
+fn locked_queue(context: Arc<Context>, link: SenderRequest, address: Address, queue: Queue, tasks: &mut LinkTasks<'_>) {
     let settled = link.attach().snd_settle_mode == SenderSettleMode::Settled;
-    let reply = AttachReply { max_message_size: Some(MAX_MESSAGE_SIZE), ..AttachReply::echo(link.attach()) };
-    if let Some(AcceptedLink::Sender(sender)) = accept(link, reply) {
+    if let Some(sender) = accept(link.grant_everything()) {
         tasks.spawn(locked::serve(context, sender, address, queue, settled));
     }
 }
 
 /// For links on which we send settled, whatever the peer asked for: some clients never settle.
-pub(super) fn settled_reply(link: &IncomingLink) -> AttachReply {
-    AttachReply {
-        snd_settle_mode: SenderSettleMode::Settled,
-        max_message_size: Some(MAX_MESSAGE_SIZE),
-        ..AttachReply::echo(link.attach())
-    }
+pub(super) fn settled(link: SenderRequest) -> SenderRequest {
+    link.grant_everything().settle_mode(SenderSettleMode::Settled)
 }
 
-fn accept(link: IncomingLink, reply: AttachReply) -> Option<AcceptedLink> {
+fn accept(link: SenderRequest) -> Option<Sender> {
     // One connection may carry a thousand devices with ten links each.
-    match link.accept(AttachReply { forget_attach: true, ..reply }) {
+    accepted(link.max_message_size(MAX_MESSAGE_SIZE).forget_attach().accept())
+}
+
+fn accepted<L>(accepted: Result<L, Error>) -> Option<L> {
+    match accepted {
         Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::debug!(%error, "link gone before it was accepted");

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use amqp1::{AmqpError, AttachReply, FilterSet, IncomingLink, Sender, Symbol, Value};
+use amqp1::{AmqpError, FilterSet, Sender, SenderRequest, Symbol, Value};
 
-use super::attach::settled_reply;
+use super::attach::settled;
 use super::connection::Context;
 use super::requests::SETTLED;
 use crate::hub::{Address, ConsumerId, Cursor, EventPosition, SelectorError, Wake};
@@ -26,7 +26,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Claims a partition for a link, from where its filter says.
-    pub(super) fn new(context: &Context, link: &IncomingLink, address: &Address) -> Result<Self, AmqpError> {
+    pub(super) fn new(context: &Context, link: &SenderRequest, address: &Address) -> Result<Self, AmqpError> {
         let attach = link.attach();
         let filter = attach.source.as_ref().and_then(|source| source.filter.as_ref());
         let position = position(filter).map_err(|error| error_of(error.condition(), &error))?;
@@ -104,9 +104,9 @@ async fn send(context: &Context, sender: &Sender, cursor: &mut Cursor, runtime_m
 }
 
 /// Our attach: the peer's, but only with the filters that are applied.
-pub(super) fn reply(link: &IncomingLink) -> AttachReply {
-    let mut reply = settled_reply(link);
-    if let Some(source) = &mut reply.source {
+pub(super) fn granted(link: SenderRequest) -> SenderRequest {
+    let mut link = settled(link);
+    if let Some(mut source) = link.granted_source().cloned() {
         source.filter = source.filter.as_ref().and_then(|filters| {
             let (name, filter) = selector(filters)?;
             let (Value::Symbol(name), Value::Described(filter)) = (name, filter) else { return None };
@@ -114,12 +114,10 @@ pub(super) fn reply(link: &IncomingLink) -> AttachReply {
             applied.insert(name.clone(), filter.descriptor.clone(), filter.value.clone());
             Some(applied)
         });
+        link = link.source(source);
     }
-    let wanted = &link.attach().desired_capabilities;
-    if wanted.iter().any(|wanted| wanted.as_str() == RUNTIME_METRIC) {
-        reply.offered_capabilities.push(Symbol::from_static(RUNTIME_METRIC));
-    }
-    reply
+    let wanted = link.attach().desired_capabilities.iter().any(|wanted| wanted.as_str() == RUNTIME_METRIC);
+    if wanted { link.offered_capability(Symbol::from_static(RUNTIME_METRIC)) } else { link }
 }
 
 /// The selector among the filters, recognised by its descriptor in either form.

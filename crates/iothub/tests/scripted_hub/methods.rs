@@ -21,11 +21,10 @@ async fn methods(hub: &mut ScriptedHub, client: &Arc<DeviceClient>) -> (Methods,
         let properties = link.attach().properties.clone().expect("properties");
         assert!(properties.get("com.microsoft:api-version").is_some());
         pairs.push(properties.get("com.microsoft:channel-correlation-id").cloned());
-        match link.role() {
-            amqp1::Role::Receiver => calls = Some(accept_sender(link)),
-            amqp1::Role::Sender => {
-                let reply = link.reply();
-                let Ok(AcceptedLink::Receiver(receiver)) = link.accept(reply) else { panic!("the client sends") };
+        match link {
+            amqp1::IncomingLink::Sender(_) => calls = Some(accept_sender(link)),
+            link => {
+                let Ok(AcceptedLink::Receiver(receiver)) = link.accept_default() else { panic!("the client sends") };
                 answers = Some(receiver);
             }
         }

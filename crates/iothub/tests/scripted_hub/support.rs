@@ -136,8 +136,7 @@ impl ScriptedHub {
     pub(crate) async fn next_receiver(&mut self, address: &str) -> Receiver {
         let (link, _) = self.next_link().await;
         assert_eq!(link.address(), Some(address));
-        let reply = link.reply();
-        match link.accept(reply).expect("the link is there") {
+        match link.accept_default().expect("the link is there") {
             AcceptedLink::Receiver(receiver) => receiver,
             AcceptedLink::Sender(_) => panic!("the client should send"),
         }
@@ -156,8 +155,7 @@ impl ScriptedHub {
 }
 
 pub(crate) fn accept_sender(link: IncomingLink) -> Sender {
-    let reply = link.reply();
-    match link.accept(reply).expect("the link is there") {
+    match link.accept_default().expect("the link is there") {
         AcceptedLink::Sender(sender) => sender,
         AcceptedLink::Receiver(_) => panic!("the client should receive"),
     }
@@ -196,8 +194,7 @@ async fn serve(
             let _ = tell_link.send((link, connection.connection().clone()));
             continue;
         }
-        let reply = link.reply();
-        match link.accept(reply) {
+        match link.accept_default() {
             Ok(AcceptedLink::Sender(sender)) => *replies.lock().await = Some(sender),
             Ok(AcceptedLink::Receiver(requests)) => {
                 tokio::spawn(answer_tokens(requests, replies.clone(), answer.clone(), tell_token.clone()));

@@ -22,11 +22,10 @@ async fn open(hub: &mut ScriptedHub, client: &Arc<DeviceClient>) -> (Twin, HubTw
     for _ in 0..2 {
         let (link, _) = hub.next_link().await;
         assert_eq!((link.address(), link.attach().snd_settle_mode), (Some(TWIN), SenderSettleMode::Settled));
-        match link.role() {
-            amqp1::Role::Receiver => sender = Some(accept_sender(link)),
-            amqp1::Role::Sender => {
-                let reply = link.reply();
-                let Ok(AcceptedLink::Receiver(receiver)) = link.accept(reply) else { panic!("the client sends") };
+        match link {
+            amqp1::IncomingLink::Sender(_) => sender = Some(accept_sender(link)),
+            link => {
+                let Ok(AcceptedLink::Receiver(receiver)) = link.accept_default() else { panic!("the client sends") };
                 requests = Some(receiver);
             }
         }

@@ -1,7 +1,7 @@
 //! A client, and an acceptor that serves transactions.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use crate::support::{self, gate::Gate, soon};
+use crate::support::{self, coordinator_request, gate::Gate, soon};
 use amqp1::{
     AcceptedLink, Credit, Receipt, Receiver, ReceiverSettleMode, Sender, ServerConnection, Session,
     transaction::{Controller, Coordinator, CoordinatorConfig, Discharge},
@@ -33,8 +33,7 @@ impl Node {
         let session = client.begin().await.expect("a session");
         let (controller, control) = tokio::join!(session.transactions(), async {
             let link = server.next_link().await.expect("a link");
-            assert!(link.is_coordinator());
-            link.coordinate(&coordinator).expect("a control link")
+            coordinator_request(link).coordinate(&coordinator).expect("a control link")
         });
         let controller = controller.expect("a coordinator");
         let (handed, discharges) = mpsc::unbounded_channel();

@@ -1,6 +1,7 @@
 //! A controller whose frames are written by hand, opposite an acceptor that keeps transactions.
 #![allow(dead_code, reason = "each test uses a part")]
 
+use crate::support::{coordinator_request, receiver_request};
 use amqp1::{
     AcceptedLink, Acceptor, Attach, Credit, DeliveryState, Receiver, Role, Sender, ServerConnection, Source, Symbol,
     Target, TargetArchetype,
@@ -66,7 +67,7 @@ impl Peer {
         peer.attach("control", 0, Role::Sender, target, |_| {});
         peer.flush().await;
         let link = soon(peer.server.next_link()).await.expect("a link");
-        let mut control = link.coordinate(&peer.coordinator).expect("a control link");
+        let mut control = coordinator_request(link).coordinate(&peer.coordinator).expect("a control link");
         tokio::spawn(async move {
             // It asks all the time, so that it sees what the connection's task has seen a part of.
             loop {
@@ -168,9 +169,9 @@ impl Peer {
         self.attach(&format!("l{handle}"), handle, Role::Sender, Target::at("q").into(), |_| {});
         self.flush().await;
         let link = soon(self.server.next_link()).await.expect("a link");
-        let mut reply = link.reply();
-        (reply.streamed, reply.credit) = (streamed, Credit::Manual(credit));
-        let AcceptedLink::Receiver(receiver) = link.accept(reply).expect("accepted") else { panic!("the peer sends") };
+        let request = receiver_request(link).credit(Credit::Manual(credit));
+        let request = if streamed { request.streamed() } else { request };
+        let receiver = request.accept().expect("accepted");
         if credit > 0 {
             self.until(|body| matches!(body, Performative::Flow(flow) if flow.handle.is_some())).await;
         }

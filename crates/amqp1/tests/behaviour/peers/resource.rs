@@ -1,8 +1,8 @@
 //! A container that coordinates transactions and holds one queue, on the engine alone.
 
 use amqp1::{
-    AmqpError, AttachReply, ConnectionConfig, Credit, DeliveryState, EncodedMessage, ErrorCondition, Message, Role,
-    SessionConfig, Symbol, TargetArchetype,
+    AmqpError, ConnectionConfig, Credit, DeliveryState, EncodedMessage, ErrorCondition, Message, Role, SessionConfig,
+    Symbol, TargetArchetype,
     codec::sasl::SaslCode,
     engine::{
         Connection as Engine, Event, Instant, LinkId, SendOptions, ServerSasl, Settlement, TransactionRole,
@@ -211,7 +211,7 @@ impl Resource {
 
     fn accept(&mut self, id: LinkId, coordinates: bool) {
         let remote = self.engine.link(id).ok().and_then(|link| link.remote_attach()).expect("an attach");
-        let mut reply = AttachReply::echo(&remote);
+        let mut reply = amqp1::engine::AttachReply::echo(&remote);
         match (&remote.target, remote.role) {
             (Some(TargetArchetype::Coordinator(_)), _) if !coordinates => {
                 let error = AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, "there are no transactions here");

@@ -1,9 +1,9 @@
 //! Two ends of a link over transports that are cut.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use crate::support::{accept, body, client};
+use crate::support::{accept, body, client, receiver_request, sender_request};
 use amqp1::{
-    AcceptedLink, Acceptor, Client, Connection, Credit, Delivery, IncomingLink, Receiver, ReceiverSettleMode, Sender,
+    Acceptor, Client, Connection, Credit, Delivery, IncomingLink, Receiver, ReceiverSettleMode, Sender,
     ServerConnection, Session,
     resume::{SuspendedReceiver, SuspendedSender},
 };
@@ -122,15 +122,12 @@ impl World {
         };
         let (receiver, sender) = tokio::join!(builder.attach(), async {
             let link = self.server.next_link().await.expect("a link");
-            let mut reply = link.reply();
-            reply.resumable = true;
-            match kept {
-                Some(kept) => link.resume_sender(reply, kept).expect("accepted"),
-                None => match link.accept(reply).expect("accepted") {
-                    AcceptedLink::Sender(sender) => sender,
-                    AcceptedLink::Receiver(_) => panic!("the client receives"),
-                },
-            }
+            let request = sender_request(link).resumable(true);
+            let request = match kept {
+                Some(kept) => request.resume(kept),
+                None => request,
+            };
+            request.accept().expect("accepted")
         });
         (sender, receiver.expect("a receiver"))
     }
@@ -144,18 +141,14 @@ impl World {
 
 /// Accepts a link on which the client sends.
 pub(crate) fn receives(link: IncomingLink, kept: Option<&SuspendedReceiver>) -> Receiver {
-    let mut reply = link.reply();
-    reply.resumable = true;
     // These tests settle in two steps, where the client wants to.
-    reply.rcv_settle_mode = link.attach().rcv_settle_mode;
-    reply.credit = Credit::Window(100);
-    match kept {
-        Some(kept) => link.resume_receiver(reply, kept).expect("accepted"),
-        None => match link.accept(reply).expect("accepted") {
-            AcceptedLink::Receiver(receiver) => receiver,
-            AcceptedLink::Sender(_) => panic!("the client sends"),
-        },
-    }
+    let mode = link.attach().rcv_settle_mode;
+    let request = receiver_request(link).resumable(true).receiver_settle_mode(mode).credit(Credit::Window(100));
+    let request = match kept {
+        Some(kept) => request.resume(kept),
+        None => request,
+    };
+    request.accept().expect("accepted")
 }
 
 /// A body of several frames.
