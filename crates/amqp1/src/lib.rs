@@ -43,6 +43,29 @@
 //! A peer that says nothing is noticed within the idle time-out, and its connection ends. Without an idle time-out
 //! ([`ClientBuilder::idle_timeout`]), what is not bounded may wait forever.
 //!
+//! # Defaults
+//!
+//! | what | default | set by |
+//! |---|---|---|
+//! | a delivery that is dropped | modified, its delivery having failed | [`ReceiverBuilder::on_drop`] |
+//! | a receiver or sender that is dropped | its link is closed; a link whose source or target is durable or never expires is detached | [`Receiver::detach`], [`Receiver::close`] |
+//! | the last handle of a connection that is dropped | the connection is closed | [`Connection::close`] waits for it |
+//! | credit | a window of 200 deliveries | [`ReceiverBuilder::credit`] |
+//! | deliveries that are not settled, of a link | 65,536 | [`ReceiverBuilder::max_unsettled`], [`SenderBuilder::max_unsettled`] |
+//! | the largest message that is received | 64 MiB ([`DEFAULT_MAX_MESSAGE_SIZE`]), any on streamed links | [`ReceiverBuilder::max_message_size`] |
+//! | messages that wait to be sent | 16 MiB on a connection, 1 MiB of them on a link | [`ConnectionConfig::max_queued`] |
+//! | settle modes | the sender mixed, the receiver first | [`SenderBuilder::settle_mode`], [`ReceiverBuilder::receiver_settle_mode`] |
+//! | largest frame | 64 KiB | [`ConnectionConfig::max_frame_size`] |
+//! | a session's incoming window | 5000 transfers; 4 MiB of those of streamed links | [`SessionConfig`] |
+//! | a session's outgoing window | as large as it can be | [`SessionConfig`] |
+//! | heartbeats | a peer that is silent for 60 s is given up; half of it is announced | [`ClientBuilder::idle_timeout`] |
+//! | connecting; other operations | 30 s; 60 s | [`ClientBuilder::connect_timeout`], [`ClientBuilder::operation_timeout`] |
+//! | `recv`, `reserve` | wait without a limit | a time-out of your own: both are cancel-safe |
+//! | a message that cannot be decoded | is handed over, and its accessors fail | [`ReceiverBuilder::reject_undecodable`] |
+//! | a link without what it asked for | is detached, with [`NotGranted`](ErrorKind::NotGranted) | [`ReceiverBuilder::allow_differences`] |
+//!
+//! What may help after an error is in the table of [`Retry`].
+//!
 //! # Features
 //!
 //! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for

@@ -53,7 +53,9 @@ impl Receiver {
         self.streamed
     }
 
-    /// Waits for the next delivery; `None` when the peer has detached the link without an error, or this end has.
+    /// Waits for the next delivery, without a limit; `None` when the peer has detached the link without an error, or this
+    /// end has. A detach without an error is not a failure: a broker that stops a consumer in order ends a loop of `recv`
+    /// like that. To be told of it as an error, look at [`detached`](Self::detached).
     ///
     /// # Errors
     ///

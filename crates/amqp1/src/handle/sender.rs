@@ -75,7 +75,8 @@ impl Sender {
         }
     }
 
-    /// Waits for credit, for room if messages queue up at this end, and for deliveries to be settled if too many are not.
+    /// Waits, without a limit, for credit, for room if messages queue up at this end, and for deliveries to be settled if
+    /// too many are not. [`send`](Self::send) waits no longer than the operation time-out.
     /// The permit that comes of it sends without waiting, whatever is queued by then. Those who wait are served in order.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ use std::{
 ///
 /// ```no_run
 /// use amqp1::{
-///     AcceptedLink, Error, Message, Receiver, ServerConnection,
+///     Error, IncomingLink, Message, Receiver, ServerConnection,
 ///     transaction::{ControlLink, Coordinator, CoordinatorConfig, Discharge},
 /// };
 /// use std::sync::{Arc, Mutex};

@@ -111,6 +111,28 @@ pub enum ErrorKind {
 }
 
 /// What may help.
+///
+/// It follows from the kind of the error:
+///
+/// | [`Retry`] | [`ErrorKind`] |
+/// |---|---|
+/// | [`Now`](Self::Now) | `CreditRevoked`, `Modified`, `NoOutcome`, `Released`, `RolledBack` |
+/// | [`ReopenLink`](Self::ReopenLink) | `LinkDetached`, `SessionEnded`, `Suspended`, `Timeout` |
+/// | [`ReopenConnection`](Self::ReopenConnection) | `Closed`, `ClosedByPeer`, `Connect`, `IdleTimeout`, `Resolve`, `TransportLost`, `WriteTimeout` |
+/// | [`Never`](Self::Never) | `Aborted`, `Authentication`, `Config`, `InDoubt`, `Internal`, `InvalidUrl`, `LinkRefused`, `MechanismNotOffered`, `MessageTooLarge`, `NotGranted`, `Protocol`, `Refused`, `Rejected`, `Tls` |
+///
+/// unless the peer has said more, with the condition of its error:
+///
+/// | [`Retry`] | [`Error::condition`] |
+/// |---|---|
+/// | [`Never`](Self::Never) | what the same again would meet again: `amqp:not-found`, `amqp:not-allowed`, `amqp:unauthorized-access`, `amqp:not-implemented`, `amqp:link:stolen`, redirects and the like |
+/// | [`After`](Self::After) five seconds | `amqp:resource-limit-exceeded`, `amqp:resource-locked`, `com.microsoft:server-busy`; `amqp:internal-error` where it would be `Never` |
+/// | [`ReopenLink`](Self::ReopenLink) | `amqp:link:detach-forced`, `com.microsoft:timeout` |
+/// | [`ReopenConnection`](Self::ReopenConnection) | `amqp:connection:forced` |
+///
+/// A time-out during which nothing was heard of the peer says [`ReopenConnection`](Self::ReopenConnection), one of a
+/// request whose links live [`Now`](Self::Now), a message that is modified as undeliverable [`Never`](Self::Never), and
+/// credentials that the server cannot check now [`After`](Self::After).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {

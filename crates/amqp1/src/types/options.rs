@@ -22,7 +22,8 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDrop {
-    /// It is modified, its delivery having failed: the sender may try again and count the attempt (§3.4.5).
+    /// It is modified, its delivery having failed: the sender may try again and count the attempt (§3.4.5). This is what
+    /// is done unless something else is set.
     #[default]
     Modify,
     /// It is released: the sender may try again (§3.4.4).
