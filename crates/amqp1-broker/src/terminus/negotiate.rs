@@ -281,6 +281,45 @@ mod tests {
         let with = |timeout| Source { timeout, ..Source::at("q") };
         assert_eq!(differences(&with(60), &with(59)), [Difference::ExpiresSooner]);
         assert!(differences(&with(60), &with(61)).is_empty());
+        let modes = [None, Some(DistributionMode::MOVE), Some(DistributionMode::COPY)];
+        for asked in &modes {
+            for granted in &modes {
+                let with = |mode: &Option<Symbol>| Source { distribution_mode: mode.clone(), ..Source::at("q") };
+                let expected: &[_] = if asked.is_some() && asked != granted { &[Difference::OtherMode] } else { &[] };
+                assert_eq!(differences(&with(asked), &with(granted)), expected, "{asked:?} {granted:?}");
+            }
+        }
+        // A dynamic node, at either end, has an address.
+        for (address, expected) in [(None, &[Difference::AddressMissing][..]), (Some("made"), &[])] {
+            let source = |address: Option<&'static str>| Source {
+                dynamic: true,
+                address: address.map(Into::into),
+                ..Source::default()
+            };
+            assert_eq!(differences(&source(None), &source(address)), expected);
+            let target = |address: Option<&'static str>| Target {
+                dynamic: true,
+                address: address.map(Into::into),
+                ..Target::default()
+            };
+            assert_eq!(target_differences(&target(None), &target(address)), expected);
+        }
+    }
+
+    /// At either end: where a terminus ends with its connection, it is not said to last for longer.
+    #[test]
+    fn t_2_6_3_3_a_terminus_is_said_to_last_as_long_as_it_does() {
+        use TerminusExpiryPolicy::{ConnectionClose, LinkDetach, Never, SessionEnd};
+        for outlives_connections in [true, false] {
+            let support = Support { outlives_connections, ..support() };
+            for asked in [LinkDetach, SessionEnd, ConnectionClose, Never] {
+                let lasts = outlives_connections || matches!(asked, LinkDetach | SessionEnd);
+                let expected = if lasts { asked } else { SessionEnd };
+                let source = support.grant(&Source { expiry_policy: asked, ..Source::at("q") });
+                let target = support.grant_target(&Target { expiry_policy: asked, ..Target::at("q") });
+                assert_eq!((source.expiry_policy, target.expiry_policy), (expected, expected), "{asked:?}");
+            }
+        }
     }
 
     #[test]
