@@ -6,7 +6,10 @@ use amqp1_codec::{
     definitions::Role,
     performative::{Attach, Begin},
 };
-use amqp1_engine::{AttachReply, Connection, ConnectionConfig, Credit, Instant, LinkId, ServerSasl, SessionConfig};
+use amqp1_engine::{
+    AttachReply, Connection, ConnectionConfig, Credit, Instant, LinkId, ReceiverConfig, SenderConfig, ServerSasl,
+    SessionConfig,
+};
 
 /// Which end of a link an engine is, and how it came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,22 @@ impl Part {
         credit: Credit,
         change: impl FnOnce(&mut Attach),
     ) -> (Peer, LinkId) {
+        self.attached(config, false, first, credit, change)
+    }
+
+    /// As [`Part::link`], and what is not settled when the link is suspended is kept.
+    pub fn resumable_link(self, first: SequenceNo, credit: Credit) -> (Peer, LinkId) {
+        self.attached(ConnectionConfig::new("ours"), true, first, credit, |_| {})
+    }
+
+    fn attached(
+        self,
+        config: ConnectionConfig,
+        resumable: bool,
+        first: SequenceNo,
+        credit: Credit,
+        change: impl FnOnce(&mut Attach),
+    ) -> (Peer, LinkId) {
         let config = styled(config);
         let now = Instant::default();
         let engine = match self.side {
@@ -63,10 +82,13 @@ impl Part {
             peer.send(0, Begin { remote_channel: Some(0), ..begin() });
             let link = match self.role {
                 Role::Sender => {
-                    let config = amqp1_engine::SenderConfig { initial_delivery_count: first, ..sender("l") };
+                    let config = SenderConfig { initial_delivery_count: first, resumable, ..sender("l") };
                     peer.end.attach_sender(session, config)
                 }
-                Role::Receiver => peer.end.attach_receiver(session, receiver("l", credit)),
+                Role::Receiver => {
+                    let config = ReceiverConfig { resumable, ..receiver("l", credit) };
+                    peer.end.attach_receiver(session, config)
+                }
             };
             peer.send(0, theirs);
             link.expect("the session is there")
@@ -76,7 +98,7 @@ impl Part {
             peer.send(0, theirs);
             let link = *peer.end.offered_links().last().expect("the link was offered");
             let reply = AttachReply::echo(&peer.end.remote_attach(link).expect("an attach"));
-            let reply = AttachReply { credit, initial_delivery_count: first, ..reply };
+            let reply = AttachReply { credit, resumable, initial_delivery_count: first, ..reply };
             peer.end.accept_link(link, reply).expect("it is not answered yet");
             link
         };

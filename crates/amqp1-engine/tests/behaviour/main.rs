@@ -16,6 +16,7 @@ mod credit;
 mod crossing;
 mod cut;
 mod deadlines;
+mod detached;
 mod discarded;
 mod disposition;
 mod drain;
