@@ -269,10 +269,15 @@ fn t_2_7_5_14_what_resumes_an_unknown_delivery_is_ignored() {
     let resumed = Transfer { resume: true, ..first(0) };
     let transfers = [(resumed, HEL), (more_of(0, false), LO), (transfer(0, 1), HELLO)];
     assert_eq!(pieces(transfers.clone()).end.count(|event| matches!(event, Event::Receivable(_))), 1);
-    for mut peer in pieces_both(transfers) {
+    for mut peer in pieces_both(transfers.clone()) {
         assert_eq!(got(&mut peer), [b"hello"]);
         assert!(!peer.names().contains(&"disposition"));
     }
+    // Nothing of it is handed out as it comes, not even that it has begun.
+    let [_, mut streamed] = pieces_both(transfers[..2].to_vec());
+    let rx = streamed.end.offered_links()[0];
+    assert!(streamed.end.poll_stream(rx).is_none());
+    assert_eq!(streamed.end.count(|event| matches!(event, Event::Receivable(_))), 0);
 }
 
 #[test]

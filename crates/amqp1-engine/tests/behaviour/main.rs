@@ -38,6 +38,7 @@ mod open_close;
 mod parts;
 mod queue;
 mod resume;
+mod resume_rules;
 mod resumed_modes;
 mod reviewed;
 mod roles;

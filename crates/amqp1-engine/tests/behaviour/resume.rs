@@ -3,7 +3,7 @@
 use amqp1_codec::{
     DeliveryTag, EncodedMessage, Message, SequenceNo, Value,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
-    messaging::{DeliveryState, Modified, Properties, Received, Target},
+    messaging::{DeliveryState, Modified, Properties, Received},
     performative::{Attach, Detach, Disposition, Performative, Transfer, Unsettled},
 };
 use amqp1_engine::{
@@ -25,7 +25,7 @@ fn value(state: Option<&DeliveryState>) -> Value {
     state.map_or(Value::Null, |state| Value::decode(&mut Reader::new(&state.to_octets())).unwrap())
 }
 
-fn tag(number: u8) -> DeliveryTag {
+pub(crate) fn tag(number: u8) -> DeliveryTag {
     DeliveryTag::new(&[number]).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn octets(message: EncodedMessage) -> Bytes {
 }
 
 /// What both ends say in the worked example of §3.4.6, by tag: the sender's state, and the receiver's if it has an entry.
-fn worked_example() -> Vec<(Option<DeliveryState>, Option<Option<DeliveryState>>)> {
+pub(crate) fn worked_example() -> Vec<(Option<DeliveryState>, Option<Option<DeliveryState>>)> {
     vec![
         (None, None),
         (None, Some(Some(at(3, 0)))),
@@ -61,12 +61,12 @@ fn worked_example() -> Vec<(Option<DeliveryState>, Option<Option<DeliveryState>>
     ]
 }
 
-fn unsettled_map(states: impl Iterator<Item = (u8, Option<DeliveryState>)>) -> Option<Unsettled> {
+pub(crate) fn unsettled_map(states: impl Iterator<Item = (u8, Option<DeliveryState>)>) -> Option<Unsettled> {
     Some(states.map(|(number, state)| (tag(number), value(state.as_ref()))).collect())
 }
 
 /// What a sending end has kept of the worked example.
-fn suspended_sender() -> SuspendedSender {
+pub(crate) fn suspended_sender() -> SuspendedSender {
     let mut suspended = SuspendedSender::new();
     for (number, (state, _)) in (1..).zip(worked_example()) {
         suspended.deliveries.push_back(SentSoFar {
@@ -180,7 +180,7 @@ fn m_3_4_6_13_the_sender_of_the_worked_example_does_what_each_pair_of_states_ask
 }
 
 /// What a receiving end has kept of the worked example.
-fn suspended_receiver() -> SuspendedReceiver {
+pub(crate) fn suspended_receiver() -> SuspendedReceiver {
     let mut suspended = SuspendedReceiver::new();
     for (number, (_, state)) in (1..).zip(worked_example()) {
         let Some(state) = state else { continue };
@@ -246,7 +246,7 @@ fn dispositions(frames: Vec<(u16, Performative, Bytes)>) -> Vec<Disposition> {
     bodies.collect()
 }
 
-/// The engine receives. Also M-3.4.6-15, M-3.4.6-13 and M-3.4.1-2.
+/// The engine receives. Also M-3.4.6-15, M-3.4.6-13, M-3.4.1-2 and T-2.6.13-5: what it holds it has once.
 #[test]
 fn m_3_4_6_17_the_receiver_of_the_worked_example_ignores_what_it_has_and_keeps_what_it_lacks() {
     let (mut peer, rx) = resumed_receiver(ReceiverSettleMode::First);
@@ -352,19 +352,19 @@ fn what_is_resumed_beyond_what_was_received_detaches_the_link() {
 }
 
 /// Both ends of a link, and what they have kept of it.
-struct Resumable {
-    pair: Pair,
+pub(crate) struct Resumable {
+    pub(crate) pair: Pair,
     mode: ReceiverSettleMode,
-    sender: Option<SuspendedSender>,
+    pub(crate) sender: Option<SuspendedSender>,
     receiver: Option<SuspendedReceiver>,
     /// Bodies that the application has taken for good, by tag.
-    taken: BTreeMap<DeliveryTag, Bytes>,
+    pub(crate) taken: BTreeMap<DeliveryTag, Bytes>,
     twice: usize,
-    outcomes: Vec<(u64, Settlement)>,
+    pub(crate) outcomes: Vec<(u64, Settlement)>,
 }
 
 impl Resumable {
-    fn new(mode: ReceiverSettleMode) -> Self {
+    pub(crate) fn new(mode: ReceiverSettleMode) -> Self {
         let pair = Self::connection();
         let (taken, outcomes) = Default::default();
         Self { pair, mode, sender: None, receiver: None, taken, twice: 0, outcomes }
@@ -380,7 +380,7 @@ impl Resumable {
     }
 
     /// Attaches the link on the connection that is there.
-    fn attach(&mut self) -> (LinkId, Option<LinkId>) {
+    pub(crate) fn attach(&mut self) -> (LinkId, Option<LinkId>) {
         let session = self.pair.client.begin(Default::default()).unwrap();
         let config =
             SenderConfig { resumable: true, resume: self.sender.take(), rcv_settle_mode: self.mode, ..sender("l") };
@@ -400,7 +400,7 @@ impl Resumable {
     }
 
     /// Takes and accepts what is there.
-    fn take(&mut self, rx: Option<LinkId>) {
+    pub(crate) fn take(&mut self, rx: Option<LinkId>) {
         let Some(rx) = rx else { return };
         for _ in 0..20 {
             for delivery in self.pair.server.take_all(rx) {
@@ -417,7 +417,7 @@ impl Resumable {
     }
 
     /// The transport has gone.
-    fn lose(&mut self, tx: LinkId, rx: Option<LinkId>) {
+    pub(crate) fn lose(&mut self, tx: LinkId, rx: Option<LinkId>) {
         let now = self.pair.now;
         for end in [&mut self.pair.client, &mut self.pair.server] {
             end.engine.handle_eof(now);
@@ -801,7 +801,7 @@ fn deliveries_that_had_not_left_go_with_the_next_endpoint() {
     assert!(pair.client.detached(tx).is_none());
 }
 
-/// Also T-2.5.1-8: it is attached to one session at a time.
+/// Also T-2.5.1-8: it is attached to one session at a time. The link that has stolen it can be stolen too.
 #[test]
 fn t_2_6_1_2_a_link_that_is_attached_again_is_stolen_where_the_acceptor_says_so() {
     for names in [LinkNames::Free, LinkNames::Steal] {
@@ -828,6 +828,11 @@ fn t_2_6_1_2_a_link_that_is_attached_again_is_stolen_where_the_acceptor_says_so(
                 let detached = detached.unwrap();
                 assert_eq!(detached.error.unwrap().condition, ErrorCondition::STOLEN);
                 assert!(!detached.closed && matches!(detached.suspended, Some(Suspended::Sender(_))));
+                let third = pair.client.attach_sender(one, sender("l")).unwrap();
+                pair.drive();
+                let condition = pair.client.detached(new).unwrap().error.unwrap().condition;
+                assert_eq!(condition, ErrorCondition::STOLEN);
+                assert!(pair.client.attached(third) && pair.client.detached(third).is_none());
             }
         }
     }
@@ -870,27 +875,37 @@ fn t_2_6_1_2_links_of_either_role_and_from_either_end_are_stolen() {
 
 #[test]
 fn t_2_6_3_7_a_recovering_attach_may_be_answered_without_a_terminus() {
-    let mut pair = Pair::open();
-    pair.server.accept.links = None;
-    let (session, _) = pair.session();
-    let config = SenderConfig {
-        resume: Some(SuspendedSender::new()),
-        target: None,
-        ..SenderConfig::new("l", Target::default())
-    };
-    let tx = pair.client.attach_sender(session, config).unwrap();
-    pair.drive();
-    let rx = pair.server.offered("l", Role::Receiver);
-    let offered = pair.server.remote_attach(rx).unwrap();
-    assert!(offered.target.is_none() && offered.unsettled.is_some());
-    let before = pair.server.written.len();
-    pair.server.reject_link(rx, error(ErrorCondition::NOT_FOUND)).unwrap();
-    pair.drive();
-    assert_eq!(pair.client.detached(tx).unwrap().error.unwrap().condition, ErrorCondition::NOT_FOUND);
-    assert_eq!(pair.client.count(|event| matches!(event, Event::LinkAttached(_))), 0);
-    let written: Vec<_> = frames(&pair.server.written[before..]).into_iter().filter_map(|(_, body, _)| body).collect();
-    let [Performative::Attach(answer), Performative::Detach(_)] = &written[..] else { panic!("{written:?}") };
-    assert!(answer.target.is_none() && answer.source.is_none(), "{answer:?}");
+    for role in [Role::Sender, Role::Receiver] {
+        let mut pair = Pair::open();
+        pair.server.accept.links = None;
+        let (session, _) = pair.session();
+        let ours = match role {
+            Role::Sender => {
+                let resume = Some(SuspendedSender::new());
+                pair.client.attach_sender(session, SenderConfig { resume, target: None, ..sender("l") })
+            }
+            Role::Receiver => {
+                let resume = Some(SuspendedReceiver::new());
+                let config = ReceiverConfig { resume, source: None, ..receiver("l", Credit::Manual(1)) };
+                pair.client.attach_receiver(session, config)
+            }
+        };
+        let ours = ours.unwrap();
+        pair.drive();
+        let theirs = pair.server.offered("l", role.opposite());
+        let offered = pair.server.remote_attach(theirs).unwrap();
+        let recovers = if role == Role::Sender { offered.target.is_none() } else { offered.source.is_none() };
+        assert!(recovers && offered.unsettled.is_some(), "{role:?}");
+        let before = pair.server.written.len();
+        pair.server.reject_link(theirs, error(ErrorCondition::NOT_FOUND)).unwrap();
+        pair.drive();
+        assert_eq!(pair.client.detached(ours).unwrap().error.unwrap().condition, ErrorCondition::NOT_FOUND, "{role:?}");
+        assert_eq!(pair.client.count(|event| matches!(event, Event::LinkAttached(_))), 0, "{role:?}");
+        let written = frames(&pair.server.written[before..]).into_iter().filter_map(|(_, body, _)| body);
+        let written: Vec<_> = written.collect();
+        let [Performative::Attach(answer), Performative::Detach(_)] = &written[..] else { panic!("{written:?}") };
+        assert!(answer.target.is_none() && answer.source.is_none(), "{answer:?}");
+    }
 }
 
 /// A transaction ends with the connection of its control link, and what was posted in it is undone (§4.3). Were it kept, it
