@@ -112,7 +112,7 @@ fn available_is_the_number_of_deliveries_that_wait_at_our_sender() {
     assert_eq!(available(&mut peer, 0, 2), Some(1));
 }
 
-/// One that was begun has had its credit, and asks for none.
+/// One that was begun has had its credit, and asks for none. Also T-2.6.7-9, seen from the sender.
 #[test]
 fn available_leaves_out_a_delivery_of_which_a_part_has_left() {
     let config = ConnectionConfig { outgoing_frame_cap: 512, ..ConnectionConfig::new("server") };

@@ -1,5 +1,6 @@
 //! Link credit and drain (§2.6.7, §2.7.4).
 
+use crate::corners::outcomes;
 use amqp1_codec::{
     SequenceNo,
     definitions::{ErrorCondition, ReceiverSettleMode, Role},
@@ -67,13 +68,17 @@ fn a_count_ahead_of_ours_adds_nothing() {
 
 #[test]
 fn t_2_6_7_10_settling_gives_no_credit() {
-    let (mut peer, tx) = granted(1);
-    peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
-    peer.flush();
-    peer.send(0, Disposition { role: Role::Receiver, settled: true, ..Default::default() });
-    assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(None))]);
-    assert_eq!(peer.end.credit(tx), 0);
+    for state in outcomes().map(Some).into_iter().chain([None]) {
+        let (mut peer, tx) = granted(1);
+        peer.end.send(tx, message(1, 1), unsettled(0)).unwrap();
+        peer.flush();
+        peer.send(0, Disposition { role: Role::Receiver, settled: true, state: state.clone(), ..Default::default() });
+        assert_eq!(peer.end.settlements(), [(0, Settlement::Outcome(state.clone()))]);
+        assert_eq!(peer.end.credit(tx), 0, "{state:?}");
+        assert_eq!(peer.end.send(tx, message(1, 1), unsettled(1)), Err(SendError::NoCredit), "{state:?}");
+    }
     // What is granted to one link is of no use to another.
+    let (mut peer, tx) = granted(0);
     peer.send(0, attach("m", 1, Role::Receiver));
     peer.send(0, credit(1, 3));
     let other = peer.end.offered_links()[1];
@@ -85,10 +90,10 @@ fn t_2_6_7_10_settling_gives_no_credit() {
     peer.send(0, attach("l", 0, Role::Sender));
     peer.read();
     let rx = peer.end.offered_links()[0];
-    for id in 0..2 {
-        peer.send_payload(0, transfer(0, id), HELLO);
+    for (id, state) in [DeliveryState::Released, DeliveryState::Accepted].into_iter().enumerate() {
+        peer.send_payload(0, transfer(0, id as u32), HELLO);
         let key = peer.end.recv(rx).unwrap().key;
-        peer.end.dispose(rx, key, DeliveryState::Accepted).unwrap();
+        peer.end.dispose(rx, key, state).unwrap();
         assert_eq!(peer.names(), ["disposition"]);
     }
     peer.send_payload(0, transfer(0, 2), HELLO);
@@ -249,23 +254,34 @@ fn t_2_6_7_6_more_than_the_credit_detaches() {
 
 #[test]
 fn t_2_6_7_5_what_was_on_its_way_when_credit_was_lowered_is_taken() {
-    let mut peer = Peer::with_session();
-    peer.end.accept.links = Some(Credit::Manual(10));
-    peer.send(0, attach("l", 0, Role::Sender));
-    let rx = peer.end.offered_links()[0];
-    peer.end.set_credit(rx, Credit::Manual(1)).unwrap();
-    assert_eq!(flow(&peer.read()).link_credit, Some(1));
-    for id in 0..10 {
-        peer.send_payload(0, transfer(0, id), HELLO);
+    // At once, and in steps; and after some of it has come.
+    let steps: [&[u32]; 5] = [&[1], &[0], &[5, 1], &[7, 4, 0], &[0, 3, 1]];
+    for (steps, came) in steps.into_iter().flat_map(|steps| [0, 2].map(|came| (steps, came))) {
+        let mut peer = Peer::with_session();
+        peer.end.accept.links = Some(Credit::Manual(10));
+        peer.send(0, attach("l", 0, Role::Sender));
+        let rx = peer.end.offered_links()[0];
+        for id in 0..came {
+            peer.send_payload(0, transfer(0, id), HELLO);
+        }
+        for credit in steps {
+            peer.end.set_credit(rx, Credit::Manual(*credit)).unwrap();
+            assert_eq!(flow(&peer.read()).link_credit, Some(*credit), "{steps:?}");
+        }
+        for id in came..10 {
+            peer.send_payload(0, transfer(0, id), HELLO);
+        }
+        assert!(peer.names().is_empty(), "{steps:?}");
+        // It is not given twice.
+        peer.end.set_credit(rx, Credit::Manual(2)).unwrap();
+        for id in 10..12 {
+            peer.send_payload(0, transfer(0, id), HELLO);
+        }
+        assert_eq!(peer.refusal(), None, "{steps:?}");
+        peer.send_payload(0, transfer(0, 12), HELLO);
+        assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)), "{steps:?}");
+        assert_eq!(peer.end.buffered(rx), 0, "{steps:?}");
     }
-    assert!(peer.names().is_empty());
-    // It is not given twice.
-    peer.end.set_credit(rx, Credit::Manual(2)).unwrap();
-    for id in 10..13 {
-        peer.send_payload(0, transfer(0, id), HELLO);
-    }
-    assert_eq!(peer.refusal(), Some(("detach", ErrorCondition::TRANSFER_LIMIT_EXCEEDED)));
-    assert_eq!(peer.end.buffered(rx), 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Outcomes and settlement (§2.6.12, §2.7.6).
 
+use crate::corners::outcomes;
 use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role},
@@ -146,34 +147,41 @@ fn an_undisposed_delivery_between_is_left_out() {
 
 #[test]
 fn t_2_6_12_3_in_mode_first_the_receiver_settles_at_once() {
-    let (mut pair, _, rx, keys) = sent(1, sender("l"));
-    pair.server.dispose(rx, keys[0], ACCEPTED).unwrap();
-    pair.drive();
-    let said = dispositions(&pair.server.written);
-    assert!(said[0].settled && said[0].role == Role::Receiver);
-    assert!(dispositions(&pair.client.written).is_empty());
-    // It is settled: nothing more can be said of it.
-    pair.server.dispose(rx, keys[0], DeliveryState::Released).unwrap();
-    pair.drive();
-    assert_eq!(dispositions(&pair.server.written).len(), 1);
+    for state in outcomes() {
+        let (mut pair, _, rx, keys) = sent(1, sender("l"));
+        pair.server.dispose(rx, keys[0], state.clone()).unwrap();
+        pair.drive();
+        let said = dispositions(&pair.server.written);
+        assert!(said[0].settled && said[0].role == Role::Receiver, "{state:?}");
+        assert_eq!(said[0].state.as_ref(), Some(&state));
+        assert!(dispositions(&pair.client.written).is_empty(), "{state:?}");
+        // It is settled: nothing more can be said of it.
+        pair.server.dispose(rx, keys[0], DeliveryState::Modified(Box::default())).unwrap();
+        pair.drive();
+        assert_eq!(dispositions(&pair.server.written).len(), 1, "{state:?}");
+    }
 }
 
 #[test]
 fn t_2_6_12_4_in_mode_second_the_sender_settles() {
-    let (mut pair, _, rx, keys) = sent(3, second());
-    for key in &keys {
-        pair.server.dispose(rx, *key, ACCEPTED).unwrap();
-        // An outcome is final, settled or not.
-        pair.server.dispose(rx, *key, DeliveryState::Released).unwrap();
+    for state in outcomes() {
+        let (mut pair, _, rx, keys) = sent(3, second());
+        for key in &keys {
+            pair.server.dispose(rx, *key, state.clone()).unwrap();
+            // An outcome is final, settled or not.
+            pair.server.dispose(rx, *key, DeliveryState::Modified(Box::default())).unwrap();
+            assert!(pair.server.is_unsettled(rx, *key), "{state:?}");
+        }
+        pair.drive();
+        let said = dispositions(&pair.server.written);
+        assert_eq!((said.len(), said[0].settled, said[0].state.as_ref()), (1, false, Some(&state)));
+        let answer = dispositions(&pair.client.written);
+        assert_eq!((answer.len(), answer[0].settled, answer[0].role), (1, true, Role::Sender), "{state:?}");
+        let ids = ids(&pair.client.written);
+        assert_eq!((answer[0].first, answer[0].last), (ids[0], Some(ids[2])), "{state:?}");
+        assert_eq!(pair.client.settled.len(), 3, "{state:?}");
+        assert!(keys.iter().all(|key| !pair.server.is_unsettled(rx, *key)), "{state:?}");
     }
-    pair.drive();
-    let said = dispositions(&pair.server.written);
-    assert_eq!((said.len(), said[0].settled, &said[0].state), (1, false, &Some(ACCEPTED)));
-    let answer = dispositions(&pair.client.written);
-    assert_eq!((answer.len(), answer[0].settled, answer[0].role), (1, true, Role::Sender));
-    let ids = ids(&pair.client.written);
-    assert_eq!((answer[0].first, answer[0].last), (ids[0], Some(ids[2])));
-    assert_eq!(pair.client.settled.len(), 3);
 }
 
 #[test]

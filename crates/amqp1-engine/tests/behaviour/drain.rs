@@ -198,6 +198,28 @@ fn a_link_that_is_detached_leaves_no_drain_behind() {
     assert_eq!(written(&mut peer).0, ["detach"]);
 }
 
+/// What the drain gives up next is what is left of that.
+#[test]
+fn t_2_6_7_8_credit_that_comes_while_credit_is_given_up_can_be_used() {
+    for mode in [DrainMode::Automatic, DrainMode::APPLICATION] {
+        let (mut peer, tx) = sending(mode);
+        peer.send(0, Flow { incoming_window: 0, ..credit(0, 5) });
+        for token in 0..2 {
+            peer.end.send(tx, message(1, 1), unsettled(token)).unwrap();
+        }
+        peer.send(0, Flow { incoming_window: 0, ..drain(5) });
+        peer.end.answer_drain(tx).unwrap();
+        assert_eq!((written(&mut peer), peer.end.credit(tx)), ((vec![], None), 0), "{mode:?}");
+        hear(&mut peer, Flow { incoming_window: 0, ..drain(8) });
+        assert_eq!((requests(&peer, tx), peer.end.credit(tx)), (2, 6), "{mode:?}");
+        peer.end.send(tx, message(1, 1), unsettled(2)).unwrap();
+        peer.end.answer_drain(tx).unwrap();
+        peer.send(0, session_flow(10));
+        assert_eq!(written(&mut peer), (vec!["transfer", "transfer", "transfer", "flow"], Some((8, 0))), "{mode:?}");
+        assert_eq!(answers(&peer, tx), 1, "{mode:?}");
+    }
+}
+
 /// Nothing of it is written in time. It stays, and goes on when there is credit again.
 #[test]
 fn t_2_6_7_7_a_drain_is_answered_in_time_although_a_delivery_was_begun() {
