@@ -33,6 +33,12 @@ impl Sender<'_> {
         self.connection.credit(self.id)
     }
 
+    /// The [`credit`](Self::credit), or 0 where this many octets wait on the link already.
+    #[inline]
+    pub fn credit_below(&self, octets: usize) -> u32 {
+        self.connection.credit_below(self.id, octets)
+    }
+
     /// How many octets of payload wait to be sent. The last octet of a delivery that is being written leaves with what
     /// follows it, and does not count.
     #[inline]

@@ -364,6 +364,12 @@ impl Connection {
         self.links.get(id).and_then(Link::sending).map_or(0, SendingEnd::sendable_octets)
     }
 
+    /// The credit of a link on which less waits to be sent.
+    pub(crate) fn credit_below(&self, id: LinkId, octets: usize) -> u32 {
+        let below = |link: &&Link| link.sending().is_some_and(|end| end.sendable_octets() < octets);
+        self.links.get(id).filter(below).map_or(0, Link::sendable)
+    }
+
     /// How many deliveries of a link have not left completely.
     pub(crate) fn waiting(&self, id: LinkId) -> usize {
         self.links.get(id).and_then(Link::sending).map_or(0, |end| end.queue.len())

@@ -64,16 +64,15 @@ impl Sender {
         Receipt::required(handle.clone(), queued.await?)
     }
 
-    /// As [`queue`](Self::queue), without a receipt where the message is sent settled.
+    /// As [`queue`](Self::queue). Returns the slot of the receipt; there is none where the message is sent settled.
     pub(crate) async fn queue_for_outcome(
         &self,
         message: EncodedMessage,
         options: SendOptions,
-    ) -> Result<Option<Receipt>, Error> {
+    ) -> Result<Option<u64>, Error> {
         let handle = self.handle();
         let queueing = Queueing { options, stated: None, receipts: Receipts::Unsettled, clock: &handle.shared };
-        let queued = self.with_credit(|state, id, aside| state.queue(id, message, queueing, aside)).await?;
-        Ok(queued.map(|token| Receipt::new(handle.clone(), token)))
+        self.with_credit(|state, id, aside| state.queue(id, message, queueing, aside)).await
     }
 
     /// Bounds a wait for credit by the operation time-out. The error says what else was waited for.

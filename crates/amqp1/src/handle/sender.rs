@@ -69,8 +69,16 @@ impl Sender {
         // A settled send does not wait, and a loop of them would keep the connection's task from its turn.
         tokio::task::coop::consume_budget().await;
         let message = self.handle.encode(message);
-        match self.within_time(self.queue_for_outcome(message, options)).await? {
-            Some(receipt) => receipt.await,
+        // Where there is credit, nothing is set up to wait for it.
+        let token = match self.queue_now(message, options, Receipts::Unsettled)? {
+            Ok(token) => token,
+            Err(refused) if refused.is_full() => {
+                self.within_time(self.queue_for_outcome(refused.into_message(), options)).await?
+            }
+            Err(refused) => return Err(refused.into()),
+        };
+        match token {
+            Some(token) => Receipt::new(self.handle.clone(), token).await,
             None => Ok(Outcome::SentSettled),
         }
     }
@@ -148,25 +156,33 @@ impl Sender {
     /// As [`enqueue`](Self::enqueue); [`ErrorKind::Config`](crate::ErrorKind::Config) if the link's settle mode does not
     /// allow the options.
     pub fn enqueue_with(&self, message: impl IntoMessage, options: SendOptions) -> Result<Receipt, EnqueueError> {
-        let (id, shared) = (self.handle.id, &self.handle.shared);
         let message = self.handle.encode(message);
-        let queueing = Queueing { options, stated: None, receipts: Receipts::All, clock: shared };
-        let refused = |reason, message| EnqueueError::new(reason, message);
-        let queued = shared.command(|state, aside| {
-            let room = state.room(id);
-            let free = match state.live_link(id) {
-                Ok(link) => link.is_free(room),
-                Err(error) => return Err(refused(TryReserveError::Failed(error), message)),
-            };
-            if !free {
-                return Err(refused(TryReserveError::Full(state.fullness(id)), message));
-            }
-            let queued = state.queue_or_return(id, message, queueing, aside);
-            queued.map_err(|(error, message)| refused(TryReserveError::Failed(error), message))
-        });
         let failed = |error| EnqueueError::new(TryReserveError::Failed(error), EncodedMessage::default());
-        let token = queued.unwrap_or_else(|error| Err(failed(error)))?;
+        let token = self.queue_now(message, options, Receipts::All).unwrap_or_else(|error| Err(failed(error)))?;
         Receipt::required(self.handle.clone(), token).map_err(failed)
+    }
+
+    /// Queues a message if there is credit for it and for everyone who came before. Returns the slot of its receipt, if it
+    /// has one. The outer error is that of a connection whose task has panicked.
+    fn queue_now(
+        &self,
+        message: EncodedMessage,
+        options: SendOptions,
+        receipts: Receipts,
+    ) -> Result<Result<Option<u64>, EnqueueError>, Error> {
+        let (id, shared) = (self.handle.id, &self.handle.shared);
+        let queueing = Queueing { options, stated: None, receipts, clock: shared };
+        shared.command(|state, aside| {
+            let room = state.room(id);
+            match state.live_link(id) {
+                Ok(link) if link.is_free(room) => {
+                    let queued = state.queue_or_return(id, message, queueing, aside);
+                    queued.map_err(|(error, message)| EnqueueError::new(TryReserveError::Failed(error), message))
+                }
+                Ok(_) => Err(EnqueueError::new(TryReserveError::Full(state.fullness(id)), message)),
+                Err(error) => Err(EnqueueError::new(TryReserveError::Failed(error), message)),
+            }
+        })
     }
 
     /// Whether nothing can be queued now: [`try_reserve`](Self::try_reserve) and [`enqueue`](Self::enqueue) fail. For callers

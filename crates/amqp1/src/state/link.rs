@@ -21,7 +21,7 @@ pub(crate) const ROOM: usize = 1024 * 1024;
 
 /// How many messages may be queued on a link now, if there is room on the connection.
 pub(crate) fn room(engine: &mut Engine, id: LinkId) -> u32 {
-    engine.sender(id).map_or(0, |sender| if sender.queued() < ROOM { sender.credit() } else { 0 })
+    engine.sender(id).map_or(0, |sender| sender.credit_below(ROOM))
 }
 
 /// Why nothing can be sent on a link now, if that is so.
