@@ -11,6 +11,7 @@ use crate::{
     observe::{TraceContext, TraceSource},
     state::{
         attaching::{self, Attaching, Resumption, check_streamed},
+        engine::Engine,
         link::LinkState,
         suspended::{Left, Modes, Shelf},
     },
@@ -29,9 +30,7 @@ use amqp1_codec::{
     printable::printable,
     transaction::Coordinator,
 };
-use amqp1_engine::{
-    ApiMisuse, Connection as Engine, Credit, DrainMode, LinkId, ReceiverConfig, SenderConfig, Suspended,
-};
+use amqp1_engine::{ApiMisuse, Credit, DrainMode, LinkId, ReceiverConfig, SenderConfig, Suspended};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,

@@ -85,6 +85,7 @@ impl Connection {
     pub async fn begin_with(&self, config: SessionConfig) -> Result<Session, Error> {
         let id = self.shared().command(|state, _| {
             let id = state.engine.begin(config).map_err(|misuse| state.explain(misuse))?;
+            let id = state.engine.name_session(id);
             state.sessions.insert(id, SessionState::default());
             Ok::<_, Error>(id)
         })??;
@@ -241,11 +242,11 @@ impl Connection {
             if let Some(server) = &mut state.server {
                 server.deaf = true;
             }
-            for id in state.links.keys().copied().collect::<Vec<_>>() {
+            for id in state.links.keys().collect::<Vec<_>>() {
                 // One that is detached already is left as it is.
                 let _ = state.engine.link(id).and_then(|mut link| link.detach(true, Some(error.clone())));
             }
-            let sessions: Vec<_> = state.sessions.keys().copied().collect();
+            let sessions: Vec<_> = state.sessions.keys().collect();
             for id in &sessions {
                 let _ = state.engine.session(*id).and_then(|mut session| session.end(None));
             }

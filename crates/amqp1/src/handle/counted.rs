@@ -1,8 +1,14 @@
 //! What handles count: the last handle of a connection, a session or a link ends it.
 
-use crate::{observe::TraceSource, state::shared::Shared, types::security::Security};
+use crate::{
+    observe::TraceSource,
+    state::{
+        ids::{LinkKey, SessionKey},
+        shared::Shared,
+    },
+    types::security::Security,
+};
 use amqp1_codec::{EncodedMessage, IntoMessage};
-use amqp1_engine::{LinkId, SessionId};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -34,7 +40,7 @@ impl Drop for ConnectionHandle {
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
     pub(crate) connection: Arc<ConnectionHandle>,
-    pub(crate) id: SessionId,
+    pub(crate) id: SessionKey,
 }
 
 impl SessionHandle {
@@ -48,7 +54,9 @@ impl Drop for SessionHandle {
         let id = self.id;
         let state = self.shared().command(|state, _| {
             let _ = state.engine.session(id).and_then(|mut session| session.end(None));
-            state.sessions.remove(&id)
+            let session = state.sessions.remove(&id);
+            state.engine.forget_session(id, session.as_ref().is_none_or(|session| session.ended.is_some()));
+            session
         });
         // What it holds is dropped when the lock is released.
         drop(state);
@@ -59,7 +67,7 @@ impl Drop for SessionHandle {
 #[derive(Debug)]
 pub(crate) struct LinkHandle {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) id: LinkId,
+    pub(crate) id: LinkKey,
     pub(crate) session: Arc<SessionHandle>,
     /// Whether dropping the last handle closes the link, or only detaches it.
     pub(crate) close_on_drop: bool,

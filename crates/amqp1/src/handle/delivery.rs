@@ -4,6 +4,7 @@ use crate::{
     handle::counted::LinkHandle,
     state::{
         aside::Aside,
+        engine::{Arrival, Received},
         shared::{Shared, State},
     },
     types::{
@@ -15,7 +16,7 @@ use amqp1_codec::{
     DeliveryTag, Message, Symbol,
     messaging::{DeliveryState, Modified},
 };
-use amqp1_engine::{DeliveryKey, IncomingDelivery, transaction::TxnId};
+use amqp1_engine::{IncomingDelivery, transaction::TxnId};
 use std::sync::Arc;
 
 /// What settles a delivery, from here or from elsewhere.
@@ -80,10 +81,11 @@ pub struct Delivery {
 
 impl Delivery {
     #[inline]
-    pub(crate) fn new(link: Arc<LinkHandle>, delivery: IncomingDelivery, on_drop: OnDrop) -> Self {
-        let IncomingDelivery { key, tag, message_format, settled, resumed, state, message } = delivery;
+    pub(crate) fn new(link: Arc<LinkHandle>, arrival: Arrival, on_drop: OnDrop) -> Self {
+        let name = arrival.name();
+        let IncomingDelivery { tag, message_format, settled, resumed, state, message, .. } = arrival.delivery;
         let txn = state.as_ref().and_then(TxnId::of).map(Box::new);
-        let handle = DeliveryHandle { link, key, open: !settled || txn.is_some(), settled, txn };
+        let handle = DeliveryHandle { link, name, open: !settled || txn.is_some(), settled, txn };
         Self { handle, tag, message_format, settled, resumed, state: state.map(Box::new), message, on_drop }
     }
 
@@ -132,8 +134,8 @@ impl Delivery {
 
     /// Whether there is something left to settle.
     pub(crate) fn is_unsettled(&self) -> bool {
-        let (id, key) = (self.handle.link.id, self.handle.key);
-        self.handle.link.shared.look(|state| state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key)))
+        let (id, name) = (self.handle.link.id, self.handle.name);
+        self.handle.link.shared.look(|state| state.engine.is_unsettled(id, name))
     }
 
     /// What becomes of it is said elsewhere.
@@ -154,16 +156,16 @@ impl Delivery {
     }
 
     /// Where it came, and its name there.
-    pub(crate) fn place(&self) -> (&Arc<LinkHandle>, DeliveryKey) {
-        (&self.handle.link, self.handle.key)
+    pub(crate) fn place(&self) -> (&Arc<LinkHandle>, Received) {
+        (&self.handle.link, self.handle.name)
     }
 
     /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
     /// later; if it is dropped too, the sender decides.
     pub fn leave_unsettled(mut self) -> DeliveryHandle {
-        let DeliveryHandle { key, open, settled, .. } = self.handle;
+        let DeliveryHandle { name, open, settled, .. } = self.handle;
         self.handle.open = false;
-        DeliveryHandle { link: self.handle.link.clone(), key, open, settled, txn: self.handle.txn.take() }
+        DeliveryHandle { link: self.handle.link.clone(), name, open, settled, txn: self.handle.txn.take() }
     }
 
     /// The message, and a handle that settles the delivery; if that is dropped, the sender decides.
@@ -214,7 +216,7 @@ pub(crate) fn settle_all(
 #[derive(Debug)]
 pub struct DeliveryHandle {
     link: Arc<LinkHandle>,
-    key: DeliveryKey,
+    name: Received,
     /// There is something left to settle.
     open: bool,
     /// The sender has settled it.
@@ -224,8 +226,8 @@ pub struct DeliveryHandle {
 }
 
 impl DeliveryHandle {
-    pub(crate) fn new(link: Arc<LinkHandle>, key: DeliveryKey, open: bool) -> Self {
-        Self { link, key, open, settled: !open, txn: None }
+    pub(crate) fn new(link: Arc<LinkHandle>, name: Received, open: bool) -> Self {
+        Self { link, name, open, settled: !open, txn: None }
     }
 
     outcomes!();
@@ -248,11 +250,11 @@ impl DeliveryHandle {
         if on_drop == OnDrop::LeaveUnsettled {
             return self.leave();
         }
-        let (id, key) = (self.link.id, self.key);
+        let (id, name) = (self.link.id, self.name);
         // What the sender has settled meanwhile needs no outcome; the attach is decoded only for one that is needed.
         let part = self.txn.is_some();
         let attach = self.link.shared.command(|state, _| {
-            let open = part || state.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key));
+            let open = part || state.engine.is_unsettled(id, name);
             open.then(|| state.remote_attach(id))
         });
         let Ok(Some(attach)) = attach else {
@@ -289,10 +291,10 @@ impl DeliveryHandle {
 
     /// States an outcome, under the lock.
     fn dispose(&mut self, state: &mut State, outcome: DeliveryState, aside: &mut Aside<'_>) -> Result<(), Error> {
-        let (id, key, settled) = (self.link.id, self.key, self.settled);
+        let (id, name, settled) = (self.link.id, self.name, self.settled);
         let disposed = match &self.txn {
-            None => state.dispose(id, key, outcome),
-            Some(txn) => state.dispose_within(id, key, settled, txn, outcome, aside),
+            None => state.dispose(id, name, outcome),
+            Some(txn) => state.dispose_within(id, name, settled, txn, outcome, aside),
         };
         // What the peer cannot be told leaves the delivery as it is.
         self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
@@ -302,8 +304,8 @@ impl DeliveryHandle {
     /// States what becomes of a delivery that is dropped and part of a transaction; nothing, if there is no outcome.
     fn within(&mut self, txn: &TxnId, outcome: Option<DeliveryState>) -> Result<(), Error> {
         self.open = false;
-        let (id, key, settled) = (self.link.id, self.key, self.settled);
-        self.link.shared.command(|state, aside| state.abandon_within(id, key, settled, txn, outcome, aside))?
+        let (id, name, settled) = (self.link.id, self.name, self.settled);
+        self.link.shared.command(|state, aside| state.abandon_within(id, name, settled, txn, outcome, aside))?
     }
 
     /// Nothing is said of the delivery. One that was posted within a transaction keeps that from being committed.

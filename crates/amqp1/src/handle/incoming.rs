@@ -2,7 +2,7 @@
 
 use crate::{
     handle::{connection::Connection, counted::SessionHandle, offered::Offered, requests::IncomingLink},
-    state::ids::Place,
+    state::ids::{Place, SessionKey},
     types::error::Error,
 };
 use amqp1_codec::{
@@ -11,7 +11,6 @@ use amqp1_codec::{
     performative::Open,
     printable::bounded_debug,
 };
-use amqp1_engine::SessionId;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 #[cfg(feature = "tls")]
@@ -122,7 +121,7 @@ impl Drop for IncomingConnection {
 pub struct ServerConnection {
     connection: Connection,
     /// Sessions that the client began: they live until it ends them, links or not.
-    sessions: HashMap<SessionId, Arc<SessionHandle>>,
+    sessions: HashMap<SessionKey, Arc<SessionHandle>>,
 }
 
 impl ServerConnection {
@@ -141,14 +140,17 @@ impl ServerConnection {
         let offered = self.connection.shared().wait(Place::Connection, |state| {
             let server = state.server.as_mut()?;
             while let Some(id) = server.offered.pop_front() {
-                let found = state.engine.link(id).ok().map(|link| (link.session_id(), link.remote_attach()));
-                if let Some((session, Some(attach))) = found {
+                let found =
+                    state.engine.link(id).ok().and_then(|link| Some((link.session_id(), link.remote_attach()?)));
+                let found = found.and_then(|(session, attach)| Some((state.engine.session_key(session)?, attach)));
+                if let Some((session, attach)) = found {
                     if let Some(session) = state.sessions.get_mut(&session) {
                         session.unheld = false;
                     }
                     return Some(Some((id, session, attach)));
                 }
                 state.links.remove(&id);
+                state.engine.forget_link(id, false);
             }
             state.closed.is_some().then_some(None)
         });
@@ -158,11 +160,11 @@ impl ServerConnection {
         Some(IncomingLink::new(Offered::new(shared, id, session, attach)))
     }
 
-    fn session(&mut self, id: SessionId) -> Arc<SessionHandle> {
+    fn session(&mut self, id: SessionKey) -> Arc<SessionHandle> {
         let connection = self.connection.handle();
         // Those that are over are dropped when the lock is released: their drop takes it.
         let over: Vec<_> = connection.shared.look(|state| {
-            let over = |id: &&SessionId| state.sessions.get(*id).is_none_or(|session| session.ended.is_some());
+            let over = |id: &&SessionKey| state.sessions.get(*id).is_none_or(|session| session.ended.is_some());
             self.sessions.keys().filter(over).copied().collect()
         });
         for id in over {
@@ -182,6 +184,7 @@ impl Drop for ServerConnection {
                 let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "the link was not accepted");
                 let _ = state.engine.link(id).and_then(|mut link| link.reject(error));
                 state.links.remove(&id);
+                state.engine.forget_link(id, true);
             }
         });
     }

@@ -8,6 +8,7 @@ use crate::{
     },
     state::{
         attaching::{Attaching, answer_resuming, check_streamed, resumption_of},
+        ids::LinkKey,
         shared::Shared,
         suspended::Shelf,
     },
@@ -23,7 +24,7 @@ use amqp1_codec::{
     messaging::DeliveryState,
     performative::{Attach, TargetArchetype},
 };
-use amqp1_engine::{AttachReply, LinkId};
+use amqp1_engine::AttachReply;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -32,7 +33,7 @@ use std::{
 /// What all requests for links have. Dropped without an answer, it is refused.
 #[derive(Debug)]
 pub(crate) struct Offered {
-    id: LinkId,
+    id: LinkKey,
     handle: Arc<LinkHandle>,
     attach: Attach,
     answered: bool,
@@ -40,7 +41,7 @@ pub(crate) struct Offered {
 
 impl Offered {
     /// A link that the engine has offered. From here on it has a handle.
-    pub(crate) fn new(shared: Arc<Shared>, id: LinkId, session: Arc<SessionHandle>, attach: Attach) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, id: LinkKey, session: Arc<SessionHandle>, attach: Attach) -> Self {
         let handle = Arc::new(LinkHandle { shared, id, session, close_on_drop: true, trace: OnceLock::new() });
         Self { id, handle, attach, answered: false }
     }

@@ -4,6 +4,7 @@ use crate::{
     handle::counted::LinkHandle,
     state::{
         aside::Aside,
+        ids::LinkKey,
         link::Claim,
         receipts::{Expiry, Paid},
         send::{Queueing, Receipts, crowded_out, revoked},
@@ -16,7 +17,7 @@ use crate::{
     },
 };
 use amqp1_codec::{EncodedMessage, IntoMessage, messaging::DeliveryState};
-use amqp1_engine::{LinkId, Settlement};
+use amqp1_engine::Settlement;
 use std::{
     future::Future,
     pin::Pin,
@@ -103,7 +104,7 @@ impl Permit {
     pub(crate) fn with_claim<T>(
         mut self,
         octets: usize,
-        work: impl FnOnce(&mut State, LinkId, Result<(), Error>, &mut Aside<'_>) -> Result<T, Error>,
+        work: impl FnOnce(&mut State, LinkKey, Result<(), Error>, &mut Aside<'_>) -> Result<T, Error>,
     ) -> (Arc<LinkHandle>, Result<T, Error>) {
         let (id, claim) = (self.handle.id, self.claim);
         self.spent = true;
@@ -133,7 +134,7 @@ impl Permit {
     }
 }
 
-fn give_back(state: &mut State, id: LinkId, claim: Claim) {
+fn give_back(state: &mut State, id: LinkKey, claim: Claim) {
     if let Some(link) = state.links.get_mut(&id) {
         link.release_permit(claim);
     }

@@ -6,7 +6,13 @@ use crate::{
         delivery::{Delivery, settle_all},
         link::common,
     },
-    state::{aside::Aside, ids::Place, shared::State, wait::within},
+    state::{
+        aside::Aside,
+        engine::Arrival,
+        ids::{LinkKey, Place},
+        shared::State,
+        wait::within,
+    },
     types::{
         detached::Detached,
         error::{Error, ErrorKind},
@@ -15,7 +21,7 @@ use crate::{
     },
 };
 use amqp1_codec::{definitions::AmqpError, messaging::DeliveryState, performative::Attach};
-use amqp1_engine::{Cause, Credit, IncomingDelivery, LinkId};
+use amqp1_engine::{Cause, Credit};
 use futures_core::Stream;
 use std::{
     future::poll_fn,
@@ -165,7 +171,7 @@ impl Receiver {
 
     /// Ready with the next delivery in `into`, with nothing there when the link is over, or with why it failed. A delivery is
     /// large: it is not to be moved through each result.
-    fn poll(&self, cx: &Context<'_>, into: &mut Option<IncomingDelivery>) -> Poll<Result<(), Error>> {
+    fn poll(&self, cx: &Context<'_>, into: &mut Option<Arrival>) -> Poll<Result<(), Error>> {
         self.check_whole()?;
         let id = self.handle.id;
         let polled = self.handle.shared.poll(cx, |state, aside| {
@@ -175,8 +181,8 @@ impl Receiver {
         polled.map(|polled| polled.and_then(|polled| polled))
     }
 
-    fn delivery(&self, delivery: IncomingDelivery) -> Delivery {
-        Delivery::new(self.handle.clone(), delivery, self.on_drop)
+    fn delivery(&self, arrival: Arrival) -> Delivery {
+        Delivery::new(self.handle.clone(), arrival, self.on_drop)
     }
 
     /// Sets what becomes of deliveries that are received from now on and dropped without having been settled.
@@ -225,30 +231,30 @@ impl Receiver {
 
 impl State {
     /// Takes the next delivery of a link from the engine.
-    fn recv(&mut self, id: LinkId) -> Option<IncomingDelivery> {
-        self.engine.receiver(id).ok()?.recv()
+    fn recv(&mut self, id: LinkKey) -> Option<Arrival> {
+        self.engine.recv(id)
     }
 
     /// Asks the sender to use its credit up or give it up.
-    fn drain(&mut self, id: LinkId) -> Result<(), Error> {
+    fn drain(&mut self, id: LinkKey) -> Result<(), Error> {
         let asked = self.engine.receiver(id).and_then(|mut receiver| receiver.drain());
         asked.map_err(|misuse| self.explain(misuse))
     }
 }
 
 /// The next delivery; those that the sender had settled are there even when the link is not any more.
-fn take(state: &mut State, id: LinkId) -> Option<IncomingDelivery> {
+fn take(state: &mut State, id: LinkKey) -> Option<Arrival> {
     loop {
         let earlier = state.links.get_mut(&id).and_then(|link| link.undelivered.pop_front());
-        let delivery = earlier.or_else(|| state.recv(id))?;
-        if delivery.state.is_none() || state.admits(id, &delivery) {
-            return Some(delivery);
+        let arrival = earlier.or_else(|| state.recv(id))?;
+        if arrival.delivery.state.is_none() || state.admits(id, &arrival) {
+            return Some(arrival);
         }
     }
 }
 
 /// Whether a link without deliveries is over, and how; else the poller waits.
-fn end(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> Poll<Result<(), Error>> {
+fn end(state: &mut State, aside: &mut Aside<'_>, id: LinkKey) -> Poll<Result<(), Error>> {
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
     match link.detached.as_deref() {
         Some(Detached { error: None, by: Cause::Peer | Cause::Local, .. }) => Poll::Ready(Ok(())),

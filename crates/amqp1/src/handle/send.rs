@@ -4,6 +4,7 @@ use crate::{
     handle::{counted::LinkHandle, permit::Receipt, sender::Sender},
     state::{
         aside::Aside,
+        ids::LinkKey,
         link::{blocked, room},
         send::{Queueing, Receipts},
         shared::State,
@@ -12,7 +13,7 @@ use crate::{
     types::{error::Error, options::SendOptions},
 };
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
-use amqp1_engine::{Blocked, LinkId};
+use amqp1_engine::Blocked;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -28,7 +29,7 @@ impl Sender {
     /// Cancel-safe: `work` was called and its result returned, or it was not called.
     pub(crate) async fn with_credit<T>(
         &self,
-        work: impl FnOnce(&mut State, LinkId, &mut Aside<'_>) -> Result<T, Error>,
+        work: impl FnOnce(&mut State, LinkKey, &mut Aside<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let handle = &**self.handle();
         let mut place = Place { handle, ticket: None };
@@ -100,14 +101,14 @@ impl Sender {
 
 impl State {
     /// Why nothing can be queued on a link, where that is so: no credit is left that others do not claim, if nothing else.
-    pub(crate) fn fullness(&mut self, id: LinkId) -> Blocked {
+    pub(crate) fn fullness(&mut self, id: LinkKey) -> Blocked {
         let queue = self.awaits_room || !self.engine.has_queue_room();
         blocked(&mut self.engine, id).unwrap_or(if queue { Blocked::Queue } else { Blocked::Credit })
     }
 
     /// Ready when a delivery can be queued for a caller, with those served who came before. Until then the caller has a
     /// ticket.
-    fn poll_turn(&mut self, id: LinkId, ticket: &mut Option<u64>, aside: &mut Aside<'_>) -> Poll<Result<(), Error>> {
+    fn poll_turn(&mut self, id: LinkKey, ticket: &mut Option<u64>, aside: &mut Aside<'_>) -> Poll<Result<(), Error>> {
         let room = if ticket.is_some() { self.room_in_line(id) } else { self.room(id) };
         let awaits_room = room == 0 && self::room(&mut self.engine, id) > 0;
         let link = self.live_link(id)?;

@@ -2,17 +2,16 @@
 
 use crate::{
     handle::receiver::Receiver,
-    state::shared::State,
+    state::{ids::LinkKey, shared::State},
     types::error::{Error, ErrorKind},
 };
 use amqp1_codec::{DecodeError, DeliveryTag};
-use amqp1_engine::LinkId;
 
 /// How many characters of a link's name are logged.
 const NAME: usize = 64;
 
 impl State {
-    pub(crate) fn on_undecodable(&mut self, id: LinkId, tag: DeliveryTag, error: DecodeError) {
+    pub(crate) fn on_undecodable(&mut self, id: LinkKey, tag: DeliveryTag, error: DecodeError) {
         if let Some(link) = self.links.get_mut(&id) {
             link.undecodable = link.undecodable.saturating_add(1);
         }

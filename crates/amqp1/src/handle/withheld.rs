@@ -2,17 +2,20 @@
 
 use crate::{
     handle::receiver::Receiver,
-    state::{aside::Aside, ids::Place, shared::State},
+    state::{
+        aside::Aside,
+        ids::{LinkKey, Place},
+        shared::State,
+    },
     types::error::Error,
 };
-use amqp1_engine::LinkId;
 use std::future::Future;
 
 /// How many characters of a link's name are logged.
 const NAME: usize = 64;
 
 impl State {
-    pub(crate) fn on_credit_withheld(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn on_credit_withheld(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.waiting.wake(aside);
         // Once: a link whose deliveries are settled as they are processed is at its bound again and again.

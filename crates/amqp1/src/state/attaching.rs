@@ -3,6 +3,8 @@
 use crate::{
     state::{
         aside::Aside,
+        engine::Engine,
+        ids::LinkKey,
         link::LinkState,
         shared::{Shared, State},
         suspended::{Continued, Left, Modes, Part, Shelf},
@@ -13,7 +15,7 @@ use amqp1_codec::{
     Str,
     definitions::{AmqpError, ErrorCondition, ReceiverSettleMode, SenderSettleMode},
 };
-use amqp1_engine::{ApiMisuse, AttachReply, Connection as Engine, LinkId, SentSoFar, Settlement, Suspended};
+use amqp1_engine::{ApiMisuse, AttachReply, LinkId, SentSoFar, Settlement, Suspended};
 use std::sync::Arc;
 
 /// What a link is told about it when it is attached.
@@ -43,7 +45,7 @@ struct Backup {
 #[derive(Debug)]
 pub(crate) struct Attaching {
     shared: Arc<Shared>,
-    id: LinkId,
+    id: LinkKey,
     backup: Option<Backup>,
 }
 
@@ -52,13 +54,13 @@ impl Attaching {
     pub(crate) fn begin(
         shared: &Arc<Shared>,
         resumption: Option<Resumption>,
-        attach: impl FnOnce(&mut State, Option<Suspended>) -> Result<LinkId, Error>,
+        attach: impl FnOnce(&mut State, Option<Suspended>) -> Result<LinkKey, Error>,
     ) -> Result<Self, Error> {
         let (id, backup) = shared.command(|state, aside| state.attach_resuming(resumption, aside, attach))??;
         Ok(Self { shared: shared.clone(), id, backup })
     }
 
-    pub(crate) fn id(&self) -> LinkId {
+    pub(crate) fn id(&self) -> LinkKey {
         self.id
     }
 
@@ -101,8 +103,8 @@ impl State {
         &mut self,
         resumption: Option<Resumption>,
         aside: &mut Aside<'_>,
-        attach: impl FnOnce(&mut Self, Option<Suspended>) -> Result<LinkId, Error>,
-    ) -> Result<(LinkId, Option<Backup>), Error> {
+        attach: impl FnOnce(&mut Self, Option<Suspended>) -> Result<LinkKey, Error>,
+    ) -> Result<(LinkKey, Option<Backup>), Error> {
         let Some(Resumption { name, modes, shelf }) = resumption else { return Ok((attach(self, None)?, None)) };
         let mut part = Part::named(name, modes);
         let Some(shelf) = shelf else {
@@ -149,14 +151,14 @@ impl State {
         }
     }
 
-    fn set_part(&mut self, id: LinkId, part: Part) {
+    fn set_part(&mut self, id: LinkKey, part: Part) {
         if let Some(link) = self.links.get_mut(&id) {
             link.resume = Some(Box::new(part));
         }
     }
 
     /// The link is not attached after all.
-    fn give_up(&mut self, id: LinkId, Backup { shelf, mut left }: Backup, aside: &mut Aside<'_>) {
+    fn give_up(&mut self, id: LinkKey, Backup { shelf, mut left }: Backup, aside: &mut Aside<'_>) {
         if self.closed.is_none() {
             let error = AmqpError::new(ErrorCondition::DETACH_FORCED, "the link is given up while it is attached");
             // With an error it is over at once at this end.
@@ -206,8 +208,9 @@ pub(crate) fn insert(
     state: &mut State,
     link: LinkState,
     attach: impl FnOnce(&mut Engine) -> Result<LinkId, ApiMisuse>,
-) -> Result<LinkId, Error> {
+) -> Result<LinkKey, Error> {
     let id = attach(&mut state.engine).map_err(|misuse| state.explain(misuse))?;
+    let id = state.engine.name_link(id);
     state.links.insert(id, Box::new(link));
     Ok(id)
 }

@@ -5,7 +5,8 @@
 //! application's tasks have had a turn, and nothing was sent for a moment: on a runtime of several threads a task may be
 //! between two messages while another thread has nothing to do.
 
-use amqp1_engine::{DrainMode, Instant, LinkId};
+use crate::state::ids::LinkKey;
+use amqp1_engine::{DrainMode, Instant};
 use std::time::Duration;
 
 /// How long a task that was woken for credit may take to claim it before a drain is answered without it.
@@ -61,7 +62,7 @@ impl LinkDrain {
 /// Links whose drains the driver answers.
 #[derive(Debug, Default)]
 pub(crate) struct Drains {
-    pub(super) links: Vec<LinkId>,
+    pub(super) links: Vec<LinkKey>,
     /// Turns of the application's tasks that are over.
     pub(super) turns: u64,
     /// When to look again.

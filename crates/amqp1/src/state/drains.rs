@@ -3,12 +3,13 @@
 use crate::state::{
     aside::Aside,
     drain::{Drains, TurnState},
+    ids::LinkKey,
     shared::State,
 };
-use amqp1_engine::{Instant, LinkId};
+use amqp1_engine::Instant;
 
 impl State {
-    pub(crate) fn on_drain_requested(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn on_drain_requested(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.waiting.wake(aside);
         link.drain.after_turn = None;
@@ -19,7 +20,7 @@ impl State {
         }
     }
 
-    pub(crate) fn on_drain_answered(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn on_drain_answered(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         if let Some(link) = self.links.get_mut(&id) {
             link.revoke_permits();
             link.waiting.wake(aside);

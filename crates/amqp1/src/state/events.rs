@@ -4,6 +4,7 @@ use crate::{
     observe::Logged,
     state::{
         aside::Aside,
+        ids::{LinkKey, SessionKey},
         link::{LinkState, ROOM, room},
         shared::{SaslStep, SessionState, State},
     },
@@ -13,7 +14,9 @@ use amqp1_codec::{
     DecodeError,
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
 };
-use amqp1_engine::{ApiMisuse, ConnectionError, Event, LinkId, SaslChoice, SessionConfig, SessionId, StreamItem};
+use amqp1_engine::{
+    ApiMisuse, ConnectionError, Ended, Event, LinkId, SaslChoice, SessionConfig, SessionId, StreamItem,
+};
 
 /// How many settlements and events are sorted under one hold of the lock: a peer may settle any number of deliveries with
 /// one frame.
@@ -27,7 +30,7 @@ impl State {
             // Settlements come before the events that followed them, but for what has to be known of them.
             if !self.engine.has_provisional() {
                 if let Some(settled) = self.engine.poll_settled() {
-                    self.settle(settled.link, settled.token, settled.settlement, aside);
+                    self.settle(settled, aside);
                     continue;
                 }
             }
@@ -42,8 +45,30 @@ impl State {
     }
 
     fn on_event(&mut self, event: Event, aside: &mut Aside<'_>) {
+        let link = match &event {
+            Event::Receivable(id)
+            | Event::Sendable(id)
+            | Event::Drained(id)
+            | Event::Undecodable(id, ..)
+            | Event::CreditWithheld(id)
+            | Event::DrainRequested(id)
+            | Event::DrainAnswered(id)
+            | Event::LinkAttached(id)
+            | Event::LinkDetached(id, _)
+            | Event::Reattach(id)
+            | Event::Provisional { link: id, .. }
+            | Event::FlowProperties(id) => *id,
+            _ => return self.on_connection_event(event, aside),
+        };
+        // A link that was refused unseen has no key.
+        if let Some(id) = self.engine.link_key(link) {
+            self.on_link_event(id, event, aside);
+        }
+    }
+
+    fn on_link_event(&mut self, id: LinkKey, event: Event, aside: &mut Aside<'_>) {
         match event {
-            Event::Receivable(id) => {
+            Event::Receivable(_) => {
                 if let Some(link) = self.links.get_mut(&id) {
                     aside.wake(link.receiver.take());
                     if link.draining {
@@ -52,18 +77,31 @@ impl State {
                 }
             }
             // Those who wait for credit are looked after when all events are seen; here are those who write streams.
-            Event::Sendable(id) => {
+            Event::Sendable(_) => {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.waiting.wake(aside);
                 }
             }
-            Event::Drained(id) => self.on_link(id, aside, |link| (link.drained, link.draining) = (true, false)),
-            Event::Undecodable(id, tag, error) => self.on_undecodable(id, *tag, error),
+            Event::Drained(_) => self.on_link(id, aside, |link| (link.drained, link.draining) = (true, false)),
+            Event::Undecodable(_, tag, error) => self.on_undecodable(id, *tag, error),
+            Event::CreditWithheld(_) => self.on_credit_withheld(id, aside),
+            Event::DrainRequested(_) => self.on_drain_requested(id, aside),
+            Event::DrainAnswered(_) => self.on_drain_answered(id, aside),
+            Event::LinkAttached(_) => self.on_link_attached(id, aside),
+            Event::LinkDetached(_, detached) => self.on_link_detached(id, *detached, aside),
+            Event::Reattach(_) => self.on_reattach(id, aside),
+            Event::Provisional { session, token, state, settled, .. } => {
+                self.on_provisional((session, id), token, state, settled, aside);
+            }
+            Event::FlowProperties(_) => self.on_flow_properties(id),
+            _ => {}
+        }
+    }
+
+    fn on_connection_event(&mut self, event: Event, aside: &mut Aside<'_>) {
+        match event {
             Event::OddAdvisoryData(performative, error) => self.on_odd(performative, error),
             Event::HandleAwaited(_) => self.on_handle_awaited(),
-            Event::CreditWithheld(id) => self.on_credit_withheld(id, aside),
-            Event::DrainRequested(id) => self.on_drain_requested(id, aside),
-            Event::DrainAnswered(id) => self.on_drain_answered(id, aside),
             Event::Opened => {
                 self.opened = true;
                 self.waiting.wake(aside);
@@ -71,39 +109,8 @@ impl State {
             Event::Closed(reason) => self.on_closed(*reason, aside),
             Event::SessionBegun(id) => self.on_session(id, aside, |session| session.begun = true),
             Event::EndUnanswered(id) => self.on_session(id, aside, |session| session.unanswered = true),
-            Event::SessionEnded(id, ended) => {
-                self.on_session(id, aside, |session| session.ended = Some(ended));
-                // Without a handle nobody asks for it, and nobody drops it.
-                if self.sessions.get(&id).is_some_and(|session| session.unheld) {
-                    self.sessions.remove(&id);
-                }
-            }
+            Event::SessionEnded(id, ended) => self.on_session_ended(id, ended, aside),
             Event::SessionOffered(id) => self.on_session_offered(id),
-            Event::LinkAttached(id) => self.on_link_attached(id, aside),
-            Event::LinkDetached(id, detached) => {
-                let ended = Detached::new(&detached);
-                let detached = *detached;
-                self.stops_acquiring(id);
-                self.control_link_ended(id, aside);
-                if let Some(suspended) = detached.suspended {
-                    self.on_suspended(id, suspended, aside);
-                }
-                // Nobody has looked at it, so nobody will miss it.
-                let unseen = self.server.as_mut().is_some_and(|server| server.withdraw(id));
-                if unseen {
-                    self.links.remove(&id);
-                    return;
-                }
-                self.on_link(id, aside, |link| {
-                    link.detached = Some(Box::new(ended));
-                    link.undelivered.extend(detached.undelivered);
-                    if let Some(rest) = detached.stream_rest {
-                        link.stream_rest.extend(rest.into_iter().map(StreamItem::Data));
-                        link.stream_rest.push_back(StreamItem::End { settled: true });
-                    }
-                });
-            }
-            Event::Reattach(id) => self.on_reattach(id, aside),
             Event::LinkOffered(id) => self.on_link_offered(id, aside),
             Event::OpenReceived => {
                 if let Some(server) = &mut self.server {
@@ -120,14 +127,46 @@ impl State {
             Event::SaslResponse(response) => {
                 self.on_sasl(SaslStep { mechanism: None, response: Some(response), hostname: None }, aside);
             }
-            Event::Provisional { link, session, token, state, settled } => {
-                self.on_provisional((session, link), token, state, settled, aside);
-            }
             Event::PostingLost(_, txn) => self.on_posting_lost(&txn, aside),
             Event::RetirementLost(_, txn) => self.on_retirement_lost(&txn, aside),
-            Event::FlowProperties(id) => self.on_flow_properties(id),
             _ => {}
         }
+    }
+
+    fn on_session_ended(&mut self, id: SessionId, ended: Box<Ended>, aside: &mut Aside<'_>) {
+        self.on_session(id, aside, |session| session.ended = Some(ended));
+        let Some(key) = self.engine.session_key(id) else { return };
+        // Without a handle nothing asks for it, and nothing drops it.
+        if self.sessions.get(&key).is_none_or(|session| session.unheld) {
+            self.sessions.remove(&key);
+            self.engine.forget_session(key, true);
+        }
+    }
+
+    fn on_link_detached(&mut self, id: LinkKey, detached: amqp1_engine::Detached, aside: &mut Aside<'_>) {
+        let ended = Detached::new(&detached);
+        self.stops_acquiring(id);
+        self.control_link_ended(id, aside);
+        if let Some(suspended) = detached.suspended {
+            self.on_suspended(id, suspended, aside);
+        }
+        // The application has not seen it, and will not miss it.
+        let unseen = self.server.as_mut().is_some_and(|server| server.withdraw(id));
+        if unseen || self.links.get(&id).is_none() {
+            self.links.remove(&id);
+            self.engine.forget_link(id, true);
+            return;
+        }
+        let undelivered: Vec<_> =
+            detached.undelivered.into_iter().map(|delivery| self.engine.arrival(delivery)).collect();
+        self.on_link(id, aside, |link| {
+            link.detached = Some(Box::new(ended));
+            link.undelivered.extend(undelivered);
+            if let Some(rest) = detached.stream_rest {
+                link.stream_rest.extend(rest.into_iter().map(StreamItem::Data));
+                link.stream_rest.push_back(StreamItem::End { settled: true });
+            }
+        });
     }
 
     /// Logs the first of them as a warning. The others are among the events that are logged at debug level: a peer may send
@@ -154,13 +193,14 @@ impl State {
     }
 
     fn on_session(&mut self, id: SessionId, aside: &mut Aside<'_>, change: impl FnOnce(&mut SessionState)) {
-        if let Some(session) = self.sessions.get_mut(&id) {
+        let key = self.engine.session_key(id);
+        if let Some(session) = key.and_then(|key| self.sessions.get_mut(&key)) {
             change(session);
             session.waiting.wake(aside);
         }
     }
 
-    fn on_link(&mut self, id: LinkId, aside: &mut Aside<'_>, change: impl FnOnce(&mut LinkState)) {
+    fn on_link(&mut self, id: LinkKey, aside: &mut Aside<'_>, change: impl FnOnce(&mut LinkState)) {
         if let Some(link) = self.links.get_mut(&id) {
             change(link);
             link.wake_all(aside);
@@ -168,6 +208,7 @@ impl State {
     }
 
     fn on_session_offered(&mut self, id: SessionId) {
+        let id = self.engine.name_session(id);
         let mut accept = |config| self.engine.session(id).and_then(|mut session| session.accept(config));
         match &self.server {
             Some(server) => match accept(server.session_config.clone()) {
@@ -189,10 +230,12 @@ impl State {
     }
 
     /// A session that the peer has begun was not answered.
-    fn unanswered_session(&mut self, id: SessionId, misuse: ApiMisuse) {
+    fn unanswered_session(&mut self, id: SessionKey, misuse: ApiMisuse) {
         match misuse {
             // The peer has ended it, or the connection, in the same read: then the engine has answered.
-            ApiMisuse::Closed | ApiMisuse::UnknownSession | ApiMisuse::WrongState => {}
+            ApiMisuse::Closed | ApiMisuse::UnknownSession | ApiMisuse::WrongState => {
+                self.engine.forget_session(id, true);
+            }
             // There is no way to refuse a begin but to answer it (§2.5.1), for which there is no channel.
             ApiMisuse::NoChannel => {
                 let text = "all channels that both ends allow are in use";
@@ -218,7 +261,7 @@ impl State {
         }
     }
 
-    fn on_link_attached(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    fn on_link_attached(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         let remote = self.remote_attach(id).map(|attach| attach.snd_settle_mode);
         let default = self.default_outcome(id);
         self.on_link(id, aside, |link| {
@@ -229,6 +272,7 @@ impl State {
     }
 
     fn on_link_offered(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+        let id = self.engine.name_link(id);
         match &mut self.server {
             Some(server) if !server.deaf => {
                 server.offered.push_back(id);
@@ -238,6 +282,7 @@ impl State {
             _ => {
                 let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "nobody takes links here");
                 let _ = self.engine.link(id).and_then(|mut link| link.reject(error));
+                self.engine.forget_link(id, true);
             }
         }
     }
@@ -267,13 +312,13 @@ impl State {
     }
 
     /// How many messages a newcomer may queue on a link.
-    pub(crate) fn room(&mut self, id: LinkId) -> u32 {
+    pub(crate) fn room(&mut self, id: LinkKey) -> u32 {
         if self.awaits_room || !self.engine.has_queue_room() { 0 } else { room(&mut self.engine, id) }
     }
 
     /// Whether a permit may add a message to what is queued. Where there is no room on the connection, permits that were
     /// given before add as much again and no more; and one link does not queue more than a connection may.
-    pub(crate) fn admits_permit(&mut self, id: LinkId, octets: usize) -> bool {
+    pub(crate) fn admits_permit(&mut self, id: LinkKey, octets: usize) -> bool {
         let most = self.engine.max_queued();
         if self.engine.has_queue_room() {
             self.overdrawn = 0;
@@ -288,7 +333,7 @@ impl State {
     }
 
     /// How many messages may be queued on a link for those in its line.
-    pub(crate) fn room_in_line(&mut self, id: LinkId) -> u32 {
+    pub(crate) fn room_in_line(&mut self, id: LinkKey) -> u32 {
         if self.engine.has_queue_room() { room(&mut self.engine, id) } else { 0 }
     }
 }

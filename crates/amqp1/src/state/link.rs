@@ -4,12 +4,14 @@ use crate::{
     state::{
         aside::{Aside, WaitList},
         drain::LinkDrain,
+        engine::{Arrival, Engine},
+        ids::LinkKey,
         suspended::{Part, reattach},
     },
     types::{detached::Detached, error::Error},
 };
 use amqp1_codec::{definitions::SenderSettleMode, messaging::DeliveryState};
-use amqp1_engine::{Blocked, Connection as Engine, IncomingDelivery, LinkId, StreamItem};
+use amqp1_engine::{Blocked, StreamItem};
 use std::{
     collections::VecDeque,
     task::{Poll, Waker},
@@ -20,12 +22,12 @@ use std::{
 pub(crate) const ROOM: usize = 1024 * 1024;
 
 /// How many messages may be queued on a link now, if there is room on the connection.
-pub(crate) fn room(engine: &mut Engine, id: LinkId) -> u32 {
+pub(crate) fn room(engine: &mut Engine, id: LinkKey) -> u32 {
     engine.sender(id).map_or(0, |sender| sender.credit_below(ROOM))
 }
 
 /// Why nothing can be sent on a link now, if that is so.
-pub(crate) fn blocked(engine: &mut Engine, id: LinkId) -> Option<Blocked> {
+pub(crate) fn blocked(engine: &mut Engine, id: LinkKey) -> Option<Blocked> {
     let sender = engine.sender(id).ok()?;
     sender.blocked().or_else(|| (sender.queued() >= ROOM).then_some(Blocked::Queue))
 }
@@ -49,7 +51,7 @@ pub(crate) struct LinkState {
     pub(crate) attached: bool,
     pub(crate) detached: Option<Box<Detached>>,
     /// Deliveries that outlived the link, since the sender had settled them.
-    pub(crate) undelivered: VecDeque<IncomingDelivery>,
+    pub(crate) undelivered: VecDeque<Arrival>,
     /// The rest of a streamed one that has outlived the link.
     pub(crate) stream_rest: VecDeque<StreamItem>,
     pub(crate) drained: bool,
@@ -159,7 +161,7 @@ impl LinkState {
     }
 
     /// Wakes as many of those who wait for credit as there is credit for, at most this many; how many that is.
-    pub(crate) fn feed(&mut self, engine: &mut Engine, id: LinkId, most: usize, aside: &mut Aside<'_>) -> usize {
+    pub(crate) fn feed(&mut self, engine: &mut Engine, id: LinkKey, most: usize, aside: &mut Aside<'_>) -> usize {
         let free = self.free(room(engine, id)).min(most).min(self.tickets.len());
         aside.wake(self.tickets.iter_mut().take(free).filter_map(|ticket| ticket.waker.take()));
         free

@@ -4,6 +4,7 @@ pub(crate) mod aside;
 pub(crate) mod attaching;
 pub(crate) mod drain;
 mod drains;
+pub(crate) mod engine;
 mod events;
 pub(crate) mod ids;
 pub(crate) mod link;

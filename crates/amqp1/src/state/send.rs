@@ -3,6 +3,7 @@
 use crate::{
     state::{
         aside::Aside,
+        ids::LinkKey,
         shared::{Shared, State},
     },
     types::{
@@ -11,7 +12,7 @@ use crate::{
     },
 };
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
-use amqp1_engine::{LinkId, SendError};
+use amqp1_engine::SendError;
 
 /// The error of a permit that was used when too much was queued. The link goes on.
 pub(crate) fn crowded_out() -> Error {
@@ -68,7 +69,7 @@ impl State {
     /// refused is dropped when the lock is released.
     pub(crate) fn queue(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         message: EncodedMessage,
         queueing: Queueing<'_>,
         aside: &mut Aside<'_>,
@@ -82,7 +83,7 @@ impl State {
     /// As [`queue`](Self::queue); returns a message that is refused, with the reason.
     pub(crate) fn queue_or_return(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         message: EncodedMessage,
         queueing: Queueing<'_>,
         aside: &mut Aside<'_>,
@@ -136,7 +137,7 @@ impl State {
 
     /// Why a message of this many octets is not queued on a link that lives.
     #[cold]
-    fn refusal(&mut self, id: LinkId, length: usize) -> Option<Error> {
+    fn refusal(&mut self, id: LinkKey, length: usize) -> Option<Error> {
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         match self.max_message_size(id) {
             Some(max) if length > max => Some(SendError::TooLarge { max }.into()),
@@ -148,7 +149,7 @@ impl State {
     /// Begins a delivery that is written piece by piece. Returns the slot of its receipt, whose time does not run yet.
     pub(crate) fn begin_delivery(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         options: SendOptions,
         aside: &mut Aside<'_>,
     ) -> Result<u64, Error> {
@@ -179,7 +180,7 @@ impl State {
     }
 
     /// The largest message that the receiver takes.
-    pub(crate) fn max_message_size(&mut self, id: LinkId) -> Option<u64> {
+    pub(crate) fn max_message_size(&mut self, id: LinkKey) -> Option<u64> {
         self.engine.sender(id).ok()?.remote_max_message_size()
     }
 }

@@ -3,9 +3,11 @@
 use crate::{
     state::{
         aside::Aside,
+        ids::LinkKey,
         link::LinkState,
         shared::State,
         suspended::{LASTING, Late, new_token, reattach},
+        transaction::table::Transactions,
     },
     types::{
         error::{Error, ErrorKind},
@@ -13,12 +15,12 @@ use crate::{
     },
 };
 use amqp1_codec::messaging::DeliveryState;
-use amqp1_engine::{LinkId, Settlement, Suspended};
+use amqp1_engine::{Settled, Settlement, Suspended};
 use std::sync::Arc;
 
 impl State {
     /// A token for the engine, for the message of this slot, which outlives its link or does not.
-    pub(crate) fn token(&mut self, id: LinkId, slot: u64, lasts: bool) -> u64 {
+    pub(crate) fn token(&mut self, id: LinkKey, slot: u64, lasts: bool) -> u64 {
         if !lasts {
             return slot;
         }
@@ -35,20 +37,31 @@ impl State {
     }
 
     /// The engine has paid.
-    pub(crate) fn settle(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
-        if settlement == (Settlement::Lost { sent: false }) {
-            self.note_unsent(id);
-        }
-        if !self.is_held(id, token, &settlement) {
-            self.pay(id, token, settlement, aside);
+    pub(crate) fn settle(&mut self, settled: Settled, aside: &mut Aside<'_>) {
+        let Settled { link, token, settlement, .. } = settled;
+        // Few settlements have to do with their link.
+        let link = match &settlement {
+            Settlement::Lost { sent: false } => {
+                let link = self.engine.link_key(link);
+                self.note_unsent(link);
+                link
+            }
+            Settlement::Outcome(state) if !state.as_ref().is_some_and(DeliveryState::is_outcome) => {
+                self.engine.link_key(link)
+            }
+            _ if matches!(self.transactions, Transactions::Resource(_)) => self.engine.link_key(link),
+            _ => None,
+        };
+        if !link.is_some_and(|link| self.is_held(link, token, &settlement)) {
+            self.pay(link, token, settlement, aside);
         }
     }
 
-    /// Pays who waits for a delivery.
-    pub(crate) fn pay(&mut self, id: LinkId, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
+    /// Pays who waits for a delivery. The link is needed where there is no outcome.
+    pub(crate) fn pay(&mut self, link: Option<LinkKey>, token: u64, settlement: Settlement, aside: &mut Aside<'_>) {
         let settlement = match settlement {
             Settlement::Outcome(state) if !state.as_ref().is_some_and(DeliveryState::is_outcome) => {
-                let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref());
+                let default = link.and_then(|id| self.links.get(&id)?.default_outcome.as_deref());
                 Settlement::Outcome(or_default(state, default))
             }
             settlement => settlement,
@@ -66,7 +79,7 @@ impl State {
     }
 
     /// A link is suspended: who asked for its deliveries is told so, and what is left is kept with it.
-    pub(crate) fn on_suspended(&mut self, id: LinkId, kept: Suspended, aside: &mut Aside<'_>) {
+    pub(crate) fn on_suspended(&mut self, id: LinkKey, kept: Suspended, aside: &mut Aside<'_>) {
         if let Suspended::Sender(sender) = &kept {
             for delivery in &sender.deliveries {
                 self.sent_is_suspended(id, delivery.token, aside);
@@ -93,7 +106,7 @@ impl State {
     }
 
     /// Nothing more can be said on this endpoint: who waits for what is not said yet is told so.
-    pub(crate) fn on_reattach(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn on_reattach(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         let Self { links, tokens, receipts, .. } = self;
         tokens.slots.retain(|_, (link, slot)| {
             let stays = *link != id;
@@ -109,7 +122,7 @@ impl State {
     }
 
     /// What is said to those whose deliveries are lost.
-    pub(crate) fn lost(&self, id: LinkId) -> Error {
+    pub(crate) fn lost(&self, id: LinkKey) -> Error {
         let link = self.links.get(&id);
         let lives = link.is_some_and(|link| link.detached.is_none() && link.resume.is_some());
         if self.closed.is_none() && lives {
@@ -120,7 +133,7 @@ impl State {
     }
 
     /// What is said to those whose deliveries are kept.
-    pub(crate) fn suspended(&self, id: LinkId) -> Error {
+    pub(crate) fn suspended(&self, id: LinkKey) -> Error {
         let link = self.links.get(&id);
         let lives = link.is_some_and(|link| link.detached.is_none() && link.ready().is_err());
         if self.closed.is_none() && lives {
@@ -133,8 +146,9 @@ impl State {
     }
 
     /// Lets go of a link, and of what nobody has asked for.
-    pub(crate) fn forget_link(&mut self, id: LinkId, aside: &mut Aside<'_>) -> Option<Box<LinkState>> {
+    pub(crate) fn forget_link(&mut self, id: LinkKey, aside: &mut Aside<'_>) -> Option<Box<LinkState>> {
         let link = self.links.remove(&id);
+        self.engine.forget_link(id, link.as_ref().is_none_or(|link| link.detached.is_some()));
         for continued in link.iter().filter_map(|link| link.resume.as_ref()).flat_map(|part| &part.continued) {
             self.receipts.forget(continued.slot, aside);
         }
@@ -144,7 +158,7 @@ impl State {
 
 impl State {
     /// The default outcome of a link that both ends have attached. A node takes back what nobody has decided about.
-    pub(crate) fn default_outcome(&mut self, id: LinkId) -> Option<DeliveryState> {
+    pub(crate) fn default_outcome(&mut self, id: LinkKey) -> Option<DeliveryState> {
         let agreed = self.engine.link(id).ok().and_then(|link| link.default_outcome());
         agreed.or_else(|| self.server.is_some().then_some(DeliveryState::Released))
     }

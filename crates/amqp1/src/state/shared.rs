@@ -7,17 +7,17 @@ use crate::{
     state::{
         aside::{Aside, WaitList},
         drain::Drains,
-        ids::{IdMap, Place},
+        engine::Engine,
+        ids::{KeyMap, LinkKey, Mark, Place, SessionKey},
         link::LinkState,
         receipts::Receipts,
         suspended::Tokens,
         transaction::table::Transactions,
-        unsent::Mark,
     },
     types::error::{Error, ErrorKind, Retry},
 };
 use amqp1_codec::{EncodedMessage, IntoMessage, Str, Symbol};
-use amqp1_engine::{Connection as Engine, ConnectionError, Ended, Instant, LinkId, SessionConfig, SessionId};
+use amqp1_engine::{Connection, ConnectionError, Ended, Instant, SessionConfig};
 use bytes::{Bytes, BytesMut};
 use std::{
     collections::VecDeque,
@@ -55,14 +55,14 @@ pub(crate) struct ServerState {
     pub(crate) sasl: VecDeque<SaslStep>,
     pub(crate) open_received: bool,
     /// Links that wait to be looked at.
-    pub(crate) offered: VecDeque<LinkId>,
+    pub(crate) offered: VecDeque<LinkKey>,
     /// Nobody looks at them any more.
     pub(crate) deaf: bool,
 }
 
 impl ServerState {
     /// Takes a link back that nobody has looked at; whether there was one.
-    pub(crate) fn withdraw(&mut self, id: LinkId) -> bool {
+    pub(crate) fn withdraw(&mut self, id: LinkKey) -> bool {
         let place = self.offered.iter().position(|offered| *offered == id);
         place.and_then(|place| self.offered.remove(place)).is_some()
     }
@@ -96,11 +96,11 @@ pub(crate) struct State {
     pub(crate) outcome_timeout: Option<Duration>,
     /// Those of deliveries that may outlive their link.
     pub(crate) tokens: Tokens,
-    pub(crate) sessions: IdMap<SessionId, SessionState>,
-    /// On the heap: a table has room for more links than there are.
-    pub(crate) links: IdMap<LinkId, Box<LinkState>>,
+    pub(crate) sessions: KeyMap<SessionKey, SessionState>,
+    /// On the heap: the map has room for more links than there are.
+    pub(crate) links: KeyMap<LinkKey, Box<LinkState>>,
     /// Links with somebody who waits for credit.
-    pub(crate) starved: VecDeque<LinkId>,
+    pub(crate) starved: VecDeque<LinkKey>,
     /// Some of them wait for room on the connection: newcomers wait behind them.
     pub(crate) awaits_room: bool,
     /// What flushes wait for.
@@ -144,12 +144,12 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(
-        make: impl FnOnce(Instant) -> Engine,
+        make: impl FnOnce(Instant) -> Connection,
         server: Option<ServerState>,
         outcome_timeout: Option<Duration>,
     ) -> Arc<Self> {
         let state = State {
-            engine: make(Instant::default()),
+            engine: Engine::new(make(Instant::default())),
             opened: false,
             closed: None,
             transport_error: None,
@@ -162,8 +162,8 @@ impl Shared {
             receipts: Receipts::new(),
             outcome_timeout,
             tokens: Tokens::default(),
-            sessions: IdMap::default(),
-            links: IdMap::default(),
+            sessions: KeyMap::default(),
+            links: KeyMap::default(),
             starved: VecDeque::new(),
             awaits_room: false,
             flushing: Vec::new(),

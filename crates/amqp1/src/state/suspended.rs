@@ -1,12 +1,15 @@
 //! What is left of a link between two endpoints.
 
-use crate::types::error::{Error, ErrorKind, Retry};
+use crate::{
+    state::{engine::Arrival, ids::LinkKey},
+    types::error::{Error, ErrorKind, Retry},
+};
 use amqp1_codec::{
     DeliveryTag, EncodedMessage, Str,
     definitions::{ReceiverSettleMode, SenderSettleMode},
     messaging::DeliveryState,
 };
-use amqp1_engine::{IncomingDelivery, LinkId, Suspended, SuspendedReceiver, SuspendedSender};
+use amqp1_engine::{Suspended, SuspendedReceiver, SuspendedSender};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -42,7 +45,7 @@ impl Late {
 pub(crate) struct Left {
     pub(crate) kept: Suspended,
     /// Deliveries that the sender had settled and nobody has taken.
-    pub(crate) undelivered: VecDeque<IncomingDelivery>,
+    pub(crate) undelivered: VecDeque<Arrival>,
     pub(crate) late: Late,
 }
 
@@ -141,13 +144,13 @@ impl Part {
 /// Where what the engine says of a lasting token goes.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    pub(super) slots: HashMap<u64, (LinkId, u64)>,
+    pub(super) slots: HashMap<u64, (LinkKey, u64)>,
     /// With the default outcome of the link.
     pub(super) late: HashMap<u64, (Weak<Outcomes>, Option<DeliveryState>)>,
 }
 
 impl Tokens {
-    pub(crate) fn insert(&mut self, token: u64, id: LinkId, slot: u64) {
+    pub(crate) fn insert(&mut self, token: u64, id: LinkKey, slot: u64) {
         self.slots.insert(token, (id, slot));
     }
 

@@ -1,43 +1,38 @@
 //! Messages that wait to leave a link, and those that are lost before any of them has left.
 
 use crate::{
-    state::{aside::Aside, shared::State},
+    state::{
+        aside::Aside,
+        ids::{LinkKey, Mark},
+        shared::State,
+    },
     types::error::Error,
 };
-use amqp1_engine::LinkId;
-
-/// A place in the queue of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) id: LinkId,
-    /// How many deliveries had been queued on the link.
-    queued: u64,
-}
 
 impl State {
     /// Notes that a message is lost of which nothing has left.
     #[cold]
-    pub(crate) fn note_unsent(&mut self, id: LinkId) {
+    pub(crate) fn note_unsent(&mut self, id: Option<LinkKey>) {
         self.unsent = self.unsent.saturating_add(1);
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = id.and_then(|id| self.links.get_mut(&id)) {
             link.unsent = link.unsent.saturating_add(1);
         }
     }
 
     /// Counts a delivery that was queued on a link.
-    pub(crate) fn count_queued(&mut self, id: LinkId) {
+    pub(crate) fn count_queued(&mut self, id: LinkKey) {
         if let Some(link) = self.links.get_mut(&id) {
             link.queued = link.queued.saturating_add(1);
         }
     }
 
     /// The end of a link's queue.
-    pub(crate) fn mark(&self, id: LinkId) -> Mark {
+    pub(crate) fn mark(&self, id: LinkKey) -> Mark {
         Mark { id, queued: self.links.get(&id).map_or(0, |link| link.queued) }
     }
 
     /// How many deliveries of a link wait to leave, or are lost without any of them having left.
-    pub(crate) fn unsent(&mut self, id: LinkId) -> u64 {
+    pub(crate) fn unsent(&mut self, id: LinkKey) -> u64 {
         self.unsent_before(self.mark(id))
     }
 

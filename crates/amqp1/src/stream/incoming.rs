@@ -7,7 +7,7 @@ use crate::{
         delivery::{DeliveryHandle, outcomes},
         receiver::Receiver,
     },
-    state::{aside::Aside, shared::State},
+    state::{aside::Aside, engine::Received, ids::LinkKey, shared::State},
     types::{
         detached::Detached,
         error::{Error, ErrorKind},
@@ -17,8 +17,7 @@ use amqp1_codec::{
     DeliveryTag, Message,
     messaging::{Annotations, DeliveryState},
 };
-use amqp1_engine::transaction::TxnId;
-use amqp1_engine::{Cause, LinkId, StreamItem};
+use amqp1_engine::{Cause, StreamItem, transaction::TxnId};
 use bytes::Bytes;
 use std::{future::poll_fn, task::Poll};
 
@@ -67,13 +66,20 @@ pub struct IncomingStream<'a> {
 }
 
 /// The next piece, or `None` if the link has ended in peace.
-type NextItem = Poll<Result<Option<StreamItem>, Error>>;
+type NextItem = Poll<Result<Option<Item>, Error>>;
 
-fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
+/// A piece; the first one of a message with the name of its delivery.
+type Item = (StreamItem, Option<Received>);
+
+fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkKey) -> NextItem {
     let rest = |state: &mut State| state.links.get_mut(&id)?.stream_rest.pop_front();
     let item = state.engine.receiver(id).ok().and_then(|mut receiver| receiver.poll_stream());
     if let Some(item) = item.or_else(|| rest(state)) {
-        return Poll::Ready(Ok(Some(item)));
+        let name = match &item {
+            StreamItem::Begin { key, .. } => Some(state.engine.received(*key)),
+            _ => None,
+        };
+        return Poll::Ready(Ok(Some((item, name))));
     }
     let Some(link) = state.links.get_mut(&id) else { return Poll::Ready(Err(state.link_failure(id))) };
     match link.detached.as_deref() {
@@ -87,7 +93,7 @@ fn next_item(state: &mut State, aside: &mut Aside<'_>, id: LinkId) -> NextItem {
 }
 
 /// Octets that are left of the delivery whose pieces are being taken, if all of it is here.
-fn rest(state: &mut State, id: LinkId) -> Option<usize> {
+fn rest(state: &mut State, id: LinkKey) -> Option<usize> {
     let waiting = state.engine.receiver(id).ok().and_then(|receiver| receiver.stream_rest());
     waiting.or_else(|| {
         // A link that is over has kept what its sender had settled.
@@ -97,7 +103,7 @@ fn rest(state: &mut State, id: LinkId) -> Option<usize> {
     })
 }
 
-async fn next(link: &LinkHandle) -> Result<Option<StreamItem>, Error> {
+async fn next(link: &LinkHandle) -> Result<Option<Item>, Error> {
     let next = poll_fn(|cx| link.shared.poll(cx, |state, aside| next_item(state, aside, link.id)));
     next.await?
 }
@@ -124,8 +130,10 @@ impl Receiver {
         while let Some(whole) =
             link.shared.command(|state, _| state.links.get_mut(&link.id)?.undelivered.pop_front())?
         {
+            let name = whole.name();
+            let whole = whole.delivery;
             if let Some(txn) = whole.state.as_ref().and_then(TxnId::of) {
-                link.shared.command(|state, aside| state.refuse_streamed(link.id, whole.key, &txn, aside))?;
+                link.shared.command(|state, aside| state.refuse_streamed(link.id, name, &txn, aside))?;
                 continue;
             }
             let mut stream = IncomingStream::new(self, None, whole.tag, whole.message_format, true);
@@ -135,13 +143,13 @@ impl Receiver {
         loop {
             match next(&link).await? {
                 None => return Ok(None),
-                Some(StreamItem::Begin { key, state: Some(state @ DeliveryState::Transactional(_)), .. }) => {
+                Some((StreamItem::Begin { state: Some(state @ DeliveryState::Transactional(_)), .. }, Some(name))) => {
                     // It would be taken as one that is not part of a transaction.
                     let Some(txn) = TxnId::of(&state) else { continue };
-                    link.shared.command(|state, aside| state.refuse_streamed(link.id, key, &txn, aside))?;
+                    link.shared.command(|state, aside| state.refuse_streamed(link.id, name, &txn, aside))?;
                 }
-                Some(StreamItem::Begin { key, tag, message_format, settled, .. }) => {
-                    let handle = DeliveryHandle::new(link, key, !settled);
+                Some((StreamItem::Begin { tag, message_format, settled, .. }, Some(name))) => {
+                    let handle = DeliveryHandle::new(link, name, !settled);
                     return Ok(Some(IncomingStream::new(self, Some(handle), tag, message_format, settled)));
                 }
                 Some(_) => {}
@@ -355,7 +363,7 @@ impl<'a> IncomingStream<'a> {
 
     async fn step(&mut self) -> Result<(), Error> {
         let link = self.receiver.handle().clone();
-        match next(&link).await? {
+        match next(&link).await?.map(|(item, _)| item) {
             Some(StreamItem::Data(octets)) => {
                 self.sections.push(octets);
                 Ok(())

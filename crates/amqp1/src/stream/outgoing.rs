@@ -6,14 +6,19 @@ use crate::{
         permit::{Permit, Receipt},
         sender::Sender,
     },
-    state::{aside::Aside, ids::Place, shared::State, wait::within},
+    state::{
+        aside::Aside,
+        ids::{LinkKey, Place},
+        shared::State,
+        wait::within,
+    },
     types::{
         error::{Error, ErrorKind},
         options::SendOptions,
     },
 };
 use amqp1_codec::IntoMessage;
-use amqp1_engine::{LinkId, SendError};
+use amqp1_engine::SendError;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -117,7 +122,7 @@ impl State {
     /// refused are dropped when the lock is released.
     fn begin_stream(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         head: Vec<Bytes>,
         options: SendOptions,
         aside: &mut Aside<'_>,
@@ -253,7 +258,7 @@ impl Drop for SendStream {
 }
 
 /// Writes a piece. If it is refused, it is dropped when the lock is released.
-fn write(state: &mut State, id: LinkId, octets: Bytes, aside: &mut Aside<'_>) -> Result<(), SendError> {
+fn write(state: &mut State, id: LinkKey, octets: Bytes, aside: &mut Aside<'_>) -> Result<(), SendError> {
     let written = match state.engine.sender(id) {
         Ok(mut sender) => sender.write(octets).map_err(|unsent| (unsent.reason(), unsent.into_inner())),
         Err(_) => Err((SendError::Detached, octets)),
@@ -264,7 +269,7 @@ fn write(state: &mut State, id: LinkId, octets: Bytes, aside: &mut Aside<'_>) ->
     })
 }
 
-fn abort(state: &mut State, id: LinkId, token: u64) {
+fn abort(state: &mut State, id: LinkKey, token: u64) {
     let _ = state.engine.sender(id).and_then(|mut sender| sender.abort(state.tokens.of(token)));
 }
 

@@ -8,6 +8,8 @@ use crate::{
     handle::{counted::LinkHandle, permit::ReceiptId, requests::CoordinatorRequest},
     state::{
         aside::Aside,
+        engine::{Arrival, Received},
+        ids::LinkKey,
         shared::{Shared, State},
         transaction::{
             errors,
@@ -22,7 +24,7 @@ use amqp1_codec::{
     messaging::{DeliveryState, Source},
     performative::TargetArchetype,
 };
-use amqp1_engine::{Credit, DeliveryKey, EventsEnd, IncomingDelivery, Instant, LinkId};
+use amqp1_engine::{Credit, EventsEnd, Instant};
 use std::{
     fmt,
     future::poll_fn,
@@ -72,8 +74,8 @@ pub struct RolledBack<W> {
 #[must_use = "a commit that is dropped is rolled back"]
 pub struct Commit<W> {
     shared: Arc<Shared>,
-    control: LinkId,
-    key: DeliveryKey,
+    control: LinkKey,
+    delivery: Received,
     discharging: Option<Discharging<Work>>,
     work: Vec<W>,
     retirements: Vec<Retirement>,
@@ -94,7 +96,7 @@ impl<W> fmt::Debug for Commit<W> {
 
 /// What the control link has for the application.
 enum Next {
-    Commit(DeliveryKey, Discharging<Work>, Vec<(LinkId, u64, DeliveryState)>),
+    Commit(Received, Discharging<Work>, Vec<(LinkKey, u64, DeliveryState)>),
     RolledBack(TxnId, Vec<u64>, RollbackCause),
     Over,
 }
@@ -129,7 +131,7 @@ impl<W> ControlLink<W> {
             Next::RolledBack(transaction, posted, cause) => {
                 Discharge::RolledBack(RolledBack { transaction, work: inner.take(&posted), cause })
             }
-            Next::Commit(key, discharging, retired) => {
+            Next::Commit(delivery, discharging, retired) => {
                 let shared = inner.shared.clone();
                 let posted: Vec<_> = discharging.work.iter().filter_map(posted).collect();
                 let receipt = |token| shared.look(|state| ReceiptId::of(state, token));
@@ -140,7 +142,14 @@ impl<W> ControlLink<W> {
                 let retirements = retired.into_iter().filter_map(retirement).collect();
                 let work = inner.take(&posted);
                 let control = self.handle.id;
-                Discharge::Commit(Commit { shared, control, key, discharging: Some(discharging), work, retirements })
+                Discharge::Commit(Commit {
+                    shared,
+                    control,
+                    delivery,
+                    discharging: Some(discharging),
+                    work,
+                    retirements,
+                })
             }
         })
     }
@@ -180,7 +189,7 @@ fn poll(link: &LinkHandle, cx: &Context<'_>) -> Poll<Next> {
 
 impl State {
     /// What is there for the application of a control link.
-    fn poll_control(&mut self, id: LinkId, now: Instant, aside: &mut Aside<'_>) -> Poll<Next> {
+    fn poll_control(&mut self, id: LinkKey, now: Instant, aside: &mut Aside<'_>) -> Poll<Next> {
         loop {
             let dead = self.is_dead();
             if dead {
@@ -198,16 +207,16 @@ impl State {
                 return Poll::Ready(Next::Over);
             }
             let next = if committing { None } else { self.next_request(id) };
-            let Some((delivery, end)) = next else {
+            let Some((arrival, end)) = next else {
                 if let Some(link) = self.links.get_mut(&id) {
                     aside.store(&mut link.receiver);
                 }
                 return Poll::Pending;
             };
-            let discharge = Rules::<Work>::discharge_of(&delivery);
+            let discharge = Rules::<Work>::discharge_of(&arrival.delivery);
             if discharge.is_some() && !self.engine.has_polled(end) {
                 // Work that came before it may not be known yet.
-                self.hold(id, (delivery, end), aside);
+                self.hold(id, (arrival, end), aside);
                 return Poll::Pending;
             }
             if let Some((txn, false)) = discharge {
@@ -219,27 +228,27 @@ impl State {
                     continue;
                 }
                 if self.engine.undecided_postings(&txn) > 0 {
-                    self.hold(id, (delivery, end), aside);
+                    self.hold(id, (arrival, end), aside);
                     return Poll::Pending;
                 }
             }
-            if let Some(next) = self.serve_control(id, &delivery, now, aside) {
+            if let Some(next) = self.serve_control(id, &arrival, now, aside) {
                 return Poll::Ready(next);
             }
         }
     }
 
     /// The next message of a control link, and what is to be known before it.
-    fn next_request(&mut self, id: LinkId) -> Option<(IncomingDelivery, EventsEnd)> {
+    fn next_request(&mut self, id: LinkKey) -> Option<(Arrival, EventsEnd)> {
         let held = self.table().and_then(|table| table.controls.get_mut(&id)?.held.take());
         held.or_else(|| {
-            let delivery = self.engine.receiver(id).ok()?.recv()?;
-            Some((delivery, self.engine.events_end()))
+            let arrival = self.engine.recv(id)?;
+            Some((arrival, self.engine.events_end()))
         })
     }
 
     /// A discharge waits.
-    fn hold(&mut self, id: LinkId, held: (IncomingDelivery, EventsEnd), aside: &mut Aside<'_>) {
+    fn hold(&mut self, id: LinkKey, held: (Arrival, EventsEnd), aside: &mut Aside<'_>) {
         if let Some(control) = self.table().and_then(|table| table.controls.get_mut(&id)) {
             control.held = Some(held);
         }
@@ -249,24 +258,19 @@ impl State {
     }
 
     /// Answers a declare or a rollback; what a commit asks for is handed over.
-    fn serve_control(
-        &mut self,
-        id: LinkId,
-        delivery: &IncomingDelivery,
-        now: Instant,
-        aside: &mut Aside<'_>,
-    ) -> Option<Next> {
+    fn serve_control(&mut self, id: LinkKey, arrival: &Arrival, now: Instant, aside: &mut Aside<'_>) -> Option<Next> {
         let source = self.remote_attach(id).and_then(|attach| attach.source);
-        let request = self.table()?.rules.handle(id, source.as_deref(), delivery, now);
+        let link = self.engine.link_id(id)?;
+        let request = self.table()?.rules.handle(link, source.as_deref(), &arrival.delivery, now);
         match request {
-            Ok(Request::Declared(_, state)) => self.answer_control(id, delivery.key, Ok(state), aside),
+            Ok(Request::Declared(_, state)) => self.answer_control(id, arrival.name(), Ok(state), aside),
             Ok(Request::Discharge(discharging)) if discharging.commits() => {
                 let table = self.table()?;
                 let retired = table.commit_begins(&discharging.txn, &discharging.work);
                 if let Some(control) = table.controls.get_mut(&id) {
                     control.committing = true;
                 }
-                return Some(Next::Commit(delivery.key, discharging, retired));
+                return Some(Next::Commit(arrival.name(), discharging, retired));
             }
             Ok(Request::Discharge(discharging)) => {
                 let cause = match &discharging.spoilt {
@@ -275,17 +279,17 @@ impl State {
                 };
                 let answer = discharging.answer(source.as_deref(), Ok(()));
                 self.roll_back(id, discharging.txn, discharging.work, cause, aside);
-                self.answer_control(id, delivery.key, answer, aside);
+                self.answer_control(id, arrival.name(), answer, aside);
             }
-            Err(refusal) => self.answer_control(id, delivery.key, Err(refusal), aside),
+            Err(refusal) => self.answer_control(id, arrival.name(), Err(refusal), aside),
         }
         None
     }
 
     fn answer_control(
         &mut self,
-        id: LinkId,
-        key: DeliveryKey,
+        id: LinkKey,
+        delivery: Received,
         answer: Result<DeliveryState, Refusal>,
         aside: &mut Aside<'_>,
     ) {
@@ -293,13 +297,13 @@ impl State {
             Err(Refusal { error, detach: true }) => self.end_control_link(id, error, aside),
             answer => {
                 let state = answer.unwrap_or_else(|refusal| refusal.state());
-                self.answer_discharge(id, key, state);
+                self.answer_discharge(id, delivery, state);
             }
         }
     }
 
     /// A control link that is over when it is accepted has no transactions.
-    fn control_link_ended_before(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    fn control_link_ended_before(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
         if self.links.get(&id).is_none_or(|link| link.detached.is_some()) {
             self.control_link_ended(id, aside);
         }
@@ -351,7 +355,7 @@ impl<W> Commit<W> {
 
     fn answer(&mut self, done: Result<(), AmqpError>) -> Result<(), Error> {
         let Some(discharging) = self.discharging.take() else { return Ok(()) };
-        let (id, key) = (self.control, self.key);
+        let (id, delivery) = (self.control, self.delivery);
         self.shared.command(|state, aside| {
             let committed = done.is_ok();
             if committed {
@@ -368,7 +372,7 @@ impl<W> Commit<W> {
             }
             let source = state.remote_attach(id).and_then(|attach| attach.source);
             let answer = discharging.answer(source.as_deref(), done);
-            state.answer_control(id, key, answer, aside);
+            state.answer_control(id, delivery, answer, aside);
             Ok(())
         })?
     }

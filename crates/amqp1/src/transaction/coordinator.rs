@@ -155,7 +155,7 @@ impl<W> Coordinator<W> {
         let Some(txn) = delivery.transaction().cloned() else {
             return Err(Error::new(ErrorKind::Config, "the message was not posted within a transaction"));
         };
-        let (link, key) = delivery.place();
+        let (link, name) = delivery.place();
         if !Arc::ptr_eq(&link.shared, shared) {
             return Err(Error::new(ErrorKind::Config, "the delivery is of another connection than the transactions"));
         }
@@ -165,7 +165,7 @@ impl<W> Coordinator<W> {
         delivery.close();
         let number = self.inner.put(work);
         let posted =
-            shared.command(|state, aside| state.post((id, session), key, settled, &txn, (number, octets), aside));
+            shared.command(|state, aside| state.post((id, session), name, settled, &txn, (number, octets), aside));
         posted.and_then(|posted| posted).inspect_err(|error| {
             // What is part of a transaction comes back with it.
             if error.kind() == ErrorKind::RolledBack {

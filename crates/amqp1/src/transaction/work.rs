@@ -293,7 +293,7 @@ impl Work {
     }
 
     fn retire(&self, delivery: Delivery, outcome: DeliveryState) -> Result<(), Error> {
-        let (link, key) = delivery.place();
+        let (link, name) = delivery.place();
         self.check(link)?;
         if delivery.is_settled() {
             return Err(Error::new(
@@ -306,8 +306,10 @@ impl Work {
         }
         let id = link.id;
         let applied = outcome.clone();
-        let state = self.control.rules(|rules| rules.retire(&self.txn, id, key, outcome)).map_err(errors::of_rules)?;
-        link.shared.command(|shared, _| shared.dispose(id, key, state))??;
+        let (of_link, key) = link.shared.look(|state| state.engine_names(id, name))?;
+        let retired = self.control.rules(|rules| rules.retire(&self.txn, of_link, key, outcome));
+        let state = retired.map_err(errors::of_rules)?;
+        link.shared.command(|shared, _| shared.dispose(id, name, state))??;
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((delivery, applied));
         Ok(())
     }
@@ -324,7 +326,8 @@ impl Work {
             return config("messages that come piece by piece cannot be acquired within a transaction");
         }
         let id = link.id;
-        let properties = self.control.rules(|rules| rules.acquire(&self.txn, id)).map_err(errors::of_rules)?;
+        let Some(of_engine) = link.shared.look(|state| state.engine.link_id(id)) else { return Err(link.failure()) };
+        let properties = self.control.rules(|rules| rules.acquire(&self.txn, of_engine)).map_err(errors::of_rules)?;
         let begun = link.shared.command(|state, _| {
             let known = match state.engine.link(id) {
                 Ok(link) => link.flow_properties().is_none_or(|known| *known == properties),

@@ -98,6 +98,9 @@ pub enum ErrorKind {
     RolledBack,
     /// The session is gone.
     SessionEnded,
+    /// The delivery was received on an earlier connection, and cannot be settled on the present one. The sender may deliver it
+    /// again.
+    StaleDelivery,
     /// The link was suspended, or has to be: what is under way on it goes on when it is [resumed](crate::resume).
     Suspended,
     /// It took longer than was allowed.
@@ -350,6 +353,7 @@ fn default_retry(kind: ErrorKind) -> Retry {
         | ErrorKind::Protocol
         | ErrorKind::Refused
         | ErrorKind::Rejected
+        | ErrorKind::StaleDelivery
         | ErrorKind::Tls => Retry::Never,
     }
 }

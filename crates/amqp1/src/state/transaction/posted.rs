@@ -3,6 +3,8 @@
 use crate::{
     state::{
         aside::Aside,
+        engine::{Arrival, Received},
+        ids::{LinkKey, SessionKey},
         shared::State,
         transaction::{errors, table::Transactions},
     },
@@ -12,7 +14,7 @@ use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::DeliveryState,
 };
-use amqp1_engine::{DeliveryKey, IncomingDelivery, LinkId, SessionId, transaction::TxnId};
+use amqp1_engine::transaction::TxnId;
 
 /// What is wrong with an outcome that is stated for a delivery outside of its transaction.
 fn not_alone(resource: bool) -> Error {
@@ -32,14 +34,14 @@ fn failed() -> AmqpError {
 impl State {
     /// Whether a delivery that was received is to be handed over. One of a transaction that is not known here ends its link
     /// (§4.4.1).
-    pub(crate) fn admits(&mut self, id: LinkId, delivery: &IncomingDelivery) -> bool {
-        let Some(txn) = delivery.state.as_ref().and_then(TxnId::of) else { return true };
+    pub(crate) fn admits(&mut self, id: LinkKey, arrival: &Arrival) -> bool {
+        let Some(txn) = arrival.delivery.state.as_ref().and_then(TxnId::of) else { return true };
         match &self.transactions {
             Transactions::Resource(table) if table.rules.is_live(&txn) => return true,
             Transactions::Resource(_) => {}
             _ => return true,
         }
-        self.engine.decide_posting(id, delivery.key);
+        self.engine.decide_posting(id, arrival.name());
         let text = "the transaction is over, or was never declared here";
         let error = AmqpError::new(ErrorCondition::TRANSACTION_UNKNOWN_ID, text);
         // Where the link is over already, that counts.
@@ -50,8 +52,8 @@ impl State {
     /// A delivery is posted, with a part of the application's that has this number.
     pub(crate) fn post(
         &mut self,
-        (id, session): (LinkId, SessionId),
-        key: DeliveryKey,
+        (id, session): (LinkKey, SessionKey),
+        name: Received,
         settled: bool,
         txn: &TxnId,
         (number, octets): (u64, u64),
@@ -60,62 +62,65 @@ impl State {
         if self.is_dead() {
             return Err(errors::lost(self.failure()));
         }
+        self.check_present(name)?;
+        let Some(session) = self.engine.session_id(session) else { return Err(self.link_failure(id)) };
         let Some(table) = self.table() else { return Err(errors::undeclared()) };
         if !table.rules.is_live(txn) {
-            self.let_go(id, key, settled);
+            self.let_go(id, name, settled);
             return Err(errors::undeclared());
         }
         if let Err(error) = table.record_posted(txn, session, number, octets) {
             let refused = Error::new(ErrorKind::RolledBack, "the transaction cannot have this message, and is over");
             self.end_control(txn, error.clone(), aside);
-            self.let_go(id, key, settled);
+            self.let_go(id, name, settled);
             return Err(refused.with_amqp(Some(error)));
         }
         let stated = match settled {
             true => Ok(()),
-            false => self.dispose(id, key, txn.state(Some(DeliveryState::Accepted))),
+            false => self.dispose(id, name, txn.state(Some(DeliveryState::Accepted))),
         };
         if stated.is_err() {
             // The sender cannot be told: its link is over, or is about to be.
             self.spoil(txn, failed(), aside);
         }
-        self.engine.decide_posting(id, key);
+        self.engine.decide_posting(id, name);
         self.wake_control_of(txn, aside);
         stated
     }
 
     /// The transaction of a delivery is over.
-    fn let_go(&mut self, id: LinkId, key: DeliveryKey, settled: bool) {
+    fn let_go(&mut self, id: LinkKey, name: Received, settled: bool) {
         if !settled {
             // Where the link is over, there is nothing left to say.
-            let _ = self.dispose(id, key, DeliveryState::Released);
+            let _ = self.dispose(id, name, DeliveryState::Released);
         }
-        self.engine.decide_posting(id, key);
+        self.engine.decide_posting(id, name);
     }
 
     /// An outcome is stated for a delivery that came within a transaction.
     pub(crate) fn dispose_within(
         &mut self,
-        id: LinkId,
-        key: DeliveryKey,
+        id: LinkKey,
+        name: Received,
         settled: bool,
         txn: &TxnId,
         outcome: DeliveryState,
         aside: &mut Aside<'_>,
     ) -> Result<(), Error> {
+        self.check_present(name)?;
         match &self.transactions {
             Transactions::Controller(live) if live.contains(txn) => return Err(not_alone(false)),
             Transactions::Resource(table) if table.rules.is_live(txn) => {}
             Transactions::Resource(_) => {
-                self.let_go(id, key, settled);
+                self.let_go(id, name, settled);
                 return Ok(());
             }
             _ if settled => return Ok(()),
             // It was acquired within a transaction that is over.
-            _ if !self.engine.receiver(id).is_ok_and(|receiver| receiver.is_unsettled(key)) => {
+            _ if !self.engine.is_unsettled(id, name) => {
                 return Err(errors::taken_back());
             }
-            _ => return self.dispose(id, key, outcome),
+            _ => return self.dispose(id, name, outcome),
         }
         if outcome == DeliveryState::Accepted {
             return Err(not_alone(true));
@@ -123,9 +128,9 @@ impl State {
         self.spoil(txn, failed(), aside);
         let stated = match settled {
             true => Ok(()),
-            false => self.dispose(id, key, txn.state(Some(outcome).filter(DeliveryState::is_outcome))),
+            false => self.dispose(id, name, txn.state(Some(outcome).filter(DeliveryState::is_outcome))),
         };
-        self.engine.decide_posting(id, key);
+        self.engine.decide_posting(id, name);
         self.wake_control_of(txn, aside);
         stated
     }
@@ -133,35 +138,36 @@ impl State {
     /// A delivery that came within a transaction is dropped: the outcome belongs to the transaction.
     pub(crate) fn abandon_within(
         &mut self,
-        id: LinkId,
-        key: DeliveryKey,
+        id: LinkKey,
+        name: Received,
         settled: bool,
         txn: &TxnId,
         outcome: Option<DeliveryState>,
         aside: &mut Aside<'_>,
     ) -> Result<(), Error> {
+        self.check_present(name)?;
         match &self.transactions {
             Transactions::Controller(live) if live.contains(txn) => match outcome {
-                Some(outcome) if !settled => self.dispose(id, key, txn.state(Some(outcome))),
+                Some(outcome) if !settled => self.dispose(id, name, txn.state(Some(outcome))),
                 _ => Ok(()),
             },
             Transactions::Resource(table) if outcome.is_none() && table.rules.is_live(txn) => {
                 self.spoil(txn, failed(), aside);
-                self.engine.decide_posting(id, key);
+                self.engine.decide_posting(id, name);
                 self.wake_control_of(txn, aside);
                 Ok(())
             }
             _ => match outcome {
-                Some(outcome) => self.dispose_within(id, key, settled, txn, outcome, aside),
+                Some(outcome) => self.dispose_within(id, name, settled, txn, outcome, aside),
                 None => Ok(()),
             },
         }
     }
 
     /// A message that comes piece by piece is not taken within a transaction: its link ends (§4.4.1).
-    pub(crate) fn refuse_streamed(&mut self, id: LinkId, key: DeliveryKey, txn: &TxnId, aside: &mut Aside<'_>) {
+    pub(crate) fn refuse_streamed(&mut self, id: LinkKey, name: Received, txn: &TxnId, aside: &mut Aside<'_>) {
         self.spoil(txn, failed(), aside);
-        self.engine.decide_posting(id, key);
+        self.engine.decide_posting(id, name);
         let text = "messages are not taken within transactions on this link";
         let error = AmqpError::new(ErrorCondition::NOT_IMPLEMENTED, text);
         // Where the link is over already, that counts.
@@ -169,12 +175,12 @@ impl State {
     }
 
     /// A delivery that was not taken goes back.
-    pub(crate) fn give_back(&mut self, id: LinkId, delivery: &IncomingDelivery, aside: &mut Aside<'_>) {
-        let (key, settled) = (delivery.key, delivery.settled);
-        let released = match delivery.state.as_ref().and_then(TxnId::of) {
-            Some(txn) => self.abandon_within(id, key, settled, &txn, Some(DeliveryState::Released), aside),
+    pub(crate) fn give_back(&mut self, id: LinkKey, arrival: &Arrival, aside: &mut Aside<'_>) {
+        let (name, settled) = (arrival.name(), arrival.delivery.settled);
+        let released = match arrival.delivery.state.as_ref().and_then(TxnId::of) {
+            Some(txn) => self.abandon_within(id, name, settled, &txn, Some(DeliveryState::Released), aside),
             None if settled => Ok(()),
-            None => self.dispose(id, key, DeliveryState::Released),
+            None => self.dispose(id, name, DeliveryState::Released),
         };
         // Where it cannot be said, the link is over, and the sender knows that.
         drop(released);

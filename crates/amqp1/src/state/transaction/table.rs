@@ -1,12 +1,18 @@
 //! The transactions of a connection, as its state knows them.
 
-use crate::types::outcome::or_default;
+use crate::{
+    state::{
+        engine::{Arrival, Received},
+        ids::LinkKey,
+    },
+    types::outcome::or_default,
+};
 use amqp1_broker::transaction::{Coordinator as Rules, CoordinatorConfig};
 use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition},
     messaging::DeliveryState,
 };
-use amqp1_engine::{DeliveryKey, EventsEnd, LinkId, SessionId, Settlement, transaction::TxnId};
+use amqp1_engine::{EventsEnd, SessionId, Settlement, transaction::TxnId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What this end is in the transactions of its connection.
@@ -25,16 +31,16 @@ pub(crate) enum Transactions {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) rules: Rules<Work>,
-    pub(crate) controls: BTreeMap<LinkId, ControlState>,
+    pub(crate) controls: BTreeMap<LinkKey, ControlState>,
     /// Deliveries that this end has sent, and that are acquired or retired within a transaction.
-    pub(super) sent: BTreeMap<(LinkId, u64), SentWork>,
+    pub(super) sent: BTreeMap<(LinkKey, u64), SentWork>,
     /// Links whose flow says that they acquire within a transaction.
-    pub(super) acquiring: BTreeMap<LinkId, TxnId>,
+    pub(super) acquiring: BTreeMap<LinkKey, TxnId>,
     /// Octets of messages that were posted within transactions that are live, and how many there may be.
     pub(super) octets: u64,
     pub(super) max_octets: u64,
     /// Links on which a delivery was given up by the rollback that is being answered.
-    pub(super) aborted: Vec<LinkId>,
+    pub(super) aborted: Vec<LinkKey>,
     /// Answers that follow what was given up.
     pub(super) held_answers: Vec<HeldAnswer>,
 }
@@ -42,10 +48,10 @@ pub(crate) struct Table {
 /// The answer to a discharge that waits until what was given up has left (§4.4.3).
 #[derive(Debug)]
 pub(super) struct HeldAnswer {
-    pub(super) control: LinkId,
-    pub(super) key: DeliveryKey,
+    pub(super) control: LinkKey,
+    pub(super) delivery: Received,
     pub(super) state: DeliveryState,
-    pub(super) links: Vec<LinkId>,
+    pub(super) links: Vec<LinkKey>,
 }
 
 /// A piece of work, to be done or undone at the discharge.
@@ -54,7 +60,7 @@ pub(crate) enum Work {
     /// A message of this many octets, the second one, was posted; the application's part has the first number.
     Posted(u64, u64),
     /// A delivery of this link and token was acquired or retired.
-    Sent(LinkId, u64),
+    Sent(LinkKey, u64),
 }
 
 /// A control link.
@@ -63,7 +69,7 @@ pub(crate) struct ControlState {
     /// Transactions that were rolled back, and that the application does not know of yet.
     pub(crate) rolled_back: VecDeque<Undone>,
     /// A discharge that waits until what came before it is known, up to this, and what was posted is decided.
-    pub(crate) held: Option<(amqp1_engine::IncomingDelivery, EventsEnd)>,
+    pub(crate) held: Option<(Arrival, EventsEnd)>,
     /// The application has a commit in hand.
     pub(crate) committing: bool,
 }
@@ -116,19 +122,19 @@ impl Table {
     }
 
     /// The provisional outcome of a delivery that was sent with this token.
-    pub(crate) fn provisional(&self, id: LinkId, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
+    pub(crate) fn provisional(&self, id: LinkKey, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
         let work = self.sent.get(&(id, token))?;
         Some((work.txn.clone(), work.outcome.clone()))
     }
 
-    pub(crate) fn acquires(&self, id: LinkId) -> Option<&TxnId> {
+    pub(crate) fn acquires(&self, id: LinkKey) -> Option<&TxnId> {
         self.acquiring.get(&id)
     }
 
     /// What the engine says of a delivery that is acquired or retired. Whether it is held until the discharge.
     pub(super) fn holds(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         token: u64,
         settlement: &Settlement,
         default: Option<&DeliveryState>,
@@ -154,7 +160,7 @@ impl Table {
 
     /// Takes out what the transaction has to do with a delivery. It has nothing to do with one that was settled outside of
     /// it.
-    pub(super) fn take_sent(&mut self, id: LinkId, token: u64, txn: &TxnId) -> Option<SentWork> {
+    pub(super) fn take_sent(&mut self, id: LinkKey, token: u64, txn: &TxnId) -> Option<SentWork> {
         self.sent.get(&(id, token)).filter(|sent| sent.txn == *txn)?;
         self.sent.remove(&(id, token))
     }
@@ -189,7 +195,7 @@ impl Table {
 
     /// The deliveries of a transaction that is to be committed, with their outcomes: from now on they wait for the
     /// application.
-    pub(crate) fn commit_begins(&mut self, txn: &TxnId, work: &[Work]) -> Vec<(LinkId, u64, DeliveryState)> {
+    pub(crate) fn commit_begins(&mut self, txn: &TxnId, work: &[Work]) -> Vec<(LinkKey, u64, DeliveryState)> {
         self.forget_octets(work);
         let mut retired = Vec::new();
         for work in work {

@@ -3,6 +3,8 @@
 use crate::{
     state::{
         aside::Aside,
+        engine::Received,
+        ids::LinkKey,
         shared::State,
         transaction::table::{HeldAnswer, RollbackCause, SentWork, Table, Transactions, Undone, Work},
     },
@@ -12,9 +14,7 @@ use amqp1_codec::{
     definitions::{AmqpError, ErrorCondition, SenderSettleMode},
     messaging::DeliveryState,
 };
-use amqp1_engine::{
-    DeliveryKey, Instant, LinkId, SendOptions, SessionId, Settlement, TransactionRole, transaction::TxnId,
-};
+use amqp1_engine::{Instant, SendOptions, SessionId, Settlement, TransactionRole, transaction::TxnId};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn unknown_id() -> AmqpError {
@@ -49,7 +49,7 @@ impl State {
     }
 
     /// Whether the settlement of a delivery is held until its transaction is discharged.
-    pub(crate) fn is_held(&mut self, id: LinkId, token: u64, settlement: &Settlement) -> bool {
+    pub(crate) fn is_held(&mut self, id: LinkKey, token: u64, settlement: &Settlement) -> bool {
         match &mut self.transactions {
             Transactions::Resource(table) if !table.sent.is_empty() => {
                 let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref());
@@ -60,7 +60,7 @@ impl State {
     }
 
     /// The transaction of a delivery that was sent, and its provisional outcome.
-    pub(crate) fn provisional(&self, id: LinkId, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
+    pub(crate) fn provisional(&self, id: LinkKey, token: u64) -> Option<(TxnId, Option<DeliveryState>)> {
         match &self.transactions {
             Transactions::Resource(table) => table.provisional(id, token),
             _ => None,
@@ -95,30 +95,38 @@ impl State {
         let mut undone: BTreeMap<_, _> = table.rules.handle_timeout(now).into_iter().collect();
         for (txn, control) in expired {
             let Some(work) = undone.remove(&txn) else { continue };
+            let Some(control) = self.engine.link_key(control) else { continue };
             self.roll_back(control, txn, work, RollbackCause::TimedOut, aside);
         }
     }
 
     /// A control link is over.
-    pub(crate) fn control_link_ended(&mut self, id: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn control_link_ended(&mut self, id: LinkKey, aside: &mut Aside<'_>) {
+        let link = self.engine.link_id(id);
         let Some(table) = self.table().filter(|table| table.controls.contains_key(&id)) else { return };
         if let Some(control) = table.controls.get_mut(&id) {
             control.held = None;
         }
-        for (txn, work) in table.rules.handle_detached(id) {
+        let undone = link.map(|link| table.rules.handle_detached(link));
+        for (txn, work) in undone.into_iter().flatten() {
             self.roll_back(id, txn, work, RollbackCause::ControlLinkEnded, aside);
         }
     }
 
+    /// The control link of a transaction.
+    fn control_of(&mut self, txn: &TxnId) -> Option<LinkKey> {
+        let control = self.table()?.rules.control_of(txn)?;
+        self.engine.link_key(control)
+    }
+
     /// Detaches the control link of a transaction with an error, which rolls back all of its transactions.
     pub(crate) fn end_control(&mut self, txn: &TxnId, error: AmqpError, aside: &mut Aside<'_>) {
-        let control = self.table().and_then(|table| table.rules.control_of(txn));
-        if let Some(control) = control {
+        if let Some(control) = self.control_of(txn) {
             self.end_control_link(control, error, aside);
         }
     }
 
-    pub(crate) fn end_control_link(&mut self, control: LinkId, error: AmqpError, aside: &mut Aside<'_>) {
+    pub(crate) fn end_control_link(&mut self, control: LinkKey, error: AmqpError, aside: &mut Aside<'_>) {
         if !self.is_dead() {
             // Where it is over already, that counts.
             let _ = self.engine.link(control).and_then(|mut link| link.detach(true, Some(error)));
@@ -129,7 +137,7 @@ impl State {
     /// Undoes the work of a transaction, and lets the application know.
     pub(crate) fn roll_back(
         &mut self,
-        control: LinkId,
+        control: LinkKey,
         txn: TxnId,
         work: Vec<Work>,
         cause: RollbackCause,
@@ -158,11 +166,13 @@ impl State {
             let Work::Sent(id, token) = *work else { continue };
             let Some(sent) = self.table().and_then(|table| table.take_sent(id, token, txn)) else { continue };
             match sent.lost {
-                Some(left) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                Some(left) => self.pay(Some(id), token, Settlement::Lost { sent: left }, aside),
                 // §4.4.4.3: it was never taken from its source.
                 None if sent.acquired => self.settle_with(id, token, DeliveryState::Released, aside),
                 // Nobody will say anything of it any more.
-                None if !sent.settled && self.is_dead() => self.pay(id, token, Settlement::Lost { sent: true }, aside),
+                None if !sent.settled && self.is_dead() => {
+                    self.pay(Some(id), token, Settlement::Lost { sent: true }, aside)
+                }
                 // It stays live, for the controller to state another outcome.
                 None if !sent.settled => {}
                 None => self.settle_with(id, token, self.node_default(id), aside),
@@ -178,11 +188,11 @@ impl State {
             let Work::Sent(id, token) = *work else { continue };
             let Some(sent) = self.table().and_then(|table| table.take_sent(id, token, txn)) else { continue };
             match (sent.outcome, sent.lost) {
-                (Some(outcome), Some(_)) => self.pay(id, token, Settlement::Outcome(Some(outcome)), aside),
+                (Some(outcome), Some(_)) => self.pay(Some(id), token, Settlement::Outcome(Some(outcome)), aside),
                 (Some(outcome), None) => self.settle_with(id, token, outcome, aside),
-                (None, Some(left)) => self.pay(id, token, Settlement::Lost { sent: left }, aside),
+                (None, Some(left)) => self.pay(Some(id), token, Settlement::Lost { sent: left }, aside),
                 // Nobody will say anything of it any more.
-                (None, None) if self.is_dead() => self.pay(id, token, Settlement::Lost { sent: true }, aside),
+                (None, None) if self.is_dead() => self.pay(Some(id), token, Settlement::Lost { sent: true }, aside),
                 // What waits to be sent does not name a transaction that is over.
                 (None, None) => {
                     if let Ok(mut sender) = self.engine.sender(id) {
@@ -195,7 +205,7 @@ impl State {
     }
 
     /// Settles a delivery that was sent.
-    fn settle_with(&mut self, id: LinkId, token: u64, outcome: DeliveryState, aside: &mut Aside<'_>) {
+    fn settle_with(&mut self, id: LinkKey, token: u64, outcome: DeliveryState, aside: &mut Aside<'_>) {
         if !self.is_dead() {
             if self.engine.sender(id).and_then(|mut sender| sender.settle(token, Some(outcome.clone()))).is_ok() {
                 return;
@@ -207,23 +217,23 @@ impl State {
                 }
                 while let Some(settled) = self.engine.poll_settled() {
                     let aborted = settled.settlement == Settlement::Aborted && settled.token == token;
-                    if !(aborted && settled.link == id) {
-                        self.settle(settled.link, settled.token, settled.settlement, aside);
+                    if !(aborted && self.engine.link_id(id) == Some(settled.link)) {
+                        self.settle(settled, aside);
                     }
                 }
             }
         }
-        self.pay(id, token, Settlement::Outcome(Some(outcome)), aside);
+        self.pay(Some(id), token, Settlement::Outcome(Some(outcome)), aside);
     }
 
     /// Answers a discharge, behind what was given up because of it.
-    pub(crate) fn answer_discharge(&mut self, control: LinkId, key: DeliveryKey, state: DeliveryState) {
+    pub(crate) fn answer_discharge(&mut self, control: LinkKey, delivery: Received, state: DeliveryState) {
         let mut links = self.table().map(|table| std::mem::take(&mut table.aborted)).unwrap_or_default();
         links.retain(|link| !self.is_dead() && self.engine.sender(*link).is_ok_and(|sender| sender.is_aborting()));
         match self.table().filter(|_| !links.is_empty()) {
-            Some(table) => table.held_answers.push(HeldAnswer { control, key, state, links }),
+            Some(table) => table.held_answers.push(HeldAnswer { control, delivery, state, links }),
             // Where the link is over, its transactions are rolled back, and the answer is not waited for.
-            None => drop(self.dispose(control, key, state)),
+            None => drop(self.dispose(control, delivery, state)),
         }
     }
 
@@ -235,7 +245,7 @@ impl State {
             answer.links.retain(|link| self.engine.sender(*link).is_ok_and(|sender| sender.is_aborting()));
             let waits = !answer.links.is_empty();
             if !waits {
-                drop(self.dispose(answer.control, answer.key, answer.state.clone()));
+                drop(self.dispose(answer.control, answer.delivery, answer.state.clone()));
             }
             waits
         });
@@ -250,7 +260,7 @@ impl State {
             return;
         }
         while let Some(settled) = self.engine.poll_settled() {
-            self.settle(settled.link, settled.token, settled.settlement, aside);
+            self.settle(settled, aside);
         }
     }
 
@@ -273,12 +283,12 @@ impl State {
         }
     }
 
-    fn node_default(&self, id: LinkId) -> DeliveryState {
+    fn node_default(&self, id: LinkKey) -> DeliveryState {
         let default = self.links.get(&id).and_then(|link| link.default_outcome.as_deref().cloned());
         default.unwrap_or(DeliveryState::Released)
     }
 
-    pub(crate) fn wake_control(&mut self, control: LinkId, aside: &mut Aside<'_>) {
+    pub(crate) fn wake_control(&mut self, control: LinkKey, aside: &mut Aside<'_>) {
         if let Some(link) = self.links.get_mut(&control) {
             aside.wake(link.receiver.take());
         }
@@ -298,7 +308,7 @@ impl State {
 
     /// Wakes who waits for the discharge of a transaction.
     pub(crate) fn wake_control_of(&mut self, txn: &TxnId, aside: &mut Aside<'_>) {
-        if let Some(control) = self.table().and_then(|table| table.rules.control_of(txn)) {
+        if let Some(control) = self.control_of(txn) {
             self.wake_control(control, aside);
         }
     }
@@ -326,7 +336,7 @@ impl State {
     /// A receiver has stated an outcome within a transaction (§4.4.2).
     pub(crate) fn on_provisional(
         &mut self,
-        (session, id): (SessionId, LinkId),
+        (session, id): (SessionId, LinkKey),
         token: u64,
         state: DeliveryState,
         settled: bool,
@@ -368,7 +378,7 @@ impl State {
     }
 
     /// A delivery that this end has sent becomes part of a transaction.
-    fn own(&mut self, id: LinkId, token: u64, txn: TxnId, session: SessionId) -> Result<&mut SentWork, AmqpError> {
+    fn own(&mut self, id: LinkKey, token: u64, txn: TxnId, session: SessionId) -> Result<&mut SentWork, AmqpError> {
         let Some(table) = self.table() else { return Err(unknown_id()) };
         if table.sent.get(&(id, token)).is_some_and(|sent| sent.txn != txn) {
             let text = "the delivery belongs to another transaction";
@@ -380,7 +390,7 @@ impl State {
     }
 
     /// The properties of a link's flow have changed: they may name the transaction in which it acquires (§4.4.3).
-    pub(crate) fn on_flow_properties(&mut self, id: LinkId) {
+    pub(crate) fn on_flow_properties(&mut self, id: LinkKey) {
         if !matches!(self.transactions, Transactions::Resource(_)) {
             return;
         }
@@ -410,7 +420,7 @@ impl State {
     #[inline]
     pub(crate) fn acquire_with(
         &mut self,
-        id: LinkId,
+        id: LinkKey,
         options: &mut SendOptions,
         aside: &mut Aside<'_>,
     ) -> Result<(), Error> {
@@ -425,7 +435,7 @@ impl State {
         matches!(self.transactions, Transactions::Resource(_))
     }
 
-    fn acquire(&mut self, id: LinkId, options: &mut SendOptions, aside: &mut Aside<'_>) -> Result<(), Error> {
+    fn acquire(&mut self, id: LinkKey, options: &mut SendOptions, aside: &mut Aside<'_>) -> Result<(), Error> {
         if self.engine.has_events() {
             // Its credit may have come with properties of which nothing is known yet.
             self.on_flow_properties(id);
@@ -448,7 +458,7 @@ impl State {
     }
 
     /// The delivery was not sent after all.
-    pub(crate) fn not_acquired(&mut self, id: LinkId, token: u64) {
+    pub(crate) fn not_acquired(&mut self, id: LinkKey, token: u64) {
         if let Some(table) = self.table() {
             table.sent.remove(&(id, token));
         }
@@ -456,14 +466,14 @@ impl State {
 
     /// A link is suspended with a delivery on it that was retired within a transaction. What becomes of it is not for this
     /// endpoint to say.
-    pub(crate) fn sent_is_suspended(&mut self, id: LinkId, token: u64, aside: &mut Aside<'_>) {
+    pub(crate) fn sent_is_suspended(&mut self, id: LinkKey, token: u64, aside: &mut Aside<'_>) {
         let Some(sent) = self.table().and_then(|table| table.sent.remove(&(id, token))) else { return };
         let text = "the link of a delivery that was retired was suspended";
         self.spoil(&sent.txn, AmqpError::new(ErrorCondition::TRANSACTION_ROLLBACK, text), aside);
     }
 
     /// A link is gone, and acquires nothing.
-    pub(crate) fn stops_acquiring(&mut self, id: LinkId) {
+    pub(crate) fn stops_acquiring(&mut self, id: LinkKey) {
         if let Some(table) = self.table() {
             table.acquiring.remove(&id);
         }
