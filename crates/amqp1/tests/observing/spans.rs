@@ -31,6 +31,8 @@ async fn events_and_frames_say_whose_they_are() {
     let peer = soon(serving).await.expect("no panic");
 
     let log = log::logged();
+    // With `--nocapture`, for docs/observing.md.
+    println!("{log}");
     let at_client =
         format!("role=\"client\" peer={address} container=\"spans\\nclient\" remote_container=\"spans-server\"}}");
     let at_server =
