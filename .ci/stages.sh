@@ -186,7 +186,7 @@ stage_package() {
 stage_instructions() {
   need_valgrind
   python3 benches/performance.py check
-  cargo test --quiet --locked --workspace --bench codec --bench engine
+  cargo test --quiet --locked --workspace --bench codec --bench engine --bench threads
 }
 
 # The codec agrees with an independent one, libqpid-proton, but for what is written down.

@@ -55,7 +55,8 @@ pub fn case(name: &str, count: usize) -> Option<Box<dyn FnMut() -> usize>> {
         "runtime-batch-unsettled" => Way { batch: true, ..Way::default() },
         _ => return None,
     };
-    let mut ends = Ends::connected(way);
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let mut ends = Ends::connected(way, runtime);
     // Buffers and queues grow once, before anything is counted.
     ends.carry(2 * TOGETHER);
     Some(Box::new(move || ends.carry(count)))
@@ -75,8 +76,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn connected(way: Way) -> Self {
-        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    fn connected(way: Way, runtime: Runtime) -> Self {
         let (near, far) = tokio::io::duplex(PIPE);
         let (client, server, sender, receiver) = runtime.block_on(async {
             let acceptor = Acceptor::builder().allow_no_sasl(true);
@@ -103,29 +103,62 @@ impl Ends {
     /// Carries messages from one end to the other; how many receipts came back as they should.
     fn carry(&mut self, count: usize) -> usize {
         let Self { sender, receiver, builder, message, way, runtime, .. } = self;
-        let sending = async {
-            if way.batch && way.settled {
-                return send_settled(sender, message, count).await;
-            }
-            if way.batch {
-                return enqueue_many(sender, message, count).await;
-            }
-            match (way.serial, way.fresh) {
-                (true, _) => send_each(sender, message, count).await,
-                (false, true) => send_many(sender, || builder.clone(), way.settled, count).await,
-                (false, false) => send_many(sender, || message.clone(), way.settled, count).await,
-            }
-        };
-        let receiving = async {
-            if way.batch {
-                return receive_batches(receiver, count).await;
-            }
-            for _ in 0..count {
-                let delivery = receiver.recv().await.expect("a live link").expect("a delivery");
-                delivery.accept().expect("a live link");
-            }
-        };
+        let sending = send(sender, builder, message, *way, count);
+        let receiving = receive(receiver, *way, count);
         runtime.block_on(async { tokio::join!(sending, receiving).0 })
+    }
+}
+
+/// Both ends of a link whose applications are tasks of their own, in any runtime.
+#[derive(Debug)]
+pub struct Tasks(Ends);
+
+impl Tasks {
+    /// Connects two ends: in batches or one by one, settled or at least once.
+    pub fn connected(runtime: Runtime, batch: bool, settled: bool) -> Self {
+        let mut ends = Ends::connected(Way { batch, settled, ..Way::default() }, runtime);
+        ends.carry(2 * TOGETHER);
+        Self(ends)
+    }
+
+    /// Carries messages from one end to the other; how many receipts came back as they should.
+    pub fn carry(self, count: usize) -> (Self, usize) {
+        let Ends { sender, mut receiver, builder, message, way, .. } = self.0;
+        let (receiver, succeeded) = self.0.runtime.block_on(async {
+            let sending = tokio::spawn({
+                let (sender, builder, message) = (sender.clone(), builder.clone(), message.clone());
+                async move { send(&sender, &builder, &message, way, count).await }
+            });
+            let receiving = tokio::spawn(async move {
+                receive(&mut receiver, way, count).await;
+                receiver
+            });
+            let (sent, received) = tokio::join!(sending, receiving);
+            (received.expect("a receiver"), sent.expect("messages that were sent"))
+        });
+        (Self(Ends { sender, receiver, builder, message, ..self.0 }), succeeded)
+    }
+}
+
+/// Sends messages as a case says; how many receipts came back as they should.
+async fn send(sender: &Sender, builder: &MessageBuilder, message: &EncodedMessage, way: Way, count: usize) -> usize {
+    match way {
+        Way { batch: true, settled: true, .. } => send_settled(sender, message, count).await,
+        Way { batch: true, .. } => enqueue_many(sender, message, count).await,
+        Way { serial: true, .. } => send_each(sender, message, count).await,
+        Way { fresh: true, settled, .. } => send_many(sender, || builder.clone(), settled, count).await,
+        Way { settled, .. } => send_many(sender, || message.clone(), settled, count).await,
+    }
+}
+
+/// Receives and accepts messages as a case says.
+async fn receive(receiver: &mut Receiver, way: Way, count: usize) {
+    if way.batch {
+        return receive_batches(receiver, count).await;
+    }
+    for _ in 0..count {
+        let delivery = receiver.recv().await.expect("a live link").expect("a delivery");
+        delivery.accept().expect("a live link");
     }
 }
 
