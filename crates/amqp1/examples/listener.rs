@@ -1,5 +1,5 @@
 //! Prints what it is sent: `cargo run -p amqp1 --example listener [ADDR:PORT]`.
-use amqp1::{AcceptedLink, Acceptor, Error, Receiver};
+use amqp1::{Acceptor, Error, IncomingLink, Receiver};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,9 +28,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn serve(acceptor: Acceptor, stream: TcpStream) -> Result<(), Error> {
     let mut connection = acceptor.accept(stream).await?.accept().await?;
     while let Some(link) = connection.next_link().await {
-        // A task for each link, so that none waits for another. A sender that is dropped detaches its link.
-        if let Ok(AcceptedLink::Receiver(receiver)) = link.accept_default() {
-            tokio::spawn(print(receiver));
+        // A task for each link, so that none waits for another. Dropped, a request for another one is refused.
+        if let IncomingLink::Receiver(request) = link {
+            // A link that has ended meanwhile is no reason to end the connection.
+            tokio::spawn(async move { print(request.accept()?).await });
         }
     }
     Ok(())
