@@ -50,6 +50,7 @@ mod receipt;
 #[cfg(feature = "rest")]
 pub mod registry;
 mod service;
+mod stream;
 mod time;
 mod tokens;
 

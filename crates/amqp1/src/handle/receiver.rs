@@ -72,6 +72,7 @@ impl Receiver {
     ///
     /// Cancel-safe: no delivery is lost.
     pub async fn recv(&mut self) -> Result<Option<Delivery>, Error> {
+        // The waker stays with the link when this is dropped, so that a new call for each poll misses nothing.
         let mut next = None;
         poll_fn(|cx| self.poll(cx, &mut next)).await?;
         Ok(next.map(|delivery| self.delivery(delivery)))
@@ -95,6 +96,11 @@ impl Receiver {
             })
         });
         taken.unwrap_or_else(|error| Err(TryRecvError::Failed(error))).map(|delivery| self.delivery(delivery))
+    }
+
+    /// Whether the link has ended. Deliveries that had arrived before may still be received.
+    pub fn is_detached(&self) -> bool {
+        self.handle.is_over()
     }
 
     /// Waits for deliveries and moves those that have arrived into `into`, at most `limit` of them. Returns how many;

@@ -134,12 +134,16 @@ macro_rules! receiver {
         pub struct $receiver {
             receiver: Receiver,
             hub: Arc<Hub>,
+            /// As a stream: its end was given.
+            over: bool,
         }
+
+        crate::stream::stream!($receiver => $message, |this| this.receiver.is_detached());
 
         impl $receiver {
             pub(super) async fn attach(hub: Arc<Hub>, address: String) -> Result<Self, Error> {
                 let receiver = attach(&hub, address).await?;
-                Ok(Self { receiver, hub })
+                Ok(Self { receiver, hub, over: false })
             }
 
             /// Waits for the next message, without a limit of time; `None` when the hub has ended the link without an

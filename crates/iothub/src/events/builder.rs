@@ -201,7 +201,7 @@ impl EventConsumerBuilder {
                 readers.into_iter().map(|(_, reader)| reader).collect()
             }
         };
-        Ok(EventConsumer { readers, turn: 0 })
+        Ok(EventConsumer { readers, turn: 0, over: false })
     }
 
     async fn read(&self, partition: &str) -> Result<Reader, Error> {

@@ -51,7 +51,13 @@ pub struct EventConsumer {
     readers: Vec<Reader>,
     /// Whose turn it is, so that a busy partition does not keep the others waiting.
     turn: usize,
+    /// As a stream: its end was given.
+    over: bool,
 }
+
+crate::stream::stream!(EventConsumer => Result<Event, UndecodableEvent>, |this| {
+    this.readers.iter().all(|reader| reader.ended)
+});
 
 impl EventConsumer {
     /// A consumer that is to be connected.

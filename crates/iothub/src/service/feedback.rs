@@ -207,12 +207,16 @@ impl FeedbackBatch {
 pub struct FeedbackReceiver {
     receiver: Receiver,
     hub: Arc<Hub>,
+    /// As a stream: its end was given.
+    over: bool,
 }
+
+crate::stream::stream!(FeedbackReceiver => FeedbackBatch, |this| this.receiver.is_detached());
 
 impl FeedbackReceiver {
     pub(super) async fn attach(hub: Arc<Hub>) -> Result<Self, Error> {
         let receiver = attach_receiver(&hub, SOURCE).await?;
-        Ok(Self { receiver, hub })
+        Ok(Self { receiver, hub, over: false })
     }
 
     /// Waits for the next batch, without a limit of time; `None` when the hub has ended the link without an error.

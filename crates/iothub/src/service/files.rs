@@ -121,12 +121,16 @@ impl FileNotification {
 pub struct FileNotificationReceiver {
     receiver: Receiver,
     hub: Arc<Hub>,
+    /// As a stream: its end was given.
+    over: bool,
 }
+
+crate::stream::stream!(FileNotificationReceiver => FileNotification, |this| this.receiver.is_detached());
 
 impl FileNotificationReceiver {
     pub(super) async fn attach(hub: Arc<Hub>) -> Result<Self, Error> {
         let receiver = attach_receiver(&hub, SOURCE).await?;
-        Ok(Self { receiver, hub })
+        Ok(Self { receiver, hub, over: false })
     }
 
     /// Waits for the next notification, without a limit of time; `None` when the hub has ended the link without an

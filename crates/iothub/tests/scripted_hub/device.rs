@@ -153,6 +153,31 @@ async fn a_connection_that_the_hub_ends_ends_the_receiver() {
 }
 
 #[tokio::test]
+async fn a_receiver_is_a_stream_that_ends_with_its_link() {
+    let mut hub = ScriptedHub::start().await;
+    let client = connect(&hub).await;
+    let receiving = receive(&client);
+    let sender = hub.next_sender(DEVICE_BOUND).await;
+    let mut messages = soon("an attach", receiving).await.expect("no panic").expect("accepted");
+    let collecting = tokio::spawn(async move {
+        let mut ids = Vec::new();
+        while let Some(message) = futures_util::StreamExt::next(&mut messages).await {
+            let message = message.expect("a message");
+            ids.extend(message.message_id().map(str::to_owned));
+            message.complete().expect("settled");
+        }
+        ids
+    });
+    for id in ["m1", "m2"] {
+        // The stream waits for each.
+        let receipt = sender.reserve().await.expect("credit").send(message(id)).expect("sent");
+        soon("an outcome", receipt).await.expect("settled").into_result().expect("accepted");
+    }
+    sender.close().await.expect("closed");
+    assert_eq!(soon("the end", collecting).await.expect("no panic"), ["m1", "m2"]);
+}
+
+#[tokio::test]
 async fn a_module_receives_on_inputs_what_a_gateway_routes() {
     let mut hub = ScriptedHub::start().await;
     let string = format!("{};ModuleId=m", hub.device_string());

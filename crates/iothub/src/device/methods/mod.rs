@@ -41,12 +41,16 @@ pub struct Methods {
     receiver: Receiver,
     sender: Sender,
     hub: Arc<Hub>,
+    /// As a stream: its end was given.
+    over: bool,
 }
+
+crate::stream::stream!(Methods => MethodCall, |this| this.receiver.is_detached());
 
 impl Methods {
     pub(super) async fn attach(hub: Arc<Hub>, identity: &Identity) -> Result<Self, Error> {
         let (sender, receiver) = Subscription::Methods.attach_pair(&hub, identity, CREDIT).await?;
-        Ok(Self { receiver, sender, hub })
+        Ok(Self { receiver, sender, hub, over: false })
     }
 
     /// Waits for the next call, without a limit of time; `None` when the hub has ended the link without an error.
