@@ -133,9 +133,9 @@ fn the_messages_have_all_kinds_of_bodies() {
     }
 }
 
-/// Also §3.2: a broker does not change the bare message.
+/// Also that a broker does not change the bare message.
 #[tokio::test(flavor = "multi_thread")]
-async fn m_3_2_a_message_is_relayed_octet_for_octet_between_rabbitmq_4_and_artemis() {
+async fn m_3_2_3_a_message_is_relayed_octet_for_octet_between_rabbitmq_4_and_artemis() {
     let mut command = peer::program("rabbitmq.py");
     command.arg("--root").arg(peer::built("trixie")).args(["--queue", "exact", "--queue", "exact.back"]);
     let (rabbitmq, artemis) = tokio::join!(Server::start(command), artemis::Broker::start());

@@ -1,5 +1,5 @@
 //! A file of any size in a few mebibytes of memory, from one end to the other: `cargo run -p amqp1 --example streams`.
-use amqp1::{Acceptor, Client, IncomingLink, Message, Properties, Session};
+use amqp1::{Acceptor, Client, IncomingLink, Message, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -28,8 +28,7 @@ pub(crate) async fn run() -> Result<u64, Box<dyn std::error::Error>> {
 
 async fn send(session: &Session) -> Result<(), Box<dyn std::error::Error>> {
     let sender = session.sender("backups").attach().await?;
-    let properties = Properties { subject: Some("disk".into()), ..Properties::default() };
-    let mut stream = sender.stream(Message::builder().properties(properties)).await?;
+    let mut stream = sender.stream(Message::builder().subject("disk")).await?;
     // Or a file.
     let mut source = tokio::io::repeat(7).take(LENGTH);
     let mut piece = vec![0; 64 * 1024];

@@ -121,6 +121,11 @@ impl MessageBuilder {
         self
     }
 
+    /// The properties that are set so far, to be changed. A message whose properties are all unset has the section still.
+    pub fn properties_mut(&mut self) -> &mut Properties {
+        self.properties.get_or_insert_default()
+    }
+
     /// Adds an application property.
     #[must_use]
     pub fn application_property(mut self, key: impl Into<Str>, value: impl Into<Value>) -> Self {

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn m_1_6_17_times_before_and_after_the_epoch_are_rounded_down() {
+    fn y_1_6_17_1_times_before_and_after_the_epoch_are_rounded_down() {
         let epoch = SystemTime::UNIX_EPOCH;
         for (time, milliseconds) in [
             (epoch, 0),

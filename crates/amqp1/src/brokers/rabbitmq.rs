@@ -67,17 +67,14 @@ fn encoded(name: &str) -> String {
 ///
 /// ```no_run
 /// # async fn example(session: &amqp1::Session) -> Result<(), amqp1::Error> {
-/// use amqp1::{Message, Properties, Request, Value, brokers::rabbitmq, codec::types::Map};
+/// use amqp1::{Message, Value, brokers::rabbitmq, codec::types::Map};
 ///
 /// let management = rabbitmq::management(session).attach().await?;
 /// let arguments: Map = [("x-queue-type", "quorum")].into_iter().collect();
 /// let queue: Map = [("durable", Value::Boolean(true)), ("arguments", arguments.into())].into_iter().collect();
-/// let properties =
-///     Properties { subject: Some("PUT".into()), to: Some(rabbitmq::queue("orders")), ..Properties::default() };
-/// let declare = Request::new(Message::builder().value(queue)).properties(properties);
+/// let declare = Message::builder().subject("PUT").to(rabbitmq::queue("orders")).value(queue);
 /// let answer = management.request(declare).await?;
-/// let status = answer.properties().ok().flatten().and_then(|properties| properties.subject);
-/// assert!(status.is_some_and(|status| status == "201" || status == "200"));
+/// assert!(matches!(answer.subject()?, Some("200" | "201")));
 /// # Ok(()) }
 /// ```
 pub fn management(session: &Session) -> RequesterBuilder {

@@ -113,7 +113,7 @@ impl Receiver {
     /// let mut batch = Vec::new();
     /// while receiver.recv_many(&mut batch, 100).await? > 0 {
     ///     for delivery in &batch {
-    ///         println!("{:?}", delivery.message().to_contiguous());
+    ///         println!("{:?}", delivery.message().data());
     ///     }
     ///     receiver.accept_all(&mut batch)?;
     /// }

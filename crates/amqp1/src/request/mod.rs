@@ -57,20 +57,20 @@ use std::time::Duration;
 /// A request that is to be made: a message, and how long its answer may take.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    properties: Properties,
     pub(crate) message: MessageBuilder,
     timeout: Option<Duration>,
 }
 
 impl Request {
-    /// A request with these sections. Its properties are set by [`properties`](Self::properties).
+    /// A request with these sections. Of its properties, the requester sets message-id and reply-to, and leaves
+    /// correlation-id out.
     pub fn new(message: MessageBuilder) -> Self {
-        Self { properties: Properties::default(), message, timeout: None }
+        Self { message, timeout: None }
     }
 
-    /// Sets the properties (§3.2.4). The requester sets message-id and reply-to, and leaves correlation-id out.
+    /// Sets all properties (§3.2.4), as [`MessageBuilder::properties`] does.
     pub fn properties(mut self, properties: Properties) -> Self {
-        self.properties = properties;
+        self.message = self.message.properties(properties);
         self
     }
 

@@ -74,13 +74,14 @@ impl Requester {
     ///
     /// Cancelled, nothing waits for the answer any more; the request may have been sent.
     pub async fn request(&self, request: impl Into<Request>) -> Result<Message, Error> {
-        let Request { mut properties, message, timeout } = request.into();
+        let Request { mut message, timeout } = request.into();
         let encode = |message_id: &MessageId, reply_to: Option<&Str>| {
+            let properties = message.properties_mut();
             properties.message_id = Some(message_id.clone());
             properties.reply_to = reply_to.cloned();
             // Many nodes would answer to this instead.
             properties.correlation_id = None;
-            message.properties(properties).build()
+            message.build()
         };
         self.request_with(timeout.unwrap_or(self.inner.timeout), encode).await
     }

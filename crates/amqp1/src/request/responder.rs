@@ -77,8 +77,8 @@ impl IncomingRequest {
         self.reply_to.as_ref()
     }
 
-    /// Accepts the request, answers it, and waits until the one who asked has settled the answer. To take the next
-    /// request meanwhile, do this in a task.
+    /// Accepts the request, answers it with this message, and waits until the one who asked has settled the answer. The
+    /// answer's `to` and correlation-id are set from the request. To take the next request meanwhile, do this in a task.
     ///
     /// # Errors
     ///
@@ -87,23 +87,11 @@ impl IncomingRequest {
     /// # Cancel safety
     ///
     /// Cancelled, the answer may have been sent; the request is accepted.
-    pub async fn answer(self, message: MessageBuilder) -> Result<(), Error> {
-        self.answer_with(Properties::default(), message).await
-    }
-
-    /// As [`answer`](Self::answer), with properties, of which to and correlation-id are set from the request.
-    ///
-    /// # Errors
-    ///
-    /// As [`answer`](Self::answer).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`answer`](Self::answer).
-    pub async fn answer_with(self, mut properties: Properties, message: MessageBuilder) -> Result<(), Error> {
+    pub async fn answer(self, mut message: MessageBuilder) -> Result<(), Error> {
+        let properties = message.properties_mut();
         properties.to = self.reply_to.clone();
         properties.correlation_id = self.message_id.clone();
-        self.answer_encoded(message.properties(properties)).await
+        self.answer_encoded(message).await
     }
 
     /// As [`answer`](Self::answer), with a message as it is.

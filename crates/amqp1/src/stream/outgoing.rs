@@ -33,11 +33,10 @@ const WAITING: usize = 256 * 1024;
 /// ```no_run
 /// # async fn example(sender: amqp1::Sender, mut file: impl tokio::io::AsyncRead + Unpin)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// use amqp1::{Message, Properties};
+/// use amqp1::Message;
 /// use tokio::io::AsyncReadExt;
 ///
-/// let properties = Properties { subject: Some("backup".into()), ..Properties::default() };
-/// let mut stream = sender.stream(Message::builder().properties(properties)).await?;
+/// let mut stream = sender.stream(Message::builder().subject("backup")).await?;
 /// let mut piece = vec![0; 64 * 1024];
 /// loop {
 ///     let length = file.read(&mut piece).await?;
@@ -170,7 +169,8 @@ impl SendStream {
         self.write_parts([header, data]).await
     }
 
-    /// Writes octets of the encoded message as they are: for bodies of another kind, and for footers.
+    /// Writes octets of the encoded message as they are: for bodies of another kind, for footers, and for messages that are
+    /// sent on octet for octet, which [`IncomingStream::encoded`](crate::IncomingStream::encoded) gives. They are not checked.
     ///
     /// # Errors
     ///

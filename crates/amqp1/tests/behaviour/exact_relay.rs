@@ -59,7 +59,7 @@ async fn read_all(stream: &mut IncomingStream<'_>) -> Result<Vec<u8>, Error> {
 }
 
 #[tokio::test]
-async fn m_3_2_1_a_stream_is_sent_on_octet_for_octet() {
+async fn m_3_2_3_a_stream_is_sent_on_octet_for_octet() {
     for frame in [512, 64 * 1024] {
         let [mut near, mut far] = pairs(frame).await;
         let (producer, mut between) = streamed(&mut near, Credit::Window(5)).await;

@@ -85,22 +85,16 @@ async fn answers_find_their_requests_whatever_their_order() {
 async fn a_request_names_itself_and_the_place_for_its_answer() {
     let mut pair = pair().await;
     let (requester, mut responder) = attached(&mut pair, |builder| builder.reply_to_link("here")).await;
-    let properties = Properties {
-        subject: Some("GET".into()),
-        message_id: Some("mine".into()),
-        correlation_id: Some("mine".into()),
-        reply_to: Some("elsewhere".into()),
-        ..Properties::default()
-    };
-    let request = amqp1::Request::new(Message::builder().data("x")).properties(properties);
+    let request = Message::builder().subject("GET").message_id("mine").correlation_id("mine").reply_to("elsewhere");
+    let request = request.data("x");
     let (answer, ()) = tokio::join!(requester.request(request), async {
         let request = next(&mut responder).await;
         let properties = request.message().properties().expect("sections").expect("properties");
         assert_eq!(properties.subject.as_deref(), Some("GET"));
         assert_eq!(properties.reply_to.as_deref(), Some("here"));
         assert_eq!((properties.message_id.as_ref(), properties.correlation_id), (request.message_id(), None));
-        let properties = Properties { subject: Some("200".into()), ..Properties::default() };
-        request.answer_with(properties, Message::builder().data("y")).await.expect("answered");
+        let answer = Message::builder().subject("200").to("elsewhere").correlation_id("other").data("y");
+        request.answer(answer).await.expect("answered");
     });
     let properties = answer.expect("an answer").properties().expect("sections").expect("properties");
     assert_eq!((properties.to.as_deref(), properties.subject.as_deref()), (Some("here"), Some("200")));

@@ -154,7 +154,7 @@ fn messages() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn m_3_2_1_whole_sections_in_their_order_are_passed_on_octet_for_octet() {
+fn m_3_2_3_whole_sections_in_their_order_are_passed_on_octet_for_octet() {
     for octets in messages() {
         for size in [1, 2, 3, 7, 64, 1000, octets.len().max(1)] {
             let mut sections = pushed(&octets, size);
@@ -225,7 +225,7 @@ fn a_message_of_another_format_is_passed_on_as_it_is() {
 }
 
 #[test]
-fn m_3_2_9_the_footer_is_there_with_its_descriptor() {
+fn m_3_2_9_1_the_footer_is_there_with_its_descriptor() {
     for footer in [FOOT, b"\0\x80\0\0\0\0\0\0\0\x78\xd1\0\0\0\x04\0\0\0\0", b"\0\xa3\x0famqp:footer:map\xc1\x01\0"] {
         for before in [HI, b"\0\x53\x77\0\x53\x01\x40", b"\0\x53\x76\x45\0\x53\x76\x45"] {
             let octets = [before, footer].concat();
