@@ -6,7 +6,7 @@ use amqp_conformance::{
     run::{self, Level, Selection},
     server::ServerTarget,
 };
-use amqp1::{Acceptor, Tolerances, engine::ErrantLinks};
+use amqp1::{Acceptor, connection::Tolerances, engine::ErrantLinks};
 use amqp1_tests::broker::Broker;
 
 #[tokio::test(flavor = "multi_thread")]

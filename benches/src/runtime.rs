@@ -2,8 +2,10 @@
 
 use crate::codec;
 use amqp1::{
-    Acceptor, Client, Connection, Credit, EncodedMessage, IncomingLink, IntoMessage, MessageBuilder, Outcome, Receipt,
-    Receiver, SendOptions, Sender, ServerConnection,
+    Acceptor, Client, Connection, Credit, IncomingLink, MessageBuilder, Outcome, Receipt, Receiver, Sender,
+    ServerConnection,
+    link::SendOptions,
+    message::{EncodedMessage, IntoMessage},
 };
 use std::collections::VecDeque;
 use tokio::runtime::{Builder, Runtime};

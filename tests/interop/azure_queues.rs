@@ -6,8 +6,10 @@ use super::{
     certificates, read,
 };
 use amqp1::{
-    Acceptor, Authenticator, BoxFuture, Client, Connection, EncodeStyle, SaslAttempt, SaslDecision, Symbol, TlsClient,
-    TlsServer,
+    Acceptor, Client, Connection, Symbol,
+    acceptor::{Authenticator, BoxFuture, SaslAttempt, SaslDecision},
+    message::EncodeStyle,
+    tls::{TlsClient, TlsServer},
 };
 use amqp1_tests::{
     broker::Broker,

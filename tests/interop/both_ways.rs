@@ -5,7 +5,7 @@ use super::{
     artemis::{Running, outcome},
     certificates, read,
 };
-use amqp1::{Client, TlsClient};
+use amqp1::{Client, tls::TlsClient};
 use amqp1_tests::{
     example::ExampleBroker,
     expected::{AtLeast, Judgement},

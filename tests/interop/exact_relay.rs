@@ -3,10 +3,12 @@
 
 use super::artemis;
 use amqp1::{
-    Client, Connection, Credit, EncodedMessage, IncomingStream, Message, MessageBuilder, Receiver, SendOptions, Sender,
-    Symbol, Value,
+    Client, Connection, Credit, Message, MessageBuilder, Receiver, Sender, Symbol, Value,
     auth::sasl::Plain,
     codec::messaging::section_code::{AMQP_SEQUENCE, AMQP_VALUE, DATA, FOOTER, PROPERTIES},
+    link::SendOptions,
+    message::EncodedMessage,
+    stream::IncomingStream,
 };
 use amqp1_tests::{
     bodies,

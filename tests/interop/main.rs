@@ -3,7 +3,9 @@
 //! `tests/interop/README.md` says what they are and how each is started.
 #![allow(missing_docs)]
 
-use amqp1::{Acceptor, Client, Connection, Credit, IncomingLink, ReceiverSettleMode, TlsServer, auth::sasl::Plain};
+use amqp1::{
+    Acceptor, Client, Connection, Credit, IncomingLink, auth::sasl::Plain, link::ReceiverSettleMode, tls::TlsServer,
+};
 use amqp1_tests::{
     peer::{self, Server},
     traffic::{Load, both},

@@ -1,8 +1,9 @@
 //! Our client against scripts of protonj2's test driver, which wants each frame as its script says.
 
 use amqp1::{
-    Client, Connection, ConnectionError, Credit, Delivered, Delivery, Error, ErrorCondition, ErrorKind, Outcome,
-    Receiver, ReceiverSettleMode, Sender, Session,
+    Client, Connection, Credit, Delivered, Delivery, Error, ErrorKind, Outcome, Receiver, Sender, Session,
+    error::{ConnectionError, ErrorCondition},
+    link::ReceiverSettleMode,
 };
 use amqp1_tests::{
     expected::{AtLeast, Judgement},

@@ -1,6 +1,6 @@
 //! A consumer on Proton that pulls from our acceptor: credit and drain in one flow.
 
-use amqp1::{Acceptor, Client, DrainMode, IncomingLink, Sender};
+use amqp1::{Acceptor, Client, IncomingLink, Sender, link::DrainMode};
 use amqp1_tests::{broker::Broker, peer};
 use serde_json::{Value, json};
 use std::collections::VecDeque;

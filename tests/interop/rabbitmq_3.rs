@@ -2,8 +2,12 @@
 
 use super::artemis::{Running, outcome};
 use amqp1::{
-    AmqpError, Client, Connection, Credit, Delivery, ErrorCondition, ErrorKind, Message, Modified, Outcome,
-    ReceiverSettleMode, Responder, Sender, Session, auth::sasl::Plain, brokers::rabbitmq,
+    Client, Connection, Credit, Delivery, ErrorKind, Message, Outcome, Sender, Session,
+    auth::sasl::Plain,
+    brokers::rabbitmq,
+    error::{AmqpError, ErrorCondition},
+    link::{Modified, ReceiverSettleMode},
+    request::Responder,
 };
 use amqp1_tests::{
     bodies,
@@ -39,7 +43,7 @@ impl Broker {
     }
 }
 
-fn address(queue: &str) -> amqp1::Str {
+fn address(queue: &str) -> amqp1::message::Str {
     rabbitmq::existing_queue_v1(queue)
 }
 

@@ -10,8 +10,12 @@ use super::{
     certificates, read,
 };
 use amqp1::{
-    AmqpError, Client, ClientBuilder, Connection, Credit, Delivery, Error, ErrorCondition, ErrorKind, Message,
-    MessageId, Modified, Properties, Receiver, ReceiverSettleMode, Sender, Session, TlsClient, auth::sasl::Plain,
+    Client, ClientBuilder, Connection, Credit, Delivery, Error, ErrorKind, Message, Receiver, Sender, Session,
+    auth::sasl::Plain,
+    error::{AmqpError, ErrorCondition},
+    link::{Modified, ReceiverSettleMode},
+    message::{MessageId, Properties},
+    tls::TlsClient,
 };
 use amqp1_tests::{
     bodies,

@@ -2,8 +2,11 @@
 //! application properties. Nothing of it costs a message, a link or the connection.
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Client, Connection, Delivery, Error, ErrorCondition, Fields, IncomingLink,
-    Outcome, Receiver, Session, Source, Symbol, Value, codec::messaging::FilterSet,
+    AcceptedLink, Acceptor, Client, Connection, Delivery, Error, IncomingLink, Outcome, Receiver, Session, Source,
+    Symbol, Value,
+    codec::messaging::FilterSet,
+    error::{AmqpError, ErrorCondition},
+    message::Fields,
 };
 use amqp1_tests::peer::{self, Server};
 use serde_json::{Value as Json, json};

@@ -1,7 +1,9 @@
 //! Messages as streams to and from RabbitMQ 3.10, whose session does not outlive an empty last transfer, nor transfers
 //! that it has kept for a link that is detached.
 
-use amqp1::{Client, Connection, Credit, ErrorKind, IncomingStream, Message, Receiver, Session, auth::sasl::Plain};
+use amqp1::{
+    Client, Connection, Credit, ErrorKind, Message, Receiver, Session, auth::sasl::Plain, stream::IncomingStream,
+};
 use amqp1_tests::{
     bodies,
     peer::{self, Server},

@@ -1,7 +1,10 @@
 //! Messages that say which they are, so that each can be checked wherever it comes out. The foreign programs in
 //! `interop/` make and check the same ones.
 
-use amqp1::{EncodedMessage, Message, MessageId, Properties};
+use amqp1::{
+    Message,
+    message::{EncodedMessage, MessageId, Properties},
+};
 use bytes::Bytes;
 
 /// Octet `k` of body `index` is `(k + index) mod 251`.

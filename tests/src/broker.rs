@@ -1,7 +1,7 @@
 //! A small broker on our acceptor: queues by address. What is not accepted goes back.
 
 use amqp1::{
-    AcceptedLink, Acceptor, Credit, EncodedMessage, IncomingLink, Outcome, Receiver, Sender, ServerConnection,
+    AcceptedLink, Acceptor, Credit, IncomingLink, Outcome, Receiver, Sender, ServerConnection, message::EncodedMessage,
 };
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,7 +1,7 @@
 //! Messages out and in over our client, each checked and counted.
 
 use crate::bodies;
-use amqp1::{Connection, Credit, ErrorKind, SendOptions, Session};
+use amqp1::{Connection, Credit, ErrorKind, Session, link::SendOptions};
 use std::collections::HashSet;
 
 /// What is sent, and how.

@@ -2,9 +2,10 @@
 //! `amqp-conformance client -- conformance_client {url} {address} {scenario} {count}`.
 
 use amqp1::{
-    Client, Connection, ErrorKind, Message, Outcome, ReceiverSettleMode, Sender, SenderSettleMode, Session, Tolerances,
-    Value,
+    Client, Connection, ErrorKind, Message, Outcome, Sender, Session, Value,
     codec::messaging::{Annotations, Header},
+    connection::Tolerances,
+    link::{ReceiverSettleMode, SenderSettleMode},
 };
 use clap::{Parser, ValueEnum};
 use std::{error::Error, time::Duration};

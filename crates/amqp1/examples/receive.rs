@@ -9,7 +9,7 @@
 mod json;
 mod tool;
 
-use amqp1::{Credit, Delivery, DeliveryHandle, Receiver};
+use amqp1::{Credit, Delivery, Receiver, link::DeliveryHandle};
 use clap::{Parser, ValueEnum};
 use std::{process::ExitCode, time::Duration};
 use tool::{Failure, Peer};

@@ -1,7 +1,8 @@
 //! A service that answers, and a client that asks: `cargo run -p amqp1 --example requests`.
 use amqp1::{
-    Acceptor, AmqpError, Client, Error, ErrorCondition, Message, Responder,
-    request::{IncomingRequest, Pairing},
+    Acceptor, Client, Error, Message,
+    error::{AmqpError, ErrorCondition},
+    request::{IncomingRequest, Pairing, Responder},
 };
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};

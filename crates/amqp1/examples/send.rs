@@ -5,7 +5,7 @@
 
 mod tool;
 
-use amqp1::{Outcome, SendOptions};
+use amqp1::{Outcome, link::SendOptions};
 use clap::Parser;
 use serde_json::json;
 use std::{cell::Cell, process::ExitCode, time::Duration};

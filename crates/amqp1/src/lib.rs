@@ -1,5 +1,22 @@
 //! AMQP 1.0 for tokio: a [`Client`] that connects, an [`Acceptor`] that is connected to.
 //!
+//! # The five words
+//!
+//! - A **container** is a program that speaks AMQP. It has a name, the container-id, and any number of connections
+//!   ([`Connection`]), each over one transport.
+//! - A **session** ([`Session`]) is a conversation on a connection. It orders what its links carry, and its windows bound
+//!   how much is under way. One session is enough for most programs.
+//! - A **link** carries messages in one direction between a *source* and a *target*, the nodes at its ends. Each end has a
+//!   handle for it: a [`Sender`] at one, a [`Receiver`] at the other. An address names a node, for example a queue.
+//! - **Credit** is how many messages a receiver is ready to take. A sender waits until it has some. By default a
+//!   [`Receiver`] grants more as its deliveries are settled; see [`Credit`].
+//! - **Settlement** ends the life of a delivery. The receiver says what became of the message, its outcome
+//!   ([`Delivery::accept`], [`reject`](Delivery::reject), [`release`](Delivery::release),
+//!   [`modify`](Delivery::modify)), and both ends forget the delivery. The sender learns it as an [`Outcome`]. A
+//!   message that is sent *settled* has no outcome: it arrives at most once.
+//!
+//! # A client
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), amqp1::Error> {
 //! use amqp1::Client;
@@ -12,66 +29,38 @@
 //!
 //! let mut receiver = session.receiver("queue").attach().await?;
 //! if let Some(delivery) = receiver.recv().await? {
-//!     println!("{:?}", delivery.message().text()?);
+//!     println!("{:?}", delivery.message().text());
 //!     delivery.accept()?;
 //! }
 //! connection.close().await
 //! # }
 //! ```
 //!
-//! # How it works
+//! # An acceptor
 //!
-//! One task per connection reads and writes; it is the only one that touches the socket. Handles talk to the protocol
-//! engine under a short lock. There is no channel per frame and no task per link; a [`Requester`] has one that hands its
-//! answers out.
+//! ```no_run
+//! # async fn example(stream: tokio::net::TcpStream) -> Result<(), amqp1::Error> {
+//! use amqp1::{AcceptedLink, Acceptor};
 //!
-//! # What is bounded
+//! let acceptor = Acceptor::builder().build();
+//! let mut connection = acceptor.accept(stream).await?.accept().await?;
+//! while let Some(link) = connection.next_link().await {
+//!     // The peer sends, so this end receives.
+//!     if let AcceptedLink::Receiver(mut receiver) = link.accept_default()? {
+//!         tokio::spawn(async move {
+//!             while let Some(delivery) = receiver.recv().await? {
+//!                 delivery.accept()?;
+//!             }
+//!             Ok::<(), amqp1::Error>(())
+//!         });
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
-//! Bounded by time-outs of their own:
-//!
-//! - connecting, by [`ClientBuilder::connect_timeout`]; an acceptor's handshake, by [`AcceptorBuilder::handshake_timeout`];
-//! - beginning, attaching, waiting for credit in `send`, writing a stream, draining, flushing, detaching, ending and
-//!   closing, each by the operation time-out ([`ClientBuilder::operation_timeout`], [`AcceptorBuilder::operation_timeout`]);
-//! - an answer to a request, by the operation time-out unless the request or its [`Requester`] has another;
-//! - an outcome at a client, by the operation time-out unless an `outcome_timeout` says otherwise (see [`Receipt`]).
-//!
-//! Not bounded, unless by the end of the link or the connection:
-//!
-//! - an outcome at an acceptor, unless an `outcome_timeout` is set: its client works on a message for as long as it has to;
-//! - waiting for what the peer may or may not do: [`Receiver::recv`], [`Sender::reserve`], `next_link`, `detached`, `closed`.
-//!
-//! A peer that says nothing is noticed within the idle time-out, and its connection ends. Without an idle time-out
-//! ([`ClientBuilder::idle_timeout`]), what is not bounded may wait forever.
-//!
-//! # Defaults
-//!
-//! | what | default | set by |
-//! |---|---|---|
-//! | a delivery that is dropped | modified, its delivery having failed | [`ReceiverBuilder::on_drop`] |
-//! | a receiver or sender that is dropped | its link is closed; a link whose source or target is durable or never expires is detached | [`Receiver::detach`], [`Receiver::close`] |
-//! | the last handle of a connection that is dropped | the connection is closed | [`Connection::close`] waits for it |
-//! | credit | a window of 200 deliveries | [`ReceiverBuilder::credit`] |
-//! | deliveries that are not settled, of a link | 65,536 | [`ReceiverBuilder::max_unsettled`], [`SenderBuilder::max_unsettled`] |
-//! | the largest message that is received | 64 MiB ([`DEFAULT_MAX_MESSAGE_SIZE`]), any on streamed links | [`ReceiverBuilder::max_message_size`] |
-//! | messages that wait to be sent | 16 MiB on a connection, 1 MiB of them on a link | [`ConnectionConfig::max_queued`] |
-//! | settle modes | the sender mixed, the receiver first | [`SenderBuilder::settle_mode`], [`ReceiverBuilder::receiver_settle_mode`] |
-//! | largest frame | 64 KiB | [`ConnectionConfig::max_frame_size`] |
-//! | a session's incoming window | 5000 transfers; 4 MiB of those of streamed links | [`SessionConfig`] |
-//! | a session's outgoing window | as large as it can be | [`SessionConfig`] |
-//! | heartbeats | a peer that is silent for 60 s is given up; half of it is announced | [`ClientBuilder::idle_timeout`] |
-//! | connecting; other operations | 30 s; 60 s | [`ClientBuilder::connect_timeout`], [`ClientBuilder::operation_timeout`] |
-//! | `recv`, `reserve` | wait without a limit | a time-out of your own: both are cancel-safe |
-//! | a message that cannot be decoded | is handed over, and its accessors fail | [`ReceiverBuilder::reject_undecodable`] |
-//! | a link without what it asked for | is detached, with [`NotGranted`](ErrorKind::NotGranted) | [`ReceiverBuilder::allow_differences`] |
-//!
-//! What may help after an error is in the table of [`Retry`].
-//!
-//! # Features
-//!
-//! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for
-//! tokens put to `$cbs`; `metrics` (off) for [`observe::Metrics`](observe); `serde` (off) for types of one's own as bodies of messages, as AMQP values
-//! (`MessageBuilder::serialized`, `Message::value_as`) and as JSON (`MessageBuilder::json`,
-//! `Message::json`).
+//! The examples `client`, `listener`, `requests`, `streams` and `broker` are whole programs:
+//! `cargo run -p amqp1 --example broker`, then `cargo run -p amqp1 --example client`.
 //!
 //! # Messages
 //!
@@ -109,6 +98,81 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Modules
+//!
+//! | module | |
+//! |---|---|
+//! | [`message`] | sections of messages, and the values in them |
+//! | [`link`] | how links are attached, and what is sent and received on them |
+//! | [`connection`] | the configuration of connections and sessions, and how they end |
+//! | [`acceptor`] | authentication, and the links that a client asks for |
+//! | [`error`] | error conditions, causes and redirects |
+//! | [`tls`] | TLS for both ends |
+//! | [`stream`] | messages of any size, in pieces |
+//! | [`request`] | requests and answers |
+//! | [`transaction`] | work that is done as a whole or not at all |
+//! | [`resume`] | links that outlive their connection |
+//! | [`cbs`] | tokens put to `$cbs` |
+//! | [`management`] | the management node of a broker |
+//! | [`brokers`] | addresses and filters of RabbitMQ, Artemis, Service Bus and Event Hubs |
+//! | [`observe`] | spans, frames in the log, and counters |
+//! | [`azure`] | what Azure's services have in common |
+//! | [`codec`], [`engine`], [`auth`], [`broker`] | the layers below, which work without tokio |
+//!
+//! # How it works
+//!
+//! One task per connection reads and writes; it is the only one that touches the socket. Handles talk to the protocol
+//! engine under a short lock. There is no channel per frame and no task per link; a [`Requester`](request::Requester) has one that hands its
+//! answers out.
+//!
+//! # What is bounded
+//!
+//! Bounded by time-outs of their own:
+//!
+//! - connecting, by [`ClientBuilder::connect_timeout`]; an acceptor's handshake, by [`AcceptorBuilder::handshake_timeout`](acceptor::AcceptorBuilder::handshake_timeout);
+//! - beginning, attaching, waiting for credit in `send`, writing a stream, draining, flushing, detaching, ending and
+//!   closing, each by the operation time-out ([`ClientBuilder::operation_timeout`], [`AcceptorBuilder::operation_timeout`](acceptor::AcceptorBuilder::operation_timeout));
+//! - an answer to a request, by the operation time-out unless the request or its [`Requester`](request::Requester) has another;
+//! - an outcome at a client, by the operation time-out unless an `outcome_timeout` says otherwise (see [`Receipt`]).
+//!
+//! Not bounded, unless by the end of the link or the connection:
+//!
+//! - an outcome at an acceptor, unless an `outcome_timeout` is set: its client works on a message for as long as it has to;
+//! - waiting for what the peer may or may not do: [`Receiver::recv`], [`Sender::reserve`], `next_link`, `detached`, `closed`.
+//!
+//! A peer that says nothing is noticed within the idle time-out, and its connection ends. Without an idle time-out
+//! ([`ClientBuilder::idle_timeout`]), what is not bounded may wait forever.
+//!
+//! # Defaults
+//!
+//! | what | default | set by |
+//! |---|---|---|
+//! | a delivery that is dropped | modified, its delivery having failed | [`ReceiverBuilder::on_drop`](link::ReceiverBuilder::on_drop) |
+//! | a receiver or sender that is dropped | its link is closed; a link whose source or target is durable or never expires is detached | [`Receiver::detach`], [`Receiver::close`] |
+//! | the last handle of a connection that is dropped | the connection is closed | [`Connection::close`] waits for it |
+//! | credit | a window of 200 deliveries | [`ReceiverBuilder::credit`](link::ReceiverBuilder::credit) |
+//! | deliveries that are not settled, of a link | 65,536 | [`ReceiverBuilder::max_unsettled`](link::ReceiverBuilder::max_unsettled), [`SenderBuilder::max_unsettled`](link::SenderBuilder::max_unsettled) |
+//! | the largest message that is received | 64 MiB ([`DEFAULT_MAX_MESSAGE_SIZE`](link::DEFAULT_MAX_MESSAGE_SIZE)), any on streamed links | [`ReceiverBuilder::max_message_size`](link::ReceiverBuilder::max_message_size) |
+//! | messages that wait to be sent | 16 MiB on a connection, 1 MiB of them on a link | [`ConnectionConfig::max_queued`](connection::ConnectionConfig::max_queued) |
+//! | settle modes | the sender mixed, the receiver first | [`SenderBuilder::settle_mode`](link::SenderBuilder::settle_mode), [`ReceiverBuilder::receiver_settle_mode`](link::ReceiverBuilder::receiver_settle_mode) |
+//! | largest frame | 64 KiB | [`ConnectionConfig::max_frame_size`](connection::ConnectionConfig::max_frame_size) |
+//! | a session's incoming window | 5000 transfers; 4 MiB of those of streamed links | [`SessionConfig`](connection::SessionConfig) |
+//! | a session's outgoing window | as large as it can be | [`SessionConfig`](connection::SessionConfig) |
+//! | heartbeats | a peer that is silent for 60 s is given up; half of it is announced | [`ClientBuilder::idle_timeout`] |
+//! | connecting; other operations | 30 s; 60 s | [`ClientBuilder::connect_timeout`], [`ClientBuilder::operation_timeout`] |
+//! | `recv`, `reserve` | wait without a limit | a time-out of your own: both are cancel-safe |
+//! | a message that cannot be decoded | is handed over, and its accessors fail | [`ReceiverBuilder::reject_undecodable`](link::ReceiverBuilder::reject_undecodable) |
+//! | a link without what it asked for | is detached, with [`NotGranted`](ErrorKind::NotGranted) | [`ReceiverBuilder::allow_differences`](link::ReceiverBuilder::allow_differences) |
+//!
+//! What may help after an error is in the table of [`Retry`].
+//!
+//! # Features
+//!
+//! `tls` (on) with a crypto provider, `ring` (on, builds fastest) or `aws-lc-rs` (taken if both are there); `cbs` (on) for
+//! tokens put to `$cbs`; `metrics` (off) for [`observe::Metrics`](observe); `serde` (off) for types of one's own as bodies of messages, as AMQP values
+//! (`MessageBuilder::serialized`, `Message::value_as`) and as JSON (`MessageBuilder::json`,
+//! `Message::json`).
+//!
 //! # Leaving
 //!
 //! Settlements are queued, and so are messages that are sent settled. [`Connection::close`] writes them before it returns; a
@@ -127,7 +191,7 @@ pub mod observe;
 pub mod request;
 pub mod resume;
 mod state;
-mod stream;
+pub mod stream;
 pub mod transaction;
 mod types;
 
@@ -146,9 +210,6 @@ pub mod engine {
         pub use amqp1_engine::transaction::*;
     }
 }
-
-#[cfg(feature = "cbs")]
-pub use cbs::Cbs;
 
 /// The README's examples are compiled.
 #[cfg(doctest)]
@@ -170,48 +231,95 @@ mod pages {
     struct ServiceBus;
 }
 
-pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
 pub use amqp1_codec::{
-    DeliveryTag, EncodeStyle, EncodedMessage, IntoMessage, Message, MessageBuilder, Str, Symbol, Timestamp, Uuid,
-    Value,
-    definitions::{AmqpError, ErrorCondition, Fields, ReceiverSettleMode, Role, SenderSettleMode},
-    message::Body,
-    messaging::{
-        Annotations, ApplicationProperties, DeliveryState, FilterSet, Header, MessageId, Modified, Properties, Source,
-        Target,
-    },
-    performative::{Attach, Open, TargetArchetype},
-    sasl::SaslCode,
+    Message, MessageBuilder, Symbol, Value,
+    messaging::{Source, Target},
 };
-pub use amqp1_engine::{
-    Blocked, Cause, ConnectionConfig, ConnectionError, Credit, DrainMode, Ended, SessionConfig, Tolerances,
-};
+pub use amqp1_engine::Credit;
 pub use connect::{
-    acceptor::{Acceptor, AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision},
+    acceptor::Acceptor,
     client::{Client, ClientBuilder},
 };
-#[cfg(feature = "tls")]
-pub use driver::transport::{TlsClient, TlsServer};
 pub use handle::{
-    builders::{ReceiverBuilder, SenderBuilder},
     connection::Connection,
-    delivery::{Delivery, DeliveryHandle},
-    incoming::{IncomingConnection, ServerConnection},
-    permit::{Permit, Receipt, ReceiptId},
+    delivery::Delivery,
+    incoming::ServerConnection,
+    permit::{Permit, Receipt},
     receiver::Receiver,
-    requests::{AcceptedLink, CoordinatorRequest, IncomingLink, ReceiverRequest, SenderRequest},
+    requests::{AcceptedLink, IncomingLink},
     sender::Sender,
     session::Session,
 };
-pub use request::{Request, Requester, Responder};
-pub use stream::{IncomingStream, SendStream};
 pub use types::{
-    azure, capability,
-    detached::Detached,
-    error::{Delivered, Error, ErrorKind, Redirect, Retry},
-    filter::Filter,
-    future::BoxFuture,
-    options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions},
+    azure,
+    error::{Delivered, Error, ErrorKind, Retry},
     outcome::Outcome,
-    unready::{EnqueueError, TryRecvError, TryReserveError},
 };
+
+/// Sections of messages (§3.2), and the values in them (§1.6).
+pub mod message {
+    pub use amqp1_codec::{
+        EncodeStyle, EncodedMessage, IntoMessage, Str, Timestamp, Uuid,
+        definitions::Fields,
+        message::Body,
+        messaging::{Annotations, ApplicationProperties, Header, MessageId, Properties},
+    };
+}
+
+/// How links are attached, and what is sent and received on them (§2.6).
+pub mod link {
+    pub use crate::{
+        handle::{
+            builders::{ReceiverBuilder, SenderBuilder},
+            delivery::DeliveryHandle,
+            permit::ReceiptId,
+        },
+        types::{
+            capability,
+            detached::Detached,
+            filter::Filter,
+            options::{DEFAULT_MAX_MESSAGE_SIZE, OnDrop, SendOptions},
+            unready::{EnqueueError, TryRecvError, TryReserveError},
+        },
+    };
+    pub use amqp1_codec::{
+        DeliveryTag,
+        definitions::{ReceiverSettleMode, Role, SenderSettleMode},
+        messaging::{DeliveryState, FilterSet, Modified},
+        performative::{Attach, TargetArchetype},
+    };
+    pub use amqp1_engine::{Blocked, DrainMode};
+}
+
+/// The configuration of connections and sessions, and how they end (§2.4, §2.5).
+pub mod connection {
+    pub use amqp1_codec::performative::Open;
+    pub use amqp1_engine::{ConnectionConfig, Ended, SessionConfig, Tolerances};
+}
+
+/// How an [`Acceptor`] authenticates its clients (§5.3), and answers the links that they ask for.
+pub mod acceptor {
+    pub use crate::{
+        connect::acceptor::{AcceptorBuilder, Authenticator, SaslAttempt, SaslDecision},
+        handle::{
+            incoming::IncomingConnection,
+            requests::{CoordinatorRequest, ReceiverRequest, SenderRequest},
+        },
+        types::future::BoxFuture,
+    };
+    pub use amqp1_auth::sasl::scram::{ScramHash, StoredCredential};
+    pub use amqp1_codec::sasl::SaslCode;
+}
+
+/// Error conditions (§2.8), causes and redirects.
+pub mod error {
+    pub use crate::types::error::Redirect;
+    pub use amqp1_codec::definitions::{AmqpError, ErrorCondition};
+    pub use amqp1_engine::{Cause, ConnectionError};
+}
+
+/// TLS for both ends (§5.2).
+#[cfg(feature = "tls")]
+pub mod tls {
+    pub use crate::driver::transport::{TlsClient, TlsServer};
+}

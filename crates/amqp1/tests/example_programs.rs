@@ -4,8 +4,9 @@
 mod support;
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Client, EncodedMessage, ErrorCondition, IncomingLink, Message, MessageId,
-    Properties, Receiver, Sender, ServerConnection, Symbol,
+    AcceptedLink, Acceptor, Client, IncomingLink, Message, Receiver, Sender, ServerConnection, Symbol,
+    error::{AmqpError, ErrorCondition},
+    message::{EncodedMessage, MessageId, Properties},
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -89,7 +90,7 @@ fn address(link: &IncomingLink) -> String {
     let attach = link.attach();
     let target = attach.target.as_ref().and_then(|target| target.as_target()).and_then(|target| target.address.clone());
     let source = attach.source.as_ref().and_then(|source| source.address.clone());
-    let addresses = if link.role() == amqp1::Role::Sender { target } else { source };
+    let addresses = if link.role() == amqp1::link::Role::Sender { target } else { source };
     addresses.expect("an address").to_string()
 }
 

@@ -3,7 +3,11 @@
 
 mod support;
 
-use amqp1::{AcceptedLink, Acceptor, AmqpError, Client, Credit, ErrorCondition, Symbol, codec::printable::MAX_REPORT};
+use amqp1::{
+    AcceptedLink, Acceptor, Client, Credit, Symbol,
+    codec::printable::MAX_REPORT,
+    error::{AmqpError, ErrorCondition},
+};
 use std::{
     fmt::Debug,
     sync::{Arc, Mutex},
@@ -132,7 +136,7 @@ async fn what_a_peer_names_and_says_is_escaped_and_cut_wherever_it_is_shown() {
         let raw = said.is_some_and(|said| said.starts_with(HOSTILE) && text.starts_with(said));
         assert!(raw, "what is kept of the text is kept as it came: {said:?}");
         // One that is somewhere else.
-        let mut info = amqp1::Fields::new();
+        let mut info = amqp1::message::Fields::new();
         // More is not kept.
         info.insert(Symbol::from_static("hostname"), HOSTILE.repeat(10));
         let elsewhere = AmqpError { info: Some(info), ..AmqpError::from(ErrorCondition::LINK_REDIRECT) };

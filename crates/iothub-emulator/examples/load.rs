@@ -24,7 +24,11 @@ use std::time::{Duration, Instant, SystemTime};
 use amqp1::auth::UnixSeconds;
 use amqp1::auth::cbs::{PutToken, Reply};
 use amqp1::auth::sas::{PercentEncoding, SasKey};
-use amqp1::{Client, Connection, EncodeStyle, MessageId, Receiver, Sender, Session, TlsClient};
+use amqp1::{
+    Client, Connection, Receiver, Sender, Session,
+    message::{EncodeStyle, MessageId},
+    tls::TlsClient,
+};
 use iothub_emulator::Emulator;
 use tokio::task::JoinSet;
 

@@ -15,7 +15,10 @@ use std::time::SystemTime;
 use amqp1::auth::UnixSeconds;
 use amqp1::auth::cbs::PutToken;
 use amqp1::auth::sas::{PercentEncoding, SasKey};
-use amqp1::{Client, EncodeStyle, EncodedMessage, Message, MessageId, Receipt, Sender, Session};
+use amqp1::{
+    Client, Message, Receipt, Sender, Session,
+    message::{EncodeStyle, EncodedMessage, MessageId},
+};
 use iothub_emulator::Emulator;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

@@ -15,8 +15,9 @@ use amqp1::auth::cbs::PutToken;
 use amqp1::auth::sas::{PercentEncoding, SasKey};
 use amqp1::auth::sasl::Mssbcbs;
 use amqp1::{
-    Client, Connection, EncodeStyle, Message, MessageBuilder, MessageId, Properties, Receiver, Sender, Symbol,
-    TlsClient,
+    Client, Connection, Message, MessageBuilder, Receiver, Sender, Symbol,
+    message::{EncodeStyle, MessageId, Properties},
+    tls::TlsClient,
 };
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{DeviceId, Hub, IdentityId, IdentitySpec, IfMatch, Policies, Settings, UnixMillis};

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amqp1::TlsServer;
+use amqp1::tls::TlsServer;
 use zeroize::Zeroizing;
 
 use crate::ca::{Authority, CERTIFICATE_FILE};

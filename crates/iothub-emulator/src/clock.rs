@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::hub::UnixMillis;
 
-pub use amqp1::BoxFuture;
+pub use amqp1::acceptor::BoxFuture;
 
 /// Tells the time, and waits for it.
 pub trait Clock: Send + Sync + 'static {

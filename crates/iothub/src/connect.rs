@@ -6,13 +6,15 @@ use crate::{
     tokens::{Authorized, Keeper, Scope},
 };
 use amqp1::{
-    Cbs, Client, ClientBuilder, Connection, Delivered, Session, TlsClient,
+    Client, ClientBuilder, Connection, Delivered, Session,
     auth::{
         UnixSeconds,
         cbs::RenewalPolicy,
         connection_string::HostPort,
         sasl::{Mssbcbs, Plain},
     },
+    cbs::Cbs,
+    tls::TlsClient,
 };
 use std::{fmt, path::Path, time::Duration};
 use zeroize::Zeroizing;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use amqp1::{
-    BoxFuture,
+    acceptor::BoxFuture,
     auth::{
         UnixSeconds,
         connection_string::Credential,

@@ -9,8 +9,9 @@ pub(crate) use http::Refusal;
 pub(crate) use mapping::Subject;
 
 use amqp1::{
-    Delivered, ErrorCondition,
+    Delivered,
     codec::printable::{Bounded, bounded_debug},
+    error::ErrorCondition,
 };
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 

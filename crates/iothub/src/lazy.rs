@@ -5,7 +5,11 @@ use crate::{
     error::{Error, ErrorKind},
     receipt::SendReceipt,
 };
-use amqp1::{EncodedMessage, SendOptions, Sender, SenderSettleMode, Symbol};
+use amqp1::{
+    Sender, Symbol,
+    link::{SendOptions, SenderSettleMode},
+    message::EncodedMessage,
+};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 

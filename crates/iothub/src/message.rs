@@ -9,8 +9,10 @@ use crate::{
     time::{from_timestamp, to_timestamp},
 };
 use amqp1::{
-    Annotations, ApplicationProperties, Message, MessageBuilder, MessageId, Properties, Symbol, Value,
-    auth::sas::PercentEncoding, codec::printable::bounded_debug,
+    Message, MessageBuilder, Symbol, Value,
+    auth::sas::PercentEncoding,
+    codec::printable::bounded_debug,
+    message::{Annotations, ApplicationProperties, MessageId, Properties},
 };
 use bytes::Bytes;
 use std::{fmt, time::SystemTime};
@@ -306,7 +308,7 @@ pub(crate) fn device_path(device: &str, module: Option<&str>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use amqp1::{Body, EncodedMessage};
+    use amqp1::message::{Body, EncodedMessage};
 
     /// A message as it arrives.
     pub(crate) fn received(message: impl Into<EncodedMessage>) -> Message {

@@ -1,6 +1,6 @@
 //! Numbers that are hard to meet twice. They are no secrets.
 
-use amqp1::Uuid;
+use amqp1::message::Uuid;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A number at random.

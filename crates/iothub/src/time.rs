@@ -1,6 +1,6 @@
 //! Times as the hub writes them: AMQP timestamps, and ISO 8601 in JSON and in application properties.
 
-use amqp1::Timestamp;
+use amqp1::message::Timestamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MILLIS_PER_DAY: i64 = 86_400_000;

@@ -8,12 +8,13 @@ use crate::{
     error::{Error, ErrorKind, Subject},
 };
 use amqp1::{
-    BoxFuture, Cbs, Connection, Session,
+    Connection, Session,
+    acceptor::BoxFuture,
     auth::{
         cbs::{PutToken, RenewalPolicy},
         sas::SasToken,
     },
-    cbs::{Token, TokenProvider, TokenRenewal},
+    cbs::{Cbs, Token, TokenProvider, TokenRenewal},
 };
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},

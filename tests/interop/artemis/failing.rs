@@ -4,7 +4,7 @@ use super::{
     proxy::Proxy,
     world::{self, Broker, Sent, durable, in_time, leave, take_all},
 };
-use amqp1::{Connection, ConnectionError, ErrorKind, Sender};
+use amqp1::{Connection, ErrorKind, Sender, error::ConnectionError};
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -1,7 +1,7 @@
 //! Addresses that are full: of 100 kB.
 
 use super::world::{self, Broker, SIZE, Sent, in_time, leave, next, send, take_all};
-use amqp1::{Blocked, ErrorCondition, ErrorKind};
+use amqp1::{ErrorKind, error::ErrorCondition, link::Blocked};
 use amqp1_tests::bodies;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;

@@ -2,8 +2,10 @@
 
 use super::world::{self, Broker, in_time, leave, next};
 use amqp1::{
-    Body, Connection, Header, Message, MessageId, Properties, SessionConfig, Symbol, Timestamp, Uuid, Value,
+    Connection, Message, Symbol, Value,
     codec::SequenceNo,
+    connection::SessionConfig,
+    message::{Body, Header, MessageId, Properties, Timestamp, Uuid},
 };
 use amqp1_tests::{
     bodies,
@@ -103,7 +105,7 @@ pub(super) async fn sections(broker: Arc<Broker>) -> u64 {
 }
 
 /// Some brokers say where a message went.
-fn came_to(message: &Message) -> Option<amqp1::Str> {
+fn came_to(message: &Message) -> Option<amqp1::message::Str> {
     message.properties().expect("a section").expect("properties").to
 }
 

@@ -2,9 +2,12 @@
 
 use super::world::{self, Broker, in_time, index, leave, next, receive, send};
 use amqp1::{
-    Cause, Credit, ErrorCondition, ErrorKind, Filter, Message, MessageId, Properties, Receiver, Responder, Session,
-    Source, Symbol, capability,
+    Credit, ErrorKind, Message, Receiver, Session, Source, Symbol,
     codec::messaging::{LifetimePolicy, NodeProperties},
+    error::{Cause, ErrorCondition},
+    link::{Filter, capability},
+    message::{MessageId, Properties},
+    request::Responder,
 };
 use amqp1_tests::bodies;
 use std::sync::Arc;

@@ -1,7 +1,12 @@
 //! What becomes of a message by each outcome, and its delivery-count afterwards.
 
 use super::world::{self, Broker, delivery_count, in_time, index, leave, next, receive, take};
-use amqp1::{AmqpError, Delivery, Error, ErrorCondition, Header, Message, Modified, Receiver};
+use amqp1::{
+    Delivery, Error, Message, Receiver,
+    error::{AmqpError, ErrorCondition},
+    link::Modified,
+    message::Header,
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 const COUNT: u64 = 20;

@@ -1,7 +1,9 @@
 //! Logins, and links that are refused.
 
 use super::world::{self, Broker, leave, receive, send};
-use amqp1::{Client, Connection, ErrorCondition, ErrorKind, ScramHash, TlsClient, auth::sasl::Plain};
+use amqp1::{
+    Client, Connection, ErrorKind, acceptor::ScramHash, auth::sasl::Plain, error::ErrorCondition, tls::TlsClient,
+};
 use std::sync::Arc;
 
 async fn used(connection: Connection, queue: &str) -> u64 {

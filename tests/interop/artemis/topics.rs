@@ -2,9 +2,10 @@
 
 use super::world::{Broker, index, leave, next, receive, send};
 use amqp1::{
-    Connection, Credit, ErrorKind, Filter, Receiver, Session, Source,
+    Connection, Credit, ErrorKind, Receiver, Session, Source,
     brokers::artemis,
     codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
+    link::Filter,
 };
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! The broker, and what every case does with it.
 
 use amqp1::{
-    Client, ClientBuilder, Connection, Credit, Delivery, Header, Message, Outcome, Receipt, Receiver, Sender, Session,
-    Value,
+    Client, ClientBuilder, Connection, Credit, Delivery, Message, Outcome, Receipt, Receiver, Sender, Session, Value,
+    message::Header,
 };
 use amqp1_tests::{
     bodies,
@@ -191,8 +191,9 @@ async fn accepted(receipt: Receipt) {
 }
 
 /// A message that outlives the broker.
-pub(super) fn durable(index: u64) -> amqp1::EncodedMessage {
-    let properties = amqp1::Properties { message_id: Some(amqp1::MessageId::Ulong(index)), ..Default::default() };
+pub(super) fn durable(index: u64) -> amqp1::message::EncodedMessage {
+    let properties =
+        amqp1::message::Properties { message_id: Some(amqp1::message::MessageId::Ulong(index)), ..Default::default() };
     let header = Header { durable: true, ..Header::default() };
     Message::builder().header(header).properties(properties).data(bodies::body(index, SIZE)).build()
 }

@@ -2,8 +2,12 @@
 
 use super::{Broker, SIZE, next, number, rest, topology::Topology};
 use amqp1::{
-    Client, ErrorCondition, ErrorKind, Message, MessageId, Outcome, Properties, Responder, auth::sasl::Plain,
+    Client, ErrorKind, Message, Outcome,
+    auth::sasl::Plain,
     brokers::rabbitmq,
+    error::ErrorCondition,
+    message::{MessageId, Properties},
+    request::Responder,
 };
 use amqp1_tests::bodies;
 use std::sync::Arc;

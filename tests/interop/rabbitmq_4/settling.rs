@@ -2,8 +2,11 @@
 
 use super::{Broker, SIZE, address, next, number, rest, send, topology::Topology};
 use amqp1::{
-    AmqpError, Credit, Delivery, ErrorCondition, ErrorKind, Fields, Header, Message, Modified, Outcome,
-    SenderSettleMode, Session, Symbol, Value, brokers::rabbitmq,
+    Credit, Delivery, ErrorKind, Message, Outcome, Session, Symbol, Value,
+    brokers::rabbitmq,
+    error::{AmqpError, ErrorCondition},
+    link::{Modified, SenderSettleMode},
+    message::{Fields, Header},
 };
 use amqp1_tests::bodies;
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 
 use super::{Broker, SIZE, next, number, topology::Topology};
 use amqp1::{
-    Delivery, ErrorKind, Message, MessageId, Properties, Receiver, Session, Timestamp,
+    Delivery, ErrorKind, Message, Receiver, Session,
     brokers::rabbitmq::{self, Offset, STREAM_FILTER_VALUE},
+    message::{MessageId, Properties, Timestamp},
 };
 use amqp1_tests::bodies;
 use std::{
@@ -60,7 +61,7 @@ pub(super) async fn offset(broker: Arc<Broker>) -> u64 {
     50 + 30 + 1 + 100 + 20
 }
 
-fn valued(number: u64, value: Option<&'static str>) -> amqp1::EncodedMessage {
+fn valued(number: u64, value: Option<&'static str>) -> amqp1::message::EncodedMessage {
     let properties = Properties { message_id: Some(MessageId::Ulong(number)), ..Properties::default() };
     let message = Message::builder().properties(properties).data(bodies::body(number, SIZE));
     match value {
@@ -69,7 +70,7 @@ fn valued(number: u64, value: Option<&'static str>) -> amqp1::EncodedMessage {
     }
 }
 
-async fn values(session: &Session, filters: Vec<amqp1::Filter>, count: usize) -> Vec<u64> {
+async fn values(session: &Session, filters: Vec<amqp1::link::Filter>, count: usize) -> Vec<u64> {
     let mut receiver = session.receiver(rabbitmq::queue("values"));
     for filter in filters {
         receiver = receiver.filter(filter);

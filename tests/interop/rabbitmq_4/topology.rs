@@ -1,7 +1,13 @@
 //! Queues, exchanges and bindings, by HTTP over AMQP at `/management`.
 
 use super::Broker;
-use amqp1::{Message, MessageBuilder, Properties, Request, Requester, Value, brokers::rabbitmq, codec::types::Map};
+use amqp1::{
+    Message, MessageBuilder, Value,
+    brokers::rabbitmq,
+    codec::types::Map,
+    message::Properties,
+    request::{Request, Requester},
+};
 use std::sync::Arc;
 
 /// The management node, on a pair of links.

@@ -13,10 +13,13 @@ use super::{
     waiting::Cursor,
 };
 use amqp1::{
-    AmqpError, Credit, DrainMode, ErrorCondition, IncomingLink, ReceiverRequest, SenderRequest, Session, Source, Str,
-    Symbol, Target, TargetArchetype,
+    Credit, IncomingLink, Session, Source, Symbol, Target,
+    acceptor::{ReceiverRequest, SenderRequest},
     broker::terminus::{Key, Lost, MessageFilters, Support},
     codec::messaging::{DistributionMode, NodeProperties, TerminusDurability},
+    error::{AmqpError, ErrorCondition},
+    link::{DrainMode, TargetArchetype},
+    message::Str,
 };
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

@@ -7,12 +7,14 @@ use super::{
     termini::{Away, Claimant, Expiry},
 };
 use amqp1::{
-    AmqpError, Delivery, ErrorCondition, Str, Symbol, Value,
+    Delivery, Symbol, Value,
     broker::terminus::{DynamicNodes, HeldMessage, Key, TerminusStore},
     codec::{
         Multiple,
         messaging::{LifetimePolicy, NodeProperties},
     },
+    error::{AmqpError, ErrorCondition},
+    message::Str,
 };
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},

@@ -6,10 +6,13 @@ use super::{
     waiting::Cursor,
 };
 use amqp1::{
-    AmqpError, BoxFuture, Cause, Delivered, DeliveryState, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind,
-    Modified, Outcome, Permit, SendOptions, Sender, Str,
+    Delivered, Error, ErrorKind, Outcome, Permit, Sender,
+    acceptor::BoxFuture,
     broker::terminus::{Fate, MessageFilters},
     codec::printable::printable,
+    error::{AmqpError, Cause, ErrorCondition},
+    link::{DeliveryState, DeliveryTag, Detached, Modified, SendOptions},
+    message::Str,
 };
 use std::sync::Arc;
 

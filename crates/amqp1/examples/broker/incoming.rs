@@ -8,8 +8,11 @@ use super::{
     transactions::Posted,
 };
 use amqp1::{
-    AmqpError, Credit, Delivery, DeliveryState, Detached, Error, ErrorCondition, ErrorKind, Receiver,
-    broker::terminus::HeldMessage, resume::SuspendedReceiver,
+    Credit, Delivery, Error, ErrorKind, Receiver,
+    broker::terminus::HeldMessage,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, Detached},
+    resume::SuspendedReceiver,
 };
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::{
     queue::{Queue, Stored},
     termini::{Left, Sent},
 };
-use amqp1::{DeliveryTag, resume::SuspendedSender};
+use amqp1::{link::DeliveryTag, resume::SuspendedSender};
 use std::{collections::HashMap, sync::Arc};
 
 impl Left {

@@ -19,7 +19,7 @@ mod transactions;
 mod users;
 mod waiting;
 
-use amqp1::DEFAULT_MAX_MESSAGE_SIZE;
+use amqp1::link::DEFAULT_MAX_MESSAGE_SIZE;
 use clap::Parser;
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 use tokio::{net::TcpListener, sync::oneshot};

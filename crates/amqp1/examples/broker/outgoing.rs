@@ -7,7 +7,11 @@ use super::{
     topic::Subscription,
 };
 use amqp1::{
-    AmqpError, BoxFuture, DeliveryTag, Detached, Error, ErrorCondition, ErrorKind, Sender, resume::SuspendedSender,
+    Error, ErrorKind, Sender,
+    acceptor::BoxFuture,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryTag, Detached},
+    resume::SuspendedSender,
 };
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use std::{collections::HashMap, sync::Arc};

@@ -5,7 +5,7 @@ use super::{
     topic::Subscription,
     waiting::{Cursor, Waiting},
 };
-use amqp1::{Str, broker::terminus::HeldMessage};
+use amqp1::{broker::terminus::HeldMessage, message::Str};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
 use tokio::sync::Notify;
 

@@ -2,10 +2,15 @@
 
 use super::{Options, attach, broker::Broker, consumer::is_orderly, transactions::Posted, users::Users};
 use amqp1::{
-    Acceptor, AmqpError, Connection, ErrorCondition, IncomingConnection, Str, Symbol, TlsServer, Tolerances,
+    Acceptor, Connection, Symbol,
+    acceptor::IncomingConnection,
     auth::sasl::{anonymous, plain},
-    capability,
+    connection::Tolerances,
     engine::ErrantLinks,
+    error::{AmqpError, ErrorCondition},
+    link::capability,
+    message::Str,
+    tls::TlsServer,
     transaction::{Coordinator, CoordinatorConfig},
 };
 use std::{error::Error, fs, future::Future, sync::Arc, time::Duration};

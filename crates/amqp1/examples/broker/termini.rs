@@ -8,12 +8,15 @@ use super::{
     topic::Subscription,
 };
 use amqp1::{
-    Attach, BoxFuture, Cause, Connection, DeliveryTag, Detached, Role, Session, TargetArchetype,
+    Connection, Session,
+    acceptor::BoxFuture,
     codec::messaging::{TerminusDurability, TerminusExpiryPolicy},
     engine::{
         Instant,
         terminus::{Key, Lost, Suspension},
     },
+    error::Cause,
+    link::{Attach, DeliveryTag, Detached, Role, TargetArchetype},
     resume::{SuspendedReceiver, SuspendedSender},
 };
 use futures_util::FutureExt;

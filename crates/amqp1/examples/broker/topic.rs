@@ -2,8 +2,9 @@
 
 use super::queue::Queue;
 use amqp1::{
-    Source, Str,
+    Source,
     broker::terminus::{HeldMessage, MessageFilters},
+    message::Str,
 };
 use std::sync::{Arc, PoisonError};
 

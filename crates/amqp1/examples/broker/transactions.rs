@@ -3,8 +3,9 @@
 
 use super::{broker::Broker, queue::Queue};
 use amqp1::{
-    AmqpError, ErrorCondition, Str,
     broker::terminus::HeldMessage,
+    error::{AmqpError, ErrorCondition},
+    message::Str,
     transaction::{ControlLink, Discharge},
 };
 use std::sync::Arc;

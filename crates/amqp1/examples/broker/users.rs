@@ -2,7 +2,7 @@
 
 use super::Options;
 use amqp1::{
-    Authenticator, BoxFuture, SaslAttempt, SaslCode, SaslDecision, ScramHash, StoredCredential,
+    acceptor::{Authenticator, BoxFuture, SaslAttempt, SaslCode, SaslDecision, ScramHash, StoredCredential},
     auth::sasl::{SaslError, plain},
 };
 use std::{

@@ -1,8 +1,9 @@
 //! Messages as JSON.
 
 use amqp1::{
-    Body, Delivery, MessageId, Value,
+    Delivery, Value,
     codec::{DecodeError, messaging::PropertiesRef},
+    message::{Body, MessageId},
 };
 use serde_json::{Map, Value as Json, json};
 use std::fmt::Write;
@@ -136,7 +137,7 @@ pub(crate) fn delivery(delivery: &Delivery) -> Json {
         })
     });
     sections.section("header", header);
-    let annotations = |annotations: Option<amqp1::Annotations>| annotations.map(|map| pairs(map.iter()));
+    let annotations = |annotations: Option<amqp1::message::Annotations>| annotations.map(|map| pairs(map.iter()));
     sections.section("delivery-annotations", message.delivery_annotations().map(annotations));
     sections.section("message-annotations", message.message_annotations().map(annotations));
     match message.properties_ref() {

@@ -1,6 +1,6 @@
 //! What the examples `send` and `receive` share: the connection, and one sentence for people when something fails.
 
-use amqp1::{Client, Connection, TlsClient};
+use amqp1::{Client, Connection, tls::TlsClient};
 use clap::{
     Args, Parser,
     error::{ContextKind, ContextValue},

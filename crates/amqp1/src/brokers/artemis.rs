@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
-//! use amqp1::{Filter, brokers::artemis};
+//! use amqp1::{link::Filter, brokers::artemis};
 //!
 //! let red = Filter::selector("colour = 'red'");
 //! let mut prices = session.receiver("prices").source_capability(artemis::TOPIC).filter(red).attach().await?;
@@ -13,8 +13,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Selectors and no-local are [`Filter::selector`](crate::Filter::selector) and
-//! [`Filter::no_local`](crate::Filter::no_local).
+//! Selectors and no-local are [`Filter::selector`](crate::link::Filter::selector) and
+//! [`Filter::no_local`](crate::link::Filter::no_local).
 
 use amqp1_codec::{Str, Symbol};
 

@@ -58,7 +58,7 @@ impl Cbs {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Authentication`] with the condition that corresponds to the node's status if it refuses the token;
+    /// [`ErrorKind::Authentication`](crate::ErrorKind::Authentication) with the condition that corresponds to the node's status if it refuses the token;
     /// otherwise why it did not get there or why the answer cannot be understood.
     ///
     /// # Cancel safety

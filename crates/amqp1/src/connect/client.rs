@@ -179,10 +179,10 @@ impl ClientBuilder {
     }
 
     /// Changes anything about the connection. For example, which deviations of the peer are accepted;
-    /// [`Tolerances::CLIENT`](crate::Tolerances::CLIENT) unless set:
+    /// [`Tolerances::CLIENT`](crate::connection::Tolerances::CLIENT) unless set:
     ///
     /// ```
-    /// use amqp1::{Client, Tolerances};
+    /// use amqp1::{Client, connection::Tolerances};
     ///
     /// let builder = Client::builder("amqp://localhost").config(|config| config.tolerances = Tolerances::STRICT);
     /// ```
@@ -204,7 +204,7 @@ impl ClientBuilder {
     }
 
     /// Bounds the wait for each outcome; as long as the [operation time-out](Self::operation_timeout) unless set, `None` for
-    /// no limit. Each link may say otherwise ([`SenderBuilder::outcome_timeout`](crate::SenderBuilder::outcome_timeout)).
+    /// no limit. Each link may say otherwise ([`SenderBuilder::outcome_timeout`](crate::link::SenderBuilder::outcome_timeout)).
     pub fn outcome_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.outcome_timeout = Some(timeout.into());
         self

@@ -116,7 +116,7 @@ macro_rules! common {
         }
 
         /// Sets the largest message that this end takes, in octets; 0 for any. The peer is told. A receiver takes
-        /// [`DEFAULT_MAX_MESSAGE_SIZE`](crate::DEFAULT_MAX_MESSAGE_SIZE) unless set, one that is streamed any.
+        /// [`DEFAULT_MAX_MESSAGE_SIZE`](crate::link::DEFAULT_MAX_MESSAGE_SIZE) unless set, one that is streamed any.
         pub fn max_message_size(mut self, octets: u64) -> Self {
             self.config.max_message_size = Some(octets);
             self

@@ -107,7 +107,7 @@ impl Connection {
         self.shared().look(|state| state.engine.remote_open()).unwrap_or_default()
     }
 
-    /// Whether the peer's open offers an extension (§2.7.1), such as those in [`capability`](crate::capability).
+    /// Whether the peer's open offers an extension (§2.7.1), such as those in [`capability`](crate::link::capability).
     pub fn offers(&self, capability: &Symbol) -> bool {
         let offers = |open: Open| open.offered_capabilities.iter().any(|offered| offered == capability);
         self.shared().look(|state| state.engine.remote_open().is_some_and(offers))
@@ -115,7 +115,7 @@ impl Connection {
 
     /// The peer is authenticated: from now on it may have as much metadata as
     /// [`max_metadata`](amqp1_engine::ConnectionConfig::max_metadata) says. Of use with
-    /// [`AcceptorBuilder::hold_authentication`](crate::AcceptorBuilder::hold_authentication).
+    /// [`AcceptorBuilder::hold_authentication`](crate::acceptor::AcceptorBuilder::hold_authentication).
     pub fn set_authenticated(&self) {
         // Of a connection whose task has panicked nothing more is taken.
         drop(self.shared().command(|state, _| state.engine.set_authenticated()));

@@ -7,13 +7,13 @@ impl Sender {
     /// Waits until the receiver drains the link: it wants what there is to send now, and the rest of the credit given up.
     /// Holds the link while it waits, but does not borrow this.
     ///
-    /// On a link with [`DrainMode::Application`] the credit can be used until [`drained`](Self::drained); this resolves at
+    /// On a link with [`DrainMode::Application`](crate::link::DrainMode::Application) the credit can be used until [`drained`](Self::drained); this resolves at
     /// once again until then. On others the drain is answered when those who wait in [`send`](Self::send) or
     /// [`reserve`](Self::reserve) have sent, and nothing was sent for 10 ms. A sender that looks for its messages
     /// elsewhere, and may need longer for that, should answer by itself.
     ///
-    /// An acceptor chooses by [`SenderRequest::drain_mode`](crate::SenderRequest::drain_mode), a client by
-    /// [`SenderBuilder::drain_mode`](crate::SenderBuilder::drain_mode).
+    /// An acceptor chooses by [`SenderRequest::drain_mode`](crate::acceptor::SenderRequest::drain_mode), a client by
+    /// [`SenderBuilder::drain_mode`](crate::link::SenderBuilder::drain_mode).
     ///
     /// ```no_run
     /// # use amqp1::{Error, Sender};

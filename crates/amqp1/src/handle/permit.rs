@@ -32,7 +32,7 @@ use std::{
 /// waits for credit again. The link is as good as before.
 ///
 /// A permit holds credit, not memory, since the size of its message is not known. Any number of permits may be held. They
-/// may be used even when the connection's queue is full ([`max_queued`](crate::ConnectionConfig::max_queued)), until their
+/// may be used even when the connection's queue is full ([`max_queued`](crate::connection::ConnectionConfig::max_queued)), until their
 /// messages add up to `max_queued` again, or that much is queued on the permit's link alone. Then sending fails in the same
 /// way until there is room. A permit that is used soon after it was given does not meet this limit.
 #[derive(Debug)]
@@ -158,10 +158,10 @@ impl Drop for Permit {
 /// How long the outcome is waited for is set, from the most specific to the most general, by
 ///
 /// - [`Sender::set_outcome_timeout`](crate::Sender::set_outcome_timeout), for what the link sends from then on;
-/// - [`SenderBuilder::outcome_timeout`](crate::SenderBuilder::outcome_timeout), for a link that this end attaches;
+/// - [`SenderBuilder::outcome_timeout`](crate::link::SenderBuilder::outcome_timeout), for a link that this end attaches;
 /// - [`ClientBuilder::outcome_timeout`](crate::ClientBuilder::outcome_timeout), for all links of a client's connection; the
 ///   [operation time-out](crate::ClientBuilder::operation_timeout) unless set;
-/// - [`AcceptorBuilder::outcome_timeout`](crate::AcceptorBuilder::outcome_timeout), for all links of an acceptor's
+/// - [`AcceptorBuilder::outcome_timeout`](crate::acceptor::AcceptorBuilder::outcome_timeout), for all links of an acceptor's
 ///   connections; no limit unless set.
 #[derive(Debug)]
 #[must_use = "a receipt is a future of the outcome; drop it on purpose if the outcome does not matter"]

@@ -218,7 +218,7 @@ impl Receiver {
     /// # Errors
     ///
     /// If the link ends, or the sender does not answer in time. On a link that is
-    /// [`streamed`](crate::ReceiverBuilder::streamed), [`ErrorKind::Config`] as soon as what waits to be received fills the
+    /// [`streamed`](crate::link::ReceiverBuilder::streamed), [`ErrorKind::Config`] as soon as what waits to be received fills the
     /// session's window, so that the sender cannot go on: receive it, and drain again.
     ///
     /// # Cancel safety

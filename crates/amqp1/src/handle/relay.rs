@@ -24,8 +24,8 @@ fn allows_rejected(source: &Source) -> bool {
 
 impl Receiver {
     /// Refuses a delivery that this node cannot take, `error` being the reason:
-    /// [`NOT_FOUND`](crate::ErrorCondition::NOT_FOUND) where a message cannot go where it wants (§3.2.4), or
-    /// [`PRECONDITION_FAILED`](crate::ErrorCondition::PRECONDITION_FAILED) where it is durable and nothing here is
+    /// [`NOT_FOUND`](crate::error::ErrorCondition::NOT_FOUND) where a message cannot go where it wants (§3.2.4), or
+    /// [`PRECONDITION_FAILED`](crate::error::ErrorCondition::PRECONDITION_FAILED) where it is durable and nothing here is
     /// (§3.2.1). Returns whether the link is still there.
     ///
     /// The delivery is rejected if it is not settled yet and the sender's source allows that outcome, as one does that lists

@@ -22,7 +22,7 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// # async fn example(mut connection: amqp1::ServerConnection) -> Result<(), amqp1::Error> {
-/// use amqp1::{AmqpError, Credit, ErrorCondition, IncomingLink};
+/// use amqp1::{error::{AmqpError, ErrorCondition}, Credit, IncomingLink};
 ///
 /// while let Some(link) = connection.next_link().await {
 ///     match link {
@@ -106,7 +106,7 @@ impl IncomingLink {
     }
 
     /// Whether the client sends to no address: each message goes where its `to` says (§3.2.4). An acceptor that takes
-    /// such links offers [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY) in its open.
+    /// such links offers [`ANONYMOUS_RELAY`](crate::link::capability::ANONYMOUS_RELAY) in its open.
     pub fn is_anonymous(&self) -> bool {
         matches!(self, Self::Receiver(request) if request.is_anonymous())
     }
@@ -225,7 +225,7 @@ macro_rules! common {
 
         /// Sets when the receiver settles (§2.8.3). Unless set, as the client asked for, but for a client that sends and
         /// asks for mode second: it is answered first
-        /// ([`Tolerances::second_answered_first`](crate::Tolerances)). An application that settles in two steps sets this
+        /// ([`Tolerances::second_answered_first`](crate::connection::Tolerances)). An application that settles in two steps sets this
         /// to the mode of the attach.
         pub fn receiver_settle_mode(mut self, mode: ReceiverSettleMode) -> Self {
             self.reply.rcv_settle_mode = mode;
@@ -239,7 +239,7 @@ macro_rules! common {
         }
 
         /// Sets the largest message that this end takes, in octets; 0 for any. The client is told. A receiver takes
-        /// [`DEFAULT_MAX_MESSAGE_SIZE`](crate::DEFAULT_MAX_MESSAGE_SIZE) unless set, one that is streamed any.
+        /// [`DEFAULT_MAX_MESSAGE_SIZE`](crate::link::DEFAULT_MAX_MESSAGE_SIZE) unless set, one that is streamed any.
         pub fn max_message_size(mut self, octets: u64) -> Self {
             self.reply.max_message_size = Some(octets);
             self
@@ -295,7 +295,7 @@ impl SenderRequest {
     common!();
 
     /// Sets who answers when the client drains the link (§2.6.7): as
-    /// [`SenderBuilder::drain_mode`](crate::SenderBuilder::drain_mode).
+    /// [`SenderBuilder::drain_mode`](crate::link::SenderBuilder::drain_mode).
     pub fn drain_mode(mut self, mode: DrainMode) -> Self {
         self.reply.drain_mode = mode;
         self
@@ -345,7 +345,7 @@ impl ReceiverRequest {
     common!();
 
     /// Whether the client sends to no address: each message goes where its `to` says (§3.2.4). An acceptor that takes
-    /// such links offers [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY) in its open.
+    /// such links offers [`ANONYMOUS_RELAY`](crate::link::capability::ANONYMOUS_RELAY) in its open.
     pub fn is_anonymous(&self) -> bool {
         let target = self.attach().target.as_ref().and_then(TargetArchetype::as_target);
         target.is_some_and(|target| target.address.is_none() && !target.dynamic)
@@ -359,14 +359,14 @@ impl ReceiverRequest {
     }
 
     /// Sets how many deliveries may be unsettled at a time: as
-    /// [`ReceiverBuilder::max_unsettled`](crate::ReceiverBuilder::max_unsettled).
+    /// [`ReceiverBuilder::max_unsettled`](crate::link::ReceiverBuilder::max_unsettled).
     pub fn max_unsettled(mut self, deliveries: u32) -> Self {
         self.reply.max_unsettled = deliveries;
         self
     }
 
     /// Has messages that cannot be decoded rejected: as
-    /// [`ReceiverBuilder::reject_undecodable`](crate::ReceiverBuilder::reject_undecodable).
+    /// [`ReceiverBuilder::reject_undecodable`](crate::link::ReceiverBuilder::reject_undecodable).
     pub fn reject_undecodable(mut self, reject: bool) -> Self {
         self.reply.reject_undecodable = reject;
         self

@@ -42,7 +42,7 @@ impl Session {
     }
 
     /// A link to no address, to be attached: each message goes where its `to` says (§3.2.4). For peers whose open offers
-    /// [`ANONYMOUS_RELAY`](crate::capability::ANONYMOUS_RELAY), which [`Connection::offers`](crate::Connection::offers)
+    /// [`ANONYMOUS_RELAY`](crate::link::capability::ANONYMOUS_RELAY), which [`Connection::offers`](crate::Connection::offers)
     /// tells. A message that cannot be routed is rejected; one that was sent settled costs the link.
     pub fn anonymous_sender(&self) -> SenderBuilder {
         SenderBuilder::anonymous(self.handle.clone())

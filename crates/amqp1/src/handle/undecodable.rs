@@ -23,7 +23,7 @@ impl State {
 
 impl Receiver {
     /// How many messages were rejected, or dropped, because they could not be decoded and the receiver
-    /// [asks for that](crate::ReceiverBuilder::reject_undecodable). They are not handed over.
+    /// [asks for that](crate::link::ReceiverBuilder::reject_undecodable). They are not handed over.
     pub fn undecodable(&self) -> u64 {
         let id = self.handle().id;
         self.handle().shared.look(|state| state.links.get(&id).map_or(0, |link| link.undecodable))

@@ -153,7 +153,7 @@ impl RequesterBuilder {
     }
 
     /// Attaches the links as a pair: under one name, each said to be `paired`, and answers go to the other link
-    /// ([`LINK_PAIR`](crate::capability::LINK_PAIR)).
+    /// ([`LINK_PAIR`](crate::link::capability::LINK_PAIR)).
     pub fn paired(self) -> Self {
         let (name, node) = (names::link(&self.node), self.node.clone());
         let mut this = self.between(node).named(name);

@@ -21,7 +21,7 @@
 //!
 //! ```no_run
 //! # async fn example(mut connection: amqp1::ServerConnection) -> Result<(), amqp1::Error> {
-//! use amqp1::{AmqpError, ErrorCondition, Message, request::Pairing};
+//! use amqp1::{error::{AmqpError, ErrorCondition}, Message, request::Pairing};
 //!
 //! let mut pairing = Pairing::new();
 //! while let Some(link) = connection.next_link().await {

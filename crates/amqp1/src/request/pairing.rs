@@ -17,7 +17,7 @@ use amqp1_codec::{
 
 /// Accepts the links of clients that ask, and makes a [`Responder`] of each two that belong together: one each way in
 /// one session, and of one name if they are said to be `paired`
-/// ([`LINK_PAIR`](crate::capability::LINK_PAIR)); otherwise both with the same address at this end, or with a node for
+/// ([`LINK_PAIR`](crate::link::capability::LINK_PAIR)); otherwise both with the same address at this end, or with a node for
 /// the answers that is to be made (§3.5.3), which gets an address here. Where several would do, as with two requesters
 /// of one node in one session, those come first that have one name, and then those with the same address at the client's
 /// end.

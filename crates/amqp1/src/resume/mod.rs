@@ -1,10 +1,10 @@
 //! Links that outlive their endpoints (§2.6.13, §3.4.6): what one endpoint leaves, and the next one goes on with.
 //!
-//! A link that is attached as [`resumable`](crate::SenderBuilder::resumable) keeps what is not settled when it is
+//! A link that is attached as [`resumable`](crate::link::SenderBuilder::resumable) keeps what is not settled when it is
 //! suspended: because it is detached without being closed, or because its session or its connection ends.
 //! [`Sender::suspend`](crate::Sender::suspend) and [`Receiver::suspend`](crate::Receiver::suspend) give what is left,
-//! whichever of these it was; [`SenderBuilder::resume`](crate::SenderBuilder::resume) and
-//! [`ReceiverBuilder::resume`](crate::ReceiverBuilder::resume) attach the link again under its name, on a session of the
+//! whichever of these it was; [`SenderBuilder::resume`](crate::link::SenderBuilder::resume) and
+//! [`ReceiverBuilder::resume`](crate::link::ReceiverBuilder::resume) attach the link again under its name, on a session of the
 //! same connection or of another one. Both ends then tell each other what they know, and each delivery is sent again,
 //! gone on with, settled or dropped, as follows from that.
 //!
@@ -43,7 +43,7 @@
 //! name [is resumed](crate::IncomingLink::is_resumed), or with nothing, if it knows of nothing:
 //!
 //! ```
-//! use amqp1::{Error, ReceiverRequest, resume::SuspendedReceiver};
+//! use amqp1::{Error, acceptor::ReceiverRequest, resume::SuspendedReceiver};
 //! use std::collections::HashMap;
 //!
 //! /// Serves a link on which the client sends; `kept` are links by their names, those of each client apart.
@@ -89,7 +89,7 @@
 //! says nothing to anyone. The delivery comes again at the next endpoint, with the same tag, and
 //! [`Delivery::is_resumed`](crate::Delivery::is_resumed) says so. What has been decided about it meanwhile can be said in
 //! advance with [`SuspendedReceiver::settle`]; then it does not come again. With
-//! [`ReceiverSettleMode::Second`](crate::ReceiverSettleMode) no message arrives twice as a new one; with `First` the
+//! [`ReceiverSettleMode::Second`](crate::link::ReceiverSettleMode) no message arrives twice as a new one; with `First` the
 //! receiver forgets what it has settled, and one whose settlement was lost comes again.
 //!
 //! # When there is too much to tell

@@ -81,13 +81,13 @@ impl fmt::Debug for SuspendedReceiver {
 
 impl Receiver {
     /// Detaches the link, unless it has ended by itself, and gives what it has left, to be
-    /// [resumed](crate::ReceiverBuilder::resume) with. Settlements that are queued are written first; what nobody has
+    /// [resumed](crate::link::ReceiverBuilder::resume) with. Settlements that are queued are written first; what nobody has
     /// taken yet comes at the next endpoint.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the link was not attached as
-    /// [`resumable`](crate::ReceiverBuilder::resumable);
+    /// [`resumable`](crate::link::ReceiverBuilder::resumable);
     /// [`ErrorKind::LinkDetached`](crate::ErrorKind::LinkDetached) if it was closed, which leaves nothing, or was asked
     /// before; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the peer does not answer: then close the connection
     /// and ask again.

@@ -123,12 +123,12 @@ impl Future for ResumedDelivery {
 
 impl Sender {
     /// Detaches the link, unless it has ended by itself, and gives what it has left, to be
-    /// [resumed](crate::SenderBuilder::resume) with. What can be sent is sent first.
+    /// [resumed](crate::link::SenderBuilder::resume) with. What can be sent is sent first.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the link was not attached as
-    /// [`resumable`](crate::SenderBuilder::resumable);
+    /// [`resumable`](crate::link::SenderBuilder::resumable);
     /// [`ErrorKind::LinkDetached`](crate::ErrorKind::LinkDetached) if it was closed, which leaves nothing, or another
     /// handle has asked before; [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the peer does not answer: then close the
     /// connection and ask again.
@@ -142,7 +142,7 @@ impl Sender {
     }
 
     /// The deliveries of an earlier endpoint with which this one goes on, once; none on a link that was not
-    /// [resumed](crate::SenderBuilder::resume).
+    /// [resumed](crate::link::SenderBuilder::resume).
     pub fn resumed(&self) -> Vec<ResumedDelivery> {
         let handle = self.handle();
         let taken = handle.shared.command(|state, _| {

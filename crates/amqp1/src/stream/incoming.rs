@@ -22,7 +22,7 @@ use bytes::Bytes;
 use std::{future::poll_fn, task::Poll};
 
 /// A message that is read piece by piece as it comes, in memory that does not grow with it. What is not taken holds back
-/// the sender once the session's share for streams is full ([`SessionConfig::stream_octets`](crate::SessionConfig)).
+/// the sender once the session's share for streams is full ([`SessionConfig::stream_octets`](crate::connection::SessionConfig)).
 ///
 /// It is handed over whatever its octets are. [`head`](Self::head) gives the sections before the body, whose accessors say
 /// what of them cannot be read; [`data`](Self::data) gives the octets of the body, if it is data; and
@@ -31,10 +31,10 @@ use std::{future::poll_fn, task::Poll};
 /// nothing but octets here: what they mean is for those who know the format.
 ///
 /// It can be settled at any time, also before its end. Dropped, it is dealt with as its receiver's
-/// [`OnDrop`](crate::OnDrop) says, and what still comes of it is passed over.
+/// [`OnDrop`](crate::link::OnDrop) says, and what still comes of it is passed over.
 ///
-/// A client asks for streams by [`ReceiverBuilder::streamed`](crate::ReceiverBuilder::streamed), an acceptor by
-/// [`ReceiverRequest::streamed`](crate::ReceiverRequest::streamed):
+/// A client asks for streams by [`ReceiverBuilder::streamed`](crate::link::ReceiverBuilder::streamed), an acceptor by
+/// [`ReceiverRequest::streamed`](crate::acceptor::ReceiverRequest::streamed):
 ///
 /// ```no_run
 /// # async fn example(link: amqp1::IncomingLink) -> Result<(), amqp1::Error> {
@@ -109,7 +109,7 @@ async fn next(link: &LinkHandle) -> Result<Option<Item>, Error> {
 }
 
 impl Receiver {
-    /// Waits for the next message of a link that was attached as [`streamed`](crate::ReceiverBuilder::streamed); `None`
+    /// Waits for the next message of a link that was attached as [`streamed`](crate::link::ReceiverBuilder::streamed); `None`
     /// when the link has ended without an error. What is left of the message before is passed over.
     ///
     /// # Errors
@@ -260,11 +260,11 @@ impl<'a> IncomingStream<'a> {
     /// the sections is not looked at. Messages of formats other than 0 are not checked.
     ///
     /// A relay has sent most of a message by the time that it turns out to be cut off. It drops its
-    /// [`SendStream`](crate::SendStream) then, and the receiver forgets what it has of it:
+    /// [`SendStream`](crate::stream::SendStream) then, and the receiver forgets what it has of it:
     ///
     /// ```no_run
     /// # async fn example(receiver: &mut amqp1::Receiver, sender: amqp1::Sender) -> Result<(), amqp1::Error> {
-    /// use amqp1::{EncodedMessage, SendOptions};
+    /// use amqp1::{message::EncodedMessage, link::SendOptions};
     ///
     /// while let Some(mut incoming) = receiver.recv_stream().await? {
     ///     // The message's own octets begin with its head.
@@ -318,7 +318,7 @@ impl<'a> IncomingStream<'a> {
         Some(total)
     }
 
-    /// The footer as it came, its descriptor and all, for [`SendStream::write_encoded`](crate::SendStream::write_encoded):
+    /// The footer as it came, its descriptor and all, for [`SendStream::write_encoded`](crate::stream::SendStream::write_encoded):
     /// there once [`data`](Self::data), [`encoded`](Self::encoded) or [`octets`](Self::octets) has given `None`.
     ///
     /// # Errors

@@ -170,7 +170,7 @@ impl SendStream {
     }
 
     /// Writes octets of the encoded message as they are: for bodies of another kind, for footers, and for messages that are
-    /// sent on octet for octet, which [`IncomingStream::encoded`](crate::IncomingStream::encoded) gives. They are not checked.
+    /// sent on octet for octet, which [`IncomingStream::encoded`](crate::stream::IncomingStream::encoded) gives. They are not checked.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ const CREDIT: u32 = 100;
 /// The largest message of a control link, in octets: a declare or a discharge.
 const MAX_MESSAGE: u64 = 16 * 1024;
 
-/// A control link (§4.1) that was accepted with [`CoordinatorRequest::coordinate`](crate::CoordinatorRequest::coordinate).
+/// A control link (§4.1) that was accepted with [`CoordinatorRequest::coordinate`](crate::acceptor::CoordinatorRequest::coordinate).
 ///
 /// Declares are answered while [`next`](Self::next) is awaited. Dropped, the link is closed and its transactions are rolled
 /// back.

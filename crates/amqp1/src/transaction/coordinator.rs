@@ -147,7 +147,7 @@ impl<W> Coordinator<W> {
     /// [`ErrorKind::RolledBack`] if the transaction is over meanwhile, or must not have more work: beyond the bounds of
     /// [`CoordinatorConfig`] the control link is closed with `amqp:resource-limit-exceeded`. The work is dropped.
     /// [`ErrorKind::Config`] if the delivery is of another connection, or was not posted within a transaction: the work is
-    /// dropped, and the delivery dealt with as its receiver's [`OnDrop`](crate::OnDrop) says.
+    /// dropped, and the delivery dealt with as its receiver's [`OnDrop`](crate::link::OnDrop) says.
     /// Otherwise as [`Delivery::accept`], where the sender cannot be told the outcome: the transaction is not committed, and
     /// the work comes back when it is rolled back.
     pub fn post(&self, mut delivery: Delivery, work: W) -> Result<(), Error> {

@@ -171,7 +171,7 @@ impl Transaction {
 
     /// Retires a delivery with any outcome, which takes effect at the commit. This queues and never waits. Until then
     /// the transaction has the delivery. On a link with
-    /// [`ReceiverSettleMode::First`](crate::ReceiverSettleMode), which is the default, the delivery is settled with that, and
+    /// [`ReceiverSettleMode::First`](crate::link::ReceiverSettleMode), which is the default, the delivery is settled with that, and
     /// is the source's again if the transaction is rolled back. On one with `Second`, [`rollback`](Self::rollback) gives it
     /// back.
     ///
@@ -179,7 +179,7 @@ impl Transaction {
     ///
     /// If its link has ended; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the sender
     /// had settled the delivery, it came on another connection, or the state is no outcome. The delivery is dropped
-    /// then, and dealt with as its receiver's [`OnDrop`](crate::OnDrop) says.
+    /// then, and dealt with as its receiver's [`OnDrop`](crate::link::OnDrop) says.
     pub fn retire(&self, delivery: Delivery, outcome: DeliveryState) -> Result<(), Error> {
         self.work()?.retire(delivery, outcome)
     }
@@ -208,7 +208,7 @@ impl Transaction {
     /// # Errors
     ///
     /// If the link has ended; [`ErrorKind::RolledBack`] if the control link is gone; [`ErrorKind::Config`] if the receiver is
-    /// of another connection, is [`streamed`](crate::ReceiverBuilder::streamed), or acquires within another transaction.
+    /// of another connection, is [`streamed`](crate::link::ReceiverBuilder::streamed), or acquires within another transaction.
     pub fn acquire(&self, receiver: &mut Receiver, credit: u32) -> Result<(), Error> {
         self.work()?.acquire(receiver, credit)
     }
@@ -219,7 +219,7 @@ impl Transaction {
     ///
     /// - [`ErrorKind::RolledBack`] if it was rolled back instead: the coordinator refused, a message of
     ///   [`post`](Self::post) was not accepted, or the control link is gone. Nothing of its work is done. Deliveries
-    ///   that were retired are dropped, and dealt with as their receivers' [`OnDrop`](crate::OnDrop) says; if a rollback
+    ///   that were retired are dropped, and dealt with as their receivers' [`OnDrop`](crate::link::OnDrop) says; if a rollback
     ///   could not be requested in time, they are left as they are.
     /// - [`ErrorKind::InDoubt`] if the coordinator was asked and did not answer, or gave no valid answer.
     ///   Deliveries that were retired are left as they are.
@@ -241,7 +241,7 @@ impl Transaction {
     /// Rolls the transaction back (§4.3): what was posted is gone, and no outcome of what was retired is applied.
     ///
     /// Returns the deliveries that were retired and are not settled, to be settled again (§4.4.2): those of links with
-    /// [`ReceiverSettleMode::Second`](crate::ReceiverSettleMode). On other links a delivery is settled when it is retired,
+    /// [`ReceiverSettleMode::Second`](crate::link::ReceiverSettleMode). On other links a delivery is settled when it is retired,
     /// and the source has it back with its default outcome (§4.4.4).
     ///
     /// # Errors

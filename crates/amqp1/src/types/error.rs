@@ -57,7 +57,7 @@ pub enum ErrorKind {
     /// The receiver took its credit back before the message was sent.
     CreditRevoked,
     /// Nothing can be queued at the moment, and the call does not wait: see
-    /// [`TryReserveError`](crate::TryReserveError).
+    /// [`TryReserveError`](crate::link::TryReserveError).
     Full,
     /// Nothing was heard from the peer for too long.
     IdleTimeout,

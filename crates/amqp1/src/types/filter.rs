@@ -8,7 +8,7 @@ use amqp1_codec::{Str, Symbol, Value, messaging::FilterSet};
 ///
 /// ```no_run
 /// # async fn example(session: amqp1::Session) -> Result<(), amqp1::Error> {
-/// use amqp1::Filter;
+/// use amqp1::link::Filter;
 ///
 /// let receiver = session.receiver("queue").filter(Filter::selector("colour = 'red'")).attach().await?;
 /// # Ok(()) }

@@ -6,7 +6,7 @@ use amqp1_codec::DeliveryTag;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SendOptions {
     /// Whether the delivery is settled from the start: the message arrives at most once and has no outcome. On a link
-    /// whose sender settles everything ([`SenderSettleMode::Settled`](crate::SenderSettleMode)) it is set anyway.
+    /// whose sender settles everything ([`SenderSettleMode::Settled`](crate::link::SenderSettleMode)) it is set anyway.
     pub settled: bool,
     /// The delivery's tag (§2.6.12), unique among the unsettled ones of the link; made up if there is none.
     pub tag: Option<DeliveryTag>,

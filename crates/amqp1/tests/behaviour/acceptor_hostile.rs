@@ -2,7 +2,8 @@
 
 use crate::support::{self, pair_with, soon};
 use amqp1::{
-    Acceptor, Authenticator, BoxFuture, Client, Credit, ErrorKind, SaslAttempt, SaslDecision, Symbol,
+    Acceptor, Client, Credit, ErrorKind, Symbol,
+    acceptor::{Authenticator, BoxFuture, SaslAttempt, SaslDecision},
     auth::sasl::External,
 };
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! A peer whose errors are malformed in part is understood, and the first such frame is a warning.
 
 use crate::support::{self, soon, warnings::Warnings};
-use amqp1::{Client, ErrorCondition, ErrorKind, codec::frame::ProtocolHeader};
+use amqp1::{Client, ErrorKind, codec::frame::ProtocolHeader, error::ErrorCondition};
 use tokio::io::AsyncWriteExt;
 
 /// An open, a begin on channel 0 with properties that are a list, and a close: not-found, with a description in Latin-1.

@@ -2,7 +2,9 @@
 
 use crate::support::{body, number, pair, soon};
 use amqp1::{
-    Blocked, Credit, ErrorKind, Outcome, SendOptions, TryRecvError, TryReserveError, codec::messaging::DeliveryState,
+    Credit, ErrorKind, Outcome,
+    codec::messaging::DeliveryState,
+    link::{Blocked, SendOptions, TryRecvError, TryReserveError},
 };
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn calls_that_do_not_wait_say_how_the_link_ended() {
     );
     let refused = sender.enqueue("x").expect_err("the link is gone");
     assert!(!refused.is_full());
-    assert_eq!(refused.into_message().len(), amqp1::EncodedMessage::from("x").len());
+    assert_eq!(refused.into_message().len(), amqp1::message::EncodedMessage::from("x").len());
     soon(receiver.detached()).await;
     assert!(matches!(receiver.try_recv(), Err(TryRecvError::Ended)));
 
@@ -121,7 +123,7 @@ async fn calls_that_do_not_wait_say_how_the_link_ended() {
 async fn a_message_that_may_not_be_settled_is_given_back_with_the_reason() {
     let mut pair = pair().await;
     let session = pair.session().await;
-    let attaching = session.sender("q").settle_mode(amqp1::SenderSettleMode::Unsettled).attach();
+    let attaching = session.sender("q").settle_mode(amqp1::link::SenderSettleMode::Unsettled).attach();
     let (sender, _link) = tokio::join!(attaching, async {
         pair.server.next_link().await.expect("a link").accept_default().expect("accepted")
     });

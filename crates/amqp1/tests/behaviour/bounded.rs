@@ -1,7 +1,7 @@
 //! What is sent and not settled, and what waits to be sent, is bounded: senders wait, and say why.
 
 use crate::support::{self, Pair, body, gated_pair_with, number, pair, receiver_request, soon};
-use amqp1::{AcceptedLink, Blocked, Credit, Delivered, ErrorKind, Receiver, Retry, Sender};
+use amqp1::{AcceptedLink, Credit, Delivered, ErrorKind, Receiver, Retry, Sender, link::Blocked};
 use bytes::Bytes;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What is left behind by futures that are dropped half-way: nothing.
 
 use crate::support::{self, body, number, pair, soon};
-use amqp1::{Credit, ErrorKind, Outcome, Receiver, SendOptions, Sender};
+use amqp1::{Credit, ErrorKind, Outcome, Receiver, Sender, link::SendOptions};
 use std::{
     future::poll_fn,
     pin::{Pin, pin},

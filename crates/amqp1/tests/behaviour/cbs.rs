@@ -3,9 +3,11 @@
 
 use crate::support::{pair, soon};
 use amqp1::{
-    AcceptedLink, Cbs, Connection, EncodeStyle, ErrorCondition, ErrorKind, Retry, ServerConnection,
+    AcceptedLink, Connection, ErrorKind, Retry, ServerConnection,
     auth::cbs::{PutToken, Reply, Request},
-    cbs::Token,
+    cbs::{Cbs, Token},
+    error::ErrorCondition,
+    message::EncodeStyle,
 };
 use std::{
     sync::{

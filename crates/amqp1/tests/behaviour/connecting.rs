@@ -3,12 +3,14 @@
 
 use crate::support::{self, certificates::Authority, soon};
 use amqp1::{
-    Acceptor, Client, Connection, Error, ErrorCondition, ErrorKind, Retry, Symbol, TlsClient, TlsServer,
+    Acceptor, Client, Connection, Error, ErrorKind, Retry, Symbol,
     codec::{
         frame::{Frame, FrameDecoder, ProtocolHeader},
         performative::Performative,
         sasl::{SaslBody, SaslCode},
     },
+    error::ErrorCondition,
+    tls::{TlsClient, TlsServer},
 };
 use bytes::BytesMut;
 use std::{net::SocketAddr, time::Duration};
@@ -168,9 +170,12 @@ async fn a_server_that_wants_sasl_says_so_to_a_client_without() {
 async fn a_refused_password_is_told_with_host_port_and_stage_and_never_repeated() {
     let mechanisms = [Symbol::from_static("PLAIN")];
     struct Nobody;
-    impl amqp1::Authenticator for Nobody {
-        fn authenticate(&self, _: amqp1::SaslAttempt) -> amqp1::BoxFuture<'_, amqp1::SaslDecision> {
-            Box::pin(async { amqp1::SaslDecision::Refuse(SaslCode::Auth) })
+    impl amqp1::acceptor::Authenticator for Nobody {
+        fn authenticate(
+            &self,
+            _: amqp1::acceptor::SaslAttempt,
+        ) -> amqp1::acceptor::BoxFuture<'_, amqp1::acceptor::SaslDecision> {
+            Box::pin(async { amqp1::acceptor::SaslDecision::Refuse(SaslCode::Auth) })
         }
     }
     let acceptor = Acceptor::builder().mechanisms(mechanisms).authenticator(Nobody).build();

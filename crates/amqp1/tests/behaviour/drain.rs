@@ -3,11 +3,12 @@
 use crate::peers::raw::Raw;
 use crate::support::{Pair, body, number, pair, sender_request, soon};
 use amqp1::{
-    AcceptedLink, Credit, DrainMode, Error, ErrorKind, Outcome, Receiver, Retry, SendOptions, Sender,
+    AcceptedLink, Credit, Error, ErrorKind, Outcome, Receiver, Retry, Sender,
     codec::{
         SequenceNo,
         performative::{Flow, Performative},
     },
+    link::{DrainMode, SendOptions},
 };
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;

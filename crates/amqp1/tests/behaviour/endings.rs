@@ -2,12 +2,12 @@
 
 use crate::support::{self, body, gated_pair, mute, pair, pair_with, receiver_request, soon};
 use amqp1::{
-    Acceptor, AmqpError, Client, Connection, ConnectionError, Credit, Delivered, Delivery, Error, ErrorCondition,
-    ErrorKind, Outcome, Receiver, Retry, Sender,
+    Acceptor, Client, Connection, Credit, Delivered, Delivery, Error, ErrorKind, Outcome, Receiver, Retry, Sender,
     codec::{
         frame::ProtocolHeader,
         performative::{Close, Open, Performative},
     },
+    error::{AmqpError, ConnectionError, ErrorCondition},
 };
 use amqp1_testkit::{frame, frames};
 use bytes::Bytes;
@@ -168,8 +168,8 @@ async fn close_sends_the_messages_that_are_queued() {
     closed.expect("closed");
 }
 
-fn settled() -> amqp1::SendOptions {
-    amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() }
+fn settled() -> amqp1::link::SendOptions {
+    amqp1::link::SendOptions { settled: true, ..amqp1::link::SendOptions::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -481,11 +481,11 @@ async fn a_server_that_stops_detaches_links_and_ends_sessions_before_it_closes()
     let error = AmqpError::new(ErrorCondition::DETACH_FORCED, "stopping");
     soon(server.end_all(error, Duration::from_secs(30))).await.expect("ended");
     for detached in [sender.detached().await, receiver.detached().await] {
-        assert_eq!((detached.by, detached.closed), (amqp1::Cause::Peer, true));
+        assert_eq!((detached.by, detached.closed), (amqp1::error::Cause::Peer, true));
         assert_eq!(detached.error.map(|error| error.condition), Some(ErrorCondition::DETACH_FORCED));
     }
     let ended = soon(session.ended()).await;
-    assert_eq!((ended.by, ended.error), (amqp1::Cause::Peer, None));
+    assert_eq!((ended.by, ended.error), (amqp1::error::Cause::Peer, None));
     assert!(!pair.client.is_closed(), "the close comes after that");
     server.close().await.expect("closed");
     drop((far_receiver, far_sender));

@@ -3,8 +3,11 @@
 use super::streams::streamed;
 use crate::support::{Pair, pair_with, soon};
 use amqp1::{
-    Acceptor, AmqpError, Credit, EncodedMessage, Error, ErrorCondition, ErrorKind, IncomingStream, Message,
-    MessageBuilder, Outcome, SendOptions, Sender, Symbol, Value,
+    Acceptor, Credit, Error, ErrorKind, Message, MessageBuilder, Outcome, Sender, Symbol, Value,
+    error::{AmqpError, ErrorCondition},
+    link::SendOptions,
+    message::EncodedMessage,
+    stream::IncomingStream,
 };
 use bytes::Bytes;
 

@@ -2,8 +2,12 @@
 
 use crate::support::{self, body, pair_with, receiver_request, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, Client, Connection, Credit, DeliveryState, ErrorCondition, ErrorKind, Fields, OnDrop,
-    Outcome, Retry, SessionConfig, Symbol, Value, codec::messaging::Modified,
+    AcceptedLink, Acceptor, Client, Connection, Credit, ErrorKind, Outcome, Retry, Symbol, Value,
+    codec::messaging::Modified,
+    connection::SessionConfig,
+    error::ErrorCondition,
+    link::{DeliveryState, OnDrop},
+    message::Fields,
 };
 
 fn fields(octets: usize) -> Fields {

@@ -3,15 +3,20 @@
 use crate::peers::raw::Raw;
 use crate::support::{pair, pair_with, receiver_request, sender_request, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, Attach, Credit, DeliveryState, ErrorCondition, ErrorKind, Filter, FilterSet, IncomingLink,
-    Modified, ReceiverBuilder, ReceiverSettleMode, Retry, Role, SenderSettleMode, Source, Str, Symbol, Target,
-    TargetArchetype, Tolerances, Value,
+    AcceptedLink, Acceptor, Credit, ErrorKind, IncomingLink, Retry, Source, Symbol, Target, Value,
     codec::{
         SequenceNo,
         messaging::{DistributionMode, LifetimePolicy, NodeProperties, TerminusDurability, TerminusExpiryPolicy},
         performative::Performative,
     },
+    connection::Tolerances,
     engine::terminus::{STANDARD_OUTCOMES, Support},
+    error::ErrorCondition,
+    link::{
+        Attach, DeliveryState, Filter, FilterSet, Modified, ReceiverBuilder, ReceiverSettleMode, Role,
+        SenderSettleMode, TargetArchetype,
+    },
+    message::Str,
 };
 
 const FILTER: Symbol = Symbol::from_static("jms-selector");

@@ -3,10 +3,11 @@
 use crate::peers::raw::Raw;
 use crate::support::{self, pair, receiver_request, soon, warnings::Warnings};
 use amqp1::{
-    AcceptedLink, Attach, Body, Credit, Delivery, EncodedMessage, ErrorKind, FilterSet, Message, Outcome, Receiver,
-    Role, SendOptions, Sender, Source, Target, Value,
+    AcceptedLink, Credit, Delivery, ErrorKind, Message, Outcome, Receiver, Sender, Source, Target, Value,
     brokers::service_bus::{self, SESSION_FILTER},
     codec::{DecodeErrorKind, SequenceNo},
+    link::{Attach, FilterSet, Role, SendOptions},
+    message::{Body, EncodedMessage},
 };
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! Peers that allow fewer links than are asked for (§2.7.2, handle-max).
 
 use crate::support::{body, number, pair_with, soon, warnings::Warnings};
-use amqp1::{AcceptedLink, Acceptor, ErrorCondition, ErrorKind, Retry, SessionConfig};
+use amqp1::{AcceptedLink, Acceptor, ErrorKind, Retry, connection::SessionConfig, error::ErrorCondition};
 use std::time::Duration;
 
 fn one_handle() -> SessionConfig {

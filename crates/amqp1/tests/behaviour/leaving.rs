@@ -3,13 +3,15 @@
 use crate::peers::raw::Raw;
 use crate::support::{self, body, gated_pair, mute, pair, pair_with, soon};
 use amqp1::{
-    Acceptor, AmqpError, Client, Connection, Credit, Delivered, Delivery, Error, ErrorCondition, ErrorKind, Outcome,
-    Receipt, Receiver, Retry, Sender, SenderSettleMode, Session,
+    Acceptor, Client, Connection, Credit, Delivered, Delivery, Error, ErrorKind, Outcome, Receipt, Receiver, Retry,
+    Sender, Session,
     codec::{
         Encode, EncodeStyle, SequenceNo,
         frame::FrameWriter,
         performative::{Detach, End, Flow, Performative, Transfer},
     },
+    error::{AmqpError, ErrorCondition},
+    link::SenderSettleMode,
 };
 use bytes::BytesMut;
 use std::{
@@ -137,7 +139,7 @@ async fn what_was_settled_is_written_when_flush_returns() {
     let (first, second) = soon(async { tokio::join!(connection.flush(), connection.flush()) }).await;
     first.and(second).expect("written");
     drop(raw);
-    assert_eq!(soon(connection.closed()).await, amqp1::ConnectionError::TransportLost);
+    assert_eq!(soon(connection.closed()).await, amqp1::error::ConnectionError::TransportLost);
     assert_eq!(connection.flush().await.expect_err("over").kind(), ErrorKind::TransportLost);
 }
 

@@ -2,8 +2,10 @@
 
 use crate::support::{body, number, pair, receiver_request, soon};
 use amqp1::{
-    AcceptedLink, AmqpError, Cause, Credit, Delivered, Delivery, ErrorCondition, ErrorKind, Modified, OnDrop, Outcome,
-    ReceiverSettleMode, Retry, SendOptions, SenderSettleMode, Symbol, codec::definitions::Fields,
+    AcceptedLink, Credit, Delivered, Delivery, ErrorKind, Outcome, Retry, Symbol,
+    codec::definitions::Fields,
+    error::{AmqpError, Cause, ErrorCondition},
+    link::{Modified, OnDrop, ReceiverSettleMode, SendOptions, SenderSettleMode},
 };
 use bytes::Bytes;
 

@@ -2,8 +2,10 @@
 
 use crate::support::{Pair, pair, soon};
 use amqp1::{
-    Delivered, ErrorCondition, ErrorKind, Message, Retry, ServerConnection, Str, Value,
+    Delivered, ErrorKind, Message, Retry, ServerConnection, Value,
+    error::ErrorCondition,
     management::{Management, Operation, Status},
+    message::Str,
     request::{IncomingRequest, Pairing},
 };
 use std::collections::BTreeMap;
@@ -166,8 +168,9 @@ async fn a_management_node_that_is_not_there_refuses_the_links() {
 #[tokio::test]
 async fn e_cbs_1_a_token_is_a_request_whose_answer_has_status_200_or_202() {
     use amqp1::{
-        Cbs, EncodeStyle,
         auth::cbs::{PutToken, Reply, Request},
+        cbs::Cbs,
+        message::EncodeStyle,
     };
     let mut pair = pair().await;
     let client = pair.client.clone();

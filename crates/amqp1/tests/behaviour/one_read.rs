@@ -2,12 +2,14 @@
 
 use crate::support::{self, soon};
 use amqp1::{
-    Acceptor, Attach, Client, ErrorCondition, ErrorKind, Role, Source, Target,
+    Acceptor, Client, ErrorKind, Source, Target,
     codec::{
         EncodeStyle, Limits, SequenceNo,
         frame::{Frame, FrameDecoder, ProtocolHeader, write_frame},
         performative::{Begin, Close, Detach, End, Flow, Open, Performative},
     },
+    error::ErrorCondition,
+    link::{Attach, Role},
 };
 use bytes::BytesMut;
 use std::{collections::BTreeMap, time::Duration};
@@ -274,7 +276,7 @@ async fn a_refusal_behind_an_open_of_max_frame_size_0_says_why() {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let client = Client::builder("amqp://server.test").no_sasl().config(|config| {
             if strict {
-                config.tolerances = amqp1::Tolerances::STRICT;
+                config.tolerances = amqp1::connection::Tolerances::STRICT;
             }
         });
         let mut octets = BytesMut::from(&ProtocolHeader::AMQP.encode()[..]);

@@ -3,8 +3,8 @@
 use crate::peers::raw::Raw;
 use crate::support::{self, body, pair, pair_with, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, Attach, Connection, Credit, Delivered, DeliveryState, Error, ErrorCondition, ErrorKind,
-    Message, Outcome, Receipt, Retry, Role, Sender, Session, Source, Target,
+    AcceptedLink, Acceptor, Connection, Credit, Delivered, Error, ErrorKind, Message, Outcome, Receipt, Retry, Sender,
+    Session, Source, Target,
     codec::{
         Encode, EncodeStyle, SequenceNo,
         frame::{FrameWriter, ProtocolHeader, write_frame},
@@ -12,6 +12,8 @@ use amqp1::{
         performative::{Begin, Close, Detach, Disposition, End, Flow, Open, Performative, Transfer},
         transaction::TransactionalState,
     },
+    error::ErrorCondition,
+    link::{Attach, DeliveryState, Role},
 };
 use bytes::BytesMut;
 use std::time::Duration;
@@ -291,7 +293,7 @@ async fn an_answer_says_what_became_of_a_request_that_is_settled_without_an_outc
             }
         });
         let requester = requester.expect("a requester");
-        let request = amqp1::Request::new(Message::builder().data("?")).timeout(Duration::from_secs(5));
+        let request = amqp1::request::Request::new(Message::builder().data("?")).timeout(Duration::from_secs(5));
         let (answer, ()) = tokio::join!(requester.request(request), async {
             raw.delivery().await;
             raw.send(settles(0, None)).await;

@@ -2,8 +2,10 @@
 
 use crate::support::{pair, receiver_request, soon};
 use amqp1::{
-    AcceptedLink, AmqpError, Credit, DeliveryState, DeliveryTag, EncodedMessage, ErrorCondition, Message, SendOptions,
-    Sender,
+    AcceptedLink, Credit, Message, Sender,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, DeliveryTag, SendOptions},
+    message::EncodedMessage,
 };
 use bytes::Bytes;
 use std::{

@@ -2,8 +2,10 @@
 
 use crate::support::{pair, soon};
 use amqp1::{
-    AmqpError, Error, ErrorCondition, ErrorKind, Message, Requester, Responder, Role, ServerConnection, Session,
-    request::{Pairing, RequesterBuilder},
+    Error, ErrorKind, Message, ServerConnection, Session,
+    error::{AmqpError, ErrorCondition},
+    link::Role,
+    request::{Pairing, Requester, RequesterBuilder, Responder},
 };
 
 /// Two requesters of one node in one session, whose links come in the order that misleads most.

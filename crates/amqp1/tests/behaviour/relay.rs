@@ -2,11 +2,13 @@
 
 use crate::support::{self, Pair, pair_with, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Cause, Detached, ErrorCondition, Header, Message, MessageBuilder, Outcome,
-    Properties, Receiver, SendOptions, Sender, ServerConnection, Session, Source, Value,
-    capability::ANONYMOUS_RELAY,
+    AcceptedLink, Acceptor, Message, MessageBuilder, Outcome, Receiver, Sender, ServerConnection, Session, Source,
+    Value,
     codec::messaging::DeliveryState,
     engine::{Instant, terminus::HeldMessage},
+    error::{AmqpError, Cause, ErrorCondition},
+    link::{Detached, SendOptions, capability::ANONYMOUS_RELAY},
+    message::{Header, Properties},
 };
 use bytes::Bytes;
 use std::{
@@ -129,7 +131,7 @@ async fn e_anon_2_what_cannot_be_routed_costs_the_link_where_the_source_does_not
         Source { outcomes: vec![amqp1::Symbol::from_static("amqp:accepted:list")].into(), ..Source::default() };
     let sender = session.anonymous_sender().source(accepts_only).attach().await.expect("a sender");
     soon(sender.send(to("q1", "x"))).await.expect("an outcome").into_result().expect("accepted");
-    let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
+    let tag = amqp1::link::DeliveryTag::new(b"unroutable").expect("short");
     let error = soon(sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() }));
     assert_eq!(error.await.expect_err("the link is gone").condition(), Some(&ErrorCondition::NOT_FOUND));
     has_gone(&sender, Some(b"unroutable")).await;
@@ -144,7 +146,7 @@ async fn e_anon_2_a_source_that_lists_no_outcomes_allows_rejected() {
     let (session, _queues) = relayed().await;
     for source in [Source::default(), Source { default_outcome: Some(DeliveryState::Released), ..Source::default() }] {
         let sender = session.anonymous_sender().source(source).attach().await.expect("a sender");
-        let tag = amqp1::DeliveryTag::new(b"unroutable").expect("short");
+        let tag = amqp1::link::DeliveryTag::new(b"unroutable").expect("short");
         let sending = sender.send_with(to("nowhere", "x"), SendOptions { tag: Some(tag), ..SendOptions::default() });
         let Ok(Outcome::Rejected(Some(error))) = soon(sending).await else { panic!("not rejected") };
         let named = error.info.as_ref().and_then(|info| info.get("delivery-tag"));

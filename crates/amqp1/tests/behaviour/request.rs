@@ -2,11 +2,12 @@
 
 use crate::support::{self, Pair, gated_pair, pair, pair_with, receiver_request, soon};
 use amqp1::{
-    AcceptedLink, AmqpError, Connection, Delivered, Error, ErrorCondition, ErrorKind, Message, MessageId, Outcome,
-    Properties, Requester, Responder, Retry, Role, SenderSettleMode, ServerConnection, Symbol, Value,
-    capability::LINK_PAIR,
+    AcceptedLink, Connection, Delivered, Error, ErrorKind, Message, Outcome, Retry, ServerConnection, Symbol, Value,
     codec::messaging::TerminusExpiryPolicy,
-    request::{IncomingRequest, Pairing, RequesterBuilder, Strays},
+    error::{AmqpError, ErrorCondition},
+    link::{Role, SenderSettleMode, capability::LINK_PAIR},
+    message::{MessageId, Properties},
+    request::{IncomingRequest, Pairing, Requester, RequesterBuilder, Responder, Strays},
 };
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -101,7 +102,9 @@ async fn a_request_names_itself_and_the_place_for_its_answer() {
 }
 
 /// What the client's two links ask for, and what its requests are to say.
-async fn asked_for(how: impl FnOnce(RequesterBuilder) -> RequesterBuilder) -> (Vec<amqp1::Attach>, Option<String>) {
+async fn asked_for(
+    how: impl FnOnce(RequesterBuilder) -> RequesterBuilder,
+) -> (Vec<amqp1::link::Attach>, Option<String>) {
     let mut pair = pair().await;
     let session = pair.session().await;
     let (requester, (attaches, _responder)) = tokio::join!(how(session.requester("node")).attach(), async {
@@ -116,7 +119,7 @@ async fn asked_for(how: impl FnOnce(RequesterBuilder) -> RequesterBuilder) -> (V
     (attaches, requester.expect("two links").reply_to().map(ToString::to_string))
 }
 
-fn addresses(attach: &amqp1::Attach) -> (Option<&str>, Option<&str>) {
+fn addresses(attach: &amqp1::link::Attach) -> (Option<&str>, Option<&str>) {
     let target = attach.target.as_ref().and_then(|target| target.as_target());
     (attach.source.as_ref().and_then(|source| source.address.as_deref()), target.and_then(|at| at.address.as_deref()))
 }
@@ -220,7 +223,7 @@ async fn e_pair_1_a_pair_has_one_name_and_says_so_at_both_ends() {
     assert!(pair.client.offers(&LINK_PAIR));
     assert_eq!(*pair.server.connection().remote_open().desired_capabilities, [LINK_PAIR]);
     let session = pair.session().await;
-    let is_paired = |attach: &amqp1::Attach| {
+    let is_paired = |attach: &amqp1::link::Attach| {
         attach.properties.as_ref().and_then(|properties| properties.get("paired")) == Some(&Value::Boolean(true))
     };
     let (requester, mut responder) = tokio::join!(session.requester("/management").paired().attach(), async {
@@ -346,7 +349,7 @@ async fn each_request_has_its_own_deadline_and_a_late_answer_is_accepted_and_cou
     let how = |builder: RequesterBuilder| builder.timeout(Duration::from_secs(5));
     let (requester, mut responder) = attached(&mut pair, how).await;
     let start = tokio::time::Instant::now();
-    let hasty = amqp1::Request::new(Message::builder().data("hasty")).timeout(Duration::from_secs(2));
+    let hasty = amqp1::request::Request::new(Message::builder().data("hasty")).timeout(Duration::from_secs(2));
     let (hasty, usual) = tokio::join!(async { (requester.request(hasty).await, start.elapsed().as_secs()) }, async {
         (requester.request(Message::builder().data("usual")).await, start.elapsed().as_secs())
     },);

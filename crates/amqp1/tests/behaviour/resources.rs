@@ -7,8 +7,10 @@ use amqp1::codec::{
     performative::{Begin, Detach, Performative},
 };
 use amqp1::{
-    AcceptedLink, Acceptor, Attach, Client, Connection, ConnectionError, Credit, Error, ErrorCondition, ErrorKind,
-    Open, Outcome, Role, ServerConnection, Target,
+    AcceptedLink, Acceptor, Client, Connection, Credit, Error, ErrorKind, Outcome, ServerConnection, Target,
+    connection::Open,
+    error::{ConnectionError, ErrorCondition},
+    link::{Attach, Role},
 };
 use bytes::BytesMut;
 use std::{

@@ -3,8 +3,9 @@
 use crate::peers::world::{self, World, long, number, receives, short};
 use crate::support::{self, mute, receiver_request, soon};
 use amqp1::{
-    AmqpError, Client, Delivered, DeliveryState, DeliveryTag, Error, ErrorCondition, ErrorKind, Outcome, Receipt,
-    ReceiverSettleMode, Retry, SendOptions, Sender, SenderSettleMode,
+    Client, Delivered, Error, ErrorKind, Outcome, Receipt, Retry, Sender,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, DeliveryTag, ReceiverSettleMode, SendOptions, SenderSettleMode},
     resume::{SuspendedReceiver, SuspendedSender},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -26,7 +27,7 @@ fn tag(number: u8) -> DeliveryTag {
 }
 
 /// Queues a message under the tag of its number.
-async fn queue(sender: &Sender, number: u8, body: impl amqp1::IntoMessage) -> Receipt {
+async fn queue(sender: &Sender, number: u8, body: impl amqp1::message::IntoMessage) -> Receipt {
     let options = SendOptions { tag: Some(tag(number)), ..SendOptions::default() };
     sender.reserve().await.expect("credit").send_with(body, options).expect("queued")
 }

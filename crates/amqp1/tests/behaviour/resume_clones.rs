@@ -2,7 +2,7 @@
 
 use crate::peers::world::{World, long, number, receives, short};
 use crate::support::soon;
-use amqp1::{Credit, EncodedMessage, ErrorKind, Outcome};
+use amqp1::{Credit, ErrorKind, Outcome, message::EncodedMessage};
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},

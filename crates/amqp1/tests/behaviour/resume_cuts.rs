@@ -3,7 +3,8 @@
 use crate::peers::world::{World, long, number, receives};
 use crate::support::soon;
 use amqp1::{
-    DeliveryTag, Error, ErrorKind, Outcome, Receipt, Receiver, ReceiverSettleMode, SendOptions, Sender,
+    Error, ErrorKind, Outcome, Receipt, Receiver, Sender,
+    link::{DeliveryTag, ReceiverSettleMode, SendOptions},
     resume::{ResumedDelivery, SuspendedReceiver, SuspendedSender},
 };
 use std::{collections::BTreeMap, time::Duration};

@@ -3,8 +3,8 @@
 use crate::peers::world::{self, World, number, short};
 use crate::support::{gated_pair, receiver_request, sender_request, soon};
 use amqp1::{
-    Credit, Delivered, DeliveryTag, ErrorKind, Message, Outcome, ReceiverSettleMode, Retry, SendOptions,
-    SenderSettleMode,
+    Credit, Delivered, ErrorKind, Message, Outcome, Retry,
+    link::{DeliveryTag, ReceiverSettleMode, SendOptions, SenderSettleMode},
     resume::{SuspendedReceiver, SuspendedSender},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -180,7 +180,7 @@ async fn a_streamed_message_is_settled_by_the_next_endpoint_or_given_up() {
         let [had] = &kept.deliveries()[..] else { panic!("{kept:?}") };
         assert_eq!(had.whole, whole);
         if whole {
-            assert!(kept.settle(&had.tag, amqp1::DeliveryState::Accepted));
+            assert!(kept.settle(&had.tag, amqp1::link::DeliveryState::Accepted));
         }
         let mut world = World::plain().await;
         let (sender, mut receiver) = world.client_sends(Some(&left), Some(&kept)).await;

@@ -4,8 +4,9 @@
 use crate::peers::raw::Raw;
 use crate::support::{body, soon};
 use amqp1::{
-    DeliveryTag, ErrorKind, Outcome, SendOptions, Sender, Session,
+    ErrorKind, Outcome, Sender, Session,
     codec::performative::Unsettled,
+    link::{DeliveryTag, SendOptions},
     resume::{ResumedDelivery, SuspendedReceiver, SuspendedSender},
 };
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};

@@ -1,7 +1,7 @@
 //! Many messages, and large ones.
 
 use crate::support::{body, number, pair, soon};
-use amqp1::{Client, Credit, ErrorKind, Message, Outcome, Receiver, Retry, SendOptions, Sender};
+use amqp1::{Client, Credit, ErrorKind, Message, Outcome, Receiver, Retry, Sender, link::SendOptions};
 use bytes::Bytes;
 
 const MANY: u32 = 10_000;

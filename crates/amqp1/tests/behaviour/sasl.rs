@@ -5,8 +5,8 @@ mod steps;
 
 use crate::support;
 use amqp1::{
-    Acceptor, Authenticator, Client, ClientBuilder, Connection, Error, ErrorKind, Retry, SaslAttempt, SaslDecision,
-    Symbol,
+    Acceptor, Client, ClientBuilder, Connection, Error, ErrorKind, Retry, Symbol,
+    acceptor::{Authenticator, SaslAttempt, SaslDecision},
     auth::sasl::{Anonymous, ClientMechanism, SaslError, plain::Credentials},
     codec::sasl::SaslCode,
 };
@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 struct Users;
 
 impl Authenticator for Users {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
             assert_eq!(attempt.hostname.as_ref().map(|name| name.as_str()), Some("server.test"));
@@ -185,7 +185,7 @@ async fn mechanisms_are_offered_as_set() {
 struct Undecided;
 
 impl Authenticator for Undecided {
-    fn authenticate(&self, _: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, _: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         Box::pin(std::future::pending())
     }
 }

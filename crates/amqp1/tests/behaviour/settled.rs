@@ -1,7 +1,7 @@
 //! Messages that are sent settled: queued, flushed, and counted where they are not sent.
 
 use crate::support::{body, gated_pair, number, pair, soon};
-use amqp1::{Credit, ErrorKind, Outcome, SendOptions};
+use amqp1::{Credit, ErrorKind, Outcome, link::SendOptions};
 
 const SETTLED: SendOptions = SendOptions { settled: true, tag: None, message_format: 0 };
 

@@ -3,7 +3,8 @@
 use crate::support::{self, gate::Gate, soon};
 use amqp1::codec::Value;
 use amqp1::{
-    Acceptor, Authenticator, Client, Connection, Error, ErrorKind, SaslAttempt, SaslDecision, ServerConnection, Symbol,
+    Acceptor, Client, Connection, Error, ErrorKind, ServerConnection, Symbol,
+    acceptor::{Authenticator, SaslAttempt, SaslDecision},
 };
 
 const SOLE: Symbol = Symbol::from_static("sole-connection-for-container");
@@ -25,7 +26,7 @@ const WEAK: Wish = Wish { desired: true, close_existing: false, weak: true };
 struct Trusting;
 
 impl Authenticator for Trusting {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         let response = attempt.response.unwrap_or_default();
         let identity = String::from_utf8_lossy(&response).split('\0').nth(1).unwrap_or_default().to_owned();
         Box::pin(std::future::ready(SaslDecision::Accept { identity, additional_data: None }))

@@ -2,8 +2,10 @@
 
 use crate::support::{Pair, pair, receiver_request, soon};
 use amqp1::{
-    AcceptedLink, AmqpError, Credit, EncodedMessage, ErrorCondition, ErrorKind, Message, MessageBuilder, Outcome,
-    Properties, Receiver, SendOptions, Sender, Symbol,
+    AcceptedLink, Credit, ErrorKind, Message, MessageBuilder, Outcome, Receiver, Sender, Symbol,
+    error::{AmqpError, ErrorCondition},
+    link::SendOptions,
+    message::{EncodedMessage, Properties},
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ fn head() -> MessageBuilder {
     Message::builder().properties(Properties { subject: Some("large".into()), ..Properties::default() })
 }
 
-async fn read_all(stream: &mut amqp1::IncomingStream<'_>) -> Vec<u8> {
+async fn read_all(stream: &mut amqp1::stream::IncomingStream<'_>) -> Vec<u8> {
     let mut got = Vec::new();
     while let Some(data) = stream.data().await.expect("data") {
         got.extend_from_slice(&data);

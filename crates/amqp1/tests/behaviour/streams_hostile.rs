@@ -1,7 +1,7 @@
 //! Streams that end as they must not: what is told of them stays so, and what comes after them is not touched.
 
 use crate::support::{Pair, pair, receiver_request, soon};
-use amqp1::{AcceptedLink, Credit, ErrorKind, Message, MessageBuilder, Outcome, Receiver, SendStream, Sender};
+use amqp1::{AcceptedLink, Credit, ErrorKind, Message, MessageBuilder, Outcome, Receiver, Sender, stream::SendStream};
 use bytes::Bytes;
 
 /// A link on which the client sends and the server reads piece by piece.

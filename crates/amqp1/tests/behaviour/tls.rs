@@ -7,10 +7,11 @@ use crate::support::{
     number, soon,
 };
 use amqp1::{
-    AcceptedLink, Acceptor, Authenticator, Client, ClientBuilder, Connection, Credit, Error, ErrorKind, Retry,
-    SaslAttempt, SaslDecision, ScramHash, Symbol, TlsClient, TlsServer,
+    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, Error, ErrorKind, Retry, Symbol,
+    acceptor::{Authenticator, SaslAttempt, SaslDecision, ScramHash},
     auth::sasl::{External, Plain, plain, scram::StoredCredential},
     codec::sasl::SaslCode,
+    tls::{TlsClient, TlsServer},
 };
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -227,7 +228,7 @@ async fn tls_that_is_set_up_for_a_url_without_it_is_refused() {
 struct Door;
 
 impl Authenticator for Door {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         let known = match attempt.mechanism.as_str() {
             "EXTERNAL" => attempt.peer_certificates.is_some(),
             _ => attempt.response.as_deref() == Some(b"\0user\0right"),
@@ -292,7 +293,7 @@ async fn s_5_2_2_the_client_names_the_host_before_anything_else() {
 struct Keeper;
 
 impl Authenticator for Keeper {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         let response = attempt.response.unwrap_or_default();
         let decision = match plain::Credentials::parse(&response) {
             Ok(plain) if plain.authcid() == "alice" && plain.password_matches("pencil") => {
@@ -307,7 +308,7 @@ impl Authenticator for Keeper {
         &'a self,
         _: &'a str,
         hash: ScramHash,
-    ) -> amqp1::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
+    ) -> amqp1::acceptor::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
         let stored = StoredCredential::from_password(hash, "pencil", *b"0123456789abcdef", 4096).expect("a credential");
         Box::pin(std::future::ready(Ok(Some(stored))))
     }

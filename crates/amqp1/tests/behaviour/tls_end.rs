@@ -2,7 +2,11 @@
 #![cfg(all(feature = "tls", any(feature = "ring", feature = "aws-lc-rs")))]
 
 use crate::support::{self, certificates::Authority, soon};
-use amqp1::{Acceptor, Client, Connection, ConnectionError, TlsClient, TlsServer};
+use amqp1::{
+    Acceptor, Client, Connection,
+    error::ConnectionError,
+    tls::{TlsClient, TlsServer},
+};
 use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},

@@ -2,7 +2,10 @@
 #![cfg(all(feature = "tls", any(feature = "ring", feature = "aws-lc-rs")))]
 
 use crate::support::{self, body, certificates::Authority, soon};
-use amqp1::{Acceptor, Client, ClientBuilder, Connection, Credit, Error, ErrorKind, TlsClient, TlsServer};
+use amqp1::{
+    Acceptor, Client, ClientBuilder, Connection, Credit, Error, ErrorKind,
+    tls::{TlsClient, TlsServer},
+};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

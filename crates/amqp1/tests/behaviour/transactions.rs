@@ -3,8 +3,10 @@
 use crate::peers::resource::{Book, OnCommit, Order, serve};
 use crate::support::{client, soon};
 use amqp1::{
-    AmqpError, ClientBuilder, Connection, Credit, Delivered, Delivery, DeliveryState, Error, ErrorCondition, ErrorKind,
-    Modified, OnDrop, Outcome, Receiver, ReceiverSettleMode, Retry, Sender, SenderSettleMode, Session,
+    ClientBuilder, Connection, Credit, Delivered, Delivery, Error, ErrorKind, Outcome, Receiver, Retry, Sender,
+    Session,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, Modified, OnDrop, ReceiverSettleMode, SenderSettleMode},
     transaction::{Controller, capability},
 };
 use bytes::Bytes;

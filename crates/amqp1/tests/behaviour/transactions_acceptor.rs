@@ -3,7 +3,9 @@
 use crate::peers::node::{self, Node};
 use crate::support::{self, coordinator_request, soon};
 use amqp1::{
-    ErrorCondition, ErrorKind, Outcome, ReceiverSettleMode,
+    ErrorKind, Outcome,
+    error::ErrorCondition,
+    link::ReceiverSettleMode,
     transaction::{CoordinatorConfig, Discharge, RollbackCause},
 };
 use bytes::Bytes;
@@ -66,13 +68,13 @@ async fn a_retirement_takes_effect_at_the_commit_and_is_one_delivery() {
         transaction.accept(delivery).expect("retired");
         // What is asked for later is served later: the retirement is known now.
         let other = node.controller.declare().await.expect("another");
-        let within = transaction.id().state(Some(amqp1::DeliveryState::Accepted));
+        let within = transaction.id().state(Some(amqp1::link::DeliveryState::Accepted));
         assert_eq!(receipt.provisional(), Some(within));
         assert!(node::is_pending(&mut receipt).await, "it is provisional");
         let (committed, commit) = tokio::join!(soon(transaction.commit()), async {
             let Discharge::Commit(commit) = node.discharge().await else { panic!("a commit") };
             let retired: Vec<_> = commit.retirements().iter().map(|one| (one.receipt, one.outcome.clone())).collect();
-            assert_eq!(retired, [(receipt.id(), amqp1::DeliveryState::Accepted)]);
+            assert_eq!(retired, [(receipt.id(), amqp1::link::DeliveryState::Accepted)]);
             commit.confirm()
         });
         committed.expect("committed");
@@ -204,7 +206,7 @@ async fn a_discharge_waits_for_what_was_posted_before_it() {
     let mut node = Node::open().await;
     let (sender, mut receiver) = node.sender("queue").await;
     let transaction = node.controller.declare().await.expect("a transaction");
-    let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
+    let settled = amqp1::link::SendOptions { settled: true, ..amqp1::link::SendOptions::default() };
     transaction.send_with(&sender, "m", settled).await.expect("sent").into_result().expect("posted");
     let mut committing = tokio::spawn(transaction.commit());
     tokio::select! {
@@ -296,7 +298,7 @@ async fn what_was_posted_on_a_link_that_nobody_serves_is_not_committed() {
         let transaction = node.controller.declare().await.expect("a transaction");
         let permit = soon(sender.reserve()).await.expect("credit");
         if settled {
-            let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
+            let settled = amqp1::link::SendOptions { settled: true, ..amqp1::link::SendOptions::default() };
             drop(permit);
             transaction.send_with(&sender, "m", settled).await.expect("sent").into_result().expect("posted");
             soon(sender.close()).await.expect("closed");

@@ -3,7 +3,8 @@
 use crate::peers::node::{Node, is_pending};
 use crate::support::soon;
 use amqp1::{
-    Credit, Delivery, DeliveryState, ErrorKind, Outcome, Receipt, Receiver, ReceiverSettleMode, Sender,
+    Credit, Delivery, ErrorKind, Outcome, Receipt, Receiver, Sender,
+    link::{DeliveryState, ReceiverSettleMode},
     transaction::{Discharge, RollbackCause},
 };
 
@@ -188,7 +189,7 @@ async fn what_is_acquired_is_not_sent_settled() {
     let transaction = node.controller.declare().await.expect("a transaction");
     transaction.acquire(&mut receiver, 1).expect("asked");
     let permit = soon(sender.reserve()).await.expect("credit");
-    let settled = amqp1::SendOptions { settled: true, ..amqp1::SendOptions::default() };
+    let settled = amqp1::link::SendOptions { settled: true, ..amqp1::link::SendOptions::default() };
     let mut receipt = permit.send_with("m", settled).expect("sent");
     assert!(!next(&mut receiver).await.is_settled());
     assert!(is_pending(&mut receipt).await);
@@ -201,7 +202,7 @@ async fn what_is_acquired_is_not_sent_settled() {
 #[tokio::test]
 async fn x_4_4_3_1_a_link_that_sends_settled_refuses_to_acquire() {
     let mut node = Node::open().await;
-    let attaching = node.session.receiver("queue").settle_mode(amqp1::SenderSettleMode::Settled);
+    let attaching = node.session.receiver("queue").settle_mode(amqp1::link::SenderSettleMode::Settled);
     let attaching = attaching.credit(Credit::Manual(0)).attach();
     let (receiver, link) =
         tokio::join!(attaching, async { node.server.next_link().await.expect("a link").accept_default() });
@@ -209,7 +210,7 @@ async fn x_4_4_3_1_a_link_that_sends_settled_refuses_to_acquire() {
     let transaction = node.controller.declare().await.expect("a transaction");
     transaction.acquire(&mut receiver, 1).expect("asked");
     let error = soon(receiver.recv()).await.expect_err("it cannot");
-    assert_eq!(error.condition(), Some(&amqp1::ErrorCondition::NOT_IMPLEMENTED));
+    assert_eq!(error.condition(), Some(&amqp1::error::ErrorCondition::NOT_IMPLEMENTED));
     let (committed, _) = tokio::join!(soon(transaction.commit()), node.commit_next());
     committed.expect("nothing of it is missing");
 }

@@ -2,7 +2,8 @@
 
 use crate::peers::peer::{Peer, soon};
 use amqp1::{
-    DeliveryState, ErrorKind, Outcome, ReceiverSettleMode, SendOptions, Sender,
+    ErrorKind, Outcome, Sender,
+    link::{DeliveryState, ReceiverSettleMode, SendOptions},
     transaction::{CoordinatorConfig, Discharge, RollbackCause, TxnId},
 };
 use std::{future::poll_fn, pin::pin, task::Poll};
@@ -233,7 +234,7 @@ async fn x_4_4_4_1_an_acquisition_is_rolled_back_whatever_the_default_outcome() 
     for settles in [true, false] {
         let mut peer = Peer::open().await;
         let txn = peer.declare().await;
-        let accepts = |attach: &mut amqp1::Attach| {
+        let accepts = |attach: &mut amqp1::link::Attach| {
             attach.source.as_mut().expect("a source").default_outcome = Some(Accepted);
         };
         let sender = peer.takes(1, Some(&txn), accepts).await;
@@ -273,7 +274,7 @@ fn a_commit_in_hand_pays_also_when_its_connection_is_gone_with_its_runtime() {
         let (commit, receipt, kept) = first.block_on(async {
             let mut peer = Peer::open().await;
             let txn = peer.declare().await;
-            let mode = |attach: &mut amqp1::Attach| {
+            let mode = |attach: &mut amqp1::link::Attach| {
                 if second {
                     attach.rcv_settle_mode = ReceiverSettleMode::Second;
                 }

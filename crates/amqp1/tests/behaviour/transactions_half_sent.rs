@@ -3,7 +3,7 @@
 use crate::peers::raw::Raw;
 use crate::support::{coordinator_request, soon};
 use amqp1::{
-    AcceptedLink, Attach, DeliveryState, EncodedMessage, Outcome, Role, Source, Symbol, Target, TargetArchetype,
+    AcceptedLink, Outcome, Source, Symbol, Target,
     codec::{
         Encode, EncodeStyle, SequenceNo,
         definitions::Fields,
@@ -12,6 +12,8 @@ use amqp1::{
         transaction::Coordinator as CoordinatorTarget,
     },
     engine::transaction::Controller as Rules,
+    link::{Attach, DeliveryState, Role, TargetArchetype},
+    message::EncodedMessage,
     transaction::{Coordinator, CoordinatorConfig, Discharge},
 };
 use bytes::BytesMut;

@@ -3,12 +3,14 @@
 use crate::peers::raw::Raw;
 use crate::support::soon;
 use amqp1::{
-    AmqpError, Attach, Connection, Delivered, DeliveryState, Error, ErrorCondition, ErrorKind, Role, Session, Source,
+    Connection, Delivered, Error, ErrorKind, Session, Source,
     codec::{
         SequenceNo,
         performative::{Detach, Disposition, Flow, Performative},
         transaction::{Declared, TransactionalState},
     },
+    error::{AmqpError, ErrorCondition},
+    link::{Attach, DeliveryState, Role},
     transaction::{Controller, Transaction},
 };
 use bytes::Bytes;

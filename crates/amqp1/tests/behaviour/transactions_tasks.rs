@@ -2,7 +2,7 @@
 
 use crate::peers::resource::{Order, serve};
 use crate::support::{client, soon};
-use amqp1::{ErrorKind, SenderSettleMode};
+use amqp1::{ErrorKind, link::SenderSettleMode};
 use bytes::Bytes;
 use std::{
     collections::BTreeSet,

@@ -1,6 +1,6 @@
 //! A receiver whose deliveries are not settled says why nothing more comes.
 
-use amqp1::{AcceptedLink, Credit, ErrorKind, ReceiverSettleMode};
+use amqp1::{AcceptedLink, Credit, ErrorKind, link::ReceiverSettleMode};
 
 use crate::support::{body, number, pair, receiver_request, soon, warnings::Warnings};
 use std::time::Duration;

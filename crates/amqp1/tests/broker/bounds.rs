@@ -2,8 +2,8 @@
 
 use super::{Bed, consumer, filters::selected, put, support::soon, text};
 use amqp1::{
-    Credit, ErrorCondition, ErrorKind, Message, Properties, SendOptions, Session, Source, Symbol, Target,
-    codec::messaging::TerminusExpiryPolicy,
+    Credit, ErrorKind, Message, Session, Source, Symbol, Target, codec::messaging::TerminusExpiryPolicy,
+    error::ErrorCondition, link::SendOptions, message::Properties,
 };
 use std::{sync::Arc, time::Duration};
 

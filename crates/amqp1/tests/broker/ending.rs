@@ -1,7 +1,7 @@
 //! How the broker ends, and what clients see of it.
 
 use super::{Bed, put, support::soon};
-use amqp1::{Client, ClientBuilder, ErrorCondition, ErrorKind, Symbol};
+use amqp1::{Client, ClientBuilder, ErrorKind, Symbol, error::ErrorCondition};
 use tokio::{net::TcpListener, sync::oneshot};
 
 #[tokio::test]

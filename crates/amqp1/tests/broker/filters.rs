@@ -2,7 +2,8 @@
 
 use super::{Bed, consumer, drained, next, put, text};
 use amqp1::{
-    Credit, EncodedMessage, ErrorCondition, ErrorKind, FilterSet, Message, Receiver, Session, Source, Symbol, Value,
+    Credit, ErrorKind, Message, Receiver, Session, Source, Symbol, Value, error::ErrorCondition, link::FilterSet,
+    message::EncodedMessage,
 };
 
 const SELECTOR: u64 = 0x0000_468C_0000_0004;

@@ -2,8 +2,10 @@
 
 use super::{Bed, consumer, next, text};
 use amqp1::{
-    ErrorCondition, ErrorKind, Message, Properties, Source, Symbol, Target,
+    ErrorKind, Message, Source, Symbol, Target,
     codec::messaging::{LifetimePolicy, NodeProperties},
+    error::ErrorCondition,
+    message::Properties,
 };
 
 fn dynamic(policy: Option<LifetimePolicy>) -> Source {

@@ -2,7 +2,11 @@
 
 use super::{Bed, consumer, drained, next, put, text};
 use amqp1::{
-    Blocked, Credit, ErrorCondition, Header, Message, SendOptions, Source, codec::messaging::DistributionMode,
+    Credit, Message, Source,
+    codec::messaging::DistributionMode,
+    error::ErrorCondition,
+    link::{Blocked, SendOptions},
+    message::Header,
 };
 use std::time::Duration;
 
@@ -124,7 +128,7 @@ async fn what_was_sent_settled_is_stored_and_what_is_received_settled_is_gone() 
     for text in ["a", "b"] {
         sender.send_with(text, settled).await.expect("sent").into_result().expect("sent");
     }
-    let receiver = session.receiver("q").settle_mode(amqp1::SenderSettleMode::Settled).credit(Credit::Manual(2));
+    let receiver = session.receiver("q").settle_mode(amqp1::link::SenderSettleMode::Settled).credit(Credit::Manual(2));
     let mut receiver = receiver.attach().await.expect("a receiver");
     for expected in ["a", "b"] {
         let delivery = next(&mut receiver).await;

@@ -3,11 +3,14 @@
 use super::{Bed, consumer, next, text};
 use crate::support::certificates::Authority;
 use amqp1::{
-    Client, ErrorCondition, ErrorKind, Filter, Header, Message, Outcome, ReceiverSettleMode, SendOptions, Symbol,
-    TlsClient, Value,
+    Client, ErrorKind, Message, Outcome, Symbol, Value,
+    error::ErrorCondition,
+    link::{Filter, ReceiverSettleMode, SendOptions},
+    message::Header,
+    tls::TlsClient,
 };
 
-fn durable() -> amqp1::EncodedMessage {
+fn durable() -> amqp1::message::EncodedMessage {
     Message::builder().header(Header { durable: true, ..Header::default() }).data("durable").build()
 }
 

@@ -6,8 +6,9 @@ use super::{
     text,
 };
 use amqp1::{
-    Client, Connection, Credit, DeliveryState, ErrorKind, Modified, Session, Source, Target,
+    Client, Connection, Credit, ErrorKind, Session, Source, Target,
     codec::messaging::{DistributionMode, TerminusExpiryPolicy},
+    link::{DeliveryState, Modified},
 };
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ async fn several_plain_links_of_a_name_go_on_side_by_side() {
     let again = connection.begin().await.expect("a session");
     let lasting = again.receiver("").source(kept("q")).name("link").credit(Credit::Manual(1)).attach().await;
     let detached = soon(one.detached()).await;
-    assert_eq!(detached.error.map(|error| error.condition), Some(amqp1::ErrorCondition::STOLEN));
+    assert_eq!(detached.error.map(|error| error.condition), Some(amqp1::error::ErrorCondition::STOLEN));
     drop((held, lasting.expect("a receiver")));
 }
 
@@ -140,7 +141,7 @@ async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let session = connection.await.expect("a connection").begin().await.expect("a session");
     let target = || Target { expiry_policy: TerminusExpiryPolicy::Never, ..Target::at("q") };
     let attaching = session.sender("").target(target()).name("link").resumable(true);
-    let attaching = attaching.receiver_settle_mode(amqp1::ReceiverSettleMode::Second);
+    let attaching = attaching.receiver_settle_mode(amqp1::link::ReceiverSettleMode::Second);
     let sender = attaching.attach().await.expect("a sender");
     sender.send("0").await.expect("sent").into_result().expect("accepted");
     // The message arrives, and nothing comes back.

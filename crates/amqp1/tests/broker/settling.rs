@@ -5,7 +5,11 @@ use super::{
     support::{body, number, soon},
     text,
 };
-use amqp1::{AmqpError, Credit, DeliveryState, ErrorCondition, Modified, OnDrop, Source, Symbol, Value};
+use amqp1::{
+    Credit, Source, Symbol, Value,
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, Modified, OnDrop},
+};
 use std::time::Duration;
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use super::{
     text,
 };
 use amqp1::{
-    Connection, Credit, ErrorCondition, ErrorKind, Message, Properties, Receiver, Session, Source, Symbol, Target,
+    Connection, Credit, ErrorKind, Message, Receiver, Session, Source, Symbol, Target,
     codec::messaging::{DistributionMode, TerminusDurability, TerminusExpiryPolicy},
+    error::ErrorCondition,
+    message::Properties,
 };
 
 fn topic(address: &'static str) -> Source {

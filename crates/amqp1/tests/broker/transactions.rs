@@ -2,8 +2,12 @@
 
 use super::{Bed, consumer, drained, failures, next, put, support::soon, text};
 use amqp1::{
-    ErrorCondition, Header, Message, Outcome, Properties, SenderSettleMode, Source,
-    codec::messaging::TerminusExpiryPolicy, transaction::Transaction,
+    Message, Outcome, Source,
+    codec::messaging::TerminusExpiryPolicy,
+    error::ErrorCondition,
+    link::SenderSettleMode,
+    message::{Header, Properties},
+    transaction::Transaction,
 };
 
 async fn discharge(transaction: Transaction, commits: bool) {

@@ -2,8 +2,10 @@
 
 use crate::{pair, soon};
 use amqp1::{
-    AcceptedLink, Credit, EncodedMessage, IncomingLink, Message, OnDrop, Outcome, Receiver, SendOptions, Sender,
+    AcceptedLink, Credit, IncomingLink, Message, Outcome, Receiver, Sender,
     codec::messaging::Modified,
+    link::{OnDrop, SendOptions},
+    message::EncodedMessage,
     observe::{ConnectionInfo, DropReason, LinkInfo, Observer, OutcomeKind},
 };
 use std::{

@@ -10,7 +10,7 @@ mod secrets;
 mod spans;
 mod traced;
 
-use amqp1::{Acceptor, AcceptorBuilder, Client, ClientBuilder, Connection, ServerConnection};
+use amqp1::{Acceptor, Client, ClientBuilder, Connection, ServerConnection, acceptor::AcceptorBuilder};
 use std::time::Duration;
 
 /// Longer than anything here takes on the slowest machine.

@@ -2,8 +2,9 @@
 
 use crate::{log, pair, soon};
 use amqp1::{
-    AcceptedLink, Acceptor, Authenticator, BoxFuture, Client, ClientBuilder, Message, SaslAttempt, SaslCode,
-    SaslDecision, ScramHash, ServerConnection, StoredCredential, Symbol, Value, auth::sasl::plain::Credentials,
+    AcceptedLink, Acceptor, Client, ClientBuilder, Message, ServerConnection, Symbol, Value,
+    acceptor::{Authenticator, BoxFuture, SaslAttempt, SaslCode, SaslDecision, ScramHash, StoredCredential},
+    auth::sasl::plain::Credentials,
 };
 
 const PASSWORD: &str = "plain-hunter2-password";
@@ -73,7 +74,7 @@ async fn a_full_log_has_none_of_the_secrets_in_any_form() {
     assert!(log_in(scram(SCRAM_PASSWORD), "SCRAM-SHA-256").await);
     assert!(!log_in(scram(&format!("x{SCRAM_PASSWORD}")), "SCRAM-SHA-256").await);
 
-    let property = |config: &mut amqp1::ConnectionConfig| {
+    let property = |config: &mut amqp1::connection::ConnectionConfig| {
         config.properties.insert(Symbol::from_static("proof"), Value::String(signature().into()));
         config.properties.insert(Symbol::from_static("access-token"), Value::String(TOKEN.into()));
     };
@@ -90,7 +91,7 @@ async fn a_full_log_has_none_of_the_secrets_in_any_form() {
     soon(sender.send(token)).await.expect("sent").into_result().expect("accepted");
     let sender = session.sender("queue").attach().await.expect("attached");
     soon(sender.send(BODY)).await.expect("sent").into_result().expect("accepted");
-    let refused = amqp1::AmqpError::new(amqp1::ErrorCondition::UNAUTHORIZED_ACCESS, signature());
+    let refused = amqp1::error::AmqpError::new(amqp1::error::ErrorCondition::UNAUTHORIZED_ACCESS, signature());
     soon(sender.detach_with(Some(refused), true)).await.expect("detached");
     soon(client.close()).await.expect("closed");
     soon(serving).await.expect("no panic");

@@ -8,8 +8,9 @@ pub(crate) mod gate;
 pub(crate) mod warnings;
 
 use amqp1::{
-    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, CoordinatorRequest, Credit, IncomingLink, Receiver,
-    ReceiverRequest, Sender, SenderRequest, ServerConnection, Session,
+    AcceptedLink, Acceptor, Client, ClientBuilder, Connection, Credit, IncomingLink, Receiver, Sender,
+    ServerConnection, Session,
+    acceptor::{CoordinatorRequest, ReceiverRequest, SenderRequest},
 };
 use bytes::Bytes;
 use std::time::Duration;

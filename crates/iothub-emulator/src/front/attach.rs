@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use amqp1::{
-    AmqpError, Credit, Error, ErrorCondition, Fields, IncomingLink, ReceiverRequest, ReceiverSettleMode, Role, Sender,
-    SenderRequest, SenderSettleMode, Symbol, TargetArchetype, Value,
+    Credit, Error, IncomingLink, Sender, Symbol, Value,
+    acceptor::{ReceiverRequest, SenderRequest},
+    error::{AmqpError, ErrorCondition},
+    link::{ReceiverSettleMode, Role, SenderSettleMode, TargetArchetype},
+    message::Fields,
 };
 use tokio::task::JoinSet;
 

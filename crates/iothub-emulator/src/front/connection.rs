@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use amqp1::codec::EncodeStyle;
-use amqp1::{Acceptor, AmqpError, Error, ErrorCondition, SessionConfig, Symbol, Tolerances};
+use amqp1::{
+    Acceptor, Error, Symbol,
+    connection::{SessionConfig, Tolerances},
+    error::{AmqpError, ErrorCondition},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

@@ -2,7 +2,7 @@
 
 use core::future::Future;
 
-use amqp1::{AmqpError, Delivery, Error, Receiver};
+use amqp1::{Delivery, Error, Receiver, error::AmqpError};
 
 use crate::hub::Address;
 

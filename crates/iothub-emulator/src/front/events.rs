@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp1::{AmqpError, FilterSet, Sender, SenderRequest, Symbol, Value};
+use amqp1::{Sender, Symbol, Value, acceptor::SenderRequest, error::AmqpError, link::FilterSet};
 
 use super::attach::settled;
 use super::connection::Context;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use amqp1::{Delivered, DeliveryTag, Outcome, Receipt, SendOptions, Sender};
+use amqp1::{
+    Delivered, Outcome, Receipt, Sender,
+    link::{DeliveryTag, SendOptions},
+};
 use tokio::task::JoinSet;
 
 use super::connection::Context;

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amqp1::{Delivered, DeliveryTag, EncodedMessage, Error, Outcome, Receipt, SendOptions, Sender};
+use amqp1::{
+    Delivered, Error, Outcome, Receipt, Sender,
+    link::{DeliveryTag, SendOptions},
+    message::EncodedMessage,
+};
 use tokio::task::JoinSet;
 
 use super::connection::Context;

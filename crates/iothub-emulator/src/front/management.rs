@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use amqp1::codec::{Array, Map};
-use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Session, Str, Symbol, Timestamp, Value};
+use amqp1::{
+    Message, Receiver, Session, Symbol, Value,
+    message::{EncodedMessage, MessageId, Properties, Str, Timestamp},
+};
 
 use super::connection::Context;
 use super::requests::Node;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use amqp1::codec::message::Body;
-use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Session, Uuid, Value};
+use amqp1::{
+    Message, Receiver, Sender, Session, Value,
+    message::{EncodedMessage, MessageId, Properties, Uuid},
+};
 
 use super::connection::Context;
 use super::deliveries;

@@ -35,7 +35,7 @@ mod twins;
 use core::time::Duration;
 use std::sync::Arc;
 
-use amqp1::{ErrorCondition, TlsServer};
+use amqp1::{error::ErrorCondition, tls::TlsServer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -104,6 +104,6 @@ pub(crate) async fn listen(listener: TcpListener, front: Front) {
 }
 
 /// An error of the front's own.
-pub(crate) fn refusal_error(condition: ErrorCondition, text: &'static str) -> amqp1::AmqpError {
-    amqp1::AmqpError::new(condition, text)
+pub(crate) fn refusal_error(condition: ErrorCondition, text: &'static str) -> amqp1::error::AmqpError {
+    amqp1::error::AmqpError::new(condition, text)
 }

@@ -4,7 +4,11 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amqp1::auth::cbs::reply_link;
-use amqp1::{EncodedMessage, Receiver, SendOptions, Sender, Session, Str};
+use amqp1::{
+    Receiver, Sender, Session,
+    link::SendOptions,
+    message::{EncodedMessage, Str},
+};
 
 use super::connection::Context;
 use crate::hub::Address;

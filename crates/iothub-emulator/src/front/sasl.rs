@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use amqp1::acceptor::{Authenticator, SaslAttempt, SaslDecision};
 use amqp1::auth::sasl::{anonymous, mssbcbs, plain};
 use amqp1::codec::sasl::SaslCode;
-use amqp1::{Authenticator, SaslAttempt, SaslDecision};
 use bytes::Bytes;
 
 use crate::clock::BoxFuture;

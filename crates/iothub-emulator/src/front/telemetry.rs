@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp1::{AmqpError, Delivery, Error, Receiver};
+use amqp1::{Delivery, Error, Receiver, error::AmqpError};
 
 use super::connection::Context;
 use super::deliveries;

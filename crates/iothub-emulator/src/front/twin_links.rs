@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amqp1::codec::performative::Attach;
-use amqp1::{EncodedMessage, Receiver, Sender, Session, Str, Value};
+use amqp1::{
+    Receiver, Sender, Session, Value,
+    message::{EncodedMessage, Str},
+};
 use tokio::sync::watch;
 
 use super::requests::SETTLED;

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use amqp1::codec::message::Body;
-use amqp1::{EncodedMessage, Message, MessageId, Properties, Receiver, Sender, Session, Symbol};
+use amqp1::{
+    Message, Receiver, Sender, Session, Symbol,
+    message::{EncodedMessage, MessageId, Properties},
+};
 use serde_json::{Value, json};
 
 use super::connection::Context;

@@ -7,7 +7,7 @@ use amqp1::auth::sasl::Mssbcbs;
 use amqp1::codec::Limits;
 use amqp1::codec::frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame};
 use amqp1::codec::sasl::{SaslBody, SaslCode, SaslInit, Secret};
-use amqp1::{Client, ConnectionError, EncodeStyle, ErrorKind, Symbol, TlsClient};
+use amqp1::{Client, ErrorKind, Symbol, error::ConnectionError, message::EncodeStyle, tls::TlsClient};
 use bytes::BytesMut;
 use iothub_emulator::Emulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::replay::Replay;
-use amqp1::{DeliveryState, Message, Properties};
+use amqp1::{Message, link::DeliveryState, message::Properties};
 use bytes::{Bytes, BytesMut};
 use iothub_emulator::hub::{AckMode, Address, CloudToDevice, DeviceId, Hub, UnixMillis};
 use iothub_emulator::{Emulator, ManualClock};

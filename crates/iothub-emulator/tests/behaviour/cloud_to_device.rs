@@ -3,7 +3,11 @@
 use core::time::Duration;
 
 use crate::support::*;
-use amqp1::{Credit, Outcome, Properties, Receiver, ReceiverSettleMode, Sender, SenderSettleMode, Session, Value};
+use amqp1::{
+    Credit, Outcome, Receiver, Sender, Session, Value,
+    link::{ReceiverSettleMode, SenderSettleMode},
+    message::Properties,
+};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{DeviceId, Hub};
 
@@ -90,7 +94,7 @@ async fn what_the_service_sends_is_what_the_device_sees() {
     let sender = to_devices(&service(&hub).await).await;
     let properties = Properties {
         to: Some(devicebound("a").into()),
-        message_id: Some(amqp1::MessageId::Uuid(amqp1::Uuid([7; 16]))),
+        message_id: Some(amqp1::message::MessageId::Uuid(amqp1::message::Uuid([7; 16]))),
         correlation_id: Some("c".into()),
         user_id: Some("me".into()),
         content_type: Some(amqp1::Symbol::from_static("text/plain")),
@@ -290,7 +294,7 @@ async fn settled_messages_of_the_service_are_taken_too() {
     let (hub, _) = hub().await;
     let session = service(&hub).await;
     let sender = session.sender("/messages/deviceBound").settle_mode(SenderSettleMode::Settled).attach().await.unwrap();
-    let options = amqp1::SendOptions { settled: true, ..Default::default() };
+    let options = amqp1::link::SendOptions { settled: true, ..Default::default() };
     assert_eq!(sender.send_with(c2d("a", "one"), options).await.unwrap(), Outcome::SentSettled);
     let mut inbox = inbox(&device(&hub, "a").await, "a").await;
     assert_eq!(body(&next(&mut inbox).await), "one");

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::support::*;
-use amqp1::{Message, MessageBuilder, Properties, SendOptions, Session, Symbol};
+use amqp1::{Message, MessageBuilder, Session, Symbol, link::SendOptions, message::Properties};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{DeviceId, IdentityId};
 use serde_json::json;

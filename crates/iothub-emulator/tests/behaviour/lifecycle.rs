@@ -3,7 +3,7 @@
 use crate::support::*;
 use amqp1::auth::connection_string::{DeviceConnectionString, EventHubsConnectionString, ServiceConnectionString};
 use amqp1::auth::sasl::Mssbcbs;
-use amqp1::{Client, ConnectionError, ErrorKind, TlsClient};
+use amqp1::{Client, ErrorKind, error::ConnectionError, tls::TlsClient};
 use iothub_emulator::hub::DeviceId;
 use iothub_emulator::{DeviceError, Emulator, StartError};
 
@@ -140,10 +140,10 @@ async fn links_are_detached_and_sessions_ended_before_the_connection_is_closed()
     let cbs = session.receiver("$cbs").attach().await.unwrap();
     hub.shutdown().await;
     for detached in [sender.detached().await, receiver.detached().await, cbs.detached().await] {
-        assert_eq!(detached.by, amqp1::Cause::Peer);
+        assert_eq!(detached.by, amqp1::error::Cause::Peer);
         assert_eq!(detached.error.unwrap().condition.as_str(), "amqp:link:detach-forced");
     }
-    assert_eq!(session.ended().await.by, amqp1::Cause::Peer);
+    assert_eq!(session.ended().await.by, amqp1::error::Cause::Peer);
     assert!(matches!(connection.closed().await, ConnectionError::ClosedByPeer(Some(_))));
 }
 

@@ -3,8 +3,9 @@
 use crate::support::*;
 use amqp1::auth::sasl::Plain;
 use amqp1::{
-    AmqpError, Client, Connection, ConnectionError, ErrorCondition, ErrorKind, Message, Session, Symbol, TlsClient,
-    Value,
+    Client, Connection, ErrorKind, Message, Session, Symbol, Value,
+    error::{AmqpError, ConnectionError, ErrorCondition},
+    tls::TlsClient,
 };
 
 /// Attaches a telemetry link with properties of this many octets.
@@ -157,7 +158,8 @@ async fn messages_to_devices_above_64_kib_are_rejected() {
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     assert_eq!(sender.max_message_size(), Some(1024 * 1024));
     let to_a = |octets| {
-        let to = amqp1::Properties { to: Some(devicebound("a").into()), ..amqp1::Properties::default() };
+        let to =
+            amqp1::message::Properties { to: Some(devicebound("a").into()), ..amqp1::message::Properties::default() };
         Message::builder().properties(to).data(vec![0; octets])
     };
     sender.send(to_a(60 * 1024)).await.unwrap().into_result().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use amqp1::auth::sasl::Mssbcbs;
-use amqp1::{Client, Connection, Error, ErrorKind, TlsClient};
+use amqp1::{Client, Connection, Error, ErrorKind, tls::TlsClient};
 use iothub_emulator::Emulator;
 use std::net::SocketAddr;
 

@@ -2,7 +2,7 @@
 //! the rest by itself.
 
 use crate::support::*;
-use amqp1::{Credit, EncodedMessage, Message, SendOptions};
+use amqp1::{Credit, Message, link::SendOptions, message::EncodedMessage};
 use bytes::Bytes;
 
 fn raw(octets: &'static [u8]) -> EncodedMessage {

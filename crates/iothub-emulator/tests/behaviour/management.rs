@@ -7,8 +7,9 @@ use amqp1::auth::sas::{PercentEncoding, SasKey};
 use amqp1::auth::sasl::Anonymous;
 use amqp1::codec::Map;
 use amqp1::{
-    Message, MessageId, Properties, Receiver, ReceiverSettleMode, SendOptions, Sender, SenderSettleMode, Session,
-    Target, Timestamp, Value,
+    Message, Receiver, Sender, Session, Target, Value,
+    link::{ReceiverSettleMode, SendOptions, SenderSettleMode},
+    message::{MessageId, Properties, Timestamp},
 };
 use iothub_emulator::Emulator;
 

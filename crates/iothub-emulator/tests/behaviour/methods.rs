@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::support::https::{Https, post};
 use crate::support::*;
-use amqp1::{Credit, Delivery, Message, MessageId, Properties, Receiver, Sender, Session, Symbol};
+use amqp1::{
+    Credit, Delivery, Message, Receiver, Sender, Session, Symbol,
+    message::{MessageId, Properties},
+};
 use iothub_emulator::hub::{Address, ErrorCode, MethodAnswer, MethodInvocation, ServiceError};
 use iothub_emulator::{Emulator, ManualClock};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Modules: their telemetry with outputs, and their inputs.
 
 use crate::support::*;
-use amqp1::{Message, SenderSettleMode};
+use amqp1::{Message, link::SenderSettleMode};
 use iothub_emulator::hub::ErrorCode;
 
 const EVENTS: &str = "/devices/a/modules/m/messages/events";

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::support::*;
 use amqp1::auth::sasl::Anonymous;
-use amqp1::{Client, Message, Properties, TlsClient};
+use amqp1::{Client, Message, message::Properties, tls::TlsClient};
 use iothub_emulator::Emulator;
 use tokio::net::TcpStream;
 use tracing::subscriber::DefaultGuard;

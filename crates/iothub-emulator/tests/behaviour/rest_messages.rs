@@ -199,7 +199,7 @@ async fn a_module_receives_its_messages() {
     https.send(put("/devices/a/modules/extra", &json!({})).owner()).await.ok(200);
     let sender = service(&hub).await.sender("/messages/devicebound").attach().await.unwrap();
     let to = "/devices/a/modules/extra/messages/devicebound";
-    let properties = amqp1::Properties { to: Some(to.into()), ..amqp1::Properties::default() };
+    let properties = amqp1::message::Properties { to: Some(to.into()), ..amqp1::message::Properties::default() };
     sender.send(Message::builder().properties(properties).data("for m")).await.unwrap().into_result().unwrap();
     https.send(as_a(get(BOUND))).await.ok(204);
     let response = https.send(get(to).owner()).await.ok(200);

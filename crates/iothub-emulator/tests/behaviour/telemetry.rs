@@ -3,8 +3,9 @@
 use crate::support::*;
 use amqp1::codec::Described;
 use amqp1::{
-    Credit, Delivery, ErrorKind, Filter, Message, MessageBuilder, MessageId, Properties, Receiver, ReceiverBuilder,
-    SendOptions, Session, Symbol, Timestamp, Value,
+    Credit, Delivery, ErrorKind, Message, MessageBuilder, Receiver, Session, Symbol, Value,
+    link::{Filter, ReceiverBuilder, SendOptions},
+    message::{MessageId, Properties, Timestamp},
 };
 use bytes::{Bytes, BytesMut};
 use iothub_emulator::{

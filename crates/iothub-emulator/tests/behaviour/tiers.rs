@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::support::https::{Https, Request, VERSION, get, patch, post, request, response};
 use crate::support::*;
-use amqp1::{Message, Properties, Receiver, SendOptions, Session, Symbol};
+use amqp1::{Message, Receiver, Session, Symbol, link::SendOptions, message::Properties};
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{ErrorCode, Operation, Scale, Tier};
 use serde_json::json;

@@ -5,7 +5,8 @@ use core::time::Duration;
 use crate::support::*;
 use amqp1::codec::message::Body;
 use amqp1::{
-    Credit, Delivery, Message, MessageBuilder, MessageId, Properties, Receiver, Sender, Session, Symbol, Uuid, Value,
+    Credit, Delivery, Message, MessageBuilder, Receiver, Sender, Session, Symbol, Value,
+    message::{MessageId, Properties, Uuid},
 };
 use iothub_emulator::Emulator;
 use iothub_emulator::hub::{IdentityId, IfMatch};

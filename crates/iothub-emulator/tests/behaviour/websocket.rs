@@ -2,7 +2,7 @@
 
 use crate::support::https::*;
 use crate::support::*;
-use amqp1::{Client, Connection, ConnectionError, Message};
+use amqp1::{Client, Connection, Message, error::ConnectionError};
 use base64::Engine as _;
 use futures_core::Stream;
 use futures_sink::Sink;

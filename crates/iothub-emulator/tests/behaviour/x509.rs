@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::*;
-use amqp1::{Client, Connection, Error, ErrorKind, Session, TlsClient};
+use amqp1::{Client, Connection, Error, ErrorKind, Session, tls::TlsClient};
 use iothub_emulator::hub::{DeviceSpec, EventPosition, IdentityId, IdentitySpec, ModuleId, UnixMillis};
 use iothub_emulator::{Emulator, EmulatorBuilder, ManualClock};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};

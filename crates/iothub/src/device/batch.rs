@@ -2,7 +2,7 @@
 
 use super::telemetry::Telemetry;
 use crate::error::{Error, ErrorKind};
-use amqp1::{Delivered, EncodedMessage, Message};
+use amqp1::{Delivered, Message, message::EncodedMessage};
 use bytes::{Bytes, BytesMut};
 
 /// The format of a message whose data sections are messages.
@@ -51,7 +51,7 @@ mod tests {
     fn each_data_section_is_a_message() {
         let batch = encode([Telemetry::new("one").property("n", "1"), Telemetry::new("two")]).expect("small");
         let batch = received(batch.expect("something"));
-        let amqp1::Body::Data(sections) = batch.body() else { panic!("data sections") };
+        let amqp1::message::Body::Data(sections) = batch.body() else { panic!("data sections") };
         let inner: Vec<Message> = sections
             .map(|section| Message::from_chunks(section.chunks().collect::<Vec<_>>()).expect("a message"))
             .collect();

@@ -5,7 +5,12 @@ use crate::{
     message::{Incoming, incoming_accessors},
     service::Ack,
 };
-use amqp1::{AmqpError, Credit, Delivery, ErrorCondition, OnDrop, Receiver, ReceiverSettleMode, Uuid};
+use amqp1::{
+    Credit, Delivery, Receiver,
+    error::{AmqpError, ErrorCondition},
+    link::{OnDrop, ReceiverSettleMode},
+    message::Uuid,
+};
 use std::{sync::Arc, time::SystemTime};
 
 /// Messages that are fetched ahead; a device's queue holds no more.

@@ -9,7 +9,7 @@ use super::{
     twin::Twin,
 };
 use crate::{connect::Hub, error::Error, lazy::LazySender, receipt::SendReceipt};
-use amqp1::SendOptions;
+use amqp1::link::SendOptions;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 

@@ -9,7 +9,10 @@ use crate::{
     message::device_path,
     random::uuid,
 };
-use amqp1::{Credit, OnDrop, Receiver, ReceiverSettleMode, Sender, SenderSettleMode, Symbol};
+use amqp1::{
+    Credit, Receiver, Sender, Symbol,
+    link::{OnDrop, ReceiverSettleMode, SenderSettleMode},
+};
 
 /// The version of the service's protocol that these links follow.
 const API_VERSION: &str = "2020-09-30";

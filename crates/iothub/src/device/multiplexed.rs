@@ -10,8 +10,9 @@ use crate::{
     random::random,
 };
 use amqp1::{
-    Cbs, Connection, Delivered,
+    Connection, Delivered,
     auth::{cbs::RenewalPolicy, connection_string::DeviceConnectionString, sasl::Mssbcbs},
+    cbs::Cbs,
 };
 use std::{sync::Arc, time::Duration};
 

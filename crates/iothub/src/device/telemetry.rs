@@ -3,7 +3,7 @@ use crate::{
     message::{Outgoing, outgoing_setters},
     time::to_iso8601,
 };
-use amqp1::{EncodedMessage, Symbol};
+use amqp1::{Symbol, message::EncodedMessage};
 use bytes::Bytes;
 use std::time::SystemTime;
 
@@ -91,7 +91,7 @@ impl Telemetry {
 mod tests {
     use super::*;
     use crate::message::tests::received;
-    use amqp1::{MessageId, Timestamp};
+    use amqp1::message::{MessageId, Timestamp};
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]

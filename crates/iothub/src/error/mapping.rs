@@ -1,7 +1,11 @@
 //! From what AMQP says to what it means on a hub.
 
 use super::{Error, ErrorKind};
-use amqp1::{AmqpError, ErrorCondition, azure, codec::printable::Bounded};
+use amqp1::{
+    azure,
+    codec::printable::Bounded,
+    error::{AmqpError, ErrorCondition},
+};
 use std::time::Duration;
 
 /// What was being worked with, which decides what "not found" means.

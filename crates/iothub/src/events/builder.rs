@@ -9,10 +9,11 @@ use crate::{
     error::{Error, ErrorKind},
 };
 use amqp1::{
-    Credit, OnDrop, Receiver,
+    Credit, Receiver,
     auth::connection_string::{ConnectionString, Credential, EventHubsConnectionString, ServiceConnectionString},
     brokers::event_hubs::{DEFAULT_CONSUMER_GROUP, OWNER_LEVEL},
     codec::Map,
+    link::OnDrop,
 };
 use std::fmt;
 

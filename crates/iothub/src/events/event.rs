@@ -112,7 +112,10 @@ impl Event {
 mod tests {
     use super::*;
     use crate::message::tests::received;
-    use amqp1::{Symbol, Timestamp, Uuid, Value};
+    use amqp1::{
+        Symbol, Value,
+        message::{Timestamp, Uuid},
+    };
 
     fn annotated(annotations: &[(&'static str, Value)]) -> Event {
         let mut builder = Message::builder().data("21").application_property("room", "3");
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn ids_are_text_whatever_their_type() {
         let id = Uuid([0x11; 16]);
-        let properties = amqp1::Properties { message_id: Some(id.into()), ..Default::default() };
+        let properties = amqp1::message::Properties { message_id: Some(id.into()), ..Default::default() };
         let event = Event::new(&received(Message::builder().properties(properties).data("")), "0").expect("an event");
         assert_eq!(event.message_id(), Some("11111111-1111-1111-1111-111111111111"));
     }

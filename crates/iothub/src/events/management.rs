@@ -5,9 +5,10 @@ use crate::{
     error::{Error, ErrorKind, Subject},
 };
 use amqp1::{
-    Credit, EncodedMessage, Message, MessageId, Properties, Receiver, Sender, SenderSettleMode, Session, Source,
-    Target, Value,
+    Credit, Message, Receiver, Sender, Session, Source, Target, Value,
     codec::{DecodeError, Map, ValueRef},
+    link::SenderSettleMode,
+    message::{EncodedMessage, MessageId, Properties},
 };
 
 pub(super) const ADDRESS: &str = "$management";

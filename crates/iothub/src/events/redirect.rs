@@ -8,7 +8,7 @@ use crate::{
     connect::{AMQPS, Place},
     error::{Error, ErrorKind},
 };
-use amqp1::Redirect;
+use amqp1::error::Redirect;
 use std::net::IpAddr;
 
 /// How often a redirect is followed in a row.

@@ -1,6 +1,6 @@
 //! Bodies of received messages.
 
-use amqp1::{Body, Message, Value};
+use amqp1::{Message, Value, message::Body};
 use bytes::Bytes;
 
 /// The body of a received message, whatever kind it is of.

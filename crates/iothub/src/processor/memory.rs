@@ -1,5 +1,5 @@
 use super::store::{Checkpoint, CheckpointStore, Ownership, Scope, StoreError};
-use amqp1::BoxFuture;
+use amqp1::acceptor::BoxFuture;
 use std::{
     collections::BTreeMap,
     future::ready,

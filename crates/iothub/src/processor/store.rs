@@ -1,6 +1,6 @@
 //! What processors of one consumer group share: who owns which partition, and how far it was read.
 
-use amqp1::BoxFuture;
+use amqp1::acceptor::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{error::Error as StdError, time::SystemTime};
 

@@ -5,7 +5,7 @@ use crate::{
     credential::{Signer, now},
     error::{Error, ErrorKind, Refusal},
 };
-use amqp1::{Delivered, TlsClient};
+use amqp1::{Delivered, tls::TlsClient};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, StatusCode,

@@ -5,7 +5,7 @@ use super::{
     http::{Call, Http, Repeat},
 };
 use crate::error::Error;
-use amqp1::BoxFuture;
+use amqp1::acceptor::BoxFuture;
 use futures_core::Stream;
 use reqwest::Method;
 use serde::de::DeserializeOwned;

@@ -2,7 +2,7 @@ use crate::{
     error::Error,
     message::{Outgoing, device_path, outgoing_setters},
 };
-use amqp1::EncodedMessage;
+use amqp1::message::EncodedMessage;
 use bytes::Bytes;
 
 /// Which outcomes of a message the hub is to give feedback about.
@@ -83,7 +83,7 @@ impl CloudMessage {
 mod tests {
     use super::*;
     use crate::{error::ErrorKind, message::tests::received};
-    use amqp1::{MessageId, Timestamp};
+    use amqp1::message::{MessageId, Timestamp};
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]

@@ -266,7 +266,7 @@ impl FeedbackReceiver {
 mod tests {
     use super::*;
     use crate::{error::ErrorKind, message::tests::received};
-    use amqp1::{Message, Properties, Symbol};
+    use amqp1::{Message, Symbol, message::Properties};
 
     fn parse(content_type: &'static str, body: &'static str) -> Result<Vec<FeedbackRecord>, Error> {
         let content_type = Some(Symbol::from_static(content_type));

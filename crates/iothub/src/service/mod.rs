@@ -19,7 +19,10 @@ use crate::{
     lazy::LazySender,
     receipt::SendReceipt,
 };
-use amqp1::{Credit, OnDrop, Receiver, ReceiverSettleMode};
+use amqp1::{
+    Credit, Receiver,
+    link::{OnDrop, ReceiverSettleMode},
+};
 use std::sync::Arc;
 
 /// Where messages to devices go.

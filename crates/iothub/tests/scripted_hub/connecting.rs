@@ -1,6 +1,7 @@
 use crate::support::{KEY, Rules, ScriptedHub, new_pki, pki, soon};
 use amqp1::{
-    Delivered, SaslDecision,
+    Delivered,
+    acceptor::SaslDecision,
     auth::{
         UnixSeconds,
         sas::{SasToken, SharedAccessKey},

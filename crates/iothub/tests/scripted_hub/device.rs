@@ -1,5 +1,9 @@
 use crate::support::{ScriptedHub, delivery, error, pki, soon};
-use amqp1::{Message, MessageId, Outcome, Properties, SendOptions, Symbol, Timestamp};
+use amqp1::{
+    Message, Outcome, Symbol,
+    link::SendOptions,
+    message::{MessageId, Properties, Timestamp},
+};
 use iothub::{Ack, DeviceClient, ErrorKind, Telemetry};
 use std::sync::Arc;
 
@@ -79,7 +83,7 @@ async fn messages_are_settled_as_the_device_says_and_not_at_all_when_dropped() {
     let mut messages = soon("an attach", receiving).await.expect("no panic").expect("accepted");
     let mut receipts = Vec::new();
     for (index, id) in ["dropped", "abandoned", "rejected", "completed"].into_iter().enumerate() {
-        let tag = amqp1::DeliveryTag::from([u8::try_from(index).expect("few"); 16]);
+        let tag = amqp1::link::DeliveryTag::from([u8::try_from(index).expect("few"); 16]);
         let options = SendOptions { tag: Some(tag), ..SendOptions::default() };
         receipts.push(sender.reserve().await.expect("credit").send_with(message(id), options).expect("sent"));
     }

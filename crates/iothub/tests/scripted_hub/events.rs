@@ -1,10 +1,12 @@
 use crate::support::{KEY, Rules, ScriptedHub, accept_sender, delivery, error, pki, soon};
 use amqp1::{
-    AmqpError, ErrorCondition, Fields, IncomingLink, Message, Properties, Symbol, Timestamp, Value,
+    IncomingLink, Message, Symbol, Value,
     auth::{
         UnixSeconds,
         sas::{SasKey, SasToken},
     },
+    error::{AmqpError, ErrorCondition},
+    message::{Fields, Properties, Timestamp},
 };
 use iothub::{ErrorKind, Event, EventConsumer, EventPosition, MessageBody};
 

@@ -1,7 +1,7 @@
 //! A hub over HTTPS that answers as the test says, in order, and hands the requests to it.
 
 use crate::support::{KEY, pki, soon};
-use amqp1::TlsServer;
+use amqp1::tls::TlsServer;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},

@@ -1,6 +1,8 @@
 use crate::support::{ScriptedHub, accept_sender, delivery, soon};
 use amqp1::{
-    AcceptedLink, Message, MessageId, Properties, Receiver, SendOptions, Sender, SenderSettleMode, Uuid, Value,
+    AcceptedLink, Message, Receiver, Sender, Value,
+    link::{SendOptions, SenderSettleMode},
+    message::{MessageId, Properties, Uuid},
 };
 use iothub::{DeviceClient, MethodAnswer, MethodHandlers, Methods};
 use serde_json::json;

@@ -1,5 +1,8 @@
 use crate::support::{ScriptedHub, delivery, error, pki, soon};
-use amqp1::{Message, MessageId, Outcome, Properties, Symbol, Timestamp};
+use amqp1::{
+    Message, Outcome, Symbol,
+    message::{MessageId, Properties, Timestamp},
+};
 use iothub::{Ack, CloudMessage, Delivered, ErrorKind, FeedbackStatus, ServiceClient};
 use std::sync::Arc;
 

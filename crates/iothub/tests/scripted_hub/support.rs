@@ -1,9 +1,11 @@
 //! A hub that does as the test says: it answers `$cbs` and SASL by rules, and hands every other link to the test.
 
 use amqp1::{
-    AcceptedLink, Acceptor, AmqpError, Authenticator, Connection, Delivery, ErrorCondition, IncomingLink, Receiver,
-    SaslAttempt, SaslDecision, Sender, ServerConnection, Symbol, TlsServer,
+    AcceptedLink, Acceptor, Connection, Delivery, IncomingLink, Receiver, Sender, ServerConnection, Symbol,
+    acceptor::{Authenticator, SaslAttempt, SaslDecision},
     auth::cbs::{Reply, Request, is_address},
+    error::{AmqpError, ErrorCondition},
+    tls::TlsServer,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
@@ -175,7 +177,7 @@ struct Logins {
 }
 
 impl Authenticator for Logins {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         let decision = (self.decide)(&attempt);
         let _ = self.tell.send(attempt);
         Box::pin(async move { decision })
@@ -218,7 +220,7 @@ async fn answer_tokens(
         }
         let sender = replies.lock().await.clone();
         if let (Some(reply), Some(sender)) = (answer(), sender) {
-            let _ = sender.send(reply.encode(&request, amqp1::EncodeStyle::Full)).await;
+            let _ = sender.send(reply.encode(&request, amqp1::message::EncodeStyle::Full)).await;
         }
     }
 }

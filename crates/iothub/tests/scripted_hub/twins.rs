@@ -1,6 +1,8 @@
 use crate::support::{ScriptedHub, accept_sender, delivery, soon};
 use amqp1::{
-    AcceptedLink, Message, MessageId, Properties, Receiver, SendOptions, Sender, SenderSettleMode, Symbol, Value,
+    AcceptedLink, Message, Receiver, Sender, Symbol, Value,
+    link::{SendOptions, SenderSettleMode},
+    message::{MessageId, Properties},
 };
 use iothub::{Delivered, DesiredChange, DeviceClient, ErrorKind, Twin};
 use serde_json::json;

@@ -1,7 +1,10 @@
 //! Events that cannot be decoded, which stay in their partition.
 
 use crate::support::{Rules, ScriptedHub, accept_sender, delivery, pki, soon};
-use amqp1::{EncodedMessage, Message, Properties, Symbol, Value};
+use amqp1::{
+    Message, Symbol, Value,
+    message::{EncodedMessage, Properties},
+};
 use bytes::Bytes;
 use iothub::{
     Event, EventConsumer, EventConsumerBuilder, EventPosition, EventProcessor, UndecodableEvent,

@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use amqp1::{
-    EncodedMessage, Message, Symbol, Value,
+    Message, Symbol, Value,
     codec::types::{Array, Map},
+    message::EncodedMessage,
 };
 use clap::Args;
 use serde_json::{Value as Json, json};

@@ -6,8 +6,9 @@ use crate::{
     values::{bits, decode, digits, encode, integer, octets},
 };
 use amqp1::{
-    ApplicationProperties, Body, EncodedMessage, Header, Message, MessageId, Properties, Symbol, Value,
+    Message, Symbol, Value,
     codec::types::Map,
+    message::{ApplicationProperties, Body, EncodedMessage, Header, MessageId, Properties},
 };
 use serde_json::{Map as Object, Value as Json, json};
 
@@ -226,7 +227,7 @@ fn property(name: &Value, value: &Value) -> Option<(String, Json)> {
 #[cfg(test)]
 mod tests {
     use super::body;
-    use amqp1::{EncodedMessage, Message, Value};
+    use amqp1::{Message, Value, message::EncodedMessage};
     use bytes::Bytes;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The connection to the broker.
 
 use crate::{arguments::Peer, failure::Failure};
-use amqp1::{Client, Credit, EncodedMessage, Message};
+use amqp1::{Client, Credit, Message, message::EncodedMessage};
 use std::time::Duration;
 
 /// Sends messages one after another, each of which has to be accepted.

@@ -5,8 +5,9 @@
 
 use crate::failure::Failure;
 use amqp1::{
-    Symbol, Timestamp, Uuid, Value,
+    Symbol, Value,
     codec::types::{Array, Decimal32, Decimal64, Decimal128, Described, Map},
+    message::{Timestamp, Uuid},
 };
 use bytes::Bytes;
 use serde_json::{Value as Json, json};

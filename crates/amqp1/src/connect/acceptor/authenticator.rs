@@ -11,7 +11,7 @@ use std::fmt;
 /// Passwords in the clear come to [`authenticate`](Self::authenticate), which PLAIN over TLS may do:
 ///
 /// ```
-/// use amqp1::{Authenticator, BoxFuture, SaslAttempt, SaslCode, SaslDecision, auth::sasl::plain::Credentials};
+/// use amqp1::{acceptor::{Authenticator, BoxFuture, SaslAttempt, SaslCode, SaslDecision}, auth::sasl::plain::Credentials};
 ///
 /// struct OneUser;
 ///
@@ -33,7 +33,7 @@ use std::fmt;
 /// With SCRAM the server never sees them:
 ///
 /// ```
-/// use amqp1::{Acceptor, Authenticator, BoxFuture, SaslCode, ScramHash, StoredCredential, Symbol};
+/// use amqp1::{Acceptor, acceptor::{Authenticator, BoxFuture, SaslCode, ScramHash, StoredCredential}, Symbol};
 ///
 /// /// One user; a real one looks into a database.
 /// struct Users(StoredCredential);
@@ -113,7 +113,7 @@ impl fmt::Debug for SaslAttempt {
 pub enum SaslDecision {
     /// It is this one.
     Accept {
-        /// Who it is: for [`IncomingConnection::identity`](crate::IncomingConnection::identity).
+        /// Who it is: for [`IncomingConnection::identity`](crate::acceptor::IncomingConnection::identity).
         identity: String,
         /// What the outcome says besides.
         additional_data: Option<Bytes>,

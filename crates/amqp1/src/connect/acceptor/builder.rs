@@ -128,10 +128,10 @@ impl AcceptorBuilder {
     }
 
     /// Changes anything about the connections. For example, which deviations of clients are accepted;
-    /// [`Tolerances::ACCEPTOR`](crate::Tolerances::ACCEPTOR) unless set:
+    /// [`Tolerances::ACCEPTOR`](crate::connection::Tolerances::ACCEPTOR) unless set:
     ///
     /// ```
-    /// use amqp1::{Acceptor, Tolerances};
+    /// use amqp1::{Acceptor, connection::Tolerances};
     ///
     /// let builder = Acceptor::builder().config(|config| config.tolerances = Tolerances::STRICT);
     /// ```
@@ -142,7 +142,7 @@ impl AcceptorBuilder {
 
     /// Sets whether the limits for clients that are not authenticated
     /// ([`max_metadata_unauthenticated`](ConnectionConfig::max_metadata_unauthenticated)) hold until
-    /// [`Connection::set_authenticated`], and not just until the client's open is accepted: for servers that
+    /// [`Connection::set_authenticated`](crate::Connection::set_authenticated), and not just until the client's open is accepted: for servers that
     /// authenticate by other means than SASL, such as claims on `$cbs`.
     pub fn hold_authentication(mut self, hold: bool) -> Self {
         self.hold_authentication = hold;
@@ -192,7 +192,7 @@ impl AcceptorBuilder {
 
     /// Offers clients that their container has one connection (the extension `sole-connection-for-container`). For those
     /// that desire it, a second connection of the same container and identity is refused, as
-    /// [`accept`](Acceptor::accept) then says; or, with the property `sole-connection-enforcement-policy` of 1, the first
+    /// [`accept`](crate::Acceptor::accept) then says; or, with the property `sole-connection-enforcement-policy` of 1, the first
     /// one is closed before the second is there. Where both connections ask for it, what the first one has asked for counts.
     /// The answer to the open announces the policy. Clones of the acceptor count together.
     pub fn sole_connections(mut self) -> Self {

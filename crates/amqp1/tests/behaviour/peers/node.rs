@@ -3,7 +3,8 @@
 
 use crate::support::{self, coordinator_request, gate::Gate, soon};
 use amqp1::{
-    AcceptedLink, Credit, Receipt, Receiver, ReceiverSettleMode, Sender, ServerConnection, Session,
+    AcceptedLink, Credit, Receipt, Receiver, Sender, ServerConnection, Session,
+    link::ReceiverSettleMode,
     transaction::{Controller, Coordinator, CoordinatorConfig, Discharge},
 };
 use bytes::Bytes;

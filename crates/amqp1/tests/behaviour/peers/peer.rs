@@ -3,8 +3,7 @@
 
 use crate::support::{coordinator_request, receiver_request};
 use amqp1::{
-    AcceptedLink, Acceptor, Attach, Credit, DeliveryState, Receiver, Role, Sender, ServerConnection, Source, Symbol,
-    Target, TargetArchetype,
+    AcceptedLink, Acceptor, Credit, Receiver, Sender, ServerConnection, Source, Symbol, Target,
     codec::{
         Encode, EncodeStyle, Limits, SequenceNo,
         definitions::Fields,
@@ -12,6 +11,7 @@ use amqp1::{
         performative::{Begin, Detach, Disposition, Flow, Open, Performative, Transfer},
         transaction as wire,
     },
+    link::{Attach, DeliveryState, Role, TargetArchetype},
     transaction::{Commit, Coordinator, CoordinatorConfig, Discharge, TxnId},
 };
 use bytes::{Bytes, BytesMut};

@@ -2,12 +2,13 @@
 
 use crate::support::checked::Checked;
 use amqp1::{
-    Acceptor, Attach, Client, Connection, DeliveryState, Role, ServerConnection, Source, Target,
+    Acceptor, Client, Connection, ServerConnection, Source, Target,
     codec::{
         Encode, EncodeStyle, Limits, SequenceNo,
         frame::{Frame, FrameDecoder, FrameWriter, ProtocolHeader, write_frame},
         performative::{Begin, Detach, Disposition, Flow, Open, Performative, Transfer, Unsettled},
     },
+    link::{Attach, DeliveryState, Role},
 };
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};

@@ -1,14 +1,17 @@
 //! A container that coordinates transactions and holds one queue, on the engine alone.
 
 use amqp1::{
-    AmqpError, ConnectionConfig, Credit, DeliveryState, EncodedMessage, ErrorCondition, Message, Role, SessionConfig,
-    Symbol, TargetArchetype,
+    Credit, Message, Symbol,
     codec::sasl::SaslCode,
+    connection::{ConnectionConfig, SessionConfig},
     engine::{
         Connection as Engine, Event, Instant, LinkId, SendOptions, ServerSasl, Settlement, TransactionRole,
         TransmitQueue,
         transaction::{Coordinator, CoordinatorConfig, Refusal, Request, TxnId},
     },
+    error::{AmqpError, ErrorCondition},
+    link::{DeliveryState, Role, TargetArchetype},
+    message::EncodedMessage,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};

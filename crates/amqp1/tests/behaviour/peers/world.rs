@@ -3,8 +3,8 @@
 
 use crate::support::{accept, body, client, receiver_request, sender_request};
 use amqp1::{
-    Acceptor, Client, Connection, Credit, Delivery, IncomingLink, Receiver, ReceiverSettleMode, Sender,
-    ServerConnection, Session,
+    Acceptor, Client, Connection, Credit, Delivery, IncomingLink, Receiver, Sender, ServerConnection, Session,
+    link::ReceiverSettleMode,
     resume::{SuspendedReceiver, SuspendedSender},
 };
 use std::{
@@ -134,7 +134,10 @@ impl World {
 
     /// Ends both ends of the transport.
     pub(crate) async fn lose(self) {
-        let _ = self.client.close_with(Some(amqp1::AmqpError::from(amqp1::ErrorCondition::INTERNAL_ERROR))).await;
+        let _ = self
+            .client
+            .close_with(Some(amqp1::error::AmqpError::from(amqp1::error::ErrorCondition::INTERNAL_ERROR)))
+            .await;
         self.server.connection().closed().await;
     }
 }

@@ -5,13 +5,14 @@ use super::{
     steps::{SCRAM, accounts, builder, stored},
 };
 use amqp1::{
-    Acceptor, EncodeStyle, Error, ErrorKind, Retry, Symbol,
+    Acceptor, Error, ErrorKind, Retry, Symbol,
     auth::sasl::scram::{ScramDecoy, ScramHash, ScramServer, ScramStep},
     codec::{
         Limits,
         frame::{Frame, FrameDecoder, ProtocolHeader, write_sasl_frame},
         sasl::{SaslBody, SaslChallenge, SaslCode, SaslInit, SaslMechanisms, SaslOutcome, SaslResponse, Secret},
     },
+    message::EncodeStyle,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};

@@ -29,7 +29,7 @@ fn token() -> String {
 }
 
 impl Authenticator for Accounts {
-    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::BoxFuture<'_, SaslDecision> {
+    fn authenticate(&self, attempt: SaslAttempt) -> amqp1::acceptor::BoxFuture<'_, SaslDecision> {
         let response = attempt.response.clone().unwrap_or_default();
         let decision = match attempt.mechanism.as_str() {
             oauthbearer::NAME => match oauthbearer::Request::parse(&response) {
@@ -64,7 +64,7 @@ impl Authenticator for Accounts {
         &'a self,
         user: &'a str,
         hash: ScramHash,
-    ) -> amqp1::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
+    ) -> amqp1::acceptor::BoxFuture<'a, Result<Option<StoredCredential>, SaslCode>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             match user {

@@ -9,8 +9,9 @@ use amqp1::auth::cbs::{PutToken, Reply};
 use amqp1::auth::sas::{PercentEncoding, SasKey};
 use amqp1::auth::sasl::{ClientMechanism, Mssbcbs, Plain};
 use amqp1::{
-    Client, Connection, Credit, Delivery, EncodeStyle, Error, Message, MessageBuilder, MessageId, Outcome, Properties,
-    Receiver, Sender, Session, TlsClient,
+    Client, Connection, Credit, Delivery, Error, Message, MessageBuilder, Outcome, Receiver, Sender, Session,
+    message::{EncodeStyle, MessageId, Properties},
+    tls::TlsClient,
 };
 use iothub_emulator::hub::{Settings, UnixMillis};
 use iothub_emulator::{Emulator, ManualClock};

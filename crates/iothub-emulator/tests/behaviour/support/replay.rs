@@ -8,7 +8,10 @@ use amqp1::codec::Limits;
 use amqp1::codec::frame::{Frame, FrameDecoder, ProtocolHeader, ProtocolId};
 use amqp1::codec::performative::{Attach, Performative};
 use amqp1::codec::sasl::SaslBody;
-use amqp1::{DeliveryState, Message, Role};
+use amqp1::{
+    Message,
+    link::{DeliveryState, Role},
+};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -2,7 +2,10 @@ use crate::{
     connect::Hub,
     error::{Error, ErrorKind},
 };
-use amqp1::{Body, Delivered, EncodedMessage, Message, MessageId, Properties, Sender, Value};
+use amqp1::{
+    Delivered, Message, Sender, Value,
+    message::{Body, EncodedMessage, MessageId, Properties},
+};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::{fmt, sync::Arc};

@@ -3,7 +3,7 @@ use super::{
     call::{UNANSWERED, json},
 };
 use crate::error::Error;
-use amqp1::BoxFuture;
+use amqp1::acceptor::BoxFuture;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};

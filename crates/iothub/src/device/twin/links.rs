@@ -10,7 +10,10 @@ use crate::{
     error::{Error, ErrorKind, Subject},
     random::uuid,
 };
-use amqp1::{Delivered, EncodedMessage, Message, MessageId, Permit, Properties, Receiver, Sender, Symbol, Value};
+use amqp1::{
+    Delivered, Message, Permit, Receiver, Sender, Symbol, Value,
+    message::{EncodedMessage, MessageId, Properties},
+};
 use bytes::Bytes;
 use std::{
     collections::HashMap,
