@@ -50,13 +50,15 @@ pub fn catalogue(root: &Path) -> Result<Catalogue, String> {
     Catalogue::read(&root.join(CATALOGUE))
 }
 
-/// The mutants of the repository at `root` that the tests of their rows do not find yet.
+/// The mutants of the repository at `root` that the tests of their rows do not find yet. Without the folder there are none.
 ///
 /// # Errors
 ///
 /// What is wrong with the list.
 pub fn open(root: &Path) -> Result<Catalogue, String> {
-    Catalogue::read(&root.join(OPEN))
+    let folder = root.join(OPEN);
+    // Git keeps no empty folder.
+    if folder.is_dir() { Catalogue::read(&folder) } else { Ok(Catalogue::default()) }
 }
 
 /// For each mutant whose text is not in its source exactly once, or overlaps another's, its name and why. Reads the

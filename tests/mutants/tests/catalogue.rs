@@ -15,6 +15,12 @@ fn every_mutant_has_its_place_and_its_tests() {
 }
 
 #[test]
+fn where_no_folder_of_open_mutants_is_none_is_open() {
+    let elsewhere = root().join("tests/mutants/src");
+    assert_eq!(open(&elsewhere).map(|open| open.mutants.len()), Ok(0));
+}
+
+#[test]
 fn a_mutant_that_is_not_found_yet_has_its_place_and_a_name_of_its_own() {
     let root = root();
     let (catalogue, open, suite) = (catalogue(&root).unwrap(), open(&root).unwrap(), Suite::read(&root).unwrap());
