@@ -164,7 +164,7 @@
 //! | a message that cannot be decoded | is handed over, and its accessors fail | [`ReceiverBuilder::reject_undecodable`](link::ReceiverBuilder::reject_undecodable) |
 //! | a link without what it asked for | is detached, with [`NotGranted`](ErrorKind::NotGranted) | [`ReceiverBuilder::allow_differences`](link::ReceiverBuilder::allow_differences) |
 //!
-//! What may help after an error is in the table of [`Retry`].
+//! The table of [`Retry`] says what may help after an error.
 //!
 //! # Features
 //!

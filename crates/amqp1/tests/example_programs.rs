@@ -232,7 +232,7 @@ async fn failures_are_one_sentence_without_the_password() {
 
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let output = run(name, &[&format!("amqp://user:geheim@{free}"), "q"]).await;
-        assert_eq!(sentence(&output, 1), format!("{name}: cannot connect to {free} (TCP): nobody listens on {free}"));
+        assert_eq!(sentence(&output, 1), format!("{name}: cannot connect to {free} (TCP): nothing listens on {free}"));
 
         let output = run(name, &["amqp://user:ge/heim@localhost", "q"]).await;
         let text = sentence(&output, 1);

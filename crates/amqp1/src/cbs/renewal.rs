@@ -23,11 +23,11 @@ use tokio::{sync::watch, task::AbortHandle, time::Instant};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RenewalFailure {
-    /// What the token is for.
+    /// The audience of the token.
     pub audience: String,
-    /// What went wrong.
+    /// The error.
     pub error: Error,
-    /// Whether the renewal has stopped: the token has expired, or nobody will renew it.
+    /// Whether the renewal has stopped: the token has expired, or it will not be renewed.
     pub is_final: bool,
 }
 
@@ -71,7 +71,7 @@ impl TokenRenewal {
         Ok(Self { failure, task: task.abort_handle() })
     }
 
-    /// What went wrong last, if something did since the last success.
+    /// The latest error since the last success, if any.
     pub fn failure(&self) -> Option<RenewalFailure> {
         self.failure.borrow().clone()
     }
@@ -113,7 +113,7 @@ impl fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// Until the token is lost or nobody holds the node any more.
+    /// Runs until the token is lost or the last handle of the node is dropped.
     async fn run(self, mut schedule: Renewal) {
         loop {
             while let Some(action) = schedule.poll(self.clock.read()) {

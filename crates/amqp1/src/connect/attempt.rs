@@ -43,7 +43,7 @@ impl From<HandshakeStage> for Stage {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
-    /// What did not work, if it does not.
+    /// The step that fails, if one does.
     what: String,
     limit: Duration,
     deadline: Instant,
@@ -60,7 +60,7 @@ impl Attempt {
     /// An attempt that begins now. `what` is what an error begins with.
     pub(crate) fn begin(what: String, limit: Duration) -> Self {
         let now = Instant::now();
-        // What is too far away to be said is far enough.
+        // A time too far away to be represented is far enough.
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600));
         Self { what, limit, deadline, peer: None }
     }
@@ -119,7 +119,7 @@ impl Attempt {
             }
             _ => {
                 let now = shared.now();
-                // Without a driver there is nobody to be told.
+                // Without a driver there is no task to be told.
                 let _ = shared.command(|state, _| state.engine.abandon_handshake(now));
                 Err(Failure::Late(self.late(stage)))
             }
@@ -127,7 +127,7 @@ impl Attempt {
     }
 }
 
-/// What came of the engine's part of an attempt.
+/// The result of the engine's part of an attempt.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It ended before its time, in this stage.

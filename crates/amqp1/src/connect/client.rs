@@ -254,7 +254,7 @@ impl ClientBuilder {
         }
         #[cfg(feature = "tls")]
         if self.tls.is_some() || self.tls_by_header {
-            // Whoever says how to do TLS must not get none.
+            // A caller who configures TLS must not get a connection without it.
             return Err(Error::new(ErrorKind::Config, "TLS is set up, but the URL says amqp: write amqps"));
         }
         let tcp = dial(&host, port, &attempt).await?;
@@ -357,7 +357,7 @@ impl ClientBuilder {
     }
 }
 
-/// What helps a client without credentials at a server that offers PLAIN.
+/// A hint for a client without credentials at a server that offers PLAIN.
 fn plain_hint(state: &mut State) -> Option<&'static str> {
     match &state.closed {
         Some(ConnectionError::Sasl(SaslFailure::NotOffered { offered, .. })) => {

@@ -1,4 +1,4 @@
-//! What nobody can guess and nobody has had before.
+//! Nonces: unguessable, and never repeated.
 
 use std::fmt::Write;
 

@@ -90,11 +90,11 @@ struct Driver<IO> {
     blocked: Option<Instant>,
     /// Something was written since that was last looked at.
     moved: bool,
-    /// What the transport wakes when it can write on: it holds octets of its own where it buffers.
+    /// Woken by the transport when it can write on: a transport that buffers holds octets of its own.
     writable: Arc<Woken>,
     /// It, as a waker.
     write_waker: Waker,
-    /// What looks on at the octets, and whether anything does.
+    /// The observers of the octets, and whether there are any.
     wire: Wire,
     is_watched: bool,
     spans: Spans,
@@ -111,7 +111,7 @@ enum Stage {
     Done,
 }
 
-/// What a turn has seen under the lock.
+/// The findings of a turn under the lock.
 struct Seen {
     finished: bool,
     more: bool,
@@ -242,7 +242,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             if !input.is_empty() {
                 state.engine.handle_input(now, input);
             }
-            // What was left because too much waits to be looked at is taken when it was.
+            // Input that was left because too much waited is taken when that has been taken.
             let held_up = !input.is_empty() && state.engine.is_congested();
             if lost {
                 if let Some(error) = error {
@@ -265,7 +265,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             state.wake_flushing(aside);
             // Messages that were sent settled are settled by having left.
             state.dispatch(aside, &mut log);
-            // What is not written is dropped when the lock is released.
+            // Octets that are not written are dropped when the lock is released.
             let waiting = if write_failed { 0 } else { output.remaining() };
             if flush.is_none() && state.flush.asked > state.flush.done && !state.engine.has_frames() {
                 *flush = Some((state.flush.asked, written.saturating_add(octets(waiting))));
@@ -350,7 +350,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         } else if let (true, Some(limit)) = (self.cut_at().is_some_and(|at| at <= now), self.write_timeout) {
             let text = format!("the peer has read nothing for {limit:?}: the connection was cut");
             let error = Error::new(ErrorKind::WriteTimeout, text);
-            // What is lost with it is reported by the driver's end, if the lock is broken.
+            // Losses are reported by the driver's end, if the lock is broken.
             let _ = self.shared.drive(|state, aside| {
                 state.transport_error.get_or_insert(error);
                 if !state.engine.is_finished() {
@@ -510,7 +510,7 @@ impl Drop for Epitaph {
     }
 }
 
-/// What the task of a connection has to know.
+/// Parameters of the task of a connection.
 pub(crate) struct Setup {
     /// How long a peer may read nothing before it is cut.
     pub(crate) write_timeout: Option<Duration>,

@@ -79,7 +79,7 @@ fn any_outcome() -> Source {
     Source { outcomes: DeliveryState::STANDARD_OUTCOMES.to_vec().into(), ..Source::default() }
 }
 
-/// What an error of attaching begins with: which link it is about.
+/// The beginning of an error of attaching: which link it is about.
 fn named(role: &str, address: Option<&str>, coordinator: bool) -> String {
     match address {
         _ if coordinator => "control link".to_owned(),

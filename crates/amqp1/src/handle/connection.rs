@@ -102,7 +102,7 @@ impl Connection {
         Ok(session)
     }
 
-    /// What the peer has opened the connection with. It is decoded at each call.
+    /// The peer's open. It is decoded at each call.
     pub fn remote_open(&self) -> Open {
         self.shared().look(|state| state.engine.remote_open()).unwrap_or_default()
     }

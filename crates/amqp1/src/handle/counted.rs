@@ -1,4 +1,4 @@
-//! What handles count: the last handle of a connection, a session or a link ends it.
+//! Counts of handles: the last handle of a connection, a session or a link ends it.
 
 use crate::{
     observe::TraceSource,
@@ -58,7 +58,7 @@ impl Drop for SessionHandle {
             state.engine.forget_session(id, session.as_ref().is_none_or(|session| session.ended.is_some()));
             session
         });
-        // What it holds is dropped when the lock is released.
+        // Its content is dropped when the lock is released.
         drop(state);
     }
 }
@@ -93,7 +93,7 @@ impl Drop for LinkHandle {
             let _ = state.engine.link(id).and_then(|mut link| link.detach(closed, None));
             state.forget_link(id, aside)
         });
-        // What it holds is dropped when the lock is released.
+        // Its content is dropped when the lock is released.
         drop(state);
     }
 }

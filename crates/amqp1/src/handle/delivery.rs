@@ -19,7 +19,7 @@ use amqp1_codec::{
 use amqp1_engine::{IncomingDelivery, transaction::TxnId};
 use std::sync::Arc;
 
-/// What settles a delivery, from here or from elsewhere.
+/// The means to settle a delivery, here or elsewhere.
 macro_rules! outcomes {
     () => {
         /// It was processed (§3.4.2).
@@ -138,7 +138,7 @@ impl Delivery {
         self.handle.link.shared.look(|state| state.engine.is_unsettled(id, name))
     }
 
-    /// What becomes of it is said elsewhere.
+    /// The delivery is settled elsewhere.
     pub(crate) fn close(&mut self) {
         self.handle.open = false;
     }
@@ -251,7 +251,7 @@ impl DeliveryHandle {
             return self.leave();
         }
         let (id, name) = (self.link.id, self.name);
-        // What the sender has settled meanwhile needs no outcome; the attach is decoded only for one that is needed.
+        // A delivery that the sender has settled needs no outcome; the attach is decoded only if one is needed.
         let part = self.txn.is_some();
         let attach = self.link.shared.command(|state, _| {
             let open = part || state.engine.is_unsettled(id, name);
@@ -296,7 +296,7 @@ impl DeliveryHandle {
             None => state.dispose(id, name, outcome),
             Some(txn) => state.dispose_within(id, name, settled, txn, outcome, aside),
         };
-        // What the peer cannot be told leaves the delivery as it is.
+        // An outcome that cannot be sent leaves the delivery as it is.
         self.open = disposed.as_ref().is_err_and(|error: &Error| error.kind() == ErrorKind::Config);
         disposed
     }

@@ -8,7 +8,7 @@ use amqp1_codec::{
     performative::{Attach, TargetArchetype},
 };
 
-/// What the caller asked the peer's end for. A link without any of it has nothing to be checked.
+/// The caller's wishes for the peer's end. A link without any has nothing to be checked.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     source: Option<Source>,
@@ -40,7 +40,7 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// What is missing.
+    /// The differences from what was asked for.
     pub(crate) fn check(&self, granted: &Attach) -> Result<(), Error> {
         let source = match (&self.source, &granted.source) {
             (Some(asked), Some(granted)) => differences(asked, granted).into_iter().find_map(|difference| {

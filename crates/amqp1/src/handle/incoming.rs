@@ -1,4 +1,4 @@
-//! What clients ask of an acceptor: connections, and links.
+//! Requests of clients to an acceptor: connections, and links.
 
 use crate::{
     handle::{connection::Connection, counted::SessionHandle, offered::Offered, requests::IncomingLink},
@@ -52,12 +52,12 @@ impl IncomingConnection {
         &self.connection
     }
 
-    /// What the client opens the connection with. It is decoded at each call.
+    /// The client's open. It is decoded at each call.
     pub fn open(&self) -> Open {
         self.connection.remote_open()
     }
 
-    /// Who the client is, as the authenticator said; `None` if nobody said so: without an authenticator, or without a
+    /// Who the client is, as the authenticator said; `None` without an identity: without an authenticator, or without a
     /// SASL layer.
     pub fn identity(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| identity.name.as_str()).filter(|name| !name.is_empty())

@@ -1,4 +1,4 @@
-//! What both kinds of link have in common.
+//! The common part of both kinds of link.
 
 use crate::{
     handle::counted::LinkHandle,
@@ -12,14 +12,14 @@ use amqp1_codec::{definitions::AmqpError, performative::Attach};
 use amqp1_engine::Cause;
 use std::time::Duration;
 
-/// What both ends of a link have: `$before` says what goes before the detach.
+/// The methods of both kinds of handle. `$before` runs before the detach.
 macro_rules! common {
     ($before:literal) => {
         pub(crate) fn handle(&self) -> &Arc<LinkHandle> {
             &self.handle
         }
 
-        /// What the peer has attached the link with. It is decoded at each call.
+        /// The peer's attach. It is decoded at each call.
         pub fn remote_attach(&self) -> Attach {
             self.handle.remote_attach()
         }

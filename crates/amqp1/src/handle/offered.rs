@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-/// What all requests for links have. Dropped without an answer, it is refused.
+/// The common part of requests for links. Dropped without an answer, the link is refused.
 #[derive(Debug)]
 pub(crate) struct Offered {
     id: LinkKey,
@@ -108,7 +108,7 @@ impl Offered {
         if self.attach.role == Role::Sender && !streamed {
             reply.max_message_size.get_or_insert(DEFAULT_MAX_MESSAGE_SIZE);
         }
-        // §3.5.3: a node without a default takes back what nobody has decided about.
+        // §3.5.3: a node without a default takes back a message without an outcome.
         let default = reply.source.as_ref().map_or(DeliveryState::Released, terminus::default_outcome);
         let (remote, timeout) = (self.attach.snd_settle_mode, self.handle.timeout());
         let attaching = Attaching::begin(&self.handle.shared, resumption, |state, left| {

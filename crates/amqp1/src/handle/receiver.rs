@@ -33,7 +33,7 @@ use std::{
 
 /// The receiving end of a link: one consumer, whose deliveries can be settled elsewhere.
 ///
-/// When it is dropped, deliveries that nobody has taken are released; when the last delivery that was taken is settled or
+/// When it is dropped, deliveries that were not taken are released; when the last delivery that was taken is settled or
 /// dropped as well, the link is detached.
 #[derive(Debug)]
 pub struct Receiver {

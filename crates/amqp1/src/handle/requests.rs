@@ -79,7 +79,7 @@ impl IncomingLink {
         }
     }
 
-    /// What the client attaches the link with.
+    /// The client's attach.
     pub fn attach(&self) -> &Attach {
         self.offered().attach()
     }
@@ -148,7 +148,7 @@ impl IncomingLink {
 /// Declares what both requests can be told, in the words of the client's builders.
 macro_rules! common {
     () => {
-        /// What the client attaches the link with.
+        /// The client's attach.
         pub fn attach(&self) -> &Attach {
             self.offered.attach()
         }
@@ -285,7 +285,7 @@ macro_rules! common {
 pub struct SenderRequest {
     offered: Offered,
     reply: AttachReply,
-    /// What an earlier endpoint has left.
+    /// The state of an earlier endpoint.
     left: Option<Shelf>,
     wrong: Option<Error>,
     outcome_timeout: Option<Option<Duration>>,
@@ -335,7 +335,7 @@ impl SenderRequest {
 pub struct ReceiverRequest {
     offered: Offered,
     reply: AttachReply,
-    /// What an earlier endpoint has left.
+    /// The state of an earlier endpoint.
     left: Option<Shelf>,
     wrong: Option<Error>,
     on_drop: OnDrop,
@@ -416,7 +416,7 @@ pub struct CoordinatorRequest {
 }
 
 impl CoordinatorRequest {
-    /// What the client attaches the link with.
+    /// The client's attach.
     pub fn attach(&self) -> &Attach {
         self.offered.attach()
     }

@@ -30,7 +30,7 @@ impl Receiver {
     }
 }
 
-/// What comes piece by piece is handed over before it can be looked through.
+/// A message in pieces is handed over before it can be checked.
 pub(crate) fn check(streamed: bool, rejects: bool) -> Result<(), Error> {
     let text = "a link whose messages are received piece by piece cannot reject those that cannot be decoded";
     if streamed && rejects { Err(Error::new(ErrorKind::Config, text)) } else { Ok(()) }

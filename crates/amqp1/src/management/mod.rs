@@ -27,7 +27,7 @@ pub struct Management {
     requester: Requester,
 }
 
-/// What the node answered, of a status that says success.
+/// The node's answer, whose status is a success.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Answer {
@@ -70,7 +70,7 @@ impl Management {
     }
 }
 
-/// What a node is to do.
+/// The operation that a node is asked for.
 #[derive(Clone, Debug)]
 #[must_use = "call does it"]
 pub struct Operation {
@@ -138,10 +138,10 @@ impl Operation {
 /// How long to wait when the node says that it may do better later.
 const LATER: Duration = Duration::from_secs(5);
 
-/// What a node says with a status that is no success, as an error; the node has the request.
+/// The error for a status that is no success. The node has received the request.
 fn refused(status: &Status) -> Error {
     let retry = match status.code {
-        // What is not implemented is not implemented later either.
+        // An operation that is not implemented will not be later.
         501 | 505 => Retry::Never,
         408 | 429 | 500..=599 => Retry::After(LATER),
         _ => Retry::Never,

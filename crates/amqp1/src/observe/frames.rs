@@ -18,7 +18,7 @@ const LINKS: usize = 4096;
 /// The node to which tokens are put.
 const CBS: &str = "$cbs";
 
-/// What the environment asks for.
+/// The settings of the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Environment {
     /// Frames are printed to standard error.
@@ -28,7 +28,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// What it says, read once.
+    /// The settings, read once.
     pub(super) fn get() -> Self {
         static ONCE: OnceLock<Environment> = OnceLock::new();
         *ONCE.get_or_init(|| Self::read(|name| std::env::var(name).ok()))

@@ -46,13 +46,13 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// What is counted of connections of one role.
+/// Counters of connections of one role.
 struct ConnectionSet {
     open: Gauge,
     opened: Counter,
 }
 
-/// What is counted of links of one direction.
+/// Counters of links of one direction.
 struct LinkSet {
     links: Gauge,
     messages: Counter,

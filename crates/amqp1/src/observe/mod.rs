@@ -1,4 +1,4 @@
-//! What an application sees of its connections: spans, a log of frames, and an [`Observer`] of what is sent and received.
+//! Spans, a log of frames, and an [`Observer`] of messages that are sent and received.
 //!
 //! All of it costs next to nothing unless it is asked for. `docs/observing.md` in the repository shows the output of each.
 //!
@@ -84,7 +84,7 @@ pub struct LinkInfo {
     pub address: Option<Str>,
 }
 
-/// What the receiver has said of a delivery.
+/// The state that the receiver has stated of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutcomeKind {
@@ -139,7 +139,7 @@ impl DropReason {
     }
 }
 
-/// What is told of the frames that connections write and read.
+/// Callbacks about the frames that connections write and read.
 ///
 /// An observer sees what is on the wire: a message counts as sent when the last of its octets is given to the transport, and as
 /// settled when the frame that settles it is written or read. A message that waits for credit has not been seen yet; one that

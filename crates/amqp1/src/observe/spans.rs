@@ -30,7 +30,7 @@ pub(crate) struct Logged {
     change: Change,
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Connection,
@@ -38,7 +38,7 @@ enum Scope {
     Link(LinkId),
 }
 
-/// What it means for the span.
+/// The effect on the span.
 #[derive(Debug)]
 enum Change {
     None,
@@ -58,7 +58,7 @@ struct LinkNames {
 }
 
 impl Logged {
-    /// What is to be said of an event; nothing of those that come with each message.
+    /// The log line of an event; `None` for events of each message.
     pub(crate) fn of(event: &Event, engine: &mut Engine) -> Option<Self> {
         let (scope, change) = match event {
             Event::Receivable(_) | Event::Sendable(_) => return None,

@@ -1,4 +1,4 @@
-//! What looks on at the octets of a connection: the log of frames, and the observer.
+//! The observers of a connection's octets: the log of frames, and the application's observer.
 
 use super::{
     ConnectionInfo, Observer,

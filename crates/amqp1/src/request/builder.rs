@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 /// The link property of a pair.
 pub(super) const PAIRED: &str = "paired";
 
-/// What a request of a pair names as the place for its answer: the other link of the pair.
+/// The reply-to of a request of a pair: the other link of the pair.
 const ME: Str = Str::from_static("$me");
 
 /// Where answers go.

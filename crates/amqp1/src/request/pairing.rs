@@ -115,7 +115,7 @@ impl Pairing {
         let link = match link {
             IncomingLink::Sender(mut request) => {
                 if let (true, Some(granted)) = (request.is_dynamic(), request.granted_source().cloned()) {
-                    // What is sent there is sent on this link: there is nothing to create.
+                    // Messages to it are sent on this link: there is nothing to create.
                     let source = Source { dynamic: true, address: Some(names::link("answers")), ..granted };
                     request = request.source(source);
                 }

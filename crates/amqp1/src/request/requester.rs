@@ -25,7 +25,7 @@ use tokio::task::AbortHandle;
 /// Asks a node and waits for its answers: a link to it, and one from it. Many requests may be under way at once, and
 /// answers may come in any order. Clones are handles of the same one; when the last is dropped, the links are closed.
 ///
-/// What comes and answers nothing that is waited for is accepted, counted ([`strays`](Self::strays)) and logged.
+/// A message that answers no waiting request is accepted, counted ([`strays`](Self::strays)) and logged.
 #[derive(Clone, Debug)]
 pub struct Requester {
     inner: Arc<Inner>,
@@ -156,7 +156,7 @@ impl Requester {
         self.inner.waiting.count()
     }
 
-    /// What came and nobody waited for.
+    /// Messages that answered no waiting request.
     pub fn strays(&self) -> Strays {
         self.inner.waiting.strays()
     }
@@ -246,7 +246,7 @@ async fn serve(mut receiver: Receiver, detached: impl Future<Output = Detached>,
         };
         let (message, handle) = delivery.into_parts();
         if !waiting.answer(message) {
-            tracing::debug!("an answer that nobody waits for");
+            tracing::debug!("an answer to no waiting request");
         }
         // If it cannot be settled the link has ended, which the next turn sees.
         let _ = handle.accept();

@@ -56,7 +56,7 @@ pub struct IncomingRequest {
 
 impl IncomingRequest {
     fn new(delivery: Delivery, answers: Sender) -> Self {
-        // What cannot be read is answered as if it were not there; a field that can be is, whatever the others are.
+        // A field that cannot be read counts as absent; the others are read.
         let properties = delivery.message().properties_ref().ok().flatten();
         let Properties { message_id, reply_to, .. } = properties.map(|it| it.readable()).unwrap_or_default();
         Self { delivery, answers, message_id, reply_to }
@@ -67,7 +67,7 @@ impl IncomingRequest {
         self.delivery.message()
     }
 
-    /// What the request is named. Its answer has the same, of the same AMQP type, as its correlation-id.
+    /// The message-id of the request. Its answer has the same, of the same AMQP type, as its correlation-id.
     pub fn message_id(&self) -> Option<&MessageId> {
         self.message_id.as_ref()
     }

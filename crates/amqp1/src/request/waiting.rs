@@ -11,11 +11,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// What came and nobody had asked for, since the links were attached.
+/// Messages that answered no request, since the links were attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Strays {
-    /// Answers to requests that nobody waits for any more: given up, cancelled, or answered before.
+    /// Answers to requests that are over: given up, cancelled, or answered before.
     pub late: u64,
     /// Messages that answer no request that was ever made here.
     pub unasked: u64,
@@ -75,7 +75,7 @@ impl Waiting {
         Self { naming, rows: Mutex::default() }
     }
 
-    // Nothing can panic halfway through a change, and nobody is woken under this lock.
+    // Nothing can panic halfway through a change, and no task is woken under this lock.
     fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +149,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What the request is to be named.
+    /// The message-id of the request.
     pub(super) fn message_id(&self) -> MessageId {
         self.waiting.naming.name(self.number)
     }
@@ -168,7 +168,7 @@ impl Future for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let give = self.waiting.rows().waiting.remove(&self.number);
-        // What it holds is dropped when the lock is released.
+        // Its content is dropped when the lock is released.
         drop(give);
     }
 }

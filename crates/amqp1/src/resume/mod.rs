@@ -80,8 +80,8 @@
 //! of which nothing had left as well. Their outcomes come from [`Sender::resumed`](crate::Sender::resumed). Of a message
 //! that was streamed nothing is kept to be sent again; its outcome still comes if the receiver has all of it.
 //!
-//! What was posted within a transaction does not outlive its endpoint: its receipts end as those of other links, and it is
-//! not sent again.
+//! A message that was posted within a transaction does not outlive its endpoint: its receipts end as those of other
+//! links, and it is not sent again.
 //!
 //! # Messages received
 //!
@@ -94,7 +94,7 @@
 //!
 //! # When there is too much to tell
 //!
-//! What is not settled may not fit into one attach (§2.7.3, incomplete-unsettled). The sender then sorts out what both
+//! The unsettled map may not fit into one attach (§2.7.3, incomplete-unsettled). The sender then sorts out what both
 //! ends could name, and sends nothing new. When that is done, everything that waits on it, what `resumed` gave included,
 //! ends with [`ErrorKind::Suspended`](crate::ErrorKind::Suspended) and
 //! [`Retry::ReopenLink`](crate::Retry::ReopenLink): suspend the link and resume it once more, as often as it says so. The

@@ -9,8 +9,8 @@ use amqp1_codec::{DeliveryTag, Str, messaging::DeliveryState};
 use amqp1_engine::Suspended;
 use std::fmt;
 
-/// What the receiving end of a link has left (§2.6.13): the deliveries that are not settled, also those of which only a
-/// part was received, and what nobody had taken.
+/// The state of the receiving end of a link between two endpoints (§2.6.13): the deliveries that are not settled, also
+/// those of which only a part was received, and those that were not taken.
 ///
 /// An endpoint that resumes the link takes it out of here. If that endpoint is not attached after all, it is put back.
 pub struct SuspendedReceiver {
@@ -39,7 +39,7 @@ impl SuspendedReceiver {
         Self::from_engine(name, amqp1_engine::SuspendedReceiver::new())
     }
 
-    /// What was kept elsewhere.
+    /// State that was kept elsewhere.
     pub fn from_engine(name: impl Into<Str>, kept: amqp1_engine::SuspendedReceiver) -> Self {
         Self { name: name.into(), modes: None, shelf: Shelf::of_receiver(kept) }
     }

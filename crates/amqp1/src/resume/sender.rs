@@ -15,8 +15,8 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What the sending end of a link has left (§2.6.13): the deliveries that are not settled, messages included, and those
-/// that had not left yet.
+/// The state of the sending end of a link between two endpoints (§2.6.13): the deliveries that are not settled,
+/// messages included, and those that had not left yet.
 ///
 /// An endpoint that resumes the link takes it out of here. If that endpoint is not attached after all, it is put back.
 pub struct SuspendedSender {
@@ -33,7 +33,7 @@ pub struct SentDelivery {
     pub tag: DeliveryTag,
     /// Whether any of it has left, so that the receiver may have it.
     pub begun: bool,
-    /// What the receiver has said since the link was suspended, if it has; it is not sent again then.
+    /// The state that the receiver has stated since the link was suspended, if any; the message is not sent again then.
     pub outcome: Option<Outcome>,
     /// The message; `None` if it was streamed, so that it cannot be sent again.
     pub message: Option<EncodedMessage>,
@@ -45,7 +45,7 @@ impl SuspendedSender {
         Self::from_engine(name, amqp1_engine::SuspendedSender::new())
     }
 
-    /// What was kept elsewhere.
+    /// State that was kept elsewhere.
     pub fn from_engine(name: impl Into<Str>, kept: amqp1_engine::SuspendedSender) -> Self {
         Self { name: name.into(), modes: None, shelf: Shelf::of_sender(kept) }
     }
@@ -87,7 +87,7 @@ impl fmt::Debug for SuspendedSender {
 }
 
 /// A delivery of an earlier endpoint, with which this one goes on: a future of its outcome, bounded by the connection's
-/// operation time-out from when the link was attached. Dropped, the delivery goes on and nobody asks.
+/// operation time-out from when the link was attached. Dropped, the delivery goes on without it.
 #[derive(Debug)]
 #[must_use = "a resumed delivery is a future of the outcome; drop it on purpose if the outcome does not matter"]
 pub struct ResumedDelivery {

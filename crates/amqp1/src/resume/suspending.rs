@@ -12,7 +12,7 @@ use crate::{
 use amqp1_codec::Str;
 
 impl LinkState {
-    /// What the link has left, once.
+    /// The state of the link, to be taken once.
     fn take_left(&mut self) -> Option<Left> {
         let part = self.resume.as_mut()?;
         let kept = part.kept.take()?;

@@ -1,16 +1,16 @@
-//! What is set aside while the lock is held: nothing foreign runs under it.
+//! Work that is put off until the lock is released, so that no foreign code runs under it.
 
 use amqp1_engine::Connection as Engine;
 use bytes::Bytes;
 use std::task::Waker;
 
-/// What is to be done when the lock is released: wakers to be woken, things to be dropped.
+/// Work for when the lock is released: wakers to be woken, values to be dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Aside<'a> {
-    /// Who is woken: nobody or one mostly, for which nothing is allocated.
+    /// The wakers: mostly none or one, for which nothing is allocated.
     wake: Option<Waker>,
     more: Vec<Deferred>,
-    /// Whoever polls.
+    /// The task that polls.
     poller: Option<&'a Waker>,
     /// A clone of its waker, made before the lock was taken.
     own: Option<Waker>,

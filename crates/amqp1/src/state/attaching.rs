@@ -18,12 +18,12 @@ use amqp1_codec::{
 use amqp1_engine::{ApiMisuse, AttachReply, LinkId, SentSoFar, Settlement, Suspended};
 use std::sync::Arc;
 
-/// What a link is told about it when it is attached.
+/// The link's part of an attach.
 #[derive(Clone, Debug)]
 pub(crate) struct Resumption {
     pub(crate) name: Str,
     pub(crate) modes: Modes,
-    /// What an earlier endpoint has left.
+    /// The state of an earlier endpoint.
     pub(crate) shelf: Option<Shelf>,
 }
 
@@ -33,7 +33,7 @@ impl Resumption {
     }
 }
 
-/// What is to be put back if the link is not attached after all.
+/// State that is put back if the link is not attached after all.
 #[derive(Debug)]
 struct Backup {
     shelf: Shelf,
@@ -113,7 +113,7 @@ impl State {
             return Ok((id, None));
         };
         let mut left = shelf.take()?;
-        // What is still said at earlier endpoints is found when this one is over.
+        // Settlements of earlier endpoints are found when this one is over.
         part.late = left.late.clone();
         let mut backup = Backup { shelf, left: left.clone() };
         if let Suspended::Sender(sender) = &mut left.kept {
@@ -122,7 +122,7 @@ impl State {
                 let slot = self.receipts.insert_unarmed();
                 part.continued.push(Continued { tag, message, token, slot });
             }
-            // What was learnt since then is not asked for again.
+            // Outcomes that were learnt since then are not asked for again.
             for (token, state) in left.late.lock().drain() {
                 sender.settle(token);
                 if let Some(known) = part.continued.iter().find(|continued| continued.token == token) {
@@ -179,7 +179,7 @@ impl State {
         shelf.put_back(left);
     }
 
-    /// Gives slots back that nobody will ask for. Outcomes that stand in them are kept for the next endpoint.
+    /// Gives slots back whose outcomes will not be asked for. Outcomes that stand in them are kept for the next endpoint.
     fn harvest(&mut self, continued: Vec<Continued>, left: &mut Left) {
         for Continued { tag, message, token, slot } in continued {
             self.tokens.remove(token);
@@ -215,7 +215,7 @@ pub(crate) fn insert(
     Ok(id)
 }
 
-/// What an answer says of resumption.
+/// The part of an answer that is about resumption.
 pub(crate) fn resumption_of(name: Str, reply: &mut AttachReply, shelf: Option<Shelf>) -> Option<Resumption> {
     reply.resumable |= shelf.is_some();
     let (sender, receiver) = (reply.snd_settle_mode, reply.rcv_settle_mode);
@@ -235,7 +235,7 @@ pub(crate) fn answer_resuming(reply: &mut AttachReply, left: Option<Suspended>, 
     }
 }
 
-/// A message of which pieces are handed out as they come is kept by nobody.
+/// A message whose pieces are handed out as they come is not kept.
 pub(crate) fn check_streamed(streamed: bool, resumable: bool) -> Result<(), Error> {
     let text = "a link whose messages are received piece by piece cannot be resumed";
     if streamed && resumable { Err(Error::new(ErrorKind::Config, text)) } else { Ok(()) }

@@ -15,7 +15,7 @@ const CLAIM: Duration = Duration::from_secs(1);
 /// How long nothing may have been sent before a drain is answered.
 const QUIET: Duration = Duration::from_millis(10);
 
-/// What a link knows of the drain that its receiver asks for.
+/// The drain that a link's receiver asks for.
 #[derive(Debug, Default)]
 pub(crate) struct LinkDrain {
     /// The application answers.

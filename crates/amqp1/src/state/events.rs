@@ -1,4 +1,4 @@
-//! What the engine has to say, sorted to those who wait for it.
+//! Events of the engine, handed to the tasks that wait for them.
 
 use crate::{
     observe::Logged,
@@ -24,7 +24,7 @@ const SLICE: usize = 1024;
 
 impl State {
     /// Sorts what the engine has to say, a bounded number of things at a time: with more to come, the engine has output.
-    /// What is worth a log line goes to `log`, to be written when the lock is released.
+    /// Log lines go to `log`, to be written when the lock is released.
     pub(crate) fn dispatch(&mut self, aside: &mut Aside<'_>, log: &mut Option<Vec<Logged>>) {
         for _ in 0..SLICE {
             // Settlements come before the events that followed them, but for what has to be known of them.
@@ -280,7 +280,7 @@ impl State {
                 self.waiting.wake(aside);
             }
             _ => {
-                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "nobody takes links here");
+                let error = AmqpError::new(ErrorCondition::NOT_ALLOWED, "no links are taken here");
                 let _ = self.engine.link(id).and_then(|mut link| link.reject(error));
                 self.engine.forget_link(id, true);
             }
@@ -290,10 +290,10 @@ impl State {
     /// Wakes those who wait for credit, as many of them as there is credit for, and about as many as there is room for on
     /// the connection. Links take turns.
     pub(crate) fn feed_starved(&mut self, aside: &mut Aside<'_>) {
-        /// What a message is taken to have, in octets, while it is not known.
+        /// The assumed size of a message in octets, while it is not known.
         const EXPECTED: usize = 16 * 1024;
         let mut slots = match self.engine.all_queued() {
-            // Whoever does not come although there is room keeps nobody waiting then.
+            // A task that does not come although there is room keeps no other waiting then.
             0 => usize::MAX,
             _ => self.engine.queue_room().div_ceil(EXPECTED),
         };

@@ -1,4 +1,4 @@
-//! What the locked state knows of a link.
+//! The locked state of a link.
 
 use crate::{
     state::{
@@ -39,7 +39,7 @@ struct Ticket {
     waker: Option<Waker>,
 }
 
-/// What a permit claims.
+/// The claim of a permit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     epoch: u32,
@@ -62,7 +62,7 @@ pub(crate) struct LinkState {
     /// The answer to a drain is waited for: what comes before it may keep it from coming.
     pub(crate) draining: bool,
     pub(crate) waiting: WaitList,
-    /// Whoever waits for a delivery.
+    /// The task that waits for a delivery.
     pub(crate) receiver: Option<Waker>,
     settle_mode: SenderSettleMode,
     /// Those who wait for credit, in the order in which they came.
@@ -77,9 +77,9 @@ pub(crate) struct LinkState {
     pub(crate) listed: bool,
     /// How long an outcome is waited for, if not as long as on other links of the connection.
     pub(crate) outcome_timeout: Option<Option<Duration>>,
-    /// What was sent and settled without an outcome has this one.
+    /// The outcome of messages that were settled without one.
     pub(crate) default_outcome: Option<Box<DeliveryState>>,
-    /// What a link has that can be resumed.
+    /// The state of a link that can be resumed.
     pub(crate) resume: Option<Box<Part>>,
     /// It must be attached again before anything is sent (§2.7.3, incomplete-unsettled).
     pub(crate) reattach: bool,
@@ -123,7 +123,7 @@ impl LinkState {
         self.settle_mode
     }
 
-    /// What the sender may do, when both ends have said what they want.
+    /// The sender's settle mode that both ends have agreed on.
     pub(crate) fn negotiate(&mut self, remote: Option<SenderSettleMode>) {
         if self.settle_mode == SenderSettleMode::Mixed {
             self.settle_mode = remote.unwrap_or_default();

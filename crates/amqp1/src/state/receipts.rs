@@ -1,4 +1,4 @@
-//! What became of messages, on its way to those who asked: slots, not channels.
+//! Outcomes of messages on their way to the tasks that wait: slots, not channels.
 
 use crate::state::aside::Aside;
 use amqp1_engine::{Instant, Settlement};
@@ -32,7 +32,7 @@ pub(crate) struct Receipts {
     next: u64,
 }
 
-/// What a slot has to say.
+/// The content of a slot.
 #[derive(Debug)]
 pub(crate) enum Paid {
     Settled(Settlement),
@@ -57,7 +57,7 @@ enum Slot {
     Suspended,
     /// The outcome did not come in time.
     Expired(Expiry),
-    /// Nobody asks any more.
+    /// The outcome is not asked for any more.
     Forgotten,
 }
 
@@ -188,12 +188,12 @@ impl Receipts {
                 Slot::Expired(expiry) => Poll::Ready(Paid::Expired(expiry)),
                 _ => Poll::Ready(Paid::Suspended),
             },
-            // Asked for by nobody.
+            // Not asked for.
             Some(Slot::Forgotten) | None => Poll::Ready(Paid::Settled(Settlement::Lost { sent: true })),
         }
     }
 
-    /// Nobody asks any more.
+    /// The outcome is not asked for any more.
     pub(crate) fn forget(&mut self, key: u64, aside: &mut Aside<'_>) {
         match slot_mut(&mut self.slots, key) {
             Some(slot @ (Slot::Pending(_) | Slot::Expired(_))) => {

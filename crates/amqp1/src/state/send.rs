@@ -100,7 +100,7 @@ impl State {
         let Some(settled) = settled else { return Err((SendError::SettleMode.into(), message)) };
         let is_resource = self.is_resource();
         if is_resource {
-            // What is refused must not become part of a transaction.
+            // A message that is refused must not become part of a transaction.
             if let Some(error) = self.refusal(id, message.len()) {
                 return Err((error, message));
             }

@@ -121,7 +121,7 @@ impl State {
         }
     }
 
-    /// What is said to those whose deliveries are lost.
+    /// The error of deliveries that are lost.
     pub(crate) fn lost(&self, id: LinkKey) -> Error {
         let link = self.links.get(&id);
         let lives = link.is_some_and(|link| link.detached.is_none() && link.resume.is_some());
@@ -132,7 +132,7 @@ impl State {
         self.link_failure(id)
     }
 
-    /// What is said to those whose deliveries are kept.
+    /// The error of deliveries that are kept.
     pub(crate) fn suspended(&self, id: LinkKey) -> Error {
         let link = self.links.get(&id);
         let lives = link.is_some_and(|link| link.detached.is_none() && link.ready().is_err());
@@ -145,7 +145,7 @@ impl State {
         error.with_retry(failure.retry()).with_source(failure)
     }
 
-    /// Lets go of a link, and of what nobody has asked for.
+    /// Lets go of a link, and of deliveries that were not asked for.
     pub(crate) fn forget_link(&mut self, id: LinkKey, aside: &mut Aside<'_>) -> Option<Box<LinkState>> {
         let link = self.links.remove(&id);
         self.engine.forget_link(id, link.as_ref().is_none_or(|link| link.detached.is_some()));
@@ -157,7 +157,7 @@ impl State {
 }
 
 impl State {
-    /// The default outcome of a link that both ends have attached. A node takes back what nobody has decided about.
+    /// The default outcome of a link that both ends have attached. A node takes back messages without an outcome.
     pub(crate) fn default_outcome(&mut self, id: LinkKey) -> Option<DeliveryState> {
         let agreed = self.engine.link(id).ok().and_then(|link| link.default_outcome());
         agreed.or_else(|| self.server.is_some().then_some(DeliveryState::Released))

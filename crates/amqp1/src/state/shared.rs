@@ -1,4 +1,4 @@
-//! What the handles of a connection and its driver share: the engine, and who waits for what.
+//! State that the handles of a connection share with its driver: the engine, and the tasks that wait.
 //!
 //! Nothing foreign runs under the lock: wakers are cloned before it is taken, and woken or dropped after it is released
 //! ([`Aside`]).
@@ -47,7 +47,7 @@ pub(crate) struct SaslStep {
     pub(crate) hostname: Option<Str>,
 }
 
-/// What only an acceptor's connection has.
+/// The state of an acceptor's connection alone.
 #[derive(Default)]
 pub(crate) struct ServerState {
     /// How sessions that the peer begins are accepted.
@@ -56,12 +56,12 @@ pub(crate) struct ServerState {
     pub(crate) open_received: bool,
     /// Links that wait to be looked at.
     pub(crate) offered: VecDeque<LinkKey>,
-    /// Nobody looks at them any more.
+    /// They are not looked at any more.
     pub(crate) deaf: bool,
 }
 
 impl ServerState {
-    /// Takes a link back that nobody has looked at; whether there was one.
+    /// Takes a link back that was not looked at; whether there was one.
     pub(crate) fn withdraw(&mut self, id: LinkKey) -> bool {
         let place = self.offered.iter().position(|offered| *offered == id);
         place.and_then(|place| self.offered.remove(place)).is_some()
@@ -103,7 +103,7 @@ pub(crate) struct State {
     pub(crate) starved: VecDeque<LinkKey>,
     /// Some of them wait for room on the connection: newcomers wait behind them.
     pub(crate) awaits_room: bool,
-    /// What flushes wait for.
+    /// The marks that flushes wait for.
     pub(crate) flushing: Vec<Mark>,
     /// How many messages are lost without any of them having left.
     pub(crate) unsent: u64,
@@ -113,7 +113,7 @@ pub(crate) struct State {
     pub(crate) transactions: Transactions,
     /// Whether it was logged that links wait for handles.
     pub(crate) handle_awaited: bool,
-    /// What the driver is to log as warnings.
+    /// Warnings for the driver to log.
     pub(crate) warnings: Vec<String>,
     /// Whether it was logged that a frame of the peer's was odd.
     pub(crate) odd_reported: bool,
@@ -124,7 +124,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// How to wake the driver.
     driver: Mutex<Option<Waker>>,
-    /// What messages are encoded into.
+    /// The buffer that messages are encoded into.
     encoder: Mutex<BytesMut>,
     epoch: tokio::time::Instant,
 }
@@ -192,7 +192,7 @@ impl Shared {
     /// A point of the engine's time on tokio's clock.
     pub(crate) fn deadline(&self, instant: Instant) -> tokio::time::Instant {
         let since = instant - Instant::default();
-        // What is too far away to be said is far enough.
+        // A time too far away to be represented is far enough.
         self.epoch.checked_add(since).unwrap_or_else(|| self.epoch + Duration::from_secs(30 * 365 * 24 * 3600))
     }
 
@@ -258,7 +258,7 @@ impl Shared {
 
     /// Encodes a message before it is sent, into a buffer of the connection's unless another task encodes into that now.
     pub(crate) fn encode(&self, message: impl IntoMessage) -> EncodedMessage {
-        // What encodes may belong to the application, and may send something itself.
+        // The encoder may be the application's code, which may send something itself.
         match self.encoder.try_lock() {
             Ok(mut buffer) => message.into_message(Some(&mut buffer)),
             Err(TryLockError::Poisoned(buffer)) => message.into_message(Some(&mut buffer.into_inner())),
@@ -302,7 +302,7 @@ impl Shared {
         drop(before);
     }
 
-    /// The driver is gone, be it that it is done, that it panicked, or that its runtime was dropped: whoever waits is
+    /// The driver is gone, be it that it is done, that it panicked, or that its runtime was dropped: tasks that wait are
     /// told so. The engine is left alone, since a panic may have left anything in it.
     pub(crate) fn driver_gone(&self) {
         let mut aside = Aside::default();

@@ -1,4 +1,4 @@
-//! What is left of a link between two endpoints.
+//! The state of a link between two endpoints.
 
 use crate::{
     state::{engine::Arrival, ids::LinkKey},
@@ -40,11 +40,11 @@ impl Late {
     }
 }
 
-/// What a link has left.
+/// The state of a suspended link.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
     pub(crate) kept: Suspended,
-    /// Deliveries that the sender had settled and nobody has taken.
+    /// Deliveries that the sender had settled and that were not taken.
     pub(crate) undelivered: VecDeque<Arrival>,
     pub(crate) late: Late,
 }
@@ -54,7 +54,7 @@ impl Left {
         Self { kept, undelivered: VecDeque::new(), late: Late::default() }
     }
 
-    /// What a sending end has left.
+    /// The state of a sending end.
     pub(crate) fn sender(kept: Suspended) -> Option<SuspendedSender> {
         match kept {
             Suspended::Sender(sender) => Some(sender),
@@ -62,7 +62,7 @@ impl Left {
         }
     }
 
-    /// What a receiving end has left.
+    /// The state of a receiving end.
     pub(crate) fn receiver(kept: Suspended) -> Option<SuspendedReceiver> {
         match kept {
             Suspended::Receiver(receiver) => Some(receiver),
@@ -80,7 +80,7 @@ impl Shelf {
         Self(Arc::new(Mutex::new(Some(left))))
     }
 
-    /// What a sending end that is kept elsewhere has left: its deliveries get tokens of this process.
+    /// The state of a sending end that was kept elsewhere: its deliveries get tokens of this process.
     pub(crate) fn of_sender(mut kept: SuspendedSender) -> Self {
         for delivery in &mut kept.deliveries {
             delivery.token = new_token();
@@ -88,7 +88,7 @@ impl Shelf {
         Self::of(Left::new(Suspended::Sender(kept)))
     }
 
-    /// What a receiving end that is kept elsewhere has left.
+    /// The state of a receiving end that was kept elsewhere.
     pub(crate) fn of_receiver(kept: SuspendedReceiver) -> Self {
         Self::of(Left::new(Suspended::Receiver(kept)))
     }
@@ -123,15 +123,15 @@ pub(crate) struct Modes {
     pub(crate) receiver: ReceiverSettleMode,
 }
 
-/// What a link that can be resumed has more than others.
+/// The additional state of a link that can be resumed.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     pub(crate) name: Str,
     pub(crate) modes: Modes,
-    /// What the engine has handed over.
+    /// The deliveries that the engine has handed over.
     pub(crate) kept: Option<Suspended>,
     pub(crate) late: Late,
-    /// Deliveries that nobody has asked for yet.
+    /// Deliveries that were not asked for yet.
     pub(crate) continued: Vec<Continued>,
 }
 

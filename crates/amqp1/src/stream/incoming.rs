@@ -409,7 +409,7 @@ impl<'a> IncomingStream<'a> {
 
     outcomes!();
 
-    /// What settles it later.
+    /// The handle that settles it later.
     pub fn into_handle(mut self) -> Option<DeliveryHandle> {
         self.handle.take()
     }

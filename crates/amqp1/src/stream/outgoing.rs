@@ -195,7 +195,7 @@ impl SendStream {
         });
         within(&self.handle.shared, self.handle.timeout(), "writing a stream", room).await??;
         let token = self.token;
-        // What is refused is dropped where no lock is held.
+        // A refused message is dropped where no lock is held.
         let mut parts = parts.into_iter();
         let written = self.handle.shared.command(|state, aside| {
             for part in parts.by_ref() {
@@ -273,7 +273,7 @@ fn abort(state: &mut State, id: LinkKey, token: u64) {
     let _ = state.engine.sender(id).and_then(|mut sender| sender.abort(state.tokens.of(token)));
 }
 
-/// What stands before the octets of a data section.
+/// The octets before the content of a data section.
 fn data_header(length: usize) -> Result<Bytes, Error> {
     let too_large = |_| Error::new(ErrorKind::MessageTooLarge, "a piece of a stream has at most 4 GiB");
     let length = u32::try_from(length).map_err(too_large)?;

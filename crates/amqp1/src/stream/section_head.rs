@@ -1,4 +1,4 @@
-//! What stands before the content of a section: its descriptor, and the constructor of its value with its size.
+//! The head of a section: its descriptor, and the constructor of its value with its size.
 
 use amqp1_codec::messaging::section_code::{self as section, DATA, FOOTER, HEADER as FIRST};
 
@@ -7,11 +7,11 @@ use amqp1_codec::messaging::section_code::{self as section, DATA, FOOTER, HEADER
 pub(crate) enum Malformed {
     /// A section of the body that is not data.
     NotData,
-    /// What stands there is no section.
+    /// The octets are no section.
     NoSection,
     /// A section that follows what must follow it.
     Order,
-    /// What stands around the body takes too much.
+    /// The sections around the body are too large.
     TooLarge,
     /// The message ends within a section.
     Truncated,
@@ -35,7 +35,7 @@ pub(super) const HEADER: usize = 64;
 /// The longest symbol that is read as the descriptor of a section; those of the specification have up to 31 octets.
 const LONGEST_NAME: usize = HEADER - 11;
 
-/// What the octets at the front of a section say.
+/// The reading of the octets at the front of a section.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// More of them are needed.
@@ -45,7 +45,7 @@ pub(super) enum Head {
     Section { descriptor: usize, header: usize, content: Content, kind: Kind, number: u8 },
 }
 
-/// What stands behind the header of a section.
+/// The content behind the head of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// This many octets.

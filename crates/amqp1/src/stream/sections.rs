@@ -12,7 +12,7 @@ use amqp1_codec::{
 use bytes::{Bytes, BytesMut};
 use std::{collections::VecDeque, fmt};
 
-/// What the sections around the body may take together, in octets.
+/// The limit of the sections around the body together, in octets.
 const AROUND: usize = 256 * 1024;
 
 /// How many octets wait while what comes before the body is asked for.
@@ -27,7 +27,7 @@ const PASSED_ON: &[u8] = b"\0\x53\x75\xa0\0";
 enum Place {
     /// Between sections, with what there is of the next one's header.
     Between(Vec<u8>),
-    /// In a data section, of which so many octets follow.
+    /// In a data section, of which this number of octets follows.
     Data(usize),
     /// In one that is gathered.
     Around(usize),
@@ -39,7 +39,7 @@ enum Place {
     Opaque,
 }
 
-/// What came, in the order in which it came.
+/// The pieces, in the order in which they came.
 enum Piece {
     /// The octets of a data section.
     Data(Bytes),
@@ -68,7 +68,7 @@ pub(crate) struct Sections {
     limits: Limits,
     place: Place,
     head: BytesMut,
-    /// What comes after the body.
+    /// Sections after the body.
     tail: BytesMut,
     order: SectionOrder,
     body_begun: bool,
@@ -76,7 +76,7 @@ pub(crate) struct Sections {
     footer_left_out: bool,
     /// Whether nothing that comes belongs before the body.
     has_head: bool,
-    /// What waits to be taken.
+    /// Pieces that wait to be taken.
     ready: VecDeque<Piece>,
     waiting: usize,
     /// How many octets came.
@@ -194,7 +194,7 @@ impl Sections {
             (Kind::Around, Content::Octets(content)) => Place::Around(content),
             (Kind::OtherBody | Kind::Foreign, Content::Octets(content)) => Place::Skipped(content),
         };
-        // What is no section stands between others, and is passed over.
+        // Octets between sections that are no section are passed over.
         let follows = kind == Kind::Foreign || self.order.next(number);
         match kind {
             Kind::Data | Kind::OtherBody => {
@@ -312,12 +312,12 @@ impl Sections {
         self.total
     }
 
-    /// What came before the body.
+    /// The sections before the body.
     pub(crate) fn head(&self) -> Message {
         message(&self.head, self.limits)
     }
 
-    /// What came after it.
+    /// The sections after it.
     pub(crate) fn tail(&self) -> Message {
         message(&self.tail, self.limits)
     }

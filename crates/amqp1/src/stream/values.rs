@@ -11,7 +11,7 @@ pub(super) struct Values {
     within: Within,
 }
 
-/// What the next octet is.
+/// The meaning of the next octet.
 #[derive(Debug)]
 enum Within {
     Constructor,

@@ -26,12 +26,12 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// What the handles of a controller and of its transactions share.
+/// State that the handles of a controller and of its transactions share.
 #[derive(Debug)]
 pub(super) struct Control {
     link: Sender,
     rules: Mutex<(Rules, u64)>,
-    /// Where what was begun goes on when nobody waits for it.
+    /// The runtime on which work goes on that is not waited for.
     runtime: Handle,
     /// How many transactions are live, or were when the link ended.
     live: AtomicUsize,
@@ -58,7 +58,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         let _ = self.0.shared().command(|state, _| state.note_declared(&self.1, false));
-        // What went with the link counts on: the link may have ended because of it.
+        // Failures that went with the link still count: the link may have ended because of them.
         if !self.0.link.handle().is_over() {
             self.0.live.fetch_sub(1, Ordering::SeqCst);
         }
@@ -82,7 +82,7 @@ impl Control {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the rules say.
+    /// The rules of transactions.
     pub(super) fn rules<T>(&self, f: impl FnOnce(&mut Rules) -> T) -> T {
         f(&mut self.lock().0)
     }

@@ -62,7 +62,7 @@ pub enum Discharge<W> {
 pub struct RolledBack<W> {
     /// Its name.
     pub transaction: TxnId,
-    /// What was given to [`Coordinator::post`], in that order.
+    /// The work that was given to [`Coordinator::post`], in that order.
     pub work: Vec<W>,
     /// Why.
     pub cause: RollbackCause,
@@ -94,7 +94,7 @@ impl<W> fmt::Debug for Commit<W> {
     }
 }
 
-/// What the control link has for the application.
+/// Events of the control link for the application.
 enum Next {
     Commit(Received, Discharging<Work>, Vec<(LinkKey, u64, DeliveryState)>),
     RolledBack(TxnId, Vec<u64>, RollbackCause),
@@ -173,7 +173,7 @@ impl<W> Drop for ControlLink<W> {
             state.control_link_ended(id, aside);
             state.table().and_then(|table| table.controls.remove(&id))
         });
-        // What the application has given for them is dropped when the lock is released.
+        // The application's values are dropped when the lock is released.
         for undone in undone.ok().flatten().into_iter().flat_map(|control| control.rolled_back) {
             drop(self.coordinator.inner.take(&undone.posted));
         }
@@ -188,7 +188,7 @@ fn poll(link: &LinkHandle, cx: &Context<'_>) -> Poll<Next> {
 }
 
 impl State {
-    /// What is there for the application of a control link.
+    /// Events that wait for the application of a control link.
     fn poll_control(&mut self, id: LinkKey, now: Instant, aside: &mut Aside<'_>) -> Poll<Next> {
         loop {
             let dead = self.is_dead();
@@ -316,7 +316,7 @@ impl<W> Commit<W> {
         self.discharging.as_ref().map(|discharging| &discharging.txn)
     }
 
-    /// What was given to [`Coordinator::post`], in that order.
+    /// The work that was given to [`Coordinator::post`], in that order.
     pub fn work(&self) -> &[W] {
         &self.work
     }
@@ -381,7 +381,7 @@ impl<W> Commit<W> {
 impl<W> Drop for Commit<W> {
     fn drop(&mut self) {
         let why = AmqpError::new(ErrorCondition::INTERNAL_ERROR, "the work of the transaction was not done");
-        // Where the control link is over, nobody waits for the answer.
+        // When the control link is over, the answer is not waited for.
         let _ = self.answer(Err(why));
     }
 }

@@ -167,7 +167,7 @@ impl<W> Coordinator<W> {
         let posted =
             shared.command(|state, aside| state.post((id, session), name, settled, &txn, (number, octets), aside));
         posted.and_then(|posted| posted).inspect_err(|error| {
-            // What is part of a transaction comes back with it.
+            // Work that is part of a transaction comes back with it.
             if error.kind() == ErrorKind::RolledBack {
                 drop(self.inner.take(&[number]));
             }
@@ -213,7 +213,7 @@ impl ServerConnection {
 pub struct Retirement {
     /// The delivery, by its [`Receipt::id`](crate::Receipt::id).
     pub receipt: ReceiptId,
-    /// What it has come to.
+    /// The result.
     pub outcome: DeliveryState,
     /// The transaction.
     pub transaction: TxnId,

@@ -38,7 +38,7 @@ pub struct Transaction {
     work: Option<Work>,
 }
 
-/// What is done within a transaction.
+/// Work within a transaction.
 #[derive(Debug)]
 pub(super) struct Work {
     control: Arc<Control>,
@@ -51,7 +51,7 @@ pub(super) struct Work {
     acquiring: Mutex<Vec<Arc<LinkHandle>>>,
 }
 
-/// What is known of messages that nobody waits for any more.
+/// Results of messages that are not waited for any more.
 #[derive(Debug, Default)]
 struct Posted {
     /// On their way.
@@ -380,7 +380,7 @@ impl Work {
         failed
     }
 
-    /// What was acquired and not taken is the source's again.
+    /// Gives the source back what was acquired and not taken.
     fn drop_acquired(&self) {
         for link in self.acquiring().drain(..) {
             let id = link.id;
@@ -391,7 +391,7 @@ impl Work {
         }
     }
 
-    /// Waits for the outcomes that nobody else waits for. Until then a discharge might overtake what it discharges:
+    /// Waits for the outcomes that no receipt waits for. Until then a discharge might overtake what it discharges:
     /// deliveries of several links leave frame by frame, by turns (§4.4.1).
     async fn finish(&self) -> Result<(), Error> {
         let unfinished = std::mem::take(&mut self.posted().unfinished);
@@ -459,7 +459,7 @@ impl Work {
         }
     }
 
-    /// Nothing is said of what was retired, since nobody knows what became of it.
+    /// Nothing is said of what was retired, since its fate is not known.
     fn leave_retired(self) {
         for delivery in self.into_deliveries() {
             drop(delivery.leave_unsettled());
@@ -467,13 +467,13 @@ impl Work {
     }
 
     async fn roll_back(self) -> Result<Vec<Delivery>, Error> {
-        // What has failed is rolled back with the rest.
+        // Work that has failed is rolled back with the rest.
         let _ = self.finish().await;
         if self.control.link().handle().is_over() {
             self.drop_acquired();
             return Ok(self.into_live());
         }
-        // What cannot be drained is rolled back too, as far as it is acquired by then.
+        // Credit that cannot be drained is rolled back too, as far as it has acquired messages by then.
         let _ = self.stop_acquiring().await;
         let answer = self.discharge(true).await?;
         self.drop_acquired();

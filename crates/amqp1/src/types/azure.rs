@@ -4,7 +4,7 @@ use amqp1_codec::definitions::ErrorCondition;
 
 /// The token is wrong, or does not allow this.
 pub const AUTH_FAILED: ErrorCondition = ErrorCondition::from_static("com.microsoft:auth-failed");
-/// What was addressed is disabled.
+/// The addressed entity is disabled.
 pub const ENTITY_DISABLED: ErrorCondition = ErrorCondition::from_static("com.microsoft:entity-disabled");
 /// The quota of the day or of the entity is used up.
 pub const QUOTA_EXCEEDED: ErrorCondition = ErrorCondition::from_static("com.microsoft:quota-exceeded");

@@ -1,4 +1,4 @@
-//! What can go wrong, whose fault it is, and what to do about it.
+//! Errors: what went wrong, whose fault it is, and what to do about it.
 
 mod codec;
 mod redirect;
@@ -35,7 +35,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What did not work.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -52,7 +52,7 @@ pub enum ErrorKind {
     Codec,
     /// This end was set up in a way that cannot work.
     Config,
-    /// Nobody listens there, or the network does not get there.
+    /// No server listens there, or the network does not reach it.
     Connect,
     /// The receiver took its credit back before the message was sent.
     CreditRevoked,
@@ -113,7 +113,7 @@ pub enum ErrorKind {
     WriteTimeout,
 }
 
-/// What may help.
+/// The advice: what may help.
 ///
 /// It follows from the kind of the error:
 ///
@@ -208,7 +208,7 @@ impl Error {
         self.change(|inner| inner.unsent = Some(unsent))
     }
 
-    /// What the peer said, and what follows from it.
+    /// The peer's error condition, and what follows from it.
     pub(crate) fn with_amqp(self, error: Option<AmqpError>) -> Self {
         let Some(error) = error else { return self };
         self.change(|inner| {
@@ -232,7 +232,7 @@ impl Error {
         Self::new(ErrorKind::Authentication, format!("there is no token: {why}"))
     }
 
-    /// What did not work.
+    /// The operation that failed.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -242,12 +242,12 @@ impl Error {
         self.0.amqp.as_ref().map(|error| &error.condition)
     }
 
-    /// What the peer stated (§2.8.14).
+    /// The error that the peer stated (§2.8.14).
     pub fn amqp_error(&self) -> Option<&AmqpError> {
         self.0.amqp.as_ref()
     }
 
-    /// What may help.
+    /// The advice: what may help.
     pub fn retry(&self) -> Retry {
         self.0.retry
     }
@@ -274,7 +274,7 @@ impl Error {
         self.0.amqp.as_ref().and_then(Redirect::of)
     }
 
-    /// What a connection's end means to what was under way.
+    /// The error of operations under way when a connection ends.
     pub(crate) fn from_connection(reason: &ConnectionError) -> Self {
         let text = reason.to_string();
         match reason {
@@ -377,7 +377,7 @@ const HOPELESS: [ErrorCondition; 15] = [
     azure::PRECONDITION_FAILED,
 ];
 
-/// What a condition changes about it.
+/// The part of an error that depends on its condition.
 fn retry_after(condition: &ErrorCondition, otherwise: Retry) -> Retry {
     let is = |known: &[ErrorCondition]| known.contains(condition);
     if is(&HOPELESS) {

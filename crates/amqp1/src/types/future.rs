@@ -2,5 +2,5 @@
 
 use std::{future::Future, pin::Pin};
 
-/// What a trait's method gives where implementations may have to wait: `Box::pin(async move { … })`.
+/// The return type of trait methods whose implementations may have to wait: `Box::pin(async move { … })`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

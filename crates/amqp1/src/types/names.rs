@@ -1,4 +1,4 @@
-//! Names that nobody else has.
+//! Names that are unique.
 
 use amqp1_codec::Str;
 use std::{

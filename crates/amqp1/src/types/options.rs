@@ -1,4 +1,4 @@
-//! What is chosen per message and per link.
+//! Options of messages and of links.
 
 use amqp1_codec::DeliveryTag;
 
@@ -17,7 +17,7 @@ pub struct SendOptions {
 /// The largest message that a receiving end takes unless it is told otherwise, in octets: 64 MiB. Streamed links take any.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 64 * 1024 * 1024;
 
-/// What becomes of a delivery that is dropped without having been settled. An outcome that the source does not list
+/// The treatment of a delivery that is dropped without having been settled. An outcome that the source does not list
 /// (§3.5.3) is not used: modified becomes released, and what may not be released is left unsettled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

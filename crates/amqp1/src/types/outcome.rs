@@ -1,4 +1,4 @@
-//! What became of a message that was sent.
+//! The fate of a message that was sent.
 
 use crate::types::error::{Delivered, Error, ErrorKind};
 use amqp1_codec::{
@@ -9,7 +9,7 @@ use amqp1_codec::{
 };
 use std::sync::Arc;
 
-/// What the receiver did with a message (§3.4).
+/// The receiver's decision about a message (§3.4).
 ///
 /// An outcome is not an error: a message that was rejected or released was sent, and not processed.
 /// [`into_result`](Self::into_result) turns that into an [`Error`].
@@ -80,7 +80,7 @@ impl Outcome {
     pub fn into_result(self) -> Result<(), Error> {
         match self {
             Self::Accepted | Self::SentSettled => Ok(()),
-            // What only a coordinator may say, to what was declared (§4.5.5), is no outcome of a message.
+            // Declared (§4.5.5) is a coordinator's answer, and no outcome of a message.
             Self::Declared(_) | Self::SettledWithoutState => return Err(Error::no_outcome()),
             Self::Rejected(error) => Err(Error::rejected(error)),
             Self::Released => Err(Error::new(ErrorKind::Released, "the receiver gave the message back")),

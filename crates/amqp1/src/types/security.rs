@@ -1,9 +1,9 @@
-//! What is known of a peer from the layers below AMQP.
+//! Facts about a peer from the layers below AMQP.
 
 #[cfg(feature = "tls")]
 use rustls::pki_types::CertificateDer;
 
-/// What is known of the peer from below AMQP.
+/// Facts about the peer from the layers below AMQP.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Security {
     /// The chain that the peer has shown in TLS, its own certificate first.

@@ -10,13 +10,13 @@ const CODE: [&str; 2] = ["statusCode", "status-code"];
 const DESCRIPTION: [&str; 2] = ["statusDescription", "status-description"];
 const CONDITION: [&str; 2] = ["errorCondition", "error-condition"];
 
-/// What became of a request: a code as HTTP has them, and what the node says to it.
+/// The status of a request: a code like those of HTTP, and the node's description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
     /// 200 to 299 is a success.
     pub code: i32,
-    /// What happened, for people.
+    /// The node's description, for people.
     pub description: Option<Str>,
     /// An error condition, which some nodes give besides.
     pub condition: Option<ErrorCondition>,

@@ -39,7 +39,7 @@ impl Url {
     }
 }
 
-/// What follows the authority and is no lone slash: a path, or the rest of a password that is not encoded.
+/// The part behind the authority, unless it is a lone slash: a path, or the rest of a password that is not encoded.
 fn wrong_path(authority: &str, path: &str) -> Error {
     let (raw, encoded) = match path.as_bytes().first() {
         Some(b'?') => ("?", "%3F"),

@@ -200,7 +200,7 @@ async fn a_name_without_an_address_and_a_port_without_a_listener_are_told_with_t
     drop(listener);
     let error = Client::builder(format!("amqp://{address}")).connect().await.expect_err("nobody listens");
     assert_eq!(error.kind(), ErrorKind::Connect);
-    assert_eq!(error.to_string(), format!("cannot connect to {address} (TCP): nobody listens on {address}"));
+    assert_eq!(error.to_string(), format!("cannot connect to {address} (TCP): nothing listens on {address}"));
 }
 
 /// The stage at which a client gives a server up that says this much.

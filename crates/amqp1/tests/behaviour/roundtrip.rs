@@ -135,7 +135,7 @@ async fn nobody_listening_is_a_connect_error() {
     drop(listener);
     let error = Client::builder(format!("amqp://127.0.0.1:{port}")).connect().await.expect_err("nobody listens");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Connect, Retry::ReopenConnection));
-    assert!(error.to_string().contains("nobody listens"), "{error}");
+    assert!(error.to_string().contains("nothing listens"), "{error}");
 }
 
 #[tokio::test]

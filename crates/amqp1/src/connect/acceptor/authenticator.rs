@@ -81,15 +81,15 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 }
 
-/// What a client has said in SASL.
+/// A client's part of a SASL dialog so far.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SaslAttempt {
     /// The mechanism, one of those offered.
     pub mechanism: Symbol,
-    /// What the mechanism begins with, or the answer to the latest challenge. It may hold a password.
+    /// The initial response, or the answer to the latest challenge. It may hold a password.
     pub response: Option<Bytes>,
-    /// What the client has said before, each with the challenge that it got for it; empty at first.
+    /// The client's earlier responses, each with the challenge that followed it; empty at first.
     pub earlier: Vec<(Bytes, Bytes)>,
     /// The host that the client believes it talks to.
     pub hostname: Option<Str>,
@@ -108,14 +108,14 @@ impl fmt::Debug for SaslAttempt {
     }
 }
 
-/// What is made of a client.
+/// The authenticator's decision about a client.
 #[derive(Clone)]
 pub enum SaslDecision {
     /// It is this one.
     Accept {
         /// Who it is: for [`IncomingConnection::identity`](crate::acceptor::IncomingConnection::identity).
         identity: String,
-        /// What the outcome says besides.
+        /// Additional data of the outcome.
         additional_data: Option<Bytes>,
     },
     /// It is asked for more: its answer comes to [`Authenticator::authenticate`], with what was said before in

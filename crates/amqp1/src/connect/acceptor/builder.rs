@@ -50,7 +50,7 @@ impl fmt::Debug for AcceptorBuilder {
 
 /// Good for as long as the process lives.
 fn drawn_decoy() -> ScramDecoy {
-    // Without random octets no dialog of SCRAM begins, so nobody sees what comes of this.
+    // Without random octets no dialog of SCRAM begins, so this has no effect that can be seen.
     let secret = nonce::draw().unwrap_or_default();
     ScramDecoy::new(secret.to_vec()).expect("32 octets are enough")
 }
@@ -96,9 +96,9 @@ impl AcceptorBuilder {
         self
     }
 
-    /// Sets what clients of SCRAM are told of users that do not exist. Drawn anew for each acceptor unless set, with
-    /// salts of 16 octets and 4096 iterations: set it where the credentials have others, and where such users should
-    /// look the same after a restart, and on each of several servers, as the others do.
+    /// Sets the salts and iterations that clients of SCRAM are told for users that do not exist: drawn at random for each
+    /// acceptor unless set, with salts of 16 octets and 4096 iterations. Set it where the credentials have others, and
+    /// where such users should look the same after a restart, and on each of several servers, as the others do.
     pub fn scram_decoy(mut self, decoy: ScramDecoy) -> Self {
         self.scram_decoy = decoy;
         self
@@ -142,8 +142,8 @@ impl AcceptorBuilder {
 
     /// Sets whether the limits for clients that are not authenticated
     /// ([`max_metadata_unauthenticated`](ConnectionConfig::max_metadata_unauthenticated)) hold until
-    /// [`Connection::set_authenticated`](crate::Connection::set_authenticated), and not just until the client's open is accepted: for servers that
-    /// authenticate by other means than SASL, such as claims on `$cbs`.
+    /// [`Connection::set_authenticated`](crate::Connection::set_authenticated), and not just until the client's open is
+    /// accepted: for servers that authenticate by other means than SASL, such as claims on `$cbs`.
     pub fn hold_authentication(mut self, hold: bool) -> Self {
         self.hold_authentication = hold;
         self

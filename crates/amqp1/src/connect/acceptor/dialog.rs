@@ -18,21 +18,21 @@ use amqp1_auth::sasl::{
 use amqp1_codec::{Str, Symbol, sasl::SaslCode};
 use bytes::Bytes;
 
-/// More challenges than any mechanism has: whoever wants more is refused.
+/// More challenges than any mechanism has: a client that needs more is refused.
 const MAX_CHALLENGES: usize = 16;
 
 // Not to be shown: it holds what the client has said.
 pub(super) struct Dialog<'a> {
     acceptor: &'a AcceptorBuilder,
     connection: &'a Connection,
-    /// What the client chose.
+    /// The mechanism that the client chose.
     mechanism: Option<Symbol>,
     hostname: Option<Str>,
     /// SCRAM, when it is under way.
     scram: Option<ScramServer>,
     /// The client was told why in a challenge; when it has answered, this is its outcome.
     refusing: Option<SaslCode>,
-    /// What the client has said, and the challenge that it got for it.
+    /// The client's responses, each with the challenge that followed it.
     earlier: Vec<(Bytes, Bytes)>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Dialog<'a> {
         self.acceptor.authenticator.is_some() && !certified
     }
 
-    /// What the application says.
+    /// The application's decision.
     async fn ask(&self, mechanism: Symbol, response: Option<Bytes>) -> SaslDecision {
         let attempt = SaslAttempt {
             mechanism,
@@ -125,7 +125,7 @@ impl<'a> Dialog<'a> {
         }
     }
 
-    /// What SCRAM says, with what the application has stored of the user.
+    /// The answer of SCRAM, from the credential that the application has stored for the user.
     async fn scram(&mut self, hash: ScramHash, response: &[u8]) -> SaslDecision {
         match self.scram_step(hash, response).await {
             Ok(decision) => decision,

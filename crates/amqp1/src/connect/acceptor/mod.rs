@@ -155,7 +155,7 @@ impl Acceptor {
     }
 }
 
-/// What comes of something while there is a client that it is for. Otherwise the next step says why there is none.
+/// The result of a future while the client is there. Otherwise the next step reports why it is gone.
 async fn while_open<T>(connection: &Connection, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut closed) = (pin!(work), pin!(connection.closed()));
     poll_fn(|cx| match work.as_mut().poll(cx) {

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// What a client desires, and this end offers.
+/// The capability that a client desires, and this end offers.
 pub(super) const CAPABILITY: Symbol = Symbol::from_static("sole-connection-for-container");
 const ENFORCEMENT: Symbol = Symbol::from_static("sole-connection-enforcement-policy");
 const DETECTION: Symbol = Symbol::from_static("sole-connection-detection-policy");
@@ -26,13 +26,13 @@ const REFUSE_CONNECTION: u32 = 0;
 const CLOSE_EXISTING: u32 = 1;
 const STRONG: u32 = 0;
 
-/// What an open says that offers the extension.
+/// The properties of an open that offers the extension.
 pub(super) fn announce(properties: &mut Fields) {
     properties.insert(ENFORCEMENT, REFUSE_CONNECTION);
     properties.insert(DETECTION, STRONG);
 }
 
-/// What a client asks for.
+/// The enforcement that a client asks for.
 #[derive(Clone, Copy)]
 struct Policy {
     /// The connection that is there is closed, rather than the one that comes refused.
@@ -54,7 +54,8 @@ impl Policy {
     }
 }
 
-/// Who has a connection: by what it calls itself, and by who it is, so that nobody can have another's closed.
+/// The owner of a connection: its container-id, and its identity, so that a client
+/// cannot have another's connection closed.
 type Name = (String, Option<String>);
 
 struct Present {

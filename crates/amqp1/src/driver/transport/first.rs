@@ -23,7 +23,7 @@ impl<IO> First<IO> {
         Self { octets: [0; REVEALING], seen: 0, io }
     }
 
-    /// What the peer has begun to speak.
+    /// The protocol that the peer has begun.
     pub(crate) fn spoken(&self) -> SpokenProtocol {
         SpokenProtocol::of(self.octets.get(..self.seen).unwrap_or_default())
     }

@@ -39,7 +39,7 @@ where
 /// How long the end of a client is waited for that was refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a client has begun with.
+/// The first octets of a client.
 pub(crate) enum Begun<IO> {
     /// TLS's header, which was answered. What comes next is the handshake.
     Tls(IO),

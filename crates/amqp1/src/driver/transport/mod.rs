@@ -17,7 +17,7 @@ pub use tls::{TlsClient, TlsServer};
 use crate::types::error::{Error, ErrorKind};
 use std::io;
 
-/// What became of a stream that broke.
+/// How a stream broke.
 pub(crate) fn lost(error: io::Error) -> Error {
     #[cfg(feature = "tls")]
     if error.kind() != io::ErrorKind::UnexpectedEof {

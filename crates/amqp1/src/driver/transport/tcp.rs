@@ -140,7 +140,7 @@ impl fmt::Display for Failures {
             let separator = if index > 0 { "; " } else { "" };
             write!(f, "{separator}")?;
             match error.map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionRefused) => write!(f, "nobody listens on {address}")?,
+                Some(io::ErrorKind::ConnectionRefused) => write!(f, "nothing listens on {address}")?,
                 Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
                     write!(f, "the network does not get to {address}")?;
                 }

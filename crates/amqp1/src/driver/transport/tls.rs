@@ -263,7 +263,7 @@ fn security(chain: Option<&[CertificateDer<'static>]>) -> Security {
     Security { peer_certificates: chain.map(<[_]>::to_vec) }
 }
 
-/// What a server speaks that does not speak TLS.
+/// The protocol of a server that does not speak TLS.
 fn not_tls_at_server(spoken: SpokenProtocol) -> Option<&'static str> {
     match spoken {
         SpokenProtocol::Amqp1(_) => Some("this port speaks AMQP without TLS: use amqp://"),
@@ -273,7 +273,7 @@ fn not_tls_at_server(spoken: SpokenProtocol) -> Option<&'static str> {
     }
 }
 
-/// What a client speaks that does not speak TLS.
+/// The protocol of a client that does not speak TLS.
 pub(super) fn not_tls_at_client(spoken: SpokenProtocol) -> Option<&'static str> {
     match spoken {
         SpokenProtocol::Amqp1(_) => Some("the client speaks AMQP without TLS: let it use amqps://"),
@@ -301,7 +301,7 @@ fn handshake_error(what: &str, closed: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::Tls, format!("{what}: {why}")).with_source(error)
 }
 
-/// What TLS has to say about an error of the stream; `None` if it is none of TLS's.
+/// The error of TLS behind an error of the stream, if there is one.
 pub(crate) fn tls_reason(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {

@@ -62,7 +62,7 @@ impl Meter {
         let mut limits = Limits::DEFAULT;
         limits.odd_advisory_data = true;
         let mut reader = Reader::with_limits(&body, limits);
-        // What cannot be read is answered by the engine.
+        // A frame that cannot be read is answered by the engine.
         let Ok(performative) = Performative::decode(&mut reader) else { return };
         let payload = reader.remaining().saturating_add(size.saturating_sub(frame.len()));
         match performative {

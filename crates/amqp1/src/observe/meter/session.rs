@@ -133,7 +133,7 @@ impl Session {
     }
 }
 
-/// What a state says that is an outcome, within a transaction or not.
+/// The outcome in a state, within a transaction or not.
 fn kind_of(state: &DeliveryState) -> Option<OutcomeKind> {
     Some(match state {
         DeliveryState::Accepted => OutcomeKind::Accepted,

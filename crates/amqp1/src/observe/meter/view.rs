@@ -1,4 +1,4 @@
-//! What is known of a frame that is looked at.
+//! The parts of a frame that are counted.
 
 use crate::observe::{ConnectionInfo, Observer};
 use amqp1_codec::frame::Direction;

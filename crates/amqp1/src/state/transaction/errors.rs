@@ -1,4 +1,4 @@
-//! What went wrong with a transaction, in the words of this crate.
+//! Errors of transactions, as errors of this crate.
 
 use crate::types::error::{Delivered, Error, ErrorKind};
 use amqp1_codec::definitions::{AmqpError, ErrorCondition};

@@ -16,7 +16,7 @@ use amqp1_codec::{
 };
 use amqp1_engine::transaction::TxnId;
 
-/// What is wrong with an outcome that is stated for a delivery outside of its transaction.
+/// The error of an outcome that is stated for a delivery outside of its transaction.
 fn not_alone(resource: bool) -> Error {
     Error::new(
         ErrorKind::Config,

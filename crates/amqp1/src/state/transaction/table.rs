@@ -15,7 +15,7 @@ use amqp1_codec::{
 use amqp1_engine::{EventsEnd, SessionId, Settlement, transaction::TxnId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What this end is in the transactions of its connection.
+/// The role of this end in the transactions of its connection.
 #[derive(Debug, Default)]
 pub(crate) enum Transactions {
     /// There are none.
@@ -103,7 +103,7 @@ pub(super) struct SentWork {
     pub(super) txn: TxnId,
     /// It was sent within the transaction.
     pub(super) acquired: bool,
-    /// What it comes to if the transaction is committed.
+    /// The outcome if the transaction is committed.
     pub(super) outcome: Option<DeliveryState>,
     /// The receiver has settled it.
     pub(super) settled: bool,

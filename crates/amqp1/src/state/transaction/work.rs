@@ -1,4 +1,4 @@
-//! What transactions do to the deliveries of a connection.
+//! The effect of transactions on the deliveries of a connection.
 
 use crate::{
     state::{
@@ -169,7 +169,7 @@ impl State {
                 Some(left) => self.pay(Some(id), token, Settlement::Lost { sent: left }, aside),
                 // §4.4.4.3: it was never taken from its source.
                 None if sent.acquired => self.settle_with(id, token, DeliveryState::Released, aside),
-                // Nobody will say anything of it any more.
+                // No outcome will come any more.
                 None if !sent.settled && self.is_dead() => {
                     self.pay(Some(id), token, Settlement::Lost { sent: true }, aside)
                 }
@@ -191,9 +191,9 @@ impl State {
                 (Some(outcome), Some(_)) => self.pay(Some(id), token, Settlement::Outcome(Some(outcome)), aside),
                 (Some(outcome), None) => self.settle_with(id, token, outcome, aside),
                 (None, Some(left)) => self.pay(Some(id), token, Settlement::Lost { sent: left }, aside),
-                // Nobody will say anything of it any more.
+                // No outcome will come any more.
                 (None, None) if self.is_dead() => self.pay(Some(id), token, Settlement::Lost { sent: true }, aside),
-                // What waits to be sent does not name a transaction that is over.
+                // A message that waits to be sent must not name a transaction that is over.
                 (None, None) => {
                     if let Ok(mut sender) = self.engine.sender(id) {
                         sender.forget_state(token);
@@ -354,7 +354,7 @@ impl State {
         }
         if !table.rules.is_live(&txn) {
             if settled {
-                // Nobody can say anything of it any more.
+                // No outcome can come any more.
                 let default = self.node_default(id);
                 self.settle_with(id, token, default, aside);
             }

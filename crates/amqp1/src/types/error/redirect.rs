@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {
-    /// What to say in open and in TLS's server name.
+    /// The host name to state in open and as TLS's server name.
     pub hostname: Option<String>,
     /// The name or the address of the machine to connect to.
     pub network_host: Option<String>,
@@ -36,7 +36,7 @@ impl fmt::Debug for Redirect {
 }
 
 impl Redirect {
-    /// What the error says, if it redirects.
+    /// The redirect that an error states, if it does.
     pub(super) fn of(error: &AmqpError) -> Option<Self> {
         let known = [ErrorCondition::LINK_REDIRECT, ErrorCondition::CONNECTION_REDIRECT].contains(&error.condition);
         let info = error.info.as_ref().filter(|_| known)?;

@@ -96,14 +96,14 @@ async fn a_slow_first_address_wins_if_it_answers_first() {
 #[tokio::test(start_paused = true)]
 async fn the_errors_of_all_addresses_are_told() {
     let (outcome, took, _) = race_of(&[("[::1]", Does::Refuse(5)), ("1.1.1.1", Does::Refuse(300))]).await;
-    assert_eq!(outcome, Err("nobody listens on [::1]:5672; nobody listens on 1.1.1.1:5672".to_owned()));
+    assert_eq!(outcome, Err("nothing listens on [::1]:5672; nothing listens on 1.1.1.1:5672".to_owned()));
     assert_eq!(took, 305);
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_the_time_is_up_each_address_is_told_with_what_it_did() {
     let (outcome, took, _) = race_of(&[("[::1]", Does::Nothing), ("1.1.1.1", Does::Refuse(9))]).await;
-    assert_eq!(outcome, Err("nobody listens on 1.1.1.1:5672; [::1]:5672 does not answer".to_owned()));
+    assert_eq!(outcome, Err("nothing listens on 1.1.1.1:5672; [::1]:5672 does not answer".to_owned()));
     assert_eq!(took, 30_000);
 }
 
@@ -111,6 +111,6 @@ async fn when_the_time_is_up_each_address_is_told_with_what_it_did() {
 async fn a_thousand_addresses_do_not_make_an_endless_error() {
     let names: Vec<_> = (0..1000).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
     let list: Vec<_> = names.iter().map(|name| (name.as_str(), Does::Refuse(1))).collect();
-    let text = race_of(&list).await.0.expect_err("nobody listens");
+    let text = race_of(&list).await.0.expect_err("nothing listens");
     assert!(text.ends_with("; and 992 more addresses") && text.len() < 500, "{text}");
 }
