@@ -1,4 +1,4 @@
-//! What the application decides about connections, sessions and links.
+//! The configuration of connections, sessions and links.
 
 use crate::{
     resume::{SuspendedReceiver, SuspendedSender},
@@ -34,7 +34,7 @@ pub struct ConnectionConfig {
     pub properties: Fields,
     /// How performatives are written.
     pub style: EncodeStyle,
-    /// What the peer's octets may cost.
+    /// The limits of decoding the peer's octets.
     pub limits: Limits,
     /// Our own bound on the frames that we send, in octets, however large the peer takes them: links take turns frame
     /// by frame.
@@ -43,10 +43,10 @@ pub struct ConnectionConfig {
     pub handshake_timeout: Duration,
     /// How many links there may be before the peer may offer no more, refused ones included until it detaches them.
     pub max_links: usize,
-    /// How many octets of the peer's metadata are kept, once it is let in: what it opens the connection and attaches its
-    /// links with, names and the properties of flows included, the states of deliveries as far as they exceed 64 octets,
-    /// and errors. What exceeds this is refused with `amqp:resource-limit-exceeded`: a link, or a session whose links take
-    /// it up. Of errors and states only what explains them is left out. 1 MiB unless set.
+    /// How many octets of the peer's metadata are kept, once it is let in: what it opens the connection and attaches
+    /// its links with, names and the properties of flows included, the states of deliveries as far as they exceed 64
+    /// octets, and errors. What exceeds this is refused with `amqp:resource-limit-exceeded`: a link, or a session whose
+    /// links take it up. Of errors and states only what explains them is left out. 1 MiB unless set.
     pub max_metadata: usize,
     /// The same until the peer is let in: until our open, or, with
     /// [`hold_authentication`](crate::Connection::hold_authentication), until
@@ -56,8 +56,8 @@ pub struct ConnectionConfig {
     /// A link counts with a sixteenth of it at most, so that a large message on one does not stop the others. 16 MiB
     /// unless set.
     pub max_queued: usize,
-    /// How much memory the info of an error of the peer's, or the fields of a state, may take. A larger one is left out,
-    /// and the error's description says so, or an annotation of the *modified* outcome
+    /// How much memory the info of an error of the peer's, or the fields of a state, may take. A larger one is left
+    /// out, and the error's description says so, or an annotation of the *modified* outcome
     /// ([`ANNOTATIONS_LEFT_OUT`](crate::ANNOTATIONS_LEFT_OUT)). 8 KiB unless set.
     pub max_info: usize,
     /// How many octets the peer may send until its open is received.
@@ -67,11 +67,11 @@ pub struct ConnectionConfig {
     pub handle_timeout: Duration,
     /// How long the peer's close is waited for.
     pub close_timeout: Duration,
-    /// What happens when the peer attaches a link of a name that it has attached already, in the same direction.
+    /// The treatment of a link whose name the peer has attached already, in the same direction.
     pub link_names: LinkNames,
     /// The deviations of the peer that are accepted; none unless set.
     pub tolerances: Tolerances,
-    /// What becomes of input for a link that was detached with an error; discarded unless set.
+    /// The treatment of input for a link that was detached with an error; discarded unless set.
     pub errant_links: ErrantLinks,
 }
 
@@ -135,7 +135,7 @@ impl ConnectionConfig {
     }
 }
 
-/// What the name of a link means to the end to which it is attached (§2.6.1).
+/// The meaning of a link's name at the end to which it is attached (§2.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LinkNames {
     /// Nothing: each attach is a link of its own. Some real clients repeat names in several sessions.
@@ -145,16 +145,16 @@ pub enum LinkNames {
     Steal,
 }
 
-/// What becomes of input for a link that this end has detached with an error, other than the peer's detach (§2.6.5).
+/// The treatment of input for a link that this end has detached with an error, other than the peer's detach (§2.6.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrantLinks {
-    /// It is discarded: it may have been in flight when the detach was written, and the session's other links are not to
-    /// pay for that.
+    /// It is discarded: it may have been in flight when the detach was written, and the session's other links are not
+    /// to pay for that.
     #[default]
     Discard,
     /// It ends the session with `amqp:session:errant-link`, by the letter: transfers and flows on the link's handle,
-    /// dispositions of its deliveries, and an attach that does not resume it, in flight or not. A link that was refused with
-    /// an error counts too: §2.6.3 attaches it, without a terminus, before it is detached.
+    /// dispositions of its deliveries, and an attach that does not resume it, in flight or not. A link that was refused
+    /// with an error counts too: §2.6.3 attaches it, without a terminus, before it is detached.
     EndSession,
 }
 
@@ -207,8 +207,8 @@ impl Default for SessionConfig {
 /// How many deliveries a receiver allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// This many from now on, in place of what is left. Deliveries that have arrived and were not taken do not count. The
-    /// application gives more when it wants more.
+    /// This many from now on, in place of what is left. Deliveries that have arrived and were not taken do not count.
+    /// The application gives more when it wants more.
     Manual(u32),
     /// Up to this many that the application has not taken yet, given again as it takes them.
     Window(u32),
@@ -226,7 +226,7 @@ pub struct SenderConfig {
     pub source: Option<Source>,
     /// Where they go.
     pub target: Option<TargetArchetype>,
-    /// What the sender may do.
+    /// The sender's settle mode.
     pub snd_settle_mode: SenderSettleMode,
     /// When the receiver is asked to settle.
     pub rcv_settle_mode: ReceiverSettleMode,
@@ -235,7 +235,7 @@ pub struct SenderConfig {
     /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
     /// in [`Detached`](crate::Detached).
     pub resumable: bool,
-    /// What an earlier endpoint of this link has left (§2.6.13). An attach that fails drops it: keep a clone, which
+    /// The state of an earlier endpoint of this link (§2.6.13). An attach that fails drops it: keep a clone, which
     /// shares the messages.
     pub resume: Option<SuspendedSender>,
     /// Who answers when the receiver drains the link.
@@ -320,7 +320,7 @@ pub struct ReceiverConfig {
     pub source: Option<Source>,
     /// Where they go.
     pub target: Option<TargetArchetype>,
-    /// What the sender is asked to do.
+    /// The settle mode that the sender is asked for.
     pub snd_settle_mode: SenderSettleMode,
     /// When this end settles.
     pub rcv_settle_mode: ReceiverSettleMode,
@@ -330,7 +330,7 @@ pub struct ReceiverConfig {
     /// Whether deliveries that are not settled when the link is suspended are kept, messages included, and handed over
     /// in [`Detached`](crate::Detached).
     pub resumable: bool,
-    /// What an earlier endpoint of this link has left (§2.6.13). An attach that fails drops it: keep a clone, which
+    /// The state of an earlier endpoint of this link (§2.6.13). An attach that fails drops it: keep a clone, which
     /// shares the messages.
     pub resume: Option<SuspendedReceiver>,
     /// The largest message that is taken, in octets.
@@ -338,13 +338,13 @@ pub struct ReceiverConfig {
     /// How many deliveries are allowed.
     pub credit: Credit,
     /// How many deliveries may be unsettled: a window of credit is not filled beyond it. Once there are that many,
-    /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says so: some senders ask for receiver-settle-mode second
-    /// and then never settle. 65,536 unless set.
+    /// [`Event::CreditWithheld`](crate::Event::CreditWithheld) says so: some senders ask for receiver-settle-mode
+    /// second and then never settle. 65,536 unless set.
     pub max_unsettled: u32,
-    /// Whether a message that cannot be decoded is rejected with `amqp:decode-error`, or dropped if it is settled, and not
-    /// handed over. Off unless set: a message is handed over whatever its octets are, and the accessors of its sections
-    /// say what is wrong. Of no use on a streamed link, nor for messages of formats other than 0, which are not looked
-    /// into. Each is reported by [`Event::Undecodable`](crate::Event::Undecodable) and counted by
+    /// Whether a message that cannot be decoded is rejected with `amqp:decode-error`, or dropped if it is settled, and
+    /// not handed over. Off unless set: a message is handed over whatever its octets are, and the accessors of its
+    /// sections say what is wrong. Of no use on a streamed link, nor for messages of formats other than 0, which are
+    /// not looked into. Each is reported by [`Event::Undecodable`](crate::Event::Undecodable) and counted by
     /// [`undecodable`](crate::Receiver::undecodable).
     pub reject_undecodable: bool,
     /// Extensions that are offered.
@@ -385,7 +385,7 @@ pub struct AttachReply {
     pub source: Option<Source>,
     /// Where they go.
     pub target: Option<TargetArchetype>,
-    /// What the sender may do.
+    /// The sender's settle mode.
     pub snd_settle_mode: SenderSettleMode,
     /// When the receiver settles.
     pub rcv_settle_mode: ReceiverSettleMode,
@@ -398,9 +398,9 @@ pub struct AttachReply {
     /// Whether a message that cannot be decoded is rejected, if this end receives: see
     /// [`ReceiverConfig::reject_undecodable`].
     pub reject_undecodable: bool,
-    /// Whether deliveries that the sender has not settled are handed over as well if the link ends before they were taken
-    /// ([`Detached::undelivered`](crate::Detached::undelivered)). The sender learns no outcome of them and may send them
-    /// again. Not for links that are streamed, or suspended with what is not settled.
+    /// Whether deliveries that the sender has not settled are handed over as well if the link ends before they were
+    /// taken ([`Detached::undelivered`](crate::Detached::undelivered)). The sender learns no outcome of them and may
+    /// send them again. Not for links that are streamed, or suspended with what is not settled.
     pub unsettled_after_end: bool,
     /// Whether what the peer attached with is forgotten once it is answered: see
     /// [`forget_remote_attach`](crate::Link::forget_remote_attach).
@@ -413,9 +413,9 @@ pub struct AttachReply {
     pub drain_mode: DrainMode,
     /// Whether what is not settled when the link is suspended is kept and handed over.
     pub resumable: bool,
-    /// What an earlier endpoint of this link has left, if this end sends.
+    /// The state of an earlier endpoint of this link, if this end sends.
     pub resume_sender: Option<SuspendedSender>,
-    /// What an earlier endpoint of this link has left, if this end receives.
+    /// The state of an earlier endpoint of this link, if this end receives.
     pub resume_receiver: Option<SuspendedReceiver>,
     /// Extensions that are offered.
     pub offered_capabilities: Vec<Symbol>,
@@ -424,7 +424,7 @@ pub struct AttachReply {
 }
 
 impl AttachReply {
-    /// What the peer asked for, whether or not the node supports it: see [`basic`](Self::basic), and
+    /// Everything that the peer asked for, whether or not the node supports it: see [`basic`](Self::basic), and
     /// `Support::reply` of the crate `amqp1-broker`.
     pub fn echo(remote: &Attach) -> Self {
         Self {
@@ -459,8 +459,8 @@ pub struct SendOptions {
     pub tag: Option<DeliveryTag>,
     /// The message's format (§2.8.11).
     pub message_format: u32,
-    /// The delivery's state at this end, on each of its transfers: a transactional state, for one. The state *received* is
-    /// refused: it is for deliveries that are resumed (§3.4.1).
+    /// The delivery's state at this end, on each of its transfers: a transactional state, for one. The state *received*
+    /// is refused: it is for deliveries that are resumed (§3.4.1).
     pub state: Option<DeliveryState>,
     /// Whether a provisional outcome within a transaction (§4.4.2) leaves the delivery as it is until
     /// [`settle`](crate::Sender::settle), although it was sent with the state of that transaction: a
@@ -468,8 +468,8 @@ pub struct SendOptions {
     pub acquired: bool,
     /// Whether it is taken although too much waits on the connection already: its sender was let in before.
     pub admitted: bool,
-    /// Whether it is not reported that a settled delivery has left ([`Settlement::Sent`](crate::Settlement::Sent)). That
-    /// it is lost is reported all the same.
+    /// Whether it is not reported that a settled delivery has left ([`Settlement::Sent`](crate::Settlement::Sent)).
+    /// That it is lost is reported all the same.
     pub unreported: bool,
     /// Comes back in [`Settled`](crate::Settled).
     pub token: u64,

@@ -44,11 +44,11 @@ pub(crate) struct OutgoingDelivery {
     pub(crate) acquired: bool,
     /// How much of the session's window its later transfers leave to other deliveries.
     pub(crate) share: u32,
-    /// What is reported when the last transfer is written, if that ends it.
+    /// The report when the last transfer is written, if that ends it.
     pub(crate) report: Option<Settlement>,
-    /// What is needed to send it again.
+    /// The parts that are needed to send it again.
     pub(crate) retained: Option<Box<Retained>>,
-    /// What it is resumed from, as long as none of it has left.
+    /// The state that it is resumed from, as long as none of it has left.
     pub(crate) origin: Option<Box<SentSoFar>>,
 }
 
@@ -261,8 +261,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// The size of its message, and what its state takes beyond a small one: a message of the largest size may be posted in
-    /// a transaction, and resumed.
+    /// The size of its message, and what its state takes beyond a small one: a message of the largest size may be
+    /// posted in a transaction, and resumed.
     fn size(&self) -> u64 {
         let state = self.state.as_ref().map_or(0, |state| state.octets().len().saturating_sub(SMALL_STATE));
         self.octets.saturating_add(u64::try_from(state).unwrap_or(u64::MAX))

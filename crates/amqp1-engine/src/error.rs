@@ -1,4 +1,4 @@
-//! What can go wrong, by whose fault.
+//! Errors, by whose fault they are.
 
 use crate::violation::PeerMisbehaved;
 use alloc::vec::Vec;
@@ -28,16 +28,16 @@ pub enum ConnectionError {
     Misbehaved(PeerMisbehaved),
     /// The open of this end is larger than the peer takes (§2.4.1, §2.7.1).
     OpenTooLarge {
-        /// What the open would have, in octets.
+        /// The size of the open, in octets.
         size: usize,
-        /// What the peer takes, in octets.
+        /// The size that the peer takes, in octets.
         max: usize,
     },
     /// The peer speaks another protocol, or wants another layer (§2.2).
     ProtocolMismatch {
-        /// What was expected.
+        /// The expected header.
         expected: ProtocolHeader,
-        /// What came, as far as it could be read; zeros otherwise.
+        /// The received header, as far as it could be read; zeros otherwise.
         received: [u8; 8],
         /// Whether this end is the client.
         at_client: bool,
@@ -100,7 +100,7 @@ impl fmt::Debug for ConnectionError {
 
 impl core::error::Error for ConnectionError {}
 
-/// What the first octets of the peer say about the mistake that was made.
+/// The likely mistake, from the first octets of the peer.
 fn mismatch(received: &[u8; 8], at_client: bool) -> Option<&'static str> {
     Some(match (SpokenProtocol::of(received), at_client) {
         (SpokenProtocol::Tls, true) => "this port speaks TLS: use amqps://",
@@ -133,9 +133,9 @@ pub enum SaslFailure {
     Mechanism(SaslError),
     /// The server does not offer the mechanism.
     NotOffered {
-        /// What was wanted.
+        /// The wanted mechanism.
         wanted: Symbol,
-        /// What the server offers.
+        /// The mechanisms that the server offers.
         offered: Vec<Symbol>,
     },
     /// The outcome was not ok.
@@ -219,9 +219,9 @@ pub enum ApiMisuse {
     DynamicNodeContradiction,
     /// The frame that it needs is larger than the peer takes (§2.7.1).
     FrameTooLarge {
-        /// What the frame would have, in octets.
+        /// The size of the frame, in octets.
         size: usize,
-        /// What the peer takes, in octets.
+        /// The size that the peer takes, in octets.
         max: usize,
     },
     /// The session has a link of this name and role, which is not detaching (§2.6.1).
@@ -234,8 +234,8 @@ pub enum ApiMisuse {
     UnknownSession,
     /// The link is of the other role.
     WrongRole,
-    /// Not possible in this state: what was offered has been answered already, no delivery has this token, or too much or
-    /// too little of the delivery has left.
+    /// Not possible in this state: what was offered has been answered already, no delivery has this token, or too much
+    /// or too little of the delivery has left.
     WrongState,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine tells the application. Events are edges; data is pulled.
+//! Events for the application. Events are edges; data is pulled.
 
 use crate::{
     error::ConnectionError,
@@ -38,32 +38,33 @@ pub enum Event {
     /// The session is over. Look-ups of its id can fail as soon as this event is queued, before it is polled: see
     /// [Ids](crate#ids).
     SessionEnded(SessionId, Box<Ended>),
-    /// The peer has not answered our end within [`close_timeout`](crate::ConnectionConfig::close_timeout). Its channel stays
-    /// taken until it does.
+    /// The peer has not answered our end within [`close_timeout`](crate::ConnectionConfig::close_timeout). Its channel
+    /// stays taken until it does.
     EndUnanswered(SessionId),
     /// The peer attached a link; answer with [`Link::accept`](crate::Link::accept) or
     /// [`Link::reject`](crate::Link::reject).
     LinkOffered(LinkId),
     /// The peer has answered our attach.
     LinkAttached(LinkId),
-    /// The link was answered with more attaches than the peer's handle-max allows at a time (§2.7.2): it is attached when
-    /// a handle is free. If none is in [`handle_timeout`](crate::ConnectionConfig::handle_timeout), its session ends.
+    /// The link was answered with more attaches than the peer's handle-max allows at a time (§2.7.2): it is attached
+    /// when a handle is free. If none is in [`handle_timeout`](crate::ConnectionConfig::handle_timeout), its session
+    /// ends.
     HandleAwaited(LinkId),
     /// The link is over. Look-ups of its id can fail as soon as this event is queued, before it is polled: see
     /// [Ids](crate#ids).
     LinkDetached(LinkId, Box<Detached>),
     /// There is more credit than before, or deliveries were settled of which there were too many.
     Sendable(LinkId),
-    /// What waits to be sent on the connection was too much, and is not any more.
+    /// Too much waited to be sent on the connection, and does not any more.
     QueueHasRoom,
-    /// A delivery is there, or on a streamed link a piece of one, where there was none: take them until there are none. On
-    /// a streamed link that is being drained, each piece is reported, since [what waits](crate::Receiver::is_held_back)
-    /// may keep the drain from being answered.
+    /// A delivery is there, or on a streamed link a piece of one, where there was none: take them until there are none.
+    /// On a streamed link that is being drained, each piece is reported, since [what
+    /// waits](crate::Receiver::is_held_back) may keep the drain from being answered.
     Receivable(LinkId),
     /// The sender has used up or given up all credit, as `drain` asked.
     Drained(LinkId),
-    /// The receiver drains the link: it wants what there is now, and the rest of the credit given up (§2.6.7). The credit
-    /// can be used until the drain is answered: see [`DrainMode`](crate::DrainMode).
+    /// The receiver drains the link: it wants what there is now, and the rest of the credit given up (§2.6.7). The
+    /// credit can be used until the drain is answered: see [`DrainMode`](crate::DrainMode).
     DrainRequested(LinkId),
     /// The receiver's drain was answered: what was left of the credit is given up.
     DrainAnswered(LinkId),
@@ -73,33 +74,32 @@ pub enum Event {
     /// A message of the link could not be decoded and was rejected, or dropped if it was settled, because
     /// [`ReceiverConfig::reject_undecodable`](crate::ReceiverConfig::reject_undecodable) asks for that.
     Undecodable(LinkId, Box<DeliveryTag>, DecodeError),
-    /// Data of a frame that only advises could not be read: the name of the frame's performative, and what is wrong first,
-    /// at which octet of the frame's body. It counts as absent, or as what
-    /// [`Limits::odd_advisory_data`](amqp1_codec::Limits::odd_advisory_data) says; what it has to do with is reported as
-    /// ever, after this. It comes only with [`Tolerances::odd_advisory_data`](crate::Tolerances::odd_advisory_data).
+    /// Data of a frame that only advises could not be read: the name of the frame's performative, and what is wrong
+    /// first, at which octet of the frame's body. It counts as absent, or as what
+    /// [`Limits::odd_advisory_data`](amqp1_codec::Limits::odd_advisory_data) says; what it has to do with is reported
+    /// as ever, after this. It comes only with [`Tolerances::odd_advisory_data`](crate::Tolerances::odd_advisory_data).
     OddAdvisoryData(&'static str, DecodeError),
     /// The peer, who sent this delivery, has settled it; with a state, that is the one that counts (§2.6.12).
     SettledBySender(LinkId, DeliveryKey, Option<DeliveryState>),
-    /// The receiver has stated a provisional outcome within a transaction (§4.4.2). What becomes of the delivery is decided
-    /// when the transaction is discharged, with [`settle`](crate::Sender::settle), which also reports it as
+    /// The receiver has stated a provisional outcome within a transaction (§4.4.2). What becomes of the delivery is
+    /// decided when the transaction is discharged, with [`settle`](crate::Sender::settle), which also reports it as
     /// [`Settled`].
     Provisional {
         /// The link that it was sent on, which may be over already.
         link: LinkId,
         /// The session of that link.
         session: SessionId,
-        /// What [`SendOptions`](crate::SendOptions) said.
+        /// The token of [`SendOptions`](crate::SendOptions).
         token: u64,
         /// The transactional state with the outcome.
         state: DeliveryState,
-        /// Whether the receiver has settled the delivery with it: then it cannot state another outcome, and after a rollback
-        /// the default outcome applies (§4.4.4). One that it has not settled is as before after a rollback.
+        /// Whether the receiver has settled the delivery with it: then it cannot state another outcome, and after a
+        /// rollback the default outcome applies (§4.4.4). One that it has not settled is as before after a rollback.
         settled: bool,
     },
     /// A message that was posted within this transaction cannot be decided any more, since its link is over, or was
-    /// discarded when it came: the transaction must not be committed (§4.4.4). The link is not known where it was gone by
-    /// then. Reported where this end is the
-    /// [resource](crate::TransactionRole::Resource).
+    /// discarded when it came: the transaction must not be committed (§4.4.4). The link is not known where it was gone
+    /// by then. Reported where this end is the [resource](crate::TransactionRole::Resource).
     PostingLost(Option<LinkId>, TxnId),
     /// The receiver has stated a provisional outcome within this transaction for deliveries that are lost to it, since
     /// their link is over: the transaction must not be committed. Reported where this end is the
@@ -113,7 +113,7 @@ pub enum Event {
     Reattach(LinkId),
 }
 
-/// What a client of SASL begins with.
+/// The start of a client's SASL dialog.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SaslChoice {
     /// The mechanism, one of those offered.
@@ -221,12 +221,13 @@ pub struct Detached {
     /// Whether it was never attached because all handles that the peer allows are in use (§2.7.2, handle-max).
     pub no_handle: bool,
     /// Deliveries that the sender had settled and that were not taken: they exist only here. With
-    /// [`AttachReply::unsettled_after_end`](crate::AttachReply::unsettled_after_end) also those that it had not settled.
+    /// [`AttachReply::unsettled_after_end`](crate::AttachReply::unsettled_after_end) also those that it had not
+    /// settled.
     pub undelivered: Vec<IncomingDelivery>,
     /// On a streamed link, the octets that are left of a delivery whose beginning was taken, and which is whole and
     /// settled by its sender: they too exist only here.
     pub stream_rest: Option<Vec<Bytes>>,
-    /// What is not settled, if the link is resumable and was not closed: what a new endpoint of it resumes with.
+    /// The unsettled deliveries, if the link is resumable and was not closed: a new endpoint resumes with them.
     pub suspended: Option<Suspended>,
 }
 
@@ -277,18 +278,18 @@ pub enum StreamItem {
     Aborted,
 }
 
-/// What became of a message that was sent.
+/// The fate of a message that was sent.
 #[derive(Clone)]
 pub struct Settled {
     /// The link that it was sent on.
     pub link: LinkId,
-    /// What [`SendOptions`](crate::SendOptions) said.
+    /// The token of [`SendOptions`](crate::SendOptions).
     pub token: u64,
     /// The answer.
     pub settlement: Settlement,
 }
 
-/// What became of a message.
+/// The fate of a message.
 #[derive(Clone, PartialEq)]
 pub enum Settlement {
     /// It was sent settled, and its last octet is on its way.

@@ -16,7 +16,7 @@
 //!
 //! After any `handle_*` or command, drain the outputs. Instants must not go backwards.
 //!
-//! What the peer does wrong is no error of these methods: the engine queues the `detach`, `end` or `close` that the
+//! The peer's mistakes are no errors of these methods: the engine queues the `detach`, `end` or `close` that the
 //! specification names, and reports it as an event.
 //!
 //! # Driving a connection
@@ -24,7 +24,8 @@
 //! A runtime does this for each connection:
 //!
 //! 1. Read into a buffer, and pass it to [`Connection::handle_input`]. It leaves a partial frame in the buffer. It also leaves
-//!    whole frames while [`Connection::is_congested`], and while the application has to answer SASL or the open: call it again
+//!    whole frames while [`Connection::is_congested`], and while the application has to answer SASL or the open: call
+//! it again
 //!    after step 3, or after the answer.
 //! 2. Take all events with [`Connection::poll_event`] and all settlements with [`Connection::poll_settled`].
 //! 3. Call [`Connection::transmit`] with a [`TransmitQueue`], which is a `bytes::Buf`: write its `chunk()`, then `advance`.

@@ -1,4 +1,4 @@
-//! What is kept of what the peer says beside messages: how much of it there is, and how much there may be.
+//! The amount of the peer's metadata (everything beside messages) that is kept, and its limits.
 //!
 //! Opens, attaches, flow properties and the states of deliveries that wait are kept as octets and decoded when they are
 //! asked for. Delivery states and errors on their way to the application are kept decoded, without an info that is too
@@ -15,7 +15,7 @@ use amqp1_codec::{
 use bytes::Bytes;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// What each link counts beside its name and its attach, and what it and each session count before the peer is
+/// The count of each link beside its name and its attach, and the count of each link and session before the peer is
 /// authenticated: then it is all that bounds their number below what the configuration allows.
 pub(crate) const LINK: usize = 32;
 pub(crate) const UNAUTHENTICATED: usize = 256;
@@ -99,7 +99,7 @@ impl Kept {
     }
 }
 
-/// What the peer has attached a link with.
+/// The peer's attach of a link.
 #[derive(Debug)]
 pub(crate) struct RemoteAttach {
     pub(crate) snd_settle_mode: SenderSettleMode,
@@ -134,8 +134,8 @@ impl Stated {
     }
 }
 
-/// An error without what would take more than `limit` octets of memory, and that keeps no read buffer alive. What is left
-/// out is said in the description.
+/// An error without what would take more than `limit` octets of memory, and that keeps no read buffer alive. What is
+/// left out is said in the description.
 pub(crate) fn bounded_error(error: &AmqpError, limit: usize, limits: Limits) -> AmqpError {
     let condition = error.condition.as_symbol();
     let short = condition.get(..condition.len().min(LONGEST_CONDITION)).unwrap_or_default();
@@ -188,8 +188,8 @@ fn detached<T: Encode + Decode>(value: &T, limits: Limits) -> Option<T> {
     T::decode(&mut Reader::with_limits(&value.to_octets(), limits)).ok()
 }
 
-/// A state without what would take more than `limit` octets of memory, and that keeps no read buffer alive. Which state it
-/// is, and which outcome, is never lost.
+/// A state without what would take more than `limit` octets of memory, and that keeps no read buffer alive. Which state
+/// it is, and which outcome, is never lost.
 pub(crate) fn bounded_state(state: &DeliveryState, limit: usize, limits: Limits) -> DeliveryState {
     match state {
         DeliveryState::Accepted => DeliveryState::Accepted,

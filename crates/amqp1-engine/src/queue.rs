@@ -2,7 +2,7 @@
 
 use crate::link::SendingEnd;
 
-/// What a delivery that waits counts beside its octets: about the memory of its entry.
+/// The count of a waiting delivery beside its octets: about the memory of its entry.
 const ENTRY: usize = 256;
 
 /// How many links with much to send it takes to use up what may wait.
@@ -14,13 +14,14 @@ const SHARES: usize = 16;
 pub enum Blocked {
     /// The receiver has granted no credit, or it is used up.
     Credit,
-    /// As many deliveries of the link are unsettled as may be: see [`SenderConfig::max_unsettled`](crate::SenderConfig).
+    /// As many deliveries of the link are unsettled as may be: see
+    /// [`SenderConfig::max_unsettled`](crate::SenderConfig).
     Unsettled,
     /// As much waits on the connection as may: see [`ConnectionConfig::max_queued`](crate::ConnectionConfig).
     Queue,
 }
 
-/// What waits on all links of a connection.
+/// The deliveries that wait on all links of a connection.
 #[derive(Debug)]
 pub(crate) struct Queued {
     octets: usize,
@@ -34,7 +35,7 @@ impl Queued {
         Self { octets: 0, max, refused: false }
     }
 
-    /// What may wait beside that.
+    /// The amount that may wait beside that.
     pub(crate) fn room(&self) -> usize {
         self.max.saturating_sub(self.octets)
     }

@@ -6,11 +6,12 @@ macro_rules! tolerances {
         /// Deviations of the peer that are accepted because their meaning is unambiguous.
         ///
         /// Each is on in the preset of the side that meets it in the field, and off in [`STRICT`](Self::STRICT). That a
-        /// message reaches the application is not a tolerance: a message that cannot be decoded is handed over under any
-        /// of them, and its accessors say what is wrong.
+        /// message reaches the application is not a tolerance: a message that cannot be decoded is handed over under
+        /// any of them, and its accessors say what is wrong.
         ///
-        /// They are a field of [`ConnectionConfig`](crate::ConnectionConfig). In `amqp1` the builders of the client and of
-        /// the acceptor set them, with `.config(|config| config.tolerances = Tolerances::STRICT)`, or one of them with
+        /// They are a field of [`ConnectionConfig`](crate::ConnectionConfig). In `amqp1` the builders of the client and
+        /// of the acceptor set them, with `.config(|config| config.tolerances = Tolerances::STRICT)`, or one of them
+        /// with
         /// `.config(|config| config.tolerances.credit_overrun = false)`.
         ///
         /// | tolerance | [`CLIENT`](Self::CLIENT) | [`ACCEPTOR`](Self::ACCEPTOR) | what is accepted |
@@ -31,9 +32,9 @@ macro_rules! tolerances {
         }
 
         impl Tolerances {
-            /// What a client accepts by default.
+            /// The tolerances of a client by default.
             pub const CLIENT: Self = Self { $($name: $client,)+ };
-            /// What an acceptor accepts by default.
+            /// The tolerances of an acceptor by default.
             pub const ACCEPTOR: Self = Self { $($name: $acceptor,)+ };
             /// No deviation. The default of the engine.
             pub const STRICT: Self = Self { $($name: false,)+ };
@@ -72,8 +73,8 @@ tolerances! {
     flow_after_end: client true, acceptor true;
     /// A flow without next-incoming-id on a session that the peer began: its window is taken as it stands (§2.5.6).
     flow_without_next_incoming_id: client false, acceptor false;
-    /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as one
-    /// of the session (§2.7.4).
+    /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as
+    /// one of the session (§2.7.4).
     link_counters_without_handle: client true, acceptor true;
     /// An open of more than 512 octets from a peer that has not heard ours (§2.4.1).
     long_open: client false, acceptor true;
@@ -90,20 +91,20 @@ tolerances! {
     missing_initial_delivery_count: client true, acceptor true;
     /// Data that only advises and cannot be read. Properties of an open, begin, attach or flow, an error's info,
     /// capabilities and other lists of symbols count as absent (§2.8.13); unknown settle modes, durabilities, expiry
-    /// policies and distribution modes as the default ones (§2.8.2, §2.8.3, §3.5.5 to §3.5.7); an error without a condition
-    /// that can be read has `amqp1:unreadable-condition` (§2.8.14); fields too many of errors and delivery states are
-    /// skipped (§1.4). An attach of which other fields cannot be read costs its link only.
+    /// policies and distribution modes as the default ones (§2.8.2, §2.8.3, §3.5.5 to §3.5.7); an error without a
+    /// condition that can be read has `amqp1:unreadable-condition` (§2.8.14); fields too many of errors and delivery
+    /// states are skipped (§1.4). An attach of which other fields cannot be read costs its link only.
     odd_advisory_data: client true, acceptor true;
-    /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as absent
-    /// (§3.5.9).
+    /// A lifetime-policy or supported-dist-modes of another form among the dynamic-node-properties, which count as
+    /// absent (§3.5.9).
     odd_node_properties: client true, acceptor true;
     /// A delivery-tag that another unsettled delivery of the link has (§2.6.12).
     repeated_tags: client true, acceptor true;
-    /// A sender's wish for receiver-settle-mode second is answered with first unless the application opts in: peers that
-    /// ask for second and never settle would stall (§2.7.3).
+    /// A sender's wish for receiver-settle-mode second is answered with first unless the application opts in: peers
+    /// that ask for second and never settle would stall (§2.7.3).
     second_answered_first: client false, acceptor true;
-    /// A transfer that asks for receiver-settle-mode second on a link of mode first (§2.7.5): the delivery is settled as on
-    /// the link. [`second_on_first`](crate::Connection::second_on_first) counts them.
+    /// A transfer that asks for receiver-settle-mode second on a link of mode first (§2.7.5): the delivery is settled
+    /// as on the link. [`second_on_first`](crate::Connection::second_on_first) counts them.
     second_on_first: client true, acceptor true;
     /// A settled transfer on a link whose sender-settle-mode is unsettled (§2.7.5): the delivery is settled.
     settled_on_unsettled: client true, acceptor true;
@@ -113,8 +114,8 @@ tolerances! {
     spare_node_properties: client true, acceptor true;
     /// ASCII strings as keys of annotations and footers, which are read as symbols (§3.2.10).
     string_annotation_keys: client true, acceptor true;
-    /// ASCII strings as keys of an error's info, of filters, and of the properties of open, begin, attach and flow, which
-    /// are read as symbols (§2.8.13).
+    /// ASCII strings as keys of an error's info, of filters, and of the properties of open, begin, attach and flow,
+    /// which are read as symbols (§2.8.13).
     string_field_keys: client true, acceptor true;
     /// Transfers on a handle that the peer has detached, of deliveries that had credit; they are discarded. A streamed
     /// receiver stops its sender before it is detached (§2.6.5).

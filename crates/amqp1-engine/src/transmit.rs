@@ -8,9 +8,9 @@ use core::fmt;
 /// copy.
 #[derive(Default)]
 pub struct TransmitQueue {
-    /// What is complete.
+    /// The complete chunks.
     segments: VecDeque<Bytes>,
-    /// What small pieces are gathered in; it comes last.
+    /// The buffer that gathers small pieces; it comes last.
     tail: BytesMut,
     remaining: usize,
     /// Payloads that were gathered or discarded. Dropping the last handle of one may run its owner's code.
@@ -23,7 +23,7 @@ const CHAINED: usize = 1024;
 /// Small pieces are gathered in blocks of this size, so that those between two payloads do not cost an allocation each.
 const BLOCK: usize = 4096;
 
-/// What a small frame may take.
+/// The size that a small frame may have.
 const SMALL: usize = 256;
 
 impl TransmitQueue {
@@ -55,8 +55,9 @@ impl TransmitQueue {
         self.remaining = 0;
     }
 
-    /// Drops what is kept of payloads that were gathered or discarded: the octets of some belong to owners whose code runs
-    /// when they are dropped, so that a runtime calls this where it holds no lock. [`advance`](Buf::advance) does it as well.
+    /// Drops what is kept of payloads that were gathered or discarded: the octets of some belong to owners whose code
+    /// runs when they are dropped, so that a runtime calls this where it holds no lock. [`advance`](Buf::advance) does
+    /// it as well.
     pub fn release(&mut self) {
         self.gathered.clear();
     }

@@ -7,7 +7,7 @@ use amqp1_codec::{
 };
 use core::fmt;
 
-/// What an error ends.
+/// The scope that an error ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The connection, by close.
@@ -49,7 +49,7 @@ macro_rules! violations {
                 }
             }
 
-            /// What is ended because of it.
+            /// The scope that it ends.
             pub const fn scope(&self) -> Scope {
                 match *self {
                     $(Self::$name $(($inner))? $({ $($field),* })? => $scope,)*
@@ -158,7 +158,7 @@ violations! {
     } => "2.8.17", Scope::Session, ErrorCondition::UNATTACHED_HANDLE, "handle {handle} is not attached";
     /// An idle time-out so short that this end does not keep to it.
     IdleTimeoutTooShort {
-        /// What was announced, in milliseconds.
+        /// The announced time, in milliseconds.
         millis: u32,
     } => "2.4.5", Scope::Connection, ErrorCondition::INVALID_FIELD, "an idle time-out of {millis} ms cannot be kept to";
     /// A sender's attach without initial-delivery-count.
@@ -168,7 +168,7 @@ violations! {
     LinksExceeded => "2.8.15", Scope::Session, ErrorCondition::RESOURCE_LIMIT_EXCEEDED, "more links than are allowed";
     /// A max-frame-size below 512.
     MaxFrameSizeTooSmall {
-        /// What was announced.
+        /// The announced value.
         size: u32,
     } => "2.7.1", Scope::Connection, ErrorCondition::INVALID_FIELD, "max-frame-size {size} is below 512";
     /// A message of more octets than the link allows.
@@ -176,7 +176,7 @@ violations! {
         => "2.7.3", Scope::Link, ErrorCondition::MESSAGE_SIZE_EXCEEDED, "a message larger than max-message-size";
     /// More metadata than is kept for one connection: see [`max_metadata`](crate::ConnectionConfig::max_metadata).
     MetadataExceeded {
-        /// What has to go for it.
+        /// The scope that has to go for it.
         scope: Scope,
     } => "2.8.15", scope, ErrorCondition::RESOURCE_LIMIT_EXCEEDED,
         "more names, properties and states than are kept for one connection";

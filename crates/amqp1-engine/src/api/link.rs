@@ -14,7 +14,7 @@ use amqp1_codec::{
 
 /// A link of a connection (§2.6), from [`Connection::link`].
 ///
-/// What depends on the role is at [`Sender`](crate::Sender) and [`Receiver`](crate::Receiver).
+/// The methods that depend on the role are at [`Sender`](crate::Sender) and [`Receiver`](crate::Receiver).
 #[derive(Debug)]
 pub struct Link<'a> {
     pub(super) connection: &'a mut Connection,
@@ -60,8 +60,8 @@ impl Link<'_> {
         self.connection.forget_attach(self.id);
     }
 
-    /// Accepts a link that the peer has offered. If the peer's handle-max leaves no handle free, the link is attached when
-    /// one becomes free, and [`Event::HandleAwaited`](crate::Event::HandleAwaited) reports that.
+    /// Accepts a link that the peer has offered. If the peer's handle-max leaves no handle free, the link is attached
+    /// when one becomes free, and [`Event::HandleAwaited`](crate::Event::HandleAwaited) reports that.
     ///
     /// # Errors
     ///
@@ -71,7 +71,8 @@ impl Link<'_> {
         self.connection.accept_link(self.id, reply)
     }
 
-    /// Refuses a link that the peer has offered (§2.6.3): sends an attach without a terminus, then a detach with the error.
+    /// Refuses a link that the peer has offered (§2.6.3): sends an attach without a terminus, then a detach with the
+    /// error.
     ///
     /// # Errors
     ///
@@ -80,8 +81,8 @@ impl Link<'_> {
         self.connection.reject_link(self.id, error)
     }
 
-    /// Detaches the link. Deliveries that are queued go first; with an error, none does. Settlements that are stated before
-    /// the detach leaves go first in any case.
+    /// Detaches the link. Deliveries that are queued go first; with an error, none does. Settlements that are stated
+    /// before the detach leaves go first in any case.
     ///
     /// # Errors
     ///
@@ -90,9 +91,9 @@ impl Link<'_> {
         self.connection.detach(self.id, closed, error)
     }
 
-    /// The outcome of deliveries that are settled without one: the default-outcome of the link's source (§3.3, §3.5.3), as
-    /// the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what it
-    /// granted counts, not what the peer asked for.
+    /// The outcome of deliveries that are settled without one: the default-outcome of the link's source (§3.3, §3.5.3),
+    /// as the sending end has it, or else as the receiving end has answered. On a link that this end has accepted, what
+    /// it granted counts, not what the peer asked for.
     ///
     /// `None` if none is stated: then nothing is known of such a delivery. A node at this end may take it for released
     /// (`default_outcome` of the crate `amqp1-broker`).

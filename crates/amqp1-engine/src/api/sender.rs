@@ -11,7 +11,8 @@ use crate::{
 use amqp1_codec::{EncodedMessage, messaging::DeliveryState};
 use bytes::Bytes;
 
-/// A link on which this end sends, from [`Connection::sender`]. What links of both roles have in common is at [`Link`](crate::Link).
+/// A link on which this end sends, from [`Connection::sender`]. What links of both roles have in common is at
+/// [`Link`](crate::Link).
 ///
 /// Deliveries are named by the [token](SendOptions::token) that they were sent with.
 #[derive(Debug)]
@@ -78,8 +79,8 @@ impl Sender<'_> {
     /// Begins a delivery whose message is written in pieces. Nothing else can be sent on the link until it is
     /// [finished](Self::finish) or [aborted](Self::abort). The pieces are the octets of an encoded message (§3.2).
     ///
-    /// What is written waits until there is room for it on the wire: check [`queued`](Self::queued), and go on at
-    /// [`Event::Sendable`](crate::Event::Sendable).
+    /// Pieces that are written wait until there is room for them on the wire: check [`queued`](Self::queued), and go on
+    /// at [`Event::Sendable`](crate::Event::Sendable).
     ///
     /// # Errors
     ///
@@ -93,15 +94,16 @@ impl Sender<'_> {
     ///
     /// # Errors
     ///
-    /// The octets are given back with the reason. [`SendError::Detached`] if no delivery is being written, or the link is
-    /// detached; [`SendError::SettledEarly`] if the receiver has settled the delivery already: then finish or abort it.
+    /// The octets are given back with the reason. [`SendError::Detached`] if no delivery is being written, or the link
+    /// is detached; [`SendError::SettledEarly`] if the receiver has settled the delivery already: then finish or abort
+    /// it.
     #[inline]
     pub fn write(&mut self, octets: Bytes) -> Result<(), Unsent<Bytes>> {
         self.connection.write(self.id, octets)
     }
 
-    /// Completes the delivery that was begun. Its last octets leave now. If the receiver settled it before it was complete,
-    /// the rest is not sent.
+    /// Completes the delivery that was begun. Its last octets leave now. If the receiver settled it before it was
+    /// complete, the rest is not sent.
     ///
     /// # Errors
     ///
@@ -111,8 +113,8 @@ impl Sender<'_> {
         self.connection.finish(self.id)
     }
 
-    /// Aborts a delivery that has not left completely (§2.6.14): the receiver discards what it has of it. The delivery is
-    /// reported as [`Settlement::Aborted`](crate::Settlement::Aborted).
+    /// Aborts a delivery that has not left completely (§2.6.14): the receiver discards what it has of it. The delivery
+    /// is reported as [`Settlement::Aborted`](crate::Settlement::Aborted).
     ///
     /// # Errors
     ///
@@ -121,9 +123,9 @@ impl Sender<'_> {
         self.connection.abort(self.id, token)
     }
 
-    /// Settles a delivery with a state: because its time has run out, or because the transaction in which it was retired is
-    /// discharged. A disposition goes to the receiver, unless that has settled the delivery already, and the delivery is
-    /// reported with that state.
+    /// Settles a delivery with a state: because its time has run out, or because the transaction in which it was
+    /// retired is discharged. A disposition goes to the receiver, unless that has settled the delivery already, and the
+    /// delivery is reported with that state.
     ///
     /// # Errors
     ///
@@ -138,8 +140,8 @@ impl Sender<'_> {
         self.connection.forget_state(self.id, token);
     }
 
-    /// Whether the transfer that aborts a delivery waits to be sent. A resource answers the discharge of the transaction
-    /// after it (§4.4.3).
+    /// Whether the transfer that aborts a delivery waits to be sent. A resource answers the discharge of the
+    /// transaction after it (§4.4.3).
     pub fn is_aborting(&self) -> bool {
         self.connection.is_aborting(self.id)
     }
@@ -150,10 +152,10 @@ impl Sender<'_> {
         self.connection.drain_requested(self.id)
     }
 
-    /// Gives up the credit that is left, as the receiver's drain asks (§2.6.7). Deliveries that are queued are sent first,
-    /// and one that was begun keeps its credit: the drain is answered when its first octets have left, or it is aborted.
-    /// With [`DrainMode::Application`](crate::DrainMode::Application) the drain is answered when its time is over all the
-    /// same, and the delivery waits for new credit.
+    /// Gives up the credit that is left, as the receiver's drain asks (§2.6.7). Deliveries that are queued are sent
+    /// first, and one that was begun keeps its credit: the drain is answered when its first octets have left, or it is
+    /// aborted. With [`DrainMode::Application`](crate::DrainMode::Application) the drain is answered when its time is
+    /// over all the same, and the delivery waits for new credit.
     ///
     /// [`Event::DrainAnswered`](crate::Event::DrainAnswered) follows. Without a drain that waits for an answer, nothing
     /// happens.

@@ -1,4 +1,4 @@
-//! What was not queued, given back.
+//! A message that was not queued, given back.
 
 use crate::error::SendError;
 use core::fmt;

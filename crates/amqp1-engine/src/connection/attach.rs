@@ -73,7 +73,7 @@ impl Connection {
         if session.incoming.contains_key(&handle) {
             return self.session_misbehaved(session_id, PeerMisbehaved::AttachOnHandleInUse { handle });
         }
-        // What is missing of one that cannot be read may have been there.
+        // Fields that are missing from an attach that cannot be read may have been there.
         let unreadable = self.unreadable_attach.take().map(PeerMisbehaved::AttachUnreadable);
         if unreadable.is_none() && self.is_errant_attach(session_id, &attach) {
             return;
@@ -128,7 +128,7 @@ impl Connection {
         }
         link.remote = Some(Box::new(remote));
         if link.state.has_detached() {
-            // What comes on the link from here on comes for one that is attached at both ends.
+            // From here on the link is attached at both ends.
             if link.state.has_failed() {
                 self.becomes_errant(id);
             }
@@ -182,7 +182,7 @@ impl Connection {
         let mut link = Link::new(session_id, local, end, LinkState::offered(handle));
         link.remote = Some(Box::new(RemoteAttach::new(attach, kept)));
         link.charge = charge;
-        // What is refused at once is never offered, so its end is not reported either.
+        // A link that is refused at once is never offered, so its end is not reported either.
         if violation.is_some() {
             link.state.end();
         }

@@ -32,8 +32,8 @@ impl Connection {
         self.state == ConnectionState::End && self.preamble.is_empty() && self.outbox.frames() == 0
     }
 
-    /// Closes the connection. Deliveries that can leave go first; with an error, none does. Settlements that were stated go
-    /// first in any case. With an error, a close that waits for deliveries waits no longer.
+    /// Closes the connection. Deliveries that can leave go first; with an error, none does. Settlements that were
+    /// stated go first in any case. With an error, a close that waits for deliveries waits no longer.
     pub fn close(&mut self, now: Instant, error: Option<AmqpError>) {
         self.idle.set_now(now);
         match self.ending {
@@ -73,7 +73,7 @@ impl Connection {
     pub(super) fn on_close(&mut self, close: Close) {
         let is_answer = self.outbox.is_closed();
         if !is_answer {
-            // What the peer has asked for before it closed is answered, as it would have been in a read of its own.
+            // Requests of the peer before its close are answered, as they would have been in a read of their own.
             self.answer_begins();
             if !self.state.is_open_sent() {
                 self.send_open();
@@ -88,7 +88,7 @@ impl Connection {
         self.terminate(reason);
     }
 
-    /// What the peer's close means.
+    /// The meaning of the peer's close.
     pub(super) fn closed_by_peer(&self, close: &Close) -> ConnectionError {
         match &close.error {
             None if matches!(self.ending, Ending::Asked) => ConnectionError::LocallyClosed,
@@ -124,8 +124,8 @@ impl Connection {
     }
 
     /// Whether the peer has not answered our close within
-    /// [`ConnectionConfig::close_timeout`](crate::ConnectionConfig::close_timeout), so that the connection is over without
-    /// it.
+    /// [`ConnectionConfig::close_timeout`](crate::ConnectionConfig::close_timeout), so that the connection is over
+    /// without it.
     pub fn close_unanswered(&self) -> bool {
         self.close_unanswered
     }
@@ -151,7 +151,7 @@ impl Connection {
         }
         self.close_now(Some(error), ConnectionError::Misbehaved(violation));
         if !can_read_on(&violation) {
-            // What follows cannot be told apart, so the peer's close will not be seen either.
+            // The octets that follow cannot be told apart, so the peer's close will not be seen either.
             self.hear_no_more(input);
         }
     }

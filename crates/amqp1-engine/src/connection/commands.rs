@@ -1,4 +1,4 @@
-//! What the application asks for.
+//! The application's commands.
 
 use super::{Connection, ConnectionState, Ending, frame_size::too_large};
 use crate::{
@@ -35,9 +35,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::Closed`] if the connection is closing. If it is open: [`ApiMisuse::NoChannel`] if all channels are in
-    /// use; [`ApiMisuse::FrameTooLarge`] if the peer does not take a begin of that size. Where that turns out only when the
-    /// connection opens, the session ends: [`Event::SessionEnded`].
+    /// [`ApiMisuse::Closed`] if the connection is closing. If it is open: [`ApiMisuse::NoChannel`] if all channels are
+    /// in use; [`ApiMisuse::FrameTooLarge`] if the peer does not take a begin of that size. Where that turns out only
+    /// when the connection opens, the session ends: [`Event::SessionEnded`].
     pub fn begin(&mut self, config: SessionConfig) -> Result<SessionId, ApiMisuse> {
         self.check_open()?;
         let opened = self.state == ConnectionState::Opened;
@@ -81,8 +81,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a session. Deliveries that can leave go first; with an error, none does. Settlements that are stated before the
-    /// end leaves go first in any case.
+    /// Ends a session. Deliveries that can leave go first; with an error, none does. Settlements that are stated before
+    /// the end leaves go first in any case.
     ///
     /// # Errors
     ///
@@ -211,14 +211,14 @@ impl Connection {
         self.links.get_mut(id).filter(|link| !link.state.is_over()).ok_or(ApiMisuse::UnknownLink)
     }
 
-    /// What the peer attached the link with: there from `LinkOffered` or `LinkAttached` on, until it is
+    /// The peer's attach of the link: there from `LinkOffered` or `LinkAttached` on, until it is
     /// [forgotten](Self::forget_attach). It is kept as octets and decoded at each call.
     pub(crate) fn remote_attach(&self, id: LinkId) -> Option<Attach> {
         self.links.get(id)?.remote.as_ref()?.kept.as_ref()?.decode(self.config.decode_limits())
     }
 
-    /// Forgets what the peer attached the link with, so that it does not count as its metadata any more: for servers with
-    /// many links, that have no use for it once a link is accepted.
+    /// Forgets what the peer attached the link with, so that it does not count as its metadata any more: for servers
+    /// with many links, that have no use for it once a link is accepted.
     pub(crate) fn forget_attach(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id).filter(|link| link.state.handle().is_some()) {
             link.reattach = None;
@@ -239,9 +239,9 @@ impl Connection {
         self.sessions.get(id).map(|session| session.incoming_window.remote_outgoing())
     }
 
-    /// The receiver-settle-mode to answer an offered link with: the one that was asked for, or first where this end receives
-    /// and [`Tolerances::second_answered_first`](crate::Tolerances) is on. An application that does wait for the sender to
-    /// settle answers with the mode of the attach.
+    /// The receiver-settle-mode to answer an offered link with: the one that was asked for, or first where this end
+    /// receives and [`Tolerances::second_answered_first`](crate::Tolerances) is on. An application that does wait for
+    /// the sender to settle answers with the mode of the attach.
     pub fn receiver_settle_mode_to_answer(&self, remote: &Attach) -> ReceiverSettleMode {
         match remote.role {
             Role::Sender if self.config.tolerances.second_answered_first => ReceiverSettleMode::First,
@@ -249,13 +249,13 @@ impl Connection {
         }
     }
 
-    /// Accepts a link that the peer has offered. If the peer's handle-max allows no more attaches of ours now, the link is
-    /// attached when one of them is free again, which [`Event::HandleAwaited`] says.
+    /// Accepts a link that the peer has offered. If the peer's handle-max allows no more attaches of ours now, the link
+    /// is attached when one of them is free again, which [`Event::HandleAwaited`] says.
     ///
     /// # Errors
     ///
-    /// If there is no such link, or it was answered. [`ApiMisuse::FrameTooLarge`] if the peer does not take an attach of
-    /// that size; then the link is refused.
+    /// If there is no such link, or it was answered. [`ApiMisuse::FrameTooLarge`] if the peer does not take an attach
+    /// of that size; then the link is refused.
     pub(crate) fn accept_link(&mut self, id: LinkId, reply: AttachReply) -> Result<(), ApiMisuse> {
         let link = self.link_mut(id)?;
         if link.state.is_answered() {
@@ -323,8 +323,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Detaches a link. Deliveries that are queued go first; with an error, none does. Settlements that are stated before the
-    /// detach leaves go first in any case.
+    /// Detaches a link. Deliveries that are queued go first; with an error, none does. Settlements that are stated
+    /// before the detach leaves go first in any case.
     ///
     /// # Errors
     ///
@@ -511,7 +511,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What the peer's last flow of the link had in its properties.
+    /// The properties of the peer's last flow of the link.
     pub(crate) fn remote_flow_properties(&self, id: LinkId) -> Option<Fields> {
         self.links.get(id)?.remote_flow_properties.as_ref()?.decode(self.config.decode_limits())
     }
@@ -521,8 +521,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of its
-    /// session, has left already: the outcome is not said then.
+    /// [`ApiMisuse::UnknownLink`] if there is no such link; [`ApiMisuse::Detached`] if this end's detach, or the end of
+    /// its session, has left already: the outcome is not said then.
     pub(crate) fn dispose(&mut self, id: LinkId, key: DeliveryKey, state: DeliveryState) -> Result<(), ApiMisuse> {
         let fits = self.check_state(&state);
         let mut link = self.link_parts(id).filter(|link| !link.link.state.is_over()).ok_or(ApiMisuse::UnknownLink)?;

@@ -1,4 +1,4 @@
-//! What the peer states of deliveries, and what follows from that (§2.6.12, §2.7.6).
+//! The peer's dispositions, and their effect (§2.6.12, §2.7.6).
 
 use super::Connection;
 use crate::{
@@ -48,7 +48,7 @@ impl Connection {
         }
         let Some(mut within) = within else { return };
         let stating = self.stating(state);
-        // What the deliveries before had as their provisional outcome, and whether this is the same.
+        // The provisional outcome of the deliveries before, and whether this is the same.
         let mut compared: Option<(Arc<Stated>, bool)> = None;
         loop {
             let Some(session) = self.sessions.get_mut(session_id) else { return };
@@ -91,7 +91,7 @@ impl Connection {
         }
     }
 
-    /// What a disposition states, without what would take too much.
+    /// The state of a disposition, without the parts that would take too much.
     fn stating(&self, state: Option<&DeliveryState>) -> Stating {
         match state {
             Some(state) if !is_plain(state) => Stating::Shared(self.admit_state(state)),

@@ -1,4 +1,4 @@
-//! What still comes for links that were detached with an error (§2.6.5): discarded, or the end of its session.
+//! Input for links that were detached with an error (§2.6.5): discarded, or the end of its session.
 
 use super::Connection;
 use crate::{
@@ -13,8 +13,8 @@ use amqp1_codec::{
 };
 
 impl Connection {
-    /// Notes a link that both ends have attached and that this one detaches with an error. A link that is refused is one:
-    /// it was attached, without a terminus.
+    /// Notes a link that both ends have attached and that this one detaches with an error. A link that is refused is
+    /// one: it was attached, without a terminus.
     pub(super) fn becomes_errant(&mut self, id: LinkId) {
         if self.config.errant_links == ErrantLinks::Discard {
             return;

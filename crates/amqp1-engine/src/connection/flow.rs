@@ -14,7 +14,7 @@ impl Connection {
         let lax = self.config.tolerances.flow_without_next_incoming_id;
         let Some(mut session) = self.session_mut(session_id) else { return };
         session.session.on_flow(flow, lax);
-        // What they leave to others is decided again.
+        // The share that they leave to others is decided again.
         let patient = core::mem::take(&mut session.session.patient);
         session.session.ready.extend(patient);
         if !planted::is(Planted::LostWakeUp) {
@@ -64,7 +64,7 @@ impl Connection {
     fn on_unattached_flow(&mut self, session_id: SessionId, handle: Handle, echo: bool) {
         let session = self.sessions.get(session_id);
         if self.config.tolerances.flow_after_detach && session.is_some_and(|session| session.was_detached(handle)) {
-            // What it says of the session counts, of the link there is nothing to say.
+            // Its fields of the session count; there are none of a link.
             if echo {
                 self.session_flow(session_id);
             }

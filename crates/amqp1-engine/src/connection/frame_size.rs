@@ -1,5 +1,5 @@
-//! Frames that the peer takes (§2.7.1). What would need a larger one is an error of the call that asks for it; what only
-//! explains an error is cut.
+//! Frames that the peer takes (§2.7.1). What would need a larger one is an error of the call that asks for it; what
+//! only explains an error is cut.
 
 use super::Connection;
 use crate::{
@@ -23,7 +23,7 @@ const HEADER: usize = 8;
 /// Octets of the longest condition that stays whatever the frame.
 const SHORT_CONDITION: usize = 128;
 
-/// What the numbers of an attach that were not known when it was measured may add, and an empty map of unsettled
+/// The octets that numbers of an attach that were not known when it was measured may add, and an empty map of unsettled
 /// deliveries.
 const ATTACH_MARGIN: usize = 16;
 
@@ -43,8 +43,8 @@ impl ConnectionConfig {
         }
     }
 
-    /// Whether a client can open a connection with this: its open is written before it knows what the peer takes, and has
-    /// 512 octets at most (§2.4.1).
+    /// Whether a client can open a connection with this: its open is written before it knows what the peer takes, and
+    /// has 512 octets at most (§2.4.1).
     ///
     /// # Errors
     ///
@@ -81,8 +81,8 @@ impl Connection {
         })
     }
 
-    /// Fails if the peer does not take our attach. Unsettled deliveries do not count: as many are named as there is room
-    /// for.
+    /// Fails if the peer does not take our attach. Unsettled deliveries do not count: as many are named as there is
+    /// room for.
     pub(super) fn check_attach(&self, attach: &Attach) -> Result<(), ApiMisuse> {
         self.check_size(frame_len(attach, self.config.style).saturating_add(ATTACH_MARGIN))
     }
@@ -105,8 +105,8 @@ impl Connection {
         })
     }
 
-    /// Fails if the peer does not take a disposition with this state, shortened where that takes only the explanation of
-    /// an error.
+    /// Fails if the peer does not take a disposition with this state, shortened where that takes only the explanation
+    /// of an error.
     #[inline]
     pub(super) fn check_state(&self, state: &DeliveryState) -> Result<(), ApiMisuse> {
         if is_short(state) { Ok(()) } else { self.check_long_state(state) }
@@ -187,7 +187,8 @@ fn rejection(state: &mut DeliveryState) -> Option<&mut AmqpError> {
     }
 }
 
-/// Leaves out of a frame's error what makes it too large by this much, its explanation first; whether there was something.
+/// Leaves out of a frame's error what makes it too large by this much, its explanation first; whether there was
+/// something.
 pub(super) fn shorten(body: &mut Performative, excess: usize) -> bool {
     let error = match body {
         Performative::Disposition(body) => {
@@ -213,7 +214,7 @@ pub(super) fn shorten(body: &mut Performative, excess: usize) -> bool {
 
 /// Leaves out the info of an error, or cuts its description; whether there was something to leave out.
 fn shorten_error(error: &mut AmqpError, excess: usize) -> bool {
-    /// What shows that something was cut.
+    /// The mark of a text that was cut.
     const DOTS: &str = "...";
     if error.info.take().is_some() {
         return true;

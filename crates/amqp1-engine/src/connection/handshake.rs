@@ -1,4 +1,4 @@
-//! What comes before AMQP frames: protocol headers (§2.2) and the SASL layer (§5.3).
+//! The handshake before AMQP frames: protocol headers (§2.2) and the SASL layer (§5.3).
 
 use super::Connection;
 use crate::{
@@ -53,7 +53,7 @@ impl Layer {
         Self::ServerHeader(sasl)
     }
 
-    /// What a handshake waits for that begins with this layer.
+    /// The first input that a handshake of this layer waits for.
     pub(super) fn stage(&self) -> HandshakeStage {
         match self {
             Self::ClientSaslHeader(_) | Self::ServerHeader(ServerSasl::Required(_)) => HandshakeStage::Sasl,
@@ -62,7 +62,7 @@ impl Layer {
     }
 }
 
-/// What a handshake waits for.
+/// The input that a handshake waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeStage {
@@ -72,7 +72,7 @@ pub enum HandshakeStage {
     Open,
 }
 
-/// What a step of a layer came to.
+/// The result of a step of a layer.
 pub(super) enum Step {
     /// Something was taken; there may be more.
     Taken,
@@ -81,7 +81,8 @@ pub(super) enum Step {
 }
 
 impl Connection {
-    /// What the handshake waits for, or waited for when the connection ended; `None` once the peer's open is there.
+    /// The input that the handshake waits for, or waited for when the connection ended; `None` once the peer's open is
+    /// there.
     pub fn handshake_stage(&self) -> Option<HandshakeStage> {
         self.remote_open.is_none().then_some(self.stage)
     }
@@ -91,9 +92,9 @@ impl Connection {
         self.handshake_octets > 0
     }
 
-    /// Gives a handshake up that takes too long, and tells the peer: with a close that has a condition where an open can
-    /// be sent, with a SASL outcome where a server is in SASL, and with the header that it wants where nothing came.
-    /// Does nothing once the peer's open is there.
+    /// Gives a handshake up that takes too long, and tells the peer: with a close that has a condition where an open
+    /// can be sent, with a SASL outcome where a server is in SASL, and with the header that it wants where nothing
+    /// came. Does nothing once the peer's open is there.
     pub fn abandon_handshake(&mut self, now: Instant) {
         self.idle.set_now(now);
         if self.handshake_stage().is_some() && self.ended().is_none() {

@@ -74,7 +74,7 @@ impl Idle {
         self.interval.map(|interval| self.after(interval));
     }
 
-    /// What our open says: half of our own threshold (§2.4.5), in milliseconds.
+    /// The idle-time-out of our open: half of our own threshold (§2.4.5), in milliseconds.
     pub(super) fn announced(&self) -> Option<u32> {
         self.threshold.map(|threshold| u32::try_from((threshold / 2).as_millis()).unwrap_or(u32::MAX).max(1))
     }
@@ -123,10 +123,10 @@ impl Connection {
         next
     }
 
-    /// A time that is not later than [`poll_timeout`](Self::poll_timeout), without the work of finding that: for a runtime
-    /// that asks after each command whether its timer is set early enough. Deadlines that move on or go away move it at the
-    /// next [`transmit`](Self::transmit) or [`handle_timeout`](Self::handle_timeout), which does nothing if it is called too
-    /// early.
+    /// A time that is not later than [`poll_timeout`](Self::poll_timeout), without the work of finding that: for a
+    /// runtime that asks after each command whether its timer is set early enough. Deadlines that move on or go away
+    /// move it at the next [`transmit`](Self::transmit) or [`handle_timeout`](Self::handle_timeout), which does nothing
+    /// if it is called too early.
     pub fn earliest_timeout(&self) -> Option<Instant> {
         self.idle.earliest
     }
@@ -170,7 +170,7 @@ impl Connection {
         }
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.idle.close) {
-            // What was to go before our close had its time, and so had the peer's answer.
+            // The frames before our close have had their time, and so has the peer's answer.
             self.close_unanswered = true;
             self.close_now(None, ConnectionError::LocallyClosed);
             self.enter_end();

@@ -45,7 +45,7 @@ impl Connection {
                     input.clear();
                     return;
                 }
-                // What comes before our outcome, or our open, is looked at after it.
+                // Input before our outcome, or our open, is looked at after it.
                 Layer::ServerPending => {
                     if before > self.config.handshake_octets {
                         self.handshake_incomplete();
@@ -110,8 +110,8 @@ impl Connection {
         }
     }
 
-    // Inlined whatever the compiler thinks of its size, so that the performative is not moved. Frames that are read twice
-    // have a copy of it.
+    // Inlined whatever the compiler thinks of its size, so that the performative is not moved. Frames that are read
+    // twice have a copy of it.
     #[inline(always)]
     pub(super) fn on_frame(&mut self, channel: u16, performative: Option<Performative>, payload: Bytes) {
         if self.outbox.is_closed() && !self.heard_after_close(performative.as_ref()) {

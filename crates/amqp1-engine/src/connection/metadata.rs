@@ -9,7 +9,7 @@ use crate::{
 use alloc::sync::Arc;
 use amqp1_codec::{Encode, Str, definitions::AmqpError, messaging::DeliveryState, performative::Open};
 
-/// What is kept of the peer's open.
+/// The kept parts of the peer's open.
 #[derive(Debug)]
 pub(super) struct RemoteOpen {
     pub(super) max_frame_size: u32,
@@ -39,13 +39,13 @@ impl Connection {
         self.config.metadata_limit(self.authenticated)
     }
 
-    /// What a link of this name counts, its attach apart.
+    /// The count of a link of this name, its attach apart.
     pub(super) fn charge_link(&self, name: &Str) -> Option<Charge> {
         let own = if self.authenticated { metadata::LINK } else { metadata::UNAUTHENTICATED };
         self.charge(own.saturating_add(name.len()))
     }
 
-    /// What a session counts.
+    /// The count of a session.
     pub(super) fn charge_session(&self) -> Option<Charge> {
         self.charge(if self.authenticated { 0 } else { metadata::UNAUTHENTICATED })
     }

@@ -82,12 +82,12 @@ pub struct Connection {
     state: ConnectionState,
     ending: Ending,
     layer: Layer,
-    /// What the handshake waits for, or waited for.
+    /// The input that the handshake waits for, or waited for.
     stage: HandshakeStage,
     decoder: FrameDecoder,
     /// Layer headers and SASL frames to write.
     preamble: BytesMut,
-    /// What waits to be written and polled.
+    /// Everything that waits to be written and polled.
     outbox: Outbox,
 
     remote_open: Option<RemoteOpen>,
@@ -95,7 +95,7 @@ pub struct Connection {
     hold_open: bool,
     /// A rule of the connection's scope that the frame broke that is being dealt with.
     violation: Option<PeerMisbehaved>,
-    /// What is wrong with the attach that is being dealt with, of which only the name, the handle and the role were read.
+    /// The fault of the attach that is being dealt with, of which only the name, the handle and the role were read.
     unreadable_attach: Option<DecodeError>,
     /// The peer has not answered our close in time.
     close_unanswered: bool,
@@ -107,8 +107,8 @@ pub struct Connection {
     endpoints: BTreeMap<(bool, Str), LinkId>,
     by_remote_channel: BTreeMap<u16, SessionId>,
     by_channel: BTreeMap<u16, SessionId>,
-    /// The highest channel on which the peer has ended a session. Channels are used lowest first, so it speaks for those
-    /// below.
+    /// The highest channel on which the peer has ended a session. Channels are used lowest first, so it speaks for
+    /// those below.
     ended_up_to: Option<u16>,
     /// The channels that this end uses.
     channels: Numbers,
@@ -116,7 +116,7 @@ pub struct Connection {
     waiting: VecDeque<SessionId>,
     /// Links of the peer that wait for a handle, and until when.
     awaited_handles: BTreeSet<(Instant, LinkId)>,
-    /// What is kept of the peer's metadata.
+    /// The peer's metadata that is kept.
     meter: Meter,
     /// The application says when the peer is authenticated.
     hold_authentication: bool,
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// What happened, oldest first.
+    /// Events, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.outbox.events.pop_front()
     }
@@ -212,14 +212,14 @@ impl Connection {
         EventsEnd { events: self.outbox.events.counts().1, settled: self.outbox.settled.counts().1 }
     }
 
-    /// Whether all events and settlements were polled that there were at an earlier time. A delivery is received without
-    /// regard to events: who must know what came before it polls so far first. A resource does so with a discharge, to know of
-    /// all of the work of its transaction.
+    /// Whether all events and settlements were polled that there were at an earlier time. A delivery is received
+    /// without regard to events: who must know what came before it polls so far first. A resource does so with a
+    /// discharge, to know of all of the work of its transaction.
     pub fn has_polled(&self, end: EventsEnd) -> bool {
         self.outbox.events.counts().0 >= end.events && self.outbox.settled.counts().0 >= end.settled
     }
 
-    /// What became of messages that were sent, oldest first.
+    /// The fates of messages that were sent, oldest first.
     pub fn poll_settled(&mut self) -> Option<Settled> {
         self.outbox.settled.pop_front()
     }

@@ -53,11 +53,11 @@ impl Connection {
         !self.outbox.discarded.is_empty()
     }
 
-    /// Takes the payloads that will not be sent or sent again: of messages that were given up or settled, and of links that
-    /// ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
+    /// Takes the payloads that will not be sent or sent again: of messages that were given up or settled, and of links
+    /// that ended. Some belong to owners whose code runs when they are dropped ([`Bytes::from_owner`]), so that a
     /// runtime takes them under its lock and drops them after. Those that are not taken come with the next
-    /// [`transmit`](Self::transmit), and are dropped with what [`TransmitQueue::release`](crate::TransmitQueue::release)
-    /// drops.
+    /// [`transmit`](Self::transmit), and are dropped with what
+    /// [`TransmitQueue::release`](crate::TransmitQueue::release) drops.
     pub fn take_discarded(&mut self) -> Vec<Bytes> {
         self.outbox.discarded.take()
     }
@@ -193,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// What was to wait for a transfer.
+    /// The frames that had to wait for a transfer.
     #[cold]
     fn after_transfer(&mut self, session: SessionId, link: LinkId, written: Written) {
         if written.drain {

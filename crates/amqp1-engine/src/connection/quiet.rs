@@ -1,4 +1,4 @@
-//! What a connection gives back when nothing passes over it.
+//! Memory that a quiet connection gives back.
 
 use super::Connection;
 use crate::{
@@ -12,9 +12,9 @@ use alloc::{
 use bytes::BytesMut;
 
 impl Connection {
-    /// Gives back the memory of queues that hold little or nothing. They keep what they have grown to, so that messages in
-    /// quick succession cost no allocations. A runtime calls this when a connection has been quiet for a while; it costs a
-    /// few steps for each session and link.
+    /// Gives back the memory of queues that hold little or nothing. They keep what they have grown to, so that messages
+    /// in quick succession cost no allocations. A runtime calls this when a connection has been quiet for a while; it
+    /// costs a few steps for each session and link.
     pub fn shrink(&mut self) {
         if self.preamble.is_empty() {
             self.preamble = BytesMut::new();

@@ -43,8 +43,8 @@ use crate::error::ConnectionError;
 /// ```
 ///
 /// The end of the transport and an unanswered deadline lead to `End` from all states. A peer that closes without having
-/// opened, which the diagram leaves out, is answered all the same: its close counts in `OpenSent`, and after ours. SASL is
-/// part of `Start`.
+/// opened, which the diagram leaves out, is answered all the same: its close counts in `OpenSent`, and after ours. SASL
+/// is part of `Start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -162,7 +162,7 @@ impl ConnectionState {
     }
 }
 
-/// What the application wants of the connection, and what it knows.
+/// The application's wishes for the connection, and its knowledge of it.
 #[derive(Clone, Debug)]
 pub(super) enum Ending {
     /// The connection is to go on.
@@ -177,8 +177,8 @@ pub(super) enum Ending {
 mod tests {
     use super::*;
 
-    /// Every state, and where it goes when a header is sent, a header is received, an open is sent, an open is received, a
-    /// close is sent without an error and with one, and a close is received.
+    /// Every state, and where it goes when a header is sent, a header is received, an open is sent, an open is
+    /// received, a close is sent without an error and with one, and a close is received.
     const TABLE: [(ConnectionState, [Option<ConnectionState>; 7]); 14] = [
         (Start, [Some(HeaderSent), Some(HeaderReceived), None, None, None, None, None]),
         (HeaderReceived, [Some(HeaderExchanged), None, None, None, None, None, None]),

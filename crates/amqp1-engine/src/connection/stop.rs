@@ -2,8 +2,8 @@
 //! detached, and ends that the peer does not answer.
 //!
 //! RabbitMQ 3.10 keeps deliveries that its session's window has no room for. It sends them although their link is
-//! detached, and its session dies, without an end, when the last transfer of one has left. So a streamed receiver, whose
-//! window is narrow, takes its credit back and lets come what was sent on it, as long as something comes.
+//! detached, and its session dies, without an end, when the last transfer of one has left. So a streamed receiver,
+//! whose window is narrow, takes its credit back and lets come what was sent on it, as long as something comes.
 
 use super::Connection;
 use crate::{
@@ -67,14 +67,14 @@ impl Connection {
         let data = end.stream.release();
         self.stops.receivers.insert((until, id));
         let session_id = link.session;
-        // What waits here will not be taken, so it holds nothing back.
+        // Deliveries that wait here will not be taken, so they hold nothing back.
         self.release_transfers(session_id, data);
         self.link_flow(id);
         true
     }
 
-    /// The sender has told its state: when it has heard that the credit is gone and nothing came since it was asked, the
-    /// link is detached; else it is asked again.
+    /// The sender has told its state: when it has heard that the credit is gone and nothing came since it was asked,
+    /// the link is detached; else it is asked again.
     pub(super) fn on_stopped(&mut self, id: LinkId, flow: &Flow) {
         let until = self.idle.after(ANSWER);
         let Some(Link { state, end: End::Receiving(end), .. }) = self.links.get_mut(id) else { return };

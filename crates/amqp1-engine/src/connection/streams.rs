@@ -15,8 +15,8 @@ impl Connection {
     /// Begins a delivery whose message is written piece by piece. Nothing else can be sent on the link until it is
     /// finished or aborted. The pieces are the octets of an encoded message (§3.2).
     ///
-    /// What is written waits here until there is room for it on the wire: look at [`queued`](Self::queued), and go on
-    /// at [`Event::Sendable`].
+    /// Pieces that are written wait here until there is room for them on the wire: look at [`queued`](Self::queued),
+    /// and go on at [`Event::Sendable`].
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives up a delivery that is not wholly written (§2.6.14): the receiver forgets what it has of it. The delivery is
-    /// reported as [`Settlement::Aborted`].
+    /// Gives up a delivery that is not wholly written (§2.6.14): the receiver forgets what it has of it. The delivery
+    /// is reported as [`Settlement::Aborted`].
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Connection {
         self.link_parts(id)?.poll_stream()
     }
 
-    /// Passes over the rest of the streamed delivery whose pieces are being taken: what waits of it is dropped, which opens
-    /// the session's window again, and what still comes of it is dropped as it comes.
+    /// Passes over the rest of the streamed delivery whose pieces are being taken: what waits of it is dropped, which
+    /// opens the session's window again, and what still comes of it is dropped as it comes.
     pub(crate) fn skip_stream(&mut self, id: LinkId) {
         while let Some(end) = self.links.get_mut(id).and_then(Link::receiving_mut) {
             match end.stream.skip() {
@@ -160,8 +160,8 @@ impl Connection {
         self.links.get(id).and_then(Link::receiving).map_or(0, |end| end.stream.octets())
     }
 
-    /// Whether octets of this streamed link that wait to be taken hold back its sender: it has used half of the session's
-    /// window or more, which is opened again when they are taken.
+    /// Whether octets of this streamed link that wait to be taken hold back its sender: it has used half of the
+    /// session's window or more, which is opened again when they are taken.
     pub(crate) fn is_held_back(&self, id: LinkId) -> bool {
         let Some(link) = self.links.get(id) else { return false };
         let waits = link.receiving().is_some_and(|end| end.stream.holds_back());

@@ -19,11 +19,11 @@ use amqp1_codec::{
 };
 use bytes::Bytes;
 
-/// What this end is in the transactions of a connection (§4.1).
+/// The role of this end in the transactions of a connection (§4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TransactionRole {
-    /// No transactions are known here: a transactional state ends its link with `amqp:transaction:unknown-id`, and a flow
-    /// that acquires within a transaction ends it with `amqp:not-implemented` (§4.4.3).
+    /// No transactions are known here: a transactional state ends its link with `amqp:transaction:unknown-id`, and a
+    /// flow that acquires within a transaction ends it with `amqp:not-implemented` (§4.4.3).
     #[default]
     None,
     /// This end declares transactions, and the peer states what it has done within them.
@@ -65,8 +65,8 @@ impl Postings {
         if posting.txn == txn { Ok(()) } else { Err(PeerMisbehaved::ContinuationChanged) }
     }
 
-    /// A delivery that was posted within a transaction is whole. `false` if its transaction was rolled back meanwhile, so
-    /// that it is not handed over.
+    /// A delivery that was posted within a transaction is whole. `false` if its transaction was rolled back meanwhile,
+    /// so that it is not handed over.
     pub(crate) fn is_whole(&mut self, id: LinkId, assembly: &Assembly) -> bool {
         let Some(posting) = self.open.get_mut(&(id, assembly.id)) else { return true };
         posting.whole = true;
@@ -93,8 +93,9 @@ impl Postings {
         Some(posting.txn)
     }
 
-    /// A transfer is thrown away, whatever the reason: a message that it posts within a transaction will not be there, so
-    /// that the transaction must not be committed (§4.4.4.1). The sender may have settled it, and not wait for an answer.
+    /// A transfer is thrown away, whatever the reason: a message that it posts within a transaction will not be there,
+    /// so that the transaction must not be committed (§4.4.4.1). The sender may have settled it, and not wait for an
+    /// answer.
     #[cold]
     pub(crate) fn discarded(&self, id: Option<LinkId>, transfer: &Transfer, outbox: &mut Outbox) {
         if !self.is_resource() || transfer.aborted {
@@ -105,8 +106,8 @@ impl Postings {
         }
     }
 
-    /// The properties of a flow: whether they ask for messages to be acquired within a transaction, which is not possible
-    /// here (§4.4.3).
+    /// The properties of a flow: whether they ask for messages to be acquired within a transaction, which is not
+    /// possible here (§4.4.3).
     pub(crate) fn refuses_acquisition(&self, role: Role, properties: Option<&Fields>) -> bool {
         let acquires = || properties.is_some_and(|properties| properties.get(crate::transaction::TXN_ID).is_some());
         role == Role::Sender && !self.is_resource() && acquires()
@@ -125,14 +126,15 @@ impl Connection {
     }
 
     /// Whether a provisional outcome waits to be polled. A delivery that is lost later is settled with
-    /// [`poll_settled`](Self::poll_settled): who applies the outcome nevertheless, at the discharge, polls the event first.
+    /// [`poll_settled`](Self::poll_settled): who applies the outcome nevertheless, at the discharge, polls the event
+    /// first.
     pub fn has_provisional(&self) -> bool {
         self.outbox.events.has_provisional()
     }
 
-    /// How many deliveries that were posted within a transaction are not decided yet: no outcome was stated for them with
-    /// [`dispose`](crate::Receiver::dispose), nor were they [decided](Self::decide_posting) in another way. The discharge
-    /// of their transaction waits for them (§4.4.1).
+    /// How many deliveries that were posted within a transaction are not decided yet: no outcome was stated for them
+    /// with [`dispose`](crate::Receiver::dispose), nor were they [decided](Self::decide_posting) in another way. The
+    /// discharge of their transaction waits for them (§4.4.1).
     pub fn undecided_postings(&self, txn: &TxnId) -> usize {
         self.postings.open.values().filter(|posting| !posting.void && posting.txn == *txn).count()
     }
@@ -143,8 +145,8 @@ impl Connection {
         self.postings.open.values().any(|posting| !posting.void && !posting.whole && posting.txn == *txn)
     }
 
-    /// The application has decided about a delivery that was posted within a transaction and that the sender had settled,
-    /// so that no outcome is stated for it. Returns whether it was not decided before.
+    /// The application has decided about a delivery that was posted within a transaction and that the sender had
+    /// settled, so that no outcome is stated for it. Returns whether it was not decided before.
     pub fn decide_posting(&mut self, id: LinkId, key: DeliveryKey) -> bool {
         self.postings.open.remove(&(id, key.0)).is_some()
     }
@@ -180,8 +182,8 @@ impl Connection {
         self.postings.discarded(id, transfer, &mut self.outbox);
     }
 
-    /// A link is over: its deliveries that are not settled cannot be decided any more, so that their transactions cannot
-    /// be committed (§4.4.4). Those that the sender had settled still can.
+    /// A link is over: its deliveries that are not settled cannot be decided any more, so that their transactions
+    /// cannot be committed (§4.4.4). Those that the sender had settled still can.
     pub(super) fn postings_lost(&mut self, id: LinkId) {
         if self.postings.open.is_empty() {
             return;
@@ -204,15 +206,15 @@ impl Connection {
         self.postings.is_resource()
     }
 
-    /// Forgets what the peer's flow has said in its properties, so that the next one that has any is reported: for the id of
-    /// a transaction, which is cleared when that is discharged (§4.4.3).
+    /// Forgets what the peer's flow has said in its properties, so that the next one that has any is reported: for the
+    /// id of a transaction, which is cleared when that is discharged (§4.4.3).
     pub(crate) fn forget_flow_properties(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.remote_flow_properties = None;
         }
     }
 
-    /// What this end's flows say of the link in their properties.
+    /// The properties of this end's flows of the link.
     pub(crate) fn flow_properties(&self, id: LinkId) -> Option<&Fields> {
         self.links.get(id)?.flow_properties.as_deref()
     }
@@ -231,8 +233,8 @@ impl Connection {
         self.links.get(id).is_some_and(|link| link.unsettled.contains(key.0))
     }
 
-    /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent without
-    /// its state. One that has left in part keeps it.
+    /// A delivery that waits to be sent is not part of a transaction any more, since that was committed: it is sent
+    /// without its state. One that has left in part keeps it.
     pub(crate) fn forget_state(&mut self, id: LinkId, token: u64) {
         let Some(end) = self.links.get_mut(id).and_then(Link::sending_mut) else { return };
         let waits = |delivery: &&mut OutgoingDelivery| delivery.token == token && delivery.id.is_none();
@@ -241,8 +243,8 @@ impl Connection {
         }
     }
 
-    /// Whether a delivery was given up that has left in part, and the transfer that says so has not left yet. A resource
-    /// answers the discharge of the transaction after it (§4.4.3).
+    /// Whether a delivery was given up that has left in part, and the transfer that says so has not left yet. A
+    /// resource answers the discharge of the transaction after it (§4.4.3).
     pub(crate) fn is_aborting(&self, id: LinkId) -> bool {
         let front = self.links.get(id).and_then(Link::sending).and_then(|end| end.queue.front());
         front.is_some_and(|delivery| delivery.aborted && delivery.id.is_some())

@@ -52,7 +52,7 @@ impl Connection {
         }
     }
 
-    /// What the peer has sent on a link is not taken.
+    /// Deliveries that the peer has sent on a link are not taken.
     #[cold]
     pub(super) fn refuse_input(&mut self, session_id: SessionId, id: LinkId, refused: Refused) {
         match refused {

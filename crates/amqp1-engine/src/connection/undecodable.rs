@@ -13,7 +13,7 @@ pub(crate) fn message_of(format: u32, parts: impl IntoIterator<Item = Bytes>, li
     }
 }
 
-/// What is wrong with a message of format 0.
+/// The fault of a message of format 0.
 pub(crate) fn undecodable(format: u32, message: &Message) -> Option<DecodeError> {
     if format == 0 { message.validate().err() } else { None }
 }

@@ -70,7 +70,7 @@ fn encoded(attach: &Attach, style: EncodeStyle) -> Bytes {
     out.freeze()
 }
 
-/// What is wrong with an attach by itself (§2.7.3, §3.5.3).
+/// The faults of an attach by itself (§2.7.3, §3.5.3).
 pub(crate) fn attach_violation(attach: &Attach, tolerances: &Tolerances) -> Option<PeerMisbehaved> {
     if let Some(violation) = count_missing(attach, tolerances) {
         return Some(violation);

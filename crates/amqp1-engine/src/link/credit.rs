@@ -13,11 +13,12 @@ pub(crate) enum DrainState {
     None,
     /// The receiver has asked; the credit can still be used.
     Requested,
-    /// What is queued is sent, then the rest of the credit is given up.
+    /// Queued deliveries are sent, then the rest of the credit is given up.
     GivingUp,
 }
 
-/// The delivery-count and the link-credit (§2.6.7) as one end has them. Their sum moves only with a flow of the receiver.
+/// The delivery-count and the link-credit (§2.6.7) as one end has them. Their sum moves only with a flow of the
+/// receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LinkCredit {
     delivery_count: SequenceNo,
@@ -105,7 +106,8 @@ impl SenderCredit {
         if let Some(credit) = flow.link_credit {
             let base = flow.delivery_count.unwrap_or(initial);
             let used = self.credit.delivery_count.offset_from(base);
-            // What was sent meanwhile is taken off; a base ahead of us is the peer's mistake and adds nothing.
+            // Deliveries that were sent meanwhile are taken off; a base ahead of us is the peer's mistake and adds
+            // nothing.
             self.credit.left = credit.saturating_sub(u32::try_from(used).unwrap_or(0));
             if planted::is(Planted::CreditOffByOne) {
                 self.credit.left = self.credit.left.saturating_add(1);
@@ -135,7 +137,7 @@ impl SenderCredit {
         bounded && self.drain == DrainState::GivingUp && self.drain_deadline.is_none()
     }
 
-    /// What is left is given up when nothing waits to be sent, if the receiver drains the link.
+    /// Credit that is left is given up when nothing waits to be sent, if the receiver drains the link.
     pub(crate) fn give_up(&mut self) {
         if self.drain == DrainState::Requested {
             self.drain = DrainState::GivingUp;
@@ -156,7 +158,8 @@ impl SenderCredit {
         self.credit.use_up();
     }
 
-    /// A drain was answered or withdrawn, or the link is gone. Returns the time that the application had for the answer.
+    /// A drain was answered or withdrawn, or the link is gone. Returns the time that the application had for the
+    /// answer.
     pub(crate) fn end_drain(&mut self) -> Option<Instant> {
         self.drain = DrainState::None;
         self.drain_deadline.take()
@@ -172,7 +175,7 @@ enum Withheld {
     Reported,
 }
 
-/// What keeps a receiver from granting credit.
+/// The reason why a receiver grants no credit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backlog {
     /// Deliveries that the application has not taken.
@@ -271,8 +274,8 @@ impl ReceiverCredit {
         core::mem::take(&mut self.flow_due)
     }
 
-    /// A delivery begins. `None` if there is no credit for it. A tolerated sender may run over it by some: RabbitMQ computes
-    /// its credit before it has counted what is in flight.
+    /// A delivery begins. `None` if there is no credit for it. A tolerated sender may run over it by some: RabbitMQ
+    /// computes its credit before it has counted what is in flight.
     pub(crate) fn receive_one(&mut self, tolerant: bool) -> Option<()> {
         if self.credit.left == 0 {
             match self.excess.checked_sub(1) {

@@ -10,7 +10,7 @@ use crate::{
 use alloc::boxed::Box;
 use amqp1_codec::{Encode, definitions::Fields, performative::Flow};
 
-/// What is to follow a flow that was taken.
+/// The steps after a flow that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterFlow {
     /// Nothing, or the answer that the flow asks for.

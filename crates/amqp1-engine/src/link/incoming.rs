@@ -119,7 +119,8 @@ impl LinkMut<'_> {
         Ok(())
     }
 
-    /// A transfer on a link whose sender is being stopped is discarded. `None` if it is not of a delivery that had credit.
+    /// A transfer on a link whose sender is being stopped is discarded. `None` if it is not of a delivery that had
+    /// credit.
     fn discard_stopped(&mut self, transfer: &Transfer) -> Option<()> {
         let stopping = self.link.state.stopping_mut()?;
         stopping.came = true;
@@ -151,7 +152,7 @@ impl LinkMut<'_> {
 
     /// The last transfer of a streamed delivery has come.
     fn stream_ends(&mut self, assembly: &Assembly) {
-        // What was handed out is for the application to let go of.
+        // The application lets go of pieces that were handed out.
         self.postings.is_whole(self.id, assembly);
         if assembly.settled {
             // It may have been begun unsettled.
@@ -301,8 +302,8 @@ impl LinkMut<'_> {
         self.delivery_gone();
     }
 
-    /// The state of a delivery that comes, instead of an earlier one. It is part of its message, and what a transaction's id
-    /// takes is bounded by the credit alone: only what is beyond that counts.
+    /// The state of a delivery that comes, instead of an earlier one. It is part of its message, and what a
+    /// transaction's id takes is bounded by the credit alone: only what is beyond that counts.
     ///
     /// # Errors
     ///
@@ -385,7 +386,7 @@ impl LinkMut<'_> {
         }
     }
 
-    /// What has come of a streamed delivery is handed on.
+    /// The pieces of a streamed delivery that have come are handed on.
     fn stream_data(&mut self, assembly: &mut Assembly) {
         for octets in core::mem::take(&mut assembly.parts) {
             self.session.incoming_window.hold();
@@ -395,7 +396,7 @@ impl LinkMut<'_> {
 
     fn stream_item(&mut self, item: StreamItem) {
         let Some(end) = self.link.receiving_mut() else { return };
-        // What waits may keep a drain from being answered.
+        // Deliveries that wait may keep a drain from being answered.
         let reported = end.stream.is_empty() || end.credit.is_draining();
         if end.stream.push(item) {
             drop(self.poll_stream());

@@ -40,15 +40,15 @@ pub(crate) use stream::{EmptiedStream, Skip};
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) session: SessionId,
-    /// What each end has attached and detached.
+    /// The attaches and detaches of each end.
     pub(crate) state: LinkState,
-    /// What we attach with.
+    /// Our attach.
     pub(crate) local: Box<Attach>,
     /// Our attach of a link that the peer has attached, for attaching it once more. `local` holds the rest.
     pub(crate) reattach: Option<Bytes>,
-    /// What the peer attached with.
+    /// The peer's attach.
     pub(crate) remote: Option<Box<RemoteAttach>>,
-    /// What a link that the peer has attached takes beside that.
+    /// The count of a link that the peer has attached beside that.
     pub(crate) charge: Charge,
     /// Both attaches are forgotten once the link is answered.
     pub(crate) forgets: bool,
@@ -66,7 +66,7 @@ pub(crate) struct Link {
     /// The flow of a link tells these too.
     pub(crate) flow_properties: Option<Box<Fields>>,
     pub(crate) remote_flow_properties: Option<Box<Kept>>,
-    /// What only this end of the link has.
+    /// The state of this end's role.
     pub(crate) end: End,
 }
 

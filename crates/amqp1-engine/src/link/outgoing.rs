@@ -226,12 +226,12 @@ impl LinkMut<'_> {
     }
 }
 
-/// What may follow a transfer that was written.
+/// The step after a transfer that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     /// The answer to a drain.
     pub(crate) drain: bool,
-    /// What was to wait until a delivery is whole.
+    /// The work that had to wait until a delivery is whole.
     pub(crate) whole: bool,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct LinkMut<'a> {
     pub(crate) outbox: &'a mut Outbox,
     /// The transactional work of the connection.
     pub(crate) postings: &'a mut Postings,
-    /// What is kept of the peer's metadata.
+    /// The peer's metadata that is kept.
     pub(crate) meter: &'a Meter,
     /// Whether the peer is authenticated.
     pub(crate) authenticated: bool,

@@ -1,4 +1,4 @@
-//! What only the receiving end of a link has: its credit, what has come and was not taken.
+//! The receiving end of a link: its credit, and the deliveries that have come and were not taken.
 
 use super::{
     End, Link,
@@ -26,7 +26,7 @@ pub(crate) struct ReceivingEnd {
     pub(crate) assembly: Option<Box<Assembly>>,
     /// Deliveries that are handed out piece by piece.
     pub(crate) stream: IncomingStream,
-    /// What an earlier endpoint has left, as far as the sender has not come back to it.
+    /// The state of an earlier endpoint, as far as the sender has not come back to it.
     pub(crate) resume: Option<Box<SuspendedReceiver>>,
     /// Whether messages that cannot be decoded are rejected here, and how many were.
     pub(crate) reject_undecodable: bool,

@@ -85,7 +85,7 @@ impl LinkMut<'_> {
                 message: retained.parts.map(EncodedMessage::from_parts),
             });
         }
-        // What has waited for the next endpoint was sent before what this one has not sent.
+        // Deliveries that waited for the next endpoint go before those that this one has not sent.
         for (at, delivery) in begun.into_iter().enumerate() {
             suspended.deliveries.insert(at, delivery);
         }

@@ -1,4 +1,4 @@
-//! What only the sending end of a link has: its queue, its credit, what the receiver has provisionally decided.
+//! The sending end of a link: its queue, its credit, and the receiver's provisional outcomes.
 
 use super::{
     End, Link,
@@ -26,7 +26,7 @@ pub(crate) struct SendingEnd {
     pub(crate) queue: VecDeque<OutgoingDelivery>,
     /// Octets of payload in `queue`.
     pub(crate) queued: usize,
-    /// What of that the connection has counted.
+    /// The part of that that the connection has counted.
     pub(crate) counted: usize,
     /// Whether the link stands in the list of those that can send.
     pub(crate) ready: bool,
@@ -38,7 +38,8 @@ pub(crate) struct SendingEnd {
     /// The tokens of deliveries that the receiver has settled with a provisional outcome.
     pub(crate) retired: Rare<BTreeSet<u64>>,
     pub(crate) next_tag: u32,
-    /// What an earlier endpoint has left, until both attaches are there; then what has to wait for the next endpoint.
+    /// The state of an earlier endpoint, until both attaches are there; then the part that has to wait for the next
+    /// one.
     pub(crate) resume: Option<Box<SuspendedSender>>,
     /// One of the ends could not name all of its unsettled deliveries: nothing new is sent (§2.7.3).
     pub(crate) reducing: bool,
@@ -103,8 +104,8 @@ impl SendingEnd {
         })
     }
 
-    /// Whether the application has begun a delivery that has credit, and has written nothing that can leave. In a drain it
-    /// keeps the credit for as long as the application has for the answer.
+    /// Whether the application has begun a delivery that has credit, and has written nothing that can leave. In a drain
+    /// it keeps the credit for as long as the application has for the answer.
     pub(crate) fn keeps_credit(&self) -> bool {
         !self.credit.is_drain_late()
             && self.credit.left() > 0
@@ -179,7 +180,7 @@ impl Link {
         if self.sender_settle_mode() == SenderSettleMode::Settled {
             return u32::MAX;
         }
-        // What is settled within a transaction is pending until the discharge.
+        // A delivery that is settled within a transaction is pending until the discharge.
         let unsettled = self.unsettled.len().saturating_add(end.retired.get().map_or(0, BTreeSet::len));
         let unsettled = u32::try_from(unsettled).unwrap_or(u32::MAX);
         self.max_unsettled.saturating_sub(unsettled).saturating_sub(end.available())

@@ -1,4 +1,4 @@
-//! What is settled on a link, by either end (§2.6.12).
+//! Settlement on a link, by either end (§2.6.12).
 
 use super::LinkMut;
 use crate::{
@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use amqp1_codec::{DeliveryTag, definitions::Role, messaging::DeliveryState};
 
 impl LinkMut<'_> {
-    /// States an outcome for a received delivery; whether it is settled with it follows from the mode. `false` if nothing
-    /// can be said on the link any more. A delivery that is not known was settled before.
+    /// States an outcome for a received delivery; whether it is settled with it follows from the mode. `false` if
+    /// nothing can be said on the link any more. A delivery that is not known was settled before.
     pub(crate) fn settle_received(&mut self, key: DeliveryKey, state: DeliveryState) -> bool {
         if self.link.state.has_detached() || self.session.state.is_end_sent() {
             return false;
@@ -26,7 +26,7 @@ impl LinkMut<'_> {
         delivery.stated = state.is_outcome();
         if let Some(held) = &mut delivery.held {
             if state.is_outcome() {
-                // What is decided needs no octets.
+                // A delivery with an outcome needs no octets.
                 held.parts = Vec::new();
             }
             held.state = Some(state.clone());

@@ -7,8 +7,8 @@ use amqp1_codec::{definitions::AmqpError, performative::Handle};
 /// The state of a link: this end's half, the peer's half, and what the application knows of both.
 ///
 /// A link with one attached half is *half attached* (§2.6.3), and has no other name in the specification. The states of
-/// both halves together are those of [`Phase`], named as those of sessions (§2.5.5) and connections (§2.4.6) are. `S:` is
-/// a frame that is sent, `R:` one that is received:
+/// both halves together are those of [`Phase`], named as those of sessions (§2.5.5) and connections (§2.4.6) are. `S:`
+/// is a frame that is sent, `R:` one that is received:
 ///
 /// ```text
 ///                          +------------+
@@ -95,7 +95,7 @@ enum Remote {
     Detached,
 }
 
-/// What the application knows of a link.
+/// The application's knowledge of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reported {
     Live,
@@ -124,10 +124,10 @@ struct SentDetach {
     error: Option<AmqpError>,
 }
 
-/// What is said of a link of the peer when a handle is free.
+/// The answer to a link of the peer when a handle is free.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// What stands in [`Link::local`](super::Link::local).
+    /// The attach in [`Link::local`](super::Link::local).
     Accept,
     /// An attach without a terminus, and this detach.
     Refuse { closed: bool, error: Option<AmqpError> },
@@ -162,7 +162,7 @@ pub(crate) struct NoTransition {
     pub(crate) from: Phase,
 }
 
-/// What was known of a link that is reported as over.
+/// The application's knowledge of a link that is reported as over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KnownBefore {
     Live,
@@ -256,7 +256,7 @@ impl LinkState {
         if let Local::Attached(_, Detaching::WhenSent { closed }) = self.local { Some(closed) } else { None }
     }
 
-    /// What is waited for before a receiver is detached.
+    /// The condition for detaching a receiver.
     pub(crate) fn stopping(&self) -> Option<&Stopping> {
         if let Local::Attached(_, Detaching::WhenStopped(stopping)) = &self.local { Some(stopping) } else { None }
     }
@@ -288,8 +288,8 @@ impl LinkState {
         Ok(())
     }
 
-    /// The answer to the peer's attach waits for a handle, or the answer that waits is another one. Returns whether none
-    /// waited before.
+    /// The answer to the peer's attach waits for a handle, or the answer that waits is another one. Returns whether
+    /// none waited before.
     pub(crate) fn await_handle(&mut self, until: Instant, answer: Answer) -> Result<bool, NoTransition> {
         match &mut self.local {
             Local::Unattached if self.remote != Remote::Unattached => {
@@ -375,7 +375,8 @@ impl LinkState {
         })
     }
 
-    /// We have detached, and the peer has closed: the link is attached and closed once more (§2.6.6). Returns our handle.
+    /// We have detached, and the peer has closed: the link is attached and closed once more (§2.6.6). Returns our
+    /// handle.
     pub(crate) fn close_again(&mut self) -> Result<Handle, NoTransition> {
         match (&mut self.local, self.remote) {
             (Local::Detached(handle, sent), Remote::Detached) => {

@@ -20,13 +20,13 @@ pub(crate) struct IncomingStream {
     states: Rare<VecDeque<Option<Box<Kept>>>>,
     /// Deliveries whose end was not taken.
     unfinished: u32,
-    /// What still comes of the delivery whose pieces are being taken is dropped.
+    /// Later pieces of the delivery whose pieces are being taken are dropped.
     skips: bool,
-    /// What waits does not hold back the session's window any more.
+    /// Waiting transfers do not hold back the session's window any more.
     released: bool,
 }
 
-/// What [`IncomingStream::skip`] has to go on with.
+/// The steps that follow [`IncomingStream::skip`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
     /// Nothing.
@@ -58,7 +58,8 @@ impl IncomingStream {
         self.data().map(Bytes::len).sum()
     }
 
-    /// Octets that are left of the delivery whose pieces are being taken; `None` if its end has not come, or it is aborted.
+    /// Octets that are left of the delivery whose pieces are being taken; `None` if its end has not come, or it is
+    /// aborted.
     pub(crate) fn rest(&self) -> Option<usize> {
         let mut octets: usize = 0;
         for item in self.items.get().into_iter().flatten() {
@@ -88,7 +89,7 @@ impl IncomingStream {
         self.released
     }
 
-    /// What waits does not hold back the session's window any more. Returns how many transfers that is.
+    /// Waiting transfers do not hold back the session's window any more. Returns how many they are.
     pub(crate) fn release(&mut self) -> u32 {
         self.released = true;
         u32::try_from(self.data().count()).unwrap_or(u32::MAX)
@@ -148,7 +149,7 @@ impl IncomingStream {
         let mut held: u32 = 0;
         let mut whole = Vec::new();
         let mut current = None;
-        // What comes before the first beginning belongs to a delivery whose beginning was taken.
+        // Pieces before the first beginning belong to a delivery whose beginning was taken.
         let mut begun = Some(Vec::new());
         let mut rest = None;
         for item in self.items.take() {
@@ -181,7 +182,7 @@ impl IncomingStream {
     }
 }
 
-/// What waited on a streamed link when it ended.
+/// The pieces that waited on a streamed link when it ended.
 #[derive(Debug, Default)]
 pub(crate) struct EmptiedStream {
     /// How many transfers.

@@ -1,4 +1,5 @@
-//! What waits for the application to poll it. A state that many deliveries share is there once, until they are polled.
+//! Events that wait for the application to poll them. A state that many deliveries share is there once, until they are
+//! polled.
 
 use crate::{
     connection::shrink_queue,
@@ -68,10 +69,10 @@ impl<T, B> Queue<T, B> {
     }
 }
 
-/// What is kept beside an event.
+/// Data that is kept beside an event.
 #[derive(Debug)]
 enum Beside {
-    /// What the event holds of the peer's metadata.
+    /// The event's count of the peer's metadata.
     Charge(#[expect(dead_code, reason = "it counts by being there")] Charge),
     State(Arc<Stated>),
 }

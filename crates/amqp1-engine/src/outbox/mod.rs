@@ -24,7 +24,7 @@ pub(crate) enum FlowDue {
     Link(LinkId),
 }
 
-/// What the application wants to leave.
+/// Work of the application that waits to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
     Link(LinkId),
@@ -47,11 +47,11 @@ pub(crate) enum Next {
     Transfer(SessionId),
 }
 
-/// What waits to leave a connection.
+/// Everything that waits to leave a connection.
 ///
-/// Frames that are queued leave first, in the order in which they were queued. The rest is turned into frames when there
-/// is room for them, by [`next`](Self::next): dispositions before the detaches and ends that the application asked for,
-/// then answers to drains and flows, then transfers. So what is stated until then is said in few frames.
+/// Frames that are queued leave first, in the order in which they were queued. The rest is turned into frames when
+/// there is room for them, by [`next`](Self::next): dispositions before the detaches and ends that the application
+/// asked for, then answers to drains and flows, then transfers. So what is stated until then is said in few frames.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Frames to write, in order.

@@ -5,8 +5,8 @@
 //! application keeps that, in memory or elsewhere, and gives it to the attach of the next endpoint, on this connection
 //! or another. Both ends then say what they know, and the sender does for each delivery what [`plan`] names.
 //!
-//! What was sent within a transaction is not among it, at either end: it is lost with its endpoint, so that nothing of a
-//! transaction that is undone comes again outside of it.
+//! A message that was sent within a transaction is not among it, at either end: it is lost with its endpoint, so that
+//! nothing of a transaction that is undone comes again outside of it.
 
 mod plan;
 mod position;
@@ -27,7 +27,7 @@ use amqp1_codec::{
     performative::{Attach, Unsettled},
 };
 
-/// What a resumable link leaves.
+/// The state of a suspended link.
 #[derive(Clone)]
 pub enum Suspended {
     /// The sending end.

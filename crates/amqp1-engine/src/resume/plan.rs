@@ -1,9 +1,9 @@
-//! What a sender does with a delivery, from what both ends know of it: the table of §3.4.6.
+//! The sender's step for a delivery, from the states at both ends: the table of §3.4.6.
 
 use super::is_before;
 use amqp1_codec::messaging::{DeliveryState, Received};
 
-/// What the receiver's map says of a delivery.
+/// A delivery's entry in the receiver's map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Remote<'a> {
     /// Nothing: the receiver has forgotten it, or never seen it.
@@ -12,7 +12,7 @@ pub(crate) enum Remote<'a> {
     There(Option<&'a DeliveryState>),
 }
 
-/// What the sender does.
+/// The sender's step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     /// Sends the message as a new delivery.

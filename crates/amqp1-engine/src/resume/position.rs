@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use amqp1_codec::messaging::Received;
 use bytes::Bytes;
 
-/// What is read of a section to know its length: a descriptor and the head of a value.
+/// The octets of a section that tell its length: a descriptor and the head of a value.
 const HEAD: usize = 64;
 
 /// How many octets the value at the front of these takes, as far as they tell.

@@ -1,11 +1,11 @@
-//! What the receiving end of a link leaves when it is suspended.
+//! The state of the receiving end of a suspended link.
 
 use super::position;
 use alloc::{collections::BTreeMap, vec::Vec};
 use amqp1_codec::{DeliveryTag, messaging::DeliveryState};
 use bytes::Bytes;
 
-/// What is kept of a delivery that is not settled.
+/// The kept state of a delivery that is not settled.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldDelivery {
     pub(crate) message_format: u32,
@@ -18,7 +18,7 @@ pub(crate) struct HeldDelivery {
 pub struct ReceivedSoFar {
     /// The message's format.
     pub message_format: u32,
-    /// What was received of the message.
+    /// The part of the message that was received.
     pub parts: Vec<Bytes>,
     /// Whether that is all of it.
     pub whole: bool,
@@ -69,7 +69,7 @@ impl SuspendedReceiver {
         }
     }
 
-    /// What the unsettled map says.
+    /// The entries of the unsettled map.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (DeliveryTag, Option<DeliveryState>)> + '_ {
         self.deliveries.iter().filter_map(|(tag, delivery)| Some((*tag, Some(delivery.state()?))))
     }

@@ -1,10 +1,10 @@
-//! What the sending end of a link leaves when it is suspended.
+//! The state of the sending end of a suspended link.
 
 use alloc::{collections::VecDeque, vec::Vec};
 use amqp1_codec::{DeliveryTag, EncodedMessage, messaging::DeliveryState};
 use bytes::Bytes;
 
-/// What is needed to send a delivery again.
+/// The parts of a delivery that are needed to send it again.
 #[derive(Clone, Debug)]
 pub(crate) struct Retained {
     pub(crate) tag: DeliveryTag,
@@ -19,7 +19,7 @@ pub(crate) struct Retained {
 pub struct SentSoFar {
     /// Its name on the link.
     pub tag: DeliveryTag,
-    /// What [`SendOptions`](crate::SendOptions) said; comes back in [`Settled`](crate::Settled).
+    /// The token of [`SendOptions`](crate::SendOptions); comes back in [`Settled`](crate::Settled).
     pub token: u64,
     /// The message's format.
     pub message_format: u32,
@@ -63,7 +63,7 @@ impl SuspendedSender {
         self.deliveries.is_empty()
     }
 
-    /// What the unsettled map says: the deliveries of which anything has left.
+    /// The entries of the unsettled map: the deliveries of which anything has left.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (DeliveryTag, Option<DeliveryState>)> + '_ {
         self.deliveries.iter().filter(|delivery| delivery.begun).map(|delivery| (delivery.tag, delivery.state.clone()))
     }

@@ -1,4 +1,4 @@
-//! What either end states of deliveries (§2.6.12, §2.7.6).
+//! The states that either end gives to deliveries (§2.6.12, §2.7.6).
 
 use super::wire_id;
 use crate::{connection::shrink_vec, metadata::Stated};
@@ -7,7 +7,7 @@ use amqp1_codec::{
     definitions::Role, messaging::DeliveryState, performative::Disposition, transaction::TransactionalState,
 };
 
-/// What is to be told about deliveries, gathered until it is written.
+/// Dispositions of deliveries, gathered until they are written.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     marks: Vec<Mark>,
@@ -91,7 +91,7 @@ impl Marks {
     }
 }
 
-/// What becomes of the deliveries of a disposition.
+/// The effect of a disposition on its deliveries.
 pub(crate) enum Stating {
     /// A state that takes no memory, none, or one that the application has stated.
     Own(Option<DeliveryState>),
@@ -107,9 +107,9 @@ impl Stating {
         }
     }
 
-    /// What is said in the settlement. The receiver knows why it has rejected a message, and go-amqp takes an error
-    /// there for one about its own disposition. `retired` says that the receiver has stated the outcome before, within a
-    /// transaction.
+    /// The state in the settlement. The receiver knows why it has rejected a message, and go-amqp takes an error
+    /// there for one about its own disposition. `retired` says that the receiver has stated the outcome before, within
+    /// a transaction.
     pub(crate) fn echo(&self, retired: bool) -> (Option<DeliveryState>, Option<Arc<Stated>>) {
         match self {
             Self::Own(Some(state)) if retired => (Some(without_error(state).unwrap_or_else(|| state.clone())), None),
@@ -122,7 +122,7 @@ impl Stating {
     }
 }
 
-/// What a rejection is without its error, within a transaction or not; `None` for other states.
+/// A rejection without its error, within a transaction or not; `None` for other states.
 fn without_error(state: &DeliveryState) -> Option<DeliveryState> {
     match state {
         DeliveryState::Rejected(_) => Some(DeliveryState::Rejected(None)),

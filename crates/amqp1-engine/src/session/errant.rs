@@ -1,4 +1,4 @@
-//! What a session remembers of links that were detached with an error (§2.6.5).
+//! A session's memory of links that were detached with an error (§2.6.5).
 
 use alloc::collections::BTreeSet;
 use amqp1_codec::{Str, definitions::Role};
@@ -15,7 +15,8 @@ pub(crate) struct Errant {
 }
 
 impl Errant {
-    /// The number of names, and of ids, that are remembered for a session; what comes after them is not held against the peer.
+    /// The number of names, and of ids, that are remembered for a session; what comes after them is not held against
+    /// the peer.
     pub(crate) const REMEMBERED: usize = 4096;
 
     pub(crate) fn names(&mut self, role: Role) -> &mut BTreeSet<Str> {

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use amqp1_codec::{SequenceNo, performative::Handle};
 
-/// What may come on a handle that the peer has detached.
+/// Frames that may come on a handle that the peer has detached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LateTransfers {
     /// Deliveries that may begin.

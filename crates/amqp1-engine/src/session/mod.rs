@@ -51,7 +51,7 @@ pub(crate) struct SentDelivery {
     pub(crate) provisional: Option<Arc<Stated>>,
     /// Its tag, if that must not be used again before it is settled.
     pub(crate) tag: Option<Box<DeliveryTag>>,
-    /// What is needed to send it again, if its link is resumable.
+    /// The parts that are needed to send it again, if its link is resumable.
     pub(crate) retained: Option<Box<Retained>>,
 }
 
@@ -64,14 +64,14 @@ pub(crate) struct ReceivedDelivery {
     pub(crate) second: bool,
     /// Whether the outcome was stated, so that only the sender's settlement is missing.
     pub(crate) stated: bool,
-    /// What is needed to resume it, if its link is resumable.
+    /// The state that is needed to resume it, if its link is resumable.
     pub(crate) held: Option<Box<HeldDelivery>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) config: SessionConfig,
-    /// What it counts of the peer's metadata.
+    /// Its count of the peer's metadata.
     pub(crate) charge: Charge,
     pub(crate) state: State,
     pub(crate) ending: Ending,
@@ -86,8 +86,8 @@ pub(crate) struct Session {
     pub(crate) outgoing_window: OutgoingWindow,
     pub(crate) next_delivery: u64,
     pub(crate) sent: Unsettled<SentDelivery>,
-    /// The ids and tokens of the deliveries of suspended links, by link name. While the session lives, the peer may still
-    /// settle them by their ids (§2.6.4).
+    /// The ids and tokens of the deliveries of suspended links, by link name. While the session lives, the peer may
+    /// still settle them by their ids (§2.6.4).
     pub(crate) suspended: BTreeMap<Str, Vec<(u64, u64)>>,
     /// The last of the deliveries that were not settled when their link ended: they cannot be retired any more.
     pub(crate) lost: BTreeSet<u64>,
@@ -116,7 +116,7 @@ pub(crate) struct Session {
     pub(crate) awaiting_handle: VecDeque<LinkId>,
     /// Links whose attach the peer has to answer.
     pub(crate) unanswered: Vec<LinkId>,
-    /// What the peer has no more say in.
+    /// Deliveries that the peer can no longer change.
     pub(crate) errant: Errant,
     /// Frames that wait for our begin.
     pub(crate) held: Vec<Body>,
@@ -182,8 +182,8 @@ impl Session {
         session
     }
 
-    /// Whether the peer has had a link on this handle and has detached it. Handles are used lowest first (§2.7.3), so the
-    /// highest one says it for those below, in no memory.
+    /// Whether the peer has had a link on this handle and has detached it. Handles are used lowest first (§2.7.3), so
+    /// the highest one says it for those below, in no memory.
     pub(crate) fn was_detached(&self, handle: Handle) -> bool {
         self.detached_up_to.is_some_and(|highest| handle <= highest) && !self.incoming.contains_key(&handle)
     }
@@ -226,8 +226,8 @@ impl Session {
         self.remote_handle_max = begin.handle_max;
     }
 
-    /// The peer's flow moves both windows. On a session that this end has begun the peer knows our begin; `lax` takes that
-    /// for granted on others.
+    /// The peer's flow moves both windows. On a session that this end has begun the peer knows our begin; `lax` takes
+    /// that for granted on others.
     pub(crate) fn on_flow(&mut self, flow: &Flow, lax: bool) {
         self.outgoing_window.on_flow(flow, self.begun_here || lax);
         self.incoming_window.on_flow(flow);

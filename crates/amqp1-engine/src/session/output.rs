@@ -1,4 +1,4 @@
-//! What a session writes: frames behind its begin, dispositions, flows, and its turns to send.
+//! The output of a session: frames behind its begin, dispositions, flows, and its turns to send.
 
 use super::Session;
 use crate::{
@@ -32,8 +32,8 @@ impl SessionMut<'_> {
         }
     }
 
-    /// States something of a delivery; `role` is that of the end that speaks. It is written with what else is stated until
-    /// the next transmission.
+    /// States something of a delivery; `role` is that of the end that speaks. It is written with what else is stated
+    /// until the next transmission.
     pub(crate) fn mark(
         &mut self,
         role: Role,

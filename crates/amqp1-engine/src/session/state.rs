@@ -123,7 +123,7 @@ impl State {
     }
 }
 
-/// What the application wants of the session, and what it knows.
+/// The application's wishes for the session, and its knowledge of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The session is to go on.
@@ -140,8 +140,8 @@ mod tests {
     use Peer::{Begun, Unbegun};
     use State::{BeginReceived, BeginSent, Discarding, EndReceived, EndSent, Mapped, Unmapped};
 
-    /// Every state, and where it goes when a begin is sent, a begin is received, an end is sent without an error and with
-    /// one, and an end is received.
+    /// Every state, and where it goes when a begin is sent, a begin is received, an end is sent without an error and
+    /// with one, and an end is received.
     const TABLE: [(State, [Option<State>; 5]); 9] = [
         (Unmapped, [Some(BeginSent), Some(BeginReceived), None, None, None]),
         (BeginSent, [None, Some(Mapped), Some(EndSent(Unbegun)), Some(Discarding(Unbegun)), None]),

@@ -5,7 +5,7 @@ use amqp1_codec::{
     performative::{Begin, Flow},
 };
 
-/// What the peer may send.
+/// The transfers that the peer may send.
 #[derive(Debug)]
 pub(crate) struct IncomingWindow {
     /// The id of the transfer that is expected next, once the peer has said where it counts from.
@@ -49,11 +49,11 @@ impl IncomingWindow {
         }
     }
 
-    /// A transfer is received. `None` if the window does not allow it. Of links that are not streamed, the credit bounds
-    /// the memory: their transfers count as taken at once.
+    /// A transfer is received. `None` if the window does not allow it. Of links that are not streamed, the credit
+    /// bounds the memory: their transfers count as taken at once.
     ///
-    /// What may come although the window was narrowed for a streamed link comes on other links: that one has had its credit
-    /// only since then.
+    /// Transfers that may come although the window was narrowed for a streamed link come on other links: that one has
+    /// had its credit only since then.
     #[inline]
     pub(crate) fn on_transfer(&mut self, streamed: bool) -> Option<()> {
         match self.left.checked_sub(1) {
@@ -133,7 +133,7 @@ impl IncomingWindow {
     }
 }
 
-/// What this end may send.
+/// The transfers that this end may send.
 #[derive(Debug)]
 pub(crate) struct OutgoingWindow {
     /// The id of our first transfer.
@@ -144,8 +144,8 @@ pub(crate) struct OutgoingWindow {
     left: u32,
     /// The first transfer-id beyond the window that the peer has opened.
     end: Option<SequenceNo>,
-    /// The least of its window that the peer had left when it opened it again, as far as was seen. A peer that waits until
-    /// nothing is left must be let use all of it.
+    /// The least of its window that the peer had left when it opened it again, as far as was seen. A peer that waits
+    /// until nothing is left must be let use all of it.
     reopens_at: Option<u32>,
 }
 
@@ -167,9 +167,10 @@ impl OutgoingWindow {
         self.end = Some(self.first_id.plus(begin.incoming_window));
     }
 
-    /// What the peer can take, from what it says and what it may not know yet.
+    /// The transfers that the peer can take, from its flow and the transfers that it may not know of yet.
     ///
-    /// A peer that does not know our begin leaves next-incoming-id out, and its window counts from our first transfer. With
+    /// A peer that does not know our begin leaves next-incoming-id out, and its window counts from our first transfer.
+    /// With
     /// `knows_begin` it must know it: one that leaves the id out there never says it, and its window is taken as it stands.
     pub(crate) fn on_flow(&mut self, flow: &Flow, knows_begin: bool) {
         let window = flow.incoming_window;
@@ -211,8 +212,8 @@ impl OutgoingWindow {
         self.next_id = self.next_id.next();
     }
 
-    /// How much of the window a delivery that begins now leaves to others, so that one that is not taken at the other end
-    /// does not stop them.
+    /// How much of the window a delivery that begins now leaves to others, so that one that is not taken at the other
+    /// end does not stop them.
     #[inline]
     pub(crate) fn share(&self) -> u32 {
         (self.left / 2).min(self.reopens_at.unwrap_or(0).saturating_sub(1))

@@ -20,7 +20,7 @@ use amqp1_codec::{
 };
 use core::fmt;
 
-/// What a controller must not do, or what its coordinator has said.
+/// A misuse of a controller, or an error of its coordinator.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ControllerError {
@@ -47,7 +47,7 @@ impl fmt::Display for ControllerError {
 
 impl core::error::Error for ControllerError {}
 
-/// What became of a declare or a discharge.
+/// The result of a declare or a discharge.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -84,7 +84,7 @@ enum Asked {
     Discharge { txn: TxnId, fail: bool },
 }
 
-/// What is done within a transaction.
+/// Work within a transaction.
 #[derive(Debug, Default)]
 struct Live {
     retired: BTreeSet<(LinkId, DeliveryKey)>,
@@ -145,8 +145,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// If there is no such transaction, or its discharge is asked for already. Also if a link that acquires within it has
-    /// credit left (§4.4.3), since more could come.
+    /// If there is no such transaction, or its discharge is asked for already. Also if a link that acquires within it
+    /// has credit left (§4.4.3), since more could come.
     pub fn discharge(
         &mut self,
         token: u64,
@@ -165,7 +165,7 @@ impl Controller {
         Ok(message(&Discharge { txn_id: txn.0.clone(), fail: Some(fail) }))
     }
 
-    /// What a settlement on the control link says; `None` if it is not of a message of ours.
+    /// The meaning of a settlement on the control link; `None` if it is not of a message of ours.
     pub fn handle_settled(&mut self, token: u64, settlement: &Settlement) -> Option<Answer> {
         let asked = self.asked.remove(&token)?;
         let outcome = match settlement {
@@ -280,7 +280,7 @@ impl Controller {
         self.live.get(txn).filter(|live| live.discharging.is_none()).ok_or(ControllerError::UnknownTransaction)
     }
 
-    /// What this token was for is answered. Its name may be another's by now.
+    /// The request of this token is answered. The token may be another's by now.
     fn discharged(&mut self, token: u64, txn: &TxnId) {
         if self.live.get(txn).is_some_and(|live| live.discharging == Some(token)) {
             self.forget(txn);

@@ -4,7 +4,7 @@ use super::*;
 
 const UNTIL: Instant = Instant::from_nanos(0);
 
-/// What can happen to a link, as far as its state is concerned.
+/// The inputs that change the state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
     SendAttach,
