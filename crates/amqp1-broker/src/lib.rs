@@ -1,10 +1,11 @@
-//! What an AMQP 1.0 server needs to play a broker's part, without IO.
+//! The parts of an AMQP 1.0 server that is a broker, without IO.
 //!
 //! A connection of [`amqp1_engine`] carries links, and leaves to the application what their sources and targets are.
 //! For an application that has nodes, this crate answers what the specification demands of them:
 //!
 //! - [`terminus`]: which of a peer's wishes are granted ([`Support`](terminus::Support)), what the end that asked finds
-//!   missing ([`differences`](terminus::differences)), what outlives a link ([`TerminusStore`](terminus::TerminusStore)),
+//!   missing ([`differences`](terminus::differences)), what outlives a link
+//! ([`TerminusStore`](terminus::TerminusStore)),
 //!   and the messages at a node ([`HeldMessage`](terminus::HeldMessage));
 //! - [`transaction`]: the coordinator, which keeps the work of transactions until they are discharged.
 //!

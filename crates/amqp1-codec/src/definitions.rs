@@ -171,7 +171,7 @@ pub(crate) fn ascii(reader: Reader<'_>) -> Option<Symbol> {
 }
 
 choices! {
-    /// What a sender may do with its deliveries (§2.8.2).
+    /// The settlement policy of a sender (§2.8.2).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum SenderSettleMode: u8, advisory {
         /// All deliveries are sent unsettled.
@@ -275,7 +275,7 @@ impl Decode for Fields {
     }
 }
 
-/// What kind of error it is (§2.8.15 to §2.8.18). The set is open: conditions of other specifications are kept.
+/// The condition of an error (§2.8.15 to §2.8.18). The set is open: conditions of other specifications are kept.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ErrorCondition(Symbol);
 
@@ -334,7 +334,7 @@ conditions! {
     RESOURCE_LOCKED = "amqp:resource-locked";
     /// A precondition was not met.
     PRECONDITION_FAILED = "amqp:precondition-failed";
-    /// What the peer used was deleted.
+    /// The entity that the peer used was deleted.
     RESOURCE_DELETED = "amqp:resource-deleted";
     /// The peer sent a frame that the state does not permit.
     ILLEGAL_STATE = "amqp:illegal-state";
@@ -420,9 +420,9 @@ impl Decode for ErrorCondition {
 composite! {
     /// Details of an error (§2.8.14), as they stand in `detach`, `end`, `close` and `rejected`.
     pub struct AmqpError = 0x1d, "amqp:error:list", partial {
-        /// What kind of error.
+        /// The error condition.
         condition: or ErrorCondition = ErrorCondition::UNREADABLE,
-        /// What happened, for a person to read.
+        /// The description, for a person to read.
         description: odd Str,
         /// More, for a program to read.
         info: opt Fields,

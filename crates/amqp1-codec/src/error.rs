@@ -1,4 +1,4 @@
-//! What can be wrong with received octets.
+//! Errors in received octets.
 
 use crate::messaging::PropertyName;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 /// Received octets that are not what the specification allows, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError {
-    /// What is wrong.
+    /// The kind of the error.
     pub kind: DecodeErrorKind,
     /// How many octets into the buffer that was being read.
     pub offset: u32,

@@ -1,4 +1,4 @@
-//! What a peer may cost us while its octets are decoded.
+//! Limits of the cost of decoding a peer's octets.
 
 /// Bounds on decoding. Each is on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub struct Limits {
     /// Take message properties of another type with the same meaning (§3.2.4): strings, symbols and, for the user-id,
     /// binaries for one another, and any integer that is not negative as a message-id. Off by default.
     pub loose_properties: bool,
-    /// Take strings as keys of fields, which must be symbols (§2.8.13): an error's info, the properties of a connection,
-    /// a session or a link, filters. ASCII strings are read as symbols. Off by default.
+    /// Take strings as keys of fields, which must be symbols (§2.8.13): an error's info, the properties of a
+    /// connection, a session or a link, filters. ASCII strings are read as symbols. Off by default.
     pub string_field_keys: bool,
     /// Take filters that are not described (§3.5.8). Off by default.
     pub undescribed_filters: bool,
-    /// Take node properties whose lifetime-policy or supported-dist-modes are of another form (§3.5.9); they are kept as
-    /// they came, and count as absent. Off by default.
+    /// Take node properties whose lifetime-policy or supported-dist-modes are of another form (§3.5.9); they are kept
+    /// as they came, and count as absent. Off by default.
     pub odd_node_properties: bool,
     /// Take data that only advises although it cannot be read, if it is a well-formed value. Off by default.
     ///
@@ -37,7 +37,8 @@ pub struct Limits {
     ///   that is written as another type is that one.
     /// - An error's description that is not UTF-8 is read with replacements, and one of another type counts as absent. A
     ///   condition that is no ASCII text, or missing, is
-    ///   [`ErrorCondition::UNREADABLE`](crate::definitions::ErrorCondition::UNREADABLE), and so is that of an error that
+    ///   [`ErrorCondition::UNREADABLE`](crate::definitions::ErrorCondition::UNREADABLE), and so is that of an error
+    /// that
     ///   cannot be read at all.
     /// - Fields too many of an error or of a delivery's state are skipped.
     pub odd_advisory_data: bool,

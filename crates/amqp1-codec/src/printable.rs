@@ -24,11 +24,11 @@ pub const MAX_REPORT: usize = 4096;
 /// Room for `… (18446744073709551615 octets)`, and quotes.
 const NOTE: usize = 40;
 
-/// What stands where a text was cut.
+/// The mark of a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes. Shared access signatures and
-/// keys, bearer tokens and passwords of connection strings are shown as `<redacted>`.
+/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes. Shared access signatures
+/// and keys, bearer tokens and passwords of connection strings are shown as `<redacted>`.
 #[derive(Clone, Copy)]
 pub struct Printable<'a> {
     text: &'a str,

@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// What is left, as a slice of the buffer.
+    /// The rest, as a slice of the buffer.
     pub fn rest(&self) -> Bytes {
         self.source.slice_ref(self.rest)
     }
@@ -395,8 +395,8 @@ impl<'a> Reader<'a> {
         self.unusual_fields()
     }
 
-    /// The number of items and the items of a map, one level down if there are any; as [`map`](Self::map) with the format
-    /// code.
+    /// The number of items and the items of a map, one level down if there are any; as [`map`](Self::map) with the
+    /// format code.
     #[inline]
     pub(crate) fn pairs(&mut self) -> Result<(u32, Self), DecodeError> {
         step();

@@ -75,7 +75,7 @@ composite! {
     pub struct SaslInit = 0x41, "amqp:sasl-init:list" {
         /// Which mechanism.
         mechanism: req Symbol,
-        /// What the mechanism begins with.
+        /// The initial response of the mechanism.
         initial_response: opt Secret,
         /// The host that the client believes it talks to.
         hostname: opt Str,
@@ -83,13 +83,13 @@ composite! {
 
     /// The server's challenge (§5.3.3.3).
     pub struct SaslChallenge = 0x42, "amqp:sasl-challenge:list" {
-        /// What the mechanism defines.
+        /// Data that the mechanism defines.
         challenge: req Secret,
     }
 
     /// The client's response (§5.3.3.4).
     pub struct SaslResponse = 0x43, "amqp:sasl-response:list" {
-        /// What the mechanism defines.
+        /// Data that the mechanism defines.
         response: req Secret,
     }
 
@@ -97,7 +97,7 @@ composite! {
     pub struct SaslOutcome = 0x44, "amqp:sasl-outcome:list" {
         /// Success, or why not.
         code: req SaslCode,
-        /// What the mechanism defines.
+        /// Data that the mechanism defines.
         additional_data: opt Secret,
     }
 }

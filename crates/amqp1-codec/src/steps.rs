@@ -144,8 +144,8 @@ mod counting {
         check("the same key again and again", keys(20_000, |_| "k".into()));
     }
 
-    /// Steps per octet for each level of compounds in the keys of a map: their canonical octets are made once, for which
-    /// arrays in arrays are read once for each level.
+    /// Steps per octet for each level of compounds in the keys of a map: their canonical octets are made once, for
+    /// which arrays in arrays are read once for each level.
     const PER_LEVEL_OF_KEYS: u64 = 12;
 
     fn check_keys(name: &str, levels: u64, keys: &[Vec<u8>]) {
@@ -186,7 +186,7 @@ mod counting {
         check_keys("lists of lists", 2, &vec![lists; 16]);
     }
 
-    /// What is counted is what happens: twice the octets, twice the steps.
+    /// The count is of real steps: twice the octets, twice the steps.
     #[test]
     fn steps_are_counted() {
         let list = |items: u32| Bytes::from(compound(0xd0, items, &[0x52, 7].repeat(items as usize)));

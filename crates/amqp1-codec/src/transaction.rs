@@ -17,7 +17,7 @@ use bytes::Bytes;
 composite! {
     /// The target at which transactions are declared and discharged (§4.5.1).
     pub struct Coordinator = 0x30, "amqp:coordinator:list" {
-        /// What the controller wants, or what the coordinator can do.
+        /// The capabilities that the controller desires, or that the coordinator has.
         capabilities: multi Symbol,
     }
 
@@ -45,7 +45,7 @@ composite! {
     pub struct TransactionalState = 0x34, "amqp:transactional-state:list", extensible {
         /// Which transaction.
         txn_id: id Bytes,
-        /// What becomes of the delivery if the transaction succeeds.
+        /// The outcome of the delivery if the transaction succeeds.
         outcome: final Box<DeliveryState>,
     }
 }

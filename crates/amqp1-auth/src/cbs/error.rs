@@ -18,13 +18,13 @@ pub enum CbsError {
     Refused {
         /// The status-code, such as 401.
         code: i32,
-        /// What the node says to it; for people.
+        /// The node's description, for people.
         description: Option<Str>,
     },
 }
 
 impl CbsError {
-    /// What to tell the [`Renewal`](super::Renewal): a status-code of the 500s, 408 and 429 may be better next time,
+    /// The result for the [`Renewal`](super::Renewal): a status-code of the 500s, 408 and 429 may be better next time,
     /// and so may a reply that was not understood.
     pub fn refusal(&self) -> Refusal {
         match self {
@@ -78,7 +78,7 @@ impl From<DecodeError> for CbsError {
     }
 }
 
-/// What is wrong with a request to the node, for the server. Answer it with status-code 400: that is what
+/// An error in a request to the node, for the server. Answer it with status-code 400: that is what
 /// [`Reply::from`](super::Reply) makes of it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ impl RenewalPolicy {
     }
 }
 
-/// What [`Renewal::poll`] asks of its caller.
+/// The action that [`Renewal::poll`] asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make or fetch a token, put it to the node, then say so with [`Renewal::handle_sent`]. If there is no token to
@@ -183,7 +183,7 @@ impl Renewal {
         }
     }
 
-    /// What is to be done now.
+    /// The action that is due.
     pub fn poll(&mut self, now: Clocks) -> Option<Action> {
         self.last_seen = now.monotonic;
         match self.phase {

@@ -17,7 +17,7 @@ pub struct Reply {
     pub correlation_id: Option<MessageId>,
     /// 200 or 202 if the token was accepted, else a code as HTTP has them: 400, 401, 403, 404, 500.
     pub status_code: i32,
-    /// What happened, for people.
+    /// The node's description, for people.
     pub status_description: Option<Str>,
 }
 

@@ -165,7 +165,7 @@ pub struct Request {
     pub message_id: Option<MessageId>,
     /// Where the client wants the answer, for [`reply_link`](super::reply_link) and the answer's `to`.
     pub reply_to: Option<Str>,
-    /// What is asked for, or why that is not clear.
+    /// The request, or the reason why it is not clear.
     pub operation: Result<PutToken, RequestError>,
 }
 
@@ -182,7 +182,7 @@ impl Request {
         let Some(properties) = properties else {
             return Self { message_id: None, reply_to: None, operation: PutToken::parse(message) };
         };
-        // What an answer needs must be readable; the other properties mean nothing here.
+        // The properties that an answer needs must be readable; the other properties mean nothing here.
         let unreadable = properties.message_id().err().or_else(|| properties.reply_to().err());
         let operation = unreadable.map_or_else(|| PutToken::parse(message), |error| Err(error.into()));
         // Detached, as they may outlive the read buffer.

@@ -4,7 +4,7 @@ use super::ConnectionStringError;
 use super::fields::{Fields, SHARED_ACCESS_KEY, SHARED_ACCESS_KEY_NAME, SHARED_ACCESS_SIGNATURE, X509};
 use crate::sas::{SasToken, SharedAccessKey};
 
-/// What a connection string proves one's identity with.
+/// The credential in a connection string.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum Credential {

@@ -9,7 +9,7 @@ const KIND: &str = "a device's";
 const ID_EXPECTED: &str = "up to 128 ASCII letters, digits and characters of -:.+%_#*?!(),=@$'";
 const MAX_ID: usize = 128;
 
-/// What a device or a module needs to reach its hub: `HostName=…;DeviceId=…;SharedAccessKey=…`.
+/// The connection string of a device or a module: `HostName=…;DeviceId=…;SharedAccessKey=…`.
 #[derive(Clone, Debug)]
 pub struct DeviceConnectionString {
     host: HostPort,

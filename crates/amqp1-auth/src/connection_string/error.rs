@@ -31,14 +31,14 @@ pub enum ConnectionStringError {
     InvalidToken {
         /// The field.
         field: &'static str,
-        /// What is wrong with the token.
+        /// The error in the token.
         source: SasError,
     },
     /// A value that the field cannot have.
     InvalidValue {
         /// The field.
         field: &'static str,
-        /// What it can have.
+        /// The possible keys.
         expected: &'static str,
     },
     /// A part between two `;` that is not `Name=value`.

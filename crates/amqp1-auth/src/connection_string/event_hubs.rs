@@ -8,7 +8,8 @@ use super::{ConnectionStringError, Credential, HostPort};
 const KIND: &str = "an Event Hubs";
 const ENDPOINT_EXPECTED: &str = "a URI such as sb://namespace.example/";
 
-/// What a reader of telemetry needs to reach an Event Hubs namespace or the Event-Hubs-compatible endpoint of a hub:
+/// The connection string of a reader of telemetry: how to reach an Event Hubs namespace or the Event-Hubs-compatible
+/// endpoint of a hub:
 /// `Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…`.
 #[derive(Clone, Debug)]
 pub struct EventHubsConnectionString {

@@ -6,7 +6,7 @@ use super::{ConnectionStringError, Credential, HostPort};
 
 const KIND: &str = "a service's";
 
-/// What a service needs to reach its hub: `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
+/// The connection string of a service: `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
 #[derive(Clone, Debug)]
 pub struct ServiceConnectionString {
     host: HostPort,

@@ -2,7 +2,7 @@ use core::fmt;
 
 use crate::UnixSeconds;
 
-/// What is wrong with a token or a key. No text repeats any part of either.
+/// An error in a token or a key. No text repeats any part of either.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SasError {

@@ -2,10 +2,10 @@
 //!
 //! A token reads `SharedAccessSignature sr=<resource>&sig=<signature>&se=<expiry>[&skn=<policy>]`, its fields in any
 //! order. The signature is the HMAC-SHA256 of `<resource>\n<expiry>`, the resource *exactly as it stands in the
-//! token*: the official SDKs percent-encode it in different ways, so whoever verifies it must not decode and encode
+//! token*: the official SDKs percent-encode it in different ways, so a verifier must not decode and encode
 //! it again.
 //!
-//! What the octets of the HMAC key are differs too. IoT Hub decodes a policy's or a device's key from base64; Event
+//! The octets of the HMAC key differ too. IoT Hub decodes a policy's or a device's key from base64; Event
 //! Hubs and Service Bus take the very text of it. [`SharedAccessKey`] is the text and gives either [`SasKey`].
 
 mod audience;

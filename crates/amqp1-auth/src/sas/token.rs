@@ -93,7 +93,7 @@ impl SasToken {
         })
     }
 
-    /// What [`SasKey::sign`] does.
+    /// The work of [`SasKey::sign`].
     pub(super) fn signed(
         key: &SasKey,
         resource: &str,

@@ -1,4 +1,4 @@
-//! What OAUTHBEARER and XOAUTH2 have in common: pairs between ^A, a bearer token among them, and a failure in JSON.
+//! The common part of OAUTHBEARER and XOAUTH2: pairs between ^A, a bearer token among them, and a failure in JSON.
 
 use alloc::string::String;
 
@@ -55,7 +55,7 @@ pub(super) fn failure(status: &str) -> Bytes {
 pub(super) struct Dialog {
     mechanism: &'static str,
     again: SayAgain,
-    /// What the server has said of the token.
+    /// The server's error about the token.
     status: Option<&'static str>,
 }
 

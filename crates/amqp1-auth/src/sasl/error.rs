@@ -2,7 +2,7 @@ use core::fmt;
 
 use super::SaslOutcome;
 
-/// What is wrong with a SASL response, or with the values it was to be made from.
+/// An error in a SASL response, or in the values it was to be made from.
 ///
 /// None of the texts repeats what was received: it may hold a password.
 #[non_exhaustive]

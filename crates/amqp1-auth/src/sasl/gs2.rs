@@ -1,4 +1,4 @@
-//! What SCRAM and OAUTHBEARER begin with, RFC 5801 §4: `n,a=authzid,`.
+//! The GS2 header, with which SCRAM and OAUTHBEARER begin (RFC 5801 §4): `n,a=authzid,`.
 
 use alloc::string::String;
 

@@ -59,7 +59,7 @@ enum Acquirer {
     Several,
 }
 
-/// What becomes of a message that was settled.
+/// The fate of a message that was settled.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
     /// It is done with (§3.4.2).
@@ -68,8 +68,8 @@ pub enum Fate {
     Available,
     /// It is invalid at its target (§3.4.3), which may have said why: to be kept apart, or dropped.
     Rejected(Option<Box<AmqpError>>),
-    /// A provisional outcome within a transaction (§4.4.2): the link that has it keeps it, and what becomes of it is decided
-    /// when the transaction is discharged. Settle it with the outcome then.
+    /// A provisional outcome within a transaction (§4.4.2): the link that has it keeps it, and what becomes of it is
+    /// decided when the transaction is discharged. Settle it with the outcome then.
     Undecided,
 }
 
@@ -130,7 +130,7 @@ impl HeldMessage {
         !self.barred.contains(&link)
     }
 
-    /// What is written to a link that acquires it: its time to live is less what was spent here, first-acquirer says
+    /// The message for a link that acquires it: its time to live is less what was spent here, first-acquirer says
     /// whether another link has had it, and delivery-annotations, which were for this hop, are left out. `None` if it
     /// has expired, or must not go to this link.
     pub fn acquire(&mut self, link: u64, now: Instant) -> Option<EncodedMessage> {
@@ -146,14 +146,14 @@ impl HeldMessage {
         Some(self.written(Header { first_acquirer, ..self.header.clone() }, now))
     }
 
-    /// What is written to a link that gets a copy (distribution-mode copy, §3.5.8). `None` if it has expired, or must not
+    /// The message for a link that gets a copy (distribution-mode copy, §3.5.8). `None` if it has expired, or must not
     /// go to this link.
     pub fn copy(&self, link: u64, now: Instant) -> Option<EncodedMessage> {
         let written = || self.written(Header { first_acquirer: false, ..self.header.clone() }, now);
         (!self.is_expired(now) && self.may_go_to(link)).then(written)
     }
 
-    /// What is written to a node for messages that were rejected: the delivery-annotation `rejected` says why (§3.2.2). It
+    /// The message for a node of rejected messages: the delivery-annotation `rejected` says why (§3.2.2). It
     /// lives on there, so it has no time to live.
     pub fn rejected(&self, error: Option<&AmqpError>) -> EncodedMessage {
         let header = Header { first_acquirer: false, ttl: None, ..self.header.clone() };
@@ -166,9 +166,10 @@ impl HeldMessage {
         self.message.relayed(&header, &self.hop, &self.annotations)
     }
 
-    /// What an outcome, stated on this link, makes of it (§3.4). Annotations of *modified* are merged as long as the
-    /// message's take at most 64 KiB with them, and the last 1,024 links that it must not go to are remembered. A delivery that ended without one, since its link or
-    /// connection went, is [`Released`](DeliveryState::Released) at best; states that are no outcomes change nothing.
+    /// Applies an outcome that was stated on this link (§3.4). Annotations of *modified* are merged as long as the
+    /// message's take at most 64 KiB with them, and the last 1,024 links that it must not go to are remembered. A
+    /// delivery that ended without one, since its link or connection went, is [`Released`](DeliveryState::Released) at
+    /// best; states that are no outcomes change nothing.
     pub fn settle(&mut self, link: u64, outcome: &DeliveryState) -> Fate {
         match outcome {
             DeliveryState::Accepted => Fate::Retired,
@@ -203,7 +204,7 @@ impl HeldMessage {
         }
     }
 
-    /// What an outcome of a copy makes of it: the message stays, and a link that has accepted or rejected its copy, or
+    /// Applies an outcome of a copy: the message stays, and a link that has accepted or rejected its copy, or
     /// called it undeliverable, gets no other (§3.5.2).
     pub fn settle_copy(&mut self, link: u64, outcome: &DeliveryState) {
         let over = match outcome {
@@ -235,8 +236,8 @@ fn reason(error: Option<&AmqpError>) -> Annotations {
     why.into_iter().map(|why| (REJECTED, why)).collect()
 }
 
-/// Which of this many levels a priority is on, the lowest being 0 (§3.2.1): the middle of the ten that there are at least
-/// in name lies between 4 and 5, and where there are fewer the outer ones are the same as their neighbours. Of no
+/// Which of this many levels a priority is on, the lowest being 0 (§3.2.1): the middle of the ten that there are at
+/// least in name lies between 4 and 5, and where there are fewer the outer ones are the same as their neighbours. Of no
 /// levels there is one.
 pub fn priority_level(priority: u8, levels: u8) -> u8 {
     let levels = levels.max(1);

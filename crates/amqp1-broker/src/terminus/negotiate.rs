@@ -1,4 +1,4 @@
-//! What is asked for, what is granted, and whether that suits.
+//! Negotiation of termini: the peer's wishes, the node's answer, and whether that suits.
 
 use alloc::vec::Vec;
 use amqp1_codec::{
@@ -8,7 +8,7 @@ use amqp1_codec::{
     types::Described,
 };
 
-/// What a node does for sources and targets.
+/// The features of a node for sources and targets.
 ///
 /// The default is a node that only moves messages, with any outcome of the specification. Capabilities are for the
 /// application to add to what is granted.

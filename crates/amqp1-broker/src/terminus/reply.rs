@@ -24,8 +24,9 @@ fn our_node(role: Role, source: Option<&Source>, target: Option<&TargetArchetype
     }
 }
 
-/// Why an offered link cannot be accepted with this answer: the terminus at our end is null ([`ErrorCondition::NOT_FOUND`],
-/// §2.6.3), or a dynamic node was asked for and the answer has no address of one ([`ErrorCondition::NOT_IMPLEMENTED`]).
+/// Why an offered link cannot be accepted with this answer: the terminus at our end is null
+/// ([`ErrorCondition::NOT_FOUND`], §2.6.3), or a dynamic node was asked for and the answer has no address of one
+/// ([`ErrorCondition::NOT_IMPLEMENTED`]).
 pub fn refusal(asked: &Attach, reply: &AttachReply) -> Option<AmqpError> {
     let wanted = our_node(asked.role, asked.source.as_deref(), asked.target.as_ref());
     match (wanted, our_node(asked.role, reply.source.as_ref(), reply.target.as_ref())) {
@@ -37,7 +38,7 @@ pub fn refusal(asked: &Attach, reply: &AttachReply) -> Option<AmqpError> {
     }
 }
 
-/// What is in force of the properties of a dynamic node: its lifetime policy, which is the customary one where none was
+/// The properties of a dynamic node that are in force: its lifetime policy, which is the customary one where none was
 /// asked for that is known. Nothing is said to a peer that asked for nothing.
 fn node_properties(asked: Option<&NodeProperties>) -> Option<NodeProperties> {
     let policy = asked?.lifetime_policy().unwrap_or(LifetimePolicy::DeleteOnClose);
@@ -45,9 +46,9 @@ fn node_properties(asked: Option<&NodeProperties>) -> Option<NodeProperties> {
 }
 
 impl Support {
-    /// Answers an attach: [`grant`](Self::grant) or [`grant_target`](Self::grant_target) for the terminus at our end, the
-    /// other as in [`AttachReply::basic`]. `node` is the address of a node that was created for the link, if it asks for a
-    /// dynamic one.
+    /// Answers an attach: [`grant`](Self::grant) or [`grant_target`](Self::grant_target) for the terminus at our end,
+    /// the other as in [`AttachReply::basic`]. `node` is the address of a node that was created for the link, if it
+    /// asks for a dynamic one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What outlives a link, and for how long (§3.5.5, §3.5.6).
+//! State that outlives a link, and for how long (§3.5.5, §3.5.6).
 
 #![allow(clippy::arithmetic_side_effects, reason = "instants saturate")]
 
@@ -30,7 +30,7 @@ impl Key {
     }
 }
 
-/// What of a link has ended.
+/// The scope that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lost {
     /// The link was detached.
@@ -44,7 +44,7 @@ pub enum Lost {
 /// A terminus whose link is suspended. `S` is what is kept of it.
 #[derive(Clone, Debug)]
 pub struct Suspension<S = Suspended> {
-    /// What was not settled; an application may write this where it lasts.
+    /// The unsettled deliveries; an application may write this where it lasts.
     pub state: S,
     /// How durable it is.
     pub durable: TerminusDurability,
@@ -107,8 +107,8 @@ impl<S> TerminusStore<S> {
         self.kept.is_empty()
     }
 
-    /// Keeps what a link has left. If there are too many, or too many of its container, the oldest of them is given back,
-    /// as if it had expired.
+    /// Keeps what a link has left. If there are too many, or too many of its container, the oldest of them is given
+    /// back, as if it had expired.
     pub fn suspend(
         &mut self,
         key: Key,
@@ -164,7 +164,7 @@ impl<S> TerminusStore<S> {
         self.kept.remove(key).map(|kept| kept.suspension)
     }
 
-    /// What there is of a link.
+    /// The kept state of a link.
     pub fn get(&self, key: &Key) -> Option<&Suspension<S>> {
         self.kept.get(key).map(|kept| &kept.suspension)
     }

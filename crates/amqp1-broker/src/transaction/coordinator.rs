@@ -18,7 +18,7 @@ use amqp1_engine::{IncomingDelivery, Instant, LinkId, SessionId, transaction::Tx
 use bytes::Bytes;
 use core::time::Duration;
 
-/// What a coordinator allows.
+/// The limits and features of a coordinator.
 #[derive(Clone, Debug)]
 pub struct CoordinatorConfig {
     /// Whether a session may take part in several transactions at a time.
@@ -31,8 +31,8 @@ pub struct CoordinatorConfig {
     pub max: usize,
     /// How many pieces of work may be recorded in one.
     pub max_work: usize,
-    /// How many octets of messages may be posted within all that are live. A [`Coordinator`] does not know them: whoever
-    /// [records](Coordinator::record) work keeps to it, as `amqp1` does. 64 MiB unless set.
+    /// How many octets of messages may be posted within all that are live. A [`Coordinator`] does not know them:
+    /// whoever [records](Coordinator::record) work keeps to it, as `amqp1` does. 64 MiB unless set.
     pub max_octets: u64,
 }
 
@@ -67,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// What a message of a control link asks for.
+/// The request in a message of a control link.
 #[derive(Debug, PartialEq)]
 pub enum Request<W> {
     /// A transaction was declared: answer with this outcome.
@@ -249,8 +249,9 @@ impl<W> Coordinator<W> {
         self.live.get(txn).map(|live| live.control)
     }
 
-    /// The transaction that a message of a control link wants to discharge, and whether it wants it rolled back; `None` if
-    /// it is not a discharge. A resource looks at it before [`handle`](Self::handle), to do first what was posted earlier.
+    /// The transaction that a message of a control link wants to discharge, and whether it wants it rolled back; `None`
+    /// if it is not a discharge. A resource looks at it before [`handle`](Self::handle), to do first what was posted
+    /// earlier.
     pub fn discharge_of(delivery: &IncomingDelivery) -> Option<(TxnId, bool)> {
         let Body::Value(body) = delivery.message.body() else { return None };
         let discharge = body.decode::<Discharge>().ok()?;

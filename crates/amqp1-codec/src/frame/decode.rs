@@ -16,11 +16,11 @@ use core::fmt;
 pub struct FrameError {
     /// The channel it came on, if its header could be read.
     pub channel: Option<u16>,
-    /// What is wrong.
+    /// The kind of the error.
     pub kind: FrameErrorKind,
 }
 
-/// What is wrong with a frame.
+/// The kind of an error in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameErrorKind {
@@ -33,7 +33,7 @@ pub enum FrameErrorKind {
     TooLarge {
         /// SIZE, in octets.
         size: u32,
-        /// What was allowed, in octets.
+        /// The limit, in octets.
         max: u32,
     },
     /// DOFF is below 2 or points beyond the frame.
@@ -84,7 +84,7 @@ impl fmt::Debug for FrameDecoder {
     }
 }
 
-/// What a frame's header says (§2.3.1); small enough for a register.
+/// The header of a frame (§2.3.1); small enough for a register.
 #[derive(Clone, Copy)]
 struct Layout {
     size: u32,
@@ -149,7 +149,7 @@ impl FrameDecoder {
         };
         let (size, channel) = (u32::from_be_bytes([s0, s1, s2, s3]), u16::from_be_bytes([c0, c1]));
         let layout = Layout { size, start: u16::from(doff).wrapping_mul(4), channel };
-        // What is smaller than its header is smaller than where its body begins.
+        // A frame that is smaller than its header is smaller than its data offset.
         let (size, start) = (layout.size(), layout.start());
         if layout.size > self.max_frame_size || start < HEADER || start > size || kind != self.kind {
             return Err(self.wrong_header(layout, doff, kind));
@@ -251,8 +251,8 @@ impl FrameDecoder {
         FrameError { channel: Some(channel), kind: FrameErrorKind::Body(error) }
     }
 
-    /// The body of the AMQP frame for which [`decode`](Self::decode) returned [`FrameErrorKind::Body`] last, once: what it
-    /// says can be read with other limits, or in part. It keeps its read buffer alive.
+    /// The body of the AMQP frame for which [`decode`](Self::decode) returned [`FrameErrorKind::Body`] last, once: what
+    /// it says can be read with other limits, or in part. It keeps its read buffer alive.
     pub fn take_malformed(&mut self) -> Option<Bytes> {
         self.malformed.take()
     }

@@ -53,7 +53,7 @@ pub enum Frame {
         channel: u16,
         /// The performative, or nothing in an empty frame, which only shows that the peer lives.
         performative: Option<Performative>,
-        /// What follows the performative: the payload of a transfer.
+        /// The octets behind the performative: the payload of a transfer.
         payload: Bytes,
     },
     /// A SASL frame (§5.3.1).

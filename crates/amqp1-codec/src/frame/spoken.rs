@@ -1,4 +1,4 @@
-//! What a peer speaks that begins with something other than a header of AMQP 1.0.
+//! The protocol of a peer that does not begin with a header of AMQP 1.0.
 
 use super::ProtocolHeader;
 

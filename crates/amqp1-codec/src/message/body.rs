@@ -5,7 +5,7 @@ use crate::{Decode, DecodeError, Reader, Value, types::format_code as code};
 use bytes::Bytes;
 use core::fmt;
 
-/// What a message carries.
+/// The body of a message.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
     /// Opaque octets, in one or more sections.
@@ -140,7 +140,7 @@ impl<'a> DataSection<'a> {
     /// The octets, if they came in one piece.
     pub(super) fn in_one_piece(&self) -> Option<Bytes> {
         match self.chunks.first() {
-            // What is shared keeps the whole buffer alive, and nothing needs none.
+            // A shared slice keeps the whole buffer alive, and an empty one needs none.
             _ if self.length == 0 => Some(Bytes::new()),
             Some(chunk) if chunk.len().saturating_sub(self.at) >= self.length => {
                 Some(chunk.slice(self.at..self.at.saturating_add(self.length)))

@@ -3,7 +3,7 @@
 use crate::{DecodeError, DecodeErrorKind};
 use bytes::{Bytes, BytesMut};
 
-/// A position in several chunks, none of which is empty.
+/// A position in several chunks that are not empty.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     chunks: &'a [Bytes],

@@ -33,7 +33,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Sets whether nobody else has acquired the message before: for those that pass messages on (§3.2.1).
+    /// Sets whether the message was not acquired before: for intermediaries (§3.2.1).
     #[must_use]
     pub fn first_acquirer(mut self, first: bool) -> Self {
         self.header.get_or_insert_default().first_acquirer = first;

@@ -14,7 +14,7 @@ use crate::{
 use alloc::{boxed::Box, vec::Vec};
 use bytes::{Bytes, BytesMut};
 
-/// What a section is read as: one of those before the body, the body, or the footer.
+/// The kind of a section: one of those before the body, the body, or the footer.
 pub(super) const BODY: u8 = section::AMQP_VALUE;
 const SLOTS: [u8; 7] = [
     section::HEADER,
@@ -33,7 +33,7 @@ const fn slot(number: u8) -> u8 {
     }
 }
 
-/// What is wrong with a message's sections as such: their order, their types, their ends.
+/// An error in a message's sections as such: their order, their types, their ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     first: Option<DecodeError>,
@@ -154,7 +154,7 @@ impl Layout {
         }
     }
 
-    /// What follows cannot be told apart: the sections that may stand in it cannot be read.
+    /// The octets that follow cannot be told apart: the sections that may stand in them cannot be read.
     pub(super) fn stop(&mut self, stop: Stop) {
         self.faults.note(stop.number, stop.error);
         let highest = self.order.highest().max(stop.number);

@@ -58,10 +58,10 @@ use scan::Index;
 ///
 /// The payload may have come in several transfers; data sections stay in the chunks that they came in.
 ///
-/// Sections are decoded when they are asked for. [`from_chunks`](Self::from_chunks) refuses octets that are not sections
-/// in their order; [`received`](Self::received) takes any octets: of a message that is malformed, the accessors of the
-/// sections that cannot be read return an error, and the others work. [`to_encoded`](Self::to_encoded) gives the octets of
-/// any message as they came.
+/// Sections are decoded when they are asked for. [`from_chunks`](Self::from_chunks) refuses octets that are not
+/// sections in their order; [`received`](Self::received) takes any octets: of a message that is malformed, the
+/// accessors of the sections that cannot be read return an error, and the others work. [`to_encoded`](Self::to_encoded)
+/// gives the octets of any message as they came.
 ///
 /// ```
 /// use amqp1_codec::Message;
@@ -85,17 +85,17 @@ pub struct Message {
     limits: Packed,
 }
 
-/// What a message has that did not come in one piece, or is malformed.
+/// The parts of a message that did not come in one piece, or is malformed.
 #[derive(Clone)]
 struct Apart {
-    /// What follows the head, if it came in several pieces.
+    /// The octets behind the head, if the message came in several pieces.
     pieces: Option<Pieces>,
     faults: Faults,
     /// Whether the octets are something other than sections in their order.
     irregular: bool,
 }
 
-/// What follows the head of a message that came in several pieces.
+/// The octets behind the head of a message that came in several pieces.
 #[derive(Clone)]
 struct Pieces {
     /// The body's sections, in the chunks they came in.
@@ -143,7 +143,7 @@ impl Message {
         scan::scan_strictly(Chunks::gather(chunks), Packed::of(limits))
     }
 
-    /// What came in several pieces.
+    /// A message that came in several pieces.
     fn pieces(&self) -> Option<&Pieces> {
         self.apart.as_ref().and_then(|apart| apart.pieces.as_ref())
     }
@@ -327,8 +327,8 @@ impl Message {
         Annotations::decode(&mut Reader::part(tail, octets, self.limits)).map(Some)
     }
 
-    /// The body, as it came. [`data`](Self::data), [`text`](Self::text) and [`value`](Self::value) are shorter where its kind is
-    /// known.
+    /// The body, as it came. [`data`](Self::data), [`text`](Self::text) and [`value`](Self::value) are shorter where
+    /// its kind is known.
     pub fn body(&self) -> Body<'_> {
         match self.index.body_number {
             0 => match self.absent::<()>(layout::BODY) {

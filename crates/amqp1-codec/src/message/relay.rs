@@ -63,7 +63,7 @@ impl Message {
         EncodedMessage::from_parts(parts)
     }
 
-    /// What is none of the three sections that are replaced, wherever they stand.
+    /// The sections other than the three that are replaced, wherever they stand.
     fn rest_of_irregular(&self, parts: &mut Vec<Bytes>) {
         let octets = self.octets();
         let all = Cursor::new(octets.as_slice());

@@ -147,7 +147,7 @@ fn scan_any(chunks: Chunks, limits: Packed) -> Message {
 pub(super) struct Start {
     /// Its numeric descriptor; 0 if it is none of a section.
     pub(super) number: u8,
-    /// What is wrong with it.
+    /// The error in it.
     pub(super) fault: Option<DecodeError>,
 }
 

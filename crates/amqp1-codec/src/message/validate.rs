@@ -6,7 +6,7 @@ use crate::{DecodeError, DecodeErrorKind, ValueRef, messaging::PropertiesRef, ty
 impl Message {
     /// Looks at every section, down to its last octet: what is malformed is found now rather than when it is used.
     ///
-    /// What is usual and right is read in place. Everything else, and every error, is left to the decoding of values of
+    /// The usual encodings are read in place. Everything else, and every error, is left to the decoding of values of
     /// their own.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub(super) struct Section {
     pub(super) descriptor: usize,
     /// Octets of the value.
     pub(super) value: usize,
-    /// What is wrong with it: its descriptor, or the type of its value.
+    /// The error in it: its descriptor, or the type of its value.
     pub(super) fault: Option<DecodeError>,
 }
 

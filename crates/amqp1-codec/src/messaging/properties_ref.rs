@@ -10,8 +10,8 @@ use core::{fmt, num::NonZeroU8};
 
 /// The properties of a received message, of which each is decoded when it is asked for, and borrowed from the message.
 ///
-/// [`Properties`] is the same as a value of its own, which costs more. A field that is malformed or of another type costs
-/// that field only: the others are read. Fields beyond the last that the specification has are passed over.
+/// [`Properties`] is the same as a value of its own, which costs more. A field that is malformed or of another type
+/// costs that field only: the others are read. Fields beyond the last that the specification has are passed over.
 ///
 /// ```
 /// use amqp1_codec::{Message, messaging::Properties};
@@ -243,7 +243,7 @@ impl<'a> PropertiesRef<'a> {
         user_id: &'a [u8], into_binary, 1;
         /// The node that the message is for.
         to: &'a str, into_string, 2;
-        /// What it is about.
+        /// The subject.
         subject: &'a str, into_string, 3;
         /// The node that answers are for.
         reply_to: &'a str, into_string, 4;

@@ -16,7 +16,7 @@ composite! {
         priority: def u8 = 4,
         /// How long the message is worth delivering.
         ttl: opt Milliseconds,
-        /// Whether nobody else has acquired the message before.
+        /// Whether the message was not acquired before.
         first_acquirer: def bool = false,
         /// How many attempts at delivery failed before.
         delivery_count: def u32 = 0,
@@ -30,7 +30,7 @@ composite! {
         user_id: opt Bytes,
         /// The node that the message is for.
         to: opt Str,
-        /// What it is about.
+        /// The subject.
         subject: opt Str,
         /// The node that answers are for.
         reply_to: opt Str,

@@ -9,7 +9,7 @@ use crate::{
 use bytes::BytesMut;
 
 choices! {
-    /// What of a terminus outlives the container (§3.5.5).
+    /// The durability of a terminus: the state of it that outlives the container (§3.5.5).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum TerminusDurability: u32, advisory {
         /// Nothing.
@@ -270,7 +270,7 @@ composite! {
     pub struct Source = 0x28, "amqp:source:list" {
         /// The node.
         address: opt Str,
-        /// What of the terminus outlives the container.
+        /// The durability of the terminus.
         durable: def TerminusDurability = TerminusDurability::None,
         /// When the terminus begins to expire.
         expiry_policy: def TerminusExpiryPolicy = TerminusExpiryPolicy::SessionEnd,
@@ -278,13 +278,13 @@ composite! {
         timeout: def Seconds = 0,
         /// Whether a node is to be created.
         dynamic: def bool = false,
-        /// What the created node is to be like.
+        /// The properties of the node that is created.
         dynamic_node_properties: opt NodeProperties,
         /// How the node gives messages to several links.
         distribution_mode: odd Symbol,
         /// Which messages the link gets.
         filter: opt FilterSet,
-        /// What becomes of deliveries that are settled without an outcome.
+        /// The outcome of deliveries that are settled without one.
         default_outcome: final DeliveryState,
         /// The descriptors of the outcomes that may be chosen.
         outcomes: multi Symbol,
@@ -296,7 +296,7 @@ composite! {
     pub struct Target = 0x29, "amqp:target:list" {
         /// The node.
         address: opt Str,
-        /// What of the terminus outlives the container.
+        /// The durability of the terminus.
         durable: def TerminusDurability = TerminusDurability::None,
         /// When the terminus begins to expire.
         expiry_policy: def TerminusExpiryPolicy = TerminusExpiryPolicy::SessionEnd,
@@ -304,7 +304,7 @@ composite! {
         timeout: def Seconds = 0,
         /// Whether a node is to be created.
         dynamic: def bool = false,
-        /// What the created node is to be like.
+        /// The properties of the node that is created.
         dynamic_node_properties: opt NodeProperties,
         /// Extensions that the sender of this supports or wants.
         capabilities: multi Symbol,

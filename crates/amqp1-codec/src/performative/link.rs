@@ -19,7 +19,7 @@ composite! {
         handle: req Handle,
         /// Which end the sender of this is.
         role: req Role,
-        /// What the sending end may do.
+        /// The settle mode of the sending end.
         snd_settle_mode: def SenderSettleMode = SenderSettleMode::Mixed,
         /// When the receiving end settles.
         rcv_settle_mode: def ReceiverSettleMode = ReceiverSettleMode::First,

@@ -40,7 +40,7 @@ pub type Seconds = u32;
 /// Any performative.
 #[derive(Clone, PartialEq)]
 pub enum Performative {
-    /// What a container says first on a connection (§2.7.1).
+    /// The first frame of a container on a connection (§2.7.1).
     Open(Box<Open>),
     /// Begins a session (§2.7.2).
     Begin(Box<Begin>),

@@ -123,7 +123,7 @@ impl<'de> Deserializer<'de> {
         Ok(if symbol { text::ascii(&self.reader, octets)? } else { text::utf8(&self.reader, octets)? })
     }
 
-    /// What is neither text nor octets nor a compound.
+    /// A value that is neither text nor octets nor a compound.
     fn scalar<V: Visitor<'de>>(&mut self, format: u8, visitor: V) -> Result<V::Value, Error> {
         let reader = &mut self.reader;
         match format {

@@ -1,4 +1,4 @@
-//! What can go wrong between AMQP values and types of one's own.
+//! Errors between AMQP values and types of one's own.
 
 use crate::DecodeError;
 use ::serde::{de, ser};
@@ -7,7 +7,7 @@ use core::fmt;
 
 /// A value of one's own that has no form in AMQP, or an AMQP value that is not what the type wants.
 ///
-/// What the peer wrote is not quoted: it may be large or secret.
+/// The peer's text is not quoted: it may be large or secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -27,7 +27,7 @@ pub enum Error {
     Json(super::JsonError),
     /// The value to write holds a [`Symbol`](crate::Symbol) that is not ASCII (§1.6.21).
     NotAscii,
-    /// What the type itself says: a field is missing, a number is out of its range, an AMQP type is another than the
+    /// The error of the type itself: a field is missing, a number is out of its range, an AMQP type is another than the
     /// one that it wants.
     Custom(String),
 }
@@ -93,7 +93,7 @@ impl de::Error for Error {
     }
 }
 
-/// What was found, without its contents.
+/// The kind of value that was found, without its contents.
 fn kind(found: &de::Unexpected<'_>) -> &'static str {
     use de::Unexpected as U;
     match found {

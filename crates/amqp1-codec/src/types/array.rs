@@ -102,7 +102,7 @@ impl Array {
         let mut array = Self::from_values([sample.clone()]).unwrap_or_default();
         array.0.count = 0;
         array.0.octets = Bytes::new();
-        // What was too wide for the sample may be narrower for nothing.
+        // A form that was too wide for the sample may be narrower for no elements.
         array.0.canonical = false;
         array.to_canonical()
     }
@@ -159,7 +159,7 @@ impl Array {
         elements
     }
 
-    /// What tells arrays apart whose elements are the same or missing: how many elements, and the widest form of
+    /// The difference between arrays whose elements are the same or missing: how many elements, and the widest form of
     /// their constructor.
     pub(crate) fn kind(&self) -> (u32, u8) {
         (self.0.count, element::widest(self.format()))
@@ -229,7 +229,7 @@ impl Array {
     }
 }
 
-/// What was decoded or built is valid, whatever the limits of the connection were.
+/// An array that was decoded or built is valid, whatever the limits of the connection were.
 const VALID: Limits = Limits { depth: u8::MAX, zero_width_elements: u32::MAX, ..Limits::DEFAULT };
 
 impl<'a> Reader<'a> {

@@ -3,7 +3,7 @@
 use crate::{Encode, EncodeStyle, Symbol};
 use bytes::BytesMut;
 
-/// What a described value is, as a number or as a name.
+/// The descriptor of a described value, as a number or as a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Descriptor {
     /// A numeric descriptor: the domain in the upper 32 bits, an id of that domain in the lower.

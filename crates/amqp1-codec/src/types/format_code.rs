@@ -68,7 +68,8 @@ pub(crate) const fn width(code: u8) -> Option<Width> {
     })
 }
 
-/// What [`length`] gives for codes that are followed by a size of one octet or of four, and for what is no code.
+/// The results of [`length`] for codes that are followed by a size of one octet or of four, and for octets that are no
+/// code.
 const COUNTED8: u8 = 0xfd;
 const COUNTED32: u8 = 0xfe;
 const NONE: u8 = 0xff;

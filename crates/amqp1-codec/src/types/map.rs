@@ -106,7 +106,7 @@ impl Encode for Map {
     }
 }
 
-/// What maps mostly hold is written in place.
+/// Common values of maps are written in place.
 #[inline]
 fn encode_item(value: &Value, style: EncodeStyle, out: &mut BytesMut) {
     match value {

@@ -82,7 +82,7 @@ impl<T: Decode> Decode for Multiple<T> {
         let start = elements.rest_slice();
         let format = elements.array_constructor()?;
         let constructor = start.get(..start.len().saturating_sub(elements.remaining())).unwrap_or_default();
-        // What is refused with elements is refused without them; the elements say where.
+        // An array that is refused with elements is refused without them; the elements say where.
         if count == 0 && !T::takes_constructor(constructor) {
             return Err(match constructor {
                 [format] => elements.wrong_code(*format),

@@ -43,7 +43,7 @@ pub enum Value {
 /// A value with a descriptor (§1.2) that says what it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Described {
-    /// What the value is: a symbol or an unsigned long in everything that is defined so far.
+    /// The descriptor: a symbol or an unsigned long in everything that is defined so far.
     pub descriptor: Value,
     /// The value.
     pub value: Value,

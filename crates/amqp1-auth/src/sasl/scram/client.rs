@@ -124,7 +124,7 @@ impl Scram {
         if written.is_empty() || written.starts_with('0') || !written.bytes().all(|octet| octet.is_ascii_digit()) {
             return Err(SaslError::Malformed { mechanism: self.hash.mechanism(), what: "iteration count" });
         }
-        // What no u32 holds is too much in any case.
+        // A number that no u32 holds is too large in any case.
         let count = written.parse().unwrap_or(u32::MAX);
         check_iterations(count, &self.iterations)?;
         Ok(count)

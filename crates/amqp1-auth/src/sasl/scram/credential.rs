@@ -22,7 +22,7 @@ impl Keys {
     }
 }
 
-/// What a server keeps of a user's password, RFC 5802 §3: enough to check a client and to answer it, not enough to
+/// A server's record of a user's password, RFC 5802 §3: enough to check a client and to answer it, not enough to
 /// log in elsewhere. Who steals it can still guess passwords, and can pose as this server.
 #[derive(Clone)]
 pub struct StoredCredential {
@@ -109,7 +109,7 @@ impl fmt::Debug for StoredCredential {
     }
 }
 
-/// What clients are told of users that do not exist, so that these look like all others.
+/// The salts and iterations for users that do not exist, so that these look like all others.
 ///
 /// The salt is made from the name and a secret: it is the same each time that somebody asks, as a real one is. Salts
 /// and iterations must look as those of real users do, so say here what they have.

@@ -7,8 +7,8 @@
 //! | response | client | the proof |
 //! | outcome | server | its own proof, in additional-data |
 //!
-//! [`Scram`] is the client's half. It ends the negotiation if the server's proof is wrong or missing: whoever cannot
-//! give it does not know the user. [`ScramServer`] is the server's half, which stops in between to be given the
+//! [`Scram`] is the client's half. It ends the negotiation if the server's proof is wrong or missing: a peer that
+//! cannot give it does not know the user. [`ScramServer`] is the server's half, which stops in between to be given the
 //! user's [`StoredCredential`].
 //!
 //! Nonces are given by the caller: 18 octets or more from the operating system's random numbers, in base64, never
@@ -124,7 +124,7 @@ impl<'a> Attributes<'a> {
         Ok(octets.into())
     }
 
-    /// What is left must have the form of attributes; RFC 5802 §5.1 has unknown ones ignored.
+    /// The rest must have the form of attributes; RFC 5802 §5.1 has unknown ones ignored.
     fn ignore_rest(self) -> Result<(), SaslError> {
         let Some(rest) = self.rest else { return Ok(()) };
         let attribute = |text: &str| {

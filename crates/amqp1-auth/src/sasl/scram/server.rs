@@ -37,7 +37,7 @@ pub struct ScramServer {
     state: State,
 }
 
-/// What a [`ScramServer`] wants to be done.
+/// The next step of a [`ScramServer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScramStep {
     /// Look the user up, and give what is stored of it, or `None`, to [`ScramServer::credential`].
@@ -69,7 +69,7 @@ enum State {
     Over,
 }
 
-/// What the client said first.
+/// The client-first-message.
 struct First {
     user: String,
     authzid: Option<String>,
@@ -180,7 +180,7 @@ impl ScramServer {
 
         let signed = format!("{},{},{without_proof}", first.bare, challenge.sent);
         let signature = hash.hmac(challenge.stored.stored_key(), &[signed.as_bytes()]);
-        // What is left is the client's key, if it knows it.
+        // The result is the client's key, if it knows it.
         proof.iter_mut().zip(signature.iter()).for_each(|(octet, mask)| *octet ^= mask);
         let key = super::hash::Octets::from(proof);
         let right = equal(&hash.digest(&key), challenge.stored.stored_key());

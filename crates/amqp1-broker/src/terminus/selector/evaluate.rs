@@ -1,4 +1,4 @@
-//! What an expression says of a message: true, false or unknown.
+//! Evaluation of an expression for a message: true, false or unknown.
 
 use super::{Comparison, Expr, Operator, Scalar};
 use crate::terminus::HeldMessage;
@@ -115,8 +115,8 @@ impl Found<'_> {
     }
 }
 
-/// Values of different types are not compared: that is false, whatever the comparison. Of texts and booleans there is no
-/// order.
+/// Values of different types are not compared: that is false, whatever the comparison. Of texts and booleans there is
+/// no order.
 fn compare(left: &Found<'_>, comparison: Comparison, right: &Found<'_>) -> Option<bool> {
     let ordering = match (left, right) {
         (Found::Integer(left), Found::Integer(right)) => Some(left.cmp(right)),

@@ -14,7 +14,7 @@ pub(super) enum Token {
     End,
 }
 
-/// What is left of a text.
+/// The rest of a text.
 pub(super) struct Lexer<'a> {
     text: &'a str,
     rest: &'a str,
@@ -130,7 +130,7 @@ impl<'a> Lexer<'a> {
         Ok(Scalar::Float(number))
     }
 
-    /// What may stand behind a number: one of these, and then no more of a name.
+    /// The suffixes of a number: one of these, and then no more of a name.
     fn suffix(&mut self, allowed: &[char], error: SelectorError) -> Result<(), SelectorError> {
         if self.rest.starts_with(allowed) {
             self.skip(1);

@@ -9,11 +9,11 @@ const LONGEST: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pattern {
     first: Part,
-    /// What follows the first `%`: what lies between two of them, and what follows the last.
+    /// The parts behind the first `%`: those between two of them, and the last.
     rest: Option<(Vec<Part>, Part)>,
 }
 
-/// What stands between two `%`.
+/// A part of a pattern between two `%`.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Text(String),
@@ -39,7 +39,7 @@ impl Part {
         text.map_or_else(|| Self::Mixed(pieces.iter().map(one).collect()), Self::Text)
     }
 
-    /// What of a text follows this, if the text begins with it.
+    /// The rest of a text behind this part, if the text begins with it.
     fn strip_from<'a>(&self, text: &'a str) -> Option<&'a str> {
         match self {
             Self::Text(part) => text.strip_prefix(part.as_str()),
@@ -50,7 +50,7 @@ impl Part {
         }
     }
 
-    /// What of a text is before this, if the text ends with it.
+    /// The rest of a text before this part, if the text ends with it.
     fn strip_end<'a>(&self, text: &'a str) -> Option<&'a str> {
         match self {
             Self::Text(part) => text.strip_suffix(part.as_str()),
@@ -61,7 +61,7 @@ impl Part {
         }
     }
 
-    /// What of a text follows the first place where this is.
+    /// The rest of a text behind the first occurrence of this part.
     fn find_in<'a>(&self, text: &'a str) -> Option<&'a str> {
         match self {
             Self::Text(part) => text.split_once(part.as_str()).map(|(_, behind)| behind),

@@ -17,11 +17,12 @@ use like::Pattern;
 /// (`'PERSISTENT'` or `'NON_PERSISTENT'`), `JMSRedelivered`, `JMSXDeliveryCount`, `JMSXGroupID`, `JMSXGroupSeq` and
 /// `JMSXUserID`.
 ///
-/// A property that is missing is null, and a comparison with null is unknown. A message matches if the condition is true.
+/// A property that is missing is null, and a comparison with null is unknown. A message matches if the condition is
+/// true.
 ///
-/// The text of a selector has at most [`MAX_LEN`](Self::MAX_LEN) octets, with expressions at most 64 deep in each other.
-/// Properties of more than 64 KiB are null, as are application properties that have more together.
-/// So the time that a selector takes is bounded, whoever has written it and the message.
+/// The text of a selector has at most [`MAX_LEN`](Self::MAX_LEN) octets, with expressions at most 64 deep in each
+/// other. Properties of more than 64 KiB are null, as are application properties that have more together. So the time
+/// that a selector takes is bounded, whatever the selector and the message.
 ///
 /// ```
 /// use amqp1_codec::Message;
@@ -49,7 +50,7 @@ pub struct Selector {
 pub struct SelectorError {
     /// Where, in octets from 0.
     pub at: usize,
-    /// What was expected there.
+    /// The expected token.
     pub expected: &'static str,
 }
 

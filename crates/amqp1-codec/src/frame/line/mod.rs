@@ -36,12 +36,12 @@ impl fmt::Display for Direction {
 
 /// The octets of one frame or protocol header, to be shown as Qpid Proton 0.37 and later show it.
 ///
-/// Whatever is not printable ASCII in a text is escaped, so that a peer cannot forge lines. Without a payload the line has at
-/// most [`MAX_REPORT`](crate::printable::MAX_REPORT) octets; where it is cut, `…` stands.
+/// Whatever is not printable ASCII in a text is escaped, so that a peer cannot forge lines. Without a payload the line
+/// has at most [`MAX_REPORT`](crate::printable::MAX_REPORT) octets; where it is cut, `…` stands.
 ///
-/// Secrets are not shown: the responses and challenges of SASL, shared access signatures and keys, bearer tokens, and the
-/// values of a map whose keys name a secret. Of a payload only the length is shown, unless [`body`](Self::body) asks for
-/// more.
+/// Secrets are not shown: the responses and challenges of SASL, shared access signatures and keys, bearer tokens, and
+/// the values of a map whose keys name a secret. Of a payload only the length is shown, unless [`body`](Self::body)
+/// asks for more.
 ///
 /// ```
 /// use amqp1_codec::{EncodeStyle, frame::{Direction, FrameLine, write_frame}, performative::Open};
@@ -74,7 +74,8 @@ impl FrameLine {
         Self { size, ..self }
     }
 
-    /// Shows at most this many octets of a payload. None are shown unless this is called: a payload may hold any secret.
+    /// Shows at most this many octets of a payload. None are shown unless this is called: a payload may hold any
+    /// secret.
     #[must_use]
     pub fn body(self, octets: usize) -> Self {
         Self { body: octets, ..self }
@@ -172,7 +173,7 @@ fn show_version(header: ProtocolHeader, f: &mut Formatter<'_>) -> fmt::Result {
 fn is_secret(code: u64, field: usize) -> bool {
     let secret = |name| SECRET.iter().any(|(known, secret)| u64::from(*known) == code && *secret == name);
     names::fields(code).get(field).is_some_and(|name| secret(*name))
-        // What is too much of a frame of SASL.
+        // The part of a SASL frame that is too much.
         || is_sasl(code) && field >= names::fields(code).len()
 }
 

@@ -196,7 +196,7 @@ fn quoted(prefix: &str, octets: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
-/// What is not printable, quotation marks and backslashes as `\x00`.
+/// Octets that are not printable, quotation marks and backslashes as `\x00`.
 pub(super) fn escaped(octets: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
     octets.iter().try_for_each(|octet| match octet {
         b'"' | b'\'' | b'\\' => write!(f, "\\x{octet:02x}"),
