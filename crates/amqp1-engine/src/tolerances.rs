@@ -73,8 +73,8 @@ tolerances! {
     flow_after_end: client true, acceptor true;
     /// A flow without next-incoming-id on a session that the peer began: its window is taken as it stands (§2.5.6).
     flow_without_next_incoming_id: client false, acceptor false;
-    /// A flow that states a link's counters, but neither credit nor a drain, without naming the link: it is taken as
-    /// one of the session (§2.7.4).
+    /// A flow that states a link's counters or properties, but neither credit nor a drain, without naming the link: it is
+    /// taken as one of the session (§2.7.4).
     link_counters_without_handle: client true, acceptor true;
     /// An open of more than 512 octets from a peer that has not heard ours (§2.4.1).
     long_open: client false, acceptor true;

@@ -22,7 +22,10 @@ impl Connection {
         }
         let id = flow.handle.and_then(|handle| session.session.incoming.get(&handle).copied());
         let Some(handle) = flow.handle else {
-            let of_a_link = flow.link_credit.is_some() || flow.delivery_count.is_some() || flow.available.is_some();
+            let of_a_link = flow.link_credit.is_some()
+                || flow.delivery_count.is_some()
+                || flow.available.is_some()
+                || flow.properties.is_some();
             let counters = flow.link_credit.unwrap_or_default() == 0 && !flow.drain;
             let tolerated = counters && self.config.tolerances.link_counters_without_handle;
             if (of_a_link || flow.drain) && !tolerated {

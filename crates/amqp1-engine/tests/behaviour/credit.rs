@@ -2,8 +2,8 @@
 
 use crate::corners::outcomes;
 use amqp1_codec::{
-    SequenceNo,
-    definitions::{ErrorCondition, ReceiverSettleMode, Role},
+    SequenceNo, Symbol,
+    definitions::{ErrorCondition, Fields, ReceiverSettleMode, Role},
     messaging::DeliveryState,
     performative::{Attach, Detach, Disposition, Flow, Performative},
 };
@@ -356,16 +356,34 @@ fn t_2_7_4_10_a_sender_says_how_many_deliveries_wait() {
 #[test]
 fn t_2_7_4_4_a_flow_of_a_link_names_it() {
     let nameless = || Flow { handle: None, delivery_count: None, link_credit: None, ..credit(0, 0) };
+    let mut properties = Fields::new();
+    properties.insert(Symbol::from_static("x:y"), true);
     let wrong = [
         Flow { link_credit: Some(5), ..nameless() },
         Flow { delivery_count: Some(SequenceNo(5)), ..nameless() },
         Flow { available: Some(5), ..nameless() },
         Flow { drain: true, ..nameless() },
+        Flow { properties: Some(properties), ..nameless() },
     ];
     for flow in wrong {
         let mut peer = Peer::with_receiver();
-        peer.send(0, flow);
-        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::INVALID_FIELD)));
+        peer.send(0, flow.clone());
+        assert_eq!(peer.refusal(), Some(("end", ErrorCondition::INVALID_FIELD)), "{flow:?}");
+    }
+}
+
+/// In the flows of this end, whichever end of the link it is.
+#[test]
+fn t_2_7_4_4_a_flow_says_something_of_a_link_only_where_it_names_it() {
+    for mut peer in [Peer::with_receiver(), Peer::with_sender()] {
+        peer.send(0, Flow { echo: true, ..credit(0, 5) });
+        let of_the_link = flow(&peer.read());
+        assert!(of_the_link.handle.is_some() && of_the_link.link_credit.is_some(), "{of_the_link:?}");
+        peer.send(0, Flow { echo: true, ..session_flow(100) });
+        let of_the_session = flow(&peer.read());
+        let Flow { next_incoming_id, incoming_window, next_outgoing_id, outgoing_window, .. } = of_the_session;
+        let expected = Flow { next_incoming_id, incoming_window, next_outgoing_id, outgoing_window, ..Flow::default() };
+        assert_eq!(of_the_session, expected);
     }
 }
 
