@@ -16,7 +16,7 @@ mod counting {
     extern crate std;
 
     use crate::{
-        Decode, Limits, Message, Reader, Value, frame::FrameDecoder, performative::Performative, sasl::SaslBody,
+        Decode, Encode, Limits, Message, Reader, Value, frame::FrameDecoder, performative::Performative, sasl::SaslBody,
     };
     use alloc::{format, string::String, vec, vec::Vec};
     use bytes::{Bytes, BytesMut};
@@ -104,6 +104,25 @@ mod counting {
     /// A list32, map32 or array32 of these octets.
     fn compound(code: u8, count: u32, body: &[u8]) -> Vec<u8> {
         [&[code][..], &(body.len() as u32 + 4).to_be_bytes(), &count.to_be_bytes(), body].concat()
+    }
+
+    /// Y-1.2.4-5: read, compared and written.
+    #[test]
+    fn elements_without_width_cost_the_same_however_many_there_are() {
+        for code in [0x40, 0x41, 0x42, 0x43, 0x44, 0x45] {
+            let cost = |count| {
+                let before = STEPS.get();
+                // The same descriptor in two forms: what is not written alike is compared by its elements.
+                let [narrow, wide] =
+                    [&[0x00, 0x53, 1, code][..], &[0x00, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, code]].map(|body| {
+                        let octets = Bytes::from(compound(0xf0, count, body));
+                        Value::decode(&mut Reader::new(&octets)).expect("an array")
+                    });
+                assert_eq!(narrow, wide);
+                (narrow.to_octets().len(), STEPS.get() - before)
+            };
+            assert_eq!(cost(1_000), cost(65_536), "{code:#x}");
+        }
     }
 
     /// Lists of many items, each a list of many items, down to `levels`: each level looks ahead over all that is below.

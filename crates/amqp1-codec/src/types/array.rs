@@ -2,7 +2,7 @@
 //! become many values.
 
 use super::{Described, element, format_code as code};
-use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Reader, Value, write};
+use crate::{Decode, DecodeError, DecodeErrorKind, Encode, EncodeStyle, Limits, Reader, Value, steps::step, write};
 use alloc::{boxed::Box, vec::Vec};
 use bytes::{BufMut, Bytes, BytesMut};
 use core::fmt;
@@ -207,6 +207,7 @@ impl Array {
         let octets = inner.rest_slice();
         if inner.check_elements(count, element)? {
             for _ in 0..count {
+                step();
                 Value::decode_data(&mut inner, element)?;
             }
         }

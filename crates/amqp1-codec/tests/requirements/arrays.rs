@@ -35,6 +35,16 @@ fn arrays_share_one_constructor() {
     refused::<Value>("e0 05 02 a3 01 'a'", Kind::Truncated, 2);
     assert!(Array::from_values([1u8.into(), 1u16.into()]).is_err(), "of one type");
     assert!(Array::from_values([1u8.into(), Value::Null]).is_err());
+    // Descriptors are part of the constructor, in arrays within arrays too.
+    let described = |name: u64, number: u8| Value::described(name, number);
+    for other in
+        [described(2, 1), Value::described(symbol("x:y"), 1u8), 1u8.into(), Value::described(1u64, described(1, 1))]
+    {
+        assert!(Array::from_values([described(1, 1), other.clone()]).is_err(), "{other:?}");
+        assert!(Array::from_values([other.clone(), described(1, 1)]).is_err(), "{other:?}");
+    }
+    let nested = "e0 10 02 e0 06 01 00 53 01 50 01 06 01 00 53 01 50 02";
+    value(array([array([described(1, 1)]), array([described(1, 2)])]), nested, nested, &[]);
 }
 
 /// Y-1.6.24-1: the narrow constructor is for elements that all fit it, whichever of them does not.

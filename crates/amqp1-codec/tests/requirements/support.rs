@@ -123,6 +123,9 @@ pub(crate) fn value(value: impl Into<Value>, compact: &str, full: &str, others: 
         assert_eq!((in_place, reader.remaining()), (Ok(value.clone()), 0), "{text} in place");
         let mut reader = Reader::new(&octets);
         assert_eq!(reader.skip().map(<[u8]>::len), Ok(octets.len()), "{text} skipped");
+        let described = [&hex("00 53 01")[..], &octets, &hex("40")].concat().into();
+        let skipped = Reader::new(&described).skip().map(<[u8]>::len);
+        assert_eq!(skipped, Ok(octets.len() + 3), "{text} described and skipped");
         for end in 0..octets.len() {
             let cut = octets.slice(..end);
             let error = whole_within::<Value>(&cut, Limits::DEFAULT).expect_err("cut short");

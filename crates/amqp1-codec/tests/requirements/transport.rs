@@ -273,6 +273,13 @@ fn a_transfer_with_all_its_fields() {
         both_ways(transfer.clone(), &compact, &full, &[]);
         both_ways(Performative::from(transfer.clone()), &compact, &full, &[]);
     }
+    // A handle that is 0 is there too.
+    both_ways(
+        Performative::from(Transfer::default()),
+        "00 53 14 c0 02 01 43",
+        "00 53 14 c0 0c 0b 43 40 40 40 40 42 40 40 42 42 42",
+        &["00 53 14 c0 03 01 52 00"],
+    );
     let first = read::<Transfer>("00 53 14 c0 07 04 43 43 a0 01 00 43").settled;
     assert_eq!(first, None);
     let tag = |size: u8| format!("00 53 14 c0 {:02x} 03 43 43 a0 {size:02x} {}", size + 5, "ff".repeat(size.into()));
