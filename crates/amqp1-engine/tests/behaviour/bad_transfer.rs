@@ -344,10 +344,12 @@ fn mode_second_on_a_link_of_mode_first_is_counted_where_it_is_tolerated() {
 
 #[test]
 fn t_rob_3_a_delivery_of_very_many_transfers_is_refused() {
-    // Whether they are empty or not.
-    for payload in [&b""[..], b"x"] {
+    // Whether they are empty or not, and whatever the first of them says.
+    let is_settled = Transfer { settled: Some(true), ..first(0) };
+    let is_unknown = Transfer { resume: true, ..first(0) };
+    for (begins, payload) in [(first(0), &b""[..]), (first(0), b"x"), (is_settled, b"x"), (is_unknown, b"")] {
         let mut peer = Peer::with_sender();
-        peer.send_payload(0, first(0), HEL);
+        peer.send_payload(0, begins.clone(), HEL);
         let many: Vec<u8> = (0..1000).flat_map(|_| frame(0, more_of(0, true), payload)).collect();
         let mut refusal = None;
         for _ in 0..270 {
@@ -358,7 +360,7 @@ fn t_rob_3_a_delivery_of_very_many_transfers_is_refused() {
             let octets = peer.end.output(peer.now, 4096);
             refusal = refusal.or_else(|| refusal_of(&octets));
         }
-        assert_eq!(refusal, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), "{payload:?}");
+        assert_eq!(refusal, Some(ErrorCondition::RESOURCE_LIMIT_EXCEEDED), "{begins:?} {payload:?}");
     }
 }
 

@@ -407,8 +407,10 @@ fn t_2_4_6_5_a_session_waits_for_the_peers_open() {
     peer.raw(&ProtocolHeader::AMQP.encode());
     assert_eq!(peer.names(), ["open"]);
     assert!(!peer.end.opened(), "OPEN_SENT");
+    peer.end.begin(SessionConfig::default()).unwrap();
+    assert!(peer.names().is_empty());
     peer.send(0, named());
-    assert_eq!(peer.names(), ["begin"]);
+    assert_eq!(peer.names(), ["begin"; 2]);
     assert!(peer.end.opened());
     // The other way round.
     let mut peer = Peer::of_server(ServerSasl::None);
@@ -417,6 +419,34 @@ fn t_2_4_6_5_a_session_waits_for_the_peers_open() {
     peer.send(0, named());
     assert_eq!(peer.names(), ["open"]);
     assert!(peer.end.opened());
+}
+
+/// OPEN_SENT and OPEN_RCVD: what is no open does not stand for one, whether it comes ahead of the peer's or is said twice.
+#[test]
+fn t_2_4_6_5_only_the_open_that_is_missing_opens() {
+    let empty = b"\0\0\0\x08\x02\0\0\0".to_vec();
+    for ahead in [empty, frame(0, begin(), b"").into(), frame(0, session_flow(1), b"").into()] {
+        for mut peer in [Peer::of_client(), Peer::of_server(ServerSasl::None)] {
+            peer.raw(&ProtocolHeader::AMQP.encode());
+            peer.raw(&ahead);
+            assert_eq!(peer.names(), ["open", "close"], "{}", ahead.escape_ascii());
+            assert!(!peer.end.opened());
+            peer.send(0, named());
+            assert!(peer.names().is_empty() && !peer.end.opened());
+        }
+    }
+    let mut peer = Peer::of_server(ServerSasl::None);
+    peer.end.hold_open(true);
+    peer.end.answer_open();
+    peer.raw(&ProtocolHeader::AMQP.encode());
+    peer.end.answer_open();
+    assert!(peer.names().is_empty() && !peer.end.opened(), "there is nothing to answer");
+    peer.send(0, named());
+    assert!(peer.names().is_empty() && !peer.end.opened(), "OPEN_RCVD");
+    peer.end.answer_open();
+    peer.end.answer_open();
+    assert_eq!(peer.names(), ["open"]);
+    assert_eq!(peer.end.count(|event| matches!(event, Event::Opened)), 1);
 }
 
 #[test]

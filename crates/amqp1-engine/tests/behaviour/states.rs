@@ -4,7 +4,8 @@ use amqp1_codec::{
     SequenceNo, Symbol,
     definitions::{ErrorCondition, Role},
     frame::ProtocolHeader,
-    performative::{Begin, Close, End, Flow, Open, Performative},
+    messaging::DeliveryState,
+    performative::{Begin, Close, Disposition, End, Flow, Open, Performative},
 };
 use amqp1_engine::{ApiMisuse, Cause, ConnectionConfig, ConnectionError, Credit, Event, ServerSasl, SessionConfig};
 use amqp1_testkit::*;
@@ -148,31 +149,112 @@ fn t_2_4_6_9_nothing_is_written_once_close_is_sent() {
     let mut peer = Peer::with_receiver();
     peer.send(0, credit(0, 10));
     let link = peer.end.offered_links()[0];
+    peer.send(0, attach("other", 1, Role::Sender));
+    peer.send_payload(0, transfer(1, 0), b"\0\x53\x75\xa0\x01x");
+    let rx = peer.end.offered("other", Role::Receiver);
+    let session = peer.end.session_of(link).unwrap();
+    let delivery = peer.end.recv(rx).unwrap();
+    peer.read();
     let now = peer.now;
     peer.end.engine.close(now, None);
     assert_eq!(peer.names(), ["close"]);
     assert!(peer.end.send(link, message(1, 1), unsettled(1)).is_err());
+    // Whatever is asked for, and whether that is refused or not.
+    let asks = |peer: &mut Peer| {
+        [
+            peer.end.dispose(rx, delivery.key, DeliveryState::Accepted).is_ok(),
+            peer.end.set_credit(rx, Credit::Manual(7)).is_ok(),
+            peer.end.attach_sender(session, sender("late")).is_ok(),
+            peer.end.begin(SessionConfig::default()).is_ok(),
+            peer.end.detach(link, true, None).is_ok(),
+            peer.end.end(session, None).is_ok(),
+        ]
+    };
+    let asked = asks(&mut peer);
+    assert!(peer.names().is_empty(), "{asked:?}");
     peer.send(0, Flow { echo: true, ..session_flow(10) });
     peer.end.engine.handle_timeout(now + secs(1));
     assert!(peer.names().is_empty());
     peer.send(0, Close { error: None });
     assert!(peer.names().is_empty() && peer.end.is_finished());
     assert_eq!(peer.end.poll_timeout(), None);
+    let asked = asks(&mut peer);
     peer.raw(&frame(0, begin(), b""));
-    assert!(peer.names().is_empty());
+    assert!(peer.names().is_empty(), "{asked:?}");
 }
 
-/// DISCARDING.
+/// DISCARDING, by a violation of the peer's and by the application's error. Also T-2.4.6-11: at the END nothing is written
+/// or taken.
 #[test]
 fn t_2_4_6_10_after_a_close_with_an_error_input_counts_for_nothing_until_the_peers_close() {
-    let mut peer = Peer::with_session();
-    peer.send(0, open());
-    assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
+    for violated in [true, false] {
+        let discarding = || {
+            let mut peer = Peer::with_receiver();
+            peer.send(0, credit(0, 10));
+            let (now, link) = (peer.now, peer.end.offered_links()[0]);
+            peer.end.send(link, message(1, 1), unsettled(1)).unwrap();
+            peer.flush();
+            if violated {
+                peer.send(0, open());
+            } else {
+                peer.end.engine.close(now, Some(error(ErrorCondition::ILLEGAL_STATE)));
+            }
+            assert_eq!(peer.refusal(), Some(("close", ErrorCondition::ILLEGAL_STATE)));
+            peer
+        };
+        let mut peer = discarding();
+        let (events, settlements) = (peer.end.events.len(), peer.end.settlements());
+        peer.send(1, begin());
+        peer.send(0, attach("other", 1, Role::Sender));
+        peer.send(0, open());
+        let accepted = Some(DeliveryState::Accepted);
+        let role = Role::Receiver;
+        peer.send(0, Disposition { role, settled: true, state: accepted, ..Disposition::default() });
+        // A frame whose body is none.
+        peer.raw(b"\0\0\0\x09\x02\0\0\0\xff");
+        peer.send(0, End { error: None });
+        assert!(peer.names().is_empty() && !peer.end.is_finished(), "it waits for the peer's close");
+        assert_eq!((peer.end.events.len(), peer.end.settlements()), (events, settlements));
+        peer.send(0, Close { error: None });
+        assert!(peer.names().is_empty() && peer.end.is_finished());
+        assert_eq!(peer.end.poll_timeout(), None);
+        peer.send(1, begin());
+        assert!(peer.names().is_empty());
+
+        // Behind octets that are no frame, no close can be told apart.
+        let mut peer = discarding();
+        peer.raw(b"no frame at all: the size is what these octets say");
+        assert!(peer.names().is_empty() && peer.end.is_finished());
+        assert_eq!(peer.end.offered_sessions().len(), 1);
+    }
+}
+
+/// END, by the end of the transport: what waits to be written is not written any more, a heartbeat that is due included.
+#[test]
+fn t_2_4_6_11_nothing_is_written_when_the_transport_has_ended() {
+    let mut peer = Peer::fresh();
+    peer.raw(&HEADER);
+    peer.send(0, Open { idle_time_out: Some(1000), ..open() });
+    peer.send(0, begin());
+    peer.flush();
+    peer.send(0, Flow { echo: true, ..session_flow(10) });
+    let session = peer.end.offered_sessions()[0];
+    peer.end.end(session, None).unwrap();
+    peer.end.begin(SessionConfig::default()).unwrap();
+    peer.now = peer.now + secs(1);
+    let now = peer.now;
+    peer.end.engine.handle_timeout(now);
+    assert!(peer.end.has_output());
+    peer.end.engine.handle_eof(now);
+    let seen = peer.end.written.len();
+    peer.flush();
+    assert_eq!(peer.end.written.len(), seen);
+    assert!(peer.end.is_finished());
+    assert_eq!(peer.end.poll_timeout(), None);
+    let events = peer.end.events.len();
     peer.send(1, begin());
-    peer.send(0, attach("l", 0, Role::Sender));
-    peer.raw(b"no frame at all: the size is what these octets say");
-    assert!(peer.names().is_empty());
-    assert_eq!(peer.end.offered_sessions().len(), 1);
+    peer.send(0, session_flow(10));
+    assert_eq!((peer.end.written.len(), peer.end.events.len()), (seen, events));
 }
 
 #[test]
