@@ -207,10 +207,12 @@ impl Default for SessionConfig {
 /// How many deliveries a receiver allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credit {
-    /// This many from now on, in place of what is left. Deliveries that have arrived and were not taken do not count.
-    /// The application gives more when it wants more.
+    /// This many from now on, in place of what is left. Deliveries that have arrived and were not received do not
+    /// count. The application gives more when it wants more.
     Manual(u32),
-    /// Up to this many that the application has not taken yet, given again as it takes them.
+    /// A window: up to this many are in flight, or have arrived and were not received yet. It is filled again as the
+    /// application receives deliveries, whether they are settled or not. How many are worked on at a time is bounded by
+    /// [`max_unsettled`](ReceiverConfig::max_unsettled).
     Window(u32),
 }
 

@@ -9,7 +9,8 @@
 //! - A **link** carries messages in one direction between a *source* and a *target*, the nodes at its ends. Each end has a
 //!   handle for it: a [`Sender`] at one, a [`Receiver`] at the other. An address names a node, for example a queue.
 //! - **Credit** is how many messages a receiver is ready to take. A sender waits until it has some. By default a
-//!   [`Receiver`] grants more as its deliveries are settled; see [`Credit`].
+//!   [`Receiver`] grants more as its deliveries are received, settled or not; see [`Credit`]. To bound how many are worked on
+//!   at a time, set [`max_unsettled`](link::ReceiverBuilder::max_unsettled).
 //! - **Settlement** ends the life of a delivery. The receiver says what became of the message, its outcome
 //!   ([`Delivery::accept`], [`reject`](Delivery::reject), [`release`](Delivery::release),
 //!   [`modify`](Delivery::modify)), and both ends forget the delivery. The sender learns it as an [`Outcome`]. A
@@ -59,8 +60,10 @@
 //! # }
 //! ```
 //!
-//! The examples `client`, `listener`, `requests`, `streams` and `broker` are whole programs:
-//! `cargo run -p amqp1 --example broker`, then `cargo run -p amqp1 --example client`.
+//! The examples are whole programs: `cargo run -p amqp1 --example broker`, then `cargo run -p amqp1 --example client`. For
+//! programs that use a broker there are `worker`, which takes jobs from a queue, `service` and `caller`, which answer
+//! requests and make them, and `copy`, which moves messages from one broker to another. `listener`, `requests` and
+//! `streams` need no broker.
 //!
 //! # Messages
 //!
@@ -177,7 +180,7 @@
 //!
 //! Settlements are queued, and so are messages that are sent settled. [`Connection::close`] writes them before it returns; a
 //! `main` that returns without it may lose the last ones. [`Sender::flush`] and [`Connection::flush`] write them while the
-//! connection lives.
+//! connection lives. How a receiver is stopped with everything settled is shown at [`Receiver`].
 #![forbid(unsafe_code)]
 
 pub mod brokers;

@@ -1,6 +1,8 @@
 //! The examples `send`, `receive` and `broker` as programs.
 #![allow(missing_docs)]
 
+#[path = "support/programs.rs"]
+mod programs;
 mod support;
 
 use amqp1::{
@@ -9,11 +11,14 @@ use amqp1::{
     message::{EncodedMessage, MessageId, Properties},
 };
 use bytes::Bytes;
-use serde_json::{Value, json};
+#[cfg(unix)]
+use programs::{broker, broker_with, ended, program, started};
+use programs::{check_success, lines, run, sentence};
+use serde_json::json;
+#[cfg(unix)]
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 #[cfg(unix)]
 use support::certificates::Authority;
@@ -22,39 +27,6 @@ use tokio::net::TcpListener;
 
 /// Properties whose content-type is a number, and three octets of data.
 const ODD: &[u8] = b"\0\x53\x73\xc0\x08\x07\x40\x40\x40\x40\x40\x40\x43\0\x53\x75\xa0\x03abc";
-
-/// Where the examples are built, beside the tests.
-fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a path");
-    let target = test.parent().and_then(|deps| deps.parent()).expect("target, its profile, deps, the test");
-    let path = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "build it first: cargo build -p amqp1 --examples");
-    path
-}
-
-async fn run(name: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program(name));
-    command.args(arguments);
-    soon(tokio::task::spawn_blocking(move || command.output().expect("it runs"))).await.expect("no panic")
-}
-
-/// Each line that it printed.
-fn lines(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// It failed with one sentence.
-fn sentence(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text.trim_end().to_owned()
-}
-
-fn check_success(output: &Output) {
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-}
 
 /// A listener that takes what it is sent, rejects what asks for it, and has two messages at the node `two`.
 async fn listener() -> String {
@@ -255,29 +227,6 @@ async fn failures_are_one_sentence_without_the_password() {
     }
 }
 
-/// A broker on a free port, and its URL, which it prints when it listens.
-#[cfg(unix)]
-fn broker(stdin: Stdio) -> (Child, String) {
-    broker_with(&[], stdin)
-}
-
-#[cfg(unix)]
-fn broker_with(arguments: &[&str], stdin: Stdio) -> (Child, String) {
-    let mut command = Command::new(program("broker"));
-    command.arg("127.0.0.1:0").args(arguments).stdin(stdin);
-    started(command)
-}
-
-#[cfg(unix)]
-fn started(mut command: Command) -> (Child, String) {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("it runs");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-    let address = line.trim_end().strip_prefix("listening on ").expect("where it listens");
-    (child, format!("amqp://{address}"))
-}
-
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_ends_when_its_input_does_or_by_a_signal_and_says_what_is_lost() {
@@ -367,14 +316,6 @@ async fn the_broker_is_reached_over_tls_with_its_authority() {
     drop(child.stdin.take());
     soon(tokio::task::spawn_blocking(move || child.wait().expect("an end"))).await.expect("no panic");
     std::fs::remove_dir_all(&directory).expect("removed");
-}
-
-/// Ends a broker by its input. Returns what it has said.
-#[cfg(unix)]
-async fn ended(mut child: Child) -> String {
-    drop(child.stdin.take());
-    let output = soon(tokio::task::spawn_blocking(move || child.wait_with_output().expect("an end"))).await;
-    String::from_utf8(output.expect("no panic").stderr).expect("UTF-8")
 }
 
 #[cfg(unix)]

@@ -1,4 +1,5 @@
-//! What the examples `send` and `receive` share: the connection, and one sentence for people when something fails.
+//! What the examples that are programs share: the connection, and one sentence for people when something fails.
+#![allow(dead_code, reason = "each example uses a part")]
 
 use amqp1::{Client, Connection, tls::TlsClient};
 use clap::{
@@ -11,10 +12,10 @@ use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 #[derive(Args)]
 pub(crate) struct Peer {
     /// amqp:// or amqps://, then [user[:password]@]host[:port].
-    url: String,
+    pub(crate) url: String,
     /// Trust the certificates of this PEM file in place of those that the platform trusts; for amqps://.
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl Peer {

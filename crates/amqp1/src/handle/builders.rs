@@ -97,13 +97,14 @@ macro_rules! common {
             self
         }
 
-        /// Sets whether deliveries are sent settled (§2.8.2); each as it comes unless set.
+        /// Sets whether the sender sends deliveries settled (§2.8.2), so that they have no outcome; it decides for each unless
+        /// set.
         pub fn settle_mode(mut self, mode: SenderSettleMode) -> Self {
             self.config.snd_settle_mode = mode;
             self
         }
 
-        /// Sets when the receiver settles (§2.8.3); at once unless set.
+        /// Sets when the receiver settles (§2.8.3): with its outcome unless set, or after the sender has settled.
         pub fn receiver_settle_mode(mut self, mode: ReceiverSettleMode) -> Self {
             self.config.rcv_settle_mode = mode;
             self
@@ -307,12 +308,14 @@ pub struct ReceiverBuilder {
     resume: Option<Shelf>,
     on_drop: OnDrop,
     allow_differences: bool,
+    /// Whether the application has said how many deliveries may be unsettled.
+    bounded: bool,
 }
 
 impl ReceiverBuilder {
     pub(crate) fn new(session: Arc<SessionHandle>, address: Str) -> Self {
         let config = ReceiverConfig::new(names::link(&address), Source::at(address));
-        Self { session, config, resume: None, on_drop: OnDrop::default(), allow_differences: false }
+        Self { session, config, resume: None, on_drop: OnDrop::default(), allow_differences: false, bounded: false }
     }
 
     common!();
@@ -348,17 +351,19 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sets how many deliveries are allowed; a window of 200 unless set. Deliveries that the application has taken do not
+    /// Sets how much credit the sender gets; a window of 200 deliveries unless set. Deliveries that were received do not
     /// count, settled or not: [`max_unsettled`](Self::max_unsettled) bounds them.
     pub fn credit(mut self, credit: Credit) -> Self {
         self.config.credit = credit;
         self
     }
 
-    /// Sets how many deliveries may be unsettled at a time, whether they wait to be taken or are in the application's hands:
-    /// a window of credit is not filled beyond it. 65,536 unless set. [`Credit::Manual`] is given as it is.
+    /// Sets how many deliveries may be unsettled at a time, whether they wait to be received or are worked on: a window of
+    /// credit is not filled beyond it. A worker sets it to the number of jobs that it works on at a time. 65,536 unless
+    /// set. [`Credit::Manual`] is given as it is.
     pub fn max_unsettled(mut self, deliveries: u32) -> Self {
         self.config.max_unsettled = deliveries;
+        self.bounded = true;
         self
     }
 
@@ -368,7 +373,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sets what becomes of deliveries that are dropped without having been settled.
+    /// Sets what becomes of deliveries that are dropped unsettled; [`OnDrop::Modify`] unless set.
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = on_drop;
         self
@@ -386,14 +391,17 @@ impl ReceiverBuilder {
     ///
     /// A link that is attached and not returned is closed.
     pub async fn attach(self) -> Result<Receiver, Error> {
-        let Self { session, mut config, resume, on_drop, allow_differences } = self;
+        let Self { session, mut config, resume, on_drop, allow_differences, bounded } = self;
         let asked = Asked::of_sender(config.source.as_ref(), config.snd_settle_mode);
         let asked = Some(asked).filter(|asked| !allow_differences && !asked.is_nothing());
         // Nothing is to come before it is known what is in force.
         let credit = asked.as_ref().map(|_| std::mem::replace(&mut config.credit, Credit::Manual(0)));
         check_streamed(config.streamed, config.resumable)?;
         undecodable::check(config.streamed, config.reject_undecodable)?;
-        let (id, link) = (session.id, LinkState::new(config.snd_settle_mode));
+        let (id, mut link) = (session.id, LinkState::new(config.snd_settle_mode));
+        // Where this end alone settles, a bound that was chosen is how many deliveries are worked on at a time: being at it
+        // is no reason to warn.
+        link.withheld_reported = bounded && config.rcv_settle_mode == ReceiverSettleMode::First;
         let closes = !outlives(config.source.as_ref(), config.target.as_ref());
         let streamed = config.streamed;
         let address = config.source.as_ref().and_then(|source| source.address.clone());

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// The means to settle a delivery, here or elsewhere.
 macro_rules! outcomes {
     () => {
-        /// It was processed (§3.4.2).
+        /// Accepts the message: it was processed (§3.4.2). A queue removes it.
         ///
         /// # Errors
         ///
@@ -31,7 +31,9 @@ macro_rules! outcomes {
             self.settle(DeliveryState::Accepted)
         }
 
-        /// It is invalid (§3.4.3), perhaps with the reason.
+        /// Rejects the message: it is invalid, and will not be processed (§3.4.3). A broker keeps it as a dead letter or
+        /// drops it. The sender learns the reason: an [`AmqpError`](crate::error::AmqpError), an
+        /// [`ErrorCondition`](crate::error::ErrorCondition) alone, or `None`.
         ///
         /// # Errors
         ///
@@ -40,7 +42,8 @@ macro_rules! outcomes {
             self.settle(DeliveryState::Rejected(error.into().map(Box::new)))
         }
 
-        /// It was not processed and may be delivered again (§3.4.4).
+        /// Releases the message: it was not processed, and may be delivered again, here or elsewhere (§3.4.4). A queue does
+        /// not count the attempt.
         ///
         /// # Errors
         ///
@@ -49,7 +52,9 @@ macro_rules! outcomes {
             self.settle(DeliveryState::Released)
         }
 
-        /// It was not processed and is to be changed (§3.4.5).
+        /// Gives the message back as [`release`](Self::release) does, with changes (§3.4.5):
+        /// [`Modified`](crate::link::Modified) says whether the attempt counts as failed (`delivery_failed`), whether the
+        /// message is not to come to this link again (`undeliverable_here`), and which annotations it gets.
         ///
         /// # Errors
         ///
@@ -62,8 +67,10 @@ macro_rules! outcomes {
 
 pub(crate) use outcomes;
 
-/// A message that was received. It is settled by one of the methods that consume it; they queue and never wait. What is
-/// queued is written soon, and for certain by [`Connection::close`](crate::Connection::close).
+/// A message that was received. It is settled by one of the methods that consume it: [`accept`](Self::accept),
+/// [`reject`](Self::reject), [`release`](Self::release), [`modify`](Self::modify), or [`settle`](Self::settle) for a state
+/// that comes from elsewhere. They queue the settlement and never wait. It is written soon, and at the latest by
+/// [`Connection::close`](crate::Connection::close).
 ///
 /// Dropped without having been settled, it is dealt with as its receiver's [`OnDrop`] says.
 #[derive(Debug)]
@@ -106,7 +113,7 @@ impl Delivery {
         self.message_format
     }
 
-    /// Whether the sender had settled it: nothing that is stated about it is told to anyone.
+    /// Whether the sender had settled it: an outcome that is stated is not sent then.
     pub fn is_settled(&self) -> bool {
         self.settled
     }
@@ -160,22 +167,21 @@ impl Delivery {
         (&self.handle.link, self.handle.name)
     }
 
-    /// Lets go of it without settling it, whatever the receiver does with those that are dropped. The handle settles it
-    /// later; if it is dropped too, the sender decides.
+    /// Drops the message and returns a handle that settles the delivery later. If the handle is dropped, the delivery stays
+    /// unsettled, whatever the receiver's [`OnDrop`] is, and the sender decides about it when the link ends.
     pub fn leave_unsettled(mut self) -> DeliveryHandle {
         let DeliveryHandle { name, open, settled, .. } = self.handle;
         self.handle.open = false;
         DeliveryHandle { link: self.handle.link.clone(), name, open, settled, txn: self.handle.txn.take() }
     }
 
-    /// The message, and a handle that settles the delivery; if that is dropped, the sender decides.
+    /// The message, and a handle that settles the delivery later, as of [`leave_unsettled`](Self::leave_unsettled).
     pub fn into_parts(self) -> (Message, DeliveryHandle) {
         let message = self.message.clone();
         (message, self.leave_unsettled())
     }
 
-    /// The message of a delivery that needs no settlement or gets none: as
-    /// [`leave_unsettled`](Self::leave_unsettled), its handle being dropped.
+    /// The message alone. The delivery stays unsettled, unless the sender had settled it.
     pub fn into_message(self) -> Message {
         self.into_parts().0
     }
@@ -212,7 +218,7 @@ pub(crate) fn settle_all(
     settled.and(result)
 }
 
-/// A delivery without its message, to be settled later. Dropped, it leaves the delivery as it is.
+/// A delivery without its message, to be settled later. Dropped, it leaves the delivery unsettled.
 #[derive(Debug)]
 pub struct DeliveryHandle {
     link: Arc<LinkHandle>,

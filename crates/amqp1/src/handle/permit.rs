@@ -153,7 +153,8 @@ impl Drop for Permit {
     }
 }
 
-/// A message on its way: a future of its outcome. If it is dropped, the delivery goes on.
+/// A message that was queued: a future of its [`Outcome`](crate::Outcome). If the receipt is dropped, the message is sent all
+/// the same.
 ///
 /// How long the outcome is waited for is set, from the most specific to the most general, by
 ///

@@ -31,10 +31,38 @@ use std::{
     time::Duration,
 };
 
-/// The receiving end of a link: one consumer, whose deliveries can be settled elsewhere.
+/// The receiving end of a link. Its deliveries may be moved to other tasks and settled there, in any order.
 ///
-/// When it is dropped, deliveries that were not taken are released; when the last delivery that was taken is settled or
-/// dropped as well, the link is detached.
+/// When it is dropped, no more messages come, and deliveries that were not received from it are released. The link ends
+/// when the last delivery that was received is settled or dropped. To stop in order, drop the receiver, wait for the tasks
+/// that work on its deliveries, and [close](crate::Connection::close) the connection, which writes the settlements:
+///
+/// ```no_run
+/// # async fn example(connection: amqp1::Connection) -> Result<(), amqp1::Error> {
+/// use tokio::{signal::ctrl_c, task::JoinSet};
+///
+/// let session = connection.begin().await?;
+/// // Ten jobs at a time: no more come until one of them is settled.
+/// let mut receiver = session.receiver("jobs").max_unsettled(10).attach().await?;
+/// let mut working = JoinSet::new();
+/// loop {
+///     tokio::select! {
+///         _ = ctrl_c() => break,
+///         Some(_) = working.join_next() => {}
+///         delivery = receiver.recv() => match delivery? {
+///             Some(delivery) => drop(working.spawn(async move { delivery.accept() })),
+///             None => break,
+///         },
+///     }
+/// }
+/// drop(receiver);
+/// working.join_all().await;
+/// connection.close().await
+/// # }
+/// ```
+///
+/// [`close`](Self::close) and [`detach`](Self::detach) end the link at once: what is not settled by then cannot be settled
+/// any more. The example `worker` is a whole program.
 #[derive(Debug)]
 pub struct Receiver {
     handle: Arc<LinkHandle>,
@@ -61,11 +89,11 @@ impl Receiver {
 
     /// Waits for the next delivery, without a limit; `None` when the peer has detached the link without an error, or this
     /// end has. A detach without an error is not a failure: a broker that stops a consumer in order ends a loop of `recv`
-    /// like that. To be told of it as an error, look at [`detached`](Self::detached).
+    /// like that. [`detached`](Self::detached) says how the link ended.
     ///
     /// # Errors
     ///
-    /// If the link was detached with an error, or its session or the connection ended under it, in peace or not:
+    /// If the link was detached with an error, or its session or the connection ended under it, with an error or without:
     /// [`ErrorKind::SessionEnded`], [`ErrorKind::ClosedByPeer`] and so on.
     ///
     /// # Cancel safety
@@ -191,7 +219,7 @@ impl Receiver {
         Delivery::new(self.handle.clone(), arrival, self.on_drop)
     }
 
-    /// Sets what becomes of deliveries that are received from now on and dropped without having been settled.
+    /// Sets what becomes of deliveries that are received from now on and dropped unsettled.
     pub fn set_on_drop(&mut self, on_drop: OnDrop) {
         self.on_drop = on_drop;
     }

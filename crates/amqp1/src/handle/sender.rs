@@ -22,8 +22,11 @@ use amqp1_codec::{EncodedMessage, IntoMessage, definitions::AmqpError, performat
 use amqp1_engine::transaction::TxnId;
 use std::{future::Future, sync::Arc, time::Duration};
 
-/// The sending end of a link. Clones are handles of the same one; when the last of them and of its receipts is dropped,
-/// the link is detached, what is queued first.
+/// The sending end of a link. [`send`](Self::send) waits for the outcome of each message; to have many in flight, send from
+/// several tasks, or [`enqueue`](Self::enqueue) them and await their receipts later.
+///
+/// Clones are handles of the same link. When the last of them and of their receipts is dropped, what is queued is sent and
+/// the link ends.
 #[derive(Clone, Debug)]
 pub struct Sender {
     handle: Arc<LinkHandle>,

@@ -36,19 +36,19 @@ impl Session {
         &self.handle
     }
 
-    /// A link to this address, to be attached.
+    /// Builds a link on which messages are sent to this address; [`attach`](SenderBuilder::attach) attaches it.
     pub fn sender(&self, address: impl Into<Str>) -> SenderBuilder {
         SenderBuilder::new(self.handle.clone(), address.into())
     }
 
-    /// A link to no address, to be attached: each message goes where its `to` says (§3.2.4). For peers whose open offers
+    /// Builds a link to no address: each message goes where its `to` says (§3.2.4). For peers whose open offers
     /// [`ANONYMOUS_RELAY`](crate::link::capability::ANONYMOUS_RELAY), which [`Connection::offers`](crate::Connection::offers)
-    /// tells. A message that cannot be routed is rejected; one that was sent settled costs the link.
+    /// checks. A message that cannot be routed is rejected; if it was sent settled, the peer ends the link.
     pub fn anonymous_sender(&self) -> SenderBuilder {
         SenderBuilder::anonymous(self.handle.clone())
     }
 
-    /// A link from this address, to be attached.
+    /// Builds a link on which messages come from this address; [`attach`](ReceiverBuilder::attach) attaches it.
     pub fn receiver(&self, address: impl Into<Str>) -> ReceiverBuilder {
         ReceiverBuilder::new(self.handle.clone(), address.into())
     }

@@ -42,7 +42,8 @@ impl Receiver {
     }
 
     /// Waits until [credit is withheld](Self::is_credit_withheld): no more deliveries come until some are settled. A
-    /// warning is logged as well. Holds the link while it waits, but does not borrow this, so that it can be waited for
+    /// warning is logged as well, unless the bound was set by
+    /// [`ReceiverBuilder::max_unsettled`](crate::link::ReceiverBuilder::max_unsettled) and this end alone settles. Holds the link while it waits, but does not borrow this, so that it can be waited for
     /// beside [`recv`](Self::recv).
     ///
     /// # Errors

@@ -38,6 +38,27 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! A service behind a broker takes its requests from a queue, as a client, and sends each answer to its reply-to:
+//!
+//! ```no_run
+//! # async fn example(session: &amqp1::Session) -> Result<(), amqp1::Error> {
+//! use amqp1::{Message, request::Responder};
+//!
+//! let requests = session.receiver("prices").attach().await?;
+//! let mut responder = Responder::new(requests, session.anonymous_sender().attach().await?);
+//! while let Some(request) = responder.next().await? {
+//!     let answer = match request.message().text()?.as_deref() {
+//!         Some("tea") => Message::builder().data("4.50"),
+//!         // The broker has taken the request: the caller hears of an answer, and of nothing else.
+//!         _ => Message::builder().application_property("error", "not-found").data("no such item"),
+//!     };
+//!     request.answer(answer).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! The examples `service` and `caller` are whole programs for that, and `requests` is one without a broker.
 
 mod builder;
 mod pairing;

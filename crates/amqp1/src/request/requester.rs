@@ -22,8 +22,8 @@ use std::{
 };
 use tokio::task::AbortHandle;
 
-/// Asks a node and waits for its answers: a link to it, and one from it. Many requests may be under way at once, and
-/// answers may come in any order. Clones are handles of the same one; when the last is dropped, the links are closed.
+/// The caller's end of requests and answers: a link to a node, and one for its answers. Many requests may be in flight,
+/// and answers may come in any order. Clones are handles of the same links; when the last is dropped, the links are closed.
 ///
 /// A message that answers no waiting request is accepted, counted ([`strays`](Self::strays)) and logged.
 #[derive(Clone, Debug)]
@@ -62,7 +62,8 @@ impl Requester {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for its answer: a [`MessageBuilder`](crate::MessageBuilder), or a
+    /// [`Request`](crate::request::Request) with a time-out of its own.
     ///
     /// # Errors
     ///

@@ -19,7 +19,9 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// A responder of these two links.
+    /// A responder that takes requests from one link and sends their answers on another. For a service behind a broker,
+    /// `answers` is an [anonymous sender](crate::Session::anonymous_sender): each answer goes where its request says. An
+    /// acceptor has its responders from a [`Pairing`](crate::request::Pairing).
     pub fn new(requests: Receiver, answers: Sender) -> Self {
         Self { requests, answers }
     }
@@ -44,8 +46,9 @@ impl Responder {
     }
 }
 
-/// A request that came in. Dropped without an answer, its delivery is dealt with as its receiver says; the one who
-/// asked is told so, and need not wait.
+/// A request that came in. Dropped without an answer, its delivery is settled as its receiver's
+/// [`OnDrop`](crate::link::OnDrop) says. A caller whose link ends here learns that and does not wait; behind a broker,
+/// a queue has the request again.
 #[derive(Debug)]
 pub struct IncomingRequest {
     delivery: Delivery,
@@ -67,18 +70,19 @@ impl IncomingRequest {
         self.delivery.message()
     }
 
-    /// The message-id of the request. Its answer has the same, of the same AMQP type, as its correlation-id.
+    /// The request's message-id. The answer has it as its correlation-id, in the same AMQP type.
     pub fn message_id(&self) -> Option<&MessageId> {
         self.message_id.as_ref()
     }
 
-    /// Where the answer is wanted.
+    /// The address that the answer is to be sent to.
     pub fn reply_to(&self) -> Option<&Str> {
         self.reply_to.as_ref()
     }
 
     /// Accepts the request, answers it with this message, and waits until the one who asked has settled the answer. The
-    /// answer's `to` and correlation-id are set from the request. To take the next request meanwhile, do this in a task.
+    /// answer's `to` and correlation-id are set from the request. To take the next request meanwhile, do this in a
+    /// task.
     ///
     /// # Errors
     ///
@@ -106,13 +110,25 @@ impl IncomingRequest {
     pub async fn answer_encoded(self, message: impl IntoMessage) -> Result<(), Error> {
         let Self { delivery, answers, .. } = self;
         delivery.accept()?;
-        // An acceptor's links wait for outcomes without a limit; one who has asked has an answer to settle, not to work on.
+        // An acceptor's links wait for outcomes without a limit; one who has asked has an answer to settle, not to work
+        // on.
         let (what, limit) = ("waiting for the outcome of an answer", answers.handle().timeout());
         let sent = within(&answers.handle().shared, limit, what, async { Ok(answers.send(message).await) });
         sent.await.map_err(|error| error.with_delivered(Delivered::Unknown))??.into_result()
     }
 
-    /// Refuses the request without an answer (§3.4.3).
+    /// Gives the request back without an answer (§3.4.4): a queue delivers it again, and a caller whose link ends here
+    /// learns that it was not taken.
+    ///
+    /// # Errors
+    ///
+    /// If the link has ended.
+    pub fn release(self) -> Result<(), Error> {
+        self.delivery.release()
+    }
+
+    /// Refuses the request without an answer (§3.4.3). A caller whose link ends here learns the reason. Behind a
+    /// broker, the request is a dead letter, and its caller waits in vain: answer it with the error instead.
     ///
     /// # Errors
     ///

@@ -181,7 +181,7 @@ impl<'a> IncomingStream<'a> {
         self.message_format
     }
 
-    /// Whether the sender has settled it: nothing that is stated about it is told to anyone.
+    /// Whether the sender has settled it: an outcome that is stated is not sent then.
     pub fn is_settled(&self) -> bool {
         self.settled
     }
@@ -409,7 +409,8 @@ impl<'a> IncomingStream<'a> {
 
     outcomes!();
 
-    /// The handle that settles it later.
+    /// A handle that settles the message later, so that the next one can be received; `None` if the sender has given the
+    /// message up, as far as that was read.
     pub fn into_handle(mut self) -> Option<DeliveryHandle> {
         self.handle.take()
     }

@@ -58,11 +58,14 @@ pub struct SendStream {
 }
 
 impl Sender {
-    /// Begins a message that is written piece by piece; `head` is what comes before its body.
+    /// Begins a message that is written piece by piece; `head` is what comes before its body:
+    /// [`Message::builder`](crate::Message::builder) with properties and the like, or
+    /// [`EncodedMessage::default()`](crate::message::EncodedMessage) if the octets that are written begin with it.
     ///
     /// # Errors
     ///
-    /// If the link ends, or there is no credit within the operation time-out.
+    /// If the link ends, or there is no credit within the operation time-out. [`Permit::stream`](crate::Permit::stream) is for
+    /// those who wait longer.
     ///
     /// # Cancel safety
     ///

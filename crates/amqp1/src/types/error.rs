@@ -16,10 +16,11 @@ use amqp1_codec::{
 use amqp1_engine::{ANNOTATIONS_LEFT_OUT, ApiMisuse, ConnectionError, SaslFailure, SendError};
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-/// Something did not work.
+/// An error of a connection, a session, a link, or what is sent and received on it.
 ///
-/// [`kind`](Self::kind) says what, [`retry`](Self::retry) what may help, [`delivered`](Self::delivered) whether the
-/// peer has the message. The text is one plain sentence, for people; do not take it apart.
+/// [`kind`](Self::kind) says what failed, [`retry`](Self::retry) what may help, and [`delivered`](Self::delivered)
+/// whether the peer has the message. `Display` is one sentence for people; programs look at the kind and the
+/// [`condition`](Self::condition).
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -35,11 +36,11 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The operation that failed.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The sender has given the message up before it was whole.
+    /// A message was given up before its end: by its sender, or because its receiver had settled it.
     Aborted,
     /// The server refuses the credentials.
     Authentication,
@@ -47,10 +48,10 @@ pub enum ErrorKind {
     Closed,
     /// The peer closed the connection.
     ClosedByPeer,
-    /// A message that was received cannot be decoded, or its body is not of the type that is wanted; or a value cannot be
-    /// encoded as a body.
+    /// A message that was received cannot be decoded, or its body is not of the type that is wanted; or a value cannot
+    /// be encoded as a body.
     Codec,
-    /// This end was set up in a way that cannot work.
+    /// The program asked for something that cannot work: an option, or a call that does not fit the link.
     Config,
     /// No server listens there, or the network does not reach it.
     Connect,
@@ -64,11 +65,11 @@ pub enum ErrorKind {
     /// Whether the transaction was committed is not known: the control link was lost, or the coordinator did not answer
     /// in time.
     InDoubt,
-    /// A mistake in this crate, or the runtime went away.
+    /// A fault in this crate, or the end of the runtime.
     Internal,
     /// The URL is wrong.
     InvalidUrl,
-    /// The link is gone; if the peer said why, [`Error::amqp_error`] has it.
+    /// The link has ended; if the peer said why, [`Error::amqp_error`] has it.
     LinkDetached,
     /// The peer did not accept the link.
     LinkRefused,
@@ -76,13 +77,13 @@ pub enum ErrorKind {
     MechanismNotOffered,
     /// The message is larger than the receiver takes.
     MessageTooLarge,
-    /// The receiver gave the message back, to be changed.
+    /// The receiver did not process the message and gave it back with changes.
     Modified,
-    /// The receiver settled the message without an outcome: whether it has processed it is not known, so that sending it
-    /// again, as [`Retry::Now`] says, may duplicate it.
+    /// The receiver settled the message without an outcome: whether it has processed it is not known, so that sending
+    /// it again, as [`Retry::Now`] says, may duplicate it.
     NoOutcome,
-    /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode, or the
-    /// address of a dynamic node.
+    /// The peer attached the link without something that was asked for: a filter, a distribution mode, a settle mode,
+    /// or the address of a dynamic node.
     NotGranted,
     /// The peer does not speak AMQP 1.0, or broke its rules.
     Protocol,
@@ -90,16 +91,16 @@ pub enum ErrorKind {
     Refused,
     /// The receiver says that the message is invalid.
     Rejected,
-    /// The receiver gave the message back.
+    /// The receiver did not process the message and gave it back.
     Released,
     /// The host's name has no address.
     Resolve,
     /// The transaction is rolled back: nothing of its work is done.
     RolledBack,
-    /// The session is gone.
+    /// The session has ended.
     SessionEnded,
-    /// The delivery was received on an earlier connection, and cannot be settled on the present one. The sender may deliver it
-    /// again.
+    /// The delivery was received on an earlier connection, and cannot be settled on the present one. The sender may
+    /// deliver it again.
     StaleDelivery,
     /// The link was suspended, or has to be: what is under way on it goes on when it is [resumed](crate::resume).
     Suspended,
@@ -113,16 +114,16 @@ pub enum ErrorKind {
     WriteTimeout,
 }
 
-/// The advice: what may help.
+/// What may help after an [`Error`].
 ///
 /// It follows from the kind of the error:
 ///
 /// | [`Retry`] | [`ErrorKind`] |
 /// |---|---|
-/// | [`Now`](Self::Now) | `CreditRevoked`, `Modified`, `NoOutcome`, `Released`, `RolledBack` |
+/// | [`Now`](Self::Now) | `CreditRevoked`, `Full`, `Modified`, `NoOutcome`, `Released`, `RolledBack` |
 /// | [`ReopenLink`](Self::ReopenLink) | `LinkDetached`, `SessionEnded`, `Suspended`, `Timeout` |
 /// | [`ReopenConnection`](Self::ReopenConnection) | `Closed`, `ClosedByPeer`, `Connect`, `IdleTimeout`, `Resolve`, `TransportLost`, `WriteTimeout` |
-/// | [`Never`](Self::Never) | `Aborted`, `Authentication`, `Config`, `InDoubt`, `Internal`, `InvalidUrl`, `LinkRefused`, `MechanismNotOffered`, `MessageTooLarge`, `NotGranted`, `Protocol`, `Refused`, `Rejected`, `Tls` |
+/// | [`Never`](Self::Never) | `Aborted`, `Authentication`, `Codec`, `Config`, `InDoubt`, `Internal`, `InvalidUrl`, `LinkRefused`, `MechanismNotOffered`, `MessageTooLarge`, `NotGranted`, `Protocol`, `Refused`, `Rejected`, `StaleDelivery`, `Tls` |
 ///
 /// unless the peer has said more, with the condition of its error:
 ///
@@ -139,27 +140,27 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// The same again.
+    /// Repeat the operation.
     Now,
-    /// The same again, not before this time has passed.
+    /// Repeat the operation after this time.
     After(Duration),
-    /// Attach the link again, in a new session if that is gone.
+    /// Attach the link again, in a new session if that has ended.
     ReopenLink,
     /// Connect again.
     ReopenConnection,
-    /// The operation must not or cannot be repeated. Whether the link or the connection that it used can is said by their
-    /// own errors, such as [`Connection::closed_error`](crate::Connection::closed_error).
+    /// The operation must not or cannot be repeated. Whether the link or the connection that it used can is said by
+    /// their own errors, such as [`Connection::closed_error`](crate::Connection::closed_error).
     Never,
 }
 
-/// Whether the peer has the message.
+/// Whether the peer has the message that an [`Error`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// It has it and said so.
+    /// The peer has it, and has said so.
     Yes,
-    /// It does not have it, or no longer has it.
+    /// The peer does not have it, or has given it back.
     No,
-    /// It may have it.
+    /// The peer may have it: sending it again may duplicate it.
     Unknown,
 }
 
@@ -225,24 +226,24 @@ impl Error {
         Self::new(ErrorKind::Timeout, format!("{what} took longer than {limit:?}"))
     }
 
-    /// There is no token to be had: for [`TokenProvider`](crate::cbs::TokenProvider)s. `why` is for people, and must hold
-    /// no secret.
+    /// There is no token to be had: for [`TokenProvider`](crate::cbs::TokenProvider)s. `why` is for people, and must
+    /// hold no secret.
     #[cfg(feature = "cbs")]
     pub fn no_token(why: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Authentication, format!("there is no token: {why}"))
     }
 
-    /// The operation that failed.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The condition that the peer stated (§2.8.15 to §2.8.18).
+    /// The condition of the error that the peer stated (§2.8.15 to §2.8.18).
     pub fn condition(&self) -> Option<&ErrorCondition> {
         self.0.amqp.as_ref().map(|error| &error.condition)
     }
 
-    /// The error that the peer stated (§2.8.14).
+    /// The error that the peer stated: its condition, description and info (§2.8.14).
     pub fn amqp_error(&self) -> Option<&AmqpError> {
         self.0.amqp.as_ref()
     }
@@ -252,8 +253,8 @@ impl Error {
         self.0.retry
     }
 
-    /// Whether the peer has the message that this is about. An error that is about no message, such as that of an attach,
-    /// says [`Delivered::No`]; [`ErrorKind::InDoubt`] says [`Delivered::Unknown`].
+    /// Whether the peer has the message that this is about. An error that is about no message, such as that of an
+    /// attach, says [`Delivered::No`]; [`ErrorKind::InDoubt`] says [`Delivered::Unknown`].
     pub fn delivered(&self) -> Delivered {
         self.0.delivered
     }
@@ -263,8 +264,8 @@ impl Error {
         self.0.status.as_ref()
     }
 
-    /// How many of the messages that [`Sender::flush`](crate::Sender::flush) or a close waited for are known not to have
-    /// been sent. Others may have been lost with the transport. `None` of other calls.
+    /// How many of the messages that [`Sender::flush`](crate::Sender::flush) or a close waited for are known not to
+    /// have been sent. Others may have been lost with the transport. `None` of other calls.
     pub fn unsent(&self) -> Option<u64> {
         self.0.unsent
     }

@@ -14,20 +14,20 @@ pub struct SendOptions {
     pub message_format: u32,
 }
 
-/// The largest message that a receiving end takes unless it is told otherwise, in octets: 64 MiB. Streamed links take any.
+/// The largest message that a receiving end takes unless it is told otherwise, in octets: 64 MiB. Streamed links take
+/// any.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 64 * 1024 * 1024;
 
-/// The treatment of a delivery that is dropped without having been settled. An outcome that the source does not list
-/// (§3.5.3) is not used: modified becomes released, and what may not be released is left unsettled.
+/// The outcome of a delivery that is dropped unsettled. An outcome that the source does not list (§3.5.3) is not used:
+/// modified becomes released, and what may not be released is left unsettled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDrop {
-    /// It is modified, its delivery having failed: the sender may try again and count the attempt (§3.4.5). This is what
-    /// is done unless something else is set.
+    /// Modified, as a failed delivery: the sender may try again and counts the attempt (§3.4.5). The default.
     #[default]
     Modify,
-    /// It is released: the sender may try again (§3.4.4).
+    /// Released: the sender may try again (§3.4.4).
     Release,
-    /// Nothing is said. The sender decides when it has waited long enough.
+    /// None: the delivery stays unsettled, and the sender decides about it, at the latest when the link ends.
     LeaveUnsettled,
 }

@@ -9,30 +9,31 @@ use amqp1_codec::{
 };
 use std::sync::Arc;
 
-/// The receiver's decision about a message (§3.4).
+/// The outcome of a message that was sent (§3.4): what the receiver made of it.
 ///
-/// An outcome is not an error: a message that was rejected or released was sent, and not processed.
-/// [`into_result`](Self::into_result) turns that into an [`Error`].
+/// A negative outcome is not an [`Error`], since sending worked. [`into_result`](Self::into_result) makes it one.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "the receiver may have rejected or released the message: `into_result()` is an error then"]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Processed.
+    /// The receiver has processed the message.
     Accepted,
     /// The coordinator has begun a transaction (§4.5.5).
     Declared(Declared),
     /// The receiver settled with a state of an extension, which this library does not know.
     Extension(Arc<Described>),
-    /// Not processed, to be changed.
+    /// The receiver has not processed the message, and gives it back with changes: it may be sent again, unless it is
+    /// undeliverable there.
     Modified(Modified),
-    /// Invalid.
+    /// The receiver says that the message is invalid, and why if it gave a reason. The same message would be rejected
+    /// again.
     Rejected(Option<AmqpError>),
-    /// Not processed.
+    /// The receiver has not processed the message. It may be sent again.
     Released,
-    /// Sent settled: there is no outcome, and the message is on its way.
+    /// The message was sent settled and is queued: its outcome is not reported.
     SentSettled,
-    /// The receiver settled without saying how, and the link's source has no default outcome: whether it has processed the
-    /// message is not known.
+    /// The receiver settled without saying how, and the link's source has no default outcome: whether it has processed
+    /// the message is not known.
     SettledWithoutState,
     /// Part of a transaction (§4.5.8).
     Transactional(TransactionalState),
@@ -52,8 +53,19 @@ impl Outcome {
         }
     }
 
-    /// The state that the receiver settled with, if it stated any: for
-    /// [`HeldMessage::settle`](crate::broker::terminus::HeldMessage::settle), for one.
+    /// The state that the receiver settled with; `None` if it stated none. A program that sends on what it receives
+    /// gives it to [`Delivery::settle`](crate::Delivery::settle), and a broker to
+    /// [`HeldMessage::settle`](crate::broker::terminus::HeldMessage::settle):
+    ///
+    /// ```no_run
+    /// # async fn example(delivery: amqp1::Delivery, sender: amqp1::Sender) -> Result<(), amqp1::Error> {
+    /// use amqp1::link::DeliveryState;
+    ///
+    /// let outcome = sender.send(delivery.message()).await?;
+    /// // Without a state it is not known whether the message is safe: it may be delivered twice.
+    /// delivery.settle(outcome.into_state().unwrap_or(DeliveryState::Released))?;
+    /// # Ok(()) }
+    /// ```
     pub fn into_state(self) -> Option<DeliveryState> {
         Some(match self {
             Self::Accepted => DeliveryState::Accepted,
@@ -67,16 +79,15 @@ impl Outcome {
         })
     }
 
-    /// Converts a negative outcome into an error. `Ok` if the receiver said that it has processed the message, or if the
-    /// message was sent settled, so that it was not asked.
+    /// Converts a negative outcome into an error. `Ok` if the receiver said that it has processed the message, or if
+    /// the message was sent settled, so that it was not asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional state
-    /// counts as the outcome in it. [`ErrorKind::NoOutcome`] if the receiver settled without an outcome, or
-    /// with one that only a coordinator may state, and
-    /// [`ErrorKind::Protocol`] for a state of an extension: then it is not known whether the message was delivered
-    /// ([`Delivered::Unknown`]).
+    /// [`ErrorKind::Rejected`], [`ErrorKind::Released`] or [`ErrorKind::Modified`], not delivered. A transactional
+    /// state counts as the outcome in it. [`ErrorKind::NoOutcome`] if the receiver settled without an outcome, or with
+    /// one that only a coordinator may state, and [`ErrorKind::Protocol`] for a state of an extension: then it is not
+    /// known whether the message was delivered ([`Delivered::Unknown`]).
     pub fn into_result(self) -> Result<(), Error> {
         match self {
             Self::Accepted | Self::SentSettled => Ok(()),
