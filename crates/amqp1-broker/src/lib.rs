@@ -5,8 +5,7 @@
 //!
 //! - [`terminus`]: which of a peer's wishes are granted ([`Support`](terminus::Support)), what the end that asked finds
 //!   missing ([`differences`](terminus::differences)), what outlives a link
-//! ([`TerminusStore`](terminus::TerminusStore)),
-//!   and the messages at a node ([`HeldMessage`](terminus::HeldMessage));
+//!   ([`TerminusStore`](terminus::TerminusStore)), and the messages at a node ([`HeldMessage`](terminus::HeldMessage));
 //! - [`transaction`]: the coordinator, which keeps the work of transactions until they are discharged.
 //!
 //! Time is an argument, as in the engine.

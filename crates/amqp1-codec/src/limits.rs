@@ -37,9 +37,8 @@ pub struct Limits {
     ///   that is written as another type is that one.
     /// - An error's description that is not UTF-8 is read with replacements, and one of another type counts as absent. A
     ///   condition that is no ASCII text, or missing, is
-    ///   [`ErrorCondition::UNREADABLE`](crate::definitions::ErrorCondition::UNREADABLE), and so is that of an error
-    /// that
-    ///   cannot be read at all.
+    ///   [`ErrorCondition::UNREADABLE`](crate::definitions::ErrorCondition::UNREADABLE), and so is that of an
+    ///   error that cannot be read at all.
     /// - Fields too many of an error or of a delivery's state are skipped.
     pub odd_advisory_data: bool,
     /// Take transaction-ids of up to 255 octets, where §4.5.4 allows 32. Off by default.

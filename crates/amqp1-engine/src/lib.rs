@@ -25,8 +25,7 @@
 //!
 //! 1. Read into a buffer, and pass it to [`Connection::handle_input`]. It leaves a partial frame in the buffer. It also leaves
 //!    whole frames while [`Connection::is_congested`], and while the application has to answer SASL or the open: call
-//! it again
-//!    after step 3, or after the answer.
+//!    it again after step 3, or after the answer.
 //! 2. Take all events with [`Connection::poll_event`] and all settlements with [`Connection::poll_settled`].
 //! 3. Call [`Connection::transmit`] with a [`TransmitQueue`], which is a `bytes::Buf`: write its `chunk()`, then `advance`.
 //!    Poll first, since some frames wait for that: a drain, for one, is answered after its event was taken.
