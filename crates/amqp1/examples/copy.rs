@@ -73,7 +73,8 @@ async fn run(options: Options) -> Result<(), Failure> {
     drop(receiver);
     let mut settled = Ok(());
     while let Some(done) = settling.join_next().await {
-        settled = settled.and(flatten(done));
+        let done = flatten(done);
+        settled = settled.and(done);
     }
     let closed = to.close().await;
     // Writes the last settlements.
@@ -185,17 +186,16 @@ fn condition(error: &Error) -> ErrorCondition {
 
 /// Tells the first broker what the second has made of a message.
 async fn settle(receipt: Receipt, handle: Option<DeliveryHandle>) -> Result<(), Error> {
-    let handle = handle.into_iter();
     match receipt.await {
         Ok(outcome) => {
             println!("{}", json!({ "outcome": name(&outcome) }));
             // Without an outcome it is not known whether the message is safe: it is sent again.
             let state = outcome.into_state().unwrap_or(DeliveryState::Released);
-            handle.map(|handle| handle.settle(state.clone())).collect()
+            handle.map_or(Ok(()), |handle| handle.settle(state))
         }
         // Neither is it here.
         Err(error) => {
-            handle.map(DeliveryHandle::release).collect::<Result<(), _>>()?;
+            handle.map_or(Ok(()), DeliveryHandle::release)?;
             Err(error)
         }
     }
