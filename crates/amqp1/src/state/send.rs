@@ -5,6 +5,7 @@ use crate::{
         aside::Aside,
         ids::LinkKey,
         shared::{Shared, State},
+        suspended::new_token,
     },
     types::{
         error::{Error, ErrorKind},
@@ -27,7 +28,7 @@ pub(crate) fn revoked() -> Error {
     Error::new(ErrorKind::CreditRevoked, text)
 }
 
-/// Stands for the receipt of a message that has none.
+/// Stands for the receipt of a message that has none, on a link that is not resumed.
 const NO_RECEIPT: u64 = u64::MAX >> 1;
 
 /// Which messages have a receipt.
@@ -49,7 +50,7 @@ pub(crate) struct Queueing<'a> {
     pub(crate) clock: &'a Shared,
 }
 
-fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engine::SendOptions {
+fn engine_options(options: SendOptions, settled: bool, token: u64, unreported: bool) -> amqp1_engine::SendOptions {
     let SendOptions { tag, message_format, .. } = options;
     amqp1_engine::SendOptions {
         settled,
@@ -59,7 +60,7 @@ fn engine_options(options: SendOptions, settled: bool, token: u64) -> amqp1_engi
         acquired: false,
         // Whether there is room was asked before: a permit is not to fail because of it.
         admitted: true,
-        unreported: token == NO_RECEIPT,
+        unreported,
         token,
     }
 }
@@ -111,8 +112,13 @@ impl State {
             (false, Some(_)) => Some(self.receipts.insert(clock.now(), limit)),
             (false, None) => Some(self.receipts.insert_unarmed()),
         };
-        let token = slot.map_or(NO_RECEIPT, |slot| self.token(id, slot, lasts));
-        let mut options = engine_options(options, settled, token);
+        let token = match slot {
+            Some(slot) => self.token(id, slot, lasts),
+            // The next endpoint knows it by its token: no two are to have the same.
+            None if lasts => new_token(),
+            None => NO_RECEIPT,
+        };
+        let mut options = engine_options(options, settled, token, slot.is_none());
         options.state = stated;
         if let Err(error) = self.acquire_with(id, &mut options, aside) {
             self.take_back(token, slot);
@@ -157,7 +163,7 @@ impl State {
         let (settled, lasts) = (link.settles(options.settled).ok_or(SendError::SettleMode)?, link.resume.is_some());
         let slot = self.receipts.insert_unarmed();
         let token = self.token(id, slot, lasts);
-        let mut options = engine_options(options, settled, token);
+        let mut options = engine_options(options, settled, token, false);
         if let Err(error) = self.acquire_with(id, &mut options, aside) {
             self.take_back(token, Some(slot));
             return Err(error);

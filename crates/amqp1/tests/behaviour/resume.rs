@@ -287,6 +287,30 @@ async fn a_link_that_is_closed_leaves_nothing_and_one_that_is_not_resumable_says
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
+/// A settled send has no receipt, and the link is lost before the messages leave.
+#[tokio::test(start_paused = true)]
+async fn messages_that_were_sent_settled_and_had_not_left_are_sent_by_the_next_endpoint_which_says_so_of_each() {
+    let mut world = World::plain().await;
+    let (sender, receiver) = world.client_sends(None, None).await;
+    let settled = SendOptions { settled: true, ..SendOptions::default() };
+    for number in 0..3 {
+        assert_eq!(sender.send_with(short(number), settled).await.expect("queued"), Outcome::SentSettled);
+    }
+    world.lose().await;
+    let (left, kept) = (soon(sender.suspend()).await.expect("left"), soon(receiver.suspend()).await.expect("kept"));
+    assert_eq!(left.deliveries().iter().map(|delivery| delivery.begun).collect::<Vec<_>>(), [false; 3]);
+    let mut world = World::plain().await;
+    let (sender, mut receiver) = world.client_sends(Some(&left), Some(&kept)).await;
+    for expected in 0..3 {
+        assert_eq!(number(&soon(receiver.recv()).await.expect("a link").expect("a delivery")), expected);
+    }
+    let resumed = sender.resumed();
+    assert_eq!(resumed.len(), 3);
+    for resumed in resumed {
+        assert_eq!(soon(resumed).await.expect("sent"), Outcome::SentSettled);
+    }
+}
+
 /// The session ends, or the link is detached; each time it goes on, on the same connection.
 #[tokio::test(start_paused = true)]
 async fn a_link_goes_on_in_another_session_of_the_same_connection() {
