@@ -53,6 +53,12 @@ impl Sender<'_> {
         self.connection.waiting(self.id)
     }
 
+    /// Whether the last of them is written piece by piece and not finished yet.
+    #[inline]
+    pub fn is_last_open(&self) -> bool {
+        self.connection.is_last_open(self.id)
+    }
+
     /// Why nothing can be queued on an attached link. `None` does not mean that something can be sent: see
     /// [`credit`](Self::credit).
     #[inline]

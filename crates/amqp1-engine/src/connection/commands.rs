@@ -375,6 +375,12 @@ impl Connection {
         self.links.get(id).and_then(Link::sending).map_or(0, |end| end.queue.len())
     }
 
+    /// Whether the last of them is not finished yet.
+    pub(crate) fn is_last_open(&self, id: LinkId) -> bool {
+        let sending = self.links.get(id).and_then(Link::sending);
+        sending.is_some_and(|end| end.queue.back().is_some_and(|delivery| delivery.open))
+    }
+
     /// How many octets wait on all links to be sent, with something for each delivery, as far as they count towards
     /// [`max_queued`](crate::ConnectionConfig::max_queued).
     pub fn all_queued(&self) -> usize {

@@ -178,7 +178,8 @@ impl Connection {
         let forced = error.is_some();
         let before = self.shared().command(|state, _| {
             state.engine.close(now, error);
-            state.unsent
+            // What was lost when the connection ended by itself was not asked for.
+            if state.closed.is_some() { 0 } else { state.unsent }
         })?;
         let shut = self.shut().await;
         let unsent = self.shared().look(|state| state.unsent.saturating_sub(before));

@@ -24,6 +24,7 @@ impl Shared {
 impl Sender {
     /// Waits until every message that was queued on the link before this call is written to the transport. What the peer
     /// makes of them is not known by that. Messages that were sent settled have no other confirmation.
+    /// A stream that is not finished yet is not waited for.
     ///
     /// # Errors
     ///

@@ -198,6 +198,8 @@ pub(crate) struct Mark {
     pub(crate) id: LinkKey,
     /// How many deliveries had been queued on the link.
     pub(super) queued: u64,
+    /// How many of the link's had been taken out of the queue again.
+    pub(super) removed: u64,
 }
 
 /// Whose changes are waited for.

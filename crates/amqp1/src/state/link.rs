@@ -85,6 +85,8 @@ pub(crate) struct LinkState {
     pub(crate) reattach: bool,
     /// How many deliveries were queued on it.
     pub(crate) queued: u64,
+    /// How many of them were given up before any of them had left, and taken out of the queue.
+    pub(crate) removed: u64,
     /// How many of them are lost without any of them having left.
     pub(crate) unsent: u64,
 }
@@ -114,6 +116,7 @@ impl LinkState {
             resume: None,
             reattach: false,
             queued: 0,
+            removed: 0,
             unsent: 0,
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     },
     types::error::Error,
 };
+use amqp1_engine::ApiMisuse;
 
 impl State {
     /// Notes that a message is lost of which nothing has left.
@@ -26,14 +27,29 @@ impl State {
         }
     }
 
-    /// The end of a link's queue.
-    pub(crate) fn mark(&self, id: LinkKey) -> Mark {
-        Mark { id, queued: self.links.get(&id).map_or(0, |link| link.queued) }
+    /// Gives up a delivery that has not left completely.
+    pub(crate) fn abort_delivery(&mut self, id: LinkKey, token: u64) -> Result<(), ApiMisuse> {
+        let mut sender = self.engine.sender(id)?;
+        let before = sender.waiting();
+        sender.abort(token)?;
+        let removed = sender.waiting() < before;
+        if let Some(link) = self.links.get_mut(&id).filter(|_| removed) {
+            link.removed = link.removed.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// The end of a link's queue. A delivery that is still written piece by piece stands behind it.
+    pub(crate) fn mark(&mut self, id: LinkKey) -> Mark {
+        let is_open = self.engine.sender(id).is_ok_and(|sender| sender.is_last_open());
+        let (queued, removed) = self.links.get(&id).map_or((0, 0), |link| (link.queued, link.removed));
+        Mark { id, queued: queued.saturating_sub(u64::from(is_open)), removed }
     }
 
     /// How many deliveries of a link wait to leave, or are lost without any of them having left.
     pub(crate) fn unsent(&mut self, id: LinkKey) -> u64 {
-        self.unsent_before(self.mark(id))
+        let mark = self.mark(id);
+        self.unsent_before(mark)
     }
 
     /// As [`unsent`](Self::unsent), before a mark.
@@ -41,9 +57,12 @@ impl State {
         self.waiting_before(mark).saturating_add(self.lost_before(mark))
     }
 
-    /// How many deliveries were queued behind a mark.
+    /// How many deliveries were queued behind a mark and not taken out again. What is written piece by piece is the last
+    /// of the queue, so that it stands behind each mark if it is taken out.
     fn queued_behind(&self, mark: Mark) -> u64 {
-        self.links.get(&mark.id).map_or(0, |link| link.queued.saturating_sub(mark.queued))
+        let Some(link) = self.links.get(&mark.id) else { return 0 };
+        let removed = link.removed.saturating_sub(mark.removed);
+        link.queued.saturating_sub(mark.queued).saturating_sub(removed)
     }
 
     /// How many deliveries before a mark have not left completely.

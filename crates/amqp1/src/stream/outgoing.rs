@@ -273,7 +273,8 @@ fn write(state: &mut State, id: LinkKey, octets: Bytes, aside: &mut Aside<'_>) -
 }
 
 fn abort(state: &mut State, id: LinkKey, token: u64) {
-    let _ = state.engine.sender(id).and_then(|mut sender| sender.abort(state.tokens.of(token)));
+    // One that has left as a whole, or whose link is over, is not given up.
+    let _ = state.abort_delivery(id, state.tokens.of(token));
 }
 
 /// The octets before the content of a data section.

@@ -1,7 +1,7 @@
 //! Messages that are sent settled: queued, flushed, and counted where they are not sent.
 
 use crate::support::{body, gated_pair, number, pair, soon};
-use amqp1::{Credit, ErrorKind, Outcome, link::SendOptions};
+use amqp1::{Credit, ErrorKind, Message, Outcome, link::SendOptions};
 
 const SETTLED: SendOptions = SendOptions { settled: true, tag: None, message_format: 0 };
 
@@ -74,6 +74,39 @@ async fn what_is_lost_in_the_queue_is_counted_by_flush_and_by_close() {
     assert!(error.to_string().ends_with(&format!("{unsent} messages were not sent")), "{error}");
     let closed = soon(sender.close()).await.expect_err("the transport is lost");
     assert_eq!(closed.unsent(), Some(unsent));
+    let closed = soon(pair.client.close()).await.expect_err("the transport is lost");
+    assert_eq!((closed.kind(), closed.unsent()), (ErrorKind::TransportLost, Some(unsent)));
+}
+
+/// A stream that is dropped before any of it has left takes its place in the queue back.
+#[tokio::test]
+async fn streams_that_are_given_up_behind_a_flush_do_not_count_as_what_it_waits_for() {
+    let (mut pair, gate) = gated_pair().await;
+    let (sender, _receiver) = pair.client_sends(Credit::Window(2000)).await;
+    gate.stick();
+    let large = bytes::Bytes::from(vec![0; 100_000]);
+    for _ in 0..6 {
+        sender.send_with(large.clone(), SETTLED).await.expect("queued").into_result().expect("settled");
+    }
+    let flushing = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.flush().await }
+    });
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..6 {
+        soon(sender.stream(Message::builder())).await.expect("credit").abort();
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    gate.break_off();
+    let unsent = soon(flushing).await.expect("no panic").expect_err("the transport is lost").unsent();
+    let closed = soon(sender.close()).await.expect_err("the transport is lost");
+    assert!(unsent > Some(0), "{unsent:?}");
+    assert_eq!(closed.unsent(), unsent);
 }
 
 #[tokio::test]

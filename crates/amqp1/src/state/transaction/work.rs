@@ -211,7 +211,7 @@ impl State {
                 return;
             }
             // §4.4.3: what is not sent as a whole is given up. To who sent it that is the outcome.
-            if self.engine.sender(id).and_then(|mut sender| sender.abort(token)).is_ok() {
+            if self.abort_delivery(id, token).is_ok() {
                 if let Some(table) = self.table() {
                     table.aborted.push(id);
                 }
