@@ -8,7 +8,11 @@ use super::{
 };
 use amqp1_codec::frame::Direction;
 use amqp1_engine::Instant;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// One for each connection, in its driver. Without an observer and without a log it does nothing.
 pub(crate) struct Wire {
@@ -118,8 +122,11 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if let Some(meter) = &mut self.meter {
-            meter.end();
+        let Some(mut meter) = self.meter.take() else { return };
+        // It may be dropped because the observer has panicked: if that panics again, it must not end the process.
+        let ended = catch_unwind(AssertUnwindSafe(move || meter.end()));
+        if ended.is_err() {
+            tracing::debug!(target: "amqp1", "the observer panicked at the end of a connection");
         }
     }
 }

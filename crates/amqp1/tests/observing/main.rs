@@ -6,6 +6,7 @@ mod ledger;
 mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod panics;
 mod secrets;
 mod spans;
 mod traced;

@@ -129,6 +129,16 @@ impl Link {
         self.change_unsettled(-1, observer);
     }
 
+    /// Whether this end sends on it.
+    pub(super) fn sends(&self) -> bool {
+        self.info.sends
+    }
+
+    /// Whether deliveries of it are followed that are not settled.
+    pub(super) fn has_unsettled(&self) -> bool {
+        self.unsettled > 0
+    }
+
     pub(super) fn change_unsettled(&mut self, change: isize, observer: &dyn Observer) {
         let before = self.unsettled;
         self.unsettled = before.saturating_add_signed(change);

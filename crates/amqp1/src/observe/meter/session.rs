@@ -116,11 +116,13 @@ impl Session {
         let Some(id) = handles.remove(&handle) else { return };
         self.local.retain(|_, link| *link != id);
         self.remote.retain(|_, link| *link != id);
-        self.sent.retain(|_, delivery| delivery.link != id);
-        self.received.retain(|_, delivery| delivery.link != id);
-        if let Some(link) = self.links.remove(&id) {
-            link.end(view.observer);
+        let Some(link) = self.links.remove(&id) else { return };
+        // A link that comes and goes does not cost what others have unsettled.
+        if link.has_unsettled() {
+            let deliveries = if link.sends() { &mut self.sent } else { &mut self.received };
+            deliveries.retain(|_, delivery| delivery.link != id);
         }
+        link.end(view.observer);
     }
 
     /// The session is over, and so are its links.
