@@ -27,8 +27,8 @@ const NOTE: usize = 40;
 /// The mark of a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes. Shared access signatures
-/// and keys, bearer tokens and passwords of connection strings are shown as `<redacted>`.
+/// A text, to be shown escaped and in at most [`MAX_TEXT`] octets. `Debug` puts it in quotes. Shared access signatures and
+/// keys, bearer tokens, and passwords of connection strings and URLs are shown as `<redacted>`.
 #[derive(Clone, Copy)]
 pub struct Printable<'a> {
     text: &'a str,

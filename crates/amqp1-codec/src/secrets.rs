@@ -3,8 +3,18 @@
 use alloc::{borrow::Cow, string::String};
 
 /// How the text around a secret begins, in lower case.
-const MARKS: [&[u8]; 6] =
-    [b"sharedaccesssignature", b"sharedaccesskey=", b"sig=", b"password=", b"secret=", b"bearer "];
+const MARKS: [&[u8]; 10] = [
+    b"sharedaccesssignature",
+    b"sharedaccesskey=",
+    b"accountkey=",
+    b"sig=",
+    b"password=",
+    b"passwd=",
+    b"pwd=",
+    b"secret=",
+    b"token=",
+    b"bearer ",
+];
 
 /// Words in the key of a map that say that its value is a secret.
 const KEYS: [&str; 7] = ["password", "passwd", "secret", "token", "signature", "authorization", "credential"];
@@ -12,37 +22,73 @@ const KEYS: [&str; 7] = ["password", "passwd", "secret", "token", "signature", "
 /// How a token begins that is signed JSON: `{"` in base64.
 const JSON: &[u8] = b"eyJ";
 
-/// The place where a secret begins: a shared access signature or key, a password in a connection string, a bearer token.
+/// What stands between the scheme of a URL and its authority.
+const SCHEME_END: &[u8] = b"://";
+
+/// The place where a secret begins: a shared access signature or key, a password in a connection string or a URL, a bearer
+/// token.
 pub(crate) fn secret_in(octets: &[u8]) -> Option<usize> {
-    let mut is_word = false;
-    (0..octets.len()).find(|at| {
-        let rest = octets.get(*at..).unwrap_or_default();
-        let is_within = core::mem::replace(&mut is_word, rest.first().is_some_and(u8::is_ascii_alphanumeric));
-        !is_within && begins_secret(rest)
-    })
+    find(octets).map(|(at, _)| at)
 }
 
-fn begins_secret(rest: &[u8]) -> bool {
-    // Most words do not begin like one.
-    if !matches!(rest.first(), Some(b's' | b'S' | b'p' | b'P' | b'b' | b'B' | b'e')) {
+/// The place where a secret begins, and its length where that does not follow from its mark.
+fn find(octets: &[u8]) -> Option<(usize, Option<usize>)> {
+    let mut is_word = false;
+    // No token begins before this place, so that each octet is looked at a bounded number of times.
+    let mut no_token = 0;
+    for at in 0..octets.len() {
+        let rest = octets.get(at..).unwrap_or_default();
+        let is_within = core::mem::replace(&mut is_word, rest.first().is_some_and(u8::is_ascii_alphanumeric));
+        if let Some(length) = userinfo(rest) {
+            return Some((at.saturating_add(SCHEME_END.len()), Some(length)));
+        }
+        if is_within {
+            continue;
+        }
+        if is_marked(rest) {
+            return Some((at, None));
+        }
+        if at >= no_token && rest.starts_with(JSON) {
+            let part = base64_part(rest);
+            if rest.get(part) == Some(&b'.') {
+                return Some((at, None));
+            }
+            no_token = at.saturating_add(part);
+        }
+    }
+    None
+}
+
+fn is_marked(rest: &[u8]) -> bool {
+    // Most words do not begin like a mark.
+    if !matches!(rest.first().map(u8::to_ascii_lowercase), Some(b'a' | b'b' | b'p' | b's' | b't')) {
         return false;
     }
     MARKS.iter().any(|mark| rest.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark)))
-        || rest.starts_with(JSON) && is_token(rest)
+}
+
+/// The length of the user's name and password behind the scheme of a URL; `None` without a password.
+fn userinfo(rest: &[u8]) -> Option<usize> {
+    let authority = rest.strip_prefix(SCHEME_END)?;
+    let ends = |octet: &u8| matches!(octet, b'/' | b'?' | b'#' | b'"' | b'<' | b'>' | 0..=b' ');
+    let authority = authority.iter().position(ends).map_or(authority, |end| authority.get(..end).unwrap_or_default());
+    let end = authority.iter().rposition(|octet| *octet == b'@')?;
+    authority.get(..end)?.contains(&b':').then_some(end)
 }
 
 /// The text with `<redacted>` in the place of each secret.
 pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
-    let Some(mut at) = secret_in(text.as_bytes()) else { return Cow::Borrowed(text) };
+    let Some(mut found) = find(text.as_bytes()) else { return Cow::Borrowed(text) };
     let (mut shown, mut rest) = (String::new(), text);
     loop {
-        // It begins with a character of ASCII, and so does what follows it.
+        // It begins with a character of ASCII or behind one, and so does what follows it.
+        let (at, length) = found;
         let (before, secret) = rest.split_at_checked(at).unwrap_or((rest, ""));
         shown.push_str(before);
         shown.push_str("<redacted>");
-        rest = secret.get(secret_len(secret)..).unwrap_or_default();
-        match secret_in(rest.as_bytes()) {
-            Some(next) => at = next,
+        rest = secret.get(length.unwrap_or_else(|| secret_len(secret))..).unwrap_or_default();
+        match find(rest.as_bytes()) {
+            Some(next) => found = next,
             None => break,
         }
     }
@@ -59,11 +105,10 @@ fn secret_len(secret: &str) -> usize {
     word(spaced.map_or(0, str::len)).unwrap_or(secret.len())
 }
 
-/// Whether it is three parts in base64, at least the beginning of the second.
-fn is_token(text: &[u8]) -> bool {
+/// How long the first part of a token in base64 is.
+fn base64_part(text: &[u8]) -> usize {
     let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'=');
-    let first = text.iter().take_while(|octet| is_base64(octet)).count();
-    text.get(first) == Some(&b'.')
+    text.iter().take_while(|octet| is_base64(octet)).count()
 }
 
 /// Whether the key of a map says that its value is a secret.
@@ -92,10 +137,39 @@ mod tests {
         for (octets, at) in cases {
             assert_eq!(secret_in(octets), at, "{}", octets.escape_ascii());
         }
+        let cases: [(&[u8], Option<usize>); 8] = [
+            (b"amqps://alice:hunter2@server.test/queue", Some(8)),
+            (b"see amqp://alice:hun:t@er2@server.test", Some(11)),
+            (b"amqp://:hunter2@server.test", Some(7)),
+            (b"amqp://server.test:5672/queue@1:2", None),
+            (b"amqp://alice@server.test:5672", None),
+            (b"amqp://server.test 1:2@3", None),
+            (b"amqp://", None),
+            (b"://@:", None),
+        ];
+        for (octets, at) in cases {
+            assert_eq!(secret_in(octets), at, "{}", octets.escape_ascii());
+        }
+        let text = "moved to 'amqp://alice:hunter2@server.test:5672/q', not amqp://bob:x@h; AccountKey=a2V5;x";
+        assert_eq!(
+            redacted(text),
+            "moved to 'amqp://<redacted>@server.test:5672/q', not amqp://<redacted>@h; <redacted>;x"
+        );
         let text = "put 'SharedAccessSignature sr=h&sig=a%3d&se=1' (Bearer b.c), SharedAccessKey=d; é eyJe.f.g end";
         assert_eq!(redacted(text), "put '<redacted>' (<redacted>), <redacted>; é <redacted> end");
         assert!(matches!(redacted("a design"), Cow::Borrowed("a design")));
         assert!(is_secret_key("x-opt-Access-Token") && is_secret_key("PASSWORD"));
         assert!(!is_secret_key("x-opt-partition-key") && !is_secret_key("pass"));
+    }
+
+    /// To look at the rest of the text at each place would take hours.
+    #[test]
+    fn a_peer_cannot_make_the_search_for_secrets_long() {
+        for piece in ["eyJ-", "a://b:", "Bearer", "x://"] {
+            let text = piece.repeat(1 << 18);
+            assert_eq!(secret_in(text.as_bytes()), None, "{piece}");
+        }
+        let text = ["eyJ-".repeat(1 << 18).as_str(), " eyJa.b"].concat();
+        assert_eq!(secret_in(text.as_bytes()), Some((4 << 18) + 1));
     }
 }

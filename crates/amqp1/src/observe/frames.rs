@@ -7,7 +7,7 @@ use amqp1_codec::{
     performative::{Attach, Performative, Transfer},
 };
 use bytes::Bytes;
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, io::Write, sync::OnceLock};
 
 /// The target of the frames' events.
 pub(super) const TARGET: &str = "amqp1::frames";
@@ -49,8 +49,17 @@ pub(super) struct FrameLog {
     connection: u64,
     body: usize,
     prints: bool,
-    /// Whether the payloads on a link may be shown, where they are.
-    links: HashMap<(Direction, u16, u32), bool>,
+    /// The links whose attaches were seen.
+    links: HashMap<(Direction, u16, u32), Payloads>,
+}
+
+/// What is known of the payloads on a link.
+#[derive(Clone, Copy, Debug)]
+struct Payloads {
+    /// Whether they may be shown.
+    shown: bool,
+    /// Whether more of a message follows.
+    continued: bool,
 }
 
 impl FrameLog {
@@ -63,7 +72,8 @@ impl FrameLog {
         let line = self.line(direction, frame, size);
         tracing::trace!(target: TARGET, "{line}");
         if self.prints {
-            eprintln!("{line}");
+            // Where standard error is closed, the connection goes on without its log.
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 
@@ -76,7 +86,8 @@ impl FrameLog {
     }
 
     /// Whether the payload of this frame may be shown. That of a link to `$cbs` is a token; what a link is whose attach was
-    /// not seen is not known.
+    /// not seen is not known. Of a message in several frames only the first is shown: a secret may be cut anywhere, and
+    /// its rest is not seen to be one.
     fn shows_payload(&mut self, direction: Direction, frame: &Bytes) -> bool {
         let Some(&[_, _, _, _, doff, 0, c0, c1]) = frame.first_chunk::<8>() else { return false };
         let start = usize::from(doff).saturating_mul(4);
@@ -88,12 +99,14 @@ impl FrameLog {
             Ok(Performative::Attach(attach)) => {
                 let key = (direction, channel, attach.handle);
                 if attach.role == Role::Sender && (self.links.len() < LINKS || self.links.contains_key(&key)) {
-                    self.links.insert(key, !is_for_tokens(&attach));
+                    self.links.insert(key, Payloads { shown: !is_for_tokens(&attach), continued: false });
                 }
                 false
             }
-            Ok(Performative::Transfer(Transfer { handle, .. })) => {
-                self.links.get(&(direction, channel, handle)).copied().unwrap_or(false)
+            Ok(Performative::Transfer(Transfer { handle, more, aborted, .. })) => {
+                let Some(payloads) = self.links.get_mut(&(direction, channel, handle)) else { return false };
+                let continues = std::mem::replace(&mut payloads.continued, more && !aborted);
+                payloads.shown && !continues
             }
             _ => false,
         }
@@ -128,8 +141,12 @@ mod tests {
     }
 
     fn transfer(handle: u32) -> Bytes {
+        part(handle, false)
+    }
+
+    fn part(handle: u32, more: bool) -> Bytes {
         let mut frame = BytesMut::new();
-        write_frame(3, Some(&Transfer { handle, ..Transfer::default() }), EncodeStyle::Compact, &mut frame);
+        write_frame(3, Some(&Transfer { handle, more, ..Transfer::default() }), EncodeStyle::Compact, &mut frame);
         frame.extend_from_slice(b"payload");
         let size = u32::try_from(frame.len()).expect("it is short");
         frame[..4].copy_from_slice(&size.to_be_bytes());
@@ -160,6 +177,15 @@ mod tests {
         let mut log = FrameLog::new(1, Environment::default());
         log.line(out, &attach(0, "queue"), 100);
         assert_eq!(log.line(out, &transfer(0), 100), "[0x1]: AMQP:FRAME:3 -> @transfer(20) [handle=0x0] (85)");
+    }
+
+    #[test]
+    fn a_payload_that_goes_on_from_another_frame_is_not_shown() {
+        let out = Direction::Outgoing;
+        let mut log = FrameLog::new(1, Environment { prints: false, body: 100 });
+        log.line(out, &attach(0, "queue"), 100);
+        let parts = [part(0, true), part(0, true), part(0, false), part(0, false)];
+        assert_eq!(parts.map(|part| shown(&mut log, out, &part)), [true, false, false, true]);
     }
 
     #[test]

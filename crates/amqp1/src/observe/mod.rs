@@ -7,7 +7,7 @@
 //! | a span for each connection, of level INFO; for each session and link, of level DEBUG | a `tracing` subscriber |
 //! | the events of a connection, in these spans | the target `amqp1` at DEBUG |
 //! | each frame in one line, as Qpid Proton prints it | the target `amqp1::frames` at TRACE, or the environment: `AMQP1_TRACE_FRM=1` prints to standard error |
-//! | the first octets of payloads in these lines | the environment: `AMQP1_TRACE_FRM_BODY=256` |
+//! | the first octets of messages in these lines | the environment: `AMQP1_TRACE_FRM_BODY=256` |
 //! | counters of messages, octets, credit, unsettled deliveries and drops | [`ClientBuilder::observer`](crate::ClientBuilder::observer), [`AcceptorBuilder::observer`](crate::acceptor::AcceptorBuilder::observer) |
 //! | the same as metrics | the feature `metrics`, and `Metrics` as the observer |
 //!

@@ -39,9 +39,9 @@ impl fmt::Display for Direction {
 /// Whatever is not printable ASCII in a text is escaped, so that a peer cannot forge lines. Without a payload the line
 /// has at most [`MAX_REPORT`](crate::printable::MAX_REPORT) octets; where it is cut, `…` stands.
 ///
-/// Secrets are not shown: the responses and challenges of SASL, shared access signatures and keys, bearer tokens, and
-/// the values of a map whose keys name a secret. Of a payload only the length is shown, unless [`body`](Self::body)
-/// asks for more.
+/// Secrets are not shown: the responses and challenges of SASL, shared access signatures and keys, bearer tokens, passwords in
+/// connection strings and URLs, and the values of a map whose keys name a secret. Of a payload only the length is shown, unless [`body`](Self::body) asks for
+/// more.
 ///
 /// ```
 /// use amqp1_codec::{EncodeStyle, frame::{Direction, FrameLine, write_frame}, performative::Open};
