@@ -83,6 +83,11 @@ pub(crate) struct Sections {
     total: u64,
     /// A fault that was passed by.
     fault: Option<Malformed>,
+    /// Where the octets were not sections in their order, and that was passed by.
+    irregular: Option<Malformed>,
+    /// Faults that stand or stood among what waits: each stands there once, however often it is found.
+    noted: Vec<Malformed>,
+    noted_irregular: Vec<Malformed>,
 }
 
 /// How much there is of it; what it holds may be anybody's secret.
@@ -108,6 +113,9 @@ impl Sections {
             waiting: 0,
             total: 0,
             fault: None,
+            irregular: None,
+            noted: Vec::new(),
+            noted_irregular: Vec::new(),
         }
     }
 
@@ -176,7 +184,7 @@ impl Sections {
                         self.pass_on(octets.split_to(passed.min(octets.len())));
                     }
                     Err(why) => {
-                        self.ready(Piece::Fault(why));
+                        self.fail(why);
                         self.place = Place::Opaque;
                         self.cut(b"\0");
                     }
@@ -200,18 +208,19 @@ impl Sections {
             Kind::Data | Kind::OtherBody => {
                 if kind == Kind::OtherBody {
                     if !follows {
-                        self.ready(Piece::Irregular(Malformed::Order));
+                        self.irregular(Malformed::Order);
                     }
-                    self.ready(Piece::Fault(Malformed::NotData));
+                    self.fail(Malformed::NotData);
+                } else if !follows && self.body_begun {
+                    self.fail(Malformed::Order);
                 } else if !follows {
-                    let piece = if self.body_begun { Piece::Fault } else { Piece::Irregular };
-                    self.ready(piece(Malformed::Order));
+                    self.irregular(Malformed::Order);
                 }
                 self.begin_body();
             }
             Kind::Around => {
                 if !follows {
-                    self.ready(Piece::Irregular(Malformed::Order));
+                    self.irregular(Malformed::Order);
                 }
                 let content = match content {
                     Content::Octets(content) => content,
@@ -229,7 +238,7 @@ impl Sections {
                     }
                 }
             }
-            Kind::Foreign => self.ready(Piece::Irregular(Malformed::NoSection)),
+            Kind::Foreign => self.irregular(Malformed::NoSection),
         }
         self.pass_on(Bytes::copy_from_slice(header));
     }
@@ -243,7 +252,7 @@ impl Sections {
 
     /// Nothing that follows is told apart. The sections that may stand in it cannot be read.
     fn give_up(&mut self, begun: &[u8], why: Malformed) {
-        self.ready(Piece::Fault(why));
+        self.fail(why);
         self.pass_on(Bytes::copy_from_slice(begun));
         self.place = Place::Opaque;
         self.cut(begun);
@@ -268,6 +277,22 @@ impl Sections {
         self.ready.push_back(piece);
     }
 
+    /// From here on there is no data that can be read.
+    fn fail(&mut self, why: Malformed) {
+        if !self.noted.contains(&why) {
+            self.noted.push(why);
+            self.ready.push_back(Piece::Fault(why));
+        }
+    }
+
+    /// From here on the octets are not sections in their order.
+    fn irregular(&mut self, why: Malformed) {
+        if !self.noted_irregular.contains(&why) {
+            self.noted_irregular.push(why);
+            self.ready.push_back(Piece::Irregular(why));
+        }
+    }
+
     /// Octets that are no data.
     fn pass_on(&mut self, octets: Bytes) {
         if octets.len() > SMALL {
@@ -286,9 +311,9 @@ impl Sections {
         match std::mem::replace(&mut self.place, Place::Opaque) {
             Place::Between(begun) if begun.is_empty() => {}
             Place::Between(begun) => self.give_up(&begun, Malformed::Truncated),
-            Place::Around(_) if self.body_begun => self.ready(Piece::Fault(Malformed::Truncated)),
+            Place::Around(_) if self.body_begun => self.fail(Malformed::Truncated),
             Place::Data(_) | Place::Around(_) | Place::Skipped(_) | Place::Described(_) => {
-                self.ready(Piece::Fault(Malformed::Truncated));
+                self.fail(Malformed::Truncated);
                 // A section that has only begun.
                 self.cut(b"\0");
             }
@@ -349,14 +374,20 @@ impl Sections {
             Some(_) => {}
             None => {
                 while self.is_full() {
-                    self.pop();
+                    if let Some(Piece::Irregular(why)) = self.pop() {
+                        self.irregular.get_or_insert(why);
+                    }
                 }
                 return None;
             }
         }
         loop {
-            if let Piece::Data(octets) = self.pop()? {
-                return Some(Ok(octets));
+            match self.pop()? {
+                Piece::Data(octets) => return Some(Ok(octets)),
+                Piece::Irregular(why) => {
+                    self.irregular.get_or_insert(why);
+                }
+                Piece::Other(_) | Piece::Small(_) | Piece::Fault(_) => {}
             }
         }
     }
@@ -371,14 +402,17 @@ impl Sections {
                     self.fault.get_or_insert(fault);
                     continue;
                 }
-                Piece::Irregular(_) => continue,
+                Piece::Irregular(why) => {
+                    self.irregular.get_or_insert(why);
+                    continue;
+                }
             };
         }
     }
 
     /// The next octets, as long as they are sections in their order. A fault stays where it is.
     pub(crate) fn take_encoded(&mut self) -> Option<Result<Bytes, Malformed>> {
-        if let Some(fault) = self.fault.filter(|fault| fault.is_framing()) {
+        if let Some(fault) = self.irregular.or(self.fault.filter(|fault| fault.is_framing())) {
             return Some(Err(fault));
         }
         while let Some(Piece::Fault(fault) | Piece::Irregular(fault)) = self.ready.front() {

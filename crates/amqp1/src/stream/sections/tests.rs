@@ -242,3 +242,22 @@ fn m_3_2_9_1_the_footer_is_there_with_its_descriptor() {
     large.resize(large.len() + 0x8_0000 - 4, 0x40);
     assert_eq!(pushed(&[HI, &large].concat(), 4096).encoded_footer(), Err(Malformed::TooLarge));
 }
+
+/// Each of four octets, in pieces of any size: what waits does not take many times the memory of its octets.
+#[test]
+fn sections_that_are_wrong_again_and_again_do_not_take_more_memory_than_their_octets() {
+    for section in [&b"\0\x53\x79\x40"[..], b"\0\x53\x76\x45", b"\0\x53\x73\x45"] {
+        let octets = section.repeat(10_000);
+        let sections = pushed(&octets, 4);
+        assert!(sections.ready.len() < 60, "{section:02x?}: {}", sections.ready.len());
+    }
+}
+
+#[test]
+fn sections_whose_fault_was_passed_by_are_not_encoded_after_it() {
+    let octets = [HI, b"\0\x53\x79\x40", FOOT].concat();
+    let mut sections = pushed(&octets, 1000);
+    assert_eq!(encoded(&mut sections), (HI.to_vec(), Some(Malformed::NoSection)));
+    assert!(sections.take_octets().is_some());
+    assert_eq!(encoded(&mut sections), (Vec::new(), Some(Malformed::NoSection)));
+}
