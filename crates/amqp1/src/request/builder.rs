@@ -207,7 +207,8 @@ impl RequesterBuilder {
         let reply_to = match reply_to {
             ReplyTo::Unsaid => None,
             ReplyTo::Queue(address) => {
-                naming = Naming::Texts(names::link("request"));
+                // Others who may write to the queue are not to answer in the name of the node.
+                naming = Naming::Texts(names::unguessable("request"));
                 Some(address)
             }
             ReplyTo::Address(address) => Some(address),

@@ -32,3 +32,31 @@ pub(crate) fn container() -> Str {
 pub(crate) fn link(address: &str) -> Str {
     format!("{address}-{}", unique()).into()
 }
+
+/// A name that others cannot guess until they have seen it: no other name of this process or of others says anything of
+/// it.
+pub(crate) fn unguessable(what: &str) -> Str {
+    // The keys of these hashers are secret, and each has others.
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{what}-{:016x}{:016x}", random(), random()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_to_be_guessed_shares_nothing_with_others() {
+        let parts = |name: &str| {
+            let random = name.strip_prefix("request-").expect("the prefix");
+            random.split_at_checked(16).map(|(one, other)| [one.to_owned(), other.to_owned()]).expect("32 digits")
+        };
+        let (first, second) = (unguessable("request"), unguessable("request"));
+        assert_eq!(first.len(), "request-".len() + 32);
+        let all: std::collections::HashSet<_> = parts(&first).into_iter().chain(parts(&second)).collect();
+        assert_eq!(all.len(), 4);
+        let container = container();
+        let process = container.split('-').nth(1).expect("a number of the process");
+        assert!(!first.contains(process), "{first} {container}");
+    }
+}
