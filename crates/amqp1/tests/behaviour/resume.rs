@@ -291,7 +291,7 @@ async fn a_link_that_is_closed_leaves_nothing_and_one_that_is_not_resumable_says
 #[tokio::test(start_paused = true)]
 async fn messages_that_were_sent_settled_and_had_not_left_are_sent_by_the_next_endpoint_which_says_so_of_each() {
     let mut world = World::plain().await;
-    let (sender, receiver) = world.client_sends(None, None).await;
+    let (sender, mut receiver) = world.client_sends(None, None).await;
     let settled = SendOptions { settled: true, ..SendOptions::default() };
     for number in 0..3 {
         assert_eq!(sender.send_with(short(number), settled).await.expect("queued"), Outcome::SentSettled);

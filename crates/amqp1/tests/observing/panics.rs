@@ -25,8 +25,9 @@ impl Observer for Panics {
 async fn an_observer_that_panics_time_and_again_ends_its_connection_only() {
     let (client, mut server) = pair(|builder| builder.observer(std::sync::Arc::new(Panics)), |builder| builder).await;
     let session = client.begin().await.expect("a session");
-    let (sender, link) = tokio::join!(session.sender("queue").attach(), server.next_link());
-    let _receiver = link.expect("a link").accept_default().expect("accepted");
+    let (sender, _receiver) = tokio::join!(session.sender("queue").attach(), async {
+        server.next_link().await.expect("a link").accept_default().expect("accepted")
+    });
     let error = soon(sender.expect("attached").send("hello")).await.expect_err("its connection is gone");
     assert_eq!(error.kind(), amqp1::ErrorKind::Internal, "{error}");
     soon(server.connection().closed()).await;
