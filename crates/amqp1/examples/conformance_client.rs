@@ -134,8 +134,8 @@ async fn resumed(session: &Session, address: &str, mut sender: Sender) -> Result
         let left = sender.suspend().await?;
         sender = session.sender(address).resume(&left).attach().await?;
         let mut is_suspended = false;
-        for delivery in sender.resumed() {
-            match delivery.await {
+        for (_, receipt) in sender.resumed() {
+            match receipt.await {
                 Err(error) if error.kind() == ErrorKind::Suspended => is_suspended = true,
                 outcome => outcome?.into_result()?,
             }

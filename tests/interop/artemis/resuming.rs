@@ -50,8 +50,8 @@ pub(super) async fn sender(broker: Arc<Broker>) -> u64 {
     let sender = session.sender("resuming.sender").resume(&left).attach().await.expect("the link again");
     let resumed = sender.resumed();
     assert_eq!(resumed.len(), suspended);
-    for delivery in resumed {
-        in_time(delivery).await.expect("an outcome").into_result().expect("accepted");
+    for (_, receipt) in resumed {
+        in_time(receipt).await.expect("an outcome").into_result().expect("accepted");
     }
     // The broker keeps nothing of a link that is gone, so that what had left may be there twice.
     let mut receiver = world::receiver(&session, "resuming.sender").await;

@@ -30,9 +30,9 @@ impl Outgoing {
     /// Serves the link. `earlier` are messages whose deliveries were begun before it was resumed.
     pub(crate) async fn run(self, sender: Sender, mut earlier: HashMap<DeliveryTag, Stored>) {
         let mut unsettled = Unsettled::new();
-        for resumed in sender.resumed() {
-            if let Some(stored) = earlier.remove(&resumed.tag()) {
-                unsettled.push(Box::pin(async move { (stored, resumed.await) }));
+        for (delivery, receipt) in sender.resumed() {
+            if let Some(stored) = earlier.remove(&delivery.tag) {
+                unsettled.push(Box::pin(async move { (stored, receipt.await) }));
             }
         }
         earlier.into_values().for_each(|stored| self.consumer.give_up(stored, true));

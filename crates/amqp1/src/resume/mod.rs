@@ -26,8 +26,8 @@
 //! let session = connection.begin().await?;
 //! // What fails here leaves `left` as it was, for another try.
 //! let sender = session.sender("orders").resume(&left).attach().await?;
-//! for delivery in sender.resumed() {
-//!     println!("{:?}: {:?}", delivery.tag(), delivery.await?);
+//! for (delivery, receipt) in sender.resumed() {
+//!     println!("{:?}: {:?}", delivery.tag, receipt.await?);
 //! }
 //! # Ok(())
 //! # }
@@ -113,5 +113,5 @@ mod suspending;
 #[cfg(test)]
 mod tests;
 
-pub use receiver::{KeptDelivery, SuspendedReceiver};
-pub use sender::{ResumedDelivery, SentDelivery, SuspendedSender};
+pub use receiver::{ReceiverDelivery, SuspendedReceiver};
+pub use sender::{SenderDelivery, SuspendedSender};

@@ -19,17 +19,18 @@ pub struct SuspendedReceiver {
     pub(crate) shelf: Shelf,
 }
 
-/// A delivery that is not settled.
+/// An unsettled delivery of a link, as its receiver knows it (§2.6.13). [`SenderDelivery`](super::SenderDelivery) is what
+/// its sender knows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct KeptDelivery {
-    /// Its name on the link.
+pub struct ReceiverDelivery {
+    /// The delivery-tag, which names it at both ends.
     pub tag: DeliveryTag,
     /// Whether all of the message was received.
     pub whole: bool,
-    /// Whether the application has taken it.
+    /// Whether the application has received it.
     pub taken: bool,
-    /// The outcome that was stated, if one was.
+    /// The outcome that this end has stated, if it has.
     pub outcome: Option<Outcome>,
 }
 
@@ -50,10 +51,10 @@ impl SuspendedReceiver {
     }
 
     /// The deliveries that are not settled, by their tags. None while an endpoint goes on with them.
-    pub fn deliveries(&self) -> Vec<KeptDelivery> {
+    pub fn deliveries(&self) -> Vec<ReceiverDelivery> {
         let left = self.shelf.lock();
         let Some(Left { kept: Suspended::Receiver(receiver), .. }) = &*left else { return Vec::new() };
-        let deliveries = receiver.deliveries.iter().map(|(tag, delivery)| KeptDelivery {
+        let deliveries = receiver.deliveries.iter().map(|(tag, delivery)| ReceiverDelivery {
             tag: *tag,
             whole: delivery.whole,
             taken: delivery.taken,

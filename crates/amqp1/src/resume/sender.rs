@@ -1,19 +1,13 @@
 //! The sending end: what it leaves, and what becomes of it.
 
 use crate::{
-    handle::{builders::SenderBuilder, counted::LinkHandle, permit::Receipt, sender::Sender},
+    handle::{builders::SenderBuilder, permit::Receipt, sender::Sender},
     state::suspended::{Continued, Left, Modes, Shelf},
     types::{error::Error, outcome::Outcome},
 };
 use amqp1_codec::{DeliveryTag, EncodedMessage, Str};
 use amqp1_engine::Suspended;
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::fmt;
 
 /// The state of the sending end of a link between two endpoints (§2.6.13): the deliveries that are not settled,
 /// messages included, and those that had not left yet.
@@ -25,17 +19,18 @@ pub struct SuspendedSender {
     pub(crate) shelf: Shelf,
 }
 
-/// A delivery that a link has left.
+/// An unsettled delivery of a link, as its sender knows it (§2.6.13). [`ReceiverDelivery`](super::ReceiverDelivery) is what
+/// its receiver knows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct SentDelivery {
-    /// Its name on the link.
+pub struct SenderDelivery {
+    /// The delivery-tag, which names it at both ends.
     pub tag: DeliveryTag,
-    /// Whether any of it has left, so that the receiver may have it.
+    /// Whether any of it was sent before the link was suspended, so that the receiver may have it.
     pub begun: bool,
-    /// The state that the receiver has stated since the link was suspended, if any; the message is not sent again then.
+    /// The outcome that came after the link was suspended, if it did. Then the delivery is not sent again.
     pub outcome: Option<Outcome>,
-    /// The message; `None` if it was streamed, so that it cannot be sent again.
+    /// The message. `None` if it was streamed, so that it cannot be sent again.
     pub message: Option<EncodedMessage>,
 }
 
@@ -56,11 +51,11 @@ impl SuspendedSender {
     }
 
     /// The deliveries, in the order in which they were sent. None while an endpoint goes on with them.
-    pub fn deliveries(&self) -> Vec<SentDelivery> {
+    pub fn deliveries(&self) -> Vec<SenderDelivery> {
         let left = self.shelf.lock();
         let Some(Left { kept: Suspended::Sender(sender), late, .. }) = &*left else { return Vec::new() };
         let late = late.lock();
-        let deliveries = sender.deliveries.iter().map(|delivery| SentDelivery {
+        let deliveries = sender.deliveries.iter().map(|delivery| SenderDelivery {
             tag: delivery.tag,
             begun: delivery.begun,
             outcome: late.get(&delivery.token).cloned().map(Outcome::of),
@@ -86,38 +81,9 @@ impl fmt::Debug for SuspendedSender {
     }
 }
 
-/// A delivery of an earlier endpoint, with which this one goes on: a future of its outcome, bounded by the connection's
-/// operation time-out from when the link was attached. Dropped, the delivery goes on without it.
-#[derive(Debug)]
-#[must_use = "a resumed delivery is a future of the outcome; drop it on purpose if the outcome does not matter"]
-pub struct ResumedDelivery {
-    tag: DeliveryTag,
-    message: Option<EncodedMessage>,
-    receipt: Receipt,
-}
-
-impl ResumedDelivery {
-    fn new(handle: Arc<LinkHandle>, continued: Continued) -> Self {
-        let Continued { tag, message, slot, .. } = continued;
-        Self { tag, message, receipt: Receipt::new(handle, slot) }
-    }
-
-    /// Its name on the link.
-    pub fn tag(&self) -> DeliveryTag {
-        self.tag
-    }
-
-    /// The message; `None` if it was streamed.
-    pub fn message(&self) -> Option<&EncodedMessage> {
-        self.message.as_ref()
-    }
-}
-
-impl Future for ResumedDelivery {
-    type Output = Result<Outcome, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receipt).poll(cx)
+impl SenderDelivery {
+    fn resumed(Continued { tag, begun, late, message, .. }: Continued) -> Self {
+        Self { tag, begun, outcome: late.map(Outcome::of), message }
     }
 }
 
@@ -141,15 +107,21 @@ impl Sender {
         Ok(SuspendedSender { name, modes: Some(modes), shelf })
     }
 
-    /// The deliveries of an earlier endpoint with which this one goes on, once; none on a link that was not
-    /// [resumed](crate::link::SenderBuilder::resume).
-    pub fn resumed(&self) -> Vec<ResumedDelivery> {
+    /// The deliveries of an earlier endpoint that this one has resumed, each with its receipt. They are given once. There
+    /// are none on a link that was not [resumed](crate::link::SenderBuilder::resume).
+    ///
+    /// Outcomes are waited for as long as those of new messages, from when the link was attached. A receipt that is dropped
+    /// leaves the delivery as it is.
+    pub fn resumed(&self) -> Vec<(SenderDelivery, Receipt)> {
         let handle = self.handle();
         let taken = handle.shared.command(|state, _| {
             let part = state.links.get_mut(&handle.id).and_then(|link| link.resume.as_mut());
             part.map(|part| std::mem::take(&mut part.continued)).unwrap_or_default()
         });
-        let resumed = |continued| ResumedDelivery::new(handle.clone(), continued);
+        let resumed = |continued: Continued| {
+            let receipt = Receipt::new(handle.clone(), continued.slot);
+            (SenderDelivery::resumed(continued), receipt)
+        };
         taken.unwrap_or_default().into_iter().map(resumed).collect()
     }
 }

@@ -66,7 +66,7 @@ async fn links_that_come_and_go_leave_no_slots_and_no_tokens_behind() {
         let (sender, mut far) = (sender.expect("a sender"), far);
         assert_eq!(kept(&client), (3, 3, 1), "{round}");
         if round % 2 == 0 {
-            for resumed in sender.resumed() {
+            for (_, resumed) in sender.resumed() {
                 far.recv().await.expect("a link").expect("a delivery").accept().expect("settled");
                 resumed.await.expect("an outcome").into_result().expect("accepted");
             }

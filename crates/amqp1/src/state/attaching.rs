@@ -118,14 +118,15 @@ impl State {
         let mut backup = Backup { shelf, left: left.clone() };
         if let Suspended::Sender(sender) = &mut left.kept {
             for delivery in &sender.deliveries {
-                let (tag, token, message) = (delivery.tag, delivery.token, delivery.message.clone());
-                let slot = self.receipts.insert_unarmed();
-                part.continued.push(Continued { tag, message, token, slot });
+                let SentSoFar { tag, token, begun, .. } = *delivery;
+                let (message, slot) = (delivery.message.clone(), self.receipts.insert_unarmed());
+                part.continued.push(Continued { tag, begun, late: None, message, token, slot });
             }
             // Outcomes that were learnt since then are not asked for again.
             for (token, state) in left.late.lock().drain() {
                 sender.settle(token);
-                if let Some(known) = part.continued.iter().find(|continued| continued.token == token) {
+                if let Some(known) = part.continued.iter_mut().find(|continued| continued.token == token) {
+                    known.late = Some(state.clone());
                     self.receipts.settle(known.slot, Settlement::Outcome(state), aside);
                 }
             }
@@ -181,7 +182,7 @@ impl State {
 
     /// Gives slots back whose outcomes will not be asked for. Outcomes that stand in them are kept for the next endpoint.
     fn harvest(&mut self, continued: Vec<Continued>, left: &mut Left) {
-        for Continued { tag, message, token, slot } in continued {
+        for Continued { tag, message, token, slot, .. } in continued {
             self.tokens.remove(token);
             let Some(Settlement::Outcome(state)) = self.receipts.harvest(slot) else { continue };
             left.late.lock().insert(token, state);

@@ -111,6 +111,9 @@ impl Shelf {
 #[derive(Debug)]
 pub(crate) struct Continued {
     pub(crate) tag: DeliveryTag,
+    pub(crate) begun: bool,
+    /// What the receiver has said since the link was suspended.
+    pub(crate) late: Option<Option<DeliveryState>>,
     pub(crate) message: Option<EncodedMessage>,
     pub(crate) token: u64,
     pub(crate) slot: u64,

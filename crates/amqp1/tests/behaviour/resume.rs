@@ -76,9 +76,10 @@ async fn sends_under_way_end_and_their_outcomes_come_from_the_next_endpoint_once
         assert_eq!((delivery.tag(), delivery.is_resumed(), world::number(&delivery)), (tag(number), true, number));
         delivery.accept().expect("stated");
     }
-    for (delivery, number) in resumed.into_iter().zip(1..) {
-        assert_eq!((delivery.tag(), delivery.message().is_some()), (tag(number), true));
-        assert_eq!(soon(delivery).await.expect("an outcome"), Outcome::Accepted);
+    for ((delivery, receipt), number) in resumed.into_iter().zip(1..) {
+        assert_eq!((delivery.tag, delivery.begun, delivery.outcome), (tag(number), true, None));
+        assert!(delivery.message.is_some());
+        assert_eq!(soon(receipt).await.expect("an outcome"), Outcome::Accepted);
     }
     let (sent, got) = tokio::join!(soon(sender.send(short(9))), async {
         let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
@@ -128,8 +129,8 @@ async fn deliveries_of_a_receiver_come_again_and_what_is_dropped_meanwhile_settl
         delivery.accept().expect("stated");
     }
     let mut outcomes = Vec::new();
-    for delivery in sender.resumed() {
-        outcomes.push((delivery.tag(), soon(delivery).await.expect("an outcome")));
+    for (delivery, receipt) in sender.resumed() {
+        outcomes.push((delivery.tag, soon(receipt).await.expect("an outcome")));
     }
     let expected = |number| (tag(number), if number == 0 { Outcome::Released } else { Outcome::Accepted });
     assert_eq!(outcomes, [0, 1, 2, 3].map(expected));
@@ -198,9 +199,9 @@ async fn wherever_the_transport_is_cut_each_message_arrives_once_and_has_one_out
             }
         };
         let asking = async {
-            for delivery in resumed {
-                let number = delivery.tag().as_slice()[0];
-                let outcome = soon(delivery).await.expect("an outcome");
+            for (delivery, receipt) in resumed {
+                let number = delivery.tag.as_slice()[0];
+                let outcome = soon(receipt).await.expect("an outcome");
                 *outcomes.entry((number, outcome == Outcome::Accepted)).or_insert(0) += 1;
             }
         };
@@ -232,7 +233,7 @@ async fn opposite_a_peer_that_has_forgotten_everything_all_is_sent_anew() {
         let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
         assert_eq!((number(&delivery), delivery.is_resumed()), (1, false));
         delivery.accept().expect("stated");
-        let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+        let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
         assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
         assert!(receiver.try_recv().is_err());
     }
@@ -335,7 +336,7 @@ async fn a_link_goes_on_in_another_session_of_the_same_connection() {
     let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
     assert!(delivery.is_resumed());
     delivery.accept().expect("stated");
-    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 
@@ -395,7 +396,7 @@ async fn an_attach_that_fails_leaves_what_was_left_as_it_was() {
     let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
     assert!(delivery.is_resumed());
     delivery.accept().expect("stated");
-    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 
@@ -412,7 +413,7 @@ async fn an_outcome_that_does_not_come_at_the_next_endpoint_either_is_given_up_a
     let (left, kept) = (sender.suspend().await.expect("left"), soon(receiver.suspend()).await.expect("kept"));
     let mut world = World::plain().await;
     let (sender, mut receiver) = world.client_sends(Some(&left), Some(&kept)).await;
-    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     let before = tokio::time::Instant::now();
     let error = soon(resumed).await.expect_err("nobody settles");
     assert_eq!((error.kind(), error.delivered()), (ErrorKind::Timeout, Delivered::Unknown));
@@ -425,7 +426,7 @@ async fn an_outcome_that_does_not_come_at_the_next_endpoint_either_is_given_up_a
     let kept = receiver.suspend().await.expect("kept");
     let mut world = World::plain().await;
     let (sender, mut receiver) = world.client_sends(Some(&again), Some(&kept)).await;
-    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     soon(receiver.recv()).await.expect("a link").expect("a delivery").accept().expect("stated");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }

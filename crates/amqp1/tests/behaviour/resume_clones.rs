@@ -51,7 +51,7 @@ async fn of_several_handles_that_suspend_a_link_at_once_one_gets_what_is_left() 
     let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
     assert_eq!(number(&delivery), 1);
     delivery.accept().expect("settled");
-    for resumed in first.resumed() {
+    for (_, resumed) in first.resumed() {
         assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
     }
     assert!(first.resumed().is_empty(), "once");

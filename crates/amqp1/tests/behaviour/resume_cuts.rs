@@ -5,7 +5,7 @@ use crate::support::soon;
 use amqp1::{
     Error, ErrorKind, Outcome, Receipt, Receiver, Sender,
     link::{DeliveryTag, ReceiverSettleMode, SendOptions},
-    resume::{ResumedDelivery, SuspendedReceiver, SuspendedSender},
+    resume::{SenderDelivery, SuspendedReceiver, SuspendedSender},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -66,10 +66,10 @@ async fn send(sender: &Sender, ledger: &mut Ledger) -> Vec<(u8, Receipt)> {
     receipts
 }
 
-async fn outcomes(ledger: &mut Ledger, resumed: Vec<ResumedDelivery>, receipts: Vec<(u8, Receipt)>) {
-    for delivery in resumed {
-        let number = delivery.tag().as_slice()[0];
-        let outcome = soon(delivery).await;
+async fn outcomes(ledger: &mut Ledger, resumed: Vec<(SenderDelivery, Receipt)>, receipts: Vec<(u8, Receipt)>) {
+    for (delivery, receipt) in resumed {
+        let number = delivery.tag.as_slice()[0];
+        let outcome = soon(receipt).await;
         ledger.note(number, outcome);
     }
     for (number, receipt) in receipts {

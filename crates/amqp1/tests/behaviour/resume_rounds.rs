@@ -48,9 +48,9 @@ async fn what_does_not_fit_into_one_attach_is_sorted_out_over_several() {
             let resumed = sender.resumed();
             // What waits for credit meanwhile is told as well.
             let sent = sender.send(short(200)).await;
-            for delivery in resumed {
-                let tag = delivery.tag();
-                match delivery.await {
+            for (delivery, receipt) in resumed {
+                let tag = delivery.tag;
+                match receipt.await {
                     Ok(outcome) => *outcomes.entry((tag, outcome == Outcome::Accepted)).or_insert(0) += 1,
                     Err(error) => {
                         assert_eq!((error.kind(), error.retry()), (ErrorKind::Suspended, Retry::ReopenLink));
@@ -110,8 +110,8 @@ async fn messages_that_were_only_queued_go_with_the_next_endpoint() {
         delivery.accept().expect("stated");
     }
     let mut outcomes = Vec::new();
-    for delivery in sender.resumed() {
-        outcomes.push(soon(delivery).await.expect("an outcome"));
+    for (_, receipt) in sender.resumed() {
+        outcomes.push(soon(receipt).await.expect("an outcome"));
     }
     assert_eq!(outcomes, [Outcome::Accepted, Outcome::SentSettled, Outcome::Accepted]);
 }
@@ -184,9 +184,9 @@ async fn a_streamed_message_is_settled_by_the_next_endpoint_or_given_up() {
         }
         let mut world = World::plain().await;
         let (sender, mut receiver) = world.client_sends(Some(&left), Some(&kept)).await;
-        let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
-        assert!(resumed.message().is_none());
-        match soon(resumed).await {
+        let [(delivery, receipt)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+        assert!(delivery.begun && delivery.message.is_none());
+        match soon(receipt).await {
             Ok(outcome) => assert_eq!((outcome, whole), (Outcome::Accepted, true)),
             Err(error) => {
                 assert!(!whole, "{error}");
@@ -230,7 +230,7 @@ async fn what_was_kept_elsewhere_is_resumed_with_on_either_side() {
     let delivery = soon(receiver.recv()).await.expect("a link").expect("a delivery");
     assert_eq!((number(&delivery), delivery.is_resumed()), (7, false));
     delivery.accept().expect("stated");
-    let [resumed] = <[_; 1]>::try_from(sender.resumed()).expect("one");
+    let [(_, resumed)] = <[_; 1]>::try_from(sender.resumed()).expect("one");
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 

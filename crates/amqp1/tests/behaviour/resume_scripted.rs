@@ -4,10 +4,10 @@
 use crate::peers::raw::Raw;
 use crate::support::{body, soon};
 use amqp1::{
-    ErrorKind, Outcome, Sender, Session,
+    ErrorKind, Outcome, Receipt, Sender, Session,
     codec::performative::Unsettled,
     link::{DeliveryTag, SendOptions},
-    resume::{ResumedDelivery, SuspendedReceiver, SuspendedSender},
+    resume::{SuspendedReceiver, SuspendedSender},
 };
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -52,7 +52,7 @@ fn outcomes(left: &SuspendedSender) -> Vec<(DeliveryTag, Option<Outcome>)> {
     left.deliveries().into_iter().map(|delivery| (delivery.tag, delivery.outcome)).collect()
 }
 
-async fn accepted(resumed: ResumedDelivery) {
+async fn accepted(resumed: Receipt) {
     assert_eq!(soon(resumed).await.expect("an outcome"), Outcome::Accepted);
 }
 
@@ -102,8 +102,11 @@ async fn an_outcome_that_comes_after_the_link_was_suspended_is_not_lost_and_its_
         assert_eq!(soon(raw.delivery()).await, 1);
         raw.accept(first_id).await;
         let resumed = sender.resumed();
-        assert_eq!(resumed.iter().map(ResumedDelivery::tag).collect::<Vec<_>>(), [tag(0), tag(1)]);
-        for resumed in resumed {
+        assert_eq!(
+            resumed.iter().map(|(delivery, _)| (delivery.tag, delivery.outcome.clone())).collect::<Vec<_>>(),
+            [(tag(0), Some(Outcome::Accepted)), (tag(1), None)]
+        );
+        for (_, resumed) in resumed {
             accepted(resumed).await;
         }
         drop(connection);
@@ -132,7 +135,7 @@ async fn an_outcome_that_crosses_the_next_attach_counts_whether_that_comes_about
         raw.answer(&attach, Some(Unsettled::new())).await;
     });
     let sender = sender.expect("a sender");
-    for resumed in sender.resumed() {
+    for (_, resumed) in sender.resumed() {
         accepted(resumed).await;
     }
     // Nothing is sent again: the next delivery is a new one.

@@ -156,8 +156,8 @@ async fn t_2_6_13_3_a_message_that_was_stored_is_not_stored_again() {
     let left = soon(sender.suspend()).await.expect("suspended");
     let (_connection, session, _gate) = client(&bed).await;
     let sender = session.sender("").target(target()).name("link").resume(&left).attach().await.expect("a sender");
-    for delivery in sender.resumed() {
-        soon(delivery).await.expect("an outcome").into_result().expect("accepted");
+    for (_, receipt) in sender.resumed() {
+        soon(receipt).await.expect("an outcome").into_result().expect("accepted");
     }
     sender.send("2").await.expect("sent").into_result().expect("accepted");
     assert_eq!(drained(&others, "q").await, ["0", "1", "2"]);
