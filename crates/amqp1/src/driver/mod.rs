@@ -299,7 +299,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.shrink_at = Some(self.busy + QUIET).filter(|at| *at > now);
         }
         if write_failed {
-            self.output.clear();
+            self.lose_output();
         }
         log.into_iter().flatten().for_each(|event| self.spans.log(event));
         let (seen, next, warnings) = seen.ok()?;
@@ -356,7 +356,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 if !state.engine.is_finished() {
                     state.engine.handle_eof(now);
                 }
-                state.dispatch(aside, &mut None);
+                // There is no further turn for what is left.
+                while state.engine.has_events() {
+                    state.dispatch(aside, &mut None);
+                }
             });
             self.stage = Stage::Done;
         }
@@ -380,7 +383,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         // A peer that does not take its answers is not listened to until it does.
         let mut again = !self.congested && !self.held_up && self.poll_read(cx);
         let turn = self.drain_turn.poll(cx);
-        let Some(seen) = self.consult(turn) else {
+        let seen = self.consult(turn);
+        self.report_unsent();
+        let Some(seen) = seen else {
             self.stage = Stage::Done;
             return true;
         };
@@ -406,7 +411,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 // The peer may have said why before it went: what it sent is read to its end.
                 self.write_failed = true;
                 self.write_error = Some(error);
-                self.output.clear();
+                self.lose_output();
                 self.unflushed = false;
                 self.give_up = Some(self.shared.now() + LAST_WORDS);
                 again = true;
@@ -415,6 +420,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         self.poll_flushed(write_cx);
         if seen.finished {
+            self.wire.input_ended();
             let over = self.output.is_empty() && !self.unflushed && !seen.more;
             if over || self.is_given_up() {
                 self.stage = Stage::ShuttingDown;
@@ -465,6 +471,29 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         self.stage = Stage::Done;
         true
+    }
+}
+
+impl<IO> Driver<IO> {
+    /// Nothing of the output will be written.
+    fn lose_output(&mut self) {
+        self.wire.lost(self.output.segments());
+        self.output.clear();
+    }
+
+    /// Tells the observer of the messages that are lost while they are queued.
+    fn report_unsent(&mut self) {
+        if self.wire.is_observed() {
+            let lost = self.shared.look(|state| state.unsent_log.as_mut().map(|log| log.take()).unwrap_or_default());
+            self.wire.unsent(&lost);
+        }
+    }
+}
+
+impl<IO> Drop for Driver<IO> {
+    fn drop(&mut self) {
+        self.lose_output();
+        self.report_unsent();
     }
 }
 
@@ -527,6 +556,9 @@ where
         .map_err(|_| Error::new(ErrorKind::Config, "there is no tokio runtime here"))?;
     let (writable, write_waker) = Woken::new(Waker::noop());
     let Setup { write_timeout, connection, observed: Observed(observer) } = setup;
+    if observer.is_some() {
+        shared.look(|state| state.unsent_log = Some(Box::default()));
+    }
     let spans = Spans::new(&connection);
     let span = spans.connection().clone();
     let driver = Driver {

@@ -23,7 +23,7 @@ use std::{
 /// | `amqp1_message_octets_total` | counter | bytes | `direction`, `address` | their octets |
 /// | `amqp1_settled_total` | counter | | `direction`, `address`, `outcome` | messages that were settled by a disposition; `outcome` is `accepted`, `rejected`, `released`, `modified`, `none` or `other` |
 /// | `amqp1_settle_latency_seconds` | histogram | seconds | `direction`, `address` | the time from the last octet of a message to its settlement |
-/// | `amqp1_dropped_total` | counter | | `direction`, `address`, `reason` | deliveries that ended without an outcome; `reason` is `aborted`, `unsettled` or `partial` |
+/// | `amqp1_dropped_total` | counter | | `direction`, `address`, `reason` | deliveries that ended without an outcome; `reason` is `aborted`, `unsettled`, `partial` or `unsent` |
 /// | `amqp1_credit` | gauge | | `direction`, `address` | credit of all links |
 /// | `amqp1_unsettled` | gauge | | `direction`, `address` | messages that are whole and not settled |
 ///
@@ -59,7 +59,7 @@ struct LinkSet {
     octets: Counter,
     outcomes: [(OutcomeKind, Counter); 6],
     latency: Histogram,
-    drops: [(DropReason, Counter); 3],
+    drops: [(DropReason, Counter); 4],
     credit: Gauge,
     unsettled: Gauge,
 }
@@ -169,7 +169,7 @@ impl LinkSet {
             OutcomeKind::None,
             OutcomeKind::Other,
         ];
-        let drops = [DropReason::Aborted, DropReason::Unsettled, DropReason::Partial];
+        let drops = [DropReason::Aborted, DropReason::Unsettled, DropReason::Partial, DropReason::Unsent];
         Self {
             links: metrics::gauge!("amqp1_links", labels.clone()),
             messages: metrics::counter!("amqp1_messages_total", labels.clone()),

@@ -126,6 +126,8 @@ pub enum DropReason {
     Unsettled,
     /// Its link ended before it was whole.
     Partial,
+    /// Its link ended while it was queued, before its first frame was written.
+    Unsent,
 }
 
 impl DropReason {
@@ -135,6 +137,7 @@ impl DropReason {
             Self::Aborted => "aborted",
             Self::Unsettled => "unsettled",
             Self::Partial => "partial",
+            Self::Unsent => "unsent",
         }
     }
 }
@@ -142,8 +145,10 @@ impl DropReason {
 /// Callbacks about the frames that connections write and read.
 ///
 /// An observer sees what is on the wire: a message counts as sent when the last of its octets is given to the transport, and as
-/// settled when the frame that settles it is written or read. A message that waits for credit has not been seen yet; one that
-/// a `Receiver` has not returned yet has.
+/// settled when the frame that settles it is written or read. A message that is queued has not been seen yet, and one that a
+/// `Receiver` has not returned yet has. Messages that are still queued when their link ends are
+/// [dropped](Self::dropped) as [`DropReason::Unsent`]; on a link that is resumed, they count again at its next endpoint. Only
+/// those of a connection whose runtime is shut down are not counted.
 ///
 /// The methods are called by the task of the connection, one at a time for each connection, and never while a lock is
 /// held. The connection waits for them: count, and return. A panic ends the connection.
@@ -174,7 +179,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A message was settled. `latency` is the time since it was sent or received whole.
     fn settled(&self, link: &LinkInfo, outcome: OutcomeKind, latency: Duration) {}
 
-    /// Deliveries ended without an outcome.
+    /// Deliveries ended without an outcome. Those that are [`DropReason::Unsent`] may follow [`detached`](Self::detached).
     fn dropped(&self, link: &LinkInfo, reason: DropReason, count: u64) {}
 
     /// The credit of a link has changed: how many more messages its receiver takes.

@@ -6,7 +6,7 @@ use super::{
     meter::Meter,
     splitter::Splitter,
 };
-use amqp1_codec::frame::Direction;
+use amqp1_codec::{Str, frame::Direction};
 use amqp1_engine::Instant;
 use std::{
     fmt,
@@ -116,6 +116,38 @@ impl Wire {
             if left == 0 {
                 break;
             }
+        }
+    }
+}
+
+impl Wire {
+    /// Whether there is an observer.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    /// These octets will not be written.
+    pub(crate) fn lost<'a>(&mut self, segments: impl Iterator<Item = &'a [u8]>) {
+        let Self { meter: Some(meter), outgoing, .. } = self else { return };
+        if !outgoing.is_followed {
+            return;
+        }
+        for segment in segments {
+            outgoing.splitter.take(segment, |frame, size| meter.lost(frame, size));
+        }
+    }
+
+    /// The engine looks at no more input.
+    pub(crate) fn input_ended(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.input_ended();
+        }
+    }
+
+    /// Messages are lost that were queued on links of these names.
+    pub(crate) fn unsent(&self, lost: &[(Str, u64)]) {
+        if let Some(meter) = &self.meter {
+            meter.unsent(lost);
         }
     }
 }

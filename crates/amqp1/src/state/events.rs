@@ -38,6 +38,7 @@ impl State {
             if let Some(log) = log {
                 log.extend(Logged::of(&event, &mut self.engine));
             }
+            self.log_link(&event);
             self.on_event(event, aside);
         }
         self.wake_held_controls(aside);

@@ -15,5 +15,5 @@ mod settle;
 pub(crate) mod shared;
 pub(crate) mod suspended;
 pub(crate) mod transaction;
-mod unsent;
+pub(crate) mod unsent;
 pub(crate) mod wait;

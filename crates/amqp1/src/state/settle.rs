@@ -42,6 +42,7 @@ impl State {
         // Few settlements have to do with their link.
         let link = match &settlement {
             Settlement::Lost { sent: false } => {
+                self.log_unsent(link);
                 let link = self.engine.link_key(link);
                 self.note_unsent(link);
                 link

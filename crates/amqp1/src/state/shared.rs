@@ -13,6 +13,7 @@ use crate::{
         receipts::Receipts,
         suspended::Tokens,
         transaction::table::Transactions,
+        unsent::UnsentLog,
     },
     types::error::{Error, ErrorKind, Retry},
 };
@@ -107,6 +108,8 @@ pub(crate) struct State {
     pub(crate) flushing: Vec<Mark>,
     /// How many messages are lost without any of them having left.
     pub(crate) unsent: u64,
+    /// If there is an observer.
+    pub(crate) unsent_log: Option<Box<UnsentLog>>,
     /// How many octets permits have queued since there was room on the connection.
     pub(crate) overdrawn: usize,
     pub(crate) drains: Drains,
@@ -168,6 +171,7 @@ impl Shared {
             awaits_room: false,
             flushing: Vec::new(),
             unsent: 0,
+            unsent_log: None,
             overdrawn: 0,
             drains: Drains::default(),
             transactions: Transactions::default(),

@@ -8,9 +8,60 @@ use crate::{
     },
     types::error::Error,
 };
-use amqp1_engine::ApiMisuse;
+use amqp1_codec::{Str, definitions::Role};
+use amqp1_engine::{ApiMisuse, Connection, Event, LinkId, Suspended};
+use std::collections::HashMap;
+
+/// The messages that are lost before any of them has left, by the names of their links: for an observer.
+#[derive(Debug, Default)]
+pub(crate) struct UnsentLog {
+    /// The links on which this end sends.
+    names: HashMap<LinkId, Str>,
+    lost: Vec<(Str, u64)>,
+}
+
+impl UnsentLog {
+    /// What was lost since this was last asked for.
+    pub(crate) fn take(&mut self) -> Vec<(Str, u64)> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn add(&mut self, link: LinkId, count: u64) {
+        let Some(name) = self.names.get(&link).filter(|_| count > 0) else { return };
+        match self.lost.last_mut() {
+            Some((last, lost)) if last == name => *lost = lost.saturating_add(count),
+            _ => self.lost.push((name.clone(), count)),
+        }
+    }
+}
 
 impl State {
+    /// Counts for an observer that a message is lost of which nothing has left.
+    pub(crate) fn log_unsent(&mut self, link: LinkId) {
+        if let Some(log) = &mut self.unsent_log {
+            log.add(link, 1);
+        }
+    }
+
+    /// Follows links for an observer. What waits for the next endpoint of a link has not left either.
+    pub(crate) fn log_link(&mut self, event: &Event) {
+        let Self { unsent_log: Some(log), engine, .. } = self else { return };
+        match event {
+            Event::LinkAttached(id) | Event::LinkOffered(id) => {
+                let link = Connection::link(engine, *id).ok().filter(|link| link.role() == Role::Sender);
+                log.names.extend(link.map(|link| (*id, link.name().into())));
+            }
+            Event::LinkDetached(id, detached) => {
+                if let Some(Suspended::Sender(sender)) = &detached.suspended {
+                    let waiting = sender.deliveries.iter().filter(|delivery| !delivery.begun).count();
+                    log.add(*id, u64::try_from(waiting).unwrap_or(u64::MAX));
+                }
+                log.names.remove(id);
+            }
+            _ => {}
+        }
+    }
+
     /// Notes that a message is lost of which nothing has left.
     #[cold]
     pub(crate) fn note_unsent(&mut self, id: Option<LinkKey>) {

@@ -16,38 +16,38 @@ use std::{
 
 /// What is counted of one link.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Account {
+pub(crate) struct Account {
     address: Option<String>,
-    attached: u32,
-    detached: u32,
-    messages: u64,
+    pub(crate) attached: u32,
+    pub(crate) detached: u32,
+    pub(crate) messages: u64,
     octets: u64,
     settled_at_once: u64,
     outcomes: BTreeMap<&'static str, u64>,
     latency: Duration,
-    dropped: BTreeMap<&'static str, u64>,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
     credit: u32,
     most_credit: u32,
-    unsettled: usize,
+    pub(crate) unsettled: usize,
     most_unsettled: usize,
 }
 
 /// One end's links by their names, and its connection.
 #[derive(Debug, Default)]
-struct Ledger(Mutex<Book>);
+pub(crate) struct Ledger(Mutex<Book>);
 
 #[derive(Clone, Debug, Default)]
-struct Book {
-    links: BTreeMap<String, Account>,
+pub(crate) struct Book {
+    pub(crate) links: BTreeMap<String, Account>,
     opened: u32,
-    closed: u32,
+    pub(crate) closed: u32,
     octets_received: usize,
     octets_sent: usize,
     remote: Option<String>,
 }
 
 impl Ledger {
-    fn book(&self) -> Book {
+    pub(crate) fn book(&self) -> Book {
         self.0.lock().expect("no panic under the lock").clone()
     }
 

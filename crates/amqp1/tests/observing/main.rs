@@ -2,6 +2,9 @@
 //! process at level TRACE.
 #![allow(missing_docs)]
 
+#[path = "../support/gate.rs"]
+#[allow(dead_code, reason = "a part is used here")]
+mod gate;
 mod ledger;
 mod log;
 #[cfg(feature = "metrics")]
@@ -10,9 +13,11 @@ mod panics;
 mod secrets;
 mod spans;
 mod traced;
+mod unsent;
 
 use amqp1::{Acceptor, Client, ClientBuilder, Connection, ServerConnection, acceptor::AcceptorBuilder};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 /// Longer than anything here takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -22,8 +27,21 @@ async fn pair(
     client: impl FnOnce(ClientBuilder) -> ClientBuilder,
     acceptor: impl FnOnce(AcceptorBuilder) -> AcceptorBuilder,
 ) -> (Connection, ServerConnection) {
-    log::install();
     let (near, far) = tokio::io::duplex(16 * 1024);
+    pair_over(near, far, client, acceptor).await
+}
+
+/// Both ends of a connection over these ends of a transport.
+async fn pair_over<IO>(
+    near: IO,
+    far: DuplexStream,
+    client: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    acceptor: impl FnOnce(AcceptorBuilder) -> AcceptorBuilder,
+) -> (Connection, ServerConnection)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    log::install();
     let acceptor =
         acceptor(Acceptor::builder().config(|config| config.container_id = "server-container".into())).build();
     let client = client(Client::builder("amqp://server.test").container_id("client-container")).connect_with(near);

@@ -24,6 +24,10 @@ pub(super) struct Link {
     credit: u32,
     unsettled: usize,
     partial: Option<Partial>,
+    /// One end has detached it.
+    is_over: bool,
+    /// Of a message that is not written, more frames follow.
+    is_losing: bool,
 }
 
 /// A message of which some has come.
@@ -33,10 +37,15 @@ struct Partial {
     settled: bool,
 }
 
+/// A copy that does not keep the rest of the frame.
+fn owned(text: &Str) -> Str {
+    Str::from(text.to_string())
+}
+
 impl Link {
     /// A link of which one end has sent its attach.
     pub(super) fn new(attach: Attach, sends: bool, view: &View<'_>) -> Self {
-        let info = LinkInfo { connection: view.connection.clone(), name: attach.name.clone(), sends, address: None };
+        let info = LinkInfo { connection: view.connection.clone(), name: owned(&attach.name), sends, address: None };
         let mut link = Self {
             info,
             local: false,
@@ -48,15 +57,23 @@ impl Link {
             credit: 0,
             unsettled: 0,
             partial: None,
+            is_over: false,
+            is_losing: false,
         };
         link.on_attach(attach, view);
         link
     }
 
+    /// The octets that it takes.
+    pub(super) fn weight(&self) -> usize {
+        let address = self.info.address.as_ref().map_or(0, |address| address.len());
+        size_of::<Self>().saturating_add(self.info.name.len()).saturating_add(address)
+    }
+
     /// Whether an attach is the answer to this link's.
     pub(super) fn is_other_half(&self, name: &Str, sends: bool, view: &View<'_>) -> bool {
         let is_missing = if view.is_ours() { !self.local } else { !self.remote };
-        is_missing && self.info.sends == sends && self.info.name == *name
+        is_missing && !self.is_over && self.info.sends == sends && self.info.name == *name
     }
 
     pub(super) fn on_attach(&mut self, attach: Attach, view: &View<'_>) {
@@ -75,7 +92,7 @@ impl Link {
         } else {
             attach.source.and_then(|source| source.address)
         };
-        self.info.address = address.or_else(|| self.info.address.take());
+        self.info.address = address.as_ref().map(owned).or_else(|| self.info.address.take());
         if self.is_whole() {
             self.info.connection = view.connection.clone();
             view.observer.attached(&self.info);
@@ -89,6 +106,9 @@ impl Link {
     }
 
     pub(super) fn on_flow(&mut self, flow: &Flow, view: &View<'_>) {
+        if self.is_over {
+            return;
+        }
         if view.is_ours() == self.info.sends {
             // A sender that gives up credit says how far it has counted.
             self.count = flow.delivery_count.unwrap_or(self.count);
@@ -98,6 +118,21 @@ impl Link {
         self.report_credit(view.observer);
     }
 
+    /// Counts a transfer that will not be written, or is written when the link is over.
+    pub(super) fn on_lost(&mut self, transfer: &Transfer, observer: &dyn Observer) {
+        if self.partial.is_some() {
+            return;
+        }
+        if !std::mem::replace(&mut self.is_losing, transfer.more && !transfer.aborted) && self.is_whole() {
+            observer.dropped(&self.info, DropReason::Unsent, 1);
+        }
+    }
+
+    /// The link, if this end sends on it, and whether it is over.
+    pub(super) fn sending(&self) -> Option<(&LinkInfo, bool)> {
+        self.info.sends.then_some((&self.info, self.is_over))
+    }
+
     /// Counts a transfer. Returns the delivery, if it is whole and not settled, and when it became whole.
     pub(super) fn on_transfer(
         &mut self,
@@ -105,6 +140,13 @@ impl Link {
         payload: usize,
         view: &View<'_>,
     ) -> Option<(SequenceNo, Instant)> {
+        if self.is_over {
+            self.on_lost(transfer, view.observer);
+            return None;
+        }
+        if !self.is_whole() {
+            return None;
+        }
         let is_first = self.partial.is_none();
         let partial = self.partial.get_or_insert(Partial { id: transfer.delivery_id, octets: 0, settled: false });
         partial.octets = partial.octets.saturating_add(u64::try_from(payload).unwrap_or(u64::MAX));
@@ -156,8 +198,8 @@ impl Link {
     }
 
     /// The link is over.
-    pub(super) fn end(mut self, observer: &dyn Observer) {
-        if !self.is_whole() {
+    pub(super) fn end(&mut self, observer: &dyn Observer) {
+        if std::mem::replace(&mut self.is_over, true) || !self.is_whole() {
             return;
         }
         if self.partial.is_some() {
@@ -165,7 +207,7 @@ impl Link {
         }
         if self.unsettled > 0 {
             observer.dropped(&self.info, DropReason::Unsettled, u64::try_from(self.unsettled).unwrap_or(u64::MAX));
-            observer.unsettled(&self.info, self.unsettled, 0);
+            observer.unsettled(&self.info, std::mem::take(&mut self.unsettled), 0);
         }
         if self.credit > 0 {
             observer.credit(&self.info, std::mem::take(&mut self.credit), 0);

@@ -1,7 +1,7 @@
 //! The links of a session, and the deliveries that are not settled.
 
 use super::{link::Link, view::View};
-use crate::observe::{Observer, OutcomeKind};
+use crate::observe::{LinkInfo, Observer, OutcomeKind};
 use amqp1_codec::{
     SequenceNo,
     definitions::Role,
@@ -11,14 +11,12 @@ use amqp1_codec::{
 use amqp1_engine::Instant;
 use std::collections::HashMap;
 
-/// Deliveries that a session follows, at most. Those beyond are counted when they are transferred, and not when they are
-/// settled.
-const FOLLOWED: usize = 1 << 20;
-
 #[derive(Default)]
 pub(super) struct Session {
     links: HashMap<u64, Link>,
     next_link: u64,
+    /// The octets that the links take.
+    links_weight: usize,
     /// The links by the handles of this end, and by those of the peer.
     local: HashMap<u32, u64>,
     remote: HashMap<u32, u64>,
@@ -48,17 +46,53 @@ impl Session {
         let half = self.links.iter_mut().find(|(_, link)| link.is_other_half(&attach.name, sends, view));
         let id = match half {
             Some((id, link)) => {
+                self.links_weight = self.links_weight.saturating_sub(link.weight());
                 link.on_attach(attach, view);
+                self.links_weight = self.links_weight.saturating_add(link.weight());
                 *id
             }
             None => {
+                let link = Link::new(attach, sends, view);
+                if link.weight() > view.room {
+                    return;
+                }
+                self.links_weight = self.links_weight.saturating_add(link.weight());
                 let id = self.next_link;
                 self.next_link = id.wrapping_add(1);
-                self.links.insert(id, Link::new(attach, sends, view));
+                self.links.insert(id, link);
                 id
             }
         };
-        if view.is_ours() { &mut self.local } else { &mut self.remote }.insert(handle, id);
+        let handles = if view.is_ours() { &mut self.local } else { &mut self.remote };
+        // A handle that was in use is an error of the peer's, which the engine answers.
+        if let Some(before) = handles.insert(handle, id).filter(|before| *before != id) {
+            self.forget(before, view.observer);
+        }
+    }
+
+    /// A link is over at both ends.
+    fn forget(&mut self, id: u64, observer: &dyn Observer) {
+        self.local.retain(|_, link| *link != id);
+        self.remote.retain(|_, link| *link != id);
+        if let Some(mut link) = self.links.remove(&id) {
+            self.links_weight = self.links_weight.saturating_sub(link.weight());
+            self.forget_deliveries(id, &link);
+            link.end(observer);
+        }
+    }
+
+    /// Forgets the deliveries of a link. A link without any does not cost what others have unsettled.
+    fn forget_deliveries(&mut self, id: u64, link: &Link) {
+        if link.has_unsettled() {
+            let deliveries = if link.sends() { &mut self.sent } else { &mut self.received };
+            deliveries.retain(|_, delivery| delivery.link != id);
+        }
+    }
+
+    /// The octets that its links and deliveries take.
+    pub(super) fn weight(&self) -> usize {
+        let deliveries = self.sent.len().saturating_add(self.received.len());
+        self.links_weight.saturating_add(deliveries.saturating_mul(size_of::<(u32, Unsettled)>()))
     }
 
     pub(super) fn on_flow(&mut self, flow: &Flow, view: &View<'_>) {
@@ -72,13 +106,30 @@ impl Session {
         let Some((id, link)) = self.link(transfer.handle, view) else { return };
         if let Some((delivery, since)) = link.on_transfer(transfer, payload, view) {
             let deliveries = if view.is_ours() { &mut self.sent } else { &mut self.received };
-            if deliveries.len() < FOLLOWED {
-                deliveries.insert(delivery.0, Unsettled { link: id, since, outcome: OutcomeKind::None });
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.change_unsettled(1, view.observer);
-                }
+            if view.room < size_of::<(u32, Unsettled)>() {
+                return;
+            }
+            let before = deliveries.insert(delivery.0, Unsettled { link: id, since, outcome: OutcomeKind::None });
+            if let Some(link) = self.links.get_mut(&id) {
+                link.change_unsettled(1, view.observer);
+            }
+            // An id that was in use is an error of the peer's, which the engine answers.
+            if let Some(link) = before.and_then(|before| self.links.get_mut(&before.link)) {
+                link.change_unsettled(-1, view.observer);
             }
         }
+    }
+
+    /// A transfer will not be written.
+    pub(super) fn on_lost(&mut self, transfer: &Transfer, view: &View<'_>) {
+        if let Some((_, link)) = self.link(transfer.handle, view) {
+            link.on_lost(transfer, view.observer);
+        }
+    }
+
+    /// The links on which this end sends, and whether they are over.
+    pub(super) fn sending(&self) -> impl Iterator<Item = (&LinkInfo, bool)> {
+        self.links.values().filter_map(Link::sending)
     }
 
     pub(super) fn on_disposition(&mut self, disposition: &Disposition, view: &View<'_>) {
@@ -114,21 +165,20 @@ impl Session {
     pub(super) fn on_detach(&mut self, handle: u32, view: &View<'_>) {
         let handles = if view.is_ours() { &mut self.local } else { &mut self.remote };
         let Some(id) = handles.remove(&handle) else { return };
-        self.local.retain(|_, link| *link != id);
-        self.remote.retain(|_, link| *link != id);
-        let Some(link) = self.links.remove(&id) else { return };
-        // A link that comes and goes does not cost what others have unsettled.
-        if link.has_unsettled() {
-            let deliveries = if link.sends() { &mut self.sent } else { &mut self.received };
-            deliveries.retain(|_, delivery| delivery.link != id);
+        // What the peer has detached stays until this end has answered: messages may wait to be written.
+        if view.is_ours() || !self.local.values().any(|link| *link == id) {
+            return self.forget(id, view.observer);
         }
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.forget_deliveries(id, &link);
         link.end(view.observer);
+        self.links.insert(id, link);
     }
 
     /// The session is over, and so are its links.
     pub(super) fn end(&mut self, observer: &dyn Observer) {
-        let mut links: Vec<_> = self.links.drain().collect();
-        links.sort_unstable_by_key(|(id, _)| *id);
+        let mut links: Vec<_> = self.links.iter_mut().collect();
+        links.sort_unstable_by_key(|(id, _)| **id);
         links.into_iter().for_each(|(_, link)| link.end(observer));
         self.sent.clear();
         self.received.clear();

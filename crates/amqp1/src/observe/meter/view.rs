@@ -11,6 +11,8 @@ pub(super) struct View<'a> {
     pub(super) connection: &'a Arc<ConnectionInfo>,
     pub(super) direction: Direction,
     pub(super) now: Instant,
+    /// How many more octets the connection's links and deliveries may take here.
+    pub(super) room: usize,
 }
 
 impl View<'_> {
