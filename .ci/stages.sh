@@ -117,10 +117,10 @@ stage_docs() {
 stage_test() {
   rm -f "$target"/tests.{log,json}
   local serde=(-p amqp1-codec --features json,std --lib --test serde --test serde_corpus)
-  local metrics=(-p amqp1 --features metrics --test observing)
+  local features=(-p amqp1 --features metrics,serde --test observing --test own_types)
   cargo test --workspace 2>&1 | tee "$target/tests.log"
   cargo test "${serde[@]}" 2>&1 | tee -a "$target/tests.log"
-  cargo test "${metrics[@]}" 2>&1 | tee -a "$target/tests.log"
+  cargo test "${features[@]}" 2>&1 | tee -a "$target/tests.log"
   cargo test --quiet --workspace --no-run --message-format=json >"$target/tests.json"
   cargo test --quiet "${serde[@]}" --no-run --message-format=json >>"$target/tests.json"
   cargo test -p amqp1-codec --features json,std --doc
