@@ -1,7 +1,7 @@
 //! Receivers as streams.
 
-/// Implements `Stream` for a receiver by its `next`, whose wait for a delivery leaves the waker with the link: a future of it
-/// that is polled once and dropped misses nothing.
+/// Implements `Stream` for a receiver by its `next`, which keeps the waker, with the link or in the receiver, when its future is
+/// dropped: one that is polled once and dropped misses nothing.
 macro_rules! stream {
     ($receiver:ty => $item:ty, |$this:ident| $is_over:expr) => {
         impl futures_core::Stream for $receiver {

@@ -55,9 +55,7 @@ pub struct EventConsumer {
     over: bool,
 }
 
-crate::stream::stream!(EventConsumer => Result<Event, UndecodableEvent>, |this| {
-    this.readers.iter().all(|reader| reader.ended)
-});
+crate::stream::stream!(EventConsumer => Result<Event, UndecodableEvent>, |this| this.has_ended());
 
 impl EventConsumer {
     /// A consumer that is to be connected.
@@ -130,6 +128,11 @@ impl EventConsumer {
             Ok(Some(event)) => Ok(Some(event)),
             end => Err(self.readers[index].ended_among_others(end)),
         }
+    }
+
+    /// Whether all partitions have ended, and were reported so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.readers.iter().all(|reader| reader.ended)
     }
 
     /// Closes the connections.

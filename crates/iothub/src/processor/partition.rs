@@ -3,7 +3,13 @@ use crate::{
     error::{Error, ErrorKind},
     events::{Event, EventConsumer, PlaceInPartition, UndecodableEvent},
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 use tokio::sync::watch;
 
 /// Whether a partition is this processor's.
@@ -25,9 +31,17 @@ pub struct PartitionReader {
     store: Arc<dyn CheckpointStore>,
     scope: Arc<Scope>,
     tenure: watch::Receiver<Tenure>,
+    /// Ends with the tenure. It is kept, since a wait that is dropped is not woken. `None` when it has ended.
+    tenure_end: Option<TenureEnd>,
+    /// As a stream: its end was given.
+    over: bool,
     /// Whether the hub has stopped it, since another reader has come.
     superseded: bool,
 }
+
+type TenureEnd = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+crate::stream::stream!(PartitionReader => Result<Event, UndecodableEvent>, |this| this.consumer.has_ended());
 
 impl fmt::Debug for PartitionReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +61,13 @@ impl PartitionReader {
         scope: Arc<Scope>,
         tenure: watch::Receiver<Tenure>,
     ) -> Self {
-        Self { consumer, partition, store, scope, tenure, superseded: false }
+        let mut watched = tenure.clone();
+        let tenure_end: TenureEnd = Box::pin(async move {
+            // Without the processor it has ended, too.
+            watched.wait_for(|tenure| *tenure != Tenure::Owned).await.ok();
+        });
+        let tenure_end = Some(tenure_end);
+        Self { consumer, partition, store, scope, tenure, tenure_end, over: false, superseded: false }
     }
 
     /// The partition.
@@ -77,12 +97,15 @@ impl PartitionReader {
         if self.superseded || *self.tenure.borrow() != Tenure::Owned {
             return Ok(None);
         }
-        let next = tokio::select! {
-            biased;
-            // It changes once, or the processor is gone.
-            _ = self.tenure.changed() => return Ok(None),
-            next = self.consumer.next() => next,
-        };
+        let next = poll_fn(|context| {
+            let Some(end) = &mut self.tenure_end else { return Poll::Ready(None) };
+            if end.as_mut().poll(context).is_ready() {
+                self.tenure_end = None;
+                return Poll::Ready(None);
+            }
+            pin!(self.consumer.next()).poll(context).map(Some)
+        });
+        let Some(next) = next.await else { return Ok(None) };
         match next {
             Ok(Some(event)) => Ok(Some(event)),
             Err(error) if error.kind() == ErrorKind::Superseded => {

@@ -291,3 +291,51 @@ async fn a_new_watch_is_not_unsubscribed_by_one_that_ended_before_it() {
     let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(6));
     read.expect("nothing was asked between");
 }
+
+/// The stream waits for each: for a notification, for the answer to a read, and for the end.
+#[tokio::test]
+async fn a_watch_is_a_stream_that_is_woken_by_each_change_and_ends_with_its_links() {
+    let mut scripted = ScriptedHub::start().await;
+    let client = crate::device::connect(&scripted).await;
+    let (twin, mut hub) = open(&mut scripted, &client).await;
+    let mut changes = watch(&twin, &mut hub, 5).await;
+    let (give, mut take) = tokio::sync::mpsc::unbounded_channel();
+    let collecting = tokio::spawn(async move {
+        while let Some(change) = futures_util::StreamExt::next(&mut changes).await {
+            give.send(change.map(|change| change.version())).expect("the test waits");
+        }
+        changes
+    });
+    let mut next = async || soon("a change", take.recv()).await.expect("not the end").expect("a change");
+    assert_eq!(next().await, 5);
+    hub.notify(6).await;
+    assert_eq!(next().await, 6);
+    // A gap: the twin is read.
+    hub.notify(9).await;
+    hub.answer_read(9).await;
+    assert_eq!(next().await, 9);
+    hub.sender.close().await.expect("closed");
+    let mut changes = soon("the end", collecting).await.expect("no panic");
+    assert!(soon("the end", futures_util::StreamExt::next(&mut changes)).await.is_none());
+}
+
+/// The request of a call that is given up is not repeated, and its answer not lost.
+#[tokio::test]
+async fn a_read_whose_next_is_cancelled_goes_on_with_the_next_call() {
+    let mut scripted = ScriptedHub::start().await;
+    let client = crate::device::connect(&scripted).await;
+    let (twin, mut hub) = open(&mut scripted, &client).await;
+    let mut changes = watch(&twin, &mut hub, 5).await;
+    soon("a change", changes.next()).await.expect("a change").expect("all");
+    hub.notify(9).await;
+    let (id, annotations, _) = tokio::select! {
+        request = hub.request() => request,
+        _ = changes.next() => panic!("the answer has not come"),
+    };
+    assert_eq!(annotations[0], Some(Value::from("GET")));
+    hub.answer(id, 200, None, r#"{"desired":{"fan":9,"$version":9},"reported":{"$version":1}}"#).await;
+    let change = soon("a change", changes.next()).await.expect("a change").expect("not detached");
+    assert_eq!(change.version(), 9);
+    let (read, ()) = tokio::join!(soon("an answer", twin.get()), hub.answer_read(10));
+    read.expect("nothing was asked between");
+}

@@ -171,3 +171,27 @@ async fn a_processor_goes_on_behind_an_event_without_a_place() {
     let event = next(&mut reader).await.expect("decodable");
     reader.checkpoint(&event).await.expect("written");
 }
+
+/// The stream waits for each event, and for the processor to be closed.
+#[tokio::test]
+async fn a_partition_is_a_stream_that_ends_when_its_processor_is_closed() {
+    let mut partition = Partition::new().await;
+    let starting = tokio::spawn(partition.processor().start());
+    partition.answer_partitions().await;
+    let mut processor = soon("a start", starting).await.expect("no panic").expect("started");
+    let (sender, _) = partition.serve([event(1), poison(2)]).await;
+    let mut reader = reader(&mut processor).await;
+    let (give, mut take) = tokio::sync::mpsc::unbounded_channel();
+    let collecting = tokio::spawn(async move {
+        while let Some(event) = futures_util::StreamExt::next(&mut reader).await {
+            give.send(event.map(|event| event.is_ok())).expect("the test waits");
+        }
+        assert!(futures_util::StreamExt::next(&mut reader).await.is_none());
+    });
+    let mut next = async || soon("an event", take.recv()).await.expect("not the end").expect("no error");
+    assert_eq!((next().await, next().await), (true, false));
+    drop(sender.reserve().await.expect("credit").send(event(3)).expect("sent"));
+    assert!(next().await);
+    soon("the end", processor.close()).await;
+    soon("the end", collecting).await.expect("no panic");
+}
