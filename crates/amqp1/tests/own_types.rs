@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use amqp1::{
-    AcceptedLink, Acceptor, Client, Connection, Delivery, Error, ErrorKind, Message, Receiver, Sender, ServerConnection,
+    AcceptedLink, Acceptor, Client, Connection, Error, ErrorKind, Message, Receiver, Sender, ServerConnection,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -54,13 +54,14 @@ impl Bed {
     }
 
     /// Sends a message, and gives what the other end has received.
-    async fn deliver(&mut self, message: amqp1::MessageBuilder) -> Delivery {
+    async fn deliver(&mut self, message: amqp1::MessageBuilder) -> Message {
         let permit = self.sender.reserve().await.expect("credit");
         let receipt = permit.send(message).expect("queued");
         let delivery = soon(self.receiver.recv()).await.expect("a link").expect("a delivery");
+        let message = delivery.message().clone();
         delivery.accept().expect("settled");
         soon(receipt).await.expect("an outcome").into_result().expect("accepted");
-        delivery
+        message
     }
 }
 
@@ -73,18 +74,18 @@ async fn a_type_of_ones_own_arrives_as_json_and_as_a_value() {
     let mut bed = Bed::new().await;
     for sent in [reading(Some(61.5), State::Heating { watts: 900 }), reading(None, State::Idle)] {
         let json = bed.deliver(Message::builder().subject("json").json(&sent).expect("it has a form")).await;
-        assert_eq!(json.message().json::<Reading>().expect("a reading"), sent);
-        assert_eq!(json.message().content_type().expect("decodes"), Some("application/json"));
-        assert_eq!(json.message().subject().expect("decodes"), Some("json"));
-        let octets = json.message().data().expect("one data section");
+        assert_eq!(json.json::<Reading>().expect("a reading"), sent);
+        assert_eq!(json.content_type().expect("decodes"), Some("application/json"));
+        assert_eq!(json.subject().expect("decodes"), Some("json"));
+        let octets = json.data().expect("one data section");
         assert_eq!(serde_json::from_slice::<Reading>(&octets).expect("JSON"), sent);
-        let error = json.message().value_as::<Reading>().expect_err("it is no amqp-value");
+        let error = json.value_as::<Reading>().expect_err("it is no amqp-value");
         assert_eq!(Error::from(error).kind(), ErrorKind::Codec);
 
         let value = bed.deliver(Message::builder().serialized(&sent).expect("it has a form")).await;
-        assert_eq!(value.message().value_as::<Reading>().expect("a reading"), sent);
-        assert!(value.message().value().is_some() && value.message().data().is_none());
-        value.message().json::<Reading>().expect_err("it is no data section");
+        assert_eq!(value.value_as::<Reading>().expect("a reading"), sent);
+        assert!(value.value().expect("decodes").is_some() && value.data().is_none());
+        value.json::<Reading>().expect_err("it is no data section");
     }
     soon(bed.client.close()).await.expect("closed");
 }
@@ -101,16 +102,16 @@ async fn a_body_that_is_another_type_is_an_error_that_names_what_is_wrong() {
         Message::builder().value("boiler"),
     ];
     for body in bodies {
-        let delivery = bed.deliver(body).await;
-        let json: Result<Reading, Error> = delivery.message().json().map_err(Error::from);
-        let value: Result<Reading, Error> = delivery.message().value_as().map_err(Error::from);
+        let message = bed.deliver(body).await;
+        let json: Result<Reading, Error> = message.json().map_err(Error::from);
+        let value: Result<Reading, Error> = message.value_as().map_err(Error::from);
         for error in [json.expect_err("no reading"), value.expect_err("no reading")] {
             assert_eq!(error.kind(), ErrorKind::Codec, "{error}");
             assert!(std::error::Error::source(&error).is_some());
         }
     }
     let sent = reading(None, State::Idle);
-    let delivery = bed.deliver(Message::builder().json(&sent).expect("it has a form")).await;
-    assert_eq!(delivery.message().json::<Reading>().expect("a reading"), sent);
+    let message = bed.deliver(Message::builder().json(&sent).expect("it has a form")).await;
+    assert_eq!(message.json::<Reading>().expect("a reading"), sent);
     soon(bed.client.close()).await.expect("closed");
 }
