@@ -412,7 +412,7 @@ impl Sections {
 
     /// The next octets, as long as they are sections in their order. A fault stays where it is.
     pub(crate) fn take_encoded(&mut self) -> Option<Result<Bytes, Malformed>> {
-        if let Some(fault) = self.irregular.or(self.fault.filter(|fault| fault.is_framing())) {
+        if let Some(fault) = self.irregular.or_else(|| self.fault.filter(|fault| fault.is_framing())) {
             return Some(Err(fault));
         }
         while let Some(Piece::Fault(fault) | Piece::Irregular(fault)) = self.ready.front() {
