@@ -307,7 +307,7 @@ async fn messages_that_were_sent_settled_and_had_not_left_are_sent_by_the_next_e
     }
     let resumed = sender.resumed();
     assert_eq!(resumed.len(), 3);
-    for resumed in resumed {
+    for (_, resumed) in resumed {
         assert_eq!(soon(resumed).await.expect("sent"), Outcome::SentSettled);
     }
 }
