@@ -79,7 +79,7 @@ final class Processors {
         var seen = new Seen();
         var client = new EventHubClientBuilder().connectionString(Hub.EVENTS).consumerGroup("$Default").transportType(transport).buildAsyncConsumerClient();
         var reading = client.receive(true).subscribe(event -> seen.add("reader", event.getData()));
-        Cases.until("all events", 30, () -> seen.complete(count));
+        Cases.until("all events", 120, () -> seen.complete(count));
         reading.dispose();
         client.close();
         seen.check(count);
@@ -158,20 +158,20 @@ final class Processors {
         var store = new Store();
         long first = more();
         EventProcessorClient one = processor("first", seen, store);
-        Cases.until("the first", 30, () -> seen.complete(first));
+        Cases.until("the first", 120, () -> seen.complete(first));
         EventProcessorClient two = processor("second", seen, store);
-        Cases.until("their shares", 30, () -> store.owners() == 2);
+        Cases.until("their shares", 120, () -> store.owners() == 2);
         long both = more();
-        Cases.until("both", 30, () -> seen.complete(both) && seen.by.containsKey("second"));
+        Cases.until("both", 120, () -> seen.complete(both) && seen.by.containsKey("second"));
         // The first is gone: the second takes over where the checkpoints are.
         one.stop();
         long alone = more();
-        Cases.until("the second alone", 30, () -> seen.complete(alone));
+        Cases.until("the second alone", 120, () -> seen.complete(alone));
         two.stop();
         // All of them are gone, and one starts again.
         long count = more();
         EventProcessorClient three = processor("third", seen, store);
-        Cases.until("the third", 30, () -> seen.complete(count));
+        Cases.until("the third", 120, () -> seen.complete(count));
         Thread.sleep(1000);
         three.stop();
         seen.check(count);
@@ -184,7 +184,7 @@ final class Processors {
         var seen = new Seen();
         EventProcessorClient reader = processor("reader", seen, new Store(), transport);
         long before = more();
-        Cases.until("all events before", 30, () -> seen.complete(before));
+        Cases.until("all events before", 120, () -> seen.complete(before));
         for (int round = 0; round < 2; round++) {
             Cases.ask("cut");
             long behind = more();
@@ -208,7 +208,7 @@ final class Processors {
         var reading = client.receive(true).subscribe(event -> seen.add("reader", event.getData()));
         for (int round = 0; round < 8; round++) {
             long count = more();
-            Cases.until("all events", 30, () -> seen.complete(count));
+            Cases.until("all events", 120, () -> seen.complete(count));
             Thread.sleep(2500);
         }
         reading.dispose();
