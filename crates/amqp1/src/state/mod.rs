@@ -16,4 +16,5 @@ pub(crate) mod shared;
 pub(crate) mod suspended;
 pub(crate) mod transaction;
 pub(crate) mod unsent;
+pub(crate) mod unsent_log;
 pub(crate) mod wait;

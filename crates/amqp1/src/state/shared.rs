@@ -13,7 +13,7 @@ use crate::{
         receipts::Receipts,
         suspended::Tokens,
         transaction::table::Transactions,
-        unsent::UnsentLog,
+        unsent_log::UnsentLog,
     },
     types::error::{Error, ErrorKind, Retry},
 };

@@ -8,32 +8,7 @@ use crate::{
     },
     types::error::Error,
 };
-use amqp1_codec::{Str, definitions::Role};
-use amqp1_engine::{ApiMisuse, Connection, Event, LinkId, Suspended};
-use std::collections::HashMap;
-
-/// The messages that are lost before any of them has left, by the names of their links: for an observer.
-#[derive(Debug, Default)]
-pub(crate) struct UnsentLog {
-    /// The links on which this end sends.
-    names: HashMap<LinkId, Str>,
-    lost: Vec<(Str, u64)>,
-}
-
-impl UnsentLog {
-    /// What was lost since this was last asked for.
-    pub(crate) fn take(&mut self) -> Vec<(Str, u64)> {
-        std::mem::take(&mut self.lost)
-    }
-
-    fn add(&mut self, link: LinkId, count: u64) {
-        let Some(name) = self.names.get(&link).filter(|_| count > 0) else { return };
-        match self.lost.last_mut() {
-            Some((last, lost)) if last == name => *lost = lost.saturating_add(count),
-            _ => self.lost.push((name.clone(), count)),
-        }
-    }
-}
+use amqp1_engine::{ApiMisuse, Event, LinkId};
 
 impl State {
     /// Counts for an observer that a message is lost of which nothing has left.
@@ -43,22 +18,10 @@ impl State {
         }
     }
 
-    /// Follows links for an observer. What waits for the next endpoint of a link has not left either.
+    /// Follows links for an observer.
     pub(crate) fn log_link(&mut self, event: &Event) {
-        let Self { unsent_log: Some(log), engine, .. } = self else { return };
-        match event {
-            Event::LinkAttached(id) | Event::LinkOffered(id) => {
-                let link = Connection::link(engine, *id).ok().filter(|link| link.role() == Role::Sender);
-                log.names.extend(link.map(|link| (*id, link.name().into())));
-            }
-            Event::LinkDetached(id, detached) => {
-                if let Some(Suspended::Sender(sender)) = &detached.suspended {
-                    let waiting = sender.deliveries.iter().filter(|delivery| !delivery.begun).count();
-                    log.add(*id, u64::try_from(waiting).unwrap_or(u64::MAX));
-                }
-                log.names.remove(id);
-            }
-            _ => {}
+        if let Some(log) = &mut self.unsent_log {
+            log.follow(&mut self.engine, event);
         }
     }
 
