@@ -22,7 +22,7 @@ const KEYS: [&str; 7] = ["password", "passwd", "secret", "token", "signature", "
 /// How a token begins that is signed JSON: `{"` in base64.
 const JSON: &[u8] = b"eyJ";
 
-/// What stands between the scheme of a URL and its authority.
+/// The separator between the scheme of a URL and its authority.
 const SCHEME_END: &[u8] = b"://";
 
 /// The place where a secret begins: a shared access signature or key, a password in a connection string or a URL, a bearer

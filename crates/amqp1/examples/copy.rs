@@ -62,7 +62,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         .max_unsettled(options.window)
         // Messages that the first broker forgets when it sends them could be lost.
         .settle_mode(SenderSettleMode::Unsettled)
-        // What is given up on the way is not the message's fault.
+        // A copy that is given up on the way is not the message's fault.
         .on_drop(OnDrop::Release)
         .attach()
         .await?;
@@ -176,7 +176,7 @@ async fn pass_on(incoming: &mut IncomingStream<'_>, outgoing: &mut SendStream) -
     }
 }
 
-/// What the first broker is told of a message that cannot be copied.
+/// The error that the first broker gets for a message that cannot be copied.
 fn condition(error: &Error) -> ErrorCondition {
     match error.kind() {
         ErrorKind::MessageTooLarge => ErrorCondition::MESSAGE_SIZE_EXCEEDED,

@@ -48,7 +48,7 @@ struct Options {
     grace: Duration,
 }
 
-/// What each job is worked on with.
+/// The means to work on a job.
 #[derive(Clone)]
 struct Worker {
     limit: Duration,

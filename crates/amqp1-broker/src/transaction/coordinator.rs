@@ -32,7 +32,7 @@ pub struct CoordinatorConfig {
     /// How many pieces of work may be recorded in one.
     pub max_work: usize,
     /// How many octets of messages may be posted within all that are live. A [`Coordinator`] does not know them:
-    /// whoever [records](Coordinator::record) work keeps to it, as `amqp1` does. 64 MiB unless set.
+    /// the caller who [records](Coordinator::record) work keeps to it, as `amqp1` does. 64 MiB unless set.
     pub max_octets: u64,
 }
 

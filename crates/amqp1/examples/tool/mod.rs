@@ -1,4 +1,4 @@
-//! What the examples that are programs share: the connection, and one sentence for people when something fails.
+//! The common part of the examples that are programs: the connection, and one sentence for people when something fails.
 #![allow(dead_code, reason = "each example uses a part")]
 
 use amqp1::{Client, Connection, tls::TlsClient};

@@ -178,7 +178,7 @@ impl Connection {
         let forced = error.is_some();
         let before = self.shared().command(|state, _| {
             state.engine.close(now, error);
-            // What was lost when the connection ended by itself was not asked for.
+            // Losses at the end of the connection were not asked for.
             if state.closed.is_some() { 0 } else { state.unsent }
         })?;
         let shut = self.shut().await;

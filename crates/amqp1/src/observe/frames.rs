@@ -53,7 +53,7 @@ pub(super) struct FrameLog {
     links: HashMap<(Direction, u16, u32), Payloads>,
 }
 
-/// What is known of the payloads on a link.
+/// The state of the payloads on a link.
 #[derive(Clone, Copy, Debug)]
 struct Payloads {
     /// Whether they may be shown.

@@ -82,8 +82,8 @@ impl fmt::Debug for SuspendedReceiver {
 
 impl Receiver {
     /// Detaches the link, unless it has ended by itself, and gives what it has left, to be
-    /// [resumed](crate::link::ReceiverBuilder::resume) with. Settlements that are queued are written first; what nobody has
-    /// taken yet comes at the next endpoint.
+    /// [resumed](crate::link::ReceiverBuilder::resume) with. Settlements that are queued are written first;
+    /// deliveries that were not taken yet come at the next endpoint.
     ///
     /// # Errors
     ///

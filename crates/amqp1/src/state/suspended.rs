@@ -112,7 +112,7 @@ impl Shelf {
 pub(crate) struct Continued {
     pub(crate) tag: DeliveryTag,
     pub(crate) begun: bool,
-    /// What the receiver has said since the link was suspended.
+    /// The state that the receiver has stated since the link was suspended.
     pub(crate) late: Option<Option<DeliveryState>>,
     pub(crate) message: Option<EncodedMessage>,
     pub(crate) token: u64,

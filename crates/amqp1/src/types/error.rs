@@ -114,7 +114,7 @@ pub enum ErrorKind {
     WriteTimeout,
 }
 
-/// What may help after an [`Error`].
+/// The advice after an [`Error`].
 ///
 /// It follows from the kind of the error:
 ///

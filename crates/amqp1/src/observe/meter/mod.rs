@@ -70,7 +70,7 @@ impl Meter {
 
     /// Looks at a frame, of which these octets were kept.
     pub(super) fn frame(&mut self, direction: Direction, frame: &Bytes, size: usize, now: Instant) {
-        // What a peer sends behind a close is read to its end, and means nothing.
+        // Frames behind the peer's close are read to their end, and mean nothing.
         if self.is_closed && direction == Direction::Incoming {
             return;
         }

@@ -165,7 +165,7 @@ impl Session {
     pub(super) fn on_detach(&mut self, handle: u32, view: &View<'_>) {
         let handles = if view.is_ours() { &mut self.local } else { &mut self.remote };
         let Some(id) = handles.remove(&handle) else { return };
-        // What the peer has detached stays until this end has answered: messages may wait to be written.
+        // A link that the peer has detached stays until this end has answered: messages may wait to be written.
         if view.is_ours() || !self.local.values().any(|link| *link == id) {
             return self.forget(id, view.observer);
         }

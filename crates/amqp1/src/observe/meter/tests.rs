@@ -348,7 +348,7 @@ fn what_follows_a_close_is_not_followed() {
     }
 }
 
-/// What this end writes behind the peer's detach, end or close is dropped by the peer.
+/// Frames of this end behind the peer's detach, end or close are dropped by the peer.
 #[test]
 fn messages_that_are_written_when_their_link_is_over_count_once_as_unsent() {
     let detach = frame(0, Detach::default(), b"");

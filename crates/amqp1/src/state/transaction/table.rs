@@ -131,7 +131,8 @@ impl Table {
         self.acquiring.get(&id)
     }
 
-    /// What the engine says of a delivery that is acquired or retired. Whether it is held until the discharge.
+    /// Takes the engine's report of a delivery that is acquired or retired. Returns whether it is held
+    /// until the discharge.
     pub(super) fn holds(
         &mut self,
         id: LinkKey,
