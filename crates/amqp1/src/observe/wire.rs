@@ -8,6 +8,7 @@ use super::{
 };
 use amqp1_codec::{Str, frame::Direction};
 use amqp1_engine::Instant;
+use bytes::Bytes;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -78,12 +79,7 @@ impl Wire {
         self.incoming.is_followed = true;
         let Self { meter, log, incoming, .. } = self;
         incoming.splitter.take(input.get(known..).unwrap_or_default(), |frame, size| {
-            if let Some(log) = log {
-                log.print(Direction::Incoming, frame, size);
-            }
-            if let Some(meter) = meter {
-                meter.frame(Direction::Incoming, frame, size, now);
-            }
+            look(meter, log, Direction::Incoming, frame, size, now);
         });
     }
 
@@ -106,21 +102,14 @@ impl Wire {
             let written = segment.get(..left).unwrap_or(segment);
             left = left.saturating_sub(written.len());
             outgoing.splitter.take(written, |frame, size| {
-                if let Some(log) = log {
-                    log.print(Direction::Outgoing, frame, size);
-                }
-                if let Some(meter) = meter {
-                    meter.frame(Direction::Outgoing, frame, size, now);
-                }
+                look(meter, log, Direction::Outgoing, frame, size, now);
             });
             if left == 0 {
                 break;
             }
         }
     }
-}
 
-impl Wire {
     /// Whether there is an observer.
     pub(crate) fn is_observed(&self) -> bool {
         self.meter.is_some()
@@ -149,6 +138,23 @@ impl Wire {
         if let Some(meter) = &self.meter {
             meter.unsent(lost);
         }
+    }
+}
+
+/// Shows a frame to the observers.
+fn look(
+    meter: &mut Option<Box<Meter>>,
+    log: &mut Option<Box<FrameLog>>,
+    direction: Direction,
+    frame: &Bytes,
+    size: usize,
+    now: Instant,
+) {
+    if let Some(log) = log {
+        log.print(direction, frame, size);
+    }
+    if let Some(meter) = meter {
+        meter.frame(direction, frame, size, now);
     }
 }
 

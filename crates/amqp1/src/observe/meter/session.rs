@@ -74,19 +74,18 @@ impl Session {
     fn forget(&mut self, id: u64, observer: &dyn Observer) {
         self.local.retain(|_, link| *link != id);
         self.remote.retain(|_, link| *link != id);
+        self.forget_deliveries(id);
         if let Some(mut link) = self.links.remove(&id) {
             self.links_weight = self.links_weight.saturating_sub(link.weight());
-            self.forget_deliveries(id, &link);
             link.end(observer);
         }
     }
 
     /// Forgets the deliveries of a link. A link without any does not cost what others have unsettled.
-    fn forget_deliveries(&mut self, id: u64, link: &Link) {
-        if link.has_unsettled() {
-            let deliveries = if link.sends() { &mut self.sent } else { &mut self.received };
-            deliveries.retain(|_, delivery| delivery.link != id);
-        }
+    fn forget_deliveries(&mut self, id: u64) {
+        let Some(link) = self.links.get(&id).filter(|link| link.has_unsettled()) else { return };
+        let deliveries = if link.sends() { &mut self.sent } else { &mut self.received };
+        deliveries.retain(|_, delivery| delivery.link != id);
     }
 
     /// The octets that its links and deliveries take.
@@ -169,10 +168,10 @@ impl Session {
         if view.is_ours() || !self.local.values().any(|link| *link == id) {
             return self.forget(id, view.observer);
         }
-        let Some(mut link) = self.links.remove(&id) else { return };
-        self.forget_deliveries(id, &link);
-        link.end(view.observer);
-        self.links.insert(id, link);
+        self.forget_deliveries(id);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.end(view.observer);
+        }
     }
 
     /// The session is over, and so are its links.
