@@ -11,7 +11,7 @@ use amqp1_testkit::*;
 
 const FIRST: SequenceNo = SequenceNo(7);
 
-/// What is under way on a link.
+/// The delivery that is under way on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UnderWay {
     Nothing,

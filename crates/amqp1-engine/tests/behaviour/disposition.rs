@@ -200,7 +200,7 @@ fn t_2_7_6_7_an_unsettled_outcome_in_mode_first_is_settled_by_the_sender() {
         let frames = peer.read();
         let [(_, Performative::Disposition(answer), _)] = &frames[..] else { panic!("{outcome:?}: {frames:?}") };
         assert_eq!((answer.settled, answer.role, answer.first), (true, Role::Sender, SequenceNo(0)));
-        // What the receiver says after that is of nothing.
+        // A later disposition of the receiver has no effect.
         peer.send(0, says(0, 0));
         assert_eq!(peer.end.settled.len(), 1);
     }

@@ -198,7 +198,7 @@ fn a_link_that_is_detached_leaves_no_drain_behind() {
     assert_eq!(written(&mut peer).0, ["detach"]);
 }
 
-/// What the drain gives up next is what is left of that.
+/// Credit that comes while a drain gives credit up can be used. The next drain gives up the rest of it.
 #[test]
 fn t_2_6_7_8_credit_that_comes_while_credit_is_given_up_can_be_used() {
     for mode in [DrainMode::Automatic, DrainMode::APPLICATION] {

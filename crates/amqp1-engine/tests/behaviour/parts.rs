@@ -352,7 +352,7 @@ fn t_2_6_14_5_a_delivery_uses_one_credit_and_each_of_its_frames_a_transfer_id() 
     }
 }
 
-/// What is queued behind a delivery that has left in part waits for the rest of it, settled or not.
+/// A delivery that is queued behind one that has left in part waits for the rest of it, settled or not.
 #[test]
 fn t_2_6_14_2_a_delivery_begins_behind_the_last_transfer_of_the_one_before() {
     for (part, options) in Part::of(Role::Sender).flat_map(|part| [(part, settled(2)), (part, unsettled(2))]) {

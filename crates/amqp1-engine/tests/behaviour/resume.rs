@@ -301,7 +301,7 @@ fn m_3_4_6_17_the_receiver_of_the_worked_example_ignores_what_it_has_and_keeps_w
     }
 }
 
-/// What was held before is a part of the message, whether it comes again or not.
+/// The part that was held before counts towards the message, whether it comes again or not.
 #[test]
 fn t_2_7_3_16_what_is_held_of_a_resumed_message_counts_towards_its_size() {
     let whole = octets(long_message(2));

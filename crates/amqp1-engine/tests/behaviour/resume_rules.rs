@@ -21,7 +21,7 @@ use bytes::Bytes;
 /// Where a sender begins to count.
 const FIRST: SequenceNo = SequenceNo(40);
 
-/// What an end has kept of the link.
+/// The state that an end has kept of the link.
 fn kept(peer: &Peer, link: LinkId) -> Suspended {
     peer.end.detached(link).expect("the link is over").suspended.expect("something is kept")
 }
@@ -171,7 +171,7 @@ fn t_2_6_7_1_every_resumed_delivery_uses_a_credit() {
     }
 }
 
-/// What the engine chooses for a new delivery is not the tag of one that it has resumed.
+/// The tag that the engine chooses for a new delivery is not that of one that it has resumed.
 #[test]
 fn t_2_6_12_1_tags_stay_unique_when_a_link_is_resumed() {
     for (part, asks) in Part::of(Role::Sender).flat_map(|part| [(part, true), (part, false)]) {

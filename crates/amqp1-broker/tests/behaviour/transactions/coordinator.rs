@@ -199,7 +199,7 @@ fn x_4_2_7_the_end_of_the_control_link_rolls_everything_back() {
         assert_eq!(bank.controller.post(&txn), Err(ControllerError::UnknownTransaction));
         let detached = bank.pair.client.detached(bank.control.0).unwrap();
         assert!(detached.suspended.is_none(), "control links are not resumed");
-        // What was acquired within one that is rolled back is free for the next.
+        // A delivery that was acquired within one that is rolled back is free for the next.
         bank.controller.declare(1000, None).unwrap();
         let declared = DeliveryState::Declared(Box::new(Declared { txn_id: Bytes::from_static(b"next") }));
         let answer = bank.controller.handle_settled(1000, &Settlement::Outcome(Some(declared)));
